@@ -11,13 +11,19 @@ from engine.outcome import CheckOutcome
 
 @dataclass(frozen=True, slots=True)
 class MetricValue:
-    """A metric. Where `value` is None, `reason` says why. `low`/`high`: interval at the store's confidence."""
+    """A metric. Where `value` is None, `reason` says why. `low`/`high`: interval at the store's confidence.
+
+    `failed` tells a metric that could not be computed (its checks are ERROR) from one that has no value (EMPTY);
+    `unlabelled` that labels are all it lacks (its checks are OK, noted).
+    """
 
     value: float | None
     low: float | None = None
     high: float | None = None
     p_value: float | None = None
     reason: str | None = None
+    failed: bool = False
+    unlabelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
