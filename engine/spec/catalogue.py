@@ -1,0 +1,219 @@
+"""Metric names: `statistic` or `statistic.member`, taken apart and resolved against the published table.
+
+`data_drift`, `psi.card_age`, `psi."a.b"`, `drift.*`, `prediction_drift.psi`, `performance_change.roc_auc`: the member
+is a column, a class, or another statistic. A problem is returned, never raised: `validate` collects all of them, and
+only it knows the place in the file.
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from engine.spec.metrics import METRICS, Metric, MetricScope
+from engine.spec.problem import Problem, suggest
+
+__all__ = [
+    "METRICS",
+    "Metric",
+    "MetricName",
+    "MetricScope",
+    "definition",
+    "lookup",
+    "members",
+    "names",
+    "parse",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricName:
+    """A metric's name, taken apart. `member` is None for a wildcard too."""
+
+    statistic: str
+    member: str | None = None
+    wildcard: bool = False
+
+    def __str__(self) -> str:
+        """Return the one way to write it: `parse` gives it back."""
+        if self.wildcard:
+            return f"{self.statistic}.*"
+        if self.member is None:
+            return self.statistic
+        plain = re.fullmatch(r'[^\s".*](?:[^".*\x00-\x1f\x7f]*[^\s".*])?', self.member)
+        quoted = self.member if plain else '"' + self.member.replace('"', '""') + '"'
+        return f"{self.statistic}.{quoted}"
+
+
+_TABLE = {(metric.scope, metric.name): metric for metric in METRICS}
+
+_ALSO_KNOWN_AS = {
+    "auc": "roc_auc",
+    "roc": "roc_auc",
+    "average_precision_score": "average_precision",
+    "pr_auc": "average_precision",
+    "jensen_shannon": "js",
+    "jensenshannon": "js",
+    "kolmogorov_smirnov": "ks",
+    "logloss": "log_loss",
+    "brier_score": "brier",
+    "r2_score": "r2",
+    "rows": "row_count",
+    "count": "row_count",
+    "null_count": "missing_count",
+    "null_share": "missing_share",
+    "unique_count": "distinct_count",
+    "stddev": "std",
+    "concept_drift": "performance_change",
+    "dataset_drift": "drifted_share",
+}
+
+
+def names(scope: MetricScope) -> list[str]:
+    """Return every statistic of the scope, in the table's order."""
+    return [metric.name for metric in METRICS if metric.scope == scope]
+
+
+def members(metric: Metric) -> list[str] | None:
+    """Return what may follow the dot where the table knows it, None where the data does."""
+    if metric.member == "statistic":
+        return [m.name for m in METRICS if m.scope == "store" and m.member == "column"]
+    if metric.member == "performance":
+        return [m.name for m in METRICS if m.labels and m.member is None]
+    return None
+
+
+def parse(text: str) -> MetricName | Problem:
+    """Take a metric's text apart, without asking whether the statistic exists."""
+    statistic, dot, member = text.partition(".")
+    if not statistic.strip():
+        return Problem(0, max(1, len(text)), "bad-metric", "a metric is written statistic or statistic.column")
+    if statistic != statistic.strip() or '"' in statistic or "*" in statistic:
+        return Problem(
+            0, len(statistic), "bad-metric", f"{statistic!r} is no statistic: only the column may be quoted or *"
+        )
+    if not dot:
+        return MetricName(statistic)
+    at = len(statistic) + 1
+    if member == "*":
+        return MetricName(statistic, wildcard=True)
+    if re.fullmatch(r'"(?:[^"]|"")+"', member):
+        return MetricName(statistic, member[1:-1].replace('""', '"'))
+    plain = MetricName(statistic, member)
+    if member and str(plain) == text:
+        return plain
+    return Problem(
+        at,
+        max(1, len(member)),
+        "bad-metric",
+        f"{member!r} is not a column as metrics write it" if member else "the column is missing after the dot",
+        f"write {plain}" if member and '"' not in member else 'quote the column: psi."a.b"; * stands for every column',
+    )
+
+
+def lookup(
+    text: str, scope: MetricScope, *, task: str | None = "any", own: Collection[str] = ()
+) -> MetricName | Problem:
+    """Resolve a metric's text against the table.
+
+    Parameters
+    ----------
+    text
+        As written in the spec.
+    scope
+        Whether a dataset or an evaluation store is asked.
+    task
+        The task of the store's model; None where it has no model; "any" where that is not known.
+    own
+        Names of the user's own metrics there; they win over the table.
+    """
+    if text in own:
+        return MetricName(text)
+    name = parse(text)
+    if isinstance(name, Problem):
+        return name
+    metric = _TABLE.get((scope, name.statistic))
+    size = len(name.statistic)
+    if metric is None:
+        return _unknown(text, name, scope, own)
+    if metric.member is None and (name.member is not None or name.wildcard):
+        return Problem(
+            size,
+            len(text) - size,
+            "metric-member",
+            f"{metric.name} is of the whole, not of a column",
+            f"write {metric.name}",
+        )
+    if metric.member is not None and name.member is None and not name.wildcard:
+        one = {"column": "<column>", "class": "<class>", "statistic": "psi", "performance": "roc_auc"}[metric.member]
+        return Problem(
+            0,
+            size,
+            "metric-member",
+            f"{metric.name} needs a {metric.member} after a dot",
+            f"write {metric.name}.{one}, or {metric.name}.* for all of them",
+        )
+    known = members(metric)
+    if known is not None and name.member is not None and name.member not in known:
+        close = suggest(_ALSO_KNOWN_AS.get(name.member, name.member), known)
+        return Problem(
+            size + 1,
+            len(text) - size - 1,
+            "unknown-metric",
+            f"{metric.name} has no {name.member!r}",
+            f'did you mean "{metric.name}.{close}"?' if close else f"it has {', '.join(known)}",
+        )
+    return _needs(text, name, task)
+
+
+def _unknown(text: str, name: MetricName, scope: MetricScope, own: Collection[str]) -> Problem:
+    other: MetricScope = "store" if scope == "dataset" else "dataset"
+    where = {"dataset": "a dataset", "store": "an evaluation store"}
+    if (other, name.statistic) in _TABLE:
+        message = f"{name.statistic} is a metric of {where[other]}, and this is {where[scope]}"
+    else:
+        message = f"unknown metric {name.statistic!r}"
+    alias = _ALSO_KNOWN_AS.get(name.statistic.casefold().replace("-", "_").replace(" ", "_"))
+    close = (
+        alias if (scope, alias) in _TABLE else suggest(text if text in own else name.statistic, [*names(scope), *own])
+    )
+    if close is None:
+        help_ = f"{where[scope]} has {', '.join(names(scope))}"
+    elif close in own:
+        help_ = f'did you mean "{close}"?'
+    else:
+        has_member = name.wildcard or name.member is not None
+        takes_member = _TABLE[scope, close].member is not None
+        rest = text[len(name.statistic) :] if has_member and takes_member else ".<column>" if takes_member else ""
+        help_ = f'did you mean "{close}{rest}"?'
+    return Problem(0, len(name.statistic), "unknown-metric", message, help_)
+
+
+def _needs(text: str, name: MetricName, task: str | None) -> MetricName | Problem:
+    metric = definition(name, "store") if ("store", name.statistic) in _TABLE else definition(name, "dataset")
+    if not metric.tasks or task == "any" or task in metric.tasks:
+        return name
+    if task is None:
+        message = f"{text} needs a model, and this store has none"
+        return Problem(0, len(text), "metric-needs-model", message, "give the store a model, or leave the metric out")
+    tasks = " or ".join(metric.tasks)
+    message = f"{text} exists for {tasks}, and the model's task is {task}"
+    return Problem(0, len(text), "metric-needs-task", message, "metrics of each task are in the reference page")
+
+
+def definition(name: MetricName, scope: MetricScope) -> Metric:
+    """Return what the table says of a resolved metric.
+
+    `prediction_drift.psi` has the range of psi, `performance_change.roc_auc` the direction of roc_auc. One of the
+    user's own metrics has neither range nor direction.
+    """
+    metric = _TABLE.get((scope, name.statistic))
+    if metric is None:
+        return Metric(name.statistic, scope, "A metric of your own.")
+    if name.member is None or metric.member not in ("statistic", "performance"):
+        return metric
+    of = _TABLE["store", name.member]
+    if metric.member == "statistic":
+        return replace(of, name=metric.name, member="statistic", tasks=metric.tasks, roles=())
+    bounded = of.low is not None and of.high is not None and metric.name == "performance_change"
+    spread = of.high - of.low if bounded and of.high is not None and of.low is not None else None
+    return replace(metric, worse=of.worse, tasks=of.tasks, low=None if spread is None else -spread, high=spread)
