@@ -1,0 +1,221 @@
+"""The three tables of card_fraud.yaml: card transactions of 2017-01 to 2018-04, merchants, cardholders. All invented.
+
+No free data has this shape, so it is drawn from a seed, the same on every machine: every number comes from PCG64's raw
+stream by inversion, because numpy keeps that stream for ever but may change how it draws a normal or a Poisson variate.
+
+What a monitor should find in it:
+
+- Spring and summer are like the first quarter. From October on new cards appear, of younger people with lower scores:
+  `card_age` and `card_fico_score` of the fourth quarter have drifted, nothing else has.
+- Declines move slowly from some trades to others: a model of the first quarter loses a little every quarter.
+- How far the card is from the merchant matters too, and no model is told.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+TRANSACTIONS, CARDS, NEW_CARDS, MERCHANTS = 327_000, 44_335, 7_200, 70_086
+SUBSECTORS, CATEGORIES, CITIES = 38, 269, 60
+NEW_CARD_ROWS = 72_000  # transactions by new cards
+START, DAYS = date(2017, 1, 1), 485
+AUTUMN, CAMPAIGN = 273, 75  # new cards appear from the 1st of October on, for so many days
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Random numbers: PCG64's raw stream, and what inversion makes of it."""
+
+    bits: np.random.PCG64
+
+    def uniform(self, n: int) -> Floats:
+        """Draw from [0, 1), evenly."""
+        bits: NDArray[np.uint64] = self.bits.random_raw(n) >> np.uint64(11)
+        return bits.astype(np.float64) * 2.0**-53
+
+    def normal(self, n: int) -> Floats:
+        """Draw from the standard normal, by Box and Muller's transform."""
+        radius: Floats = np.sqrt(-2 * np.log1p(-self.uniform(n)))
+        return radius * np.cos(2 * np.pi * self.uniform(n))
+
+    def below(self, n: int, bound: int | Integers) -> Integers:
+        """Draw from 0 .. bound - 1, evenly."""
+        return (self.uniform(n) * bound).astype(np.int64)
+
+    def weighted(self, n: int, weights: Floats) -> Integers:
+        """Draw from 0 .. len(weights) - 1, each as often as its weight says."""
+        edges = np.cumsum(weights)
+        return np.asarray(np.searchsorted(edges, self.uniform(n) * edges[-1], side="right"), np.int64)
+
+
+def draw(seed: int) -> Draw:
+    return Draw(np.random.PCG64(seed))
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where people live and shops are: a town each, by its population, and a spot in it (degrees)."""
+
+    town: Integers
+    latitude: Floats
+    longitude: Floats
+
+
+def places(d: Draw, n: int) -> Places:
+    towns = draw(1)
+    centre = 29 + 18 * towns.uniform(CITIES), -122 + 48 * towns.uniform(CITIES)
+    town = np.sort(d.weighted(n, 1 / np.arange(3.0, CITIES + 3)))
+    latitude, longitude = (middle[town] + 0.15 * d.normal(n) for middle in centre)
+    return Places(town, latitude.round(4), longitude.round(4))
+
+
+@dataclass(frozen=True)
+class Cards:
+    """Cardholders, those of the autumn campaign where `since` (a day from START) is not negative."""
+
+    place: Places
+    since: Integers
+    age: Integers
+    score: Integers
+
+
+@cache
+def cards() -> Cards:
+    d = draw(2)
+    place, new = places(d, CARDS), np.zeros(CARDS, bool)
+    new[np.argsort(d.uniform(CARDS))[:NEW_CARDS]] = True
+    since = np.where(new, AUTUMN + d.below(CARDS, CAMPAIGN), -1 - d.below(CARDS, 6 * 365))
+    z = d.normal(CARDS)
+    age = np.where(new, 31 + 8 * z, 47 + 14 * z).clip(18, 92).astype(np.int64)
+    score = np.where(new, 610, 696) + 22 * z + 62 * d.normal(CARDS)
+    return Cards(place, since, age, score.clip(300, 850).round().astype(np.int64))
+
+
+@dataclass(frozen=True)
+class Merchants:
+    """Merchants, by town; a trade (`category`) belongs to one subsector."""
+
+    place: Places
+    category: Integers
+    subsector: Integers
+
+
+@cache
+def shops() -> Merchants:
+    d = draw(3)
+    category = d.weighted(MERCHANTS, 1 / np.arange(8.0, CATEGORIES + 8))
+    return Merchants(places(d, MERCHANTS), category, category % SUBSECTORS)
+
+
+def distance(a: Places, i: Integers, b: Places, j: Integers) -> Floats:
+    """Kilometres between places i of a and j of b, near enough: the earth is flat for a shopper."""
+    north = a.latitude[i] - b.latitude[j]
+    east = (a.longitude[i] - b.longitude[j]) * np.cos(np.radians(a.latitude[i]))
+    return 111.2 * np.hypot(north, east)
+
+
+def days(d: int | Integers) -> pl.Series:
+    return pl.Series(np.asarray(d) + START.toordinal() - date(1970, 1, 1).toordinal(), dtype=pl.Int32).cast(pl.Date)
+
+
+def texts(codes: Integers, names: list[str]) -> pl.Series:
+    return pl.Series(names).gather(codes)
+
+
+def cardholders() -> pl.DataFrame:
+    """One row a card."""
+    d, c = draw(4), cards()
+    return pl.DataFrame(
+        {
+            "card_id": np.arange(1, CARDS + 1),
+            "first_active_month": days(c.since).dt.truncate("1mo"),
+            "reward_program": texts(d.weighted(CARDS, np.array([6.0, 3, 1])), ["cash_back", "points", "travel"]),
+            "latitude": c.place.latitude,
+            "longitude": c.place.longitude,
+            "fico_score": c.score,
+            "age": c.age,
+        }
+    )
+
+
+def merchants() -> pl.DataFrame:
+    """One row a merchant."""
+    m = shops()
+    return pl.DataFrame(
+        {
+            "merchant_id": np.arange(1, MERCHANTS + 1),
+            "subsector": texts(m.subsector, [f"subsector_{i:02}" for i in range(1, SUBSECTORS + 1)]),
+            "latitude": m.place.latitude,
+            "longitude": m.place.longitude,
+        }
+    )
+
+
+def transactions() -> pl.DataFrame:
+    """One row a purchase, in order of time. `authorized_flag` is missing where nobody has decided yet."""
+    d, c, m = draw(5), cards(), shops()
+    n = TRANSACTIONS
+    card, day = spending(d, c)
+
+    remote = d.uniform(n) < 0.25
+    first = np.searchsorted(m.place.town, np.arange(CITIES + 1))
+    town = c.place.town[card]
+    local_shop = first[town] + d.below(n, first[town + 1] - first[town])
+    shop = np.where(remote, d.below(n, MERCHANTS), local_shop)
+    category, subsector = m.category[shop], m.subsector[shop]
+
+    item = d.weighted(n, np.array([5.0, 3, 1.5, 0.5]))
+    codes = np.arange(SUBSECTORS)
+    size = 0.35 * np.sin(1.7 * codes)[subsector] + 0.25 * item + d.normal(n)
+    refund = d.uniform(n) < 0.012
+    amount = np.where(refund, -1, 1) * np.exp(3.3 + 0.9 * size).round(2)
+    signed = d.uniform(n) < np.where(remote, 0.15, 0.7)
+
+    turn = (np.pi / 2) * day / DAYS
+    trade = np.cos(turn) * np.sin(2.4 * codes)[subsector] + np.sin(turn) * np.sin(5.3 * codes + 1)[subsector]
+    odds = (
+        3.45
+        + 0.010 * (c.score[card] - 690)
+        + 0.022 * (c.age[card] - 45)
+        - 0.55 * np.maximum(size - 0.4, 0) ** 2
+        - 0.5 * (item == 3)
+        + 0.6 * signed
+        + 1.3 * trade
+        + np.where(category % 11 == 0, -0.8, 0.1)
+        - 0.10 * np.log1p(distance(c.place, card, m.place, shop))
+        + refund
+    )
+    authorized = d.uniform(n) < 1 / (1 + np.exp(-odds))
+    undecided = d.uniform(n) < 0.22
+    return pl.DataFrame(
+        {
+            "transaction_id": np.arange(1, n + 1),
+            "card_id": card + 1,
+            "merchant_id": shop + 1,
+            "purchase_date": days(day),
+            "purchase_amount": amount,
+            "merchant_category_id": category + 1,
+            "item_category": texts(item, ["A", "B", "C", "D"]),
+            "signature_provided": signed.astype(np.int64),
+            "authorized_flag": pl.Series(authorized).cast(pl.Int64).set(pl.Series(undecided), None),
+        }
+    )
+
+
+def spending(d: Draw, c: Cards) -> tuple[Integers, Integers]:
+    """Which card pays on which day, in order of time: some often, some rarely, new cards from their first day on."""
+    often = np.exp(0.6 * d.normal(CARDS))
+    new = c.since >= 0
+    known = d.weighted(TRANSACTIONS - NEW_CARD_ROWS, often * ~new)
+    joined = d.weighted(NEW_CARD_ROWS, often * new * (DAYS - c.since))
+    day = d.below(len(known), DAYS), c.since[joined] + d.below(len(joined), DAYS - c.since[joined])
+    card, when = np.concatenate([known, joined]), np.concatenate(day)
+    order = np.argsort(when.astype(np.int16), kind="stable")
+    return card[order], when[order]
