@@ -17,6 +17,18 @@ Algorithm = Literal[
     "decision_tree",
 ]
 
+_CLASSIFICATION: tuple[Task, ...] = ("binary_classification", "multiclass_classification")
+ALGORITHMS: dict[Algorithm, tuple[Task, ...]] = {
+    "hist_gradient_boosting": (*_CLASSIFICATION, "regression"),
+    "random_forest": (*_CLASSIFICATION, "regression"),
+    "extra_trees": (*_CLASSIFICATION, "regression"),
+    "logistic_regression": _CLASSIFICATION,
+    "linear_regression": ("regression",),
+    "ridge": ("regression",),
+    "decision_tree": (*_CLASSIFICATION, "regression"),
+}
+"""The tasks that each algorithm can learn. (Ridge classifies too, but gives no probabilities.)"""
+
 
 class Features(Resource):
     """Which columns are features: those of include (all if left out) without those of exclude."""
