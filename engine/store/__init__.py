@@ -1,0 +1,40 @@
+"""What is remembered: evaluations, model versions, metric and check history, runs, outgoing messages, locks."""
+
+from engine.store.locks import Busy, Held
+from engine.store.records import (
+    Attachment,
+    CheckPoint,
+    Claim,
+    DatasetMetricPoint,
+    Event,
+    MessageState,
+    MetricPoint,
+    ModelVersion,
+    OutboxMessage,
+    Removal,
+    RunRecord,
+    StepRecord,
+    new_id,
+    utc_now,
+)
+from engine.store.store import Store
+
+__all__ = [
+    "Attachment",
+    "Busy",
+    "CheckPoint",
+    "Claim",
+    "DatasetMetricPoint",
+    "Event",
+    "Held",
+    "MessageState",
+    "MetricPoint",
+    "ModelVersion",
+    "OutboxMessage",
+    "Removal",
+    "RunRecord",
+    "StepRecord",
+    "Store",
+    "new_id",
+    "utc_now",
+]

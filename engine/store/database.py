@@ -1,0 +1,63 @@
+"""An open state: its folder, its database, its clock; reading and writing as transactions.
+
+SQLite in WAL mode, so that readers never wait for a writer. A write begins IMMEDIATE: a transaction that reads first
+and then writes would otherwise fail, not wait, when another process wrote in between. Commits are synced to disk:
+what was reported as done stays done. A process that forks opens its own.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from engine.store.tables import to_json
+from engine.store.trouble import in_words
+
+
+def connect(path: Path, patience: float, *, migrating: bool = False) -> Engine:
+    """Return an engine on the SQLite file `path`; a locked database is waited for `patience` seconds."""
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)), connect_args={"timeout": patience}, json_serializer=to_json
+    )
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # sqlite3 would begin late and never around DDL; `begin` below does it
+        # Rebuilding a table drops it: with foreign keys on, that would delete what refers to it.
+        connection.execute(f"PRAGMA foreign_keys = {'OFF' if migrating else 'ON'}")
+        connection.execute("PRAGMA synchronous = FULL")
+        if migrating:
+            connection.execute("PRAGMA journal_mode = WAL")  # the file remembers it
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+class Database:
+    """What every part of the store stands on."""
+
+    def __init__(self, folder: Path, now: Callable[[], datetime], patience: float) -> None:
+        self.folder = folder
+        self.now = now
+        self._readers = connect(folder / "state.db", patience)
+        self._writers = self._readers.execution_options(writes=True)
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        """One consistent view; never waits for a writer."""
+        with in_words(self.folder), self._readers.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        """One transaction: all of it or nothing."""
+        with in_words(self.folder), self._writers.begin() as connection:
+            yield connection

@@ -1,0 +1,166 @@
+"""Evaluations: append-only, whole or not at all; their history; and the recorded removal of them."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, delete, insert, select
+
+from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
+from engine.store.folders import Folders, safe_name
+from engine.store.locks import file_lock
+from engine.store.records import MetricPoint, Removal
+from engine.store.tables import evaluation_metrics, evaluations, removals, unfinished_folders
+from engine.store.trouble import store_error
+
+PLAIN = (
+    "id", "store", "name", "labels", "created", "engine_version", "kernel_version", "rows_read", "rows_used",
+    "reference_rows", "columns", "left_out", "importance", "prediction", "performance", "model", "model_version", "run",
+)  # fmt: skip
+
+
+def finite(value: float | None) -> float | None:
+    """Return `value` as a plain float; None for NaN, which is no value."""
+    return None if value is None or math.isnan(value) else float(value)
+
+
+def measured(value: MetricValue) -> dict[str, Any]:
+    """Return a metric's columns. A NaN is stored as no value, with a reason."""
+    numbers = {name: finite(getattr(value, name)) for name in ("value", "low", "high", "p_value")}
+    nameless = numbers["value"] is None and value.value is not None
+    return {**numbers, "reason": "not a number" if nameless and value.reason is None else value.reason}
+
+
+def metric_value(row: Row[Any]) -> MetricValue:
+    """Read a metric's columns back."""
+    return MetricValue(row.value, row.low, row.high, row.p_value, row.reason)
+
+
+class Evaluations(Folders):
+    """The evaluations of all evaluation stores of the project."""
+
+    def add_evaluation(self, evaluation: Evaluation, files: Path | None = None) -> None:
+        """Keep an evaluation and, if given, the folder `files` (from `staging`), which becomes its own."""
+        if files is None:
+            with self._write() as connection:
+                _insert(connection, evaluation)
+            return
+        with self._adopting(files, lambda _: f"evaluations/{safe_name(evaluation.id)}") as (connection, _):
+            _insert(connection, evaluation)
+
+    def folder_of_evaluation(self, id: str) -> Path:  # noqa: A002  (the record's own word)
+        """Return where the evaluation's files are, if it has any."""
+        return self.folder / "evaluations" / safe_name(id)
+
+    def evaluations(self, store: str, last: int | None = None) -> list[Evaluation]:
+        """Return the evaluations of a store (the `last` of them), oldest first."""
+        query = select(evaluations).where(evaluations.c.store == store).order_by(evaluations.c.number.desc())
+        return self._load(query.limit(last))[::-1]
+
+    def evaluation(self, id: str) -> Evaluation:  # noqa: A002  (the record's own word)
+        """Return one evaluation.
+
+        Raises
+        ------
+        StoreError
+            There is none of that id.
+        """
+        found = self._load(select(evaluations).where(evaluations.c.id == id))
+        if not found:
+            raise store_error(self.folder, f"there is no evaluation {id}", "look with `engine show`")
+        return found[0]
+
+    def newest(self, store: str) -> Evaluation | None:
+        """Return the newest evaluation of a store."""
+        return next(iter(self.evaluations(store, last=1)), None)
+
+    def by_name(self, store: str, name: str) -> Evaluation | None:
+        """Return the newest evaluation of that name."""
+        return self._newest(store, evaluations.c.name == name)
+
+    def find_evaluation(self, store: str, fingerprints: Fingerprints) -> Evaluation | None:
+        """Return the newest evaluation whose fingerprints are all equal to these."""
+        columns = (evaluations.c[f"{part}_fingerprint"] == value for part, value in asdict(fingerprints).items())
+        return self._newest(store, *columns)
+
+    def metric_history(self, store: str, metric: str, last: int | None = None) -> list[MetricPoint]:
+        """Return a metric over the evaluations that have it (the `last` of them), oldest first."""
+        query = (
+            select(evaluations.c.id, evaluations.c.name, evaluations.c.created, evaluation_metrics.c.value)
+            .join(evaluation_metrics, evaluation_metrics.c.evaluation == evaluations.c.number)
+            .where(evaluations.c.store == store, evaluation_metrics.c.metric == metric)
+            .order_by(evaluations.c.number.desc())
+            .limit(last)
+        )
+        with self._read() as connection:
+            return [MetricPoint(*row) for row in connection.execute(query)][::-1]
+
+    def remove_evaluations(self, store: str, name: str, by: str) -> tuple[str, ...]:
+        """Remove the evaluations of that name, with their files; record who did. Return their ids."""
+        with file_lock(self.folder, "files", shared=True):
+            chosen = (evaluations.c.store == store) & (evaluations.c.name == name)
+            with self._write() as connection:
+                ids = tuple(connection.scalars(select(evaluations.c.id).where(chosen).order_by(evaluations.c.number)))
+                if not ids:
+                    return ()
+                paths = [f"evaluations/{safe_name(each)}" for each in ids]
+                connection.execute(insert(unfinished_folders), [{"path": path} for path in paths])
+                connection.execute(delete(evaluations).where(chosen))
+                connection.execute(
+                    insert(removals).values(store=store, name=name, evaluations=ids, by=by, at=self.now())
+                )
+            for path in paths:
+                self._discard(path)
+        return ids
+
+    def removals(self, store: str) -> list[Removal]:
+        """Return what was removed from a store, oldest first."""
+        query = select(removals).where(removals.c.store == store).order_by(removals.c.number)
+        with self._read() as connection:
+            return [
+                Removal(row.store, row.name, tuple(row.evaluations), row.by, row.at)
+                for row in connection.execute(query)
+            ]
+
+    def _newest(self, store: str, *conditions: Any) -> Evaluation | None:
+        query = select(evaluations).where(evaluations.c.store == store, *conditions)
+        return next(iter(self._load(query.order_by(evaluations.c.number.desc()).limit(1))), None)
+
+    def _load(self, query: Select[Any]) -> list[Evaluation]:
+        with self._read() as connection:
+            rows = connection.execute(query).all()
+            return list(_evaluations(connection, rows))
+
+
+def _insert(connection: Connection, evaluation: Evaluation) -> None:
+    row = {name: getattr(evaluation, name) for name in PLAIN}
+    row |= {f"{part}_fingerprint": value for part, value in asdict(evaluation.fingerprints).items()}
+    made = insert(evaluations).values(**row, notes=evaluation.notes).returning(evaluations.c.number)
+    number = connection.scalars(made).one()
+    if evaluation.metrics:
+        connection.execute(
+            insert(evaluation_metrics),
+            [
+                {"evaluation": number, "place": place, "metric": metric, **measured(value)}
+                for place, (metric, value) in enumerate(evaluation.metrics.items())
+            ],
+        )
+
+
+def _evaluations(connection: Connection, rows: Sequence[Row[Any]]) -> Iterator[Evaluation]:
+    metrics = select(evaluation_metrics).order_by(evaluation_metrics.c.place)
+    for row in rows:
+        values: Mapping[str, MetricValue] = {
+            found.metric: metric_value(found)
+            for found in connection.execute(metrics.where(evaluation_metrics.c.evaluation == row.number))
+        }
+        yield Evaluation(
+            **{name: getattr(row, name) for name in PLAIN},
+            fingerprints=Fingerprints(
+                row.model_fingerprint, row.dataset_fingerprint, row.reference_fingerprint, row.parameters_fingerprint
+            ),
+            metrics=values,
+            notes=tuple(row.notes),
+        )

@@ -1,0 +1,170 @@
+"""Locks between processes: `flock`, so that a lock dies with its process, whatever killed it.
+
+A row in the database would outlive a killed process and need a timeout to guess by. Lock files are named by a hash
+(names are any text) and say who holds them. A child run, in this process or another, works under its parent's lock
+by showing the lock's token.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from engine.errors import StoreError
+from engine.store.trouble import in_words
+
+POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lock that is held: by whom, since when. Its `token` lets child runs work under it."""
+
+    name: str
+    pid: int
+    run: str | None
+    scenario: str | None
+    since: str
+    token: str
+
+    def __str__(self) -> str:
+        run = f", run {self.run}" if self.run else ""
+        scenario = f' of scenario "{self.scenario}"' if self.scenario else ""
+        return f"process {self.pid}{run}{scenario}, since {self.since}"
+
+
+class Busy(StoreError):  # noqa: N818  (what is said, not what went wrong)
+    """Someone else holds the lock. `holder` says who, if they have said so yet."""
+
+    def __init__(self, folder: Path, name: str, holder: Held | None) -> None:
+        by = str(holder) if holder else "another process"
+        super().__init__(
+            f"state folder {folder}: {name} is busy: held by {by}. What to do: wait until it has ended, or end it."
+        )
+        self.holder = holder
+
+
+def lock_path(folder: Path, name: str) -> Path:
+    """Return the file of the lock `name`."""
+    return folder / "locks" / f"{hashlib.blake2b(name.encode(), digest_size=16).hexdigest()}.lock"
+
+
+def try_lock(path: Path, *, shared: bool = False) -> int | None:
+    """Return the descriptor that holds the lock until it is closed; None if it is held elsewhere."""
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+            if _is_still(path, descriptor):
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # its holder removed the file: what was locked is no longer what others lock
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def file_lock(folder: Path, name: str, *, shared: bool = False) -> Iterator[None]:
+    """Hold the lock file `name`, waiting for it: for the store's own moments, which nobody needs to be told of."""
+    path = folder / "locks" / f"{name}.lock"
+    with in_words(folder):
+        while (descriptor := try_lock(path, shared=shared)) is None:
+            time.sleep(POLL_SECONDS)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class Locks:
+    """The named locks of a state folder."""
+
+    folder: Path
+    now: Callable[[], datetime]
+
+    @contextmanager
+    def lock(
+        self,
+        name: str,
+        *,
+        wait: bool | float = True,
+        run: str | None = None,
+        scenario: str | None = None,
+        under: Collection[str] = (),
+        waiting: Callable[[Busy], None] | None = None,
+    ) -> Iterator[Held]:
+        """Hold the lock `name`.
+
+        Parameters
+        ----------
+        wait
+            True: as long as it takes; False: not at all; a number: that many seconds.
+        run, scenario
+            What others are told about the holder.
+        under
+            Tokens of the parents' locks: if one of them is this lock, it is theirs, and there is nothing to wait for.
+        waiting
+            Called once with the reason, before waiting.
+
+        Raises
+        ------
+        Busy
+            Someone else holds it, and waiting was not wanted or took too long.
+        """
+        deadline = time.monotonic() + wait if wait is not True else float("inf")
+        path = lock_path(self.folder, name)
+        with in_words(self.folder):
+            descriptor = try_lock(path)
+            while descriptor is None:
+                holder = _holder(path)
+                if holder and holder.token in under:
+                    break
+                busy = Busy(self.folder, name, holder)
+                if time.monotonic() >= deadline:
+                    raise busy
+                if waiting:
+                    waiting(busy)
+                    waiting = None
+                time.sleep(POLL_SECONDS)
+                descriptor = try_lock(path)
+            else:
+                since = self.now().isoformat(timespec="seconds")
+                holder = Held(name, os.getpid(), run, scenario, since, secrets.token_hex(8))
+                _say(descriptor, json.dumps(asdict(holder)))
+        try:
+            yield holder
+        finally:
+            if descriptor is not None:
+                _say(descriptor, "")
+                os.close(descriptor)
+
+
+def _say(descriptor: int, text: str) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, text.encode(), 0)
+
+
+def _holder(path: Path) -> Held | None:
+    """Return who says to hold the lock; None between locking and saying so."""
+    try:
+        return Held(**json.loads(path.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, FileNotFoundError):
+        return None

@@ -1,0 +1,51 @@
+"""Versions of trained models: their files, numbered 1, 2, 3… for each model, never overwritten."""
+
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select
+
+from engine.store.folders import Folders, safe_name
+from engine.store.records import ModelVersion
+from engine.store.tables import model_versions, unfinished_folders
+
+
+class ModelVersions(Folders):
+    """The model versions of the project."""
+
+    def add_model_version(self, model: str, fingerprint: str, files: Path) -> ModelVersion:
+        """Keep the folder `files` (from `staging`) as the next version of `model`."""
+
+        def free(connection: Connection) -> str:
+            newest = select(func.coalesce(func.max(model_versions.c.version), 0))
+            first = connection.scalars(newest.where(model_versions.c.model == model)).one() + 1
+            taken = set(connection.scalars(select(unfinished_folders.c.path)))  # by who is adding one just now
+            paths = (f"models/{safe_name(model)}/{number}" for number in count(first))
+            return next(path for path in paths if path not in taken)
+
+        created = self.now()
+        with self._adopting(files, free) as (connection, path):
+            version = int(Path(path).name)
+            connection.execute(
+                insert(model_versions).values(
+                    model=model, version=version, fingerprint=fingerprint, created=created, path=path
+                )
+            )
+        return ModelVersion(model, version, fingerprint, created, self.folder / path)
+
+    def find_model_version(self, model: str, fingerprint: str) -> ModelVersion | None:
+        """Return the newest version of `model` with that fingerprint."""
+        return self._version(model, model_versions.c.fingerprint == fingerprint)
+
+    def newest_model_version(self, model: str) -> ModelVersion | None:
+        """Return the newest version of `model`."""
+        return self._version(model)
+
+    def _version(self, model: str, *conditions: Any) -> ModelVersion | None:
+        query = select(model_versions).where(model_versions.c.model == model, *conditions)
+        with self._read() as connection:
+            row = connection.execute(query.order_by(model_versions.c.version.desc()).limit(1)).first()
+        if row is None:
+            return None
+        return ModelVersion(row.model, row.version, row.fingerprint, row.created, self.folder / row.path)

@@ -1,0 +1,104 @@
+"""The outbox: messages committed with their run, then delivered at least once.
+
+A sender claims a message for a while; a sender that is killed loses its claim when that time is over, so a message
+is neither lost nor sent by two at once. Marking it sent can fail after the receiver took it: hence at least once,
+and a stable id to tell repeats by.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, insert, or_, select, update
+
+from engine.store.database import Database
+from engine.store.records import Attachment, Claim, MessageState, OutboxMessage
+from engine.store.tables import attachments, outbox
+
+PLAIN = tuple(part.name for part in fields(OutboxMessage) if part.name not in ("attachments", "to", "state"))
+
+
+class Outbox(Database):
+    """Messages on their way."""
+
+    def due_messages(self, now: datetime | None = None) -> list[OutboxMessage]:
+        """Return what is to be sent at `now` (by the store's clock if left out) and claimed by nobody, oldest first."""
+        return self._messages(_due(now or self.now()))
+
+    def undelivered(self, run: str | None = None) -> list[OutboxMessage]:
+        """Return all messages (of a run) that were not sent, given up or not, oldest first."""
+        unsent = outbox.c.state != MessageState.SENT
+        return self._messages(unsent if run is None else unsent & (outbox.c.run == run))
+
+    def messages(self, run: str) -> list[OutboxMessage]:
+        """Return all messages of a run, oldest first."""
+        return self._messages(outbox.c.run == run)
+
+    def claim(self, message: str, lasting: timedelta) -> Claim | None:
+        """Take the right to send a due message, for so long; None if it is not due or someone else has it."""
+        now = self.now()
+        token, until = secrets.token_hex(8), now + lasting
+        free = (outbox.c.id == message) & _due(now)
+        with self._write() as connection:
+            values = {"claim": token, "claimed_until": until, "tries": outbox.c.tries + 1}
+            if not connection.execute(update(outbox).where(free).values(values)).rowcount:
+                return None
+        return Claim(self._messages(outbox.c.id == message)[0], token, until)
+
+    def mark_sent(self, claim: Claim) -> None:
+        """Record that the receiver took the message; true even if the claim has run out meanwhile."""
+        with self._write() as connection:
+            connection.execute(
+                update(outbox)
+                .where(outbox.c.id == claim.message.id)
+                .values(state=MessageState.SENT, next_try=None, last_error=None, claim=None, claimed_until=None)
+            )
+
+    def mark_failed(self, claim: Claim, error: str, next_try: datetime | None) -> None:
+        """Record why the receiver did not take it, and when to try again (None: never, it is given up).
+
+        Without effect if the claim ran out and another sender has the message now.
+        """
+        state = MessageState.PENDING if next_try else MessageState.GIVEN_UP
+        with self._write() as connection:
+            connection.execute(
+                update(outbox)
+                .where(outbox.c.id == claim.message.id, outbox.c.claim == claim.token)
+                .values(state=state, next_try=next_try, last_error=error, claim=None, claimed_until=None)
+            )
+
+    def _messages(self, condition: ColumnElement[bool]) -> list[OutboxMessage]:
+        with self._read() as connection:
+            rows = connection.execute(select(outbox).where(condition).order_by(outbox.c.number)).all()
+            return [_message(connection, row) for row in rows]
+
+
+def insert_messages(connection: Connection, messages: Sequence[OutboxMessage]) -> None:
+    """Queue messages in the caller's transaction."""
+    for message in messages:
+        row = {name: getattr(message, name) for name in (*PLAIN, "to", "state")}
+        number = connection.scalars(insert(outbox).values(row).returning(outbox.c.number)).one()
+        for place, attachment in enumerate(message.attachments):
+            connection.execute(insert(attachments).values(asdict(attachment) | {"message": number, "place": place}))
+
+
+def _due(now: datetime) -> ColumnElement[bool]:
+    return (
+        (outbox.c.state == MessageState.PENDING)
+        & or_(outbox.c.next_try.is_(None), outbox.c.next_try <= now)
+        & or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= now)
+    )
+
+
+def _message(connection: Connection, row: Row[Any]) -> OutboxMessage:
+    query = select(attachments).where(attachments.c.message == row.number).order_by(attachments.c.place)
+    return OutboxMessage(
+        **{name: getattr(row, name) for name in PLAIN},
+        to=tuple(row.to),
+        state=MessageState(row.state),
+        attachments=tuple(
+            Attachment(part.name, part.media_type, part.content, part.path) for part in connection.execute(query)
+        ),
+    )

@@ -1,0 +1,176 @@
+"""Runs: started, told step by step, finished together with the messages about them.
+
+A run holds a lock of its own for as long as its process lives. A run that is still RUNNING while nobody holds its
+lock was killed: no heartbeat, no timeout to guess by.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+
+from engine.outcome import Outcome
+from engine.store.database import Database
+from engine.store.evaluations import finite
+from engine.store.folders import safe_name
+from engine.store.history import position
+from engine.store.locks import Busy, lock_path, try_lock
+from engine.store.outbox import insert_messages
+from engine.store.records import Event, OutboxMessage, RunRecord, StepRecord
+from engine.store.tables import run_events, run_steps, runs
+from engine.store.trouble import in_words, store_error
+
+PLAIN = ("id", "project", "scenario", "started", "who", "trigger", "parent", "variables", "ended", "outcome")
+
+
+class Runs(Database):
+    """The runs of the project."""
+
+    def __init__(self, folder: Path, now: Callable[[], datetime], patience: float) -> None:
+        super().__init__(folder, now, patience)
+        self._alive: dict[str, int] = {}
+
+    def start_run(self, run: RunRecord, messages: Sequence[OutboxMessage] = ()) -> None:
+        """Record that `run` is RUNNING in this process, and queue what is to be said at its start."""
+        with in_words(self.folder):
+            lock = try_lock(self._run_lock(run.id))
+        if lock is None:
+            raise Busy(self.folder, f"run {run.id}", None)
+        self._alive[run.id] = lock
+        with self._write() as connection:
+            connection.execute(insert(runs).values(_row(run)))
+            insert_messages(connection, messages)
+
+    def add_step(self, run: str, step: StepRecord) -> None:
+        """Record a finished step, after those before it."""
+        with self._write() as connection:
+            number = self._number(connection, run)
+            place = len(connection.execute(select(run_steps.c.place).where(run_steps.c.run == number)).all())
+            connection.execute(insert(run_steps).values(asdict(step) | {"run": number, "place": place}))
+
+    def add_events(self, run: str, events: Sequence[Event]) -> None:
+        """Record events after those before them, such as deliveries once the run has finished."""
+        with self._write() as connection:
+            number = self._number(connection, run)
+            first = len(connection.execute(select(run_events.c.place).where(run_events.c.run == number)).all())
+            _insert_events(connection, number, events, first)
+
+    def finish_run(self, run: RunRecord, messages: Sequence[OutboxMessage] = ()) -> None:
+        """Record in one transaction how `run` ended and what is to be said about it.
+
+        What is remembered afterwards is `run` as it is given: its steps and events replace those added before.
+        """
+        if run.outcome is None or run.ended is None:
+            raise ValueError(f"run {run.id} has no outcome or no end")
+        with self._write() as connection:
+            number = self._number(connection, run.id)
+            connection.execute(update(runs).where(runs.c.number == number).values(_row(run)))
+            connection.execute(delete(run_steps).where(run_steps.c.run == number))
+            connection.execute(delete(run_events).where(run_events.c.run == number))
+            if run.steps:
+                connection.execute(
+                    insert(run_steps),
+                    [asdict(step) | {"run": number, "place": place} for place, step in enumerate(run.steps)],
+                )
+            _insert_events(connection, number, run.events, 0)
+            insert_messages(connection, messages)
+        self._release(run.id)
+
+    def run(self, id: str) -> RunRecord:  # noqa: A002  (the record's own word)
+        """Return one run.
+
+        Raises
+        ------
+        StoreError
+            There is none of that id.
+        """
+        found = self._runs(select(runs).where(runs.c.id == id))
+        if not found:
+            raise store_error(self.folder, f"there is no run {id}", "look with `engine status`")
+        return found[0]
+
+    def runs(self, scenario: str | None = None, last: int | None = None) -> list[RunRecord]:
+        """Return the runs (of a scenario; the `last` of them), oldest first."""
+        query = select(runs).order_by(runs.c.number.desc()).limit(last)
+        return self._runs(query if scenario is None else query.where(runs.c.scenario == scenario))[::-1]
+
+    def abort_dead_runs(self) -> list[RunRecord]:
+        """Record as ABORTED the runs whose process has died. Return them, oldest first."""
+        dead = []
+        for run in self._runs(select(runs).where(runs.c.outcome.is_(None)).order_by(runs.c.number)):
+            path = self._run_lock(run.id)
+            with in_words(self.folder):
+                lock = try_lock(path)
+            if lock is None:
+                continue
+            try:
+                ended = self.now()
+                event = Event("run", "error", f"run {run.id} was aborted: its process has died", ended)
+                with self._write() as connection:
+                    number = self._number(connection, run.id)
+                    still = (runs.c.number == number) & runs.c.outcome.is_(None)
+                    values = {"outcome": Outcome.ABORTED, "ended": ended}
+                    if connection.execute(update(runs).where(still).values(values)).rowcount:
+                        _insert_events(connection, number, [event], len(run.events))
+                        dead.append(replace(run, outcome=Outcome.ABORTED, ended=ended, events=(*run.events, event)))
+                path.unlink(missing_ok=True)
+            finally:
+                os.close(lock)
+        return dead
+
+    def folder_of_run(self, id: str) -> Path:  # noqa: A002  (the record's own word)
+        """Return the folder of a run's own files (log, run.json), made if it is not there."""
+        folder = self.folder / "runs" / safe_name(id)
+        with in_words(self.folder):
+            folder.mkdir(exist_ok=True)
+        return folder
+
+    def _run_lock(self, run: str) -> Path:
+        return lock_path(self.folder, f"run {run}")
+
+    def _release(self, run: str) -> None:
+        if (lock := self._alive.pop(run, None)) is not None:
+            self._run_lock(run).unlink(missing_ok=True)
+            os.close(lock)
+
+    def _number(self, connection: Connection, run: str) -> int:
+        number = connection.scalar(select(runs.c.number).where(runs.c.id == run))
+        if number is None:
+            raise store_error(self.folder, f"there is no run {run}", "start it first")
+        return int(number)
+
+    def _runs(self, query: Select[Any]) -> list[RunRecord]:
+        with self._read() as connection:
+            return [_run(connection, row) for row in connection.execute(query).all()]
+
+
+def _row(run: RunRecord) -> dict[str, Any]:
+    return {name: getattr(run, name) for name in PLAIN}
+
+
+def _insert_events(connection: Connection, run: int, events: Sequence[Event], first: int) -> None:
+    if events:
+        connection.execute(
+            insert(run_events),
+            [
+                asdict(event) | {"run": run, "place": place, "value": finite(event.value)}
+                for place, event in enumerate(events, first)
+            ],
+        )
+
+
+def _run(connection: Connection, row: Row[Any]) -> RunRecord:
+    def parts(table: Any) -> Iterator[dict[str, Any]]:
+        found = connection.execute(select(table).where(table.c.run == row.number).order_by(table.c.place))
+        for part in found.mappings():
+            yield {name: value for name, value in part.items() if name not in ("run", "place")}
+
+    return RunRecord(
+        **{name: getattr(row, name) for name in PLAIN} | {"outcome": row.outcome and Outcome(row.outcome)},
+        steps=tuple(StepRecord(**part | {"outcome": Outcome(part["outcome"])}) for part in parts(run_steps)),
+        events=tuple(Event(**part | {"position": position(part["position"])}) for part in parts(run_events)),
+    )

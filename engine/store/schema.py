@@ -1,0 +1,88 @@
+"""Bringing a state.db to the schema of this engine.
+
+The revision is read by plain SQL: alembic, slow to import, is loaded only when there is something to do. All
+migrations and the record that they ran are one transaction, and a lock lets one process at a time migrate.
+"""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from engine.store.database import connect
+from engine.store.locks import file_lock
+from engine.store.trouble import in_words, store_error
+
+REVISION = "0001"
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def revision(connection: Connection) -> str | None:
+    """Return the schema's revision; None of an empty database."""
+    tables = inspect(connection).get_table_names()
+    if "alembic_version" in tables:
+        found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return found
+    return "foreign" if tables else None
+
+
+def prepare(folder: Path, patience: float, migrations: Path = MIGRATIONS, target: str = REVISION) -> None:
+    """Make or migrate `folder`/state.db where it is not at `target` yet.
+
+    Raises
+    ------
+    StoreError
+        The database is newer than this engine, is not a state, or cannot be used.
+    """
+    path = folder / "state.db"
+    with in_words(folder):
+        # An empty file is another process's, about to be made: looking into it would disturb the change to WAL.
+        if path.exists() and path.stat().st_size and _found(path, patience) == target:
+            return
+        with file_lock(folder, "schema"):
+            _migrate(folder, patience, migrations, target)
+
+
+def _found(path: Path, patience: float) -> str | None:
+    engine = connect(path, patience)
+    try:
+        with engine.begin() as connection:
+            return revision(connection)
+    finally:
+        engine.dispose()
+
+
+def _migrate(folder: Path, patience: float, migrations: Path, target: str) -> None:
+    from alembic.operations import Operations
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory(migrations, version_locations=[migrations / "versions"])
+    known = {script.revision for script in scripts.walk_revisions()}
+    engine = connect(folder / "state.db", patience, migrating=True)
+    try:
+        with engine.execution_options(writes=True).begin() as connection:
+            found = revision(connection)
+            if found == "foreign":
+                raise store_error(
+                    folder,
+                    "state.db is a database, but not the state of a project",
+                    "choose another folder with `state: {path: …}`",
+                )
+            if found is not None and found not in known:
+                raise store_error(
+                    folder,
+                    f"state.db was written by a newer engine (schema {found}; this engine knows up to {target})",
+                    "use that engine, or upgrade this one: pip install --upgrade engine",
+                )
+            context = MigrationContext.configure(
+                connection, opts={"fn": lambda now, context: scripts._upgrade_revs(target, now)}
+            )
+            with Operations.context(context):
+                context.run_migrations()
+            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+            if broken is not None:
+                raise store_error(
+                    folder, f"migrating would leave rows of {broken[0]} without an owner", "report this as a bug"
+                )
+    finally:
+        engine.dispose()

@@ -1,0 +1,70 @@
+"""The store: everything that a project remembers, in one folder.
+
+state.db                            rows
+evaluations/<id>/                   files of an evaluation
+models/<name>/<version>/            files of a model version
+runs/<id>/                          log and result of a run
+staging/, locks/                    work in progress, who is at work
+"""
+
+import os
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from engine.store.evaluations import Evaluations
+from engine.store.file_hashes import FileHashes
+from engine.store.folders import LAYOUT
+from engine.store.history import History
+from engine.store.locks import Locks
+from engine.store.model_versions import ModelVersions
+from engine.store.outbox import Outbox
+from engine.store.records import utc_now
+from engine.store.runs import Runs
+from engine.store.schema import prepare
+from engine.store.trouble import in_words
+
+
+class Store(Evaluations, ModelVersions, History, Runs, Outbox, FileHashes, Locks):
+    """An open state folder. Safe to use from threads; every process opens its own."""
+
+    @classmethod
+    def open(cls, folder: Path, *, now: Callable[[], datetime] = utc_now, patience: float = 10.0) -> Self:
+        """Open the state in `folder`, made or migrated if need be, and clear what killed processes left.
+
+        Parameters
+        ----------
+        now
+            The clock, giving aware datetimes.
+        patience
+            Seconds to wait for a database that another process has locked.
+
+        Raises
+        ------
+        StoreError
+            The folder or the database can't be used; the message says why and what to do.
+        """
+        folder = folder.absolute()
+        with in_words(folder):
+            for part in LAYOUT:
+                (folder / part).mkdir(parents=True, exist_ok=True)
+        prepare(folder, patience)
+        store = cls(folder, now, patience)
+        store._sweep()
+        return store
+
+    def close(self) -> None:
+        """Give back files and locks. Runs of this process that were not finished count as dead from now on."""
+        for run in list(self._alive):
+            os.close(self._alive.pop(run))
+        self._readers.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,292 @@
+"""The tables of the state, as the newest migration leaves them.
+
+SQLAlchemy Core, not the ORM: a row is written once and read whole, so identity maps and lazy loading would only add
+surprises. Only types that SQLite and PostgreSQL share are used: JSON (JSONB there), times in UTC, no database enums.
+`number` keeps the order in which rows were written; clocks may be set back.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import JSON as PLAIN_JSON
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime, stored in UTC. SQLite keeps no zone, so it is put back when read."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def to_json(value: object) -> str:
+    """Write `value` as JSON. NaN and infinities, which JSON lacks, become null; dates become ISO text."""
+    try:
+        return json.dumps(value, allow_nan=False, default=_plain, separators=(",", ":"), ensure_ascii=False)
+    except ValueError:
+        return json.dumps(_finite(value), allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value if value is None or isinstance(value, str | int) else _plain(value)
+
+
+JSON = PLAIN_JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _number() -> Column[int]:
+    return Column("number", Integer, primary_key=True, autoincrement=True)
+
+
+def _owner(column: str, owner: str) -> Column[int]:
+    return Column(column, Integer, ForeignKey(owner, ondelete="CASCADE"), primary_key=True)
+
+
+def _place() -> Column[int]:
+    return Column("place", Integer, primary_key=True, autoincrement=False)
+
+
+def _measured() -> list[Column[Any]]:
+    return [
+        Column("metric", String, nullable=False),
+        Column("value", Double),
+        Column("low", Double),
+        Column("high", Double),
+        Column("p_value", Double),
+        Column("reason", String),
+    ]
+
+
+evaluations = Table(
+    "evaluations",
+    metadata,
+    _number(),
+    Column("id", String, nullable=False, unique=True),
+    Column("store", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("labels", JSON, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("model_fingerprint", String, nullable=False),
+    Column("dataset_fingerprint", String, nullable=False),
+    Column("reference_fingerprint", String, nullable=False),
+    Column("parameters_fingerprint", String, nullable=False),
+    Column("engine_version", String, nullable=False),
+    Column("kernel_version", String, nullable=False),
+    Column("rows_read", BigInteger, nullable=False),
+    Column("rows_used", BigInteger, nullable=False),
+    Column("reference_rows", BigInteger, nullable=False),
+    Column("columns", JSON, nullable=False),
+    Column("left_out", JSON, nullable=False),
+    Column("importance", JSON, nullable=False),
+    Column("prediction", JSON, nullable=False),
+    Column("performance", JSON, nullable=False),
+    Column("notes", JSON, nullable=False),
+    Column("model", String),
+    Column("model_version", String),
+    Column("run", String),
+    Index(None, "store", "name"),
+    Index(None, "store", "dataset_fingerprint"),
+)
+
+evaluation_metrics = Table(
+    "evaluation_metrics",
+    metadata,
+    _owner("evaluation", "evaluations.number"),
+    _place(),
+    *_measured(),
+    Index(None, "metric", "evaluation", unique=True),
+)
+
+removals = Table(
+    "removals",
+    metadata,
+    _number(),
+    Column("store", String, nullable=False, index=True),
+    Column("name", String, nullable=False),
+    Column("evaluations", JSON, nullable=False),
+    Column("by", String, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+model_versions = Table(
+    "model_versions",
+    metadata,
+    _number(),
+    Column("model", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("fingerprint", String, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("path", String, nullable=False),
+    UniqueConstraint("model", "version"),
+)
+
+unfinished_folders = Table("unfinished_folders", metadata, Column("path", String, primary_key=True))
+
+dataset_metrics = Table(
+    "dataset_metrics",
+    metadata,
+    _number(),
+    Column("dataset", String, nullable=False),
+    Column("fingerprint", String, nullable=False),
+    Column("run", String),
+    Column("created", UtcDateTime, nullable=False),
+    *_measured(),
+    Index(None, "dataset", "metric"),
+)
+
+check_results = Table(
+    "check_results",
+    metadata,
+    _number(),
+    Column("run", String, index=True),
+    Column("created", UtcDateTime, nullable=False),
+    Column("target", String, nullable=False),
+    Column("check", String, nullable=False),
+    Column("metric", String, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("counts_as", String, nullable=False),
+    Column("value", Double),
+    Column("bounds", JSON, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("position", JSON),
+    Column("evaluation", String),
+    Index(None, "target", "check"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    _number(),
+    Column("id", String, nullable=False, unique=True),
+    Column("project", String, nullable=False),
+    Column("scenario", String, nullable=False, index=True),
+    Column("started", UtcDateTime, nullable=False),
+    Column("who", String, nullable=False),
+    Column("trigger", String, nullable=False),
+    Column("parent", String),
+    Column("variables", JSON, nullable=False),
+    Column("ended", UtcDateTime),
+    Column("outcome", String, index=True),
+)
+
+run_steps = Table(
+    "run_steps",
+    metadata,
+    _owner("run", "runs.number"),
+    _place(),
+    Column("name", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("started", UtcDateTime, nullable=False),
+    Column("ended", UtcDateTime, nullable=False),
+    Column("reused", Boolean, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("turn", JSON),
+)
+
+run_events = Table(
+    "run_events",
+    metadata,
+    _owner("run", "runs.number"),
+    _place(),
+    Column("kind", String, nullable=False),
+    Column("severity", String, nullable=False),
+    Column("what", String, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("value", Double),
+    Column("range", JSON, nullable=False),
+    Column("where", String, nullable=False),
+    Column("position", JSON),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    _number(),
+    Column("id", String, nullable=False, unique=True),
+    Column("run", String, index=True),
+    Column("reporter", String, nullable=False),
+    Column("channel", String, nullable=False),
+    Column("to", JSON, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("text", String, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("state", String, nullable=False, index=True),
+    Column("tries", Integer, nullable=False),
+    Column("next_try", UtcDateTime),
+    Column("last_error", String),
+    Column("claim", String),
+    Column("claimed_until", UtcDateTime),
+)
+
+attachments = Table(
+    "attachments",
+    metadata,
+    _owner("message", "outbox.number"),
+    _place(),
+    Column("name", String, nullable=False),
+    Column("media_type", String, nullable=False),
+    Column("content", LargeBinary),
+    Column("path", String),
+)
+
+file_hashes = Table(
+    "file_hashes",
+    metadata,
+    Column("path", String, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("hash", String, nullable=False),
+)

@@ -1,0 +1,79 @@
+"""Low-level trouble in the user's words: which folder, what is the matter, what to do.
+
+One translation around every access, so that no caller sees a driver's error. What is not in the tables is a bug and
+passes through unchanged.
+"""
+
+import errno
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
+
+from engine.errors import StoreError
+
+FULL = "the disk is full", "free some space and run again; what was committed before is whole"
+DAMAGED = (
+    "state.db is damaged",
+    "restore it from a backup, or move the folder away to start afresh (evaluations and history are then gone)",
+)
+UNWRITABLE = "the folder can't be written", "give this user write access to it, or set another `state: {path: …}`"
+
+SQLITE = {
+    sqlite3.SQLITE_BUSY: (
+        "state.db is locked by another process that is writing",
+        "wait for it to end, or end it; then run again",
+    ),
+    sqlite3.SQLITE_FULL: FULL,
+    sqlite3.SQLITE_NOTADB: (
+        "state.db is not a database",
+        "if it was overwritten, restore it from a backup; else choose another folder with `state: {path: …}`",
+    ),
+    sqlite3.SQLITE_CORRUPT: DAMAGED,
+    sqlite3.SQLITE_READONLY: UNWRITABLE,
+    sqlite3.SQLITE_CANTOPEN: UNWRITABLE,
+    sqlite3.SQLITE_PERM: UNWRITABLE,
+    sqlite3.SQLITE_IOERR: ("reading or writing the disk failed", "check the disk and its file system; then run again"),
+    sqlite3.SQLITE_CONSTRAINT: (
+        "what is to be written contradicts what is there",
+        "it was probably written already: look with `engine show` before running again",
+    ),
+}
+SYSTEM = {
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: ("this user's disk quota is used up", FULL[1]),
+    errno.EACCES: UNWRITABLE,
+    errno.EPERM: UNWRITABLE,
+    errno.EROFS: UNWRITABLE,
+    errno.ENOTDIR: ("a part of this path is a file, not a folder", "set another `state: {path: …}`"),
+    errno.EEXIST: ("something other than what belongs there is in the way", "set another `state: {path: …}`"),
+    errno.ENOTEMPTY: ("a folder that must be new is already there", "move it away, then run again"),
+    errno.EIO: SQLITE[sqlite3.SQLITE_IOERR],
+    errno.EMFILE: ("too many files are open", "raise the limit (`ulimit -n`), then run again"),
+}
+
+
+def store_error(folder: Path, cause: str, remedy: str, found: str = "") -> StoreError:
+    """Say where, what is the matter (in the system's own words too, if it `found` something), and what to do."""
+    return StoreError(f"state folder {folder}: {cause}{f' ({found})' if found else ''}. What to do: {remedy}.")
+
+
+@contextmanager
+def in_words(folder: Path) -> Iterator[None]:
+    """Raise errors of the database and of the file system as StoreError."""
+    try:
+        yield
+    except DBAPIError as error:
+        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_IOERR and shutil.disk_usage(folder).free < 2**20:
+            code = sqlite3.SQLITE_FULL  # SQLite calls a write-ahead log that cannot grow an I/O error
+        if code not in SQLITE:
+            raise
+        raise store_error(folder, *SQLITE[code], found=str(error.orig)) from error
+    except OSError as error:
+        if error.errno not in SYSTEM:
+            raise
+        raise store_error(folder, *SYSTEM[error.errno], found=str(error)) from error
