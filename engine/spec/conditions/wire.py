@@ -1,0 +1,47 @@
+"""Protobuf's wire format, as much of it as reading CEL's serialized syntax tree takes.
+
+https://protobuf.dev/programming-guides/encoding/
+"""
+
+Fields = dict[int, list[int | bytes]]
+
+
+def fields_of(message: bytes) -> Fields:
+    """Split a protobuf message into its fields: varints as int, everything else as bytes."""
+    fields: Fields = {}
+    at = 0
+
+    def varint() -> int:
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = message[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+            shift += 7
+
+    while at < len(message):
+        number, wire = divmod(varint(), 8)
+        if wire == 0:
+            fields.setdefault(number, []).append(varint())
+        else:
+            size = varint() if wire == 2 else {1: 8, 5: 4}[wire]
+            fields.setdefault(number, []).append(message[at : at + size])
+            at += size
+    return fields
+
+
+def bytes_at(fields: Fields, number: int) -> bytes:
+    value = fields.get(number, [b""])[-1]
+    return value if isinstance(value, bytes) else b""
+
+
+def int_at(fields: Fields, number: int) -> int:
+    value = fields.get(number, [0])[-1]
+    return value if isinstance(value, int) else 0
+
+
+def text_at(fields: Fields, number: int) -> str:
+    return bytes_at(fields, number).decode()

@@ -1,0 +1,129 @@
+"""Metric names are read, resolved and written back."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.spec.catalogue import METRICS, MetricName, definition, lookup, members, names, parse
+from engine.spec.codes import CODES
+from engine.spec.problem import Problem
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("data_drift", MetricName("data_drift")),
+        ("psi.card_age", MetricName("psi", "card_age")),
+        ('psi."a.b"', MetricName("psi", "a.b")),
+        ('psi."say ""a"""', MetricName("psi", 'say "a"')),
+        ('drift."*"', MetricName("drift", "*")),
+        ("drift.*", MetricName("drift", wildcard=True)),
+        ("prediction_drift.psi", MetricName("prediction_drift", "psi")),
+        ("performance_change.roc_auc", MetricName("performance_change", "roc_auc")),
+        ("predicted_share.1", MetricName("predicted_share", "1")),
+        ("mean.the amount", MetricName("mean", "the amount")),
+    ],
+)
+def test_a_legal_name_is_taken_apart(text: str, name: MetricName) -> None:
+    assert lookup(text, "store") == name
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "code", "help_"),
+    [
+        ("data_dirft", (0, 10), "unknown-metric", 'did you mean "data_drift"?'),
+        ("dirft.*", (0, 5), "unknown-metric", 'did you mean "drift.*"?'),
+        ("ROC_AUC", (0, 7), "unknown-metric", 'did you mean "roc_auc"?'),
+        ("auc", (0, 3), "unknown-metric", 'did you mean "roc_auc"?'),
+        ("null_share.x", (0, 10), "unknown-metric", 'did you mean "missing_share.x"?'),
+        ("prediction_drift.psy", (17, 3), "unknown-metric", 'did you mean "prediction_drift.psi"?'),
+        ("performance_change.auc", (19, 3), "unknown-metric", 'did you mean "performance_change.roc_auc"?'),
+        ("psi", (0, 3), "metric-member", "write psi.<column>, or psi.* for all of them"),
+        ("data_drift.card_age", (10, 9), "metric-member", "write data_drift"),
+        ("data_drift.*", (10, 2), "metric-member", "write data_drift"),
+        ("psi.a.b", (4, 3), "bad-metric", 'write psi."a.b"'),
+        ("drift.card_*", (6, 6), "bad-metric", 'write drift."card_*"'),
+        ("psi.", (4, 1), "bad-metric", 'quote the column: psi."a.b"; * stands for every column'),
+        ('psi."a', (4, 2), "bad-metric", 'quote the column: psi."a.b"; * stands for every column'),
+    ],
+)
+def test_a_wrong_name_gets_its_answer(text: str, place: tuple[int, int], code: str, help_: str) -> None:
+    problem = lookup(text, "store")
+    assert isinstance(problem, Problem)
+    assert (problem[:2], problem.code, problem.help) == (place, code, help_)
+    assert code in CODES
+
+
+def test_a_store_and_a_dataset_do_not_share_their_metrics() -> None:
+    problem = lookup("column_count", "store")
+    assert isinstance(problem, Problem)
+    assert problem.message == "column_count is a metric of a dataset, and this is an evaluation store"
+    assert isinstance(lookup("data_drift", "dataset"), Problem)
+    assert lookup("missing_count.amount", "dataset") == MetricName("missing_count", "amount")
+
+
+def test_a_metric_asks_for_its_model_and_its_task() -> None:
+    without, other = (
+        lookup("roc_auc", "store", task=None),
+        lookup("performance_change.roc_auc", "store", task="regression"),
+    )
+    assert isinstance(without, Problem)
+    assert isinstance(other, Problem)
+    assert without.code == "metric-needs-model"
+    assert other.code == "metric-needs-task"
+    assert lookup("rmse", "store", task="regression") == MetricName("rmse")
+    assert lookup("data_drift", "store", task=None) == MetricName("data_drift")
+
+
+def test_the_users_own_metrics_win() -> None:
+    own = {"gain", "psi", "per.mille"}
+    assert lookup("psi", "store", own=own) == MetricName("psi")
+    assert lookup("per.mille", "store", own=own) == MetricName("per.mille")
+    misspelt = lookup("gian", "dataset", own=own)
+    assert isinstance(misspelt, Problem)
+    assert misspelt.help == 'did you mean "gain"?'
+
+
+@given(st.text(min_size=1), st.sampled_from(names("store")))
+def test_any_column_can_be_written_and_is_read_back(column: str, statistic: str) -> None:
+    name = MetricName(statistic, column)
+    assert parse(str(name)) == name
+
+
+@given(st.text())
+def test_any_text_is_a_name_or_a_problem_inside_it(text: str) -> None:
+    read = parse(text)
+    if isinstance(read, Problem):
+        assert 0 <= read.offset <= len(text)
+        assert read.length >= 1
+    else:
+        assert parse(str(read)) == read
+    assert isinstance(lookup(text, "store"), Problem | MetricName)
+
+
+def test_the_table_is_sound() -> None:
+    keys = [(metric.scope, metric.name) for metric in METRICS]
+    assert len(keys) == len(set(keys))
+    for metric in METRICS:
+        assert metric.description.endswith(".")
+        if metric.neutral is not None and metric.low is not None:
+            assert metric.low <= metric.neutral
+        assert (metric.member == "column") == bool(metric.roles)
+        for member in members(metric) or []:
+            assert lookup(f"{metric.name}.{member}", metric.scope) == MetricName(metric.name, member)
+
+
+def test_a_definition_follows_what_the_metric_is_taken_on() -> None:
+    drift = lookup("data_drift", "store")
+    change = lookup("performance_change.log_loss", "store")
+    auc = lookup("performance_change.roc_auc", "store")
+    of_prediction = lookup("prediction_drift.ks", "store")
+    assert isinstance(drift, MetricName)
+    assert isinstance(change, MetricName)
+    assert isinstance(auc, MetricName)
+    assert isinstance(of_prediction, MetricName)
+    assert definition(drift, "store").neutral == 0.5
+    assert definition(change, "store").worse == "higher"
+    assert (definition(auc, "store").low, definition(auc, "store").high) == (-1, 1)
+    assert definition(of_prediction, "store").high == 1
+    assert definition(MetricName("mine"), "store").high is None
