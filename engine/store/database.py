@@ -51,13 +51,13 @@ class Database:
         self._writers = self._readers.execution_options(writes=True)
 
     @contextmanager
-    def _read(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
         """One consistent view; never waits for a writer."""
         with in_words(self.folder), self._readers.begin() as connection:
             yield connection
 
     @contextmanager
-    def _write(self) -> Iterator[Connection]:
+    def writing(self) -> Iterator[Connection]:
         """One transaction: all of it or nothing."""
         with in_words(self.folder), self._writers.begin() as connection:
             yield connection

@@ -1,16 +1,16 @@
 """Evaluations: append-only, whole or not at all; their history; and the recorded removal of them."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, insert, select
 
-from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
+from engine.evaluation.record import Evaluation, Fingerprints
 from engine.store.folders import Folders, safe_name
 from engine.store.locks import file_lock
+from engine.store.metrics import insert_metrics, read_metrics
 from engine.store.records import MetricPoint, Removal
 from engine.store.tables import evaluation_metrics, evaluations, removals, unfinished_folders
 from engine.store.trouble import store_error
@@ -21,30 +21,13 @@ PLAIN = (
 )  # fmt: skip
 
 
-def finite(value: float | None) -> float | None:
-    """Return `value` as a plain float; None for NaN, which is no value."""
-    return None if value is None or math.isnan(value) else float(value)
-
-
-def measured(value: MetricValue) -> dict[str, Any]:
-    """Return a metric's columns. A NaN is stored as no value, with a reason."""
-    numbers = {name: finite(getattr(value, name)) for name in ("value", "low", "high", "p_value")}
-    nameless = numbers["value"] is None and value.value is not None
-    return {**numbers, "reason": "not a number" if nameless and value.reason is None else value.reason}
-
-
-def metric_value(row: Row[Any]) -> MetricValue:
-    """Read a metric's columns back."""
-    return MetricValue(row.value, row.low, row.high, row.p_value, row.reason)
-
-
 class Evaluations(Folders):
     """The evaluations of all evaluation stores of the project."""
 
     def add_evaluation(self, evaluation: Evaluation, files: Path | None = None) -> None:
         """Keep an evaluation and, if given, the folder `files` (from `staging`), which becomes its own."""
         if files is None:
-            with self._write() as connection:
+            with self.writing() as connection:
                 _insert(connection, evaluation)
             return
         with self._adopting(files, lambda _: f"evaluations/{safe_name(evaluation.id)}") as (connection, _):
@@ -69,7 +52,7 @@ class Evaluations(Folders):
         """
         found = self._load(select(evaluations).where(evaluations.c.id == id))
         if not found:
-            raise store_error(self.folder, f"there is no evaluation {id}", "look with `engine show`")
+            raise store_error(self.folder, f"there is no evaluation {id}", "see which there are with `engine show`")
         return found[0]
 
     def newest(self, store: str) -> Evaluation | None:
@@ -94,14 +77,14 @@ class Evaluations(Folders):
             .order_by(evaluations.c.number.desc())
             .limit(last)
         )
-        with self._read() as connection:
+        with self.reading() as connection:
             return [MetricPoint(*row) for row in connection.execute(query)][::-1]
 
     def remove_evaluations(self, store: str, name: str, by: str) -> tuple[str, ...]:
         """Remove the evaluations of that name, with their files; record who did. Return their ids."""
         with file_lock(self.folder, "files", shared=True):
             chosen = (evaluations.c.store == store) & (evaluations.c.name == name)
-            with self._write() as connection:
+            with self.writing() as connection:
                 ids = tuple(connection.scalars(select(evaluations.c.id).where(chosen).order_by(evaluations.c.number)))
                 if not ids:
                     return ()
@@ -118,7 +101,7 @@ class Evaluations(Folders):
     def removals(self, store: str) -> list[Removal]:
         """Return what was removed from a store, oldest first."""
         query = select(removals).where(removals.c.store == store).order_by(removals.c.number)
-        with self._read() as connection:
+        with self.reading() as connection:
             return [
                 Removal(row.store, row.name, tuple(row.evaluations), row.by, row.at)
                 for row in connection.execute(query)
@@ -129,7 +112,7 @@ class Evaluations(Folders):
         return next(iter(self._load(query.order_by(evaluations.c.number.desc()).limit(1))), None)
 
     def _load(self, query: Select[Any]) -> list[Evaluation]:
-        with self._read() as connection:
+        with self.reading() as connection:
             rows = connection.execute(query).all()
             return list(_evaluations(connection, rows))
 
@@ -139,28 +122,16 @@ def _insert(connection: Connection, evaluation: Evaluation) -> None:
     row |= {f"{part}_fingerprint": value for part, value in asdict(evaluation.fingerprints).items()}
     made = insert(evaluations).values(**row, notes=evaluation.notes).returning(evaluations.c.number)
     number = connection.scalars(made).one()
-    if evaluation.metrics:
-        connection.execute(
-            insert(evaluation_metrics),
-            [
-                {"evaluation": number, "place": place, "metric": metric, **measured(value)}
-                for place, (metric, value) in enumerate(evaluation.metrics.items())
-            ],
-        )
+    insert_metrics(connection, evaluation_metrics, "evaluation", number, evaluation.metrics)
 
 
 def _evaluations(connection: Connection, rows: Sequence[Row[Any]]) -> Iterator[Evaluation]:
-    metrics = select(evaluation_metrics).order_by(evaluation_metrics.c.place)
     for row in rows:
-        values: Mapping[str, MetricValue] = {
-            found.metric: metric_value(found)
-            for found in connection.execute(metrics.where(evaluation_metrics.c.evaluation == row.number))
-        }
         yield Evaluation(
             **{name: getattr(row, name) for name in PLAIN},
             fingerprints=Fingerprints(
                 row.model_fingerprint, row.dataset_fingerprint, row.reference_fingerprint, row.parameters_fingerprint
             ),
-            metrics=values,
+            metrics=read_metrics(connection, evaluation_metrics, "evaluation", row.number),
             notes=tuple(row.notes),
         )

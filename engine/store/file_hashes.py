@@ -14,13 +14,16 @@ from engine.store.tables import file_hashes
 RACY_NS = 2_000_000_000
 
 
-class FileHashes(Database):
+class FileHashes:
     """A cache of file hashes by path, size and modification time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def get(self, path: str, size: int, mtime_ns: int) -> str | None:
         """Return the hash of the file if it is still the one that was hashed."""
         row = (file_hashes.c.path == path) & (file_hashes.c.size == size) & (file_hashes.c.mtime_ns == mtime_ns)
-        with self._read() as connection:
+        with self._database.reading() as connection:
             found: str | None = connection.scalar(select(file_hashes.c.hash).where(row))
         return found
 
@@ -28,6 +31,6 @@ class FileHashes(Database):
         """Keep the hash of a file, unless it was modified too recently to be told from its next version."""
         if time.time_ns() - mtime_ns < RACY_NS:
             return
-        with self._write() as connection:
+        with self._database.writing() as connection:
             connection.execute(delete(file_hashes).where(file_hashes.c.path == path))
             connection.execute(insert(file_hashes).values(path=path, size=size, mtime_ns=mtime_ns, hash=digest))

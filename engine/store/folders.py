@@ -60,11 +60,11 @@ class Folders(Database):
         with file_lock(self.folder, "files", shared=True):
             with in_words(self.folder):
                 _sync(files)
-            with self._write() as connection:
+            with self.writing() as connection:
                 path = choose(connection)
                 target = self.folder / path
                 if target.exists():
-                    raise store_error(self.folder, f"{path} is already there", "look with `engine show`")
+                    raise store_error(self.folder, f"{path} is already there", "move it away, then run again")
                 connection.execute(insert(unfinished_folders).values(path=path))
             try:
                 with in_words(self.folder):
@@ -72,7 +72,7 @@ class Folders(Database):
                     files.rename(target)
                     _sync_one(target.parent)
                     _sync_one(target.parent.parent)
-                with self._write() as connection:
+                with self.writing() as connection:
                     yield connection, path
                     connection.execute(delete(unfinished_folders).where(unfinished_folders.c.path == path))
             except Exception:
@@ -82,19 +82,19 @@ class Folders(Database):
 
     def _discard(self, path: str) -> None:
         """Remove the folder at `path` if it has no row."""
-        with self._read() as connection:
+        with self.reading() as connection:
             known = connection.scalar(select(unfinished_folders.c.path).where(unfinished_folders.c.path == path))
         if known is None:
             return
         with in_words(self.folder):
             if (self.folder / path).exists():
                 shutil.rmtree(self.folder / path)
-        with self._write() as connection:
+        with self.writing() as connection:
             connection.execute(delete(unfinished_folders).where(unfinished_folders.c.path == path))
 
     def _sweep(self) -> None:
         """Remove what killed processes left behind, unless some process is at work on files."""
-        with self._read() as connection:
+        with self.reading() as connection:
             left = list(connection.scalars(select(unfinished_folders.c.path)))
         with in_words(self.folder):
             staged = list((self.folder / "staging").iterdir())

@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import ColumnElement, insert, select
 
 from engine.errors import Position
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
 from engine.store.database import Database
-from engine.store.evaluations import finite, measured, metric_value
+from engine.store.metrics import finite, insert_metrics, metric_value, read_metrics
 from engine.store.records import CheckPoint, DatasetMetricPoint
-from engine.store.tables import check_results, dataset_metrics
+from engine.store.tables import check_results, dataset_measurements, dataset_metrics
 
 
 class History(Database):
@@ -21,32 +20,52 @@ class History(Database):
     def add_dataset_metrics(
         self, dataset: str, fingerprint: str, values: Mapping[str, MetricValue], run: str | None
     ) -> None:
-        """Keep the metrics of a dataset whose content has that fingerprint."""
-        row: dict[str, Any] = {"dataset": dataset, "fingerprint": fingerprint, "run": run, "created": self.now()}
-        if values:
-            with self._write() as connection:
-                connection.execute(
-                    insert(dataset_metrics),
-                    [row | {"metric": metric} | measured(value) for metric, value in values.items()],
-                )
+        """Keep the metrics of a dataset, measured on what has that fingerprint."""
+        row = insert(dataset_measurements).values(dataset=dataset, fingerprint=fingerprint, run=run, created=self.now())
+        with self.writing() as connection:
+            number = connection.scalars(row.returning(dataset_measurements.c.number)).one()
+            insert_metrics(connection, dataset_metrics, "measurement", number, values)
+
+    def dataset_metrics(self, dataset: str, fingerprint: str) -> dict[str, MetricValue] | None:
+        """Return the metrics measured last on what has that fingerprint; None if it never was measured."""
+        found = self._measured(dataset, dataset_measurements.c.fingerprint == fingerprint, last=1)
+        return found[0] if found else None
+
+    def earlier_dataset_metrics(
+        self, dataset: str, run: str | None, last: int | None = None
+    ) -> list[dict[str, MetricValue]]:
+        """Return the metrics (the `last` of them) that other runs than `run` measured, oldest first."""
+        return self._measured(dataset, dataset_measurements.c.run.is_distinct_from(run), last)
 
     def dataset_metric_history(self, dataset: str, metric: str, last: int | None = None) -> list[DatasetMetricPoint]:
         """Return a metric of a dataset (the `last` values of it), oldest first."""
         query = (
-            select(dataset_metrics)
-            .where(dataset_metrics.c.dataset == dataset, dataset_metrics.c.metric == metric)
-            .order_by(dataset_metrics.c.number.desc())
+            select(dataset_measurements, dataset_metrics)
+            .join(dataset_metrics, dataset_metrics.c.measurement == dataset_measurements.c.number)
+            .where(dataset_measurements.c.dataset == dataset, dataset_metrics.c.metric == metric)
+            .order_by(dataset_measurements.c.number.desc())
             .limit(last)
         )
-        with self._read() as connection:
+        with self.reading() as connection:
             rows = connection.execute(query).all()[::-1]
         return [DatasetMetricPoint(row.run, row.created, row.fingerprint, metric_value(row)) for row in rows]
+
+    def _measured(self, dataset: str, condition: ColumnElement[bool], last: int | None) -> list[dict[str, MetricValue]]:
+        chosen = (
+            select(dataset_measurements.c.number)
+            .where(dataset_measurements.c.dataset == dataset, condition)
+            .order_by(dataset_measurements.c.number.desc())
+            .limit(last)
+        )
+        with self.reading() as connection:
+            numbers = connection.scalars(chosen).all()[::-1]
+            return [read_metrics(connection, dataset_metrics, "measurement", number) for number in numbers]
 
     def add_check_results(self, run: str | None, results: Sequence[CheckResult]) -> None:
         """Keep what the checks of a run found."""
         created = self.now()
         if results:
-            with self._write() as connection:
+            with self.writing() as connection:
                 connection.execute(
                     insert(check_results),
                     [
@@ -63,7 +82,7 @@ class History(Database):
             .order_by(check_results.c.number.desc())
             .limit(last)
         )
-        with self._read() as connection:
+        with self.reading() as connection:
             rows = connection.execute(query).all()[::-1]
         return [
             CheckPoint(

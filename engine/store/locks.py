@@ -129,32 +129,39 @@ class Locks:
         Busy
             Someone else holds it, and waiting was not wanted or took too long.
         """
-        deadline = time.monotonic() + wait if wait is not True else float("inf")
-        path = lock_path(self.folder, name)
         with in_words(self.folder):
-            descriptor = try_lock(path)
-            while descriptor is None:
-                holder = _holder(path)
-                if holder and holder.token in under:
-                    break
-                busy = Busy(self.folder, name, holder)
-                if time.monotonic() >= deadline:
-                    raise busy
-                if waiting:
-                    waiting(busy)
-                    waiting = None
-                time.sleep(POLL_SECONDS)
-                descriptor = try_lock(path)
-            else:
-                since = self.now().isoformat(timespec="seconds")
-                holder = Held(name, os.getpid(), run, scenario, since, secrets.token_hex(8))
-                _say(descriptor, json.dumps(asdict(holder)))
+            lock = self._wait(name, wait, under, waiting)
+        if isinstance(lock, Held):
+            yield lock
+            return
         try:
-            yield holder
+            since = self.now().isoformat(timespec="seconds")
+            held = Held(name, os.getpid(), run, scenario, since, secrets.token_hex(8))
+            with in_words(self.folder):
+                _say(lock, json.dumps(asdict(held)))
+            yield held
         finally:
-            if descriptor is not None:
-                _say(descriptor, "")
-                os.close(descriptor)
+            os.ftruncate(lock, 0)
+            os.close(lock)
+
+    def _wait(
+        self, name: str, wait: bool | float, under: Collection[str], waiting: Callable[[Busy], None] | None
+    ) -> int | Held:
+        """Return the descriptor that holds the lock, or the parent who does."""
+        path = lock_path(self.folder, name)
+        deadline = float("inf") if wait is True else time.monotonic() + wait
+        while (descriptor := try_lock(path)) is None:
+            holder = _holder(path)
+            if holder and holder.token in under:
+                return holder
+            busy = Busy(self.folder, name, holder)
+            if time.monotonic() >= deadline:
+                raise busy
+            if waiting:
+                waiting(busy)
+                waiting = None
+            time.sleep(POLL_SECONDS)
+        return descriptor
 
 
 def _say(descriptor: int, text: str) -> None:

@@ -44,7 +44,7 @@ class ModelVersions(Folders):
 
     def _version(self, model: str, *conditions: Any) -> ModelVersion | None:
         query = select(model_versions).where(model_versions.c.model == model, *conditions)
-        with self._read() as connection:
+        with self.reading() as connection:
             row = connection.execute(query.order_by(model_versions.c.version.desc()).limit(1)).first()
         if row is None:
             return None

@@ -36,12 +36,15 @@ class Outbox(Database):
         """Return all messages of a run, oldest first."""
         return self._messages(outbox.c.run == run)
 
-    def claim(self, message: str, lasting: timedelta) -> Claim | None:
-        """Take the right to send a due message, for so long; None if it is not due or someone else has it."""
+    def claim(self, message: str, lasting: timedelta, *, early: bool = False) -> Claim | None:
+        """Take the right to send a due message, for so long; None if it is not due or someone else has it.
+
+        `early` takes one whose next try is still to come.
+        """
         now = self.now()
         token, until = secrets.token_hex(8), now + lasting
-        free = (outbox.c.id == message) & _due(now)
-        with self._write() as connection:
+        free = (outbox.c.id == message) & (_unclaimed(now) if early else _due(now))
+        with self.writing() as connection:
             values = {"claim": token, "claimed_until": until, "tries": outbox.c.tries + 1}
             if not connection.execute(update(outbox).where(free).values(values)).rowcount:
                 return None
@@ -49,28 +52,36 @@ class Outbox(Database):
 
     def mark_sent(self, claim: Claim) -> None:
         """Record that the receiver took the message; true even if the claim has run out meanwhile."""
-        with self._write() as connection:
+        with self.writing() as connection:
             connection.execute(
                 update(outbox)
                 .where(outbox.c.id == claim.message.id)
                 .values(state=MessageState.SENT, next_try=None, last_error=None, claim=None, claimed_until=None)
             )
 
-    def mark_failed(self, claim: Claim, error: str, next_try: datetime | None) -> None:
+    def mark_failed(self, claim: Claim, error: str, next_try: datetime | None, to: Sequence[str] | None = None) -> None:
         """Record why the receiver did not take it, and when to try again (None: never, it is given up).
 
-        Without effect if the claim ran out and another sender has the message now.
+        `to` are the recipients left to serve, where the receiver took it for the others. Without effect if the claim
+        ran out and another sender has the message now.
         """
         state = MessageState.PENDING if next_try else MessageState.GIVEN_UP
-        with self._write() as connection:
+        with self.writing() as connection:
             connection.execute(
                 update(outbox)
                 .where(outbox.c.id == claim.message.id, outbox.c.claim == claim.token)
-                .values(state=state, next_try=next_try, last_error=error, claim=None, claimed_until=None)
+                .values(
+                    state=state,
+                    next_try=next_try,
+                    last_error=error,
+                    claim=None,
+                    claimed_until=None,
+                    to=claim.message.to if to is None else to,
+                )
             )
 
     def _messages(self, condition: ColumnElement[bool]) -> list[OutboxMessage]:
-        with self._read() as connection:
+        with self.reading() as connection:
             rows = connection.execute(select(outbox).where(condition).order_by(outbox.c.number)).all()
             return [_message(connection, row) for row in rows]
 
@@ -85,11 +96,12 @@ def insert_messages(connection: Connection, messages: Sequence[OutboxMessage]) -
 
 
 def _due(now: datetime) -> ColumnElement[bool]:
-    return (
-        (outbox.c.state == MessageState.PENDING)
-        & or_(outbox.c.next_try.is_(None), outbox.c.next_try <= now)
-        & or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= now)
-    )
+    return _unclaimed(now) & or_(outbox.c.next_try.is_(None), outbox.c.next_try <= now)
+
+
+def _unclaimed(now: datetime) -> ColumnElement[bool]:
+    free = or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= now)
+    return (outbox.c.state == MessageState.PENDING) & free
 
 
 def _message(connection: Connection, row: Row[Any]) -> OutboxMessage:
@@ -98,7 +110,5 @@ def _message(connection: Connection, row: Row[Any]) -> OutboxMessage:
         **{name: getattr(row, name) for name in PLAIN},
         to=tuple(row.to),
         state=MessageState(row.state),
-        attachments=tuple(
-            Attachment(part.name, part.media_type, part.content, part.path) for part in connection.execute(query)
-        ),
+        attachments=tuple(Attachment(part.name, part.media_type, part.content) for part in connection.execute(query)),
     )

@@ -88,12 +88,11 @@ class MessageState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file of a message: its bytes, or its path relative to the state folder, read when it is sent."""
+    """A file of a message, with its content: the file that it was taken from may be gone when it is sent."""
 
     name: str
     media_type: str
-    content: bytes | None = None
-    path: str | None = None
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)

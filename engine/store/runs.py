@@ -15,10 +15,10 @@ from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from engine.outcome import Outcome
 from engine.store.database import Database
-from engine.store.evaluations import finite
 from engine.store.folders import safe_name
 from engine.store.history import position
 from engine.store.locks import Busy, lock_path, try_lock
+from engine.store.metrics import finite
 from engine.store.outbox import insert_messages
 from engine.store.records import Event, OutboxMessage, RunRecord, StepRecord
 from engine.store.tables import run_events, run_steps, runs
@@ -40,21 +40,25 @@ class Runs(Database):
             lock = try_lock(self._run_lock(run.id))
         if lock is None:
             raise Busy(self.folder, f"run {run.id}", None)
+        try:
+            with self.writing() as connection:
+                connection.execute(insert(runs).values(_row(run)))
+                insert_messages(connection, messages)
+        except BaseException:
+            os.close(lock)
+            raise
         self._alive[run.id] = lock
-        with self._write() as connection:
-            connection.execute(insert(runs).values(_row(run)))
-            insert_messages(connection, messages)
 
     def add_step(self, run: str, step: StepRecord) -> None:
         """Record a finished step, after those before it."""
-        with self._write() as connection:
+        with self.writing() as connection:
             number = self._number(connection, run)
             place = len(connection.execute(select(run_steps.c.place).where(run_steps.c.run == number)).all())
             connection.execute(insert(run_steps).values(asdict(step) | {"run": number, "place": place}))
 
     def add_events(self, run: str, events: Sequence[Event]) -> None:
         """Record events after those before them, such as deliveries once the run has finished."""
-        with self._write() as connection:
+        with self.writing() as connection:
             number = self._number(connection, run)
             first = len(connection.execute(select(run_events.c.place).where(run_events.c.run == number)).all())
             _insert_events(connection, number, events, first)
@@ -66,7 +70,7 @@ class Runs(Database):
         """
         if run.outcome is None or run.ended is None:
             raise ValueError(f"run {run.id} has no outcome or no end")
-        with self._write() as connection:
+        with self.writing() as connection:
             number = self._number(connection, run.id)
             connection.execute(update(runs).where(runs.c.number == number).values(_row(run)))
             connection.execute(delete(run_steps).where(run_steps.c.run == number))
@@ -90,7 +94,7 @@ class Runs(Database):
         """
         found = self._runs(select(runs).where(runs.c.id == id))
         if not found:
-            raise store_error(self.folder, f"there is no run {id}", "look with `engine status`")
+            raise store_error(self.folder, f"there is no run {id}", "see which there are with `engine show`")
         return found[0]
 
     def runs(self, scenario: str | None = None, last: int | None = None) -> list[RunRecord]:
@@ -110,7 +114,7 @@ class Runs(Database):
             try:
                 ended = self.now()
                 event = Event("run", "error", f"run {run.id} was aborted: its process has died", ended)
-                with self._write() as connection:
+                with self.writing() as connection:
                     number = self._number(connection, run.id)
                     still = (runs.c.number == number) & runs.c.outcome.is_(None)
                     values = {"outcome": Outcome.ABORTED, "ended": ended}
@@ -134,8 +138,9 @@ class Runs(Database):
 
     def _release(self, run: str) -> None:
         if (lock := self._alive.pop(run, None)) is not None:
-            self._run_lock(run).unlink(missing_ok=True)
-            os.close(lock)
+            with in_words(self.folder):
+                self._run_lock(run).unlink(missing_ok=True)
+                os.close(lock)
 
     def _number(self, connection: Connection, run: str) -> int:
         number = connection.scalar(select(runs.c.number).where(runs.c.id == run))
@@ -144,7 +149,7 @@ class Runs(Database):
         return int(number)
 
     def _runs(self, query: Select[Any]) -> list[RunRecord]:
-        with self._read() as connection:
+        with self.reading() as connection:
             return [_run(connection, row) for row in connection.execute(query).all()]
 
 

@@ -13,16 +13,17 @@ from engine.store.locks import file_lock
 from engine.store.trouble import in_words, store_error
 
 REVISION = "0001"
+FOREIGN = "foreign"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def revision(connection: Connection) -> str | None:
-    """Return the schema's revision; None of an empty database."""
+    """Return the schema's revision; None of an empty database, FOREIGN of one that is not ours."""
     tables = inspect(connection).get_table_names()
     if "alembic_version" in tables:
         found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
         return found
-    return "foreign" if tables else None
+    return FOREIGN if tables else None
 
 
 def prepare(folder: Path, patience: float, migrations: Path = MIGRATIONS, target: str = REVISION) -> None:
@@ -36,8 +37,15 @@ def prepare(folder: Path, patience: float, migrations: Path = MIGRATIONS, target
     path = folder / "state.db"
     with in_words(folder):
         # An empty file is another process's, about to be made: looking into it would disturb the change to WAL.
-        if path.exists() and path.stat().st_size and _found(path, patience) == target:
+        found = _found(path, patience) if path.exists() and path.stat().st_size else None
+        if found == target:
             return
+        if found == FOREIGN:
+            raise store_error(
+                folder,
+                "state.db is a database, but not the state of a project",
+                "choose another folder with `state: {path: …}`",
+            )
         with file_lock(folder, "schema"):
             _migrate(folder, patience, migrations, target)
 
@@ -62,12 +70,6 @@ def _migrate(folder: Path, patience: float, migrations: Path, target: str) -> No
     try:
         with engine.execution_options(writes=True).begin() as connection:
             found = revision(connection)
-            if found == "foreign":
-                raise store_error(
-                    folder,
-                    "state.db is a database, but not the state of a project",
-                    "choose another folder with `state: {path: …}`",
-                )
             if found is not None and found not in known:
                 raise store_error(
                     folder,

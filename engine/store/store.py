@@ -27,7 +27,7 @@ from engine.store.schema import prepare
 from engine.store.trouble import in_words
 
 
-class Store(Evaluations, ModelVersions, History, Runs, Outbox, FileHashes, Locks):
+class Store(Evaluations, ModelVersions, History, Runs, Outbox, Locks):
     """An open state folder. Safe to use from threads; every process opens its own."""
 
     @classmethod
@@ -52,8 +52,17 @@ class Store(Evaluations, ModelVersions, History, Runs, Outbox, FileHashes, Locks
                 (folder / part).mkdir(parents=True, exist_ok=True)
         prepare(folder, patience)
         store = cls(folder, now, patience)
-        store._sweep()
+        try:
+            store._sweep()
+        except BaseException:
+            store.close()
+            raise
         return store
+
+    @property
+    def file_hashes(self) -> FileHashes:
+        """The cache of file hashes."""
+        return FileHashes(self)
 
     def close(self) -> None:
         """Give back files and locks. Runs of this process that were not finished count as dead from now on."""

@@ -174,16 +174,24 @@ model_versions = Table(
 
 unfinished_folders = Table("unfinished_folders", metadata, Column("path", String, primary_key=True))
 
-dataset_metrics = Table(
-    "dataset_metrics",
+dataset_measurements = Table(
+    "dataset_measurements",
     metadata,
     _number(),
     Column("dataset", String, nullable=False),
     Column("fingerprint", String, nullable=False),
     Column("run", String),
     Column("created", UtcDateTime, nullable=False),
+    Index(None, "dataset", "fingerprint"),
+)
+
+dataset_metrics = Table(
+    "dataset_metrics",
+    metadata,
+    _owner("measurement", "dataset_measurements.number"),
+    _place(),
     *_measured(),
-    Index(None, "dataset", "metric"),
+    Index(None, "metric", "measurement", unique=True),
 )
 
 check_results = Table(
@@ -278,8 +286,7 @@ attachments = Table(
     _place(),
     Column("name", String, nullable=False),
     Column("media_type", String, nullable=False),
-    Column("content", LargeBinary),
-    Column("path", String),
+    Column("content", LargeBinary, nullable=False),
 )
 
 file_hashes = Table(

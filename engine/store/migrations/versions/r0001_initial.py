@@ -32,21 +32,20 @@ def upgrade() -> None:
     op.create_index(op.f("ix_check_results_run"), "check_results", ["run"], unique=False)
     op.create_index(op.f("ix_check_results_target_check"), "check_results", ["target", "check"], unique=False)
     op.create_table(
-        "dataset_metrics",
+        "dataset_measurements",
         sa.Column("number", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("dataset", sa.String(), nullable=False),
         sa.Column("fingerprint", sa.String(), nullable=False),
         sa.Column("run", sa.String(), nullable=True),
         sa.Column("created", TIME, nullable=False),
-        sa.Column("metric", sa.String(), nullable=False),
-        sa.Column("value", sa.Double(), nullable=True),
-        sa.Column("low", sa.Double(), nullable=True),
-        sa.Column("high", sa.Double(), nullable=True),
-        sa.Column("p_value", sa.Double(), nullable=True),
-        sa.Column("reason", sa.String(), nullable=True),
-        sa.PrimaryKeyConstraint("number", name=op.f("pk_dataset_metrics")),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_dataset_measurements")),
     )
-    op.create_index(op.f("ix_dataset_metrics_dataset_metric"), "dataset_metrics", ["dataset", "metric"], unique=False)
+    op.create_index(
+        op.f("ix_dataset_measurements_dataset_fingerprint"),
+        "dataset_measurements",
+        ["dataset", "fingerprint"],
+        unique=False,
+    )
     op.create_table(
         "evaluations",
         sa.Column("number", sa.Integer(), autoincrement=True, nullable=False),
@@ -161,12 +160,32 @@ def upgrade() -> None:
         sa.Column("place", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("media_type", sa.String(), nullable=False),
-        sa.Column("content", sa.LargeBinary(), nullable=True),
-        sa.Column("path", sa.String(), nullable=True),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(
             ["message"], ["outbox.number"], name=op.f("fk_attachments_message_outbox"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("message", "place", name=op.f("pk_attachments")),
+    )
+    op.create_table(
+        "dataset_metrics",
+        sa.Column("measurement", sa.Integer(), nullable=False),
+        sa.Column("place", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("metric", sa.String(), nullable=False),
+        sa.Column("value", sa.Double(), nullable=True),
+        sa.Column("low", sa.Double(), nullable=True),
+        sa.Column("high", sa.Double(), nullable=True),
+        sa.Column("p_value", sa.Double(), nullable=True),
+        sa.Column("reason", sa.String(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["measurement"],
+            ["dataset_measurements.number"],
+            name=op.f("fk_dataset_metrics_measurement_dataset_measurements"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("measurement", "place", name=op.f("pk_dataset_metrics")),
+    )
+    op.create_index(
+        op.f("ix_dataset_metrics_metric_measurement"), "dataset_metrics", ["metric", "measurement"], unique=True
     )
     op.create_table(
         "evaluation_metrics",
