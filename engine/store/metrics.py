@@ -1,0 +1,43 @@
+"""Metrics as rows: the same five columns wherever metrics are kept. A NaN is never stored: it is no value."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, insert, select
+
+from engine.evaluation.record import MetricValue
+
+
+def finite(value: float | None) -> float | None:
+    """Return `value` as a plain float; None for NaN. Infinities stay: they are the column's minimum or maximum."""
+    return None if value is None or math.isnan(value) else float(value)
+
+
+def metric_value(row: Row[Any]) -> MetricValue:
+    """Read a metric's columns."""
+    return MetricValue(row.value, row.low, row.high, row.p_value, row.reason)
+
+
+def insert_metrics(
+    connection: Connection, table: Table, owner: str, number: int, metrics: Mapping[str, MetricValue]
+) -> None:
+    """Write the metrics of row `number`, in order."""
+    if metrics:
+        rows = [
+            {owner: number, "place": place, "metric": metric, **_columns(value)}
+            for place, (metric, value) in enumerate(metrics.items())
+        ]
+        connection.execute(insert(table), rows)
+
+
+def read_metrics(connection: Connection, table: Table, owner: str, number: int) -> dict[str, MetricValue]:
+    """Read the metrics of row `number`, in the order in which they were written."""
+    query = select(table).where(table.c[owner] == number).order_by(table.c.place)
+    return {row.metric: metric_value(row) for row in connection.execute(query)}
+
+
+def _columns(value: MetricValue) -> dict[str, Any]:
+    numbers = {name: finite(getattr(value, name)) for name in ("value", "low", "high", "p_value")}
+    lost = numbers["value"] is None and value.value is not None
+    return {**numbers, "reason": "not a number" if lost and value.reason is None else value.reason}
