@@ -1,0 +1,134 @@
+"""A project's datasets, opened by name.
+
+One object a run: it remembers what functions have returned and which contents have been verified, so that tables that
+share an input share the work, for every turn of a loop. Nothing is kept in globals, so a new run looks anew.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+import polars as pl
+
+from engine.data import queries
+from engine.data.contract import check_schema, verify
+from engine.data.files import find_files
+from engine.data.fingerprints import FileHashes, of_file, of_frame
+from engine.data.functions import frame_of, module_file
+from engine.data.table import Table, meant, reading
+from engine.errors import DataError
+from engine.spec import Project, sql
+from engine.spec.resources.datasets import AnyDataset, FileDataset, PythonDataset, QueryDataset
+
+
+class Datasets:
+    """The datasets of a project under its variables.
+
+    Parameters
+    ----------
+    project
+        Resolved; `of` gives the same data under another.
+    hashes
+        Remembers the digests of files.
+    """
+
+    def __init__(self, project: Project, hashes: FileHashes) -> None:
+        self._project = project
+        self._hashes = hashes
+        self._returned: dict[tuple[str, ...], tuple[pl.DataFrame | pl.LazyFrame, str]] = {}
+        self._verified: set[tuple[str, str]] = set()
+
+    def of(self, project: Project) -> Self:
+        """Return the datasets of the same project under other variables, with what is already known."""
+        other = type(self)(project, self._hashes)
+        other._returned, other._verified = self._returned, self._verified
+        return other
+
+    def open(self, name: str) -> Table:
+        """Open a dataset and all that it is made from; nothing but schemas and fingerprints is read.
+
+        Raises
+        ------
+        DataError
+            It cannot be found or read, or its columns are not those of its contract.
+        """
+        return self._open(name, {})
+
+    def verify(self, table: Table) -> None:
+        """Hold the rows of a table, and of its inputs before, to their contracts; the same content only once.
+
+        Raises
+        ------
+        DataError
+            Rows break a contract, or cannot be read.
+        """
+        for one in table.lineage().values():
+            key = one.fingerprint, repr(sorted(one.columns.items()))
+            if key not in self._verified:
+                verify(one)
+                self._verified.add(key)
+
+    def _open(self, name: str, opened: dict[str, Table]) -> Table:
+        if name in opened:
+            return opened[name]
+        dataset = self._project.datasets.get(name)
+        if dataset is None:
+            raise DataError(f"there is no dataset {name!r}{meant(name, list(self._project.datasets))}")
+        inputs: tuple[Table, ...] = ()
+        if isinstance(dataset, QueryDataset):
+            inputs = tuple(self._open(one, opened) for one in sorted(sql.tables(dataset.sql)))
+        with _naming(name):
+            table = self._read(name, dataset, inputs)
+            with reading(table):
+                schema = table.frame.collect_schema()
+            check_schema(schema, dataset.columns)
+            if table.entity is not None and table.entity not in schema:
+                raise DataError(f"there is no column {table.entity!r}, its entity{meant(table.entity, list(schema))}")
+        opened[name] = table
+        return table
+
+    def _read(self, name: str, dataset: AnyDataset, inputs: tuple[Table, ...]) -> Table:
+        entity, columns = dataset.entity, dataset.columns
+        if isinstance(dataset, FileDataset):
+            files = find_files(dataset, self._root(name, dataset))
+            fingerprint = files.fingerprint(self._hashes)
+            cheap = files.format in ("parquet", "arrow")
+            return Table(name, files.frame(), fingerprint, entity, columns, files=files, rereadable=cheap)
+        if isinstance(dataset, QueryDataset):
+            query = sql.bind(dataset.sql, self._project.variables)
+            frame = queries.plan(query, inputs)
+            entity = entity or queries.entity(frame, inputs)
+            return Table(name, frame, queries.fingerprint(query, inputs), entity, columns, inputs)
+        returned, fingerprint = self._call(name, dataset)
+        return Table(name, returned.lazy(), fingerprint, entity, columns, rereadable=isinstance(returned, pl.DataFrame))
+
+    def _root(self, name: str, dataset: FileDataset) -> Path:
+        if dataset.connection is None:
+            return self._project.folder_of("datasets", name)
+        connection = self._project.connections[dataset.connection]
+        return self._project.folder_of("connections", dataset.connection) / connection.root
+
+    def _call(self, name: str, dataset: PythonDataset) -> tuple[pl.DataFrame | pl.LazyFrame, str]:
+        folder = self._project.folder_of("datasets", name)
+        source = of_file(module_file(folder, dataset.function.partition(":")[0]), self._hashes)
+        key = str(folder), dataset.function, source, json.dumps(dataset.arguments, sort_keys=True, default=str)
+        if key not in self._returned:
+            frame = frame_of(folder, dataset.function, dataset.arguments)
+            self._returned[key] = frame, of_frame(frame)
+        return self._returned[key]
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Say which dataset an error is about."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"dataset {name!r}: {error}") from error.__cause__
+
+
+def open_table(project: Project, name: str, *, hashes: FileHashes) -> Table:
+    """Open one dataset; where several are opened, let one `Datasets` share what they have in common."""
+    return Datasets(project, hashes).open(name)

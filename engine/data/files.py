@@ -1,0 +1,253 @@
+"""Kind `file`: one file or a glob of one format, scanned lazily.
+
+polars picks the format's reader; what is decided here is which files, which types a contract imposes on formats that
+have none (all of CSV, dates in NDJSON), and that the files of a glob agree. `fault` re-reads files to find the place
+of what polars could not read, since its messages name no file and no line.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from glob import glob, has_magic
+from pathlib import Path
+
+import polars as pl
+
+from engine.data.csv_faults import open_bytes, record_fault, seems_ragged, value_fault
+from engine.data.families import IMPOSED, family
+from engine.data.fingerprints import FileHashes, combine, of_file
+from engine.data.table import UNREADABLE, meant, words
+from engine.errors import DataError
+from engine.spec.resources.datasets import Csv, FileDataset
+
+ENDINGS = {
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
+}
+COMPRESSED = (".gz", ".zst")
+INFER_ROWS = 10_000
+"""Rows of CSV from which types are found where the contract is silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Files of one format, and how they are read."""
+
+    paths: tuple[Path, ...]
+    format: str
+    csv: Csv
+    imposed: Mapping[str, pl.DataType]
+
+    def frame(self) -> pl.LazyFrame:
+        """Return the rows of all files.
+
+        Raises
+        ------
+        DataError
+            Two files differ in their columns, or in the family of a column's type.
+        """
+        if len(self.paths) == 1:
+            return self._scan(self.paths)
+        schemas = {path: self._header(path) for path in self.paths}
+        first, columns = next(iter(schemas.items()))
+        for path, schema in schemas.items():
+            self._agree(first, columns, path, schema)
+        if self.format == "csv" or all(schema == columns for schema in schemas.values()):
+            return self._scan(self.paths)
+        return pl.concat([self._scan((path,)) for path in self.paths], how="diagonal_relaxed")
+
+    def parts(self) -> Iterator[tuple[str, pl.LazyFrame]]:
+        """Return each file by itself: its name, its rows."""
+        for path in self.paths:
+            yield path.name, self._scan((path,))
+
+    def fingerprint(self, hashes: FileHashes) -> str:
+        """Return the digest of the files' bytes, in any order, and of how they are read."""
+        how = [self.csv.model_dump_json()] if self.format == "csv" else []
+        imposed = [f"{name}:{dtype}" for name, dtype in sorted(self.imposed.items())]
+        return combine(self.format, *how, *imposed, *sorted(of_file(path, hashes) for path in self.paths))
+
+    def ragged(self) -> str | None:
+        """Return the first CSV line that has too few fields: polars fills them with nulls and says nothing."""
+        if self.format != "csv":
+            return None
+        for path in self.paths:
+            width = len(self._header(path))
+            if seems_ragged(path, self.csv, width) and (fault := record_fault(path, self.csv)):
+                return fault
+        return None
+
+    def fault(self) -> str | None:
+        """Read the files again, one by one, and return what is wrong with the first that cannot be read."""
+        for path in self.paths:
+            try:
+                for _ in self._scan((path,)).collect_batches(maintain_order=False):
+                    pass
+            except UNREADABLE as error:
+                return self._explained(path) or f"{path} cannot be read, it may be damaged: {words(error)}"
+        return None
+
+    def _explained(self, path: Path) -> str | None:
+        if self.format == "csv":
+            return record_fault(path, self.csv) or self._value_fault(path)
+        return _ndjson_fault(path) if self.format == "ndjson" else None
+
+    def _value_fault(self, path: Path) -> str | None:
+        try:
+            types = self._scan((path,)).collect_schema()
+            texts = self._scan_csv([path], 0, dict.fromkeys(types, pl.String()))
+            return value_fault(path, texts, types, self.csv.decimal_comma)
+        except UNREADABLE:
+            return None
+
+    def _scan(self, paths: tuple[Path, ...]) -> pl.LazyFrame:
+        files = list(paths)
+        if self.format == "parquet":
+            return pl.scan_parquet(files, glob=False, hive_partitioning=False)
+        if self.format == "arrow":
+            return pl.scan_ipc(files, glob=False, hive_partitioning=False)
+        if self.format == "ndjson":
+            return self._dated(pl.scan_ndjson(files, infer_schema_length=None))
+        return self._scan_csv(files, max(100, INFER_ROWS // len(files)), self.imposed)
+
+    def _scan_csv(self, files: list[Path], infer_rows: int, types: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+        return pl.scan_csv(
+            files,
+            glob=False,
+            separator=self.csv.separator,
+            quote_char=self.csv.quote,
+            has_header=self.csv.header,
+            null_values=self.csv.null_values,
+            decimal_comma=self.csv.decimal_comma,
+            infer_schema_length=infer_rows,
+            infer_schema_files=len(files),
+            schema_overrides=dict(types),
+            try_parse_dates=infer_rows > 0,
+        )
+
+    def _dated(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        schema = frame.collect_schema()
+        texts = {name: dtype for name, dtype in self.imposed.items() if schema.get(name) == pl.String}
+        return frame.with_columns(
+            pl.col(name).str.to_date() if dtype == pl.Date else pl.col(name).str.to_datetime(time_unit="us")
+            for name, dtype in texts.items()
+        )
+
+    def _header(self, path: Path) -> pl.Schema:
+        """Return a file's columns; of a CSV their names alone count."""
+        scan = self._scan_csv([path], 0, {}) if self.format == "csv" else self._scan((path,))
+        try:
+            return scan.collect_schema()
+        except UNREADABLE as error:
+            raise DataError(
+                self._explained(path) or f"{path} cannot be read, it may be damaged: {words(error)}"
+            ) from error
+
+    def _agree(self, first: Path, columns: pl.Schema, path: Path, schema: pl.Schema) -> None:
+        if self.format != "ndjson" and (other := [name for name in schema if name not in columns]):
+            raise DataError(f"{path} has a column {other[0]!r}, which {first.name} has not: files of one dataset agree")
+        if self.format != "ndjson" and (other := [name for name in columns if name not in schema]):
+            raise DataError(f"{path} has no column {other[0]!r}, which {first.name} has: files of one dataset agree")
+        if self.format == "csv":
+            if list(schema) != list(columns):
+                raise DataError(f"{path} has its columns in another order than {first.name}")
+            return
+        for name in schema.keys() & columns.keys():
+            kinds = {family(columns[name]), family(schema[name])} - {"null"}
+            if len(kinds) == 2 and kinds != {"integer", "number"}:
+                raise DataError(
+                    f"column {name!r} is {family(columns[name])} in {first.name} and {family(schema[name])} in {path}: "
+                    "files of one dataset agree"
+                )
+
+
+def find_files(dataset: FileDataset, root: Path) -> Files:
+    """Return the files that a dataset means.
+
+    Parameters
+    ----------
+    dataset
+        The declaration.
+    root
+        The folder that its path starts from.
+
+    Raises
+    ------
+    DataError
+        No such file, nothing matches, a folder, an empty or unreadable file, or an ending that tells no format.
+    """
+    path = root / dataset.path
+    if path.exists() or not has_magic(dataset.path):
+        paths = [path]
+    else:
+        matches = glob(str(path), recursive=True)  # noqa: PTH207  # Path.glob takes no absolute pattern
+        paths = [Path(match) for match in sorted(matches) if Path(match).is_file()]
+        if not paths:
+            raise DataError(f"no file matches {path}{_beside(path)}")
+    for one in paths:
+        _usable(one)
+    format_ = dataset.format or _format(paths)
+    types = {name: column.type for name, column in dataset.columns.items() if column.type in IMPOSED}
+    if format_ == "ndjson":
+        types = {name: type_ for name, type_ in types.items() if type_ in ("date", "datetime")}
+    imposed = {name: IMPOSED[type_] for name, type_ in types.items() if type_ and format_ in ("csv", "ndjson")}
+    return Files(tuple(paths), format_, dataset.csv, imposed)
+
+
+def _format(paths: list[Path]) -> str:
+    formats: dict[str, Path] = {}
+    for path in paths:
+        bare = path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
+        known = ENDINGS.get(bare.suffix.lower())
+        if known is None or (bare != path and known not in ("csv", "ndjson")):
+            raise DataError(
+                f"{path}: its ending tells no format; write format: csv, parquet, ndjson or arrow, or use one of "
+                f"{' '.join(ENDINGS)} (.csv and .ndjson also with {' or '.join(COMPRESSED)})"
+            )
+        formats.setdefault(known, path)
+    if len(formats) > 1:
+        raise DataError(f"files of several formats match: {', '.join(f'{p.name} ({f})' for f, p in formats.items())}")
+    return next(iter(formats))
+
+
+def _usable(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise DataError(f"{path} is a folder; name a file in it, or all of them: {path.name}/*.parquet")
+        with path.open("rb") as file:
+            start = file.read(2)
+        if not start:
+            raise DataError(f"{path} is empty (0 bytes)")
+        if start in (b"\xff\xfe", b"\xfe\xff"):
+            raise DataError(f"{path} is UTF-16 text: save the file as UTF-8")
+    except FileNotFoundError:
+        raise DataError(f"there is no file {path}{_beside(path)}") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be opened: {error.strerror}") from error
+
+
+def _beside(path: Path) -> str:
+    folder = path.parent
+    if has_magic(str(folder)):
+        return ""
+    if not folder.is_dir():
+        return f"; there is no folder {folder} either"
+    return meant(path.name, sorted(one.name for one in folder.iterdir() if not one.name.startswith(".")))
+
+
+def _ndjson_fault(path: Path) -> str | None:
+    with open_bytes(path) as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                row = json.loads(line) if line.strip() else {}
+            except ValueError as error:
+                return f"{path}, line {number} is not JSON: {error}"
+            if not isinstance(row, dict):
+                return f'{path}, line {number} is not a JSON object: each line is one row, {{"column": value, …}}'
+    return None

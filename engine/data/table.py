@@ -1,0 +1,90 @@
+"""A dataset opened: a lazy frame and what is known about it before any row is read.
+
+polars speaks to programmers and names no dataset, so whoever collects a table's frame does it inside `reading`, which
+says in the user's words which dataset, file, line or column is at fault. Finding the place costs a second read of the
+files, and only where the first one failed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from engine.errors import DataError
+from engine.spec.problem import suggest
+from engine.spec.resources.datasets import Column
+
+if TYPE_CHECKING:
+    from engine.data.files import Files
+
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+"""What polars raises where the data are at fault. A panic is a BaseException, and corrupt files can cause one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A dataset, opened.
+
+    `frame` is read again by each collect; `rereadable` says that this is cheap (Parquet, Arrow, a frame in memory).
+    `fingerprint` depends on the content alone: BLAKE2b, hex. `entity` may be inherited through a query, `roles` are
+    those declared, `columns` is the contract. `inputs` are the tables that a query reads, `files` those of a file
+    dataset.
+    """
+
+    name: str
+    frame: pl.LazyFrame
+    fingerprint: str
+    entity: str | None = None
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    inputs: tuple[Table, ...] = ()
+    files: Files | None = None
+    rereadable: bool = False
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """The roles declared, by column."""
+        return {name: column.role for name, column in self.columns.items() if column.role}
+
+    def lineage(self) -> dict[str, Table]:
+        """Return every table that this one is made from, inputs first, itself last, by name."""
+        return {name: table for one in self.inputs for name, table in one.lineage().items()} | {self.name: self}
+
+
+@contextmanager
+def reading(table: Table) -> Iterator[None]:
+    """Translate what goes wrong while `table.frame`, or a frame made from it, is collected.
+
+    Raises
+    ------
+    DataError
+        Which dataset, and as far as can be found which file, line, column and value.
+    """
+    try:
+        yield
+    except UNREADABLE as error:
+        for source in table.lineage().values():
+            if source.files and (fault := source.files.fault()):
+                raise DataError(f"dataset {source.name!r}: {fault}") from error
+        raise DataError(f"dataset {table.name!r}: it cannot be read: {words(error)}") from error
+
+
+def words(error: BaseException) -> str:
+    """Return what polars says without what it says to programmers; a column not found gets its likely name."""
+    said = str(error).split("\n\n", 1)[0].strip() or type(error).__name__
+    if found := re.match(r'unable to find column "(?P<name>.*?)"; valid columns: \[(?P<valid>.*)\]', said):
+        known = re.findall(r'"(.*?)"', found["valid"])
+        return f"there is no column {found['name']!r}{meant(found['name'], known)}"
+    return said
+
+
+def meant(name: str, known: Sequence[str]) -> str:
+    """Return the help for a name that is not known: the nearest, else some of those that are."""
+    if near := suggest(name, known):
+        return f"; did you mean {near!r}?"
+    some = ", ".join(repr(one) for one in known[:10])
+    return f"; there are {some}{' and others' if len(known) > 10 else ''}" if known else ""
