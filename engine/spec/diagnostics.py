@@ -1,0 +1,155 @@
+"""Problems of a spec: collected by every pass, shown in one go.
+
+A pass never raises: it adds to `Findings` and carries on, so that a user sees all problems at once. How a problem
+looks (text with the source line, JSON, GitHub annotations) is decided here alone, away from what finds it.
+"""
+
+import json
+import unicodedata
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Literal
+
+from engine.errors import Diagnostic, Position, Severity
+
+Format = Literal["text", "json", "github"]
+TAB_WIDTH = 4
+LONGEST_LINE = 160
+
+_COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "help": "\x1b[36m", "off": "\x1b[0m"}
+
+
+class Findings(list[Diagnostic]):
+    """The problems found so far."""
+
+    def error(
+        self, position: Position, code: str, message: str, help_: str | None = None, also: Position | None = None
+    ) -> None:
+        self.append(Diagnostic(position, code, message, help_, Severity.ERROR, also))
+
+    def warning(self, position: Position, code: str, message: str, help_: str | None = None) -> None:
+        self.append(Diagnostic(position, code, message, help_, Severity.WARNING))
+
+    def in_order(self) -> tuple[Diagnostic, ...]:
+        """Return them sorted by position, each once: what an alias repeats is found every time it is read."""
+        return tuple(sorted(dict.fromkeys(self), key=lambda d: (d.position, d.code, d.message)))
+
+
+def one_of(words: Iterable[str]) -> str:
+    """Return the words as a sentence lists them: `a, b or c`; long lists are cut."""
+    all_words = list(words)
+    if len(all_words) > 20:
+        return ", ".join(all_words[:20]) + f" and {len(all_words) - 20} more"
+    return " or ".join(filter(None, [", ".join(all_words[:-1]), *all_words[-1:]]))
+
+
+def render(diagnostics: Iterable[Diagnostic], form: Format = "text", *, colour: bool = False) -> str:
+    """Return the diagnostics as text for people, as one JSON array, or as GitHub workflow commands."""
+    if form == "json":
+        return json.dumps([_as_dict(d) for d in diagnostics], ensure_ascii=False, indent=2)
+    if form == "github":
+        return "\n".join(_as_github(d) for d in diagnostics)
+    lines: dict[str, list[str]] = {}
+    return "\n".join(_as_text(d, lines, colour) for d in diagnostics)
+
+
+def _as_dict(diagnostic: Diagnostic) -> dict[str, object]:
+    def place(position: Position) -> dict[str, object]:
+        return {
+            "file": position.file,
+            "line": position.line,
+            "column": position.column,
+            "length": position.length,
+        }
+
+    return {
+        "severity": str(diagnostic.severity),
+        "code": diagnostic.code,
+        "message": diagnostic.message,
+        "help": diagnostic.help,
+        **place(diagnostic.position),
+        "also": place(diagnostic.also) if diagnostic.also else None,
+    }
+
+
+def _as_github(diagnostic: Diagnostic) -> str:
+    def data(text: str) -> str:
+        return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+    def attribute(text: str) -> str:
+        return data(text).replace(":", "%3A").replace(",", "%2C")
+
+    at = diagnostic.position
+    message = diagnostic.message + (f"\nhelp: {diagnostic.help}" if diagnostic.help else "")
+    return (
+        f"::{diagnostic.severity} file={attribute(at.file)},line={at.line},col={at.column},"
+        f"endColumn={at.column + at.length},title={attribute(diagnostic.code)}::{data(message)}"
+    )
+
+
+def _as_text(diagnostic: Diagnostic, lines: dict[str, list[str]], colour: bool) -> str:
+    def paint(name: str, text: str) -> str:
+        return f"{_COLOURS[name]}{text}{_COLOURS['off']}" if colour else text
+
+    at, severity = diagnostic.position, str(diagnostic.severity)
+    where = f"{printable(at.file)}:{at.line}:{at.column}"
+    out = [
+        f"{where}: {paint(severity, severity + ':')} {printable(diagnostic.message)} [{diagnostic.code}]",
+        *_excerpt(at, lines, lambda text: paint(severity, text)),
+    ]
+    if diagnostic.also:
+        other = diagnostic.also
+        out.append(f"  also here: {printable(other.file)}:{other.line}:{other.column}")
+        out += _excerpt(other, lines, lambda text: paint(severity, text))
+    if diagnostic.help:
+        out.append(f"  {paint('help', 'help:')} {printable(diagnostic.help)}")
+    return "\n".join(out)
+
+
+def _excerpt(position: Position, lines: dict[str, list[str]], paint: Callable[[str], str]) -> list[str]:
+    """Return the source line and a caret below what is meant; nothing if the line cannot be shown."""
+    if position.file not in lines:
+        lines[position.file] = source_lines(position.file)
+    source = lines[position.file]
+    if not 0 < position.line <= len(source) or not source[position.line - 1].strip():
+        return []
+    line = source[position.line - 1]
+    start = position.column - 1
+    first = max(0, start - LONGEST_LINE // 2) if len(line) > LONGEST_LINE else 0
+    shown = line[first : first + LONGEST_LINE]
+    before, meant = line[first:start], line[start : start + position.length][: LONGEST_LINE // 2]
+    number = f"{position.line:>5} | "
+    carets = "^" * max(1, _width(meant))
+    return [
+        number + _expand(shown).rstrip(),
+        " " * 6 + "| " + " " * _width(before) + paint(carets),
+    ]
+
+
+def source_lines(file: str) -> list[str]:
+    """Return the lines of a spec file as it now is; none if it cannot be read (the diagnostic says so itself)."""
+    path = Path(file)
+    if not path.is_file():
+        return []
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(1 << 20)
+    except OSError:
+        return []
+    return raw.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def printable(text: str) -> str:
+    """Return the text on one line with control characters made visible: a spec must not drive the terminal."""
+    return "".join(c if c == " " or c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _expand(text: str) -> str:
+    return "".join(" " * TAB_WIDTH if c == "\t" else printable(c) for c in text)
+
+
+def _width(text: str) -> int:
+    """Columns that the text takes on a terminal: wide characters two, combining ones none."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in _expand(text)
+    )

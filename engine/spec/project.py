@@ -1,0 +1,184 @@
+"""A project: the frozen result of reading a spec, and the way there.
+
+text → tree → resources → rules, each of which collects what is wrong; only here does it become a SpecError. The tree
+is kept: the same project under other variables is read from it again, with the same checks, and never patched.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.errors import Diagnostic, Position, Severity, SpecError
+from engine.spec.diagnostics import Findings
+from engine.spec.include import Files, read_files
+from engine.spec.problem import did_you_mean
+from engine.spec.render import render
+from engine.spec.resources.channels import AppriseChannel, FileChannel, MailChannel
+from engine.spec.resources.connections import Connection
+from engine.spec.resources.datasets import AnyDataset
+from engine.spec.resources.evaluation_stores import EvaluationStore
+from engine.spec.resources.models import AnyModel
+from engine.spec.resources.project import ProjectSpec, Secret, Server, State
+from engine.spec.resources.scenarios import Scenario
+from engine.spec.rules import Draft, check
+from engine.spec.shape import Reader
+from engine.spec.tree import MapNode, ScalarNode, place
+from engine.spec.variables import Resolver, Value
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A spec that has been read, checked and resolved.
+
+    Attributes
+    ----------
+    path
+        The spec file, as it was given.
+    spec
+        The resources, with variables filled in; messages, conditions, SQL and secret texts as they are written.
+    variables
+        The values of the variables, typed.
+    warnings
+        What was found that does not stop anything.
+    """
+
+    path: Path
+    spec: ProjectSpec
+    variables: Mapping[str, Value]
+    warnings: tuple[Diagnostic, ...]
+    _files: Files = field(repr=False)
+    _overrides: Mapping[str, Value] = field(repr=False)
+    _environ: Mapping[str, str] = field(repr=False)
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
+
+    @property
+    def name(self) -> str:
+        return self.spec.project
+
+    @property
+    def datasets(self) -> dict[str, AnyDataset]:
+        return self.spec.datasets
+
+    @property
+    def models(self) -> dict[str, AnyModel]:
+        return self.spec.models
+
+    @property
+    def evaluation_stores(self) -> dict[str, EvaluationStore]:
+        return self.spec.evaluation_stores
+
+    @property
+    def channels(self) -> dict[str, MailChannel | FileChannel | AppriseChannel]:
+        return self.spec.channels
+
+    @property
+    def scenarios(self) -> dict[str, Scenario]:
+        return self.spec.scenarios
+
+    @property
+    def connections(self) -> dict[str, Connection]:
+        return self.spec.connections
+
+    @property
+    def secrets(self) -> dict[str, Secret]:
+        return self.spec.secrets
+
+    @property
+    def state(self) -> State:
+        return self.spec.state
+
+    @property
+    def server(self) -> Server | None:
+        return self.spec.server
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The spec and every file that it includes."""
+        return tuple(self._files.paths)
+
+    def with_variables(self, values: Mapping[str, Value]) -> "Project":
+        """Return the project under other values of its variables, checked again; raises SpecError."""
+        return _resolve(self.path, self._files, {**self._overrides, **values}, self._environ, Findings())
+
+    def position(self, *path: str | int) -> Position:
+        """Return where the spec says something: a mapping entry's key, a list item's value, else the nearest above.
+
+        `project.position("evaluation_stores", "the_MES", "checks", "auc holds")`
+        """
+        return place(self._files.root, path)
+
+    def folder_of(self, section: str, name: str) -> Path:
+        """Return the folder of the file that declares a resource: its relative paths and functions start there."""
+        return self._files.folders.get((section, name), self.folder)
+
+    def render(self) -> str:
+        """Return the project as one YAML file: united, variables filled in, secrets masked."""
+        return render(self.spec)
+
+
+def load(
+    path: Path | str, variables: Mapping[str, Value] | None = None, environ: Mapping[str, str] = os.environ
+) -> Project:
+    """Read a project.
+
+    Parameters
+    ----------
+    path
+        The spec file.
+    variables
+        Values that override those of the spec; a text is read as the declared variable's type.
+    environ
+        What `${env.NAME}` is read from.
+
+    Raises
+    ------
+    SpecError
+        The spec is wrong; carries every problem found, in order of position.
+    """
+    findings = Findings()
+    spec = Path(path)
+    files = read_files(spec, findings)
+    return _resolve(spec, files, variables or {}, environ, findings)
+
+
+def _resolve(
+    path: Path, files: Files, overrides: Mapping[str, Value], environ: Mapping[str, str], findings: Findings
+) -> Project:
+    _stop_if(findings, not files.root.entries or _newer(files.root, findings))
+    declared = files.root.get("variables")
+    _check_overrides(files.root, overrides, findings)
+    resolver = Resolver(declared if isinstance(declared, MapNode) else None, overrides, environ, findings)
+    reader = Reader(resolver, findings)
+    spec = reader.project(files.root)
+    check(Draft(path, files, spec, resolver, reader.texts), findings)
+    _stop_if(findings, any(f.severity is Severity.ERROR for f in findings))
+    return Project(path, spec, resolver.values, findings.in_order(), files, overrides, environ)
+
+
+def _stop_if(findings: Findings, condition: bool) -> None:
+    if condition:
+        raise SpecError(findings.in_order())
+
+
+def _newer(root: MapNode, findings: Findings) -> bool:
+    version = root.get("version")
+    if not isinstance(version, ScalarNode) or not isinstance(version.value, int) or version.value <= VERSION:
+        return False
+    message = f"version {version.value} is newer than this engine reads, which is {VERSION}"
+    findings.error(version.position, "newer-version", message, "upgrade the engine: pip install --upgrade engine")
+    return True
+
+
+def _check_overrides(root: MapNode, overrides: Mapping[str, Value], findings: Findings) -> None:
+    declared = root.get("variables")
+    names = declared.entries if isinstance(declared, MapNode) else {}
+    for name in overrides.keys() - names.keys():
+        help_ = did_you_mean(name, names, "the variables are") if names else "declare it under variables:"
+        at = place(root, ("variables",))
+        findings.error(at, "undeclared-variable", f'no variable "{name[:60]}" is declared', help_)

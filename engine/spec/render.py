@@ -1,0 +1,98 @@
+"""A resolved project as YAML: what `engine render` prints.
+
+It is a spec again: reading it gives the same project, so that what was resolved can be compared, kept and run.
+Passwords that were written into a URL are masked; values of secrets are not known here at all.
+"""
+
+import re
+from datetime import date, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from engine.spec.resources.project import ProjectSpec
+from engine.spec.resources.resource import Resource
+from engine.spec.types import fields
+from engine.spec.variables import escape, iso_date
+
+MASK = "***"
+RAW = ("message", "condition", "sql", "secret")
+
+
+def render(spec: ProjectSpec) -> str:
+    """Return the project as one YAML document, in the order of the reference page."""
+    tree = {key: value for key, value in _plain(spec).items() if key != "include"}
+    tree["variables"] = {name: _variable(value) for name, value in spec.variables.items()}
+    return yaml.dump(
+        {key: value for key, value in tree.items() if value not in ({}, None)},
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=120,
+    )
+
+
+def _plain(resource: Resource) -> dict[str, Any]:
+    """Return what was said of a resource, its kind included; what was left out stays left out."""
+    readings = {key: field.type.reading for key, field in fields(type(resource)).items()}
+    names = {info.alias or name: name for name, info in type(resource).model_fields.items()}
+    said = resource.model_fields_set
+    return {
+        key: _value(getattr(resource, names[key]), reading) for key, reading in readings.items() if names[key] in said
+    }
+
+
+def _value(value: Any, reading: str | None) -> Any:
+    if isinstance(value, Resource):
+        return _plain(value)
+    if isinstance(value, dict):
+        return {key: _value(item, reading) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_value(item, reading) for item in value]
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, str):
+        return mask(value) if reading == "secret" else value if reading in RAW else escape(value)
+    return value
+
+
+def _variable(value: Any) -> Any:
+    """Return a variable's value; a text that would be read as a date says that it is text."""
+    if isinstance(value, str) and iso_date(value):
+        return {"type": "text", "value": value}
+    return _value(value, None)
+
+
+def mask(text: str) -> str:
+    """Return a URL with its user and password masked, and any other text without a `${…}` masked whole."""
+    if "${" in text:
+        return re.sub(r"//[^/@$]*:[^/@$]*@", f"//{MASK}@", text)
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        return MASK
+    if not url.scheme or not url.netloc:
+        return MASK
+    return f"{url.scheme}://{MASK}@{url.netloc.rpartition('@')[2]}" if "@" in url.netloc else f"{url.scheme}://{MASK}"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Texts of several lines as blocks, everything that YAML 1.1 or 1.2 could take for another type in quotes."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else _quote(text))
+
+
+def _quote(text: str) -> str | None:
+    from_core = re.fullmatch(r"[-+.0-9].*|~|null|true|false|", text, re.IGNORECASE)
+    return '"' if from_core or "${" in text else None
+
+
+_Dumper.add_representer(str, _text)

@@ -1,0 +1,234 @@
+"""Tree to resources: every key, kind and value is held against the vocabulary, every `${…}` filled in.
+
+The pydantic models declare what is legal: this walk reads their fields, constraints and markers and speaks of a
+problem in the user's words, at its place. pydantic's own validation is not used: its errors name classes and union
+branches that no user has written, know nothing of places, and compiling its schemas takes longer than all the rest.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.errors import Position
+from engine.spec.diagnostics import Findings, one_of
+from engine.spec.problem import did_you_mean, suggest
+from engine.spec.resources.project import ProjectSpec
+from engine.spec.resources.resource import Resource
+from engine.spec.tree import Entry, ListNode, MapNode, Node, ScalarNode
+from engine.spec.types import Field, Type, fields, holds
+from engine.spec.variables import (
+    INVALID,
+    Invalid,
+    Resolver,
+    Value,
+    as_text,
+    fill,
+    only_reference,
+    read_value,
+    references,
+    undeclared,
+)
+from engine.spec.words import answer
+
+Path = tuple[str | int, ...]
+RAW = ("message", "condition", "sql", "secret")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text that is more than text: a name of another resource, a function, a metric, a message, SQL."""
+
+    path: Path
+    node: ScalarNode
+    value: str
+    reading: str
+    sections: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads nodes as the vocabulary's types; findings and the texts met are collected."""
+
+    variables: Resolver
+    findings: Findings
+    texts: list[Text] = field(default_factory=list)
+
+    def project(self, root: MapNode) -> ProjectSpec:
+        """Read a whole project. What is wrong is left out of it, so that the rest can be checked all the same."""
+        known = fields(ProjectSpec)
+        values: dict[str, Any] = {}
+        for key, entry in root.entries.items():
+            if key not in known:
+                self._unknown_key((ProjectSpec,), ProjectSpec, entry)
+            elif (inner := known[key].type.values) and isinstance(entry.value, MapNode):
+                read = {n: self.read(inner, e.value, (key, n), e.key.position) for n, e in entry.value.entries.items()}
+                values[key] = {name: value for name, value in read.items() if value is not INVALID}
+            elif not _left_out(known[key], entry.value):
+                value = self.read(known[key].type, entry.value, (key,), entry.key.position)
+                values |= {} if value is INVALID else {key: value}
+        self._missing(known, root, root.position)
+        values["variables"] = self.variables.values
+        return ProjectSpec.model_construct(None, **values)
+
+    def read(self, type_: Type, node: Node, path: Path, at: Position) -> Any:
+        """Return the node's value as the type, or INVALID where a finding says why; `at` is the place of its key."""
+        if isinstance(node, ScalarNode):
+            return self._scalar(type_, node, path)
+        if isinstance(node, MapNode) and type_.resources:
+            return self._resource(type_, node, path, at)
+        if isinstance(node, MapNode) and type_.values:
+            return self._mapping(type_, node, path)
+        if isinstance(node, ListNode) and type_.items:
+            items = [self.read(type_.items, item, (*path, i), item.position) for i, item in enumerate(node.items)]
+            return INVALID if INVALID in items or not self._long_enough(type_, node, len(items)) else items
+        return self._wrong(type_, node)
+
+    def _wrong(self, type_: Type, node: Node, found: str | None = None, help_: str | None = None) -> Invalid:
+        message = f"expected {type_.expected()}, found {found or _found(node)}"
+        self.findings.error(node.position, "wrong-value", message, help_)
+        return INVALID
+
+    def _long_enough(self, type_: Type, node: ListNode | MapNode, length: int) -> bool:
+        if all(holds(constraint, range(length)) for constraint in type_.constraints):
+            return True
+        self._wrong(type_, node, "an empty one" if length == 0 else f"one of {length}")
+        return False
+
+    def _resource(self, type_: Type, node: MapNode, path: Path, at: Position) -> Any:
+        chosen = self._chosen(type_, node)
+        if chosen is None:
+            return INVALID
+        known = fields(chosen)
+        values: dict[str, Any] = {"kind": chosen.model_fields["kind"].default} if "kind" in known else {}
+        good = True
+        for key, entry in node.entries.items():
+            if key not in known:
+                self._unknown_key(type_.resources, chosen, entry)
+                good = False
+            elif key != "kind" and not _left_out(known[key], entry.value):
+                values[key] = self.read(known[key].type, entry.value, (*path, key), entry.key.position)
+                good = good and values[key] is not INVALID
+        good = self._missing(known, node, at) and good
+        return chosen.model_construct(None, **values) if good else INVALID
+
+    def _missing(self, known: Mapping[str, Field], node: MapNode, at: Position) -> bool:
+        missing = [
+            (key, field_)
+            for key, field_ in known.items()
+            if field_.required and (key not in node.entries or _left_out(field_, node.entries[key].value))
+        ]
+        for key, field_ in missing:
+            where = node.entries[key].key.position if key in node.entries else at
+            what = "has no value" if key in node.entries else "is missing"
+            self.findings.error(where, "missing-key", f'"{key}" {what}', f"{key}: {field_.description}")
+        return not missing
+
+    def _chosen(self, type_: Type, node: MapNode) -> type[Resource] | None:
+        """Return the resource meant: by `kind:`, the first of the table if that is left out."""
+        first, said = type_.resources[0], node.get("kind")
+        if said is None or "kind" not in first.model_fields:
+            return first
+        kinds: dict[str, type[Resource]] = {r.model_fields["kind"].default: r for r in type_.resources}
+        word = said.text if isinstance(said, ScalarNode) else None
+        if word in kinds:
+            return kinds[word]
+        found = f'"{word[:60]}"' if word else _found(said)
+        help_ = did_you_mean(word or "", kinds, "the kinds are")
+        self.findings.error(said.position, "unknown-kind", f"there is no kind {found} here", help_)
+        return None
+
+    def _unknown_key(self, resources: tuple[type[Resource], ...], chosen: type[Resource], entry: Entry) -> None:
+        allowed, word = list(fields(chosen)), entry.key.text
+        others = [r.model_fields["kind"].default for r in resources if r is not chosen and word in fields(r)]
+        near = suggest(word, allowed)
+        help_ = (
+            (f'"{word}" belongs to kind: {one_of(others)}' if others else None)
+            or answer(word, allowed)
+            or (f'did you mean "{near}"?' if near else None)
+            or f"the keys here are {one_of(allowed)}"
+        )
+        self.findings.error(entry.key.position, "unknown-key", f'unknown key "{word[:60]}"', help_)
+
+    def _mapping(self, type_: Type, node: MapNode, path: Path) -> Any:
+        assert type_.values is not None  # noqa: S101  asked by the caller
+        values = {}
+        for key, entry in node.entries.items():
+            if type_.key_reading:
+                self.texts.append(Text((*path, key), entry.key, key, type_.key_reading))
+            values[key] = self.read(type_.values, entry.value, (*path, key), entry.key.position)
+        return INVALID if INVALID in values.values() or not self._long_enough(type_, node, len(values)) else values
+
+    def _scalar(self, type_: Type, node: ScalarNode, path: Path) -> Any:
+        value: Value | Invalid = node.value
+        if path[0] != "variables" and isinstance(value, str) and "${" in value:
+            self._check_references(type_, node)
+            if type_.reading not in RAW:
+                value = self._filled(node)
+        elif type_.text_alone and isinstance(value, int | float) and not isinstance(value, bool):
+            value = node.text
+        if isinstance(value, Invalid):
+            return INVALID
+        read = type_.convert(value)
+        if isinstance(read, Invalid) or not all(holds(constraint, read) for constraint in type_.constraints):
+            return self._wrong_scalar(type_, node, value)
+        if isinstance(read, str) and (type_.reading or type_.sections):
+            self.texts.append(Text(path, node, read, type_.reading or "name", type_.sections))
+        return read
+
+    def _wrong_scalar(self, type_: Type, node: ScalarNode, value: Value) -> Invalid:
+        help_ = None
+        if isinstance(value, str) and type_.literals:
+            near = suggest(value, [str(word) for word in type_.literals])
+            help_ = f'did you mean "{near}"?' if near else None
+        elif isinstance(value, bool) and str in type_.scalars:
+            help_ = f'in quotes it is text: "{node.text}"'
+        elif isinstance(value, str) and node.quote and not isinstance(type_.convert(read_value(value)), Invalid):
+            help_ = "write it without quotes"
+        found = _shown(value) + (f", the value of {node.text}" if only_reference(node.text) else "")
+        return self._wrong(type_, node, found, help_)
+
+    def _filled(self, node: ScalarNode) -> Value | Invalid:
+        names: dict[str, Value] = {}
+        for reference in references(node.text):
+            name = reference.parts[0] if len(reference.parts) == 1 else ""
+            if name not in self.variables.values:
+                return INVALID
+            names[reference.text] = self.variables.values[name]
+        only = only_reference(node.text)
+        return names[only.text] if only else fill(node.text, {}, lambda reference: as_text(names[reference.text]))
+
+    def _check_references(self, type_: Type, node: ScalarNode) -> None:
+        """Say what is wrong with references where only variables (and in some places secrets) may stand."""
+        if type_.reading in ("message", "condition", "sql"):
+            return  # the rules know which other names stand there
+        for reference in references(node.text):
+            at = node.at(reference.offset, reference.length)
+            match reference.parts:
+                case (name,) if name in self.variables.declared:
+                    self.variables.used.add(name)
+                case ("secret", *_) if type_.reading == "secret":
+                    pass  # the rules know which secrets there are
+                case ("secret", *_):
+                    help_ = "secrets are filled in at the moment of use, in a channel's url alone"
+                    self.findings.error(at, "secret-here", "a secret cannot stand here", help_)
+                case ("env", *_):
+                    help_ = f'declare a variable, my_name: "{reference.text[:60]}", and write ${{my_name}} here'
+                    self.findings.error(at, "environment", "${env.…} may stand only under variables:", help_)
+                case _:
+                    undeclared(node, reference, self.variables.declared, self.findings)
+
+
+def _left_out(field_: Field, node: Node) -> bool:
+    """Whether a section has nothing below it, as after commenting its entries out."""
+    container = field_.type.resources or field_.type.items or field_.type.values
+    return isinstance(node, ScalarNode) and node.value is None and bool(container) and not field_.type.scalars
+
+
+def _found(node: Node) -> str:
+    return "a list" if isinstance(node, ListNode) else "a mapping" if isinstance(node, MapNode) else _shown(node.value)
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, str):
+        return f'"{value[:60]}…"' if len(value) > 60 else f'"{value}"'
+    return "nothing" if value is None else as_text(value)

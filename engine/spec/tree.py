@@ -1,0 +1,392 @@
+"""YAML text to a tree in which every key, scalar and container keeps its place.
+
+The tree is built from libyaml's events, with the core types of YAML 1.2 resolved here: PyYAML itself reads `on` as
+true, `12:30` as 750 and a date as a date, keeps the last of two equal keys, and forgets where a value stood. Events
+rather than its composer, because the composer recurses: depth, size and aliases are bounded while reading.
+"""
+
+import math
+import os
+import re
+import stat
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from engine.errors import Position
+from engine.spec.diagnostics import Findings
+from engine.spec.yaml_errors import explain
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 64
+MAX_NODES = 200_000
+
+Plain = bool | int | float | str | None
+
+_WORDS: dict[str, Plain] = {
+    **dict.fromkeys(["", "~", "null", "Null", "NULL"], None),
+    **dict.fromkeys(["true", "True", "TRUE"], True),
+    **dict.fromkeys(["false", "False", "FALSE"], False),
+    **dict.fromkeys([s + w for s in ("", "+") for w in (".inf", ".Inf", ".INF")], math.inf),
+    **dict.fromkeys(["-.inf", "-.Inf", "-.INF"], -math.inf),
+    **dict.fromkeys([".nan", ".NaN", ".NAN"], math.nan),
+}
+_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+(\.[0-9]*)?")
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
+
+
+class NumberError(ValueError):
+    """A plain text that looks like a number and is none that can be kept."""
+
+
+def core(text: str) -> Plain:
+    """Read a plain scalar as YAML 1.2's core schema does; raises NumberError."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _LEADING_ZERO.fullmatch(text):
+        raise NumberError(f"{text[:40]} has leading zeros: is it a number or text?")
+    if _INTEGER.fullmatch(text):
+        if len(text) > 40:
+            raise NumberError("a whole number of more than 64 bits")
+        whole = int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+        if not -(2**63) <= whole < 2**63:
+            raise NumberError(f"{text} does not fit in 64 bits")
+        return whole
+    if _NUMBER.fullmatch(text):
+        number = float(text)
+        if math.isinf(number):
+            raise NumberError(f"{text[:40]} is larger than any number can be")
+        return number
+    return text
+
+
+class Source:
+    """A file's text: places are counted from it, so that they are the editor's, whatever libyaml counts as a line."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self.file = file
+        self.text = text
+        self._starts = [0, *(m.end() for m in re.finditer("\n", text))]
+
+    def position(self, start: int, end: int | None = None) -> Position:
+        """Return the place of `text[start:end]`, up to the end of its first line."""
+        line = bisect_right(self._starts, start)
+        stop = self.text.find("\n", start)
+        stop = len(self.text) if stop < 0 else stop
+        stop = min(stop, start + 1 if end is None else end)
+        return Position(self.file, line, start - self._starts[line - 1] + 1, max(1, stop - start))
+
+
+@dataclass(slots=True, eq=False)
+class ScalarNode:
+    """A scalar: its value by the core types, its text, and how it is quoted ('' if it is plain)."""
+
+    position: Position
+    value: Plain
+    text: str
+    quote: str = ""
+    _source: Source | None = None
+    _start: int = 0
+    _end: int = 0
+
+    def at(self, offset: int, length: int) -> Position:
+        """Return the place in the file of `text[offset:offset + length]`."""
+        if self._source is None:
+            return self.position
+        places = self._places(offset + max(length, 1))
+        first = places[min(offset, len(places) - 1)]
+        last = places[min(offset + max(length, 1), len(places)) - 1]
+        return self._source.position(first, last + 1)
+
+    def _places(self, count: int) -> list[int]:
+        """Return where the first characters of the text stand: undoes quoting, folding and indentation."""
+        assert self._source is not None  # noqa: S101  checked by the caller
+        raw, at, end = self._source.text, self._start, self._end
+        if anchor := re.compile(r"&\S+\s+").match(raw, at, end):
+            at = anchor.end()
+        block = self.quote in ("|", ">")
+        indent = 0
+        if block:
+            at = raw.find("\n", at, end) + 1
+            indent = _indentation(raw[at:end])
+        elif self.quote:
+            at += 1
+        places: list[int] = []
+        for character in self.text[:count]:
+            if raw[at - 1 : at] == "\n":
+                at += min(indent, len(raw[at : at + indent]) - len(raw[at : at + indent].lstrip(" ")))
+            folded = character == " " and raw[at : at + 1] == "\n"
+            while at < end and raw[at] != character and raw[at] in " \t\n" and not folded:
+                at += 1
+            places.append(min(at, end - 1))
+            at += _written_length(raw, at, self.quote)
+        return places or [self._start]
+
+
+def _indentation(block: str) -> int:
+    return min((len(line) - len(line.lstrip(" ")) for line in block.split("\n") if line.strip()), default=0)
+
+
+def _written_length(raw: str, at: int, quote: str) -> int:
+    """How many characters of the file stand for one of the text, from `at` on."""
+    if quote == "'" and raw.startswith("''", at):
+        return 2
+    if quote == '"' and raw.startswith("\\", at):
+        return {"x": 4, "u": 6, "U": 10}.get(raw[at + 1 : at + 2], 2)
+    return 1
+
+
+@dataclass(slots=True, eq=False)
+class ListNode:
+    position: Position
+    items: "list[Node]" = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Entry:
+    """A key and its value."""
+
+    key: ScalarNode
+    value: "Node"
+
+
+@dataclass(slots=True, eq=False)
+class MapNode:
+    position: Position
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+    def get(self, key: str) -> "Node | None":
+        entry = self.entries.get(key)
+        return entry.value if entry else None
+
+
+Node = ScalarNode | ListNode | MapNode
+
+
+def read(path: Path, findings: Findings) -> Source | None:
+    """Read a file that may be anything: missing, a folder, a pipe, huge, binary. None where a finding says why."""
+    file = str(path)
+    try:
+        # O_NONBLOCK: opening a pipe that nobody writes to must not hang
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as stream:
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                findings.error(Position(file), "file", "this is not a file" + (": it is a folder" * stat.S_ISDIR(mode)))
+                return None
+            raw = stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as problem:
+        if isinstance(problem, FileNotFoundError):
+            text = "there is no such file"
+        elif isinstance(problem, PermissionError):
+            text = "this file may not be read"
+        else:
+            text = f"this file cannot be read: {getattr(problem, 'strerror', None) or problem}"
+        findings.error(Position(file), "file", text)
+        return None
+    return decode(file, raw, findings)
+
+
+def decode(file: str, raw: bytes, findings: Findings) -> Source | None:
+    """Make text of a file's bytes: UTF-8 (a BOM is skipped), any line ends, nothing unprintable."""
+    if len(raw) > MAX_BYTES:
+        findings.error(
+            Position(file), "file", "this file is larger than 1 MB", "split the project into files with include"
+        )
+        return None
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        good = raw[: problem.start].decode("utf-8-sig", errors="replace")
+        at = Position(file, good.count("\n") + 1, len(good) - good.rfind("\n"))
+        findings.error(at, "encoding", f"byte 0x{raw[problem.start]:02X} is not UTF-8 text", "save the file as UTF-8")
+        return None
+    source = Source(file, text.replace("\r\n", "\n").replace("\r", "\n"))
+    if bad := _UNPRINTABLE.search(source.text):
+        code = f"U+{ord(bad[0]):04X}"
+        findings.error(source.position(bad.start()), "encoding", f"the control character {code} is not legal in YAML")
+        return None
+    return source
+
+
+def parse(source: Source, findings: Findings) -> Node | None:
+    """Parse one YAML document. None where it is empty or cannot be parsed: a finding says why."""
+    builder = _Builder(source, findings)
+    try:
+        for event in yaml.parse(source.text, Loader=yaml.CSafeLoader):
+            if not builder.take(event):
+                return None
+    except yaml.YAMLError as problem:
+        explain(problem, source.text, source.position, findings)
+        return None
+    if builder.root is None:
+        findings.error(Position(source.file), "yaml-empty", "this file is empty", "start with: version: 1")
+    return builder.root
+
+
+@dataclass(slots=True)
+class _Open:
+    """A container that is being read."""
+
+    node: ListNode | MapNode
+    anchor: str | None
+    size: int = 1
+    key: ScalarNode | None = None
+
+
+class _Builder:
+    """Builds the tree from events, without recursion. `take` returns False where reading on makes no sense."""
+
+    def __init__(self, source: Source, findings: Findings) -> None:
+        self.root: Node | None = None
+        self._source = source
+        self._findings = findings
+        self._open: list[_Open] = []
+        self._anchors: dict[str, tuple[Node, int] | None] = {}
+        self._documents = 0
+
+    def take(self, event: yaml.Event) -> bool:
+        start, end = _span(event)
+        at = self._source.position(start, end)
+        if isinstance(event, yaml.DocumentStartEvent):
+            self._documents += 1
+            if self._documents > 1:
+                self._findings.error(
+                    at, "yaml-document", "a second YAML document starts here", "one file holds one project: use include"
+                )
+                return False
+        elif isinstance(event, yaml.AliasEvent):
+            return self._alias(str(event.anchor), at)
+        elif isinstance(event, yaml.ScalarEvent):
+            self._check_tag(event, at)
+            node = self._scalar(event, at)
+            if event.anchor:
+                self._anchors[event.anchor] = (node, 1)
+            return self._attach(node, 1, at)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            self._check_tag(event, at)
+            if len(self._open) >= MAX_DEPTH:
+                self._findings.error(at, "yaml-depth", f"more than {MAX_DEPTH} levels, one inside the other")
+                return False
+            if self._open and isinstance(self._open[-1].node, MapNode) and self._open[-1].key is None:
+                self._findings.error(at, "yaml-key", "a key must be text, not a list or a mapping")
+                return False
+            first = self._source.position(start)
+            container = MapNode(first) if isinstance(event, yaml.MappingStartEvent) else ListNode(first)
+            if event.anchor:
+                self._anchors[event.anchor] = None
+            self._open.append(_Open(container, event.anchor))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            closed = self._open.pop()
+            if closed.anchor:
+                self._anchors[closed.anchor] = (closed.node, closed.size)
+            return self._attach(closed.node, closed.size, at)
+        return True
+
+    def _alias(self, anchor: str, at: Position) -> bool:
+        if anchor not in self._anchors:
+            help_ = f"write &{anchor} before the value that is meant, or quote a text that starts with *"
+            self._findings.error(at, "yaml-alias", f"there is no anchor &{anchor} above", help_)
+            return False
+        target = self._anchors[anchor]
+        if target is None:
+            self._findings.error(at, "yaml-alias", f"*{anchor} stands inside of what it repeats")
+            return False
+        if self._open and isinstance(self._open[-1].node, MapNode) and self._open[-1].key is None:
+            self._findings.error(at, "yaml-key", "a key must be written out, not an alias")
+            return False
+        return self._attach(*target, at)
+
+    def _check_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, at: Position) -> None:
+        if event.tag is not None:
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            help_ = "leave it out; a text that looks like a number is written in quotes"
+            self._findings.error(at, "yaml-tag", f"the tag {tag[:60]} is not allowed", help_)
+
+    def _scalar(self, event: yaml.ScalarEvent, at: Position) -> ScalarNode:
+        start, end = _span(event)
+        quote = event.style if event.style in ("'", '"', "|", ">") else ""
+        value: Plain = event.value
+        is_key = self._open and isinstance(self._open[-1].node, MapNode) and self._open[-1].key is None
+        if not quote and not is_key:
+            try:
+                value = core(event.value)
+            except NumberError as problem:
+                help_ = "put it in quotes if it is text; write a number without leading zeros"
+                self._findings.error(at, "yaml-number", str(problem), help_)
+        return ScalarNode(at, value, event.value, quote, self._source, start, end)
+
+    def _attach(self, node: Node, size: int, at: Position) -> bool:
+        if not self._open:
+            self.root = node
+            return True
+        parent = self._open[-1]
+        parent.size += size
+        if parent.size > MAX_NODES:
+            self._findings.error(at, "yaml-alias", f"with its aliases written out, this is over {MAX_NODES:,} values")
+            return False
+        if isinstance(parent.node, ListNode):
+            parent.node.items.append(node)
+        elif parent.key is None:
+            if not isinstance(node, ScalarNode) or (node.text == "" and not node.quote):
+                self._findings.error(at, "yaml-key", "a key is missing before the colon")
+                return False
+            parent.key = node
+        else:
+            self._enter(parent.node, Entry(parent.key, node))
+            parent.key = None
+        return True
+
+    def _enter(self, into: MapNode, entry: Entry) -> None:
+        key = entry.key
+        first = into.entries.setdefault(key.text, entry)
+        if key.text == "<<" and not key.quote:
+            help_ = "write the keys out; an alias may stand for a whole value"
+            self._findings.error(key.position, "yaml-key", "merge keys (<<) are not YAML 1.2", help_)
+        elif first is not entry:
+            self._findings.error(
+                key.position,
+                "duplicate-key",
+                f'"{key.text}" is already said in line {first.key.position.line}',
+                "remove or rename one of the two",
+                also=first.key.position,
+            )
+
+
+def _span(event: yaml.Event) -> tuple[int, int]:
+    assert event.start_mark  # noqa: S101  events of a parser have marks
+    assert event.end_mark  # noqa: S101
+    return event.start_mark.index, event.end_mark.index
+
+
+def walk(node: Node) -> Iterator[ScalarNode]:
+    """Yield every scalar below the node, keys included."""
+    if isinstance(node, ScalarNode):
+        yield node
+    elif isinstance(node, ListNode):
+        for item in node.items:
+            yield from walk(item)
+    else:
+        for entry in node.entries.values():
+            yield entry.key
+            yield from walk(entry.value)
+
+
+def place(root: MapNode, path: Iterable[str | int]) -> Position:
+    """Return the place that a path leads to: a key, or a list item; where it ends early, the last place met."""
+    node: Node = root
+    position = root.position
+    for part in path:
+        if isinstance(node, MapNode) and part in node.entries:
+            position, node = node.entries[str(part)].key.position, node.entries[str(part)].value
+        elif isinstance(node, ListNode) and isinstance(part, int) and part < len(node.items):
+            node = node.items[part]
+            position = node.position
+        else:
+            break
+    return position

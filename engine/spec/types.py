@@ -1,0 +1,216 @@
+"""The vocabulary's annotations, taken apart once: what a value may be, how it is read, what is said when it is not.
+
+The classes of `resources` are the one declaration of the language; this reads their type hints and constraints. A
+hint that it does not know raises TypeError, so that a new one cannot slip through unchecked.
+"""
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
+from pydantic.fields import FieldInfo
+
+from engine.spec.resources.resource import Reading, Ref, Resource
+from engine.spec.variables import INVALID, Value, as_text, iso_date
+
+Constraint = Ge | Gt | Le | Lt | MinLen | MaxLen
+
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_WORDS: dict[type, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    date: "a date such as 2017-10-01",
+    datetime: "a time such as 2017-10-01T12:30:00",
+    timedelta: "a duration such as 90s, 15m, 2h or 1d",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """What a value may be. Several at once where the hint is a union."""
+
+    scalars: frozenset[type] = frozenset()
+    literals: tuple[str | int, ...] = ()
+    nullable: bool = False
+    resources: tuple[type[Resource], ...] = ()
+    items: "Type | None" = None
+    values: "Type | None" = None
+    key_reading: str | None = None
+    constraints: tuple[Constraint, ...] = ()
+    reading: str | None = None
+    sections: tuple[str, ...] = ()
+
+    @property
+    def text_alone(self) -> bool:
+        """Whether a number is read as the text that was written."""
+        return str in self.scalars and not self.scalars & {int, float}
+
+    def convert(self, value: Value) -> Any:
+        """Return a scalar as this type, or INVALID. Constraints are not asked."""
+        if value is None:
+            return None if self.nullable or NoneType in self.scalars else INVALID
+        if any(value == word and type(value) is type(word) for word in self.literals):
+            return value
+        if isinstance(value, bool):
+            return value if bool in self.scalars else INVALID
+        if isinstance(value, int | float):
+            return self._number(value)
+        if isinstance(value, date):
+            return value if date in self.scalars else value.isoformat() if str in self.scalars else INVALID
+        return value if str in self.scalars else self._time(value)
+
+    def _number(self, value: int | float) -> Any:
+        if int in self.scalars and (isinstance(value, int) or (value.is_integer() and float not in self.scalars)):
+            return int(value)
+        if float in self.scalars:
+            return float(value)
+        if timedelta in self.scalars:
+            return timedelta(seconds=value) if math.isfinite(value) and abs(value) < 1e9 else INVALID
+        return as_text(value) if self.text_alone else INVALID
+
+    def _time(self, value: str) -> Any:
+        if date in self.scalars and (day := iso_date(value)):
+            return day
+        if datetime in self.scalars and re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]", value):
+            try:
+                return datetime.fromisoformat(value)
+            except ValueError:
+                return INVALID
+        if timedelta in self.scalars and (duration := _DURATION.fullmatch(value)):
+            seconds = float(duration[1]) * _SECONDS[duration[2]]
+            return timedelta(seconds=seconds) if seconds < 1e9 else INVALID
+        return INVALID
+
+    def expected(self) -> str:
+        """Return what is allowed, as a sentence says it."""
+        listed = ", ".join(map(str, self.literals))
+        words = [f"one of {listed}" if len(self.literals) > 1 else listed] if self.literals else []
+        if {int, float, str, bool} <= self.scalars:
+            words.append("text, a number, true or false")
+        else:
+            words += [
+                _WORDS[kind] for kind in _WORDS if kind in self.scalars and not (kind is int and float in self.scalars)
+            ]
+        if self.items:
+            words.append("a list")
+        if self.values or self.resources:
+            words.append("a mapping")
+        return " or ".join(words) + self._limits()
+
+    def _limits(self) -> str:
+        low = next((c.ge if isinstance(c, Ge) else c.gt for c in self.constraints if isinstance(c, Ge | Gt)), None)
+        high = next((c.le if isinstance(c, Le) else c.lt for c in self.constraints if isinstance(c, Le | Lt)), None)
+        kinds = {type(c) for c in self.constraints}
+        if timedelta in self.scalars and low is not None:
+            return ", longer than 0"
+        if low is not None and high is not None:
+            return f" between {low} and {high}" + (
+                ", both excluded" if {Gt, Lt} <= kinds else ", 0 excluded" if Gt in kinds else ""
+            )
+        if low is not None:
+            return f" of at least {low}" if Ge in kinds else f" above {low}"
+        shortest = next((c.min_length for c in self.constraints if isinstance(c, MinLen)), None)
+        longest = next((c.max_length for c in self.constraints if isinstance(c, MaxLen)), None)
+        if shortest is not None and shortest == longest:
+            return f" of {shortest} character" + "s" * (shortest > 1)
+        return f" with at least {shortest} " + ("entries" if shortest > 1 else "entry") if shortest else ""
+
+
+def holds(constraint: Constraint, value: Any) -> bool:
+    """Whether a value keeps a constraint; one that has no length or order keeps those of length or order."""
+    match constraint:
+        case MinLen(length):
+            return not hasattr(value, "__len__") or len(value) >= length
+        case MaxLen(length):
+            return not hasattr(value, "__len__") or len(value) <= length
+        case _ if value is None or isinstance(value, str | range | bool):
+            return True
+        case Ge(bound):
+            return bool(value >= bound)
+        case Gt(bound):
+            return bool(value > bound)
+        case Le(bound):
+            return bool(value <= bound)
+        case Lt(bound):
+            return bool(value < bound)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A key of a resource."""
+
+    type: Type
+    required: bool
+    description: str
+
+
+@cache
+def fields(resource: type[Resource]) -> dict[str, Field]:
+    """Return the keys of a resource as a user writes them."""
+    return {
+        info.alias or name: Field(_type(info.annotation, info.metadata), info.is_required(), info.description or "")
+        for name, info in resource.model_fields.items()
+    }
+
+
+def _type(hint: Any, metadata: Iterable[Any] = ()) -> Type:
+    marks = list(metadata)
+    if get_origin(hint) is Annotated:
+        hint, *more = get_args(hint)
+        marks = [*more, *marks]
+    made = _bare(hint)
+    for mark in marks:
+        if isinstance(mark, FieldInfo):
+            marks.extend(mark.metadata)
+        elif isinstance(mark, Constraint):
+            made = replace(made, constraints=(*made.constraints, mark))
+        elif isinstance(mark, Reading):
+            made = replace(made, reading=mark.as_)
+        elif isinstance(mark, Ref):
+            made = replace(made, sections=mark.sections)
+        else:
+            raise TypeError(f"the vocabulary uses {mark!r}, which nothing checks")
+    return made
+
+
+def _bare(hint: Any) -> Type:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return _union([_type(arg) for arg in args])
+    if origin is Literal:
+        return Type(literals=args)
+    if origin is list:
+        return Type(items=_type(args[0]))
+    if origin is dict:
+        return Type(values=_type(args[1]), key_reading=_type(args[0]).reading)
+    if hint is NoneType:
+        return Type(nullable=True)
+    if hint in _WORDS:
+        return Type(scalars=frozenset({hint}))
+    if isinstance(hint, type) and issubclass(hint, Resource):
+        return Type(resources=(hint,))
+    raise TypeError(f"the vocabulary uses {hint!r}, which nothing reads")
+
+
+def _union(members: list[Type]) -> Type:
+    return Type(
+        scalars=frozenset().union(*(m.scalars for m in members)),
+        literals=tuple(word for m in members for word in m.literals),
+        nullable=any(m.nullable for m in members),
+        resources=tuple(r for m in members for r in m.resources),
+        items=next((m.items for m in members if m.items), None),
+        values=next((m.values for m in members if m.values), None),
+        key_reading=next((m.key_reading for m in members if m.key_reading), None),
+        constraints=tuple(c for m in members for c in m.constraints),
+        reading=next((m.reading for m in members if m.reading), None),
+        sections=next((m.sections for m in members if m.sections), ()),
+    )
