@@ -18,7 +18,7 @@ Scalar = bool | int | float | str | None
 class Resource(BaseModel):
     """A mapping of the spec: frozen, unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True)
 
 
 @dataclass(frozen=True, slots=True)
