@@ -1,0 +1,27 @@
+"""Models: trained, loaded, scored, measured.
+
+scikit-learn is imported only where an estimator is fitted or rebuilt: a run that finds everything unchanged never
+pays for it.
+"""
+
+from engine.models.fitted import FittedModel, score
+from engine.models.identity import fingerprint, fit_fingerprint
+from engine.models.loading import load, skops_path
+from engine.models.performance import METRICS, Performance, performance
+from engine.models.saved import save
+from engine.models.training import Trained, train
+
+__all__ = [
+    "METRICS",
+    "FittedModel",
+    "Performance",
+    "Trained",
+    "fingerprint",
+    "fit_fingerprint",
+    "load",
+    "performance",
+    "save",
+    "score",
+    "skops_path",
+    "train",
+]

@@ -1,0 +1,228 @@
+"""Metrics of classification: from the confusion matrix, from one sort of the probabilities, from bins of them.
+
+Definitions are scikit-learn's unless said; a value that these do not define is a sentence that says why.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.spec.resources.models import CostMatrix
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Metrics = Mapping[str, float | str]
+"""By metric, the value, or why there is none."""
+
+CURVE_POINTS = 200
+CALIBRATION_BINS = 10
+LIFT_SHARE = 0.1
+MATRIX_CLASSES = 50
+
+NO_PROBABILITIES = "no probabilities"
+ONE_CLASS = "only one class in the labels"
+
+
+def binary(
+    truth: Bools, predicted: Bools, probability: Floats | None, *, names: tuple[str, str], cost_matrix: CostMatrix
+) -> tuple[Metrics, dict[str, Any]]:
+    """Measure n rows of two classes.
+
+    Parameters
+    ----------
+    truth, predicted
+        Shape (n,), true where positive; n at least 1.
+    probability
+        Of the positive class, shape (n,); None where the model gives none. A missing one (NaN) leaves all without.
+    names
+        The negative and the positive class.
+
+    Notes
+    -----
+    `lift`: share of positives among the tenth of the rows with the highest probabilities, over their share among all;
+    rows tied at the border count in proportion. `calibration_error`: expected calibration error over 10 bins of equal
+    width (Naeini, Cooper & Hauskrecht 2015). `cost_matrix_gain`: mean gain a row. `brier`: Brier 1950, within 0..1.
+    """
+    n = len(truth)
+    tp = int((truth & predicted).sum())
+    fp, fn = int(predicted.sum()) - tp, int(truth.sum()) - tp
+    tn = n - tp - fp - fn
+    positives, negatives = tp + fn, tn + fp
+    gain = (
+        tp * cost_matrix.true_positive
+        + fp * cost_matrix.false_positive
+        + tn * cost_matrix.true_negative
+        + fn * cost_matrix.false_negative
+    )
+    both = positives > 0 and negatives > 0
+    metrics: dict[str, float | str] = {
+        "accuracy": (tp + tn) / n,
+        "precision": tp / (tp + fp) if tp + fp else "no row was predicted positive",
+        "recall": tp / positives if positives else "no positive in the labels",
+        "f1": 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else "no positive, neither in the labels nor predicted",
+        "mcc": _mcc(np.array([[tn, fp], [fn, tp]])) if both else ONE_CLASS,
+        "hamming_loss": (fp + fn) / n,
+        "cost_matrix_gain": gain / n,
+    }
+    detail: dict[str, Any] = {
+        "confusion_matrix": {"classes": list(names), "rows_true_columns_predicted": [[tn, fp], [fn, tp]]}
+    }
+    of_probability = ("roc_auc", "average_precision", "log_loss", "brier", "calibration_error", "lift")
+    if probability is None:
+        return metrics | dict.fromkeys(of_probability, NO_PROBABILITIES), detail
+    if np.isnan(probability).any():
+        return metrics | dict.fromkeys(of_probability, "some rows have no probability"), detail
+    tps, fps, thresholds = ranked(truth, probability)
+    calibration, error = _calibration(truth, probability)
+    right = np.where(truth, probability, 1 - probability)
+    top = float(np.interp(LIFT_SHARE * n, np.r_[0, tps + fps], np.r_[0, tps])) / (LIFT_SHARE * n)
+    metrics |= {
+        "roc_auc": _auc(tps, fps) if both else ONE_CLASS,
+        "average_precision": _average_precision(tps, fps) if positives else "no positive in the labels",
+        "log_loss": _log_loss(right),
+        "brier": float(np.mean((1 - right) ** 2)),
+        "calibration_error": error,
+        "lift": top / (positives / n) if positives else "no positive in the labels",
+    }
+    detail["calibration"] = calibration
+    if both:
+        some = _some(len(tps))
+        detail["roc"] = {
+            "false_positive_rate": [0.0, *(fps[some] / negatives).tolist()],
+            "true_positive_rate": [0.0, *(tps[some] / positives).tolist()],
+            "threshold": [None, *thresholds[some].tolist()],
+        }
+        detail["precision_recall"] = {
+            "recall": (tps[some] / positives).tolist(),
+            "precision": (tps[some] / (tps[some] + fps[some])).tolist(),
+            "threshold": thresholds[some].tolist(),
+        }
+    return metrics, detail
+
+
+def multiclass(
+    truth: Ints, predicted: Ints, probabilities: Floats | None, names: Sequence[str]
+) -> tuple[Metrics, dict[str, Any]]:
+    """Measure n rows of k classes.
+
+    Parameters
+    ----------
+    truth, predicted
+        Places of the classes in `names`, shape (n,), n at least 1. Classes after those that the model knows may follow.
+    probabilities
+        Shape (n, classes that the model knows), None where the model gives none.
+
+    Notes
+    -----
+    Averages go over the classes in the labels or predicted; a class never predicted has precision 0. `roc_auc`: mean
+    of each class against the rest. `calibration_error`: of the largest probability, 10 bins of equal width (Guo,
+    Pleiss, Sun & Weinberger 2017). `brier`: sum over classes (Brier 1950), within 0..2.
+    """
+    n, k = len(truth), len(names)
+    matrix = np.bincount(truth * k + predicted, minlength=k * k).reshape(k, k)
+    support, guessed, hits = matrix.sum(axis=1), matrix.sum(axis=0), np.diag(matrix)
+    here = (support + guessed) > 0
+    precision, recall = _ratio(hits, guessed)[here], _ratio(hits, support)[here]
+    f1, weights = (2 * hits / np.maximum(support + guessed, 1))[here], support[here] / n
+    accuracy = float(hits.sum() / n)
+    metrics: dict[str, float | str] = {
+        "accuracy": accuracy,
+        "precision": float(precision.mean()),
+        "recall": float(recall.mean()),
+        "f1": float(f1.mean()),
+        "precision_weighted": float(precision @ weights),
+        "recall_weighted": float(recall @ weights),
+        "f1_weighted": float(f1 @ weights),
+        "mcc": _mcc(matrix) if (support > 0).sum() > 1 else ONE_CLASS,
+        "hamming_loss": 1 - accuracy,
+    }
+    detail: dict[str, Any] = {}
+    if k <= MATRIX_CLASSES:
+        detail["confusion_matrix"] = {"classes": list(names), "rows_true_columns_predicted": matrix.tolist()}
+    of_probability = ("roc_auc", "roc_auc_weighted", "log_loss", "brier", "calibration_error")
+    if probabilities is None:
+        return metrics | dict.fromkeys(of_probability, NO_PROBABILITIES), detail
+    if np.isnan(probabilities).any():
+        return metrics | dict.fromkeys(of_probability, "some rows have no probability"), detail
+    unknown = [names[i] for i in range(probabilities.shape[1], k) if support[i]]
+    if unknown:
+        reason = f"the labels hold classes that the model does not know: {', '.join(unknown[:10])}"
+        return metrics | dict.fromkeys(of_probability, reason), detail
+    right = probabilities[np.arange(n), truth]
+    confident = probabilities.max(axis=1)
+    calibration, error = _calibration(probabilities.argmax(axis=1) == truth, confident)
+    detail["calibration"] = calibration
+    metrics |= {
+        "log_loss": _log_loss(right),
+        "brier": float(np.mean(np.einsum("ij,ij->i", probabilities, probabilities) - 2 * right + 1)),
+        "calibration_error": error,
+    }
+    absent = [names[i] for i in range(probabilities.shape[1]) if not support[i]]
+    if absent:
+        reason = f"no row of class {', '.join(absent[:10])} in the labels"
+        return metrics | dict.fromkeys(("roc_auc", "roc_auc_weighted"), reason), detail
+    if probabilities.shape[1] < 2:
+        return metrics | dict.fromkeys(("roc_auc", "roc_auc_weighted"), ONE_CLASS), detail
+    areas = np.array([_auc(*ranked(truth == i, probabilities[:, i])[:2]) for i in range(probabilities.shape[1])])
+    detail["roc_auc_by_class"] = dict(zip(names, areas.tolist(), strict=False))
+    return metrics | {
+        "roc_auc": float(areas.mean()),
+        "roc_auc_weighted": float(areas @ support[: len(areas)] / n),
+    }, detail
+
+
+def ranked(truth: Bools, probability: Floats) -> tuple[Ints, Ints, Floats]:
+    """Return, for each distinct probability from high to low, the true and false positives from there on, and it."""
+    order = np.argsort(-probability, kind="stable")
+    ordered = probability[order]
+    last = np.r_[np.flatnonzero(np.diff(ordered)), len(ordered) - 1]
+    tps = np.cumsum(truth[order], dtype=np.int64)[last]
+    return tps, last + 1 - tps, ordered[last]
+
+
+def _auc(tps: Ints, fps: Ints) -> float:
+    area = np.trapezoid(np.r_[0, tps].astype(np.float64), np.r_[0, fps])
+    return float(area / (tps[-1] * float(fps[-1])))
+
+
+def _average_precision(tps: Ints, fps: Ints) -> float:
+    return float(np.sum(np.diff(tps, prepend=0) * (tps / (tps + fps))) / tps[-1])
+
+
+def _log_loss(right: Floats) -> float:
+    """Return the mean -log of the probability given to the true class, kept one rounding step from 0 and 1."""
+    step = np.finfo(np.float64).eps
+    return float(-np.log(np.clip(right, step, 1 - step)).mean())
+
+
+def _mcc(matrix: Ints) -> float:
+    """Return the correlation of truth and prediction (Gorodkin 2004); 0 where one class alone was predicted."""
+    n, support, guessed = float(matrix.sum()), matrix.sum(axis=1).astype(float), matrix.sum(axis=0).astype(float)
+    spread = (n**2 - guessed @ guessed) * (n**2 - support @ support)
+    return float((np.trace(matrix) * n - support @ guessed) / np.sqrt(spread)) if spread > 0 else 0.0
+
+
+def _calibration(right: Bools, probability: Floats) -> tuple[dict[str, Any], float]:
+    bins = np.minimum((probability * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    rows = np.bincount(bins, minlength=CALIBRATION_BINS)
+    said = np.bincount(bins, probability, minlength=CALIBRATION_BINS)
+    happened = np.bincount(bins, right, minlength=CALIBRATION_BINS)
+    some = rows > 0
+    curve = {
+        "probability": (said[some] / rows[some]).tolist(),
+        "frequency": (happened[some] / rows[some]).tolist(),
+        "rows": rows[some].tolist(),
+    }
+    return curve, float(np.abs(said - happened).sum() / len(right))
+
+
+def _ratio(part: Ints, whole: Ints) -> Floats:
+    return part / np.maximum(whole, 1)
+
+
+def _some(points: int) -> Ints:
+    """Return places of at most CURVE_POINTS - 1 of the points, ends included."""
+    return np.unique(np.linspace(0, points - 1, min(points, CURVE_POINTS - 1)).astype(np.int64))

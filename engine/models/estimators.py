@@ -1,0 +1,131 @@
+"""Algorithms: the scikit-learn estimator of each, what it does with encoded features, the types that it is saved as.
+
+Boosting gets categories natively and missing values as they are; trees take codes and missing values; linear models
+get imputed, scaled numbers and one column a category. scikit-learn is imported when an estimator is made: most runs
+find their model unchanged and never need it.
+"""
+
+import importlib
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from engine.errors import ModelError
+from engine.models.features import Feature
+
+Array = npt.NDArray[np.float64]
+
+_CLASSES: Mapping[str, tuple[str, str | None, str | None]] = {
+    "hist_gradient_boosting": ("ensemble", "HistGradientBoostingClassifier", "HistGradientBoostingRegressor"),
+    "random_forest": ("ensemble", "RandomForestClassifier", "RandomForestRegressor"),
+    "extra_trees": ("ensemble", "ExtraTreesClassifier", "ExtraTreesRegressor"),
+    "decision_tree": ("tree", "DecisionTreeClassifier", "DecisionTreeRegressor"),
+    "logistic_regression": ("linear_model", "LogisticRegression", None),
+    "linear_regression": ("linear_model", None, "LinearRegression"),
+    "ridge": ("linear_model", None, "Ridge"),
+}
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "hist_gradient_boosting": {"early_stopping": False},  # its own validation split would ignore entities
+    "logistic_regression": {"max_iter": 1000},
+}
+_OURS = {"random_state": "say seed: instead", "categorical_features": "the roles of the columns decide"}
+
+_TREES = ("sklearn.tree._tree.Tree",)
+_DTYPE = ("numpy.dtype",)  # of the encoder
+TRUSTED: Mapping[str, Sequence[str]] = {
+    "hist_gradient_boosting": (
+        "functools.partial",  # of check_array, the only function in this list: how categories are checked
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.utils.validation.check_array",
+    ),
+    "random_forest": _TREES,
+    "extra_trees": _TREES,
+    "decision_tree": _TREES,
+    "logistic_regression": _DTYPE,
+    "linear_regression": _DTYPE,
+    "ridge": _DTYPE,
+}
+"""By algorithm, the types that our own files need besides those that skops trusts itself; nothing else is loaded."""
+
+LINEAR = frozenset({"logistic_regression", "linear_regression", "ridge"})
+_FLOAT32 = float(np.finfo(np.float32).max)
+
+
+def estimator(
+    algorithm: str, task: str, parameters: Mapping[str, Any], features: Sequence[Feature], seed: int, where: str
+) -> Any:
+    """Return the unfitted estimator, preprocessing included.
+
+    Raises
+    ------
+    ModelError
+        The algorithm does not fit the task, or a parameter is not one of its own.
+    """
+    module, *by_task = _CLASSES[algorithm]
+    name = by_task[task == "regression"]
+    if name is None:
+        raise ModelError(f"{where}: {algorithm} cannot learn {task}")
+    plain = getattr(importlib.import_module(f"sklearn.{module}"), name)()
+    legal = plain.get_params()
+    for parameter in parameters:
+        if parameter in _OURS:
+            raise ModelError(f"{where}: parameter {parameter} cannot be set here: {_OURS[parameter]}")
+        if parameter not in legal:
+            own = ", ".join(p for p in sorted(legal) if p not in _OURS)
+            raise ModelError(f'{where}: {algorithm} has no parameter "{parameter}"; it has {own}')
+    plain.set_params(**{**_DEFAULTS.get(algorithm, {}), **parameters})
+    if "random_state" in legal:
+        plain.set_params(random_state=seed)
+    categorical = [i for i, f in enumerate(features) if f.role == "categorical"]
+    if algorithm == "hist_gradient_boosting":
+        return plain.set_params(categorical_features=categorical or None)
+    return _linear(plain, categorical, len(features)) if algorithm in LINEAR else plain
+
+
+def _linear(plain: Any, categorical: list[int], width: int) -> Any:
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    numerical = [i for i in range(width) if i not in categorical]
+    scaled = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
+    one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=10)
+    return make_pipeline(
+        ColumnTransformer([("numerical", scaled, numerical), ("categorical", one_hot, categorical)]), plain
+    )
+
+
+def finite(algorithm: str, encoded: Array) -> Array:
+    """Return the encoded rows with infinities as the algorithm can bear them: its extreme numbers, or missing."""
+    if algorithm == "hist_gradient_boosting" or not np.isinf(encoded).any():
+        return encoded
+    if algorithm in LINEAR:
+        return np.where(np.isinf(encoded), np.nan, encoded)
+    return np.clip(encoded, -_FLOAT32, _FLOAT32)
+
+
+def fit(unfitted: Any, rows: Array, target: npt.NDArray[Any], where: str) -> tuple[Any, list[str]]:
+    """Fit on one thread: on shared cores OpenMP's threads wait for each other, at ten times the cost.
+
+    Returns
+    -------
+    estimator, notes
+        The fitted estimator, and scikit-learn's warnings in its own words.
+
+    Raises
+    ------
+    ModelError
+        scikit-learn refuses a parameter or the data; says so in its own words.
+    """
+    with warnings.catch_warnings(record=True) as caught, threadpool_limits(limits=1):
+        warnings.simplefilter("always")
+        try:
+            fitted = unfitted.fit(rows, target)
+        except ValueError as error:
+            raise ModelError(f"{where}: scikit-learn refuses: {error}") from error
+    return fitted, [f"scikit-learn: {str(w.message).splitlines()[0]}" for w in caught]

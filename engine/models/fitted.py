@@ -1,0 +1,117 @@
+"""A model that can score: the same four questions to every kind.
+
+What differs between kinds (a scikit-learn estimator, columns already there, a user's function) is one `Predictor`;
+classes, threshold and the shape of the answer are the same for all and live here, once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from engine.errors import ModelError
+from engine.models.classes import Class
+from engine.models.features import known
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What a predictor says of n rows: `values` (classes or numbers, n), `probabilities` (n by classes), or both."""
+
+    values: pl.Series | None = None
+    probabilities: npt.NDArray[np.float64] | None = None
+
+
+class Predictor(Protocol):
+    """Predicts rows; `columns` are those that it must be given."""
+
+    @property
+    def columns(self) -> Sequence[str]: ...
+
+    def predict(self, frame: pl.DataFrame) -> Predicted: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FittedModel:
+    """A model, ready to score.
+
+    `features` are the columns that count as its input for drift. `classes` are sorted, empty for regression, and
+    `probability_<i>` of the scores is that of `classes[i]`. `positive` is None unless the task is binary.
+    `importance` sums to 1 over features, None where it is not known. `details` is JSON-ready.
+    """
+
+    name: str
+    task: str
+    target: str
+    features: tuple[str, ...]
+    predictor: Predictor
+    classes: tuple[Class, ...] = ()
+    positive: Class | None = None
+    threshold: float = 0.5
+    importance: Mapping[str, float] | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def score(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return `prediction` and, where the model gives them, `probability_0`, `probability_1`… for each row.
+
+        Raises
+        ------
+        ModelError
+            A column is missing or has another type, or the predictions are not what they must be.
+        """
+        known(self.predictor.columns, frame.columns, f"model {self.name}")
+        predicted = self.predictor.predict(frame)
+        if predicted.probabilities is None:
+            if predicted.values is None:
+                raise ModelError(f"model {self.name}: it gave neither predictions nor probabilities")
+            return predicted.values.alias("prediction").to_frame()
+        by_class = {f"probability_{i}": predicted.probabilities[:, i] for i in range(len(self.classes))}
+        values = predicted.values if predicted.values is not None else self._decide(predicted.probabilities)
+        return pl.DataFrame({"prediction": values, **by_class})
+
+    def _decide(self, probabilities: npt.NDArray[np.float64]) -> pl.Series:
+        """Return the class predicted from probabilities; null where they are missing."""
+        missing = np.isnan(probabilities).any(axis=1)
+        if self.positive is None:
+            place = np.where(missing, 0, np.nan_to_num(probabilities).argmax(axis=1))
+        else:
+            positive = self.classes.index(self.positive)
+            place = np.where(probabilities[:, positive] >= self.threshold, positive, 1 - positive)
+        predicted = pl.Series(list(self.classes)).gather(place)
+        return predicted.set(pl.Series(missing), None) if missing.any() else predicted
+
+
+def score(
+    model: FittedModel, frame: pl.LazyFrame, keep: Sequence[str] = (), *, batch_rows: int = 131_072
+) -> pl.DataFrame:
+    """Score a frame batch by batch: only what is asked for is read, and only scores and kept columns stay in memory.
+
+    Parameters
+    ----------
+    keep
+        Columns to return beside the scores: target, entity.
+
+    Returns
+    -------
+    DataFrame
+        The kept columns, `prediction`, `probability_<i>`; rows in the frame's order.
+
+    Raises
+    ------
+    ModelError
+        As `FittedModel.score`.
+    """
+    columns = frame.collect_schema().names()
+    known([*model.predictor.columns, *keep], columns, f"model {model.name}")
+    wanted = frame.select(*dict.fromkeys([*model.predictor.columns, *keep]))
+    batches = wanted.collect_batches(chunk_size=batch_rows, maintain_order=True)
+    scored = [pl.concat([b.select(keep), model.score(b)], how="horizontal") for b in batches if b.height]
+    if not scored:
+        empty = wanted.limit(0).collect()
+        scored = [pl.concat([empty.select(keep), pl.DataFrame(schema={"prediction": pl.Null})], how="horizontal")]
+    return pl.concat(scored, how="vertical_relaxed")

@@ -1,0 +1,234 @@
+"""From a declared model to one that scores: the four kinds, one table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from threadpoolctl import threadpool_limits
+
+from engine.data.functions import load_function
+from engine.data.table import Table, reading
+from engine.errors import ModelError
+from engine.models.answers import Answers
+from engine.models.classes import MAX_CLASSES, Class, listed, observed, positive_of, text
+from engine.models.features import select
+from engine.models.fitted import FittedModel, Predicted, Predictor
+from engine.models.saved import load_estimator, load_trained
+from engine.spec.resources.models import Model, PythonModel, ScoredModel, SkopsModel, TrainModel
+
+if TYPE_CHECKING:
+    from engine.spec import Project
+
+
+def load(project: "Project", name: str, table: Table, version: Path | None = None) -> FittedModel:
+    """Return a declared model, ready to score.
+
+    Parameters
+    ----------
+    table
+        What it will score: gives the columns where the spec names no features, and the classes where the model does
+        not know them (kinds scored and python).
+    version
+        The folder of the trained version, for kind train.
+
+    Raises
+    ------
+    ModelError
+        The model cannot be loaded or does not fit the table; says what to change.
+    """
+    spec = project.models[name]
+    where = f"model {name}"
+    match spec:
+        case TrainModel():
+            if version is None:
+                raise ModelError(f"{where} is not trained yet: build it")
+            return load_trained(name, spec, version)
+        case SkopsModel():
+            return _skops(name, spec, skops_path(project, name, spec), table, where)
+        case ScoredModel():
+            return _scored(name, spec, table, where)
+        case PythonModel():
+            return _python(name, spec, project.folder_of("models", name), table, where)
+    raise TypeError(f"no loader for {type(spec).__name__}")
+
+
+def skops_path(project: "Project", name: str, spec: SkopsModel) -> Path:
+    """Return the file of a skops model: in its connection's folder, else beside the spec."""
+    folder = project.folder_of("models", name)
+    if spec.connection is not None:
+        folder = project.folder_of("connections", spec.connection) / project.connections[spec.connection].root
+    return folder / spec.path
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatorPredictor:
+    """A user's scikit-learn estimator; given a polars frame where it was fitted with column names, else an array."""
+
+    columns: Sequence[str]
+    estimator: Any
+    classifies: bool
+    where: str
+
+    def predict(self, frame: pl.DataFrame) -> Predicted:
+        given: Any = frame.select(self.columns)
+        if not hasattr(self.estimator, "feature_names_in_"):
+            given = given.to_numpy()
+        try:
+            with threadpool_limits(limits=1):
+                if not self.classifies:
+                    return Predicted(
+                        values=pl.Series(np.asarray(self.estimator.predict(given), dtype=np.float64).ravel())
+                    )
+                if hasattr(self.estimator, "predict_proba"):
+                    return Predicted(probabilities=np.asarray(self.estimator.predict_proba(given), dtype=np.float64))
+                return Predicted(values=pl.Series(np.asarray(self.estimator.predict(given))))
+        except (ValueError, TypeError) as error:
+            raise ModelError(f"{self.where}: the estimator cannot score these rows: {error}") from error
+
+
+def _skops(name: str, spec: SkopsModel, path: Path, table: Table, where: str) -> FittedModel:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{where}: {path} cannot be read: {error.strerror}") from error
+    estimator = load_estimator(content, spec.allow, where, str(path))
+    names = spec.features.include or getattr(estimator, "feature_names_in_", None)
+    if names is None:
+        raise ModelError(
+            f"{where}: the estimator does not know the names of its columns; list them as features: include"
+        )
+    columns = [str(c) for c in names if c not in spec.features.exclude]
+    expected = getattr(estimator, "n_features_in_", len(columns))
+    if expected != len(columns):
+        raise ModelError(f"{where}: the estimator takes {expected} columns, but features name {len(columns)}")
+    classifies = spec.task != "regression"
+    if classifies != hasattr(estimator, "classes_"):
+        raise ModelError(f"{where}: the task is {spec.task}, but {path} holds a {type(estimator).__name__}")
+    classes = tuple(estimator.classes_.tolist()) if classifies else ()
+    predictor = EstimatorPredictor(columns, estimator, classifies, where)
+    return _fitted(name, spec, tuple(columns), predictor, classes, where)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPredictor:
+    """Predictions that are columns already."""
+
+    answers: Answers
+    prediction: str | None
+    probability: str | Mapping[str, str] | None
+
+    @property
+    def columns(self) -> Sequence[str]:
+        named = self.probability
+        return [
+            *([self.prediction] if self.prediction else []),
+            *([named] if isinstance(named, str) else (named or {}).values()),
+        ]
+
+    def predict(self, frame: pl.DataFrame) -> Predicted:
+        given: dict[str, pl.Series] = {"prediction": frame[self.prediction]} if self.prediction else {}
+        if isinstance(self.probability, str):
+            given["probability"] = frame[self.probability]
+        else:
+            given |= {one: frame[column] for one, column in (self.probability or {}).items()}
+        return self.answers.read(given, frame.height)
+
+
+def _scored(name: str, spec: ScoredModel, table: Table, where: str) -> FittedModel:
+    if spec.prediction is None and spec.probability is None:
+        raise ModelError(f"{where}: say which column holds the prediction, or the probability")
+    if spec.task == "regression" and spec.prediction is None:
+        raise ModelError(f"{where}: regression needs the column of the prediction")
+    by_class = tuple(spec.probability) if isinstance(spec.probability, dict) else ()
+    classes = _classes(spec, table, [spec.prediction] if spec.prediction else [], by_class, where)
+    predictor = ScoredPredictor(
+        Answers(classes, _positive(spec, classes, where), where), spec.prediction, spec.probability
+    )
+    columns = table.frame.collect_schema().names()
+    features = select(spec.features, columns, spec.target, entity=table.entity, where=where)
+    return _fitted(name, spec, tuple(c for c in features if c not in predictor.columns), predictor, classes, where)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionPredictor:
+    """A user's function; what it returns is verified before it is believed."""
+
+    columns: Sequence[str]
+    answers: Answers
+    function: Any
+    arguments: Mapping[str, Any]
+
+    def predict(self, frame: pl.DataFrame) -> Predicted:
+        answer = self.function(frame.select(self.columns), **self.arguments)
+        return self.answers.read(answer, frame.height)
+
+
+def _python(name: str, spec: PythonModel, folder: Path, table: Table, where: str) -> FittedModel:
+    function = load_function(folder, spec.function)
+    columns = table.frame.collect_schema().names()
+    features = select(spec.features, columns, spec.target, entity=table.entity, where=where)
+    classes = _classes(spec, table, [], (), where)
+    answers = Answers(classes, _positive(spec, classes, where), f"{where}: {spec.function}")
+    return _fitted(
+        name, spec, tuple(features), FunctionPredictor(features, answers, function, spec.arguments), classes, where
+    )
+
+
+def _fitted(
+    name: str, spec: Model, features: tuple[str, ...], predictor: Predictor, classes: tuple[Class, ...], where: str
+) -> FittedModel:
+    return FittedModel(
+        name=name,
+        task=spec.task,
+        target=spec.target,
+        features=features,
+        predictor=predictor,
+        classes=classes,
+        positive=_positive(spec, classes, where),
+        threshold=spec.threshold,
+    )
+
+
+def _positive(spec: Model, classes: Sequence[Class], where: str) -> Class | None:
+    return positive_of(classes, spec.positive, where) if spec.task == "binary_classification" else None
+
+
+def _classes(spec: Model, table: Table, columns: list[str], named: tuple[str, ...], where: str) -> tuple[Class, ...]:
+    """Return the classes that a model without any of its own has: those named, else those seen in the data."""
+    if spec.task == "regression":
+        return ()
+    available = table.frame.collect_schema().names()
+    looked = [c for c in (spec.target, *columns) if c in available]
+    seen: list[Class] = []
+    with reading(table):
+        for column in looked:
+            found = observed(table.frame.select(column).unique().collect(engine="streaming")[column])
+            seen += [c for c in found if text(c) not in {text(s) for s in seen}]
+    if len(seen) > MAX_CLASSES:
+        raise ModelError(f"{where}: {len(seen):,} classes in {listed(looked)}; is the task regression?")
+    if named:
+        by_text = {text(c): c for c in seen}
+        seen = [by_text.get(n, n) for n in named]
+    if spec.task == "binary_classification":
+        seen = _two(seen, spec, where)
+    return tuple(sorted(seen, key=lambda c: (isinstance(c, str), c)))
+
+
+def _two(seen: list[Class], spec: Model, where: str) -> list[Class]:
+    if len(seen) < 2 and spec.positive is not None:
+        positive = spec.positive
+        if all(text(c) != text(positive) for c in seen):
+            seen = [*seen, positive]
+        if len(seen) == 1:
+            other = {"0": 1, "1": 0}.get(text(positive), f"not {text(positive)}")
+            seen = [*seen, other]
+    if len(seen) != 2:
+        said = "say the positive class" if len(seen) < 2 else "is the task multiclass_classification?"
+        raise ModelError(
+            f"{where}: binary_classification has 2 classes; the data hold {len(seen)}"
+            f"{': ' + listed(seen) if seen else ''}; {said}"
+        )
+    return seen

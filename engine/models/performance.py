@@ -1,0 +1,121 @@
+"""How right a model was on the rows whose truth is known.
+
+Every figure of a task comes from one confusion matrix and one sort of the probabilities. scikit-learn's functions, the
+yardstick of the tests, would validate and sort a million rows anew for each, and importing them costs more than
+all of this. Where a metric is not defined there is a reason, never NaN and never a conventional 0.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from engine.errors import ModelError
+from engine.models.classes import codes, listed, observed, text
+from engine.models.classification import Metrics, binary, multiclass
+from engine.models.fitted import FittedModel
+from engine.models.regression import regression
+from engine.spec.resources.models import CostMatrix
+
+NO_LABELS = "no labels"
+
+METRICS: Mapping[str, Sequence[str]] = {
+    "binary_classification": (
+        *("accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "log_loss", "brier"),
+        *("calibration_error", "mcc", "hamming_loss", "lift", "cost_matrix_gain"),
+    ),
+    "multiclass_classification": (
+        *("accuracy", "precision", "recall", "f1", "precision_weighted", "recall_weighted", "f1_weighted"),
+        *("roc_auc", "roc_auc_weighted", "log_loss", "brier", "calibration_error", "mcc", "hamming_loss"),
+    ),
+    "regression": ("mae", "mse", "rmse", "rmsle", "mape", "r2", "explained_variance", "pearson"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """What a model achieved.
+
+    `metrics` holds every metric of the task; where one is None, `reasons` says why. `rows` are those with a label and
+    a prediction, `labelled_share` the share of all rows that have a label, None of no rows. `unlabelled`: labels are
+    all that is missing. `detail` is JSON-ready: confusion matrix and curves, or the plots of a regression.
+    """
+
+    metrics: Mapping[str, float | None]
+    reasons: Mapping[str, str]
+    rows: int
+    labelled_share: float | None
+    unlabelled: bool = False
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def performance(model: FittedModel, scored: pl.DataFrame, cost_matrix: CostMatrix | None = None) -> Performance:
+    """Measure the model on scored rows.
+
+    Parameters
+    ----------
+    scored
+        What `score` returned with the target kept; without that column, or with nothing in it, there are no labels.
+    cost_matrix
+        Gains a row, for `cost_matrix_gain`.
+
+    Raises
+    ------
+    ModelError
+        The labels are not what the task predicts: text for a regression.
+    """
+    labelled = _present(scored, model.target)
+    share = float(labelled.mean()) if labelled.size else None
+    used = labelled & _present(scored, "prediction")
+    rows = int(used.sum())
+    if not rows:
+        reason = "no predictions" if labelled.any() else NO_LABELS
+        nothing = dict.fromkeys(METRICS[model.task])
+        return Performance(nothing, dict.fromkeys(nothing, reason), 0, share, unlabelled=not labelled.any())
+    missed = int(labelled.sum()) - rows
+    notes = (f"{missed:,} labelled rows have no prediction and do not count",) if missed else ()
+    frame = scored if rows == scored.height else scored.filter(pl.Series(used))
+    found, detail = _measure(model, frame, cost_matrix or CostMatrix())
+    metrics = {name: value if isinstance(value := found[name], float) else None for name in METRICS[model.task]}
+    reasons = {name: value for name in metrics if isinstance(value := found[name], str)}
+    return Performance(metrics, reasons, rows, share, detail=detail, notes=notes)
+
+
+def _present(frame: pl.DataFrame, column: str) -> npt.NDArray[np.bool_]:
+    if column not in frame.columns:
+        return np.zeros(frame.height, dtype=bool)
+    values = frame[column]
+    present = values.is_not_null()
+    return (present & values.is_not_nan().fill_null(value=False) if values.dtype.is_float() else present).to_numpy()
+
+
+def _measure(model: FittedModel, frame: pl.DataFrame, cost_matrix: CostMatrix) -> tuple[Metrics, dict[str, Any]]:
+    truth = frame[model.target]
+    if model.task == "regression":
+        if not (truth.dtype.is_numeric() or truth.dtype == pl.Boolean):
+            raise ModelError(f'model {model.name}: "{model.target}" holds {truth.dtype}, but the task is regression')
+        return regression(truth.cast(pl.Float64).to_numpy(), frame["prediction"].cast(pl.Float64).to_numpy())
+    classes = list(model.classes)
+    texts = {text(c) for c in classes}
+    foreign = [c for c in (*observed(truth), *observed(frame["prediction"])) if text(c) not in texts]
+    foreign = list({text(c): c for c in foreign}.values())
+    columns = [f"probability_{i}" for i in range(len(classes))]
+    probabilities = frame.select(columns).to_numpy() if set(columns) <= set(frame.columns) and classes else None
+    if model.positive is not None:
+        if foreign:
+            reason = f'"{model.target}" holds what is no class of the model: {listed(foreign)}'
+            return dict.fromkeys(METRICS[model.task], reason), {}
+        at = classes.index(model.positive)
+        return binary(
+            codes(truth, classes) == at,
+            codes(frame["prediction"], classes) == at,
+            None if probabilities is None else probabilities[:, at],
+            names=(text(classes[1 - at]), text(model.positive)),
+            cost_matrix=cost_matrix,
+        )
+    union = [*classes, *foreign]
+    return multiclass(codes(truth, union), codes(frame["prediction"], union), probabilities, [text(c) for c in union])

@@ -1,0 +1,70 @@
+"""Metrics of regression, and the plots of predicted against true.
+
+Definitions are scikit-learn's and scipy's; a value that these do not define is a sentence that says why.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from engine.models.classification import Floats, Metrics
+
+PLOT_BINS = 20
+RESIDUAL_QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+
+
+def regression(truth: Floats, predicted: Floats) -> tuple[Metrics, dict[str, Any]]:
+    """Measure n rows.
+
+    Parameters
+    ----------
+    truth, predicted
+        Shape (n,), n at least 1, nothing missing.
+
+    Notes
+    -----
+    `mape` is a share, not per cent, and has no value where a true value is 0: it would be infinite.
+    """
+    names = ("mae", "mse", "rmse", "rmsle", "mape", "r2", "explained_variance", "pearson")
+    if not (np.isfinite(truth).all() and np.isfinite(predicted).all()):
+        return dict.fromkeys(names, "infinite values in the labels or predictions"), {}
+    residual = truth - predicted
+    mse = float(np.mean(residual**2))
+    spread = float(np.mean((truth - truth.mean()) ** 2))
+    zeros = int((truth == 0).sum())
+    constant = "the true value is the same in every row"
+    metrics: dict[str, float | str] = {
+        "mae": float(np.abs(residual).mean()),
+        "mse": mse,
+        "rmse": float(np.sqrt(mse)),
+        "rmsle": (
+            float(np.sqrt(np.mean((np.log1p(truth) - np.log1p(predicted)) ** 2)))
+            if min(truth.min(), predicted.min()) > -1
+            else "values of -1 or less have no logarithm here"
+        ),
+        "mape": float(np.mean(np.abs(residual / truth))) if not zeros else f"the true value is 0 in {zeros:,} rows",
+        "r2": 1 - mse / spread if spread else constant,
+        "explained_variance": 1 - float(residual.var()) / spread if spread else constant,
+        "pearson": _pearson(truth, predicted) if spread else constant,
+    }
+    return metrics, _plots(truth, predicted, residual)
+
+
+def _pearson(truth: Floats, predicted: Floats) -> float | str:
+    x, y = truth - truth.mean(), predicted - predicted.mean()
+    scale = float(np.linalg.norm(x)) * float(np.linalg.norm(y))
+    return float(np.clip(x @ y / scale, -1, 1)) if scale else "the predicted value is the same in every row"
+
+
+def _plots(truth: Floats, predicted: Floats, residual: Floats) -> dict[str, Any]:
+    """Count pairs on quantiles of both together: with bins of equal width one outlier would hide all the rest."""
+    edges = np.unique(np.quantile(np.r_[truth, predicted], np.linspace(0, 1, PLOT_BINS + 1)))
+    last = max(len(edges) - 2, 0)
+    rows = np.clip(np.searchsorted(edges, truth, side="right") - 1, 0, last)
+    columns = np.clip(np.searchsorted(edges, predicted, side="right") - 1, 0, last)
+    counts = np.bincount(rows * (last + 1) + columns, minlength=(last + 1) ** 2).reshape(last + 1, last + 1)
+    quantiles = np.quantile(residual, RESIDUAL_QUANTILES)
+    return {
+        "predicted_against_true": {"edges": edges.tolist(), "rows_true_columns_predicted": counts.tolist()},
+        "residuals": {"quantiles": list(RESIDUAL_QUANTILES), "values": quantiles.tolist()},
+    }

@@ -1,0 +1,107 @@
+"""A trained model on disk: model.skops holds the fitted numbers, model.json everything that a person may want to read.
+
+Never pickle: a pickle runs whatever it says. skops rebuilds known types only, and of those that it does not trust by
+itself we allow, by algorithm, what our own estimators consist of.
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+from engine.errors import ModelError
+from engine.models.classes import positive_of
+from engine.models.estimators import TRUSTED
+from engine.models.features import Feature
+from engine.models.fitted import FittedModel
+from engine.models.training import TrainedPredictor, versions
+from engine.spec.resources.models import TrainModel
+
+FORMAT = 1
+
+
+def save(model: FittedModel, folder: Path) -> None:
+    """Write a trained model into `folder`, which must exist."""
+    from skops import io
+
+    predictor = model.predictor
+    if not isinstance(predictor, TrainedPredictor):
+        raise TypeError("only trained models are saved")
+    (folder / "model.skops").write_bytes(io.dumps(predictor.estimator))
+    facts = {
+        "format": FORMAT,
+        "algorithm": predictor.algorithm,
+        "task": model.task,
+        "target": model.target,
+        "classes": list(model.classes),
+        "features": [asdict(f) for f in predictor.features],
+        "importance": model.importance,
+        "left_out": dict(model.left_out),
+        "notes": list(model.notes),
+        "details": dict(model.details),
+    }
+    (folder / "model.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def load_trained(name: str, spec: TrainModel, folder: Path) -> FittedModel:
+    """Read what `save` wrote; positive class and threshold are the spec's of today.
+
+    Raises
+    ------
+    ModelError
+        A file is missing, damaged, newer than this engine, or holds types that the algorithm has no need of.
+    """
+    where = f"model {name}"
+    try:
+        facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        content = (folder / "model.skops").read_bytes()
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{where}: the trained version in {folder} cannot be read: {error}") from error
+    if facts["format"] != FORMAT:
+        raise ModelError(f"{where}: {folder / 'model.json'} has format {facts['format']}; this engine reads {FORMAT}")
+    fitted = load_estimator(content, TRUSTED[facts["algorithm"]], where, str(folder / "model.skops"))
+    features = [Feature(**f | {"categories": tuple(f["categories"])}) for f in facts["features"]]
+    classes = tuple(facts["classes"])
+    notes = list(facts["notes"])
+    then, now = facts["details"]["versions"]["scikit-learn"], versions()["scikit-learn"]
+    if then != now:
+        notes.append(f"trained with scikit-learn {then}, scored with {now}; build it with mode: force to train it anew")
+    return FittedModel(
+        name=name,
+        task=facts["task"],
+        target=facts["target"],
+        features=tuple(f.name for f in features),
+        predictor=TrainedPredictor(facts["algorithm"], features, classes, fitted, where),
+        classes=classes,
+        positive=positive_of(classes, spec.positive, where) if spec.task == "binary_classification" else None,
+        threshold=spec.threshold,
+        importance=facts["importance"],
+        left_out=facts["left_out"],
+        notes=tuple(notes),
+        details=facts["details"],
+    )
+
+
+def load_estimator(content: bytes, allowed: Any, where: str, file: str) -> Any:
+    """Rebuild an estimator from the bytes of a .skops file.
+
+    Raises
+    ------
+    ModelError
+        It is no such file, or holds types that neither skops nor `allowed` trusts: they are listed, none is loaded.
+    """
+    from skops import io
+
+    try:
+        untrusted = [t for t in io.get_untrusted_types(data=content) if t not in allowed]
+    except (BadZipFile, KeyError, ValueError, TypeError) as error:
+        raise ModelError(
+            f"{where}: {file} is not a file that skops wrote ({error}); save the estimator with skops.io.dump"
+        ) from error
+    if untrusted:
+        raise ModelError(
+            f"{where}: {file} holds types that are not trusted: {', '.join(sorted(untrusted))}. "
+            "Nothing of it was loaded. Review where the file comes from; what you trust, add to allow:"
+        )
+    return io.loads(content, trusted=list(allowed))

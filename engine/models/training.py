@@ -1,0 +1,179 @@
+"""Training: a dataset and a declared algorithm give a model and the held-out rows that are its reference."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from threadpoolctl import threadpool_limits
+
+from engine.data.families import family
+from engine.data.table import Table, reading
+from engine.errors import ModelError
+from engine.models.classes import MAX_CLASSES, Class, codes, listed, observed, positive_of
+from engine.models.estimators import estimator, finite, fit
+from engine.models.features import MAX_CATEGORIES, Feature, describe, encode, known, select
+from engine.models.fitted import FittedModel, Predicted
+from engine.models.importance import importance
+from engine.models.split import split
+from engine.spec.resources.models import TrainModel
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A new model, the held-out rows (features, target, entity; unlabelled ones included), and what is to be noted."""
+
+    model: FittedModel
+    test: pl.DataFrame
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedPredictor:
+    """A scikit-learn estimator of ours behind our own encoding of the features."""
+
+    algorithm: str
+    features: Sequence[Feature]
+    classes: Sequence[Class]
+    estimator: Any
+    where: str
+
+    @property
+    def columns(self) -> Sequence[str]:
+        return [f.name for f in self.features]
+
+    def predict(self, frame: pl.DataFrame) -> Predicted:
+        rows = finite(self.algorithm, encode(frame, self.features, self.where))
+        with threadpool_limits(limits=1):
+            if self.classes:
+                return Predicted(probabilities=np.asarray(self.estimator.predict_proba(rows), dtype=np.float64))
+            return Predicted(values=pl.Series(np.asarray(self.estimator.predict(rows), dtype=np.float64)))
+
+
+def train(name: str, spec: TrainModel, table: Table) -> Trained:
+    """Train a model on the labelled rows of a table that are not held out.
+
+    The same rows give the same model in whatever order they come. A declared entity divides the held-out part.
+
+    Raises
+    ------
+    ModelError
+        Columns, target, classes, algorithm or parameters do not fit together; says what to change.
+    """
+    where = f"model {name}"
+    schema = table.frame.collect_schema()
+    known([spec.target], schema.names(), f"{where}: target")
+    chosen = select(spec.features, schema.names(), spec.target, entity=table.entity, where=where)
+    entity = [table.entity] if table.entity else []
+    needed = list(dict.fromkeys([*chosen, *entity, spec.target]))
+    texts = [c for c in needed if isinstance(schema[c], pl.Categorical | pl.Enum)]  # physical codes depend on row order
+    with reading(table):
+        frame = table.frame.select(needed).with_columns(pl.col(texts).cast(pl.String)).collect(engine="streaming")
+    training, test = split(
+        frame, target=spec.target, entity=table.entity, share=spec.test.share, seed=spec.test.seed, where=where
+    )
+    labelled = training.filter(_labelled(spec.target, training))
+    if not labelled.height:
+        raise ModelError(f'{where}: no training row has a value of the target "{spec.target}"')
+    classes = _classes(spec, labelled, where)
+    most = spec.parameters.get("max_bins", MAX_CATEGORIES)
+    features, left_out = describe(
+        labelled,
+        chosen,
+        table.roles,
+        included=spec.features.include is not None,
+        max_categories=most if isinstance(most, int) and 1 < most < MAX_CATEGORIES else MAX_CATEGORIES,
+        where=where,
+    )
+    unfitted = estimator(spec.algorithm, spec.task, spec.parameters, features, spec.seed, where)
+    rows = finite(spec.algorithm, encode(labelled, features, where))
+    fitted, notes = fit(unfitted, rows, _target(labelled[spec.target], classes, where), where)
+    known_test = test.filter(_labelled(spec.target, test))
+    truth = _target(known_test[spec.target], classes, where)
+    shares = importance(
+        spec.algorithm,
+        fitted,
+        features,
+        finite(spec.algorithm, encode(known_test, features, where))[truth >= 0 if classes else slice(None)],
+        truth[truth >= 0] if classes else truth,
+        spec.seed,
+    )
+    notes = [
+        *(f'"{column}" is no feature: {reason}' for column, reason in left_out.items()),
+        *(
+            [f"{training.height - labelled.height:,} rows without a label were not trained on"]
+            if labelled.height < training.height
+            else []
+        ),
+        *notes,
+    ]
+    model = FittedModel(
+        name=name,
+        task=spec.task,
+        target=spec.target,
+        features=tuple(f.name for f in features),
+        predictor=TrainedPredictor(spec.algorithm, features, classes, fitted, where),
+        classes=classes,
+        positive=positive_of(classes, spec.positive, where) if spec.task == "binary_classification" else None,
+        threshold=spec.threshold,
+        importance=shares,
+        left_out=left_out,
+        notes=tuple(notes),
+        details={
+            "rows_trained": labelled.height,
+            "rows_unlabelled": training.height - labelled.height,
+            "rows_held_out": test.height,
+            "versions": versions(),
+        },
+    )
+    return Trained(model, test.select(*dict.fromkeys([*model.features, *entity, spec.target])), model.notes)
+
+
+def versions() -> Mapping[str, str]:
+    """Return the versions that a trained model depends on."""
+    return {"python": platform.python_version()} | {p: version(p) for p in ("scikit-learn", "numpy", "polars", "skops")}
+
+
+def _labelled(target: str, frame: pl.DataFrame) -> pl.Expr:
+    label = pl.col(target)
+    return label.is_not_null() & label.is_not_nan() if frame.schema[target].is_float() else label.is_not_null()
+
+
+def _classes(spec: TrainModel, labelled: pl.DataFrame, where: str) -> tuple[Class, ...]:
+    kind = family(labelled.schema[spec.target])
+    if spec.task == "regression":
+        if kind not in ("integer", "number", "boolean"):
+            raise ModelError(f'{where}: regression needs a number as target, but "{spec.target}" is {kind}')
+        return ()
+    if kind not in ("integer", "number", "boolean", "text"):
+        raise ModelError(f'{where}: the target "{spec.target}" is {kind}; classes are text, numbers or booleans')
+    classes = observed(labelled[spec.target])
+    found = f"the training rows hold {len(classes):,}: {listed(classes)}"
+    if len(classes) < 2:
+        raise ModelError(f'{where}: "{spec.target}" needs at least 2 classes to learn from; {found}')
+    if spec.task == "binary_classification" and len(classes) > 2:
+        raise ModelError(
+            f'{where}: binary_classification needs 2 classes in "{spec.target}"; {found}; '
+            "is the task multiclass_classification?"
+        )
+    if len(classes) > MAX_CLASSES:
+        raise ModelError(
+            f'{where}: "{spec.target}" has {len(classes):,} different values, more than {MAX_CLASSES:,}; '
+            "is the task regression?"
+        )
+    return classes
+
+
+def _target(values: pl.Series, classes: Sequence[Class], where: str) -> npt.NDArray[Any]:
+    """Return the target as scikit-learn takes it: codes of classes, or finite numbers."""
+    if classes:
+        return codes(values, classes)
+    numbers = values.cast(pl.Float64).to_numpy()
+    infinite = int(np.isinf(numbers).sum())
+    if infinite:
+        raise ModelError(f'{where}: the target "{values.name}" is infinite in {infinite:,} rows')
+    return numbers
