@@ -37,7 +37,7 @@ def seems_ragged(path: Path, dialect: Csv, width: int) -> bool:
         quote = f"\\x{{{ord(dialect.quote):x}}}"
         line = line.str.replace_all(f"{quote}[^{quote}]*{quote}", "")
     short = line.str.count_matches(dialect.separator, literal=True) < width - 1
-    return bool(pl.scan_lines(path, name="line").select(short.any()).collect(engine="streaming").item())
+    return bool(pl.scan_lines(path, name="line", glob=False).select(short.any()).collect(engine="streaming").item())
 
 
 def record_fault(path: Path, dialect: Csv) -> str | None:

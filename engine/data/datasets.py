@@ -81,8 +81,9 @@ class Datasets:
             inputs = tuple(self._open(one, opened) for one in sorted(sql.tables(dataset.sql)))
         with _naming(name):
             table = self._read(name, dataset, inputs)
-            with reading(table):
-                schema = table.frame.collect_schema()
+        with reading(table):
+            schema = table.frame.collect_schema()
+        with _naming(name):
             check_schema(schema, dataset.columns)
             if table.entity is not None and table.entity not in schema:
                 raise DataError(f"there is no column {table.entity!r}, its entity{meant(table.entity, list(schema))}")

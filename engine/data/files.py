@@ -7,8 +7,8 @@ of what polars could not read, since its messages name no file and no line.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from glob import glob, has_magic
+from dataclasses import dataclass, replace
+from glob import escape, glob, has_magic
 from pathlib import Path
 
 import polars as pl
@@ -37,30 +37,23 @@ INFER_ROWS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Files of one format, and how they are read."""
+    """Files of one format, and how they are read.
+
+    `types` are imposed on columns of formats that have none. `alike`: the files have the same columns and types, else
+    they are united by name and widened.
+    """
 
     paths: tuple[Path, ...]
     format: str
     csv: Csv
-    imposed: Mapping[str, pl.DataType]
+    types: Mapping[str, pl.DataType]
+    alike: bool = True
 
     def frame(self) -> pl.LazyFrame:
-        """Return the rows of all files.
-
-        Raises
-        ------
-        DataError
-            Two files differ in their columns, or in the family of a column's type.
-        """
-        if len(self.paths) == 1:
+        """Return the rows of all files."""
+        if self.alike:
             return self._scan(self.paths)
-        schemas = {path: self._header(path) for path in self.paths}
-        first, columns = next(iter(schemas.items()))
-        for path, schema in schemas.items():
-            self._agree(first, columns, path, schema)
-        if self.format == "csv" or all(schema == columns for schema in schemas.values()):
-            return self._scan(self.paths)
-        return pl.concat([self._scan((path,)) for path in self.paths], how="diagonal_relaxed")
+        return pl.concat([frame for _, frame in self.parts()], how="diagonal_relaxed")
 
     def parts(self) -> Iterator[tuple[str, pl.LazyFrame]]:
         """Return each file by itself: its name, its rows."""
@@ -70,15 +63,15 @@ class Files:
     def fingerprint(self, hashes: FileHashes) -> str:
         """Return the digest of the files' bytes, in any order, and of how they are read."""
         how = [self.csv.model_dump_json()] if self.format == "csv" else []
-        imposed = [f"{name}:{dtype}" for name, dtype in sorted(self.imposed.items())]
-        return combine(self.format, *how, *imposed, *sorted(of_file(path, hashes) for path in self.paths))
+        types = [f"{name}:{dtype}" for name, dtype in sorted(self.types.items())]
+        return combine(self.format, *how, *types, *sorted(of_file(path, hashes) for path in self.paths))
 
     def ragged(self) -> str | None:
         """Return the first CSV line that has too few fields: polars fills them with nulls and says nothing."""
         if self.format != "csv":
             return None
         for path in self.paths:
-            width = len(self._header(path))
+            width = len(self._scan((path,)).collect_schema())
             if seems_ragged(path, self.csv, width) and (fault := record_fault(path, self.csv)):
                 return fault
         return None
@@ -113,8 +106,8 @@ class Files:
         if self.format == "arrow":
             return pl.scan_ipc(files, glob=False, hive_partitioning=False)
         if self.format == "ndjson":
-            return self._dated(pl.scan_ndjson(files, infer_schema_length=None))
-        return self._scan_csv(files, max(100, INFER_ROWS // len(files)), self.imposed)
+            return self._dated(pl.scan_ndjson([escape(str(path)) for path in files], infer_schema_length=None))
+        return self._scan_csv(files, INFER_ROWS, self.types)
 
     def _scan_csv(self, files: list[Path], infer_rows: int, types: Mapping[str, pl.DataType]) -> pl.LazyFrame:
         return pl.scan_csv(
@@ -126,45 +119,35 @@ class Files:
             null_values=self.csv.null_values,
             decimal_comma=self.csv.decimal_comma,
             infer_schema_length=infer_rows,
-            infer_schema_files=len(files),
+            infer_schema_files=1,
             schema_overrides=dict(types),
             try_parse_dates=infer_rows > 0,
         )
 
     def _dated(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         schema = frame.collect_schema()
-        texts = {name: dtype for name, dtype in self.imposed.items() if schema.get(name) == pl.String}
+        texts = {name: dtype for name, dtype in self.types.items() if schema.get(name) == pl.String}
         return frame.with_columns(
             pl.col(name).str.to_date() if dtype == pl.Date else pl.col(name).str.to_datetime(time_unit="us")
             for name, dtype in texts.items()
         )
 
-    def _header(self, path: Path) -> pl.Schema:
-        """Return a file's columns; of a CSV their names alone count."""
-        scan = self._scan_csv([path], 0, {}) if self.format == "csv" else self._scan((path,))
-        try:
-            return scan.collect_schema()
-        except UNREADABLE as error:
-            raise DataError(
-                self._explained(path) or f"{path} cannot be read, it may be damaged: {words(error)}"
-            ) from error
+    def schema(self, path: Path) -> pl.Schema:
+        """Return the columns of one file; those of a CSV that hold nothing in its first rows have the type null.
 
-    def _agree(self, first: Path, columns: pl.Schema, path: Path, schema: pl.Schema) -> None:
-        if self.format != "ndjson" and (other := [name for name in schema if name not in columns]):
-            raise DataError(f"{path} has a column {other[0]!r}, which {first.name} has not: files of one dataset agree")
-        if self.format != "ndjson" and (other := [name for name in columns if name not in schema]):
-            raise DataError(f"{path} has no column {other[0]!r}, which {first.name} has: files of one dataset agree")
-        if self.format == "csv":
-            if list(schema) != list(columns):
-                raise DataError(f"{path} has its columns in another order than {first.name}")
-            return
-        for name in schema.keys() & columns.keys():
-            kinds = {family(columns[name]), family(schema[name])} - {"null"}
-            if len(kinds) == 2 and kinds != {"integer", "number"}:
-                raise DataError(
-                    f"column {name!r} is {family(columns[name])} in {first.name} and {family(schema[name])} in {path}: "
-                    "files of one dataset agree"
-                )
+        Raises
+        ------
+        DataError
+            The file cannot be read.
+        """
+        try:
+            if self.format != "csv":
+                return self._scan((path,)).collect_schema()
+            head = self._scan((path,)).head(INFER_ROWS).collect()
+            empty = [name for name, dtype in head.schema.items() if name not in self.types and dtype == pl.String]
+            return head.cast({name: pl.Null for name in empty if head[name].null_count() == head.height}).schema
+        except UNREADABLE as error:
+            raise DataError(self.fault() or f"{path} cannot be read: {words(error)}") from error
 
 
 def find_files(dataset: FileDataset, root: Path) -> Files:
@@ -193,11 +176,59 @@ def find_files(dataset: FileDataset, root: Path) -> Files:
     for one in paths:
         _usable(one)
     format_ = dataset.format or _format(paths)
-    types = {name: column.type for name, column in dataset.columns.items() if column.type in IMPOSED}
-    if format_ == "ndjson":
-        types = {name: type_ for name, type_ in types.items() if type_ in ("date", "datetime")}
-    imposed = {name: IMPOSED[type_] for name, type_ in types.items() if type_ and format_ in ("csv", "ndjson")}
-    return Files(tuple(paths), format_, dataset.csv, imposed)
+    families = IMPOSED.keys() if format_ == "csv" else ("date", "datetime") if format_ == "ndjson" else ()
+    types = {name: IMPOSED[rule.type] for name, rule in dataset.columns.items() if rule.type and rule.type in families}
+    files = Files(tuple(paths), format_, dataset.csv, types)
+    return files if len(paths) == 1 else _united(files)
+
+
+def _united(files: Files) -> Files:
+    """Return the files of a glob read as one: they must agree in their columns and the families of their types."""
+    schemas = {path: files.schema(path) for path in files.paths}
+    first, columns = next(iter(schemas.items()))
+    for path, schema in schemas.items():
+        if files.format != "ndjson":
+            _same_names(first, columns, path, schema)
+        if files.format == "csv" and list(schema) != list(columns):
+            raise DataError(f"{path} has its columns in another order than {first.name}")
+    types: dict[str, pl.DataType] = {}
+    for name in columns:
+        found = {path: schema[name] for path, schema in schemas.items() if name in schema and schema[name] != pl.Null}
+        types[name] = _common(name, found)
+    if files.format == "csv":
+        return replace(files, types=types)
+    return replace(files, alike=all(schema == columns for schema in schemas.values()))
+
+
+def _same_names(first: Path, columns: pl.Schema, path: Path, schema: pl.Schema) -> None:
+    for name in [*schema, *columns]:
+        if name in schema and name in columns:
+            continue
+        has, lacks = (path, first) if name in schema else (first, path)
+        raise DataError(
+            f"{has} has a column {name!r} and {lacks} has not; the files of a dataset have the same columns"
+        )
+
+
+def _common(name: str, found: Mapping[Path, pl.DataType]) -> pl.DataType:
+    """Return the type that holds a column of all files, text where it is empty in all.
+
+    Raises
+    ------
+    DataError
+        There is none: text in one, numbers in another.
+    """
+    common: pl.DataType = pl.String()
+    for number, (path, dtype) in enumerate(found.items()):
+        kinds = {family(common), family(dtype)}
+        if number == 0 or kinds in ({"integer", "number"}, {"date", "datetime"}):
+            common = dtype if number == 0 else max(common, dtype, key=lambda one: family(one) in ("number", "datetime"))
+        elif len(kinds) > 1:
+            raise DataError(
+                f"column {name!r} is {family(common)} in {next(iter(found))} and {family(dtype)} in {path}: "
+                "the files of a dataset have the same types; in CSV, declare the type under columns"
+            )
+    return common
 
 
 def _format(paths: list[Path]) -> str:
