@@ -1,0 +1,72 @@
+"""One file of named arrays and a JSON header: a zip with fixed times, written whole or not at all.
+
+Pickle would run what it reads; a format of our own would need a parser. The zip's checksums find damage, the header
+says the version, and what is read is bounded before it is unpacked.
+"""
+
+import io
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import StoreError
+
+FORMAT = "engine profile"
+VERSION = 1
+LARGEST = 1 << 34
+"""Bytes that all members of a file may have together when unpacked: 16 GiB."""
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def write(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write `header` and `arrays` to `path`, replacing it in one step."""
+    partial = path.with_name(path.name + ".part")
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+        text = json.dumps({"format": FORMAT, "version": VERSION, **header}, ensure_ascii=False, sort_keys=True)
+        file.writestr(zipfile.ZipInfo("header.json", _EPOCH), text, zipfile.ZIP_DEFLATED)
+        for name, array in arrays.items():
+            with file.open(zipfile.ZipInfo(f"{name}.npy", _EPOCH), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
+    os.replace(partial, path)  # noqa: PTH105  Path.replace does the same; the name os.replace says atomic
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return the header and the arrays of a file that `write` made.
+
+    Raises
+    ------
+    StoreError
+        The file is missing, damaged, not a profile, too large, or newer than this engine.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            if sum(member.file_size for member in file.infolist()) > LARGEST:
+                raise StoreError(f"{path}: larger than {LARGEST >> 30} GiB unpacked: not a profile of this engine")
+            header = json.loads(file.read("header.json"))
+            if not isinstance(header, dict) or header.get("format") != FORMAT:
+                raise StoreError(f"{path}: not a profile")
+            if header.get("version") != VERSION:
+                raise StoreError(
+                    f"{path}: a profile of version {header.get('version')!r}; this engine reads {VERSION}. "
+                    "Upgrade the engine, or build the reference again"
+                )
+            arrays = {
+                member.filename.removesuffix(".npy"): np.lib.format.read_array(
+                    io.BytesIO(file.read(member)), allow_pickle=False
+                )
+                for member in file.infolist()
+                if member.filename.endswith(".npy")
+            }
+    except FileNotFoundError:
+        raise StoreError(f"{path}: no such file; build the reference again") from None
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError, NotImplementedError, zlib.error) as problem:
+        raise StoreError(f"{path}: damaged profile ({problem}); build the reference again") from problem
+    return header, arrays

@@ -1,0 +1,110 @@
+"""Two profiles in, every statistic of every column out, and one verdict each that holds over all columns together."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.drift import verdict
+from engine.drift.findings import Findings, find
+from engine.drift.profile import Profile
+from engine.drift.roles import Role
+from engine.errors import DataError
+
+NOTABLE = 0.1
+"""A column with a drift of as much counts as drifted."""
+
+SPARSE = 5
+"""Categories a row beyond which no test has power, and the report says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDrift:
+    """What was measured of one column.
+
+    `drift` is the verdict's effect, 0 to 1, and 0 where not significant; `drift_p` is adjusted (Holm) over the columns.
+    `statistics` are the rest by name; where one is None, `reasons` says why. `histogram` is ready for JSON: `edges`
+    (inner; bins are right-closed, the ends open) or `labels` (with `other`, the rows of categories not listed), the
+    counts `reference` and `batch`, and `missing` of both.
+    """
+
+    role: Role
+    drift: float | None
+    drift_p: float | None
+    significant: bool
+    statistics: Mapping[str, float | None]
+    reasons: Mapping[str, str]
+    histogram: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """The comparison of a batch with a reference, column by column."""
+
+    columns: Mapping[str, ColumnDrift]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def drifted_columns(self) -> int:
+        """How many columns have a drift of 0.1 or more."""
+        return sum((c.drift or 0) >= NOTABLE for c in self.columns.values())
+
+    @property
+    def drifted_share(self) -> float | None:
+        """The share of such columns; None of no columns."""
+        return self.drifted_columns / len(self.columns) if self.columns else None
+
+
+def compare(reference: Profile, batch: Profile, *, confidence: float = 0.95, seed: int = 0) -> Drift:
+    """Compare `batch` with `reference`, column by column.
+
+    Effects rest on all rows; p-values on one row per entity and side where the profiles are by entity.
+
+    Parameters
+    ----------
+    reference, batch
+        Profiles of the same columns in the same roles; columns that only the batch has are not looked at.
+    confidence
+        Of the verdicts together: without drift, at most 1 - confidence of comparisons have any drift above 0.
+    seed
+        Of the relabelling; apart from it the numbers depend on nothing but the counts.
+
+    Raises
+    ------
+    DataError
+        The batch lacks a column of the reference, or has it in another role, or only one of them is by entity.
+    """
+    if absent := [name for name in reference.columns if name not in batch.columns]:
+        raise DataError(f"the batch lacks {', '.join(map(repr, absent))}, which the reference has")
+    for name, column in reference.columns.items():
+        if (other := batch.columns[name].role) is not column.role:
+            raise DataError(f"column {name!r} is {column.role} in the reference, but {other} in the batch")
+    if (reference.entities is None) != (batch.entities is None):
+        raise DataError("one of reference and batch is by entity, the other is not: declare the entity for both")
+    level, tests = 1 - confidence, len(reference.columns)
+    found = {
+        name: find(column, batch.columns[name], name=name, level=level, tests=tests, seed=seed)
+        for name, column in reference.columns.items()
+    }
+    adjusted = verdict.holm([f.p for f in found.values()]).tolist()
+    columns = {
+        name: _judged(reference.columns[name].role, f, p, level)
+        for (name, f), p in zip(found.items(), adjusted, strict=True)
+    }
+    return Drift(columns, tuple(_notes(reference, batch)))
+
+
+def _judged(role: Role, found: Findings, p: float, level: float) -> ColumnDrift:
+    if found.effect is None:
+        why = {"drift": found.reasons["psi"], "drift_p": found.reasons["psi"]}
+        return ColumnDrift(role, None, None, False, found.statistics, found.reasons | why, found.histogram)
+    significant = p < level
+    drift = found.effect if significant else 0.0
+    return ColumnDrift(role, drift, p, significant, found.statistics, found.reasons, found.histogram)
+
+
+def _notes(reference: Profile, batch: Profile) -> Iterator[str]:
+    fewer = min(p.rows if p.entities is None else p.entities for p in (reference, batch))
+    for name, column in reference.columns.items():
+        most = max(len(column.counts), len(batch.columns[name].counts))
+        if column.role is Role.CATEGORICAL and fewer and most > SPARSE * fewer:
+            yield f"column {name!r} has {most} categories for {fewer} rows: too many to see any drift"

@@ -1,0 +1,138 @@
+"""What is found of one column: its statistics, why some are absent, its histogram, and the p of its verdict."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isfinite, nan
+from sys import float_info
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from engine.drift import binned, numerical, verdict
+from engine.drift.kernels.counting import Counts, Values
+from engine.drift.profile import Column, side_by_side
+from engine.drift.roles import Role
+
+MOST_LABELS = 50
+"""Categories that a histogram shows; the rest are counted together."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """`effect` is the excess divergence, None where a side has no rows; `p` is not yet adjusted for other columns."""
+
+    statistics: dict[str, float | None] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    histogram: Mapping[str, Any] = field(default_factory=dict)
+    effect: float | None = None
+    p: float = 1.0
+
+    def put(self, values: Mapping[str, float], why: str) -> None:
+        """Keep statistics; one that is no finite number is absent, with `why` as its reason."""
+        for name, value in values.items():
+            self.statistics[name] = value if isfinite(value) else None
+            if not isfinite(value):
+                self.reasons[name] = why
+
+
+def find(reference: Column, batch: Column, *, name: str, level: float, tests: int, seed: int) -> Findings:
+    """Measure one column; `level`, `tests` and `seed` are the verdict's."""
+    found = Findings()
+    values, r, b = side_by_side(reference, batch)
+    inner: Values | None = None
+    if isinstance(values, pl.Series):
+        why = _empty(len(r) or reference.missing, "rows", batch.missing + int(b.sum()))
+        unseen = int(b[r == 0].sum())
+        found.put({"unseen_share": _share(unseen, int(b.sum()) + batch.missing)}, why)
+    else:
+        inner = numerical.edges(np.asarray(reference.values), reference.counts)
+        _order_statistics(found, values, r, b)
+    r_bins, b_bins = _binned(inner, reference, batch)
+    found.histogram = {
+        **(_edges(inner, r_bins, b_bins) if inner is not None else _labels(pl.Series(values), r, b)),
+        "missing": [reference.missing, batch.missing],
+    }
+    n, m = int(r_bins.sum()), int(b_bins.sum())
+    why = _empty(n, "rows", m)
+    shares = _share(reference.missing, n), _share(batch.missing, m)
+    found.put(
+        {
+            "reference_missing_share": shares[0],
+            "missing_share": shares[1],
+            "missing_share_change": shares[1] - shares[0],
+        },
+        why,
+    )
+    found.put(_distances(reference.role, r_bins, b_bins), why)
+    if not n or not m:
+        return found
+    found.effect = verdict.effect(r_bins, b_bins)
+    # p-values rest on one row per entity and side: rows of one entity are no independent evidence
+    reference, batch = reference.one_per_entity(), batch.one_per_entity()
+    found.p = verdict.homogeneity_p(*_binned(inner, reference, batch), level=level, tests=tests, seed=seed, name=name)
+    if inner is not None:
+        _, r, b = side_by_side(reference, batch)
+        ks_p = numerical.ks(r, b)[1] if r.any() and b.any() else nan
+        found.put({"ks_p": ks_p}, _empty(int(r.sum()), "value", int(b.sum())))
+        found.p = min(1.0, 2 * min(found.p, ks_p)) if isfinite(ks_p) else found.p
+    return found
+
+
+def _binned(inner: Values | None, reference: Column, batch: Column) -> tuple[Counts, Counts]:
+    """Count rows by bin or category on both sides, missing last."""
+    if inner is None:
+        _, r, b = side_by_side(reference, batch)
+    else:
+        r, b = (numerical.binned(inner, np.asarray(c.values), c.counts) for c in (reference, batch))
+    return np.append(r, reference.missing), np.append(b, batch.missing)
+
+
+def _order_statistics(found: Findings, values: Values, r: Counts, b: Counts) -> None:
+    for prefix, side, counts in (("", "batch", b), ("reference_", "reference", r)):
+        there = counts > 0
+        rows = int(counts.sum())
+        why = f"the {side} has infinite values" if rows > 1 else f"the {side} has {rows or 'no'} value"
+        moments = numerical.moments(values[there], counts[there])
+        found.put({prefix + name: value for name, value in moments.items()}, why)
+    both = r.any() and b.any()
+    ks, distance = (numerical.ks(r, b)[0], numerical.wasserstein(values, r, b)) if both else (nan, nan)
+    why = _empty(int(r.sum()), "value", int(b.sum()))
+    found.put({"ks": ks}, why)
+    found.put({"wasserstein": distance}, why or "an infinite value is infinitely far away")
+    spread = found.statistics["reference_std"]
+    why = why or ("the distance is infinite" if spread else "the reference has no standard deviation, or one of 0")
+    found.put({"wasserstein_normed": distance / spread if spread else nan}, why)
+
+
+def _distances(role: Role, r: Counts, b: Counts) -> dict[str, float]:
+    names = ["psi", "js", "hellinger", "total_variation"] + ["l_infinity", "cramers_v"] * (role is Role.CATEGORICAL)
+    if not r.any() or not b.any():
+        return dict.fromkeys([*names, "chi2", "chi2_p"], nan)
+    chi2, chi2_p = binned.chi2(r, b)
+    return {name: getattr(binned, name)(r, b) for name in names} | {"chi2": chi2, "chi2_p": chi2_p}
+
+
+def _edges(inner: Values, r: Counts, b: Counts) -> dict[str, Any]:
+    finite = np.clip(inner.astype(np.float64), -float_info.max, float_info.max)
+    return {"edges": finite.tolist(), "reference": r[:-1].tolist(), "batch": b[:-1].tolist()}
+
+
+def _labels(values: pl.Series, r: Counts, b: Counts) -> dict[str, Any]:
+    order = np.argsort(-(r + b), kind="stable")
+    shown, rest = order[:MOST_LABELS], order[MOST_LABELS:]
+    return {
+        "labels": values.gather(shown).to_list(),
+        "reference": r[shown].tolist(),
+        "batch": b[shown].tolist(),
+        "other": [int(r[rest].sum()), int(b[rest].sum())],
+    }
+
+
+def _share(part: int, rows: int) -> float:
+    return part / rows if rows else nan
+
+
+def _empty(reference: int, what: str, batch: int) -> str:
+    """Say which side has nothing; nothing to say where both have something."""
+    return f"the {'batch' if reference else 'reference'} has no {what}" if not (reference and batch) else ""
