@@ -1,0 +1,90 @@
+"""The apprise channel: Slack, Teams, Telegram, webhooks and a hundred more.
+
+Apprise answers with a boolean and tells its log why. We listen to that log while it sends, so that a failure speaks
+in the service's own words; the parts of the URL, which are the credentials of most services, are masked in them.
+"""
+
+import logging
+import re
+from urllib.parse import unquote
+
+from engine.errors import DeliveryError
+from engine.outcome import Outcome
+from engine.reporting.letter import is_html
+from engine.reporting.post import Post
+from engine.spec.resources.channels import AppriseChannel
+
+TYPES: dict[Outcome | None, str] = {
+    Outcome.SUCCESS: "success",
+    Outcome.WARNING: "warning",
+    Outcome.FAILED: "failure",
+    Outcome.ABORTED: "failure",
+}
+"""What services show as a colour, and incident services open and close an incident by."""
+DETAILS = ("Response Details", "Socket Exception")
+"""How apprise's services begin the debug records that hold the answer itself."""
+
+# Their debug records hold whole URLs, and with them tokens: nothing of theirs reaches a log of ours unread.
+logging.getLogger("apprise").propagate = False
+logging.getLogger("urllib3").setLevel(logging.INFO)
+
+
+def send(_channel: AppriseChannel, post: Post) -> None:
+    """Send a message to the service of the channel's URL, with its attachments where the service takes any.
+
+    Raises
+    ------
+    DeliveryError
+        The URL is wrong, or the service did not take the message.
+    """
+    # 0.3 s that only a message of this kind costs.
+    import apprise
+    from apprise.attachment.memory import AttachMemory
+
+    message, url = post.message, post.url
+    asset = apprise.AppriseAsset(app_id="engine", app_desc="engine", pgp_autogen=False, pem_autogen=False)
+    with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as log:  # type: ignore[no-untyped-call]  # theirs
+        service = apprise.Apprise.instantiate(url, asset=asset)
+    if service is None:
+        raise DeliveryError(_mask(f"apprise cannot use the URL: {log.getvalue()}", url))
+    notifier = apprise.Apprise(asset=asset)
+    notifier.add(service)
+    files = [
+        AttachMemory(content=file.content, name=file.name, mimetype=file.media_type)  # type: ignore[no-untyped-call]  # theirs
+        for file in message.attachments
+        if not is_html(file)
+    ]
+    with (
+        apprise.LogCapture(level=logging.DEBUG),  # type: ignore[no-untyped-call]  # theirs
+        notifier.notify(
+            title=message.subject,
+            body=message.text,
+            body_format=apprise.NotifyFormat.TEXT,
+            notify_type=TYPES.get(post.outcome, "info"),
+            attach=files or None,
+            log_level=logging.DEBUG,
+        ) as result,
+    ):
+        words = [e.message for e in result.logs() if e.level in ("WARNING", "ERROR") or e.message.startswith(DETAILS)]
+    if not result:
+        raise DeliveryError(_mask("; ".join(words) or f"{service.service_name} failed and does not say why", url))
+
+
+def describe(_channel: AppriseChannel, url: str) -> str:
+    """Return where messages go, for people: the service alone, for the rest of the URL may be its token."""
+    scheme, mark, _ = url.partition("://")
+    return f"{scheme} through apprise" if mark else "apprise"
+
+
+def _mask(text: str, url: str) -> str:
+    """Return `text` on one line without what `url` is made of, but for its scheme and a server's name."""
+    rest = url.partition("://")[2]
+    host = re.split("[/?#]", rest)[0].rpartition("@")[2].partition(":")[0]
+    parts = {
+        spelling for part in re.split(r"[/:@?&=,#]+", rest) for spelling in (part, unquote(part)) if len(part) >= 4
+    }
+    if "." in host or host == "localhost":
+        parts.discard(host)
+    for part in sorted(parts, key=len, reverse=True):
+        text = text.replace(part, "***")
+    return " ".join(text.split())[:1000]

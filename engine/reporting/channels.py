@@ -1,0 +1,87 @@
+"""The kinds of channels, and the one way to send through any of them.
+
+A kind is a module with `send` and `describe`, and a line in `KINDS`. The secrets of a channel's URL are revealed here,
+at the moment of use, and masked here in whatever a server says back.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from engine.errors import DeliveryError
+from engine.outcome import Outcome
+from engine.reporting import apprise, file, mail
+from engine.reporting.post import Post
+from engine.spec.resources.channels import Channel, FileChannel, MailChannel
+from engine.spec.secrets import Secrets
+from engine.store.records import OutboxMessage
+
+SENDER = "engine@localhost"
+"""Who a message is from where its channel does not say."""
+
+
+class Kind(NamedTuple):
+    """A kind of channel: `send` raises DeliveryError, `describe` says where messages go, without credentials."""
+
+    send: Callable[[Any, Post], None]
+    describe: Callable[[Any, str], str]
+
+
+KINDS = {
+    "mail": Kind(mail.send, mail.describe),
+    "file": Kind(file.send, file.describe),
+    "apprise": Kind(apprise.send, apprise.describe),
+}
+
+
+def send(
+    channel: Channel, message: OutboxMessage, secrets: Secrets, folder: Path, outcome: Outcome | None = None
+) -> None:
+    """Send `message` through `channel`, or through its `otherwise` where its secret is absent.
+
+    Parameters
+    ----------
+    folder
+        Where the channel's relative paths start: the folder of the file that declares it.
+    outcome
+        The outcome of the run that it tells of.
+
+    Raises
+    ------
+    RefusedError
+        It was taken for some recipients and not for others.
+    DeliveryError
+        It was not taken. The text holds the receiver's own words, secrets masked.
+    """
+    sender = channel.from_ if isinstance(channel, MailChannel) else SENDER
+    try:
+        used, url = _in_use(channel, secrets)
+        KINDS[used.kind].send(used, Post(message, url, folder, sender, outcome))
+    except DeliveryError as error:
+        error.args = (secrets.redact(str(error)),)
+        raise
+
+
+def describe(channel: Channel, secrets: Secrets) -> str:
+    """Return where messages go, for people, without credentials.
+
+    Raises
+    ------
+    DeliveryError
+        The channel cannot be used as it is.
+    """
+    used, url = _in_use(channel, secrets)
+    told = KINDS[used.kind].describe(used, url)
+    return secrets.redact(told if used is channel else f"{told} (its secret is absent)")
+
+
+def _in_use(channel: Channel, secrets: Secrets) -> tuple[Channel, str]:
+    """Return the channel to use and its URL, revealed."""
+    if isinstance(channel, FileChannel):
+        return channel, ""
+    url = secrets.reveal(channel.url)
+    if url is not None:
+        return channel, url
+    if channel.otherwise is None:
+        raise DeliveryError("the secret in its url is absent. Provide it, or declare what to use otherwise:.")
+    return channel.otherwise, ""

@@ -1,0 +1,126 @@
+"""A reporter and a run's facts make a message, or none.
+
+An alert is never lost for what is missing from it: a condition that cannot be decided, a name without a value, a log
+that cannot be read each become a visible note in the message. The message is made once, whole: a retry days later
+must send what the run saw, although its log is gone and its datasets have moved on.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+
+from engine.errors import DataError, EngineError
+from engine.reporting.facts import RunFacts, message_names
+from engine.reporting.layout import html
+from engine.reporting.letter import clean, html_form, single_line
+from engine.spec.conditions import Undecided, decide
+from engine.spec.resources.scenarios import Reporter
+from engine.spec.secrets import Secrets
+from engine.spec.variables import Reference, fill
+from engine.store.records import Attachment, OutboxMessage
+
+MAX_ATTACHMENT = 2_000_000
+"""Bytes of an attachment: mail servers commonly refuse mails of more than 10 MB, and base64 adds a third."""
+
+CsvOf = Callable[[str], Iterable[bytes]]
+"""Gives a dataset as CSV, header first, piece by piece: no more of it is read than is attached."""
+
+
+def compose(
+    reporter: Reporter, facts: RunFacts, secrets: Secrets, *, message_id: str, now: datetime, csv_of: CsvOf
+) -> OutboxMessage | None:
+    """Return what `reporter` says about a run; None if it is inactive or its run condition does not hold.
+
+    Parameters
+    ----------
+    reporter
+        Whose `at` is the present moment of the run.
+    facts
+        The run, as far as it has come.
+    secrets
+        Masked in everything that is sent.
+    message_id
+        Unlike any other, ever.
+    now
+        When it is written.
+    csv_of
+        Reads a dataset to attach.
+    """
+    if not reporter.active:
+        return None
+    notes: list[str] = []
+    if reporter.run_condition is not None:
+        try:
+            if not decide(reporter.run_condition, facts.known):
+                return None
+        except Undecided as undecided:
+            notes.append(f"the run condition {reporter.run_condition} cannot be decided, so this was sent: {undecided}")
+    names = message_names(facts)
+    subject = single_line(secrets.redact(fill(reporter.subject, names, _missing)))
+    body = clean(secrets.redact(fill(reporter.message, names, _missing)))
+    files = []
+    for wanted in reporter.attach:
+        try:
+            attachment, cut = _attachment(wanted, facts, csv_of)
+        except (EngineError, OSError) as error:
+            notes.append(f"{wanted} is not attached: {error}")
+            continue
+        files.append(_redacted(attachment, secrets))
+        if cut:
+            notes.append(f"{attachment.name} is cut: only its {cut} {MAX_ATTACHMENT // 1_000_000} MB are attached")
+    notes = [clean(secrets.redact(f"Note: {note}")) for note in notes]
+    return OutboxMessage(
+        id=message_id,
+        run=facts.run_id,
+        reporter=reporter.name,
+        channel=reporter.channel,
+        to=tuple(reporter.to),
+        subject=subject,
+        text="\n".join([body, *notes]),
+        created=now,
+        attachments=(html_form(html(subject, body, notes, facts, secrets.redact)), *files),
+    )
+
+
+def _missing(reference: Reference) -> str:
+    return f"[{reference.text} has no value in this run]"
+
+
+def _attachment(wanted: str, facts: RunFacts, csv_of: CsvOf) -> tuple[Attachment, str]:
+    """Return an attachment, and which part of it was kept if it is too long."""
+    if wanted == "scenario_log":
+        if facts.log is None:
+            raise DataError("the run keeps no log")
+        content, cut = _last(facts.log), "last"
+        name, media_type = "scenario_log.txt", "text/plain"
+    else:
+        dataset = wanted.removeprefix("dataset:")
+        content, cut = _first(csv_of(dataset)), "first"
+        name, media_type = f"{dataset}.csv", "text/csv"
+    whole = len(content) <= MAX_ATTACHMENT
+    if not whole:
+        # At the end of a line: half a row, or half a character, is worse than one less.
+        content = content[content.index(b"\n") + 1 :] if cut == "last" else content[: content.rindex(b"\n") + 1]
+    return Attachment(name, media_type, content), "" if whole else cut
+
+
+def _last(path: Path) -> bytes:
+    """Return the end of a file, one byte more than is attached if there is more."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - MAX_ATTACHMENT - 1))
+        return file.read()
+
+
+def _first(pieces: Iterable[bytes]) -> bytes:
+    content = bytearray()
+    for piece in pieces:
+        content += piece
+        if len(content) > MAX_ATTACHMENT:
+            break
+    return bytes(content[: MAX_ATTACHMENT + 1])
+
+
+def _redacted(attachment: Attachment, secrets: Secrets) -> Attachment:
+    text = secrets.redact((attachment.content or b"").decode("utf-8", "replace"))
+    return Attachment(attachment.name, attachment.media_type, text.encode("utf-8"))

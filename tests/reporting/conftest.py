@@ -1,0 +1,194 @@
+"""Real servers on loopback, certificates of an authority of our own, and a project to send from."""
+
+import asyncio
+import datetime
+import http.server
+import ipaddress
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+USER, PASSWORD = "monitor@example.com", "p@ss/w:rd?#é%"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Inbox:
+    """What a mail server does and what it took. `refuse` maps recipients to answers; `answer_data` answers DATA."""
+
+    port: int
+    mails: list[tuple[list[str], EmailMessage]] = field(default_factory=list)
+    refuse: dict[str, str] = field(default_factory=dict)
+    answer_data: list[str] = field(default_factory=list)
+    hang: bool = False
+    password: str = PASSWORD
+    logins: list[str] = field(default_factory=list)
+
+    async def handle_RCPT(  # noqa: N802  (aiosmtpd's name)
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if address in self.refuse:
+            return self.refuse[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        if self.hang:
+            await asyncio.sleep(5)
+        if self.answer_data:
+            return self.answer_data.pop(0)
+        mail = message_from_bytes(envelope.content, policy=policy.default)
+        assert isinstance(mail, EmailMessage)
+        self.mails.append((list(envelope.rcpt_tos), mail))
+        return "250 taken"
+
+    def authenticate(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
+        self.logins.append(mechanism)
+        right = data.login == USER.encode() and data.password == self.password.encode()
+        return AuthResult(success=right, handled=False)
+
+
+@dataclass(frozen=True)
+class Certificates:
+    ca: Path
+    context: ssl.SSLContext
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """An authority, and a certificate for localhost and 127.0.0.1 that it signed."""
+    folder = tmp_path_factory.mktemp("certificates")
+    now = datetime.datetime.now(datetime.UTC)
+
+    def builder(name: str, key: ec.EllipticCurvePublicKey, issuer: str) -> x509.CertificateBuilder:
+        def of(text: str) -> x509.Name:
+            return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+        return (
+            x509.CertificateBuilder()
+            .subject_name(of(name))
+            .issuer_name(of(issuer))
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+        )
+
+    authority = ec.generate_private_key(ec.SECP256R1())
+    authority_id = x509.SubjectKeyIdentifier.from_public_key(authority.public_key())
+    root = (
+        builder("Our authority", authority.public_key(), "Our authority")
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(authority_id, critical=False)
+        .sign(authority, hashes.SHA256())
+    )
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    leaf = (
+        builder("localhost", key.public_key(), "Our authority")
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(authority_id), critical=False)
+        .sign(authority, hashes.SHA256())
+    )
+    (folder / "ca.pem").write_bytes(root.public_bytes(serialization.Encoding.PEM))
+    (folder / "leaf.pem").write_bytes(
+        leaf.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "leaf.pem")
+    return Certificates(folder / "ca.pem", context)
+
+
+class Servers:
+    """Starts mail servers, ends them with the test."""
+
+    def __init__(self, certificates: Certificates) -> None:
+        self._certificates = certificates
+        self._running: list[Controller] = []
+
+    def start(
+        self, *, tls: str = "none", login: bool = False, port: int | None = None, host: str = "127.0.0.1"
+    ) -> Inbox:
+        inbox = Inbox(port or free_port())
+        settings: dict[str, Any] = {}
+        if tls == "implicit":
+            settings = {"ssl_context": self._certificates.context}
+        elif tls == "starttls":
+            settings = {"tls_context": self._certificates.context, "require_starttls": True}
+        if login:
+            settings |= {"authenticator": inbox.authenticate, "auth_required": True}
+            # aiosmtpd does not count TLS from the first byte as TLS.
+            settings |= {"auth_require_tls": tls == "starttls"}
+        controller = Controller(inbox, hostname=host, port=inbox.port, **settings)
+        controller.start()
+        self._running.append(controller)
+        return inbox
+
+    def stop(self) -> None:
+        for controller in self._running:
+            controller.stop()
+        self._running.clear()
+
+
+@pytest.fixture
+def servers(certificates: Certificates) -> Iterator[Servers]:
+    servers = Servers(certificates)
+    yield servers
+    servers.stop()
+
+
+@dataclass
+class Webhook:
+    """An HTTP server that keeps what it was sent and answers `status` with `words`."""
+
+    port: int = 0
+    status: int = 200
+    words: str = ""
+    posts: list[dict[str, Any]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    hook = Webhook()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            hook.posts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            hook.paths.append(self.path)
+            self.send_response(hook.status)
+            self.end_headers()
+            self.wfile.write(hook.words.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    hook.port = server.server_port
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield hook
+    server.shutdown()
+    thread.join()
+    server.server_close()
