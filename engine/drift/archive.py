@@ -6,7 +6,6 @@ says the version, and what is read is bounded before it is unpacked.
 
 import io
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -27,15 +26,39 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def write(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write `header` and `arrays` to `path`, replacing it in one step."""
+    """Write `header` and `arrays` to `path`, replacing it in one step.
+
+    Raises
+    ------
+    StoreError
+        The file cannot be written, such as on a full disk; what was there stays.
+    """
     partial = path.with_name(path.name + ".part")
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+    try:
+        _pack(partial, header, arrays)
+        partial.replace(path)
+    except OSError as problem:
+        partial.unlink(missing_ok=True)
+        raise StoreError(f"{path}: cannot be written: {problem.strerror or problem}") from problem
+
+
+def _pack(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
         text = json.dumps({"format": FORMAT, "version": VERSION, **header}, ensure_ascii=False, sort_keys=True)
         file.writestr(zipfile.ZipInfo("header.json", _EPOCH), text, zipfile.ZIP_DEFLATED)
         for name, array in arrays.items():
             with file.open(zipfile.ZipInfo(f"{name}.npy", _EPOCH), "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
-    os.replace(partial, path)  # noqa: PTH105  Path.replace does the same; the name os.replace says atomic
+
+
+def _array(data: bytes) -> NDArray[Any]:
+    """Read one .npy member; a header that claims more than there is allocates nothing."""
+    stream = io.BytesIO(data)
+    np.lib.format.read_magic(stream)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.kind not in "fiu" or len(shape) != 1 or shape[0] * dtype.itemsize != len(data) - stream.tell():
+        raise ValueError(f"an array of {shape} {dtype} in {len(data)} bytes")
+    return np.frombuffer(data, dtype, offset=stream.tell()).copy()
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -59,9 +82,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
                     "Upgrade the engine, or build the reference again"
                 )
             arrays = {
-                member.filename.removesuffix(".npy"): np.lib.format.read_array(
-                    io.BytesIO(file.read(member)), allow_pickle=False
-                )
+                member.filename.removesuffix(".npy"): _array(file.read(member))
                 for member in file.infolist()
                 if member.filename.endswith(".npy")
             }

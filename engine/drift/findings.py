@@ -47,7 +47,8 @@ def find(reference: Column, batch: Column, *, name: str, level: float, tests: in
         found.put({"unseen_share": _share(unseen, int(b.sum()) + batch.missing)}, why)
     else:
         inner = numerical.edges(np.asarray(reference.values), reference.counts)
-        _order_statistics(found, values, r, b)
+        _moments(found, reference, batch)
+        _between(found, values, r, b)
     r_bins, b_bins = _binned(inner, reference, batch)
     found.histogram = {
         **(_edges(inner, r_bins, b_bins) if inner is not None else _labels(pl.Series(values), r, b)),
@@ -69,13 +70,15 @@ def find(reference: Column, batch: Column, *, name: str, level: float, tests: in
         return found
     found.effect = verdict.effect(r_bins, b_bins)
     # p-values rest on one row per entity and side: rows of one entity are no independent evidence
+    by_entity = reference.chosen is not None
     reference, batch = reference.one_per_entity(), batch.one_per_entity()
     found.p = verdict.homogeneity_p(*_binned(inner, reference, batch), level=level, tests=tests, seed=seed, name=name)
     if inner is not None:
-        _, r, b = side_by_side(reference, batch)
-        ks_p = numerical.ks(r, b)[1] if r.any() and b.any() else nan
-        found.put({"ks_p": ks_p}, _empty(int(r.sum()), "value", int(b.sum())))
-        found.p = min(1.0, 2 * min(found.p, ks_p)) if isfinite(ks_p) else found.p
+        if by_entity:
+            _, r, b = side_by_side(reference, batch)
+            found.put({"ks_p": _ks(r, b)["ks_p"]}, _empty(int(r.sum()), "value", int(b.sum())))
+        ks_p = found.statistics["ks_p"]
+        found.p = found.p if ks_p is None else min(1.0, 2 * min(found.p, ks_p))
     return found
 
 
@@ -88,21 +91,27 @@ def _binned(inner: Values | None, reference: Column, batch: Column) -> tuple[Cou
     return np.append(r, reference.missing), np.append(b, batch.missing)
 
 
-def _order_statistics(found: Findings, values: Values, r: Counts, b: Counts) -> None:
-    for prefix, side, counts in (("", "batch", b), ("reference_", "reference", r)):
-        there = counts > 0
-        rows = int(counts.sum())
-        why = f"the {side} has infinite values" if rows > 1 else f"the {side} has {rows or 'no'} value"
-        moments = numerical.moments(values[there], counts[there])
+def _moments(found: Findings, reference: Column, batch: Column) -> None:
+    for prefix, side, column in (("", "batch", batch), ("reference_", "reference", reference)):
+        rows = int(column.counts.sum())
+        why = f"the {side} has infinite or too large values" if rows > 1 else f"the {side} has {rows or 'no'} value"
+        moments = numerical.moments(np.asarray(column.values), column.counts)
         found.put({prefix + name: value for name, value in moments.items()}, why)
-    both = r.any() and b.any()
-    ks, distance = (numerical.ks(r, b)[0], numerical.wasserstein(values, r, b)) if both else (nan, nan)
+
+
+def _between(found: Findings, values: Values, r: Counts, b: Counts) -> None:
     why = _empty(int(r.sum()), "value", int(b.sum()))
-    found.put({"ks": ks}, why)
+    found.put(_ks(r, b), why)
+    distance = nan if why else numerical.wasserstein(values, r, b)
     found.put({"wasserstein": distance}, why or "an infinite value is infinitely far away")
     spread = found.statistics["reference_std"]
     why = why or ("the distance is infinite" if spread else "the reference has no standard deviation, or one of 0")
     found.put({"wasserstein_normed": distance / spread if spread else nan}, why)
+
+
+def _ks(r: Counts, b: Counts) -> dict[str, float]:
+    distance, p = numerical.ks(r, b) if r.any() and b.any() else (nan, nan)
+    return {"ks": distance, "ks_p": p}
 
 
 def _distances(role: Role, r: Counts, b: Counts) -> dict[str, float]:

@@ -39,7 +39,7 @@ def runs(ordered: Values) -> tuple[Values, Counts]:
 def align(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts) -> tuple[Values, Counts, Counts]:
     """Merge two tables of sorted distinct values: the union of the values, the counts of a, the counts of b."""
     most = len(a_values) + len(b_values)
-    values: Values = np.empty(most, a_values.dtype)
+    values = np.empty(most, a_values.dtype)
     a, b = np.zeros(most, np.int64), np.zeros(most, np.int64)
     i = j = k = 0
     while i < len(a_values) or j < len(b_values):
@@ -52,4 +52,4 @@ def align(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts
             values[k], b[k] = b_values[j], b_counts[j]
             j += 1
         k += 1
-    return values[:k].copy(), a[:k].copy(), b[:k].copy()
+    return values[:k].copy(), a[:k].copy(), b[:k].copy()  # type: ignore[return-value]  # numpy forgets the union

@@ -60,7 +60,12 @@ def two_category_p(k: int, t: int, n: int, m: int) -> float:
     """
     low, high = max(0, t - m), min(t, n)
     mode = min(max(floor((t + 1.0) * (n + 1.0) / (n + m + 2.0)), low), high)
-    observed = np.exp(_log_weight(k, t, n, m) - _log_weight(mode, t, n, m)) * (1 + 1e-7)
+    w = 1.0
+    for j in range(mode, k):
+        w *= (t - j) / (j + 1.0) * ((n - j) / (m - t + j + 1.0))
+    for j in range(mode, k, -1):
+        w *= j / (t - j + 1.0) * ((m - t + j) / (n - j + 1.0))
+    observed = w * (1 + 1e-7)  # tables as likely as this one are as extreme, whatever the rounding
     everything = extreme = 0.0
     w, j = 1.0, mode
     while j <= high and w > 0:
