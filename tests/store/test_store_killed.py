@@ -1,0 +1,84 @@
+"""Killed at any instant, the store opens, and holds nothing half: no evaluation, no folder, no run, no message."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from engine.outcome import Outcome
+from engine.store import Store
+from engine.store.tables import unfinished_folders
+
+WRITERS = Path(__file__).with_name("killed_writers.py")
+KILLS = 60
+TWO = """
+import sys
+from pathlib import Path
+from engine.evaluation.record import MetricValue
+from engine.store import Store
+with Store.open(Path(sys.argv[1])) as store:
+    for number in range(40):
+        with store.staging() as files:
+            (files / "model").write_text("x")
+            store.add_model_version("authorization", sys.argv[2], files)
+        store.add_dataset_metrics("t", sys.argv[2], {"row_count": MetricValue(float(number))}, None)
+"""
+
+
+def check_whole(folder: Path) -> list[str]:
+    """Open the store as the next run would, and look at everything. Return how the last runs ended."""
+    with Store.open(folder) as store:
+        store.abort_dead_runs()
+        evaluations = store.evaluations("the_MES")
+        kept = {path.name for path in (folder / "evaluations").iterdir()}
+        assert kept == {evaluation.id for evaluation in evaluations}
+        for evaluation in evaluations:
+            assert len(evaluation.metrics) == 20
+            files = sorted(store.folder_of_evaluation(evaluation.id).iterdir())
+            assert [file.read_text() for file in files] == [evaluation.id] * 3
+        newest = store.newest_model_version("authorization")
+        versions = {int(path.name) for path in (folder / "models" / "authorization").glob("*")}
+        assert max(versions, default=None) == (newest and newest.version)
+        assert list((folder / "staging").iterdir()) == []
+        with store.reading() as connection:
+            assert connection.scalars(select(unfinished_folders.c.path)).all() == []
+        queued = [message.run for message in store.undelivered()]
+        for run in store.runs():
+            whole = run.outcome is Outcome.SUCCESS
+            assert whole or run.outcome is Outcome.ABORTED
+            assert len(run.events) == 1
+            assert queued.count(run.id) == (3 if whole else 0)
+            assert not whole or len(run.steps) == 1
+        return [run.state for run in store.runs()]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_at_random_instants(folder: Path, seed: int) -> None:
+    Store.open(folder).close()
+    command = [sys.executable, str(WRITERS), str(folder), str(KILLS // 2), str(seed)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        for _ in range(KILLS // 2):
+            assert process.stdout.readline() == "killed\n"
+            states = check_whole(folder)
+            process.stdin.write("\n")
+            process.stdin.flush()
+    assert process.returncode == 0
+    assert "SUCCESS" in states
+    assert "ABORTED" in states
+
+
+def test_two_writers_at_once_lose_nothing(folder: Path) -> None:
+    processes = [subprocess.Popen([sys.executable, "-c", TWO, str(folder), name]) for name in ("one", "other")]
+    assert [process.wait(timeout=60) for process in processes] == [0, 0]
+    with Store.open(folder) as store:
+        newest = store.newest_model_version("authorization")
+        assert newest is not None
+        assert newest.version == 80
+        for name in ("one", "other"):
+            history = store.dataset_metric_history("t", "row_count")
+            assert [point.value.value for point in history if point.fingerprint == name] == [*map(float, range(40))]
+        assert len(list((folder / "models" / "authorization").iterdir())) == 80

@@ -1,0 +1,165 @@
+"""The outbox: a message is due, claimed by one, sent or failed; a claim runs out; nothing is lost."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from sqlalchemy import delete
+
+from engine.store import Attachment, Claim, MessageState, OutboxMessage, RunRecord, Store
+from engine.store.outbox import insert_messages
+from engine.store.tables import outbox
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+def message(name: str, run: str = "run", **other: object) -> OutboxMessage:
+    plain = OutboxMessage(name, run, "Data drift warning", "ops_mail", ("a@example.com",), "Subject “ü”", "Text", NOON)
+    return replace(plain, **other)  # type: ignore[arg-type]
+
+
+def queue(store: Store, *messages: OutboxMessage) -> None:
+    run = RunRecord(f"run of {messages[0].id}", "card_fraud", "Data drift monitor", NOON, "ann@host")
+    store.start_run(run, messages)
+
+
+def ids(messages: list[OutboxMessage]) -> list[str]:
+    return [each.id for each in messages]
+
+
+def test_a_message_comes_back_as_it_was(store: Store) -> None:
+    attachments = (Attachment("log.txt", "text/plain", b"one\n"), Attachment("", "text/html", b"\x00\xff"))
+    sent = message("m", to=("a@example.com", "b@example.com"), attachments=attachments)
+    queue(store, sent)
+    assert store.due_messages() == [sent]
+    assert store.messages("run") == [sent]
+    assert store.messages("another run") == []
+
+
+def test_a_failed_message_is_due_at_its_next_try_and_says_why(store: Store) -> None:
+    queue(store, message("m"))
+    claim = store.claim("m", MINUTE)
+    assert claim is not None
+    store.mark_failed(claim, "550 no such user", store.now() + 5 * MINUTE)
+    assert store.due_messages() == []
+    assert store.claim("m", MINUTE) is None
+    assert ids(store.due_messages(store.now() + 5 * MINUTE)) == ["m"]
+    (left,) = store.undelivered()
+    assert (left.state, left.tries, left.last_error) == (MessageState.PENDING, 1, "550 no such user")
+
+
+def test_a_message_given_up_is_never_due_but_stays_undelivered(store: Store) -> None:
+    queue(store, message("m"))
+    claim = store.claim("m", MINUTE)
+    assert claim is not None
+    store.mark_failed(claim, "550 no such user", None)
+    assert store.due_messages(store.now() + timedelta(days=9999)) == []
+    assert [each.state for each in store.undelivered("run")] == [MessageState.GIVEN_UP]
+    assert store.undelivered("another run") == []
+
+
+@dataclass
+class Clock:
+    """Goes forward only."""
+
+    time: datetime = NOON
+
+    def __call__(self) -> datetime:
+        return self.time
+
+
+@dataclass
+class Known:
+    """What the model of the outbox knows of one message."""
+
+    due: datetime | None = None
+    state: MessageState = MessageState.PENDING
+    claim: Claim | None = None
+    tries: int = 0
+
+
+class Deliveries(RuleBasedStateMachine):
+    """Two senders, a clock, and any order of what may happen, against a model of a few lines."""
+
+    senders: tuple[Store, Store]
+    clock: Clock
+    claims = Bundle("claims")
+
+    @initialize()
+    def empty(self) -> None:
+        with self.senders[0].writing() as connection:
+            connection.execute(delete(outbox))
+        self.known: dict[str, Known] = {}
+
+    @rule(sender=st.integers(0, 1), count=st.integers(1, 2))
+    def add(self, sender: int, count: int) -> None:
+        made = [message(f"m{len(self.known) + i}") for i in range(count)]
+        with self.senders[sender].writing() as connection:
+            insert_messages(connection, made)
+        self.known |= {each.id: Known() for each in made}
+
+    @rule(target=claims, sender=st.integers(0, 1), which=st.integers(0, 5), minutes=st.integers(1, 3))
+    def take(self, sender: int, which: int, minutes: int) -> Claim | None:
+        name = f"m{which}"
+        claim = self.senders[sender].claim(name, minutes * MINUTE)
+        assert (claim is not None) == (name in self.due())
+        if claim is not None:
+            known = self.known[name]
+            known.claim, known.tries = claim, known.tries + 1
+            assert (claim.message.id, claim.message.tries, claim.until) == (
+                name,
+                known.tries,
+                self.clock.time + minutes * MINUTE,
+            )
+        return claim
+
+    @rule(sender=st.integers(0, 1), claim=claims)
+    def sent(self, sender: int, claim: Claim | None) -> None:
+        if claim is not None:
+            self.senders[sender].mark_sent(claim)
+            self.known[claim.message.id].state = MessageState.SENT
+
+    @rule(sender=st.integers(0, 1), claim=claims, minutes=st.one_of(st.none(), st.integers(0, 3)))
+    def failed(self, sender: int, claim: Claim | None, minutes: int | None) -> None:
+        if claim is None:
+            return
+        again = None if minutes is None else self.clock.time + minutes * MINUTE
+        self.senders[sender].mark_failed(claim, "421 busy", again)
+        known = self.known[claim.message.id]
+        if known.claim is claim and known.state is MessageState.PENDING:
+            known.claim = None
+            known.state = MessageState.GIVEN_UP if again is None else MessageState.PENDING
+            known.due = again or known.due
+
+    @rule(minutes=st.integers(1, 4))
+    def wait(self, minutes: int) -> None:
+        self.clock.time += minutes * MINUTE
+
+    def due(self) -> list[str]:
+        return [
+            name
+            for name, known in self.known.items()
+            if known.state is MessageState.PENDING
+            and (known.due is None or known.due <= self.clock.time)
+            and (known.claim is None or known.claim.until <= self.clock.time)
+        ]
+
+    @invariant()
+    def both_see_the_same(self) -> None:
+        unsent = [name for name, known in self.known.items() if known.state is not MessageState.SENT]
+        for sender in self.senders:
+            assert ids(sender.due_messages()) == self.due()
+            assert ids(sender.undelivered()) == unsent
+
+
+def test_deliveries_in_any_order(folder: Path) -> None:
+    clock = Clock()
+    with Store.open(folder, now=clock) as one, Store.open(folder, now=clock) as other:
+        machine = type("OnOneStore", (Deliveries,), {"senders": (one, other), "clock": clock})
+        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+            machine, settings=settings(max_examples=30, stateful_step_count=20, deadline=None)
+        )

@@ -1,0 +1,124 @@
+"""Runs: what is remembered of them, step by step, and what becomes of those whose process died."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from engine.errors import Position, StoreError
+from engine.outcome import Outcome
+from engine.store import Busy, Event, OutboxMessage, RunRecord, StepRecord, Store
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+RUN = RunRecord(
+    "run 1",
+    "card_fraud",
+    "Data drift monitor",
+    NOON,
+    "ann@host",
+    variables={"quarter": "Q4 2017", "share": 0.5, "n": None},
+)
+BUILD = StepRecord("Build MES", "build", Outcome.SUCCESS, NOON, NOON + timedelta(seconds=2), True, "nothing changed")
+CHECKS = StepRecord("MES_Warn", "run_checks", Outcome.WARNING, NOON, NOON, turn={"quarter": "Q4 2017"})
+DRIFTED = Event(
+    "check", "warning", "data drift < 0.45", NOON, 0.71, {"soft_max": 0.45}, "the_MES", Position("spec.yaml", 3, 4, 5)
+)
+MESSAGE = OutboxMessage("m", "run 1", "Data drift warning", "ops_mail", ("a@b.c",), "s", "t", NOON)
+
+
+def finished(run: RunRecord, **other: object) -> RunRecord:
+    ended = {"outcome": Outcome.WARNING, "ended": NOON + timedelta(seconds=3), "steps": (BUILD, CHECKS)}
+    return replace(run, **ended | {"events": (DRIFTED,)} | other)  # type: ignore[arg-type]
+
+
+def test_a_run_from_start_to_end(store: Store) -> None:
+    store.start_run(RUN)
+    assert store.run("run 1") == RUN
+    assert store.run("run 1").state == "RUNNING"
+    store.add_step("run 1", BUILD)
+    store.add_step("run 1", CHECKS)
+    assert store.run("run 1") == replace(RUN, steps=(BUILD, CHECKS))
+    store.finish_run(finished(RUN), [MESSAGE])
+    assert store.run("run 1") == finished(RUN)
+    assert store.run("run 1").state == "WARNING"
+    assert store.due_messages() == [MESSAGE]
+    delivered = Event("delivery", "info", "sent to a@b.c", NOON)
+    store.add_events("run 1", [delivered])
+    assert store.run("run 1").events == (DRIFTED, delivered)
+
+
+def test_outcome_events_and_messages_are_one_transaction(store: Store) -> None:
+    store.start_run(RUN)
+    store.add_step("run 1", BUILD)
+    with pytest.raises(StoreError, match="written already"):
+        store.finish_run(finished(RUN), [MESSAGE, MESSAGE])
+    assert store.run("run 1") == replace(RUN, steps=(BUILD,))
+    assert store.undelivered() == []
+
+
+def test_a_run_without_an_end_is_not_finished(store: Store) -> None:
+    store.start_run(RUN)
+    with pytest.raises(ValueError, match="no outcome or no end"):
+        store.finish_run(RUN)
+
+
+def test_messages_of_the_start_are_queued_with_it(store: Store) -> None:
+    store.start_run(RUN, [MESSAGE])
+    assert store.undelivered("run 1") == [MESSAGE]
+
+
+def test_runs_by_scenario_oldest_first(store: Store) -> None:
+    for number, scenario in enumerate(["a", "b", "a", "a"]):
+        store.start_run(replace(RUN, id=f"run {number}", scenario=scenario, parent="run 0" if number else None))
+    assert [run.id for run in store.runs()] == ["run 0", "run 1", "run 2", "run 3"]
+    assert [run.id for run in store.runs("a", last=2)] == ["run 2", "run 3"]
+    assert [run.parent for run in store.runs(last=1)] == ["run 0"]
+
+
+def test_dates_among_the_variables_come_back_as_text(store: Store) -> None:
+    store.start_run(replace(RUN, variables={"period_start": date(2017, 10, 1)}))
+    assert store.run("run 1").variables == {"period_start": "2017-10-01"}
+
+
+def test_unknown_runs(store: Store) -> None:
+    for ask in (store.run, lambda run: store.add_step(run, BUILD), lambda run: store.add_events(run, [DRIFTED])):
+        with pytest.raises(StoreError, match="there is no run nope"):
+            ask("nope")
+
+
+def test_an_id_is_taken_once(store: Store) -> None:
+    store.start_run(RUN)
+    with pytest.raises(Busy):
+        store.start_run(RUN)
+    store.finish_run(finished(RUN))
+    with pytest.raises(StoreError, match="written already"):
+        store.start_run(RUN)
+
+
+def test_a_living_run_is_not_aborted_a_dead_one_is(store: Store, folder: Path) -> None:
+    store.start_run(RUN)
+    with Store.open(folder) as other:
+        other.start_run(replace(RUN, id="run 2"))
+        other.add_events("run 2", [DRIFTED])
+        assert store.abort_dead_runs() == []
+        assert other.abort_dead_runs() == []
+    (dead,) = store.abort_dead_runs()
+    assert dead == store.run("run 2")
+    assert (dead.id, dead.outcome, dead.ended) == ("run 2", Outcome.ABORTED, store.now())
+    assert [event.what for event in dead.events] == [DRIFTED.what, "run run 2 was aborted: its process has died"]
+    assert store.abort_dead_runs() == []
+    assert store.run("run 1").outcome is None
+
+
+def test_finished_runs_leave_no_lock_files(store: Store) -> None:
+    before = sorted((store.folder / "locks").iterdir())
+    store.start_run(RUN)
+    assert sorted((store.folder / "locks").iterdir()) != before
+    store.finish_run(finished(RUN))
+    assert sorted((store.folder / "locks").iterdir()) == before
+
+
+def test_a_run_has_a_folder(store: Store) -> None:
+    (store.folder_of_run("run 1") / "log.txt").write_text("x")
+    assert (store.folder_of_run("run 1") / "log.txt").read_text() == "x"

@@ -1,0 +1,153 @@
+"""Making and migrating the database: once, whole, quickly, whoever opens it first."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_mock_engine, text
+from sqlalchemy.exc import OperationalError
+
+from engine.errors import StoreError
+from engine.evaluation.record import Evaluation
+from engine.store import Store
+from engine.store.database import connect
+from engine.store.schema import MIGRATIONS, REVISION, prepare, revision
+from engine.store.tables import metadata
+
+SECOND = """
+import sqlalchemy as sa
+from alembic import op
+revision, down_revision = "0002", "0001"
+
+
+def upgrade():
+    with op.batch_alter_table("evaluations") as table:
+        table.add_column(sa.Column("mood", sa.String, nullable=False, server_default="calm"))
+        table.alter_column("engine_version", nullable=True)
+{more}
+"""
+OPEN = """
+import sys, time
+from pathlib import Path
+from engine.store import Store
+sys.stdin.readline()
+began = time.perf_counter()
+store = Store.open(Path(sys.argv[1]))
+took = time.perf_counter() - began
+store.file_hashes.put(str(sys.argv[2]), 1, 1, "h")
+store.close()
+print(took, "alembic" in sys.modules)
+"""
+
+
+def with_second_migration(tmp_path: Path, more: str = "") -> Path:
+    migrations = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS, migrations)
+    (migrations / "versions" / "r0002_second.py").write_text(SECOND.format(more=more))
+    return migrations
+
+
+def found(folder: Path, query: str) -> list[object]:
+    engine = connect(folder / "state.db", 1.0)
+    with engine.begin() as connection:
+        rows = list(connection.scalars(text(query)))
+    engine.dispose()
+    return rows
+
+
+def test_the_migrations_lead_to_the_tables(store: Store) -> None:
+    with store.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+        assert revision(connection) == REVISION
+    assert ScriptDirectory(MIGRATIONS, version_locations=[MIGRATIONS / "versions"]).get_heads() == [REVISION]
+
+
+def test_the_tables_are_postgresql_too() -> None:
+    said: list[str] = []
+    engine = create_mock_engine("postgresql://", lambda sql, *_: said.append(str(sql.compile(dialect=engine.dialect))))
+    metadata.create_all(engine)
+    assert any("labels JSONB NOT NULL" in sql and "created TIMESTAMP WITH TIME ZONE NOT NULL" in sql for sql in said)
+
+
+def test_the_database_is_as_it_should_be(store: Store) -> None:
+    with store.reading() as connection:
+        settings = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "foreign_keys")
+        }
+    assert settings == {"journal_mode": "wal", "foreign_keys": 1}
+
+
+def start(folder: Path, number: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", OPEN, str(folder), str(number)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_eight_processes_open_a_fresh_store_at_once(folder: Path) -> None:
+    processes = [start(folder, number) for number in range(8)]
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("\n")
+        process.stdin.flush()
+    answers = [process.communicate(timeout=60) for process in processes]
+    assert [error for _, error in answers if error] == []
+    assert [process.returncode for process in processes] == [0] * 8
+    with Store.open(folder) as store:
+        assert all(store.file_hashes.get(str(number), 1, 1) == "h" for number in range(8))
+
+
+def test_opening_what_is_up_to_date_is_quick_and_needs_no_alembic(folder: Path) -> None:
+    Store.open(folder).close()
+    took = []
+    for number in range(3):
+        out, error = start(folder, number).communicate("\n", timeout=60)
+        assert error == ""
+        seconds, alembic = out.split()
+        assert alembic == "False"
+        took.append(float(seconds))
+    assert min(took) < 0.06
+
+
+def test_a_migration_keeps_the_data(store: Store, tmp_path: Path, make_evaluation: type[Evaluation]) -> None:
+    store.add_evaluation(make_evaluation())
+    store.close()
+    prepare(store.folder, 1.0, with_second_migration(tmp_path), "0002")
+    assert found(store.folder, "SELECT version_num FROM alembic_version") == ["0002"]
+    assert found(store.folder, "SELECT mood FROM evaluations") == ["calm"]
+    assert found(store.folder, "SELECT count(*) FROM evaluation_metrics") == [2]
+
+
+def test_a_migration_that_fails_changes_nothing(
+    store: Store, tmp_path: Path, make_evaluation: type[Evaluation]
+) -> None:
+    evaluation = make_evaluation()
+    store.add_evaluation(evaluation)
+    store.close()
+    with pytest.raises(OperationalError, match="no such table: absent"):
+        prepare(store.folder, 1.0, with_second_migration(tmp_path, more='    op.drop_table("absent")'), "0002")
+    with Store.open(store.folder) as again:
+        assert again.evaluations("the_MES") == [evaluation]
+    assert found(store.folder, "SELECT version_num FROM alembic_version") == [REVISION]
+
+
+def test_a_migration_may_not_leave_rows_without_their_owner(
+    store: Store, tmp_path: Path, make_evaluation: type[Evaluation]
+) -> None:
+    store.add_evaluation(make_evaluation())
+    store.close()
+    with pytest.raises(StoreError, match="would leave rows of evaluation_metrics without an owner"):
+        prepare(store.folder, 1.0, with_second_migration(tmp_path, '    op.execute("DELETE FROM evaluations")'), "0002")
+    assert found(store.folder, "SELECT count(*) FROM evaluations") == [1]
+
+
+def test_a_newer_store_is_refused_with_what_to_do(store: Store) -> None:
+    with store.writing() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0099'"))
+    store.close()
+    with pytest.raises(StoreError, match=r"newer engine \(schema 0099.*What to do: use that engine, or upgrade"):
+        Store.open(store.folder)

@@ -1,0 +1,170 @@
+"""What can be wrong with the folder, in words: where, what, what to do; and nothing half is left behind."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from engine.errors import StoreError
+from engine.evaluation.record import Evaluation
+from engine.outcome import Outcome
+from engine.store import OutboxMessage, RunRecord, Store, new_id
+
+MakeEvaluation = Callable[..., Evaluation]
+AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from engine.errors import StoreError
+from engine.store import Store
+if os.getuid() == 0:
+    os.setuid(65534)
+try:
+    Store.open(Path(sys.argv[1]))
+except StoreError as error:
+    print(error)
+"""
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(StoreError) as refused:
+        Store.open(folder, patience=0.1)
+    text = str(refused.value)
+    assert f"state folder {folder}: " in text
+    assert "What to do: " in text
+    return text
+
+
+def test_a_file_that_is_not_a_database(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "state.db").write_bytes(b"quarterly figures\n" * 1000)
+    assert "state.db is not a database" in refusal(folder)
+
+
+def test_a_database_of_somebody_else(folder: Path) -> None:
+    folder.mkdir()
+    with sqlite3.connect(folder / "state.db") as connection:
+        connection.execute("CREATE TABLE cats (name TEXT)")
+    connection.close()
+    assert "not the state of a project" in refusal(folder)
+
+
+def test_a_damaged_database(store: Store, make_evaluation: MakeEvaluation) -> None:
+    for _ in range(50):
+        store.add_evaluation(make_evaluation(columns={"x": {"text": "x" * 2000}}))
+    store.close()
+    path = store.folder / "state.db"
+    content = bytearray(path.read_bytes())
+    content[4096:] = os.urandom(len(content) - 4096)
+    path.write_bytes(content)
+    assert "state.db is damaged" in refusal(store.folder)
+
+
+def test_a_file_where_a_folder_should_be(folder: Path) -> None:
+    folder.write_text("")
+    assert "a part of this path is a file" in refusal(folder)
+    folder.unlink()
+    folder.mkdir()
+    (folder / "models").write_text("")
+    assert "is in the way" in refusal(folder)
+
+
+def test_a_folder_that_may_not_be_written(store: Store) -> None:
+    store.close()
+    for path in (store.folder, *store.folder.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    for path in store.folder.parents:
+        if path.name.startswith("pytest"):
+            path.chmod(0o755)
+    command = [sys.executable, "-c", AS_NOBODY, str(store.folder)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "can't be written" in text
+    assert "What to do: give this user write access" in text
+
+
+def test_a_database_locked_by_another_writer(store: Store, make_evaluation: MakeEvaluation) -> None:
+    evaluation = make_evaluation()
+    store.add_evaluation(evaluation)
+    other = sqlite3.connect(store.folder / "state.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with Store.open(store.folder, patience=0.1) as impatient:
+        assert impatient.evaluations("the_MES") == [evaluation]  # reading does not wait for a writer
+        with pytest.raises(StoreError, match="locked by another process that is writing"):
+            impatient.add_evaluation(make_evaluation())
+    other.execute("ROLLBACK")
+    other.close()
+    assert store.evaluations("the_MES") == [evaluation]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"a small tmpfs can't be mounted here: {error}")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def fill(disk: Path, leave: int = 0) -> Path:
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            file.truncate(max(0, file.tell() - leave))
+    return filler
+
+
+def test_a_full_disk_while_evaluations_are_added(small_disk: Path, make_evaluation: MakeEvaluation) -> None:
+    kept: list[Evaluation] = []
+    with Store.open(small_disk / "state") as store:
+        with pytest.raises(StoreError, match="the disk is full"):  # noqa: PT012 (the loop is what is tried)
+            while True:
+                evaluation = make_evaluation(columns={"x": {"text": "x" * 20_000}})
+                with store.staging() as files:
+                    (files / "profile").write_bytes(b"x" * 150_000)
+                    store.add_evaluation(evaluation, files)
+                kept.append(evaluation)
+        assert len(kept) > 3
+        assert store.evaluations("the_MES") == kept
+    with Store.open(small_disk / "state") as store:
+        assert store.evaluations("the_MES") == kept
+        sizes = [(store.folder_of_evaluation(each.id) / "profile").stat().st_size for each in kept]
+        assert sizes == [150_000] * len(kept)
+        assert len(list((store.folder / "evaluations").iterdir())) == len(kept)
+        assert list((store.folder / "staging").iterdir()) == []
+
+
+@pytest.mark.parametrize("leave", range(0, 60_000, 12_000))
+def test_a_full_disk_at_the_end_of_a_run_and_space_again(small_disk: Path, leave: int) -> None:
+    with Store.open(small_disk / "state") as store:
+        run = RunRecord(new_id(store.now()), "p", "s", store.now(), "ann@host")
+        store.start_run(run)
+        filler = fill(small_disk, leave)
+        message = OutboxMessage("m", run.id, "r", "c", (), "s", "t" * 200_000, store.now())
+        ended = replace(run, outcome=Outcome.SUCCESS, ended=store.now())
+        with pytest.raises(StoreError, match="the disk is full"):
+            store.finish_run(ended, [message])
+        assert store.run(run.id) == run
+        assert store.undelivered() == []
+        filler.unlink()
+        store.finish_run(ended, [message])
+        assert store.run(run.id) == ended
+        assert store.claim("m", timedelta(minutes=1)) is not None
+
+
+def test_a_fresh_store_on_a_full_disk(small_disk: Path) -> None:
+    filler = fill(small_disk)
+    assert "the disk is full" in refusal(small_disk / "state")
+    filler.unlink()
+    Store.open(small_disk / "state").close()
