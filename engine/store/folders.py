@@ -24,7 +24,7 @@ from engine.store.locks import file_lock, try_lock
 from engine.store.tables import unfinished_folders
 from engine.store.trouble import SYSTEM, in_words, store_error
 
-LAYOUT = ("models", "evaluations", "runs", "locks", "staging")
+LAYOUT = ("models", "evaluations", "snapshots", "runs", "locks", "staging")
 
 
 def safe_name(name: str) -> str:

@@ -3,6 +3,7 @@
 state.db                            rows
 evaluations/<id>/                   files of an evaluation
 models/<name>/<version>/            files of a model version
+snapshots/<fingerprint>/            what was seen of a reference
 runs/<id>/                          log and result of a run
 staging/, locks/                    work in progress, who is at work
 """
@@ -24,10 +25,11 @@ from engine.store.outbox import Outbox
 from engine.store.records import utc_now
 from engine.store.runs import Runs
 from engine.store.schema import prepare
+from engine.store.snapshots import Snapshots
 from engine.store.trouble import in_words
 
 
-class Store(Evaluations, ModelVersions, History, Runs, Outbox, Locks):
+class Store(Evaluations, ModelVersions, Snapshots, History, Runs, Outbox, Locks):
     """An open state folder. Safe to use from threads; every process opens its own."""
 
     @classmethod

@@ -1,0 +1,84 @@
+"""The command line: one module a verb, each of which parses, calls, prints and gives an exit code.
+
+Here is the last boundary: a user's mistake is told in words, an interruption is an exit code, and what nobody foresaw
+is written to a file with its traceback, because it is a bug of ours.
+"""
+
+import os
+import platform
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+import click
+import typer
+
+from engine import __version__
+from engine.cli import render, run, schema, validate
+from engine.errors import EngineError, SpecError
+from engine.outcome import ExitCode
+from engine.spec import diagnostics
+
+app = typer.Typer(
+    name="engine",
+    help="Watch machine-learning models in production, as declared in YAML.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (validate, render, schema, run):
+    app.command(verb.__name__.rpartition(".")[2])(verb.command)
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        print(f"engine {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_say_version, is_eager=True, help="Say the version."),
+) -> None:
+    """Options of no verb."""
+
+
+def main() -> None:
+    """Run the command line and exit with one of the exit codes of the reference page."""
+    sys.exit(_main())
+
+
+def _main() -> int:
+    try:
+        return app(standalone_mode=False) or ExitCode.OK
+    except click.ClickException as mistake:
+        mistake.show()
+        return ExitCode.USAGE
+    except (KeyboardInterrupt, click.Abort):
+        print("engine: interrupted", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    except SpecError as wrong:
+        print(diagnostics.render(wrong.diagnostics), file=sys.stderr)
+        return ExitCode.USAGE
+    except EngineError as error:
+        print(f"engine: error: {error}", file=sys.stderr)
+        return ExitCode.COULD_NOT_RUN
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except Exception as bug:  # noqa: BLE001 - the last boundary: told as a bug, with the traceback in a file
+        return _bug(bug)
+
+
+def _bug(bug: Exception) -> int:
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="engine-bug-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as report:
+        report.write(f"engine {__version__}, Python {platform.python_version()}, {platform.platform()}\n\n")
+        report.write("".join(traceback.format_exception(bug)))
+    where = Path(report.name)
+    print(f"engine: internal error: {type(bug).__name__}. This is a bug; the details are in {where}", file=sys.stderr)
+    return ExitCode.COULD_NOT_RUN

@@ -1,0 +1,151 @@
+"""What `engine run` shows: progress on a terminal while it runs, then the answer as text, JSON or annotations."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from engine.errors import Diagnostic, Severity
+from engine.evaluation.record import CheckResult
+from engine.outcome import CheckOutcome, ExitCode
+from engine.scenarios.log import Line
+from engine.scenarios.result import RunResult, StepResult
+from engine.scenarios.session import Finished
+from engine.spec import diagnostics
+
+COLOURS = {
+    "SUCCESS": "green",
+    "OK": "green",
+    "SENT": "green",
+    "WARNING": "yellow",
+    "EMPTY": "yellow",
+    "PENDING": "yellow",
+    "FAILED": "red",
+    "ERROR": "red",
+    "ABORTED": "red",
+    "GIVEN_UP": "red",
+    "SKIPPED": "dim",
+}
+WIDTH_IN_A_PIPE = 160
+
+
+@contextmanager
+def progress(*, verbose: bool) -> Iterator[Callable[[Line], None]]:
+    """Show what a run is doing: one line that vanishes at the end; nothing in a pipe but warnings and errors.
+
+    `verbose` prints every line of the log instead.
+    """
+    console = Console(stderr=True, highlight=False)
+
+    def tell(line: Line) -> None:
+        if verbose or (line.level != "info" and not console.is_terminal):
+            where = " ".join(part for part in (line.scenario, f"[{line.step}]" if line.step else "") if part)
+            print(f"{line.at:%H:%M:%S} {line.level:7} {where} {line.text}", file=sys.stderr)
+        elif console.is_terminal:
+            status.update(f"{escape(line.scenario)} · {escape(line.step)} · {escape(line.text.splitlines()[0][:100])}")
+
+    status = console.status("starting")
+    if verbose or not console.is_terminal:
+        yield tell
+        return
+    with status:
+        yield tell
+
+
+def show_preview(text: str) -> None:
+    """Print what a reporter would send."""
+    print(text)
+
+
+def render(finished: Finished, form: diagnostics.Format, code: ExitCode) -> str:
+    """Return the answer of a call."""
+    if form == "json":
+        document = {
+            "schema_version": 1,
+            "exit_code": int(code),
+            "undelivered": [message.id for message in finished.undelivered],
+            "runs": [run.model_dump(mode="json") for run in finished.runs],
+        }
+        return json.dumps(document, ensure_ascii=False, indent=1)
+    if form == "github":
+        return diagnostics.render(_annotations(finished.runs), "github")
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_IN_A_PIPE)
+    with console.capture() as captured:
+        for run in finished.runs:
+            _show_run(run, console, 0)
+            console.print(f"  log: {escape(run.log)}", style="dim")
+        for name in finished.stores:
+            _show_store(name, finished, console)
+        for message in finished.undelivered:
+            reason = f": {message.last_error}" if message.last_error else ""
+            console.print(f"[yellow]undelivered[/] {escape(f'{message.reporter} to {message.channel}{reason}')}")
+    return "\n".join(line.rstrip() for line in captured.get().rstrip().splitlines())
+
+
+def _annotations(runs: list[RunResult]) -> list[Diagnostic]:
+    """Every check that is not OK, at its place in the spec."""
+    severity = {CheckOutcome.ERROR: Severity.ERROR, CheckOutcome.WARNING: Severity.WARNING}
+    found = {
+        Diagnostic(check.position, str(check.outcome), _told(check), severity=severity[check.counts_as])
+        for run in runs
+        for step in run.all_steps()
+        for check in step.checks
+        if check.position is not None and check.counts_as in severity
+    }
+    return sorted(found, key=lambda diagnostic: (diagnostic.position, diagnostic.message))
+
+
+def _coloured(word: str) -> str:
+    return f"[{COLOURS[word]}]{word}[/]"
+
+
+def _show_run(run: RunResult, console: Console, depth: int) -> None:
+    seconds = (run.ended - run.started).total_seconds() if run.ended else 0
+    indent = "  " * depth
+    console.print(f"{indent}[bold]{escape(run.scenario)}[/]  {_coloured(str(run.outcome))}  {seconds:.1f} s")
+    for step in run.steps:
+        _show_step(step, console, depth + 1)
+    for delivery in run.deliveries:
+        said = f"{delivery.reporter} to {delivery.channel}"
+        reason = f"  {delivery.reason}" if delivery.reason else ""
+        console.print(f"{indent}  {escape(said)}  {_coloured(delivery.state)}{escape(reason)}")
+
+
+def _show_step(step: StepResult, console: Console, depth: int) -> None:
+    indent = "  " * depth
+    turn = ", ".join(f"{name} = {value}" for name, value in (step.turn or {}).items())
+    said = "  ".join(escape(part) for part in (step.reason, turn) if part)
+    console.print(f"{indent}{escape(step.name)}  {_coloured(str(step.outcome))}  {said}")
+    fine = sum(check.counts_as is CheckOutcome.OK for check in step.checks)
+    for check in step.checks:
+        if check.counts_as is not CheckOutcome.OK:
+            console.print(f"{indent}  {_coloured(str(check.outcome))}  {escape(_told(check))}")
+    if fine:
+        console.print(f"{indent}  {_coloured('OK')}  {fine} {'check' if fine == 1 else 'checks'}")
+    if step.run is not None:
+        _show_run(step.run, console, depth + 1)
+
+
+def _told(check: CheckResult) -> str:
+    """Return a check's result in one line: check, metric, and why."""
+    metric = f" {check.metric}" if check.metric else ""
+    return f"{check.check}:{metric} {check.reason}".rstrip()
+
+
+def _show_store(name: str, finished: Finished, console: Console) -> None:
+    """Show the newest evaluations of a store with the metrics that it displays."""
+    shown = finished.stores[name]
+    table = Table(title=escape(name), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table.add_column("evaluation")
+    for metric in shown.metrics:
+        table.add_column(escape(metric), justify="right")
+    for evaluation in shown.evaluations:
+        values = [evaluation.metrics.get(metric) for metric in shown.metrics]
+        cells = ["-" if known is None or known.value is None else f"{known.value:.4g}" for known in values]
+        table.add_row(escape(evaluation.name), *cells)
+    console.print()
+    console.print(table)

@@ -1,0 +1,19 @@
+"""`engine render`: the project as the engine sees it, included files united, variables filled in, secrets masked."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine import spec
+from engine.cli.options import Vars, values
+from engine.outcome import ExitCode
+
+
+def command(
+    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    var: Vars = None,
+) -> int:
+    """Print the resolved project as YAML. Secrets are masked."""
+    print(spec.load(path, values(var)).render(), end="")
+    return ExitCode.OK

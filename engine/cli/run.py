@@ -1,0 +1,63 @@
+"""`engine run`: execute the scenarios of a spec."""
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from engine import spec
+from engine.cli.options import Format, Vars, values
+from engine.spec import diagnostics
+from engine.spec.problem import did_you_mean
+
+
+def command(
+    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    scenarios: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SCENARIO]...", help="Scenarios to run instead of those of run:.", show_default=False),
+    ] = None,
+    var: Vars = None,
+    preview_reporters: Annotated[
+        bool, typer.Option("--preview-reporters", help="Show what reporters would send, and send nothing.")
+    ] = False,
+    fail_on: Annotated[
+        Literal["warning", "error", "never"], typer.Option(help="The mildest check outcome that gives exit code 1.")
+    ] = "error",
+    format_: Format = "text",
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every line of the log.")] = False,
+) -> int:
+    """Build, check and report, as the scenarios of a spec say."""
+    project = spec.load(path, values(var))
+    if project.warnings and format_ != "json":
+        out = sys.stdout if format_ == "github" else sys.stderr
+        print(diagnostics.render(project.warnings, "github" if format_ == "github" else "text"), file=out)
+
+    # Here and not above: what runs scenarios loads polars and numba, which a spec that is wrong need not wait for.
+    from engine.cli import output
+    from engine.scenarios import choice, session
+    from engine.scenarios.result import exit_code
+
+    names = scenarios or choice.chosen(project)
+    _must_exist(names, project)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with output.progress(verbose=verbose) as listen:
+        finished = session.run(
+            project, names, listeners=[listen], preview=output.show_preview if preview_reporters else None
+        )
+    code = exit_code(finished.runs, undelivered=len(finished.undelivered), fail_on=fail_on)
+    print(output.render(finished, format_, code))
+    return code
+
+
+def _must_exist(names: Sequence[str], project: spec.Project) -> None:
+    declared = list(project.scenarios)
+    if not names:
+        known = ", ".join(declared)
+        raise typer.BadParameter(f"say which: {known}; or set run: in the spec", param_hint="SCENARIO")
+    for name in names:
+        if declared and name not in declared:
+            raise typer.BadParameter(f"there is no scenario {name!r}; {did_you_mean(name, declared, 'there are')}")

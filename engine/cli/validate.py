@@ -1,0 +1,35 @@
+"""`engine validate`: is the spec right? Reads no data and imports no user code."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine import spec
+from engine.cli.options import Format, Vars, values
+from engine.errors import Diagnostic, SpecError
+from engine.outcome import ExitCode
+from engine.spec import diagnostics
+
+
+def command(
+    specs: Annotated[list[Path], typer.Argument(metavar="SPEC...", help="Spec files.", show_default=False)],
+    var: Vars = None,
+    format_: Format = "text",
+) -> int:
+    """Check spec files and show every problem with its place. Reads no data."""
+    found: list[Diagnostic] = []
+    wrong = False
+    for path in specs:
+        try:
+            found += spec.load(path, values(var)).warnings
+        except SpecError as error:
+            wrong = True
+            found += error.diagnostics
+    if format_ == "json" or found:
+        print(diagnostics.render(found, format_, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+    if format_ == "text" and not wrong:
+        print(f"{', '.join(str(path) for path in specs)}: valid")
+    return ExitCode.USAGE if wrong else ExitCode.OK

@@ -1,0 +1,185 @@
+"""A batch met a model and a reference: every number of one evaluation, put together from the rooms that compute them.
+
+Pure in its inputs: the store, the clock and the ids are the caller's, so the same inputs give the same evaluation.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from engine import __version__, drift
+from engine.evaluation.observe import Observation
+from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
+from engine.evaluation.snapshot import Snapshot
+from engine.spec.catalogue import MetricName
+from engine.spec.resources.evaluation_stores import DriftSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What an evaluation is called and belongs to: the part of it that is not measured."""
+
+    id: str
+    store: str
+    name: str
+    labels: Mapping[str, str]
+    created: datetime
+    fingerprints: Fingerprints
+    run: str | None = None
+    model: str | None = None
+    model_version: str | None = None
+
+
+def evaluate(
+    identity: Identity,
+    batch: Observation,
+    reference: Snapshot,
+    settings: DriftSettings,
+    *,
+    entity: str | None,
+    model_importance: Mapping[str, float] | None = None,
+    own_metrics: Mapping[str, MetricValue] | None = None,
+) -> Evaluation:
+    """Compare a batch with a reference and assemble the evaluation.
+
+    Both sides must have been observed with the same roles.
+    """
+    compared = drift.compare(reference.columns, batch.snapshot.columns, confidence=settings.confidence)
+    roles = {name: column.role for name, column in compared.columns.items()}
+    told_apart = drift.domain_classifier(
+        reference.sample,
+        batch.snapshot.sample,
+        roles,
+        entity=entity,
+        confidence=settings.confidence,
+        max_rows=settings.max_rows,
+        seed=settings.seed,
+    )
+    predicted = _prediction_drift(reference, batch.snapshot, settings)
+    metrics: dict[str, MetricValue] = {
+        "row_count": MetricValue(float(batch.rows)),
+        **_data_drift(told_apart),
+        "drifted_columns": MetricValue(float(compared.drifted_columns)),
+        "drifted_share": MetricValue(compared.drifted_share),
+        **_by_column(compared),
+        **predicted.metrics,
+        **batch.snapshot.performance,
+        **_performance_change(reference.performance, batch.snapshot.performance),
+        **(own_metrics or {}),
+    }
+    notes = [*compared.notes, *told_apart.notes, *predicted.notes, *batch.notes]
+    return Evaluation(
+        **{name: getattr(identity, name) for name in Identity.__dataclass_fields__},
+        engine_version=__version__,
+        kernel_version=drift.KERNEL_VERSION,
+        rows_read=batch.rows,
+        rows_used=batch.rows,
+        reference_rows=reference.columns.rows,
+        metrics=metrics,
+        columns={name: _detail(column) for name, column in compared.columns.items()},
+        left_out=dict(reference.left_out),
+        importance={"drift": dict(told_apart.importance), "model": dict(model_importance or {})},
+        prediction=predicted.detail,
+        performance=batch.performance_detail,
+        notes=tuple(notes),
+    )
+
+
+def _data_drift(told_apart: drift.DomainClassifier) -> dict[str, MetricValue]:
+    reason = told_apart.reason
+    significant = told_apart.significant
+    return {
+        "data_drift": MetricValue(
+            told_apart.accuracy, told_apart.low, told_apart.high, told_apart.p_value, reason=reason
+        ),
+        "data_drift_auc": MetricValue(told_apart.auc, reason=reason),
+        "data_drift_p": MetricValue(told_apart.p_value, reason=reason),
+        "data_drift_significant": MetricValue(None if significant is None else float(significant), reason=reason),
+    }
+
+
+def _by_column(compared: drift.Drift) -> dict[str, MetricValue]:
+    return {
+        str(MetricName(statistic, name)): metric
+        for name, column in compared.columns.items()
+        for statistic, metric in _statistics(column)
+    }
+
+
+def _statistics(column: drift.ColumnDrift) -> Iterator[tuple[str, MetricValue]]:
+    yield "drift", MetricValue(column.drift, p_value=column.drift_p)
+    yield "drift_p", MetricValue(column.drift_p)
+    for statistic, value in column.statistics.items():
+        yield statistic, MetricValue(value, reason=column.reasons.get(statistic))
+
+
+def _detail(column: drift.ColumnDrift) -> dict[str, Any]:
+    return {
+        "role": str(column.role),
+        "drift": column.drift,
+        "drift_p": column.drift_p,
+        "significant": column.significant,
+        "statistics": dict(column.statistics),
+        "reasons": dict(column.reasons),
+        "histogram": column.histogram,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Predicted:
+    metrics: dict[str, MetricValue]
+    detail: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+def _prediction_drift(reference: Snapshot, batch: Snapshot, settings: DriftSettings) -> _Predicted:
+    """Drift of what the model says, and fugacity: the share predicted of each class (or reference decile)."""
+    if reference.predictions is None or batch.predictions is None:
+        return _Predicted({}, {})
+    compared = drift.compare(reference.predictions, batch.predictions, confidence=settings.confidence)
+    main = compared.columns.get("probability", compared.columns["prediction"])
+    metrics = {str(MetricName("prediction_drift", statistic)): metric for statistic, metric in _statistics(main)}
+    histogram = compared.columns["prediction"].histogram
+    for label, before, now in _shares(histogram):
+        metrics[str(MetricName("predicted_share", label))] = MetricValue(now)
+        metrics[str(MetricName("reference_predicted_share", label))] = MetricValue(before)
+        metrics[str(MetricName("fugacity", label))] = (
+            MetricValue((now - before) / before)
+            if before
+            else MetricValue(None, reason=f"the reference never predicts {label}")
+        )
+    return _Predicted(metrics, {name: _detail(column) for name, column in compared.columns.items()}, compared.notes)
+
+
+def _shares(histogram: Mapping[str, Any]) -> Iterator[tuple[str, float, float]]:
+    """Give each predicted class, or decile of the reference's values, with its share of the reference and the batch."""
+    before, now = histogram["reference"], histogram["batch"]
+    labels = histogram.get("labels", range(1, len(before) + 1))
+    rows_before, rows_now = sum(before), sum(now)
+    for label, count_before, count_now in zip(labels, before, now, strict=True):
+        yield str(label), count_before / rows_before if rows_before else 0.0, count_now / rows_now if rows_now else 0.0
+
+
+def _performance_change(before: Mapping[str, MetricValue], now: Mapping[str, MetricValue]) -> dict[str, MetricValue]:
+    """Each performance metric against the reference's value, absolute and relative."""
+    changes: dict[str, MetricValue] = {}
+    for name in before.keys() & now.keys() - {"labelled_share"}:
+        old, new = before[name], now[name]
+        absolute, relative = (
+            str(MetricName("performance_change", name)),
+            str(MetricName("performance_change_relative", name)),
+        )
+        if old.value is None or new.value is None:
+            lacking = old if old.value is None else new
+            side = "the reference" if old.value is None else "the batch"
+            unknown = MetricValue(None, reason=f"{side} has {lacking.reason}", unlabelled=lacking.unlabelled)
+            changes[absolute] = changes[relative] = unknown
+            continue
+        changes[absolute] = MetricValue(new.value - old.value)
+        changes[relative] = (
+            MetricValue((new.value - old.value) / abs(old.value))
+            if old.value
+            else MetricValue(None, reason=f"the reference's {name} is 0")
+        )
+    return changes

@@ -1,0 +1,98 @@
+"""Look at one side: score its rows, profile its columns and predictions, measure the model on its labels.
+
+Nothing here knows of another side, so a reference is looked at once and kept as a snapshot.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from engine import drift
+from engine.data import Table, reading
+from engine.evaluation.record import MetricValue
+from engine.evaluation.snapshot import Snapshot
+from engine.models import FittedModel, Performance, performance, score
+from engine.spec.resources.models import CostMatrix
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What was seen of one side. `scored` holds the target, where there is one, and the predictions of every row."""
+
+    rows: int
+    snapshot: Snapshot
+    scored: pl.DataFrame | None = None
+    performance_detail: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def observe(
+    table: Table,
+    roles: Mapping[str, drift.Role],
+    left_out: Mapping[str, str],
+    *,
+    model: FittedModel | None,
+    cost_matrix: CostMatrix | None,
+    sample_rows: int,
+    seed: int,
+) -> Observation:
+    """Look at a table, which is read several times: see `engine.data.materialise`.
+
+    Parameters
+    ----------
+    roles, left_out
+        The columns that take part, and why others do not: the reference's, for both sides.
+    sample_rows
+        How many rows to keep for the drift model, at most.
+
+    Raises
+    ------
+    DataError, ModelError
+        The table cannot be read, or lacks what the model needs.
+    """
+    entity = table.entity
+    kept = [*roles, *([entity] if entity and entity not in roles else [])]
+    with reading(table):
+        columns = drift.profile(table.frame, roles, entity=entity)
+        sample = drift.sample(table.frame, kept, sample_rows, entity=entity, seed=seed)
+        if model is None:
+            return Observation(columns.rows, Snapshot(columns, dict(left_out), sample, None, {}))
+        available = table.frame.collect_schema().names()
+        extra = [name for name in (model.target, entity) if name and name in available]
+        scored = score(model, table.frame, list(dict.fromkeys(extra)))
+    measured = performance(model, scored, cost_matrix)
+    snapshot = Snapshot(
+        columns=columns,
+        left_out=dict(left_out),
+        sample=sample,
+        predictions=_profile_predictions(scored, model, entity),
+        performance=_metrics(measured),
+    )
+    return Observation(columns.rows, snapshot, scored, measured.detail, (*model.notes, *measured.notes))
+
+
+def _profile_predictions(scored: pl.DataFrame, model: FittedModel, entity: str | None) -> drift.Profile:
+    """Profile what the model says: the class, or the value; and the positive class's probability, if it gives one."""
+    predictions = scored.select("prediction", *([entity] if entity else []))
+    roles = {"prediction": drift.Role.CATEGORICAL if model.classes else drift.Role.NUMERICAL}
+    if model.classes:
+        predictions = predictions.with_columns(pl.col("prediction").cast(pl.String))
+    if model.positive is not None:
+        column = f"probability_{model.classes.index(model.positive)}"
+        if column in scored.columns:
+            predictions = predictions.with_columns(scored[column].alias("probability"))
+            roles["probability"] = drift.Role.NUMERICAL
+    return drift.profile(predictions, roles, entity=entity)
+
+
+def _metrics(measured: Performance) -> dict[str, MetricValue]:
+    share, unlabelled = measured.labelled_share, measured.unlabelled
+    return {
+        "labelled_share": MetricValue(share, reason=None if share is not None else "there are no rows"),
+        **{
+            name: MetricValue(value, reason=measured.reasons.get(name), unlabelled=value is None and unlabelled)
+            for name, value in measured.metrics.items()
+        },
+    }

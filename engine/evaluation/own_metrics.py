@@ -1,0 +1,37 @@
+"""Metrics that users write themselves: a function of a lazy frame that returns a number, or None for no value.
+
+A function that raises gives a failed metric with its reason, so that its checks are ERROR, not silent.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from engine.data import load_function
+from engine.errors import DataError
+from engine.evaluation.record import MetricValue
+from engine.spec.resources.checks import PythonMetric
+
+
+def own_metrics(declared: Mapping[str, PythonMetric], frame: pl.LazyFrame, folder: Path) -> dict[str, MetricValue]:
+    """Compute each declared metric on `frame`; functions are found in `folder`."""
+    return {name: _compute(metric, frame, folder) for name, metric in declared.items()}
+
+
+def _compute(metric: PythonMetric, frame: pl.LazyFrame, folder: Path) -> MetricValue:
+    try:
+        answer = load_function(folder, metric.function)(frame, **metric.arguments)
+    except DataError as error:
+        return MetricValue(None, reason=str(error), failed=True)
+    if answer is None:
+        return MetricValue(None, reason=f"{metric.function} returned no value")
+    try:
+        value = float(answer)
+    except (TypeError, ValueError):
+        reason = f"{metric.function} returned {type(answer).__name__}; a metric returns a number or None"
+        return MetricValue(None, reason=reason, failed=True)
+    if math.isnan(value):
+        return MetricValue(None, reason=f"{metric.function} returned NaN")
+    return MetricValue(value)

@@ -1,0 +1,83 @@
+"""What a run says, and to whom: the run's result becomes the facts that reporters speak of."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from engine import reporting
+from engine.data import reading
+from engine.scenarios.context import Context
+from engine.scenarios.result import Delivery, RunResult
+from engine.spec.conditions import Facts
+from engine.store import Event, OutboxMessage
+
+CSV_ROWS = 10_000
+
+
+def compose(at: Literal["start", "end"], result: RunResult, known: Facts, context: Context) -> list[OutboxMessage]:
+    """Return the messages of the run's reporters; none in a preview, which shows them instead."""
+    facts = reporting.RunFacts(
+        project=result.project,
+        scenario=result.scenario,
+        run_id=result.id,
+        started=result.started,
+        known=known,
+        ended=result.ended,
+        checks=[check for step in result.all_steps() for check in step.checks],
+        events=events(result),
+        server_url=context.project.server.url if context.project.server else None,
+        log=context.log.text_path,
+    )
+    messages = []
+    for number, reporter in enumerate(context.scenario(result.scenario).reporters):
+        if reporter.at != at:
+            continue
+        message = reporting.compose(
+            reporter,
+            facts,
+            context.secrets,
+            message_id=f"{result.id}.{number}",
+            now=context.clock(),
+            csv_of=lambda dataset: _csv(dataset, context),
+        )
+        if context.preview is not None:
+            context.preview(reporting.preview(reporter, message, context.project, context.secrets))
+        elif message is not None:
+            messages.append(message)
+    return messages
+
+
+def events(result: RunResult) -> list[Event]:
+    """Return the facts of a run and of those that it started: what every check found, how every step ended."""
+    found = []
+    for step in result.all_steps():
+        at = step.ended or result.started
+        found += [reporting.check_event(check, at) for check in step.checks]
+        found.append(reporting.step_event(step.name, step.outcome, step.reason, at))
+    return found
+
+
+def deliver(context: Context) -> list[Delivery]:
+    """Send what waits in the outbox and return what became of this run's messages."""
+    if context.preview is not None:
+        return []
+    found = []
+    for delivery in reporting.deliver(context.store, context.project, context.secrets, early=True):
+        message = delivery.message
+        said = f"{message.reporter} to {message.channel}: {delivery.state}"
+        if delivery.reason:
+            context.log.warning(f"{said}: {delivery.reason}")
+        else:
+            context.log.info(said)
+        if message.run == context.run:
+            state, reason = delivery.state.value, delivery.reason
+            found.append(Delivery(reporter=message.reporter, channel=message.channel, state=state, reason=reason))
+    return found
+
+
+def _csv(dataset: str, context: Context) -> Iterable[bytes]:
+    """Give a dataset as CSV, a batch at a time."""
+    table = context.datasets.open(dataset)
+    with reading(table):
+        yield table.frame.limit(0).collect().write_csv().encode()
+        for batch in table.frame.collect_batches(chunk_size=CSV_ROWS, maintain_order=True):
+            yield batch.write_csv(include_header=False).encode()

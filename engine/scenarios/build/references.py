@@ -1,0 +1,134 @@
+"""The reference of an evaluation store, as a snapshot: looked at once, then kept under its fingerprint.
+
+The held-out rows of a model and a dataset are tables that have to be looked at; an earlier evaluation, or the last
+few, have kept what was seen of them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from engine import drift
+from engine.data import Table, materialise, reading
+from engine.errors import DataError
+from engine.evaluation.observe import observe
+from engine.evaluation.record import CheckResult, Evaluation
+from engine.evaluation.snapshot import Snapshot, digest
+from engine.models import FittedModel
+from engine.scenarios.build.datasets import inspect
+from engine.scenarios.build.models import Version
+from engine.scenarios.context import Context
+from engine.spec.resources.evaluation_stores import (
+    DatasetReference,
+    EvaluationReference,
+    EvaluationStore,
+    RollingReference,
+)
+
+SAMPLE_ROWS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a batch is compared with: its fingerprint, and how to get its snapshot when it is needed.
+
+    `take` is given the model, loaded, and the batch, whose declared roles count for both sides.
+    """
+
+    fingerprint: str
+    take: Callable[[FittedModel | None, Table], Snapshot]
+    note: str | None = None
+
+
+def reference_of(
+    name: str, batch: Table, version: Version | None, context: Context, found: list[CheckResult]
+) -> Reference:
+    """Find the reference that an evaluation store declares.
+
+    Raises
+    ------
+    DataError
+        There is no such evaluation, or the dataset cannot be read.
+    """
+    spec = context.project.evaluation_stores[name]
+    declared = spec.reference
+    if isinstance(declared, EvaluationReference):
+        evaluation = context.store.by_name(name, declared.name)
+        if evaluation is None:
+            known = ", ".join(dict.fromkeys(e.name for e in context.store.evaluations(name))) or "none yet"
+            raise DataError(f"reference of {name}: there is no evaluation {declared.name!r}; there are: {known}")
+        return _of_evaluations([evaluation], context)
+    if isinstance(declared, RollingReference):
+        others = [e for e in context.store.evaluations(name) if e.fingerprints.dataset != batch.fingerprint]
+        if others:
+            return _of_evaluations(others[-declared.last :], context)
+        return _of_table(batch, spec, version, context, "there is no earlier evaluation: compared with itself")
+    if isinstance(declared, DatasetReference):
+        return _of_table(inspect(declared.dataset, context, found).table, spec, version, context)
+    if version is None or version.test is None:
+        raise DataError(f"reference of {name}: its model was not trained here and has no held-out rows; declare one")
+    return _of_table(version.test, spec, version, context)
+
+
+def _of_evaluations(evaluations: list[Evaluation], context: Context) -> Reference:
+    snapshots = [context.store.folder_of_evaluation(evaluation.id) for evaluation in evaluations]
+    return Reference(
+        digest([evaluation.fingerprints.dataset for evaluation in evaluations]),
+        lambda _model, _batch: Snapshot.union([Snapshot.load(folder) for folder in snapshots]),
+    )
+
+
+def _of_table(
+    table: Table, spec: EvaluationStore, version: Version | None, context: Context, note: str | None = None
+) -> Reference:
+    def take(model: FittedModel | None, batch: Table) -> Snapshot:
+        declared = {**(version.training.roles if version and version.training else {}), **table.roles, **batch.roles}
+        asked = {
+            "table": table.fingerprint,
+            "entity": table.entity,
+            "model": version.fingerprint if version else "",
+            "roles": declared,
+            "excluded": sorted(spec.drift.columns.exclude),
+            "rows": max(SAMPLE_ROWS, spec.drift.max_rows),
+            "seed": spec.drift.seed,
+            "kernel": drift.KERNEL_VERSION,
+        }
+        fingerprint = digest(asked)
+        kept = context.store.snapshot(fingerprint)
+        if kept is not None:
+            return Snapshot.load(kept)
+        context.log.info(f"looking at the reference, {table.name}")
+        snapshot = _look(table, declared, spec, model, version, context)
+        with context.store.staging() as folder:
+            snapshot.save(folder)
+            context.store.add_snapshot(fingerprint, folder)
+        return snapshot
+
+    return Reference(table.fingerprint, take, note)
+
+
+def _look(
+    table: Table,
+    declared: Mapping[str, str],
+    spec: EvaluationStore,
+    model: FittedModel | None,
+    version: Version | None,
+    context: Context,
+) -> Snapshot:
+    with context.store.staging() as folder, materialise(table, folder) as steady:
+        with reading(steady):
+            roles, left_out = drift.roles(
+                steady.frame,
+                {column: role for column, role in declared.items() if column in steady.frame.collect_schema()},
+                only=model.features if model else None,
+                exclude=spec.drift.columns.exclude,
+            )
+        cost_matrix = context.project.models[version.name].cost_matrix if version else None
+        return observe(
+            steady,
+            roles,
+            {**(model.left_out if model else {}), **left_out},
+            model=model,
+            cost_matrix=cost_matrix,
+            sample_rows=max(SAMPLE_ROWS, spec.drift.max_rows),
+            seed=spec.drift.seed,
+        ).snapshot

@@ -1,0 +1,177 @@
+"""Runs one scenario: its steps in order, once a turn of its loop, then its reporters.
+
+Values go one way: each step's result changes the context of those after it, nothing reaches back.
+"""
+
+import getpass
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from engine.outcome import CheckOutcome, Outcome, worst, worst_check
+from engine.scenarios import process, steps
+from engine.scenarios.alerts import compose, deliver, events
+from engine.scenarios.context import Context
+from engine.scenarios.result import RunResult, StepResult
+from engine.spec.conditions import Facts, Undecided, decide
+from engine.spec.resources.scenarios import AnyStep
+from engine.store import RunRecord, StepRecord, new_id
+
+
+def run_scenario(name: str, context: Context) -> RunResult:
+    """Run a scenario whole and return what it found. The run that `context` belongs to, if any, is its parent.
+
+    Raises
+    ------
+    Busy
+        It is already running, and `on_busy: refuse`.
+    KeyboardInterrupt
+        The user has ended it: the run is ABORTED, and its messages wait in the outbox.
+    """
+    parent, trigger = context.run, f"scenario {context.log.scenario}" if context.run else "manual"
+    run = new_id(context.clock())
+    with replace(context, run=run).lock(f"scenario {name}", wait=context.scenario(name).on_busy == "wait") as locked:
+        log = replace(context.log, folder=context.store.folder_of_run(run), scenario=name, step="")
+        ready = replace(locked, trigger=trigger, log=log).with_defaults(context.scenario(name).variables)
+        return _run(name, run, parent, ready)
+
+
+def _run(name: str, run: str, parent: str | None, context: Context) -> RunResult:
+    result = RunResult(
+        id=run,
+        project=context.project.name,
+        scenario=name,
+        started=context.clock(),
+        trigger=context.trigger,
+        who=f"{getpass.getuser()}@{platform.node()}",
+        parent=parent,
+        variables={variable: str(value) for variable, value in context.project.variables.items()},
+        log=f"runs/{run}/log.txt",
+    )
+    context.log.info(f"{name} of {context.project.name} started, {context.trigger}")
+    context.store.start_run(_record(result), compose("start", result, facts([], context), context))
+    deliver(context)
+    outcome = Outcome.ABORTED
+    try:
+        for step in _turns(name, context):
+            result.steps.append(step)
+            context.store.add_step(run, _step_record(step))
+        outcome = worst(step.outcome for step in result.steps)
+    finally:
+        result = result.model_copy(update={"outcome": outcome, "ended": context.clock()})
+        _finish(result, context)
+    return result
+
+
+def _finish(result: RunResult, context: Context) -> None:
+    """Commit the run and what is to be said of it; then say it, unless the user wants to be gone."""
+    context.log.info(f"{result.scenario} ended {result.outcome}")
+    known = replace(facts(result.steps, context), outcome=result.outcome)
+    messages = compose("end", result, known, context)
+    context.store.finish_run(_record(result), messages)
+    if result.outcome is not Outcome.ABORTED:
+        result.deliveries.extend(deliver(context))
+    contract = context.store.folder_of_run(result.id) / "run.json"
+    contract.write_text(result.model_dump_json(indent=1), encoding="utf-8")
+
+
+def _turns(name: str, context: Context) -> Iterator[StepResult]:
+    """Run the steps once with each set of values of `for_each`."""
+    scenario = context.scenario(name)
+    for turn in scenario.for_each or [{}]:
+        failed = False
+        if turn:
+            context.log.info("turn: " + ", ".join(f"{variable} = {value}" for variable, value in turn.items()))
+        for step in _steps(name, context.with_values(turn)):
+            failed |= step.outcome is Outcome.FAILED
+            yield step.model_copy(update={"turn": turn or None})
+        if failed and scenario.fail_fast:
+            return
+
+
+def _steps(name: str, context: Context) -> Iterator[StepResult]:
+    """Run the steps of one turn."""
+    found: list[StepResult] = []
+    for index in range(len(context.scenario(name).steps)):
+        step = context.scenario(name).steps[index]
+        at_step = replace(context, log=replace(context.log, step=step.name))
+        started = context.clock()
+        result = _run_step(index, step, at_step, facts(found, context))
+        found.append(result.model_copy(update={"started": started, "ended": context.clock()}))
+        yield found[-1]
+        built = {made.store: made.id for made in result.evaluations}
+        context = replace(context.with_values(result.variables), built={**context.built, **built})
+
+
+def facts(found: Sequence[StepResult], context: Context) -> Facts:
+    """Return what conditions may ask. Of a step or a check that ran several times the worst counts."""
+    outcomes: dict[str, Outcome] = {}
+    checks: dict[str, CheckOutcome] = {}
+    metrics: dict[str, float | None] = {}
+    for step in found:
+        earlier = outcomes.get(step.name)
+        outcomes[step.name] = step.outcome if earlier is None else max(earlier, step.outcome, key=list(Outcome).index)
+        metrics |= step.metrics
+        for check in step.checks:
+            checks[check.check] = worst_check([check.outcome, checks.get(check.check, CheckOutcome.OK)])
+    return Facts(
+        outcome=worst(outcomes.values()),
+        steps=outcomes,
+        checks=checks,
+        metrics=metrics,
+        trigger=context.trigger,
+        variables=context.project.variables,
+    )
+
+
+def _run_step(index: int, step: AnyStep, context: Context, known: Facts) -> StepResult:
+    """Decide whether the step runs, run it, and again as often as it says."""
+    try:
+        wanted = _wanted(step, known)
+    except Undecided as undecided:
+        return steps.failed(step, f"its run_condition cannot be decided: {undecided}", context)
+    if not wanted:
+        reason = "its run_condition does not hold" if step.run_condition else "an earlier step FAILED"
+        context.log.info(f"SKIPPED: {reason}")
+        return StepResult(name=step.name, kind=step.kind, outcome=Outcome.SKIPPED, reason=reason)
+    tries = 1 + (step.retries.count if step.retries else 0)
+    for attempt in range(1, tries + 1):
+        result = _attempt(index, step, context)
+        if result.outcome is not Outcome.FAILED or attempt == tries:
+            break
+        context.log.warning(f"try {attempt} of {tries} FAILED, trying again")
+        if step.retries and step.retries.delay:
+            time.sleep(step.retries.delay.total_seconds())
+    changes: dict[str, Any] = {"tries": attempt}
+    if result.outcome is Outcome.FAILED and step.on_failure == "warn":
+        changes |= {"outcome": Outcome.WARNING, "cause": None}
+    return result.model_copy(update=changes)
+
+
+def _wanted(step: AnyStep, known: Facts) -> bool:
+    if step.run_condition is None:
+        return Outcome.FAILED not in known.steps.values()
+    return decide(step.run_condition, known)
+
+
+def _attempt(index: int, step: AnyStep, context: Context) -> StepResult:
+    if step.timeout is None:
+        return steps.run(step, context)
+    return process.run_step(index, step, step.timeout.total_seconds(), context)
+
+
+def _record(result: RunResult) -> RunRecord:
+    return RunRecord(
+        **result.model_dump(include={"id", "project", "scenario", "started", "who", "trigger", "parent", "variables"}),
+        ended=result.ended,
+        outcome=result.outcome,
+        steps=tuple(_step_record(step) for step in result.steps),
+        events=tuple(events(result)),
+    )
+
+
+def _step_record(step: StepResult) -> StepRecord:
+    fields = ("name", "kind", "outcome", "started", "ended", "reused", "reason", "turn")
+    return StepRecord(**{field: getattr(step, field) for field in fields})

@@ -1,0 +1,46 @@
+"""The kinds of steps: one module a kind, one line in the table.
+
+Here is one of the two places that catch what nobody foresaw: a bug in a step ends that step and not the run, because
+the run's reporters are there to tell of it.
+"""
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from engine.errors import EngineError
+from engine.outcome import Outcome
+from engine.scenarios.context import Context
+from engine.scenarios.result import StepResult
+from engine.scenarios.steps import build, compute_metrics, python, run_checks, run_scenario, set_variables
+from engine.spec.resources.scenarios import AnyStep
+
+KINDS: dict[str, Callable[[Any, Context], StepResult]] = {
+    "build": build.run,
+    "run_checks": run_checks.run,
+    "compute_metrics": compute_metrics.run,
+    "set_variables": set_variables.run,
+    "run_scenario": run_scenario.run,
+    "python": python.run,
+}
+
+
+def run(step: AnyStep, context: Context) -> StepResult:
+    """Run a step once. What goes wrong is its result, never an exception."""
+    try:
+        result = KINDS[step.kind](step, context)
+    except EngineError as error:
+        return failed(step, str(error), context)
+    except Exception as bug:  # noqa: BLE001 - the boundary: the run must go on to its reporters
+        context.log.error("".join(traceback.format_exception(bug)))
+        return failed(step, f"internal error: {type(bug).__name__}: {bug}; the traceback is in the log", context)
+    said = f"{result.outcome}: {result.reason}" if result.reason else str(result.outcome)
+    context.log.write("error" if result.outcome is Outcome.FAILED else "info", said)
+    return result
+
+
+def failed(step: AnyStep, reason: str, context: Context) -> StepResult:
+    """Return the result of a step that could not run, and log it."""
+    reason = context.secrets.redact(reason)
+    context.log.error(f"FAILED: {reason}")
+    return StepResult(name=step.name, kind=step.kind, outcome=Outcome.FAILED, cause="failure", reason=reason)

@@ -1,0 +1,48 @@
+"""Step `build`: a dataset, a model or an evaluation store, with all that it needs."""
+
+from engine.evaluation.record import CheckResult
+from engine.outcome import CheckOutcome, Outcome
+from engine.scenarios.build import evaluation_stores, models
+from engine.scenarios.build.datasets import ChecksFailed, inspect
+from engine.scenarios.context import Context
+from engine.scenarios.result import EvaluationMade, StepResult
+from engine.spec.resources.scenarios import BuildStep
+
+
+def run(step: BuildStep, context: Context) -> StepResult:
+    """Build the target. Checks of the datasets on the way count: a WARNING is the step's, an ERROR stops it."""
+    found: list[CheckResult] = []
+    try:
+        result = _build(step, context, found)
+    except ChecksFailed as failed:
+        result = _result(step, outcome=Outcome.FAILED, cause="check", reason=str(failed))
+    context.store.add_check_results(context.run, found)
+    warned = any(check.counts_as is CheckOutcome.WARNING for check in found)
+    outcome = Outcome.WARNING if warned and result.outcome is Outcome.SUCCESS else result.outcome
+    return result.model_copy(update={"checks": found, "outcome": outcome})
+
+
+def _build(step: BuildStep, context: Context, found: list[CheckResult]) -> StepResult:
+    force = step.mode == "force"
+    if step.target in context.project.datasets:
+        inspected = inspect(step.target, context, found, force=force)
+        values = {metric: known.value for metric, known in inspected.metrics.items()}
+        return _result(step, reused=inspected.reused, metrics=values)
+    if step.target in context.project.models:
+        version = models.build(step.target, context, found, force=force)
+        trained = f"version {version.trained.version}" if version.trained else ""
+        return _result(step, reused=version.reused, reason=trained)
+    evaluated = evaluation_stores.build(step.target, context, found, force=force)
+    evaluation = evaluated.evaluation
+    made = EvaluationMade(id=evaluation.id, store=step.target, name=evaluation.name, reused=evaluated.reused)
+    return _result(
+        step,
+        reused=evaluated.reused,
+        reason=f"evaluation {evaluation.name}{' reused' if evaluated.reused else ''}",
+        evaluations=[made],
+        metrics={metric: known.value for metric, known in evaluation.metrics.items()},
+    )
+
+
+def _result(step: BuildStep, *, outcome: Outcome = Outcome.SUCCESS, **found: object) -> StepResult:
+    return StepResult.model_validate({"name": step.name, "kind": step.kind, "outcome": outcome, **found})

@@ -1,0 +1,30 @@
+"""Step `python`: a function of the user's, run as the user."""
+
+from engine.data import load_function
+from engine.errors import DataError
+from engine.outcome import Outcome
+from engine.scenarios.context import Context
+from engine.scenarios.result import StepResult
+from engine.spec.resources.scenarios import PythonStep
+
+ALLOWED = (Outcome.SUCCESS, Outcome.WARNING, Outcome.FAILED)
+
+
+def run(step: PythonStep, context: Context) -> StepResult:
+    """Call it. It returns nothing, an outcome, a text for the log, or an outcome and a text."""
+    function = load_function(context.project.folder_of("scenarios", context.log.scenario), step.function)
+    answer = function(**step.arguments)
+    outcome, reason = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, "")
+    if outcome is None:
+        outcome = Outcome.SUCCESS
+    elif isinstance(outcome, str) and outcome not in ALLOWED:
+        outcome, reason = Outcome.SUCCESS, outcome
+    if outcome not in ALLOWED:
+        raise DataError(
+            f"{step.function} returned {answer!r}; a step returns nothing, a text, one of {', '.join(ALLOWED)}, "
+            "or (outcome, text)"
+        )
+    outcome = Outcome(outcome)
+    context.log.info(f"{step.function}: {outcome}{f', {reason}' if reason else ''}")
+    cause = "failure" if outcome is Outcome.FAILED else None
+    return StepResult(name=step.name, kind=step.kind, outcome=outcome, cause=cause, reason=str(reason))

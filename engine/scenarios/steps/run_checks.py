@@ -1,0 +1,68 @@
+"""Step `run_checks`: the checks of an evaluation store, or of a dataset."""
+
+from engine.errors import DataError
+from engine.evaluation.checks import Subject, judge
+from engine.evaluation.record import CheckResult, Evaluation
+from engine.outcome import CheckOutcome, Outcome
+from engine.scenarios.build.datasets import ChecksFailed, inspect
+from engine.scenarios.context import Context
+from engine.scenarios.log import Level
+from engine.scenarios.result import StepResult
+from engine.spec.resources.scenarios import RunChecksStep
+
+
+def run(step: RunChecksStep, context: Context) -> StepResult:
+    """Apply them. Any ERROR: FAILED. Any WARNING: WARNING."""
+    found: list[CheckResult] = []
+    metrics: dict[str, float | None] = {}
+    if step.target in context.project.datasets:
+        try:
+            inspected = inspect(step.target, context, found)
+        except ChecksFailed:
+            context.log.error(f"checks of dataset {step.target} are ERROR")
+        else:
+            metrics = {metric: known.value for metric, known in inspected.metrics.items()}
+    else:
+        evaluation = _evaluation(step.target, context)
+        found = judge_evaluation(evaluation, context)
+        metrics = {metric: known.value for metric, known in evaluation.metrics.items()}
+    context.store.add_check_results(context.run, found)
+    for check in found:
+        if check.counts_as is not CheckOutcome.OK:
+            level: Level = "error" if check.counts_as is CheckOutcome.ERROR else "warning"
+            context.log.write(level, f"{check.outcome} {check.check}: {check.metric} {check.reason}".rstrip())
+    worst = {check.counts_as for check in found}
+    if CheckOutcome.ERROR in worst:
+        outcome = Outcome.FAILED
+    else:
+        outcome = Outcome.WARNING if CheckOutcome.WARNING in worst else Outcome.SUCCESS
+    cause = "check" if outcome is Outcome.FAILED else None
+    return StepResult(name=step.name, kind=step.kind, outcome=outcome, cause=cause, checks=found, metrics=metrics)
+
+
+def judge_evaluation(evaluation: Evaluation, context: Context) -> list[CheckResult]:
+    """Apply the checks of an evaluation's store to it."""
+    name, position = evaluation.store, context.project.position
+    earlier = [other for other in context.store.evaluations(name) if other.created < evaluation.created]
+    subject = Subject(
+        target=name,
+        metrics=evaluation.metrics,
+        past=[other.metrics for other in earlier],
+        folder=context.project.folder_of("evaluation_stores", name),
+        evaluation=evaluation.id,
+    )
+    return [
+        result
+        for check, declared in context.project.evaluation_stores[name].checks.items()
+        for result in judge(check, declared, subject, position("evaluation_stores", name, "checks", check))
+    ]
+
+
+def _evaluation(name: str, context: Context) -> Evaluation:
+    """Return the evaluation that this run has built or reused, else the newest."""
+    if name in context.built:
+        return context.store.evaluation(context.built[name])
+    newest = context.store.newest(name)
+    if newest is None:
+        raise DataError(f"evaluation store {name} is empty: build it first")
+    return newest
