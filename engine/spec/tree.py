@@ -379,14 +379,27 @@ def walk(node: Node) -> Iterator[ScalarNode]:
 
 def place(root: MapNode, path: Iterable[str | int]) -> Position:
     """Return the place that a path leads to: a key, or a list item; where it ends early, the last place met."""
-    node: Node = root
+    node: Node | None = root
     position = root.position
     for part in path:
         if isinstance(node, MapNode) and part in node.entries:
-            position, node = node.entries[str(part)].key.position, node.entries[str(part)].value
-        elif isinstance(node, ListNode) and isinstance(part, int) and part < len(node.items):
-            node = node.items[part]
+            position = node.entries[str(part)].key.position
+        node = follow(node, (part,)) if node else None
+        if isinstance(part, int) and node:
             position = node.position
-        else:
+        if node is None:
             break
     return position
+
+
+def follow(root: Node, path: Iterable[str | int]) -> Node | None:
+    """Return the node that a path of keys and list indices leads to."""
+    node: Node | None = root
+    for part in path:
+        if isinstance(node, MapNode) and isinstance(part, str):
+            node = node.get(part)
+        elif isinstance(node, ListNode) and isinstance(part, int) and part < len(node.items):
+            node = node.items[part]
+        else:
+            return None
+    return node

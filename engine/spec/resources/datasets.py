@@ -36,6 +36,19 @@ class Dataset(Resource):
     checks: dict[str, Check] = Field({}, description="Run whenever a build builds or reads the dataset.")
 
 
+ENDINGS: dict[str, str] = {
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
+}
+"""The format that the ending of a path tells."""
+
+
 class Csv(Resource):
     """How a CSV file is written."""
 

@@ -1,0 +1,126 @@
+"""Run conditions and messages: the names that may stand in them, at their place."""
+
+from engine.spec import conditions
+from engine.spec.catalogue import lookup
+from engine.spec.conditions import MetricPlace, Scope, step_variable
+from engine.spec.diagnostics import Findings
+from engine.spec.problem import Problem, did_you_mean
+from engine.spec.rules.draft import Draft, report
+from engine.spec.shape import Text
+from engine.spec.variables import Reference, references
+
+MESSAGE_NAMES = (
+    "scenarioName",
+    "projectKey",
+    "outcome",
+    "triggerName",
+    "scenarioRunURL",
+    "scenarioRunId",
+    "warningsEventsSummary",
+    "errorsEventsSummary",
+    "checksSummary",
+    "startTime",
+    "duration",
+)
+
+
+def run_conditions(draft: Draft, findings: Findings) -> None:
+    """Every condition is read, typed, and holds only names that are known by then."""
+    for text in draft.read_as("condition"):
+        scope = _scope(draft, text)
+        for problem in conditions.problems(text.value, scope):
+            report(findings, text, problem)
+
+
+def message_names(draft: Draft, findings: Findings) -> None:
+    """Every `${…}` of a message has a value when the message is sent."""
+    for text in draft.read_as("message"):
+        scope = _scope(draft, text)
+        for reference in references(text.node.text):
+            at = text.node.at(reference.offset, reference.length)
+            problem = _problem(reference, scope, draft)
+            if problem:
+                findings.error(at, problem.code, problem.message, problem.help)
+            elif reference.parts == ("scenarioRunURL",) and draft.node("server") is None:
+                help_ = "say server: {url: …}"
+                findings.warning(
+                    at, "no-server", "without a server there is no scenarioRunURL: the message says so", help_
+                )
+
+
+def _problem(reference: Reference, scope: Scope, draft: Draft) -> Problem | None:
+    steps = {step_variable(step): step for step in scope.steps}
+    single = [*MESSAGE_NAMES, "trigger", *draft.variables.declared, *steps]
+    known = [
+        *single,
+        *(f"steps['{s}'].outcome" for s in scope.steps),
+        *(f"checks['{c}'].outcome" for c in scope.checks),
+    ]
+    match reference.parts:
+        case ():
+            help_ = "write ${name} or ${checks['any text'].outcome}; $${ stands for ${ itself"
+            return Problem(0, 0, "malformed-reference", f"{reference.text[:60]} is not a reference", help_)
+        case (name,) if name in single:
+            draft.variables.used.add(name)
+            return None
+        case ("secret" | "env", *_):
+            return Problem(0, 0, "secret-here", "messages hold neither secrets nor the environment", "take it out")
+        case ("steps", step, "outcome") if step in scope.steps:
+            return None
+        case ("checks", check, "outcome") if check in scope.checks:
+            return None
+        case ("metrics", metric):
+            found = [lookup(metric, p.scope, task=p.task, own=p.own) for p in scope.metrics]
+            problems = [f for f in found if isinstance(f, Problem)]
+            return problems[0] if found and len(problems) == len(found) else None
+    name = reference.text[2:-1]
+    help_ = did_you_mean(name, known, "the names here are")
+    return Problem(0, 0, "message-name", f'no "{name[:60]}" is known when this message is sent', help_)
+
+
+def _scope(draft: Draft, text: Text) -> Scope:
+    """Return what is known where a text of a scenario stands: the steps before it; for a reporter at the end, all."""
+    _, scenario, part, index, *_ = text.path
+    names = [str(draft.text("scenarios", scenario, "steps", i, "name")) for i in range(_steps(draft, scenario))]
+    over = len(names)
+    if part == "steps":
+        over = int(index)
+    elif draft.text("scenarios", scenario, part, index, "at") == "start":
+        over = 0
+    owners = _owners(draft, str(scenario), set())
+    checks = [check for section, owner in owners for check in draft.names(section, owner, "checks")]
+    places = [_metrics(draft, section, owner) for section, owner in owners]
+    return Scope(names[:over], names[over:], checks, places, draft.variables.values)
+
+
+def _steps(draft: Draft, scenario: str | int) -> int:
+    return draft.length("scenarios", scenario, "steps")
+
+
+def _owners(draft: Draft, scenario: str, seen: set[str]) -> list[tuple[str, str]]:
+    """Return the stores that a scenario's steps name, its child scenarios' too, and every dataset: a build may read any."""
+    found: dict[tuple[str, str], None] = {}
+    seen.add(scenario)
+    for i in range(_steps(draft, scenario)):
+        target = draft.text("scenarios", scenario, "steps", i, "target")
+        child = draft.text("scenarios", scenario, "steps", i, "scenario")
+        if target in draft.names("evaluation_stores"):
+            found["evaluation_stores", str(target)] = None
+        if child and child not in seen:
+            found |= dict.fromkeys(_owners(draft, child, seen))
+    return [*found, *(("datasets", name) for name in draft.names("datasets") if ("datasets", name) not in found)]
+
+
+def _metrics(draft: Draft, section: str, owner: str) -> MetricPlace:
+    own = frozenset(draft.names(section, owner, "metrics"))
+    if section == "datasets":
+        return MetricPlace("dataset", own=own)
+    return MetricPlace("store", task_of(draft, owner), own)
+
+
+def task_of(draft: Draft, store: str) -> str | None:
+    """Return the task of a store's model; None where it has no model, "any" where that cannot be told."""
+    if draft.node("evaluation_stores", store, "model") is None:
+        return None
+    model = draft.model_of(store)
+    return model.task if model else "any"

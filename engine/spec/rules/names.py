@@ -1,0 +1,119 @@
+"""Names: which are legal, and which must differ from each other."""
+
+import re
+from collections.abc import Iterator
+
+from engine.spec.catalogue import names as metric_names
+from engine.spec.conditions import RESERVED, STEP_PREFIX, step_variable
+from engine.spec.diagnostics import Findings
+from engine.spec.include import SECTIONS
+from engine.spec.rules.draft import Draft
+from engine.spec.rules.messages import MESSAGE_NAMES
+from engine.spec.tree import ScalarNode
+from engine.spec.variables import is_identifier
+
+IDENTIFIERS = ("variables", "secrets")
+BUILT = ("datasets", "models", "evaluation_stores")
+TAKEN = frozenset({*RESERVED, *MESSAGE_NAMES, "secret", "env", "in", "true", "false", "null"})
+
+_ILLEGAL = re.compile(r"""["'/\x00-\x1f\x7f-\x9f]""")
+_LONGEST = 200
+
+
+def legal_names(draft: Draft, findings: Findings) -> None:
+    """Names stand in messages, pages, files and conditions: nothing in them may end a text or start a folder."""
+    for section in SECTIONS:
+        for name in draft.names(section):
+            at = draft.position(section, name)
+            if section in IDENTIFIERS:
+                if not is_identifier(name):
+                    help_ = "A-Z a-z 0-9 and _, not starting with a digit, so that ${…} can name it"
+                    findings.error(at, "name", f'"{name[:60]}" cannot be the name of a {section[:-1]}', help_)
+                continue
+            _legal(draft, findings, section, name)
+            for part in ("checks", "metrics"):
+                for inner in draft.names(section, name, part):
+                    _legal(draft, findings, section, name, part, inner)
+    for scenario in draft.names("scenarios"):
+        for part in ("steps", "reporters"):
+            for i in range(draft.length("scenarios", scenario, part)):
+                node = draft.node("scenarios", scenario, part, i, "name")
+                if isinstance(node, ScalarNode) and (why := _why_illegal(node.text)):
+                    findings.error(node.position, "name", f"this cannot be a name: {why}")
+
+
+def _legal(draft: Draft, findings: Findings, *path: str) -> None:
+    if why := _why_illegal(path[-1]):
+        findings.error(draft.position(*path), "name", f"this cannot be a name: {why}")
+
+
+def _why_illegal(name: str) -> str | None:
+    if not name.strip():
+        return "it is empty"
+    if name != name.strip():
+        return "it starts or ends with a blank"
+    if len(name) > _LONGEST:
+        return f"it is longer than {_LONGEST} characters"
+    bad = _ILLEGAL.search(name)
+    if bad is None:
+        return None
+    return f"it holds {bad[0]}" if bad[0].isprintable() else f"it holds the control character U+{ord(bad[0]):04X}"
+
+
+def reserved_variables(draft: Draft, findings: Findings) -> None:
+    """Check that a variable may not hide a name that conditions and messages have."""
+    for name in draft.names("variables"):
+        if name in TAKEN or name.startswith(STEP_PREFIX):
+            at = draft.position("variables", name)
+            findings.error(
+                at, "reserved-name", f'"{name}" has a meaning of its own in conditions and messages', "rename it"
+            )
+
+
+def one_name_one_thing(draft: Draft, findings: Findings) -> None:
+    """Check that steps and the command line say `target: name`: a dataset, a model and a store of one name would be ambiguous."""
+    first: dict[str, str] = {}
+    for section in BUILT:
+        for name in draft.names(section):
+            if name in first:
+                other = draft.position(first[name], name)
+                what = f'"{name}" is already the name of a {first[name][:-1].replace("_", " ")} (line {other.line})'
+                at = draft.position(section, name)
+                findings.error(
+                    at, "duplicate-name", what, "steps and commands find them by name: rename one", also=other
+                )
+            first.setdefault(name, section)
+
+
+def own_metrics(draft: Draft, findings: Findings) -> None:
+    """Check that a metric of one's own may not hide one of the table."""
+    for section, scope in (("datasets", "dataset"), ("evaluation_stores", "store")):
+        for owner in draft.names(section):
+            for name in draft.names(section, owner, "metrics"):
+                if name.partition(".")[0] in metric_names("store" if scope == "store" else "dataset"):
+                    at = draft.position(section, owner, "metrics", name)
+                    findings.error(at, "reserved-name", f'"{name}" is a metric that is always there', "rename yours")
+
+
+def steps_and_reporters(draft: Draft, findings: Findings) -> None:
+    """Conditions ask for steps by name, the log names reporters."""
+    for scenario in draft.names("scenarios"):
+        for part, what in (("steps", "step"), ("reporters", "reporter")):
+            seen: dict[str, ScalarNode] = {}
+            for node in _named(draft, scenario, part):
+                key = step_variable(node.text) if part == "steps" else node.text
+                first = seen.setdefault(key, node)
+                if first is node:
+                    continue
+                if first.text == node.text:
+                    message = f'"{node.text}" is already the name of a {what} (line {first.position.line})'
+                else:
+                    message = f'"{node.text}" reads like "{first.text}": conditions call both {key}'
+                findings.error(node.position, "duplicate-name", message, "rename one of the two", also=first.position)
+
+
+def _named(draft: Draft, scenario: str, part: str) -> Iterator[ScalarNode]:
+    for i in range(draft.length("scenarios", scenario, part)):
+        node = draft.node("scenarios", scenario, part, i, "name")
+        if isinstance(node, ScalarNode):
+            yield node
