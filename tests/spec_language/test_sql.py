@@ -1,0 +1,264 @@
+"""SQL of query datasets: what it reads, what is said of it, and that a bound query is the query, in polars."""
+
+import subprocess
+import sys
+from datetime import date
+
+import polars as pl
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from engine.spec.codes import CODES
+from engine.spec.sql import bind, canonical, columns, problems, tables
+
+DATASETS = ["transactions", "cardholders", "my data"]
+VARIABLES = {"day": date(2017, 4, 1), "quarter": "Q4 '17", "limit": 2, "low": -1.5, "yes": True, "nothing": None}
+
+FRAMES = {
+    "transactions": pl.LazyFrame(
+        {
+            "id": [1, 2, 3, 4],
+            "card": [1, 1, 2, 9],
+            "amount": [10.0, -2.5, 30.0, None],
+            "day": [date(2017, 1, 5), date(2017, 4, 1), date(2017, 7, 9), date(2018, 1, 1)],
+            "state": ["ok", "Q4 '17", "odd", "ok"],
+            "flag": [True, False, True, None],
+        }
+    ),
+    "cardholders": pl.LazyFrame({"card": [1, 2], "age": [33, 44]}),
+    "my data": pl.LazyFrame({"a": [1]}),
+}
+
+
+def run(sql: str) -> list[tuple[object, ...]]:
+    return pl.SQLContext(FRAMES).execute(sql, eager=True).rows()
+
+
+@pytest.mark.parametrize(
+    ("sql", "rows"),
+    [
+        ("SELECT id FROM transactions WHERE day >= ${day} AND day < DATE '2018-01-01' ORDER BY id", [(2,), (3,)]),
+        ("SELECT id FROM transactions WHERE state = ${quarter}", [(2,)]),
+        ("SELECT id FROM transactions WHERE state IN ('odd', ${quarter}) ORDER BY id", [(2,), (3,)]),
+        ("SELECT id FROM transactions WHERE amount BETWEEN ${low} - 1 AND ${limit}", [(2,)]),
+        ("SELECT id FROM transactions WHERE amount -${low} > 20", [(3,)]),
+        ("SELECT id FROM transactions WHERE flag = ${yes} ORDER BY id LIMIT ${limit}", [(1,), (3,)]),
+        ('SELECT COALESCE(${nothing}, ${limit}) AS x FROM "my data"', [(2,)]),
+        ("SELECT '$${day}' AS x, ${limit} -- ${day}\nFROM \"my data\"", [("${day}", 2)]),
+        (
+            "SELECT t.id, c.age AS a FROM transactions t JOIN cardholders c ON t.card = c.card WHERE t.id <> ${limit}",
+            [(1, 33), (3, 44)],
+        ),
+        (
+            "WITH old AS (SELECT * FROM transactions WHERE day < ${day}) SELECT COUNT(*) AS n FROM old",
+            [(1,)],
+        ),
+        (
+            "SELECT state, SUM(amount) AS s FROM transactions GROUP BY state HAVING SUM(amount) > ${low}",
+            [("ok", 10.0), ("odd", 30.0)],
+        ),
+        (
+            "SELECT CASE WHEN day > ${day} THEN 'late' ELSE CAST(id AS TEXT) END AS x FROM transactions",
+            [("1",), ("2",), ("late",), ("late",)],
+        ),
+        (
+            "SELECT EXTRACT(YEAR FROM day) AS y FROM transactions WHERE day > ${day}",
+            [(2017,), (2018,)],
+        ),
+        (
+            "SELECT id FROM transactions WHERE id = ${limit} UNION ALL SELECT age FROM cardholders WHERE age = 44",
+            [(2,), (44,)],
+        ),
+    ],
+)
+def test_a_bound_query_runs_in_polars(sql: str, rows: list[tuple[object, ...]]) -> None:
+    assert problems(sql, DATASETS, VARIABLES) == []
+    assert sorted(map(str, run(bind(sql, VARIABLES)))) == sorted(map(str, rows))
+
+
+def test_the_columns_of_a_table_and_of_its_join_come_out_as_polars_names_them() -> None:
+    sql = (
+        "SELECT t.*, c.age AS card_age FROM transactions t JOIN cardholders c ON t.card = c.card WHERE t.day >= ${day}"
+    )
+    frame = pl.SQLContext(FRAMES).execute(bind(sql, VARIABLES), eager=True)
+    assert frame.columns == ["id", "card", "amount", "day", "state", "flag", "card_age"]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+@example("' OR 1=1 --")
+@example("\\' OR 1=1 --")
+@example("'; DROP TABLE transactions; --")
+@example('${day} $${day} /* " ` */')
+@example("\x00\n\r\u2028")
+def test_any_text_bound_is_that_text_in_polars(text: str) -> None:
+    sql = 'SELECT ${value} AS x, a FROM "my data" WHERE ${value} = ${value}'
+    assert run(bind(sql, {"value": text})) == [(text, 1)]
+
+
+@given(st.one_of(st.booleans(), st.integers(-(2**63) + 1, 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False)))
+def test_any_number_bound_is_that_number_in_polars(value: float) -> None:
+    ((found,),) = run(bind('SELECT ${value} AS x FROM "my data"', {"value": value}))
+    assert found == value
+    assert type(found) is type(value)
+
+
+@given(st.integers(-1000, 1000))
+def test_a_negative_number_makes_no_comment_of_a_minus(value: int) -> None:
+    assert run(bind('SELECT a -${value} AS x FROM "my data"', {"value": value})) == [(1 - value,)]
+
+
+@given(st.dates())
+def test_any_date_bound_is_that_date_in_polars(day: date) -> None:
+    assert run(bind('SELECT ${value} AS x FROM "my data"', {"value": day})) == [(day,)]
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_what_has_no_literal_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="has no literal"):
+        bind("SELECT ${x}", {"x": value})
+
+
+@pytest.mark.parametrize(
+    ("sql", "read"),
+    [
+        ("SELECT * FROM transactions t, cardholders", {"transactions", "cardholders"}),
+        ('SELECT * FROM "my data" WHERE a IN (SELECT id FROM transactions)', {"my data", "transactions"}),
+        ("WITH q AS (SELECT 1 AS a), r AS (SELECT * FROM q) SELECT * FROM r", set()),
+        ("WITH r AS (SELECT * FROM q), q AS (SELECT 1) SELECT * FROM r", {"q"}),
+        ("WITH transactions AS (SELECT * FROM transactions) SELECT * FROM transactions", {"transactions"}),
+        ("SELECT * FROM (WITH q AS (SELECT 1 AS a) SELECT * FROM q) s JOIN q ON s.a = q.a", {"q"}),
+        ("SELECT a FROM transactions UNION SELECT a FROM `my data`", {"transactions", "my data"}),
+        ("not SQL", set()),
+    ],
+)
+def test_a_query_tells_which_tables_it_reads(sql: str, read: set[str]) -> None:
+    assert tables(sql) == read
+
+
+@pytest.mark.parametrize(
+    ("sql", "names"),
+    [
+        ("SELECT id, t.amount, day AS d, ${limit} AS l FROM transactions t", ["id", "amount", "d", "l"]),
+        ("SELECT id FROM transactions UNION SELECT age FROM cardholders", ["id"]),
+        ("(SELECT id FROM transactions)", ["id"]),
+        ("WITH q AS (SELECT * FROM transactions) SELECT id FROM q", ["id"]),
+        ("SELECT * FROM transactions", None),
+        ("SELECT t.*, 1 AS one FROM transactions t", None),
+        ("SELECT COUNT(*) FROM transactions", None),
+        ("SELECT", None),
+    ],
+)
+def test_a_query_tells_its_columns_where_it_shows_them(sql: str, names: list[str] | None) -> None:
+    assert columns(sql) == names
+
+
+@pytest.mark.parametrize(
+    ("sql", "marked", "code", "help_"),
+    [
+        ("SELECT * FROM trasactions", "trasactions", "sql-unknown-dataset", 'did you mean "transactions"?'),
+        ("SELECT * FROM Transactions", "Transactions", "sql-unknown-dataset", 'did you mean "transactions"?'),
+        ("SELECT * FROM main.transactions", "transactions", "sql-unknown-dataset", 'did you mean "transactions"?'),
+        (
+            "SELECT a FROM `my data` WHERE a IN (SELECT a FROM zz)",
+            "zz",
+            "sql-unknown-dataset",
+            "datasets are transactions, cardholders, my data",
+        ),
+        (
+            "SELECT * FROM read_parquet('/etc/passwd')",
+            "read_parquet",
+            "sql-file",
+            "declare a dataset for it and read that",
+        ),
+        (
+            "SELECT * FROM transactions JOIN read_csv('x.csv') r ON 1 = 1",
+            "read_csv",
+            "sql-file",
+            "declare a dataset for it and read that",
+        ),
+        ("SELECT * FROM 'a.parquet'", "'a.parquet'", "sql-file", "declare a dataset with this path and read that"),
+        ("DELETE FROM transactions", "DELETE", "sql-statement", 'did you mean "SELECT"?'),
+        ("DROP TABLE transactions", "DROP", "sql-statement", "a query only reads"),
+        ("SELECT * INTO x FROM transactions", "INTO", "sql-statement", None),
+        ("WITH d AS (DELETE FROM transactions RETURNING *) SELECT * FROM d", "DELETE", "sql-statement", None),
+        ("SELECT 1 AS a; SELECT 2 AS b", "SELECT", "sql-statement", None),
+        ("EXPLAIN SELECT 1 AS a", "EXPLAIN", "sql-statement", "a query only reads"),
+        ("${quarter}", "${quarter}", "sql-statement", "a query only reads"),
+        ("SELEC id FROM transactions", "SELEC", "sql-statement", 'did you mean "SELECT"?'),
+        ("SELECT id FORM transactions", "transactions", "sql-syntax", None),
+        ("SELECT id FROM transactions WHERE", "WHERE", "sql-syntax", None),
+        ("SELECT (id FROM transactions", "FROM", "sql-syntax", None),
+        ("SELECT FROM transactions", "SELECT", "sql-syntax", "write SELECT *"),
+        ("SELECT 'abc FROM transactions", "'", "sql-syntax", None),
+        ("SELECT 1 /* why", "/*", "sql-syntax", None),
+        ("SELECT $$a$$ AS x", "$$", "sql-syntax", "write texts in 'single quotes'"),
+        ("  \n", "  \n", "sql-syntax", None),
+        ("SELECT '${quarter}' AS q", "${quarter}", "sql-variable", "write ${quarter} without quotes"),
+        ("SELECT 'in ${quarter}' AS q", "${quarter}", "sql-variable", "write '…' || ${quarter} || '…'"),
+        ('SELECT "${quarter}" AS q', "${quarter}", "sql-variable", "write the name itself"),
+        ("SELECT * FROM ${quarter}", "${quarter}", "sql-variable", "write the name itself"),
+        ("SELECT t.${quarter} FROM transactions t", "${quarter}", "sql-variable", "write the name itself"),
+        ("SELECT id AS ${quarter} FROM transactions", "${quarter}", "sql-variable", "a date needs no DATE before it"),
+        ("SELECT id FROM transactions WHERE day > DATE ${day}", "${day}", "sql-syntax", None),
+        ("SELECT id FROM transactions ORDER BY ${quarter}", "${quarter}", "sql-variable", "write the column itself"),
+        ("SELECT id FROM transactions WHERE id IN ${limit}", "${limit}", "sql-variable", "write IN (${limit})"),
+        ("SELECT ${} AS x", "${}", "sql-variable", "write ${name}"),
+        ("SELECT ? AS x", "?", "sql-variable", "write ${name}"),
+        ("SELECT $day AS x", "$day", "sql-variable", "write ${name}"),
+        ("SELECT ${quater} AS x", "${quater}", "sql-unknown-variable", 'did you mean "quarter"?'),
+        ("SELECT ${secret.warehouse} AS x", "${secret.warehouse}", "sql-unknown-variable", "connections take secrets"),
+        ("SELECT " + "(" * 2_000 + "1" + ")" * 2_000, None, "sql-too-big", None),
+        ("SELECT '" + "x" * 30_000 + "'", None, "sql-too-big", None),
+        ("SELECT " + ", ".join(["${day}"] * 300), "${day}", "sql-too-big", None),
+    ],
+)
+def test_a_wrong_query_gets_its_answer(sql: str, marked: str | None, code: str, help_: str | None) -> None:
+    problem, *_ = problems(sql, DATASETS, VARIABLES)
+    assert sql[problem.offset : problem.offset + problem.length] == (sql if marked is None else marked)
+    assert (problem.code, problem.help) == (code, help_)
+    assert code in CODES
+
+
+def test_every_unknown_dataset_and_variable_is_found_in_one_go() -> None:
+    sql = "SELECT ${a} AS a FROM x\nJOIN y ON ${b} = 1"
+    found = [(p.code, sql[p.offset : p.offset + p.length]) for p in problems(sql, DATASETS, VARIABLES)]
+    unknown = "sql-unknown-variable", "sql-unknown-dataset"
+    assert found == [(unknown[0], "${a}"), (unknown[1], "x"), (unknown[1], "y"), (unknown[0], "${b}")]
+
+
+def test_a_query_with_problems_is_not_bound() -> None:
+    with pytest.raises(ValueError, match="never a table or column"):
+        bind("SELECT * FROM ${quarter}", VARIABLES)
+
+
+def test_blanks_comments_and_the_case_of_keywords_do_not_change_a_query() -> None:
+    one = "select id, Sum(amount) as s from transactions -- all\n  where day>= DATE '2017-04-01' group by id;"
+    other = "SELECT id,\n SUM(amount) AS s FROM transactions /* x */ WHERE day >= date '2017-04-01' GROUP BY id"
+    assert canonical(one) == canonical(other)
+    for changed in ("sum(Amount)", "sum(amount + 0)", "avg(amount)"):
+        assert canonical(one.replace("Sum(amount)", changed)) != canonical(one)
+
+
+def test_sqlglot_is_loaded_by_the_first_query_only() -> None:
+    code = "import sys, engine.spec.sql; sys.exit(any(m in sys.modules for m in ('sqlglot', 'polars')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+WORDS = (
+    "SELECT FROM WHERE JOIN ON AS WITH UNION IN ( ) , ; ' \" ` -- /* */ * = t transactions ${day} ${x} $${ $ 1 'a' é"
+)
+PIECES = st.sampled_from([*WORDS.split(), " ", "\n", "read_csv('x')"])
+
+
+@given(st.one_of(st.text(), st.lists(PIECES, max_size=14).map(" ".join), st.lists(PIECES, max_size=9).map("".join)))
+def test_any_text_gives_problems_inside_it_or_is_bound(sql: str) -> None:
+    found = problems(sql, DATASETS, VARIABLES)
+    for problem in found:
+        assert 0 <= problem.offset <= len(sql)
+        assert problem.length >= 1
+        assert problem.code in CODES
+    assert isinstance(tables(sql), set)
+    columns(sql)
+    if not found:
+        assert canonical(bind(sql, VARIABLES))
