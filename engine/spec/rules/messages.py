@@ -98,7 +98,7 @@ def _steps(draft: Draft, scenario: str | int) -> int:
 
 
 def _owners(draft: Draft, scenario: str, seen: set[str]) -> list[tuple[str, str]]:
-    """Return the stores that a scenario's steps name, its child scenarios' too, and every dataset: a build may read any."""
+    """Return the stores that a scenario's steps and its children's name, and every dataset: a build may read any."""
     found: dict[tuple[str, str], None] = {}
     seen.add(scenario)
     for i in range(_steps(draft, scenario)):

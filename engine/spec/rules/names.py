@@ -71,7 +71,7 @@ def reserved_variables(draft: Draft, findings: Findings) -> None:
 
 
 def one_name_one_thing(draft: Draft, findings: Findings) -> None:
-    """Check that steps and the command line say `target: name`: a dataset, a model and a store of one name would be ambiguous."""
+    """Check that what `target: name` may mean has one meaning."""
     first: dict[str, str] = {}
     for section in BUILT:
         for name in draft.names(section):
@@ -87,10 +87,10 @@ def one_name_one_thing(draft: Draft, findings: Findings) -> None:
 
 def own_metrics(draft: Draft, findings: Findings) -> None:
     """Check that a metric of one's own may not hide one of the table."""
-    for section, scope in (("datasets", "dataset"), ("evaluation_stores", "store")):
+    for section, taken in (("datasets", metric_names("dataset")), ("evaluation_stores", metric_names("store"))):
         for owner in draft.names(section):
             for name in draft.names(section, owner, "metrics"):
-                if name.partition(".")[0] in metric_names("store" if scope == "store" else "dataset"):
+                if name.partition(".")[0] in taken:
                     at = draft.position(section, owner, "metrics", name)
                     findings.error(at, "reserved-name", f'"{name}" is a metric that is always there', "rename yours")
 

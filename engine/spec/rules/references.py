@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from engine.spec.diagnostics import Findings
-from engine.spec.problem import did_you_mean, suggest
+from engine.spec.diagnostics import Findings, one_of
+from engine.spec.include import SECTIONS
+from engine.spec.problem import did_you_mean
 from engine.spec.rules.draft import Draft
 from engine.spec.variables import references
 
@@ -11,28 +12,25 @@ ATTACHMENTS = ("scenario_log", "dataset:<name>")
 
 
 def what(section: str) -> str:
-    """Return what a section holds: `evaluation_stores` → `evaluation store`."""
-    return section.removesuffix("s").replace("_", " ")
+    """Return what a section holds, as a sentence has it: `evaluation_stores` → `an evaluation store`."""
+    word = section.removesuffix("s").replace("_", " ")
+    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
 
 
 def declared(draft: Draft, findings: Findings) -> None:
-    """Every name marked as one of a section is declared there."""
+    """Check that every name marked as one of a section is declared there."""
     for text in draft.texts:
         known = [name for section in text.sections for name in draft.names(section)]
         if not text.sections or text.value in known:
             continue
-        kinds = " or ".join(what(section) for section in text.sections)
-        elsewhere = [s for s in ("datasets", "models", "evaluation_stores", "scenarios", "channels", "connections")
-                     if text.value in draft.names(s)]  # fmt: skip
+        kinds = one_of(what(section) for section in text.sections)
+        elsewhere = next((section for section in SECTIONS if text.value in draft.names(section)), None)
         if elsewhere:
-            message = f'"{text.value[:60]}" is a {what(elsewhere[0])}; a {kinds} is needed here'
+            message = f'"{text.value[:60]}" is {what(elsewhere)}; expected the name of {kinds}'
         else:
-            message = f'no {kinds} "{text.value[:60]}" is declared'
-        near = suggest(text.value, known)
-        help_ = (
-            f'did you mean "{near}"?' if near else did_you_mean("", known, f"the {kinds} names are") if known else None
-        )
-        findings.error(text.node.position, "unknown-name", message, help_ or f"declare it under {text.sections[0]}:")
+            message = f'"{text.value[:60]}" is not the name of {kinds}'
+        help_ = did_you_mean(text.value, known, "the names are") if known else f"declare it under {text.sections[0]}:"
+        findings.error(text.node.position, "unknown-name", message, help_)
 
 
 def display(draft: Draft, findings: Findings) -> None:

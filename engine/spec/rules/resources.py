@@ -10,6 +10,7 @@ from engine.spec.resources.datasets import ENDINGS, Column, FileDataset
 from engine.spec.resources.evaluation_stores import DatasetReference, ModelTestReference
 from engine.spec.resources.models import ScoredModel, TrainModel
 from engine.spec.rules.draft import Draft
+from engine.spec.shape import Path
 from engine.spec.variables import as_text, references
 
 ALGORITHMS_OF_ONE_TASK = {
@@ -64,7 +65,7 @@ def format_of(path: str) -> str | None:
     return ENDINGS.get(suffix.lower())
 
 
-def _column(draft: Draft, findings: Findings, column: Column, path: tuple[str, ...]) -> None:
+def _column(draft: Draft, findings: Findings, column: Column, path: Path) -> None:
     low, high = column.min, column.max
     for key, bound in (("min", low), ("max", high)):
         if bound is None or column.type is None:
@@ -109,7 +110,7 @@ def models(draft: Draft, findings: Findings) -> None:
             _scored(draft, findings, model, path)
 
 
-def _scored(draft: Draft, findings: Findings, model: ScoredModel, path: tuple[str, ...]) -> None:
+def _scored(draft: Draft, findings: Findings, model: ScoredModel, path: Path) -> None:
     if model.task == "regression":
         if model.prediction is None:
             message = "a scored regression needs the column of its predictions"
@@ -175,7 +176,7 @@ def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
 
 
 def channels(draft: Draft, findings: Findings) -> None:
-    """Check that a channel's address has the right shape, holds no password in the clear, and `otherwise` can be needed."""
+    """Check that a channel's address has the right shape, no password, and something for an absent secret."""
     for name, channel in draft.spec.channels.items():
         if isinstance(channel, FileChannel):
             continue
@@ -198,9 +199,7 @@ def channels(draft: Draft, findings: Findings) -> None:
             findings.error(draft.value(*path, "from"), "address", f'"{channel.from_[:60]}" is not a mail address')
 
 
-def _literal_url(
-    draft: Draft, findings: Findings, channel: MailChannel | AppriseChannel, path: tuple[str, ...]
-) -> None:
+def _literal_url(draft: Draft, findings: Findings, channel: MailChannel | AppriseChannel, path: Path) -> None:
     at = draft.value(*path, "url")
     if isinstance(channel, MailChannel) and not _is_url(channel.url, ("smtp", "smtps")):
         help_ = "write smtp://host:587?tls=starttls or smtps://host; with a password as ${secret.name}"

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from engine.errors import Severity
 from engine.spec.diagnostics import Findings
 from engine.spec.problem import did_you_mean
 from engine.spec.rules.draft import Draft
@@ -12,15 +13,13 @@ from engine.spec.variables import iso_date, references
 
 
 def set_by_scenarios(draft: Draft, findings: Findings) -> None:
-    """Check that a variable that a scenario sets is declared: every other text that names it is checked against its type."""
+    """Check that what a scenario sets is declared: that is where every other text finds the variable's type."""
     for path in _places(draft):
         for name in draft.names(*path):
             known, node = draft.names("variables"), draft.node(*path, name)
             draft.variables.used.add(name)
             if name not in known:
-                help_ = (
-                    did_you_mean(name, known, "the variables are") if known else "the value outside of this scenario"
-                )
+                help_ = did_you_mean(name, known, "the variables are") if known else "declare it there"
                 message = f'"{name[:60]}" is not declared under variables:'
                 findings.error(draft.position(*path, name), "undeclared-variable", message, help_)
             elif isinstance(node, ScalarNode) and not references(node.text):
@@ -42,8 +41,8 @@ def _places(draft: Draft) -> Iterator[Path]:
 
 def unused(draft: Draft, findings: Findings) -> None:
     """Warn of what nothing names: it was misspelt somewhere, or is left over."""
-    if len(draft.texts) == 0:
-        return
+    if any(finding.severity is Severity.ERROR for finding in findings):
+        return  # what uses it may be what is wrong
     used = set(draft.variables.used)
     secrets = set()
     for text in draft.texts:
