@@ -78,7 +78,7 @@ def describe(_channel: AppriseChannel, url: str) -> str:
 
 def _mask(text: str, url: str) -> str:
     """Return `text` on one line without what `url` is made of, but for its scheme and a server's name."""
-    rest = url.partition("://")[2]
+    rest = url.partition("://")[2] or url
     host = re.split("[/?#]", rest)[0].rpartition("@")[2].partition(":")[0]
     parts = {
         spelling for part in re.split(r"[/:@?&=,#]+", rest) for spelling in (part, unquote(part)) if len(part) >= 4

@@ -3,8 +3,10 @@
 import asyncio
 import datetime
 import http.server
+import io
 import ipaddress
 import json
+import logging
 import socket
 import ssl
 import threading
@@ -192,3 +194,75 @@ def webhook() -> Iterator[Webhook]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def root_log() -> Iterator[io.StringIO]:
+    """What an application that logs everything writes down. (pytest's own also listens to loggers that keep quiet.)"""
+    written = io.StringIO()
+    handler, root = logging.StreamHandler(written), logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield written
+    root.setLevel(level)
+    root.removeHandler(handler)
+
+
+SPEC = """\
+version: 1
+project: card_fraud
+secrets:
+  smtp_url: {env: SMTP_URL, optional: true}
+  hook_url: {env: HOOK_URL, optional: true}
+  needed: {env: NEEDED}
+variables:
+  quarter: Q4 2017
+  period_start: 2017-10-01
+datasets:
+  batch: {path: batch.csv}
+  reference: {path: reference.csv}
+evaluation_stores:
+  the_MES:
+    dataset: batch
+    reference: {kind: dataset, dataset: reference}
+    checks:
+      data drift < 0.45: {metric: data_drift, soft_max: 0.45}
+      no feature moved: {metric: drift.*, soft_max: 0.1, max: 0.3}
+channels:
+  ops_mail:
+    kind: mail
+    url: "${secret.smtp_url}"
+    from: dss@example.com
+    timeout: 2
+    otherwise: {kind: file, path: outbox}
+  mail_only: {kind: mail, url: "${secret.smtp_url}", from: dss@example.com}
+  needs_secret: {kind: mail, url: "${secret.needed}", from: dss@example.com}
+  hook: {kind: apprise, url: "${secret.hook_url}", otherwise: {kind: file, path: outbox}}
+  files: {kind: file, path: outbox}
+scenarios:
+  Data drift monitor:
+    steps:
+      - {name: Build MES, kind: build, target: the_MES}
+      - {name: MES_Warn, kind: run_checks, target: the_MES}
+    reporters:
+      - name: Data drift warning
+        active: true
+        run_condition: stepOutcome_MES_Warn == 'WARNING'
+        channel: ops_mail
+        to: [mlops@example.com]
+        subject: DSS scenario "${scenarioName}" issued a warning
+        message: |
+          The “${scenarioName}” scenario returned a warning for exceeding the data drift threshold.
+          Here’s the summary of warning events:
+          ${warningsEventsSummary}
+          You can find the attached scenario log or view the scenario run here: ${scenarioRunURL}
+        attach: [scenario_log]
+"""  # noqa: RUF001  (typographic on purpose)
+
+
+@pytest.fixture
+def spec_file(tmp_path: Path) -> Path:
+    path = tmp_path / "card_fraud.yaml"
+    path.write_text(SPEC, encoding="utf-8")
+    return path

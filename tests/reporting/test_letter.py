@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from email import message_from_bytes, policy
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import DeliveryError
@@ -15,6 +15,7 @@ NASTY = st.text() | st.text(alphabet="a@.\r\n\t\0 :;<>\"'=?,\\\u2028\u0085\ud800
 HEADERS = ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"]
 
 
+@settings(deadline=None)
 @given(subject=NASTY, text=NASTY, name=NASTY, html=NASTY)
 def test_no_text_gets_out_of_its_place(subject, text, name, html):
     message = OutboxMessage(
@@ -39,6 +40,7 @@ def test_no_text_gets_out_of_its_place(subject, text, name, html):
     assert attachment.get_content() == "a\r\n" or attachment.get_content() == "a\n"
 
 
+@settings(deadline=None)
 @given(text=NASTY)
 def test_an_address_is_read_or_refused_and_never_more_than_one(text):
     try:

@@ -1,0 +1,208 @@
+"""The outbox through real channels: sent once, kept while a channel is down, sent when it is back."""
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from pathlib import Path
+
+import pytest
+
+from engine.outcome import Outcome
+from engine.reporting import RunFacts, compose, deliver
+from engine.spec import Project, Secrets, load
+from engine.spec.conditions import Facts
+from engine.spec.resources.scenarios import Reporter
+from engine.store import MessageState, RunRecord, Store, new_id
+
+PASSWORD = "Zq7planted"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 23, 1, 38, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+class Office:
+    """A project with its store, and a run that says things."""
+
+    def __init__(self, spec: Path, store: Store, clock: Clock) -> None:
+        self.spec, self.store, self.clock = spec, store, clock
+        self.environ: dict[str, str] = {}
+        self.project = load(spec, environ={})
+
+    def queue(self, channel: str, *to: str, project: str = "card_fraud", outcome: Outcome = Outcome.WARNING) -> str:
+        """Finish a run whose reporter sends through `channel`; return the message's id."""
+        now = self.clock()
+        run = RunRecord(new_id(now), project, "monitor", now, "me@here")
+        facts = RunFacts(project, "monitor", run.id, now, Facts(outcome=outcome), ended=now)
+        reporter = Reporter(name="r", channel=channel, to=list(to), subject=f"to {', '.join(to)}")
+        secrets = Secrets(self.project, self.environ)
+        message = compose(reporter, facts, secrets, message_id=new_id(now), now=now, csv_of=lambda _: ())
+        assert message is not None
+        self.store.start_run(run)
+        self.store.finish_run(dataclasses.replace(run, ended=now, outcome=outcome), [message])
+        return message.id
+
+    def deliver(self, *, early: bool = True, project: Project | None = None) -> list[tuple[MessageState, str]]:
+        project = project or self.project
+        found = deliver(self.store, project, Secrets(project, self.environ), early=early)
+        return [(delivery.state, delivery.reason) for delivery in found]
+
+
+@pytest.fixture
+def office(spec_file: Path, tmp_path: Path) -> Iterator[Office]:
+    clock = Clock()
+    with Store.open(tmp_path / ".engine", now=clock) as store:
+        yield Office(spec_file, store, clock)
+
+
+SENT = (MessageState.SENT, "")
+
+
+def test_a_message_is_sent_once(office, servers):
+    inbox = servers.start()
+    office.environ["SMTP_URL"] = f"smtp://127.0.0.1:{inbox.port}"
+    office.queue("ops_mail", "a@example.com")
+    assert office.deliver() == [SENT]
+    assert office.deliver() == []
+    assert office.store.undelivered() == []
+    assert [recipients for recipients, _ in inbox.mails] == [["a@example.com"]]
+
+
+def test_messages_go_in_order_and_one_failure_stops_no_other(office, servers):
+    inbox = servers.start()
+    office.environ["SMTP_URL"] = f"smtp://127.0.0.1:{inbox.port}"
+    inbox.refuse = {"b@example.com": "550 5.1.1 no such user"}
+    for name in "abc":
+        office.queue("ops_mail", f"{name}@example.com")
+    states = office.deliver()
+    assert [state for state, _ in states] == [MessageState.SENT, MessageState.PENDING, MessageState.SENT]
+    assert states[1][1] == 'channel "ops_mail": 127.0.0.1: b@example.com: 550 5.1.1 no such user'
+    assert [mail["Subject"] for _, mail in inbox.mails] == ["to a@example.com", "to c@example.com"]
+    [waiting] = office.store.undelivered()
+    assert waiting.last_error == states[1][1]
+
+
+def test_a_server_that_is_down_gets_the_same_message_once_it_is_back(office, servers):
+    inbox = servers.start()
+    servers.stop()
+    office.environ["SMTP_URL"] = f"smtp://127.0.0.1:{inbox.port}"
+    id_ = office.queue("ops_mail", "a@example.com")
+    refused = (MessageState.PENDING, f'channel "ops_mail": 127.0.0.1:{inbox.port}: Connection refused')
+    assert office.deliver() == [refused]
+    assert office.deliver() == [refused]
+    back = servers.start(port=inbox.port)
+    assert office.deliver() == [SENT]
+    assert office.deliver() == []
+    [(_, mail)] = back.mails
+    assert mail["Message-ID"] == f"<{id_}@example.com>"
+
+
+def test_a_greylisting_server_takes_the_same_mail_later(office, servers):
+    inbox = servers.start()
+    office.environ["SMTP_URL"] = f"smtp://127.0.0.1:{inbox.port}"
+    inbox.answer_data = ["451 4.7.1 greylisted, come back in a minute"]
+    id_ = office.queue("ops_mail", "a@example.com")
+    reason = 'channel "ops_mail": 127.0.0.1: 451 4.7.1 greylisted, come back in a minute'
+    assert office.deliver(early=False) == [(MessageState.PENDING, reason)]
+    assert office.deliver(early=False) == [(MessageState.PENDING, reason)]
+    office.clock.forward(minutes=1)
+    assert office.deliver(early=False) == [SENT]
+    [(_, mail)] = inbox.mails
+    assert mail["Message-ID"] == f"<{id_}@example.com>"
+    assert mail["Date"].datetime == datetime(2026, 11, 23, 1, 38, tzinfo=UTC)
+
+
+def test_only_refused_recipients_are_tried_again(office, servers):
+    inbox = servers.start()
+    office.environ["SMTP_URL"] = f"smtp://127.0.0.1:{inbox.port}"
+    inbox.refuse = {"b@example.com": "450 4.2.2 mailbox full"}
+    office.queue("ops_mail", "a@example.com", "B <b@example.com>", "c@example.com")
+    assert office.deliver() == [
+        (MessageState.PENDING, 'channel "ops_mail": 127.0.0.1: b@example.com: 450 4.2.2 mailbox full')
+    ]
+    assert office.store.undelivered()[0].to == ("B <b@example.com>",)
+    inbox.refuse = {}
+    assert office.deliver() == [SENT]
+    assert [recipients for recipients, _ in inbox.mails] == [["a@example.com", "c@example.com"], ["b@example.com"]]
+
+
+def test_the_pause_doubles_from_a_minute_to_an_hour_and_ends_after_a_week(office):
+    office.environ["SMTP_URL"] = "smtp://127.0.0.1:1"
+    office.queue("ops_mail", "a@example.com")
+    pauses = []
+    for _ in range(8):
+        [(state, _)] = office.deliver(early=False)
+        assert state is MessageState.PENDING
+        pause = office.store.undelivered()[0].next_try - office.clock()
+        pauses.append(pause / timedelta(minutes=1))
+        office.clock.now += pause
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+    office.clock.forward(days=7)
+    given_up = 'given up after 9 tries: channel "ops_mail": 127.0.0.1:1: Connection refused'
+    assert office.deliver(early=False) == [(MessageState.GIVEN_UP, given_up)]
+    assert office.deliver() == []
+    assert office.store.undelivered()[0].state is MessageState.GIVEN_UP
+
+
+def test_a_message_in_another_senders_hands_is_left_there(office):
+    id_ = office.queue("files")
+    claim = office.store.claim(id_, timedelta(minutes=5))
+    assert office.deliver() == [(MessageState.PENDING, "another process is sending it")]
+    office.clock.forward(minutes=5)
+    assert office.deliver() == [SENT]
+    assert claim is not None
+
+
+def test_a_channel_that_is_gone_keeps_its_messages_and_says_so(office, tmp_path):
+    office.queue("mail_only", "a@example.com")
+    lines = office.spec.read_text().splitlines(keepends=True)
+    office.spec.write_text("".join(line for line in lines if not line.startswith("  mail_only:")))
+    gone = load(office.spec, environ={})
+    [(state, reason)] = office.deliver(project=gone)
+    assert (state, reason) == (MessageState.PENDING, 'channel "mail_only": the spec declares no such channel any more')
+
+
+def test_another_projects_messages_are_not_ours(office):
+    office.queue("files", project="other")
+    assert office.deliver() == []
+    assert len(office.store.undelivered()) == 1
+
+
+def test_an_absent_secret_uses_otherwise_and_without_one_says_so(office, tmp_path):
+    office.queue("ops_mail", "a@example.com")
+    office.queue("mail_only", "a@example.com")
+    office.queue("needs_secret", "a@example.com")
+    sent, absent, required = office.deliver()
+    assert sent == SENT
+    assert "the secret in its url is absent" in absent[1]
+    assert "the environment variable NEEDED is not set" in required[1]
+    [file] = (tmp_path / "outbox").iterdir()
+    mail = message_from_bytes(file.read_bytes(), policy=policy.default)
+    assert (mail["From"], mail["To"]) == ("dss@example.com", "a@example.com")
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise's, at its first use
+def test_a_webhook_is_told_the_runs_outcome(office, webhook):
+    office.environ["HOOK_URL"] = f"json://127.0.0.1:{webhook.port}/alerts"
+    office.queue("hook", outcome=Outcome.WARNING)
+    office.queue("hook", outcome=Outcome.FAILED)
+    assert office.deliver() == [SENT, SENT]
+    assert [post["type"] for post in webhook.posts] == ["warning", "failure"]
+
+
+@pytest.mark.parametrize("url", ["smtp://{}:{}@127.0.0.1:1", "smtp://{}:{}@127.0.0.1:1x", "{} {}", "smtp://{}/{}"])
+def test_credentials_are_in_no_reason_and_no_log(office, root_log, url, tmp_path):
+    office.environ["SMTP_URL"] = url.format("Zq7user", PASSWORD)
+    office.queue("ops_mail", "a@example.com")
+    [(state, reason)] = office.deliver()
+    assert state is MessageState.PENDING
+    assert "Zq7" not in reason + root_log.getvalue()
+    assert all(b"Zq7" not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
