@@ -20,7 +20,7 @@ HEADER_CHARACTERS = 250
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
-_ATOM = r"[\w!#$%&'*+/=?^`{|}~-]+"
+_ATOM = r"[A-Za-z0-9_!#$%&'*+/=?^`{|}~-]+"
 _ADDRESS = re.compile(
     rf"""(?:(?P<name>"[^"<>]*"\s*|[^"<>@,;:]*)<)?(?P<user>{_ATOM}(?:\.{_ATOM})*)@(?P<domain>[\w-]+(?:\.[\w-]+)*)(?(name)>)"""
 )
@@ -48,9 +48,14 @@ def address(text: str) -> Address:
         It is not exactly one address.
     """
     found = _ADDRESS.fullmatch(text.strip())
-    if found is None:
+    try:
+        # Servers that take other letters than these in a domain are few, and in the part before it fewer.
+        domain = found["domain"].encode("idna").decode("ascii") if found else ""
+    except UnicodeError:
+        domain = ""
+    if found is None or not domain:
         raise DeliveryError(f'"{single_line(text)}" is not one mail address. Write name@example.com.')
-    return Address(single_line((found["name"] or "").strip().strip('"')), found["user"], found["domain"])
+    return Address(single_line((found["name"] or "").strip().strip('"')), found["user"], domain)
 
 
 def compose_letter(message: OutboxMessage, sender: str) -> EmailMessage:

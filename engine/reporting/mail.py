@@ -57,6 +57,7 @@ class Server:
         try:
             parts = urlsplit(url)
             port, host = parts.port, parts.hostname
+            (host or "").encode("idna")
             query = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
         except ValueError:
             raise DeliveryError(f"the mail URL cannot be read. {HELP}") from None

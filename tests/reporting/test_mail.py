@@ -144,6 +144,7 @@ def test_only_this_machine_is_spoken_to_in_clear_unless_asked(url, host, port, t
         ("smtp://user:Zq7secret@", "must hold a host"),
         ("smtp://user:Zq7secret@host:99999", "cannot be read"),
         ("smtp://user:Zq7secret@[::1", "cannot be read"),
+        ("smtp://user:Zq7secret@mail..example.com", "cannot be read"),
         ("smtp://user:Zq7secret@host?tls=maybe", "starttls or none"),
         ("smtp://user:Zq7secret@host?tls=none&tls=starttls", "once each"),
         ("smtps://user:Zq7secret@host?tls=none", "TLS from the start"),
