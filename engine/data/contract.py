@@ -5,7 +5,7 @@ counts the violations of every rule in a single streaming pass; rows are looked 
 Checking rule by rule would read the data once for each.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from engine.data.families import family
 from engine.data.table import Table, meant, reading
 from engine.errors import DataError
 from engine.spec.resources.datasets import Column
+from engine.spec.resources.resource import Scalar
 
 SAMPLE = 5
 """Failing rows that a message shows, for each rule."""
@@ -105,46 +106,67 @@ def _rules(name: str, column: Column, dtype: pl.DataType) -> Iterator[_Rule]:
     value = pl.col(name).fill_nan(None) if dtype.is_float() else pl.col(name)
     if column.required:
         yield _Rule(name, "missing", pl.col(name), value.is_null())
+    if dtype == pl.Null:
+        return
     if column.min is not None:
-        yield _Rule(name, f"below {column.min}", value, value < _bound("min", column.min, dtype))
+        yield _Rule(name, f"below {_plain(column.min)}", value, value < _bound("min", column.min, dtype))
     if column.max is not None:
-        yield _Rule(name, f"above {column.max}", value, value > _bound("max", column.max, dtype))
+        yield _Rule(name, f"above {_plain(column.max)}", value, value > _bound("max", column.max, dtype))
     if column.allowed is not None:
-        legal = [_legal(one, dtype) for one in column.allowed if one is not None]
-        says = f"not among {', '.join(map(repr, column.allowed[:SAMPLE]))}{' …' * (len(column.allowed) > SAMPLE)}"
-        text = value.cast(pl.String) if family(dtype) == "text" else value
-        yield _Rule(name, says, value, ~text.is_in(pl.Series(legal).implode()) & value.is_not_null())
+        some = ", ".join(map(repr, column.allowed[:SAMPLE])) + ", …" * (len(column.allowed) > SAMPLE)
+        legal = _legal(column.allowed, dtype)
+        compared = value.cast(pl.String) if family(dtype) == "text" else value
+        yield _Rule(name, f"not among {some}", value, ~compared.is_in(legal.implode()) & value.is_not_null())
     if column.unique:
         yield _Rule(name, "more than once", value, None)
 
 
 def _bound(rule: str, bound: float | date, dtype: pl.DataType) -> pl.Expr:
+    """Return a bound as a literal that compares with the column: durations in seconds, times in its time zone."""
     found = family(dtype)
     if found in ("integer", "number") and isinstance(bound, float):
-        return pl.lit(int(bound) if bound.is_integer() else bound)
+        return pl.lit(_plain(bound))
     if found == "duration" and isinstance(bound, float):
         return pl.lit(timedelta(seconds=bound))
-    if found == "null":
-        return pl.lit(None)
     if isinstance(bound, date) and (found == "datetime" or (found == "date" and not isinstance(bound, datetime))):
         zone = getattr(dtype, "time_zone", None)
-        if zone and isinstance(bound, datetime) and bound.tzinfo is None:
-            return pl.lit(bound).dt.replace_time_zone(zone)
-        return pl.lit(bound)
-    raise TypeError(f"{rule}: {bound} cannot be compared with it")
+        naive = isinstance(bound, datetime) and bound.tzinfo is None
+        return pl.lit(bound).dt.replace_time_zone(zone) if zone and naive else pl.lit(bound)
+    raise TypeError(f"{rule}: {_plain(bound)} cannot be compared with it")
 
 
-def _legal(value: Any, dtype: pl.DataType) -> Any:
+def _legal(allowed: Sequence[Scalar], dtype: pl.DataType) -> pl.Series:
+    """Return the legal values in the column's type."""
     found = family(dtype)
-    if found == "null" or (found == "boolean" and isinstance(value, bool)):
+    legal = [_as(found, value) for value in allowed if value is not None]
+    if found == "text":
+        return pl.Series(legal, dtype=pl.String)
+    series = pl.Series(legal, dtype=pl.Float64 if found == "number" else None, strict=False)
+    zone = getattr(dtype, "time_zone", None)
+    return (series.dt.replace_time_zone(zone) if zone else series).cast(dtype, strict=False).drop_nulls()
+
+
+def _as(found: str, value: Any) -> Scalar | date:
+    """Return an allowed value as Python's value of the family."""
+    if found == "boolean" and isinstance(value, bool):
         return value
-    if found in ("integer", "number") and isinstance(value, int | float) and not isinstance(value, bool):
+    if found == "integer" and type(value) in (int, float) and float(value).is_integer():
+        return int(value)
+    if found == "number" and type(value) in (int, float):
+        return float(value)
+    if found == "text" and isinstance(value, str):
         return value
-    if isinstance(value, str) and found == "text":
-        return value
-    if isinstance(value, str) and found in ("date", "datetime"):
-        return (date if found == "date" else datetime).fromisoformat(value)
+    if found in ("date", "datetime") and isinstance(value, str):
+        try:
+            return (date if found == "date" else datetime).fromisoformat(value)
+        except ValueError:
+            pass
     raise TypeError(f"allowed: {value!r} can never be one of its values")
+
+
+def _plain(bound: float | date) -> float | date:
+    """Return 300 for 300.0."""
+    return int(bound) if isinstance(bound, float) and bound.is_integer() else bound
 
 
 def _where(table: Table, rule: _Rule) -> str:

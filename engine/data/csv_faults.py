@@ -6,6 +6,7 @@ first look at polars' own speed tells whether a file may be ragged; only then is
 
 import csv
 import gzip
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, cast
@@ -60,6 +61,8 @@ def record_fault(path: Path, dialect: Csv) -> str | None:
             return f"{path}, line {records.line_num + 1} is not UTF-8 (byte {byte:#04x}): save the file as UTF-8"
         except csv.Error as error:
             return f"{path}, line {start}: {error}; a quote may be open"
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            return f"{path} cannot be unpacked, it may be damaged: {error}"
     return None
 
 

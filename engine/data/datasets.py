@@ -1,7 +1,7 @@
 """A project's datasets, opened by name.
 
-One object a run: it remembers what functions have returned and which contents have been verified, so that tables that
-share an input share the work, for every turn of a loop. Nothing is kept in globals, so a new run looks anew.
+One object a run: it remembers what functions have returned, so that a function is called once for all tables made from
+it and all turns of a loop. Nothing is kept in globals: a new run looks anew.
 """
 
 import json
@@ -13,11 +13,11 @@ from typing import Self
 import polars as pl
 
 from engine.data import queries
-from engine.data.contract import check_schema, verify
+from engine.data.contract import check_schema
 from engine.data.files import find_files
 from engine.data.fingerprints import FileHashes, of_file, of_frame
 from engine.data.functions import frame_of, module_file
-from engine.data.table import Table, meant, reading
+from engine.data.table import UNREADABLE, Table, meant, reading, words
 from engine.errors import DataError
 from engine.spec import Project, sql
 from engine.spec.resources.datasets import AnyDataset, FileDataset, PythonDataset, QueryDataset
@@ -35,15 +35,14 @@ class Datasets:
     """
 
     def __init__(self, project: Project, hashes: FileHashes) -> None:
-        self._project = project
+        self.project = project
         self._hashes = hashes
         self._returned: dict[tuple[str, ...], tuple[pl.DataFrame | pl.LazyFrame, str]] = {}
-        self._verified: set[tuple[str, str]] = set()
 
     def of(self, project: Project) -> Self:
         """Return the datasets of the same project under other variables, with what is already known."""
         other = type(self)(project, self._hashes)
-        other._returned, other._verified = self._returned, self._verified
+        other._returned = self._returned
         return other
 
     def open(self, name: str) -> Table:
@@ -56,26 +55,12 @@ class Datasets:
         """
         return self._open(name, {})
 
-    def verify(self, table: Table) -> None:
-        """Hold the rows of a table, and of its inputs before, to their contracts; the same content only once.
-
-        Raises
-        ------
-        DataError
-            Rows break a contract, or cannot be read.
-        """
-        for one in table.lineage().values():
-            key = one.fingerprint, repr(sorted(one.columns.items()))
-            if key not in self._verified:
-                verify(one)
-                self._verified.add(key)
-
     def _open(self, name: str, opened: dict[str, Table]) -> Table:
         if name in opened:
             return opened[name]
-        dataset = self._project.datasets.get(name)
+        dataset = self.project.datasets.get(name)
         if dataset is None:
-            raise DataError(f"there is no dataset {name!r}{meant(name, list(self._project.datasets))}")
+            raise DataError(f"there is no dataset {name!r}{meant(name, list(self.project.datasets))}")
         inputs: tuple[Table, ...] = ()
         if isinstance(dataset, QueryDataset):
             inputs = tuple(self._open(one, opened) for one in sorted(sql.tables(dataset.sql)))
@@ -98,7 +83,7 @@ class Datasets:
             cheap = files.format in ("parquet", "arrow")
             return Table(name, files.frame(), fingerprint, entity, columns, files=files, rereadable=cheap)
         if isinstance(dataset, QueryDataset):
-            query = sql.bind(dataset.sql, self._project.variables)
+            query = sql.bind(dataset.sql, self.project.variables)
             frame = queries.plan(query, inputs)
             entity = entity or queries.entity(frame, inputs)
             return Table(name, frame, queries.fingerprint(query, inputs), entity, columns, inputs)
@@ -107,17 +92,20 @@ class Datasets:
 
     def _root(self, name: str, dataset: FileDataset) -> Path:
         if dataset.connection is None:
-            return self._project.folder_of("datasets", name)
-        connection = self._project.connections[dataset.connection]
-        return self._project.folder_of("connections", dataset.connection) / connection.root
+            return self.project.folder_of("datasets", name)
+        connection = self.project.connections[dataset.connection]
+        return self.project.folder_of("connections", dataset.connection) / connection.root
 
     def _call(self, name: str, dataset: PythonDataset) -> tuple[pl.DataFrame | pl.LazyFrame, str]:
-        folder = self._project.folder_of("datasets", name)
+        folder = self.project.folder_of("datasets", name)
         source = of_file(module_file(folder, dataset.function.partition(":")[0]), self._hashes)
         key = str(folder), dataset.function, source, json.dumps(dataset.arguments, sort_keys=True, default=str)
         if key not in self._returned:
             frame = frame_of(folder, dataset.function, dataset.arguments)
-            self._returned[key] = frame, of_frame(frame)
+            try:
+                self._returned[key] = frame, of_frame(frame)
+            except UNREADABLE as error:
+                raise DataError(f"what {dataset.function} returned cannot be read: {words(error)}") from error
         return self._returned[key]
 
 

@@ -19,18 +19,8 @@ from engine.data.fingerprints import FileHashes, combine, of_file
 from engine.data.table import UNREADABLE, meant, words
 from engine.errors import DataError
 from engine.spec.resources.datasets import Csv, FileDataset
+from engine.spec.rules.resources import format_of
 
-ENDINGS = {
-    ".csv": "csv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-    ".arrow": "arrow",
-    ".feather": "arrow",
-    ".ipc": "arrow",
-}
-COMPRESSED = (".gz", ".zst")
 INFER_ROWS = 10_000
 """Rows of CSV from which types are found where the contract is silent."""
 
@@ -50,10 +40,19 @@ class Files:
     alike: bool = True
 
     def frame(self) -> pl.LazyFrame:
-        """Return the rows of all files."""
-        if self.alike:
-            return self._scan(self.paths)
-        return pl.concat([frame for _, frame in self.parts()], how="diagonal_relaxed")
+        """Return the rows of all files.
+
+        Raises
+        ------
+        DataError
+            Not even the columns can be read.
+        """
+        try:
+            if self.alike:
+                return self._scan(self.paths)
+            return pl.concat([frame for _, frame in self.parts()], how="diagonal_relaxed")
+        except UNREADABLE as error:
+            raise DataError(self.fault() or words(error)) from error
 
     def parts(self) -> Iterator[tuple[str, pl.LazyFrame]]:
         """Return each file by itself: its name, its rows."""
@@ -125,7 +124,7 @@ class Files:
         )
 
     def _dated(self, frame: pl.LazyFrame) -> pl.LazyFrame:
-        schema = frame.collect_schema()
+        schema = frame.collect_schema()  # polars finds it here, and remembers it
         texts = {name: dtype for name, dtype in self.types.items() if schema.get(name) == pl.String}
         return frame.with_columns(
             pl.col(name).str.to_date() if dtype == pl.Date else pl.col(name).str.to_datetime(time_unit="us")
@@ -163,7 +162,7 @@ def find_files(dataset: FileDataset, root: Path) -> Files:
     Raises
     ------
     DataError
-        No such file, nothing matches, a folder, an empty or unreadable file, or an ending that tells no format.
+        No such file, nothing matches, a folder, an empty or unreadable file, or files that differ.
     """
     path = root / dataset.path
     if path.exists() or not has_magic(dataset.path):
@@ -175,7 +174,7 @@ def find_files(dataset: FileDataset, root: Path) -> Files:
             raise DataError(f"no file matches {path}{_beside(path)}")
     for one in paths:
         _usable(one)
-    format_ = dataset.format or _format(paths)
+    format_ = str(dataset.format or format_of(dataset.path))  # a path that tells none is no valid spec
     families = IMPOSED.keys() if format_ == "csv" else ("date", "datetime") if format_ == "ndjson" else ()
     types = {name: IMPOSED[rule.type] for name, rule in dataset.columns.items() if rule.type and rule.type in families}
     files = Files(tuple(paths), format_, dataset.csv, types)
@@ -229,22 +228,6 @@ def _common(name: str, found: Mapping[Path, pl.DataType]) -> pl.DataType:
                 "the files of a dataset have the same types; in CSV, declare the type under columns"
             )
     return common
-
-
-def _format(paths: list[Path]) -> str:
-    formats: dict[str, Path] = {}
-    for path in paths:
-        bare = path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
-        known = ENDINGS.get(bare.suffix.lower())
-        if known is None or (bare != path and known not in ("csv", "ndjson")):
-            raise DataError(
-                f"{path}: its ending tells no format; write format: csv, parquet, ndjson or arrow, or use one of "
-                f"{' '.join(ENDINGS)} (.csv and .ndjson also with {' or '.join(COMPRESSED)})"
-            )
-        formats.setdefault(known, path)
-    if len(formats) > 1:
-        raise DataError(f"files of several formats match: {', '.join(f'{p.name} ({f})' for f, p in formats.items())}")
-    return next(iter(formats))
 
 
 def _usable(path: Path) -> None:

@@ -1,0 +1,107 @@
+"""Fingerprints: equal for equal content, whatever it is called, wherever it lies, in whatever order its rows are."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.data import HashesInMemory
+from engine.data.fingerprints import combine, of_file, of_frame
+
+FRAME = pl.DataFrame({"a": [1, 2, 3], "s": ["x", None, "z"], "f": [0.5, float("nan"), None]})
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 3) | st.none(), st.sampled_from(["x", "y", "", None])), max_size=8), st.randoms()
+)
+def test_the_order_of_rows_does_not_matter_and_their_number_does(rows, random):
+    shuffled = rows.copy()
+    random.shuffle(shuffled)
+    schema = {"a": pl.Int64, "s": pl.String}
+    one = of_frame(pl.DataFrame(rows, schema=schema, orient="row"))
+    assert one == of_frame(pl.DataFrame(shuffled, schema=schema, orient="row"))
+    if rows:
+        assert one != of_frame(pl.DataFrame(rows[1:], schema=schema, orient="row"))
+        assert one != of_frame(pl.DataFrame([*rows, rows[0]], schema=schema, orient="row"))
+
+
+def test_a_lazy_frame_has_the_fingerprint_of_its_rows():
+    assert of_frame(FRAME.lazy()) == of_frame(FRAME)
+    assert of_frame(pl.concat([FRAME[:1], FRAME[1:]], rechunk=False)) == of_frame(FRAME)
+
+
+def test_any_change_of_content_or_schema_shows():
+    changed = [
+        FRAME.with_columns(a=pl.Series([1, 2, 4])),
+        FRAME.with_columns(a=pl.col("a").cast(pl.Int32)),
+        FRAME.rename({"a": "b"}),
+        FRAME.select("s", "a", "f"),
+        FRAME.with_columns(s=pl.Series(["x", "", "z"])),
+        FRAME.with_columns(a=pl.col("a").reverse()),
+        FRAME.head(0),
+        FRAME.head(0).drop("a"),
+    ]
+    assert len({of_frame(frame) for frame in [FRAME, *changed]}) == len(changed) + 1
+
+
+def test_another_process_finds_the_same():
+    code = "import polars as pl; from engine.data.fingerprints import of_frame; print(of_frame(pl.DataFrame({'a': [1, None], 's': ['x', 'y']})))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert found == of_frame(pl.DataFrame({"a": [1, None], "s": ["x", "y"]}))
+
+
+def test_a_frame_of_a_third_of_a_million_rows_takes_a_moment():
+    random = np.random.default_rng(0)
+    frame = pl.DataFrame(
+        {f"c{i}": random.normal(size=330_000) for i in range(6)}
+        | {f"s{i}": random.integers(0, 300_000, 330_000).astype(str) for i in range(2)}
+    )
+    started = time.perf_counter()
+    of_frame(frame)
+    assert time.perf_counter() - started < 1
+
+
+def test_combine_does_not_run_texts_together():
+    assert combine("ab", "c") != combine("a", "bc")
+    assert combine("a", "") != combine("a")
+
+
+def test_a_file_is_read_again_only_when_it_was_changed(tmp_path):
+    path, hashes = tmp_path / "t", HashesInMemory()
+    path.write_bytes(b"one")
+    stamp = path.stat()
+    first = of_file(path, hashes)
+    path.write_bytes(b"two")
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert of_file(path, hashes) == first
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns + 1))
+    assert of_file(path, hashes) != first
+
+
+def test_renaming_moving_and_touching_files_changes_nothing(project, tmp_path):
+    for number in (1, 2):
+        pl.DataFrame({"a": [number]}).write_parquet(tmp_path / f"{number}.parquet")
+    before = project({"t": {"path": "[12].parquet"}}).open("t").fingerprint
+    (tmp_path / "elsewhere").mkdir()
+    shutil.move(tmp_path / "1.parquet", tmp_path / "elsewhere" / "z.parquet")
+    shutil.move(tmp_path / "2.parquet", tmp_path / "elsewhere" / "a.parquet")
+    os.utime(tmp_path / "elsewhere" / "a.parquet")
+    after = project({"u": {"path": "elsewhere/*.parquet", "description": "moved"}}).open("u").fingerprint
+    assert after == before
+    pl.DataFrame({"a": [3]}).write_parquet(tmp_path / "elsewhere" / "a.parquet")
+    assert project({"u": {"path": "elsewhere/*.parquet"}}).open("u").fingerprint != before
+
+
+def test_how_a_csv_is_read_counts(project, tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    plain = project({"t": {"path": "t.csv"}}).open("t").fingerprint
+    text = project({"t": {"path": "t.csv", "columns": {"a": {"type": "text"}}}}).open("t").fingerprint
+    nulls = project({"t": {"path": "t.csv", "csv": {"null_values": ["1"]}}}).open("t").fingerprint
+    assert len({plain, text, nulls}) == 3

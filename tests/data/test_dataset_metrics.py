@@ -1,0 +1,76 @@
+"""Dataset metrics against numpy, and their edges."""
+
+import math
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.data import Table, dataset_metrics
+from engine.errors import DataError
+from engine.spec.catalogue import names
+
+PER_COLUMN = [name for name in names("dataset") if name not in ("row_count", "column_count")]
+
+
+def table(frame):
+    return Table("t", frame.lazy(), "")
+
+
+@settings(deadline=None)
+@given(st.lists(st.none() | st.floats(-1e6, 1e6) | st.just(math.nan), max_size=20))
+def test_metrics_agree_with_numpy(values):
+    found = dataset_metrics(
+        table(pl.DataFrame({"x": values}, schema={"x": pl.Float64})), [f"{name}.x" for name in PER_COLUMN]
+    )
+    present = np.array([v for v in values if v is not None and not math.isnan(v)])
+    missing = len(values) - len(present)
+    assert found["missing_count.x"] == missing
+    assert found["missing_share.x"] == (missing / len(values) if values else None)
+    assert found["distinct_count.x"] == len(set(present))
+    assert found["sum.x"] == pytest.approx(present.sum())
+    expected = {"mean": np.mean, "min": np.min, "max": np.max, "median": np.median}
+    expected |= {f"q{p:02}": lambda a, p=p: np.quantile(a, p / 100) for p in (5, 25, 75, 95)}
+    for name, function in expected.items():
+        assert found[f"{name}.x"] == (pytest.approx(function(present), abs=1e-6) if len(present) else None)
+    assert found["std.x"] == (pytest.approx(present.std(ddof=1), abs=1e-6) if len(present) > 1 else None)
+
+
+def test_every_metric_of_the_catalogue_has_a_value():
+    wanted = ["row_count", "column_count", *(f"{name}.x" for name in PER_COLUMN)]
+    found = dataset_metrics(table(pl.DataFrame({"x": [1, 2, 2]})), wanted)
+    assert list(found) == wanted
+    assert all(isinstance(value, float) for value in found.values())
+
+
+def test_a_wildcard_is_every_column_that_has_the_metric():
+    frame = pl.DataFrame({"a.b": [1], "s": ["x"], "d": [date(2017, 1, 1)], "t": [timedelta(minutes=1)]})
+    assert dataset_metrics(table(frame), ["mean.*"]) == {'mean."a.b"': 1.0, "mean.t": 60.0}
+    assert list(dataset_metrics(table(frame), ["distinct_count.*"]).values()) == [1.0] * 4
+
+
+def test_decimals_are_numbers_and_infinity_is_a_value():
+    frame = pl.DataFrame({"d": pl.Series(["1.25", "2.75"]).cast(pl.Decimal(10, 2)), "i": [math.inf, 1.0]})
+    assert dataset_metrics(table(frame), ["mean.d", "max.i", "q95.d"]) == {
+        "mean.d": 2.0,
+        "max.i": math.inf,
+        "q95.d": pytest.approx(2.675),
+    }
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("mean.amout", "dataset 't' has no column 'amout' for mean.amout; did you mean 'amount'?"),
+        ("mean.s", "dataset 't': mean.s needs numbers, and column 's' is text"),
+        ("psi.amount", "dataset 't' has no metric 'psi.amount'; there are row_count"),
+        ("mean", "dataset 't' has no column '' for mean"),
+    ],
+)
+def test_a_metric_that_there_is_not(metric, said):
+    with pytest.raises(DataError) as caught:
+        dataset_metrics(table(pl.DataFrame({"amount": [1.0], "s": ["x"]})), [metric])
+    assert said in str(caught.value)

@@ -1,0 +1,232 @@
+"""Files that cannot be read: the message says which dataset, which file, which line, and what to do."""
+
+import gzip
+import os
+import re
+
+import polars as pl
+import pytest
+
+from engine.data import reading, verify
+from engine.errors import DataError
+
+FRAME = pl.DataFrame({"a": range(1000), "b": [str(i) for i in range(1000)]})
+
+
+def failure(project, datasets, name="t"):
+    """Open, verify and read a dataset that cannot be; return what is said."""
+    with pytest.raises(DataError) as caught:
+        opened = project({name: datasets})
+        table = opened.open(name)
+        verify(table)
+        with reading(table):
+            table.frame.collect()
+    assert "polars." not in str(caught.value)
+    return str(caught.value)
+
+
+def says(message, *parts):
+    at = 0
+    for part in parts:
+        found = message.find(part, at)
+        assert found >= 0, f"{part!r} is not in {message!r} after {message[:at]!r}"
+        at = found + len(part)
+
+
+def test_no_such_file(project, tmp_path):
+    (tmp_path / "transactions.csv").write_text("a\n1\n")
+    says(
+        failure(project, {"path": "transaction.csv"}),
+        "dataset 't': there is no file ",
+        "transaction.csv",
+        "did you mean 'transactions.csv'?",
+    )
+
+
+def test_no_such_folder(project):
+    says(failure(project, {"path": "nowhere/t.csv"}), "there is no file", "nowhere/t.csv", "no folder", "nowhere")
+
+
+def test_nothing_matches(project, tmp_path):
+    (tmp_path / "q1.csv").write_text("a\n1\n")
+    says(failure(project, {"path": "*.parquet"}), "dataset 't': no file matches", "*.parquet")
+
+
+def test_a_folder(project, tmp_path):
+    (tmp_path / "parts").mkdir()
+    says(failure(project, {"path": "parts", "format": "parquet"}), "parts is a folder", "parts/*.parquet")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_no_permission(project, tmp_path):
+    (tmp_path / "t.csv").write_text("a\n1\n")
+    (tmp_path / "t.csv").chmod(0)
+    says(failure(project, {"path": "t.csv"}), "t.csv cannot be opened: Permission denied")
+
+
+def test_a_link_to_itself(project, tmp_path):
+    (tmp_path / "t.csv").symlink_to("t.csv")
+    says(failure(project, {"path": "t.csv"}), "t.csv cannot be opened: Too many levels of symbolic links")
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "ndjson", "arrow"])
+def test_an_empty_file(project, tmp_path, ending):
+    (tmp_path / f"t.{ending}").touch()
+    says(failure(project, {"path": f"t.{ending}"}), "dataset 't': ", f"t.{ending} is empty (0 bytes)")
+
+
+def test_an_empty_file_among_others(project, tmp_path):
+    (tmp_path / "1.csv").write_text("a\n1\n")
+    (tmp_path / "2.csv").touch()
+    says(failure(project, {"path": "*.csv"}), "2.csv is empty")
+
+
+def corrupt(content: bytes, how: str) -> bytes:
+    return {
+        "truncated": content[:-20],
+        "half": content[: len(content) // 2],
+        "zeroed": content[:4] + bytes(400) + content[404:],
+        "footer": content[:-60] + b"\xff" * 40 + content[-20:],
+        "text": b"this is no table, whatever its name says",
+    }[how]
+
+
+@pytest.mark.parametrize("how", ["truncated", "half", "zeroed", "footer", "text"])
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_a_damaged_file(project, tmp_path, ending, how):
+    FRAME.write_parquet(tmp_path / "1.parquet") if ending == "parquet" else FRAME.write_ipc(tmp_path / "1.arrow")
+    content = (tmp_path / f"1.{ending}").read_bytes()
+    (tmp_path / f"2.{ending}").write_bytes(corrupt(content, how))
+    says(failure(project, {"path": f"*.{ending}"}), "dataset 't': ", f"2.{ending} cannot be read, it may be damaged: ")
+
+
+def test_an_arrow_stream_is_no_arrow_file(project, tmp_path):
+    FRAME.write_ipc_stream(tmp_path / "t.arrow")
+    says(failure(project, {"path": "t.arrow"}), "t.arrow cannot be read")
+
+
+def test_a_truncated_gzip(project, tmp_path):
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(FRAME.write_csv().encode())[:-50])
+    says(failure(project, {"path": "t.csv.gz"}), "t.csv.gz cannot be unpacked, it may be damaged")
+
+
+def test_a_line_with_too_many_fields(project, tmp_path):
+    (tmp_path / "t.csv").write_text('a,b\n1,"x\ny"\n3,4,5\n6,7\n')
+    says(failure(project, {"path": "t.csv"}), "t.csv, line 4 has 3 fields where the first line has 2")
+
+
+def test_a_line_with_too_many_fields_far_down(project, tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n" + "1,2\n" * 50_000 + "1,2,3\n")
+    says(failure(project, {"path": "t.csv"}), "line 50002 has 3 fields where the first line has 2")
+
+
+@pytest.mark.parametrize(("line", "has"), [("4", "1 field"), ("", "nothing")])
+def test_a_line_with_too_few_fields(project, tmp_path, line, has):
+    (tmp_path / "t.csv").write_text(f'a,b\n1,"x,y"\n2,"x\ny"\n{line}\n6,7\n')
+    says(failure(project, {"path": "t.csv"}), f"t.csv, line 5 has {has} where the first line has 2")
+
+
+def test_a_csv_cut_off_within_its_last_line(project, tmp_path):
+    (tmp_path / "t.csv").write_text("a,b,c\n1,2,3\n4,5")
+    says(failure(project, {"path": "t.csv"}), "line 3 has 2 fields where the first line has 3")
+
+
+def test_an_open_quote(project, tmp_path):
+    (tmp_path / "t.csv").write_text('a,b\n1,2\n"x,2\n3,4\n')
+    says(failure(project, {"path": "t.csv"}), "t.csv, line 3: ", "a quote may be open")
+
+
+def test_a_csv_that_is_not_utf8(project, tmp_path):
+    (tmp_path / "t.csv").write_bytes("a,b\n1,2\ncafé,1\n".encode("latin-1"))
+    says(failure(project, {"path": "t.csv"}), "t.csv, line 3 is not UTF-8 (byte 0xe9)", "save the file as UTF-8")
+
+
+def test_a_csv_in_utf16(project, tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n", encoding="utf-16")
+    says(failure(project, {"path": "t.csv"}), "t.csv is UTF-16", "UTF-8")
+
+
+def test_a_value_that_is_not_of_the_type_found(project, tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n" + "1,2\n" * 20_000 + "x,3\ny,4\n")
+    says(
+        failure(project, {"path": "t.csv"}),
+        "t.csv, column 'a' is read as integer, and not a whole number is row 20001 ('x'), row 20002 ('y')",
+        "columns: {a: {type: text}}",
+        "null_values",
+    )
+
+
+@pytest.mark.parametrize(
+    ("type_", "good", "bad"),
+    [
+        ("integer", "1", "1.5"),
+        ("number", "1.5", "one"),
+        ("boolean", "true", "1"),
+        ("date", "2017-10-01", "yesterday"),
+        ("datetime", "2017-10-01T10:00:00", "noon"),
+    ],
+)
+def test_a_value_that_is_not_of_the_type_declared(project, tmp_path, type_, good, bad):
+    (tmp_path / "t.csv").write_text(f"a,b\n{good},1\n{bad},2\n")
+    message = failure(project, {"path": "t.csv", "columns": {"a": {"type": type_}}})
+    says(message, "dataset 't': ", f"column 'a' is read as {type_}", f"row 2 ({bad!r})")
+
+
+def test_files_with_different_columns(project, tmp_path):
+    (tmp_path / "1.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "2.csv").write_text("a,c\n1,2\n")
+    says(failure(project, {"path": "*.csv"}), "2.csv has a column 'c' and ", "1.csv has not")
+
+
+def test_files_that_lack_a_column(project, tmp_path):
+    FRAME.write_parquet(tmp_path / "1.parquet")
+    FRAME.drop("b").write_parquet(tmp_path / "2.parquet")
+    says(failure(project, {"path": "*.parquet"}), "1.parquet has a column 'b' and ", "2.parquet has not")
+
+
+def test_files_with_different_types(project, tmp_path):
+    FRAME.write_parquet(tmp_path / "1.parquet")
+    FRAME.with_columns(a="b").write_parquet(tmp_path / "2.parquet")
+    says(failure(project, {"path": "*.parquet"}), "column 'a' is integer in", "1.parquet and text in", "2.parquet")
+
+
+def test_csv_files_with_different_types(project, tmp_path):
+    (tmp_path / "1.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "2.csv").write_text("a,b\n1,n/a\n")
+    message = failure(project, {"path": "*.csv"})
+    says(message, "column 'b' is integer in", "1.csv and text in", "2.csv", "declare the type under columns")
+
+
+def test_csv_files_with_columns_in_another_order(project, tmp_path):
+    (tmp_path / "1.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "2.csv").write_text("b,a\n1,2\n")
+    says(failure(project, {"path": "*.csv"}), "2.csv has its columns in another order than 1.csv")
+
+
+def test_a_bad_line_of_ndjson(project, tmp_path):
+    (tmp_path / "t.ndjson").write_text('{"a": 1}\n\n{"a": \n{"a": 2}\n')
+    says(failure(project, {"path": "t.ndjson"}), "t.ndjson, line 3 is not JSON: ")
+
+
+def test_a_line_of_ndjson_that_is_no_object(project, tmp_path):
+    (tmp_path / "t.ndjson").write_text('{"a": 1}\n[1, 2]\n')
+    says(failure(project, {"path": "t.ndjson"}), "t.ndjson, line 2 is not a JSON object")
+
+
+def test_a_date_of_ndjson_that_is_none(project, tmp_path):
+    (tmp_path / "t.ndjson").write_text('{"a": "2017-10-01"}\n{"a": "soon"}\n')
+    says(failure(project, {"path": "t.ndjson", "columns": {"a": {"type": "date"}}}), "t.ndjson", "soon")
+
+
+def test_a_file_that_vanishes_after_it_was_opened(project, tmp_path):
+    FRAME.write_parquet(tmp_path / "t.parquet")
+    table = project({"t": {"path": "t.parquet"}}).open("t")
+    (tmp_path / "t.parquet").unlink()
+    with pytest.raises(DataError, match=re.escape("dataset 't': ")), reading(table):
+        table.frame.collect()
+
+
+def test_no_such_dataset(project):
+    datasets = project({"transactions": {"path": "t.csv"}})
+    with pytest.raises(DataError, match="there is no dataset 'transaction'; did you mean 'transactions'?"):
+        datasets.open("transaction")

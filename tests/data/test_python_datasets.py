@@ -1,0 +1,212 @@
+"""Users' functions: datasets made by them, and what is said when they fail."""
+
+import re
+import sys
+
+import polars as pl
+import pytest
+
+from engine.data import load_function, verify
+from engine.errors import DataError
+
+
+@pytest.fixture
+def module(tmp_path):
+    def write(text, name="made"):
+        (tmp_path / f"{name}.py").write_text(text)
+        return tmp_path
+
+    return write
+
+
+def test_a_function_makes_a_dataset_from_its_arguments(project, module):
+    module("import polars as pl\ndef rows(n, label):\n    return pl.DataFrame({'a': range(n), 'b': [label] * n})\n")
+    datasets = project({"t": {"kind": "python", "function": "made:rows", "arguments": {"n": 2, "label": "x"}}})
+    assert datasets.open("t").frame.collect().rows() == [(0, "x"), (1, "x")]
+
+
+def test_a_lazy_frame_stays_lazy(project, module):
+    module("import polars as pl\ndef rows():\n    return pl.LazyFrame({'a': [1]}).with_columns(b=pl.col('a') * 2)\n")
+    table = project({"t": {"kind": "python", "function": "made:rows"}}).open("t")
+    assert not table.rereadable
+    assert table.frame.collect().rows() == [(1, 2)]
+
+
+CALLS = """
+import polars as pl
+from pathlib import Path
+
+def rows(label="x"):
+    with Path(__file__).with_name("calls").open("a") as log:
+        log.write(label)
+    return pl.DataFrame({"a": [label]})
+"""
+
+
+def test_a_function_is_called_once_for_the_same_arguments(project, module, tmp_path):
+    module(CALLS)
+    a = {"kind": "python", "function": "made:rows"}
+    datasets = project({"a": a, "b": a, "c": {**a, "arguments": {"label": "y"}}})
+    for name in "abcabc":
+        datasets.open(name)
+    assert (tmp_path / "calls").read_text() == "xy"
+
+
+def test_an_edited_module_is_called_again(project, module, tmp_path):
+    module(CALLS)
+    datasets = project({"a": {"kind": "python", "function": "made:rows"}})
+    before = datasets.open("a")
+    module(CALLS.replace('label="x"', 'label="longer"'))
+    assert datasets.open("a").fingerprint != before.fingerprint
+    assert (tmp_path / "calls").read_text() == "xlonger"
+
+
+def test_siblings_are_importable_and_nothing_is_left_behind(project, module, tmp_path):
+    module("VALUE = 1\n", "helpers")
+    module("VALUE = 2\n", "late")
+    module("import helpers\ndef value():\n    import late\n    return helpers.VALUE + late.VALUE\n")
+    path, modules = list(sys.path), set(sys.modules)
+    value = load_function(tmp_path, "made:value")
+    assert value() == 3
+    assert value() == 3
+    assert sys.path == path
+    assert set(sys.modules) == modules
+    assert not (tmp_path / "__pycache__").exists()
+
+
+def test_two_folders_have_their_own_modules_of_the_same_name(tmp_path):
+    functions = []
+    for number in (1, 2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "helpers.py").write_text(f"VALUE = {number}\n")
+        (folder / "made.py").write_text(
+            "from helpers import VALUE\ndef value():\n    import helpers\n    return VALUE, helpers.VALUE\n"
+        )
+        functions.append(load_function(folder, "made:value"))
+    assert [function() for function in functions] == [(1, 1), (2, 2)]
+
+
+def test_a_module_of_a_package(tmp_path):
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").write_text("BASE = 1\n")
+    (tmp_path / "package" / "made.py").write_text(
+        "from package import BASE\nfrom . import other\ndef value():\n    return BASE + other.ONE\n"
+    )
+    (tmp_path / "package" / "other.py").write_text("ONE = 1\n")
+    before = set(sys.modules)
+    assert load_function(tmp_path, "package.made:value")() == 2
+    assert set(sys.modules) == before
+
+
+def test_a_module_already_imported_under_the_same_name_is_put_back(tmp_path, module):
+    module("def value():\n    return 'mine'\n", "colorsys")
+    import colorsys
+
+    assert load_function(tmp_path, "colorsys:value")() == "mine"
+    assert sys.modules["colorsys"] is colorsys
+
+
+def test_dataclasses_and_annotations_work_in_a_module(tmp_path, module):
+    module(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\nimport typing\n"
+        "@dataclass\nclass A:\n    x: int = 1\ndef value():\n    return typing.get_type_hints(A)['x'] is int and A().x\n"
+    )
+    assert load_function(tmp_path, "made:value")() == 1
+
+
+def failure(folder, reference, *arguments):
+    with pytest.raises(DataError) as caught:
+        load_function(folder, reference)(*arguments)
+    return str(caught.value)
+
+
+def test_no_such_module(module):
+    folder = module("")
+    assert re.fullmatch(
+        r"there is no module 'mad': .*mad\.py does not exist; did you mean 'made'\?", failure(folder, "mad:rows")
+    )
+
+
+def test_no_such_function(module):
+    folder = module("def transactions():\n    pass\nrows = 1\n")
+    assert "made.py has no function 'transaction'; did you mean 'transactions'?" in failure(folder, "made:transaction")
+    assert "made.py has no function 'rows'" in failure(folder, "made:rows")
+
+
+def test_a_module_that_cannot_be_imported(module):
+    folder = module("import polars\nimport no_such_library\n")
+    said = failure(folder, "made:rows")
+    assert re.search(
+        r"importing made.py failed: .*made\.py:2: ModuleNotFoundError: No module named 'no_such_library'", said
+    )
+
+
+def test_a_syntax_error(module):
+    folder = module("def rows():\n    retrun 1\n")
+    assert re.search(r"importing made.py failed: .*made\.py:2: SyntaxError: ", failure(folder, "made:rows"))
+
+
+def test_a_function_that_raises_is_blamed_at_the_users_line(module):
+    folder = module("import json\ndef helper():\n    return json.loads('{')\ndef rows():\n    return helper()\n")
+    said = failure(folder, "made:rows")
+    assert re.search(r"made:rows failed: .*made\.py:3: JSONDecodeError: ", said)
+    assert "Traceback" not in said
+
+
+def test_a_function_that_exits(module):
+    folder = module("import sys\ndef rows():\n    sys.exit('no data today')\n")
+    assert re.search(r"made\.py:3: SystemExit: no data today", failure(folder, "made:rows"))
+
+
+def test_wrong_arguments(module):
+    folder = module("def rows(n):\n    pass\n")
+    assert "made:rows failed: TypeError: rows() missing 1 required positional argument: 'n'" in failure(
+        folder, "made:rows"
+    )
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("None", "made:rows returned NoneType; it must return a polars DataFrame or LazyFrame"),
+        ("[1]", "made:rows returned list; it must return"),
+        (
+            "__import__('pyarrow').table({'a': [1]})",
+            "returned pyarrow.lib.Table; it must return a polars DataFrame or LazyFrame; polars.from_arrow(…)",
+        ),
+    ],
+)
+def test_a_function_that_returns_no_frame(project, module, expression, said):
+    if "pyarrow" in expression:
+        pytest.importorskip("pyarrow")
+    module(f"def rows():\n    return {expression}\n")
+    with pytest.raises(DataError, match=re.escape(said)) as caught:
+        project({"t": {"kind": "python", "function": "made:rows"}}).open("t")
+    assert str(caught.value).startswith("dataset 't': ")
+
+
+def test_a_lazy_frame_that_fails_when_it_is_read(project, module):
+    module("import polars as pl\ndef rows():\n    return pl.LazyFrame({'a': ['x']}).cast(pl.Int64)\n")
+    with pytest.raises(DataError, match="dataset 't': .*conversion from `str` to `i64` failed in column 'a'"):
+        project({"t": {"kind": "python", "function": "made:rows"}}).open("t")
+
+
+def test_a_frame_of_python_objects(project, module):
+    module("import polars as pl\ndef rows():\n    return pl.DataFrame({'a': pl.Series([object()], dtype=pl.Object)})\n")
+    with pytest.raises(DataError, match="dataset 't': column 'a' holds Python objects"):
+        project({"t": {"kind": "python", "function": "made:rows"}}).open("t")
+
+
+def test_a_contract_holds_for_what_a_function_returns(project, module):
+    module("import polars as pl\ndef rows():\n    return pl.DataFrame({'a': [1, 2, 30]})\n")
+    datasets = project({"t": {"kind": "python", "function": "made:rows", "columns": {"a": {"max": 10}}}})
+    with pytest.raises(DataError, match=r"dataset 't': .*column 'a': 1 above 10: row 3 \(30\)"):
+        verify(datasets.open("t"))
+
+
+def test_frames_of_functions_are_polars_frames(project, module):
+    module("import polars as pl\ndef rows():\n    return pl.DataFrame({'a': [1]})\n")
+    table = project({"t": {"kind": "python", "function": "made:rows"}}).open("t")
+    assert isinstance(table.frame, pl.LazyFrame)
+    assert table.rereadable

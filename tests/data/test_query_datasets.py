@@ -1,0 +1,163 @@
+"""Datasets of kind query: SQL over declared datasets, planned by polars."""
+
+import re
+
+import polars as pl
+import pytest
+
+from engine.data import reading, verify
+from engine.errors import DataError
+
+TRANSACTIONS = {"path": "transactions.parquet"}
+CARDS = {"path": "cards.parquet"}
+
+
+@pytest.fixture(autouse=True)
+def _files(tmp_path):
+    pl.DataFrame(
+        {"card_id": [1, 2, 2, 3], "amount": [1.0, 2.0, None, 4.0], "day": ["2017-01-01", "2017-02-01", "x", None]}
+    ).write_parquet(tmp_path / "transactions.parquet")
+    pl.DataFrame({"card_id": [1, 2], "age": [30, 40]}).write_parquet(tmp_path / "cards.parquet")
+
+
+def query(sql, **rest):
+    return {"kind": "query", "sql": sql, **rest}
+
+
+def test_queries_join_datasets_and_other_queries(project):
+    datasets = project(
+        {
+            "transactions": TRANSACTIONS,
+            "card holders": CARDS,
+            "joined": query('SELECT t.*, c.age FROM transactions t JOIN "card holders" c ON t.card_id = c.card_id'),
+            "old": query("SELECT age, COUNT(*) AS n FROM joined WHERE age > 30 GROUP BY age"),
+        }
+    )
+    table = datasets.open("old")
+    assert table.frame.collect().rows() == [(40, 2)]
+    assert list(table.lineage()) == ["card holders", "transactions", "joined", "old"]
+
+
+def test_variables_are_typed_literals(project):
+    datasets = project(
+        {
+            "transactions": TRANSACTIONS,
+            "t": query("SELECT * FROM transactions WHERE card_id >= ${least} AND day = ${day}"),
+        },
+        variables={"least": 2, "day": {"type": "text", "value": "x' OR '1' = '1"}},
+    )
+    assert datasets.open("t").frame.collect().height == 0
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("SELECT amout FROM transactions", "there is no column 'amout'; did you mean 'amount'?"),
+        ("SELECT t.amout FROM transactions t", "no column named 'amout' found in table 't'; did you mean 'amount'?"),
+        ("SELECT SUM(day) FROM transactions", "`sum` operation not supported for dtype `str`"),
+        ("SELECT *, amount FROM transactions", "projections contained duplicate output name 'amount'"),
+    ],
+)
+def test_sql_that_cannot_be_planned(project, sql, said):
+    with pytest.raises(DataError, match=re.escape(said)) as caught:
+        project({"transactions": TRANSACTIONS, "q": query(sql)}).open("q")
+    assert str(caught.value).startswith("dataset 'q': its SQL cannot be planned: ")
+    assert "Resolved plan" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("SELECT CAST(day AS DATE) AS day FROM transactions", "conversion from `str` to `date` failed in column 'day'"),
+        ("SELECT * FROM transactions WHERE CAST(day AS INTEGER) > 3", "conversion from `str` to `i32` failed"),
+    ],
+)
+def test_sql_that_fails_when_it_runs(project, sql, said):
+    datasets = project({"transactions": TRANSACTIONS, "q": query(sql)})
+    table = datasets.open("q")
+    with pytest.raises(DataError, match=f"dataset 'q': .*{re.escape(said)}"), reading(table):
+        table.frame.collect()
+
+
+def test_a_file_that_cannot_be_read_is_blamed_through_the_query(project, tmp_path):
+    (tmp_path / "late.csv").write_text("card_id\n" + "1\n" * 20_000 + "x\n")
+    datasets = project({"late": {"path": "late.csv"}, "q": query("SELECT SUM(card_id) AS n FROM late")})
+    table = datasets.open("q")
+    with (
+        pytest.raises(DataError, match=r"dataset 'late': .*late.csv, column 'card_id' .* row 20001 \('x'\)"),
+        reading(table),
+    ):
+        table.frame.collect()
+
+
+def test_inputs_are_held_to_their_contracts(project):
+    datasets = project(
+        {
+            "transactions": {**TRANSACTIONS, "columns": {"amount": {"max": 3}}},
+            "q": query("SELECT card_id FROM transactions"),
+        }
+    )
+    with pytest.raises(
+        DataError, match=r"dataset 'transactions': .*column 'amount': 1 above 3: row 4 of transactions.parquet \(4.0\)"
+    ):
+        for table in datasets.open("q").lineage().values():
+            verify(table)
+
+
+def test_the_entity_is_inherited_where_there_is_one_and_the_query_keeps_it(project):
+    datasets = project(
+        {
+            "transactions": {**TRANSACTIONS, "entity": "card_id"},
+            "cards": CARDS,
+            "holders": {**CARDS, "entity": "age"},
+            "filtered": query("SELECT * FROM transactions WHERE amount > 1"),
+            "twice": query("SELECT amount, card_id FROM filtered"),
+            "dropped": query("SELECT amount FROM transactions"),
+            "joined": query("SELECT t.*, c.age FROM transactions t JOIN cards c ON t.card_id = c.card_id"),
+            "unclear": query("SELECT t.*, c.age FROM transactions t JOIN holders c ON t.card_id = c.card_id"),
+            "declared": query(
+                "SELECT t.*, c.age FROM transactions t JOIN holders c ON t.card_id = c.card_id", entity="age"
+            ),
+        }
+    )
+    entities = {
+        name: datasets.open(name).entity for name in ("filtered", "twice", "dropped", "joined", "unclear", "declared")
+    }
+    assert entities == {
+        "filtered": "card_id",
+        "twice": "card_id",
+        "dropped": None,
+        "joined": "card_id",
+        "unclear": None,
+        "declared": "age",
+    }
+
+
+def test_a_querys_fingerprint_is_that_of_its_meaning_and_its_inputs(project, tmp_path):
+    def fingerprint(sql, name="q", **variables):
+        return project({"transactions": TRANSACTIONS, name: query(sql)}, variables=variables).open(name).fingerprint
+
+    one = fingerprint("SELECT card_id FROM transactions WHERE amount > 1")
+    assert fingerprint("select   card_id\nfrom transactions -- all\nwhere amount > 1", name="other") == one
+    assert fingerprint("SELECT card_id FROM transactions WHERE amount > ${least}", least=1) == one
+    assert fingerprint("SELECT card_id FROM transactions WHERE amount > ${least}", least=2) != one
+    pl.DataFrame({"card_id": [1], "amount": [2.0]}).write_parquet(tmp_path / "transactions.parquet")
+    assert fingerprint("SELECT card_id FROM transactions WHERE amount > 1") != one
+
+
+def test_other_variables_share_what_is_known(project, tmp_path):
+    (tmp_path / "made.py").write_text(
+        "import polars as pl\nfrom pathlib import Path\ndef rows():\n"
+        "    with Path(__file__).with_name('calls').open('a') as log:\n        log.write('x')\n"
+        "    return pl.DataFrame({'a': [1, 2, 3]})\n"
+    )
+    datasets = project(
+        {"made": {"kind": "python", "function": "made:rows"}, "q": query("SELECT * FROM made WHERE a >= ${least}")},
+        variables={"least": 1},
+    )
+    counts = []
+    for least in (1, 2, 3):
+        turn = datasets.of(datasets.project.with_variables({"least": least}))
+        counts.append(turn.open("q").frame.collect().height)
+    assert counts == [3, 2, 1]
+    assert (tmp_path / "calls").read_text() == "x"
