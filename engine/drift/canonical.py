@@ -31,9 +31,8 @@ def ordered(column: pl.Series) -> pl.Series:
         example = column.drop_nulls()[0]
         raise DataError(f"column {column.name!r} is compared as numerical, but holds {dtype}: {example!r}")
     if column.dtype.is_integer() or column.dtype == pl.Boolean:
-        wide = (
-            column.dtype in (pl.UInt64, pl.Int128, pl.UInt128) and column.is_between(-(2**63), 2**63 - 1).not_().any()
-        )
+        low, high = column.min(), column.max()
+        wide = isinstance(low, int) and isinstance(high, int) and not (-(2**63) <= low <= high < 2**63)
         return column.cast(pl.Float64 if wide else pl.Int64)
     column = column.cast(pl.Float64).fill_nan(None)
     return column + 0.0  # turns -0.0 into 0.0

@@ -7,7 +7,6 @@ from sys import float_info
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from engine.drift import binned, numerical, verdict
 from engine.drift.kernels.counting import Counts, Values
@@ -24,7 +23,7 @@ class Findings:
 
     statistics: dict[str, float | None] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
-    histogram: Mapping[str, Any] = field(default_factory=dict)
+    histogram: dict[str, Any] = field(default_factory=dict)
     effect: float | None = None
     p: float = 1.0
 
@@ -41,61 +40,52 @@ def find(reference: Column, batch: Column, *, name: str, level: float, tests: in
     found = Findings()
     values, r, b = side_by_side(reference, batch)
     inner: Values | None = None
-    if isinstance(values, pl.Series):
-        why = _empty(len(r) or reference.missing, "rows", batch.missing + int(b.sum()))
-        unseen = int(b[r == 0].sum())
-        found.put({"unseen_share": _share(unseen, int(b.sum()) + batch.missing)}, why)
+    if isinstance(values, list):
+        r_bins, b_bins = np.append(r, reference.missing), np.append(b, batch.missing)
+        found.histogram = _labels(values, r, b)
     else:
-        inner = numerical.edges(np.asarray(reference.values), reference.counts)
+        inner = numerical.edges(reference.numbers, reference.counts)
+        r_bins, b_bins = _binned(inner, reference), _binned(inner, batch)
+        found.histogram = _edges(inner, r_bins, b_bins)
         _moments(found, reference, batch)
         _between(found, values, r, b)
-    r_bins, b_bins = _binned(inner, reference, batch)
-    found.histogram = {
-        **(_edges(inner, r_bins, b_bins) if inner is not None else _labels(pl.Series(values), r, b)),
-        "missing": [reference.missing, batch.missing],
-    }
+    found.histogram["missing"] = [reference.missing, batch.missing]
     n, m = int(r_bins.sum()), int(b_bins.sum())
     why = _empty(n, "rows", m)
-    shares = _share(reference.missing, n), _share(batch.missing, m)
-    found.put(
-        {
-            "reference_missing_share": shares[0],
-            "missing_share": shares[1],
-            "missing_share_change": shares[1] - shares[0],
-        },
-        why,
-    )
+    missing_r, missing_b = _share(reference.missing, n), _share(batch.missing, m)
+    found.put({"reference_missing_share": missing_r}, why)
+    found.put({"missing_share": missing_b, "missing_share_change": missing_b - missing_r}, why)
+    if inner is None:
+        found.put({"unseen_share": _share(int(b[r == 0].sum()), m)}, why)
     found.put(_distances(reference.role, r_bins, b_bins), why)
     if not n or not m:
         return found
     found.effect = verdict.effect(r_bins, b_bins)
-    # p-values rest on one row per entity and side: rows of one entity are no independent evidence
-    by_entity = reference.chosen is not None
-    reference, batch = reference.one_per_entity(), batch.one_per_entity()
-    found.p = verdict.homogeneity_p(*_binned(inner, reference, batch), level=level, tests=tests, seed=seed, name=name)
-    if inner is not None:
-        if by_entity:
-            _, r, b = side_by_side(reference, batch)
+    if reference.chosen is not None:
+        # p-values rest on one row per entity and side: rows of one entity are no independent evidence
+        reference, batch = reference.one_per_entity(), batch.one_per_entity()
+        _, r, b = side_by_side(reference, batch)
+        if inner is None:
+            r_bins, b_bins = np.append(r, reference.missing), np.append(b, batch.missing)
+        else:
+            r_bins, b_bins = _binned(inner, reference), _binned(inner, batch)
             found.put({"ks_p": _ks(r, b)["ks_p"]}, _empty(int(r.sum()), "value", int(b.sum())))
-        ks_p = found.statistics["ks_p"]
-        found.p = found.p if ks_p is None else min(1.0, 2 * min(found.p, ks_p))
+    found.p = verdict.homogeneity_p(r_bins, b_bins, level=level, tests=tests, seed=seed, name=name)
+    if (ks_p := found.statistics.get("ks_p")) is not None:
+        found.p = min(1.0, 2 * min(found.p, ks_p))
     return found
 
 
-def _binned(inner: Values | None, reference: Column, batch: Column) -> tuple[Counts, Counts]:
-    """Count rows by bin or category on both sides, missing last."""
-    if inner is None:
-        _, r, b = side_by_side(reference, batch)
-    else:
-        r, b = (numerical.binned(inner, np.asarray(c.values), c.counts) for c in (reference, batch))
-    return np.append(r, reference.missing), np.append(b, batch.missing)
+def _binned(inner: Values, column: Column) -> Counts:
+    """Count rows by bin, missing last."""
+    return np.append(numerical.binned(inner, column.numbers, column.counts), column.missing)
 
 
 def _moments(found: Findings, reference: Column, batch: Column) -> None:
     for prefix, side, column in (("", "batch", batch), ("reference_", "reference", reference)):
         rows = int(column.counts.sum())
         why = f"the {side} has infinite or too large values" if rows > 1 else f"the {side} has {rows or 'no'} value"
-        moments = numerical.moments(np.asarray(column.values), column.counts)
+        moments = numerical.moments(column.numbers, column.counts)
         found.put({prefix + name: value for name, value in moments.items()}, why)
 
 
@@ -127,11 +117,11 @@ def _edges(inner: Values, r: Counts, b: Counts) -> dict[str, Any]:
     return {"edges": finite.tolist(), "reference": r[:-1].tolist(), "batch": b[:-1].tolist()}
 
 
-def _labels(values: pl.Series, r: Counts, b: Counts) -> dict[str, Any]:
+def _labels(values: list[str], r: Counts, b: Counts) -> dict[str, Any]:
     order = np.argsort(-(r + b), kind="stable")
     shown, rest = order[:MOST_LABELS], order[MOST_LABELS:]
     return {
-        "labels": values.gather(shown).to_list(),
+        "labels": [values[i] for i in shown],
         "reference": r[shown].tolist(),
         "batch": b[shown].tolist(),
         "other": [int(r[rest].sum()), int(b[rest].sum())],

@@ -5,11 +5,11 @@ split, and profiles add up exactly. Where rows belong to entities, one row of ea
 kept as positions in the distinct values: what p-values rest on.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import polars as pl
@@ -34,10 +34,20 @@ class Column:
     """
 
     role: Role
-    values: Values | pl.Series
+    values: Values | list[str]
     counts: Counts
     missing: int
     chosen: NDArray[np.int32] | None = None
+
+    @property
+    def numbers(self) -> Values:
+        """The values of a numerical column."""
+        return cast(Values, self.values)
+
+    @property
+    def labels(self) -> list[str]:
+        """The values of a categorical column."""
+        return cast(list[str], self.values)
 
     def one_per_entity(self) -> "Column":
         """Return the column of one row per entity; itself where no entity is declared."""
@@ -129,7 +139,7 @@ class Profile:
             yield "entities", self.entity_keys
             yield "rows", self.row_keys
         for i, column in enumerate(self.columns.values()):
-            if isinstance(column.values, pl.Series):
+            if isinstance(column.values, list):
                 encoded = [text.encode() for text in column.values]
                 yield f"{i}.text", np.frombuffer(b"".join(encoded), np.uint8)
                 yield f"{i}.lengths", np.array([len(text) for text in encoded], np.int64)
@@ -144,7 +154,7 @@ class Profile:
         if entities is not None and (self.row_keys is None or len(self.row_keys) != entities):
             raise ValueError("entities and their rows differ in number")
         for name, c in self.columns.items():
-            values = c.values.to_numpy() if isinstance(c.values, pl.Series) else c.values
+            values = np.array(c.values, object) if isinstance(c.values, list) else c.values
             if len(values) != len(c.counts) or (c.counts < 1).any() or c.counts.sum() + c.missing != self.rows:
                 raise ValueError(f"the counts of column {name!r} do not add up")
             if not (values[1:] > values[:-1]).all():
@@ -209,11 +219,14 @@ def _counted(column: pl.Series, role: Role, one: pl.Series | None) -> Column:
             role, values, counts, len(column) - len(present), None if one is None else _positions(values, one)
         )
     tally = column.alias("value").value_counts()
-    tally = tally.with_columns(categories(tally["value"])).group_by("value").agg(pl.col("count").sum())
-    present_tally = tally.drop_nulls("value").sort("value")
-    text, often = present_tally["value"], present_tally["count"].cast(pl.Int64).to_numpy().copy()
-    chosen = None if one is None else _text_positions(text, categories(one))
-    return Column(role, text, often, len(column) - int(often.sum()), chosen)
+    often: dict[str, int] = {}
+    for text, count in zip(categories(tally["value"]), tally["count"], strict=True):
+        if text is not None:
+            often[text] = often.get(text, 0) + count
+    labels = sorted(often)
+    counts = np.array([often[text] for text in labels], np.int64)
+    chosen = None if one is None else _places(labels, categories(one))
+    return Column(role, labels, counts, len(column) - int(counts.sum()), chosen)
 
 
 def _positions(values: Values, one: pl.Series) -> NDArray[np.int32]:
@@ -224,19 +237,18 @@ def _positions(values: Values, one: pl.Series) -> NDArray[np.int32]:
     return chosen
 
 
-def _text_positions(values: pl.Series, wanted: pl.Series) -> NDArray[np.int32]:
-    table = pl.DataFrame({"value": values, "at": pl.Series(range(len(values)), dtype=pl.Int32)})
-    found = wanted.alias("value").to_frame().join(table, on="value", how="left", maintain_order="left")
-    return found["at"].fill_null(-1).to_numpy().copy()
+def _places(labels: list[str], wanted: Iterable[str | None]) -> NDArray[np.int32]:
+    place = {text: i for i, text in enumerate(labels)}
+    return np.array([-1 if text is None else place[text] for text in wanted], np.int32)
 
 
 def _column(role: Role, missing: int, arrays: Mapping[str, NDArray[Any]], key: str) -> Column:
-    values: Values | pl.Series
+    values: Values | list[str]
     if role is Role.CATEGORICAL:
         ends = np.cumsum(arrays[f"{key}.lengths"])
         text = arrays[f"{key}.text"].tobytes()
         starts = ends - arrays[f"{key}.lengths"]
-        values = pl.Series([text[i:j].decode() for i, j in zip(starts, ends, strict=True)], dtype=pl.String)
+        values = [text[i:j].decode() for i, j in zip(starts, ends, strict=True)]
     else:
         values = arrays[f"{key}.values"]
     return Column(role, values, arrays[f"{key}.counts"], int(missing), arrays.get(f"{key}.chosen"))
@@ -251,23 +263,26 @@ def _united(a: Column, b: Column, keep: NDArray[np.intp] | None) -> Column:
     return Column(a.role, values, counts_a + counts_b, a.missing + b.missing, chosen)
 
 
-def _moved(column: Column, values: Values | pl.Series) -> NDArray[np.int32]:
-    """Positions of the chosen values in the wider table `values`."""
-    if isinstance(values, pl.Series) and isinstance(column.values, pl.Series):
-        to = _text_positions(values, column.values)
+def _moved(column: Column, values: Values | list[str]) -> NDArray[np.int32]:
+    """Return the positions of the chosen values in the wider table `values`."""
+    if isinstance(values, list):
+        to = _places(values, column.labels)
     else:
-        to = np.searchsorted(np.asarray(values), np.asarray(column.values)).astype(np.int32)
+        to = np.searchsorted(values, column.numbers).astype(np.int32)
     return np.append(to, np.int32(-1))[column.chosen]
 
 
-def side_by_side(a: Column, b: Column) -> tuple[Values | pl.Series, Counts, Counts]:
+def side_by_side(a: Column, b: Column) -> tuple[Values | list[str], Counts, Counts]:
     """Return the union of the values of two columns of one role, and the counts of each."""
-    if isinstance(a.values, pl.Series) and isinstance(b.values, pl.Series):
-        left = pl.DataFrame({"value": a.values, "a": a.counts})
-        right = pl.DataFrame({"value": b.values, "b": b.counts})
-        both = left.join(right, on="value", how="full", coalesce=True).fill_null(0).sort("value")
-        return both["value"], both["a"].to_numpy().copy(), both["b"].to_numpy().copy()
-    x, y = np.asarray(a.values), np.asarray(b.values)
+    if a.role is Role.CATEGORICAL:
+        if a.values == b.values:
+            return a.values, a.counts, b.counts
+        labels = list(dict.fromkeys(sorted(a.labels + b.labels)))
+        counts = np.zeros((2, len(labels)), np.int64)
+        for row, column in zip(counts, (a, b), strict=True):
+            row[_places(labels, column.labels)] = column.counts
+        return labels, counts[0], counts[1]
+    x, y = a.numbers, b.numbers
     if x.dtype == y.dtype:
         return align(x, a.counts, y, b.counts)
     return align(*_as_floats(x, a.counts), *_as_floats(y, b.counts))

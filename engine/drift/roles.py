@@ -102,7 +102,7 @@ def _identifying(
                 ).alias(f"distinct {c}")
                 for c in text
             ),
-            *(((pl.col(c).diff() > 0).sum() == pl.len() - 1).alias(f"counts {c}") for c in integers),
+            *(((pl.col(c) > pl.col(c).shift()).sum() == pl.len() - 1).alias(f"counts {c}") for c in integers),
         )
         .collect(engine="streaming")
         .row(0)
