@@ -6,16 +6,20 @@ what was reported as done stays done. A process that forks opens its own.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, Row, Table, create_engine, event, select
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from engine.store.tables import to_json
 from engine.store.trouble import in_words
+
+AT_ONCE = 500
+"""Rows asked for in one statement: databases bound the number of its parameters."""
 
 
 def connect(path: Path, patience: float, *, migrating: bool = False) -> Engine:
@@ -61,3 +65,13 @@ class Database:
         """One transaction: all of it or nothing."""
         with in_words(self.folder), self._writers.begin() as connection:
             yield connection
+
+
+def parts(connection: Connection, table: Table, owner: str, numbers: Sequence[int]) -> dict[int, list[Row[Any]]]:
+    """Return the rows of `table` that belong to each of the rows `numbers` of their `owner`, in their places."""
+    found: dict[int, list[Row[Any]]] = {number: [] for number in numbers}
+    for first in range(0, len(numbers), AT_ONCE):
+        some = table.c[owner].in_(numbers[first : first + AT_ONCE])
+        for row in connection.execute(select(table).where(some).order_by(table.c[owner], table.c.place)):
+            found[row._mapping[owner]].append(row)
+    return found

@@ -1,11 +1,10 @@
 """Evaluations: append-only, whole or not at all; their history; and the recorded removal of them."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select
+from sqlalchemy import Connection, Select, delete, insert, select
 
 from engine.evaluation.record import Evaluation, Fingerprints
 from engine.store.folders import Folders, safe_name
@@ -114,7 +113,21 @@ class Evaluations(Folders):
     def _load(self, query: Select[Any]) -> list[Evaluation]:
         with self.reading() as connection:
             rows = connection.execute(query).all()
-            return list(_evaluations(connection, rows))
+            metrics = read_metrics(connection, evaluation_metrics, "evaluation", [row.number for row in rows])
+        return [
+            Evaluation(
+                **{name: getattr(row, name) for name in PLAIN},
+                fingerprints=Fingerprints(
+                    row.model_fingerprint,
+                    row.dataset_fingerprint,
+                    row.reference_fingerprint,
+                    row.parameters_fingerprint,
+                ),
+                metrics=metrics[row.number],
+                notes=tuple(row.notes),
+            )
+            for row in rows
+        ]
 
 
 def _insert(connection: Connection, evaluation: Evaluation) -> None:
@@ -123,15 +136,3 @@ def _insert(connection: Connection, evaluation: Evaluation) -> None:
     made = insert(evaluations).values(**row, notes=evaluation.notes).returning(evaluations.c.number)
     number = connection.scalars(made).one()
     insert_metrics(connection, evaluation_metrics, "evaluation", number, evaluation.metrics)
-
-
-def _evaluations(connection: Connection, rows: Sequence[Row[Any]]) -> Iterator[Evaluation]:
-    for row in rows:
-        yield Evaluation(
-            **{name: getattr(row, name) for name in PLAIN},
-            fingerprints=Fingerprints(
-                row.model_fingerprint, row.dataset_fingerprint, row.reference_fingerprint, row.parameters_fingerprint
-            ),
-            metrics=read_metrics(connection, evaluation_metrics, "evaluation", row.number),
-            notes=tuple(row.notes),
-        )

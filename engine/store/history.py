@@ -59,7 +59,8 @@ class History(Database):
         )
         with self.reading() as connection:
             numbers = connection.scalars(chosen).all()[::-1]
-            return [read_metrics(connection, dataset_metrics, "measurement", number) for number in numbers]
+            metrics = read_metrics(connection, dataset_metrics, "measurement", numbers)
+        return [metrics[number] for number in numbers]
 
     def add_check_results(self, run: str | None, results: Sequence[CheckResult]) -> None:
         """Keep what the checks of a run found."""

@@ -1,12 +1,13 @@
 """Metrics as rows: the same five columns wherever metrics are kept. A NaN is never stored: it is no value."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, insert, select
+from sqlalchemy import Connection, Row, Table, insert
 
 from engine.evaluation.record import MetricValue
+from engine.store.database import parts
 
 
 def finite(value: float | None) -> float | None:
@@ -31,10 +32,12 @@ def insert_metrics(
         connection.execute(insert(table), rows)
 
 
-def read_metrics(connection: Connection, table: Table, owner: str, number: int) -> dict[str, MetricValue]:
-    """Read the metrics of row `number`, in the order in which they were written."""
-    query = select(table).where(table.c[owner] == number).order_by(table.c.place)
-    return {row.metric: metric_value(row) for row in connection.execute(query)}
+def read_metrics(
+    connection: Connection, table: Table, owner: str, numbers: Sequence[int]
+) -> dict[int, dict[str, MetricValue]]:
+    """Read the metrics of the rows `numbers`, in the order in which they were written."""
+    found = parts(connection, table, owner, numbers)
+    return {number: {row.metric: metric_value(row) for row in rows} for number, rows in found.items()}
 
 
 def _columns(value: MetricValue) -> dict[str, Any]:

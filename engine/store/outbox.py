@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, insert, or_, select, update
 
-from engine.store.database import Database
+from engine.store.database import Database, parts
 from engine.store.records import Attachment, Claim, MessageState, OutboxMessage
 from engine.store.tables import attachments, outbox
 
@@ -83,7 +83,8 @@ class Outbox(Database):
     def _messages(self, condition: ColumnElement[bool]) -> list[OutboxMessage]:
         with self.reading() as connection:
             rows = connection.execute(select(outbox).where(condition).order_by(outbox.c.number)).all()
-            return [_message(connection, row) for row in rows]
+            files = parts(connection, attachments, "message", [row.number for row in rows])
+        return [_message(row, files[row.number]) for row in rows]
 
 
 def insert_messages(connection: Connection, messages: Sequence[OutboxMessage]) -> None:
@@ -104,11 +105,10 @@ def _unclaimed(now: datetime) -> ColumnElement[bool]:
     return (outbox.c.state == MessageState.PENDING) & free
 
 
-def _message(connection: Connection, row: Row[Any]) -> OutboxMessage:
-    query = select(attachments).where(attachments.c.message == row.number).order_by(attachments.c.place)
+def _message(row: Row[Any], files: Sequence[Row[Any]]) -> OutboxMessage:
     return OutboxMessage(
         **{name: getattr(row, name) for name in PLAIN},
         to=tuple(row.to),
         state=MessageState(row.state),
-        attachments=tuple(Attachment(part.name, part.media_type, part.content) for part in connection.execute(query)),
+        attachments=tuple(Attachment(file.name, file.media_type, file.content) for file in files),
     )

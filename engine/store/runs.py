@@ -5,7 +5,7 @@ lock was killed: no heartbeat, no timeout to guess by.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from engine.outcome import Outcome
-from engine.store.database import Database
+from engine.store.database import Database, parts
 from engine.store.folders import safe_name
 from engine.store.history import position
 from engine.store.locks import Busy, lock_path, try_lock
@@ -150,7 +150,11 @@ class Runs(Database):
 
     def _runs(self, query: Select[Any]) -> list[RunRecord]:
         with self.reading() as connection:
-            return [_run(connection, row) for row in connection.execute(query).all()]
+            rows = connection.execute(query).all()
+            numbers = [row.number for row in rows]
+            steps = parts(connection, run_steps, "run", numbers)
+            events = parts(connection, run_events, "run", numbers)
+        return [_run(row, steps[row.number], events[row.number]) for row in rows]
 
 
 def _row(run: RunRecord) -> dict[str, Any]:
@@ -168,14 +172,13 @@ def _insert_events(connection: Connection, run: int, events: Sequence[Event], fi
         )
 
 
-def _run(connection: Connection, row: Row[Any]) -> RunRecord:
-    def parts(table: Any) -> Iterator[dict[str, Any]]:
-        found = connection.execute(select(table).where(table.c.run == row.number).order_by(table.c.place))
-        for part in found.mappings():
-            yield {name: value for name, value in part.items() if name not in ("run", "place")}
-
+def _run(row: Row[Any], steps: Sequence[Row[Any]], events: Sequence[Row[Any]]) -> RunRecord:
     return RunRecord(
         **{name: getattr(row, name) for name in PLAIN} | {"outcome": row.outcome and Outcome(row.outcome)},
-        steps=tuple(StepRecord(**part | {"outcome": Outcome(part["outcome"])}) for part in parts(run_steps)),
-        events=tuple(Event(**part | {"position": position(part["position"])}) for part in parts(run_events)),
+        steps=tuple(StepRecord(**_plain(step) | {"outcome": Outcome(step.outcome)}) for step in steps),
+        events=tuple(Event(**_plain(event) | {"position": position(event.position)}) for event in events),
     )
+
+
+def _plain(part: Row[Any]) -> dict[str, Any]:
+    return {name: value for name, value in part._mapping.items() if name not in ("run", "place")}

@@ -1,27 +1,31 @@
-"""Writes without end until it is killed: a fresh child for every kill, forked from a process with all imports done.
+"""Writers that are killed: children forked from a process with all imports done, each killed at another instant.
 
-Protocol on standard output and input: "killed" after each kill; a line to go on. The kills come at random instants.
+An instant is a point just before or after a call into the operating system or SQLite, counted from the opening of
+the store: so kills fall where it matters, however busy the machine is. Protocol: prints "killed" after each kill, then
+waits for a line before the next.
 """
 
-import itertools
 import os
 import random
 import signal
+import sqlite3
 import sys
-import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
 from engine.outcome import Outcome
 from engine.store import Event, OutboxMessage, RunRecord, StepRecord, Store, new_id
 
-FILES = 3
+TURNS = 2
 
 
-def write_without_end(folder: Path) -> None:
+def write(folder: Path) -> None:
     with Store.open(folder) as store:
-        for turn in itertools.count():
+        for turn in range(TURNS):
             run = RunRecord(new_id(store.now()), "p", "s", store.now(), "ann@host")
             store.start_run(run)
             evaluation = Evaluation(
@@ -29,14 +33,14 @@ def write_without_end(folder: Path) -> None:
                 "0", "0", 1, 1, 1, {f"psi.c{i}": MetricValue(float(i)) for i in range(20)}, run=run.id,
             )  # fmt: skip
             with store.staging() as files:
-                for number in range(FILES):
+                for number in range(3):
                     (files / str(number)).write_text(evaluation.id)
                 store.add_evaluation(evaluation, files)
             with store.staging() as files:
                 (files / "model").write_text("model")
                 store.add_model_version("authorization", run.id, files)
-            if turn % 3 == 2:
-                store.remove_evaluations("the_MES", f"turn {turn - 1}", by="ann@host")
+            if turn == 1:
+                store.remove_evaluations("the_MES", "turn 0", by="ann@host")
             step = StepRecord("b", "build", Outcome.SUCCESS, store.now(), store.now())
             store.add_step(run.id, step)
             event = Event("run", "info", "ended", store.now())
@@ -45,21 +49,61 @@ def write_without_end(folder: Path) -> None:
             store.finish_run(ended, messages)
 
 
-def main(folder: Path, kills: int, seed: int) -> None:
-    instants = random.Random(seed)
-    for _ in range(kills):
+def at_every_point(act: Callable[[], None]) -> None:
+    """Call `act` before and after every call into the operating system or SQLite."""
+
+    def watch(frame: FrameType, event: str, called: Any) -> None:
+        if event in ("c_call", "c_return"):
+            owner = getattr(called, "__self__", None)
+            if isinstance(owner, sqlite3.Connection | sqlite3.Cursor) or getattr(owner, "__name__", "") == "posix":
+                act()
+
+    sys.setprofile(watch)
+
+
+def count_points(folder: Path) -> int:
+    count = 0
+
+    def one_more() -> None:
+        nonlocal count
+        count += 1
+
+    at_every_point(one_more)
+    write(folder)
+    sys.setprofile(None)
+    return count
+
+
+def killed_at(folder: Path, point: int) -> None:
+    left = point
+
+    def maybe() -> None:
+        nonlocal left
+        left -= 1
+        if left <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    at_every_point(maybe)
+    write(folder)
+
+
+def main(folder: Path, kills: int) -> None:
+    points = count_points(folder)
+    instants = random.Random(0)
+    for number in range(kills):
+        stratum = number * points // kills, (number + 1) * points // kills
         writers = []
-        for _ in range(instants.choice([1, 1, 2])):
+        for _ in range(1 + number % 3 // 2):  # every third time two at once
+            point = instants.randint(*stratum)
             writers.append(os.fork())
             if writers[-1] == 0:
-                write_without_end(folder)
-        time.sleep(instants.uniform(0.005, 0.12))
+                killed_at(folder, point)
+                os._exit(0)
         for writer in writers:
-            os.kill(writer, signal.SIGKILL)
             os.waitpid(writer, 0)
         print("killed", flush=True)
         sys.stdin.readline()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

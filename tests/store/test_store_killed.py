@@ -4,7 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from sqlalchemy import select
 
 from engine.outcome import Outcome
@@ -12,7 +11,7 @@ from engine.store import Store
 from engine.store.tables import unfinished_folders
 
 WRITERS = Path(__file__).with_name("killed_writers.py")
-KILLS = 60
+KILLS = 54
 TWO = """
 import sys
 from pathlib import Path
@@ -54,21 +53,20 @@ def check_whole(folder: Path) -> list[str]:
         return [run.state for run in store.runs()]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_killed_at_random_instants(folder: Path, seed: int) -> None:
+def test_killed_at_any_instant(folder: Path) -> None:
     Store.open(folder).close()
-    command = [sys.executable, str(WRITERS), str(folder), str(KILLS // 2), str(seed)]
+    command = [sys.executable, str(WRITERS), str(folder), str(KILLS)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout
-        for _ in range(KILLS // 2):
+        for _ in range(KILLS):
             assert process.stdout.readline() == "killed\n"
             states = check_whole(folder)
             process.stdin.write("\n")
             process.stdin.flush()
     assert process.returncode == 0
-    assert "SUCCESS" in states
-    assert "ABORTED" in states
+    assert states.count("ABORTED") > KILLS / 3
+    assert states.count("SUCCESS") > KILLS / 3
 
 
 def test_two_writers_at_once_lose_nothing(folder: Path) -> None:
