@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from engine.errors import ModelError
 from engine.models.features import Feature
+from engine.spec.resources.models import ALGORITHMS, Algorithm
 
 Array = npt.NDArray[np.float64]
 
@@ -32,7 +33,11 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "hist_gradient_boosting": {"early_stopping": False},  # its own validation split would ignore entities
     "logistic_regression": {"max_iter": 1000},
 }
-_OURS = {"random_state": "say seed: instead", "categorical_features": "the roles of the columns decide"}
+_OURS = {
+    "random_state": "say seed: instead",
+    "categorical_features": "the roles of the columns decide",
+    "n_jobs": "training uses every core, scoring one",
+}
 
 _TREES = ("sklearn.tree._tree.Tree",)
 _DTYPE = ("numpy.dtype",)  # of the encoder
@@ -56,7 +61,7 @@ _FLOAT32 = float(np.finfo(np.float32).max)
 
 
 def estimator(
-    algorithm: str, task: str, parameters: Mapping[str, Any], features: Sequence[Feature], seed: int, where: str
+    algorithm: Algorithm, task: str, parameters: Mapping[str, Any], features: Sequence[Feature], seed: int, where: str
 ) -> Any:
     """Return the unfitted estimator, preprocessing included.
 
@@ -68,7 +73,7 @@ def estimator(
     module, *by_task = _CLASSES[algorithm]
     name = by_task[task == "regression"]
     if name is None:
-        raise ModelError(f"{where}: {algorithm} cannot learn {task}")
+        raise ModelError(f"{where}: {algorithm} cannot learn {task}; it learns {', '.join(ALGORITHMS[algorithm])}")
     plain = getattr(importlib.import_module(f"sklearn.{module}"), name)()
     legal = plain.get_params()
     for parameter in parameters:
@@ -102,15 +107,13 @@ def _linear(plain: Any, categorical: list[int], width: int) -> Any:
 
 def finite(algorithm: str, encoded: Array) -> Array:
     """Return the encoded rows with infinities as the algorithm can bear them: its extreme numbers, or missing."""
-    if algorithm == "hist_gradient_boosting" or not np.isinf(encoded).any():
-        return encoded
     if algorithm in LINEAR:
         return np.where(np.isinf(encoded), np.nan, encoded)
     return np.clip(encoded, -_FLOAT32, _FLOAT32)
 
 
 def fit(unfitted: Any, rows: Array, target: npt.NDArray[Any], where: str) -> tuple[Any, list[str]]:
-    """Fit on one thread: on shared cores OpenMP's threads wait for each other, at ten times the cost.
+    """Fit on one thread, but for forests: on shared cores OpenMP's threads wait for each other, at ten times the cost.
 
     Returns
     -------
@@ -122,10 +125,15 @@ def fit(unfitted: Any, rows: Array, target: npt.NDArray[Any], where: str) -> tup
     ModelError
         scikit-learn refuses a parameter or the data; says so in its own words.
     """
+    parallel = hasattr(unfitted, "n_jobs")
     with warnings.catch_warnings(record=True) as caught, threadpool_limits(limits=1):
         warnings.simplefilter("always")
+        if parallel:
+            unfitted.set_params(n_jobs=-1)
         try:
             fitted = unfitted.fit(rows, target)
         except ValueError as error:
             raise ModelError(f"{where}: scikit-learn refuses: {error}") from error
+    if parallel:
+        fitted.set_params(n_jobs=None)  # threads would add the trees' answers up in the order in which they finish
     return fitted, [f"scikit-learn: {str(w.message).splitlines()[0]}" for w in caught]

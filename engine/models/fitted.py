@@ -107,6 +107,8 @@ def score(
         As `FittedModel.score`.
     """
     columns = frame.collect_schema().names()
+    if clash := [c for c in keep if c == "prediction" or c.startswith("probability_")]:
+        raise ModelError(f"model {model.name}: column {clash[0]!r} would be mistaken for a score; rename it")
     known([*model.predictor.columns, *keep], columns, f"model {model.name}")
     wanted = frame.select(*dict.fromkeys([*model.predictor.columns, *keep]))
     batches = wanted.collect_batches(chunk_size=batch_rows, maintain_order=True)

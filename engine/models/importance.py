@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from engine.models.estimators import LINEAR, Array
 from engine.models.features import Feature
@@ -63,6 +64,7 @@ def _permutation(estimator: Any, rows: Array, target: npt.NDArray[Any], seed: in
             return -float(log_loss(y, fitted.predict_proba(x), labels=fitted.classes_))
         return -float(np.mean((fitted.predict(x) - y) ** 2))
 
-    found = permutation_importance(estimator, rows, target, scoring=score, n_repeats=REPEATS, random_state=seed)
+    with threadpool_limits(limits=1):
+        found = permutation_importance(estimator, rows, target, scoring=score, n_repeats=REPEATS, random_state=seed)
     shares: Array = np.maximum(found.importances_mean, 0)
     return shares

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,19 +11,17 @@ from threadpoolctl import threadpool_limits
 
 from engine.data.functions import load_function
 from engine.data.table import Table, reading
-from engine.errors import ModelError
+from engine.errors import DataError, ModelError
 from engine.models.answers import Answers
 from engine.models.classes import MAX_CLASSES, Class, listed, observed, positive_of, text
 from engine.models.features import select
 from engine.models.fitted import FittedModel, Predicted, Predictor
 from engine.models.saved import load_estimator, load_trained
+from engine.spec import Project
 from engine.spec.resources.models import Model, PythonModel, ScoredModel, SkopsModel, TrainModel
 
-if TYPE_CHECKING:
-    from engine.spec import Project
 
-
-def load(project: "Project", name: str, table: Table, version: Path | None = None) -> FittedModel:
+def load(project: Project, name: str, table: Table, version: Path | None = None) -> FittedModel:
     """Return a declared model, ready to score.
 
     Parameters
@@ -55,7 +53,7 @@ def load(project: "Project", name: str, table: Table, version: Path | None = Non
     raise TypeError(f"no loader for {type(spec).__name__}")
 
 
-def skops_path(project: "Project", name: str, spec: SkopsModel) -> Path:
+def skops_path(project: Project, name: str, spec: SkopsModel) -> Path:
     """Return the file of a skops model: in its connection's folder, else beside the spec."""
     folder = project.folder_of("models", name)
     if spec.connection is not None:
@@ -84,7 +82,7 @@ class EstimatorPredictor:
                     )
                 if hasattr(self.estimator, "predict_proba"):
                     return Predicted(probabilities=np.asarray(self.estimator.predict_proba(given), dtype=np.float64))
-                return Predicted(values=pl.Series(np.asarray(self.estimator.predict(given))))
+                return Predicted(values=pl.Series(np.asarray(self.estimator.predict(given)).tolist()))
         except (ValueError, TypeError) as error:
             raise ModelError(f"{self.where}: the estimator cannot score these rows: {error}") from error
 
@@ -108,6 +106,11 @@ def _skops(name: str, spec: SkopsModel, path: Path, table: Table, where: str) ->
     if classifies != hasattr(estimator, "classes_"):
         raise ModelError(f"{where}: the task is {spec.task}, but {path} holds a {type(estimator).__name__}")
     classes = tuple(estimator.classes_.tolist()) if classifies else ()
+    if spec.task == "binary_classification" and len(classes) != 2:
+        raise ModelError(
+            f"{where}: the task is binary_classification, but the estimator has {len(classes)} classes: "
+            f"{listed(classes)}"
+        )
     predictor = EstimatorPredictor(columns, estimator, classifies, where)
     return _fitted(name, spec, tuple(columns), predictor, classes, where)
 
@@ -162,12 +165,18 @@ class FunctionPredictor:
     arguments: Mapping[str, Any]
 
     def predict(self, frame: pl.DataFrame) -> Predicted:
-        answer = self.function(frame.select(self.columns), **self.arguments)
+        try:
+            answer = self.function(frame.select(self.columns), **self.arguments)
+        except DataError as error:
+            raise ModelError(f"{self.answers.where}: {error}") from error
         return self.answers.read(answer, frame.height)
 
 
 def _python(name: str, spec: PythonModel, folder: Path, table: Table, where: str) -> FittedModel:
-    function = load_function(folder, spec.function)
+    try:
+        function = load_function(folder, spec.function)
+    except DataError as error:
+        raise ModelError(f"{where}: {error}") from error
     columns = table.frame.collect_schema().names()
     features = select(spec.features, columns, spec.target, entity=table.entity, where=where)
     classes = _classes(spec, table, [], (), where)

@@ -10,6 +10,7 @@ import numpy as np
 from engine.models.classification import Floats, Metrics
 
 PLOT_BINS = 20
+_HALF = np.finfo(np.float64).max / 2
 RESIDUAL_QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 
@@ -28,12 +29,22 @@ def regression(truth: Floats, predicted: Floats) -> tuple[Metrics, dict[str, Any
     names = ("mae", "mse", "rmse", "rmsle", "mape", "r2", "explained_variance", "pearson")
     if not (np.isfinite(truth).all() and np.isfinite(predicted).all()):
         return dict.fromkeys(names, "infinite values in the labels or predictions"), {}
+    with np.errstate(over="ignore", invalid="ignore"):
+        metrics = _metrics(truth, predicted)
+    too_large = "a sum of these values is beyond the largest number"
+    bounded = {
+        name: value if isinstance(value, str) or np.isfinite(value) else too_large for name, value in metrics.items()
+    }
+    return bounded, _plots(truth, predicted)
+
+
+def _metrics(truth: Floats, predicted: Floats) -> Metrics:
     residual = truth - predicted
     mse = float(np.mean(residual**2))
     spread = float(np.mean((truth - truth.mean()) ** 2))
     zeros = int((truth == 0).sum())
     constant = "the true value is the same in every row"
-    metrics: dict[str, float | str] = {
+    return {
         "mae": float(np.abs(residual).mean()),
         "mse": mse,
         "rmse": float(np.sqrt(mse)),
@@ -47,7 +58,6 @@ def regression(truth: Floats, predicted: Floats) -> tuple[Metrics, dict[str, Any
         "explained_variance": 1 - float(residual.var()) / spread if spread else constant,
         "pearson": _pearson(truth, predicted) if spread else constant,
     }
-    return metrics, _plots(truth, predicted, residual)
 
 
 def _pearson(truth: Floats, predicted: Floats) -> float | str:
@@ -56,14 +66,15 @@ def _pearson(truth: Floats, predicted: Floats) -> float | str:
     return float(np.clip(x @ y / scale, -1, 1)) if scale else "the predicted value is the same in every row"
 
 
-def _plots(truth: Floats, predicted: Floats, residual: Floats) -> dict[str, Any]:
+def _plots(truth: Floats, predicted: Floats) -> dict[str, Any]:
     """Count pairs on quantiles of both together: with bins of equal width one outlier would hide all the rest."""
-    edges = np.unique(np.quantile(np.r_[truth, predicted], np.linspace(0, 1, PLOT_BINS + 1)))
+    edges = np.unique(np.quantile(np.r_[truth, predicted], np.linspace(0, 1, PLOT_BINS + 1), method="inverted_cdf"))
     last = max(len(edges) - 2, 0)
     rows = np.clip(np.searchsorted(edges, truth, side="right") - 1, 0, last)
     columns = np.clip(np.searchsorted(edges, predicted, side="right") - 1, 0, last)
     counts = np.bincount(rows * (last + 1) + columns, minlength=(last + 1) ** 2).reshape(last + 1, last + 1)
-    quantiles = np.quantile(residual, RESIDUAL_QUANTILES)
+    half = truth / 2 - predicted / 2  # the difference itself may be beyond the largest number
+    quantiles = np.clip(np.quantile(half, RESIDUAL_QUANTILES, method="inverted_cdf"), -_HALF, _HALF) * 2
     return {
         "predicted_against_true": {"edges": edges.tolist(), "rows_true_columns_predicted": counts.tolist()},
         "residuals": {"quantiles": list(RESIDUAL_QUANTILES), "values": quantiles.tolist()},

@@ -6,9 +6,10 @@ itself we allow, by algorithm, what our own estimators consist of.
 
 import json
 from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 from engine.errors import ModelError
 from engine.models.classes import positive_of
@@ -19,6 +20,8 @@ from engine.models.training import TrainedPredictor, versions
 from engine.spec.resources.models import TrainModel
 
 FORMAT = 1
+MAX_BYTES = 4 * 2**30
+"""What a .skops file may unpack to."""
 
 
 def save(model: FittedModel, folder: Path) -> None:
@@ -94,6 +97,9 @@ def load_estimator(content: bytes, allowed: Any, where: str, file: str) -> Any:
     from skops import io
 
     try:
+        size = sum(member.file_size for member in ZipFile(BytesIO(content)).infolist())
+        if size > MAX_BYTES:
+            raise ModelError(f"{where}: {file} unpacks to {size:,} bytes; at most {MAX_BYTES:,} are read")
         untrusted = [t for t in io.get_untrusted_types(data=content) if t not in allowed]
     except (BadZipFile, KeyError, ValueError, TypeError) as error:
         raise ModelError(

@@ -1,0 +1,357 @@
+"""The kinds that are not trained here: a .skops file, columns already there, a user's function. Through real specs."""
+
+import pickle
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import skops.io
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import GradientBoostingRegressor
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
+from sklearn.svm import LinearSVC
+
+from engine import spec
+from engine.data import Table
+from engine.errors import ModelError
+from engine.models import fingerprint, fit_fingerprint, load, performance, score, skops_path
+from engine.spec.resources.models import PythonModel, ScoredModel, TrainModel
+
+FRAME = pl.DataFrame(
+    {
+        "amount": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0] * 20,
+        "shop": ["a", "a", "b", "b", "c", "c"] * 20,
+        "fraud": [0, 0, 0, 1, 1, 1] * 20,
+        "p": [0.1, 0.4, 0.2, 0.6, 0.9, 0.8] * 20,
+    }
+)
+
+
+def project(folder: Path, model: str) -> spec.Project:
+    text = f"""
+version: 1
+project: kinds
+connections:
+  store: {{path_}}
+datasets:
+  batch: {{path: batch.parquet}}
+models:
+  m:
+{textwrap.indent(textwrap.dedent(model).strip(), "    ")}
+"""
+    text = text.replace("{path_}", "{kind: file, root: files}")
+    path = folder / "spec.yaml"
+    path.write_text(text)
+    return spec.load(path)
+
+
+def scored(folder: Path, model: str, frame: pl.DataFrame = FRAME, keep: tuple[str, ...] = ("fraud",)) -> pl.DataFrame:
+    return score(load(project(folder, model), "m", Table("batch", frame.lazy(), "0" * 32)), frame.lazy(), keep)
+
+
+SKOPS = """
+    kind: skops
+    task: binary_classification
+    target: fraud
+    path: model.skops
+"""
+PYTHON = """
+    kind: python
+    task: {task}
+    target: fraud
+    function: "scoring:score"
+    features: {{include: [amount]}}
+"""
+
+
+def pipeline(*columns: str):
+    encoder = make_column_transformer((OneHotEncoder(), ["shop"]), remainder="passthrough")
+    return make_pipeline(encoder, LogisticRegression()).fit(FRAME.select(columns), FRAME["fraud"])
+
+
+def test_a_skops_pipeline_scores_a_polars_frame_by_its_own_column_names(tmp_path):
+    fitted = pipeline("shop", "amount")
+    skops.io.dump(fitted, tmp_path / "model.skops")
+    found = scored(tmp_path, SKOPS)
+    theirs = fitted.predict_proba(FRAME.select("shop", "amount"))
+    np.testing.assert_array_equal(found.select("probability_0", "probability_1").to_numpy(), theirs)
+    assert found["prediction"].to_list() == fitted.predict(FRAME.select("shop", "amount")).tolist()
+    loaded = load(project(tmp_path, SKOPS), "m", Table("batch", FRAME.lazy(), "0"))
+    assert loaded.features == ("shop", "amount")
+    assert (loaded.classes, loaded.positive, loaded.importance) == ((0, 1), 1, None)
+
+
+def test_an_estimator_without_names_takes_those_of_include_and_may_lie_in_a_connection(tmp_path):
+    (tmp_path / "files").mkdir()
+    fitted = LinearSVC().fit(FRAME.select("amount", "p").to_numpy(), np.where(FRAME["fraud"].to_numpy(), "yes", "no"))
+    skops.io.dump(fitted, tmp_path / "files" / "model.skops")
+    declared = SKOPS + "    connection: store\n"
+    with pytest.raises(ModelError, match="does not know the names of its columns"):
+        scored(tmp_path, declared)
+    with pytest.raises(ModelError, match="takes 2 columns, but features name 1"):
+        scored(tmp_path, declared + "    features: {include: [amount]}\n")
+    found = scored(tmp_path, declared + "    features: {include: [amount, p]}\n")
+    assert found.columns == ["fraud", "prediction"]
+    assert set(found["prediction"]) == {"yes", "no"}
+
+
+def test_a_skops_regression(tmp_path):
+    fitted = GradientBoostingRegressor(n_estimators=5).fit(FRAME.select("amount"), FRAME["p"])
+    skops.io.dump(fitted, tmp_path / "model.skops")
+    declared = SKOPS.replace("binary_classification", "regression")
+    types = skops.io.get_untrusted_types(file=tmp_path / "model.skops")
+    found = scored(tmp_path, declared + f"    allow: {types}\n")
+    np.testing.assert_array_equal(found["prediction"].to_numpy(), fitted.predict(FRAME.select("amount")))
+    with pytest.raises(
+        ModelError, match=r"the task is binary_classification, but .* holds a GradientBoostingRegressor"
+    ):
+        scored(tmp_path, SKOPS + f"    allow: {types}\n")
+
+
+class Harmful:
+    """Touches a file wherever it is rebuilt."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (Path(self.path),))
+
+    def __setstate__(self, state):
+        Path(state["path"]).touch()
+
+
+def harm(frame):
+    raise AssertionError("this must never run")
+
+
+@pytest.mark.parametrize("payload", ["class", "function", "step"])
+def test_types_that_are_not_trusted_are_listed_and_nothing_is_loaded(tmp_path, payload):
+    marker = tmp_path / "harmed"
+    content = {
+        "class": Harmful(str(marker)),
+        "function": FunctionTransformer(harm),
+        "step": make_pipeline(FunctionTransformer(harm), LogisticRegression()),
+    }[payload]
+    skops.io.dump(content, tmp_path / "model.skops")
+    with pytest.raises(ModelError, match=r"types that are not trusted: .*add to allow"):
+        scored(tmp_path, SKOPS)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"not a model", pickle.dumps(LogisticRegression())])
+def test_a_pickle_or_garbage_called_skops_is_refused(tmp_path, content):
+    (tmp_path / "model.skops").write_bytes(content)
+    with pytest.raises(ModelError, match="is not a file that skops wrote"):
+        scored(tmp_path, SKOPS)
+
+
+def test_a_pickle_is_never_opened(tmp_path):
+    marker = tmp_path / "harmed"
+    (tmp_path / "model.skops").write_bytes(pickle.dumps(Harmful(str(marker))))
+    with pytest.raises(ModelError):
+        scored(tmp_path, SKOPS)
+    assert not marker.exists()
+
+
+def test_a_skops_file_that_is_not_there(tmp_path):
+    with pytest.raises(ModelError, match=r"model m: .*model.skops cannot be read: No such file"):
+        scored(tmp_path, SKOPS)
+
+
+SCORED = """
+    kind: scored
+    task: binary_classification
+    target: fraud
+    {what}
+"""
+
+
+def test_a_probability_column_is_decided_at_the_threshold(tmp_path):
+    declared = SCORED.format(what="probability: p\n    threshold: 0.35")
+    found = scored(tmp_path, declared)
+    assert (found["probability_1"] == FRAME["p"]).all()
+    assert (found["prediction"] == (FRAME["p"] >= 0.35).cast(pl.Int64)).all()
+    model = load(project(tmp_path, declared), "m", Table("batch", FRAME.lazy(), "0"))
+    assert model.features == ("amount", "shop")
+    assert performance(model, found).metrics["roc_auc"] == 1
+
+
+def test_prediction_columns_of_all_tasks(tmp_path):
+    found = scored(tmp_path, SCORED.format(what="prediction: guess"), FRAME.with_columns(guess=1 - pl.col("fraud")))
+    assert (found["prediction"] == 1 - FRAME["fraud"]).all()
+    numbers = SCORED.format(what="prediction: amount").replace("binary_classification", "regression")
+    assert (scored(tmp_path, numbers)["prediction"] == FRAME["amount"]).all()
+    by_class = SCORED.format(what="probability: {0: q, 1: p}")
+    found = scored(tmp_path, by_class, FRAME.with_columns(q=1 - pl.col("p")))
+    assert (found["probability_0"] == 1 - FRAME["p"]).all()
+
+
+def test_a_batch_without_labels_needs_the_positive_class_said(tmp_path):
+    nameless = FRAME.with_columns(fraud=pl.lit(None, pl.Int64))
+    with pytest.raises(ModelError, match="say the positive class"):
+        scored(tmp_path, SCORED.format(what="probability: p"), nameless)
+    found = scored(tmp_path, SCORED.format(what="probability: p\n    positive: 1"), nameless)
+    assert set(found["prediction"]) == {0, 1}
+    model = load(
+        project(tmp_path, SCORED.format(what="probability: p\n    positive: 1")),
+        "m",
+        Table("batch", nameless.lazy(), "0"),
+    )
+    assert performance(model, found).reasons["roc_auc"] == "no labels"
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("probability: amount", r"probability of row 2 is 2; a probability lies in 0\.\.1"),
+        ("probability: shop", "probability holds String, not numbers"),
+        ("prediction: amount", "binary_classification has 2 classes; the data hold 7"),
+        ("probability: pp", "there is no column 'pp'; did you mean 'p'?"),
+        ("probability: {0: p, 1: p}", "the probabilities of row 1 add up to 0.2, not to 1"),
+    ],
+)
+def test_columns_that_are_no_scores_are_refused(tmp_path, what, said):
+    with pytest.raises(ModelError, match=said):
+        scored(tmp_path, SCORED.format(what=what))
+
+
+def python(folder: Path, body: str, task: str = "binary_classification", more: str = "") -> pl.DataFrame:
+    (folder / "scoring.py").write_text("import numpy as np\nimport polars as pl\n\n\n" + textwrap.dedent(body))
+    return scored(folder, PYTHON.format(task=task) + more)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "(frame['amount'] > 3).cast(pl.Int64)",
+        "(frame['amount'] > 3)",
+        "(frame['amount'] > 3).to_numpy()",
+        "['1' if x > 3 else '0' for x in frame['amount']]",
+        "frame.select(prediction=(pl.col('amount') > 3).cast(pl.Int8))",
+        "frame.select(anything=(pl.col('amount') > 3).cast(pl.Int8))",
+        "(frame['amount'] > 3).cast(pl.Float64)",
+        "{'probability': frame['amount'] / 6 - 0.05}",
+        "{0: 1 - (frame['amount'] > 3).cast(pl.Int8), 1: frame['amount'] > 3}",
+        "np.column_stack([frame['amount'] <= 3, frame['amount'] > 3]).astype(float)",
+    ],
+)
+def test_a_function_may_answer_in_any_of_these_ways(tmp_path, answer):
+    found = python(tmp_path, f"def score(frame):\n    return {answer}\n")
+    assert found["prediction"].to_list() == FRAME["fraud"].to_list()
+
+
+def test_a_function_gets_its_features_and_arguments(tmp_path):
+    found = python(
+        tmp_path,
+        "def score(frame, scale):\n    assert frame.columns == ['amount']\n    return frame['amount'] * scale\n",
+        "regression",
+        "    arguments: {scale: 0.5}\n",
+    )
+    assert (found["prediction"] == FRAME["amount"] / 2).all()
+
+
+def test_a_function_of_several_classes(tmp_path):
+    frame = FRAME.with_columns(fraud=pl.Series(["x", "y", "z"] * 40))
+    (tmp_path / "scoring.py").write_text(
+        "def score(frame):\n    x = frame['amount']\n    return {'z': 0 * x, 'x': 0 * x + 1, 'y': 0 * x}\n"
+    )
+    declared = PYTHON.format(task="multiclass_classification")
+    found = scored(tmp_path, declared, frame)
+    assert set(found["prediction"]) == {"x"}
+    assert (found["probability_0"] == 1).all()
+    (tmp_path / "scoring.py").write_text("def score(frame):\n    return ['unheard'] * len(frame)\n")
+    assert set(scored(tmp_path, declared, frame)["prediction"]) == {"unheard"}
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("return frame['amount'].head(3) / 10", "model m: scoring:score: probability holds 3 values for 120 rows"),
+        ("return None", "returned NoneType; a polars Series"),
+        ("return ['yes'] * len(frame)", "row 1 is predicted 'yes', which is none of the classes 0, 1"),
+        ("return frame['amount']", r"probability of row 2 is 2; a probability lies in 0\.\.1"),
+        ("return {'a': frame['amount'], 'b': frame['amount']}", "got a, b; the probabilities of 0, 1 are needed"),
+        ("return np.zeros((len(frame), 3))", "an array of 3 columns, but there are 2 classes"),
+        ("return 1 / 0", r"scoring:score failed: .*scoring\.py:6: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_an_answer_that_is_wrong_names_function_row_and_line(tmp_path, body, said):
+    with pytest.raises(ModelError, match=said):
+        python(tmp_path, f"def score(frame):\n    {body}\n")
+
+
+def test_a_function_that_is_not_there(tmp_path):
+    with pytest.raises(ModelError, match=r"model m: .*has no function 'score'; did you mean 'scores'"):
+        python(tmp_path, "def scores(frame):\n    return frame\n")
+    (tmp_path / "scoring.py").unlink()
+    with pytest.raises(ModelError, match="there is no module 'scoring'"):
+        scored(tmp_path, PYTHON.format(task="regression"))
+
+
+def test_a_trained_model_that_is_not_trained_yet(tmp_path):
+    declared = "{kind: train, task: binary_classification, target: fraud, dataset: batch}"
+    with pytest.raises(ModelError, match="model m is not trained yet: build it"):
+        scored(tmp_path, declared)
+
+
+def trained(**more: object) -> TrainModel:
+    return TrainModel.model_validate({"task": "binary_classification", "target": "y", "dataset": "d"} | more)
+
+
+def test_what_changes_the_fit_and_what_does_not():
+    data = Table("d", FRAME.lazy(), "a" * 32, entity="shop")
+    first = fit_fingerprint(trained(), data)
+    assert len(first) == 32
+    for other in (
+        trained(description="new words"),
+        trained(threshold=0.9),
+        trained(positive=0),
+        trained(dataset="renamed"),
+        trained(cost_matrix={"true_positive": 5}),
+    ):
+        assert fit_fingerprint(other, data) == first
+    changes = [
+        trained(algorithm="random_forest"),
+        trained(parameters={"max_iter": 3}),
+        trained(target="z"),
+        trained(features={"exclude": ["p"]}),
+        trained(test={"share": 0.3}),
+        trained(test={"seed": 1}),
+        trained(seed=1),
+    ]
+    assert len({first, *(fit_fingerprint(c, data) for c in changes)}) == 8
+    assert fit_fingerprint(trained(), Table("d", FRAME.lazy(), "b" * 32, entity="shop")) != first
+    assert fit_fingerprint(trained(), Table("d", FRAME.lazy(), "a" * 32)) != first
+
+
+def test_threshold_and_positive_are_in_the_identity_of_the_scores(tmp_path):
+    same = fingerprint(trained(), folder=tmp_path, fit="f")
+    assert fingerprint(trained(description="words"), folder=tmp_path, fit="f") == same
+    assert fingerprint(trained(threshold=0.9), folder=tmp_path, fit="f") != same
+    assert fingerprint(trained(positive=0), folder=tmp_path, fit="f") != same
+    assert fingerprint(trained(), folder=tmp_path, fit="g") != same
+
+
+def test_the_identity_of_files_functions_and_columns(tmp_path):
+    opened = project(tmp_path, SKOPS)
+    path = skops_path(opened, "m", opened.models["m"])
+    path.write_bytes(b"one")
+    one = fingerprint(opened.models["m"], folder=tmp_path, path=path)
+    path.write_bytes(b"two")
+    assert fingerprint(opened.models["m"], folder=tmp_path, path=path) != one
+    with pytest.raises(ModelError, match="there is no model file"):
+        fingerprint(opened.models["m"], folder=tmp_path, path=tmp_path / "none.skops")
+
+    function = PythonModel(task="regression", target="y", function="scoring:score")
+    (tmp_path / "scoring.py").write_text("def score(frame): return 1")
+    before = fingerprint(function, folder=tmp_path)
+    (tmp_path / "scoring.py").write_text("def score(frame): return 2")
+    assert fingerprint(function, folder=tmp_path) != before
+
+    columns = [ScoredModel(task="regression", target="y", prediction=c) for c in ("a", "b")]
+    assert len({fingerprint(c, folder=tmp_path) for c in columns}) == 2
