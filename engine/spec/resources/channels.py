@@ -15,10 +15,13 @@ class FileChannel(Resource):
 
 
 class MailChannel(Resource):
-    """Mail through an SMTP server."""
+    """Mail through an SMTP server, encrypted unless the server is this machine or the URL says tls=none."""
 
     kind: Literal["mail"] = "mail"
-    url: SecretText = Field(description="smtp://user:password@host:587?tls=starttls or smtps://host; a ${secret.name}.")
+    url: SecretText = Field(
+        description="smtp://user:password@host:587 (STARTTLS, or ?tls=none) or smtps://user:password@host:465, special "
+        "characters percent-encoded; ?ca=path trusts an authority of your own. Usually a ${secret.name}."
+    )
     from_: str = Field(alias="from", description="The sender's address.")
     timeout: float = Field(30, gt=0, le=600, description="Seconds to wait for the server.")
     otherwise: FileChannel | None = Field(None, description="Used where the secret is absent.")
