@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import http.server
+import inspect
 import io
 import ipaddress
 import json
@@ -98,10 +99,13 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
     authority = ec.generate_private_key(ec.SECP256R1())
     authority_id = x509.SubjectKeyIdentifier.from_public_key(authority.public_key())
+    may = {name: name == "key_cert_sign" for name in inspect.signature(x509.KeyUsage).parameters}
+    usage = x509.KeyUsage(**may)
     root = (
         builder("Our authority", authority.public_key(), "Our authority")
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(authority_id, critical=False)
+        .add_extension(usage, critical=True)
         .sign(authority, hashes.SHA256())
     )
     key = ec.generate_private_key(ec.SECP256R1())

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -196,6 +197,35 @@ def test_a_webhook_is_told_the_runs_outcome(office, webhook):
     office.queue("hook", outcome=Outcome.FAILED)
     assert office.deliver() == [SENT, SENT]
     assert [post["type"] for post in webhook.posts] == ["warning", "failure"]
+
+
+def test_two_senders_at_once_send_each_message_once(office, servers):
+    inbox = servers.start()
+    office.environ["SMTP_URL"] = f"smtp://127.0.0.1:{inbox.port}"
+    ids = {office.queue("ops_mail", "a@example.com") for _ in range(6)}
+
+    def send() -> list[MessageState]:
+        with Store.open(office.store.folder, now=office.clock) as store:
+            secrets = Secrets(office.project, office.environ)
+            return [delivery.state for delivery in deliver(store, office.project, secrets, early=True)]
+
+    with ThreadPoolExecutor(2) as pool:
+        states = [sending.result() for sending in [pool.submit(send), pool.submit(send)]]
+    assert sum(state is MessageState.SENT for found in states for state in found) == 6
+    assert sorted(mail["Message-ID"] for _, mail in inbox.mails) == sorted(f"<{id_}@example.com>" for id_ in ids)
+    assert office.store.undelivered() == []
+
+
+def test_a_server_that_repeats_the_password_does_not_get_it_into_the_reason(office, servers):
+    inbox = servers.start()
+    inbox.refuse = {"a@example.com": f"550 you are not Zq7user with {PASSWORD}"}
+    # Another channel's secret, so that no login is needed to have it said back.
+    office.environ["NEEDED"] = PASSWORD
+    office.environ["SMTP_URL"] = f"smtp://127.0.0.1:{inbox.port}"
+    office.queue("ops_mail", "a@example.com")
+    [(_, reason)] = office.deliver()
+    assert reason == 'channel "ops_mail": 127.0.0.1: a@example.com: 550 you are not Zq7user with ***'
+    assert office.store.undelivered()[0].last_error == reason
 
 
 @pytest.mark.parametrize("url", ["smtp://{}:{}@127.0.0.1:1", "smtp://{}:{}@127.0.0.1:1x", "{} {}", "smtp://{}/{}"])

