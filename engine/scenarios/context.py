@@ -23,9 +23,9 @@ from engine.store import Busy, Store
 class Context:
     """Everything that a step may touch.
 
-    `overrides` are the values set by the command line, loops and steps so far; `under` are the tokens of the locks
-    that this run and its parents hold. `built` is the evaluation of each store that this run has built or reused.
-    `start` runs another scenario. With `preview`, what reporters would send is shown instead of sent.
+    The project's overrides are the values set by the command line, loops and steps so far. `under` are the tokens of
+    the locks that this run and its parents hold. `built` is the evaluation of each store that this run has built or
+    reused. `start` runs another scenario. With `preview`, what reporters would send is shown instead of sent.
     """
 
     project: Project
@@ -36,7 +36,6 @@ class Context:
     clock: Callable[[], datetime]
     log: RunLog
     start: "Callable[[str, Context], RunResult]"
-    overrides: Mapping[str, Any] = field(default_factory=dict)
     under: tuple[str, ...] = ()
     built: Mapping[str, str] = field(default_factory=dict)
     run: str | None = None
@@ -51,13 +50,12 @@ class Context:
         """Return a context in which these variables have these values."""
         if not values:
             return self
-        overrides = {**self.overrides, **values}
-        project = self.project.with_variables(overrides)
-        return replace(self, project=project, datasets=self.datasets.of(project), overrides=overrides)
+        project = self.project.with_variables(values)
+        return replace(self, project=project, datasets=self.datasets.of(project))
 
     def with_defaults(self, values: Mapping[str, Any]) -> "Context":
         """Return a context in which these variables have these values unless something has set them."""
-        return self.with_values({name: value for name, value in values.items() if name not in self.overrides})
+        return self.with_values({name: value for name, value in values.items() if name not in self.project.overrides})
 
     @contextmanager
     def lock(self, name: str, *, wait: bool = True) -> "Iterator[Context]":

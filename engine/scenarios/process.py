@@ -26,7 +26,7 @@ def run_step(index: int, step: AnyStep, seconds: float, context: Context) -> Ste
     """Run the step of that index of the context's scenario in a process, and kill it after so many seconds."""
     order = {
         "spec": str(context.project.path),
-        "overrides": context.overrides,
+        "overrides": dict(context.project.overrides),
         "scenario": context.log.scenario,
         "index": index,
         "folder": str(context.log.folder),
@@ -36,7 +36,8 @@ def run_step(index: int, step: AnyStep, seconds: float, context: Context) -> Ste
         "trigger": context.trigger,
         "preview": context.preview is not None,
     }
-    worker = subprocess.Popen(
+    overdue = threading.Event()
+    with subprocess.Popen(
         [sys.executable, "-m", "engine.scenarios.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -44,21 +45,19 @@ def run_step(index: int, step: AnyStep, seconds: float, context: Context) -> Ste
         encoding="utf-8",
         start_new_session=True,
         env=dict(context.environ),
-    )
-    overdue = threading.Event()
+    ) as worker:
 
-    def end() -> None:
-        overdue.set()
-        _kill(worker)
+        def end() -> None:
+            overdue.set()
+            _kill(worker)
 
-    timer = threading.Timer(seconds, end)
-    timer.start()
-    try:
-        result = _converse(worker, json.dumps(order, default=str), context)
-    finally:
-        timer.cancel()
-        _kill(worker)
-        worker.wait()
+        timer = threading.Timer(seconds, end)
+        timer.start()
+        try:
+            result = _converse(worker, json.dumps(order, default=str), context)
+        finally:
+            timer.cancel()
+            _kill(worker)
     if overdue.is_set():
         context.store.abort_dead_runs()
         return steps.failed(step, f"it took longer than its timeout of {seconds:g} s and was ended", context)

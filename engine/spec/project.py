@@ -58,6 +58,11 @@ class Project:
         return self.path.parent
 
     @property
+    def overrides(self) -> Mapping[str, Value]:
+        """The values given instead of those that the spec declares."""
+        return self._overrides
+
+    @property
     def name(self) -> str:
         return self.spec.project
 

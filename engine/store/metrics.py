@@ -1,4 +1,4 @@
-"""Metrics as rows: the same five columns wherever metrics are kept. A NaN is never stored: it is no value."""
+"""Metrics as rows: the same columns wherever metrics are kept. A NaN is never stored: it is no value."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ def finite(value: float | None) -> float | None:
 
 def metric_value(row: Row[Any]) -> MetricValue:
     """Read a metric's columns."""
-    return MetricValue(row.value, row.low, row.high, row.p_value, row.reason)
+    return MetricValue(row.value, row.low, row.high, row.p_value, row.reason, row.failed, row.unlabelled)
 
 
 def insert_metrics(
@@ -43,4 +43,5 @@ def read_metrics(
 def _columns(value: MetricValue) -> dict[str, Any]:
     numbers = {name: finite(getattr(value, name)) for name in ("value", "low", "high", "p_value")}
     lost = numbers["value"] is None and value.value is not None
-    return {**numbers, "reason": "not a number" if lost and value.reason is None else value.reason}
+    reason = "not a number" if lost and value.reason is None else value.reason
+    return {**numbers, "reason": reason, "failed": value.failed, "unlabelled": value.unlabelled}

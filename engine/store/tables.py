@@ -106,6 +106,8 @@ def _measured() -> list[Column[Any]]:
         Column("high", Double),
         Column("p_value", Double),
         Column("reason", String),
+        Column("failed", Boolean, nullable=False),
+        Column("unlabelled", Boolean, nullable=False),
     ]
 
 

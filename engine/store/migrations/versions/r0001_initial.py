@@ -176,6 +176,8 @@ def upgrade() -> None:
         sa.Column("high", sa.Double(), nullable=True),
         sa.Column("p_value", sa.Double(), nullable=True),
         sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("failed", sa.Boolean(), nullable=False),
+        sa.Column("unlabelled", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["measurement"],
             ["dataset_measurements.number"],
@@ -197,6 +199,8 @@ def upgrade() -> None:
         sa.Column("high", sa.Double(), nullable=True),
         sa.Column("p_value", sa.Double(), nullable=True),
         sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("failed", sa.Boolean(), nullable=False),
+        sa.Column("unlabelled", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["evaluation"],
             ["evaluations.number"],
