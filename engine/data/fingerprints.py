@@ -10,7 +10,6 @@ import hashlib
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import polars as pl
 
 from engine.errors import DataError
@@ -69,9 +68,15 @@ def of_frame(frame: pl.DataFrame | pl.LazyFrame) -> str:
     schema = frame.collect_schema()
     if objects := [name for name, dtype in schema.items() if dtype == pl.Object]:
         raise DataError(f"column {objects[0]!r} holds Python objects: make it text, numbers or dates")
-    rows, sums = 0, np.zeros(2, dtype=np.uint64)
-    for batch in [frame] if isinstance(frame, pl.DataFrame) else frame.collect_batches(maintain_order=False):
-        rows += batch.height
-        for i in range(len(sums)):
-            sums[i] += batch.hash_rows(seed=i).to_numpy().sum(dtype=np.uint64)
-    return combine(*(f"{name}:{dtype}" for name, dtype in schema.items()), str(rows), *map(str, sums))
+    sums = (
+        frame.lazy()
+        .map_batches(_row_hashes, schema=dict.fromkeys("01", pl.UInt64), streamable=True)
+        .select(pl.len(), pl.col("0", "1").sum())  # modulo 2**64: polars' sum of unsigned numbers wraps
+        .collect(engine="streaming")
+        .row(0)
+    )
+    return combine(*(f"{name}:{dtype}" for name, dtype in schema.items()), *map(str, sums))
+
+
+def _row_hashes(batch: pl.DataFrame) -> pl.DataFrame:
+    return pl.DataFrame({str(seed): batch.hash_rows(seed=seed) for seed in (0, 1)})

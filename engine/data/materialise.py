@@ -10,6 +10,9 @@ import polars as pl
 
 from engine.data.table import Table, reading
 
+ROW_GROUP = 131_072
+"""Rows of a row group: a writer holds a few of them in memory, and a reader decodes them one by one."""
+
 
 @contextmanager
 def materialise(table: Table, folder: Path) -> Iterator[Table]:
@@ -30,5 +33,5 @@ def materialise(table: Table, folder: Path) -> Iterator[Table]:
     with TemporaryDirectory(dir=folder, prefix="table-") as temporary:
         path = Path(temporary) / "rows.parquet"
         with reading(table):
-            table.frame.sink_parquet(path, compression="lz4", engine="streaming")
+            table.frame.sink_parquet(path, compression="lz4", row_group_size=ROW_GROUP, engine="streaming")
         yield replace(table, frame=pl.scan_parquet(path, glob=False), rereadable=True)
