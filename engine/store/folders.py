@@ -59,7 +59,7 @@ class Folders(Database):
         """Move `files` to the path that `choose` finds free; give the transaction that is to write its row."""
         with file_lock(self.folder, "files", shared=True):
             with in_words(self.folder):
-                _sync(files)
+                sync(files)
             with self.writing() as connection:
                 path = choose(connection)
                 target = self.folder / path
@@ -68,10 +68,7 @@ class Folders(Database):
                 connection.execute(insert(unfinished_folders).values(path=path))
             try:
                 with in_words(self.folder):
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    files.rename(target)
-                    _sync_one(target.parent)
-                    _sync_one(target.parent.parent)
+                    move(files, target)
                 with self.writing() as connection:
                     yield connection, path
                     connection.execute(delete(unfinished_folders).where(unfinished_folders.c.path == path))
@@ -112,7 +109,15 @@ class Folders(Database):
             os.close(lock)
 
 
-def _sync(files: Path) -> None:
+def move(files: Path, target: Path) -> None:
+    """Move a synced folder to `target`, whose parent may be new, so that it is there after a loss of power too."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    files.rename(target)
+    _sync_one(target.parent)
+    _sync_one(target.parent.parent)
+
+
+def sync(files: Path) -> None:
     """Bring a tree of files to the disk, so that no rename can outlive their content."""
     for parent, _, names in os.walk(files):
         for name in names:

@@ -3,10 +3,9 @@
 A folder appears by one rename, whole, so a killed process leaves nothing half; two that make the same make it equal.
 """
 
-import os
 from pathlib import Path
 
-from engine.store.folders import Folders, _sync
+from engine.store.folders import Folders, move, sync
 from engine.store.trouble import in_words
 
 
@@ -21,7 +20,10 @@ class Snapshots(Folders):
     def add_snapshot(self, fingerprint: str, files: Path) -> None:
         """Keep the folder `files` (from `staging`); one that is there already is as good."""
         with in_words(self.folder):
-            _sync(files)
+            sync(files)
             target = self.folder / "snapshots" / fingerprint
-            if not target.is_dir():
-                os.replace(files, target)
+            try:
+                move(files, target)
+            except OSError:
+                if not target.is_dir():
+                    raise

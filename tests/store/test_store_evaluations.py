@@ -200,6 +200,18 @@ def test_model_versions_count_up_by_model(store: Store) -> None:
     assert made[2].folder.is_relative_to(store.folder / "models")
 
 
+def test_a_snapshot_is_kept_once(store: Store) -> None:
+    assert store.snapshot("abc") is None
+    for content in ("first", "second"):
+        with store.staging() as files:
+            (files / "profile").write_text(content)
+            store.add_snapshot("abc", files)
+    kept = store.snapshot("abc")
+    assert kept is not None
+    assert (kept / "profile").read_text() == "first"
+    assert list((store.folder / "staging").iterdir()) == []
+
+
 @given(st.text(min_size=1), st.text(min_size=1))
 def test_different_names_have_different_safe_folder_names(one: str, other: str) -> None:
     names = {safe_name(one), safe_name(other)}

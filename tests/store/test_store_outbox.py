@@ -52,6 +52,14 @@ def test_a_failed_message_is_due_at_its_next_try_and_says_why(store: Store) -> N
     assert (left.state, left.tries, left.last_error) == (MessageState.PENDING, 1, "550 no such user")
 
 
+def test_who_was_served_is_not_served_again(store: Store) -> None:
+    queue(store, message("m", to=("a@example.com", "b@example.com")))
+    claim = store.claim("m", MINUTE)
+    assert claim is not None
+    store.mark_failed(claim, "550 no such user", store.now(), to=("b@example.com",))
+    assert [each.to for each in store.due_messages()] == [("b@example.com",)]
+
+
 def test_a_message_given_up_is_never_due_but_stays_undelivered(store: Store) -> None:
     queue(store, message("m"))
     claim = store.claim("m", MINUTE)
@@ -102,11 +110,13 @@ class Deliveries(RuleBasedStateMachine):
             insert_messages(connection, made)
         self.known |= {each.id: Known() for each in made}
 
-    @rule(target=claims, sender=st.integers(0, 1), which=st.integers(0, 5), minutes=st.integers(1, 3))
-    def take(self, sender: int, which: int, minutes: int) -> Claim | None:
+    @rule(
+        target=claims, sender=st.integers(0, 1), which=st.integers(0, 5), minutes=st.integers(1, 3), early=st.booleans()
+    )
+    def take(self, sender: int, which: int, minutes: int, early: bool) -> Claim | None:
         name = f"m{which}"
-        claim = self.senders[sender].claim(name, minutes * MINUTE)
-        assert (claim is not None) == (name in self.due())
+        claim = self.senders[sender].claim(name, minutes * MINUTE, early=early)
+        assert (claim is not None) == (name in self.due(early=early))
         if claim is not None:
             known = self.known[name]
             known.claim, known.tries = claim, known.tries + 1
@@ -139,12 +149,12 @@ class Deliveries(RuleBasedStateMachine):
     def wait(self, minutes: int) -> None:
         self.clock.time += minutes * MINUTE
 
-    def due(self) -> list[str]:
+    def due(self, *, early: bool = False) -> list[str]:
         return [
             name
             for name, known in self.known.items()
             if known.state is MessageState.PENDING
-            and (known.due is None or known.due <= self.clock.time)
+            and (early or known.due is None or known.due <= self.clock.time)
             and (known.claim is None or known.claim.until <= self.clock.time)
         ]
 
