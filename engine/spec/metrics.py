@@ -207,7 +207,12 @@ def _performance() -> Iterable[Metric]:
     )
     yield replace(metric("mcc", "Matthews correlation coefficient."), low=-1)
     yield metric("hamming_loss", "Share of the predictions that are wrong.", worse="higher")
-    yield replace(metric("lift", "Share of positives among the predicted ones ÷ among all rows.", binary), high=None)
+    yield replace(
+        metric(
+            "lift", "Share of positives in the tenth of the rows with the highest probability ÷ in all rows.", binary
+        ),
+        high=None,
+    )
     yield replace(metric("cost_matrix_gain", "Mean gain a row by the cost matrix.", binary), low=None, high=None)
     for name, text in (
         ("mae", "Mean absolute error."),
