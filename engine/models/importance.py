@@ -16,7 +16,7 @@ from engine.models.estimators import LINEAR, Array
 from engine.models.features import Feature
 
 ROWS = 2_000
-REPEATS = 3
+REPEATS = 2
 
 
 def importance(
