@@ -26,6 +26,7 @@ from engine.spec.variables import (
     only_reference,
     read_value,
     references,
+    shown,
     undeclared,
 )
 from engine.spec.words import answer
@@ -57,16 +58,17 @@ class Reader:
         """Read a whole project. What is wrong is left out of it, so that the rest can be checked all the same."""
         known = fields(ProjectSpec)
         values: dict[str, Any] = {}
+        explained: set[str] = set()
         for key, entry in root.entries.items():
             if key not in known:
-                self._unknown_key((ProjectSpec,), ProjectSpec, entry)
+                explained |= self._unknown_key((ProjectSpec,), ProjectSpec, entry, kind_said=True)
             elif (inner := known[key].type.values) and isinstance(entry.value, MapNode):
                 read = {n: self.read(inner, e.value, (key, n), e.key.position) for n, e in entry.value.entries.items()}
                 values[key] = {name: value for name, value in read.items() if value is not INVALID}
             elif not _left_out(known[key], entry.value):
                 value = self.read(known[key].type, entry.value, (key,), entry.key.position)
                 values |= {} if value is INVALID else {key: value}
-        self._missing(known, root, root.position)
+        self._missing(known, root, root.position, explained)
         values["variables"] = self.variables.values
         return ProjectSpec.model_construct(None, **values)
 
@@ -101,21 +103,25 @@ class Reader:
         known = fields(chosen)
         values: dict[str, Any] = {"kind": chosen.model_fields["kind"].default} if "kind" in known else {}
         good = True
+        explained: set[str] = set()
         for key, entry in node.entries.items():
             if key not in known:
-                self._unknown_key(type_.resources, chosen, entry)
+                explained |= self._unknown_key(type_.resources, chosen, entry, "kind" in node.entries)
                 good = False
             elif key != "kind" and not _left_out(known[key], entry.value):
                 values[key] = self.read(known[key].type, entry.value, (*path, key), entry.key.position)
                 good = good and values[key] is not INVALID
-        good = self._missing(known, node, at) and good
+        good = self._missing(known, node, at, explained) and good
         return chosen.model_construct(None, **values) if good else INVALID
 
-    def _missing(self, known: Mapping[str, Field], node: MapNode, at: Position) -> bool:
+    def _missing(self, known: Mapping[str, Field], node: MapNode, at: Position, explained: set[str]) -> bool:
+        """Report the keys that must be there and are not, but for those whose absence is explained."""
         missing = [
             (key, field_)
             for key, field_ in known.items()
-            if field_.required and (key not in node.entries or _left_out(field_, node.entries[key].value))
+            if field_.required
+            and key not in explained
+            and (key not in node.entries or _left_out(field_, node.entries[key].value))
         ]
         for key, field_ in missing:
             where = node.entries[key].key.position if key in node.entries else at
@@ -137,17 +143,23 @@ class Reader:
         self.findings.error(said.position, "unknown-kind", f"there is no kind {found} here", help_)
         return None
 
-    def _unknown_key(self, resources: tuple[type[Resource], ...], chosen: type[Resource], entry: Entry) -> None:
+    def _unknown_key(
+        self, resources: tuple[type[Resource], ...], chosen: type[Resource], entry: Entry, kind_said: bool
+    ) -> set[str]:
+        """Report a key that is not legal here; return the keys that are not missing but misspelt, if that is it."""
         allowed, word = list(fields(chosen)), entry.key.text
         others = [r.model_fields["kind"].default for r in resources if r is not chosen and word in fields(r)]
         near = suggest(word, allowed)
-        help_ = (
-            (f'"{word}" belongs to kind: {one_of(others)}' if others else None)
-            or answer(word, allowed)
-            or (f'did you mean "{near}"?' if near else None)
-            or f"the keys here are {one_of(allowed)}"
-        )
+        if others:
+            help_ = f"it belongs to kind: {one_of(others)}" if kind_said else f"say kind: {one_of(others)}"
+        else:
+            help_ = answer(word, allowed) or (
+                f'did you mean "{near}"?' if near else f"the keys here are {one_of(allowed)}"
+            )
         self.findings.error(entry.key.position, "unknown-key", f'unknown key "{word[:60]}"', help_)
+        if others:
+            return set() if kind_said else set(allowed)
+        return {near} if near else set()
 
     def _mapping(self, type_: Type, node: MapNode, path: Path) -> Any:
         assert type_.values is not None  # noqa: S101  asked by the caller
@@ -156,7 +168,9 @@ class Reader:
             if type_.key_reading:
                 self.texts.append(Text((*path, key), entry.key, key, type_.key_reading))
             values[key] = self.read(type_.values, entry.value, (*path, key), entry.key.position)
-        return INVALID if INVALID in values.values() or not self._long_enough(type_, node, len(values)) else values
+        if not self._long_enough(type_, node, len(values)):
+            return INVALID
+        return {key: value for key, value in values.items() if value is not INVALID}
 
     def _scalar(self, type_: Type, node: ScalarNode, path: Path) -> Any:
         value: Value | Invalid = node.value
@@ -182,9 +196,11 @@ class Reader:
             help_ = f'did you mean "{near}"?' if near else None
         elif isinstance(value, bool) and str in type_.scalars:
             help_ = f'in quotes it is text: "{node.text}"'
-        elif isinstance(value, str) and node.quote and not isinstance(type_.convert(read_value(value)), Invalid):
-            help_ = "write it without quotes"
-        found = _shown(value) + (f", the value of {node.text}" if only_reference(node.text) else "")
+        elif isinstance(value, str) and type_.items and not type_.scalars:
+            help_ = f"write it in brackets: [{value[:60]}]"
+        elif isinstance(value, str) and node.quote and not isinstance(read := read_value(value), str):
+            help_ = None if isinstance(type_.convert(read), Invalid) else "write it without quotes"
+        found = shown(value) + (f", the value of {node.text}" if only_reference(node.text) else "")
         return self._wrong(type_, node, found, help_)
 
     def _filled(self, node: ScalarNode) -> Value | Invalid:
@@ -225,10 +241,4 @@ def _left_out(field_: Field, node: Node) -> bool:
 
 
 def _found(node: Node) -> str:
-    return "a list" if isinstance(node, ListNode) else "a mapping" if isinstance(node, MapNode) else _shown(node.value)
-
-
-def _shown(value: Value) -> str:
-    if isinstance(value, str):
-        return f'"{value[:60]}…"' if len(value) > 60 else f'"{value}"'
-    return "nothing" if value is None else as_text(value)
+    return "a list" if isinstance(node, ListNode) else "a mapping" if isinstance(node, MapNode) else shown(node.value)

@@ -41,7 +41,11 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\u
 
 
 class NumberError(ValueError):
-    """A plain text that looks like a number and is none that can be kept."""
+    """A plain text that looks like a number and is none that can be kept; `meant` is the nearest that can."""
+
+    def __init__(self, message: str, meant: Plain) -> None:
+        super().__init__(message)
+        self.meant = meant
 
 
 def core(text: str) -> Plain:
@@ -49,18 +53,19 @@ def core(text: str) -> Plain:
     if text in _WORDS:
         return _WORDS[text]
     if _LEADING_ZERO.fullmatch(text):
-        raise NumberError(f"{text[:40]} has leading zeros: is it a number or text?")
+        meant = float(text) if "." in text else int(text[:300])
+        raise NumberError(f"{text[:40]} has leading zeros: is it a number or text?", meant)
     if _INTEGER.fullmatch(text):
         if len(text) > 40:
-            raise NumberError("a whole number of more than 64 bits")
+            raise NumberError("this whole number does not fit in 64 bits", 0)
         whole = int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
         if not -(2**63) <= whole < 2**63:
-            raise NumberError(f"{text} does not fit in 64 bits")
+            raise NumberError(f"{text} does not fit in 64 bits", 0)
         return whole
     if _NUMBER.fullmatch(text):
         number = float(text)
         if math.isinf(number):
-            raise NumberError(f"{text[:40]} is larger than any number can be")
+            raise NumberError(f"{text[:40]} is larger than any number can be", 0.0)
         return number
     return text
 
@@ -174,11 +179,13 @@ def read(path: Path, findings: Findings) -> Source | None:
     try:
         # O_NONBLOCK: opening a pipe that nobody writes to must not hang
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            os.close(descriptor)
+            what = "this is a folder, not a file" if stat.S_ISDIR(mode) else "this is not a file"
+            findings.error(Position(file), "file", what)
+            return None
         with os.fdopen(descriptor, "rb") as stream:
-            mode = os.fstat(descriptor).st_mode
-            if not stat.S_ISREG(mode):
-                findings.error(Position(file), "file", "this is not a file" + (": it is a folder" * stat.S_ISDIR(mode)))
-                return None
             raw = stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as problem:
         if isinstance(problem, FileNotFoundError):
@@ -319,6 +326,7 @@ class _Builder:
             except NumberError as problem:
                 help_ = "put it in quotes if it is text; write a number without leading zeros"
                 self._findings.error(at, "yaml-number", str(problem), help_)
+                value = problem.meant
         return ScalarNode(at, value, event.value, quote, self._source, start, end)
 
     def _attach(self, node: Node, size: int, at: Position) -> bool:
@@ -344,11 +352,12 @@ class _Builder:
 
     def _enter(self, into: MapNode, entry: Entry) -> None:
         key = entry.key
-        first = into.entries.setdefault(key.text, entry)
         if key.text == "<<" and not key.quote:
             help_ = "write the keys out; an alias may stand for a whole value"
             self._findings.error(key.position, "yaml-key", "merge keys (<<) are not YAML 1.2", help_)
-        elif first is not entry:
+            return
+        first = into.entries.setdefault(key.text, entry)
+        if first is not entry:
             self._findings.error(
                 key.position,
                 "duplicate-key",

@@ -91,6 +91,13 @@ def as_text(value: object) -> str:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
+def shown(value: object) -> str:
+    """Return a value as an error quotes it: `"text"`, `5`, `nothing`; long texts are cut."""
+    if isinstance(value, str):
+        return f'"{value[:60]}…"' if len(value) > 60 else f'"{value}"'
+    return "nothing" if value is None else as_text(value).removesuffix(".0")
+
+
 def fill(text: str, names: Mapping[str, object], otherwise: Callable[[Reference], str] | None = None) -> str:
     """Fill every reference of a text in.
 
@@ -198,10 +205,6 @@ class Type:
         if self.name == "number" and isinstance(read, int) and not isinstance(read, bool):
             return float(read)
         raise ValueError(f"expected {EXPECTED[self.name]}, found {'nothing' if value is None else _quoted(value)}")
-
-
-def _quoted(value: Value) -> str:
-    return f'"{value[:60]}"' if isinstance(value, str) else as_text(value)
 
 
 class Resolver:

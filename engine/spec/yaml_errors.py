@@ -24,6 +24,7 @@ _WORDS = [
         "a value was expected here",
         "is a bracket not closed, or a comma too many?",
     ),
+    ("bracket is never closed", "this bracket is never closed", None),
     ("found unexpected end of stream", "this quote is never closed", None),
     ("could not find expected ':'", "a colon is missing after this key", None),
     (
@@ -50,8 +51,10 @@ def explain(
     mark = getattr(problem, "problem_mark", None)
     words = str(getattr(problem, "problem", None) or problem)
     at = min(mark.index, len(text)) if mark else 0
-    if "end of stream" in words and getattr(problem, "context_mark", None):
-        at = problem.context_mark.index  # type: ignore[attr-defined]  # only the marked errors have words of their own
+    opened = getattr(problem, "context_mark", None)
+    if opened and ("end of stream" in words or not text[at:].strip()):
+        at = opened.index
+        words = "bracket is never closed" if text[at : at + 1] in ("[", "{") else words
     position = place(at, None)
     if text[at - 1 : at + 1] == "${" or (text[at : at + 1] == "}" and "${" in text[text.rfind("\n", 0, at) + 1 : at]):
         start = text.rfind("${", 0, at + 1)

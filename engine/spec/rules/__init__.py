@@ -7,7 +7,7 @@ who mistyped one key still learns of the step that does not exist.
 from collections.abc import Callable
 
 from engine.spec.diagnostics import Findings
-from engine.spec.rules import checks, messages, names, references, resources, variables
+from engine.spec.rules import checks, messages, names, references, resources, sql, variables
 from engine.spec.rules.draft import Draft
 
 __all__ = ["Draft", "check"]
@@ -23,6 +23,9 @@ PASSES: tuple[Callable[[Draft, Findings], None], ...] = (
     references.attachments,
     references.secret_texts,
     references.scenario_cycles,
+    sql.queries,
+    sql.dataset_cycles,
+    sql.columns,
     checks.metrics,
     checks.ranges,
     messages.run_conditions,

@@ -3,7 +3,7 @@
 import math
 from itertools import pairwise
 
-from engine.spec.catalogue import MetricName, definition, lookup
+from engine.spec.catalogue import MetricName, MetricScope, definition, lookup
 from engine.spec.catalogue import parse as parse_metric
 from engine.spec.diagnostics import Findings
 from engine.spec.problem import Problem
@@ -11,7 +11,7 @@ from engine.spec.resources.checks import Range, RangeCheck, ValuesCheck
 from engine.spec.rules.draft import Draft, report
 from engine.spec.rules.messages import task_of
 from engine.spec.shape import Path
-from engine.spec.variables import as_text
+from engine.spec.variables import shown
 
 BOUNDS = ("min", "soft_min", "soft_max", "max")
 
@@ -33,7 +33,7 @@ def metrics(draft: Draft, findings: Findings) -> None:
 
 
 def ranges(draft: Draft, findings: Findings) -> None:
-    """Bounds are numbers, in order; there is at least one; and what goes with them fits."""
+    """Check that bounds are numbers, in order, at least one; and that what goes with them fits."""
     for section in ("datasets", "evaluation_stores"):
         for owner, resource in getattr(draft.spec, section).items():
             for name, check in resource.checks.items():
@@ -50,18 +50,17 @@ def ranges(draft: Draft, findings: Findings) -> None:
 def _range(draft: Draft, findings: Findings, bounds: Range, path: Path) -> None:
     said = [(name, value) for name in BOUNDS if (value := getattr(bounds, name)) is not None]
     if not said and not getattr(bounds, "except_", None):
-        findings.error(
-            draft.position(*path), "no-bound", "this range has no bound", "say min, soft_min, soft_max or max"
-        )
+        help_ = "say min, soft_min, soft_max or max"
+        findings.error(draft.position(*path), "no-bound", "this range has no bound", help_)
     for name, value in said:
         if not math.isfinite(value):
-            message = f"{name} is {as_text(value)}: a bound is a finite number"
+            message = f"{name} is {shown(value)}: a bound is a finite number"
             findings.error(draft.value(*path, name), "bound", message, f"leave {name} out where there is no bound")
     for (lower, low), (upper, high) in pairwise(said):
         if low > high:
             at = draft.value(*path, upper)
             order = " <= ".join(name for name in BOUNDS if getattr(bounds, name) is not None)
-            message = f"{upper} {as_text(high)} is below {lower} {as_text(low)}"
+            message = f"{upper} {shown(high)} is below {lower} {shown(low)}"
             findings.error(at, "range-order", message, f"it must be {order}", also=draft.value(*path, lower))
 
 
@@ -76,7 +75,7 @@ def _exceptions(draft: Draft, findings: Findings, check: RangeCheck, path: Path)
         return
     for name, bounds in check.except_.items():
         _range(draft, findings, bounds, (*path, "except", name))
-        other = parse_metric(name)
+        other = lookup(name, _scope(path), own=draft.names(*path[:2], "metrics"))
         if isinstance(other, MetricName) and other.statistic != metric.statistic:
             at = draft.position(*path, "except", name)
             findings.error(at, "except", f"{name} is not one of {check.metric}", f"write {metric.statistic}.<column>")
@@ -87,35 +86,37 @@ def _exceptions(draft: Draft, findings: Findings, check: RangeCheck, path: Path)
 def _change(draft: Draft, findings: Findings, check: RangeCheck, path: Path) -> None:
     if "change" in check.model_fields_set and check.compare is None:
         help_ = "say compare: previous, reference or {mean_of_last: 3}"
-        findings.error(
-            draft.position(*path, "change"), "needs-key", "change says how to compare, and nothing is compared", help_
-        )
+        at = draft.position(*path, "change")
+        findings.error(at, "needs-key", "change is of what is compared, and nothing is", help_)
     if path[0] == "datasets" and check.compare == "reference":
         message = "a dataset has no reference to compare with"
         findings.error(draft.value(*path, "compare"), "compare", message, "say compare: previous, or check a store")
 
 
+def _scope(path: Path) -> MetricScope:
+    return "dataset" if path[0] == "datasets" else "store"
+
+
 def _worth(draft: Draft, findings: Findings, check: RangeCheck, path: Path) -> None:
     """Warn of a bound that is always or never broken, by what the table knows of the metric."""
-    scope = "dataset" if path[0] == "datasets" else "store"
     own = draft.names(*path[:2], "metrics")
-    found = lookup(check.metric, scope, own=own)  # type: ignore[arg-type]  # one of the two scopes
+    found = lookup(check.metric, _scope(path), own=own)
     if isinstance(found, Problem) or check.compare is not None or check.metric in own:
         return
-    metric = definition(found, scope)  # type: ignore[arg-type]  # the same
+    metric = definition(found, _scope(path))
     for name in BOUNDS:
         bound = getattr(check, name)
         if bound is None or not math.isfinite(bound):
             continue
         upper, verb = name.endswith("max"), "warns" if name.startswith("soft") else "fails"
-        said, at = f"{name} {as_text(bound)}", draft.value(*path, name)
+        said, at = f"{name} {shown(bound)}", draft.value(*path, name)
         if upper and metric.neutral is not None and metric.worse == "higher" and bound < metric.neutral:
-            message = f"{said} is below no drift ({as_text(metric.neutral)}): this check always {verb}"
+            message = f"{said} is below no drift ({shown(metric.neutral)}): this check always {verb}"
             findings.warning(at, "check-always", message)
         elif (edge := metric.high if upper else metric.low) is not None and (bound > edge if upper else bound < edge):
             side = "above" if upper else "below"
             help_ = "is it a percentage?" if edge == 1 and bound <= 100 else None
-            message = f"{said}: {check.metric} is never {side} {as_text(edge)}, so this check never {verb}"
+            message = f"{said}: {check.metric} is never {side} {shown(edge)}, so this check never {verb}"
             findings.warning(at, "check-never", message, help_)
 
 
@@ -124,7 +125,7 @@ def _values(draft: Draft, findings: Findings, check: ValuesCheck, path: Path) ->
         for i, value in enumerate(getattr(check, key) or []):
             at = draft.value(*path, key, i)
             if isinstance(value, bool) or not isinstance(value, int | float):
-                findings.error(at, "wrong-value", f"a metric is a number, and this is {as_text(value) or 'nothing'}")
+                findings.error(at, "wrong-value", f"a metric is a number, and this is {shown(value)}")
             elif key == "soft_allowed" and value not in check.allowed:
-                message = f"{as_text(value)} is not among allowed, so it is an ERROR anyway"
+                message = f"{shown(value)} is not among allowed, so it is an ERROR anyway"
                 findings.error(at, "range-order", message, "add it to allowed, or take it out")

@@ -73,6 +73,9 @@ def _problem(reference: Reference, scope: Scope, draft: Draft) -> Problem | None
             found = [lookup(metric, p.scope, task=p.task, own=p.own) for p in scope.metrics]
             problems = [f for f in found if isinstance(f, Problem)]
             return problems[0] if found and len(problems) == len(found) else None
+    later = {step_variable(step): step for step in scope.later}
+    if reference.parts[0] in later or (reference.parts[0] == "steps" and reference.parts[1] in scope.later):
+        return Problem(0, 0, "message-name", "this step has not run by then", "send it at: end")
     name = reference.text[2:-1]
     help_ = did_you_mean(name, known, "the names here are")
     return Problem(0, 0, "message-name", f'no "{name[:60]}" is known when this message is sent', help_)

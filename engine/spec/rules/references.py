@@ -37,9 +37,9 @@ def display(draft: Draft, findings: Findings) -> None:
     """Check that the checks that a store displays are its own."""
     for store, spec in draft.spec.evaluation_stores.items():
         for i, check in enumerate(spec.display.checks):
-            if check not in spec.checks:
+            if check not in (known := draft.names("evaluation_stores", store, "checks")):
                 at = draft.value("evaluation_stores", store, "display", "checks", i)
-                help_ = did_you_mean(check, spec.checks, "its checks are")
+                help_ = did_you_mean(check, known, "its checks are")
                 findings.error(at, "unknown-name", f'this store has no check "{check[:60]}"', help_)
 
 
@@ -64,7 +64,7 @@ def secret_texts(draft: Draft, findings: Findings) -> None:
     for text in draft.read_as("secret"):
         for reference in references(text.node.text):
             if reference.parts[:1] == ("secret",) and (len(reference.parts) != 2 or reference.parts[1] not in known):
-                name = ".".join(reference.parts[1:])
+                name = ".".join(reference.parts[1:]) or "…"
                 help_ = did_you_mean(name, known, "the secrets are") if known else "declare it under secrets:"
                 at = text.node.at(reference.offset, reference.length)
                 findings.error(at, "unknown-secret", f'no secret "{name[:60]}" is declared', help_)

@@ -11,7 +11,7 @@ from engine.spec.resources.evaluation_stores import DatasetReference, ModelTestR
 from engine.spec.resources.models import ScoredModel, TrainModel
 from engine.spec.rules.draft import Draft
 from engine.spec.shape import Path
-from engine.spec.variables import as_text, references
+from engine.spec.variables import as_text, references, shown
 
 ALGORITHMS_OF_ONE_TASK = {
     "logistic_regression": ("binary_classification", "multiclass_classification"),
@@ -27,7 +27,7 @@ _ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+|[^<>\r\n]*<[^@\s,;<>]+@[^@\s,;<>
 def functions(draft: Draft, findings: Findings) -> None:
     """Check that a function of the user's is written module:function."""
     for text in draft.read_as("function"):
-        if _FUNCTION.fullmatch(text.value):
+        if _FUNCTION.fullmatch(text.value) and ".py:" not in text.value:
             continue
         file = re.fullmatch(r"(?:\./)?([\w/]+)\.py:(\w+)", text.value)
         dotted = re.fullmatch(r"([\w.]+)\.(\w+)", text.value)
@@ -72,18 +72,16 @@ def _column(draft: Draft, findings: Findings, column: Column, path: Path) -> Non
             continue
         fits = column.type in (("integer", "number") if isinstance(bound, float) else ("date", "datetime"))
         if not fits:
-            message = f"{as_text(bound)} is no bound for a {column.type} column"
+            message = f"{shown(bound)} is no bound for a {column.type} column"
             findings.error(draft.value(*path, key), "bound", message, None)
     if low is not None and high is not None:
         if isinstance(low, float) != isinstance(high, float):
-            findings.error(
-                draft.value(*path, "max"), "bound", f"min {as_text(low)} and max {as_text(high)} differ in type"
-            )
+            findings.error(draft.value(*path, "max"), "bound", f"min {shown(low)} and max {shown(high)} differ in type")
         elif isinstance(low, float) and isinstance(high, float) and not low <= high:
-            message = f"max {as_text(high)} is below min {as_text(low)}"
+            message = f"max {shown(high)} is below min {shown(low)}"
             findings.error(draft.value(*path, "max"), "range-order", message, also=draft.value(*path, "min"))
         elif as_text(low) > as_text(high) and not isinstance(low, float):
-            message = f"max {as_text(high)} is before min {as_text(low)}"
+            message = f"max {shown(high)} is before min {shown(low)}"
             findings.error(draft.value(*path, "max"), "range-order", message, also=draft.value(*path, "min"))
 
 

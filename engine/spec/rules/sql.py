@@ -1,0 +1,92 @@
+"""SQL: what it reads is declared, nothing needs itself, and where it shows its columns, they are the ones asked for.
+
+What a query shows (`SELECT a, b AS c`) is checked here, before any data is read; what `SELECT *` gives is known to
+`plan` alone.
+"""
+
+from collections.abc import Iterator
+
+from engine.spec import sql
+from engine.spec.catalogue import MetricName, MetricScope, definition, lookup
+from engine.spec.diagnostics import Findings
+from engine.spec.problem import did_you_mean
+from engine.spec.resources.models import ScoredModel, TrainModel
+from engine.spec.rules.draft import Draft, report
+from engine.spec.rules.references import cycles
+from engine.spec.shape import Path
+from engine.spec.variables import references
+
+
+def queries(draft: Draft, findings: Findings) -> None:
+    """Check that every query is one SELECT over declared datasets, with declared variables."""
+    names, variables = draft.names("datasets"), draft.names("variables")
+    for text in draft.read_as("sql"):
+        draft.variables.used.update(r.parts[0] for r in references(text.value) if r.parts)
+        for problem in sql.problems(text.value, names, variables):
+            report(findings, text, problem)
+
+
+def dataset_cycles(draft: Draft, findings: Findings) -> None:
+    """Check that no query needs itself, directly or through others."""
+    needs = {
+        str(text.path[1]): dict.fromkeys(sorted(sql.tables(text.value)), text.path) for text in draft.read_as("sql")
+    }
+    for path, chain in cycles(needs):
+        message = f"a dataset that needs itself: {' → '.join(chain)}"
+        findings.error(draft.position(*path), "cycle", message, "a query reads datasets that are there before it")
+
+
+def columns(draft: Draft, findings: Findings) -> None:
+    """Check that the columns that are asked for are among those that the SQL shows."""
+    shown = {str(text.path[1]): sql.columns(text.value) for text in draft.read_as("sql")}
+    for dataset, column, path in _asked(draft):
+        known = shown.get(dataset)
+        if known is not None and column not in known:
+            node = draft.node(*path)
+            at = draft.position(*path) if "columns" in path[2:3] or node is None else node.position
+            what = f'the SQL of dataset "{dataset}" gives no column "{column[:60]}"'
+            findings.error(at, "unknown-column", what, did_you_mean(column, known, "its columns are"))
+
+
+def _asked(draft: Draft) -> Iterator[tuple[str, str, Path]]:
+    """Yield dataset, column and place of every column that the spec names."""
+    for name, dataset in draft.spec.datasets.items():
+        if dataset.entity is not None:
+            yield name, dataset.entity, ("datasets", name, "entity")
+        yield from ((name, column, ("datasets", name, "columns", column)) for column in dataset.columns)
+    for name, model in draft.spec.models.items():
+        if isinstance(model, TrainModel):
+            yield model.dataset, model.target, ("models", name, "target")
+            yield from ((model.dataset, c, path) for c, path in _features(model, ("models", name)))
+    for name, store in draft.spec.evaluation_stores.items():
+        path: Path = ("evaluation_stores", name)
+        for i, column in enumerate(store.drift.columns.exclude):
+            yield store.dataset, column, (*path, "drift", "columns", "exclude", i)
+        needed = draft.model_of(name)
+        if needed is not None:
+            yield from ((store.dataset, column, (*path, "dataset")) for column in needed.features.include or [])
+        if isinstance(needed, ScoredModel):
+            yield from ((store.dataset, column, (*path, "dataset")) for column in _scores(needed))
+    yield from _of_metrics(draft)
+
+
+def _features(model: TrainModel, path: Path) -> Iterator[tuple[str, Path]]:
+    for key in ("include", "exclude"):
+        for i, column in enumerate(getattr(model.features, key) or []):
+            yield column, (*path, "features", key, i)
+
+
+def _scores(model: ScoredModel) -> list[str]:
+    probability = model.probability
+    several = [*probability.values()] if isinstance(probability, dict) else [probability]
+    return [column for column in (model.prediction, *several) if column is not None]
+
+
+def _of_metrics(draft: Draft) -> Iterator[tuple[str, str, Path]]:
+    for text in draft.read_as("metric"):
+        section, owner = str(text.path[0]), str(text.path[1])
+        scope: MetricScope = "dataset" if section == "datasets" else "store"
+        dataset = owner if section == "datasets" else draft.text(section, owner, "dataset")
+        found = lookup(text.value, scope, own=draft.names(section, owner, "metrics"))
+        if isinstance(found, MetricName) and found.member and dataset and definition(found, scope).member == "column":
+            yield dataset, found.member, text.path
