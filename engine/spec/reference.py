@@ -99,15 +99,16 @@ def _labels() -> dict[type[Resource], str]:
     waiting: list[type[Resource]] = [ProjectSpec]
     while waiting:
         resource = waiting.pop(0)
-        base = resource.__bases__[0]
-        if issubclass(base, Resource) and base is not Resource:
-            found.setdefault(base, found[resource])
         before = "" if "<" in found[resource] or not found[resource] else f"{found[resource]}."
         for key, field in fields(resource).items():
             for inner, label in _inner(field.type, before + key):
                 if inner not in found:
                     found[inner] = label
                     waiting.append(inner)
+    for resource in tuple(found):
+        base = resource.__bases__[0]
+        if issubclass(base, Resource) and base is not Resource:
+            found.setdefault(base, found[resource])
     return found
 
 
@@ -141,8 +142,14 @@ def _filled(marker: str, argument: str) -> str:
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *(tuple(cell.replace("|", "\\|") for cell in row) for row in rows)]
+    lines = [head, tuple("---" for _ in head), *(tuple(map(_cell, row)) for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """Escape what Markdown would take for the end of a cell or, outside of code, for HTML."""
+    text = text.replace("|", "\\|")
+    return text if "`" in text else text.replace("<", "&lt;")
 
 
 def _first_line(resource: type[Resource]) -> str:
@@ -170,7 +177,7 @@ def _keys(resource: type[Resource]) -> str:
     where = f"`kind: {resource.model_fields['kind'].default}`" if "kind" in resource.model_fields else ""
     title = f"{where or '`' + _labels()[resource] + '`'}: {_first_line(resource)}".removeprefix("``: ")
     if shared:
-        title += f" Besides the keys {'of every kind' if where else f'of {_first_line(base)}'}:"
+        title += f" Besides {'the keys of every kind' if len(shared) > 4 else ', '.join(f'`{key}`' for key in shared)}:"
     return f"{title}\n\n{_table(('key', 'is', 'default', 'what it says'), rows)}" if rows else f"{title} No other keys."
 
 
@@ -192,9 +199,9 @@ def _words(type_: Type) -> str:
     elif type_.scalars or type_.literals:
         words.append(Type(type_.scalars, type_.literals, constraints=type_.constraints).expected())
     if type_.items:
-        words.append(f"a list, each {_words(type_.items)}")
+        words.append(f"a list: each {_words(type_.items)}")
     if type_.values:
-        words.append(f"{'metrics' if type_.key_reading else 'names'}, each {_words(type_.values)}")
+        words.append(f"a mapping of {'metrics' if type_.key_reading else 'names'}: each {_words(type_.values)}")
     if len(type_.resources) > 1:
         words.append(f"a mapping of kind {one_of(r.model_fields['kind'].default for r in type_.resources)}")
     elif type_.resources:
