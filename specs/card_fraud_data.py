@@ -160,7 +160,7 @@ def merchants() -> pl.DataFrame:
 
 def transactions() -> pl.DataFrame:
     """One row a purchase, in order of time. `authorized_flag` is missing where nobody has decided yet."""
-    d, c, m = draw(5), cards(), shops()
+    d, c, m = draw(10), cards(), shops()
     n = TRANSACTIONS
     card, day = spending(d, c)
 
