@@ -5,8 +5,8 @@ pays for it.
 """
 
 from engine.models.fitted import FittedModel, score
-from engine.models.identity import fingerprint, fit_fingerprint
-from engine.models.loading import load, skops_path
+from engine.models.identity import fingerprint, fit_fingerprint, skops_path
+from engine.models.loading import load
 from engine.models.performance import METRICS, Performance, performance
 from engine.models.saved import save
 from engine.models.training import Trained, train

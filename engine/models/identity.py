@@ -14,7 +14,8 @@ from engine.data.fingerprints import HashesInMemory, combine, of_file
 from engine.data.functions import module_file
 from engine.data.table import Table
 from engine.errors import ModelError
-from engine.spec.resources.models import Model, PythonModel, ScoredModel, SkopsModel, TrainModel
+from engine.spec import Project
+from engine.spec.resources.models import PythonModel, ScoredModel, SkopsModel, TrainModel
 
 TRAINING_VERSION = "1"
 """Raised when our own training (split, encoding, defaults) changes what the same spec and data give."""
@@ -31,38 +32,49 @@ def fit_fingerprint(spec: TrainModel, table: Table) -> str:
     return _digest("train", TRAINING_VERSION, facts, table.fingerprint)
 
 
-def fingerprint(spec: Model, *, folder: Path, path: Path | None = None, fit: str | None = None) -> str:
+def fingerprint(project: Project, name: str, fit: str | None = None) -> str:
     """Return what the scores of a model depend on.
 
     Parameters
     ----------
-    folder
-        The folder of the file that declares the model: where a python model's module is.
-    path
-        The file of a skops model.
     fit
-        The `fit_fingerprint` of the version of a trained model.
+        For kind train, the `fit_fingerprint` of the version.
 
     Raises
     ------
-    ModelError, DataError
-        The model's file or module is not there.
+    ModelError
+        The file of a skops model is not there.
+    DataError
+        The module of a python model is not there.
+
+    Notes
+    -----
+    Of a python model the module itself is looked at, not what it imports.
     """
+    spec = project.models[name]
     decision = spec.model_dump(include={"task", "target", "positive", "threshold"})
     match spec:
         case TrainModel():
             return _digest("train", fit, decision)
         case SkopsModel():
-            if path is None or not path.is_file():
-                raise ModelError(f"there is no model file {path}")
+            path = skops_path(project, name, spec)
+            if not path.is_file():
+                raise ModelError(f"model {name}: there is no file {path}")
             return _digest("skops", decision, spec.features.model_dump(), of_file(path, HashesInMemory()))
         case PythonModel():
-            module = module_file(folder, spec.function.partition(":")[0])
+            module = module_file(project.folder_of("models", name), spec.function.partition(":")[0])
             source = of_file(module, HashesInMemory())
             return _digest("python", decision, spec.model_dump(include={"function", "arguments", "features"}), source)
         case ScoredModel():
             return _digest("scored", decision, spec.model_dump(include={"prediction", "probability", "features"}))
-    raise TypeError(f"no identity for {type(spec).__name__}")
+
+
+def skops_path(project: Project, name: str, spec: SkopsModel) -> Path:
+    """Return the file of a skops model: in its connection's folder, else beside the spec."""
+    folder = project.folder_of("models", name)
+    if spec.connection is not None:
+        folder = project.folder_of("connections", spec.connection) / project.connections[spec.connection].root
+    return folder / spec.path
 
 
 def _digest(*parts: Any) -> str:

@@ -16,6 +16,7 @@ from engine.models.answers import Answers
 from engine.models.classes import MAX_CLASSES, Class, listed, observed, positive_of, text
 from engine.models.features import select
 from engine.models.fitted import FittedModel, Predicted, Predictor
+from engine.models.identity import skops_path
 from engine.models.saved import load_estimator, load_trained
 from engine.spec import Project
 from engine.spec.resources.models import Model, PythonModel, ScoredModel, SkopsModel, TrainModel
@@ -53,14 +54,6 @@ def load(project: Project, name: str, table: Table, version: Path | None = None)
     raise TypeError(f"no loader for {type(spec).__name__}")
 
 
-def skops_path(project: Project, name: str, spec: SkopsModel) -> Path:
-    """Return the file of a skops model: in its connection's folder, else beside the spec."""
-    folder = project.folder_of("models", name)
-    if spec.connection is not None:
-        folder = project.folder_of("connections", spec.connection) / project.connections[spec.connection].root
-    return folder / spec.path
-
-
 @dataclass(frozen=True, slots=True)
 class EstimatorPredictor:
     """A user's scikit-learn estimator; given a polars frame where it was fitted with column names, else an array."""
@@ -92,7 +85,7 @@ def _skops(name: str, spec: SkopsModel, path: Path, table: Table, where: str) ->
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{where}: {path} cannot be read: {error.strerror}") from error
-    estimator = load_estimator(content, spec.allow, where, str(path))
+    estimator = load_estimator(content, spec.allow, where, str(path), "save the estimator with skops.io.dump")
     names = spec.features.include or getattr(estimator, "feature_names_in_", None)
     if names is None:
         raise ModelError(

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from engine.errors import ModelError
-from engine.models.classes import codes, listed, observed, text
+from engine.models.classes import MAX_CLASSES, codes, listed, observed, text
 from engine.models.classification import Metrics, binary, multiclass
 from engine.models.fitted import FittedModel
 from engine.models.regression import regression
@@ -118,4 +118,7 @@ def _measure(model: FittedModel, frame: pl.DataFrame, cost_matrix: CostMatrix) -
             cost_matrix=cost_matrix,
         )
     union = [*classes, *foreign]
+    if len(union) > MAX_CLASSES:
+        reason = f"{len(union):,} classes in the labels and predictions; at most {MAX_CLASSES:,} are measured"
+        return dict.fromkeys(METRICS[model.task], reason), {}
     return multiclass(codes(truth, union), codes(frame["prediction"], union), probabilities, [text(c) for c in union])

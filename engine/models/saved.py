@@ -63,7 +63,9 @@ def load_trained(name: str, spec: TrainModel, folder: Path) -> FittedModel:
         raise ModelError(f"{where}: the trained version in {folder} cannot be read: {error}") from error
     if facts["format"] != FORMAT:
         raise ModelError(f"{where}: {folder / 'model.json'} has format {facts['format']}; this engine reads {FORMAT}")
-    fitted = load_estimator(content, TRUSTED[facts["algorithm"]], where, str(folder / "model.skops"))
+    fitted = load_estimator(
+        content, TRUSTED[facts["algorithm"]], where, str(folder / "model.skops"), "build it with mode: force"
+    )
     features = [Feature(**f | {"categories": tuple(f["categories"])}) for f in facts["features"]]
     classes = tuple(facts["classes"])
     notes = list(facts["notes"])
@@ -86,8 +88,8 @@ def load_trained(name: str, spec: TrainModel, folder: Path) -> FittedModel:
     )
 
 
-def load_estimator(content: bytes, allowed: Any, where: str, file: str) -> Any:
-    """Rebuild an estimator from the bytes of a .skops file.
+def load_estimator(content: bytes, allowed: Any, where: str, file: str, remedy: str) -> Any:
+    """Rebuild an estimator from the bytes of a .skops file; `remedy` is what to do where it is none.
 
     Raises
     ------
@@ -102,9 +104,7 @@ def load_estimator(content: bytes, allowed: Any, where: str, file: str) -> Any:
             raise ModelError(f"{where}: {file} unpacks to {size:,} bytes; at most {MAX_BYTES:,} are read")
         untrusted = [t for t in io.get_untrusted_types(data=content) if t not in allowed]
     except (BadZipFile, KeyError, ValueError, TypeError) as error:
-        raise ModelError(
-            f"{where}: {file} is not a file that skops wrote ({error}); save the estimator with skops.io.dump"
-        ) from error
+        raise ModelError(f"{where}: {file} is not a file that skops wrote ({error}); {remedy}") from error
     if untrusted:
         raise ModelError(
             f"{where}: {file} holds types that are not trusted: {', '.join(sorted(untrusted))}. "

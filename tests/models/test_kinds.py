@@ -19,7 +19,7 @@ from engine import spec
 from engine.data import Table
 from engine.errors import ModelError
 from engine.models import fingerprint, fit_fingerprint, load, performance, score, skops_path
-from engine.spec.resources.models import PythonModel, ScoredModel, TrainModel
+from engine.spec.resources.models import TrainModel
 
 FRAME = pl.DataFrame(
     {
@@ -330,28 +330,31 @@ def test_what_changes_the_fit_and_what_does_not():
 
 
 def test_threshold_and_positive_are_in_the_identity_of_the_scores(tmp_path):
-    same = fingerprint(trained(), folder=tmp_path, fit="f")
-    assert fingerprint(trained(description="words"), folder=tmp_path, fit="f") == same
-    assert fingerprint(trained(threshold=0.9), folder=tmp_path, fit="f") != same
-    assert fingerprint(trained(positive=0), folder=tmp_path, fit="f") != same
-    assert fingerprint(trained(), folder=tmp_path, fit="g") != same
+    def identity(more: str = "", fit: str = "f") -> str:
+        declared = "{kind: train, task: binary_classification, target: y, dataset: batch%s}"
+        return fingerprint(project(tmp_path, declared % more), "m", fit)
+
+    same = identity()
+    assert identity(", description: words") == same
+    assert len({same, identity(", threshold: 0.9"), identity(", positive: 0"), identity(fit="g")}) == 4
 
 
 def test_the_identity_of_files_functions_and_columns(tmp_path):
     opened = project(tmp_path, SKOPS)
     path = skops_path(opened, "m", opened.models["m"])
     path.write_bytes(b"one")
-    one = fingerprint(opened.models["m"], folder=tmp_path, path=path)
+    one = fingerprint(opened, "m")
     path.write_bytes(b"two")
-    assert fingerprint(opened.models["m"], folder=tmp_path, path=path) != one
-    with pytest.raises(ModelError, match="there is no model file"):
-        fingerprint(opened.models["m"], folder=tmp_path, path=tmp_path / "none.skops")
+    assert fingerprint(opened, "m") != one
+    path.unlink()
+    with pytest.raises(ModelError, match="model m: there is no file"):
+        fingerprint(opened, "m")
 
-    function = PythonModel(task="regression", target="y", function="scoring:score")
+    function = project(tmp_path, PYTHON.format(task="regression"))
     (tmp_path / "scoring.py").write_text("def score(frame): return 1")
-    before = fingerprint(function, folder=tmp_path)
+    before = fingerprint(function, "m")
     (tmp_path / "scoring.py").write_text("def score(frame): return 2")
-    assert fingerprint(function, folder=tmp_path) != before
+    assert fingerprint(function, "m") != before
 
-    columns = [ScoredModel(task="regression", target="y", prediction=c) for c in ("a", "b")]
-    assert len({fingerprint(c, folder=tmp_path) for c in columns}) == 2
+    columns = [project(tmp_path, SCORED.format(what=f"prediction: {c}")) for c in ("amount", "p")]
+    assert len({fingerprint(c, "m") for c in columns}) == 2

@@ -285,6 +285,12 @@ def test_a_class_that_the_model_does_not_know():
     assert strange.reasons["accuracy"] == '"y" holds what is no class of the model: 7'
 
 
+def test_far_too_many_classes_are_a_reason_and_no_matrix():
+    scored = pl.DataFrame({"y": [f"c{i}" for i in range(5000)], "prediction": "a"})
+    found = performance(model("multiclass_classification", ("a", "b")), scored)
+    assert "at most 1,000 are measured" in found.reasons["accuracy"]
+
+
 def test_labels_of_another_type_are_the_same_classes():
     p = [0.9, 0.2, 0.7, 0.4]
     expected = of_binary([1, 0, 0, 1], p).metrics
