@@ -79,7 +79,8 @@ def test_every_name_of_the_language_is_in_the_page() -> None:
     for metric in METRICS:
         assert re.search(rf"^\| `{metric.name}(\.<\w+>)?` \| .*{re.escape(metric.description)} \|$", PAGE, re.MULTILINE)
     for code, text in CODES.items():
-        assert f"| `{code}` | {text.replace("<", "&lt;")} |" in PAGE
+        escaped = text.replace("<", "&lt;")
+        assert f"| `{code}` | {escaped} |" in PAGE
     for name in MESSAGE_NAMES:
         assert f"| `${{{name}}}` |" in PAGE
     for code in ExitCode:
