@@ -34,29 +34,31 @@ def prepare(folder: Path, patience: float, migrations: Path = MIGRATIONS, target
     StoreError
         The database is newer than this engine, is not a state, or cannot be used.
     """
-    path = folder / "state.db"
     with in_words(folder):
-        # An empty file is another process's, about to be made: looking into it would disturb the change to WAL.
-        found = _found(path, patience) if path.exists() and path.stat().st_size else None
-        if found == target:
-            return
-        if found == FOREIGN:
-            raise store_error(
-                folder,
-                "state.db is a database, but not the state of a project",
-                "choose another folder with `state: {path: …}`",
-            )
-        with file_lock(folder, "schema"):
-            _migrate(folder, patience, migrations, target)
+        if _found(folder, patience) != target:
+            with file_lock(folder, "schema"):
+                if _found(folder, patience) != target:  # nobody has done it meanwhile
+                    _migrate(folder, patience, migrations, target)
 
 
-def _found(path: Path, patience: float) -> str | None:
+def _found(folder: Path, patience: float) -> str | None:
+    path = folder / "state.db"
+    # An empty file is another process's, about to be made: looking into it would disturb the change to WAL.
+    if not path.exists() or not path.stat().st_size:
+        return None
     engine = connect(path, patience)
     try:
         with engine.begin() as connection:
-            return revision(connection)
+            found = revision(connection)
     finally:
         engine.dispose()
+    if found == FOREIGN:
+        raise store_error(
+            folder,
+            "state.db is a database, but not the state of a project",
+            "choose another folder with `state: {path: …}`",
+        )
+    return found
 
 
 def _migrate(folder: Path, patience: float, migrations: Path, target: str) -> None:

@@ -11,7 +11,7 @@ from engine.store import Store
 from engine.store.tables import unfinished_folders
 
 WRITERS = Path(__file__).with_name("killed_writers.py")
-KILLS = 54
+KILLS = 51
 TWO = """
 import sys
 from pathlib import Path
