@@ -93,7 +93,7 @@ class _Rule:
 
     def rows(self, frame: pl.LazyFrame) -> pl.DataFrame:
         """Return the first rows that break the rule: row from 1, value."""
-        numbered = frame.select(self.value.alias("value"), (pl.int_range(pl.len()) + 1).alias("row"), self._mark())
+        numbered = frame.select(self.value.alias("value"), self._mark()).with_row_index("row", offset=1)
         return numbered.filter("bad").select("row", "value").head(SAMPLE).collect(engine="streaming")
 
     def _mark(self) -> pl.Expr:

@@ -89,8 +89,8 @@ def value_fault(path: Path, texts: pl.LazyFrame, types: Mapping[str, pl.DataType
             "date": value.str.to_date(strict=False),
             "datetime": value.str.to_datetime(strict=False),
         }[found]
-        rows = texts.select((pl.int_range(pl.len()) + 1).alias("row"), value.alias("value"), bad=parsed.is_null())
-        bad = rows.filter(pl.col("bad") & pl.col("value").is_not_null()).head(_SHOWN).collect(engine="streaming")
+        rows = texts.select(value.alias("value"), bad=parsed.is_null() & value.is_not_null())
+        bad = rows.with_row_index("row", offset=1).filter("bad").head(_SHOWN).collect(engine="streaming")
         if bad.height:
             where = ", ".join(f"row {row} ({value[:60]!r})" for row, value, _ in bad.iter_rows())
             return (

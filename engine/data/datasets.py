@@ -16,8 +16,8 @@ from engine.data import queries
 from engine.data.contract import check_schema
 from engine.data.files import find_files
 from engine.data.fingerprints import FileHashes, of_file, of_frame
-from engine.data.functions import frame_of, module_file
-from engine.data.table import UNREADABLE, Table, meant, reading, words
+from engine.data.functions import blaming, frame_of, module_file
+from engine.data.table import Table, meant, reading
 from engine.errors import DataError
 from engine.spec import Project, sql
 from engine.spec.resources.datasets import AnyDataset, FileDataset, PythonDataset, QueryDataset
@@ -97,15 +97,13 @@ class Datasets:
         return self.project.folder_of("connections", dataset.connection) / connection.root
 
     def _call(self, name: str, dataset: PythonDataset) -> tuple[pl.DataFrame | pl.LazyFrame, str]:
-        folder = self.project.folder_of("datasets", name)
+        folder = self.project.folder_of("datasets", name).absolute()
         source = of_file(module_file(folder, dataset.function.partition(":")[0]), self._hashes)
         key = str(folder), dataset.function, source, json.dumps(dataset.arguments, sort_keys=True, default=str)
         if key not in self._returned:
             frame = frame_of(folder, dataset.function, dataset.arguments)
-            try:
+            with blaming(folder, f"reading what {dataset.function} returned"):
                 self._returned[key] = frame, of_frame(frame)
-            except UNREADABLE as error:
-                raise DataError(f"what {dataset.function} returned cannot be read: {words(error)}") from error
         return self._returned[key]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from glob import escape, glob, has_magic
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 
 import polars as pl
 
@@ -164,16 +165,18 @@ def find_files(dataset: FileDataset, root: Path) -> Files:
     DataError
         No such file, nothing matches, a folder, an empty or unreadable file, or files that differ.
     """
+    _ascii(dataset.csv)
     path = root / dataset.path
-    if path.exists() or not has_magic(dataset.path):
-        paths = [path]
-    else:
-        matches = glob(str(path), recursive=True)  # noqa: PTH207  # Path.glob takes no absolute pattern
-        paths = [Path(match) for match in sorted(matches) if Path(match).is_file()]
-        if not paths:
-            raise DataError(f"no file matches {path}{_beside(path)}")
-    for one in paths:
-        _usable(one)
+    try:
+        matches = [] if path.exists() else [Path(one) for one in sorted(glob(str(path), recursive=True))]  # noqa: PTH207  # Path.glob takes no absolute pattern
+        paths = [one for one in matches if one.is_file()] or [path]
+        for one in paths:
+            _usable(one)
+    except FileNotFoundError:
+        missing = "no file matches" if has_magic(dataset.path) else "there is no file"
+        raise DataError(f"{missing} {path}{_beside(path)}") from None
+    except OSError as error:
+        raise DataError(f"{error.filename or path} cannot be opened: {error.strerror}") from error
     format_ = str(dataset.format or format_of(dataset.path))  # a path that tells none is no valid spec
     families = IMPOSED.keys() if format_ == "csv" else ("date", "datetime") if format_ == "ndjson" else ()
     types = {name: IMPOSED[rule.type] for name, rule in dataset.columns.items() if rule.type and rule.type in families}
@@ -231,19 +234,23 @@ def _common(name: str, found: Mapping[Path, pl.DataType]) -> pl.DataType:
 
 
 def _usable(path: Path) -> None:
-    try:
-        if path.is_dir():
-            raise DataError(f"{path} is a folder; name a file in it, or all of them: {path.name}/*.parquet")
-        with path.open("rb") as file:
-            start = file.read(2)
-        if not start:
-            raise DataError(f"{path} is empty (0 bytes)")
-        if start in (b"\xff\xfe", b"\xfe\xff"):
-            raise DataError(f"{path} is UTF-16 text: save the file as UTF-8")
-    except FileNotFoundError:
-        raise DataError(f"there is no file {path}{_beside(path)}") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be opened: {error.strerror}") from error
+    mode = path.stat().st_mode
+    if S_ISDIR(mode):
+        raise DataError(f"{path} is a folder; name a file in it, or all of them: {path.name}/*.parquet")
+    if not S_ISREG(mode):
+        raise DataError(f"{path} is no file that can be read twice")
+    with path.open("rb") as file:
+        start = file.read(2)
+    if not start:
+        raise DataError(f"{path} is empty (0 bytes)")
+    if start in (b"\xff\xfe", b"\xfe\xff"):
+        raise DataError(f"{path} is UTF-16 text: save the file as UTF-8")
+
+
+def _ascii(dialect: Csv) -> None:
+    for what, character in (("separator", dialect.separator), ("quote", dialect.quote)):
+        if character and (not character.isascii() or character in "\r\n"):
+            raise DataError(f"csv {what} {character!r} is not one ASCII character within a line")
 
 
 def _beside(path: Path) -> str:
@@ -252,7 +259,8 @@ def _beside(path: Path) -> str:
         return ""
     if not folder.is_dir():
         return f"; there is no folder {folder} either"
-    return meant(path.name, sorted(one.name for one in folder.iterdir() if not one.name.startswith(".")))
+    names = {one.name for one in folder.iterdir() if not one.name.startswith(".")}
+    return meant(path.name, sorted(names - {path.name}))
 
 
 def _ndjson_fault(path: Path) -> str | None:
@@ -260,7 +268,7 @@ def _ndjson_fault(path: Path) -> str | None:
         for number, line in enumerate(lines, 1):
             try:
                 row = json.loads(line) if line.strip() else {}
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 return f"{path}, line {number} is not JSON: {error}"
             if not isinstance(row, dict):
                 return f'{path}, line {number} is not a JSON object: each line is one row, {{"column": value, …}}'

@@ -16,8 +16,8 @@ from typing import Any
 
 import polars as pl
 
-from engine.data.table import meant
-from engine.errors import DataError
+from engine.data.table import meant, words
+from engine.errors import DataError, EngineError
 
 
 def module_file(folder: Path, name: str) -> Path:
@@ -51,7 +51,7 @@ def load_function(folder: Path, reference: str) -> Callable[..., Any]:
     folder = folder.absolute()
     path = module_file(folder, module_name)
     modules: dict[str, ModuleType] = {}
-    with _beside(folder, modules), _blaming(folder, f"importing {path.name}"):
+    with _beside(folder, modules), blaming(folder, f"importing {path.name}"):
         spec = importlib.util.spec_from_file_location(module_name, path)
         assert spec is not None  # noqa: S101  # a .py file always has a loader
         assert spec.loader is not None  # noqa: S101
@@ -64,7 +64,7 @@ def load_function(folder: Path, reference: str) -> Callable[..., Any]:
         raise DataError(f"{path} has no function {name!r}{meant(name, known)}")
 
     def call(*arguments: Any, **keywords: Any) -> Any:
-        with _beside(folder, modules), _blaming(folder, reference):
+        with _beside(folder, modules), blaming(folder, reference):
             return function(*arguments, **keywords)
 
     return call
@@ -116,16 +116,18 @@ def _lives_in(folder: Path, name: str) -> bool:
 
 
 @contextmanager
-def _blaming(folder: Path, doing: str) -> Iterator[None]:
+def blaming(folder: Path, doing: str) -> Iterator[None]:
     """Turn what user code raises into a DataError with the last of the user's own lines that it passed."""
     try:
         yield
+    except EngineError:
+        raise
     except (Exception, SystemExit) as error:
         if isinstance(error, SyntaxError):
             where, said = f"{error.filename}:{error.lineno}: ", error.msg
         else:
             passed = [frame for frame in extract_tb(error.__traceback__) if _is_own(folder, frame.filename)]
-            where, said = f"{passed[-1].filename}:{passed[-1].lineno}: " if passed else "", str(error)
+            where, said = f"{passed[-1].filename}:{passed[-1].lineno}: " if passed else "", words(error)
         raise DataError(f"{doing} failed: {where}{type(error).__name__}: {said}") from error
 
 

@@ -62,30 +62,35 @@ def _plan(dataset: str, text: str, schema: pl.Schema) -> Iterator[tuple[str, pl.
     if name.statistic in ("row_count", "column_count"):
         yield text, pl.len() if name.statistic == "row_count" else pl.lit(len(schema))
         return
-    compute = _ANY.get(name.statistic) or _NUMERICAL[name.statistic]
-    suits = [column for column, dtype in schema.items() if name.statistic in _ANY or _is_numerical(dtype)]
+    statistic = name.statistic
+    compute = _ANY.get(statistic) or _NUMERICAL[statistic]
+    suits = [column for column, dtype in schema.items() if statistic in _ANY or _is_numerical(dtype)]
     if name.wildcard:
         for column in suits:
-            yield str(MetricName(name.statistic, column)), compute(_present(column, schema[column]))
+            yield str(MetricName(statistic, column)), compute(_present(column, schema[column], statistic))
         return
     column = name.member or ""
     if column not in schema:
         raise DataError(f"dataset {dataset!r} has no column {column!r} for {text}{meant(column, list(schema))}")
     if column not in suits:
         raise DataError(f"dataset {dataset!r}: {text} needs numbers, and column {column!r} is {family(schema[column])}")
-    yield text, compute(_present(column, schema[column]))
+    yield text, compute(_present(column, schema[column], statistic))
 
 
 def _is_numerical(dtype: pl.DataType) -> bool:
     return family(dtype) in ("integer", "number", "duration", "null")
 
 
-def _present(column: str, dtype: pl.DataType) -> pl.Expr:
-    """Return the column's values as numbers, NaN missing: polars takes NaN for the largest of all."""
+def _present(column: str, dtype: pl.DataType, statistic: str) -> pl.Expr:
+    """Return the column's values, NaN missing (polars takes it for the largest number), wide enough to add them up."""
     value = pl.col(column)
     if dtype == pl.Duration:
         return value.dt.total_microseconds() / 1e6
-    return value.fill_nan(None) if dtype.is_float() else value.cast(pl.Float64) if dtype.is_decimal() else value
+    if dtype.is_decimal() or dtype == pl.Null:
+        return value.cast(pl.Float64)
+    if dtype.is_integer() and statistic == "sum":
+        return value.cast(pl.Int128)
+    return value.fill_nan(None) if dtype.is_float() else value
 
 
 def _number(value: float | None) -> float | None:

@@ -95,11 +95,16 @@ def test_a_long_value_is_shortened():
     ("values", "dtype", "rules", "bad"),
     [
         ([date(2017, 1, 1), date(2016, 12, 31)], pl.Date, {"min": date(2017, 1, 1)}, 1),
-        ([datetime(2017, 1, 1), datetime(2017, 1, 2)], pl.Datetime("ms"), {"max": date(2017, 1, 1)}, 1),
         (
-            [datetime(2017, 1, 1, 9), datetime(2017, 1, 1, 11)],
+            [datetime.fromisoformat("2017-01-01T00:00"), datetime.fromisoformat("2017-01-02T00:00")],
+            pl.Datetime("ms"),
+            {"max": date(2017, 1, 1)},
+            1,
+        ),
+        (
+            [datetime.fromisoformat("2017-01-01T09:00"), datetime.fromisoformat("2017-01-01T11:00")],
             pl.Datetime("us", "UTC"),
-            {"max": datetime(2017, 1, 1, 10)},
+            {"max": datetime.fromisoformat("2017-01-01T10:00")},
             1,
         ),
         ([timedelta(seconds=5), timedelta(seconds=90)], pl.Duration("ms"), {"max": 60}, 1),
@@ -181,17 +186,17 @@ def test_broken_rows_of_a_glob_are_named_by_file(project, tmp_path):
 
 def test_an_entity_must_be_a_column(project, tmp_path):
     pl.DataFrame({"card_id": [1]}).write_parquet(tmp_path / "t.parquet")
-    with pytest.raises(DataError, match="dataset 't': there is no column 'card', its entity; did you mean 'card_id'?"):
+    with pytest.raises(DataError, match=r"dataset 't': there is no column 'card', its entity; did you mean 'card_id'?"):
         project({"t": {"path": "t.parquet", "entity": "card"}}).open("t")
 
 
 def test_verification_streams(project, tmp_path):
-    big = pl.LazyFrame({"a": pl.int_range(3_000_000, eager=True)}).with_columns(s=pl.col("a").cast(pl.String))
+    big = pl.LazyFrame({"a": pl.int_range(1_000_000, eager=True)}).with_columns(s=pl.col("a").cast(pl.String))
     big.sink_parquet(tmp_path / "t.parquet", row_group_size=100_000)
     rules = {"a": {"type": "integer", "min": 0, "unique": True}, "s": {"required": True}}
     datasets = project({"t": {"path": "t.parquet", "columns": rules}})
     table = datasets.open("t")
     verify(table)
     heights = [batch.height for batch in table.frame.collect_batches(chunk_size=100_000)]
-    assert sum(heights) == 3_000_000
+    assert sum(heights) == 1_000_000
     assert max(heights) <= 200_000

@@ -52,7 +52,8 @@ def test_any_change_of_content_or_schema_shows():
 
 
 def test_another_process_finds_the_same():
-    code = "import polars as pl; from engine.data.fingerprints import of_frame; print(of_frame(pl.DataFrame({'a': [1, None], 's': ['x', 'y']})))"
+    frame = "pl.DataFrame({'a': [1, None], 's': ['x', 'y']})"
+    code = f"import polars as pl; from engine.data.fingerprints import of_frame; print(of_frame({frame}))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert found == of_frame(pl.DataFrame({"a": [1, None], "s": ["x", "y"]}))
 

@@ -61,6 +61,23 @@ def test_decimals_are_numbers_and_infinity_is_a_value():
     }
 
 
+def test_sums_do_not_overflow():
+    assert dataset_metrics(table(pl.DataFrame({"i": [2**63 - 1, 2**63 - 1]})), ["sum.i"]) == {"sum.i": 2.0**64}
+
+
+def test_columns_of_any_type_are_counted():
+    frame = pl.DataFrame({"l": [[1], [1], None], "s": [{"a": 1}, {"a": 2}, {"a": 2}], "n": [None] * 3})
+    assert dataset_metrics(table(frame), ["distinct_count.*", "missing_count.*", "mean.*"]) == {
+        "distinct_count.l": 1.0,
+        "distinct_count.s": 2.0,
+        "distinct_count.n": 0.0,
+        "missing_count.l": 1.0,
+        "missing_count.s": 0.0,
+        "missing_count.n": 3.0,
+        "mean.n": None,
+    }
+
+
 @pytest.mark.parametrize(
     ("metric", "said"),
     [

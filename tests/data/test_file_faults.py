@@ -13,14 +13,17 @@ from engine.errors import DataError
 FRAME = pl.DataFrame({"a": range(1000), "b": [str(i) for i in range(1000)]})
 
 
-def failure(project, datasets, name="t"):
+def read(table):
+    verify(table)
+    with reading(table):
+        table.frame.collect()
+
+
+def failure(project, dataset):
     """Open, verify and read a dataset that cannot be; return what is said."""
+    datasets = project({"t": dataset})
     with pytest.raises(DataError) as caught:
-        opened = project({name: datasets})
-        table = opened.open(name)
-        verify(table)
-        with reading(table):
-            table.frame.collect()
+        read(datasets.open("t"))
     assert "polars." not in str(caught.value)
     return str(caught.value)
 
@@ -62,6 +65,18 @@ def test_no_permission(project, tmp_path):
     (tmp_path / "t.csv").write_text("a\n1\n")
     (tmp_path / "t.csv").chmod(0)
     says(failure(project, {"path": "t.csv"}), "t.csv cannot be opened: Permission denied")
+
+
+def test_a_link_to_nothing(project, tmp_path):
+    (tmp_path / "t.csv").symlink_to("gone.csv")
+    assert (
+        failure(project, {"path": "t.csv"}) == f"dataset 't': there is no file {tmp_path}/t.csv; there are 'spec.yaml'"
+    )
+
+
+def test_a_pipe(project, tmp_path):
+    os.mkfifo(tmp_path / "t.csv")
+    says(failure(project, {"path": "t.csv"}), "t.csv is no file that can be read twice")
 
 
 def test_a_link_to_itself(project, tmp_path):
@@ -172,6 +187,13 @@ def test_a_value_that_is_not_of_the_type_declared(project, tmp_path, type_, good
     says(message, "dataset 't': ", f"column 'a' is read as {type_}", f"row 2 ({bad!r})")
 
 
+@pytest.mark.parametrize(("key", "value"), [("separator", "§"), ("quote", "“"), ("separator", "\n")])
+def test_a_csv_dialect_that_polars_cannot_read(project, tmp_path, key, value):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    said = failure(project, {"path": "t.csv", "csv": {key: value}})
+    assert said == f"dataset 't': csv {key} {value!r} is not one ASCII character within a line"
+
+
 def test_files_with_different_columns(project, tmp_path):
     (tmp_path / "1.csv").write_text("a,b\n1,2\n")
     (tmp_path / "2.csv").write_text("a,c\n1,2\n")
@@ -208,6 +230,11 @@ def test_a_bad_line_of_ndjson(project, tmp_path):
     says(failure(project, {"path": "t.ndjson"}), "t.ndjson, line 3 is not JSON: ")
 
 
+def test_ndjson_nested_without_end(project, tmp_path):
+    (tmp_path / "t.ndjson").write_text('{"a": 1}\n' + '{"a":' * 100_000 + "\n")
+    says(failure(project, {"path": "t.ndjson"}), "t.ndjson, line 2 is not JSON: ")
+
+
 def test_a_line_of_ndjson_that_is_no_object(project, tmp_path):
     (tmp_path / "t.ndjson").write_text('{"a": 1}\n[1, 2]\n')
     says(failure(project, {"path": "t.ndjson"}), "t.ndjson, line 2 is not a JSON object")
@@ -228,5 +255,5 @@ def test_a_file_that_vanishes_after_it_was_opened(project, tmp_path):
 
 def test_no_such_dataset(project):
     datasets = project({"transactions": {"path": "t.csv"}})
-    with pytest.raises(DataError, match="there is no dataset 'transaction'; did you mean 'transactions'?"):
+    with pytest.raises(DataError, match=r"there is no dataset 'transaction'; did you mean 'transactions'\?"):
         datasets.open("transaction")

@@ -110,7 +110,8 @@ def test_a_module_already_imported_under_the_same_name_is_put_back(tmp_path, mod
 def test_dataclasses_and_annotations_work_in_a_module(tmp_path, module):
     module(
         "from __future__ import annotations\nfrom dataclasses import dataclass\nimport typing\n"
-        "@dataclass\nclass A:\n    x: int = 1\ndef value():\n    return typing.get_type_hints(A)['x'] is int and A().x\n"
+        "@dataclass\nclass A:\n    x: int = 1\n"
+        "def value():\n    return typing.get_type_hints(A)['x'] is int and A().x\n"
     )
     assert load_function(tmp_path, "made:value")() == 1
 
@@ -188,13 +189,22 @@ def test_a_function_that_returns_no_frame(project, module, expression, said):
 
 def test_a_lazy_frame_that_fails_when_it_is_read(project, module):
     module("import polars as pl\ndef rows():\n    return pl.LazyFrame({'a': ['x']}).cast(pl.Int64)\n")
-    with pytest.raises(DataError, match="dataset 't': .*conversion from `str` to `i64` failed in column 'a'"):
+    with pytest.raises(DataError, match=r"dataset 't': .*conversion from `str` to `i64` failed in column 'a'"):
+        project({"t": {"kind": "python", "function": "made:rows"}}).open("t")
+
+
+def test_a_lazy_frame_whose_own_code_fails_when_it_is_read(project, module):
+    module(
+        "import polars as pl\ndef double(batch):\n    return batch.no_such_method()\n"
+        "def rows():\n    return pl.LazyFrame({'a': [1]}).map_batches(double)\n"
+    )
+    with pytest.raises(DataError, match=r"^dataset 't': reading what made:rows returned failed: .*made\.py:3: Attrib"):
         project({"t": {"kind": "python", "function": "made:rows"}}).open("t")
 
 
 def test_a_frame_of_python_objects(project, module):
     module("import polars as pl\ndef rows():\n    return pl.DataFrame({'a': pl.Series([object()], dtype=pl.Object)})\n")
-    with pytest.raises(DataError, match="dataset 't': column 'a' holds Python objects"):
+    with pytest.raises(DataError, match=r"dataset 't': column 'a' holds Python objects"):
         project({"t": {"kind": "python", "function": "made:rows"}}).open("t")
 
 
