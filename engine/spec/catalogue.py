@@ -17,6 +17,7 @@ __all__ = [
     "Metric",
     "MetricName",
     "MetricScope",
+    "canonical",
     "definition",
     "lookup",
     "members",
@@ -108,6 +109,12 @@ def parse(text: str) -> MetricName | Problem:
         f"{member!r} is not a column as metrics write it" if member else "the column is missing after the dot",
         f"write {plain}" if member and '"' not in member else 'quote the column: psi."a.b"; * stands for every column',
     )
+
+
+def canonical(text: str) -> str:
+    """Return the one way to write a metric's name: `psi."x"` is `psi.x`; what is no name stays as it is."""
+    name = parse(text)
+    return str(name) if isinstance(name, MetricName) else text
 
 
 def lookup(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.spec.catalogue import METRICS, MetricName, definition, lookup, members, names, parse
+from engine.spec.catalogue import METRICS, MetricName, canonical, definition, lookup, members, names, parse
 from engine.spec.codes import CODES
 from engine.spec.problem import Problem
 
@@ -88,6 +88,16 @@ def test_the_users_own_metrics_win() -> None:
 def test_any_column_can_be_written_and_is_read_back(column: str, statistic: str) -> None:
     name = MetricName(statistic, column)
     assert parse(str(name)) == name
+
+
+def test_a_name_has_one_spelling() -> None:
+    assert [canonical(text) for text in ('psi."x"', "psi.x", 'psi."a.b"', "data_drift", "psi.")] == [
+        "psi.x",
+        "psi.x",
+        'psi."a.b"',
+        "data_drift",
+        "psi.",
+    ]
 
 
 @given(st.text())

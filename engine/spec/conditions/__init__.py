@@ -13,8 +13,7 @@ from math import isnan
 from typing import Any
 
 from engine.outcome import CheckOutcome, Outcome
-from engine.spec.catalogue import MetricName
-from engine.spec.catalogue import parse as parse_metric
+from engine.spec.catalogue import canonical
 from engine.spec.conditions.meaning import examine
 from engine.spec.conditions.scope import RESERVED, STEP_PREFIX, MetricPlace, Scope, step_variable, type_of
 from engine.spec.conditions.syntax import Node, parse
@@ -104,9 +103,9 @@ def _cel_type(value: Scalar | date) -> Any:
 
 def _data(facts: Facts, tree: Node) -> dict[str, Any]:
     """Return what is known, as CEL takes it; what has no value is left out, so that CEL finds it missing."""
-    metrics = {_metric(name): value for name, value in facts.metrics.items()}
+    metrics = {canonical(name): value for name, value in facts.metrics.items()}
     asked = {str(key.value) for name, key in _keys(tree) if name == "metrics"}
-    values = {text: metrics.get(_metric(text)) for text in asked}
+    values = {text: metrics.get(canonical(text)) for text in asked}
     data: dict[str, Any] = {
         "trigger": facts.trigger,
         "steps": {step: {"outcome": str(outcome)} for step, outcome in facts.steps.items()},
@@ -132,11 +131,6 @@ def _keys(tree: Node) -> Iterator[tuple[str, Node]]:
     for node in tree.walk():
         if node.value == "[]" and node.kind == "call" and node.children[0].kind == "name":
             yield str(node.children[0].value), node.children[1]
-
-
-def _metric(text: str) -> str:
-    name = parse_metric(text)
-    return str(name) if isinstance(name, MetricName) else text
 
 
 def _missing(facts: Facts, data: Mapping[str, Any], tree: Node) -> Iterator[str]:
