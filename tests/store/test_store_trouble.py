@@ -19,6 +19,7 @@ from engine.store import OutboxMessage, RunRecord, Store, new_id
 MakeEvaluation = Callable[..., Evaluation]
 AS_NOBODY = """
 import os, sys
+import sqlalchemy.dialects.sqlite.pysqlite  # all imports before: nobody may be unable to read them
 from pathlib import Path
 from engine.errors import StoreError
 from engine.store import Store
