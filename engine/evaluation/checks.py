@@ -13,6 +13,7 @@ from engine.data import load_function
 from engine.errors import DataError, Position
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
+from engine.spec.catalogue import canonical
 from engine.spec.resources.checks import Check, MeanOfLast, PythonCheck, Range, RangeCheck, ValuesCheck, WhenEmpty
 from engine.spec.resources.resource import Scalar
 
@@ -53,9 +54,10 @@ def judge(name: str, check: Check, subject: Subject, position: Position) -> list
     if isinstance(check, PythonCheck):
         finding = _ask(check, subject)
         return [_result(name, "", finding, finding.outcome, {}, subject, position)]
-    if not check.metric.endswith(".*"):
-        return [_judge_metric(name, check, check.metric, subject, position)]
-    matches = [metric for metric in subject.metrics if metric.startswith(check.metric.removesuffix("*"))]
+    wanted = canonical(check.metric)
+    if not wanted.endswith(".*"):
+        return [_judge_metric(name, check, wanted, subject, position)]
+    matches = [metric for metric in subject.metrics if metric.startswith(wanted.removesuffix("*"))]
     if not matches:
         nothing = Finding(CheckOutcome.ERROR, f"{check.metric} matches no metric of {subject.target}")
         return [_result(name, check.metric, nothing, CheckOutcome.ERROR, {}, subject, position)]
@@ -71,7 +73,8 @@ def _judge_metric(
         bounds: dict[str, Any] = {"allowed": check.allowed, "soft_allowed": check.soft_allowed}
         finding = _absent(known) if known.value is None else _among(check, known.value)
     else:
-        limits: Range = check.except_.get(metric, check)
+        excepted = {canonical(text): limits for text, limits in check.except_.items()}
+        limits: Range = excepted.get(metric, check)
         bounds = limits.model_dump(include={"min", "soft_min", "soft_max", "max"})
         if check.compare is not None:
             known = _change(check, metric, known, subject)

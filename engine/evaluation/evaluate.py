@@ -37,7 +37,6 @@ def evaluate(
     reference: Snapshot,
     settings: DriftSettings,
     *,
-    entity: str | None,
     model_importance: Mapping[str, float] | None = None,
     own_metrics: Mapping[str, MetricValue] | None = None,
 ) -> Evaluation:
@@ -51,7 +50,7 @@ def evaluate(
         reference.sample,
         batch.snapshot.sample,
         roles,
-        entity=entity,
+        entity=reference.entity,
         confidence=settings.confidence,
         max_rows=settings.max_rows,
         seed=settings.seed,

@@ -58,7 +58,7 @@ def observe(
         columns = drift.profile(table.frame, roles, entity=entity)
         sample = drift.sample(table.frame, kept, sample_rows, entity=entity, seed=seed)
         if model is None:
-            return Observation(columns.rows, Snapshot(columns, dict(left_out), sample, None, {}))
+            return Observation(columns.rows, Snapshot(columns, dict(left_out), sample, entity, None, {}))
         available = table.frame.collect_schema().names()
         extra = [name for name in (model.target, entity) if name and name in available]
         scored = score(model, table.frame, list(dict.fromkeys(extra)))
@@ -67,6 +67,7 @@ def observe(
         columns=columns,
         left_out=dict(left_out),
         sample=sample,
+        entity=entity,
         predictions=_profile_predictions(scored, model, entity),
         performance=_metrics(measured),
     )

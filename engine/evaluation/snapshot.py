@@ -22,13 +22,14 @@ class Snapshot:
     """What is kept of one side.
 
     `columns` profiles the columns that take part, `left_out` says why others do not. `sample` holds those columns
-    and the entity for the drift model. `predictions` profiles `prediction` (the class, or the value) and, for a binary
+    and the `entity` for the drift model. `predictions` profiles `prediction` (the class, or the value) and, for a binary
     model with probabilities, `probability`. `performance` is what the model achieved, by metric.
     """
 
     columns: drift.Profile
     left_out: Mapping[str, str]
     sample: pl.DataFrame
+    entity: str | None
     predictions: drift.Profile | None
     performance: Mapping[str, MetricValue]
 
@@ -40,6 +41,7 @@ class Snapshot:
         self.sample.write_parquet(folder / "sample.parquet")
         facts = {
             "left_out": dict(self.left_out),
+            "entity": self.entity,
             "performance": {name: asdict(metric) for name, metric in self.performance.items()},
         }
         (folder / "snapshot.json").write_text(json.dumps(facts), encoding="utf-8")
@@ -53,6 +55,7 @@ class Snapshot:
             columns=drift.Profile.load(folder / "columns.profile"),
             left_out=facts["left_out"],
             sample=pl.read_parquet(folder / "sample.parquet"),
+            entity=facts["entity"],
             predictions=drift.Profile.load(predictions) if predictions.exists() else None,
             performance={name: MetricValue(**metric) for name, metric in facts["performance"].items()},
         )
@@ -70,6 +73,7 @@ class Snapshot:
             columns=columns,
             left_out=first.left_out,
             sample=pl.concat([snapshot.sample for snapshot in snapshots], how="vertical_relaxed"),
+            entity=first.entity,
             predictions=predictions,
             performance={
                 name: _mean([s.performance[name] for s in snapshots if name in s.performance])

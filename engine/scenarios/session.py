@@ -17,6 +17,7 @@ from engine.scenarios.log import Line, RunLog
 from engine.scenarios.result import RunResult
 from engine.scenarios.runner import run_scenario
 from engine.spec import Project
+from engine.spec.catalogue import canonical
 from engine.spec.secrets import Secrets
 from engine.store import OutboxMessage, Store, utc_now
 
@@ -67,7 +68,8 @@ def run(
         built = dict.fromkeys(made.store for run in runs for step in run.all_steps() for made in step.evaluations)
         stores = {
             name: StoreView(
-                project.evaluation_stores[name].display.metrics or DISPLAYED, context.store.evaluations(name, LAST)
+                list(map(canonical, project.evaluation_stores[name].display.metrics)) or DISPLAYED,
+                context.store.evaluations(name, LAST),
             )
             for name in built
         }

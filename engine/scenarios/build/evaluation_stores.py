@@ -16,7 +16,7 @@ from engine.evaluation.record import CheckResult, Evaluation, Fingerprints
 from engine.evaluation.snapshot import digest
 from engine.scenarios.build import models
 from engine.scenarios.build.datasets import inspect
-from engine.scenarios.build.references import SAMPLE_ROWS, Reference, reference_of
+from engine.scenarios.build.references import SAMPLE_ROWS, Reference, by_entity, reference_of
 from engine.scenarios.context import Context
 from engine.store import new_id
 
@@ -88,6 +88,7 @@ def _evaluate(
     with context.store.staging() as folder, materialise(batch, folder / "rows") as steady:
         model = version.load(steady, context) if version else None
         against = reference.take(model, steady)
+        steady = by_entity(steady, against.entity)
         seen = observe(
             steady,
             {column: profile.role for column, profile in against.columns.columns.items()},
@@ -114,7 +115,6 @@ def _evaluate(
             seen,
             against,
             spec.drift,
-            entity=batch.entity,
             model_importance=model.importance if model else None,
             own_metrics=own_metrics(spec.metrics, _with_predictions(steady, seen), _folder(name, context)),
         )

@@ -9,7 +9,7 @@ from engine.data import Table
 from engine.evaluation.record import CheckResult
 from engine.scenarios.build.datasets import inspect
 from engine.scenarios.context import Context
-from engine.spec.resources.models import SkopsModel, TrainModel
+from engine.spec.resources.models import TrainModel
 from engine.store import ModelVersion
 
 TEST_ROWS = "test.parquet"
@@ -47,10 +47,8 @@ def build(name: str, context: Context, found: list[CheckResult], *, force: bool 
         A check of its dataset is ERROR.
     """
     spec = context.project.models[name]
-    folder = context.project.folder_of("models", name)
     if not isinstance(spec, TrainModel):
-        path = models.skops_path(context.project, name, spec) if isinstance(spec, SkopsModel) else None
-        return Version(name, models.fingerprint(spec, folder=folder, path=path))
+        return Version(name, models.fingerprint(context.project, name))
     table = inspect(spec.dataset, context, found).table
     fit = models.fit_fingerprint(spec, table)
     with context.lock(f"model {name}"):
@@ -68,7 +66,7 @@ def build(name: str, context: Context, found: list[CheckResult], *, force: bool 
         entity=table.entity,
         rereadable=True,
     )
-    return Version(name, models.fingerprint(spec, folder=folder, fit=identity), trained, table, test, reused)
+    return Version(name, models.fingerprint(context.project, name, identity), trained, table, test, reused)
 
 
 def _train(name: str, spec: TrainModel, table: Table, fit: str, context: Context) -> ModelVersion:

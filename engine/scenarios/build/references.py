@@ -5,7 +5,7 @@ few, have kept what was seen of them.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine import drift
 from engine.data import Table, materialise, reading
@@ -82,9 +82,10 @@ def _of_table(
 ) -> Reference:
     def take(model: FittedModel | None, batch: Table) -> Snapshot:
         declared = {**(version.training.roles if version and version.training else {}), **table.roles, **batch.roles}
+        ours = by_entity(table, batch.entity)
         asked = {
             "table": table.fingerprint,
-            "entity": table.entity,
+            "entity": ours.entity,
             "model": version.fingerprint if version else "",
             "roles": declared,
             "excluded": sorted(spec.drift.columns.exclude),
@@ -97,13 +98,20 @@ def _of_table(
         if kept is not None:
             return Snapshot.load(kept)
         context.log.info(f"looking at the reference, {table.name}")
-        snapshot = _look(table, declared, spec, model, version, context)
+        snapshot = _look(ours, declared, spec, model, version, context)
         with context.store.staging() as folder:
             snapshot.save(folder)
             context.store.add_snapshot(fingerprint, folder)
         return snapshot
 
-    return Reference(table.fingerprint, take, note)
+    return Reference(digest([table.fingerprint, table.entity, table.roles]), take, note)
+
+
+def by_entity(table: Table, entity: str | None) -> Table:
+    """Return the table by the entity that the other side declares, if it declares none itself and has the column."""
+    if table.entity or entity is None or entity not in table.frame.collect_schema():
+        return table
+    return replace(table, entity=entity)
 
 
 def _look(

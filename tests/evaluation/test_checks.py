@@ -1,0 +1,161 @@
+"""What a check makes of metrics, bounds and the past."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import DataError, Position
+from engine.evaluation.checks import Subject, judge
+from engine.evaluation.record import CheckResult, MetricValue
+from engine.outcome import CheckOutcome
+from engine.spec.resources.checks import Check, MeanOfLast, PythonCheck, Range, RangeCheck, ValuesCheck
+
+OK, WARNING, ERROR, EMPTY = CheckOutcome.OK, CheckOutcome.WARNING, CheckOutcome.ERROR, CheckOutcome.EMPTY
+HERE = Position("spec.yaml", 3, 5, 4)
+
+
+def found(
+    check: Check,
+    metrics: dict[str, MetricValue],
+    *past: dict[str, float | None],
+    folder: Path = Path(),
+) -> list[CheckResult]:
+    earlier = [{name: MetricValue(value) for name, value in metrics.items()} for metrics in past]
+    return judge("the check", check, Subject("store", metrics, earlier, folder, "e1"), HERE)
+
+
+def one(check: Check, value: float | None, *past: dict[str, float | None], **known: object) -> CheckResult:
+    metrics = {"m": MetricValue(value, **known)}  # type: ignore[arg-type]  # the fields of a metric
+    (result,) = found(check, metrics, *past)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("value", "outcome", "reason"),
+    [
+        (0.9, ERROR, "0.9 is below min 1"),
+        (1.0, WARNING, "1 is below soft_min 2"),
+        (2.0, OK, ""),
+        (3.0, OK, ""),
+        (3.5, WARNING, "3.5 is above soft_max 3"),
+        (4.0, WARNING, "4 is above soft_max 3"),
+        (4.1, ERROR, "4.1 is above max 4"),
+        (float("inf"), ERROR, "inf is above max 4"),
+    ],
+)
+def test_bounds_are_inclusive_and_the_hard_ones_win(value: float, outcome: CheckOutcome, reason: str) -> None:
+    result = one(RangeCheck(metric="m", min=1, soft_min=2, soft_max=3, max=4), value)
+    assert (result.outcome, result.counts_as, result.reason) == (outcome, outcome, reason)
+    assert result.bounds == {"min": 1, "soft_min": 2, "soft_max": 3, "max": 4}
+    assert (result.position, result.evaluation, result.target) == (HERE, "e1", "store")
+
+
+@given(
+    value=st.floats(allow_nan=False),
+    bounds=st.lists(st.one_of(st.none(), st.floats(allow_nan=False)), min_size=4, max_size=4),
+)
+def test_any_range_agrees_with_the_obvious(value: float, bounds: list[float | None]) -> None:
+    low, soft_low, soft_high, high = bounds
+    hard = (low is None or value >= low) and (high is None or value <= high)
+    soft = (soft_low is None or value >= soft_low) and (soft_high is None or value <= soft_high)
+    check = RangeCheck(metric="m", min=low, soft_min=soft_low, soft_max=soft_high, max=high)
+    assert one(check, value).outcome is (ERROR if not hard else OK if soft else WARNING)
+
+
+@pytest.mark.parametrize(
+    ("when_empty", "counts_as"), [(None, WARNING), ("ok", OK), ("warning", WARNING), ("error", ERROR)]
+)
+def test_no_value_is_empty_and_counts_as_the_spec_says(when_empty: str | None, counts_as: CheckOutcome) -> None:
+    check = RangeCheck.model_validate({"metric": "m", "max": 1, "when_empty": when_empty})
+    result = one(check, None, reason="the batch has no rows")
+    assert (result.outcome, result.counts_as) == (EMPTY, counts_as)
+    assert (result.value, result.reason) == (None, "the batch has no rows")
+
+
+def test_lacking_labels_is_forgiven_unless_the_spec_says_otherwise() -> None:
+    assert one(RangeCheck(metric="m", max=1), None, unlabelled=True).counts_as is OK
+    assert one(RangeCheck(metric="m", max=1, when_empty="error"), None, unlabelled=True).counts_as is ERROR
+
+
+def test_a_metric_that_failed_or_is_unknown_is_an_error_even_where_empty_is_fine() -> None:
+    check = RangeCheck(metric="m", max=1, when_empty="ok")
+    result = one(check, None, reason="it raised", failed=True)
+    assert (result.outcome, result.counts_as, result.reason) == (ERROR, ERROR, "it raised")
+    (unknown,) = found(check, {})
+    assert (unknown.outcome, unknown.reason) == (ERROR, "store has no metric m")
+
+
+def test_a_wildcard_gives_one_result_a_metric_and_except_overrides() -> None:
+    check = RangeCheck.model_validate({"metric": "drift.*", "soft_max": 0.1, "except": {"drift.b": {"soft_max": 0.5}}})
+    metrics = {
+        name: MetricValue(value)
+        for name, value in {"drift.a": 0.2, "drift.b": 0.4, "drift_p.a": 0.9, "psi.a": 9}.items()
+    }
+    assert [(r.metric, r.outcome, r.bounds) for r in found(check, metrics)] == [
+        ("drift.a", WARNING, {"soft_max": 0.1}),
+        ("drift.b", OK, {"soft_max": 0.5}),
+    ]
+
+
+def test_a_wildcard_that_matches_nothing_is_an_error() -> None:
+    (result,) = found(RangeCheck(metric="drift.*", max=1), {"psi.a": MetricValue(0)})
+    assert (result.outcome, result.reason) == (ERROR, "drift.* matches no metric of store")
+
+
+def test_values() -> None:
+    check = ValuesCheck(metric="m", allowed=[0, 1, 2], soft_allowed=[0, 1])
+    assert one(check, 1.0).outcome is OK
+    assert one(check, 2.0).reason == "2 is allowed, but none of 0, 1"
+    assert one(check, 2.0).outcome is WARNING
+    assert one(check, 3.0).outcome is ERROR
+    assert one(check, None).outcome is EMPTY
+
+
+def test_change_against_the_past() -> None:
+    previous = RangeCheck(metric="m", max=0.5, compare="previous")
+    assert one(previous, 3.0, {"m": 1.0}, {"m": 2.75}).value == 0.25
+    assert one(previous, 3.0, {"m": 1.0}, {"m": 2.0}).outcome is ERROR
+    mean = RangeCheck(metric="m", max=0.5, compare=MeanOfLast(mean_of_last=2), change="relative")
+    assert one(mean, 3.0, {"m": 100.0}, {"m": 1.0}, {"m": 3.0}).value == 0.5
+    first = one(previous, 3.0)
+    assert (first.outcome, first.reason) == (EMPTY, "there is nothing earlier to compare with")
+    assert one(mean, 3.0, {"m": 0.0}).reason == "a relative change from 0 is not defined"
+
+
+def test_change_against_the_reference() -> None:
+    metrics = {
+        "mean.a": MetricValue(3.0),
+        "reference_mean.a": MetricValue(2.0),
+        "roc_auc": MetricValue(0.75),
+        "performance_change.roc_auc": MetricValue(-0.125),
+        "psi.a": MetricValue(0.1),
+    }
+    for metric, change in {"mean.a": 1.0, "roc_auc": -0.125}.items():
+        (result,) = found(RangeCheck(metric=metric, max=9, compare="reference"), metrics)
+        assert result.value == change
+    (result,) = found(RangeCheck(metric="psi.a", max=9, compare="reference"), metrics)
+    assert (result.outcome, result.reason) == (EMPTY, "the reference has no psi.a")
+
+
+def test_a_function_judges(tmp_path: Path) -> None:
+    (tmp_path / "judges.py").write_text(
+        "def strict(metrics, limit):\n"
+        "    return ('ERROR', f'too much: {metrics[\"m\"]}') if metrics['m'] > limit else 'OK'\n"
+        "def vague(metrics):\n"
+        "    return 'maybe'\n"
+    )
+    check = PythonCheck(function="judges:strict", arguments={"limit": 1})
+    (result,) = found(check, {"m": MetricValue(2.0)}, folder=tmp_path)
+    assert (result.outcome, result.reason) == (ERROR, "too much: 2.0")
+    (result,) = found(check, {"m": MetricValue(1.0)}, folder=tmp_path)
+    assert result.outcome is OK
+    with pytest.raises(DataError, match="returned 'maybe'; a check returns one of OK, EMPTY, WARNING, ERROR"):
+        found(PythonCheck(function="judges:vague"), {}, folder=tmp_path)
+
+
+def test_an_excepted_metric_may_have_no_bound() -> None:
+    check = RangeCheck.model_validate({"metric": "drift.*", "max": 0, "except": {"drift.a": Range(soft_max=1)}})
+    (result,) = found(check, {"drift.a": MetricValue(0.5)})
+    assert result.outcome is OK
