@@ -6,7 +6,7 @@ is exact, and the verdicts are calibrated.
 
 from engine.drift.classifier import DomainClassifier, domain_classifier
 from engine.drift.drift import ColumnDrift, Drift, compare
-from engine.drift.profile import Column, Profile, profile
+from engine.drift.profiles import Column, Profile, profile
 from engine.drift.roles import Role, roles
 from engine.drift.sampling import sample
 

@@ -22,7 +22,9 @@ def ordered(column: pl.Series) -> pl.Series:
     """
     dtype = column.dtype
     if isinstance(dtype, pl.Duration | pl.Datetime):
-        column = column.to_physical() / _PER_SECOND[dtype.time_unit or "us"]
+        # numpy divides; polars multiplies by the reciprocal, and milliseconds would differ from nanoseconds
+        ticks = column.to_physical().cast(pl.Float64).to_numpy()
+        column = pl.Series(column.name, ticks / _PER_SECOND[dtype.time_unit or "us"])
     elif dtype in (pl.Date, pl.Time):
         column = column.to_physical()
     elif column.null_count() == len(column):

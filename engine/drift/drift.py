@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.drift import verdict
 from engine.drift.findings import Findings, find
-from engine.drift.profile import Profile
+from engine.drift.profiles import Profile
 from engine.drift.roles import Role
 from engine.errors import DataError
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.drift import binned, numerical, verdict
 from engine.drift.kernels.counting import Counts, Values
-from engine.drift.profile import Column, side_by_side
+from engine.drift.profiles import Column, side_by_side
 from engine.drift.roles import Role
 
 MOST_LABELS = 50

@@ -26,7 +26,7 @@ def effect(r: Counts, b: Counts) -> float:
     n, m = int(r.sum()), int(b.sum())
     pooled, times = np.unique(r + b, return_counts=True)
     chance = sum(times_t * expected_divergence_term(t, n, m) for t, times_t in zip(pooled, times, strict=True) if t)
-    if chance >= 1:
+    if chance > 1 - 1e-9:  # every labelling is as different as can be
         return 0.0
     return float(np.sqrt(max(0.0, (divergence(r, b) - chance) / (1 - chance))))
 

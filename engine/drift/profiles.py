@@ -22,9 +22,6 @@ from engine.drift.roles import Role
 from engine.drift.sampling import content
 from engine.errors import DataError, StoreError
 
-VALUES_A_PASS = 1 << 25
-"""Values read at once: columns are read together while they fit, else in several passes."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
@@ -167,11 +164,18 @@ class Profile:
                 raise ValueError(f"the entities of column {name!r} do not fit")
 
 
-def profile(frame: pl.LazyFrame | pl.DataFrame, roles: Mapping[str, Role], *, entity: str | None = None) -> Profile:
+def profile(
+    frame: pl.LazyFrame | pl.DataFrame,
+    roles: Mapping[str, Role],
+    *,
+    entity: str | None = None,
+    values_a_pass: int = 1 << 25,
+) -> Profile:
     """Return the profile of the columns in `roles`.
 
-    The frame is read in as few passes as keep the values read at once bounded. With an `entity`, one row of each is
-    chosen by the hash of the columns' content; rows without an entity are one entity together.
+    With an `entity`, one row of each is chosen by the hash of the columns' content; rows without an entity are one
+    entity together. The frame is read in several passes where rows times columns exceed `values_a_pass`, so that
+    memory is bounded by it or by one column, whichever is more; the profile is the same.
 
     Raises
     ------
@@ -185,7 +189,7 @@ def profile(frame: pl.LazyFrame | pl.DataFrame, roles: Mapping[str, Role], *, en
     rows: int = lazy.select(pl.len()).collect(engine="streaming").item()
     chosen = _one_row_per_entity(lazy, schema, list(roles), entity) if entity else None
     columns: dict[str, Column] = {}
-    width = max(1, VALUES_A_PASS // max(rows, 1))
+    width = max(1, values_a_pass // max(rows, 1))
     names = list(roles)
     for start in range(0, len(names), width):
         part = lazy.select(names[start : start + width]).collect(engine="streaming")
@@ -220,7 +224,7 @@ def _counted(column: pl.Series, role: Role, one: pl.Series | None) -> Column:
         )
     tally = column.alias("value").value_counts()
     often: dict[str, int] = {}
-    for text, count in zip(categories(tally["value"]), tally["count"], strict=True):
+    for text, count in zip(categories(tally["value"].alias(column.name)), tally["count"], strict=True):
         if text is not None:
             often[text] = often.get(text, 0) + count
     labels = sorted(often)

@@ -1,0 +1,170 @@
+"""The drift model: what it sees, what it must not see, and that it answers the same however the rows come."""
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+
+from engine.drift import Role, domain_classifier, roles, sample
+from engine.errors import DataError
+
+N, C = Role.NUMERICAL, Role.CATEGORICAL
+
+
+def people(n, seed, shift=0.0):
+    rng = np.random.default_rng(seed)
+    return pl.DataFrame(
+        {
+            "a": rng.normal(shift, 1, n),
+            "b": np.where(rng.random(n) < 0.1, np.nan, rng.normal(size=n)),
+            "c": rng.choice(["x", "y", "z"], n),
+        }
+    )
+
+
+ROLES = {"a": N, "b": N, "c": C}
+
+
+def judged(reference, batch, taking=ROLES, **options):
+    return domain_classifier(reference, batch, taking, **options)
+
+
+def test_no_drift_is_one_half_and_a_shift_is_seen():
+    same = judged(people(2000, 2), people(2000, 3))
+    assert not same.significant
+    assert same.low < 0.5 < same.high
+    moved = judged(people(2000, 0), people(2000, 1, shift=1.0))
+    assert moved.significant
+    assert moved.low > 0.6
+    assert moved.auc > 0.65
+    assert moved.importance["a"] > 0.9
+    assert sum(moved.importance.values()) == pytest.approx(1)
+    assert list(moved.importance) == list(ROLES)
+
+
+def test_it_sees_what_no_single_column_shows():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 3000))
+    related = judged(
+        pl.DataFrame({"a": x, "b": x + rng.normal(0, 0.3, 3000)}),
+        pl.DataFrame({"a": x, "b": y * 1.04}),
+        {"a": N, "b": N},
+    )
+    assert related.accuracy > 0.7
+    assert min(related.importance.values()) > 0.2
+
+
+def test_missing_and_unseen_categories_take_part():
+    reference = pl.DataFrame({"a": np.zeros(400), "c": ["x"] * 400})
+    missing = pl.DataFrame({"a": [None] * 400, "c": ["x"] * 400}, schema=reference.schema)
+    unseen = pl.DataFrame({"a": np.zeros(400), "c": ["new"] * 400})
+    for batch, guilty in ((missing, "a"), (unseen, "c")):
+        found = judged(reference, batch, {"a": N, "c": C})
+        assert (found.accuracy, found.importance[guilty]) == (1, 1)
+
+
+def cards(n, seed):
+    """Five equal rows a card: a model that meets a card on both sides of its split knows it again."""
+    rows = people(n, seed).with_columns(card=pl.Series(range(n)) + n * seed)
+    return pl.concat([rows] * 5)
+
+
+def test_rows_of_one_entity_are_held_out_together():
+    aware = [judged(cards(150, 2 * s), cards(150, 2 * s + 1), entity="card") for s in range(8)]
+    assert sum(found.significant for found in aware) <= stats.binom.ppf(0.999, 8, 0.05)
+    assert np.mean([found.accuracy for found in aware]) == pytest.approx(0.5, abs=0.06)
+    assert all(found.high - found.low > 0.15 for found in aware), "60 cards are no 300 independent rows"
+    unaware = judged(cards(150, 0).drop("card"), cards(150, 1).drop("card"))
+    assert unaware.accuracy > 0.7
+
+
+def test_an_entity_on_both_sides_is_no_drift():
+    both = people(300, 0).with_columns(card=pl.Series(range(300)))
+    found = judged(both, both, entity="card")
+    assert not found.significant
+
+
+def test_without_drift_it_alarms_seldom():
+    alarms = sum(judged(people(60, 2 * s), people(90, 2 * s + 1)).significant for s in range(60))
+    assert alarms <= stats.binom.ppf(0.999, 60, 0.05)
+
+
+@pytest.mark.parametrize("entity", [None, "card"])
+def test_row_order_changes_nothing(entity):
+    sides = [people(700, s, shift=s / 3).with_columns(card=pl.Series(range(700)) % 200) for s in (0, 1)]
+    shuffled = [side.sample(fraction=1, shuffle=True, seed=9) for side in sides]
+    once = judged(*sides, entity=entity, max_rows=500, seed=4)
+    assert judged(*shuffled, entity=entity, max_rows=500, seed=4) == once
+    assert once.rows_used == 500
+    assert "500 rows a side of 700 reference rows and 700 batch rows" in once.notes
+    assert judged(*sides, entity=entity, max_rows=500, seed=5) != once
+
+
+def test_it_says_that_rows_are_taken_for_independent():
+    assert "independent" in judged(people(60, 0), people(60, 1)).notes[0]
+
+
+def test_sides_of_unequal_size_are_balanced():
+    found = judged(people(5000, 0), people(400, 1))
+    assert found.rows_used == 400
+    assert not found.significant
+
+
+def test_interval_and_p_are_those_of_scipy():
+    found = judged(people(1000, 0), people(1000, 1, shift=0.3), confidence=0.9)
+    hits = round(found.accuracy * 400)
+    interval = stats.binomtest(hits, 400).proportion_ci(0.9, method="wilson")
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high), rel=1e-9)
+    assert found.significant == (found.p_value < 0.1)
+
+
+def test_a_thousand_categories_and_infinities_are_read():
+    rng = np.random.default_rng(0)
+    sides = [
+        pl.DataFrame({"c": rng.integers(0, 1000, 800).astype(str), "x": rng.choice([np.inf, -np.inf, 1e308, 0], 800)})
+        for _ in range(2)
+    ]
+    assert 0.3 < judged(*sides, {"c": C, "x": N}).accuracy < 0.7
+
+
+def test_what_cannot_be_computed_has_a_reason():
+    few = judged(people(24, 0), people(500, 1))
+    assert (few.accuracy, few.p_value, few.significant, few.importance) == (None, None, None, {})
+    assert "24 a side" in few.reason
+    assert judged(people(60, 0), people(60, 1), {}).reason == "no column takes part"
+    lone = people(60, 0).with_columns(card=pl.lit(1))
+    assert "too few entities" in judged(lone, lone, entity="card").reason
+    with pytest.raises(DataError, match="the batch lacks 'a', 'card'"):
+        judged(lone, people(60, 1).drop("a"), entity="card")
+
+
+def test_a_sample_is_drawn_by_content_not_by_place():
+    rows = people(3000, 0).with_columns(card=pl.Series(range(3000)) % 50)
+    one = sample(rows.lazy(), list(ROLES), 500, entity="card", seed=3)
+    other = sample(rows.sample(fraction=1, shuffle=True).lazy(), list(ROLES), 500, entity="card", seed=3)
+    assert one.columns == ["a", "b", "c", "card"]
+    assert len(one) == 500
+    assert one.equals(other)
+    assert len(one.join(rows, on="a", how="semi")) == 500
+    assert not sample(rows.lazy(), list(ROLES), 500, entity="card", seed=4).equals(one)
+    assert abs(one["a"].mean()) < 4 / np.sqrt(500)
+
+
+def test_equal_rows_are_drawn_as_often_as_they_occur():
+    rows = pl.DataFrame({"c": ["a"] * 9000 + ["b"] * 900 + ["c"] * 100})
+    drawn = sample(rows.lazy(), ["c"], 1000)["c"].to_list()
+    assert len(drawn) == 1000
+    assert abs(drawn.count("a") - 900) < 40
+    assert abs(drawn.count("c") - 10) < 12
+
+
+def test_a_sample_of_everything_is_everything():
+    rows = people(50, 0)
+    assert sample(rows.lazy(), rows.columns, 50).sort("a").equals(rows.sort("a"))
+    assert len(sample(rows.head(0).lazy(), rows.columns, 50)) == 0
+
+
+def test_what_takes_part_in_the_columns_takes_part_in_the_classifier():
+    frame = people(100, 0).with_columns(took=pl.duration(milliseconds=pl.int_range(100)), flag=pl.col("a") > 0)
+    taking, _ = roles(frame.lazy())
+    assert judged(frame, frame, taking).accuracy is not None

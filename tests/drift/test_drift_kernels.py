@@ -1,0 +1,123 @@
+"""Every kernel against a naive, obviously right twin."""
+
+from fractions import Fraction
+from itertools import product
+from math import comb, log2
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from engine.drift.kernels.counting import align, runs
+from engine.drift.kernels.hypergeometric import divergence_term, expected_divergence_term, two_category_p
+from engine.drift.kernels.lattice import outer_path_share
+from engine.drift.kernels.relabelling import relabelled
+
+floats = st.one_of(
+    st.sampled_from([0.0, 1.0, -1.0, np.inf, -np.inf, 5e-324, 1e308]), st.floats(allow_nan=False, allow_subnormal=True)
+)
+integers = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([2**53, 2**53 + 1])
+
+
+def arrays(values):
+    return st.one_of(
+        st.lists(values[0], max_size=30).map(lambda x: np.sort(np.array(x, np.float64) + 0.0)),
+        st.lists(values[1], max_size=30).map(lambda x: np.sort(np.array(x, np.int64))),
+    )
+
+
+@given(arrays((floats, integers)))
+def test_runs_counts_distinct_values(ordered):
+    values, counts = runs(ordered)
+    expected = np.unique(ordered, return_counts=True)
+    np.testing.assert_array_equal(values, expected[0])
+    np.testing.assert_array_equal(counts, expected[1])
+
+
+@given(st.lists(floats, max_size=30), st.lists(floats, max_size=30))
+def test_align_lays_two_tables_side_by_side(a, b):
+    tables = [runs(np.sort(np.array(x, np.float64) + 0.0)) for x in (a, b)]
+    values, of_a, of_b = align(*tables[0], *tables[1])
+    assert values.tolist() == sorted(set(tables[0][0]) | set(tables[1][0]))
+    assert of_a.tolist() == [a.count(v) for v in values]
+    assert of_b.tolist() == [b.count(v) for v in values]
+
+
+def _share_outside(n, m, gap):
+    """Count paths one by one."""
+    inside = {(0, 0): 1}
+    for x, y in product(range(n + 1), range(m + 1)):
+        if (x, y) != (0, 0):
+            outside = abs(x * m - y * n) >= gap
+            inside[x, y] = 0 if outside else inside.get((x - 1, y), 0) + inside.get((x, y - 1), 0)
+    return 1 - Fraction(inside[n, m], comb(n + m, n))
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.data())
+def test_outer_path_share_counts_paths(n, m, data):
+    gap = data.draw(st.integers(1, n * m))
+    assert outer_path_share(n, m, gap) == pytest.approx(float(_share_outside(n, m, gap)), rel=1e-12)
+
+
+def test_outer_path_share_keeps_the_digits_of_small_probabilities():
+    assert outer_path_share(20, 20, 400) == pytest.approx(2 / comb(40, 20), rel=1e-13)
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.data())
+def test_expected_divergence_term_is_the_mean_over_labellings(n, m, data):
+    t = data.draw(st.integers(1, n + m))
+    support = range(max(0, t - m), min(t, n) + 1)
+    ways = comb(n + m, n)
+    mean = sum(comb(t, k) * comb(n + m - t, n - k) / ways * divergence_term(k, t, n, m) for k in support)
+    assert expected_divergence_term(t, n, m) == pytest.approx(mean, rel=1e-11, abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("t", "n", "m"), [(200_000, 300_000, 900_000), (5_000, 1_000_000, 1_000), (999_990, 10**6, 10)]
+)
+def test_expected_divergence_term_of_wide_supports(t, n, m):
+    k = np.arange(max(0, t - m), min(t, n) + 1)
+    p, q = k / n, (t - k) / m
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.nan_to_num(p * np.log2(2 * p / (p + q))) + np.nan_to_num(q * np.log2(2 * q / (p + q)))
+    mean = (stats.hypergeom.pmf(k, n + m, t, n) * terms / 2).sum()
+    assert expected_divergence_term(t, n, m) == pytest.approx(mean, rel=1e-6)
+
+
+def test_divergence_term_of_disjoint_counts():
+    assert divergence_term(3, 3, 3, 5) == pytest.approx(0.5 * log2(2))
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.data())
+def test_two_category_p_is_fishers(n, m, data):
+    t = data.draw(st.integers(0, n + m))
+    k = data.draw(st.integers(max(0, t - m), min(t, n)))
+    expected = stats.fisher_exact([[k, n - k], [t - k, m - t + k]]).pvalue
+    assert two_category_p(k, t, n, m) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("k", "t", "n", "m"), [(500, 40_000, 100_000, 9_000_000), (20_300, 40_000, 500_000, 500_000)])
+def test_two_category_p_of_large_tables(k, t, n, m):
+    expected = stats.fisher_exact([[k, n - k], [t - k, m - t + k]]).pvalue
+    assert two_category_p(k, t, n, m) == pytest.approx(expected, rel=1e-6)
+
+
+@settings(max_examples=20)
+@given(st.lists(st.integers(1, 4), min_size=2, max_size=3), st.integers(0, 2**32))
+def test_relabelled_draws_every_labelling_as_often_as_it_should(pooled, seed):
+    pooled = np.array(pooled)
+    size, draws = int(pooled.sum()) // 2, 4_000
+    labels = np.repeat(np.arange(len(pooled)), pooled)
+    sums = relabelled(labels, 1 / pooled, size, draws, np.uint64(seed))
+    chances: dict[float, float] = {}
+    for counts in product(*(range(t + 1) for t in pooled)):
+        if sum(counts) == size:
+            value = round(sum(c * c / t for c, t in zip(counts, pooled, strict=True)), 9)
+            ways = np.prod([comb(t, c) for t, c in zip(pooled, counts, strict=True)])
+            chances[value] = chances.get(value, 0) + ways / comb(int(pooled.sum()), size)
+    for value, chance in chances.items():
+        seen = int((np.abs(sums - value) < 1e-8).sum())
+        assert abs(seen - draws * chance) <= 6 * np.sqrt(draws * chance * (1 - chance)) + 1e-9
+    assert sorted(labels) == sorted(np.repeat(np.arange(len(pooled)), pooled))
