@@ -15,7 +15,7 @@ import polars as pl
 
 from engine.data.families import family
 from engine.data.table import meant
-from engine.drift.roles import Role, roles
+from engine.drift import Role, roles
 from engine.errors import DataError, ModelError
 from engine.models.classes import canonical, listed
 from engine.spec.resources.models import Features
@@ -55,7 +55,10 @@ def select(features: Features, columns: Sequence[str], target: str, *, entity: s
     """Return the columns that the spec makes features; the target never is one, the entity only where included."""
     known([*(features.include or []), *features.exclude], columns, f"{where}: features")
     chosen = features.include or [c for c in columns if c != entity]
-    return [c for c in chosen if c != target and c not in features.exclude]
+    left = [c for c in chosen if c != target and c not in features.exclude]
+    if not left:
+        raise ModelError(f"{where}: no column is left to be a feature")
+    return left
 
 
 def describe(

@@ -58,6 +58,9 @@ def agree(found: Performance, theirs: dict[str, float]):
         assert found.metrics[name] == pytest.approx(value, abs=1e-9, rel=1e-9), name
 
 
+sixteenths = st.integers(-(10**6), 10**6).map(lambda i: i / 16)
+
+
 def lift_by_hand(y, p):
     """The expected lift of the top tenth when ties are broken at random."""
     n, k = len(y), 0.1 * len(y)
@@ -176,13 +179,12 @@ def test_weighted_area_with_every_class_present():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=2, max_size=60))
+@given(st.lists(st.tuples(sixteenths, sixteenths), min_size=2, max_size=60))
 def test_regression_agrees_with_scikit_learn_and_scipy(pairs):
     y = np.array([a for a, _ in pairs])
     p = np.array([b for _, b in pairs])
-    assume(y.std() > 1e-3 * max(1, np.abs(y).max()))
-    assume(p.std() > 1e-3 * max(1, np.abs(p).max()))
-    assume(not ((y != 0) & (np.abs(y) < 1e-3)).any())
+    assume(y.std() > 0)
+    assume(p.std() > 0)
     found = of_numbers(y, p)
     theirs = {
         "mae": sk.mean_absolute_error(y, p),

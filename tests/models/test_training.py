@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits
 
 from engine.data import Table
 from engine.errors import ModelError
@@ -49,6 +50,8 @@ TARGETS = {"binary_classification": "fraud", "multiclass_classification": "level
 def spec(task: str = "binary_classification", algorithm: str = "hist_gradient_boosting", **more: object) -> TrainModel:
     others = [t for t in TARGETS.values() if t != TARGETS[task]]
     declared = {"task": task, "algorithm": algorithm, "target": TARGETS[task], "dataset": "rows"}
+    if algorithm == "hist_gradient_boosting":
+        declared["parameters"] = {"max_iter": 15}
     return TrainModel.model_validate(declared | {"features": {"exclude": others}} | more)
 
 
@@ -93,7 +96,8 @@ def test_boosting_is_scikit_learns_on_the_encoded_rows():
     assert [f.role for f in features] == ["numerical", "numerical", "categorical", "numerical", "numerical"]
     assert features[2].categories == ("food", "fuel", "toys")
     twin = HistGradientBoostingClassifier(max_iter=20, early_stopping=False, random_state=3, categorical_features=[2])
-    twin.fit(encode(training, features, "m"), training["fraud"].to_numpy())
+    with threadpool_limits(limits=1):
+        twin.fit(encode(training, features, "m"), training["fraud"].to_numpy())
     theirs = twin.predict_proba(encode(held, features, "m"))
     ours = model.score(held).select("probability_0", "probability_1").to_numpy()
     np.testing.assert_array_equal(ours, theirs)
@@ -205,6 +209,21 @@ def test_declared_roles_decide():
     roles = {f.name: f.role for f in model.predictor.features}
     assert roles["age"] == "categorical"
     assert "online" not in roles
+
+
+def test_columns_of_odd_types_are_left_out_with_a_reason():
+    odd = rows().with_columns(
+        tags=pl.concat_list("shop", "shop"),
+        raw=pl.col("shop").cast(pl.Binary),
+        at=pl.lit(None, pl.Time),
+        pair=pl.struct("age", "shop"),
+        empty=pl.lit(None),
+        price=pl.col("age").cast(pl.Decimal(10, 2)),
+    )
+    model = train("m", spec(), table(odd)).model
+    assert set(model.left_out) == {"id", "day", "tags", "raw", "at", "pair", "empty"}
+    assert "price" in model.features
+    assert model.left_out["empty"] == "every value is missing"
 
 
 def test_text_classes_and_booleans_are_classes():
