@@ -1,5 +1,6 @@
 """Every statistic of a column against scipy, numpy, or its formula, on columns made to be difficult."""
 
+import json
 import warnings
 from itertools import pairwise
 
@@ -241,3 +242,17 @@ def test_many_categories_show_the_most_frequent_and_count_the_rest():
     assert shown["labels"][0] == "often"
     assert len(shown["labels"]) == 50
     assert [sum(shown["reference"]) + shown["other"][0], sum(shown["batch"]) + shown["other"][1]] == [150, 30]
+
+
+anything = st.lists(st.none() | st.floats() | st.sampled_from([1e308, -1e308, 5e-324, -0.0, np.inf, -np.inf]), max_size=30)
+
+
+@given(anything, anything)
+def test_whatever_floats_hold_every_number_is_finite_or_has_its_reason(reference, batch):
+    found = measured(*(pl.Series(side, dtype=pl.Float64) for side in (reference, batch)))
+    for name, value in found.statistics.items():
+        assert np.isfinite(value) if value is not None else found.reasons[name]
+    assert found.drift is None or 0 <= found.drift <= 1
+    json.dumps(found.histogram, allow_nan=False)
+    rows = [sum(found.histogram[side]) + found.histogram["missing"][i] for i, side in enumerate(("reference", "batch"))]
+    assert rows == [len(reference), len(batch)]
