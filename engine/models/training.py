@@ -80,6 +80,7 @@ def train(name: str, spec: TrainModel, table: Table) -> Trained:
     if not labelled.height:
         raise ModelError(f'{where}: no training row has a value of the target "{spec.target}"')
     classes = _classes(spec, labelled, where)
+    positive = positive_of(classes, spec.positive, where) if spec.task == "binary_classification" else None
     most = spec.parameters.get("max_bins", MAX_CATEGORIES)
     features, left_out = describe(
         labelled,
@@ -118,7 +119,7 @@ def train(name: str, spec: TrainModel, table: Table) -> Trained:
         features=tuple(f.name for f in features),
         predictor=TrainedPredictor(spec.algorithm, features, classes, fitted, where),
         classes=classes,
-        positive=positive_of(classes, spec.positive, where) if spec.task == "binary_classification" else None,
+        positive=positive,
         threshold=spec.threshold,
         importance=shares,
         left_out=left_out,
