@@ -44,7 +44,9 @@ def find(reference: Column, batch: Column, *, name: str, level: float, tests: in
         r_bins, b_bins = np.append(r, reference.missing), np.append(b, batch.missing)
         found.histogram = _labels(values, r, b)
     else:
-        inner = numerical.edges(reference.numbers, reference.counts)
+        # whole numbers that meet fractions get edges of fractions: just below 5 is then not 4
+        exact = reference.numbers if values.dtype == np.int64 else reference.numbers.astype(np.float64)
+        inner = numerical.edges(exact, reference.counts)
         r_bins, b_bins = _binned(inner, reference), _binned(inner, batch)
         found.histogram = _edges(inner, r_bins, b_bins)
         _moments(found, reference, batch)

@@ -1,5 +1,7 @@
 """Every kernel against a naive, obviously right twin."""
 
+import subprocess
+import sys
 from fractions import Fraction
 from itertools import product
 from math import comb, log2
@@ -14,6 +16,19 @@ from engine.drift.kernels.counting import align, runs
 from engine.drift.kernels.hypergeometric import divergence_term, expected_divergence_term, two_category_p
 from engine.drift.kernels.lattice import outer_path_share
 from engine.drift.kernels.relabelling import relabelled
+
+
+def test_where_nothing_can_be_cached_kernels_still_run_and_leave_nothing(tmp_path):
+    """An account without a home directory, as containers have: HOME is a file."""
+    home, temporary = tmp_path / "home", tmp_path / "tmp"
+    home.touch()
+    temporary.mkdir()
+    code = "import engine.drift.kernels, numba, pathlib; print(pathlib.Path(numba.config.CACHE_DIR).is_dir())"
+    environment = {"HOME": str(home), "TMPDIR": str(temporary), "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+    assert list(temporary.iterdir()) == []
+
 
 floats = st.one_of(
     st.sampled_from([0.0, 1.0, -1.0, np.inf, -np.inf, 5e-324, 1e308]), st.floats(allow_nan=False, allow_subnormal=True)

@@ -202,6 +202,10 @@ def test_whole_numbers_agree_with_themselves_as_floats():
     assert measured([2**60, 2**60 + 1] * 9, [float(2**60)] * 9).statistics["ks"] == 0
 
 
+def test_a_constant_of_whole_numbers_that_becomes_a_fraction_has_drifted_completely():
+    assert measured([5] * 50, [4.5] * 50).drift == pytest.approx(1, abs=1e-12)
+
+
 def test_negative_zero_is_zero_and_nan_is_missing():
     found = measured([0.0] * 20, [-0.0] * 18 + [np.nan, None])
     assert found.statistics["ks"] == 0
@@ -244,7 +248,9 @@ def test_many_categories_show_the_most_frequent_and_count_the_rest():
     assert [sum(shown["reference"]) + shown["other"][0], sum(shown["batch"]) + shown["other"][1]] == [150, 30]
 
 
-anything = st.lists(st.none() | st.floats() | st.sampled_from([1e308, -1e308, 5e-324, -0.0, np.inf, -np.inf]), max_size=30)
+anything = st.lists(
+    st.none() | st.floats() | st.sampled_from([1e308, -1e308, 5e-324, -0.0, np.inf, -np.inf]), max_size=30
+)
 
 
 @given(anything, anything)

@@ -4,25 +4,29 @@ The compiled code is kept in the user's cache directory, not beside the source: 
 then numba's own choice fails in places where no home directory exists. Compiling all of it takes seconds, once.
 """
 
+import atexit
 import os
-import tempfile
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 
 import numba
 
 
-def _cache_folder() -> Path:
+def _cache_folder() -> str:
     root = os.environ.get("XDG_CACHE_HOME") or str(Path("~").expanduser() / ".cache")
     folder = Path(root) / "engine" / "numba"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
-            return folder
+            return str(folder)
     except (OSError, RuntimeError):
         pass
     # A fresh folder, never a guessable shared one: what numba finds in its cache is code that it will run.
-    return Path(tempfile.mkdtemp(prefix="engine-numba-"))
+    folder_of_this_process = mkdtemp(prefix="engine-numba-")
+    atexit.register(rmtree, folder_of_this_process, ignore_errors=True)
+    return folder_of_this_process
 
 
 if not os.environ.get("NUMBA_CACHE_DIR"):
-    numba.config.CACHE_DIR = str(_cache_folder())  # type: ignore[attr-defined]  # numba sets its options at run time
+    numba.config.CACHE_DIR = _cache_folder()  # type: ignore[attr-defined]  # numba sets its options at run time
