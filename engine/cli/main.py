@@ -11,7 +11,6 @@ import tempfile
 import traceback
 from pathlib import Path
 
-import click
 import typer
 
 from engine import __version__
@@ -23,7 +22,6 @@ from engine.spec import diagnostics
 app = typer.Typer(
     name="engine",
     help="Watch machine-learning models in production, as declared in YAML.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -53,11 +51,11 @@ def main() -> None:
 
 def _main() -> int:
     try:
-        return app(standalone_mode=False) or ExitCode.OK
-    except click.ClickException as mistake:
-        mistake.show()
+        return app(sys.argv[1:] or ["--help"], standalone_mode=False) or ExitCode.OK
+    except typer.TyperException as mistake:
+        print(f"engine: error: {mistake.format_message()}\nTry engine --help.", file=sys.stderr)
         return ExitCode.USAGE
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         print("engine: interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
     except SpecError as wrong:

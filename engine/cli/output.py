@@ -27,7 +27,6 @@ COLOURS = {
     "FAILED": "red",
     "ERROR": "red",
     "ABORTED": "red",
-    "GIVEN_UP": "red",
     "SKIPPED": "dim",
 }
 WIDTH_IN_A_PIPE = 160

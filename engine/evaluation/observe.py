@@ -77,8 +77,8 @@ def observe(
 def _profile_predictions(scored: pl.DataFrame, model: FittedModel, entity: str | None) -> drift.Profile:
     """Profile what the model says: the class, or the value; and the positive class's probability, if it gives one."""
     predictions = scored.select("prediction", *([entity] if entity else []))
-    roles = {"prediction": drift.Role.CATEGORICAL if model.classes else drift.Role.NUMERICAL}
-    if model.classes:
+    roles = {"prediction": drift.Role.NUMERICAL if model.task == "regression" else drift.Role.CATEGORICAL}
+    if model.task != "regression":
         predictions = predictions.with_columns(pl.col("prediction").cast(pl.String))
     if model.positive is not None:
         column = f"probability_{model.classes.index(model.positive)}"

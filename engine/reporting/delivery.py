@@ -19,8 +19,7 @@ CLAIM = timedelta(minutes=5)
 """Longer than sending takes; what a killed sender had in hand waits this long."""
 
 FIRST_DELAY, LONGEST_DELAY = timedelta(minutes=1), timedelta(hours=1)
-GIVE_UP_AFTER = timedelta(days=7)
-"""As mail servers do after some days: an address that is wrong stays wrong."""
+"""Nothing is ever given up: an alert that nobody takes is told by every run until somebody does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +73,7 @@ def _deliver(
         reason = f'channel "{message.channel}": {error}'
         now = store.now()
         delay = min(FIRST_DELAY * 2 ** min(message.tries - 1, 10), LONGEST_DELAY)
-        next_try = now + delay if now - message.created < GIVE_UP_AFTER else None
-        store.mark_failed(claim, reason, next_try, error.refused if isinstance(error, RefusedError) else None)
-        if next_try is None:
-            return Delivery(message, MessageState.GIVEN_UP, f"given up after {message.tries} tries: {reason}")
+        store.mark_failed(claim, reason, now + delay, error.refused if isinstance(error, RefusedError) else None)
         return Delivery(message, MessageState.PENDING, reason)
     store.mark_sent(claim)
     return Delivery(message, MessageState.SENT)

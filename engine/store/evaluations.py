@@ -51,7 +51,7 @@ class Evaluations(Folders):
         """
         found = self._load(select(evaluations).where(evaluations.c.id == id))
         if not found:
-            raise store_error(self.folder, f"there is no evaluation {id}", "see which there are with `engine show`")
+            raise store_error(self.folder, f"there is no evaluation {id}", "look into the folder")
         return found[0]
 
     def newest(self, store: str) -> Evaluation | None:

@@ -28,7 +28,7 @@ class Outbox(Database):
         return self._messages(_due(now or self.now()))
 
     def undelivered(self, run: str | None = None) -> list[OutboxMessage]:
-        """Return all messages (of a run) that were not sent, given up or not, oldest first."""
+        """Return all messages (of a run) that were not sent yet, oldest first."""
         unsent = outbox.c.state != MessageState.SENT
         return self._messages(unsent if run is None else unsent & (outbox.c.run == run))
 
@@ -59,19 +59,17 @@ class Outbox(Database):
                 .values(state=MessageState.SENT, next_try=None, last_error=None, claim=None, claimed_until=None)
             )
 
-    def mark_failed(self, claim: Claim, error: str, next_try: datetime | None, to: Sequence[str] | None = None) -> None:
-        """Record why the receiver did not take it, and when to try again (None: never, it is given up).
+    def mark_failed(self, claim: Claim, error: str, next_try: datetime, to: Sequence[str] | None = None) -> None:
+        """Record why the receiver did not take it, and when to try again.
 
         `to` are the recipients left to serve, where the receiver took it for the others. Without effect if the claim
         ran out and another sender has the message now.
         """
-        state = MessageState.PENDING if next_try else MessageState.GIVEN_UP
         with self.writing() as connection:
             connection.execute(
                 update(outbox)
                 .where(outbox.c.id == claim.message.id, outbox.c.claim == claim.token)
                 .values(
-                    state=state,
                     next_try=next_try,
                     last_error=error,
                     claim=None,

@@ -83,7 +83,6 @@ class MessageState(StrEnum):
 
     PENDING = "PENDING"
     SENT = "SENT"
-    GIVEN_UP = "GIVEN_UP"
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ class Runs(Database):
         """
         found = self._runs(select(runs).where(runs.c.id == id))
         if not found:
-            raise store_error(self.folder, f"there is no run {id}", "see which there are with `engine show`")
+            raise store_error(self.folder, f"there is no run {id}", "look into the folder")
         return found[0]
 
     def runs(self, scenario: str | None = None, last: int | None = None) -> list[RunRecord]:

@@ -39,7 +39,7 @@ SQLITE = {
     sqlite3.SQLITE_IOERR: ("reading or writing the disk failed", "check the disk and its file system; then run again"),
     sqlite3.SQLITE_CONSTRAINT: (
         "what is to be written contradicts what is there",
-        "it was probably written already: see with `engine show` before running again",
+        "it was probably written already: run again and see what it reuses",
     ),
 }
 SYSTEM = {

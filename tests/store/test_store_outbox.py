@@ -60,16 +60,6 @@ def test_who_was_served_is_not_served_again(store: Store) -> None:
     assert [each.to for each in store.due_messages()] == [("b@example.com",)]
 
 
-def test_a_message_given_up_is_never_due_but_stays_undelivered(store: Store) -> None:
-    queue(store, message("m"))
-    claim = store.claim("m", MINUTE)
-    assert claim is not None
-    store.mark_failed(claim, "550 no such user", None)
-    assert store.due_messages(store.now() + timedelta(days=9999)) == []
-    assert [each.state for each in store.undelivered("run")] == [MessageState.GIVEN_UP]
-    assert store.undelivered("another run") == []
-
-
 @dataclass
 class Clock:
     """Goes forward only."""
@@ -133,17 +123,15 @@ class Deliveries(RuleBasedStateMachine):
             self.senders[sender].mark_sent(claim)
             self.known[claim.message.id].state = MessageState.SENT
 
-    @rule(sender=st.integers(0, 1), claim=claims, minutes=st.one_of(st.none(), st.integers(0, 3)))
-    def failed(self, sender: int, claim: Claim | None, minutes: int | None) -> None:
+    @rule(sender=st.integers(0, 1), claim=claims, minutes=st.integers(0, 3))
+    def failed(self, sender: int, claim: Claim | None, minutes: int) -> None:
         if claim is None:
             return
-        again = None if minutes is None else self.clock.time + minutes * MINUTE
+        again = self.clock.time + minutes * MINUTE
         self.senders[sender].mark_failed(claim, "421 busy", again)
         known = self.known[claim.message.id]
         if known.claim is claim and known.state is MessageState.PENDING:
-            known.claim = None
-            known.state = MessageState.GIVEN_UP if again is None else MessageState.PENDING
-            known.due = again or known.due
+            known.claim, known.due = None, again
 
     @rule(minutes=st.integers(1, 4))
     def wait(self, minutes: int) -> None:

@@ -1,0 +1,220 @@
+"""The command line as a process: what it prints where, and how it exits."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ENGINE = Path(sys.executable).with_name("engine")
+Engine = Callable[..., subprocess.CompletedProcess[str]]
+
+QUICK = """
+    version: 1
+    project: quick
+    variables: {ends: SUCCESS}
+    scenarios:
+      one: {steps: [{name: say, kind: python, function: "mine:answer", arguments: {outcome: "${ends}"}}]}
+      two: {steps: [{name: say, kind: python, function: "mine:answer", arguments: {outcome: WARNING}}]}
+"""
+CHECKED = """
+    version: 1
+    project: checked
+    variables: {least: 1, soft: 1}
+    datasets:
+      people:
+        path: people.csv
+        checks:
+          enough: {metric: row_count, soft_min: "${soft}", min: "${least}"}
+"""
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [ENGINE, *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "NO_COLOR": "1", **environ},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _files(tmp_path: Path) -> None:
+    (tmp_path / "quick.yaml").write_text(textwrap.dedent(QUICK))
+    (tmp_path / "checked.yaml").write_text(textwrap.dedent(CHECKED))
+    (tmp_path / "people.csv").write_text("name,age\nann,30\nbob,40\n")
+    (tmp_path / "mine.py").write_text(
+        "import time\n"
+        "def answer(outcome):\n"
+        "    return outcome, 'as told'\n"
+        "def sleep(seconds):\n"
+        "    print('asleep', flush=True)\n"
+        "    time.sleep(seconds)\n"
+    )
+
+
+def test_help_and_version(engine: Engine) -> None:
+    told = engine("--help")
+    assert told.returncode == 0
+    for verb in ("validate", "render", "schema", "run"):
+        assert verb in told.stdout
+    assert engine("--version").stdout.startswith("engine 0.")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("fly",),
+        ("run",),
+        ("run", "quick.yaml", "--var", "ends"),
+        ("run", "quick.yaml", "--fail-on", "sometimes"),
+        ("run", "quick.yaml"),
+        ("run", "quick.yaml", "three"),
+        ("run", "quick.yaml", "--var", "end=FAILED", "one"),
+        ("run", "missing.yaml"),
+        ("validate", "missing.yaml"),
+    ],
+)
+def test_a_wrong_command_line_is_exit_2_and_nothing_runs(
+    arguments: tuple[str, ...], engine: Engine, tmp_path: Path
+) -> None:
+    told = engine(*arguments)
+    assert told.returncode == 2, told.stdout
+    assert told.stderr or told.stdout
+    assert "Traceback" not in told.stderr
+    assert not (tmp_path / ".engine").exists()
+
+
+def test_what_to_run_must_be_said_and_a_near_miss_gets_its_name(engine: Engine) -> None:
+    assert "say which: one, two; or set run: in the spec" in engine("run", "quick.yaml").stderr
+    assert 'did you mean "one"?' in engine("run", "quick.yaml", "onee").stderr
+
+
+def test_validate_many_files_shows_every_problem(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("version: 1\nproject: bad\nscenaros: {}\ndatasets: {a: {pth: x.csv}}\n")
+    told = engine("validate", "quick.yaml", "bad.yaml")
+    assert told.returncode == 2
+    assert "bad.yaml:3:1: error:" in told.stdout
+    assert 'did you mean "scenarios"?' in told.stdout
+    assert "bad.yaml:4:" in told.stdout
+    found = json.loads(engine("validate", "bad.yaml", "--format", "json").stdout)
+    assert {(problem["line"], problem["severity"]) for problem in found} >= {(3, "error"), (4, "error")}
+    annotated = engine("validate", "bad.yaml", "--format", "github").stdout
+    assert annotated.startswith("::error file=bad.yaml,line=3,col=1,")
+    fine = engine("validate", "quick.yaml", "checked.yaml")
+    assert (fine.returncode, fine.stdout) == (0, "quick.yaml, checked.yaml: valid\n")
+
+
+def test_validate_loads_nothing_heavy_and_imports_no_user_code(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("raise SystemExit('imported')\n")
+    told = engine("validate", "quick.yaml", PYTHONPROFILEIMPORTTIME="1")
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in told.stderr.splitlines()}
+    assert told.returncode == 0
+    assert "engine" in loaded
+    assert not loaded & {"polars", "numba", "sklearn", "scipy", "sqlalchemy", "numpy", "apprise", "alembic"}
+
+
+def test_render_masks_secrets_and_fills_variables(engine: Engine, tmp_path: Path) -> None:
+    spec = tmp_path / "secret.yaml"
+    spec.write_text(
+        "version: 1\nproject: p\nvariables: {who: ann}\nsecrets: {url: {env: PLANTED}}\n"
+        'channels: {mail: {kind: mail, url: "${secret.url}", from: "${who}@example.com"}}\n'
+    )
+    told = engine("render", "secret.yaml", PLANTED="smtp://u:hunter22@localhost")
+    assert told.returncode == 0, told.stderr
+    assert "ann@example.com" in told.stdout
+    assert "hunter22" not in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("quick.yaml", "one"), 0),
+        (("quick.yaml", "one", "two"), 0),
+        (("quick.yaml", "one", "--var", "ends=FAILED"), 3),
+        (("checked.yaml",), 0),
+        (("checked.yaml", "--var", "soft=9"), 0),
+        (("checked.yaml", "--var", "soft=9", "--fail-on", "warning"), 1),
+        (("checked.yaml", "--var", "least=9", "--var", "soft=9"), 1),
+        (("checked.yaml", "--var", "least=9", "--var", "soft=9", "--fail-on", "never"), 0),
+    ],
+)
+def test_exit_codes(arguments: tuple[str, ...], code: int, engine: Engine) -> None:
+    told = engine("run", *arguments)
+    assert told.returncode == code, told.stdout + told.stderr
+
+
+def test_the_answer_is_on_stdout_and_json_is_all_of_it(engine: Engine, tmp_path: Path) -> None:
+    told = engine("run", "checked.yaml", "--format", "json", "--var", "soft=9")
+    answer = json.loads(told.stdout)
+    (run,) = answer["runs"]
+    (check,) = run["steps"][0]["checks"]
+    assert (check["outcome"], check["reason"]) == ("WARNING", "2 is below soft_min 9")
+    assert check["position"]["line"] == 9
+    kept = json.loads((tmp_path / ".engine" / "runs" / run["id"] / "run.json").read_text())
+    assert kept == run
+    annotated = engine("run", "checked.yaml", "--format", "github", "--var", "soft=9").stdout
+    assert annotated.startswith("::warning file=checked.yaml,line=9,")
+    lines = [
+        json.loads(line) for line in (tmp_path / ".engine" / run["log"]).with_suffix(".jsonl").read_text().splitlines()
+    ]
+    text = (tmp_path / ".engine" / run["log"]).read_text()
+    assert all(line["text"] in text for line in lines)
+
+
+def test_a_pipe_gets_no_control_characters(engine: Engine) -> None:
+    told = engine("run", "quick.yaml", "one")
+    assert "\x1b" not in told.stdout + told.stderr
+    assert "\r" not in told.stdout + told.stderr
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_is_aborted_and_exits_130(how: signal.Signals, tmp_path: Path, engine: Engine) -> None:
+    (tmp_path / "slow.yaml").write_text(
+        "version: 1\nproject: slow\n"
+        'scenarios: {s: {steps: [{name: nap, kind: python, function: "mine:sleep", arguments: {seconds: 60}}]}}\n'
+    )
+    with subprocess.Popen(
+        [ENGINE, "run", "slow.yaml"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "asleep\n"
+        time.sleep(0.2)
+        process.send_signal(how)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    runs = list((tmp_path / ".engine" / "runs").glob("*/run.json"))
+    assert [json.loads(path.read_text())["outcome"] for path in runs] == ["ABORTED"]
+
+
+def test_a_bug_of_ours_is_told_as_one(tmp_path: Path, engine: Engine) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['engine.scenarios.session'] = object()\n")
+    told = engine("run", "quick.yaml", "one", PYTHONPATH=str(tmp_path), TMPDIR=str(tmp_path))
+    assert told.returncode == 3
+    assert "This is a bug; the details are in" in told.stderr
+    assert "Traceback" not in told.stderr
+    (report,) = tmp_path.glob("engine-bug-*.txt")
+    assert "Traceback" in report.read_text()
+
+
+def test_schema_writes_what_editors_read(tmp_path: Path, engine: Engine) -> None:
+    assert engine("schema", "out").returncode == 0
+    assert json.loads((tmp_path / "out" / "project.v1.json").read_text())["$schema"].startswith(
+        "https://json-schema.org"
+    )
+    assert (tmp_path / "out" / "reference.md").exists()

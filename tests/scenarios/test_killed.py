@@ -1,0 +1,151 @@
+"""Kill -9 at any moment, two runs at once, a full disk: the state stays whole and the next run finishes."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.evaluation.snapshot import Snapshot
+from engine.outcome import Outcome
+from engine.store import Store
+
+ENGINE = Path(sys.executable).with_name("engine")
+KILLS = 50
+
+SPEC = """
+    variables: {n: 0}
+    datasets:
+      old: {path: old.parquet, entity: person}
+      new: {kind: query, sql: "SELECT * FROM later WHERE age > ${n}"}
+      later: {path: new.parquet, checks: {enough: {metric: row_count, min: 1}}}
+    models:
+      it:
+        algorithm: decision_tree
+        task: binary_classification
+        dataset: old
+        target: label
+        features: {exclude: [person]}
+    evaluation_stores:
+      watched: {model: it, dataset: new, evaluation: {name: "n ${n}"}, checks: {moved: {metric: drift.*, max: 1}}}
+    channels: {box: {kind: file, path: outbox}}
+    scenarios:
+      all:
+        for_each: [{n: 20}, {n: 25}, {n: 30}]
+        steps:
+          - {name: build, kind: build, target: watched}
+          - {name: check, kind: run_checks, target: watched}
+        reporters: [{name: tell, channel: box}]
+"""
+
+
+@pytest.fixture
+def project(spec: Callable[[str], Path], rows: Callable[..., Path]) -> Path:
+    rows("old.parquet", 3000)
+    rows("new.parquet", 3000, seed=1)
+    return spec(SPEC)
+
+
+def start(project: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [ENGINE, "run", project.name, *arguments],
+        cwd=project.parent,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    return said
+
+
+def check_whole(folder: Path, *, quiet: bool) -> list[str]:
+    """Every evaluation has all that belongs to it; nothing else is there. Return the names."""
+    with Store.open(folder) as state:
+        state.abort_dead_runs()
+        if quiet:
+            assert all(run.outcome is not None for run in state.runs())
+        found = state.evaluations("watched")
+        for evaluation in found:
+            assert Snapshot.load(state.folder_of_evaluation(evaluation.id)).columns.rows == evaluation.rows_used
+            assert evaluation.metrics["data_drift"].value is not None
+        assert {path.name for path in (folder / "evaluations").iterdir()} == {e.id for e in found}
+        return [evaluation.name for evaluation in found]
+
+
+@pytest.mark.timeout(600)
+def test_a_run_may_be_killed_at_any_moment(project: Path) -> None:
+    shutil.copytree(project.parent, project.parent / "measure")
+    begun = time.monotonic()
+    finish(start(project.parent / "measure" / project.name))
+    whole = time.monotonic() - begun
+    chance = random.Random(7)
+    for _ in range(KILLS):
+        process = start(project)
+        time.sleep(chance.uniform(0.3, 1.1) * whole)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        if (project.parent / ".engine" / "state.db").exists():
+            names = check_whole(project.parent / ".engine", quiet=True)
+            assert names == [f"n {n}" for n in (20, 25, 30)][: len(names)], "each once, in order"
+    finish(start(project))
+    assert len(check_whole(project.parent / ".engine", quiet=True)) == 3
+    with Store.open(project.parent / ".engine") as state:
+        assert state.undelivered() == []
+        assert state.runs("all")[-1].outcome is Outcome.SUCCESS
+        assert not list((state.folder / "staging").iterdir())
+
+
+def test_two_runs_at_once_do_the_work_once(project: Path) -> None:
+    both = [start(project, "--verbose"), start(project, "--verbose")]
+    said = [finish(process) for process in both]
+    assert len(check_whole(project.parent / ".engine", quiet=True)) == 3
+    (waited,) = [text for text in said if "waiting" in text]
+    assert 'scenario "all"' in waited or "scenario all is busy" in waited
+    assert "reused" in waited
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a small disk: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(project: Path, small_disk: Path) -> None:
+    for path in project.parent.glob("*.*"):
+        shutil.copy(path, small_disk)
+    ballast = small_disk / "ballast"
+    finish(start(small_disk / project.name))
+    before = check_whole(small_disk / ".engine", quiet=True)
+    with ballast.open("wb") as file, pytest.raises(OSError, match="No space"):
+        while True:
+            file.write(b"0" * 4096)
+            file.flush()
+    process = start(small_disk / project.name, "--var", "n=1", "--fail-on", "never")
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 3, said
+    assert "Traceback" not in said
+    assert "full" in said
+    assert str(small_disk / ".engine") in said
+    ballast.unlink()
+    assert check_whole(small_disk / ".engine", quiet=True) == before
+    finish(start(small_disk / project.name))
