@@ -29,6 +29,7 @@ def roles(
     declared: Mapping[str, str] | None = None,
     only: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
+    entity: str | None = None,
 ) -> tuple[dict[str, Role], dict[str, str]]:
     """Return the columns that take part with their roles, and those left out with the reason.
 
@@ -43,6 +44,8 @@ def roles(
         The model's features; None without a model: every column.
     exclude
         Columns to leave out.
+    entity
+        The column that says which rows belong together: it is an identifier, whatever its type.
 
     Raises
     ------
@@ -60,6 +63,8 @@ def roles(
         found = _by_type(schema[name])
         if name in exclude:
             left_out[name] = "excluded from drift"
+        elif name == entity:
+            left_out[name] = "the entity: it says which rows belong together"
         elif role in (Role.IGNORE, Role.IDENTIFIER):
             left_out[name] = f"declared {role}"
         elif schema[name].is_nested() or schema[name] in (pl.Object, pl.Binary):

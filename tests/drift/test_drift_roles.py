@@ -65,6 +65,10 @@ def test_a_models_features_take_part_and_no_other_column():
     assert left_out["city"] == "excluded from drift"
 
 
+def test_the_entity_is_not_compared():
+    assert roles(FRAME, entity="age")[1]["age"] == "the entity: it says which rows belong together"
+
+
 def test_few_rows_are_no_evidence_of_an_identifier():
     assert roles(FRAME.head(15))[0]["token"] == Role.CATEGORICAL
     assert roles(FRAME.head(15))[0]["row"] == Role.NUMERICAL
