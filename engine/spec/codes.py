@@ -19,6 +19,7 @@ CODES: dict[str, str] = {
     "duplicate-key": "A key or a resource is declared twice; both places are named.",
     "include": "An included file cannot be read.",
     "include-cycle": "Files include each other.",
+    "too-many": "There are more than 200 problems; the first are shown.",
     "newer-version": "The spec is written in a newer version of the language.",
     # shape
     "unknown-key": "A key that does not exist there.",

@@ -19,8 +19,24 @@ LONGEST_LINE = 160
 _COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "help": "\x1b[36m", "off": "\x1b[0m"}
 
 
+MOST = 200
+
+
+class TooManyFindings(Exception):  # noqa: N818  no error: the reading of a hopeless spec ends here
+    """There are `MOST` findings: nobody reads more, and looking for them could take forever."""
+
+
 class Findings(list[Diagnostic]):
     """The problems found so far."""
+
+    def append(self, diagnostic: Diagnostic) -> None:
+        """Add a problem; raises TooManyFindings after the last error that is kept, and drops further warnings."""
+        if len(self) < MOST:
+            super().append(diagnostic)
+        elif diagnostic.severity is Severity.ERROR:
+            message = f"there are more than {MOST} problems: these are the first"
+            super().append(Diagnostic(diagnostic.position, "too-many", message, "correct these and look again"))
+            raise TooManyFindings
 
     def error(
         self, position: Position, code: str, message: str, help_: str | None = None, also: Position | None = None
@@ -128,13 +144,13 @@ def _excerpt(position: Position, lines: dict[str, list[str]], paint: Callable[[s
 
 def source_lines(file: str) -> list[str]:
     """Return the lines of a spec file as it now is; none if it cannot be read (the diagnostic says so itself)."""
-    path = Path(file)
-    if not path.is_file():
-        return []
     try:
+        path = Path(file)
+        if not path.is_file():
+            return []
         with path.open("rb") as stream:
             raw = stream.read(1 << 20)
-    except OSError:
+    except (OSError, ValueError):
         return []
     return raw.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n").split("\n")
 

@@ -20,11 +20,15 @@ MAX_FILES = 100
 
 @dataclass(slots=True)
 class Files:
-    """The united tree, the files that it was read from, and the folder of the file that declares each resource."""
+    """The united tree, the files that it was read from, and the folder of the file that declares each resource.
+
+    `whole` is false where a file cannot be read: what it declares is not known, so no name can be checked.
+    """
 
     root: MapNode
     paths: list[Path] = field(default_factory=list)
     folders: dict[tuple[str, str], Path] = field(default_factory=dict)
+    whole: bool = True
 
 
 def read_files(path: Path, findings: Findings) -> Files:
@@ -35,27 +39,32 @@ def read_files(path: Path, findings: Findings) -> Files:
 
 
 def _add(path: Path, said_at: Position | None, files: Files, chain: tuple[Path, ...], findings: Findings) -> None:
-    real = Path(os.path.realpath(path))
+    real = _absolute(path)
     if real in chain:
         names = " → ".join(p.name for p in (*chain[chain.index(real) :], real))
         findings.error(said_at or Position(str(path)), "include-cycle", f"files that include each other: {names}")
+        files.whole = False
         return
-    if real in (Path(os.path.realpath(p)) for p in files.paths):
+    if real in map(_absolute, files.paths):
         return
     if len(files.paths) >= MAX_FILES:
         findings.error(said_at or Position(str(path)), "include", f"a project has at most {MAX_FILES} files")
+        files.whole = False
         return
     reading = Findings()
     source = read(path, reading)
     if said_at and reading and reading[0].code == "file":
         findings.error(said_at, "include", f"{path}: {reading[0].message}", reading[0].help)
+        files.whole = False
         return
     findings += reading
     tree = parse(source, findings) if source else None
     files.paths.append(path)
     if tree is None:
+        files.whole = False
         return
     if not isinstance(tree, MapNode):
+        files.whole = False
         what = "a list" if isinstance(tree, ListNode) else "a text"
         findings.error(tree.position, "wrong-value", f"a spec is a mapping, found {what}", "start with: version: 1")
         return
@@ -73,6 +82,10 @@ def _add(path: Path, said_at: Position | None, files: Files, chain: tuple[Path, 
             _place(files.root, entry, f'"{key}"', findings)
     for item in _included(tree):
         _add(path.parent / item.text, item.position, files, (*chain, real), findings)
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100  Path.resolve raises where the name holds a NUL
 
 
 def _included(tree: MapNode) -> list[ScalarNode]:

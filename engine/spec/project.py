@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.errors import Diagnostic, Position, Severity, SpecError
-from engine.spec.diagnostics import Findings
+from engine.spec.diagnostics import Findings, TooManyFindings
 from engine.spec.include import Files, read_files
 from engine.spec.problem import did_you_mean
 from engine.spec.render import render
@@ -109,7 +109,7 @@ class Project:
 
     def with_variables(self, values: Mapping[str, Value]) -> "Project":
         """Return the project under other values of its variables, checked again; raises SpecError."""
-        return _resolve(self.path, self._files, {**self._overrides, **values}, self._environ, Findings())
+        return _project(self.path, self._files, {**self._overrides, **values}, self._environ)
 
     def position(self, *path: str | int) -> Position:
         """Return where the spec says something: a mapping entry's key, a list item's value, else the nearest above.
@@ -146,29 +146,26 @@ def load(
     SpecError
         The spec is wrong; carries every problem found, in order of position.
     """
+    return _project(Path(path), None, variables or {}, environ)
+
+
+def _project(path: Path, files: Files | None, overrides: Mapping[str, Value], environ: Mapping[str, str]) -> Project:
     findings = Findings()
-    spec = Path(path)
-    files = read_files(spec, findings)
-    return _resolve(spec, files, variables or {}, environ, findings)
-
-
-def _resolve(
-    path: Path, files: Files, overrides: Mapping[str, Value], environ: Mapping[str, str], findings: Findings
-) -> Project:
-    _stop_if(findings, not files.root.entries or _newer(files.root, findings))
-    declared = files.root.get("variables")
-    _check_overrides(files.root, overrides, findings)
-    resolver = Resolver(declared if isinstance(declared, MapNode) else None, overrides, environ, findings)
-    reader = Reader(resolver, findings)
-    spec = reader.project(files.root)
-    check(Draft(path, files, spec, resolver, reader.texts), findings)
-    _stop_if(findings, any(f.severity is Severity.ERROR for f in findings))
-    return Project(path, spec, resolver.values, findings.in_order(), files, overrides, environ)
-
-
-def _stop_if(findings: Findings, condition: bool) -> None:
-    if condition:
+    try:
+        files = files or read_files(path, findings)
+        if not files.whole or _newer(files.root, findings):
+            raise SpecError(findings.in_order())
+        declared = files.root.get("variables")
+        _check_overrides(files.root, overrides, findings)
+        resolver = Resolver(declared if isinstance(declared, MapNode) else None, overrides, environ, findings)
+        reader = Reader(resolver, findings)
+        spec = reader.project(files.root)
+        check(Draft(path, files, spec, resolver, reader.texts), findings)
+    except TooManyFindings:
+        raise SpecError(findings.in_order()) from None
+    if any(finding.severity is Severity.ERROR for finding in findings):
         raise SpecError(findings.in_order())
+    return Project(path, spec, resolver.values, findings.in_order(), files, overrides, environ)
 
 
 def _newer(root: MapNode, findings: Findings) -> bool:

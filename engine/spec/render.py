@@ -7,7 +7,6 @@ Passwords that were written into a URL are masked; values of secrets are not kno
 import re
 from datetime import date, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 import yaml
 
@@ -67,16 +66,14 @@ def _variable(value: Any) -> Any:
 
 
 def mask(text: str) -> str:
-    """Return a URL with its user and password masked, and any other text without a `${…}` masked whole."""
+    """Return a secret text without what it holds in the clear: the login of a mail server's URL, all of any other."""
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme in ("smtp", "smtps"):
+        login, at, host = rest.rpartition("@")
+        return text if "${" in login or not at else f"{scheme}://{MASK}@{host}"
     if "${" in text:
-        return re.sub(r"//[^/@$]*:[^/@$]*@", f"//{MASK}@", text)
-    try:
-        url = urlsplit(text)
-    except ValueError:
-        return MASK
-    if not url.scheme or not url.netloc:
-        return MASK
-    return f"{url.scheme}://{MASK}@{url.netloc.rpartition('@')[2]}" if "@" in url.netloc else f"{url.scheme}://{MASK}"
+        return text
+    return f"{scheme}://{MASK}" if separator else MASK
 
 
 class _Dumper(yaml.SafeDumper):

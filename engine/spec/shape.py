@@ -27,6 +27,7 @@ from engine.spec.variables import (
     read_value,
     references,
     shown,
+    too_many_references,
     undeclared,
 )
 from engine.spec.words import answer
@@ -174,6 +175,8 @@ class Reader:
 
     def _scalar(self, type_: Type, node: ScalarNode, path: Path) -> Any:
         value: Value | Invalid = node.value
+        if isinstance(value, str) and too_many_references(node, self.findings):
+            return INVALID
         if path[0] != "variables" and isinstance(value, str) and "${" in value:
             self._check_references(type_, node)
             if type_.reading not in RAW:

@@ -23,6 +23,8 @@ class Invalid:
 
 INVALID = Invalid()
 MAX_TEXT = 1 << 20
+MAX_REFERENCES = 1000
+MAX_CHAIN = 100
 
 _TOKEN = re.compile(
     r"\$\$\{|\$\{(?:\s*(?P<env>env\.[^}:]*)(?::-(?P<default>[^}]*))?|(?P<path>(?:\['[^']*'\]|[^}\[])*))\}|\$\{"
@@ -204,7 +206,7 @@ class Type:
             return read
         if self.name == "number" and isinstance(read, int) and not isinstance(read, bool):
             return float(read)
-        raise ValueError(f"expected {EXPECTED[self.name]}, found {'nothing' if value is None else _quoted(value)}")
+        raise ValueError(f"expected {EXPECTED[self.name]}, found {shown(value)}")
 
 
 class Resolver:
@@ -264,6 +266,8 @@ class Resolver:
     def _value(self, node: ScalarNode) -> Value | Invalid:
         if not isinstance(node.value, str) or "${" not in node.value:
             return node.value
+        if node.value.count("${") > MAX_REFERENCES:
+            return INVALID  # said when the value is read
         names = {reference.text: self._refer(node, reference) for reference in references(node.value)}
         if any(isinstance(value, Invalid) for value in names.values()):
             return INVALID
@@ -293,6 +297,8 @@ class Resolver:
             case (name,) if name in self._under_way:
                 chain = " → ".join([*self._under_way[self._under_way.index(name) :], name])
                 self._findings.error(at, "variable-cycle", f"variables that need each other: {chain}")
+            case (name,) if name in self.declared and len(self._under_way) > MAX_CHAIN:
+                self._findings.error(at, "variable-cycle", f"more than {MAX_CHAIN} variables that need each other")
             case (name,) if name in self.declared:
                 self._resolve(name)
                 self.used.add(name)
@@ -300,6 +306,14 @@ class Resolver:
             case _:
                 undeclared(node, reference, self.declared, self._findings)
         return INVALID
+
+
+def too_many_references(node: ScalarNode, findings: Findings) -> bool:
+    """Whether a text holds more references than anybody writes; says so."""
+    if node.text.count("${") <= MAX_REFERENCES:
+        return False
+    findings.error(node.position, "malformed-reference", f"more than {MAX_REFERENCES} ${{…}} in one text")
+    return True
 
 
 def undeclared(node: ScalarNode, reference: Reference, declared: Mapping[str, object], findings: Findings) -> None:

@@ -1,0 +1,180 @@
+"""Whatever a spec's path leads to, the answer is a Project or a diagnostic, at once."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine.errors import Diagnostic, SpecError
+from engine.spec import Project, load
+from engine.spec.diagnostics import render
+
+MINIMAL = "version: 1\nproject: p\n"
+
+
+def diagnostics(path: Path) -> tuple[Diagnostic, ...]:
+    started = time.perf_counter()
+    with pytest.raises(SpecError) as caught:
+        load(path, environ={})
+    assert time.perf_counter() - started < 1
+    assert render(caught.value.diagnostics)
+    return caught.value.diagnostics
+
+
+def write(folder: Path, content: str | bytes) -> Path:
+    path = folder / "spec.yaml"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    (found,) = diagnostics(tmp_path / "nowhere.yaml")
+    assert (found.code, found.message) == ("file", "there is no such file")
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    (found,) = diagnostics(tmp_path)
+    assert (found.code, found.message) == ("file", "this is a folder, not a file")
+
+
+def test_a_pipe_that_nobody_writes_to(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (found,) = diagnostics(tmp_path / "pipe")
+    assert (found.code, found.message) == ("file", "this is not a file")
+
+
+@pytest.mark.parametrize("special", ["/dev/zero", "/dev/null"])
+def test_a_device(special: str) -> None:
+    (found,) = diagnostics(Path(special))
+    assert (found.code, found.message) == ("file", "this is not a file")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL)
+    path.chmod(0)
+    (found,) = diagnostics(path)
+    assert (found.code, found.message) == ("file", "this file may not be read")
+
+
+def test_a_path_that_cannot_be() -> None:
+    (found,) = diagnostics(Path("x" * 5000))
+    assert found.code == "file"
+    (found,) = diagnostics(Path("a\0b"))
+    assert found.code == "file"
+
+
+def test_a_huge_file(tmp_path: Path) -> None:
+    (found,) = diagnostics(write(tmp_path, b"a: b\n" * 2_000_000))
+    assert (found.code, found.message) == ("file", "this file is larger than 1 MB")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 1_000_000,
+        "{a: " * 200_000,
+        "- " * 400_000,
+        "? " * 400_000,
+        '"' + "a" * 1_000_000,
+        "a: b\n" * 200_000,
+        "x: " + "*a " * 300_000,
+        "".join(f"k{i}: 1\n" for i in range(100_000)),
+        "a:\n" + "  - b\n" * 150_000,
+        MINIMAL + "description: '" + "${" * 400_000 + "'\n",
+        MINIMAL + "description: '" + "${a['" * 150_000 + "'\n",
+        MINIMAL + "description: '" + "${a}" * 20_000 + "'\n",
+        MINIMAL + "variables:\n" + "".join(f"  a{i}: '${{a{i + 1}}}'\n" for i in range(20_000)),
+    ],
+    ids=lambda text: repr(text[-12:]),
+)
+def test_hostile_text_ends(tmp_path: Path, text: str) -> None:
+    started = time.perf_counter()
+    with pytest.raises(SpecError):
+        load(write(tmp_path, text[: 1 << 20]), environ={})
+    assert time.perf_counter() - started < 10
+
+
+def test_variables_that_grow(tmp_path: Path) -> None:
+    doubling = "".join(f"  a{i + 1}: '${{a{i}}}${{a{i}}}'\n" for i in range(60))
+    found = diagnostics(write(tmp_path, f"{MINIMAL}variables:\n  a0: '{'x' * 1000}'\n{doubling}"))
+    assert {d.code for d in found} == {"variable-value"}
+
+
+@pytest.mark.parametrize("text", ["\ufeff" + MINIMAL, MINIMAL.replace("\n", "\r\n"), MINIMAL.replace("\n", "\r")])
+def test_marks_and_line_ends_of_other_editors(tmp_path: Path, text: str) -> None:
+    project = load(write(tmp_path, text))
+    assert project.name == "p"
+    assert project.position("project").line == 2
+    assert project.position("project").column == 1
+
+
+def load_or_spec_error(path: Path) -> None:
+    try:
+        found = load(path, environ={})
+    except SpecError as error:
+        shown(error.diagnostics)
+    else:
+        assert isinstance(found, Project)
+        shown(found.warnings)
+
+
+def shown(found: tuple[Diagnostic, ...]) -> None:
+    for form in ("text", "json", "github"):
+        render(found, form)
+    positions = [d.position for d in found]
+    assert positions == sorted(positions)
+    assert all(p.line >= 1 and p.column >= 1 and p.length >= 1 for p in positions)
+
+
+RELAXED = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@RELAXED
+@given(st.binary(max_size=200))
+def test_any_bytes(tmp_path: Path, content: bytes) -> None:
+    load_or_spec_error(write(tmp_path, content))
+
+
+@RELAXED
+@given(st.text(alphabet="{}[]:,-?&*!|>'\"%@`#$ \n\tab1.~", max_size=80))
+def test_any_punctuation(tmp_path: Path, content: str) -> None:
+    load_or_spec_error(write(tmp_path, MINIMAL + content))
+
+
+WHOLE = (Path(__file__).parent / "ok" / "everything.yaml").read_text("utf-8")
+
+
+@RELAXED
+@given(st.data())
+def test_a_whole_spec_with_something_changed(tmp_path: Path, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(WHOLE)))
+    end = data.draw(st.integers(start, min(len(WHOLE), start + 40)))
+    inserted = data.draw(
+        st.sampled_from(
+            ["", "x", ":", "${", "}", "]", "'", "null", "3", "[]", "{}", "\n", "- ", "${name}", "*", ".nan"]
+        )
+        | st.text(max_size=5)
+    )
+    load_or_spec_error(write(tmp_path, (WHOLE[:start] + inserted + WHOLE[end:]).encode(errors="replace")))
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@RELAXED
+@given(st.sampled_from([line.strip().split(":")[0] for line in WHOLE.splitlines() if ":" in line]), VALUES)
+def test_any_value_of_any_key(tmp_path: Path, key: str, value: object) -> None:
+    lines = [
+        line.split(":")[0] + ": " + json.dumps(value) if line.strip().startswith(f"{key}:") else line
+        for line in WHOLE.splitlines()
+    ]
+    load_or_spec_error(write(tmp_path, "\n".join(lines).encode(errors="replace")))

@@ -1,0 +1,105 @@
+"""Secrets: found when they are needed, and nowhere to be read."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import SpecError
+from engine.spec import Secrets, load
+
+SPEC = """
+version: 1
+project: p
+variables: {host: mail.example.com}
+secrets:
+  url: {env: SMTP_URL, optional: true}
+  password: {env: PASSWORD}
+  key: {file: keys/key}
+channels:
+  a: {url: "${secret.url}", from: a@example.com, otherwise: {kind: file, path: outbox}}
+  b: {url: "smtp://me:${secret.password}@${host}", from: a@example.com}
+  c: {kind: apprise, url: "json://${secret.key}"}
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    (tmp_path / "spec.yaml").write_text(SPEC)
+    return tmp_path / "spec.yaml"
+
+
+def secrets(path: Path, **environ: str) -> Secrets:
+    return Secrets(load(path, environ={}), environ)
+
+
+def test_revealing(path: Path) -> None:
+    found = secrets(path, SMTP_URL="smtp://x:y@z", PASSWORD="hunter2")
+    assert found.reveal("${secret.url}") == "smtp://x:y@z"
+    assert found.reveal("smtp://me:${secret.password}@${host}") == "smtp://me:hunter2@mail.example.com"
+    assert found.reveal("no secret $${x}") == "no secret ${x}"
+
+
+def test_a_file_beside_the_spec(path: Path) -> None:
+    (path.parent / "keys").mkdir()
+    (path.parent / "keys" / "key").write_text("from-a-file\n")
+    assert secrets(path).reveal("json://${secret.key}") == "json://from-a-file"
+
+
+def test_absent(path: Path) -> None:
+    found = secrets(path, PASSWORD="")
+    assert found.reveal("${secret.url}") is None
+    with pytest.raises(SpecError) as caught:
+        found.reveal("${secret.password}")
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "absent-secret"
+    assert diagnostic.message == 'secret "password": the environment variable PASSWORD is not set'
+    assert diagnostic.position.line == 7
+    with pytest.raises(SpecError, match="the file keys/key cannot be read or is empty"):
+        found.reveal("${secret.key}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "could not log in with hunter2/&x at mail",
+        f"GET /?p={quote('hunter2/&x', safe='')}",
+        "smtp://user%40corp:hunter2%2F%26x@mail.example.com:587 refused",
+        "user user@corp unknown",
+        '{"password": "hunter2/&x"}',
+    ],
+)
+def test_redacting(path: Path, text: str) -> None:
+    found = secrets(path, SMTP_URL="smtp://user%40corp:hunter2%2F%26x@mail.example.com:587", PASSWORD="other")
+    redacted = found.redact(text)
+    assert "***" in redacted
+    assert "hunter2" not in redacted
+    assert "user@corp" not in redacted
+
+
+def test_what_is_not_secret_stays(path: Path) -> None:
+    found = secrets(path, SMTP_URL="smtp://mail.example.com:587", PASSWORD="abc")
+    assert found.redact("a scenario ran; abc is short, but is it") == "a scenario ran; abc is short, but is it"
+
+
+def test_a_password_put_into_a_url_is_hidden(path: Path) -> None:
+    found = secrets(path, PASSWORD="correct horse")
+    found.reveal("smtp://me:${secret.password}@${host}")
+    assert "horse" not in found.redact("auth correct+horse correct%20horse correct horse failed")
+
+
+@given(st.text(min_size=4, max_size=30), st.text(max_size=20), st.text(max_size=20))
+def test_no_value_survives(tmp_path_factory: pytest.TempPathFactory, value: str, before: str, after: str) -> None:
+    folder = tmp_path_factory.mktemp("secrets")
+    (folder / "spec.yaml").write_text(SPEC)
+    redacted = secrets(folder / "spec.yaml", PASSWORD=value).redact(before + value + after)
+    assert value not in redacted.replace("***", "") or value in before + after or not value.strip("*")
+
+
+def test_secrets_are_in_no_representation(path: Path) -> None:
+    project = load(path, environ={"PASSWORD": "hunter2"})
+    assert "hunter2" not in repr(project)
+    assert "hunter2" not in project.render()
+    assert "hunter2" not in repr(Secrets(project, {"PASSWORD": "hunter2"}))
