@@ -3,6 +3,8 @@
 Pure in its inputs: the store, the clock and the ids are the caller's, so the same inputs give the same evaluation.
 """
 
+from __future__ import annotations  # drift's types are named here and loaded when they are used
+
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime

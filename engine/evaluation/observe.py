@@ -3,6 +3,8 @@
 Nothing here knows of another side, so a reference is looked at once and kept as a snapshot.
 """
 
+from __future__ import annotations  # drift's types are named here and loaded when they are used
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

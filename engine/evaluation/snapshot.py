@@ -5,6 +5,8 @@ sample of rows for the drift model. Every evaluation keeps its own and every ref
 can be the reference of a later one, and nobody reads the raw reference again.
 """
 
+from __future__ import annotations  # drift's types are named here and loaded when they are used
+
 import hashlib
 import json
 from collections.abc import Mapping, Sequence

@@ -4,6 +4,8 @@ The held-out rows of a model and a dataset are tables that have to be looked at;
 few, have kept what was seen of them.
 """
 
+from __future__ import annotations  # drift's types are named here and loaded when they are used
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
