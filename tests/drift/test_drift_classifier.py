@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from engine.drift import Role, domain_classifier, roles, sample
+from engine.drift import Role, compare, domain_classifier, profile, roles, sample
 from engine.errors import DataError
 
 N, C = Role.NUMERICAL, Role.CATEGORICAL
@@ -168,3 +168,29 @@ def test_what_takes_part_in_the_columns_takes_part_in_the_classifier():
     frame = people(100, 0).with_columns(took=pl.duration(milliseconds=pl.int_range(100)), flag=pl.col("a") > 0)
     taking, _ = roles(frame.lazy())
     assert judged(frame, frame, taking).accuracy is not None
+
+
+def test_columns_of_every_type_are_read():
+    n = 60
+    frame = people(n, 0).with_columns(
+        nothing=pl.lit(None),
+        level=pl.Series(["low", "high"] * (n // 2), dtype=pl.Enum(["low", "high"])),
+        city=pl.Series(["a", "b", "c"] * (n // 3), dtype=pl.Categorical),
+        took=pl.duration(milliseconds=pl.int_range(n)),
+        price=pl.Series(range(n)).cast(pl.Decimal(10, 2)),
+        huge=pl.lit(2**63, pl.UInt64),
+        flag=pl.col("a") > 0,
+        card=pl.Series(range(n)).cast(pl.String).cast(pl.Categorical),
+    )
+    taking, left_out = roles(frame.lazy(), entity="card")
+    assert list(left_out) == ["card"]
+    # an empty column may come in any type: numbers on one side, nothing on the other
+    other = frame.with_columns(b=pl.lit(None), took=pl.lit(None), price=pl.lit(None, pl.String))
+    for batch in (frame, other):
+        drawn = sample(batch.lazy(), list(taking), 50, entity="card")
+        assert judged(frame, drawn, taking, entity="card").accuracy is not None
+        sides = [profile(side, taking, entity="card") for side in (frame, drawn)]
+        found = compare(*sides).columns
+        assert list(found) == list(taking)
+    assert found["price"].statistics["missing_share"] == 1
+    assert found["price"].drift > 0.99
