@@ -100,7 +100,8 @@ def _beside(folder: Path, modules: dict[str, ModuleType]) -> Iterator[None]:
     finally:
         sys.dont_write_bytecode = bytecode
         sys.path.remove(str(folder))
-        modules.update({name: module for name, module in sys.modules.items() if _lives_in(folder, name)})
+        new = [name for name, module in sys.modules.items() if before.get(name) is not module]
+        modules.update({name: sys.modules[name] for name in new if _lives_in(folder, name)})
         for name in modules:
             sys.modules.pop(name, None)
             if name in before:

@@ -7,7 +7,7 @@ of the same length (offsets stay) exactly where a value may stand, and the tree 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from engine.spec.problem import Problem, suggest
@@ -63,6 +63,7 @@ def parse(sql: str) -> "exp.Query":
     return cast("exp.Query", sqlglot.parse_one(sql, read=_dialect(), error_message_context=MAX_LENGTH))
 
 
+@lru_cache(maxsize=256)  # a project asks for the same few queries at every turn of a loop; nobody changes the tree
 def read(sql: str) -> Query:
     from sqlglot.errors import ParseError, TokenError
 
