@@ -1,6 +1,7 @@
 """Dataset metrics against numpy, and their edges."""
 
 import math
+import time
 from datetime import date, timedelta
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.data import Table, dataset_metrics
+from engine.data.metrics import HELD
 from engine.errors import DataError
 from engine.spec.catalogue import names
 
@@ -91,3 +93,19 @@ def test_a_metric_that_there_is_not(metric, said):
     with pytest.raises(DataError) as caught:
         dataset_metrics(table(pl.DataFrame({"amount": [1.0], "s": ["x"]})), [metric])
     assert said in str(caught.value)
+
+
+def test_columns_of_a_long_table_are_held_a_few_at_a_time():
+    number = pl.int_range(HELD // 3, dtype=pl.Int32, eager=True)
+    frame = pl.DataFrame({f"x{i}": number % (i + 2) for i in range(4)})
+    found = dataset_metrics(table(frame), ["distinct_count.*", "median.*"])
+    assert [found[f"distinct_count.x{i}"] for i in range(4)] == [2, 3, 4, 5]
+    assert [found[f"median.x{i}"] for i in range(4)] == [frame[f"x{i}"].median() for i in range(4)]
+
+
+def test_many_columns_cost_no_more_than_their_number():
+    frame = pl.DataFrame({f"x{i}": [1.0, 2.0] for i in range(500)})
+    started = time.perf_counter()
+    found = dataset_metrics(table(frame), [f"{name}.*" for name in PER_COLUMN])
+    assert len(found) == 500 * len(PER_COLUMN)
+    assert time.perf_counter() - started < 5
