@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engine.spec.resources.checks import Check, PythonMetric
-from engine.spec.resources.resource import Function, Names, Ref, Resource, Scalar, Sql
+from engine.spec.resources.resource import Function, Ref, Resource, Scalar, Sql
 
 ColumnType = Literal["integer", "number", "text", "boolean", "date", "datetime", "duration"]
 ColumnRole = Literal["numerical", "categorical", "identifier", "ignore"]
@@ -70,7 +70,7 @@ class FileDataset(Dataset):
     format: Literal["csv", "parquet", "ndjson", "arrow"] | None = Field(
         None, description="Taken from the ending if left out."
     )
-    csv: Csv = Field(Csv(), description="How the CSV is written.")
+    csv: Csv = Field(Csv.model_construct(), description="How the CSV is written.")
 
 
 class QueryDataset(Dataset):

@@ -62,7 +62,7 @@ class DriftColumns(Resource):
 class DriftSettings(Resource):
     """How drift is measured."""
 
-    columns: DriftColumns = Field(DriftColumns(), description="Which columns take part.")
+    columns: DriftColumns = Field(DriftColumns.model_construct(), description="Which columns take part.")
     confidence: Share = Field(0.95, description="Of intervals and verdicts.")
     max_rows: int = Field(100_000, ge=100, description="Rows a side that the drift model alone may use.")
     seed: int = Field(0, ge=0, description="Seed of the drift model's sample, split and training.")
@@ -81,11 +81,13 @@ class EvaluationStore(Resource):
     description: str | None = Field(None, description="For people; recomputes nothing.")
     model: Annotated[str, Ref("models")] | None = Field(None, description="The model; none to watch data alone.")
     dataset: Annotated[str, Ref("datasets")] = Field(description="The batch.")
-    evaluation: NewEvaluation = Field(NewEvaluation(), description="Name and labels of the next evaluation.")
+    evaluation: NewEvaluation = Field(
+        NewEvaluation.model_construct(), description="Name and labels of the next evaluation."
+    )
     reference: Reference | None = Field(
         None, description="What the batch is compared with: the model's test rows if left out."
     )
-    drift: DriftSettings = Field(DriftSettings(), description="How drift is measured.")
-    display: Display = Field(Display(), description="What is shown first.")
+    drift: DriftSettings = Field(DriftSettings.model_construct(), description="How drift is measured.")
+    display: Display = Field(Display.model_construct(), description="What is shown first.")
     metrics: dict[str, PythonMetric] = Field({}, description="Metrics of your own, by name.")
     checks: dict[str, Check] = Field({}, description="What the metrics must be, by name.")

@@ -61,7 +61,9 @@ class Model(Resource):
     target: str = Field(description="Column of the true value; missing where it is not known yet.")
     positive: Scalar = Field(None, description="Binary: the class whose probability is meant; the larger if left out.")
     threshold: float = Field(0.5, ge=0, le=1, description="Binary: from this probability on positive is predicted.")
-    cost_matrix: CostMatrix = Field(CostMatrix(), description="Binary: gains per row, for cost_matrix_gain.")
+    cost_matrix: CostMatrix = Field(
+        CostMatrix.model_construct(), description="Binary: gains per row, for cost_matrix_gain."
+    )
 
 
 class TrainModel(Model):
@@ -71,8 +73,8 @@ class TrainModel(Model):
     algorithm: Algorithm = Field("hist_gradient_boosting", description="The learning algorithm.")
     parameters: dict[str, Scalar] = Field({}, description="scikit-learn's parameters of the algorithm, by its names.")
     dataset: Annotated[str, Ref("datasets")] = Field(description="The dataset that it is trained on.")
-    features: Features = Field(Features(), description="Which columns are features.")
-    test: Test = Field(Test(), description="The rows held out.")
+    features: Features = Field(Features.model_construct(), description="Which columns are features.")
+    test: Test = Field(Test.model_construct(), description="The rows held out.")
     seed: int = Field(0, ge=0, description="Seed of the training.")
 
 
@@ -83,7 +85,9 @@ class SkopsModel(Model):
     connection: Annotated[str, Ref("connections")] | None = Field(None, description="The folder that path starts from.")
     path: str = Field(description="The .skops file.")
     allow: Names = Field([], description="Types to trust besides those that skops trusts itself, by full name.")
-    features: Features = Field(Features(), description="Columns that it is given, in the order of include.")
+    features: Features = Field(
+        Features.model_construct(), description="Columns that it is given, in the order of include."
+    )
 
 
 class ScoredModel(Model):
@@ -94,7 +98,7 @@ class ScoredModel(Model):
     probability: str | dict[str, str] | None = Field(
         None, description="Column of the positive class's probability, or one column for each class."
     )
-    features: Features = Field(Features(), description="Which columns are features.")
+    features: Features = Field(Features.model_construct(), description="Which columns are features.")
 
 
 class PythonModel(Model):
@@ -103,7 +107,7 @@ class PythonModel(Model):
     kind: Literal["python"] = "python"
     function: Function = Field(description="module:function, found beside the spec.")
     arguments: dict[str, Scalar] = Field({}, description="Keyword arguments of the function.")
-    features: Features = Field(Features(), description="Columns that it is given.")
+    features: Features = Field(Features.model_construct(), description="Columns that it is given.")
 
 
 AnyModel = Annotated[TrainModel | SkopsModel | ScoredModel | PythonModel, Field(discriminator="kind")]

@@ -53,7 +53,7 @@ class ProjectSpec(Resource):
     )
     variables: dict[str, TypedVariable | Scalar] = Field({}, description="Values for ${name}.")
     secrets: dict[str, Secret] = Field({}, description="Values for ${secret.name}.")
-    state: State = Field(State(), description="Where results are kept.")
+    state: State = Field(State.model_construct(), description="Where results are kept.")
     server: Server | None = Field(None, description="The server that people open.")
     connections: dict[str, Connection] = Field({}, description="Where data lives.")
     datasets: dict[str, AnyDataset] = Field({}, description="Tables by name.")
