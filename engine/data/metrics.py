@@ -35,6 +35,7 @@ _NUMERICAL: dict[str, _Compute] = {
     "q75": lambda value: value.quantile(0.75, "linear"),
     "q95": lambda value: value.quantile(0.95, "linear"),
 }
+_COMPUTE = _ANY | _NUMERICAL
 _WHOLE = ("distinct_count", "median", "q05", "q25", "q75", "q95")
 HELD = 10_000_000
 """Values that are held at a time, at least one column."""
@@ -61,62 +62,75 @@ def dataset_metrics(table: Table, wanted: Collection[str]) -> dict[str, float | 
     with reading(table):
         schema = table.frame.collect_schema()
         plan = {key: asked for text in wanted for key, asked in _plan(table.name, text, schema)}
-        passing = [asked.value.alias(key) for key, asked in plan.items() if not asked.whole]
+        passing = [_expression(asked, schema).alias(key) for key, asked in plan.items() if not asked.whole]
         found = table.frame.select(pl.len().alias(""), *passing).collect(engine="streaming").row(0, named=True)
         whole: dict[str, list[pl.Expr]] = {}
         for key, asked in plan.items():
             if asked.whole:
-                whole.setdefault(asked.column, []).append(asked.value.alias(key))
+                compute = _COMPUTE[asked.statistic]
+                whole.setdefault(asked.column, []).append(compute(pl.col(asked.column)).alias(key))
         step = max(1, HELD // max(1, found[""]))
         for start in range(0, len(whole), step):
             held = table.frame.select(list(whole)[start : start + step]).collect(engine="streaming")
-            for column in held.columns:
-                found |= held.select(whole[column]).row(0, named=True)
+            for column, dtype in held.schema.items():
+                value = _present(column, dtype)
+                values = held.select(value.sort() if _is_numerical(dtype) else value)  # five quantiles, one sort
+                found |= values.select(whole[column]).row(0, named=True)
     return {key: _number(found[key]) for key in plan}
 
 
 class _Asked(NamedTuple):
-    """What computes a metric of a column, and whether it needs the column whole."""
+    statistic: str
+    column: str
 
-    value: pl.Expr
-    column: str = ""
-    whole: bool = False
+    @property
+    def whole(self) -> bool:
+        return self.statistic in _WHOLE
 
 
 def _plan(dataset: str, text: str, schema: pl.Schema) -> Iterator[tuple[str, _Asked]]:
-    """Give each concrete metric that a name stands for, with what computes it."""
+    """Give each concrete metric that a name stands for."""
     name = parse(text)
     if not isinstance(name, MetricName) or name.statistic not in names("dataset"):
         raise DataError(f"dataset {dataset!r} has no metric {text!r}; there are {', '.join(names('dataset'))}")
-    if name.statistic in ("row_count", "column_count"):
-        yield text, _Asked(pl.len() if name.statistic == "row_count" else pl.lit(len(schema)))
+    statistic, column = name.statistic, name.member or ""
+    if statistic not in _COMPUTE:
+        yield text, _Asked(statistic, "")
         return
-    statistic = name.statistic
-    suits = [column for column, dtype in schema.items() if statistic in _ANY or _is_numerical(dtype)]
-    column = name.member or ""
-    if not name.wildcard and column not in schema:
+    suits = [column for column, dtype in schema.items() if statistic not in _NUMERICAL or _is_numerical(dtype)]
+    if name.wildcard:
+        yield from ((str(MetricName(statistic, one)), _Asked(statistic, one)) for one in suits)
+    elif column not in schema:
         raise DataError(f"dataset {dataset!r} has no column {column!r} for {text}{meant(column, list(schema))}")
-    if not name.wildcard and column not in suits:
+    elif column not in suits:
         raise DataError(f"dataset {dataset!r}: {text} needs numbers, and column {column!r} is {family(schema[column])}")
-    compute = _ANY.get(statistic) or _NUMERICAL[statistic]
-    for one in suits if name.wildcard else [column]:
-        key = str(MetricName(statistic, one)) if name.wildcard else text
-        yield key, _Asked(compute(_present(one, schema[one], statistic)), one, statistic in _WHOLE)
+    else:
+        yield text, _Asked(statistic, column)
+
+
+def _expression(asked: _Asked, schema: pl.Schema) -> pl.Expr:
+    """Return what computes a metric in passing."""
+    if asked.statistic == "row_count":
+        return pl.len()
+    if asked.statistic == "column_count":
+        return pl.lit(len(schema))
+    dtype = schema[asked.column]
+    value = _present(asked.column, dtype)
+    wide = value.cast(pl.Int128) if dtype.is_integer() and asked.statistic == "sum" else value
+    return _COMPUTE[asked.statistic](wide)
 
 
 def _is_numerical(dtype: pl.DataType) -> bool:
     return family(dtype) in ("integer", "number", "duration", "null")
 
 
-def _present(column: str, dtype: pl.DataType, statistic: str) -> pl.Expr:
-    """Return the column's values, NaN missing (polars takes it for the largest number), wide enough to add them up."""
+def _present(column: str, dtype: pl.DataType) -> pl.Expr:
+    """Return the column's values, those of numbers as numbers, NaN missing: polars takes it for the largest."""
     value = pl.col(column)
     if dtype == pl.Duration:
         return value.dt.total_microseconds() / 1e6
     if dtype.is_decimal() or dtype == pl.Null:
         return value.cast(pl.Float64)
-    if dtype.is_integer() and statistic == "sum":
-        return value.cast(pl.Int128)
     return value.fill_nan(None) if dtype.is_float() else value
 
 
