@@ -109,8 +109,8 @@ def _by_column(compared: drift.Drift) -> dict[str, MetricValue]:
 
 
 def _statistics(column: drift.ColumnDrift) -> Iterator[tuple[str, MetricValue]]:
-    yield "drift", MetricValue(column.drift, p_value=column.drift_p)
-    yield "drift_p", MetricValue(column.drift_p)
+    yield "drift", MetricValue(column.drift, p_value=column.drift_p, reason=column.reasons.get("drift"))
+    yield "drift_p", MetricValue(column.drift_p, reason=column.reasons.get("drift_p"))
     for statistic, value in column.statistics.items():
         yield statistic, MetricValue(value, reason=column.reasons.get(statistic))
 

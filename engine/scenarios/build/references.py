@@ -130,6 +130,7 @@ def _look(
                 steady.frame,
                 {column: role for column, role in declared.items() if column in steady.frame.collect_schema()},
                 only=model.features if model else None,
+                entity=steady.entity,
                 exclude=spec.drift.columns.exclude,
             )
         cost_matrix = context.project.models[version.name].cost_matrix if version else None
