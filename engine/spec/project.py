@@ -180,7 +180,7 @@ def _newer(root: MapNode, findings: Findings) -> bool:
 def _check_overrides(root: MapNode, overrides: Mapping[str, Value], findings: Findings) -> None:
     declared = root.get("variables")
     names = declared.entries if isinstance(declared, MapNode) else {}
-    for name in overrides.keys() - names.keys():
+    for name in sorted(overrides.keys() - names.keys()):
         help_ = did_you_mean(name, names, "the variables are") if names else "declare it under variables:"
         at = place(root, ("variables",))
         findings.error(at, "undeclared-variable", f'no variable "{name[:60]}" is declared', help_)

@@ -230,17 +230,30 @@ class Resolver:
         if name in self.types:
             return
         entry = self.declared[name]
+        if name in self._overrides:
+            self._override(name, entry)
+            return
         self._under_way.append(name)
         self.types[name], value = self._declared(entry)
         self._under_way.pop()
-        if name in self._overrides:
-            try:
-                self.values[name] = self.types[name].convert(self._overrides[name])
-            except ValueError as problem:
-                text = f'variable "{name}": {problem}'
-                self._findings.error(entry.key.position, "variable-value", text)
-        elif not isinstance(value, Invalid):
+        if not isinstance(value, Invalid):
             self.values[name] = value
+
+    def _override(self, name: str, entry: Entry) -> None:
+        """Take the value given. References in the spec's own are not followed: they may lead to what is not there."""
+        node = entry.value
+        own = node.get("value") if isinstance(node, MapNode) else node
+        if isinstance(own, ScalarNode) and (found := references(own.text)):
+            self.used.update(reference.parts[0] for reference in found if reference.parts)
+            kind = node.get("type") if isinstance(node, MapNode) else None
+            said = kind.text if isinstance(kind, ScalarNode) and kind.text in EXPECTED else None
+            self.types[name] = Type(said, said=said is not None)
+        else:
+            self.types[name], _ = self._declared(entry)
+        try:
+            self.values[name] = self.types[name].convert(self._overrides[name])
+        except ValueError as problem:
+            self._findings.error(entry.key.position, "variable-value", f'variable "{name}": {problem}')
 
     def _declared(self, entry: Entry) -> tuple[Type, Value | Invalid]:
         if isinstance(entry.value, ScalarNode):

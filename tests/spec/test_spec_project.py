@@ -100,6 +100,15 @@ def test_the_command_line_gives_text(tmp_path: Path, declared: str, given: str, 
     assert type(project.variables["v"]) is type(value)
 
 
+def test_a_given_value_stands_for_what_is_not_there(tmp_path: Path) -> None:
+    path = spec(tmp_path, 'variables: {a: "${env.NOT_SET}", b: {type: number, value: "${env.NOT_SET}"}, c: "${a}!"}\n')
+    with pytest.raises(SpecError, match="NOT_SET is not set"):
+        load(path, environ={})
+    assert load(path, {"a": "x", "b": "1"}, environ={}).variables == {"a": "x", "b": 1.0, "c": "x!"}
+    with pytest.raises(SpecError, match='variable "b": expected a number, found "x"'):
+        load(path, {"a": "x", "b": "x"}, environ={})
+
+
 def test_a_whole_reference_keeps_the_type(tmp_path: Path) -> None:
     path = spec(
         tmp_path,
