@@ -12,7 +12,8 @@ from typing import get_origin
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.project import ProjectSpec
-from engine.spec.tree import Entry, ListNode, MapNode, Node, ScalarNode, parse, read
+from engine.spec.source import read
+from engine.spec.tree import Entry, ListNode, MapNode, Node, ScalarNode, parse
 
 SECTIONS = tuple(name for name, info in ProjectSpec.model_fields.items() if get_origin(info.annotation) is dict)
 MAX_FILES = 100

@@ -14,6 +14,7 @@ from engine.spec.diagnostics import Findings, TooManyFindings
 from engine.spec.include import Files, read_files
 from engine.spec.problem import did_you_mean
 from engine.spec.render import render
+from engine.spec.resolver import Resolver
 from engine.spec.resources.channels import AppriseChannel, FileChannel, MailChannel
 from engine.spec.resources.connections import Connection
 from engine.spec.resources.datasets import AnyDataset
@@ -24,7 +25,7 @@ from engine.spec.resources.scenarios import Scenario
 from engine.spec.rules import Draft, check
 from engine.spec.shape import Reader
 from engine.spec.tree import MapNode, ScalarNode, place
-from engine.spec.variables import Resolver, Value
+from engine.spec.variables import Value
 
 VERSION = 1
 

@@ -12,6 +12,7 @@ from typing import Any
 from engine.errors import Position
 from engine.spec.diagnostics import Findings, one_of
 from engine.spec.problem import did_you_mean, suggest
+from engine.spec.resolver import Resolver
 from engine.spec.resources.project import ProjectSpec
 from engine.spec.resources.resource import Resource
 from engine.spec.tree import Entry, ListNode, MapNode, Node, ScalarNode
@@ -19,7 +20,6 @@ from engine.spec.types import Field, Type, fields, holds
 from engine.spec.variables import (
     INVALID,
     Invalid,
-    Resolver,
     Value,
     as_text,
     fill,

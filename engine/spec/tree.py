@@ -5,86 +5,20 @@ true, `12:30` as 750 and a date as a date, keeps the last of two equal keys, and
 rather than its composer, because the composer recurses: depth, size and aliases are bounded while reading.
 """
 
-import math
-import os
 import re
-import stat
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import yaml
 
 from engine.errors import Position
+from engine.spec.core import NumberError, Plain, core
 from engine.spec.diagnostics import Findings
+from engine.spec.source import Source
 from engine.spec.yaml_errors import explain
 
-MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
 MAX_NODES = 200_000
-
-Plain = bool | int | float | str | None
-
-_WORDS: dict[str, Plain] = {
-    **dict.fromkeys(["", "~", "null", "Null", "NULL"], None),
-    **dict.fromkeys(["true", "True", "TRUE"], True),
-    **dict.fromkeys(["false", "False", "FALSE"], False),
-    **dict.fromkeys([s + w for s in ("", "+") for w in (".inf", ".Inf", ".INF")], math.inf),
-    **dict.fromkeys(["-.inf", "-.Inf", "-.INF"], -math.inf),
-    **dict.fromkeys([".nan", ".NaN", ".NAN"], math.nan),
-}
-_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+(\.[0-9]*)?")
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
-
-
-class NumberError(ValueError):
-    """A plain text that looks like a number and is none that can be kept; `meant` is the nearest that can."""
-
-    def __init__(self, message: str, meant: Plain) -> None:
-        super().__init__(message)
-        self.meant = meant
-
-
-def core(text: str) -> Plain:
-    """Read a plain scalar as YAML 1.2's core schema does; raises NumberError."""
-    if text in _WORDS:
-        return _WORDS[text]
-    if _LEADING_ZERO.fullmatch(text):
-        meant = float(text) if "." in text else int(text[:300])
-        raise NumberError(f"{text[:40]} has leading zeros: is it a number or text?", meant)
-    if _INTEGER.fullmatch(text):
-        if len(text) > 40:
-            raise NumberError("this whole number does not fit in 64 bits", 0)
-        whole = int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
-        if not -(2**63) <= whole < 2**63:
-            raise NumberError(f"{text} does not fit in 64 bits", 0)
-        return whole
-    if _NUMBER.fullmatch(text):
-        number = float(text)
-        if math.isinf(number):
-            raise NumberError(f"{text[:40]} is larger than any number can be", 0.0)
-        return number
-    return text
-
-
-class Source:
-    """A file's text: places are counted from it, so that they are the editor's, whatever libyaml counts as a line."""
-
-    def __init__(self, file: str, text: str) -> None:
-        self.file = file
-        self.text = text
-        self._starts = [0, *(m.end() for m in re.finditer("\n", text))]
-
-    def position(self, start: int, end: int | None = None) -> Position:
-        """Return the place of `text[start:end]`, up to the end of its first line."""
-        line = bisect_right(self._starts, start)
-        stop = self.text.find("\n", start)
-        stop = len(self.text) if stop < 0 else stop
-        stop = min(stop, start + 1 if end is None else end)
-        return Position(self.file, line, start - self._starts[line - 1] + 1, max(1, stop - start))
 
 
 @dataclass(slots=True, eq=False)
@@ -171,54 +105,6 @@ class MapNode:
 
 
 Node = ScalarNode | ListNode | MapNode
-
-
-def read(path: Path, findings: Findings) -> Source | None:
-    """Read a file that may be anything: missing, a folder, a pipe, huge, binary. None where a finding says why."""
-    file = str(path)
-    try:
-        # O_NONBLOCK: opening a pipe that nobody writes to must not hang
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            os.close(descriptor)
-            what = "this is a folder, not a file" if stat.S_ISDIR(mode) else "this is not a file"
-            findings.error(Position(file), "file", what)
-            return None
-        with os.fdopen(descriptor, "rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as problem:
-        if isinstance(problem, FileNotFoundError):
-            text = "there is no such file"
-        elif isinstance(problem, PermissionError):
-            text = "this file may not be read"
-        else:
-            text = f"this file cannot be read: {getattr(problem, 'strerror', None) or problem}"
-        findings.error(Position(file), "file", text)
-        return None
-    return decode(file, raw, findings)
-
-
-def decode(file: str, raw: bytes, findings: Findings) -> Source | None:
-    """Make text of a file's bytes: UTF-8 (a BOM is skipped), any line ends, nothing unprintable."""
-    if len(raw) > MAX_BYTES:
-        findings.error(
-            Position(file), "file", "this file is larger than 1 MB", "split the project into files with include"
-        )
-        return None
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        good = raw[: problem.start].decode("utf-8-sig", errors="replace")
-        at = Position(file, good.count("\n") + 1, len(good) - good.rfind("\n"))
-        findings.error(at, "encoding", f"byte 0x{raw[problem.start]:02X} is not UTF-8 text", "save the file as UTF-8")
-        return None
-    source = Source(file, text.replace("\r\n", "\n").replace("\r", "\n"))
-    if bad := _UNPRINTABLE.search(source.text):
-        code = f"U+{ord(bad[0]):04X}"
-        findings.error(source.position(bad.start()), "encoding", f"the control character {code} is not legal in YAML")
-        return None
-    return source
 
 
 def parse(source: Source, findings: Findings) -> Node | None:

@@ -1,4 +1,4 @@
-"""`${name}`: the one resolver of references, and the typed values of a project's variables.
+"""`${name}`: the one resolver of references.
 
 Names, dots, `['…']`, nothing more: no filters, loops or templates, so that a text can neither run code nor grow
 without bound, and every name in it can be checked before anything runs. References are filled in after the YAML is
@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from engine.spec.core import NumberError, Plain, core
 from engine.spec.diagnostics import Findings
 from engine.spec.problem import did_you_mean
-from engine.spec.tree import Entry, MapNode, NumberError, Plain, ScalarNode, core
+from engine.spec.tree import ScalarNode
 
 Value = Plain | date
 
@@ -22,9 +23,7 @@ class Invalid:
 
 
 INVALID = Invalid()
-MAX_TEXT = 1 << 20
 MAX_REFERENCES = 1000
-MAX_CHAIN = 100
 
 _TOKEN = re.compile(
     r"\$\$\{|\$\{(?:\s*(?P<env>env\.[^}:]*)(?::-(?P<default>[^}]*))?|(?P<path>(?:\['[^']*'\]|[^}\[])*))\}|\$\{"
@@ -163,162 +162,6 @@ def iso_date(text: str) -> date | None:
         return date.fromisoformat(text)
     except ValueError:
         return None
-
-
-EXPECTED = {
-    "text": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "date": "a date such as 2017-10-01",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Type:
-    """The type of a variable: one of EXPECTED, or None for any; `said` if the spec says it."""
-
-    name: str | None
-    said: bool = False
-
-    @classmethod
-    def of(cls, value: Value) -> "Type":
-        kinds: list[tuple[type, str]] = [
-            (bool, "boolean"), (int, "integer"), (float, "number"), (date, "date"), (str, "text")
-        ]  # fmt: skip
-        return cls(next((name for kind, name in kinds if isinstance(value, kind)), None))
-
-    def convert(self, value: Value) -> Value:
-        """Return the value as this type; raises ValueError that says what was expected.
-
-        A text (from the command line, too) is read: `"4"` is an integer where one is declared. A variable whose
-        type is only read off its value takes a decimal in place of a whole number.
-        """
-        if value is None and not self.said:
-            return None
-        read = read_value(value) if isinstance(value, str) else value
-        found = Type.of(read).name
-        if self.name is None:
-            return read
-        if self.name == "text":
-            return value if isinstance(value, str) else as_text(value)
-        if self.name == found or (self.name == "integer" and found == "number" and not self.said):
-            return read
-        if self.name == "number" and isinstance(read, int) and not isinstance(read, bool):
-            return float(read)
-        raise ValueError(f"expected {EXPECTED[self.name]}, found {shown(value)}")
-
-
-class Resolver:
-    """Resolves the `variables:` of a project: references to the environment and to each other, types, overrides."""
-
-    def __init__(
-        self, declared: MapNode | None, overrides: Mapping[str, Value], environ: Mapping[str, str], findings: Findings
-    ) -> None:
-        self.values: dict[str, Value] = {}
-        self.types: dict[str, Type] = {}
-        self.used: set[str] = set()
-        self.declared = declared.entries if declared else {}
-        self._overrides = overrides
-        self._environ = environ
-        self._findings = findings
-        self._under_way: list[str] = []
-        for name in self.declared:
-            self._resolve(name)
-
-    def _resolve(self, name: str) -> None:
-        if name in self.types:
-            return
-        entry = self.declared[name]
-        if name in self._overrides:
-            self._override(name, entry)
-            return
-        self._under_way.append(name)
-        self.types[name], value = self._declared(entry)
-        self._under_way.pop()
-        if not isinstance(value, Invalid):
-            self.values[name] = value
-
-    def _override(self, name: str, entry: Entry) -> None:
-        """Take the value given. References in the spec's own are not followed: they may lead to what is not there."""
-        node = entry.value
-        own = node.get("value") if isinstance(node, MapNode) else node
-        if isinstance(own, ScalarNode) and (found := references(own.text)):
-            self.used.update(reference.parts[0] for reference in found if reference.parts)
-            kind = node.get("type") if isinstance(node, MapNode) else None
-            said = kind.text if isinstance(kind, ScalarNode) and kind.text in EXPECTED else None
-            self.types[name] = Type(said, said=said is not None)
-        else:
-            self.types[name], _ = self._declared(entry)
-        try:
-            self.values[name] = self.types[name].convert(self._overrides[name])
-        except ValueError as problem:
-            self._findings.error(entry.key.position, "variable-value", f'variable "{name}": {problem}')
-
-    def _declared(self, entry: Entry) -> tuple[Type, Value | Invalid]:
-        if isinstance(entry.value, ScalarNode):
-            value = self._value(entry.value)
-            if isinstance(value, str) and (day := iso_date(value)):
-                value = day
-            return Type(None) if isinstance(value, Invalid) else Type.of(value), value
-        if not isinstance(entry.value, MapNode):
-            return Type(None), INVALID  # the walk over the spec says so
-        kind, inner = entry.value.get("type"), entry.value.get("value")
-        if not isinstance(kind, ScalarNode) or kind.value not in EXPECTED or not isinstance(inner, ScalarNode):
-            return Type(None), INVALID  # the same
-        declared, value = Type(str(kind.value), said=True), self._value(inner)
-        if isinstance(value, Invalid):
-            return declared, INVALID
-        text = inner.text if inner.value is not None and not isinstance(value, date) else value
-        try:
-            return declared, declared.convert(value if references(inner.text) else text)
-        except ValueError as problem:
-            self._findings.error(inner.position, "wrong-value", str(problem))
-            return declared, INVALID
-
-    def _value(self, node: ScalarNode) -> Value | Invalid:
-        if not isinstance(node.value, str) or "${" not in node.value:
-            return node.value
-        if node.value.count("${") > MAX_REFERENCES:
-            return INVALID  # said when the value is read
-        names = {reference.text: self._refer(node, reference) for reference in references(node.value)}
-        if any(isinstance(value, Invalid) for value in names.values()):
-            return INVALID
-        if only := only_reference(node.value):
-            value = names[only.text]
-            return read_value(value) if isinstance(value, str) and only.parts[0] == "env" else value
-        filled = fill(node.value, {}, lambda reference: as_text(names[reference.text]))
-        if len(filled) > MAX_TEXT:
-            self._findings.error(
-                node.position, "variable-value", "with its references filled in, this text is over 1 MB"
-            )
-            return INVALID
-        return filled
-
-    def _refer(self, node: ScalarNode, reference: Reference) -> Value | Invalid:
-        at = node.at(reference.offset, reference.length)
-        match reference.parts:
-            case ("env", name):
-                if name in self._environ or reference.default is not None:
-                    return self._environ.get(name) or reference.default or ""
-                help_ = f"set it, or say what it is otherwise: ${{env.{name}:-…}}"
-                self._findings.error(at, "environment", f"the environment variable {name} is not set", help_)
-            case ("secret", *_):
-                self._findings.error(
-                    at, "secret-here", "a secret cannot be put in a variable", "write ${secret.…} in the channel's url"
-                )
-            case (name,) if name in self._under_way:
-                chain = " → ".join([*self._under_way[self._under_way.index(name) :], name])
-                self._findings.error(at, "variable-cycle", f"variables that need each other: {chain}")
-            case (name,) if name in self.declared and len(self._under_way) > MAX_CHAIN:
-                self._findings.error(at, "variable-cycle", f"more than {MAX_CHAIN} variables that need each other")
-            case (name,) if name in self.declared:
-                self._resolve(name)
-                self.used.add(name)
-                return self.values.get(name, INVALID)
-            case _:
-                undeclared(node, reference, self.declared, self._findings)
-        return INVALID
 
 
 def too_many_references(node: ScalarNode, findings: Findings) -> bool:

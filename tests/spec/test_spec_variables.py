@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.spec.tree import NumberError, core
+from engine.spec.core import NumberError, core
 from engine.spec.variables import as_text, escape, fill, references
 
 

@@ -8,11 +8,11 @@ from engine.errors import Position
 from engine.spec.diagnostics import Findings
 from engine.spec.include import Files
 from engine.spec.problem import Problem
+from engine.spec.resolver import Resolver
 from engine.spec.resources.models import AnyModel
 from engine.spec.resources.project import ProjectSpec
 from engine.spec.shape import Text
 from engine.spec.tree import ListNode, MapNode, Node, ScalarNode, follow, place
-from engine.spec.variables import Resolver
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,51 @@
+"""The core schema of YAML 1.2: what a plain scalar is.
+
+PyYAML's resolvers are YAML 1.1's, to which `on` is true, `12:30` is 750 and `010` is 8.
+"""
+
+import math
+import re
+
+Plain = bool | int | float | str | None
+
+_WORDS: dict[str, Plain] = {
+    **dict.fromkeys(["", "~", "null", "Null", "NULL"], None),
+    **dict.fromkeys(["true", "True", "TRUE"], True),
+    **dict.fromkeys(["false", "False", "FALSE"], False),
+    **dict.fromkeys([s + w for s in ("", "+") for w in (".inf", ".Inf", ".INF")], math.inf),
+    **dict.fromkeys(["-.inf", "-.Inf", "-.INF"], -math.inf),
+    **dict.fromkeys([".nan", ".NaN", ".NAN"], math.nan),
+}
+_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+(\.[0-9]*)?")
+
+
+class NumberError(ValueError):
+    """A plain text that looks like a number and is none that can be kept; `meant` is the nearest that can."""
+
+    def __init__(self, message: str, meant: Plain) -> None:
+        super().__init__(message)
+        self.meant = meant
+
+
+def core(text: str) -> Plain:
+    """Read a plain scalar as YAML 1.2's core schema does; raises NumberError."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _LEADING_ZERO.fullmatch(text):
+        meant = float(text) if "." in text else int(text[:300])
+        raise NumberError(f"{text[:40]} has leading zeros: is it a number or text?", meant)
+    if _INTEGER.fullmatch(text):
+        if len(text) > 40:
+            raise NumberError("this whole number does not fit in 64 bits", 0)
+        whole = int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+        if not -(2**63) <= whole < 2**63:
+            raise NumberError(f"{text} does not fit in 64 bits", 0)
+        return whole
+    if _NUMBER.fullmatch(text):
+        number = float(text)
+        if math.isinf(number):
+            raise NumberError(f"{text[:40]} is larger than any number can be", 0.0)
+        return number
+    return text
