@@ -84,7 +84,12 @@ class Reader:
         if isinstance(node, ListNode) and type_.items:
             items = [self.read(type_.items, item, (*path, i), item.position) for i, item in enumerate(node.items)]
             return INVALID if INVALID in items or not self._long_enough(type_, node, len(items)) else items
-        return self._wrong(type_, node)
+        help_ = None
+        if isinstance(node, ListNode) and type_.values:
+            help_ = "give each entry a name: name: {…} instead of - {…}"
+        elif isinstance(node, MapNode) and type_.items:
+            help_ = "start each entry with -"
+        return self._wrong(type_, node, None, help_)
 
     def _wrong(self, type_: Type, node: Node, found: str | None = None, help_: str | None = None) -> Invalid:
         message = f"expected {type_.expected()}, found {found or _found(node)}"
