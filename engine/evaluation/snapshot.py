@@ -23,8 +23,8 @@ from engine.evaluation.record import MetricValue
 class Snapshot:
     """What is kept of one side.
 
-    `columns` profiles the columns that take part, `left_out` says why others do not. `sample` holds those columns
-    and the `entity` for the drift model. `predictions` profiles `prediction` (the class, or the value) and, for a binary
+    `columns` profiles the columns that take part, `left_out` says why others do not. `sample` holds those columns and
+    the `entity` for the drift model. `predictions` profiles `prediction` (the class, or the value) and, for a binary
     model with probabilities, `probability`. `performance` is what the model achieved, by metric.
     """
 
@@ -49,7 +49,7 @@ class Snapshot:
         (folder / "snapshot.json").write_text(json.dumps(facts), encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> "Snapshot":
+    def load(cls, folder: Path) -> Snapshot:
         """Read what `save` wrote. Raises StoreError where a profile is damaged."""
         facts = json.loads((folder / "snapshot.json").read_text(encoding="utf-8"))
         predictions = folder / "predictions.profile"
@@ -63,7 +63,7 @@ class Snapshot:
         )
 
     @classmethod
-    def union(cls, snapshots: Sequence["Snapshot"]) -> "Snapshot":
+    def union(cls, snapshots: Sequence[Snapshot]) -> Snapshot:
         """Take several batches together. Performance does not add up: a metric becomes the mean over the batches."""
         first, *others = snapshots
         columns, predictions = first.columns, first.predictions

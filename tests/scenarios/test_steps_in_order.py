@@ -187,8 +187,11 @@ def test_a_condition_without_an_answer_fails_the_step(
         scenarios:
           all:
             steps:
-              - {name: later, kind: compute_metrics, target: a, run_condition: "metrics['row_count'] > 1.0"}
-              - {name: build, kind: build, target: a, run_condition: "outcome == 'FAILED' || metrics['row_count'] > 1.0"}
+              - {name: later, kind: build, target: a, run_condition: "metrics['row_count'] > 1.0"}
+              - name: rescue
+                kind: build
+                target: a
+                run_condition: outcome == 'FAILED' || metrics['row_count'] > 1.0
     """)
     (result,) = run().runs
     assert outcomes(result) == ["FAILED", "SUCCESS"]

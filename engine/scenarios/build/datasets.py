@@ -48,7 +48,7 @@ def inspect(name: str, context: Context, found: list[CheckResult], *, force: boo
     metrics: dict[str, MetricValue] = {}
     reused = True
     for one in table.lineage().values():
-        if not (one is table or context.project.datasets[one.name].checks or one.columns):
+        if not (one is table or one.files or one.columns or context.project.datasets[one.name].checks):
             continue
         metrics, known = measure(one, context, force=force)
         reused &= known

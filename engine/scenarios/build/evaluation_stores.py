@@ -85,10 +85,10 @@ def _evaluate(
     created = context.clock()
     called = spec.evaluation.name or f"{created:%Y-%m-%d %H:%M:%S}"
     context.log.info(f"{name}: evaluating {called}, dataset {batch.name}")
-    with context.store.staging() as folder, materialise(batch, folder / "rows") as steady:
-        model = version.load(steady, context) if version else None
-        against = reference.take(model, steady)
-        steady = by_entity(steady, against.entity)
+    with context.store.staging() as folder, materialise(batch, folder / "rows") as rows:
+        model = version.load(rows, context) if version else None
+        against = reference.take(model, rows)
+        steady = by_entity(rows, against.entity)
         seen = observe(
             steady,
             {column: profile.role for column, profile in against.columns.columns.items()},
