@@ -12,11 +12,10 @@ import yaml
 
 from engine.spec.resources.project import ProjectSpec
 from engine.spec.resources.resource import Resource
-from engine.spec.types import fields
+from engine.spec.types import RAW, fields
 from engine.spec.variables import escape, iso_date
 
 MASK = "***"
-RAW = ("message", "condition", "sql", "secret")
 
 
 def render(spec: ProjectSpec) -> str:

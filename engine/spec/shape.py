@@ -16,7 +16,7 @@ from engine.spec.resolver import Resolver
 from engine.spec.resources.project import ProjectSpec
 from engine.spec.resources.resource import Resource
 from engine.spec.tree import Entry, ListNode, MapNode, Node, ScalarNode
-from engine.spec.types import Field, Type, fields, holds
+from engine.spec.types import RAW, Field, Type, fields, holds
 from engine.spec.variables import (
     INVALID,
     Invalid,
@@ -33,7 +33,6 @@ from engine.spec.variables import (
 from engine.spec.words import answer
 
 Path = tuple[str | int, ...]
-RAW = ("message", "condition", "sql", "secret")
 
 
 @dataclass(frozen=True, slots=True)

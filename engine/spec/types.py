@@ -21,6 +21,9 @@ from engine.spec.variables import INVALID, Value, as_text, iso_date
 
 Constraint = Ge | Gt | Le | Lt | MinLen | MaxLen
 
+RAW = ("message", "condition", "sql", "secret")
+"""Readings of texts that a project keeps as they are written."""
+
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _WORDS: dict[type, str] = {
