@@ -47,6 +47,10 @@ class SpecError(EngineError):
         self.diagnostics = diagnostics
 
 
+class UsageError(EngineError):
+    """Who calls asks for what is not there: a scenario, store, evaluation or run of a name that nothing has."""
+
+
 class DataError(EngineError):
     """A dataset cannot be read, or is not what its contract says."""
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Row, Table, create_engine, event, select
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Row, Table, create_engine, event, select
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from engine.store.tables import to_json
@@ -67,11 +67,13 @@ class Database:
             yield connection
 
 
-def parts(connection: Connection, table: Table, owner: str, numbers: Sequence[int]) -> dict[int, list[Row[Any]]]:
+def parts(
+    connection: Connection, table: Table, owner: str, numbers: Sequence[int], *conditions: ColumnElement[bool]
+) -> dict[int, list[Row[Any]]]:
     """Return the rows of `table` that belong to each of the rows `numbers` of their `owner`, in their places."""
     found: dict[int, list[Row[Any]]] = {number: [] for number in numbers}
     for first in range(0, len(numbers), AT_ONCE):
         some = table.c[owner].in_(numbers[first : first + AT_ONCE])
-        for row in connection.execute(select(table).where(some).order_by(table.c[owner], table.c.place)):
+        for row in connection.execute(select(table).where(some, *conditions).order_by(table.c[owner], table.c.place)):
             found[row._mapping[owner]].append(row)
     return found

@@ -1,5 +1,6 @@
 """Evaluations: append-only, whole or not at all; their history; and the recorded removal of them."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ PLAIN = (
     "id", "store", "name", "labels", "created", "engine_version", "kernel_version", "rows_read", "rows_used",
     "reference_rows", "columns", "left_out", "importance", "prediction", "performance", "model", "model_version", "run",
 )  # fmt: skip
+DETAIL = ("columns", "left_out", "importance", "prediction", "performance")
 
 
 class Evaluations(Folders):
@@ -36,10 +38,15 @@ class Evaluations(Folders):
         """Return where the evaluation's files are, if it has any."""
         return self.folder / "evaluations" / safe_name(id)
 
-    def evaluations(self, store: str, last: int | None = None) -> list[Evaluation]:
-        """Return the evaluations of a store (the `last` of them), oldest first."""
+    def evaluations(
+        self, store: str, last: int | None = None, *, metrics: Sequence[str] | None = None
+    ) -> list[Evaluation]:
+        """Return the evaluations of a store (the `last` of them), oldest first.
+
+        With `metrics`, no others than these (`drift.*`: those of every column) and no detail: for a table of many.
+        """
         query = select(evaluations).where(evaluations.c.store == store).order_by(evaluations.c.number.desc())
-        return self._load(query.limit(last))[::-1]
+        return self._load(query.limit(last), metrics)[::-1]
 
     def evaluation(self, id: str) -> Evaluation:  # noqa: A002  (the record's own word)
         """Return one evaluation.
@@ -110,13 +117,15 @@ class Evaluations(Folders):
         query = select(evaluations).where(evaluations.c.store == store, *conditions)
         return next(iter(self._load(query.order_by(evaluations.c.number.desc()).limit(1))), None)
 
-    def _load(self, query: Select[Any]) -> list[Evaluation]:
+    def _load(self, query: Select[Any], only: Sequence[str] | None = None) -> list[Evaluation]:
+        skipped = () if only is None else DETAIL
+        query = query.with_only_columns(*(column for column in evaluations.c if column.name not in skipped))
         with self.reading() as connection:
             rows = connection.execute(query).all()
-            metrics = read_metrics(connection, evaluation_metrics, "evaluation", [row.number for row in rows])
+            metrics = read_metrics(connection, evaluation_metrics, "evaluation", [row.number for row in rows], only)
         return [
             Evaluation(
-                **{name: getattr(row, name) for name in PLAIN},
+                **{name: getattr(row, name) for name in PLAIN if name not in skipped},
                 fingerprints=Fingerprints(
                     row.model_fingerprint,
                     row.dataset_fingerprint,

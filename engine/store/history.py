@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 
-from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy import ColumnElement, func, insert, select
 
 from engine.errors import Position
 from engine.evaluation.record import CheckResult, MetricValue
@@ -75,14 +76,41 @@ class History(Database):
                     ],
                 )
 
-    def check_history(self, target: str, check: str, last: int | None = None) -> list[CheckPoint]:
-        """Return what a check of a store or dataset found (the `last` results of it), oldest first."""
+    def check_outcomes(self, store: str) -> dict[str, dict[str, list[CheckOutcome]]]:
+        """Return how the checks of an evaluation store ended when last applied: by evaluation, by check, each outcome.
+
+        Of a wildcard check an outcome is there once, however many metrics had it.
+        """
+        place = (check_results.c.evaluation, check_results.c.check, check_results.c.created)
         query = (
-            select(check_results)
-            .where(check_results.c.target == target, check_results.c.check == check)
-            .order_by(check_results.c.number.desc())
-            .limit(last)
+            select(*place, check_results.c.outcome)
+            .where(check_results.c.target == store, check_results.c.evaluation.is_not(None))
+            .group_by(*place, check_results.c.outcome)
+            .order_by(func.min(check_results.c.number))
         )
+        found: dict[str, dict[str, list[CheckOutcome]]] = {}
+        applied: dict[tuple[str, str], datetime] = {}
+        with self.reading() as connection:
+            for evaluation, check, created, outcome in connection.execute(query):
+                if applied.get((evaluation, check)) != created:
+                    applied[evaluation, check] = created
+                    found.setdefault(evaluation, {})[check] = []
+                found[evaluation][check].append(CheckOutcome(outcome))
+        return found
+
+    def check_history(
+        self, target: str, check: str | None = None, last: int | None = None, *, evaluation: str | None = None
+    ) -> list[CheckPoint]:
+        """Return what the checks of a store or dataset found, oldest first.
+
+        That check alone, the `last` results alone, those on the evaluation of that id alone.
+        """
+        query = select(check_results).where(check_results.c.target == target)
+        if check is not None:
+            query = query.where(check_results.c.check == check)
+        if evaluation is not None:
+            query = query.where(check_results.c.evaluation == evaluation)
+        query = query.order_by(check_results.c.number.desc()).limit(last)
         with self.reading() as connection:
             rows = connection.execute(query).all()[::-1]
         return [

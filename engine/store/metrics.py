@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, insert
+from sqlalchemy import ColumnElement, Connection, Row, Table, insert, or_
 
 from engine.evaluation.record import MetricValue
 from engine.store.database import parts
@@ -33,11 +33,20 @@ def insert_metrics(
 
 
 def read_metrics(
-    connection: Connection, table: Table, owner: str, numbers: Sequence[int]
+    connection: Connection, table: Table, owner: str, numbers: Sequence[int], only: Sequence[str] | None = None
 ) -> dict[int, dict[str, MetricValue]]:
-    """Read the metrics of the rows `numbers`, in the order in which they were written."""
-    found = parts(connection, table, owner, numbers)
+    """Read the metrics of the rows `numbers`, in the order in which they were written.
+
+    With `only`, no others than these; `drift.*` is those of every column.
+    """
+    wanted = [] if only is None else [_named(table, only)]
+    found = parts(connection, table, owner, numbers, *wanted)
     return {number: {row.metric: metric_value(row) for row in rows} for number, rows in found.items()}
+
+
+def _named(table: Table, names: Sequence[str]) -> ColumnElement[bool]:
+    families = [name.removesuffix("*") for name in names if name.endswith(".*")]
+    return or_(table.c.metric.in_(names), *(table.c.metric.startswith(family, autoescape=True) for family in families))
 
 
 def _columns(value: MetricValue) -> dict[str, Any]:

@@ -42,6 +42,10 @@ class ModelVersions(Folders):
         """Return the newest version of `model`."""
         return self._version(model)
 
+    def model_version(self, model: str, version: int) -> ModelVersion | None:
+        """Return that version of `model`."""
+        return self._version(model, model_versions.c.version == version)
+
     def _version(self, model: str, *conditions: Any) -> ModelVersion | None:
         query = select(model_versions).where(model_versions.c.model == model, *conditions)
         with self.reading() as connection:
