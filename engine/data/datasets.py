@@ -7,6 +7,7 @@ it and all turns of a loop. Nothing is kept in globals: a new run looks anew.
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +22,7 @@ from engine.data.table import Table, meant, reading
 from engine.errors import DataError
 from engine.spec import Project, sql
 from engine.spec.resources.datasets import AnyDataset, FileDataset, PythonDataset, QueryDataset
+from engine.spec.resources.resource import Scalar
 
 
 class Datasets:
@@ -78,17 +80,27 @@ class Datasets:
     def _read(self, name: str, dataset: AnyDataset, inputs: tuple[Table, ...]) -> Table:
         entity, columns = dataset.entity, dataset.columns
         if isinstance(dataset, FileDataset):
-            files = find_files(dataset, self._root(name, dataset))
-            fingerprint = files.fingerprint(self._hashes)
+            root = self._root(name, dataset)
+            files = find_files(dataset, root)
+            fingerprint, facts = files.identify(self._hashes, root)
             cheap = files.format in ("parquet", "arrow")
-            return Table(name, files.frame(), fingerprint, entity, columns, files=files, rereadable=cheap)
+            return Table(name, files.frame(), fingerprint, entity, columns, files=files, rereadable=cheap, facts=facts)
         if isinstance(dataset, QueryDataset):
             query = sql.bind(dataset.sql, self.project.variables)
             frame = queries.plan(query, inputs)
             entity = entity or queries.entity(frame, inputs)
-            return Table(name, frame, queries.fingerprint(query, inputs), entity, columns, inputs)
-        returned, fingerprint = self._call(name, dataset)
-        return Table(name, returned.lazy(), fingerprint, entity, columns, rereadable=isinstance(returned, pl.DataFrame))
+            asked = {one: self.project.variables[one] for one in sorted(sql.variables(dataset.sql))}
+            facts = {"sql": sql.outline(dataset.sql), "variables": {one: _plain(asked[one]) for one in asked}}
+            return Table(name, frame, queries.fingerprint(query, inputs), entity, columns, inputs, facts=facts)
+        returned, fingerprint, source = self._call(name, dataset)
+        facts = {
+            "function": dataset.function,
+            "arguments": dataset.arguments,
+            "source": source,
+            "versions": {"polars": pl.__version__},
+        }
+        cheap = isinstance(returned, pl.DataFrame)
+        return Table(name, returned.lazy(), fingerprint, entity, columns, rereadable=cheap, facts=facts)
 
     def _root(self, name: str, dataset: FileDataset) -> Path:
         if dataset.connection is None:
@@ -96,7 +108,8 @@ class Datasets:
         connection = self.project.connections[dataset.connection]
         return self.project.folder_of("connections", dataset.connection) / connection.root
 
-    def _call(self, name: str, dataset: PythonDataset) -> tuple[pl.DataFrame | pl.LazyFrame, str]:
+    def _call(self, name: str, dataset: PythonDataset) -> tuple[pl.DataFrame | pl.LazyFrame, str, str]:
+        """Return what the function returns, its fingerprint, and that of the function's file."""
         folder = self.project.folder_of("datasets", name).absolute()
         source = of_file(module_file(folder, dataset.function.partition(":")[0]), self._hashes)
         key = str(folder), dataset.function, source, json.dumps(dataset.arguments, sort_keys=True, default=str)
@@ -104,7 +117,11 @@ class Datasets:
             frame = frame_of(folder, dataset.function, dataset.arguments)
             with blaming(folder, f"reading what {dataset.function} returned"):
                 self._returned[key] = frame, of_frame(frame)
-        return self._returned[key]
+        return *self._returned[key], source
+
+
+def _plain(value: Scalar | date) -> Scalar:
+    return value.isoformat() if isinstance(value, date) else value
 
 
 @contextmanager

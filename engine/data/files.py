@@ -9,8 +9,10 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from glob import escape, glob, has_magic
+from os.path import relpath
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
+from typing import Any
 
 import polars as pl
 
@@ -24,6 +26,8 @@ from engine.spec.rules.resources import format_of
 
 INFER_ROWS = 10_000
 """Rows of CSV from which types are found where the contract is silent."""
+LISTED = 1000
+"""Files of a dataset whose digests are kept one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +64,18 @@ class Files:
         for path in self.paths:
             yield path.name, self._scan((path,))
 
-    def fingerprint(self, hashes: FileHashes) -> str:
-        """Return the digest of the files' bytes, in any order, and of how they are read."""
-        how = [self.csv.model_dump_json()] if self.format == "csv" else []
-        types = [f"{name}:{dtype}" for name, dtype in sorted(self.types.items())]
-        return combine(self.format, *how, *types, *sorted(of_file(path, hashes) for path in self.paths))
+    def identify(self, hashes: FileHashes, root: Path) -> tuple[str, dict[str, Any]]:
+        """Return the digest of the files' bytes, in any order, and of how they are read; and what it is made of.
+
+        In the latter files have their paths from `root`; there are too many to list where there are thousands.
+        """
+        how = self.csv.model_dump(mode="json") if self.format == "csv" else {}
+        types = {name: str(dtype) for name, dtype in sorted(self.types.items())}
+        digests = {path: of_file(path, hashes) for path in self.paths}
+        listed = {relpath(path, root): digest for path, digest in digests.items()} if len(digests) <= LISTED else {}
+        settings = json.dumps([how, types], sort_keys=True)
+        facts = {"format": self.format, "csv": how, "types": types, "file_count": len(digests), "files": listed}
+        return combine(self.format, settings, *sorted(digests.values())), facts
 
     def ragged(self) -> str | None:
         """Return the first CSV line that has too few fields: polars fills them with nulls and says nothing."""

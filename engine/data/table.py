@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -33,7 +33,7 @@ class Table:
     `frame` is read again by each collect; `rereadable` says that this is cheap (Parquet, Arrow, a frame in memory).
     `fingerprint` depends on the content alone: BLAKE2b, hex. `entity` may be inherited through a query, `roles` are
     those declared, `columns` is the contract. `inputs` are the tables that a query reads, `files` those of a file
-    dataset.
+    dataset. `facts` are what the fingerprint is made of, JSON-ready: a digest alone cannot say what has changed.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Table:
     inputs: tuple[Table, ...] = ()
     files: Files | None = None
     rereadable: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def roles(self) -> dict[str, str]:
@@ -53,6 +54,10 @@ class Table:
     def lineage(self) -> dict[str, Table]:
         """Return every table that this one is made from, inputs first, itself last, by name."""
         return {name: table for one in self.inputs for name, table in one.lineage().items()} | {self.name: self}
+
+    def provenance(self) -> dict[str, dict[str, Any]]:
+        """Return the fingerprint of every table of the lineage and what it is made of, by name."""
+        return {name: {"fingerprint": table.fingerprint, **table.facts} for name, table in self.lineage().items()}
 
 
 @contextmanager

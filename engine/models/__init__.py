@@ -5,7 +5,7 @@ pays for it.
 """
 
 from engine.models.fitted import FittedModel, score
-from engine.models.identity import fingerprint, fit_fingerprint, skops_path
+from engine.models.identity import facts, fingerprint, fit_facts, fit_fingerprint, skops_path
 from engine.models.loading import load
 from engine.models.performance import METRICS, Performance, performance
 from engine.models.saved import save
@@ -16,7 +16,9 @@ __all__ = [
     "FittedModel",
     "Performance",
     "Trained",
+    "facts",
     "fingerprint",
+    "fit_facts",
     "fit_fingerprint",
     "load",
     "performance",

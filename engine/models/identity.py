@@ -7,6 +7,7 @@ production runs; model.json records them.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,27 @@ TRAINING_VERSION = "1"
 """Raised when our own training (split, encoding, defaults) changes what the same spec and data give."""
 
 
+def fit_facts(spec: TrainModel, table: Table) -> dict[str, Any]:
+    """Return what a trained version depends on besides the content of its dataset, JSON-ready.
+
+    `spec` and `dataset` are settings, by their paths in the model and in the dataset.
+    """
+    settings = spec.model_dump(mode="json", include={"task", "target", "algorithm", "parameters", "test", "seed"})
+    features = {"include": spec.features.include, "exclude": sorted(spec.features.exclude)}
+    return {
+        "spec": {**settings, "features": features},
+        "dataset": {"entity": table.entity, "columns": {name: {"role": role} for name, role in table.roles.items()}},
+        "versions": {"training": TRAINING_VERSION},
+    }
+
+
 def fit_fingerprint(spec: TrainModel, table: Table) -> str:
     """Return what a trained version depends on; equal fingerprints, equal models."""
-    facts = spec.model_dump(include={"task", "target", "algorithm", "parameters", "test", "seed"}) | {
-        "include": spec.features.include,
-        "exclude": sorted(spec.features.exclude),
-        "entity": table.entity,
-        "roles": table.roles,
-    }
-    return _digest("train", TRAINING_VERSION, facts, table.fingerprint)
+    return _digest("train", fit_facts(spec, table), table.fingerprint)
 
 
-def fingerprint(project: Project, name: str, fit: str | None = None) -> str:
-    """Return what the scores of a model depend on.
+def facts(project: Project, name: str, fit: str | None = None) -> dict[str, Any]:
+    """Return what the scores of a model depend on, JSON-ready: settings under `spec`, digests of files under `code`.
 
     Parameters
     ----------
@@ -52,21 +61,29 @@ def fingerprint(project: Project, name: str, fit: str | None = None) -> str:
     Of a python model the module itself is looked at, not what it imports.
     """
     spec = project.models[name]
-    decision = spec.model_dump(include={"task", "target", "positive", "threshold"})
+    settings = {"kind", "task", "target", "positive", "threshold"}
+    files: list[Path] = []
     match spec:
-        case TrainModel():
-            return _digest("train", fit, decision)
         case SkopsModel():
-            path = skops_path(project, name, spec)
-            if not path.is_file():
-                raise ModelError(f"model {name}: there is no file {path}")
-            return _digest("skops", decision, spec.features.model_dump(), of_file(path, HashesInMemory()))
+            settings |= {"features"}
+            files = [skops_path(project, name, spec)]
+            if not files[0].is_file():
+                raise ModelError(f"model {name}: there is no file {files[0]}")
         case PythonModel():
-            module = module_file(project.folder_of("models", name), spec.function.partition(":")[0])
-            source = of_file(module, HashesInMemory())
-            return _digest("python", decision, spec.model_dump(include={"function", "arguments", "features"}), source)
+            settings |= {"function", "arguments", "features"}
+            files = [module_file(project.folder_of("models", name), spec.function.partition(":")[0])]
         case ScoredModel():
-            return _digest("scored", decision, spec.model_dump(include={"prediction", "probability", "features"}))
+            settings |= {"prediction", "probability", "features"}
+    return {
+        "spec": spec.model_dump(mode="json", include=settings),
+        "fit": fit,
+        "code": {path.name: of_file(path, HashesInMemory()) for path in files},
+    }
+
+
+def fingerprint(facts: Mapping[str, Any]) -> str:
+    """Return the digest of a model's `facts`. What a file is called plays no part."""
+    return _digest("model", facts["spec"], facts["fit"], sorted(facts["code"].values()))
 
 
 def skops_path(project: Project, name: str, spec: SkopsModel) -> Path:

@@ -18,7 +18,7 @@ from sklearn.svm import LinearSVC
 from engine import spec
 from engine.data import Table
 from engine.errors import ModelError
-from engine.models import fingerprint, fit_fingerprint, load, performance, score, skops_path
+from engine.models import facts, fingerprint, fit_fingerprint, load, performance, score, skops_path
 from engine.spec.resources.models import TrainModel
 
 FRAME = pl.DataFrame(
@@ -332,7 +332,7 @@ def test_what_changes_the_fit_and_what_does_not():
 def test_threshold_and_positive_are_in_the_identity_of_the_scores(tmp_path):
     def identity(more: str = "", fit: str = "f") -> str:
         declared = "{kind: train, task: binary_classification, target: y, dataset: batch%s}"
-        return fingerprint(project(tmp_path, declared % more), "m", fit)
+        return fingerprint(facts(project(tmp_path, declared % more), "m", fit))
 
     same = identity()
     assert identity(", description: words") == same
@@ -343,18 +343,18 @@ def test_the_identity_of_files_functions_and_columns(tmp_path):
     opened = project(tmp_path, SKOPS)
     path = skops_path(opened, "m", opened.models["m"])
     path.write_bytes(b"one")
-    one = fingerprint(opened, "m")
+    one = fingerprint(facts(opened, "m"))
     path.write_bytes(b"two")
-    assert fingerprint(opened, "m") != one
+    assert fingerprint(facts(opened, "m")) != one
     path.unlink()
     with pytest.raises(ModelError, match="model m: there is no file"):
-        fingerprint(opened, "m")
+        fingerprint(facts(opened, "m"))
 
     function = project(tmp_path, PYTHON.format(task="regression"))
     (tmp_path / "scoring.py").write_text("def score(frame): return 1")
-    before = fingerprint(function, "m")
+    before = fingerprint(facts(function, "m"))
     (tmp_path / "scoring.py").write_text("def score(frame): return 2")
-    assert fingerprint(function, "m") != before
+    assert fingerprint(facts(function, "m")) != before
 
     columns = [project(tmp_path, SCORED.format(what=f"prediction: {c}")) for c in ("amount", "p")]
-    assert len({fingerprint(c, "m") for c in columns}) == 2
+    assert len({fingerprint(facts(c, "m")) for c in columns}) == 2

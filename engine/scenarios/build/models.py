@@ -48,7 +48,7 @@ def build(name: str, context: Context, found: list[CheckResult], *, force: bool 
     """
     spec = context.project.models[name]
     if not isinstance(spec, TrainModel):
-        return Version(name, models.fingerprint(context.project, name))
+        return Version(name, models.fingerprint(models.facts(context.project, name)))
     table = inspect(spec.dataset, context, found).table
     fit = models.fit_fingerprint(spec, table)
     with context.lock(f"model {name}"):
@@ -66,7 +66,9 @@ def build(name: str, context: Context, found: list[CheckResult], *, force: bool 
         entity=table.entity,
         rereadable=True,
     )
-    return Version(name, models.fingerprint(context.project, name, identity), trained, table, test, reused)
+    return Version(
+        name, models.fingerprint(models.facts(context.project, name, identity)), trained, table, test, reused
+    )
 
 
 def _train(name: str, spec: TrainModel, table: Table, fit: str, context: Context) -> ModelVersion:

@@ -6,8 +6,10 @@ only `${name}` is replaced by a literal, and the result's syntax tree must be th
 references. Pasting values alone was refused: a quote in a value could change the query.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from datetime import date
+from functools import lru_cache
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from engine.spec.variables import Reference
 if TYPE_CHECKING:
     from sqlglot import exp
 
-__all__ = ["bind", "canonical", "columns", "problems", "tables"]
+__all__ = ["bind", "canonical", "columns", "outline", "problems", "tables", "variables"]
 
 
 def tables(sql: str) -> set[str]:
@@ -83,6 +85,21 @@ def bind(sql: str, variables: Mapping[str, Scalar | date]) -> str:
 def canonical(bound: str) -> str:
     """Return the one spelling of a bound query: blanks, comments and the case of keywords do not matter."""
     return str(parse(bound).sql(comments=False))
+
+
+@lru_cache(maxsize=256)
+def outline(sql: str) -> str:
+    """Return the one spelling of a query before its variables have values, for people: `… WHERE d < ${end}`."""
+    query = read(sql)
+    if query.tree is None:
+        return sql
+    names = [reference.text for reference in query.references]
+    return re.sub(r"\$_(\d+)", lambda found: names[int(found[1])], query.tree.sql(comments=False))
+
+
+def variables(sql: str) -> set[str]:
+    """Return the variables that the query asks for."""
+    return {reference.parts[0] for reference in read(sql).references}
 
 
 def _undeclared(free: tuple[Reference, ...], variables: Collection[str]) -> Iterator[Problem]:
