@@ -42,7 +42,7 @@ class Evaluation:
 
     `columns`, `prediction` and `performance` are JSON-ready detail: per-column statistics with histograms of both
     sides; prediction drift and shares predicted; confusion matrix and curves. `importance` maps "drift" and "model"
-    to importances by column.
+    to importances by column. `facts` are what the fingerprints are made of, JSON-ready.
     """
 
     id: str
@@ -66,6 +66,7 @@ class Evaluation:
     model: str | None = None
     model_version: str | None = None
     run: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

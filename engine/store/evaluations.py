@@ -11,15 +11,16 @@ from engine.evaluation.record import Evaluation, Fingerprints
 from engine.store.folders import Folders, safe_name
 from engine.store.locks import file_lock
 from engine.store.metrics import insert_metrics, read_metrics
-from engine.store.records import MetricPoint, Removal
+from engine.store.records import MetricPoint, Remembered, Removal
 from engine.store.tables import evaluation_metrics, evaluations, removals, unfinished_folders
 from engine.store.trouble import store_error
 
 PLAIN = (
     "id", "store", "name", "labels", "created", "engine_version", "kernel_version", "rows_read", "rows_used",
     "reference_rows", "columns", "left_out", "importance", "prediction", "performance", "model", "model_version", "run",
+    "facts",
 )  # fmt: skip
-DETAIL = ("columns", "left_out", "importance", "prediction", "performance")
+DETAIL = ("columns", "left_out", "importance", "prediction", "performance", "facts")
 
 
 class Evaluations(Folders):
@@ -73,6 +74,14 @@ class Evaluations(Folders):
         """Return the newest evaluation whose fingerprints are all equal to these."""
         columns = (evaluations.c[f"{part}_fingerprint"] == value for part, value in asdict(fingerprints).items())
         return self._newest(store, *columns)
+
+    def evaluation_facts(self, store: str, last: int) -> list[Remembered]:
+        """Return what the fingerprints of the `last` evaluations are made of, newest first."""
+        query = select(evaluations.c.name, evaluations.c.facts).where(evaluations.c.store == store)
+        with self.reading() as connection:
+            return [
+                Remembered(*row) for row in connection.execute(query.order_by(evaluations.c.number.desc()).limit(last))
+            ]
 
     def metric_history(self, store: str, metric: str, last: int | None = None) -> list[MetricPoint]:
         """Return a metric over the evaluations that have it (the `last` of them), oldest first."""

@@ -27,6 +27,12 @@ class FileHashes:
             found: str | None = connection.scalar(select(file_hashes.c.hash).where(row))
         return found
 
+    def last(self, path: str) -> str | None:
+        """Return the hash that the file had when it was hashed last, whatever has become of it."""
+        with self._database.reading() as connection:
+            found: str | None = connection.scalar(select(file_hashes.c.hash).where(file_hashes.c.path == path))
+        return found
+
     def put(self, path: str, size: int, mtime_ns: int, digest: str) -> None:
         """Keep the hash of a file, unless it was modified too recently to be told from its next version."""
         if time.time_ns() - mtime_ns < RACY_NS:

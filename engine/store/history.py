@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, func, insert, select
 
@@ -11,7 +12,7 @@ from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
 from engine.store.database import Database
 from engine.store.metrics import finite, insert_metrics, metric_value, read_metrics
-from engine.store.records import CheckPoint, DatasetMetricPoint
+from engine.store.records import CheckPoint, DatasetMetricPoint, Remembered
 from engine.store.tables import check_results, dataset_measurements, dataset_metrics
 
 
@@ -19,10 +20,17 @@ class History(Database):
     """What the runs found."""
 
     def add_dataset_metrics(
-        self, dataset: str, fingerprint: str, values: Mapping[str, MetricValue], run: str | None
+        self,
+        dataset: str,
+        fingerprint: str,
+        values: Mapping[str, MetricValue],
+        run: str | None,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
-        """Keep the metrics of a dataset, measured on what has that fingerprint."""
-        row = insert(dataset_measurements).values(dataset=dataset, fingerprint=fingerprint, run=run, created=self.now())
+        """Keep the metrics of a dataset, measured on what has that fingerprint; `facts` make the fingerprint."""
+        row = insert(dataset_measurements).values(
+            dataset=dataset, fingerprint=fingerprint, run=run, created=self.now(), facts=facts or {}
+        )
         with self.writing() as connection:
             number = connection.scalars(row.returning(dataset_measurements.c.number)).one()
             insert_metrics(connection, dataset_metrics, "measurement", number, values)
@@ -31,6 +39,13 @@ class History(Database):
         """Return the metrics measured last on what has that fingerprint; None if it never was measured."""
         found = self._measured(dataset, dataset_measurements.c.fingerprint == fingerprint, last=1)
         return found[0] if found else None
+
+    def dataset_facts(self, dataset: str, last: int) -> list[Remembered]:
+        """Return what the fingerprints of the `last` measurements are made of, newest first."""
+        query = select(dataset_measurements.c.facts).where(dataset_measurements.c.dataset == dataset)
+        with self.reading() as connection:
+            found = connection.scalars(query.order_by(dataset_measurements.c.number.desc()).limit(last)).all()
+        return [Remembered(dataset, facts) for facts in found]
 
     def earlier_dataset_metrics(
         self, dataset: str, run: str | None, last: int | None = None

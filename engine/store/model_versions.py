@@ -1,5 +1,6 @@
 """Versions of trained models: their files, numbered 1, 2, 3… for each model, never overwritten."""
 
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -7,15 +8,17 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select
 
 from engine.store.folders import Folders, safe_name
-from engine.store.records import ModelVersion
+from engine.store.records import ModelVersion, Remembered
 from engine.store.tables import model_versions, unfinished_folders
 
 
 class ModelVersions(Folders):
     """The model versions of the project."""
 
-    def add_model_version(self, model: str, fingerprint: str, files: Path) -> ModelVersion:
-        """Keep the folder `files` (from `staging`) as the next version of `model`."""
+    def add_model_version(
+        self, model: str, fingerprint: str, files: Path, facts: Mapping[str, Any] | None = None
+    ) -> ModelVersion:
+        """Keep the folder `files` (from `staging`) as the next version of `model`; `facts` make its fingerprint."""
 
         def free(connection: Connection) -> str:
             newest = select(func.coalesce(func.max(model_versions.c.version), 0))
@@ -29,7 +32,12 @@ class ModelVersions(Folders):
             version = int(Path(path).name)
             connection.execute(
                 insert(model_versions).values(
-                    model=model, version=version, fingerprint=fingerprint, created=created, path=path
+                    model=model,
+                    version=version,
+                    fingerprint=fingerprint,
+                    created=created,
+                    path=path,
+                    facts=facts or {},
                 )
             )
         return ModelVersion(model, version, fingerprint, created, self.folder / path)
@@ -45,6 +53,13 @@ class ModelVersions(Folders):
     def model_version(self, model: str, version: int) -> ModelVersion | None:
         """Return that version of `model`."""
         return self._version(model, model_versions.c.version == version)
+
+    def model_version_facts(self, model: str, last: int) -> list[Remembered]:
+        """Return what the fingerprints of the `last` versions are made of, newest first."""
+        query = select(model_versions.c.version, model_versions.c.facts).where(model_versions.c.model == model)
+        with self.reading() as connection:
+            rows = connection.execute(query.order_by(model_versions.c.version.desc()).limit(last)).all()
+        return [Remembered(str(version), facts) for version, facts in rows]
 
     def _version(self, model: str, *conditions: Any) -> ModelVersion | None:
         query = select(model_versions).where(model_versions.c.model == model, *conditions)

@@ -165,6 +165,13 @@ class DatasetMetricPoint(NamedTuple):
     value: MetricValue
 
 
+class Remembered(NamedTuple):
+    """What a fingerprint of the past is made of. `label` says whose: an evaluation's name, a version's number."""
+
+    label: str
+    facts: Mapping[str, Any]
+
+
 class CheckPoint(NamedTuple):
     """What a check found in one run."""
 

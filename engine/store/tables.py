@@ -138,6 +138,7 @@ evaluations = Table(
     Column("model", String),
     Column("model_version", String),
     Column("run", String),
+    Column("facts", JSON, nullable=False),
     Index(None, "store", "name"),
     Index(None, "store", "dataset_fingerprint"),
 )
@@ -171,6 +172,7 @@ model_versions = Table(
     Column("fingerprint", String, nullable=False),
     Column("created", UtcDateTime, nullable=False),
     Column("path", String, nullable=False),
+    Column("facts", JSON, nullable=False),
     UniqueConstraint("model", "version"),
 )
 
@@ -184,6 +186,7 @@ dataset_measurements = Table(
     Column("fingerprint", String, nullable=False),
     Column("run", String),
     Column("created", UtcDateTime, nullable=False),
+    Column("facts", JSON, nullable=False),
     Index(None, "dataset", "fingerprint"),
 )
 

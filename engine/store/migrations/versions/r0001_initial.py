@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("fingerprint", sa.String(), nullable=False),
         sa.Column("run", sa.String(), nullable=True),
         sa.Column("created", TIME, nullable=False),
+        sa.Column("facts", JSON, nullable=False),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_dataset_measurements")),
     )
     op.create_index(
@@ -72,6 +73,7 @@ def upgrade() -> None:
         sa.Column("model", sa.String(), nullable=True),
         sa.Column("model_version", sa.String(), nullable=True),
         sa.Column("run", sa.String(), nullable=True),
+        sa.Column("facts", JSON, nullable=False),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_evaluations")),
         sa.UniqueConstraint("id", name=op.f("uq_evaluations_id")),
     )
@@ -95,6 +97,7 @@ def upgrade() -> None:
         sa.Column("fingerprint", sa.String(), nullable=False),
         sa.Column("created", TIME, nullable=False),
         sa.Column("path", sa.String(), nullable=False),
+        sa.Column("facts", JSON, nullable=False),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_model_versions")),
         sa.UniqueConstraint("model", "version", name=op.f("uq_model_versions_model_version")),
     )
