@@ -1,3 +1,27 @@
-"""engine watches machine-learning models in production, as declared in a YAML spec."""
+"""engine watches machine-learning models in production, as declared in a YAML spec.
+
+    import engine
+
+    project = engine.load("specs/card_fraud.yaml")
+    run = project.run("Data drift monitor")
+    print(run.outcome)
+    project.store("the_MES").evaluations()  # a polars frame
+
+What these need (polars, numba, scikit-learn) is loaded with their first use: whoever asks for the version waits for
+nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.api import EvaluationStore, Project, Run, load, run
 
 __version__ = "0.1.0"
+__all__ = ["EvaluationStore", "Project", "Run", "__version__", "load", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("engine.api"), name)

@@ -15,7 +15,7 @@ import typer
 
 from engine import __version__
 from engine.cli import render, run, schema, validate
-from engine.errors import EngineError, SpecError
+from engine.errors import EngineError, SpecError, UsageError
 from engine.outcome import ExitCode
 from engine.spec import diagnostics
 
@@ -60,6 +60,9 @@ def _main() -> int:
         return ExitCode.INTERRUPTED
     except SpecError as wrong:
         print(diagnostics.render(wrong.diagnostics), file=sys.stderr)
+        return ExitCode.USAGE
+    except UsageError as mistake:
+        print(f"engine: error: {mistake}", file=sys.stderr)
         return ExitCode.USAGE
     except EngineError as error:
         print(f"engine: error: {error}", file=sys.stderr)

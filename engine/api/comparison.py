@@ -1,0 +1,148 @@
+"""An evaluation against another reference than the one it was measured with, from what was kept of its batch.
+
+The batch itself may be gone or have changed: its snapshot stands for it, so the answer is about the rows that were
+evaluated, and comparing two evaluations reads no data at all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from engine import models
+from engine.api.asking import no_such
+from engine.data import Table, materialise
+from engine.errors import DataError, UsageError
+from engine.evaluation.evaluate import Identity, evaluate
+from engine.evaluation.observe import Observation, observe
+from engine.evaluation.record import Evaluation
+from engine.evaluation.snapshot import Snapshot
+from engine.scenarios.build.models import TEST_ROWS
+from engine.scenarios.build.references import SAMPLE_ROWS
+from engine.scenarios.context import Context
+from engine.store import ModelVersion
+
+
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    fingerprint: str
+    snapshot: Snapshot
+    note: str | None = None
+
+
+def with_evaluation(evaluation: Evaluation, other: Evaluation, context: Context) -> Evaluation:
+    """Compare an evaluation with another one."""
+    note = None
+    if evaluation.fingerprints.model != other.fingerprints.model:
+        note = "the two were scored by different models: their predictions differ for that reason too"
+    return _compared(evaluation, _Reference(other.fingerprints.dataset, _kept(other, context), note), context)
+
+
+def with_rows(evaluation: Evaluation, reference: str, context: Context) -> Evaluation:
+    """Compare an evaluation with `dataset:<name>`, or with the held-out rows of its model: `model_test`.
+
+    Raises
+    ------
+    UsageError
+        There is no such dataset, or no model whose rows were held out.
+    DataError, ModelError
+        The rows cannot be read, or have not the columns of the evaluation.
+    """
+    batch = _kept(evaluation, context)
+    version = _version(evaluation, context)
+    if reference == "model_test":
+        if version is None:
+            raise UsageError(f"{evaluation.store} has no model that was trained here: no rows were held out")
+        path = version.folder / TEST_ROWS
+        table = Table("model_test", pl.scan_parquet(path, glob=False), version.fingerprint, rereadable=True)
+    else:
+        name = reference.removeprefix("dataset:")
+        if name not in context.project.datasets:
+            raise no_such("dataset", name, list(context.project.datasets))
+        table = context.datasets.open(name)
+    snapshot, note = _looked_at(replace(table, entity=batch.entity), batch, evaluation, version, context)
+    return _compared(evaluation, _Reference(table.fingerprint, snapshot, note), context)
+
+
+def _version(evaluation: Evaluation, context: Context) -> ModelVersion | None:
+    if evaluation.model is None or evaluation.model_version is None:
+        return None
+    return context.store.model_version(evaluation.model, int(evaluation.model_version))
+
+
+def _kept(evaluation: Evaluation, context: Context) -> Snapshot:
+    return Snapshot.load(context.store.folder_of_evaluation(evaluation.id))
+
+
+def _looked_at(
+    table: Table, batch: Snapshot, evaluation: Evaluation, version: ModelVersion | None, context: Context
+) -> tuple[Snapshot, str | None]:
+    """Look at a table as the batch was looked at: the same columns, roles, entity and model."""
+    settings = context.project.evaluation_stores[evaluation.store].drift
+    with context.store.staging() as folder, materialise(table, folder) as steady:
+        there = steady.frame.collect_schema()
+        if batch.entity is not None and batch.entity not in there:
+            raise DataError(f"{table.name} has no column {batch.entity!r}, the entity of {evaluation.store}")
+        model, note = _model(steady, evaluation, version, context)
+        seen = observe(
+            steady,
+            {name: column.role for name, column in batch.columns.columns.items() if name in there},
+            batch.left_out,
+            model=model,
+            cost_matrix=context.project.models[evaluation.model].cost_matrix if model and evaluation.model else None,
+            sample_rows=max(SAMPLE_ROWS, settings.max_rows),
+            seed=settings.seed,
+        )
+    return seen.snapshot, note
+
+
+def _model(
+    table: Table, evaluation: Evaluation, version: ModelVersion | None, context: Context
+) -> tuple[models.FittedModel | None, str | None]:
+    """Return the model that scored the evaluation; none, and a note, where it is no longer what it was."""
+    name, project = evaluation.model, context.project
+    if name is None:
+        return None, None
+    if name in project.models:
+        trained = f"{version.fingerprint}.{version.version}" if version else None
+        if models.fingerprint(models.facts(project, name, trained)) == evaluation.fingerprints.model:
+            return models.load(project, name, table, version.folder if version else None), None
+    return None, f"model {name} is no longer what it was: predictions and performance are not compared"
+
+
+def _compared(evaluation: Evaluation, reference: _Reference, context: Context) -> Evaluation:
+    declared = context.project.evaluation_stores[evaluation.store]
+    batch, against, notes = _shared(_kept(evaluation, context), reference.snapshot)
+    made = evaluate(
+        Identity(
+            id=evaluation.id,
+            store=evaluation.store,
+            name=evaluation.name,
+            labels=evaluation.labels,
+            created=context.clock(),
+            fingerprints=replace(evaluation.fingerprints, reference=reference.fingerprint),
+            model=evaluation.model,
+            model_version=evaluation.model_version,
+        ),
+        Observation(batch.columns.rows, batch, performance_detail=evaluation.performance),
+        against,
+        declared.drift,
+        model_importance=evaluation.importance.get("model"),
+        own_metrics={name: known for name, known in evaluation.metrics.items() if name in declared.metrics},
+    )
+    return replace(made, notes=(*notes, *([reference.note] if reference.note else []), *made.notes))
+
+
+def _shared(batch: Snapshot, reference: Snapshot) -> tuple[Snapshot, Snapshot, list[str]]:
+    """Return both sides with the columns that both have in the same role; what is left out is noted."""
+    mine, theirs = batch.columns.columns, reference.columns.columns
+    both = [name for name, column in mine.items() if name in theirs and theirs[name].role is column.role]
+    if not both:
+        raise DataError("the two have no column in common")
+    notes = [f"column {name!r} is not compared: it is not in both, or not in the same role"
+             for name in dict.fromkeys([*mine, *theirs]) if name not in both]  # fmt: skip
+    return _only(batch, both), _only(reference, both), notes
+
+
+def _only(side: Snapshot, names: Sequence[str]) -> Snapshot:
+    return replace(side, columns=replace(side.columns, columns={name: side.columns.columns[name] for name in names}))

@@ -1,0 +1,172 @@
+"""An evaluation store as Python works with it: its evaluations as frames, and what the seed's buttons do."""
+
+import getpass
+import platform
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from engine import spec
+from engine.api import comparison, frames
+from engine.api.asking import by_id, no_such
+from engine.errors import UsageError
+from engine.evaluation.record import CheckResult, Evaluation
+from engine.scenarios.context import Context
+from engine.scenarios.session import DISPLAYED
+from engine.scenarios.steps import run_checks
+from engine.spec.catalogue import canonical, lookup
+from engine.spec.problem import Problem
+from engine.spec.resources.evaluation_stores import EvaluationStore as Declared
+from engine.spec.resources.scenarios import RunChecksStep
+from engine.store import Removal
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationStore:
+    """An evaluation store (MES). Evaluations are called by name (the newest of that name), or by id or its last part.
+
+    Where a name is left out, the newest evaluation is meant. Every method raises UsageError for a name that nothing
+    has, and StoreError where the state cannot be used.
+    """
+
+    name: str
+    project: spec.Project
+    opened: Callable[[], AbstractContextManager[Context]]
+
+    @property
+    def spec(self) -> Declared:
+        """What the spec declares."""
+        return self.project.evaluation_stores[self.name]
+
+    @property
+    def displayed(self) -> list[str]:
+        """The metrics that are shown where none is asked for."""
+        return list(map(canonical, self.spec.display.metrics)) or DISPLAYED
+
+    def evaluations(self, metrics: Sequence[str] | None = None, last: int | None = None) -> pl.DataFrame:
+        """Return the evaluations (the `last` of them), oldest first, one row each.
+
+        Parameters
+        ----------
+        metrics
+            Which metrics; those of `display:` if left out. `drift.*` is the drift of every column.
+
+        Returns
+        -------
+        name, labels.<key>…, created (UTC), rows, the metrics, checks.<name>… (the outcome when last applied), id.
+        """
+        wanted = self.displayed if metrics is None else [self._metric(metric) for metric in metrics]
+        with self.opened() as context:
+            found = context.store.evaluations(self.name, last, metrics=wanted)
+            outcomes = context.store.check_outcomes(self.name)
+        return frames.evaluations(found, wanted, outcomes)
+
+    def _metric(self, text: str) -> str:
+        task = self.project.models[self.spec.model].task if self.spec.model else None
+        found = lookup(text, "store", task=task, own=self.spec.metrics)
+        if isinstance(found, Problem):
+            raise UsageError(f"{found.message}; {found.help}" if found.help else found.message)
+        return text if text in self.spec.metrics else str(found)
+
+    def evaluation(self, name: str | None = None) -> Evaluation:
+        """Return one evaluation whole."""
+        with self.opened() as context:
+            return self._find(name, context)
+
+    def _find(self, name: str | None, context: Context) -> Evaluation:
+        known = context.store.evaluations(self.name, metrics=[])
+        if not known:
+            raise UsageError(f"{self.name} has no evaluations yet: build it first")
+        ids = {one.name: one.id for one in known}
+        if name is None:
+            return context.store.evaluation(known[-1].id)
+        if name in ids:
+            return context.store.evaluation(ids[name])
+        try:
+            return context.store.evaluation(by_id("evaluation", name, {one.id: one.id for one in known}))
+        except UsageError:
+            raise no_such("evaluation", name, list(ids)) from None
+
+    def metrics(self, evaluation: str | Evaluation | None = None) -> pl.DataFrame:
+        """Return every metric of an evaluation: metric, value, low, high, p_value, reason."""
+        return frames.metrics(self._whole(evaluation))
+
+    def columns(self, evaluation: str | Evaluation | None = None) -> pl.DataFrame:
+        """Return the columns of an evaluation, the most drifted first.
+
+        Returns
+        -------
+        column, role, drift, drift_p, significant, reference and batch (in words), drift_importance,
+        model_importance, reason (why there is no drift), every statistic.
+        """
+        return frames.columns(self._whole(evaluation))
+
+    def _whole(self, evaluation: str | Evaluation | None) -> Evaluation:
+        return evaluation if isinstance(evaluation, Evaluation) else self.evaluation(evaluation)
+
+    def checks(self, evaluation: str | None = None, last: int | None = None) -> pl.DataFrame:
+        """Return what the checks found (the `last` results), of all evaluations if none is named, oldest first.
+
+        Returns
+        -------
+        created (UTC), evaluation (its name), check, metric, outcome, counts_as, value, bounds, reason, run,
+        evaluation_id.
+        """
+        with self.opened() as context:
+            only = None if evaluation is None else self._find(evaluation, context).id
+            names = {one.id: one.name for one in context.store.evaluations(self.name, metrics=[])}
+            return frames.checks(context.store.check_history(self.name, last=last, evaluation=only), names)
+
+    def check(self, evaluation: str | None = None) -> list[CheckResult]:
+        """Apply the checks, as the spec has them now, to an evaluation; record and return what they found."""
+        with self.opened() as context:
+            asked = replace(context, built={self.name: self._find(evaluation, context).id})
+            return run_checks.run(RunChecksStep(name="check", target=self.name), asked).checks
+
+    def compare(self, evaluation: str | None = None, reference: str | None = None) -> Evaluation:
+        """Compare an evaluation with another reference, now; nothing is stored.
+
+        Parameters
+        ----------
+        reference
+            Another evaluation, `dataset:<name>`, or `model_test`: the model's held-out rows. The evaluation before
+            it if left out.
+
+        Returns
+        -------
+        An evaluation that no store holds; `columns` and `metrics` make frames of it.
+
+        Raises
+        ------
+        DataError, ModelError
+            The reference cannot be read, or has not the columns of the evaluation.
+        """
+        with self.opened() as context:
+            found = self._find(evaluation, context)
+            if reference is None:
+                reference = self._before(found, context)
+            if reference == "model_test" or reference.startswith("dataset:"):
+                return comparison.with_rows(found, reference, context)
+            return comparison.with_evaluation(found, self._find(reference, context), context)
+
+    def _before(self, evaluation: Evaluation, context: Context) -> str:
+        ids = [one.id for one in context.store.evaluations(self.name, metrics=[])]
+        place = ids.index(evaluation.id)
+        if not place:
+            raise UsageError(f"there is no evaluation before {evaluation.name!r}; say which --reference")
+        return ids[place - 1]
+
+    def remove(self, name: str) -> tuple[str, ...]:
+        """Remove every evaluation of that name, with its files; record who did. Return their ids."""
+        with self.opened() as context, context.lock(f"evaluation store {self.name}"):
+            ids = context.store.remove_evaluations(self.name, name, f"{getpass.getuser()}@{platform.node()}")
+            if not ids:
+                raise no_such("evaluation", name, [e.name for e in context.store.evaluations(self.name, metrics=[])])
+            return ids
+
+    def removals(self) -> list[Removal]:
+        """Return what was removed: by whom and when, oldest first."""
+        with self.opened() as context:
+            return context.store.removals(self.name)

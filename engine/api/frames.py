@@ -1,0 +1,182 @@
+"""What the state remembers, as polars frames: one function a table, the same columns however many rows there are."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from engine.evaluation.record import Evaluation
+from engine.outcome import CheckOutcome, worst_check
+from engine.spec.catalogue import METRICS
+from engine.store import CheckPoint, RunRecord
+
+MOST_CATEGORIES = 3
+"""Categories that a column's summary tells."""
+
+UTC = pl.Datetime("us", "UTC")
+PERFORMANCE = [metric.name for metric in METRICS if metric.labels and metric.member is None]
+
+
+def evaluations(
+    found: Sequence[Evaluation], metrics: Sequence[str], outcomes: Mapping[str, Mapping[str, Sequence[CheckOutcome]]]
+) -> pl.DataFrame:
+    """One row an evaluation: facts, `labels.<key>`, the metrics, `checks.<name>` as last applied (the worst of each).
+
+    A metric `drift.*` gives a column for every column that any evaluation has.
+    """
+    names = [name for wanted in metrics for name in _matching(wanted, found)]
+    labels = dict.fromkeys(f"labels.{key}" for one in found for key in one.labels)
+    checks = dict.fromkeys(f"checks.{check}" for one in found for check in outcomes.get(one.id, {}))
+    schema: dict[str, Any] = {"name": pl.String, **dict.fromkeys(labels, pl.String), "created": UTC, "rows": pl.Int64}
+    schema |= {name: pl.Float64 for name in names if name not in schema}
+    schema |= {**dict.fromkeys(checks, pl.String), "id": pl.String}
+    rows = [
+        {name: known.value for name, known in one.metrics.items() if name in schema}
+        | {f"labels.{key}": value for key, value in one.labels.items()}
+        | {f"checks.{check}": str(worst_check(ended)) for check, ended in outcomes.get(one.id, {}).items()}
+        | {"name": one.name, "created": one.created, "rows": one.rows_read, "id": one.id}
+        for one in found
+    ]
+    return pl.DataFrame(rows, schema)
+
+
+def _matching(wanted: str, found: Sequence[Evaluation]) -> list[str]:
+    if not wanted.endswith(".*"):
+        return [wanted]
+    return list(dict.fromkeys(name for one in found for name in one.metrics if name.startswith(wanted[:-1])))
+
+
+def metrics(evaluation: Evaluation) -> pl.DataFrame:
+    """Every metric of an evaluation: its value, interval and p-value, or the reason why it has none."""
+    schema = {"metric": pl.String, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "p_value": pl.Float64}
+    rows = [
+        {"metric": name, **{part: getattr(known, part) for part in ("value", "low", "high", "p_value", "reason")}}
+        for name, known in evaluation.metrics.items()
+    ]
+    return pl.DataFrame(rows, {**schema, "reason": pl.String})
+
+
+def columns(evaluation: Evaluation) -> pl.DataFrame:
+    """Every column that took part, the most drifted first: its verdict, what it moved from and to, every statistic.
+
+    `reference` and `batch` tell a numerical column's mean ± standard deviation, or the shares of a categorical one's
+    categories: of those that changed most where its drift is significant, else of the most frequent.
+    """
+    statistics = dict.fromkeys(name for column in evaluation.columns.values() for name in column["statistics"])
+    schema: dict[str, Any] = {"column": pl.String, "role": pl.String, "drift": pl.Float64, "drift_p": pl.Float64}
+    schema |= {"significant": pl.Boolean, "reference": pl.String, "batch": pl.String}
+    schema |= {"drift_importance": pl.Float64, "model_importance": pl.Float64, "reason": pl.String}
+    schema |= dict.fromkeys(statistics, pl.Float64)
+    rows = [
+        {part: column[part] for part in ("role", "drift", "drift_p", "significant")}
+        | dict(zip(("reference", "batch"), _summaries(column), strict=True))
+        | {f"{kind}_importance": of.get(name) for kind, of in evaluation.importance.items()}
+        | {**column["statistics"], "column": name, "reason": column["reasons"].get("drift")}
+        for name, column in evaluation.columns.items()
+    ]
+    order = ["drift", "drift_importance", "column"]
+    return pl.DataFrame(rows, schema).sort(order, descending=[True, True, False], nulls_last=True)
+
+
+def _summaries(column: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    if column["role"] == "numerical":
+        known = column["statistics"]
+        return _spread(known, "reference_"), _spread(known, "")
+    histogram = column["histogram"]
+    sides = (histogram["reference"], histogram["batch"])
+    rows = [sum(side) + other for side, other in zip(sides, histogram.get("other", (0, 0)), strict=True)]
+    if not all(rows):
+        return None, None
+    shares = [(a / rows[0], b / rows[1], label) for a, b, label in zip(*sides, histogram["labels"], strict=True)]
+    weight: Callable[[tuple[float, float, str]], float] = (
+        (lambda share: -abs(share[1] - share[0])) if column["significant"] else (lambda share: -share[0] - share[1])
+    )
+    told = sorted(shares, key=weight)[:MOST_CATEGORIES]
+    return tuple(", ".join(f"{share[2]} {share[side]:.1%}" for share in told) for side in (0, 1))  # type: ignore[return-value] # two sides
+
+
+def _spread(known: Mapping[str, float | None], side: str) -> str | None:
+    mean, std = known.get(f"{side}mean"), known.get(f"{side}std")
+    if mean is None:
+        return None
+    return f"{mean:.4g}" if std is None else f"{mean:.4g} ± {std:.3g}"
+
+
+def performance(evaluation: Evaluation) -> pl.DataFrame:
+    """Every performance metric: the reference's value, the batch's, the change, or why there is none."""
+    schema = {"metric": pl.String, "reference": pl.Float64, "batch": pl.Float64, "change": pl.Float64}
+    rows = []
+    for name in PERFORMANCE:
+        if (known := evaluation.metrics.get(name)) is None:
+            continue
+        changed = evaluation.metrics.get(f"performance_change.{name}")
+        change = changed.value if changed else None
+        before = None if known.value is None or change is None else known.value - change
+        reason = known.reason or (changed.reason if changed else None)
+        rows.append({"metric": name, "reference": before, "batch": known.value, "change": change, "reason": reason})
+    return pl.DataFrame(rows, {**schema, "reason": pl.String})
+
+
+def predictions(evaluation: Evaluation) -> pl.DataFrame:
+    """Tell the share predicted of each class (regression: of each of the reference's deciles), on both sides."""
+    schema = {"predicted": pl.String, "reference": pl.Float64, "batch": pl.Float64, "fugacity": pl.Float64}
+    prefixes = {"reference": "reference_predicted_share.", "batch": "predicted_share.", "fugacity": "fugacity."}
+    classes = [name.removeprefix("predicted_share.") for name in evaluation.metrics if name.startswith("predicted_sh")]
+    rows = [
+        {"predicted": name} | {side: evaluation.metrics[prefix + name].value for side, prefix in prefixes.items()}
+        for name in classes
+    ]
+    return pl.DataFrame(rows, schema)
+
+
+def checks(points: Sequence[CheckPoint], names: Mapping[str, str]) -> pl.DataFrame:
+    """One row a result of a check; `names` tells the evaluations' names by id."""
+    schema: dict[str, Any] = {"created": UTC, "evaluation": pl.String, "check": pl.String, "metric": pl.String}
+    schema |= {"outcome": pl.String, "counts_as": pl.String, "value": pl.Float64, "bounds": pl.String}
+    schema |= {"reason": pl.String, "run": pl.String, "evaluation_id": pl.String}
+    rows = [
+        {
+            "created": created,
+            "evaluation": names.get(result.evaluation or ""),
+            "check": result.check,
+            "metric": result.metric,
+            "outcome": str(result.outcome),
+            "counts_as": str(result.counts_as),
+            "value": result.value,
+            "bounds": ", ".join(f"{bound} {_plain(limit)}" for bound, limit in result.bounds.items()),
+            "reason": result.reason,
+            "run": run,
+            "evaluation_id": result.evaluation,
+        }
+        for run, created, result in points
+    ]
+    return pl.DataFrame(rows, schema)
+
+
+def _plain(limit: Any) -> str:
+    return f"{limit:g}" if isinstance(limit, float) else str(limit)
+
+
+def runs(found: Sequence[RunRecord]) -> pl.DataFrame:
+    """One row a run; `state` is RUNNING, or the outcome."""
+    schema: dict[str, Any] = {"id": pl.String, "scenario": pl.String, "state": pl.String, "started": UTC}
+    schema |= {"seconds": pl.Float64, "trigger": pl.String, "who": pl.String, "parent": pl.String}
+    rows = [
+        {
+            **{part: getattr(run, part) for part in ("id", "scenario", "state", "started", "trigger", "who", "parent")},
+            "seconds": (run.ended - run.started).total_seconds() if run.ended else None,
+        }
+        for run in found
+    ]
+    return pl.DataFrame(rows, schema)
+
+
+def log(paths: Sequence[Path]) -> pl.DataFrame:
+    """One row a line of several logs, in the order of time."""
+    schema = {"at": pl.String, "level": pl.String, "scenario": pl.String, "step": pl.String, "text": pl.String}
+    lines = [
+        json.loads(line) for path in paths if path.exists() for line in path.read_text(encoding="utf-8").splitlines()
+    ]
+    return pl.DataFrame(lines, schema).with_columns(pl.col("at").str.to_datetime(time_zone="UTC")).sort("at")

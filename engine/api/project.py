@@ -1,0 +1,198 @@
+"""A project as Python works with it: loaded once, its state opened for each call and closed again.
+
+Nothing stays open between calls, so a notebook that sleeps for a week holds no lock and no file.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from engine import spec
+from engine.api import frames
+from engine.api.asking import by_id, no_such
+from engine.api.evaluation_store import EvaluationStore
+from engine.errors import UsageError
+from engine.scenarios import choice, session
+from engine.scenarios.context import Context
+from engine.scenarios.log import Line
+from engine.scenarios.result import RunResult as Run
+from engine.spec.variables import Value
+from engine.store import RunRecord
+
+__all__ = ["Project", "Run", "load", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project: what its spec declares, and what its state remembers.
+
+    Attributes
+    ----------
+    spec
+        The spec, read and checked.
+    listeners
+        Are given each line of the log while something runs.
+    """
+
+    spec: spec.Project
+    environ: Mapping[str, str]
+    listeners: tuple[Callable[[Line], None], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The project's name."""
+        return self.spec.name
+
+    @property
+    def scenarios(self) -> list[str]:
+        """The scenarios; the one called `default` where the spec declares none."""
+        return list(self.spec.scenarios) or [choice.DEFAULT]
+
+    @property
+    def stores(self) -> list[str]:
+        """The evaluation stores."""
+        return list(self.spec.evaluation_stores)
+
+    def with_variables(self, **values: Value) -> "Project":
+        """Return the project under other values of its variables.
+
+        Raises
+        ------
+        SpecError
+            A variable is not declared, or a value is not what the spec needs.
+        """
+        return replace(self, spec=self.spec.with_variables(values))
+
+    def run(self, scenario: str) -> Run:
+        """Run a scenario: its outcome, its steps, what the checks found.
+
+        Raises
+        ------
+        UsageError
+            There is no such scenario.
+        StoreError
+            The state cannot be used, or the scenario is busy and refuses to wait.
+        """
+        return self._run([scenario])[0]
+
+    def run_all(self) -> list[Run]:
+        """Run the scenarios of `run:` (or the only one), as `engine run` does, and return their runs in order.
+
+        Raises
+        ------
+        UsageError
+            There are several, and `run:` says nothing.
+        StoreError
+            As `run`.
+        """
+        chosen = choice.chosen(self.spec)
+        if not chosen:
+            raise UsageError(f"say which: {', '.join(self.scenarios)}; or set run: in the spec")
+        return self._run(chosen)
+
+    def _run(self, names: Sequence[str]) -> list[Run]:
+        for name in names:
+            if name not in self.scenarios:
+                raise no_such("scenario", name, self.scenarios)
+        return session.run(self.spec, names, environ=self.environ, listeners=self.listeners).runs
+
+    def store(self, name: str) -> EvaluationStore:
+        """Return an evaluation store; raises UsageError where there is none of that name."""
+        if name not in self.stores:
+            raise no_such("evaluation store", name, self.stores)
+        return EvaluationStore(name, self.spec, self.opened)
+
+    def runs(self, last: int | None = None) -> pl.DataFrame:
+        """Return the runs (the `last` of them), oldest first.
+
+        Returns
+        -------
+        id, scenario, state (RUNNING, or the outcome), started (UTC), seconds, trigger, who, parent.
+        """
+        with self.opened() as context:
+            return frames.runs(context.store.runs(last=last))
+
+    def past_run(self, id: str) -> RunRecord:  # noqa: A002  (the record's own word)
+        """Return what is remembered of a run; the last part of its id is enough. Raises UsageError."""
+        with self.opened() as context:
+            return by_id("run", id, {run.id: run for run in context.store.runs()})
+
+    def log(self, run: str) -> pl.DataFrame:
+        """Return the log of a run and of those that it started: at (UTC), level, scenario, step, text.
+
+        Raises
+        ------
+        UsageError
+            There is no such run.
+        """
+        with self.opened() as context:
+            runs = {record.id: record for record in context.store.runs()}
+            family = [by_id("run", run, runs).id]
+            for record in runs.values():
+                if record.parent in family:
+                    family.append(record.id)
+            return frames.log([context.store.folder_of_run(id_) / "log.jsonl" for id_ in family])
+
+    def checks(self, target: str, last: int | None = None) -> pl.DataFrame:
+        """Return what the checks of a dataset or an evaluation store found (the `last` results), oldest first.
+
+        Returns
+        -------
+        created (UTC), evaluation (its name), check, metric, outcome, counts_as, value, bounds, reason, run,
+        evaluation_id.
+
+        Raises
+        ------
+        UsageError
+            There is no such dataset or store.
+        """
+        known = [*self.spec.evaluation_stores, *self.spec.datasets]
+        if target not in known:
+            raise no_such("evaluation store or dataset", target, known)
+        with self.opened() as context:
+            names = {each.id: each.name for each in context.store.evaluations(target, metrics=[])}
+            return frames.checks(context.store.check_history(target, last=last), names)
+
+    @contextmanager
+    def opened(self) -> Iterator[Context]:
+        """Open the project's state; give what runs start from."""
+        with session.opened(self.spec, environ=self.environ, listeners=self.listeners) as context:
+            yield context
+
+
+def load(
+    path: Path | str, variables: Mapping[str, Value] | None = None, *, environ: Mapping[str, str] = os.environ
+) -> Project:
+    """Read a project's spec.
+
+    Parameters
+    ----------
+    variables
+        Values instead of those that the spec declares; a text is read as the declared variable's type.
+    environ
+        Where secrets and `${env.NAME}` are read from.
+
+    Raises
+    ------
+    SpecError
+        The spec is wrong; `diagnostics` holds every problem, in order of position.
+    """
+    return Project(spec.load(path, variables, environ), environ)
+
+
+def run(path: Path | str, scenario: str | None = None, variables: Mapping[str, Value] | None = None) -> list[Run]:
+    """Do what `engine run` does: load the spec and run the scenario, or those of `run:`; return the runs in order.
+
+    Raises
+    ------
+    SpecError
+        The spec is wrong; nothing ran.
+    UsageError, StoreError
+        As `Project.run` and `Project.run_all`.
+    """
+    project = load(path, variables)
+    return project.run_all() if scenario is None else [project.run(scenario)]
