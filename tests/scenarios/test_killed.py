@@ -85,22 +85,62 @@ def check_whole(folder: Path, *, quiet: bool) -> list[str]:
         return [evaluation.name for evaluation in found]
 
 
-@pytest.mark.timeout(600)
-def test_a_run_may_be_killed_at_any_moment(project: Path) -> None:
-    shutil.copytree(project.parent, project.parent / "measure")
+class Forks:
+    """Runs that start at once: see forked_runs.py."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self.orders, self.answers = process.stdin, process.stdout
+
+    def start(self, spec: Path) -> int:
+        """Start a run and return its pid."""
+        self.orders.write(f"{spec}\n")
+        self.orders.flush()
+        return int(self.answers.readline())
+
+    def wait(self) -> int:
+        """Return how it ended: 0, or what killed it."""
+        return int(self.answers.readline())
+
+
+@pytest.fixture
+def forks() -> Iterator[Forks]:
+    with subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("forked_runs.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        yield Forks(process)
+
+
+def test_a_run_may_be_killed_at_any_moment(project: Path, forks: Forks, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(project.parent, elsewhere)
+    forks.start(elsewhere / project.name)
+    forks.wait()  # the first compiles
+    shutil.rmtree(elsewhere / ".engine")
     begun = time.monotonic()
-    finish(start(project.parent / "measure" / project.name))
+    forks.start(elsewhere / project.name)
+    assert forks.wait() == 0
     whole = time.monotonic() - begun
     chance = random.Random(7)
-    for _ in range(KILLS):
-        process = start(project)
-        time.sleep(chance.uniform(0.3, 1.1) * whole)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        if (project.parent / ".engine" / "state.db").exists():
-            names = check_whole(project.parent / ".engine", quiet=True)
-            assert names == [f"n {n}" for n in (20, 25, 30)][: len(names)], "each once, in order"
-    finish(start(project))
+    names: list[str] = []
+    killed = 0
+    while killed < KILLS:
+        if len(names) == 3:
+            shutil.rmtree(project.parent / ".engine")
+        pid = forks.start(project)
+        time.sleep(chance.uniform(0, 0.5) * whole)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        killed += forks.wait() == signal.SIGKILL
+        names = check_whole(project.parent / ".engine", quiet=True)
+        assert names == [f"n {n}" for n in (20, 25, 30)][: len(names)], "each once, in order"
+    forks.start(project)
+    assert forks.wait() == 0
     assert len(check_whole(project.parent / ".engine", quiet=True)) == 3
     with Store.open(project.parent / ".engine") as state:
         assert state.undelivered() == []
