@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -71,7 +71,7 @@ def render(finished: Finished, form: diagnostics.Format, code: ExitCode) -> str:
         }
         return json.dumps(document, ensure_ascii=False, indent=1)
     if form == "github":
-        return diagnostics.render(_annotations(finished.runs), "github")
+        return annotations(check for run in finished.runs for step in run.all_steps() for check in step.checks)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_IN_A_PIPE)
     with console.capture() as captured:
         for run in finished.runs:
@@ -85,17 +85,15 @@ def render(finished: Finished, form: diagnostics.Format, code: ExitCode) -> str:
     return "\n".join(line.rstrip() for line in captured.get().rstrip().splitlines())
 
 
-def _annotations(runs: list[RunResult]) -> list[Diagnostic]:
-    """Every check that is not OK, at its place in the spec."""
+def annotations(checks: Iterable[CheckResult]) -> str:
+    """Return every check that is not OK as an annotation of its place in the spec."""
     severity = {CheckOutcome.ERROR: Severity.ERROR, CheckOutcome.WARNING: Severity.WARNING}
     found = {
-        Diagnostic(check.position, str(check.outcome), _told(check), severity=severity[check.counts_as])
-        for run in runs
-        for step in run.all_steps()
-        for check in step.checks
+        Diagnostic(check.position, str(check.outcome), check.told, severity=severity[check.counts_as])
+        for check in checks
         if check.position is not None and check.counts_as in severity
     }
-    return sorted(found, key=lambda diagnostic: (diagnostic.position, diagnostic.message))
+    return diagnostics.render(sorted(found, key=lambda diagnostic: (diagnostic.position, diagnostic.message)), "github")
 
 
 def _coloured(word: str) -> str:
@@ -122,17 +120,11 @@ def _show_step(step: StepResult, console: Console, depth: int) -> None:
     fine = sum(check.counts_as is CheckOutcome.OK for check in step.checks)
     for check in step.checks:
         if check.counts_as is not CheckOutcome.OK:
-            console.print(f"{indent}  {_coloured(str(check.outcome))}  {escape(_told(check))}")
+            console.print(f"{indent}  {_coloured(str(check.outcome))}  {escape(check.told)}")
     if fine:
         console.print(f"{indent}  {_coloured('OK')}  {fine} {'check' if fine == 1 else 'checks'}")
     if step.run is not None:
         _show_run(step.run, console, depth + 1)
-
-
-def _told(check: CheckResult) -> str:
-    """Return a check's result in one line: check, metric, and why."""
-    metric = f" {check.metric}" if check.metric else ""
-    return f"{check.check}:{metric} {check.reason}".rstrip()
 
 
 def _show_store(name: str, finished: Finished, console: Console) -> None:

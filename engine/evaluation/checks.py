@@ -14,6 +14,7 @@ from engine.errors import DataError, Position
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
 from engine.spec.catalogue import canonical
+from engine.spec.problem import did_you_mean
 from engine.spec.resources.checks import Check, MeanOfLast, PythonCheck, Range, RangeCheck, ValuesCheck, WhenEmpty
 from engine.spec.resources.resource import Scalar
 
@@ -67,8 +68,7 @@ def judge(name: str, check: Check, subject: Subject, position: Position) -> list
 def _judge_metric(
     name: str, check: RangeCheck | ValuesCheck, metric: str, subject: Subject, position: Position
 ) -> CheckResult:
-    absent = MetricValue(None, reason=f"{subject.target} has no metric {metric}", failed=True)
-    known = subject.metrics.get(metric, absent)
+    known = subject.metrics.get(metric) or MetricValue(None, reason=_unknown(metric, subject), failed=True)
     if isinstance(check, ValuesCheck):
         bounds: dict[str, Any] = {"allowed": check.allowed, "soft_allowed": check.soft_allowed}
         finding = _absent(known) if known.value is None else _among(check, known.value)
@@ -78,7 +78,8 @@ def _judge_metric(
         bounds = limits.model_dump(include={"min", "soft_min", "soft_max", "max"})
         if check.compare is not None:
             known = _change(check, metric, known, subject)
-        finding = _absent(known) if known.value is None else _within(limits, known.value)
+            bounds |= _comparison(check)
+        finding = _absent(known) if known.value is None else _within(limits, known.value, changed=bool(check.compare))
     bounds = {key: bound for key, bound in bounds.items() if bound is not None}
     return _result(name, metric, finding, _counted(finding, check.when_empty), bounds, subject, position)
 
@@ -90,7 +91,15 @@ def _absent(known: MetricValue) -> Finding:
     return Finding(CheckOutcome.EMPTY, reason, forgiven=known.unlabelled)
 
 
-def _within(limits: Range, value: float) -> Finding:
+def _unknown(metric: str, subject: Subject) -> str:
+    """Say that there is no such metric, and of what its statistic is known."""
+    statistic, _, member = metric.partition(".")
+    members = [other.partition(".")[2] for other in subject.metrics if other.startswith(f"{statistic}.")]
+    known = f"; {did_you_mean(member, members, f'{statistic} is known of')[:300]}" if members else ""
+    return f"{subject.target} has no metric {metric}{known}"
+
+
+def _within(limits: Range, value: float, *, changed: bool) -> Finding:
     for bound, side, outcome in (
         (limits.min, "below min", CheckOutcome.ERROR),
         (limits.max, "above max", CheckOutcome.ERROR),
@@ -98,7 +107,8 @@ def _within(limits: Range, value: float) -> Finding:
         (limits.soft_max, "above soft_max", CheckOutcome.WARNING),
     ):
         if bound is not None and (value < bound if "below" in side else value > bound):
-            return Finding(outcome, f"{value:.6g} is {side} {bound:.6g}", value)
+            said = f"changed by {value:.6g}, which" if changed else f"{value:.6g}"
+            return Finding(outcome, f"{said} is {side} {bound:.6g}", value)
     return Finding(CheckOutcome.OK, "", value)
 
 
@@ -129,6 +139,12 @@ def _change(check: RangeCheck, metric: str, known: MetricValue, subject: Subject
     if against == 0:
         return MetricValue(None, reason="a relative change from 0 is not defined")
     return MetricValue(difference / abs(against))
+
+
+def _comparison(check: RangeCheck) -> dict[str, str]:
+    """Return what makes the bounds those of a change, in the words of the spec."""
+    against = f"mean_of_last {check.compare.mean_of_last}" if isinstance(check.compare, MeanOfLast) else check.compare
+    return {"compare": str(against), "change": check.change}
 
 
 def _compared_with(check: RangeCheck, metric: str, value: float, subject: Subject) -> float | str:

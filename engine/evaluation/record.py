@@ -74,8 +74,8 @@ class CheckResult:
     """What one check found on one metric.
 
     `check` is the name in the spec, `target` the store or dataset, `metric` the concrete metric (a wildcard check
-    gives one result a metric). `bounds` holds the range or values applied. `counts_as` is the outcome after
-    `when_empty`: never EMPTY. `reason` is a sentence for people.
+    gives one result a metric). `bounds` holds the range or values applied, and of a change what it is measured by.
+    `counts_as` is the outcome after `when_empty`: never EMPTY. `reason` is a sentence for people.
     """
 
     target: str
@@ -88,3 +88,11 @@ class CheckResult:
     reason: str = ""
     position: Position | None = None
     evaluation: str | None = None
+
+    @property
+    def told(self) -> str:
+        """Return the result on one line: the check, its metric, and why."""
+        why = self.reason
+        if self.bounds:
+            why = f"{self.metric} has no value: {why}" if self.value is None else f"{self.metric} {why}"
+        return f"{self.check}: {why.rstrip()}" if why else self.check

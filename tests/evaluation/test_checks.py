@@ -87,6 +87,23 @@ def test_a_metric_that_failed_or_is_unknown_is_an_error_even_where_empty_is_fine
     assert (unknown.outcome, unknown.reason) == (ERROR, "store has no metric m")
 
 
+def test_an_unknown_metric_says_of_what_its_statistic_is_known() -> None:
+    metrics = {"ks.amount": MetricValue(0.1), "ks.age": MetricValue(0.2)}
+    (misspelt,) = found(RangeCheck(metric="ks.amuont", max=1), metrics)
+    assert misspelt.reason == 'store has no metric ks.amuont; did you mean "amount"?'
+    (categorical,) = found(RangeCheck(metric="ks.kind", max=1), metrics)
+    assert categorical.reason == "store has no metric ks.kind; ks is known of amount, age"
+
+
+def test_a_result_is_told_on_one_line() -> None:
+    assert one(RangeCheck(metric="m", max=1), 2.0).told == "the check: m 2 is above max 1"
+    assert one(RangeCheck(metric="m", max=1), None, reason="no rows").told == "the check: m has no value: no rows"
+    change = RangeCheck(metric="m", compare="previous", change="relative", soft_min=-0.3)
+    fallen = one(change, 1.0, {"m": 2.0})
+    assert fallen.told == "the check: m changed by -0.5, which is below soft_min -0.3"
+    assert fallen.bounds == {"soft_min": -0.3, "compare": "previous", "change": "relative"}
+
+
 def test_a_wildcard_gives_one_result_a_metric_and_except_overrides() -> None:
     check = RangeCheck.model_validate({"metric": "drift.*", "soft_max": 0.1, "except": {"drift.b": {"soft_max": 0.5}}})
     metrics = {

@@ -30,7 +30,7 @@ def run(step: RunChecksStep, context: Context) -> StepResult:
     for check in found:
         if check.counts_as is not CheckOutcome.OK:
             level: Level = "error" if check.counts_as is CheckOutcome.ERROR else "warning"
-            context.log.write(level, f"{check.outcome} {check.check}: {check.metric} {check.reason}".rstrip())
+            context.log.write(level, f"{check.outcome} {check.told}")
     worst = {check.counts_as for check in found}
     if CheckOutcome.ERROR in worst:
         outcome = Outcome.FAILED
