@@ -31,7 +31,7 @@ def ordered(column: pl.Series) -> pl.Series:
         return column.clear().extend_constant(None, len(column)).cast(pl.Int64 if dtype.is_integer() else pl.Float64)
     elif not (dtype.is_numeric() or dtype == pl.Boolean):
         example = column.drop_nulls()[0]
-        raise DataError(f"column {column.name!r} is compared as numerical, but holds {dtype}: {example!r}")
+        raise DataError(f"column {column.name!r} is compared as numerical, but holds {_held(dtype)}: {example!r}")
     if column.dtype.is_integer() or column.dtype == pl.Boolean:
         low, high = column.min(), column.max()
         wide = isinstance(low, int) and isinstance(high, int) and not (-(2**63) <= low <= high < 2**63)
@@ -50,7 +50,7 @@ def categories(column: pl.Series) -> pl.Series:
     """
     dtype = column.dtype
     if dtype.is_nested() or dtype in (pl.Object, pl.Binary):
-        raise DataError(f"column {column.name!r} is compared as categorical, but holds {dtype}")
+        raise DataError(f"column {column.name!r} is compared as categorical, but holds {_held(dtype)}")
     if dtype.is_decimal():
         column = column.cast(pl.Float64)
     if column.dtype.is_float():
@@ -70,3 +70,10 @@ def hashable(name: str, dtype: pl.DataType) -> pl.Expr:
     """Return the column as something whose hash depends on its values alone."""
     column = pl.col(name)
     return column.cast(pl.String) if isinstance(dtype, pl.Enum) else column
+
+
+def _held(dtype: pl.DataType) -> str:
+    """Return what a column holds in people's words."""
+    if dtype == pl.Binary:
+        return "bytes"
+    return "lists or structures" if dtype.is_nested() else "text" if dtype == pl.String else str(dtype).lower()

@@ -5,7 +5,8 @@ Nothing here knows of another side, so a reference is looked at once and kept as
 
 from __future__ import annotations  # drift's types are named here and loaded when they are used
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,8 @@ import polars as pl
 
 from engine import drift
 from engine.data import Table, reading
+from engine.data.table import meant
+from engine.errors import DataError
 from engine.evaluation.record import MetricValue
 from engine.evaluation.snapshot import Snapshot
 from engine.models import FittedModel, Performance, performance, score
@@ -56,7 +59,8 @@ def observe(
     """
     entity = table.entity
     kept = [*roles, *([entity] if entity and entity not in roles else [])]
-    with reading(table):
+    with reading(table), _named(table):
+        _must_have(roles, table, "the reference has" if model is None else "the model needs")
         columns = drift.profile(table.frame, roles, entity=entity)
         sample = drift.sample(table.frame, kept, sample_rows, entity=entity, seed=seed)
         if model is None:
@@ -74,6 +78,25 @@ def observe(
         performance=_metrics(measured),
     )
     return Observation(columns.rows, snapshot, scored, measured.detail, (*model.notes, *measured.notes))
+
+
+@contextmanager
+def _named(table: Table) -> Iterator[None]:
+    """Say which dataset does not fit: those who compare columns know none."""
+    try:
+        yield
+    except DataError as error:
+        if str(error).startswith("dataset "):
+            raise
+        raise DataError(f"dataset {table.name!r}: {error}") from error
+
+
+def _must_have(columns: Iterable[str], table: Table, who: str) -> None:
+    known = table.frame.collect_schema().names()
+    if absent := [column for column in columns if column not in known]:
+        others = f", nor {', '.join(map(repr, absent[1:10]))}" if absent[1:] else ""
+        near = meant(absent[0], known)
+        raise DataError(f"dataset {table.name!r} has no column {absent[0]!r}{others}, which {who}{near}")
 
 
 def _profile_predictions(scored: pl.DataFrame, model: FittedModel, entity: str | None) -> drift.Profile:
