@@ -6,7 +6,7 @@ Pure in its inputs: the store, the clock and the ids are the caller's, so the sa
 from __future__ import annotations  # drift's types are named here and loaded when they are used
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +31,7 @@ class Identity:
     run: str | None = None
     model: str | None = None
     model_version: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def evaluate(
@@ -70,10 +71,8 @@ def evaluate(
         **(own_metrics or {}),
     }
     notes = [*compared.notes, *told_apart.notes, *predicted.notes, *batch.notes]
-    return Evaluation(
-        **{name: getattr(identity, name) for name in Identity.__dataclass_fields__},
-        engine_version=__version__,
-        kernel_version=drift.KERNEL_VERSION,
+    return replace(
+        without_numbers(identity),
         rows_read=batch.rows,
         rows_used=batch.rows,
         reference_rows=reference.columns.rows,
@@ -84,6 +83,19 @@ def evaluate(
         prediction=predicted.detail,
         performance=batch.performance_detail,
         notes=tuple(notes),
+    )
+
+
+def without_numbers(identity: Identity) -> Evaluation:
+    """Return the evaluation before anything is measured: what a plan puts in its place."""
+    return Evaluation(
+        **{name: getattr(identity, name) for name in Identity.__dataclass_fields__},
+        engine_version=__version__,
+        kernel_version=drift.KERNEL_VERSION,
+        rows_read=0,
+        rows_used=0,
+        reference_rows=0,
+        metrics={},
     )
 
 

@@ -3,13 +3,14 @@
 Frozen: a turn of a loop or a `set_variables` step gets a context of its own, so values never outlive their scope.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from engine.data import Datasets
+from engine.scenarios.actions import Action
 from engine.scenarios.choice import scenario
 from engine.scenarios.log import RunLog
 from engine.scenarios.result import RunResult
@@ -26,6 +27,9 @@ class Context:
     The project's overrides are the values set by the command line, loops and steps so far. `under` are the tokens of
     the locks that this run and its parents hold. `built` is the evaluation of each store that this run has built or
     reused. `start` runs another scenario. With `preview`, what reporters would send is shown instead of sent.
+    In a dry run the store is a copy, and nothing may be changed elsewhere; in a plan what is decided is not even done.
+    `touched` are the paths of files that were written again with the same content. `actions` is the account of the
+    step that is running: what was decided, in order.
     """
 
     project: Project
@@ -41,6 +45,9 @@ class Context:
     run: str | None = None
     trigger: str = "manual"
     preview: Callable[[str], None] | None = None
+    mode: Literal["run", "dry run", "plan"] = "run"
+    touched: Collection[str] = ()
+    actions: list[Action] = field(default_factory=list)
 
     def scenario(self, name: str) -> Scenario:
         """Return a scenario under the variables as they are now."""

@@ -3,7 +3,7 @@
 One model for all of them, so that a run, its file and a step that ran in a process of its own can never disagree.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engine.evaluation.record import CheckResult
 from engine.outcome import CheckOutcome, ExitCode, Outcome
+from engine.scenarios.actions import Action
 
 Cause = Literal["check", "failure"]
 
@@ -45,6 +46,7 @@ class StepResult(_Result):
     checks: list[CheckResult] = Field([], description="Checks applied; a wildcard check gives one entry a metric.")
     metrics: dict[str, float | None] = Field({}, description="Metrics that later conditions can read.")
     variables: dict[str, Any] = Field({}, description="Variables set for the rest of the run.")
+    actions: list[Action] = Field([], description="What was done, or need not be, each with its reason.")
     run: "RunResult | None" = Field(None, description="The run of another scenario that it started.")
 
 
@@ -100,11 +102,15 @@ def exit_code(runs: list[RunResult], *, undelivered: int, fail_on: FailOn) -> Ex
     steps = [step for run in runs for step in run.all_steps()]
     if any(run.outcome is Outcome.ABORTED for run in runs) or any(step.cause == "failure" for step in steps):
         return ExitCode.COULD_NOT_RUN
+    checked = checks_exit_code([check for step in steps for check in step.checks], fail_on)
+    return checked or (ExitCode.UNDELIVERED if undelivered else ExitCode.OK)
+
+
+def checks_exit_code(checks: Iterable[CheckResult], fail_on: FailOn) -> ExitCode:
+    """Return CHECK_ERROR where a check found as much as fails, else OK."""
     failing = {
         "never": set[CheckOutcome](),
         "error": {CheckOutcome.ERROR},
         "warning": {CheckOutcome.ERROR, CheckOutcome.WARNING},
     }[fail_on]
-    if any(check.counts_as in failing for step in steps for check in step.checks):
-        return ExitCode.CHECK_ERROR
-    return ExitCode.UNDELIVERED if undelivered else ExitCode.OK
+    return ExitCode.CHECK_ERROR if any(check.counts_as in failing for check in checks) else ExitCode.OK

@@ -4,7 +4,9 @@ What was verified and measured is remembered under a fingerprint of content, con
 nothing has changed is not read again; its checks are applied every time.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from engine.data import Table, dataset_metrics, verify
 from engine.evaluation.checks import Subject, judge
@@ -12,6 +14,9 @@ from engine.evaluation.own_metrics import own_metrics
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.evaluation.snapshot import digest
 from engine.outcome import CheckOutcome
+from engine.scenarios.actions import Action
+from engine.scenarios.build.decision import Decision, reads_of
+from engine.scenarios.changes import CANDIDATES, Why, why
 from engine.scenarios.context import Context
 from engine.spec.metrics import METRICS
 from engine.spec.resources.checks import PythonCheck
@@ -50,43 +55,84 @@ def inspect(name: str, context: Context, found: list[CheckResult], *, force: boo
     for one in table.lineage().values():
         if not (one is table or one.files or one.columns or context.project.datasets[one.name].checks):
             continue
-        metrics, known = measure(one, context, force=force)
-        reused &= known
-        judged = judge_dataset(one.name, metrics, context)
+        decision = decide(one, context, force=force)
+        metrics = decision.act(context)
+        reused &= decision.action.reused
+        if not context.project.datasets[one.name].checks:
+            continue
+        judged = decide_checks(one.name, metrics, context).act(context)
         found += judged
         if failed := [check.check for check in judged if check.counts_as is CheckOutcome.ERROR]:
             raise ChecksFailed(f"dataset {one.name}: {', '.join(failed)} is ERROR")
     return Inspected(table, metrics, reused)
 
 
-def measure(
+def decide(
     table: Table, context: Context, *, force: bool = False, every: bool = False
-) -> tuple[dict[str, MetricValue], bool]:
-    """Verify a dataset and compute the metrics that its checks need, or every metric.
+) -> Decision[dict[str, MetricValue]]:
+    """Decide whether a dataset is to be verified and measured: the metrics that its checks need, or `every` metric.
 
-    Returns
-    -------
-    The metrics, and whether they were known already. A dataset with metrics of the user's is always measured: nobody
-    knows what a function reads besides.
+    A dataset with metrics of the user's is always measured: nobody knows what a function reads besides.
     """
-    spec = context.project.datasets[table.name]
+    name, spec = table.name, context.project.datasets[table.name]
     checked = {check.metric for check in spec.checks.values() if not isinstance(check, PythonCheck)}
     every = every or any(isinstance(check, PythonCheck) for check in spec.checks.values())
     wanted = EVERY_METRIC if every else sorted({"row_count", *(checked - spec.metrics.keys())})
     contract = {column: declared.model_dump(mode="json") for column, declared in spec.columns.items()}
     fingerprint = digest([table.fingerprint, contract, wanted])
-    known = None if force or spec.metrics else context.store.dataset_metrics(table.name, fingerprint)
-    if known is not None:
-        return known, True
+    known = context.store.dataset_metrics(name, fingerprint)
+    notes = [f"{path.name} was touched; its content is the same" for path in _touched(table, context)]
+    if known is not None and not force and not spec.metrics:
+        reused = Action(kind="read", target=name, because="reused", reason="nothing has changed", notes=notes)
+        return Decision(reused, lambda: known, lambda: known)
+    facts = {"spec": {"dataset": {"columns": contract}}, "datasets": table.provenance(), "metrics": wanted}
+    if known is None:
+        earlier = context.store.dataset_facts(name, CANDIDATES)
+        places = {"dataset": ("datasets", name)}
+        reason = why(facts, earlier, places, context.project, never="it was never read", since="")
+    elif force:
+        reason = Why("forced", "mode: force", [])
+    else:
+        reason = Why("always", "it has metrics of your own, and nobody knows what a function reads besides", [])
+
+    def keep(values: dict[str, MetricValue]) -> dict[str, MetricValue]:
+        context.store.add_dataset_metrics(name, fingerprint, values, context.run, facts)
+        return values
+
+    action = Action(
+        kind="read",
+        target=name,
+        because=reason.because,
+        reason=reason.reason,
+        changes=reason.changes,
+        reads=reads_of(table, context),
+        notes=notes,
+    )
+    return Decision(action, lambda: keep(_measure(table, wanted, context)), lambda: keep(dict(known or {})))
+
+
+def decide_checks(name: str, metrics: dict[str, MetricValue], context: Context) -> Decision[list[CheckResult]]:
+    """Decide on a dataset's checks: they are applied every time."""
+    checks = list(context.project.datasets[name].checks)
+    action = Action(kind="check", target=name, because="always", reason=", ".join(checks))
+    return Decision(action, lambda: judge_dataset(name, metrics, context), list)
+
+
+def _touched(table: Table, context: Context) -> Iterator[Path]:
+    """Give the files of a dataset that were written again with the same content since they were read last."""
+    return (path for path in (table.files.paths if table.files else ()) if str(path) in context.touched)
+
+
+def _measure(table: Table, wanted: Sequence[str], context: Context) -> dict[str, MetricValue]:
+    """Verify a dataset, then compute metrics: those of the table of metrics that are wanted, and the user's own."""
+    spec = context.project.datasets[table.name]
     context.log.info(f"reading dataset {table.name}")
     verify(table)
     values = {
         metric: MetricValue(value, reason=None if value is not None else "there are no values")
         for metric, value in dataset_metrics(table, wanted).items()
     }
-    values |= own_metrics(spec.metrics, table.frame, context.project.folder_of("datasets", table.name))
-    context.store.add_dataset_metrics(table.name, fingerprint, values, context.run)
-    return values, False
+    return values | own_metrics(spec.metrics, table.frame, context.project.folder_of("datasets", table.name))
 
 
 def judge_dataset(name: str, metrics: dict[str, MetricValue], context: Context) -> list[CheckResult]:

@@ -9,14 +9,17 @@ from engine import drift
 from engine.data import Table, materialise
 from engine.data.fingerprints import HashesInMemory, of_file
 from engine.data.functions import module_file
-from engine.evaluation.evaluate import Identity, evaluate
+from engine.evaluation.evaluate import Identity, evaluate, without_numbers
 from engine.evaluation.observe import Observation, observe
 from engine.evaluation.own_metrics import own_metrics
 from engine.evaluation.record import CheckResult, Evaluation, Fingerprints
 from engine.evaluation.snapshot import digest
+from engine.scenarios.actions import Action
 from engine.scenarios.build import models
-from engine.scenarios.build.datasets import inspect
-from engine.scenarios.build.references import SAMPLE_ROWS, Reference, by_entity, reference_of
+from engine.scenarios.build.datasets import Inspected, inspect
+from engine.scenarios.build.decision import Decision, reads_of
+from engine.scenarios.build.references import SAMPLE_ROWS, Look, Reference, by_entity, reference_of
+from engine.scenarios.changes import CANDIDATES, Why, why
 from engine.scenarios.context import Context
 from engine.store import new_id
 
@@ -40,55 +43,133 @@ def build(name: str, context: Context, found: list[CheckResult], *, force: bool 
         A check of a dataset is ERROR.
     """
     spec = context.project.evaluation_stores[name]
-    batch = inspect(spec.dataset, context, found).table
+    inspected = inspect(spec.dataset, context, found)
+    batch = inspected.table
     version = models.build(spec.model, context, found) if spec.model else None
     with context.lock(f"evaluation store {name}") as locked:
         reference = reference_of(name, batch, version, locked, found)
-        fingerprints = Fingerprints(
-            model=version.fingerprint if version else "",
-            dataset=batch.fingerprint,
-            reference=reference.fingerprint,
-            parameters=_parameters(name, batch, locked),
-        )
-        known = None if force else locked.store.find_evaluation(name, fingerprints)
-        if known is not None:
-            locked.log.info(f"{name}: evaluation {known.name} reused, nothing has changed")
-            return Evaluated(known, reused=True)
-        return Evaluated(_evaluate(name, batch, version, reference, fingerprints, locked), reused=False)
+        decision = decide(name, inspected, version, reference, locked, force=force)
+        evaluation = decision.act(locked)
+        if decision.action.reused:
+            locked.log.info(f"{name}: evaluation {evaluation.name} reused, nothing has changed")
+        return Evaluated(evaluation, decision.action.reused)
 
 
-def _parameters(name: str, batch: Table, context: Context) -> str:
-    """Fingerprint of everything else that changes a number: settings, roles, own metrics, the kernel itself."""
+def decide(
+    name: str,
+    inspected: Inspected,
+    version: models.Version | None,
+    reference: Reference,
+    context: Context,
+    *,
+    force: bool,
+) -> Decision[Evaluation]:
+    """Decide whether the batch is to be evaluated; if so, whether the reference is to be looked at first."""
+    spec = context.project.evaluation_stores[name]
+    batch = inspected.table
+    facts = _facts(name, batch, version, reference, context)
+    fingerprints = Fingerprints(
+        model=version.fingerprint if version else "",
+        dataset=batch.fingerprint,
+        reference=reference.fingerprint,
+        parameters=digest([facts["spec"], sorted(facts["code"].values()), facts["versions"]]),
+    )
+    known = context.store.find_evaluation(name, fingerprints)
+    if known is not None and not force:
+        reused = Action(kind="evaluate", target=name, result=known.name, because="reused", reason="nothing has changed")
+        return Decision(reused, lambda: known, lambda: known)
+    if known is not None:
+        reason = Why("forced", "mode: force", [])
+    else:
+        earlier = context.store.evaluation_facts(name, CANDIDATES)
+        places = {"store": ("evaluation_stores", name), "dataset": ("datasets", spec.dataset)}
+        if spec.model:
+            places["model"] = ("models", spec.model)
+        reason = why(facts, earlier, places, context.project, never="it was never evaluated", since="evaluation ")
+    look = reference.decide(batch)
+    context.actions.append(look.action)
+    rows = inspected.metrics["row_count"].value if "row_count" in inspected.metrics else None
+    action = Action(
+        kind="evaluate",
+        target=name,
+        result=spec.evaluation.name or "",
+        because=reason.because,
+        reason=reason.reason,
+        changes=reason.changes,
+        reads=reads_of(batch, context, rows),
+        notes=[reference.note] if reference.note else [],
+    )
+    created = context.clock()
+    identity = Identity(
+        id=new_id(created),
+        store=name,
+        name=spec.evaluation.name or f"{created:%Y-%m-%d %H:%M:%S}",
+        labels=spec.evaluation.labels,
+        created=created,
+        fingerprints=fingerprints,
+        run=context.run,
+        model=spec.model,
+        model_version=str(version.trained.version) if version and version.trained else None,
+        facts=facts,
+    )
+
+    def pretend() -> Evaluation:
+        look.pretend()
+        evaluation = without_numbers(identity)
+        context.store.add_evaluation(evaluation)
+        return evaluation
+
+    return Decision(action, lambda: _evaluate(identity, batch, version, reference, look, context), pretend)
+
+
+def _facts(
+    name: str, batch: Table, version: models.Version | None, reference: Reference, context: Context
+) -> dict[str, Any]:
+    """Return everything that changes a number: data, model, reference, settings, own metrics, the kernel itself."""
     spec = context.project.evaluation_stores[name]
     folder = context.project.folder_of("evaluation_stores", name)
     own = {
-        metric: [
-            declared.model_dump(mode="json", include={"function", "arguments"}),
-            of_file(module_file(folder, declared.function.partition(":")[0]), HashesInMemory()),
-        ]
+        metric: declared.model_dump(mode="json", include={"function", "arguments"})
         for metric, declared in spec.metrics.items()
     }
-    costs = context.project.models[spec.model].cost_matrix.model_dump() if spec.model else None
-    settings = spec.drift.model_dump(mode="json")
-    return digest([settings, batch.roles, batch.entity, own, costs, drift.KERNEL_VERSION])
+    modules = {module_file(folder, declared["function"].partition(":")[0]) for declared in own.values()}
+    code = {path.name: of_file(path, HashesInMemory()) for path in sorted(modules)}
+    model: dict[str, Any] = {}
+    if version:
+        model = {**version.facts["spec"], "cost_matrix": context.project.models[version.name].cost_matrix.model_dump()}
+        code |= version.facts["code"]
+    return {
+        "spec": {
+            "store": {"drift": spec.drift.model_dump(mode="json"), "metrics": own},
+            "dataset": {
+                "entity": batch.entity,
+                "columns": {column: {"role": role} for column, role in batch.roles.items()},
+            },
+            "model": model,
+        },
+        "datasets": batch.provenance(),
+        "code": code,
+        "versions": {"kernel": drift.KERNEL_VERSION},
+        "model": f"version {version.trained.version}" if version and version.trained else None,
+        "reference": reference.facts,
+    }
 
 
 def _evaluate(
-    name: str,
+    identity: Identity,
     batch: Table,
     version: models.Version | None,
     reference: Reference,
-    fingerprints: Fingerprints,
+    look: Look,
     context: Context,
 ) -> Evaluation:
+    name = identity.store
     spec = context.project.evaluation_stores[name]
-    created = context.clock()
-    called = spec.evaluation.name or f"{created:%Y-%m-%d %H:%M:%S}"
-    context.log.info(f"{name}: evaluating {called}, dataset {batch.name}")
-    with context.store.staging() as folder, materialise(batch, folder / "rows") as rows:
-        model = version.load(rows, context) if version else None
-        against = reference.take(model, rows)
-        steady = by_entity(rows, against.entity)
+    context.log.info(f"{name}: evaluating {identity.name}, dataset {batch.name}")
+    with context.store.staging() as folder, materialise(batch, folder / "rows") as table:
+        model = version.load(table, context) if version else None
+        against = look.do(model)
+        steady = by_entity(table, against.entity)
         seen = observe(
             steady,
             {column: profile.role for column, profile in against.columns.columns.items()},
@@ -101,17 +182,7 @@ def _evaluate(
         if reference.note:
             seen = replace(seen, notes=(*seen.notes, reference.note))
         evaluation = evaluate(
-            Identity(
-                id=new_id(created),
-                store=name,
-                name=called,
-                labels=spec.evaluation.labels,
-                created=created,
-                fingerprints=fingerprints,
-                run=context.run,
-                model=spec.model,
-                model_version=str(version.trained.version) if version and version.trained else None,
-            ),
+            identity,
             seen,
             against,
             spec.drift,

@@ -1,13 +1,18 @@
 """Build a model: train a version where something that matters has changed, else use the version that is the same."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
 from engine import models
 from engine.data import Table
 from engine.evaluation.record import CheckResult
-from engine.scenarios.build.datasets import inspect
+from engine.scenarios.actions import Action
+from engine.scenarios.build.datasets import Inspected, inspect
+from engine.scenarios.build.decision import Decision, reads_of
+from engine.scenarios.changes import CANDIDATES, Why, why
 from engine.scenarios.context import Context
 from engine.spec.resources.models import TrainModel
 from engine.store import ModelVersion
@@ -17,12 +22,13 @@ TEST_ROWS = "test.parquet"
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A model that can be loaded: its fingerprint, and its trained version if it was trained here.
+    """A model that can be loaded: its fingerprint and what that is made of, and its version if it was trained here.
 
     `training` is the dataset that it was trained on, `test` its held-out rows.
     """
 
     name: str
+    facts: Mapping[str, Any]
     fingerprint: str
     trained: ModelVersion | None = None
     training: Table | None = None
@@ -48,30 +54,76 @@ def build(name: str, context: Context, found: list[CheckResult], *, force: bool 
     """
     spec = context.project.models[name]
     if not isinstance(spec, TrainModel):
-        return Version(name, models.fingerprint(models.facts(context.project, name)))
-    table = inspect(spec.dataset, context, found).table
-    fit = models.fit_fingerprint(spec, table)
+        facts = models.facts(context.project, name)
+        return Version(name, facts, models.fingerprint(facts))
+    inspected = inspect(spec.dataset, context, found)
+    fit = models.fit_fingerprint(spec, inspected.table)
     with context.lock(f"model {name}"):
-        trained = None if force else context.store.find_model_version(name, fit)
-        reused = trained is not None
-        if trained is None:
-            trained = _train(name, spec, table, fit, context)
-        else:
-            context.log.info(f"model {name}: version {trained.version} is still right")
+        decision = decide(name, spec, inspected, fit, context, force=force)
+        trained = decision.act(context)
+    if decision.action.reused:
+        context.log.info(f"model {name}: version {trained.version} is still right")
     identity = f"{fit}.{trained.version}"
     test = Table(
         name=f"held-out rows of {name}",
         frame=pl.scan_parquet(trained.folder / TEST_ROWS, glob=False),
         fingerprint=identity,
-        entity=table.entity,
+        entity=inspected.table.entity,
         rereadable=True,
     )
+    facts = models.facts(context.project, name, identity)
     return Version(
-        name, models.fingerprint(models.facts(context.project, name, identity)), trained, table, test, reused
+        name, facts, models.fingerprint(facts), trained, inspected.table, test, reused=decision.action.reused
     )
 
 
-def _train(name: str, spec: TrainModel, table: Table, fit: str, context: Context) -> ModelVersion:
+def decide(
+    name: str, spec: TrainModel, inspected: Inspected, fit: str, context: Context, *, force: bool
+) -> Decision[ModelVersion]:
+    """Decide whether a version is to be trained."""
+    table = inspected.table
+    known = context.store.find_model_version(name, fit)
+    if known is not None and not force:
+        reused = Action(
+            kind="train", target=name, result=f"version {known.version}", because="reused", reason="nothing has changed"
+        )
+        return Decision(reused, lambda: known, lambda: known)
+    made = models.fit_facts(spec, table)
+    facts = {
+        "spec": {"model": made["spec"], "dataset": made["dataset"]},
+        "datasets": table.provenance(),
+        "versions": made["versions"],
+    }
+    newest = context.store.newest_model_version(name)
+    if known is not None:
+        reason = Why("forced", "mode: force", [])
+    else:
+        earlier = context.store.model_version_facts(name, CANDIDATES)
+        places = {"model": ("models", name), "dataset": ("datasets", spec.dataset)}
+        reason = why(facts, earlier, places, context.project, never="it was never trained", since="version ")
+    rows = inspected.metrics["row_count"].value if "row_count" in inspected.metrics else None
+    action = Action(
+        kind="train",
+        target=name,
+        result=f"version {newest.version + 1 if newest else 1}",
+        because=reason.because,
+        reason=reason.reason,
+        changes=reason.changes,
+        reads=reads_of(table, context, rows),
+    )
+
+    def pretend() -> ModelVersion:
+        """Keep a version that holds nothing out and cannot be loaded."""
+        with context.store.staging() as folder:
+            pl.DataFrame(schema=table.frame.collect_schema()).write_parquet(folder / TEST_ROWS)
+            return context.store.add_model_version(name, fit, folder, facts)
+
+    return Decision(action, lambda: _train(name, spec, table, fit, facts, context), pretend)
+
+
+def _train(
+    name: str, spec: TrainModel, table: Table, fit: str, facts: Mapping[str, Any], context: Context
+) -> ModelVersion:
     context.log.info(f"model {name}: training {spec.algorithm} on dataset {table.name}")
     trained = models.train(name, spec, table)
     for note in trained.notes:
@@ -79,6 +131,6 @@ def _train(name: str, spec: TrainModel, table: Table, fit: str, context: Context
     with context.store.staging() as folder:
         models.save(trained.model, folder)
         trained.test.write_parquet(folder / TEST_ROWS)
-        version = context.store.add_model_version(name, fit, folder)
+        version = context.store.add_model_version(name, fit, folder, facts)
     context.log.info(f"model {name}: version {version.version} trained, {trained.test.height:,} rows held out")
     return version

@@ -8,6 +8,7 @@ from __future__ import annotations  # drift's types are named here and loaded wh
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from engine import drift
 from engine.data import Table, materialise, reading
@@ -16,7 +17,9 @@ from engine.evaluation.observe import observe
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.evaluation.snapshot import Snapshot, digest
 from engine.models import FittedModel
+from engine.scenarios.actions import Action
 from engine.scenarios.build.datasets import inspect
+from engine.scenarios.build.decision import reads_of
 from engine.scenarios.build.models import Version
 from engine.scenarios.context import Context
 from engine.spec.resources.evaluation_stores import (
@@ -31,14 +34,25 @@ SAMPLE_ROWS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What a batch is compared with: its fingerprint, and how to get its snapshot when it is needed.
+    """What a batch is compared with: its fingerprint, what that is made of, and how to get its snapshot.
 
-    `take` is given the model, loaded, and the batch, whose declared roles count for both sides.
+    `decide` is given the batch, whose declared roles and entity count for both sides. The decision is what there is to
+    do, the function takes the model, loaded, and does it.
     """
 
     fingerprint: str
-    take: Callable[[FittedModel | None, Table], Snapshot]
+    facts: Mapping[str, Any]
+    decide: Callable[[Table], Look]
     note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Whether a reference is to be looked at; how that is done, with the model that scores it, and pretended."""
+
+    action: Action
+    do: Callable[[FittedModel | None], Snapshot]
+    pretend: Callable[[], None]
 
 
 def reference_of(
@@ -58,31 +72,48 @@ def reference_of(
         if evaluation is None:
             known = ", ".join(dict.fromkeys(e.name for e in context.store.evaluations(name))) or "none yet"
             raise DataError(f"reference of {name}: there is no evaluation {declared.name!r}; there are: {known}")
-        return _of_evaluations([evaluation], context)
+        return _of_evaluations("evaluation", [evaluation], context)
     if isinstance(declared, RollingReference):
         others = [e for e in context.store.evaluations(name) if e.fingerprints.dataset != batch.fingerprint]
         if others:
-            return _of_evaluations(others[-declared.last :], context)
-        return _of_table(batch, spec, version, context, "there is no earlier evaluation: compared with itself")
+            return _of_evaluations("rolling", others[-declared.last :], context)
+        facts = {"kind": "rolling", "datasets": batch.provenance()}
+        note = "there is no earlier evaluation: compared with itself"
+        return _of_table(batch, facts, spec, version, context, note)
     if isinstance(declared, DatasetReference):
-        return _of_table(inspect(declared.dataset, context, found).table, spec, version, context)
+        table = inspect(declared.dataset, context, found).table
+        roles = {"entity": table.entity, "columns": {column: {"role": role} for column, role in table.roles.items()}}
+        facts = {"kind": "dataset", "dataset": table.name, "datasets": table.provenance(), "spec": roles}
+        return _of_table(table, facts, spec, version, context)
     if version is None or version.test is None:
         raise DataError(f"reference of {name}: its model was not trained here and has no held-out rows; declare one")
-    return _of_table(version.test, spec, version, context)
+    return _of_table(version.test, {"kind": "model_test"}, spec, version, context)
 
 
-def _of_evaluations(evaluations: list[Evaluation], context: Context) -> Reference:
+def _of_evaluations(kind: str, evaluations: list[Evaluation], context: Context) -> Reference:
     snapshots = [context.store.folder_of_evaluation(evaluation.id) for evaluation in evaluations]
-    return Reference(
-        digest([evaluation.fingerprints.dataset for evaluation in evaluations]),
-        lambda _model, _batch: Snapshot.union([Snapshot.load(folder) for folder in snapshots]),
+    names = [evaluation.name for evaluation in evaluations]
+    datasets = [evaluation.fingerprints.dataset for evaluation in evaluations]
+    kept = Action(
+        kind="look",
+        target=f"{'evaluation' if len(names) == 1 else 'evaluations'} {', '.join(names)}",
+        because="reused",
+        reason="what was seen of them is kept",
     )
+    look = Look(kept, lambda _: Snapshot.union([Snapshot.load(folder) for folder in snapshots]), lambda: None)
+    facts = {"kind": kind, "evaluations": dict(zip(names, datasets, strict=True))}
+    return Reference(digest(datasets), facts, lambda _: look)
 
 
 def _of_table(
-    table: Table, spec: EvaluationStore, version: Version | None, context: Context, note: str | None = None
+    table: Table,
+    facts: Mapping[str, Any],
+    spec: EvaluationStore,
+    version: Version | None,
+    context: Context,
+    note: str | None = None,
 ) -> Reference:
-    def take(model: FittedModel | None, batch: Table) -> Snapshot:
+    def decide(batch: Table) -> Look:
         declared = {**(version.training.roles if version and version.training else {}), **table.roles, **batch.roles}
         ours = by_entity(table, batch.entity)
         asked = {
@@ -98,15 +129,26 @@ def _of_table(
         fingerprint = digest(asked)
         kept = context.store.snapshot(fingerprint)
         if kept is not None:
-            return Snapshot.load(kept)
-        context.log.info(f"looking at the reference, {table.name}")
-        snapshot = _look(ours, declared, spec, model, version, context)
-        with context.store.staging() as folder:
-            snapshot.save(folder)
-            context.store.add_snapshot(fingerprint, folder)
-        return snapshot
+            known = Action(kind="look", target=table.name, because="reused", reason="what was seen of it is kept")
+            return Look(known, lambda _: Snapshot.load(kept), lambda: None)
 
-    return Reference(digest([table.fingerprint, table.entity, table.roles]), take, note)
+        def look(model: FittedModel | None) -> Snapshot:
+            context.log.info(f"looking at the reference, {table.name}")
+            snapshot = _look(ours, declared, spec, model, version, context)
+            with context.store.staging() as folder:
+                snapshot.save(folder)
+                context.store.add_snapshot(fingerprint, folder)
+            return snapshot
+
+        def pretend() -> None:
+            with context.store.staging() as folder:
+                context.store.add_snapshot(fingerprint, folder)
+
+        reason = "it was never looked at with this model and these settings"
+        action = Action(kind="look", target=table.name, because="new", reason=reason, reads=reads_of(table, context))
+        return Look(action, look, pretend)
+
+    return Reference(digest([table.fingerprint, table.entity, table.roles]), facts, decide, note)
 
 
 def by_entity(table: Table, entity: str | None) -> Table:

@@ -6,6 +6,7 @@ the run's reporters are there to tell of it.
 
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from engine.errors import EngineError
@@ -27,8 +28,9 @@ KINDS: dict[str, Callable[[Any, Context], StepResult]] = {
 
 def run(step: AnyStep, context: Context) -> StepResult:
     """Run a step once. What goes wrong is its result, never an exception."""
+    context = replace(context, actions=[])
     try:
-        result = KINDS[step.kind](step, context)
+        result = KINDS[step.kind](step, context).model_copy(update={"actions": context.actions})
     except EngineError as error:
         return failed(step, str(error), context)
     except Exception as bug:  # noqa: BLE001 - the boundary: the run must go on to its reporters
@@ -43,4 +45,11 @@ def failed(step: AnyStep, reason: str, context: Context) -> StepResult:
     """Return the result of a step that could not run, and log it."""
     reason = context.secrets.redact(reason)
     context.log.error(f"FAILED: {reason}")
-    return StepResult(name=step.name, kind=step.kind, outcome=Outcome.FAILED, cause="failure", reason=reason)
+    return StepResult(
+        name=step.name,
+        kind=step.kind,
+        outcome=Outcome.FAILED,
+        cause="failure",
+        reason=reason,
+        actions=context.actions,
+    )

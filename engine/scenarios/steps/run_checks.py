@@ -4,7 +4,9 @@ from engine.errors import DataError
 from engine.evaluation.checks import Subject, judge
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.outcome import CheckOutcome, Outcome
+from engine.scenarios.actions import Action
 from engine.scenarios.build.datasets import ChecksFailed, inspect
+from engine.scenarios.build.decision import Decision
 from engine.scenarios.context import Context
 from engine.scenarios.log import Level
 from engine.scenarios.result import StepResult
@@ -24,7 +26,7 @@ def run(step: RunChecksStep, context: Context) -> StepResult:
             metrics = {metric: known.value for metric, known in inspected.metrics.items()}
     else:
         evaluation = _evaluation(step.target, context)
-        found = judge_evaluation(evaluation, context)
+        found = decide(evaluation, context).act(context)
         metrics = {metric: known.value for metric, known in evaluation.metrics.items()}
     context.store.add_check_results(context.run, found)
     for check in found:
@@ -38,6 +40,19 @@ def run(step: RunChecksStep, context: Context) -> StepResult:
         outcome = Outcome.WARNING if CheckOutcome.WARNING in worst else Outcome.SUCCESS
     cause = "check" if outcome is Outcome.FAILED else None
     return StepResult(name=step.name, kind=step.kind, outcome=outcome, cause=cause, checks=found, metrics=metrics)
+
+
+def decide(evaluation: Evaluation, context: Context) -> Decision[list[CheckResult]]:
+    """Decide on the checks of an evaluation's store: they are applied every time."""
+    checks = ", ".join(context.project.evaluation_stores[evaluation.store].checks) or "there are none"
+    action = Action(
+        kind="check",
+        target=evaluation.store,
+        result=evaluation.name if evaluation.store not in context.built else "",
+        because="always",
+        reason=checks,
+    )
+    return Decision(action, lambda: judge_evaluation(evaluation, context), list)
 
 
 def judge_evaluation(evaluation: Evaluation, context: Context) -> list[CheckResult]:
