@@ -55,11 +55,6 @@ def progress(*, verbose: bool) -> Iterator[Callable[[Line], None]]:
         yield tell
 
 
-def show_preview(text: str) -> None:
-    """Print what a reporter would send."""
-    print(text)
-
-
 def render(finished: Finished, form: diagnostics.Format, code: ExitCode) -> str:
     """Return the answer of a call."""
     if form == "json":

@@ -1,5 +1,6 @@
 """`engine run`: execute the scenarios of a spec."""
 
+import contextlib
 import signal
 import sys
 from collections.abc import Sequence
@@ -44,10 +45,14 @@ def command(
     names = scenarios or choice.chosen(project)
     _must_exist(names, project)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with output.progress(verbose=verbose) as listen:
+    previews: list[str] = []
+    # The answer alone is on standard output: what functions of the user's print is talk.
+    with output.progress(verbose=verbose) as listen, contextlib.redirect_stdout(sys.stderr):
         finished = session.run(
-            project, names, listeners=[listen], preview=output.show_preview if preview_reporters else None
+            project, names, listeners=[listen], preview=previews.append if preview_reporters else None
         )
+    if previews:
+        print(*previews, sep="\n", file=sys.stderr if format_ == "json" else sys.stdout)
     code = exit_code(finished.runs, undelivered=len(finished.undelivered), fail_on=fail_on)
     print(output.render(finished, format_, code))
     return code

@@ -191,8 +191,8 @@ def test_an_interrupted_run_is_aborted_and_exits_130(how: signal.Signals, tmp_pa
     with subprocess.Popen(
         [ENGINE, "run", "slow.yaml"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "asleep\n"
+        assert process.stderr is not None
+        assert process.stderr.readline() == "asleep\n"
         time.sleep(0.2)
         process.send_signal(how)
         _, said = process.communicate(timeout=60)
