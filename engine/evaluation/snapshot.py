@@ -16,6 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from engine import drift
+from engine.errors import StoreError
 from engine.evaluation.record import MetricValue
 
 
@@ -50,17 +51,29 @@ class Snapshot:
 
     @classmethod
     def load(cls, folder: Path) -> Snapshot:
-        """Read what `save` wrote. Raises StoreError where a profile is damaged."""
-        facts = json.loads((folder / "snapshot.json").read_text(encoding="utf-8"))
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        StoreError
+            It is not there any more, or damaged.
+        """
         predictions = folder / "predictions.profile"
-        return cls(
-            columns=drift.Profile.load(folder / "columns.profile"),
-            left_out=facts["left_out"],
-            sample=pl.read_parquet(folder / "sample.parquet"),
-            entity=facts["entity"],
-            predictions=drift.Profile.load(predictions) if predictions.exists() else None,
-            performance={name: MetricValue(**metric) for name, metric in facts["performance"].items()},
-        )
+        try:
+            facts = json.loads((folder / "snapshot.json").read_text(encoding="utf-8"))
+            return cls(
+                columns=drift.Profile.load(folder / "columns.profile"),
+                left_out=facts["left_out"],
+                sample=pl.read_parquet(folder / "sample.parquet"),
+                entity=facts["entity"],
+                predictions=drift.Profile.load(predictions) if predictions.exists() else None,
+                performance={name: MetricValue(**metric) for name, metric in facts["performance"].items()},
+            )
+        except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
+            raise StoreError(
+                f"what was kept of an earlier batch, {folder}, is lost or damaged. What to do: restore it from a "
+                "backup, or build the evaluation that it belongs to again with mode: force"
+            ) from error
 
     @classmethod
     def union(cls, snapshots: Sequence[Snapshot]) -> Snapshot:

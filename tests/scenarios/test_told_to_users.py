@@ -1,5 +1,6 @@
 """What a run says to those who must act: which dataset, which column, what to do."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,3 +56,42 @@ def test_a_column_whose_type_has_changed_is_told_in_peoples_words(
     batch = pl.read_parquet(rows("this_week.parquet")).with_columns(score=pl.lit("high"))
     batch.write_parquet(tmp_path / "this_week.parquet")
     assert reason(run()) == "dataset 'this_week': column 'score' is compared as numerical, but holds text: 'high'"
+
+
+def test_the_evaluation_that_others_refer_to_can_be_built(spec: Spec, run: Run, rows: Rows) -> None:
+    spec("""
+        variables: {name: monday}
+        datasets:
+          batch: {path: "${name}.parquet"}
+        evaluation_stores:
+          drift: {dataset: batch, reference: {kind: evaluation, name: monday}, evaluation: {name: "${name}"}}
+    """)
+    rows("monday.parquet")
+    rows("tuesday.parquet", seed=1, shift=20)
+    assert reason(run(name="tuesday")) == (
+        "reference of drift: there is no evaluation 'monday'; there are: none yet. "
+        "Build drift once with evaluation: {name: monday}"
+    )
+    assert run().runs[0].outcome is Outcome.SUCCESS
+    assert run().runs[0].steps[0].reused
+    later = run(name="tuesday").stores["drift"].evaluations
+    assert [evaluation.name for evaluation in later] == ["monday", "tuesday"]
+    assert later[0].metrics["drift.age"].value == 0
+    assert later[1].metrics["drift.age"].value > 0.3
+
+
+def test_a_lost_snapshot_of_an_earlier_batch_says_what_to_do(spec: Spec, run: Run, rows: Rows, tmp_path: Path) -> None:
+    spec("""
+        variables: {name: monday}
+        datasets:
+          batch: {path: "${name}.parquet"}
+        evaluation_stores:
+          drift: {dataset: batch, reference: {kind: rolling, last: 2}, evaluation: {name: "${name}"}}
+    """)
+    rows("monday.parquet")
+    rows("tuesday.parquet", seed=1)
+    run()
+    shutil.rmtree(tmp_path / ".engine" / "evaluations")
+    said = reason(run(name="tuesday"))
+    assert "is lost or damaged. What to do: restore it from a backup, or build the evaluation" in said
+    assert "internal error" not in said

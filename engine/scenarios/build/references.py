@@ -68,18 +68,21 @@ def reference_of(
     spec = context.project.evaluation_stores[name]
     declared = spec.reference
     if isinstance(declared, EvaluationReference):
+        if declared.name == spec.evaluation.name:
+            return _of_itself("it is the reference of others", declared.kind, batch, spec, version, context)
         evaluation = context.store.by_name(name, declared.name)
         if evaluation is None:
             known = ", ".join(dict.fromkeys(e.name for e in context.store.evaluations(name))) or "none yet"
-            raise DataError(f"reference of {name}: there is no evaluation {declared.name!r}; there are: {known}")
+            raise DataError(
+                f"reference of {name}: there is no evaluation {declared.name!r}; there are: {known}. "
+                f"Build {name} once with evaluation: {{name: {declared.name}}}"
+            )
         return _of_evaluations("evaluation", [evaluation], context)
     if isinstance(declared, RollingReference):
         others = [e for e in context.store.evaluations(name) if e.fingerprints.dataset != batch.fingerprint]
         if others:
             return _of_evaluations("rolling", others[-declared.last :], context)
-        facts = {"kind": "rolling", "datasets": batch.provenance()}
-        note = "there is no earlier evaluation: compared with itself"
-        return _of_table(batch, facts, spec, version, context, note)
+        return _of_itself("there is no earlier evaluation", declared.kind, batch, spec, version, context)
     if isinstance(declared, DatasetReference):
         table = inspect(declared.dataset, context, found).table
         roles = {"entity": table.entity, "columns": {column: {"role": role} for column, role in table.roles.items()}}
@@ -88,6 +91,14 @@ def reference_of(
     if version is None or version.test is None:
         raise DataError(f"reference of {name}: its model was not trained here and has no held-out rows; declare one")
     return _of_table(version.test, {"kind": "model_test"}, spec, version, context)
+
+
+def _of_itself(
+    because: str, kind: str, batch: Table, spec: EvaluationStore, version: Version | None, context: Context
+) -> Reference:
+    """Compare the batch with itself: the first of a store, that later ones are compared with, needs a snapshot too."""
+    facts = {"kind": kind, "datasets": batch.provenance()}
+    return _of_table(batch, facts, spec, version, context, f"{because}: compared with itself")
 
 
 def _of_evaluations(kind: str, evaluations: list[Evaluation], context: Context) -> Reference:
