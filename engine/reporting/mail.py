@@ -1,8 +1,8 @@
 """The mail channel: SMTP, encrypted unless told otherwise.
 
-smtps:// is TLS from the first byte. smtp:// must reach TLS by STARTTLS before anything is said, except to this very
-machine or with ?tls=none: "encrypt if the server offers it" was refused, because whoever sits in between takes the
-offer away and reads the password. Certificates are verified, against the authorities of ?ca=path if it is given.
+smtps:// is TLS from the first byte. smtp:// must reach TLS by STARTTLS before anything is said, except with ?tls=none
+or to this very machine without ?ca=: "encrypt if the server offers it" was refused, because whoever sits in between
+takes the offer away and reads the password. Certificates are verified, against the authorities of ?ca=path if it is given.
 A failure speaks in the server's own words; user and password are in none of them.
 """
 
@@ -67,7 +67,7 @@ class Server:
             raise DeliveryError(f"the mail URL must hold a host, and no path. {HELP}")
         if query.keys() - {"tls", "ca"} or any(len(values) > 1 for values in query.values()):
             raise DeliveryError(f"after ? the mail URL may hold tls and ca, once each. {HELP}")
-        tls = cls._tls(parts, host, query.get("tls", [None])[0])
+        tls = cls._tls(parts, host, query.get("tls", [None])[0], verified="ca" in query)
         return cls(
             host=host,
             port=port or {"implicit": 465, "starttls": 587, "none": 25}[tls],
@@ -78,13 +78,13 @@ class Server:
         )
 
     @staticmethod
-    def _tls(parts: SplitResult, host: str, asked: str | None) -> str:
+    def _tls(parts: SplitResult, host: str, asked: str | None, *, verified: bool) -> str:
         if parts.scheme == "smtps":
             if asked is not None:
                 raise DeliveryError("smtps:// is TLS from the start: leave tls= out, or write smtp://.")
             return "implicit"
         if asked is None:
-            return "none" if _is_this_machine(host) else "starttls"
+            return "none" if _is_this_machine(host) and not verified else "starttls"
         if asked not in ("starttls", "none"):
             raise DeliveryError("tls= of the mail URL is starttls or none.")
         return asked

@@ -120,6 +120,8 @@ def test_starttls_is_not_given_up_where_the_server_does_not_offer_it(servers):
         ("smtp://mail.example.com", "mail.example.com", 587, "starttls"),
         ("smtp://mail.example.com:25", "mail.example.com", 25, "starttls"),
         ("smtp://mail.example.com?tls=none", "mail.example.com", 25, "none"),
+        ("smtp://localhost?tls=starttls", "localhost", 587, "starttls"),
+        ("smtp://localhost:2525?ca=own.pem", "localhost", 2525, "starttls"),
         ("smtp://10.0.0.7", "10.0.0.7", 587, "starttls"),
         ("smtp://localhost", "localhost", 25, "none"),
         ("smtp://127.8.0.1:2525", "127.8.0.1", 2525, "none"),

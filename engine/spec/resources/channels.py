@@ -19,7 +19,7 @@ class MailChannel(Resource):
 
     kind: Literal["mail"] = "mail"
     url: SecretText = Field(
-        description="smtp://user:password@host:587 (STARTTLS, or ?tls=none) or smtps://user:password@host:465, special "
+        description="smtp://user:password@host:587?tls=starttls (or none) or smtps://user:password@host:465, special "
         "characters percent-encoded; ?ca=path trusts an authority of your own. Usually a ${secret.name}."
     )
     from_: str = Field(alias="from", description="The sender's address.")
