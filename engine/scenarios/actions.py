@@ -43,7 +43,7 @@ class Reads(_Frozen):
 class Action(_Frozen):
     """One thing that is done, or need not be done again."""
 
-    kind: Literal["read", "train", "look", "evaluate", "check", "set", "call", "send"] = Field(
+    kind: Literal["read", "train", "look", "evaluate", "check", "set", "call", "write", "send"] = Field(
         description="read: verify and measure a dataset; look: at a reference, to keep what is seen; call: a function "
         "of yours; the others say it."
     )
@@ -63,7 +63,7 @@ class Action(_Frozen):
         return self.because == "reused"
 
     def __str__(self) -> str:
-        said = "; ".join([self.reason, *(change.says for change in self.changes)])
+        said = "; ".join(filter(None, [self.reason, *(change.says for change in self.changes)]))
         return f"{self.kind} {self.target}{f' {self.result}' if self.result else ''}: {self.because}, {said}"
 
 

@@ -19,6 +19,8 @@ from engine.spec.resources.scenarios import Scenario
 from engine.spec.secrets import Secrets
 from engine.store import Busy, Store
 
+Mode = Literal["run", "dry run", "plan"]
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -45,7 +47,7 @@ class Context:
     run: str | None = None
     trigger: str = "manual"
     preview: Callable[[str], None] | None = None
-    mode: Literal["run", "dry run", "plan"] = "run"
+    mode: Mode = "run"
     touched: Collection[str] = ()
     actions: list[Action] = field(default_factory=list)
 

@@ -35,6 +35,8 @@ def run_step(index: int, step: AnyStep, seconds: float, context: Context) -> Ste
         "built": context.built,
         "trigger": context.trigger,
         "preview": context.preview is not None,
+        "mode": context.mode,
+        "state": str(context.store.folder),
     }
     overdue = threading.Event()
     with subprocess.Popen(

@@ -5,17 +5,19 @@ Whatever a run needs from outside (environment, clock, terminal) comes in here a
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from engine.data import Datasets
 from engine.evaluation.record import Evaluation
-from engine.scenarios.context import Context
+from engine.scenarios.context import Context, Mode
 from engine.scenarios.log import Line, RunLog
 from engine.scenarios.result import RunResult
 from engine.scenarios.runner import run_scenario
+from engine.scenarios.seen_files import SeenFiles
+from engine.scenarios.shadow import shadow
 from engine.spec import Project
 from engine.spec.catalogue import canonical
 from engine.spec.secrets import Secrets
@@ -50,6 +52,7 @@ def run(
     clock: Callable[[], datetime] = utc_now,
     listeners: Sequence[Callable[[Line], None]] = (),
     preview: Callable[[str], None] | None = None,
+    dry: bool = False,
 ) -> Finished:
     """Run scenarios one after the other.
 
@@ -57,13 +60,16 @@ def run(
     ----------
     preview
         Is given what the reporters would send, instead of sending it.
+    dry
+        Compute everything on a copy of the state and keep nothing; takes a `preview`, so that nothing is sent.
 
     Raises
     ------
     StoreError
         The state cannot be used, or a scenario is busy and refuses to wait.
     """
-    with opened(project, environ=environ, clock=clock, listeners=listeners, preview=preview) as context:
+    mode: Mode = "dry run" if dry else "run"
+    with opened(project, environ=environ, clock=clock, listeners=listeners, preview=preview, mode=mode) as context:
         runs = [run_scenario(name, context) for name in scenarios]
         built = dict.fromkeys(made.store for run in runs for step in run.all_steps() for made in step.evaluations)
         stores = {
@@ -84,16 +90,27 @@ def opened(
     clock: Callable[[], datetime] = utc_now,
     listeners: Sequence[Callable[[Line], None]] = (),
     preview: Callable[[str], None] | None = None,
+    mode: Mode = "run",
+    state: Path | None = None,
 ) -> Iterator[Context]:
-    """Open the project's state and give the context that runs start from; runs that were killed become ABORTED."""
+    """Open the project's state and give the context that runs start from; runs that were killed become ABORTED.
+
+    In any other mode than run, a copy of the state is opened. `state` is one that is there already.
+    """
     secrets = Secrets(project, environ)
     log = RunLog(None, "", clock, secrets.redact, listeners)
-    with Store.open(state_folder(project), now=clock) as store:
-        for dead in store.abort_dead_runs():
-            log.warning(f"run {dead.id} of {dead.scenario} was killed before its end; it is ABORTED now")
+    with ExitStack() as stack:
+        folder = state or state_folder(project)
+        if mode != "run" and state is None:
+            folder = stack.enter_context(shadow(folder))
+        store = stack.enter_context(Store.open(folder, now=clock))
+        if mode == "run":
+            for dead in store.abort_dead_runs():
+                log.warning(f"run {dead.id} of {dead.scenario} was killed before its end; it is ABORTED now")
+        hashes = SeenFiles(store.file_hashes)
         yield Context(
             project=project,
-            datasets=Datasets(project, store.file_hashes),
+            datasets=Datasets(project, hashes),
             store=store,
             secrets=secrets,
             environ=environ,
@@ -101,6 +118,8 @@ def opened(
             log=log,
             start=run_scenario,
             preview=preview,
+            mode=mode,
+            touched=hashes.touched,
         )
 
 

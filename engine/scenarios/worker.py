@@ -24,7 +24,14 @@ def _obey(order: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> None:
     def show(preview: str) -> None:
         say({"preview": preview})
 
-    with opened(project, environ=os.environ, listeners=[tell], preview=show if order["preview"] else None) as context:
+    with opened(
+        project,
+        environ=os.environ,
+        listeners=[tell],
+        preview=show if order["preview"] else None,
+        mode=order["mode"],
+        state=Path(order["state"]),
+    ) as context:
         step = context.scenario(order["scenario"]).steps[order["index"]]
         log = replace(context.log, folder=Path(order["folder"]), scenario=order["scenario"], step=step.name)
         facts = {name: order[name] for name in ("built", "run", "trigger")}

@@ -66,13 +66,14 @@ def in_words(folder: Path) -> Iterator[None]:
     """Raise errors of the database and of the file system as StoreError."""
     try:
         yield
-    except DBAPIError as error:
-        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    except (DBAPIError, sqlite3.Error) as error:
+        found = getattr(error, "orig", error)
+        code = getattr(found, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_IOERR and shutil.disk_usage(folder).free < 2**20:
             code = sqlite3.SQLITE_FULL  # SQLite calls a write-ahead log that cannot grow an I/O error
         if code not in SQLITE:
             raise
-        raise store_error(folder, *SQLITE[code], found=str(error.orig)) from error
+        raise store_error(folder, *SQLITE[code], found=str(found)) from error
     except OSError as error:
         if error.errno not in SYSTEM:
             raise
