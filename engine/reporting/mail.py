@@ -2,7 +2,7 @@
 
 smtps:// is TLS from the first byte. smtp:// must reach TLS by STARTTLS before anything is said, except with ?tls=none
 or to this very machine without ?ca=: "encrypt if the server offers it" was refused, because whoever sits in between
-takes the offer away and reads the password. Certificates are verified, against the authorities of ?ca=path if it is given.
+takes the offer away and reads the password. Certificates are verified, against the authorities of ?ca= if given.
 A failure speaks in the server's own words; user and password are in none of them.
 """
 

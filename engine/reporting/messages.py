@@ -25,6 +25,9 @@ MAX_ATTACHMENT = 2_000_000
 CsvOf = Callable[[str], Iterable[bytes]]
 """Gives a dataset as CSV, header first, piece by piece: no more of it is read than is attached."""
 
+AT_START = {"subject": "${scenarioName} started", "message": "${scenarioName} of ${projectKey} started.\n"}
+"""What is said at the start unless the spec says it: the texts of the end speak of an outcome."""
+
 
 def compose(
     reporter: Reporter, facts: RunFacts, secrets: Secrets, *, message_id: str, now: datetime, csv_of: CsvOf
@@ -56,8 +59,11 @@ def compose(
         except Undecided as undecided:
             notes.append(f"the run condition {reporter.run_condition} cannot be decided, so this was sent: {undecided}")
     names = message_names(facts)
-    subject = single_line(secrets.redact(fill(reporter.subject, names, _missing)))
-    body = clean(secrets.redact(fill(reporter.message, names, _missing)))
+    texts = {"subject": reporter.subject, "message": reporter.message}
+    if reporter.at == "start":
+        texts = {name: text if name in reporter.model_fields_set else AT_START[name] for name, text in texts.items()}
+    subject = single_line(secrets.redact(fill(texts["subject"], names, _missing)))
+    body = clean(secrets.redact(fill(texts["message"], names, _missing)))
     files = []
     for wanted in reporter.attach:
         try:

@@ -51,8 +51,9 @@ def _run(name: str, run: str, parent: str | None, context: Context) -> RunResult
         log=f"runs/{run}/log.txt",
     )
     context.log.info(f"{name} of {context.project.name} started, {context.trigger}")
-    context.store.start_run(_record(result), compose("start", result, facts([], context), context))
-    deliver(context)
+    started = replace(facts([], context), outcome=None)
+    context.store.start_run(_record(result), compose("start", result, started, context))
+    result.deliveries.extend(deliver(context))
     outcome = Outcome.ABORTED
     try:
         for step in _turns(name, context):
@@ -68,11 +69,15 @@ def _run(name: str, run: str, parent: str | None, context: Context) -> RunResult
 def _finish(result: RunResult, context: Context) -> None:
     """Commit the run and what is to be said of it; then say it, unless the user wants to be gone."""
     context.log.info(f"{result.scenario} ended {result.outcome}")
+    for step in result.steps:
+        if step.turn is None:  # a turn's values end with the turn
+            context = context.with_values(step.variables)
     known = replace(facts(result.steps, context), outcome=result.outcome)
     messages = compose("end", result, known, context)
     context.store.finish_run(_record(result), messages)
     if result.outcome is not Outcome.ABORTED:
-        result.deliveries.extend(deliver(context))
+        told = [*result.deliveries, *deliver(context)]
+        result.deliveries[:] = {delivery.reporter: delivery for delivery in told}.values()
     contract = context.store.folder_of_run(result.id) / "run.json"
     contract.write_text(result.model_dump_json(indent=1), encoding="utf-8")
 

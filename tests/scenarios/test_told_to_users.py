@@ -1,5 +1,7 @@
 """What a run says to those who must act: which dataset, which column, what to do."""
 
+import email
+import email.policy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -95,3 +97,29 @@ def test_a_lost_snapshot_of_an_earlier_batch_says_what_to_do(spec: Spec, run: Ru
     said = reason(run(name="tuesday"))
     assert "is lost or damaged. What to do: restore it from a backup, or build the evaluation" in said
     assert "internal error" not in said
+
+
+def test_a_run_is_announced_without_an_outcome_and_its_end_knows_what_was_set(
+    spec: Spec, run: Run, tmp_path: Path
+) -> None:
+    spec("""
+        variables: {who: spec}
+        channels:
+          box: {kind: file, path: box}
+        scenarios:
+          s:
+            steps: [{name: set, kind: set_variables, variables: {who: step}}]
+            reporters:
+              - {name: before, channel: box, at: start}
+              - {name: after, channel: box, run_condition: who == 'step', message: "${who} ${outcome}"}
+    """)
+    (result,) = run().runs
+    assert [(told.reporter, told.state) for told in result.deliveries] == [("before", "SENT"), ("after", "SENT")]
+    texts = {}
+    for path in (tmp_path / "box").iterdir():
+        letter = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+        texts[letter["Subject"]] = [letter.get_body((kind,)).get_content() for kind in ("plain", "html")]
+    plain, html = texts["s started"]
+    assert plain.strip() == "s of test started."
+    assert ">STARTED<" in html
+    assert texts["s: SUCCESS"][0].strip() == "step SUCCESS"
