@@ -4,7 +4,7 @@ Every declared check gives at least one result; a wildcard check gives one a met
 an ERROR with its reason, one that has no value is EMPTY: nothing turns into a silent OK.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,14 @@ Metrics = Mapping[str, MetricValue]
 class Subject:
     """What checks are applied to: the metrics of a dataset or of one evaluation, and of those before it, oldest first.
 
-    `folder` is where functions of the user's are found.
+    `folder` is where functions of the user's are found; what they say passes through `redact`.
     """
 
     target: str
     metrics: Metrics
     past: Sequence[Metrics]
     folder: Path
+    redact: Callable[[str], str]
     evaluation: str | None = None
 
 
@@ -163,14 +164,17 @@ def _compared_with(check: RangeCheck, metric: str, value: float, subject: Subjec
 
 def _ask(check: PythonCheck, subject: Subject) -> Finding:
     """Let a function of the user's judge: it is given {metric: value} and returns an outcome, or outcome and reason."""
-    function = load_function(subject.folder, check.function)
     values = {metric: known.value for metric, known in subject.metrics.items()}
-    answer = function(values, **check.arguments)
-    outcome, reason = answer if isinstance(answer, tuple) else (answer, "")
+    try:
+        answer = load_function(subject.folder, check.function)(values, **check.arguments)
+    except DataError as error:
+        return Finding(CheckOutcome.ERROR, subject.redact(str(error)))
+    outcome, reason = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, "")
     if outcome not in list(CheckOutcome):
         allowed = ", ".join(CheckOutcome)
-        raise DataError(f"{check.function} returned {answer!r}; a check returns one of {allowed}, or (outcome, reason)")
-    return Finding(CheckOutcome(outcome), str(reason))
+        said = f"{check.function} returned {answer!r}; a check returns one of {allowed}, or (outcome, reason)"
+        return Finding(CheckOutcome.ERROR, subject.redact(said))
+    return Finding(CheckOutcome(outcome), subject.redact(str(reason)))
 
 
 def _counted(finding: Finding, when_empty: WhenEmpty | None) -> CheckOutcome:

@@ -4,7 +4,8 @@ A function that raises gives a failed metric with its reason, so that its checks
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -15,9 +16,12 @@ from engine.evaluation.record import MetricValue
 from engine.spec.resources.checks import PythonMetric
 
 
-def own_metrics(declared: Mapping[str, PythonMetric], frame: pl.LazyFrame, folder: Path) -> dict[str, MetricValue]:
-    """Compute each declared metric on `frame`; functions are found in `folder`."""
-    return {name: _compute(metric, frame, folder) for name, metric in declared.items()}
+def own_metrics(
+    declared: Mapping[str, PythonMetric], frame: pl.LazyFrame, folder: Path, redact: Callable[[str], str]
+) -> dict[str, MetricValue]:
+    """Compute each declared metric on `frame`; functions are found in `folder`, what they say passes `redact`."""
+    found = {name: _compute(metric, frame, folder) for name, metric in declared.items()}
+    return {name: replace(value, reason=value.reason and redact(value.reason)) for name, value in found.items()}
 
 
 def _compute(metric: PythonMetric, frame: pl.LazyFrame, folder: Path) -> MetricValue:

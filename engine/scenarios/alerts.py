@@ -5,8 +5,10 @@ from typing import Literal
 
 from engine import reporting
 from engine.data import reading
+from engine.reporting.pages import EvaluationFacts
 from engine.scenarios.context import Context
 from engine.scenarios.result import Delivery, RunResult
+from engine.scenarios.steps.report import facts_of
 from engine.spec.conditions import Facts
 from engine.store import Event, OutboxMessage
 
@@ -38,6 +40,7 @@ def compose(at: Literal["start", "end"], result: RunResult, known: Facts, contex
             message_id=f"{result.id}.{number}",
             now=context.clock(),
             csv_of=lambda dataset: _csv(dataset, context),
+            evaluations=lambda: _evaluations(result, context),
         )
         if context.preview is not None:
             context.preview(reporting.preview(reporter, message, context.project, context.secrets))
@@ -72,6 +75,15 @@ def deliver(context: Context) -> list[Delivery]:
             state, reason = delivery.state.value, delivery.reason
             found.append(Delivery(reporter=message.reporter, channel=message.channel, state=state, reason=reason))
     return found
+
+
+def _evaluations(result: RunResult, context: Context) -> list[EvaluationFacts]:
+    """Return the last evaluation of each store that the run has built, reused or checked."""
+    last: dict[str, str] = {}
+    for step in result.all_steps():
+        last |= {made.store: made.id for made in step.evaluations}
+        last |= {check.target: check.evaluation for check in step.checks if check.evaluation}
+    return [facts_of(context.store.evaluation(id_), context) for id_ in last.values()]
 
 
 def _csv(dataset: str, context: Context) -> Iterable[bytes]:

@@ -14,6 +14,7 @@ from engine.data import Datasets
 from engine.evaluation.record import Evaluation
 from engine.scenarios.context import Context, Mode
 from engine.scenarios.log import Line, RunLog
+from engine.scenarios.planning import Plan, Planner
 from engine.scenarios.result import RunResult
 from engine.scenarios.runner import run_scenario
 from engine.scenarios.seen_files import SeenFiles
@@ -80,6 +81,34 @@ def run(
             for name in built
         }
         return Finished(runs, stores, context.store.undelivered())
+
+
+def plan(
+    project: Project,
+    scenarios: Sequence[str],
+    *,
+    environ: Mapping[str, str] = os.environ,
+    clock: Callable[[], datetime] = utc_now,
+) -> Plan:
+    """Say what `run` would do, and why, and change nothing.
+
+    Data are opened for it: files are hashed, schemas read, functions of `python` datasets called.
+
+    Raises
+    ------
+    StoreError
+        The state cannot be read.
+    """
+    planner = Planner()
+    with opened(project, environ=environ, clock=clock, mode="plan") as context:
+        planned = [planner.scenario(name, context) for name in scenarios]
+    planner.findings.extend(project.warnings)
+    return Plan(
+        project=project.name,
+        variables={name: str(value) for name, value in project.variables.items()},
+        scenarios=planned,
+        findings=list(planner.findings.in_order()),
+    )
 
 
 @contextmanager

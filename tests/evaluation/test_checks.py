@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import DataError, Position
+from engine.errors import Position
 from engine.evaluation.checks import Subject, judge
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
@@ -23,7 +23,11 @@ def found(
     folder: Path = Path(),
 ) -> list[CheckResult]:
     earlier = [{name: MetricValue(value) for name, value in metrics.items()} for metrics in past]
-    return judge("the check", check, Subject("store", metrics, earlier, folder, "e1"), HERE)
+    return judge("the check", check, Subject("store", metrics, earlier, folder, mask, "e1"), HERE)
+
+
+def mask(text: str) -> str:
+    return text.replace("hunter22", "***")
 
 
 def one(check: Check, value: float | None, *past: dict[str, float | None], **known: object) -> CheckResult:
@@ -168,8 +172,17 @@ def test_a_function_judges(tmp_path: Path) -> None:
     assert (result.outcome, result.reason) == (ERROR, "too much: 2.0")
     (result,) = found(check, {"m": MetricValue(1.0)}, folder=tmp_path)
     assert result.outcome is OK
-    with pytest.raises(DataError, match="returned 'maybe'; a check returns one of OK, EMPTY, WARNING, ERROR"):
-        found(PythonCheck(function="judges:vague"), {}, folder=tmp_path)
+    (result,) = found(PythonCheck(function="judges:vague"), {}, folder=tmp_path)
+    assert result.outcome is ERROR
+    assert "returned 'maybe'; a check returns one of OK, EMPTY, WARNING, ERROR" in result.reason
+
+
+def test_a_function_that_raises_is_an_error_and_what_it_says_is_redacted(tmp_path: Path) -> None:
+    (tmp_path / "raises.py").write_text("def up(metrics):\n    raise ValueError('the password is hunter22')\n")
+    (result,) = found(PythonCheck(function="raises:up"), {}, folder=tmp_path)
+    assert result.outcome is ERROR
+    assert "the password is ***" in result.reason
+    assert "raises.py" in result.reason
 
 
 def test_an_excepted_metric_may_have_no_bound() -> None:

@@ -132,7 +132,9 @@ def _measure(table: Table, wanted: Sequence[str], context: Context) -> dict[str,
         metric: MetricValue(value, reason=None if value is not None else "there are no values")
         for metric, value in dataset_metrics(table, wanted).items()
     }
-    return values | own_metrics(spec.metrics, table.frame, context.project.folder_of("datasets", table.name))
+    return values | own_metrics(
+        spec.metrics, table.frame, context.project.folder_of("datasets", table.name), context.secrets.redact
+    )
 
 
 def judge_dataset(name: str, metrics: dict[str, MetricValue], context: Context) -> list[CheckResult]:
@@ -142,6 +144,7 @@ def judge_dataset(name: str, metrics: dict[str, MetricValue], context: Context) 
         metrics=metrics,
         past=context.store.earlier_dataset_metrics(name, context.run),
         folder=context.project.folder_of("datasets", name),
+        redact=context.secrets.redact,
     )
     return [
         result

@@ -187,7 +187,9 @@ def _evaluate(
             against,
             spec.drift,
             model_importance=model.importance if model else None,
-            own_metrics=own_metrics(spec.metrics, _with_predictions(steady, seen), _folder(name, context)),
+            own_metrics=own_metrics(
+                spec.metrics, _with_predictions(steady, seen), _folder(name, context), context.secrets.redact
+            ),
         )
         with context.store.staging() as files:
             seen.snapshot.save(files)

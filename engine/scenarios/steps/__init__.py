@@ -13,7 +13,7 @@ from engine.errors import EngineError
 from engine.outcome import Outcome
 from engine.scenarios.context import Context
 from engine.scenarios.result import StepResult
-from engine.scenarios.steps import build, compute_metrics, python, run_checks, run_scenario, set_variables
+from engine.scenarios.steps import build, compute_metrics, python, report, run_checks, run_scenario, set_variables
 from engine.spec.resources.scenarios import AnyStep
 
 KINDS: dict[str, Callable[[Any, Context], StepResult]] = {
@@ -23,6 +23,7 @@ KINDS: dict[str, Callable[[Any, Context], StepResult]] = {
     "set_variables": set_variables.run,
     "run_scenario": run_scenario.run,
     "python": python.run,
+    "report": report.run,
 }
 
 
@@ -36,6 +37,7 @@ def run(step: AnyStep, context: Context) -> StepResult:
     except Exception as bug:  # noqa: BLE001 - the boundary: the run must go on to its reporters
         context.log.error("".join(traceback.format_exception(bug)))
         return failed(step, f"internal error: {type(bug).__name__}: {bug}; the traceback is in the log", context)
+    result = result.model_copy(update={"reason": context.secrets.redact(result.reason)})
     said = f"{result.outcome}: {result.reason}" if result.reason else str(result.outcome)
     context.log.write("error" if result.outcome is Outcome.FAILED else "info", said)
     return result

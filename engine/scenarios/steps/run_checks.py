@@ -25,7 +25,7 @@ def run(step: RunChecksStep, context: Context) -> StepResult:
         else:
             metrics = {metric: known.value for metric, known in inspected.metrics.items()}
     else:
-        evaluation = _evaluation(step.target, context)
+        evaluation = evaluation_at_hand(step.target, context)
         found = decide(evaluation, context).act(context)
         metrics = {metric: known.value for metric, known in evaluation.metrics.items()}
     context.store.add_check_results(context.run, found)
@@ -64,6 +64,7 @@ def judge_evaluation(evaluation: Evaluation, context: Context) -> list[CheckResu
         metrics=evaluation.metrics,
         past=[other.metrics for other in earlier],
         folder=context.project.folder_of("evaluation_stores", name),
+        redact=context.secrets.redact,
         evaluation=evaluation.id,
     )
     return [
@@ -73,7 +74,7 @@ def judge_evaluation(evaluation: Evaluation, context: Context) -> list[CheckResu
     ]
 
 
-def _evaluation(name: str, context: Context) -> Evaluation:
+def evaluation_at_hand(name: str, context: Context) -> Evaluation:
     """Return the evaluation that this run has built or reused, else the newest."""
     if name in context.built:
         return context.store.evaluation(context.built[name])

@@ -1,0 +1,142 @@
+"""What the data say about the spec before anything is computed: columns that do not exist, checks of nothing.
+
+`validate` reads no data, so it cannot know columns. Here the schemas are known, and of an evaluation that is there
+already every metric. What is certain to go wrong is an error, what only does nothing is a warning.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+
+import polars as pl
+
+from engine.errors import Position
+from engine.evaluation.record import Evaluation
+from engine.scenarios.context import Context
+from engine.spec.catalogue import canonical, definition, parse
+from engine.spec.diagnostics import Findings
+from engine.spec.metrics import MetricScope
+from engine.spec.problem import Problem, did_you_mean
+from engine.spec.resources.checks import Check, PythonCheck, RangeCheck
+from engine.spec.resources.models import TrainModel
+
+Path = tuple[str | int, ...]
+
+
+def of_dataset(name: str, context: Context, findings: Findings) -> None:
+    """Find checks of columns that the dataset does not have."""
+    schema = context.datasets.open(name).frame.collect_schema()
+    roles = {column: _role(dtype) for column, dtype in schema.items()}
+    checks = context.project.datasets[name].checks
+    own = context.project.datasets[name].metrics
+    for path, metric in _asked(checks, ("datasets", name, "checks")):
+        _judge(metric, context.project.position(*path), "dataset", roles, own, f"dataset {name}", findings)
+
+
+def of_model(name: str, context: Context, findings: Findings) -> None:
+    """Find a target and features that the training dataset does not have."""
+    spec = context.project.models[name]
+    if not isinstance(spec, TrainModel):
+        return
+    schema = context.datasets.open(spec.dataset).frame.collect_schema()
+    named: dict[Path, str] = {("target",): spec.target}
+    named |= {("features", "include", i): column for i, column in enumerate(spec.features.include or [])}
+    for path, column in named.items():
+        if column not in schema:
+            message = f"dataset {spec.dataset} has no column {column!r}"
+            at = context.project.position("models", name, *path)
+            findings.error(at, "unknown-column", message, did_you_mean(column, schema, "there are"))
+    for i, column in enumerate(spec.features.exclude):
+        if column not in schema:
+            at = context.project.position("models", name, "features", "exclude", i)
+            _nothing_to_exclude(column, spec.dataset, schema, at, findings)
+
+
+def of_store(name: str, evaluation: Evaluation | None, context: Context, findings: Findings) -> None:
+    """Find checks and displayed metrics that the next evaluation cannot have.
+
+    Parameters
+    ----------
+    evaluation
+        The one that is reused: its metrics are all there will be.
+    """
+    spec = context.project.evaluation_stores[name]
+    batch = context.datasets.open(spec.dataset)
+    schema = batch.frame.collect_schema()
+    for i, column in enumerate(spec.drift.columns.exclude):
+        if column not in schema:
+            at = context.project.position("evaluation_stores", name, "drift", "columns", "exclude", i)
+            _nothing_to_exclude(column, spec.dataset, schema, at, findings)
+    place = ("evaluation_stores", name)
+    asked = [*_asked(spec.checks, (*place, "checks"))]
+    asked += [((*place, "display", "metrics", i), metric) for i, metric in enumerate(spec.display.metrics)]
+    absent = {*spec.drift.columns.exclude, batch.entity}
+    roles = {column: None if column in absent else _role(dtype) for column, dtype in schema.items()}
+    roles |= {c: r if r in ("numerical", "categorical") else None for c, r in batch.roles.items() if c not in absent}
+    for path, metric in asked:
+        at = context.project.position(*path)
+        if evaluation is None:
+            _judge(metric, at, "store", roles, spec.metrics, f"dataset {spec.dataset}", findings)
+        else:
+            _look_up(metric, at, evaluation, findings)
+
+
+def _asked(checks: Mapping[str, Check], place: Path) -> Iterator[tuple[Path, str]]:
+    """Give every metric that checks are about, with its place."""
+    for name, check in checks.items():
+        if isinstance(check, PythonCheck):
+            continue
+        yield (*place, name, "metric"), check.metric
+        if isinstance(check, RangeCheck):
+            for metric in check.except_:
+                yield (*place, name, "except", metric), metric
+
+
+def _role(dtype: pl.DataType) -> str | None:
+    """Return the role that a column has by its type alone; None where it is left out."""
+    if dtype.is_numeric() or dtype == pl.Duration:
+        return "numerical"
+    return None if dtype.is_temporal() or dtype.is_nested() else "categorical"
+
+
+def _judge(
+    text: str,
+    at: Position,
+    scope: MetricScope,
+    roles: Mapping[str, str | None],
+    own: Collection[str],
+    where: str,
+    findings: Findings,
+) -> None:
+    """Say what is wrong with a metric of columns, as far as their names and types tell."""
+    metric = parse(text)
+    if text in own or isinstance(metric, Problem):
+        return
+    known = definition(metric, scope)
+    if known.member != "column":
+        return
+    if metric.wildcard:
+        if not any(role in known.roles for role in roles.values()):
+            message = f"{text} matches nothing: {where} has no {' or '.join(known.roles)} column that takes part"
+            findings.error(at, "unknown-metric", message)
+    elif metric.member not in roles:
+        help_ = did_you_mean(metric.member or "", roles, "there are")
+        findings.error(at, "unknown-column", f"{where} has no column {metric.member!r}", help_)
+    elif (role := roles[metric.member]) not in known.roles:
+        said = f"is {role}" if role else "takes no part"
+        message = f"column {metric.member!r} {said}, so that it has no {metric.statistic}"
+        findings.warning(at, "unknown-metric", message)
+
+
+def _look_up(text: str, at: Position, evaluation: Evaluation, findings: Findings) -> None:
+    wanted = canonical(text)
+    if wanted.endswith(".*"):
+        if not any(metric.startswith(wanted[:-1]) for metric in evaluation.metrics):
+            message = f"{text} matches nothing: evaluation {evaluation.name} has no such metric"
+            findings.error(at, "unknown-metric", message)
+    elif wanted not in evaluation.metrics:
+        help_ = did_you_mean(wanted, list(evaluation.metrics)[:10], "it has, for example,")
+        findings.error(at, "unknown-metric", f"evaluation {evaluation.name} has no metric {text}", help_)
+
+
+def _nothing_to_exclude(column: str, dataset: str, schema: Collection[str], at: Position, findings: Findings) -> None:
+    message = f"dataset {dataset} has no column {column!r}: there is nothing to exclude"
+    findings.warning(at, "unknown-column", message, did_you_mean(column, schema, "there are"))

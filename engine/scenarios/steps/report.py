@@ -1,0 +1,77 @@
+"""Step `report`: an evaluation as a page, or as a chart, in a file. The verb and the reporters make theirs here too."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from engine.errors import DeliveryError
+from engine.evaluation.record import Evaluation
+from engine.outcome import Outcome
+from engine.reporting import pages
+from engine.reporting.pages import EvaluationFacts
+from engine.scenarios.actions import Action
+from engine.scenarios.build.decision import Decision
+from engine.scenarios.context import Context
+from engine.scenarios.result import StepResult
+from engine.scenarios.steps.run_checks import evaluation_at_hand, judge_evaluation
+from engine.spec.catalogue import canonical
+from engine.spec.resources.scenarios import ReportStep
+
+LAST = 40
+"""Evaluations of which a page shows the history."""
+
+
+def run(step: ReportStep, context: Context) -> StepResult:
+    """Write it, unless nothing may be changed."""
+    path = context.project.folder_of("scenarios", context.log.scenario) / step.path
+    evaluation = evaluation_at_hand(step.target, context)
+    about = f"evaluation {evaluation.name} of {step.target}"
+    done = StepResult(name=step.name, kind=step.kind, outcome=Outcome.SUCCESS, reason=step.path)
+
+    def do() -> StepResult:
+        if context.mode == "run":
+            write(facts_of(evaluation, context), path, context)
+            context.log.info(f"{step.path}: {about}")
+        return done
+
+    action = Action(kind="write", target=step.path, because="always", reason=about)
+    return Decision(action, do, lambda: done).act(context)
+
+
+def facts_of(evaluation: Evaluation, context: Context) -> EvaluationFacts:
+    """Return what is to be said of an evaluation; the checks of its store are applied as the spec has them now."""
+    declared, server = context.project.evaluation_stores[evaluation.store], context.project.server
+    facts = EvaluationFacts(
+        project=context.project.name,
+        dataset=declared.dataset,
+        evaluation=evaluation,
+        checks=judge_evaluation(evaluation, context),
+        displayed=list(map(canonical, declared.display.metrics)),
+        spec=context.project.render(),
+        run_url=f"{server.url.rstrip('/')}/runs/{evaluation.run}" if server and evaluation.run else None,
+    )
+    points = {metric: context.store.metric_history(evaluation.store, metric, LAST) for metric in facts.followed()}
+    return replace(facts, history=points)
+
+
+def write(facts: EvaluationFacts, path: Path, context: Context) -> None:
+    """Write the page of an evaluation, or its chart where the path ends in .png, whole or not at all.
+
+    Raises
+    ------
+    DeliveryError
+        The file cannot be written.
+    """
+    redact = context.secrets.redact
+    is_chart = path.suffix.lower() == ".png"
+    content = pages.chart(facts, redact) if is_chart else pages.page(facts, redact).encode("utf-8")
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_bytes(content)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise DeliveryError(f"cannot write {path}: {error.strerror or error}") from error
