@@ -201,9 +201,11 @@ def _fitted(
     model = HistGradientBoostingClassifier(
         max_iter=50, early_stopping=False, categorical_features=categorical, random_state=seed % 2**32
     )
-    x, truth = rows.x[test], rows.side[test]
+    # scikit-learn cannot bin a column without any value, which tells nothing anyway
+    known = np.where(np.isnan(rows.x[train]).all(axis=0), 0.0, rows.x)
+    x, truth = known[test], rows.side[test]
     with threadpool_limits(limits=1):  # OpenMP threads spin when cores are shared
-        model.fit(rows.x[train], rows.side[train])
+        model.fit(known[train], rows.side[train])
         probability: NDArray[np.float64] = model.predict_proba(x)[:, 1]
         some = slice(IMPORTANCE_ROWS)  # in the order of keys: as good as any
         return probability, _importance(model, x[some], truth[some], probability[some], seed)

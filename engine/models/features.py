@@ -86,7 +86,7 @@ def describe(
     features, left_out
         The features in the order of `chosen`, and why each other column is none.
     """
-    empty = {c: "every value is missing" for c in chosen if frame[c].null_count() == frame.height}
+    empty = {c: "every value is missing" for c in chosen if _is_missing(frame[c]).all()}
     try:
         taking, unfit = roles(frame.lazy(), declared, only=[c for c in chosen if c not in empty])
     except DataError as error:
@@ -107,6 +107,10 @@ def describe(
         else:
             features.append(Feature(name, kind, "numerical"))
     return features, left_out
+
+
+def _is_missing(column: pl.Series) -> pl.Series:
+    return column.is_null() | column.is_nan() if column.dtype.is_float() else column.is_null()
 
 
 def _categorical(column: pl.Series, kind: str, most: int) -> Feature:

@@ -194,3 +194,13 @@ def test_columns_of_every_type_are_read():
         assert list(found) == list(taking)
     assert found["price"].statistics["missing_share"] == 1
     assert found["price"].drift > 0.99
+
+
+@pytest.mark.parametrize("nothing", [pl.lit(None, pl.Float64), pl.lit(float("nan")), pl.lit(None, pl.String)])
+def test_a_column_without_any_value_is_a_result(nothing: pl.Expr):
+    frame = people(100, 0).with_columns(nothing=nothing)
+    taking, _ = roles(frame.lazy())
+    assert "nothing" in taking
+    found = judged(frame, frame.with_columns(a=pl.col("a") + 3), taking)
+    assert (found.accuracy or 0) > 0.8
+    assert found.importance["nothing"] == 0

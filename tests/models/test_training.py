@@ -218,12 +218,13 @@ def test_columns_of_odd_types_are_left_out_with_a_reason():
         at=pl.lit(None, pl.Time),
         pair=pl.struct("age", "shop"),
         empty=pl.lit(None),
+        nan=pl.lit(float("nan")),
         price=pl.col("age").cast(pl.Decimal(10, 2)),
     )
     model = train("m", spec(), table(odd)).model
-    assert set(model.left_out) == {"id", "day", "tags", "raw", "at", "pair", "empty"}
+    assert set(model.left_out) == {"id", "day", "tags", "raw", "at", "pair", "empty", "nan"}
     assert "price" in model.features
-    assert model.left_out["empty"] == "every value is missing"
+    assert model.left_out["empty"] == model.left_out["nan"] == "every value is missing"
 
 
 def test_text_classes_and_booleans_are_classes():
