@@ -28,8 +28,18 @@ CHECK_COLOURS = {
 }
 
 
-def html(subject: str, body: str, notes: Sequence[str], facts: RunFacts, redact: Callable[[str], str]) -> str:
-    """Return a message as one HTML page without anything to load; every text that is not laid out yet is redacted."""
+def html(
+    subject: str,
+    body: str,
+    notes: Sequence[str],
+    facts: RunFacts,
+    redact: Callable[[str], str],
+    pictures: Sequence[tuple[str, str]] = (),
+) -> str:
+    """Return a message as one HTML page without anything to load; every text that is not laid out yet is redacted.
+
+    `pictures` are shown in it: the content id and what it shows, of each.
+    """
     outcome = facts.known.outcome
     rows = [
         {
@@ -54,6 +64,7 @@ def html(subject: str, body: str, notes: Sequence[str], facts: RunFacts, redact:
         subject=subject,
         body=Markup("<br>\n").join(body.strip().split("\n")),
         notes=notes,
+        pictures=pictures,
         facts=facts,
         outcome=outcome or "STARTED",
         colour="#5f6b7a" if outcome is None else COLOURS[outcome],

@@ -5,6 +5,7 @@ must not be lost for one, so what goes into a header is made a single line first
 a server that does not speak 8BITMIME changes nothing.
 """
 
+import hashlib
 import re
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -59,7 +60,7 @@ def address(text: str) -> Address:
 
 
 def compose_letter(message: OutboxMessage, sender: str) -> EmailMessage:
-    """Return `message` as mail from `sender`: a plain and an HTML part, then the attachments.
+    """Return `message` as mail from `sender`: a plain and an HTML part with the pictures in it, then the attachments.
 
     The same message gives the same Message-ID and Date however often it is sent.
 
@@ -78,12 +79,20 @@ def compose_letter(message: OutboxMessage, sender: str) -> EmailMessage:
     letter["Message-ID"] = f"<{message.id}@{from_.domain}>"
     letter["Auto-Submitted"] = "auto-generated"
     letter.set_content(message.text)
+    shows = ""
     for attachment in sorted(message.attachments, key=is_html, reverse=True):
         content = attachment.content or b""
         if is_html(attachment):
-            letter.add_alternative(content.decode("utf-8"), subtype="html")
+            shows = content.decode("utf-8")
+            letter.add_alternative(shows, subtype="html")
             continue
         main, _, sub = attachment.media_type.partition("/")
+        shown_as = content_id(message.id, attachment.name)
+        if f"cid:{shown_as}" in shows and (page := letter.get_body(("related", "html"))) is not None:
+            page.add_related(
+                content, maintype=main, subtype=sub, cid=f"<{shown_as}>", filename=single_line(attachment.name)
+            )
+            continue
         letter.add_attachment(
             content,
             maintype=main,
@@ -92,6 +101,12 @@ def compose_letter(message: OutboxMessage, sender: str) -> EmailMessage:
             params={"charset": "utf-8"} if main == "text" else None,
         )
     return letter
+
+
+def content_id(message_id: str, name: str) -> str:
+    """Return by what name the HTML form shows an attached picture: it is an URL's part, whatever the file is called."""
+    digest = hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=8).hexdigest()
+    return f"{digest}.{message_id}@engine"
 
 
 def html_form(html: str) -> Attachment:

@@ -5,14 +5,16 @@ that cannot be read each become a visible note in the message. The message is ma
 must send what the run saw, although its log is gone and its datasets have moved on.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from engine.errors import DataError, EngineError
+from engine.reporting import pages
 from engine.reporting.facts import RunFacts, message_names
 from engine.reporting.layout import html
-from engine.reporting.letter import clean, html_form, single_line
+from engine.reporting.letter import clean, content_id, html_form, single_line
+from engine.reporting.pages import EvaluationFacts
 from engine.spec.conditions import Undecided, decide
 from engine.spec.resources.scenarios import Reporter
 from engine.spec.secrets import Secrets
@@ -22,6 +24,12 @@ from engine.store.records import Attachment, OutboxMessage
 MAX_ATTACHMENT = 2_000_000
 """Bytes of an attachment: mail servers commonly refuse mails of more than 10 MB, and base64 adds a third."""
 
+MEGABYTES = MAX_ATTACHMENT // 1_000_000
+
+PAGES = ("report", "chart")
+"""Attachments that are about the run's evaluations."""
+
+Evaluations = Callable[[], Sequence[EvaluationFacts]]
 CsvOf = Callable[[str], Iterable[bytes]]
 """Gives a dataset as CSV, header first, piece by piece: no more of it is read than is attached."""
 
@@ -30,7 +38,14 @@ AT_START = {"subject": "${scenarioName} started", "message": "${scenarioName} of
 
 
 def compose(
-    reporter: Reporter, facts: RunFacts, secrets: Secrets, *, message_id: str, now: datetime, csv_of: CsvOf
+    reporter: Reporter,
+    facts: RunFacts,
+    secrets: Secrets,
+    *,
+    message_id: str,
+    now: datetime,
+    csv_of: CsvOf,
+    evaluations: Evaluations = tuple,
 ) -> OutboxMessage | None:
     """Return what `reporter` says about a run; None if it is inactive or its run condition does not hold.
 
@@ -48,6 +63,8 @@ def compose(
         When it is written.
     csv_of
         Reads a dataset to attach.
+    evaluations
+        Gives the run's evaluations, for reports and charts.
     """
     if not reporter.active:
         return None
@@ -64,16 +81,25 @@ def compose(
         texts = {name: text if name in reporter.model_fields_set else AT_START[name] for name, text in texts.items()}
     subject = single_line(secrets.redact(fill(texts["subject"], names, _missing)))
     body = clean(secrets.redact(fill(texts["message"], names, _missing)))
-    files = []
+    files: list[Attachment] = []
+    pictures: list[tuple[str, str]] = []
     for wanted in reporter.attach:
         try:
+            if wanted in PAGES:
+                drawn = [_drawn(wanted, evaluation, secrets.redact) for evaluation in evaluations()]
+                files += [file for file, _ in drawn]
+                if wanted == "chart":
+                    pictures += [(content_id(message_id, file.name), text) for file, text in drawn]
+                if not drawn:
+                    notes.append(f"{wanted} is not attached: the run has no evaluation")
+                continue
             attachment, cut = _attachment(wanted, facts, csv_of)
         except (EngineError, OSError) as error:
             notes.append(f"{wanted} is not attached: {error}")
             continue
         files.append(_redacted(attachment, secrets))
         if cut:
-            notes.append(f"{attachment.name} is cut: only its {cut} {MAX_ATTACHMENT // 1_000_000} MB are attached")
+            notes.append(f"{attachment.name} is cut: only its {cut} {MEGABYTES} MB are attached")
     notes = [clean(secrets.redact(f"Note: {note}")) for note in notes]
     return OutboxMessage(
         id=message_id,
@@ -84,12 +110,24 @@ def compose(
         subject=subject,
         text="\n".join([body, *notes]),
         created=now,
-        attachments=(html_form(html(subject, body, notes, facts, secrets.redact)), *files),
+        attachments=(html_form(html(subject, body, notes, facts, secrets.redact, pictures)), *files),
     )
 
 
 def _missing(reference: Reference) -> str:
     return f"[{reference.text} has no value in this run]"
+
+
+def _drawn(wanted: str, facts: EvaluationFacts, redact: Callable[[str], str]) -> tuple[Attachment, str]:
+    """Return the report or the chart of an evaluation, and what it shows in words."""
+    name = redact(facts.file_name)
+    if wanted == "chart":
+        return Attachment(f"{name}.png", "image/png", pages.chart(facts, redact)), pages.chart_text(facts)
+    content = pages.page(facts, redact).encode("utf-8")
+    if len(content) > MAX_ATTACHMENT:
+        size = f"{len(content) / 1_000_000:.1f} MB, and mail takes {MEGABYTES}"
+        raise DataError(f"the report of {facts.evaluation.name} has {size}; engine report writes it into a file")
+    return Attachment(f"{name}.html", "text/html", content), ""
 
 
 def _attachment(wanted: str, facts: RunFacts, csv_of: CsvOf) -> tuple[Attachment, str]:

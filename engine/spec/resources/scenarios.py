@@ -73,8 +73,19 @@ class PythonStep(Step):
     arguments: dict[str, Scalar] = Field({}, description="Keyword arguments of the function.")
 
 
+class ReportStep(Step):
+    """Write an evaluation as a page for people: the one that this run has built, else the newest."""
+
+    kind: Literal["report"] = "report"
+    target: Annotated[str, Ref("evaluation_stores")] = Field(description="Whose evaluation.")
+    path: str = Field(
+        description="The file, relative to the spec; its folders are made. An HTML page that needs nothing else, or a "
+        "chart where it ends in .png."
+    )
+
+
 AnyStep = Annotated[
-    BuildStep | RunChecksStep | ComputeMetricsStep | SetVariablesStep | RunScenarioStep | PythonStep,
+    BuildStep | RunChecksStep | ComputeMetricsStep | SetVariablesStep | RunScenarioStep | PythonStep | ReportStep,
     Field(discriminator="kind"),
 ]
 STEP_KINDS: dict[str, type[Resource]] = {
@@ -84,6 +95,7 @@ STEP_KINDS: dict[str, type[Resource]] = {
     "set_variables": SetVariablesStep,
     "run_scenario": RunScenarioStep,
     "python": PythonStep,
+    "report": ReportStep,
 }
 
 
@@ -102,7 +114,7 @@ class Reporter(Resource):
         "${errorsEventsSummary}\n${warningsEventsSummary}\n",
         description="The text.",
     )
-    attach: list[str] = Field([], description="scenario_log, dataset:<name>.")
+    attach: list[str] = Field([], description="scenario_log, report, chart, dataset:<name>.")
 
 
 class Scenario(Resource):

@@ -8,7 +8,7 @@ from engine.spec.problem import did_you_mean
 from engine.spec.rules.draft import Draft
 from engine.spec.variables import references
 
-ATTACHMENTS = ("scenario_log", "dataset:<name>")
+ATTACHMENTS = ("scenario_log", "report", "chart", "dataset:<name>")
 
 
 def what(section: str) -> str:
@@ -53,7 +53,7 @@ def attachments(draft: Draft, findings: Findings) -> None:
                 if wanted.startswith("dataset:") and name not in draft.names("datasets"):
                     help_ = did_you_mean(name, draft.names("datasets"), "the datasets are")
                     findings.error(at, "unknown-name", f'no dataset "{name[:60]}" is declared', help_)
-                elif not wanted.startswith("dataset:") and wanted != "scenario_log":
+                elif not wanted.startswith("dataset:") and wanted not in ATTACHMENTS:
                     help_ = did_you_mean(wanted, ATTACHMENTS, "what can be attached:")
                     findings.error(at, "unknown-attachment", f'"{wanted[:60]}" cannot be attached', help_)
 

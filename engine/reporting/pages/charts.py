@@ -1,0 +1,348 @@
+"""Charts as Vega-Lite, drawn by vl-convert: as SVG for the page, as PNG for mails.
+
+They are drawn when the page is written, so that it carries no 0.9 MB of JavaScript and shows in programs that run none.
+The SVG names its colours by the page's own variables, and so follows light and dark. The specs are plain data: Altair,
+which writes them from objects, takes half a second to import and spares nothing here.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from engine.reporting.pages.facts import NOTABLE, EvaluationFacts
+from engine.reporting.pages.ranges import is_range, scale, zones
+from engine.reporting.pages.words import figure, metric_title, metric_value
+from engine.store.records import MetricPoint
+
+Spec = dict[str, Any]
+Redact = Callable[[str], str]
+
+VEGA_LITE = "6.1"
+NAMES = ("ink", "muted", "line", "surface", "batch", "reference", "ok", "warning", "error")
+PAGE = {name: f"var(--{name})" for name in NAMES}
+PAPER = dict(
+    zip(
+        NAMES,
+        ("#1c2733", "#5f6b7a", "#e3e7ec", "#ffffff", "#2563eb", "#94a3b8", "#1a7f4b", "#b7791f", "#b42318"),
+        strict=True,
+    )
+)
+LONGEST = 28
+"""Characters of a name in a chart."""
+LABELLED = 6
+BARS = 8
+
+
+def svg(spec: Spec) -> Markup:
+    """Draw a chart for the page; it shrinks with it."""
+    import vl_convert  # 30 MB that a run without charts need not load
+
+    drawn = vl_convert.vegalite_to_svg({**spec, "config": _config(PAGE)}, vl_version=VEGA_LITE, allowed_base_urls=[])
+    # What vl-convert writes is escaped.
+    return Markup(drawn.replace("<svg ", '<svg aria-hidden="true" ', 1))  # noqa: S704
+
+
+def png(spec: Spec) -> bytes:
+    """Draw a chart on white, at twice the pixels of its size."""
+    import vl_convert
+
+    return vl_convert.vegalite_to_png(
+        {**spec, "config": _config(PAPER), "background": PAPER["surface"], "padding": 16},
+        vl_version=VEGA_LITE,
+        scale=2,
+        allowed_base_urls=[],
+    )
+
+
+def _config(colours: Mapping[str, str]) -> Spec:
+    quiet = {"labelColor": colours["muted"], "titleColor": colours["muted"], "titleFontWeight": "normal"}
+    return {
+        "aria": False,
+        "background": None,
+        "font": "system-ui, -apple-system, Segoe UI, Roboto, Helvetica, Arial, sans-serif",
+        "view": {"stroke": None},
+        "axis": {
+            **quiet,
+            "gridColor": colours["line"],
+            "domain": False,
+            "ticks": False,
+            "labelFontSize": 11,
+            "titleFontSize": 11,
+            "labelPadding": 6,
+        },
+        "text": {"fill": colours["ink"], "fontSize": 11},
+        "title": {"color": colours["ink"], "fontSize": 13, "anchor": "start", "subtitleColor": colours["muted"]},
+        "concat": {"spacing": 28},
+    }
+
+
+def history(
+    metric: str,
+    points: Sequence[MetricPoint],
+    facts: EvaluationFacts,
+    redact: Redact,
+    colours: Mapping[str, str] = PAGE,
+    size: tuple[int, int] = (290, 110),
+) -> Spec:
+    """Draw a metric over evaluations, the one at hand marked, on the bands of the range that it is held in."""
+    known = facts.evaluation.metrics.get(metric)
+    low, high = (known.low, known.high) if known else (None, None)
+    held = [c.bounds for c in facts.checks if c.metric == metric and c.value == facts.value(metric)]
+    bounds = next((b for b in held if is_range(b)), {})
+    start, end = scale(metric, bounds, [*(point.value for point in points), low, high])
+    seen: dict[str, int] = {}
+    rows = []
+    for point in points:
+        name = clipped(redact(point.name))
+        seen[name] = seen.get(name, -1) + 1
+        now = point.evaluation == facts.evaluation.id
+        rows.append(
+            {
+                "name": name + "\N{ZERO WIDTH SPACE}" * seen[name],  # two evaluations of one name stay two
+                "value": point.value,
+                "now": metric_value(metric, point.value) if now else None,
+                "low": low if now else None,
+                "high": high if now else None,
+            }
+        )
+    across = {"field": "name", "type": "ordinal", "sort": None, "title": None}
+    x = across | {"axis": {"labelAngle": 0, "labelOverlap": True, "labelLimit": 90}}
+    y = {"field": "value", "type": "quantitative", "title": None, "scale": {"domain": [start, end], "nice": False}}
+    y["axis"] = {"tickCount": 4, "format": ",.4~r"}
+    here = {"transform": [{"filter": "datum.now != null"}]}
+    return {
+        "width": size[0],
+        "height": size[1],
+        "data": {"values": rows},
+        "layer": [
+            {
+                "data": {"values": [{"kind": colours[z.kind], "from": z.start, "to": z.end} for z in shaded]},
+                "mark": {"type": "rect", "opacity": 0.13},
+                "encoding": {
+                    "y": {**y, "field": "from"},
+                    "y2": {"field": "to"},
+                    "color": {"field": "kind", "type": "nominal", "scale": None},
+                },
+            }
+            for shaded in [[z for z in zones(bounds, start, end) if z.kind != "ok"]]
+            if shaded
+        ]
+        + [
+            {
+                "mark": {"type": "line", "color": colours["batch"], "strokeWidth": 2},
+                "encoding": {"x": x, "y": y},
+            },
+            {
+                "mark": {"type": "circle", "size": 34, "color": colours["batch"], "opacity": 1},
+                "encoding": {"x": x, "y": y},
+            },
+            {
+                **here,
+                "mark": {"type": "rule", "color": colours["batch"], "strokeWidth": 5, "opacity": 0.35},
+                "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
+            },
+            {
+                **here,
+                "mark": {
+                    "type": "point", "size": 90, "filled": True, "fill": colours["surface"],
+                    "stroke": colours["batch"], "strokeWidth": 2.5, "opacity": 1,
+                },
+                "encoding": {"x": x, "y": y},
+            },
+            {
+                **here,
+                "mark": {"type": "text", "dy": -13, "fontWeight": "bold", "fill": colours["ink"]},
+                "encoding": {"x": x, "y": y, "text": {"field": "now", "type": "nominal"}},
+            },
+        ],
+    }  # fmt: skip
+
+
+def importance(facts: EvaluationFacts, redact: Redact) -> Spec:
+    """Draw what tells the batch from the reference against what the model decides by.
+
+    Both importances add up to 1: above the average of both lies the dangerous quarter.
+    """
+    told, used = facts.evaluation.importance["drift"], facts.evaluation.importance["model"]
+    limit = 1 / max(1, len(told))
+    rows: list[Spec] = [
+        {
+            "name": clipped(redact(name)),
+            "drift": told[name],
+            "model": used.get(name, 0.0),
+            "label": "",
+            "colour": PAGE["batch"] if (facts.evaluation.columns.get(name) or {}).get("drift") else PAGE["reference"],
+        }
+        for name in sorted(told, key=lambda name: -told[name] - used.get(name, 0.0))[:200]
+    ]
+    for row in [row for row in rows if max(row["drift"], row["model"]) >= limit][:LABELLED]:
+        row["label"] = row["name"]
+    top = max([limit, *(row["drift"] for row in rows)]) * 1.12
+    right = max([limit, *(row["model"] for row in rows)]) * 1.12
+    axis = {"format": ".0%", "tickCount": 5}
+    x = {"field": "model", "type": "quantitative", "title": "importance in the model", "axis": axis}
+    x["scale"] = {"domain": [0, right], "nice": False}
+    y = {"field": "drift", "type": "quantitative", "title": "importance for telling batch from reference", "axis": axis}
+    y["scale"] = {"domain": [0, top], "nice": False}
+    quarter = [{"model": limit, "right": right, "drift": limit, "top": top, "label": "drifted and important"}]
+    return {
+        "width": 400,
+        "height": 280,
+        "layer": [
+            {
+                "data": {"values": quarter},
+                "mark": {"type": "rect", "color": PAGE["error"], "opacity": 0.09},
+                "encoding": {"x": x, "x2": {"field": "right"}, "y": y, "y2": {"field": "top"}},
+            },
+            {
+                "data": {"values": quarter},
+                "mark": {"type": "text", "align": "right", "dx": -8, "dy": -8, "fill": PAGE["error"]},
+                "encoding": {
+                    "x": {"field": "right", "type": "quantitative"},
+                    "y": {"field": "drift", "type": "quantitative"},
+                    "text": {"field": "label"},
+                },
+            },
+            {
+                "data": {"values": rows},
+                "mark": {"type": "circle", "size": 90, "opacity": 0.9},
+                "encoding": {"x": x, "y": y, "color": {"field": "colour", "type": "nominal", "scale": None}},
+            },
+            {
+                "data": {"values": rows},
+                "mark": {"type": "text", "dy": -11, "limit": 170},
+                "encoding": {"x": x, "y": y, "text": {"field": "label", "type": "nominal"}},
+            },
+        ],
+    }
+
+
+def bars(
+    rows: Sequence[tuple[str, float]],
+    redact: Redact,
+    text: Callable[[float], str],
+    colours: Mapping[str, str] = PAGE,
+    width: int = 300,
+) -> Spec:
+    """Draw named values as bars, in their order; those that are notable stand out."""
+    values = [
+        {"at": i, "name": clipped(redact(name)), "value": value, "text": text(value),
+         "colour": colours["batch"] if value >= NOTABLE else colours["reference"]}
+        for i, (name, value) in enumerate(rows)
+    ]  # fmt: skip
+    y: Spec = {"field": "name", "type": "nominal", "sort": {"field": "at"}, "title": None}
+    y["axis"] = {"labelColor": colours["ink"], "labelLimit": 170, "grid": False}
+    x: Spec = {"field": "value", "type": "quantitative", "title": None, "axis": None}
+    x["scale"] = {"domain": [0, 1.18 * max([0.2, *(value for _, value in rows)])], "nice": False}
+    return {
+        "width": width,
+        "height": {"step": 24},
+        "data": {"values": values},
+        "layer": [
+            {
+                "mark": {"type": "bar", "height": 14, "cornerRadiusEnd": 2},
+                "encoding": {"y": y, "x": x, "color": {"field": "colour", "type": "nominal", "scale": None}},
+            },
+            {
+                "mark": {"type": "text", "align": "left", "dx": 5},
+                "encoding": {"y": y, "x": x, "text": {"field": "text"}},
+            },
+        ],
+    }
+
+
+def curve(
+    detail: Mapping[str, Sequence[float]], across: str, up: str, *, diagonal: bool, size: str | None = None
+) -> Spec:
+    """Draw a curve of shares against shares; `size` names what its points are as large as."""
+    axis = {"format": "~g", "tickCount": 5}
+    whole = {"domain": [0, 1], "nice": False}
+    x = {"field": "x", "type": "quantitative", "title": across.replace("_", " "), "scale": whole, "axis": axis}
+    y = {"field": "y", "type": "quantitative", "title": up.replace("_", " "), "scale": whole, "axis": axis}
+    sizes = detail[size] if size else [0] * len(detail[across])
+    rows = [
+        {"at": at, "x": a, "y": b, "n": n}
+        for at, (a, b, n) in enumerate(zip(detail[across], detail[up], sizes, strict=True))
+    ]
+    encoding: Spec = {"x": x, "y": y, "order": {"field": "at"}}
+    layers: list[Spec] = [
+        {"data": {"values": rows}, "mark": {"type": "line", "color": PAGE["batch"], "clip": True}, "encoding": encoding}
+    ]
+    if size:
+        bubbles = {"field": "n", "type": "quantitative", "legend": None, "scale": {"range": [20, 220]}}
+        layers.append(
+            {
+                "data": {"values": rows},
+                "mark": {"type": "circle", "color": PAGE["batch"], "opacity": 0.9},
+                "encoding": {"x": x, "y": y, "size": bubbles},
+            }
+        )
+    if diagonal:
+        layers.insert(
+            0,
+            {
+                "data": {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]},
+                "mark": {"type": "line", "color": PAGE["reference"], "strokeDash": [4, 4]},
+                "encoding": {"x": x, "y": y},
+            },
+        )
+    return {"width": 240, "height": 240, "layer": layers}
+
+
+def heat(edges: Sequence[float], counts: Sequence[Sequence[int]]) -> Spec:
+    """Draw how often which value was predicted for which true one, on quantiles of both."""
+    names = [f"≤ {figure(edge)}" for edge in edges[1:]] or [figure(edges[0])]
+    rows = [
+        {"i": i, "j": j, "true": names[i], "predicted": names[j], "rows": rows}
+        for i, row in enumerate(counts)
+        for j, rows in enumerate(row)
+        if rows
+    ]
+    axis = {"labelOverlap": True, "labelAngle": 0, "domain": False}
+    x: Spec = {"field": "predicted", "type": "ordinal", "sort": {"field": "j"}, "title": "predicted", "axis": axis}
+    y: Spec = {"field": "true", "type": "ordinal", "sort": {"field": "i", "order": "descending"}, "title": "true"}
+    shade = {"field": "rows", "type": "quantitative", "legend": None, "scale": {"type": "sqrt", "range": [0.06, 1]}}
+    return {
+        "width": 300,
+        "height": 300,
+        "data": {"values": rows},
+        "mark": {"type": "rect", "color": PAGE["batch"]},
+        "encoding": {
+            "x": {**x, "scale": {"domain": names}},
+            "y": {**y, "axis": axis, "scale": {"domain": names[::-1]}},
+            "opacity": shade,
+        },
+    }
+
+
+def overview(facts: EvaluationFacts, redact: Redact) -> bytes:
+    """Draw the evaluation as one PNG: the drift of its columns, and the metric that matters over time."""
+    evaluation = facts.evaluation
+    columns = [(name, column["drift"] or 0.0) for name, column in facts.columns()[:BARS]]
+    parts = []
+    followed = facts.followed()[:1]
+    for metric in followed:
+        drawn = history(metric, facts.history.get(metric, ()), facts, redact, PAPER, (300, 24 * max(4, len(columns))))
+        parts.append(drawn | {"title": redact(metric_title(metric))})
+    if columns:
+        parts.append(bars(columns, redact, figure, PAPER, 230) | {"title": "Drift of the columns"})
+    title = {
+        "text": f"{clipped(redact(evaluation.name))}: {facts.outcome}",
+        "subtitle": f"{redact(facts.project)}, {redact(evaluation.store)}: {figure(evaluation.rows_used)} rows",
+        "fontSize": 16,
+        "subtitleFontSize": 12,
+        "offset": 16,
+    }
+    return png({"title": title, "hconcat": parts or [{"mark": "text", "data": {"values": [{}]}}]})
+
+
+def clipped(text: str) -> str:
+    """Return a name, cut to what a chart has room for."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def overview_text(facts: EvaluationFacts) -> str:
+    """Say what the overview shows, for those who do not see it."""
+    drifted = [f"{name} {figure(drift)}" for name, drift in facts.drifted()[:3]]
+    return f"Drift: {', '.join(drifted) or 'no column drifted'}. Data drift {figure(facts.value('data_drift'))}."

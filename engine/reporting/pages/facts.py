@@ -1,0 +1,80 @@
+"""What a page about one evaluation is made of, and what follows from it at once."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.evaluation.record import CheckResult, Evaluation
+from engine.outcome import CheckOutcome, worst_check
+from engine.spec.catalogue import METRICS
+from engine.store.records import MetricPoint
+
+NOTABLE = 0.1
+"""From this drift on a column counts as drifted, as in the metric `drifted_columns`."""
+
+PERFORMANCE = [metric.name for metric in METRICS if metric.scope == "store" and metric.labels and not metric.member]
+LEADING = ("roc_auc", "r2", "accuracy", "f1", "rmse", "mae")
+"""The first of these that has a value speaks for the performance, unless the store displays another."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationFacts:
+    """One evaluation, with what is needed to judge it.
+
+    `checks` are the results of its store's checks on it. `history` has metrics over the store's evaluations, oldest
+    first. `displayed` are the metrics that the store displays first. `spec` is the project as YAML, secrets masked.
+    """
+
+    project: str
+    dataset: str
+    evaluation: Evaluation
+    checks: Sequence[CheckResult] = ()
+    history: Mapping[str, Sequence[MetricPoint]] = field(default_factory=dict)
+    displayed: Sequence[str] = ()
+    spec: str = ""
+    run_url: str | None = None
+
+    @property
+    def file_name(self) -> str:
+        """What a file about it is called, but for the ending."""
+        return re.sub(r"[^\w.-]+", "-", f"{self.evaluation.store}-{self.evaluation.name}")[:100]
+
+    @property
+    def outcome(self) -> CheckOutcome:
+        """The worst of the checks; OK of none."""
+        return worst_check(check.counts_as for check in self.checks)
+
+    def value(self, metric: str) -> float | None:
+        """Return a metric's value, None where it has none."""
+        known = self.evaluation.metrics.get(metric)
+        return None if known is None else known.value
+
+    def columns(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Return the columns, the most drifted first; those without drift by how far apart their shares are."""
+        return sorted(
+            self.evaluation.columns.items(),
+            key=lambda column: (-(column[1]["drift"] or 0), -(column[1]["statistics"].get("js") or 0)),
+        )
+
+    def drifted(self) -> list[tuple[str, float]]:
+        """Return the columns with any drift, and how much, most first."""
+        return [(name, column["drift"]) for name, column in self.columns() if column["drift"]]
+
+    def leading(self) -> str | None:
+        """Return the metric that speaks for the performance, None where there is no performance."""
+        candidates = [*(metric for metric in self.displayed if metric in PERFORMANCE), *LEADING]
+        return next((metric for metric in candidates if self.value(metric) is not None), None)
+
+    def followed(self) -> list[str]:
+        """Return the metrics whose history tells something: displayed, or held in a range that they left."""
+        results = Counter(c.check for c in self.checks)
+        left = [c.metric for c in self.checks if c.counts_as is not CheckOutcome.OK and c.metric]
+        held = [c.metric for c in self.checks if results[c.check] == 1 and c.metric]
+        first = ["data_drift", self.leading() or "", "drifted_columns", "prediction_drift.drift"]
+        wanted = dict.fromkeys([*self.displayed, *left[:4], *first, *held])
+        return [metric for metric in wanted if self.value(metric) is not None][:MOST_FOLLOWED]
+
+
+MOST_FOLLOWED = 8

@@ -1,0 +1,52 @@
+"""Ranges as something to draw: the stretch of a scale to show, and what is fine, doubtful or wrong on it."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from engine.spec.catalogue import MetricName, definition, parse
+
+BOUNDS = ("min", "soft_min", "soft_max", "max")
+
+
+class Zone(NamedTuple):
+    """A stretch of a scale: ok, warning or error."""
+
+    kind: str
+    start: float
+    end: float
+
+
+def is_range(bounds: Mapping[str, Any]) -> bool:
+    """Return whether these are bounds of a range, and not a set of values."""
+    return bool(bounds) and all(name in BOUNDS for name in bounds)
+
+
+def scale(metric: str, bounds: Mapping[str, Any], values: Iterable[float | None]) -> tuple[float, float]:
+    """Return the ends of a scale that shows the values and the bounds with some air, within what is possible."""
+    points = [*map(float, bounds.values())] if is_range(bounds) else []
+    points += [value for value in values if value is not None and math.isfinite(value)]
+    name = parse(metric)
+    known = definition(name, "store") if isinstance(name, MetricName) else None
+    if known is not None and known.neutral is not None:
+        points.append(known.neutral)
+    low, high = (min(points), max(points)) if points else (0.0, 1.0)
+    span = (high - low) or abs(high) or 1.0
+    start, end = low - span * 0.35, high + span * 0.35
+    if known is not None and known.low is not None and known.low <= low:
+        start = known.low if low - known.low < span * 1.5 else max(start, known.low)
+    if known is not None and known.high is not None and known.high >= high:
+        end = min(end, known.high)
+    return start, end
+
+
+def zones(bounds: Mapping[str, Any], start: float, end: float) -> list[Zone]:
+    """Cut a scale at the bounds: outside the hard ones wrong, outside the soft ones doubtful, the rest fine."""
+    if not is_range(bounds):
+        return []
+    hard_low, hard_high = bounds.get("min", start), bounds.get("max", end)
+    soft_low, soft_high = bounds.get("soft_min", hard_low), bounds.get("soft_max", hard_high)
+    cuts: Sequence[float] = [start, hard_low, soft_low, soft_high, hard_high, end]
+    kinds = ("error", "warning", "ok", "warning", "error")
+    found = (Zone(kind, max(a, start), min(b, end)) for kind, a, b in zip(kinds, cuts, cuts[1:], strict=False))
+    return [zone for zone in found if zone.end > zone.start]
