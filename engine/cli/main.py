@@ -51,7 +51,10 @@ def main() -> None:
 
 def _main() -> int:
     try:
-        return app(sys.argv[1:] or ["--help"], standalone_mode=False) or ExitCode.OK
+        code: int = app(sys.argv[1:] or ["--help"], standalone_mode=False) or ExitCode.OK
+        if code == ExitCode.INTERRUPTED:  # typer has made an exit code of the interruption
+            raise KeyboardInterrupt
+        return code
     except typer.TyperException as mistake:
         print(f"engine: error: {mistake.format_message()}\nTry engine --help.", file=sys.stderr)
         return ExitCode.USAGE

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -55,8 +56,8 @@ def progress(*, verbose: bool) -> Iterator[Callable[[Line], None]]:
         yield tell
 
 
-def render(finished: Finished, form: diagnostics.Format, code: ExitCode) -> str:
-    """Return the answer of a call."""
+def render(finished: Finished, form: diagnostics.Format, code: ExitCode, state: Path) -> str:
+    """Return the answer of a call; `state` is the folder that the logs are in."""
     if form == "json":
         document = {
             "schema_version": 1,
@@ -68,16 +69,23 @@ def render(finished: Finished, form: diagnostics.Format, code: ExitCode) -> str:
     if form == "github":
         return annotations(check for run in finished.runs for step in run.all_steps() for check in step.checks)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_IN_A_PIPE)
+    console.soft_wrap = not sys.stdout.isatty()  # who greps wants whole lines
     with console.capture() as captured:
         for run in finished.runs:
             _show_run(run, console, 0)
-            console.print(f"  log: {escape(run.log)}", style="dim")
+            console.print(f"  log: {escape(_from_here(state / run.log))}", style="dim")
         for name in finished.stores:
             _show_store(name, finished, console)
         for message in finished.undelivered:
             reason = f": {message.last_error}" if message.last_error else ""
             console.print(f"[yellow]undelivered[/] {escape(f'{message.reporter} to {message.channel}{reason}')}")
     return "\n".join(line.rstrip() for line in captured.get().rstrip().splitlines())
+
+
+def _from_here(path: Path) -> str:
+    """Return a path as one would type it here."""
+    here = Path.cwd()
+    return str(path.absolute().relative_to(here) if path.absolute().is_relative_to(here) else path.absolute())
 
 
 def annotations(checks: Iterable[CheckResult]) -> str:

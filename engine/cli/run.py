@@ -54,7 +54,7 @@ def command(
     if previews:
         print(*previews, sep="\n", file=sys.stderr if format_ == "json" else sys.stdout)
     code = exit_code(finished.runs, undelivered=len(finished.undelivered), fail_on=fail_on)
-    print(output.render(finished, format_, code))
+    print(output.render(finished, format_, code, session.state_folder(project)))
     return code
 
 
