@@ -13,7 +13,8 @@ from typing import Any
 import polars as pl
 
 from engine.data.families import family
-from engine.data.table import Table, meant, reading
+from engine.data.table import Table, reading
+from engine.data.wording import meant
 from engine.errors import DataError
 from engine.spec.resources.datasets import Column
 from engine.spec.resources.resource import Scalar

@@ -18,7 +18,8 @@ from engine.data.contract import check_schema
 from engine.data.files import find_files
 from engine.data.fingerprints import FileHashes, of_file, of_frame
 from engine.data.functions import blaming, frame_of, module_file
-from engine.data.table import Table, meant, reading
+from engine.data.table import Table, reading
+from engine.data.wording import meant
 from engine.errors import DataError
 from engine.spec import Project, sql
 from engine.spec.resources.datasets import AnyDataset, FileDataset, PythonDataset, QueryDataset

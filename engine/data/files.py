@@ -19,7 +19,7 @@ import polars as pl
 from engine.data.csv_faults import open_bytes, record_fault, seems_ragged, value_fault
 from engine.data.families import IMPOSED, family
 from engine.data.fingerprints import FileHashes, combine, of_file
-from engine.data.table import UNREADABLE, meant, words
+from engine.data.wording import UNREADABLE, meant, words
 from engine.errors import DataError
 from engine.spec.resources.datasets import Csv, FileDataset
 from engine.spec.rules.resources import format_of

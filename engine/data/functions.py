@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from engine.data.table import meant, words
+from engine.data.wording import meant, words
 from engine.errors import DataError, EngineError
 
 

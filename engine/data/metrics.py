@@ -12,7 +12,8 @@ from typing import NamedTuple
 import polars as pl
 
 from engine.data.families import family
-from engine.data.table import Table, meant, reading
+from engine.data.table import Table, reading
+from engine.data.wording import meant
 from engine.errors import DataError
 from engine.spec.catalogue import MetricName, names, parse
 

@@ -5,7 +5,8 @@ import re
 import polars as pl
 
 from engine.data.fingerprints import combine
-from engine.data.table import UNREADABLE, Table, meant, words
+from engine.data.table import Table
+from engine.data.wording import UNREADABLE, meant, words
 from engine.errors import DataError
 from engine.spec import sql
 

@@ -7,23 +7,17 @@ files, and only where the first one failed.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
+from engine.data.files import Files
+from engine.data.wording import UNREADABLE, words
 from engine.errors import DataError
-from engine.spec.problem import suggest
 from engine.spec.resources.datasets import Column
-
-if TYPE_CHECKING:
-    from engine.data.files import Files
-
-UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
-"""What polars raises where the data are at fault. A panic is a BaseException, and corrupt files can cause one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +70,3 @@ def reading(table: Table) -> Iterator[None]:
             if source.files and (fault := source.files.fault()):
                 raise DataError(f"dataset {source.name!r}: {fault}") from error
         raise DataError(f"dataset {table.name!r}: it cannot be read: {words(error)}") from error
-
-
-def words(error: BaseException) -> str:
-    """Return what polars says without what it says to programmers; a column not found gets its likely name."""
-    said = str(error).split("\n\n", 1)[0].strip() or type(error).__name__
-    if found := re.match(r'unable to find column "(?P<name>.*?)"; valid columns: \[(?P<valid>.*)\]', said):
-        known = re.findall(r'"(.*?)"', found["valid"])
-        return f"there is no column {found['name']!r}{meant(found['name'], known)}"
-    return said
-
-
-def meant(name: str, known: Sequence[str]) -> str:
-    """Return the help for a name that is not known: the nearest, else some of those that are."""
-    if near := suggest(name, known):
-        return f"; did you mean {near!r}?"
-    some = ", ".join(repr(one) for one in known[:10])
-    return f"; there are {some}{' and others' if len(known) > 10 else ''}" if known else ""

@@ -14,7 +14,7 @@ import polars as pl
 
 from engine import drift
 from engine.data import Table, reading
-from engine.data.table import meant
+from engine.data.wording import meant
 from engine.errors import DataError
 from engine.evaluation.record import MetricValue
 from engine.evaluation.snapshot import Snapshot

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from engine.data.families import family
-from engine.data.table import meant
+from engine.data.wording import meant
 from engine.drift import Role, roles
 from engine.errors import DataError, ModelError
 from engine.models.classes import canonical, listed
