@@ -62,6 +62,7 @@ def render(finished: Finished, form: diagnostics.Format, code: ExitCode, state: 
         document = {
             "schema_version": 1,
             "exit_code": int(code),
+            "dry_run": finished.dry,
             "undelivered": [message.id for message in finished.undelivered],
             "runs": [run.model_dump(mode="json") for run in finished.runs],
         }
@@ -73,12 +74,15 @@ def render(finished: Finished, form: diagnostics.Format, code: ExitCode, state: 
     with console.capture() as captured:
         for run in finished.runs:
             _show_run(run, console, 0)
-            console.print(f"  log: {escape(_from_here(state / run.log))}", style="dim")
+            if not finished.dry:
+                console.print(f"  log: {escape(_from_here(state / run.log))}", style="dim")
         for name in finished.stores:
             _show_store(name, finished, console)
         for message in finished.undelivered:
             reason = f": {message.last_error}" if message.last_error else ""
             console.print(f"[yellow]undelivered[/] {escape(f'{message.reporter} to {message.channel}{reason}')}")
+        if finished.dry:
+            console.print("\n[bold]dry run[/]: nothing was kept, nothing was sent")
     return "\n".join(line.rstrip() for line in captured.get().rstrip().splitlines())
 
 

@@ -25,6 +25,9 @@ def command(
     preview_reporters: Annotated[
         bool, typer.Option("--preview-reporters", help="Show what reporters would send, and send nothing.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Compute and show everything, keep nothing and send nothing.")
+    ] = False,
     fail_on: Annotated[
         Literal["warning", "error", "never"], typer.Option(help="The mildest check outcome that gives exit code 1.")
     ] = "error",
@@ -43,13 +46,17 @@ def command(
     from engine.scenarios.result import exit_code
 
     names = scenarios or choice.chosen(project)
-    _must_exist(names, project)
+    must_exist(names, project)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     previews: list[str] = []
     # The answer alone is on standard output: what functions of the user's print is talk.
     with output.progress(verbose=verbose) as listen, contextlib.redirect_stdout(sys.stderr):
         finished = session.run(
-            project, names, listeners=[listen], preview=previews.append if preview_reporters else None
+            project,
+            names,
+            listeners=[listen],
+            preview=previews.append if preview_reporters or dry_run else None,
+            dry=dry_run,
         )
     if previews:
         print(*previews, sep="\n", file=sys.stderr if format_ == "json" else sys.stdout)
@@ -58,7 +65,8 @@ def command(
     return code
 
 
-def _must_exist(names: Sequence[str], project: spec.Project) -> None:
+def must_exist(names: Sequence[str], project: spec.Project) -> None:
+    """Check that these scenarios can be run; raises typer.BadParameter where one is unknown, or none was chosen."""
     declared = list(project.scenarios)
     if not names:
         known = ", ".join(declared)

@@ -33,7 +33,7 @@ class Change(_Frozen):
 
 
 class Reads(_Frozen):
-    """What an action reads."""
+    """What an action reads: a dataset that has no inputs, or one whose rows are known."""
 
     dataset: str = Field(description="The dataset, or what else has rows.")
     rows: int | None = Field(None, description="How many rows; null where that is not known before reading.")

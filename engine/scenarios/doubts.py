@@ -110,20 +110,20 @@ def _judge(
     metric = parse(text)
     if text in own or isinstance(metric, Problem):
         return
-    known = definition(metric, scope)
+    known, column = definition(metric, scope), metric.member or ""
     if known.member != "column":
         return
     if metric.wildcard:
         if not any(role in known.roles for role in roles.values()):
             message = f"{text} matches nothing: {where} has no {' or '.join(known.roles)} column that takes part"
             findings.error(at, "unknown-metric", message)
-    elif metric.member not in roles:
-        help_ = did_you_mean(metric.member or "", roles, "there are")
-        findings.error(at, "unknown-column", f"{where} has no column {metric.member!r}", help_)
-    elif (role := roles[metric.member]) not in known.roles:
-        said = f"is {role}" if role else "takes no part"
-        message = f"column {metric.member!r} {said}, so that it has no {metric.statistic}"
-        findings.warning(at, "unknown-metric", message)
+    elif column not in roles:
+        help_ = did_you_mean(column, roles, "there are")
+        findings.error(at, "unknown-column", f"{where} has no column {column!r}", help_)
+    elif (role := roles[column]) is None:
+        findings.warning(at, "unknown-metric", f"column {column!r} takes no part, so that it has no {metric.statistic}")
+    elif role not in known.roles:
+        findings.warning(at, "unknown-metric", f"column {column!r} is {role}, so that it has no {metric.statistic}")
 
 
 def _look_up(text: str, at: Position, evaluation: Evaluation, findings: Findings) -> None:

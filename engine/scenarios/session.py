@@ -38,11 +38,15 @@ class StoreView:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a call found: its runs in order, the stores that they built, every message that is still undelivered."""
+    """What a call found: its runs in order, the stores that they built, every message that is still undelivered.
+
+    Of a dry run nothing of it was kept.
+    """
 
     runs: list[RunResult]
     stores: dict[str, StoreView]
     undelivered: list[OutboxMessage]
+    dry: bool = False
 
 
 def run(
@@ -80,7 +84,7 @@ def run(
             )
             for name in built
         }
-        return Finished(runs, stores, context.store.undelivered())
+        return Finished(runs, stores, context.store.undelivered(), dry)
 
 
 def plan(

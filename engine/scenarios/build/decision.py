@@ -38,11 +38,18 @@ class Decision(Generic[T]):
 
 
 def reads_of(table: Table, context: Context, rows: float | None = None) -> list[Reads]:
-    """Return what reading a table reads; rows are counted only where that costs nothing."""
-    if rows is None and table.rereadable:
-        rows = table.frame.select(pl.len()).collect().item() or None
-    files = [path for one in table.lineage().values() if one.files for path in one.files.paths]
+    """Return what reading a table reads: what it is made from, and itself where its `rows` are known.
+
+    Rows are counted only where that costs nothing: in memory, in the footers of Parquet and Arrow files.
+    """
     here = context.project.folder
-    return [
-        Reads(dataset=table.name, rows=None if rows is None else int(rows), files=[relpath(p, here) for p in files])
+    sources = [
+        Reads(
+            dataset=one.name,
+            rows=one.frame.select(pl.len()).collect().item() or None if one.rereadable else None,
+            files=[relpath(path, here) for path in one.files.paths] if one.files else [],
+        )
+        for one in table.lineage().values()
+        if not one.inputs
     ]
+    return [Reads(dataset=table.name, rows=int(rows)), *sources] if rows is not None and table.inputs else sources

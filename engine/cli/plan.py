@@ -1,0 +1,41 @@
+"""`engine plan`: what a run would do, and why, without doing it."""
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from engine import spec
+from engine.cli.options import Vars, values
+from engine.cli.run import must_exist
+
+
+def command(
+    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    scenarios: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SCENARIO]...", help="Scenarios to plan instead of those of run:.", show_default=False),
+    ] = None,
+    var: Vars = None,
+    format_: Annotated[
+        Literal["text", "json"], typer.Option("--format", help="text for people, json for programs.")
+    ] = "text",
+) -> int:
+    """Say what a run would do, each action with its reason. Changes nothing."""
+    project = spec.load(path, values(var))
+
+    from engine.cli import plan_text
+    from engine.scenarios import choice, session
+
+    names = scenarios or choice.chosen(project)
+    must_exist(names, project)
+    with contextlib.redirect_stdout(sys.stderr):  # what functions of the user's print is talk
+        plan = session.plan(project, names)
+    if format_ == "json":
+        print(plan.model_dump_json(indent=1))
+    else:
+        print(plan_text.render(plan, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+    return plan.exit_code

@@ -1,0 +1,159 @@
+"""A plan as text: what is to be done and why stands out, what is reused takes a line."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from engine.scenarios.actions import Action, Because, Change, Reads
+from engine.scenarios.planning import Plan, ScenarioPlan, StepPlan
+from engine.spec import diagnostics
+from engine.spec.diagnostics import printable
+
+WIDTH = 100
+"""Columns where nothing says how wide the terminal is."""
+SIGNS: dict[Because, tuple[str, str]] = {
+    "new": ("+", "green"),
+    "changed": ("~", "yellow"),
+    "forced": ("!", "magenta"),
+    "reused": ("=", "dim"),
+    "always": ("·", ""),
+    "depends": ("?", "cyan"),
+    "never": ("-", "dim"),
+}
+NARROWEST = 30
+FILES = 3
+CHANGES = 6
+
+
+def render(plan: Plan, *, colour: bool) -> str:
+    """Return the plan for people: scenario by scenario, then what is doubtful, then how much there is to do."""
+    console = Console(
+        highlight=False,
+        width=None if sys.stdout.isatty() else WIDTH,
+        force_terminal=colour,
+        no_color=not colour,
+        color_system="standard" if colour else None,
+    )
+    with console.capture() as captured:
+        for scenario in plan.scenarios:
+            _scenario(scenario, console, 0)
+        _put(console, 0, (_summary(plan), "bold"))
+    text = "\n".join(line.rstrip() for line in captured.get().rstrip().splitlines())
+    findings = diagnostics.render(plan.findings, colour=colour)
+    return f"{text}\n\n{findings}" if findings else text
+
+
+def _put(console: Console, indent: int, *parts: tuple[str, str]) -> None:
+    """Print parts of a line, each with its style; what does not fit goes on further to the right."""
+    line = Text.assemble(*((printable(text), style) for text, style in parts))
+    first, *rest = line.wrap(console, max(console.width - indent, NARROWEST))
+    console.print(Padding(first, (0, 0, 0, indent)))
+    if rest:
+        remaining = Text(" ").join(rest)
+        for wrapped in remaining.wrap(console, max(console.width - indent - 4, NARROWEST)):
+            console.print(Padding(wrapped, (0, 0, 0, indent + 4)))
+
+
+def _scenario(plan: ScenarioPlan, console: Console, indent: int) -> None:
+    _put(console, indent, (plan.scenario, "bold"))
+    for step in plan.steps:
+        _step(step, console, indent + 2)
+    for action in plan.reporters:
+        _action(action, console, indent + 2)
+
+
+def _step(plan: StepPlan, console: Console, indent: int) -> None:
+    turn = ", ".join(f"{name} = {value}" for name, value in (plan.turn or {}).items())
+    _put(console, indent, (plan.name, ""), (f"  {turn}" if turn else "", "dim"))
+    if plan.runs == "no":
+        _put(console, indent + 2, ("- skipped: ", "dim"), (plan.reason, "dim"))
+    if plan.runs == "depends":
+        _put(console, indent + 2, ("? depends on ", "cyan"), (plan.reason, ""))
+    last: list[Reads] = []
+    for reused, actions in groupby(plan.actions, lambda action: action.reused and not action.notes):
+        if reused:
+            listed = ", ".join(f"{action.kind} {_what(action)}" for action in actions)
+            _put(console, indent + 2, ("= reused: ", "dim"), (listed, "dim"))
+            continue
+        for action in actions:
+            _action(action, console, indent + 2)
+            if action.reads and action.reads != last:
+                _put(console, indent + 6, ("reads " + ", ".join(map(_reads, action.reads)), "dim"))
+                last = action.reads
+    if plan.scenario is not None:
+        _scenario(plan.scenario, console, indent + 2)
+    elif plan.problem:
+        _put(console, indent + 2, ("x fails: ", "bold red"), (plan.problem, "red"))
+
+
+def _action(action: Action, console: Console, indent: int) -> None:
+    sign, style = SIGNS[action.because]
+    _put(console, indent, (f"{sign} {action.kind} ", style), (_what(action), ""), (_because(action), style or "dim"))
+    for change in action.changes[:CHANGES]:
+        _put(console, indent + 4, (change.says, ""), (_place(change), "dim"))
+    if len(action.changes) > CHANGES:
+        _put(console, indent + 4, (f"and {len(action.changes) - CHANGES} more changes", "dim"))
+    for note in action.notes:
+        _put(console, indent + 4, (note, "dim"))
+
+
+def _what(action: Action) -> str:
+    return f"{action.target} {action.result}".rstrip()
+
+
+def _because(action: Action) -> str:
+    words = {"always": "", "never": "no", "depends": "depends on" if action.kind == "send" else "depends:"}
+    said = words.get(action.because, action.because)
+    joint = ", " if action.because in ("new", "forced", "reused", "never") else " "
+    said = joint.join(filter(None, [said, action.reason]))
+    return f": {said}" if said else ""
+
+
+def _place(change: Change) -> str:
+    return f"  {change.position.file}:{change.position.line}:{change.position.column}" if change.position else ""
+
+
+def _reads(reads: Reads) -> str:
+    rows = f"{reads.rows:,} rows of " if reads.rows is not None else ""
+    files = ", ".join(reads.files[:FILES]) + (f" and {len(reads.files) - FILES} more" * (len(reads.files) > FILES))
+    return f"{rows}{reads.dataset}{f' ({files})' if files else ''}"
+
+
+def _summary(plan: Plan) -> str:
+    """Return how much there is to do."""
+    actions = plan.actions()
+    todo = [action for action in actions if action.because in ("new", "changed", "forced") or _calls(action)]
+    counts = [f"{_count(todo, kind)} {words}" for kind, words in _WORDS.items() if _count(todo, kind)]
+    reused = sum(action.reused for action in actions)
+    senders = [action for scenario in _scenarios(plan.scenarios) for action in scenario.reporters]
+    sends = sum(action.because in ("always", "depends") for action in senders)
+    said = [", ".join(counts) or "nothing to compute", f"{reused} reused"]
+    return "; ".join([*said, f"{sends} {'message' if sends == 1 else 'messages'} may be sent"] if sends else said)
+
+
+_WORDS = {
+    "read": "to read",
+    "train": "to train",
+    "look": "to look at",
+    "evaluate": "to evaluate",
+    "call": "to call",
+    "write": "to write",
+}
+
+
+def _calls(action: Action) -> bool:
+    return action.because == "always" and action.kind in ("read", "call", "write")
+
+
+def _count(actions: Sequence[Action], kind: str) -> int:
+    return sum(action.kind == kind for action in actions)
+
+
+def _scenarios(plans: Iterable[ScenarioPlan]) -> Iterable[ScenarioPlan]:
+    for plan in plans:
+        yield plan
+        yield from _scenarios(step.scenario for step in plan.steps if step.scenario)
