@@ -14,7 +14,7 @@ from pathlib import Path
 import typer
 
 from engine import __version__
-from engine.cli import render, report, run, schema, validate
+from engine.cli import plan, render, report, run, schema, validate
 from engine.errors import EngineError, SpecError, UsageError
 from engine.outcome import ExitCode
 from engine.spec import diagnostics
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (validate, render, schema, run, report):
+for verb in (validate, render, schema, plan, run, report):
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
 
 
