@@ -6,6 +6,7 @@ of what polars could not read, since its messages name no file and no line.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from glob import escape, glob, has_magic
@@ -53,6 +54,8 @@ class Files:
             Not even the columns can be read.
         """
         try:
+            if self.format == "csv" and self.csv.header:
+                self._must_name_columns_once()
             if self.alike:
                 return self._scan(self.paths)
             return pl.concat([frame for _, frame in self.parts()], how="diagonal_relaxed")
@@ -159,6 +162,14 @@ class Files:
             return head.cast({name: pl.Null for name in empty if head[name].null_count() == head.height}).schema
         except UNREADABLE as error:
             raise DataError(self.fault() or f"{path} cannot be read: {words(error)}") from error
+
+    def _must_name_columns_once(self) -> None:
+        """Refuse a header that says a name twice: polars makes up another name for the second."""
+        bare = replace(self, csv=self.csv.model_copy(update={"header": False, "null_values": [""]}))
+        header = bare._scan_csv([self.paths[0]], 0, {}).head(1).collect()
+        for name, times in Counter(header.row(0) if header.height else ()).items():
+            if name is not None and times > 1:
+                raise DataError(f"{self.paths[0]}, line 1 names the column {name!r} twice: give one another name")
 
 
 def find_files(dataset: FileDataset, root: Path) -> Files:

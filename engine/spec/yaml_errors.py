@@ -37,6 +37,11 @@ _WORDS = [
     ("found a tab character", "a tab stands where YAML wants spaces", "indent with spaces"),
     ("document start", "the document ended before this", "check the indentation of this line"),
     ("directive", "this line is read as a YAML directive", "quote a text that starts with %"),
+    (
+        "did not find expected alphabetic",
+        "a text cannot start with * or & without quotes",
+        'quote the text: "*.parquet"',
+    ),
     ("duplicate anchor", "this anchor is used twice", None),
     ("anchor", "this is not a legal anchor", "quote a text that starts with & or *"),
     ("alias", "this is not a legal alias", "quote a text that starts with & or *"),

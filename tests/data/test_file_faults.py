@@ -257,3 +257,10 @@ def test_no_such_dataset(project):
     datasets = project({"transactions": {"path": "t.csv"}})
     with pytest.raises(DataError, match=r"there is no dataset 'transaction'; did you mean 'transactions'\?"):
         datasets.open("transaction")
+
+
+def test_a_header_that_says_a_name_twice(project, tmp_path):
+    (tmp_path / "t.csv").write_text("a,b,a\n1,2,3\n")
+    says(failure(project, {"path": "t.csv"}), "dataset 't': ", "t.csv, line 1 names the column 'a' twice")
+    (tmp_path / "t.csv").write_text("a,a_duplicated_0\n1,2\n")
+    read(project({"t": {"path": "t.csv"}}).open("t"))
