@@ -146,17 +146,22 @@ class EvaluationStore:
         with self.opened() as context:
             found = self._find(evaluation, context)
             if reference is None:
-                reference = self._before(found, context)
+                return comparison.with_evaluation(found, self._before(found, context), context)
             if reference == "model_test" or reference.startswith("dataset:"):
                 return comparison.with_rows(found, reference, context)
             return comparison.with_evaluation(found, self._find(reference, context), context)
 
-    def _before(self, evaluation: Evaluation, context: Context) -> str:
+    def before(self, evaluation: str | None = None) -> Evaluation:
+        """Return the evaluation before one."""
+        with self.opened() as context:
+            return self._before(self._find(evaluation, context), context)
+
+    def _before(self, evaluation: Evaluation, context: Context) -> Evaluation:
         ids = [one.id for one in context.store.evaluations(self.name, metrics=[])]
         place = ids.index(evaluation.id)
         if not place:
-            raise UsageError(f"there is no evaluation before {evaluation.name!r}; say which --reference")
-        return ids[place - 1]
+            raise UsageError(f"there is no evaluation before {evaluation.name!r}; name a reference")
+        return context.store.evaluation(ids[place - 1])
 
     def remove(self, name: str) -> tuple[str, ...]:
         """Remove every evaluation of that name, with its files; record who did. Return their ids."""

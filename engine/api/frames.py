@@ -145,8 +145,8 @@ def checks(points: Sequence[CheckPoint], names: Mapping[str, str]) -> pl.DataFra
             "outcome": str(result.outcome),
             "counts_as": str(result.counts_as),
             "value": result.value,
-            "bounds": ", ".join(f"{bound} {_plain(limit)}" for bound, limit in result.bounds.items()),
-            "reason": result.reason,
+            "bounds": ", ".join(f"{bound} {_plain(limit)}" for bound, limit in result.bounds.items()) or None,
+            "reason": result.reason or None,
             "run": run,
             "evaluation_id": result.evaluation,
         }
@@ -169,6 +169,24 @@ def runs(found: Sequence[RunRecord]) -> pl.DataFrame:
             "seconds": (run.ended - run.started).total_seconds() if run.ended else None,
         }
         for run in found
+    ]
+    return pl.DataFrame(rows, schema)
+
+
+def steps(run: RunRecord) -> pl.DataFrame:
+    """One row a step of a run; `turn` tells the values of its turn of for_each."""
+    schema: dict[str, Any] = {"step": pl.String, "kind": pl.String, "outcome": pl.String, "seconds": pl.Float64}
+    schema |= {"reason": pl.String, "turn": pl.String}
+    rows = [
+        {
+            "step": step.name,
+            "kind": step.kind,
+            "outcome": str(step.outcome),
+            "seconds": (step.ended - step.started).total_seconds(),
+            "reason": step.reason or None,
+            "turn": ", ".join(f"{name} = {value}" for name, value in (step.turn or {}).items()) or None,
+        }
+        for step in run.steps
     ]
     return pl.DataFrame(rows, schema)
 

@@ -6,7 +6,7 @@ Nothing stays open between calls, so a notebook that sleeps for a week holds no 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -16,10 +16,13 @@ from engine.api import frames
 from engine.api.asking import by_id, no_such
 from engine.api.evaluation_store import EvaluationStore
 from engine.errors import UsageError
+from engine.evaluation.record import CheckResult
 from engine.scenarios import choice, session
 from engine.scenarios.context import Context
 from engine.scenarios.log import Line
 from engine.scenarios.result import RunResult as Run
+from engine.scenarios.steps import run_checks
+from engine.spec.resources.scenarios import RunChecksStep
 from engine.spec.variables import Value
 from engine.store import RunRecord
 
@@ -39,8 +42,8 @@ class Project:
     """
 
     spec: spec.Project
-    environ: Mapping[str, str]
-    listeners: tuple[Callable[[Line], None], ...] = ()
+    environ: Mapping[str, str] = field(repr=False)
+    listeners: tuple[Callable[[Line], None], ...] = field(default=(), repr=False)
 
     @property
     def name(self) -> str:
@@ -150,12 +153,38 @@ class Project:
         UsageError
             There is no such dataset or store.
         """
-        known = [*self.spec.evaluation_stores, *self.spec.datasets]
-        if target not in known:
-            raise no_such("evaluation store or dataset", target, known)
+        self._known(target)
         with self.opened() as context:
             names = {each.id: each.name for each in context.store.evaluations(target, metrics=[])}
             return frames.checks(context.store.check_history(target, last=last), names)
+
+    def check(self, target: str, evaluation: str | None = None) -> list[CheckResult]:
+        """Apply the checks of a dataset or an evaluation store, as the spec has them now; record what they find.
+
+        Parameters
+        ----------
+        evaluation
+            Of a store: which one, the newest if left out.
+
+        Raises
+        ------
+        UsageError
+            There is no such dataset, store or evaluation.
+        DataError
+            The dataset cannot be read, or is not what its contract says.
+        """
+        self._known(target)
+        if target in self.stores:
+            return self.store(target).check(evaluation)
+        if evaluation is not None:
+            raise UsageError(f"{target} is a dataset and has no evaluation {evaluation!r}")
+        with self.opened() as context:
+            return run_checks.run(RunChecksStep(name="check", target=target), context).checks
+
+    def _known(self, target: str) -> None:
+        known = [*self.spec.evaluation_stores, *self.spec.datasets]
+        if target not in known:
+            raise no_such("evaluation store or dataset", target, known)
 
     @contextmanager
     def opened(self) -> Iterator[Context]:

@@ -1,0 +1,42 @@
+"""`engine check`: apply the checks, as the spec has them now, to what is already there."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from engine import spec
+from engine.cli.options import Format, Vars, values
+
+
+def command(
+    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    target: Annotated[
+        str, typer.Argument(metavar="TARGET", help="An evaluation store or a dataset.", show_default=False)
+    ],
+    evaluation: Annotated[
+        str | None,
+        typer.Argument(metavar="[EVALUATION]", help="Its name or id; the newest if left out.", show_default=False),
+    ] = None,
+    var: Vars = None,
+    fail_on: Annotated[
+        Literal["warning", "error", "never"], typer.Option(help="The mildest check outcome that gives exit code 1.")
+    ] = "error",
+    format_: Format = "text",
+) -> int:
+    """Apply the checks to an evaluation or a dataset again and record what they find."""
+    declared = spec.load(path, values(var))
+
+    # Here and not above: what applies checks loads polars, which a spec that is wrong need not wait for.
+    from engine.api import Project
+    from engine.cli import output, pages
+    from engine.scenarios.result import checks_exit_code
+
+    project = Project(declared, os.environ)
+    found = project.check(target, evaluation)
+    if format_ == "github":
+        print(output.annotations(found))
+    else:
+        pages.checked(target, found, format_)
+    return checks_exit_code(found, fail_on)

@@ -1,0 +1,305 @@
+"""`show`, `compare`, `check` and `remove` on a project of three weeks: what they print, and how they exit."""
+
+import csv
+import io
+import json
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+import pytest
+
+import engine
+from engine.cli import main, tables
+
+SPEC = """
+    version: 1
+    project: weeks
+    variables: {week: w1, most: 0.5}
+    datasets:
+      before: {path: w0.csv}
+      now: {path: "${week}.csv"}
+    evaluation_stores:
+      drift:
+        dataset: now
+        evaluation: {name: "${week}", labels: {parity: "${week}"}}
+        reference: {kind: dataset, dataset: before}
+        checks:
+          all is well: {metric: drift.*, soft_max: 0.1, max: "${most}"}
+          enough rows: {metric: row_count, min: 50}
+    scenarios:
+      all weeks:
+        for_each: [{week: w1}, {week: w2}, {week: w3}]
+        steps:
+          - {name: build, kind: build, target: drift}
+          - {name: check, kind: run_checks, target: drift}
+"""
+HOSTILE = "red\x1b[2J\x07roses"
+
+
+class Said(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Engine = Callable[..., Said]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("weeks")
+    (folder / "weeks.yaml").write_text(textwrap.dedent(SPEC))
+    for week in range(4):
+        random = np.random.default_rng(week + 10)
+        pl.DataFrame(
+            {
+                "age": random.normal(40 + 5 * (week == 3), 10, 400),
+                "a column of a rather long name": random.normal(0, 1, 400),
+                "flower": random.choice([HOSTILE, "violets"], 400, p=[0.5, 0.5] if week < 3 else [0.8, 0.2]),
+            }
+        ).write_csv(folder / f"w{week}.csv")
+    assert engine.load(folder / "weeks.yaml").run("all weeks").outcome == "WARNING"
+    return folder
+
+
+@pytest.fixture
+def said(built: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Engine:
+    """The command line, in this process and in the folder of the project, which is only read."""
+    monkeypatch.chdir(built)
+    return _saying(monkeypatch, capsys)
+
+
+@pytest.fixture
+def said_to_a_copy(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Engine:
+    monkeypatch.chdir(shutil.copytree(built, tmp_path / "copy"))
+    return _saying(monkeypatch, capsys)
+
+
+def _saying(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Engine:
+    def said(verb: str, *arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["engine", verb, "weeks.yaml", *arguments])
+        code = main._main()
+        return Said(code, *capsys.readouterr())
+
+    return said
+
+
+def test_the_overview_shows_each_store_and_the_last_runs(said: Engine) -> None:
+    shown = said("show")
+    assert shown.code == 0
+    assert "drift: dataset now" in shown.out
+    assert re.search(r"w3 +w3 +400 .*WARNING", shown.out)
+    assert re.search(r"all weeks +WARNING .* manual", shown.out)
+    told = json.loads(said("show", "--format", "json").out)
+    assert [row["name"] for row in told["evaluation_stores"]["drift"]] == ["w1", "w2", "w3"]
+    assert [run["scenario"] for run in told["runs"]] == ["all weeks"]
+    assert said("show", "--format", "csv").code == 2
+
+
+def test_a_store_is_a_table_of_chosen_metrics_labels_and_outcomes(said: Engine) -> None:
+    rows = list(csv.DictReader(io.StringIO(said("show", "drift", "--metric", "psi.age", "--format", "csv").out)))
+    assert [row["name"] for row in rows] == ["w1", "w2", "w3"]
+    assert [row["checks.all is well"] for row in rows] == ["OK", "OK", "WARNING"]
+    assert all(float(row["psi.age"]) >= 0 for row in rows)
+    assert "data_drift" not in rows[0]
+    sorted_ = said("show", "drift", "--sort", "-drift.age", "--last", "2", "--format", "json")
+    assert [row["name"] for row in json.loads(sorted_.out)] == ["w3", "w2"]
+    by_check = said("show", "drift", "--sort", "all is well", "--format", "json")
+    assert [row["checks.all is well"] for row in json.loads(by_check.out)] == ["OK", "OK", "WARNING"]
+    labelled = said("show", "drift", "--label", "parity=w2", "--format", "json")
+    assert [row["name"] for row in json.loads(labelled.out)] == ["w2"]
+    assert "2 earlier: --last 3 shows all" in said("show", "drift", "--last", "1").out
+
+
+def test_one_evaluation_in_full(said: Engine, built: Path) -> None:
+    shown = said("show", "drift", "w3").out
+    columns = re.findall(r"^ +(flower|age|a column) .*(?:numerical|categorical)$", shown, re.MULTILINE)
+    assert set(columns[:2]) == {"flower", "age"}
+    assert columns[2] == "a column"
+    evaluation = engine.load(built / "weeks.yaml").store("drift").evaluation("w3")
+    assert f"dataset {evaluation.fingerprints.dataset[:8]}, reference" in shown
+    assert re.search(r"WARNING +all is well +drift.flower +0\.\d+ +soft_max 0.1, max 0.5 +0\.\d+ is above", shown)
+    assert "violets" in shown
+    told = json.loads(said("show", "drift", "w3", "--format", "json").out)
+    assert told["metrics"]["row_count"]["value"] == 400
+    assert {check["check"] for check in told["checks"]} == {"all is well", "enough rows"}
+    rows = list(csv.DictReader(io.StringIO(said("show", "drift", "w3", "--format", "csv").out)))
+    assert [row["metric"] for row in rows] == list(evaluation.metrics)
+
+
+def test_what_the_checks_found_each_time(said: Engine) -> None:
+    history = json.loads(said("show", "drift", "--checks", "--format", "json").out)
+    assert len(history) == 3 * (3 + 1)
+    one = json.loads(said("show", "--checks", "drift", "w2", "--format", "json").out)
+    assert {row["evaluation"] for row in one} == {"w2"}
+    assert "what the checks found" in said("show", "drift", "--checks").out
+    assert "nothing yet" in said("show", "now", "--checks").out
+
+
+def test_runs_and_one_run_with_its_log(said: Engine) -> None:
+    (run,) = json.loads(said("show", "--runs", "--format", "json").out)
+    short = run["id"].rpartition("-")[2]
+    assert short in said("show", "--runs").out
+    shown = said("show", "--run", short).out
+    assert re.search(r"build +build +SUCCESS +[\d.]+ +evaluation w1 +week = w1", shown)
+    assert "[check] WARNING all is well" in shown
+    told = json.loads(said("show", "--run", short, "--format", "json").out)
+    assert told["outcome"] == "WARNING"
+    assert told["log"][0]["level"] == "info"
+    assert said("show", "--run", short, "--format", "csv").out.startswith("at,level,scenario,step,text\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "help_"),
+    [
+        (("show", "drfit"), 'did you mean "drift"?'),
+        (("show", "drift", "w33"), 'did you mean "w3"?'),
+        (("show", "drift", "--metric", "psy.age"), 'did you mean "psi.age"?'),
+        (("show", "drift", "--sort", "nmae"), "unknown metric 'nmae'"),
+        (("show", "drift", "--label", "prity=w1"), 'did you mean "parity"?'),
+        (("show", "drift", "--label", "parity"), "'parity' is not KEY=VALUE"),
+        (("show", "--checks"), "say whose"),
+        (("show", "--runs", "--metric", "ks.age"), "belong to the table of a store"),
+        (("show", "--run", "77"), "there is no run '77'"),
+        (("compare", "drift", "w1"), "no evaluation before 'w1'"),
+        (("compare", "drift", "w3", "--reference", "dataset:befor"), 'did you mean "before"?'),
+        (("compare", "drift", "w3", "--reference", "model_test"), "no model"),
+        (("check", "drift", "w4"), "there is no evaluation 'w4'"),
+        (("remove", "drift", "w4", "--yes"), "there is no evaluation 'w4'"),
+        (("remove", "drift", "w1"), "say --yes"),
+    ],
+)
+def test_a_mistake_is_exit_2_with_help(arguments: tuple[str, ...], help_: str, said: Engine) -> None:
+    told = said(*arguments)
+    assert (told.code, told.out) == (2, "")
+    assert help_ in told.err
+
+
+def test_compare_says_what_moved_from_what_to_what(said: Engine) -> None:
+    told = said("compare", "drift").out
+    assert "from w2 to w3" in told
+    assert re.search(r"2 of 3 columns moved: (age|flower) ", told)
+    assert "nothing moved" not in told
+    still = said("compare", "drift", "w2", "--reference", "dataset:before").out
+    assert "0 of 3 columns moved\n" in still
+    rows = csv.DictReader(io.StringIO(said("compare", "drift", "w3", "--reference", "w1", "--format", "csv").out))
+    told_of = {row["column"]: float(row["drift"]) for row in rows}
+    assert told_of["a column of a rather long name"] == 0 < told_of["age"]
+    document = json.loads(said("compare", "drift", "--format", "json").out)
+    assert document["compared_with"] == "w2"
+
+
+def test_check_applies_and_records_with_the_exit_codes_of_run(said_to_a_copy: Engine) -> None:
+    said = said_to_a_copy
+    again = said("check", "drift")
+    assert again.code == 0
+    assert re.match(r"drift: \d (OK|WARNING), \d (OK|WARNING)\n", again.out)
+    assert said("check", "drift", "--fail-on", "warning").code == 1
+    assert said("check", "drift", "w1", "--fail-on", "warning").code == 0
+    strict = said("check", "drift", "--var", "most=0.1", "--format", "github")
+    assert strict.code == 1
+    assert strict.out.startswith("::error file=weeks.yaml,line=14,")
+    assert said("check", "drift", "--var", "most=0.1", "--fail-on", "never").code == 0
+    assert len(json.loads(said("check", "drift", "--format", "json").out)) == 4
+    history = json.loads(said("show", "drift", "w3", "--checks", "--format", "json").out)
+    assert [row["run"] is None for row in history].count(True) == 5 * 4
+    assert json.loads(said("show", "drift", "--format", "json").out)[-1]["checks.all is well"] == "WARNING"
+
+
+def test_remove_removes_and_the_store_says_so(said_to_a_copy: Engine) -> None:
+    said = said_to_a_copy
+    assert said("remove", "drift", "w1", "w2", "--yes").out.splitlines() == [
+        "drift: w1 removed, 1 evaluation",
+        "drift: w2 removed, 1 evaluation",
+    ]
+    shown = said("show", "drift").out
+    assert re.search(r"w2 was removed by \S+@\S+ on \d{4}-\d\d-\d\d", shown)
+    assert "w3" in shown
+
+
+def _on_a_terminal(folder: Path, width: int, *arguments: str, answer: str = "") -> str:
+    master, slave = pty.openpty()
+    with subprocess.Popen(
+        [Path(sys.executable).with_name("engine"), *arguments],
+        cwd=folder,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=os.environ | {"COLUMNS": str(width), "TERM": "xterm"},
+    ) as process:
+        os.close(slave)
+        os.write(master, answer.encode())
+        told = b""
+        while chunk := _read(master):
+            told += chunk
+        process.wait(timeout=60)
+    os.close(master)
+    return told.decode()
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # Linux says so when the other side has closed
+        return b""
+
+
+def test_on_a_terminal_remove_asks_first(built: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(built, tmp_path / "copy")
+    told = _on_a_terminal(folder, 80, "remove", "weeks.yaml", "drift", "w1", answer="n\n")
+    assert "Remove w1 from drift? [y/N]" in told
+    assert "nothing removed" in told
+    assert "w1 removed" in _on_a_terminal(folder, 80, "remove", "weeks.yaml", "drift", "w1", answer="y\n")
+
+
+@pytest.mark.parametrize("width", [50, 80, 120])
+def test_on_a_terminal_tables_fit_its_width_and_numbers_stay_whole(built: Path, width: int) -> None:
+    told = _on_a_terminal(built, width, "show", "weeks.yaml", "drift", "w3")
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", told)
+    assert "\x1b" not in plain
+    assert "\x07" not in plain
+    assert max(map(len, plain.splitlines())) <= width
+    assert re.search(r"^ +row_count +400\s", plain, re.MULTILINE)
+    for value in re.findall(r"(?<= )0\.\d+", plain):
+        assert len(value) >= 3
+
+
+def test_a_pipe_has_160_columns_and_no_control_characters(built: Path) -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("engine"), "show", "weeks.yaml", "drift", "w3"],
+        cwd=built,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", done.stdout)
+    assert 100 < max(map(len, done.stdout.splitlines())) <= 160
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (0, "0"),
+        (71160.0, "71,160"),
+        (1234.56, "1,235"),
+        (0.123456, "0.1235"),
+        (1e-16, "1e-16"),
+        (-0.5, "-0.5"),
+        (1e20, "1e+20"),
+        (float("inf"), "inf"),
+    ],
+)
+def test_numbers_are_told_in_four_digits(value: float, told: str) -> None:
+    assert tables.number(value) == told
