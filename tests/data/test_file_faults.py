@@ -60,11 +60,13 @@ def test_a_folder(project, tmp_path):
     says(failure(project, {"path": "parts", "format": "parquet"}), "parts is a folder", "parts/*.parquet")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_no_permission(project, tmp_path):
-    (tmp_path / "t.csv").write_text("a\n1\n")
-    (tmp_path / "t.csv").chmod(0)
-    says(failure(project, {"path": "t.csv"}), "t.csv cannot be opened: Permission denied")
+def test_no_permission(project, open_folder, as_nobody):
+    (open_folder / "t.csv").write_text("a\n1\n")
+    (open_folder / "t.csv").chmod(0)
+    datasets = project({"t": {"path": f"{open_folder}/t.csv"}})
+    with as_nobody(), pytest.raises(DataError) as caught:
+        datasets.open("t")
+    says(str(caught.value), "t.csv cannot be opened: Permission denied")
 
 
 def test_a_link_to_nothing(project, tmp_path):

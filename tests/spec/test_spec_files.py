@@ -3,6 +3,8 @@
 import json
 import os
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -53,11 +55,11 @@ def test_a_device(special: str) -> None:
     assert (found.code, found.message) == ("file", "this is not a file")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
-    path = write(tmp_path, MINIMAL)
+def test_a_file_that_may_not_be_read(open_folder: Path, as_nobody: Callable[[], AbstractContextManager[None]]) -> None:
+    path = write(open_folder, MINIMAL)
     path.chmod(0)
-    (found,) = diagnostics(path)
+    with as_nobody():
+        (found,) = diagnostics(path)
     assert (found.code, found.message) == ("file", "this file may not be read")
 
 
