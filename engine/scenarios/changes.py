@@ -217,7 +217,7 @@ def from_to(before: Any, after: Any) -> str:
     if max(len(old), len(new)) <= SHOWN:
         return f"{old} → {new}"
     start = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
-    start = max(0, start - 10)
+    start = old.rfind(" ", 0, start) + 1
     return f"{_cut(old, start)} → {_cut(new, start)}"
 
 

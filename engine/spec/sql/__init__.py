@@ -93,8 +93,8 @@ def outline(sql: str) -> str:
     query = read(sql)
     if query.tree is None:
         return sql
-    names = [reference.text for reference in query.references]
-    return re.sub(r"\$_(\d+)", lambda found: names[int(found[1])], query.tree.sql(comments=False))
+    names = {one.name: query.references[index_of(one)].text for one in placeholders(query.tree)}
+    return re.sub(r":(_[0-9a-f]+)", lambda found: names.get(found[1], found[0]), query.tree.sql(comments=False))
 
 
 def variables(sql: str) -> set[str]:

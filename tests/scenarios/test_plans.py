@@ -1,0 +1,523 @@
+"""A plan names the right reason for every kind of change, changes nothing, and is what the run then does."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from sqlalchemy import text
+
+from engine.errors import Severity
+from engine.outcome import ExitCode
+from engine.scenarios import choice, session
+from engine.scenarios.actions import Action
+from engine.scenarios.planning import Plan
+from engine.scenarios.result import RunResult
+from engine.spec import load
+from engine.store import Store
+
+ENVIRON = {"PATH": "/usr/bin:/bin"}
+
+SPEC = """
+version: 1
+project: test
+variables: {name: first, oldest: 90, batch: new.parquet}
+secrets: {url: {env: URL, optional: true}}
+datasets:
+  old: {path: old.parquet, entity: person}
+  later: {path: "${batch}", entity: person, description: what came later}
+  groups: {kind: python, function: "mine:groups"}
+  new:
+    kind: query
+    sql: SELECT l.* FROM later l JOIN groups g ON l."group" = g.name WHERE l.age < ${oldest}
+    columns: {age: {min: -1000}}
+    checks: {enough: {metric: row_count, min: 1}}
+models:
+  it:
+    algorithm: decision_tree
+    task: binary_classification
+    dataset: old
+    target: label
+    features: {exclude: [person]}
+    test: {seed: 1}
+evaluation_stores:
+  watched:
+    model: it
+    dataset: new
+    evaluation: {name: "${name}"}
+    drift: {confidence: 0.95}
+    metrics: {own: {function: "own:count", arguments: {times: 1}}}
+    checks: {moved: {metric: drift.*, max: 1}}
+channels: {box: {kind: file, path: outbox}}
+scenarios:
+  all:
+    steps:
+      - {name: build, kind: build, target: watched, mode: changed}
+      - {name: check, kind: run_checks, target: watched}
+    reporters: [{name: tell, channel: box, run_condition: "outcome != 'SUCCESS'"}]
+"""
+MINE = """
+import polars as pl
+
+def groups():
+    return pl.DataFrame({"name": ["a", "b"]})
+"""
+OWN = """
+import polars as pl
+
+def count(frame, times):
+    return frame.select(pl.len()).collect().item() * times
+"""
+
+Edit = Callable[[Path], None]
+Expected = dict[tuple[str, str], tuple[str, list[str]]]
+
+
+def people(path: Path, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    age, n = random.normal(40, 10, 300), 300
+    known = {"person": random.integers(0, 150, n), "age": age, "score": random.normal(600, 50, n)}
+    group = random.choice(["a", "b", "c"], n)
+    pl.DataFrame({**known, "group": group, "label": (age > 40).astype(int)}).write_parquet(path)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that has run once."""
+    folder = tmp_path_factory.mktemp("built")
+    people(folder / "old.parquet", 0)
+    people(folder / "new.parquet", 1)
+    for name, content in {"project.yaml": SPEC, "mine.py": MINE, "own.py": OWN}.items():
+        (folder / name).write_text(content)
+    assert planned(folder).exit_code is ExitCode.OK
+    (result,) = done(folder)
+    assert str(result.outcome) == "SUCCESS", result.steps
+    return folder
+
+
+@pytest.fixture
+def folder(built: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(built, tmp_path / "copy")
+
+
+def planned(folder: Path, **variables: object) -> Plan:
+    project = load(folder / "project.yaml", variables, environ={})
+    return session.plan(project, choice.chosen(project), environ=ENVIRON)
+
+
+def done(folder: Path, **variables: object) -> list[RunResult]:
+    project = load(folder / "project.yaml", variables, environ={})
+    return session.run(project, choice.chosen(project), environ=ENVIRON).runs
+
+
+def actions(runs: list[RunResult]) -> list[Action]:
+    return [action for run in runs for step in run.all_steps() for action in step.actions]
+
+
+def compared(found: list[Action]) -> list[dict[str, object]]:
+    """What a plan and a run have in common: a run knows more rows before it reads."""
+    return [action.model_dump(exclude={"reads"}) for action in found]
+
+
+def spec(old: str, new: str) -> Edit:
+    def edit(folder: Path) -> None:
+        path = folder / "project.yaml"
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+
+    return edit
+
+
+def source(name: str, old: str, new: str) -> Edit:
+    def edit(folder: Path) -> None:
+        content = (folder / name).read_text()
+        assert old in content
+        (folder / name).write_text(content.replace(old, new))
+
+    return edit
+
+
+def recorded(*statements: str) -> Edit:
+    """Change what the state remembers: as if an earlier version of the engine or of a library had written it."""
+
+    def edit(folder: Path) -> None:
+        with Store.open(folder / ".engine") as state, state.writing() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+
+    return edit
+
+
+def forget_files(folder: Path) -> None:
+    (folder / "new.parquet").rename(folder / "renamed.parquet")
+    spec("new.parquet", "renamed.parquet")(folder)
+
+
+EVALUATE, TRAIN, READ = ("evaluate", "watched"), ("train", "it"), ("read", "new")
+VERSION = "model it version 1 → version 2"
+CHANGES: dict[str, tuple[Edit, Expected]] = {
+    "the model's algorithm": (
+        spec("algorithm: decision_tree", "algorithm: extra_trees"),
+        {TRAIN: ("changed", ["models.it.algorithm decision_tree → extra_trees"]), EVALUATE: ("changed", [VERSION])},
+    ),
+    "a parameter of the algorithm": (
+        spec("algorithm: decision_tree", "algorithm: decision_tree\n    parameters: {max_depth: 3}"),
+        {TRAIN: ("changed", ["models.it.parameters.max_depth unset → 3"]), EVALUATE: ("changed", [VERSION])},
+    ),
+    "the features": (
+        spec("exclude: [person]", "exclude: [person, score]"),
+        {
+            TRAIN: ("changed", ['models.it.features.exclude ["person"] → ["person", "score"]']),
+            EVALUATE: ("changed", [VERSION]),
+        },
+    ),
+    "the split": (
+        spec("test: {seed: 1}", "test: {seed: 2}"),
+        {TRAIN: ("changed", ["models.it.test.seed 1 → 2"]), EVALUATE: ("changed", [VERSION])},
+    ),
+    "the entity of what it is trained on": (
+        spec("old: {path: old.parquet, entity: person}", "old: {path: old.parquet}"),
+        {TRAIN: ("changed", ["datasets.old.entity person → unset"]), EVALUATE: ("changed", [VERSION])},
+    ),
+    "the threshold, which needs no training": (
+        spec("target: label", "target: label\n    threshold: 0.6"),
+        {TRAIN: ("reused", []), EVALUATE: ("changed", ["models.it.threshold 0.5 → 0.6"])},
+    ),
+    "the cost matrix": (
+        spec("target: label", "target: label\n    cost_matrix: {true_positive: 5}"),
+        {TRAIN: ("reused", []), EVALUATE: ("changed", ["models.it.cost_matrix.true_positive 1.0 → 5.0"])},
+    ),
+    "a setting of drift": (
+        spec("confidence: 0.95", "confidence: 0.9"),
+        {TRAIN: ("reused", []), EVALUATE: ("changed", ["evaluation_stores.watched.drift.confidence 0.95 → 0.9"])},
+    ),
+    "the role of a column": (
+        spec("{age: {min: -1000}}", "{age: {min: -1000}, score: {role: categorical}}"),
+        {
+            READ: (
+                "changed",
+                [
+                    "datasets.new.columns.score.role unset → categorical",
+                    "datasets.new.columns.score.required unset → false",
+                    "datasets.new.columns.score.unique unset → false",
+                ],
+            ),
+            EVALUATE: ("changed", ["datasets.new.columns.score.role unset → categorical"]),
+        },
+    ),
+    "a contract, which changes no number": (
+        spec("min: -1000", "min: -999"),
+        {READ: ("changed", ["datasets.new.columns.age.min -1000.0 → -999.0"]), EVALUATE: ("reused", [])},
+    ),
+    "a check of a dataset": (
+        spec("checks: {enough:", "checks: {middle: {metric: mean.age, min: 0}, enough:"),
+        {READ: ("changed", ["datasets.new.checks: needs mean.age too"]), EVALUATE: ("reused", [])},
+    ),
+    "the reference": (
+        spec("    drift: {confidence", "    reference: {kind: dataset, dataset: old}\n    drift: {confidence"),
+        {EVALUATE: ("changed", ["evaluation_stores.watched.reference.kind model_test → dataset"])},
+    ),
+    "an argument of a metric of one's own": (
+        spec("{times: 1}", "{times: 2}"),
+        {EVALUATE: ("changed", ["evaluation_stores.watched.metrics.own.arguments.times 1 → 2"])},
+    ),
+    "the code of a metric of one's own": (
+        source("own.py", "* times", "* times + 1"),
+        {READ: ("reused", []), EVALUATE: ("changed", ["own.py was edited"])},
+    ),
+    "the code of a dataset, which returns other rows": (
+        source("mine.py", '["a", "b"]', '["a"]'),
+        {
+            READ: ("changed", ["dataset groups: mine:groups returns other rows", "mine was edited"]),
+            EVALUATE: ("changed", ["dataset groups: mine:groups returns other rows", "mine was edited"]),
+        },
+    ),
+    "the content of a file": (
+        lambda folder: people(folder / "new.parquet", 2),
+        {
+            ("read", "later"): ("changed", ["dataset later: new.parquet: its content has changed"]),
+            READ: ("changed", ["dataset later: new.parquet: its content has changed"]),
+            TRAIN: ("reused", []),
+            EVALUATE: ("changed", ["dataset later: new.parquet: its content has changed"]),
+        },
+    ),
+    "the content of what it is trained on": (
+        lambda folder: people(folder / "old.parquet", 3),
+        {
+            TRAIN: ("changed", ["dataset old: old.parquet: its content has changed"]),
+            EVALUATE: ("changed", [VERSION]),
+        },
+    ),
+    "the value of a variable": (
+        spec("oldest: 90", "oldest: 50"),
+        {READ: ("changed", ["variable oldest 90 → 50"]), EVALUATE: ("changed", ["variable oldest 90 → 50"])},
+    ),
+    "what a query says": (
+        spec("l.age < ${oldest}", "l.age <= ${oldest}"),
+        {EVALUATE: ("changed", ["datasets.new.sql …< ${oldest} → …<= ${oldest}"])},
+    ),
+    "the kernel": (
+        recorded(
+            "UPDATE evaluations SET parameters_fingerprint = 'x', "
+            "facts = json_set(facts, '$.versions.kernel', 'before')"
+        ),
+        {READ: ("reused", []), TRAIN: ("reused", []), EVALUATE: ("changed", ["version of kernel before → "])},
+    ),
+    "a library that makes fingerprints": (
+        recorded(
+            "UPDATE dataset_measurements SET fingerprint = 'x', facts = json_set(facts, "
+            "'$.datasets.groups.fingerprint', 'x', '$.datasets.groups.versions.polars', 'before', "
+            "'$.datasets.new.fingerprint', 'x') WHERE dataset = 'new'"
+        ),
+        {
+            READ: (
+                "changed",
+                ["dataset groups: mine:groups returns other rows", f"version of polars before → {pl.__version__}"],
+            )
+        },
+    ),
+    "force": (spec("mode: changed", "mode: force"), {TRAIN: ("reused", []), EVALUATE: ("forced", [])}),
+}
+NOTHING: dict[str, Edit] = {
+    "a description": spec("description: what came later", "description: in other words"),
+    "a secret": spec("env: URL", "env: ADDRESS"),
+    "the name of an evaluation": spec("name: first", "name: second"),
+    "a limit of a check": spec("max: 1}", "max: 0.9}"),
+    "blanks and letters of SQL": spec("SELECT l.* FROM later l JOIN", "select  l.*  from later l\n      join"),
+    "a file written again": lambda folder: os.utime(folder / "new.parquet", (1e9, 1e9)),
+    "the name of a file": forget_files,
+    "a comment in the code of a dataset": source("mine.py", "import polars", "# words\nimport polars"),
+    "a reporter": spec("outcome != 'SUCCESS'", "outcome == 'FAILED'"),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_the_reason_for_every_kind_of_change(what: str, folder: Path) -> None:
+    edit, expected = CHANGES[what]
+    edit(folder)
+    plan = planned(folder)
+    assert plan.exit_code is ExitCode.OK, plan
+    found = {(action.kind, action.target): action for action in plan.actions()}
+    for key, (because, says) in expected.items():
+        action = found[key]
+        assert action.because == because, action
+        said = [change.says for change in action.changes]
+        assert len(said) == len(says)
+        assert all(one.startswith(start) for one, start in zip(said, says, strict=True)), said
+    settings = [change for action in plan.actions() for change in action.changes if change.kind in ("spec", "variable")]
+    assert all(change.position is not None for change in settings)
+
+
+@pytest.mark.parametrize("what", NOTHING)
+def test_what_changes_no_number_recomputes_nothing(what: str, folder: Path) -> None:
+    NOTHING[what](folder)
+    plan = planned(folder)
+    computing = [action for action in plan.actions() if action.kind in ("read", "train", "look", "evaluate")]
+    assert len(computing) == 5
+    assert all(action.reused for action in computing), computing
+
+
+def test_a_touched_file_is_told(folder: Path) -> None:
+    done(folder)
+    os.utime(folder / "new.parquet", (1e9, 1e9))
+    found = {action.target: action.notes for action in planned(folder).actions() if action.kind == "read"}
+    assert found == {"old": [], "later": ["new.parquet was touched; its content is the same"], "new": []}
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["the split", "the threshold, which needs no training", "the content of a file", "a check of a dataset", "force"],
+)
+def test_the_run_does_what_its_plan_said(what: str, folder: Path) -> None:
+    CHANGES[what][0](folder)
+    plan = planned(folder)
+    assert compared(actions(done(folder))) == compared(plan.actions())
+    again = planned(folder)
+    if what != "force":
+        assert compared(actions(done(folder))) == compared(again.actions())
+        assert all(action.reused or action.kind == "check" for action in again.actions())
+
+
+def test_rows_and_files_that_will_be_read(folder: Path) -> None:
+    spec("oldest: 90", "oldest: 50")(folder)
+    found = {(action.kind, action.target): action for action in planned(folder).actions()}
+    later, groups = found[EVALUATE].reads
+    assert (later.dataset, later.rows, later.files) == ("groups", 2, []) or later.files == ["new.parquet"]
+    assert {reads.dataset: reads.rows for reads in (later, groups)} == {"later": 300, "groups": 2}
+    spec("seed: 1", "seed: 2")(folder)
+    trained = next(action for action in planned(folder).actions() if action.kind == "train")
+    assert [(reads.dataset, reads.rows, reads.files) for reads in trained.reads] == [("old", 300, ["old.parquet"])]
+    assert trained.result == "version 2"
+
+
+LOOP = """
+  loop:
+    for_each: [{oldest: 30, name: young}, {oldest: 60, name: middle}, {oldest: 30, name: again}]
+    steps: [{name: child, kind: run_scenario, scenario: all}]
+run: [loop, all]
+"""
+
+
+def test_what_one_turn_builds_the_next_reuses(folder: Path) -> None:
+    path = folder / "project.yaml"
+    path.write_text(path.read_text() + LOOP)
+    spec("    test: {seed: 1}", "    test: {seed: 9}")(folder)
+    plan = planned(folder)
+    assert [(a.result, a.because) for a in plan.actions() if a.kind == "train"] == [
+        ("version 2", "changed"), *[("version 2", "reused")] * 3
+    ]  # fmt: skip
+    assert [(a.result, a.because) for a in plan.actions() if a.kind == "evaluate"] == [
+        ("young", "changed"), ("middle", "changed"), ("young", "reused"), ("first", "changed")
+    ]  # fmt: skip
+    assert compared(actions(done(folder))) == compared(plan.actions())
+
+
+CONDITIONS = """
+  branches:
+    steps:
+      - {name: first, kind: build, target: watched, mode: force}
+      - {name: never, kind: build, target: new, run_condition: "name == 'nobody'"}
+      - {name: perhaps, kind: build, target: new, mode: force, run_condition: "stepOutcome_first == 'WARNING'"}
+      - {name: user, kind: python, function: "mine:groups"}
+      - {name: set, kind: set_variables, variables: {oldest: 20}}
+      - {name: last, kind: build, target: new}
+      - {name: same, kind: build, target: new}
+run: branches
+"""
+
+
+def test_what_depends_on_earlier_steps_says_so(folder: Path) -> None:
+    path = folder / "project.yaml"
+    path.write_text(path.read_text() + CONDITIONS.replace("oldest: 20", "oldest: 90"))
+    spec("oldest: 90,", "oldest: 20,")(folder)
+    plan = planned(folder)
+    steps = {step.name: step for step in plan.all_steps()}
+    assert {step.name: step.runs for step in plan.all_steps() if step.runs != "yes"} == {
+        "never": "no", "perhaps": "depends"
+    }  # fmt: skip
+    assert steps["perhaps"].reason == "stepOutcome_first == 'WARNING'"
+    assert [action.kind for action in steps["user"].actions] == ["call"]
+    assert [action.because for action in steps["last"].actions if action.target == "new"] == ["depends", "always"]
+    assert "perhaps" in steps["last"].actions[-2].reason
+    (reporter,) = planned_all(folder).scenarios[0].reporters
+    assert (reporter.target, reporter.because, reporter.reason) == ("tell to box", "depends", "outcome != 'SUCCESS'")
+
+
+def planned_all(folder: Path) -> Plan:
+    return session.plan(load(folder / "project.yaml", environ={}), ["all"], environ=ENVIRON)
+
+
+def test_what_will_fail_is_told_and_what_follows_is_skipped(folder: Path) -> None:
+    (folder / "new.parquet").unlink()
+    plan = planned(folder)
+    build, check = plan.all_steps()
+    assert "new.parquet" in build.problem
+    assert (check.runs, check.reason) == ("no", "an earlier step will fail")
+    assert plan.exit_code is ExitCode.COULD_NOT_RUN
+    assert [str(step.outcome) for run in done(folder) for step in run.all_steps()] == ["FAILED", "SKIPPED"]
+
+
+DOUBTS = {
+    "a check of a column that is not there": (
+        spec("metric: drift.*", "metric: drift.agee"), "dataset new has no column 'agee'", Severity.ERROR
+    ),
+    "a wildcard that matches nothing": (
+        spec("metric: drift.*, max: 1", "metric: cramers_v.*, max: 1"),
+        "cramers_v.* matches nothing: dataset new has no categorical column that takes part",
+        Severity.ERROR,
+    ),
+    "a statistic that the column has not": (
+        spec("metric: drift.*", "metric: cramers_v.age"), "column 'age' is numerical, so that it has no cramers_v",
+        Severity.WARNING,
+    ),
+    "nothing to exclude": (
+        spec("drift: {confidence: 0.95}", "drift: {columns: {exclude: [agee]}}"),
+        "dataset new has no column 'agee': there is nothing to exclude", Severity.WARNING,
+    ),
+    "a dataset's check of a column that is not there": (
+        spec("metric: row_count", "metric: mean.scores"), "dataset new has no column 'scores'", Severity.ERROR
+    ),
+    "a feature that is not there": (
+        spec("exclude: [person]", "exclude: [persons]"),
+        "dataset old has no column 'persons': there is nothing to exclude", Severity.WARNING,
+    ),
+    "what validate warns of": (
+        spec("metric: drift.*, max: 1", "metric: data_drift, soft_max: 0.4"),
+        "soft_max 0.4 is below no drift (0.5): this check always warns", Severity.WARNING,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", DOUBTS)
+def test_what_the_data_say_about_the_spec(what: str, folder: Path) -> None:
+    edit, message, severity = DOUBTS[what]
+    if "cramers_v.*" in message:
+        spec("exclude: [person]", "exclude: [person, group]")(folder)
+        spec("confidence: 0.95", "confidence: 0.9, columns: {exclude: [group]}")(folder)
+    edit(folder)
+    spec("name: first", "name: another")(folder)
+    spec("oldest: 90", "oldest: 89")(folder)  # so that the evaluation is to be made
+    plan = planned(folder)
+    (found,) = [finding for finding in plan.findings if finding.message == message]
+    assert found.severity is severity
+    assert found.position.line > 1
+    assert plan.exit_code is (ExitCode.USAGE if severity is Severity.ERROR else ExitCode.OK)
+
+
+def test_metrics_that_a_reused_evaluation_has_not(folder: Path) -> None:
+    spec("metric: drift.*", "metric: drift.label")(folder)
+    said = [finding.message for finding in planned(folder).findings if finding.severity is Severity.ERROR]
+    assert said == ["evaluation first has no metric drift.label"]
+
+
+@pytest.fixture
+def unchanged(folder: Path) -> Iterator[None]:
+    def content() -> dict[str, bytes]:
+        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    before = content()
+    yield
+    assert content() == before
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_a_plan_changes_nothing(folder: Path) -> None:
+    planned(folder, oldest=30)
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_a_dry_run_shows_everything_and_changes_nothing(folder: Path) -> None:
+    project = load(folder / "project.yaml", {"oldest": 30, "name": "dry"}, environ={})
+    said: list[str] = []
+    finished = session.run(project, ["all"], environ=ENVIRON, preview=said.append, dry=True)
+    (result,) = finished.runs
+    assert [made.name for step in result.steps for made in step.evaluations] == ["dry"]
+    assert result.steps[0].metrics["data_drift"] is not None
+    assert [evaluation.name for evaluation in finished.stores["watched"].evaluations] == ["first", "dry"]
+    assert "tell" in said[0]
+
+
+NO_EFFECT = """
+  effects:
+    steps:
+      - {name: calls, kind: python, function: "mine:leave"}
+      - {name: calls in a process, kind: python, function: "mine:leave", timeout: 60s}
+      - {name: builds in a process, kind: build, target: watched, mode: force, timeout: 60s}
+"""
+
+
+def test_a_dry_run_calls_no_steps_that_may_change_anything(folder: Path) -> None:
+    path = folder / "project.yaml"
+    path.write_text(path.read_text() + NO_EFFECT)
+    with (folder / "mine.py").open("a") as module:
+        module.write("\ndef leave():\n    open(__file__ + '.trace', 'w').close()\n")
+    project = load(path, environ={})
+    previews: list[str] = []
+    (result,) = session.run(project, ["effects"], environ=ENVIRON, preview=previews.append, dry=True).runs
+    assert [str(step.outcome) for step in result.steps] == ["SKIPPED", "SKIPPED", "SUCCESS"]
+    assert not list(folder.glob("*.trace"))
+    with Store.open(folder / ".engine") as state:
+        assert len(state.evaluations("watched")) == 1
