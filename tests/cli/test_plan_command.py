@@ -1,0 +1,132 @@
+"""`engine plan` and `engine run --dry-run` as processes."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ENGINE = Path(sys.executable).with_name("engine")
+Engine = Callable[..., subprocess.CompletedProcess[str]]
+
+SPEC = """
+    version: 1
+    project: plans
+    variables: {least: 1}
+    datasets:
+      people:
+        path: people.csv
+        columns: {age: {min: 0}}
+        checks: {enough: {metric: row_count, min: "${least}"}}
+    channels: {box: {kind: file, path: outbox}}
+    scenarios:
+      all:
+        steps: [{name: build, kind: build, target: people}]
+        reporters:
+          - {name: tell, channel: box, subject: "it is ${outcome}"}
+          - {name: warn, channel: box, run_condition: "outcome == 'WARNING'"}
+"""
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    (tmp_path / "spec.yaml").write_text(textwrap.dedent(SPEC))
+    (tmp_path / "people.csv").write_text("name,age\nann,30\nbob,40\n")
+
+    def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [ENGINE, *arguments],
+            cwd=tmp_path,
+            env={**os.environ, **environ},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+def edit(folder: Path, old: str, new: str) -> None:
+    text = (folder / "spec.yaml").read_text()
+    assert old in text
+    (folder / "spec.yaml").write_text(text.replace(old, new))
+
+
+def test_a_plan_reads_like_this(engine: Engine, tmp_path: Path) -> None:
+    first = engine("plan", "spec.yaml")
+    assert first.stdout == textwrap.dedent("""\
+        all
+          build
+            + read people: new, it was never read
+                reads people (people.csv)
+            · check people: enough
+          · send tell to box: at the end of the run
+          ? send warn to box: depends on outcome == 'WARNING'
+        1 to read; 0 reused; 2 messages may be sent
+        """)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert not (tmp_path / ".engine").exists()
+    assert engine("run", "spec.yaml").returncode == 0
+    edit(tmp_path, "min: 0", "min: 1")
+    with (tmp_path / "people.csv").open("a") as people:
+        people.write("eve,50\n")
+    assert engine("plan", "spec.yaml").stdout.splitlines()[2:6] == [
+        "    ~ read people: changed",
+        "        dataset people: people.csv: its content has changed",
+        "        datasets.people.columns.age.min 0.0 → 1.0  spec.yaml:8:21",
+        "        reads people (people.csv)",
+    ]
+
+
+def test_a_plan_as_json(engine: Engine, tmp_path: Path) -> None:
+    engine("run", "spec.yaml")
+    edit(tmp_path, "min: 0", "min: 1")
+    plan = json.loads(engine("plan", "spec.yaml", "all", "--format", "json").stdout)
+    assert plan["schema_version"] == 1
+    read, check = plan["scenarios"][0]["steps"][0]["actions"]
+    assert read["because"] == "changed"
+    assert read["changes"] == [
+        {
+            "kind": "spec",
+            "what": "datasets.people.columns.age.min",
+            "before": 0.0,
+            "after": 1.0,
+            "position": {"file": "spec.yaml", "line": 8, "column": 21, "length": 3},
+            "says": "datasets.people.columns.age.min 0.0 → 1.0",
+        }
+    ]
+    assert check["kind"] == "check"
+    done = json.loads(engine("run", "spec.yaml", "--format", "json").stdout)
+    assert done["runs"][0]["steps"][0]["actions"] == [read, check]
+
+
+def test_what_is_wrong_with_a_plan_is_its_exit_code(engine: Engine, tmp_path: Path) -> None:
+    edit(tmp_path, "metric: row_count", "metric: mean.agee")
+    wrong = engine("plan", "spec.yaml")
+    assert wrong.returncode == 2
+    assert "spec.yaml:9:23: error: dataset people has no column 'agee' [unknown-column]" in wrong.stdout
+    assert 'did you mean "age"?' in wrong.stdout
+    (tmp_path / "people.csv").unlink()
+    broken = engine("plan", "spec.yaml")
+    assert broken.returncode == 3
+    assert "x fails: dataset 'people':" in broken.stdout
+    assert engine("plan", "spec.yaml", "al").returncode == 2
+    assert engine("plan", "spec.yaml", "--var", "most=1").returncode == 2
+
+
+def test_a_dry_run_shows_what_would_be_sent_and_keeps_nothing(engine: Engine, tmp_path: Path) -> None:
+    dry = engine("run", "spec.yaml", "--dry-run", "--var", "least=3")
+    assert dry.returncode == 1
+    assert "Subject: it is FAILED" in dry.stdout
+    assert "2 is below min 3" in dry.stdout
+    assert dry.stdout.rstrip().endswith("dry run: nothing was kept, nothing was sent")
+    assert "log:" not in dry.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["people.csv", "spec.yaml"]
+    found = json.loads(engine("run", "spec.yaml", "--dry-run", "--format", "json").stdout)
+    assert found["dry_run"]
