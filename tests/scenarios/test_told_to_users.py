@@ -123,3 +123,25 @@ def test_a_run_is_announced_without_an_outcome_and_its_end_knows_what_was_set(
     assert plain.strip() == "s of test started."
     assert ">STARTED<" in html
     assert texts["s: SUCCESS"][0].strip() == "step SUCCESS"
+
+
+@pytest.mark.parametrize(
+    ("returns", "outcome", "said"),
+    [
+        ("None", Outcome.SUCCESS, ""),
+        ("'three files'", Outcome.SUCCESS, "three files"),
+        ("'WARNING'", Outcome.WARNING, ""),
+        ("('FAILED', 'no files')", Outcome.FAILED, "no files"),
+        ("('GOOD', 'three files')", Outcome.FAILED, "mine:f returned ('GOOD', 'three files'); a step returns nothing"),
+        ("3", Outcome.FAILED, "mine:f returned 3; a step returns nothing, a text, one of SUCCESS"),
+        ("pl.DataFrame({'a': [1]})", Outcome.FAILED, "a step returns nothing"),
+    ],
+)
+def test_what_a_function_of_a_step_may_return(
+    returns: str, outcome: Outcome, said: str, spec: Spec, run: Run, module: Callable[[str], None]
+) -> None:
+    module(f"import polars as pl\ndef f(): return {returns}\n")
+    spec('scenarios: {s: {steps: [{name: call, kind: python, function: "mine:f"}]}}')
+    (result,) = run().runs
+    assert result.steps[0].outcome is outcome
+    assert said in result.steps[0].reason

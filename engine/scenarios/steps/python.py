@@ -33,12 +33,10 @@ def _call(step: PythonStep, context: Context) -> StepResult:
     """Call it. It returns nothing, an outcome, a text for the log, or an outcome and a text."""
     function = load_function(context.project.folder_of("scenarios", context.log.scenario), step.function)
     answer = function(**step.arguments)
+    if answer is None or (isinstance(answer, str) and answer not in ALLOWED):
+        answer = (Outcome.SUCCESS, answer or "")
     outcome, reason = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, "")
-    if outcome is None:
-        outcome = Outcome.SUCCESS
-    elif isinstance(outcome, str) and outcome not in ALLOWED:
-        outcome, reason = Outcome.SUCCESS, outcome
-    if outcome not in ALLOWED:
+    if not isinstance(outcome, str) or outcome not in ALLOWED:
         raise DataError(
             f"{step.function} returned {answer!r}; a step returns nothing, a text, one of {', '.join(ALLOWED)}, "
             "or (outcome, text)"
