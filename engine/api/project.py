@@ -117,12 +117,12 @@ class Project:
         id, scenario, state (RUNNING, or the outcome), started (UTC), seconds, trigger, who, parent.
         """
         with self.opened() as context:
-            return frames.runs(context.store.runs(last=last))
+            return frames.runs(context.store.runs(last=last, whole=False))
 
     def past_run(self, id: str) -> RunRecord:  # noqa: A002  (the record's own word)
         """Return what is remembered of a run; the last part of its id is enough. Raises UsageError."""
         with self.opened() as context:
-            return by_id("run", id, {run.id: run for run in context.store.runs()})
+            return context.store.run(by_id("run", id, {run.id: run.id for run in context.store.runs(whole=False)}))
 
     def log(self, run: str) -> pl.DataFrame:
         """Return the log of a run and of those that it started: at (UTC), level, scenario, step, text.
@@ -133,7 +133,7 @@ class Project:
             There is no such run.
         """
         with self.opened() as context:
-            runs = {record.id: record for record in context.store.runs()}
+            runs = {record.id: record for record in context.store.runs(whole=False)}
             family = [by_id("run", run, runs).id]
             for record in runs.values():
                 if record.parent in family:

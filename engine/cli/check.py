@@ -33,8 +33,8 @@ def command(
     from engine.cli import output, pages
     from engine.scenarios.result import checks_exit_code
 
-    project = Project(declared, os.environ)
-    found = project.check(target, evaluation)
+    with output.progress(verbose=False) as listen:
+        found = Project(declared, os.environ, (listen,)).check(target, evaluation)
     if format_ == "github":
         print(output.annotations(found))
     else:

@@ -33,9 +33,11 @@ def command(
 
     # Here and not above: what compares loads polars and numba, which a spec that is wrong need not wait for.
     from engine.api import Project
-    from engine.cli import pages
+    from engine.cli import output, pages
 
-    one = Project(declared, os.environ).store(store)
-    against = reference or one.before(evaluation).name
-    pages.compared(one.compare(evaluation, reference), against, format_)
+    with output.progress(verbose=False) as listen:
+        one = Project(declared, os.environ, (listen,)).store(store)
+        against = reference or one.before(evaluation).name
+        found = one.compare(evaluation, reference)
+    pages.compared(found, against, format_)
     return ExitCode.OK

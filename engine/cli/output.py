@@ -46,7 +46,8 @@ def progress(*, verbose: bool) -> Iterator[Callable[[Line], None]]:
             where = " ".join(part for part in (line.scenario, f"[{line.step}]" if line.step else "") if part)
             print(f"{line.at:%H:%M:%S} {line.level:7} {where} {line.text}", file=sys.stderr)
         elif console.is_terminal:
-            status.update(f"{escape(line.scenario)} · {escape(line.step)} · {escape(line.text.splitlines()[0][:100])}")
+            told = (line.scenario, line.step, line.text.splitlines()[0][:100])
+            status.update(escape(" · ".join(part for part in told if part)))
 
     status = console.status("starting")
     if verbose or not console.is_terminal:

@@ -79,7 +79,7 @@ def table(
         return
     page = Page()
     page.title(title)
-    page.table(short(shown), headers)
+    page.table(short(shown), headers, empty="nothing yet")
     if shown.height < frame.height:
         page.line(f"{frame.height - shown.height} earlier: --last {frame.height} shows all", style="dim")
     for remark in remarks:

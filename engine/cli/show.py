@@ -53,6 +53,8 @@ def command(
     whole_table = store is not None and evaluation is None and not checks and not runs and run is None
     if (metric or label) and not whole_table:
         raise typer.BadParameter("--metric and --label belong to the table of a store: engine show SPEC STORE")
+    if (sort or last) and (run is not None or (evaluation is not None and not checks) or (store is None and not runs)):
+        raise typer.BadParameter("--sort and --last belong to a table: a store's, --checks or --runs")
     if checks and store is None:
         raise typer.BadParameter("say whose: engine show SPEC STORE --checks")
     declared = spec.load(path, values(var))
@@ -128,9 +130,9 @@ def _overview(project: "Project", format_: TableFormat) -> None:
     for name, frame in stores.items():
         store = project.store(name)
         page.title(pages.heading(store))
-        page.table(frame.tail(RECENT), pages.columns_of(frame, store))
+        page.table(frame.tail(RECENT), pages.columns_of(frame, store), empty="nothing yet")
         if frame.height > RECENT:
             page.line(f"{frame.height - RECENT} earlier: engine show {project.spec.path} {name}", style="dim")
     page.title("runs")
-    page.table(pages.short(runs), pages.RUNS)
+    page.table(pages.short(runs), pages.RUNS, empty="nothing yet")
     page.print()

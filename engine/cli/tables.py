@@ -60,11 +60,11 @@ class Page:
                 table.add_row(" ", f"[dim]{escape(name)}[/]", escape(clean(fact)))
         self._console.print(table)
 
-    def table(self, frame: pl.DataFrame, headers: Mapping[str, str] | None = None) -> None:
+    def table(self, frame: pl.DataFrame, headers: Mapping[str, str] | None = None, *, empty: str = "none") -> None:
         """Add the columns of a frame that `headers` names, called as it says; those without any value are left out."""
         headers = headers or {name: name for name in frame.columns}
         if frame.is_empty():
-            self.line("nothing yet", style="dim")
+            self.line(empty, style="dim")
             return
         shown = [name for name in headers if name in frame.columns and frame[name].null_count() < frame.height]
         cells = {name: [cell(value) for value in frame[name]] for name in shown}

@@ -97,10 +97,13 @@ class Runs(Database):
             raise store_error(self.folder, f"there is no run {id}", "look into the folder")
         return found[0]
 
-    def runs(self, scenario: str | None = None, last: int | None = None) -> list[RunRecord]:
-        """Return the runs (of a scenario; the `last` of them), oldest first."""
+    def runs(self, scenario: str | None = None, last: int | None = None, *, whole: bool = True) -> list[RunRecord]:
+        """Return the runs (of a scenario; the `last` of them), oldest first.
+
+        If not `whole`, without their steps and events: for a table of many.
+        """
         query = select(runs).order_by(runs.c.number.desc()).limit(last)
-        return self._runs(query if scenario is None else query.where(runs.c.scenario == scenario))[::-1]
+        return self._runs(query if scenario is None else query.where(runs.c.scenario == scenario), whole)[::-1]
 
     def abort_dead_runs(self) -> list[RunRecord]:
         """Record as ABORTED the runs whose process has died. Return them, oldest first."""
@@ -148,13 +151,13 @@ class Runs(Database):
             raise store_error(self.folder, f"there is no run {run}", "start it first")
         return int(number)
 
-    def _runs(self, query: Select[Any]) -> list[RunRecord]:
+    def _runs(self, query: Select[Any], whole: bool = True) -> list[RunRecord]:
         with self.reading() as connection:
             rows = connection.execute(query).all()
-            numbers = [row.number for row in rows]
+            numbers = [row.number for row in rows] if whole else []
             steps = parts(connection, run_steps, "run", numbers)
             events = parts(connection, run_events, "run", numbers)
-        return [_run(row, steps[row.number], events[row.number]) for row in rows]
+        return [_run(row, steps.get(row.number, ()), events.get(row.number, ())) for row in rows]
 
 
 def _row(run: RunRecord) -> dict[str, Any]:

@@ -228,3 +228,14 @@ def test_a_store_that_was_closed_remembers(folder: Path, make_evaluation: MakeEv
         store.add_evaluation(evaluation)
     with Store.open(folder) as store:
         assert store.evaluations("the_MES") == [evaluation]
+
+
+def test_a_table_of_many_has_the_metrics_asked_for_and_no_detail(store: Store, make_evaluation: MakeEvaluation) -> None:
+    names = ["drift.a", "drift.b", "drifted_columns", "drift_p.a", "roc_auc"]
+    store.add_evaluation(make_evaluation(columns={"a": {}}, metrics={name: MetricValue(1.0) for name in names}))
+    (whole,) = store.evaluations("the_MES")
+    (few,) = store.evaluations("the_MES", metrics=["drift.*", "roc_auc", "unknown"])
+    (none,) = store.evaluations("the_MES", metrics=[])
+    assert list(few.metrics) == ["drift.a", "drift.b", "roc_auc"]
+    assert (few.id, few.labels, few.fingerprints, few.columns) == (whole.id, whole.labels, whole.fingerprints, {})
+    assert none.metrics == {}

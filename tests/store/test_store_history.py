@@ -1,7 +1,9 @@
 """Dataset metrics, check results and file hashes, run after run."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 from engine.errors import Position
 from engine.evaluation.record import CheckResult, MetricValue
@@ -72,3 +74,22 @@ def test_a_file_modified_just_now_is_not_trusted(store: Store) -> None:
     for mtime in (time.time_ns() - 10**9, time.time_ns() + 10**12):
         store.file_hashes.put("/data/a.csv", 10, mtime, "h")
         assert store.file_hashes.get("/data/a.csv", 10, mtime) is None
+
+
+def test_the_outcomes_of_an_evaluation_are_those_of_the_last_time(store: Store, clock: Callable[[], datetime]) -> None:
+    def result(check: str, metric: str, outcome: CheckOutcome, evaluation: str = "e1") -> CheckResult:
+        return CheckResult("mes", check, metric, outcome, outcome, evaluation=evaluation)
+
+    first = [result("all", "drift.a", CheckOutcome.ERROR), result("one", "row_count", CheckOutcome.WARNING)]
+    store.add_check_results("run 1", first)
+    clock.forward(seconds=1)  # type: ignore[attr-defined] # the tests' clock
+    again = [result("all", f"drift.{name}", CheckOutcome.OK) for name in "abc"]
+    store.add_check_results(None, [*again, result("all", "drift.d", CheckOutcome.WARNING)])
+    store.add_check_results(None, [result("all", "drift.a", CheckOutcome.EMPTY, "e2")])
+    assert store.check_outcomes("mes") == {
+        "e1": {"all": [CheckOutcome.OK, CheckOutcome.WARNING], "one": [CheckOutcome.WARNING]},
+        "e2": {"all": [CheckOutcome.EMPTY]},
+    }
+    assert [point.result for point in store.check_history("mes", evaluation="e1")][:2] == first
+    assert len(store.check_history("mes")) == 7
+    assert [point.result.evaluation for point in store.check_history("mes", last=1)] == ["e2"]
