@@ -6,7 +6,7 @@ from engine.data.families import family
 from engine.data.fingerprints import FileHashes, HashesInMemory, combine
 from engine.data.functions import load_function
 from engine.data.materialise import materialise
-from engine.data.metrics import dataset_metrics
+from engine.data.metrics import dataset_metrics, unmeasurable
 from engine.data.table import Table, reading
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "materialise",
     "open_table",
     "reading",
+    "unmeasurable",
     "verify",
 ]

@@ -80,6 +80,19 @@ def dataset_metrics(table: Table, wanted: Collection[str]) -> dict[str, float | 
     return {key: _number(found[key]) for key in plan}
 
 
+def unmeasurable(table: Table, wanted: Collection[str]) -> dict[str, str]:
+    """Return those of the metrics wanted that the dataset cannot have, and why: no such column, or no numbers."""
+    with reading(table):
+        schema = table.frame.collect_schema()
+    found = {}
+    for text in wanted:
+        try:
+            list(_plan(table.name, text, schema))
+        except DataError as error:
+            found[text] = str(error)
+    return found
+
+
 class _Asked(NamedTuple):
     statistic: str
     column: str

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from engine.outcome import Outcome
+from engine.outcome import CheckOutcome, Outcome
 from engine.scenarios.session import Finished
 
 Spec = Callable[[str], Path]
@@ -145,3 +145,26 @@ def test_what_a_function_of_a_step_may_return(
     (result,) = run().runs
     assert result.steps[0].outcome is outcome
     assert said in result.steps[0].reason
+
+
+def test_a_check_of_a_metric_that_a_dataset_cannot_have_is_an_error_beside_the_others(
+    spec: Spec, run: Run, rows: Rows
+) -> None:
+    spec("""
+        datasets:
+          people:
+            path: people.parquet
+            checks:
+              enough: {metric: row_count, min: 1000}
+              rich: {metric: mean.scores, min: 1}
+              named: {metric: mean.group, min: 1}
+    """)
+    rows("people.parquet")
+    for _ in range(2):  # read, then reused
+        (result,) = run().runs
+        assert {check.told for check in result.steps[0].checks if check.outcome is CheckOutcome.ERROR} == {
+            "enough: row_count 400 is below min 1000",
+            "rich: mean.scores has no value: dataset 'people' has no column 'scores' for mean.scores; did you mean 'score'?",
+            "named: mean.group has no value: dataset 'people': mean.group needs numbers, and column 'group' is text",
+        }
+        assert result.steps[0].cause == "check"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.data import Table, dataset_metrics, verify
+from engine.data import Table, dataset_metrics, unmeasurable, verify
 from engine.evaluation.checks import Subject, judge
 from engine.evaluation.own_metrics import own_metrics
 from engine.evaluation.record import CheckResult, MetricValue
@@ -128,9 +128,11 @@ def _measure(table: Table, wanted: Sequence[str], context: Context) -> dict[str,
     spec = context.project.datasets[table.name]
     context.log.info(f"reading dataset {table.name}")
     verify(table)
-    values = {
+    absent = unmeasurable(table, wanted)
+    values = {metric: MetricValue(None, reason=why, failed=True) for metric, why in absent.items()}
+    values |= {
         metric: MetricValue(value, reason=None if value is not None else "there are no values")
-        for metric, value in dataset_metrics(table, wanted).items()
+        for metric, value in dataset_metrics(table, [metric for metric in wanted if metric not in absent]).items()
     }
     return values | own_metrics(
         spec.metrics, table.frame, context.project.folder_of("datasets", table.name), context.secrets.redact
