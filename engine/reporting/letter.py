@@ -89,8 +89,9 @@ def compose_letter(message: OutboxMessage, sender: str) -> EmailMessage:
         main, _, sub = attachment.media_type.partition("/")
         shown_as = content_id(message.id, attachment.name)
         if f"cid:{shown_as}" in shows and (page := letter.get_body(("related", "html"))) is not None:
+            name = single_line(attachment.name)
             page.add_related(
-                content, maintype=main, subtype=sub, cid=f"<{shown_as}>", filename=single_line(attachment.name)
+                content, maintype=main, subtype=sub, cid=f"<{shown_as}>", filename=name, disposition="inline"
             )
             continue
         letter.add_attachment(

@@ -179,7 +179,7 @@ def importance(facts: EvaluationFacts, redact: Redact) -> Spec:
     for row in [row for row in rows if max(row["drift"], row["model"]) >= limit][:LABELLED]:
         row["label"] = row["name"]
     top = max([limit, *(row["drift"] for row in rows)]) * 1.12
-    right = max([limit, *(row["model"] for row in rows)]) * 1.12
+    right = max([limit, *(row["model"] for row in rows)]) * 1.3
     axis = {"format": ".0%", "tickCount": 5}
     x = {"field": "model", "type": "quantitative", "title": "importance in the model", "axis": axis}
     x["scale"] = {"domain": [0, right], "nice": False}
@@ -267,7 +267,7 @@ def curve(
     ]
     encoding: Spec = {"x": x, "y": y, "order": {"field": "at"}}
     layers: list[Spec] = [
-        {"data": {"values": rows}, "mark": {"type": "line", "color": PAGE["batch"], "clip": True}, "encoding": encoding}
+        {"data": {"values": rows}, "mark": {"type": "line", "color": PAGE["batch"]}, "encoding": encoding}
     ]
     if size:
         bubbles = {"field": "n", "type": "quantitative", "legend": None, "scale": {"range": [20, 220]}}
