@@ -97,7 +97,7 @@ class Datasets:
         facts = {
             "function": dataset.function,
             "arguments": dataset.arguments,
-            "source": source,
+            "code": source,
             "versions": {"polars": pl.__version__},
         }
         cheap = isinstance(returned, pl.DataFrame)
@@ -109,16 +109,17 @@ class Datasets:
         connection = self.project.connections[dataset.connection]
         return self.project.folder_of("connections", dataset.connection) / connection.root
 
-    def _call(self, name: str, dataset: PythonDataset) -> tuple[pl.DataFrame | pl.LazyFrame, str, str]:
-        """Return what the function returns, its fingerprint, and that of the function's file."""
+    def _call(self, name: str, dataset: PythonDataset) -> tuple[pl.DataFrame | pl.LazyFrame, str, dict[str, str]]:
+        """Return what the function returns, its fingerprint, and that of the function's file by its name."""
         folder = self.project.folder_of("datasets", name).absolute()
-        source = of_file(module_file(folder, dataset.function.partition(":")[0]), self._hashes)
+        module = module_file(folder, dataset.function.partition(":")[0])
+        source = of_file(module, self._hashes)
         key = str(folder), dataset.function, source, json.dumps(dataset.arguments, sort_keys=True, default=str)
         if key not in self._returned:
             frame = frame_of(folder, dataset.function, dataset.arguments)
             with blaming(folder, f"reading what {dataset.function} returned"):
                 self._returned[key] = frame, of_frame(frame)
-        return *self._returned[key], source
+        return *self._returned[key], {module.name: source}
 
 
 def _plain(value: Scalar | date) -> Scalar:

@@ -123,7 +123,8 @@ def _table(name: str, before: Facts, after: Facts, project: Project) -> Iterator
         for variable in sorted(before["variables"].keys() & after["variables"].keys()):
             old, new = before["variables"][variable], after["variables"][variable]
             if old != new:
-                at = project.position("variables", variable)
+                given = variable in project.overrides  # by the command line, a loop: the spec's value is another
+                at = None if given else project.position("variables", variable)
                 says = f"variable {variable} {from_to(old, new)}"
                 yield Change(kind="variable", what=variable, before=old, after=new, position=at, says=says)
     elif "files" in after:
@@ -139,8 +140,7 @@ def _table(name: str, before: Facts, after: Facts, project: Project) -> Iterator
         yield Change(kind="data", what=f"datasets.{name}", says=says)
         old, new = ({"function": facts["function"], "arguments": facts["arguments"]} for facts in (before, after))
         yield from _settings(old, new, place, project)
-        module = after["function"].partition(":")[0]
-        yield from _named("code", {"code": {module: before["source"]}}, {"code": {module: after["source"]}})
+        yield from _named("code", before, after)
         yield from _named("versions", before, after)
 
 

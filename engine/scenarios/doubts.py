@@ -69,6 +69,10 @@ def of_store(name: str, evaluation: Evaluation | None, context: Context, finding
     asked = [*_asked(spec.checks, (*place, "checks"))]
     asked += [((*place, "display", "metrics", i), metric) for i, metric in enumerate(spec.display.metrics)]
     absent = {*spec.drift.columns.exclude, batch.entity}
+    if spec.model:
+        model = context.project.models[spec.model]
+        absent |= {model.target, *model.features.exclude}
+        absent |= set(schema) - set(model.features.include or schema)
     roles = {column: None if column in absent else _role(dtype) for column, dtype in schema.items()}
     roles |= {c: r if r in ("numerical", "categorical") else None for c, r in batch.roles.items() if c not in absent}
     for path, metric in asked:

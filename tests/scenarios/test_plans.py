@@ -231,8 +231,8 @@ CHANGES: dict[str, tuple[Edit, Expected]] = {
     "the code of a dataset, which returns other rows": (
         source("mine.py", '["a", "b"]', '["a"]'),
         {
-            READ: ("changed", ["dataset groups: mine:groups returns other rows", "mine was edited"]),
-            EVALUATE: ("changed", ["dataset groups: mine:groups returns other rows", "mine was edited"]),
+            READ: ("changed", ["dataset groups: mine:groups returns other rows", "mine.py was edited"]),
+            EVALUATE: ("changed", ["dataset groups: mine:groups returns other rows", "mine.py was edited"]),
         },
     ),
     "the content of a file": (
@@ -431,6 +431,11 @@ DOUBTS = {
     ),
     "a statistic that the column has not": (
         spec("metric: drift.*", "metric: cramers_v.age"), "column 'age' is numerical, so that it has no cramers_v",
+        Severity.WARNING,
+    ),
+    "a statistic of what is no feature": (
+        spec("metric: drift.*", "metric: drift.person"),
+        "column 'person' takes no part, so that it has no drift",
         Severity.WARNING,
     ),
     "nothing to exclude": (
