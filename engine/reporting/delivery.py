@@ -69,8 +69,9 @@ def _deliver(
         if channel is None:
             raise DeliveryError("the spec declares no such channel any more")
         send(channel, message, secrets, project.folder_of("channels", message.channel), outcome)
-    except EngineError as error:
-        reason = f'channel "{message.channel}": {error}'
+    except Exception as error:  # noqa: BLE001 - the boundary: a bug in one channel is no reason to lose the others
+        said = error if isinstance(error, EngineError) else f"internal error: {type(error).__name__}: {error}"
+        reason = secrets.redact(f'channel "{message.channel}": {said}')
         now = store.now()
         delay = min(FIRST_DELAY * 2 ** min(message.tries - 1, 10), LONGEST_DELAY)
         store.mark_failed(claim, reason, now + delay, error.refused if isinstance(error, RefusedError) else None)

@@ -91,6 +91,15 @@ def test_messages_go_in_order_and_one_failure_stops_no_other(office, servers):
     assert waiting.last_error == states[1][1]
 
 
+def test_what_nobody_foresaw_in_one_channel_stops_no_other(office):
+    office.environ["SMTP_URL"] = f"smtp://user:{PASSWORD}@127.0.0.1?ca=%00"
+    office.queue("ops_mail", "a@example.com")
+    office.queue("files")
+    first, second = office.deliver()
+    assert first == (MessageState.PENDING, 'channel "ops_mail": internal error: ValueError: embedded null byte')
+    assert second == SENT
+
+
 def test_a_server_that_is_down_gets_the_same_message_once_it_is_back(office, servers):
     inbox = servers.start()
     servers.stop()

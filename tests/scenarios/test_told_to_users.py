@@ -156,7 +156,7 @@ def test_a_check_of_a_metric_that_a_dataset_cannot_have_is_an_error_beside_the_o
             path: people.parquet
             checks:
               enough: {metric: row_count, min: 1000}
-              rich: {metric: mean.scores, min: 1}
+              rich: {metric: mean.ages, min: 1}
               named: {metric: mean.group, min: 1}
     """)
     rows("people.parquet")
@@ -164,7 +164,7 @@ def test_a_check_of_a_metric_that_a_dataset_cannot_have_is_an_error_beside_the_o
         (result,) = run().runs
         assert {check.told for check in result.steps[0].checks if check.outcome is CheckOutcome.ERROR} == {
             "enough: row_count 400 is below min 1000",
-            "rich: mean.scores has no value: dataset 'people' has no column 'scores' for mean.scores; did you mean 'score'?",
+            "rich: mean.ages has no value: dataset 'people' has no column 'ages' for mean.ages; did you mean 'age'?",
             "named: mean.group has no value: dataset 'people': mean.group needs numbers, and column 'group' is text",
         }
         assert result.steps[0].cause == "check"
