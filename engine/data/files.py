@@ -60,7 +60,8 @@ class Files:
                 return self._scan(self.paths)
             return pl.concat([frame for _, frame in self.parts()], how="diagonal_relaxed")
         except UNREADABLE as error:
-            raise DataError(self.fault() or words(error)) from error
+            explained = (fault for path in self.paths if (fault := self._explained(path)))
+            raise DataError(self.fault() or next(explained, words(error))) from error
 
     def parts(self) -> Iterator[tuple[str, pl.LazyFrame]]:
         """Return each file by itself: its name, its rows."""

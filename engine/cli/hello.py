@@ -1,0 +1,52 @@
+"""The hello example, made on the spot: two small files of invented orders, and the spec that compares them.
+
+Plain Python writes them, from a seed: nothing has to be packaged or downloaded, and the first project is there at once.
+"""
+
+import csv
+from pathlib import Path
+from random import Random
+
+TEXT = """\
+# Two files, no model: do this week's orders look like last year's? They do not: parcels take a day longer.
+# engine run compares them; then put paths of your own here, or say: engine init my_project --data my_file.parquet
+version: 1
+project: hello_drift
+datasets:
+  last_year: {path: 2025.csv}
+  this_week: {path: 2026-W07.csv}
+evaluation_stores:
+  drift:
+    dataset: this_week
+    reference: {kind: dataset, dataset: last_year}
+    display: {metrics: [data_drift, drifted_columns, drift.delivery_days]}
+    checks:
+      inputs look the same: {metric: data_drift_significant, soft_max: 0}     # 1: a model can tell the two files apart
+      no column moved: {metric: drift.*, soft_max: 0.1, max: 0.5}     # above 0.1 a warning, above 0.5 an ERROR
+"""
+
+
+def write(folder: Path, spec: Path) -> None:
+    """Write the example's files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _orders(folder / "2025.csv", Random(2025), 4000, days=3.2)  # noqa: S311 - invented data
+    _orders(folder / "2026-W07.csv", Random(7), 1000, days=4.2)  # noqa: S311
+    spec.write_text(TEXT, encoding="utf-8")
+
+
+def _orders(path: Path, draw: Random, rows: int, *, days: float) -> None:
+    with path.open("x", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["amount", "items", "country", "device", "voucher", "delivery_days"])
+        for _ in range(rows):
+            items = 1 + int(draw.expovariate(0.8))
+            writer.writerow(
+                [
+                    f"{items * draw.lognormvariate(2.9, 0.6):.2f}",
+                    items,
+                    draw.choices(["DE", "AT", "CH", "FR"], [50, 25, 15, 10])[0],
+                    draw.choices(["phone", "desktop", "tablet"], [55, 35, 10])[0],
+                    str(draw.random() < 0.15).lower(),
+                    min(14, max(1, round(draw.gauss(days, 1.5)))),
+                ]
+            )

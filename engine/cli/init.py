@@ -1,0 +1,63 @@
+"""`engine init`: a folder with a first spec, made from your data or, without any, the hello example."""
+
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.outcome import ExitCode
+
+SPEC = "project.yaml"
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(help="The folder to write to.", show_default=False)],
+    data: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Your data: Parquet, CSV, NDJSON or Arrow. It stays where it is.")
+    ] = None,
+    target: Annotated[str | None, typer.Option(metavar="COLUMN", help="What is to be predicted.")] = None,
+    prediction: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="What a model has predicted; without it, one is trained.")
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="When: earlier rows are the reference, later ones the batch.")
+    ] = None,
+) -> int:
+    """Propose a spec for your data, explained by comments. Asks nothing, overwrites nothing."""
+    spec = folder / SPEC
+    if spec.exists() or (folder.exists() and not folder.is_dir()):
+        raise typer.BadParameter(f"{spec if folder.is_dir() else folder} is there already", param_hint="FOLDER")
+    if prediction is not None and target is None:
+        raise typer.BadParameter("say --target too: what was predicted", param_hint="--prediction")
+    if data is None:
+        if target is not None or time is not None:
+            raise typer.BadParameter("say which file: --data FILE", param_hint="--target" if target else "--time")
+        from engine.cli import hello
+
+        hello.write(folder, spec)
+    else:
+        _propose(spec, data, (target, prediction, time))
+    print(f"{spec}\nNext: engine run {shlex.quote(str(spec))}")
+    return ExitCode.OK
+
+
+def _propose(spec: Path, data: str, columns: tuple[str | None, str | None, str | None]) -> None:
+    from engine.cli.proposal import Wishes, describe, propose
+    from engine.data.survey import survey
+
+    path = Path(data).absolute()
+    seen = survey(path)
+    text = propose(
+        seen,
+        Wishes(*columns),
+        project=re.sub(r"\W+", "_", spec.absolute().parent.name).strip("_") or "project",
+        path=Path(os.path.relpath(path, spec.absolute().parent)).as_posix(),
+        spec=SPEC,
+    )
+    spec.parent.mkdir(parents=True, exist_ok=True)
+    with spec.open("x", encoding="utf-8") as file:
+        file.write(text)
+    print(f"{data}: {describe(seen)}")

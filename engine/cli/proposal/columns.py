@@ -1,0 +1,105 @@
+"""What is proposed for the columns: contracts, roles, ranges, and the remarks that tell what is in them."""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from engine.cli.proposal.wishes import Wishes
+from engine.cli.proposal.writing import escaped, is_key, number, rounded
+from engine.data.families import IMPOSED
+from engine.data.survey import Column, Survey
+from engine.drift import Role
+
+ROWS_TO_TELL = 50
+"""With fewer rows, nothing is said of how often a value comes."""
+ROWS_OF_ONE = 100
+"""A name with more rows a value names a class of things, not one."""
+
+_KEY = re.compile(r"(^|[\W_])(id|key|uuid|guid|nr|no|number|code)$|[a-z]I[dD]$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    column: Column
+    contract: str
+    remark: str
+
+
+def contract(column: Column, seen: Survey, wishes: Wishes) -> str:
+    """Return what a column must be, as the data are: a flow mapping."""
+    parts = []
+    if column.family in IMPOSED and _reads_as_declared(column, seen):
+        parts.append(f"type: {column.family}")
+    if role := declared_role(column, seen.rows, wishes):
+        parts.append(f"role: {role}")
+    if column.missing == 0 and column.name not in (wishes.target, wishes.prediction):
+        parts.append("required: true")
+    low = column.numbers["min"]
+    if low is not None and low >= 0 and column.family in ("integer", "number"):
+        parts.append("min: 0")
+    return "{" + ", ".join(parts) + "}"
+
+
+def declared_role(column: Column, rows: int, wishes: Wishes) -> Role | None:
+    """Return the role that a column's name and values tell and its type does not: a number without order, a key."""
+    if column.role is None or not is_key(column.name) or rows < ROWS_TO_TELL:
+        return None
+    if column.name in (wishes.target, wishes.prediction, wishes.time):
+        return None
+    if may_be_entity(column, rows) or (_is_key(column) and column.distinct > 0.95 * rows * (1 - column.missing)):
+        return Role.IDENTIFIER
+    few = column.distinct == 2 or _is_key(column)
+    return Role.CATEGORICAL if few and column.family == "integer" else None
+
+
+def _reads_as_declared(column: Column, seen: Survey) -> bool:
+    """Whether declaring the type of a column of CSV reads it as it was seen: a time zone or a huge number does not."""
+    dtype = seen.table.frame.collect_schema()[column.name]
+    return seen.table.rereadable or dtype == IMPOSED[column.family]
+
+
+def _is_key(column: Column) -> bool:
+    return column.family in ("integer", "text") and bool(_KEY.search(column.name))
+
+
+def may_be_entity(column: Column, rows: int) -> bool:
+    """Whether rows may belong together by this column: it is called like a key, and a value comes a few times."""
+    several = 20 <= column.distinct <= rows / 2 and rows / column.distinct <= ROWS_OF_ONE
+    return several and _is_key(column) and is_key(column.name)
+
+
+def remark(column: Column) -> str:
+    """Return what is in a column, for a comment."""
+    parts = []
+    if column.values:
+        shown = [one if len(one) <= 30 else one[:29] + "…" for one in column.values]
+        parts.append(", ".join("".join(map(escaped, one)) if one else '""' for one in shown))
+    elif column.family == "text":
+        parts.append(f"{column.distinct:,} different texts")
+    elif column.low is not None:
+        parts.append(column.low if column.low == column.high else f"{column.low} to {column.high}")
+    if column.missing:
+        parts.append(f"{_percent(column.missing)} missing")
+    if column.reason:
+        parts.append(f"not compared: {column.reason.partition(':')[0]}")
+    return "; ".join(parts)
+
+
+def _percent(share: float) -> str:
+    return "under 0.1 %" if share < 0.001 else f"{100 * share:.3g} %"
+
+
+def share_above(share: float) -> float:
+    return rounded(min(1.0, share * 1.25 + 0.01))
+
+
+def means(columns: Sequence[Column]) -> Iterator[tuple[str, str, str]]:
+    """Give each amount with half a standard deviation below and above its mean."""
+    for column in columns:
+        mean, std = column.numbers["mean"], column.numbers["std"]
+        if column.role is not Role.NUMERICAL or not is_key(column.name) or mean is None or not std:
+            continue
+        low, high = rounded(mean - std / 2), rounded(mean + std / 2)
+        if math.isfinite(low) and math.isfinite(high) and low <= mean <= high and low < high:
+            yield column.name, number(low), number(high)
