@@ -1,5 +1,6 @@
 "use strict";
-// Draws histograms as they come into view, opens a column's statistics, sorts and searches. Texts only ever become text.
+// Draws histograms as they come into view, opens a column's statistics (what both sides have as reference → batch), sorts
+// and searches. Texts only ever become text.
 const data = JSON.parse(document.getElementById("data").textContent);
 
 function element(name, attributes, parent) {
@@ -8,6 +9,14 @@ function element(name, attributes, parent) {
   for (const key in attributes) made.setAttribute(key, attributes[key]);
   if (parent) parent.append(made);
   return made;
+}
+
+// What the bars are: ranges of numbers between edges, or categories; then what is none of them.
+function labelsOf(column) {
+  const edges = column.edges;
+  const named = !edges ? column.labels : !edges.length ? ["all values"]
+    : ["up to " + edges[0], ...edges.slice(1).map((edge, i) => edges[i] + " to " + edge), "above " + edges.at(-1)];
+  return [...named, ...column.extra];
 }
 
 const percent = (share) => (100 * share).toPrecision(3).replace(/\.?0+$/, "") + " %";
@@ -19,16 +28,16 @@ function draw(place, column, height, labelled) {
     const rows = side.reduce((sum, count) => sum + count, 0) || 1;
     return side.map((count) => count / rows);
   });
-  const bins = column.labels.length, shown = labelled ? bins : Math.min(bins, 24);
+  const labels = labelsOf(column), bins = labels.length, shown = labelled ? bins : Math.min(bins, 24);
   const width = labelled ? 420 : 190, below = labelled ? 16 : 0;
   const top = Math.max(0.0001, ...shares.flat()), step = width / shown;
-  const said = shares[0].map((share, i) => `${column.labels[i]}: ${percent(share)} of the reference, ${percent(shares[1][i])} of the batch`);
+  const said = shares[0].map((share, i) => `${labels[i]}: ${percent(share)} of the reference, ${percent(shares[1][i])} of the batch`);
   const svg = element("svg", { viewBox: `0 0 ${width} ${height + below}`, role: "img" }, place);
   svg.setAttribute("aria-label", column.name + ". " + said.slice(0, 12).join("; "));
   const y = (share) => height - (share / top) * (height - 2);
   let line = "";
   for (let i = 0; i < shown; i++) {
-    const aside = i >= bins - 2 && ["missing", "other"].includes(column.labels[i]);
+    const aside = i >= bins - column.extra.length;
     const bar = element("g", {}, svg);
     element("rect", { x: i * step, y: 0, width: step, height, fill: "transparent" }, bar);
     element("rect", { class: aside ? "aside" : "batch", x: i * step + step * 0.12, width: step * 0.76, y: y(shares[1][i]), height: height - y(shares[1][i]) }, bar);
@@ -40,12 +49,11 @@ function draw(place, column, height, labelled) {
   if (labelled) write(svg, column, height + 12, width, step);
 }
 
-// What the bars are: the edges between those of numbers, the names under those of categories.
+// The edges between the bars of numbers, the names under the others; those that would touch are left out.
 function write(svg, column, y, width, step) {
-  const texts = column.edges.length ? column.edges.map((edge, i) => [(i + 1) * step, edge]) : [];
-  column.labels.forEach((label, i) => {
-    if (i >= (texts.length ? column.edges.length + 1 : 0)) texts.push([(i + 0.5) * step, label]);
-  });
+  const edges = column.edges || [], named = edges.length ? edges.length + 1 : 0;
+  const texts = edges.map((edge, i) => [(i + 1) * step, edge]);
+  labelsOf(column).forEach((label, i) => i >= named && texts.push([(i + 0.5) * step, label]));
   let free = 0;
   for (const [x, label] of texts) {
     const said = label.length > 14 ? label.slice(0, 13) + "…" : label, half = said.length * 2.9;
@@ -81,14 +89,18 @@ function toggle(row) {
   button.setAttribute("aria-expanded", String(!open));
   if (open) return void row.nextElementSibling.remove();
   const detail = element("tr", { class: "detail" });
-  const beside = element("div", { class: "beside" }, element("td", { colspan: row.cells.length }, detail));
+  const shown = [...row.cells].filter((cell) => cell.getClientRects().length).length;
+  const beside = element("div", { class: "beside" }, element("td", { colspan: shown }, detail));
   draw(element("div", { class: "draw" }, beside), columnOf(row), 150, true);
   const list = element("dl", {}, beside);
-  for (const [name, value] of columnOf(row).statistics) {
+  const column = columnOf(row), names = data.statistics[column.shape];
+  names.forEach((name, i) => {
+    const before = names.indexOf("reference_" + name);
+    if (name.startsWith("reference_") && names.includes(name.slice(10))) return;
     const pair = element("div", {}, list);
     element("dt", {}, pair).textContent = name.replaceAll("_", " ");
-    element("dd", {}, pair).textContent = value;
-  }
+    element("dd", {}, pair).textContent = before < 0 ? column.values[i] : column.values[before] + " → " + column.values[i];
+  });
   row.after(detail);
 }
 

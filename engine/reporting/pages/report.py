@@ -9,7 +9,6 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ def page(facts: EvaluationFacts, redact: Redact = str) -> str:
         # Before escaping: a secret with & in it is not found afterwards.
         finalize=lambda value: redact(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
     )
-    templates.filters |= {"figure": figure, "share": share, "p_value": p_value, "title_of": metric_title}
+    templates.filters |= {"figure": figure, "share": share, "p_value": p_value, "rounded": _rounded}
     columns = facts.columns()
     return templates.get_template("report.html").render(
         facts=facts,
@@ -65,6 +64,11 @@ def page(facts: EvaluationFacts, redact: Redact = str) -> str:
         script=Markup(script),  # noqa: S704  (our own file)
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def _rounded(value: float | None) -> str:
+    """Return what a table is sorted by; what has no value comes after all that has."""
+    return "-1" if value is None else f"{value:.6g}"
 
 
 def _tiles(facts: EvaluationFacts) -> list[dict[str, str]]:
@@ -236,34 +240,37 @@ def _confusion(facts: EvaluationFacts) -> dict[str, Any] | None:
 
 
 def _drawn(facts: EvaluationFacts, columns: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
-    """Return what the page draws by itself: of each column the histogram and the statistics, as text."""
+    """Return what the page draws by itself: of each column the histogram and the statistics, as text.
+
+    `statistics` are the lists of names that occur; a column says which is its own, and only its values.
+    """
+    shapes: dict[tuple[str, ...], int] = {}
     return {
-        "columns": [_column(name, column) for name, column in columns],
-        "predictions": [_column(name, column) for name, column in facts.evaluation.prediction.items()],
+        "columns": [_column(name, column, shapes) for name, column in columns],
+        "predictions": [_column(name, column, shapes) for name, column in facts.evaluation.prediction.items()],
+        "statistics": list(map(list, shapes)),
     }
 
 
-def _column(name: str, column: Mapping[str, Any]) -> dict[str, Any]:
+def _column(name: str, column: Mapping[str, Any], shapes: dict[tuple[str, ...], int]) -> dict[str, Any]:
     histogram = column["histogram"]
-    other, missing = histogram.get("other", [0, 0]), histogram["missing"]
-    edges = [figure(edge) for edge in histogram.get("edges", ())]
-    if edges:
-        between = (f"{a} to {b}" for a, b in pairwise(edges))
-        labels = [f"up to {edges[0]}", *between, f"above {edges[-1]}"]
-    elif "edges" in histogram:
-        labels = ["all values"]
-    else:
-        labels = [str(label)[:80] for label in histogram["labels"]]
-    counts = [histogram["reference"], histogram["batch"]]
-    for extra, label in ((other, "other"), (missing, "missing")):
-        if any(extra):
-            labels = [*labels, label]
-            counts = [[*side, extra[i]] for i, side in enumerate(counts)]
-    statistics = [
-        [key, metric_value(key, value) if value is not None else column["reasons"].get(key, "")]
-        for key, value in column["statistics"].items()
-    ]
-    return {"name": name, "labels": labels, "edges": edges, "counts": counts, "statistics": statistics}
+    extra = {label: histogram[label] for label in ("other", "missing") if any(histogram.get(label, ()))}
+    sides = ("reference", "batch")
+    bins = (
+        {"edges": [figure(edge) for edge in histogram["edges"]]}
+        if "edges" in histogram
+        else {"labels": [str(label)[:80] for label in histogram["labels"]]}
+    )
+    return bins | {
+        "name": name,
+        "extra": list(extra),
+        "counts": [[*histogram[side], *(counts[i] for counts in extra.values())] for i, side in enumerate(sides)],
+        "shape": shapes.setdefault(tuple(column["statistics"]), len(shapes)),
+        "values": [
+            metric_value(key, value) if value is not None else column["reasons"].get(key, "")
+            for key, value in column["statistics"].items()
+        ],
+    }
 
 
 def _json(value: Any, redact: Redact) -> Markup:
