@@ -59,11 +59,15 @@ def verify(table: Table) -> None:
     ------
     DataError
         Each rule that is broken: column, how often, and the first rows (from 1, in the file where there is one).
+        Or a column is called as polars writes patterns of columns, "*" or "^…$".
     """
     with reading(table):
         if table.files and (fault := table.files.ragged()):
             raise DataError(f"dataset {table.name!r}: {fault}")
         schema = table.frame.collect_schema()
+        for name in schema:
+            if name == "*" or (name.startswith("^") and name.endswith("$")):
+                raise DataError(f"dataset {table.name!r} has a column {name!r}: it reads like a pattern, so rename it")
         rules = [rule for name, column in table.columns.items() for rule in _rules(name, column, schema[name])]
         if not rules:
             return

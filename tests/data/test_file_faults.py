@@ -266,3 +266,9 @@ def test_a_header_that_says_a_name_twice(project, tmp_path):
     says(failure(project, {"path": "t.csv"}), "dataset 't': ", "t.csv, line 1 names the column 'a' twice")
     (tmp_path / "t.csv").write_text("a,a_duplicated_0\n1,2\n")
     read(project({"t": {"path": "t.csv"}}).open("t"))
+
+
+@pytest.mark.parametrize("name", ["*", "^a.*$"])
+def test_a_column_that_is_called_like_a_pattern(project, tmp_path, name):
+    pl.DataFrame({"a": [1], name: [2]}).write_parquet(tmp_path / "t.parquet")
+    says(failure(project, {"path": "t.parquet"}), f"dataset 't' has a column {name!r}: ", "rename it")
