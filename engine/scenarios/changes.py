@@ -66,7 +66,7 @@ def changes(before: Facts, after: Facts, places: Places, project: Project) -> li
     """Return what differs, each once."""
     found: list[Change] = [*_data(before.get("datasets", {}), after.get("datasets", {}), project)]
     if before.get("model") != after.get("model"):
-        found.append(_model(before.get("model"), after.get("model"), places["model"][-1]))
+        found.append(_model(before.get("model"), after.get("model"), places))
     for role, place in places.items():
         old, new = (facts.get("spec", {}).get(role, {}) for facts in (before, after))
         found += _settings(old, new, place, project)
@@ -163,9 +163,11 @@ def _files(name: str, before: Facts, after: Facts) -> Iterator[Change]:
         yield Change(kind="data", what=f"datasets.{name}", says=f"dataset {name}: and {len(words) - FILES} other files")
 
 
-def _model(before: Any, after: Any, name: str) -> Change:
-    says = f"model {name} {from_to(before, after)}"
-    return Change(kind="model", what=name, before=before, after=after, says=says)
+def _model(before: Any, after: Any, places: Places) -> Change:
+    if "model" not in places:
+        return Change(kind="model", what="model", before=before, says=f"there is no model any more, it was {before}")
+    name = places["model"][-1]
+    return Change(kind="model", what=name, before=before, after=after, says=f"model {name} {from_to(before, after)}")
 
 
 def _named(part: str, before: Facts, after: Facts) -> Iterator[Change]:

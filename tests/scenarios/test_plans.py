@@ -220,6 +220,18 @@ CHANGES: dict[str, tuple[Edit, Expected]] = {
         spec("    drift: {confidence", "    reference: {kind: dataset, dataset: old}\n    drift: {confidence"),
         {EVALUATE: ("changed", ["evaluation_stores.watched.reference.kind model_test → dataset"])},
     ),
+    "no model any more": (
+        spec("    model: it\n", "    reference: {kind: dataset, dataset: old}\n"),
+        {
+            EVALUATE: (
+                "changed",
+                [
+                    "there is no model any more, it was version 1",
+                    "evaluation_stores.watched.reference.kind model_test → dataset",
+                ],
+            )
+        },
+    ),
     "an argument of a metric of one's own": (
         spec("{times: 1}", "{times: 2}"),
         {EVALUATE: ("changed", ["evaluation_stores.watched.metrics.own.arguments.times 1 → 2"])},
