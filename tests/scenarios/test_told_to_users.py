@@ -168,3 +168,14 @@ def test_a_check_of_a_metric_that_a_dataset_cannot_have_is_an_error_beside_the_o
             "named: mean.group has no value: dataset 'people': mean.group needs numbers, and column 'group' is text",
         }
         assert result.steps[0].cause == "check"
+
+
+def test_two_projects_that_share_a_store_are_told(spec: Spec, run: Run, rows: Rows, tmp_path: Path) -> None:
+    path = spec(WITHOUT_MODEL)
+    rows("last_year.parquet")
+    rows("this_week.parquet")
+    run()
+    path.write_text(path.read_text(encoding="utf-8").replace("project: test", "project: other"), encoding="utf-8")
+    (result,) = run().runs
+    log = (tmp_path / ".engine" / result.log).read_text(encoding="utf-8")
+    assert "evaluation store drift holds evaluations of project test, which shares the state folder" in log
