@@ -61,7 +61,7 @@ def events(result: RunResult) -> list[Event]:
 
 def deliver(context: Context) -> list[Delivery]:
     """Send what waits in the outbox and return what became of this run's messages."""
-    if context.preview is not None:
+    if context.preview is not None or context.mode != "run":
         return []
     found = []
     for delivery in reporting.deliver(context.store, context.project, context.secrets, early=True):

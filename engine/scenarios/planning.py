@@ -189,7 +189,12 @@ def _wanted(
 def _decided(
     condition: str, outcomes: dict[str, Outcome], context: Context
 ) -> tuple[Literal["yes", "no", "depends"], str]:
-    known = Facts(steps=outcomes, trigger=context.trigger, variables=context.project.variables)
+    known = Facts(
+        outcome=Outcome.FAILED if Outcome.FAILED in outcomes.values() else None,
+        steps=outcomes,
+        trigger=context.trigger,
+        variables=context.project.variables,
+    )
     try:
         return ("yes", "") if decide(condition, known) else ("no", f"its run_condition does not hold: {condition}")
     except Undecided:

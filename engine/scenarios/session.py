@@ -66,7 +66,7 @@ def run(
     preview
         Is given what the reporters would send, instead of sending it.
     dry
-        Compute everything on a copy of the state and keep nothing; takes a `preview`, so that nothing is sent.
+        Compute everything on a copy of the state, keep nothing and send nothing.
 
     Raises
     ------

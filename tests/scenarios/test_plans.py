@@ -424,12 +424,15 @@ def planned_all(folder: Path) -> Plan:
 
 def test_what_will_fail_is_told_and_what_follows_is_skipped(folder: Path) -> None:
     (folder / "new.parquet").unlink()
+    rescue = "      - {name: rescue, kind: build, target: old, run_condition: \"outcome == 'FAILED'\"}\n    reporters"
+    spec("    reporters", rescue)(folder)
     plan = planned(folder)
-    build, check = plan.all_steps()
+    build, check, rescued = plan.all_steps()
+    assert rescued.runs == "yes"
     assert "new.parquet" in build.problem
     assert (check.runs, check.reason) == ("no", "an earlier step will fail")
     assert plan.exit_code is ExitCode.COULD_NOT_RUN
-    assert [str(step.outcome) for run in done(folder) for step in run.all_steps()] == ["FAILED", "SKIPPED"]
+    assert [str(step.outcome) for run in done(folder) for step in run.all_steps()] == ["FAILED", "SKIPPED", "SUCCESS"]
 
 
 DOUBTS = {
@@ -524,6 +527,14 @@ NO_EFFECT = """
       - {name: calls in a process, kind: python, function: "mine:leave", timeout: 60s}
       - {name: builds in a process, kind: build, target: watched, mode: force, timeout: 60s}
 """
+
+
+def test_a_dry_run_sends_nothing_even_if_nobody_asks_to_see_it(folder: Path) -> None:
+    spec(", run_condition: \"outcome != 'SUCCESS'\"", "")(folder)
+    project = load(folder / "project.yaml", environ={})
+    (result,) = session.run(project, ["all"], environ=ENVIRON, dry=True).runs
+    assert result.deliveries == []
+    assert not (folder / "outbox").exists()
 
 
 def test_a_dry_run_calls_no_steps_that_may_change_anything(folder: Path) -> None:
