@@ -113,7 +113,8 @@ def edges(values: Values, counts: Counts) -> Values:
     if at.dtype == np.int64:
         below = heavy[heavy > np.iinfo(np.int64).min] - 1
     else:
-        below = np.nextafter(heavy[heavy > -inf], -inf)
+        with np.errstate(over="ignore"):  # below the smallest number is -inf
+            below = np.nextafter(heavy[heavy > -inf], -inf)
     return np.unique(np.concatenate([at, below]))
 
 

@@ -1,0 +1,430 @@
+"""`engine init`: whatever table it is given, the spec that it writes is valid, runs and says why."""
+
+import gzip
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import polars as pl
+import pytest
+import typer
+import yaml
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from engine import spec
+from engine.cli import init
+from engine.errors import DataError, UsageError
+from engine.scenarios import choice, session
+from engine.scenarios.result import RunResult, exit_code
+from engine.spec import Project
+from engine.spec.resources.models import ScoredModel, TrainModel
+
+N = 300
+ENGINE = Path(sys.executable).with_name("engine")
+Numbers = np.random.Generator
+
+
+def write(folder: Path, data: Path, *, target: str | None = None, prediction: str | None = None,
+          time: str | None = None) -> Project:  # fmt: skip
+    """Propose a spec for a file; it must be valid without a warning."""
+    init.command(folder / "it is", str(data), target, prediction, time)
+    project = spec.load(folder / "it is" / "project.yaml")
+    assert project.warnings == ()
+    return project
+
+
+def proposed(folder: Path, frame: pl.DataFrame, **columns: str) -> Project:
+    folder.mkdir(parents=True, exist_ok=True)
+    frame.write_parquet(folder / "data.parquet")
+    return write(folder, folder / "data.parquet", **columns)
+
+
+def ran(project: Project) -> list[RunResult]:
+    """Run what `engine run` runs; checks may fail, nothing else may."""
+    finished = session.run(project, choice.chosen(project))
+    reasons = [step.reason for run in finished.runs for step in run.all_steps()]
+    assert exit_code(finished.runs, undelivered=len(finished.undelivered), fail_on="error") in (0, 1), reasons
+    return finished.runs
+
+
+def text(project: Project) -> str:
+    return project.path.read_text(encoding="utf-8")
+
+
+def plain(n: int = N) -> pl.DataFrame:
+    draw = np.random.default_rng(0)
+    shop = draw.choice(["a", "b", "c"], n)
+    return pl.DataFrame({"amount": draw.normal(50, 9, n), "items": draw.integers(0, 9, n), "shop": shop})
+
+
+def days(n: int = N) -> pl.Series:
+    return pl.Series([date(2024, 1, 1) + timedelta(days=i * 90 // n) for i in range(n)])
+
+
+NAMES = [
+    *("with space", "dot.ted", 'qu"ote', "it's", "ünïcödé 🎉", "${x}", "a${", "$${y}", "a*b", "#hash", "a: b", "- x"),
+    *("true", "null", "123", "007", "1e3", "nl\nname", "tab\t", " lead", "{b}", "[l]", "&a", "%p", "@at", "back`tick"),
+    *("back\\slash", "\u2028sep", "\ufeffbom", "\x07bell", "x" * 300, "2024-01-01", "on", "~", "row_count", "a/b", ""),
+]
+
+
+def every_type() -> pl.DataFrame:
+    hours = pl.Series([datetime(2024, 1, 1) + timedelta(hours=i) for i in range(N)])  # noqa: DTZ001 - has none
+    return plain().with_columns(
+        (pl.int_range(N) % 9).cast(pl.Int8).alias("i8"),
+        pl.Series("u64", [2**63 + i for i in range(N)], pl.UInt64),
+        (pl.int_range(N) % 7).cast(pl.Int128).alias("i128"),
+        pl.Series("f32", range(N)).cast(pl.Float32),
+        pl.Series("money", [Decimal(i) / 100 for i in range(N)], pl.Decimal(10, 2)),
+        pl.Series("flag", [i % 3 == 0 for i in range(N)]),
+        days().alias("day"),
+        hours.alias("at"),
+        hours.dt.replace_time_zone("Europe/Paris").alias("there"),
+        pl.Series("took", [timedelta(seconds=i % 60) for i in range(N)]),
+        pl.Series("clock", [time(i % 24) for i in range(N)]),
+        pl.Series("category", ["a", "b", "c"] * (N // 3), pl.Categorical),
+        pl.Series("level", ["low", "high"] * (N // 2), pl.Enum(["low", "high"])),
+        pl.lit(None).alias("nothing"),
+        pl.Series("list", [[1, 2]] * N),
+        pl.Series("array", [[1, 2]] * N, pl.Array(pl.Int64, 2)),
+        pl.Series("struct", [{"a": 1}] * N),
+        pl.Series("bytes", [b"x"] * N),
+    )
+
+
+TABLES: dict[str, Callable[[], pl.DataFrame]] = {
+    "names": lambda: pl.DataFrame({name: plain()["amount"] for name in NAMES}),
+    "every type": every_type,
+    "missing": lambda: plain().with_columns(
+        half=pl.when(pl.int_range(pl.len()) % 2 == 0).then("amount"),
+        few=pl.when(pl.int_range(pl.len()) % 50 == 0).then("items"),
+        none=pl.lit(None, pl.Float64),
+        no_text=pl.lit(None, pl.String),
+        nan=pl.lit(float("nan")),
+        infinite=pl.when(pl.int_range(pl.len()) % 3 == 0).then(float("inf")).otherwise("amount"),
+    ),
+    "constant": lambda: pl.DataFrame({"one": [1] * N, "text": ["a"] * N, "zero": [0.0] * N, "yes": [True] * N}),
+    "one column": lambda: plain().select("amount"),
+    "one row": lambda: plain(1),
+    "two rows": lambda: plain(2),
+    "200 columns": lambda: pl.DataFrame({f"c{i}": plain()["amount"] for i in range(200)}),
+    "extremes": lambda: pl.DataFrame({"a": [1e308, -1e308] * 150, "b": [2**62] * N, "c": [5e-324] * N}),
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_any_table_gives_a_spec_that_runs(table: str, tmp_path: Path) -> None:
+    (run,) = ran(proposed(tmp_path, TABLES[table]()))
+    assert run.steps[0].outcome in ("SUCCESS", "WARNING")
+
+
+@pytest.mark.parametrize(
+    ("frame", "said"),
+    [
+        (plain(0), "holds no row"),
+        (pl.DataFrame(), "holds no row"),
+        (pl.DataFrame({"day": days()}), "there is no column to compare: day: a date"),
+        (pl.DataFrame({"*": [1, 2]}), "called like a pattern"),
+    ],
+)
+def test_a_table_of_which_nothing_can_be_said_is_refused(frame: pl.DataFrame, said: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=said):
+        proposed(tmp_path, frame)
+    assert not (tmp_path / "it is").exists()
+
+
+SIMPLE: list[st.SearchStrategy[object]] = [
+    st.integers(-(2**63), 2**63 - 1),
+    st.integers(0, 3),
+    st.floats(),
+    st.booleans(),
+    st.text(max_size=5),
+    st.sampled_from(["a", "b", ""]),
+    st.dates(),
+    st.datetimes(),
+]
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> pl.DataFrame:
+    rows = draw(st.sampled_from([1, 2, 30, 60]))
+    names = draw(
+        st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=6), min_size=1, max_size=5, unique=True)
+    )
+    columns = {}
+    for name in names:
+        values = draw(st.sampled_from(SIMPLE))
+        cells = draw(st.lists(values | st.none(), min_size=5, max_size=5))
+        columns[name] = pl.Series([cells[i % 5] for i in range(rows)], strict=False)
+    return pl.DataFrame(columns)
+
+
+@given(frames())
+@example(pl.DataFrame({"lowest": [-1.7976931348623157e308] * 30}))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_frame_of_simple_types_gives_a_spec_that_runs(frame: pl.DataFrame) -> None:
+    with TemporaryDirectory() as folder:
+        try:
+            project = proposed(Path(folder), frame)
+        except DataError as refused:
+            assert "no column to compare" in str(refused) or "like a pattern" in str(refused)  # noqa: PT017
+        else:
+            ran(project)
+
+
+def test_ranges_come_from_the_data_and_say_so(tmp_path: Path) -> None:
+    frame = plain().with_columns(
+        gap=pl.when(pl.int_range(pl.len()) % 5 != 0).then("amount"), card_id=pl.int_range(N) % 40
+    )
+    project = proposed(tmp_path, frame)
+    columns = project.datasets["batch"].columns
+    assert columns["shop"].type == "text"
+    assert (columns["items"].type, columns["items"].min, columns["items"].required) == ("integer", 0, True)
+    assert not columns["gap"].required
+    assert columns["card_id"].role == "identifier"
+    checks = yaml.safe_load(text(project))["datasets"]["batch"]["checks"]
+    means = checks["means stay"]["except"]
+    assert set(means) == {"mean.amount", "mean.items", "mean.gap"}
+    mean, half = frame["amount"].mean(), frame["amount"].std() / 2
+    assert means["mean.amount"] == {
+        "soft_min": pytest.approx(mean - half, rel=0.01),
+        "soft_max": pytest.approx(mean + half, rel=0.01),
+    }
+    assert checks["values are there"]["except"]["missing_share.gap"]["soft_max"] == pytest.approx(0.26)
+    assert "# entity: card_id" in text(project)
+    assert "20 % missing" in text(project)
+    often = frame["shop"].value_counts().sort("count", descending=True)["shop"]
+    assert f"# {', '.join(often)}\n" in text(project)
+    (run,) = ran(project)
+    assert run.outcome == "SUCCESS"  # the batch is the reference still
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        days(),
+        pl.Series([datetime(2024, 1, 1, 7) + timedelta(hours=5 * i) if i % 10 else None for i in range(N)]),  # noqa: DTZ001
+        pl.Series([datetime(2024, 1, 1) + timedelta(hours=i) for i in range(N)]).dt.replace_time_zone("UTC"),  # noqa: DTZ001
+        pl.Series([str(day) for day in days()]),
+        pl.Series([-5 + i // 30 for i in range(N)]),
+        pl.Series([date(2024, 1, 1)] * 299 + [date(9999, 12, 31)]),
+        pl.Series([date(1, 1, 1) + timedelta(days=i) for i in range(N)]),
+    ],
+)
+def test_a_time_divides_the_rows(times: pl.Series, tmp_path: Path) -> None:
+    name = 'a "day" of ${x}'
+    project = proposed(tmp_path, plain().with_columns(times.alias(name)), time=name)
+    (run,) = ran(project)
+    turns = len(run.steps)
+    assert 1 <= turns <= 3
+    evaluated = [step.run.steps[0].metrics for step in run.steps if step.run]
+    rows = sum(metrics["row_count"] or 0 for metrics in evaluated)
+    known = times.len() - times.null_count()
+    assert known / 10 < rows < known / 2 or rows == 1
+    assert all(f"drift.{name}" not in metrics for metrics in evaluated)
+
+
+@pytest.mark.parametrize(
+    ("target", "task", "positive"),
+    [
+        (pl.int_range(N) % 3 // 2, "binary_classification", 1),
+        (pl.int_range(N) % 3 == 0, "binary_classification", True),
+        (pl.when(pl.int_range(N) % 5 > 0).then((pl.int_range(N) % 2).cast(pl.Float64)), "binary_classification", 1),
+        (pl.Series(["fine"] * 4 + ["fraud"]).gather(pl.int_range(N) % 5), "binary_classification", "fraud"),
+        (pl.Series(["a b", "no", '"q" ${x}']).gather(pl.int_range(N) % 3), "multiclass_classification", None),
+        (pl.int_range(N) % 7, "multiclass_classification", None),
+        (pl.col("amount") * 2 + 1, "regression", None),
+        (pl.int_range(N) ** 2 % 211, "regression", None),
+    ],
+)
+def test_a_target_gets_a_model_and_its_task(target: pl.Expr, task: str, positive: object, tmp_path: Path) -> None:
+    frame = plain().with_columns(days().sort().alias("day")).with_columns(target.alias("my ${y}"))
+    project = proposed(tmp_path, frame, target="my ${y}", **({"time": "day"} if positive else {}))
+    model = project.models["model"]
+    assert isinstance(model, TrainModel)
+    assert (model.task, model.target, model.positive) == (task, "my ${y}", positive)
+    runs = ran(project)
+    found = [step.metrics for run in runs for step in run.all_steps() if step.kind == "build"]
+    assert all(metrics["labelled_share"] for metrics in found)
+    assert {"roc_auc", "mae"} & set(found[0]) or task.startswith("multi")
+
+
+SCORES = np.random.default_rng(1).random(N)
+TRUE = (np.random.default_rng(2).random(N) < SCORES).astype(int)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "target", "task", "probability"),
+    [
+        (SCORES, TRUE, "binary_classification", True),
+        (pl.Series(SCORES).set(pl.Series(SCORES) > 0.9, None), TRUE, "binary_classification", True),
+        ((SCORES > 0.5).astype(int), TRUE, "binary_classification", False),
+        ((SCORES > 0.5).astype(float), TRUE, "binary_classification", False),
+        (
+            np.array(["no", "yes"])[(SCORES > 0.5).astype(int)],
+            np.array(["no", "yes"])[TRUE],
+            "binary_classification",
+            False,
+        ),
+        (np.arange(N) % 3, np.arange(N) % 4, "multiclass_classification", False),
+        (SCORES, SCORES + TRUE, "regression", False),
+    ],
+)
+def test_a_prediction_is_watched_as_it_is(
+    prediction: object, target: object, task: str, probability: bool, tmp_path: Path
+) -> None:
+    frame = plain().with_columns(pl.Series("said", prediction), pl.Series("true", target), days().alias("day"))
+    project = proposed(tmp_path, frame, target="true", prediction="said", time="day")
+    model = project.models["model"]
+    assert isinstance(model, ScoredModel)
+    assert (model.task, model.probability, model.prediction) == (
+        (task, "said", None) if probability else (task, None, "said")
+    )
+    (run,) = ran(project)
+    metrics = run.steps[0].run.steps[0].metrics if run.steps[0].run else {}
+    assert metrics["roc_auc" if probability else "mae" if task == "regression" else "accuracy"] is not None
+    assert "drift.said" not in metrics
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"target": "amuont"}, "did you mean 'amount'"),
+        ({"target": "one"}, "one value only"),
+        ({"target": "day"}, "is date; it must be"),
+        ({"target": "rare"}, "too few values to learn from: 0 295 times, 1 5 times"),
+        ({"target": "id"}, "text with 3,000 different values"),
+        ({"target": "infinite"}, "infinite"),
+        ({"target": "flag", "time": "flag"}, "cannot be two of"),
+        ({"target": "flag", "prediction": "shop"}, "holds '.', which is no value of the target"),
+        ({"target": "amount", "prediction": "shop"}, "is no number"),
+        ({"time": "amount"}, "is number: a time is"),
+        ({"time": "shop"}, "are no dates such as"),
+        ({"time": "constant_day"}, "no earlier and no later"),
+    ],
+)
+def test_a_column_that_does_not_fit_is_refused(columns: dict[str, str], said: str, tmp_path: Path) -> None:
+    n = 3000
+    frame = plain(n).with_columns(
+        one=pl.lit(1),
+        day=days(n),
+        rare=(pl.int_range(n) < 5).cast(int),
+        id=pl.format("v{}", pl.int_range(n)),
+        infinite=pl.when(pl.int_range(n) == 0).then(float("inf")).otherwise("amount"),
+        flag=pl.int_range(n) % 2,
+        constant_day=pl.lit(date(2024, 1, 1)),
+    )
+    with pytest.raises(UsageError, match=said.replace("295", "2,?995")):
+        proposed(tmp_path, frame, **columns)
+    assert not (tmp_path / "it is").exists()
+
+
+def csv(folder: Path, name: str, content: str) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(content.encode()) if name.endswith(".gz") else content.encode())
+    return path
+
+
+ROWS = [(i, round(5 + i % 17 / 7, 2), "abc"[i % 3], f"2024-0{1 + i * 9 // N}-1{i % 9}") for i in range(N)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "families"),
+    [
+        ("a.csv", "".join(f"{i};{x};{c};{d}\n" for i, x, c, d in ROWS).replace(".", ","), "integer number text date"),
+        ("a.tsv", "".join(f"{i}\t{x}\t{c}\t{d}\n" for i, x, c, d in ROWS), "integer number text date"),
+        ("a.txt", "".join(f"{i}|{x}|{c}|{d}\n" for i, x, c, d in ROWS), "integer number text date"),
+        ("a.csv.gz", "".join(f"{i};{x};{c};{d}\n" for i, x, c, d in ROWS), "integer number text date"),
+        ("a [1].csv", "".join(f"{'NA' if i % 9 == 0 else i},{x},{c},{d}\n" for i, x, c, d in ROWS),
+         "integer number text date"),
+        ("a.csv", "".join(f'{i},"{x}","a, ""b""\n{c}",{d}\n' for i, x, c, d in ROWS), "integer number text date"),
+        ("a.csv", "".join(f"{i},{x},{c},{d}T10:00:00Z\n" for i, x, c, d in ROWS), "integer number text datetime"),
+        ("a.csv", "".join(f"{2**64 + i},{x},{c},{d}\n" for i, x, c, d in ROWS), "integer number text date"),
+        ("a.csv", "".join(f"{i},{1 if i < 11000 else 1.5},{i % 5},oops\n" for i in range(11001)),
+         "integer number integer text"),
+    ],
+)  # fmt: skip
+def test_csv_however_it_is_written(name: str, content: str, families: str, tmp_path: Path) -> None:
+    separator = next(one for one in ";\t|," if one in content.splitlines()[0])
+    header = separator.join(["id", "größe €", "kind", "when"]) + "\n"
+    project = write(tmp_path, csv(tmp_path, name, header + content))
+    (dataset,) = {project.datasets[name].model_dump_json(exclude={"checks"}) for name in ("reference", "batch")}
+    assert name in dataset
+    ran(project)
+    declared = [column.type for column in project.datasets["batch"].columns.values()]
+    assert all(one in (None, two) for one, two in zip(declared, families.split(), strict=True))
+
+
+def test_a_glob_and_json_lines(tmp_path: Path) -> None:
+    for number in (1, 2):
+        csv(tmp_path, f"parts/{number}.csv", "x;c\n" + "".join(f"{i};{'ab'[i % 2]}\n" for i in range(50)))
+    assert list(write(tmp_path, tmp_path / "parts" / "*.csv").datasets["batch"].columns) == ["x", "c"]
+    lines = "".join(f'{{"x": {x}, "c": "{c}"}}\n' for _, x, c, _ in ROWS)
+    ran(write(tmp_path / "other", csv(tmp_path, "x.jsonl", lines)))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", b"id,gr\xf6\xdfe\n1,2\n", "not UTF-8"),
+        ("a.csv", b"a,b\n1,2\n3\n", "line 3 has 1 field"),
+        ("a.csv", b"a,b\n", "holds no row"),
+        ("a.csv", b"", "empty"),
+        ("a.parquet", b"nonsense", "cannot be read"),
+        ("a.xlsx", b"PK", "tells no format"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused(name: str, content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        write(tmp_path, tmp_path / name)
+    assert not (tmp_path / "it is").exists()
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    project = proposed(tmp_path, plain())
+    before = text(project)
+    with pytest.raises(typer.BadParameter, match="there already"):
+        proposed(tmp_path, plain(20))
+    (tmp_path / "a file").write_text("mine")
+    with pytest.raises(typer.BadParameter, match="there already"):
+        init.command(tmp_path / "a file")
+    assert text(project) == before
+
+
+def engine(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ENGINE, *arguments], cwd=folder, env={**os.environ, "NO_COLOR": "1"}, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def test_the_first_minutes(tmp_path: Path) -> None:
+    """As a newcomer types it: the example, the command that it prints, then a spec for a file."""
+    told = engine(tmp_path, "init", "hello")
+    assert told.stdout == "hello/project.yaml\nNext: engine run hello/project.yaml\n"
+    hello = engine(tmp_path, "run", "hello/project.yaml")
+    assert hello.returncode == 0, hello.stderr
+    assert "WARNING  no column moved: drift.delivery_days" in hello.stdout
+    told = engine(tmp_path, "init", "my orders", "--data", "hello/2025.csv", "--target", "voucher")
+    assert told.stdout.splitlines()[-1] == "Next: engine run 'my orders/project.yaml'"
+    assert engine(tmp_path, "validate", "my orders/project.yaml").stdout == "my orders/project.yaml: valid\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["--target", "voucher"], 2), (["--data", "a.csv", "--prediction", "b"], 2), (["--data", "a.csv"], 3)],
+)
+def test_exit_codes_of_what_is_refused(arguments: list[str], code: int, tmp_path: Path) -> None:
+    told = engine(tmp_path, "init", "folder", *arguments)
+    assert told.returncode == code, told.stderr
+    assert "Traceback" not in told.stderr
+    assert not (tmp_path / "folder").exists()
