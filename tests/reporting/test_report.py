@@ -17,10 +17,13 @@ import pytest
 
 from engine.evaluation.record import Evaluation
 from engine.outcome import Outcome
+from engine.reporting import RunFacts, compose
 from engine.reporting.pages import EvaluationFacts, chart, page
 from engine.scenarios import session
 from engine.scenarios.steps.report import facts_of
-from engine.spec import load
+from engine.spec import Secrets, load
+from engine.spec.conditions import Facts
+from engine.spec.resources.scenarios import Reporter
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 browsed = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; apt-get install chromium")
@@ -163,6 +166,8 @@ def test_a_page_shows_all_there_is(project):
     assert "Decile of the reference" in number
     assert {"low", "mid", "high"} <= set(three.split())
     assert "The store declares no checks." in three
+    assert " OK " not in three
+    assert "On all rows, R² is" in number
 
 
 def test_secrets_are_masked_everywhere(project):
@@ -301,6 +306,24 @@ def test_a_run_without_an_evaluation_says_so(project):
     said = mail.get_body(("plain",)).get_content()
     assert "Note: report is not attached: the run has no evaluation" in said
     assert "Note: chart is not attached: the run has no evaluation" in said
+
+
+def test_a_page_too_large_for_mail_is_told_instead(project):
+    shown = facts(project, "three")
+    wide = dataclasses.replace(shown, evaluation=dataclasses.replace(shown.evaluation, **many(shown.evaluation, 4000)))
+    now = shown.evaluation.created
+    message = compose(
+        Reporter(name="r", channel="box", message="see", attach=["report"]),
+        RunFacts("shown", "Watch", "1", now, Facts(outcome=Outcome.WARNING), now),
+        Secrets(load(project, environ={}), {}),
+        message_id="1.0",
+        now=now,
+        csv_of=lambda name: [],
+        evaluations=lambda: [wide],
+    )
+    assert message is not None
+    assert re.search(r"Note: report is not attached: the report of .* has \d\.\d MB, and mail takes 2", message.text)
+    assert [part.name for part in message.attachments] == [""]
 
 
 def engine(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -109,7 +109,7 @@ def history(
     across = {"field": "name", "type": "ordinal", "sort": None, "title": None}
     x = across | {"axis": {"labelAngle": 0, "labelOverlap": True, "labelLimit": 90}}
     y = {"field": "value", "type": "quantitative", "title": None, "scale": {"domain": [start, end], "nice": False}}
-    y["axis"] = {"tickCount": 4, "format": ",.4~r"}
+    y["axis"] = {"tickCount": 4, "format": ",.6~r"}
     here = {"transform": [{"filter": "datum.now != null"}]}
     return {
         "width": size[0],
@@ -178,8 +178,8 @@ def importance(facts: EvaluationFacts, redact: Redact) -> Spec:
     ]
     for row in [row for row in rows if max(row["drift"], row["model"]) >= limit][:LABELLED]:
         row["label"] = row["name"]
-    top = max([limit, *(row["drift"] for row in rows)]) * 1.12
-    right = max([limit, *(row["model"] for row in rows)]) * 1.3
+    top = min(1.06, 1.12 * max([limit, *(row["drift"] for row in rows)]))
+    right = min(1.06, 1.3 * max([limit, *(row["model"] for row in rows)]))
     axis = {"format": ".0%", "tickCount": 5}
     x = {"field": "model", "type": "quantitative", "title": "importance in the model", "axis": axis}
     x["scale"] = {"domain": [0, right], "nice": False}
@@ -328,7 +328,7 @@ def overview(facts: EvaluationFacts, redact: Redact) -> bytes:
     if columns:
         parts.append(bars(columns, redact, figure, PAPER, 230) | {"title": "Drift of the columns"})
     title = {
-        "text": f"{clipped(redact(evaluation.name))}: {facts.outcome}",
+        "text": clipped(redact(evaluation.name)) + (f": {facts.outcome}" if facts.outcome else ""),
         "subtitle": f"{redact(facts.project)}, {redact(evaluation.store)}: {figure(evaluation.rows_used)} rows",
         "fontSize": 16,
         "subtitleFontSize": 12,

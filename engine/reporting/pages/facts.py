@@ -42,9 +42,9 @@ class EvaluationFacts:
         return re.sub(r"[^\w.-]+", "-", f"{self.evaluation.store}-{self.evaluation.name}")[:100]
 
     @property
-    def outcome(self) -> CheckOutcome:
-        """The worst of the checks; OK of none."""
-        return worst_check(check.counts_as for check in self.checks)
+    def outcome(self) -> CheckOutcome | None:
+        """The worst of the checks; None of none."""
+        return worst_check(check.counts_as for check in self.checks) if self.checks else None
 
     def value(self, metric: str) -> float | None:
         """Return a metric's value, None where it has none."""

@@ -201,7 +201,7 @@ def _performance(facts: EvaluationFacts) -> list[dict[str, Any]]:
                 "reference": metric_value(
                     metric, known.value - change if known.value is not None and change is not None else None
                 ),
-                "change": "" if change is None else f"{'+' if change > 0 else ''}{figure(change)}",
+                "change": "" if change is None else f"{'+' if change > 0 else ''}{metric_value(metric, change)}",
                 "sense": sense,
             }
         )

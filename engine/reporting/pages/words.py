@@ -11,7 +11,16 @@ from engine.spec.catalogue import MetricName, parse
 NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_NAMES = {"roc_auc": "ROC AUC", "r2": "R²", "rmse": "RMSE", "mae": "MAE", "mse": "MSE", "mcc": "MCC"}
+_NAMES = {
+    "roc_auc": "ROC AUC",
+    "r2": "R²",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "mse": "MSE",
+    "mcc": "MCC",
+    "rmsle": "RMSLE",
+    "mape": "MAPE",
+}
 
 
 def figure(value: float | None) -> str:
@@ -120,7 +129,8 @@ def _performed(facts: EvaluationFacts) -> str:
     change = facts.value(f"performance_change.{metric}")
     moved = "" if change is None else f", {figure(abs(change))} {'below' if change < 0 else 'above'} the reference's"
     reached = f"{metric_title(metric)} is {metric_value(metric, facts.value(metric))}{moved}"
-    return f"On the {share(labelled)} of the rows that have a label, {reached}. "
+    where = "On all rows" if labelled == 1 else f"On the {share(labelled)} of the rows that have a label"
+    return f"{where}, {reached}. "
 
 
 def _checked(facts: EvaluationFacts) -> str:
