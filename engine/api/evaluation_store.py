@@ -76,16 +76,19 @@ class EvaluationStore:
             return self._find(name, context)
 
     def _find(self, name: str | None, context: Context) -> Evaluation:
+        return context.store.evaluation(self._id(name, context))
+
+    def _id(self, name: str | None, context: Context) -> str:
         known = context.store.evaluations(self.name, metrics=[])
         if not known:
             raise UsageError(f"{self.name} has no evaluations yet: build it first")
         ids = {one.name: one.id for one in known}
         if name is None:
-            return context.store.evaluation(known[-1].id)
+            return known[-1].id
         if name in ids:
-            return context.store.evaluation(ids[name])
+            return ids[name]
         try:
-            return context.store.evaluation(by_id("evaluation", name, {one.id: one.id for one in known}))
+            return by_id("evaluation", name, {one.id: one.id for one in known})
         except UsageError:
             raise no_such("evaluation", name, list(ids)) from None
 
@@ -115,14 +118,14 @@ class EvaluationStore:
         evaluation_id.
         """
         with self.opened() as context:
-            only = None if evaluation is None else self._find(evaluation, context).id
+            only = None if evaluation is None else self._id(evaluation, context)
             names = {one.id: one.name for one in context.store.evaluations(self.name, metrics=[])}
             return frames.checks(context.store.check_history(self.name, last=last, evaluation=only), names)
 
     def check(self, evaluation: str | None = None) -> list[CheckResult]:
         """Apply the checks, as the spec has them now, to an evaluation; record and return what they found."""
         with self.opened() as context:
-            asked = replace(context, built={self.name: self._find(evaluation, context).id})
+            asked = replace(context, built={self.name: self._id(evaluation, context)})
             return run_checks.run(RunChecksStep(name="check", target=self.name), asked).checks
 
     def compare(self, evaluation: str | None = None, reference: str | None = None) -> Evaluation:
@@ -146,7 +149,7 @@ class EvaluationStore:
         with self.opened() as context:
             found = self._find(evaluation, context)
             if reference is None:
-                return comparison.with_evaluation(found, self._before(found, context), context)
+                return comparison.with_evaluation(found, self._before(found.id, context), context)
             if reference == "model_test" or reference.startswith("dataset:"):
                 return comparison.with_rows(found, reference, context)
             return comparison.with_evaluation(found, self._find(reference, context), context)
@@ -154,14 +157,14 @@ class EvaluationStore:
     def before(self, evaluation: str | None = None) -> Evaluation:
         """Return the evaluation before one."""
         with self.opened() as context:
-            return self._before(self._find(evaluation, context), context)
+            return self._before(self._id(evaluation, context), context)
 
-    def _before(self, evaluation: Evaluation, context: Context) -> Evaluation:
-        ids = [one.id for one in context.store.evaluations(self.name, metrics=[])]
-        place = ids.index(evaluation.id)
+    def _before(self, id_: str, context: Context) -> Evaluation:
+        known = context.store.evaluations(self.name, metrics=[])
+        place = [one.id for one in known].index(id_)
         if not place:
-            raise UsageError(f"there is no evaluation before {evaluation.name!r}; name a reference")
-        return context.store.evaluation(ids[place - 1])
+            raise UsageError(f"there is no evaluation before {known[0].name!r}; name a reference")
+        return context.store.evaluation(known[place - 1].id)
 
     def remove(self, name: str) -> tuple[str, ...]:
         """Remove every evaluation of that name, with its files; record who did. Return their ids."""

@@ -44,7 +44,8 @@ def progress(*, verbose: bool) -> Iterator[Callable[[Line], None]]:
     def tell(line: Line) -> None:
         if verbose or (line.level != "info" and not console.is_terminal):
             where = " ".join(part for part in (line.scenario, f"[{line.step}]" if line.step else "") if part)
-            print(f"{line.at:%H:%M:%S} {line.level:7} {where} {line.text}", file=sys.stderr)
+            when = f"{line.at:%H:%M:%S} {line.level:7}"
+            print(" ".join(part for part in (when, where, line.text) if part), file=sys.stderr)
         elif console.is_terminal:
             told = (line.scenario, line.step, line.text.splitlines()[0][:100])
             status.update(escape(" · ".join(part for part in told if part)))

@@ -49,7 +49,7 @@ MOVED = {
 KNOWN = {metric.name for metric in METRICS if metric.scope == "store"}
 WHOLE = [metric.name for metric in METRICS if metric.scope == "store" and metric.member is None and not metric.labels]
 COLUMNS = 30
-"""Columns of an evaluation that a page for people tells, the most drifted."""
+"""Columns of an evaluation, the most drifted, and outcomes of checks that a page for people tells."""
 
 
 def table(
@@ -69,6 +69,8 @@ def table(
     UsageError
         There is no such column to sort by.
     """
+    if format_ == "text":
+        frame = together(short(frame)) if headers is CHECKS else short(frame)
     shown = frame.tail(last or (LAST if format_ == "text" else frame.height))
     if sort is not None:
         if (by := column(sort, frame)) is None:
@@ -79,12 +81,29 @@ def table(
         return
     page = Page()
     page.title(title)
-    page.table(short(shown), headers, empty="nothing yet")
+    page.table(shown, headers, empty="nothing yet")
     if shown.height < frame.height:
         page.line(f"{frame.height - shown.height} earlier: --last {frame.height} shows all", style="dim")
     for remark in remarks:
         page.line(remark, style="dim")
     page.print()
+
+
+def together(checks: pl.DataFrame) -> pl.DataFrame:
+    """Tell the metrics that a check found OK in one line, however many columns a wildcard has; others one by one."""
+    first = pl.col("place").min().over("created", "evaluation_id", "check", "outcome")
+    several = pl.col("several") > 1
+    return (
+        checks.with_row_index("place")
+        .with_columns(place=pl.when(pl.col("outcome") == "OK").then(first).otherwise("place"))
+        .group_by("place", maintain_order=True)
+        .agg(pl.all().first(), pl.len().alias("several"), pl.col("bounds").n_unique().alias("ranges"))
+        .with_columns(
+            metric=pl.when(several).then(pl.format("{} metrics", "several")).otherwise("metric"),
+            value=pl.when(several.not_()).then("value"),
+            bounds=pl.when(pl.col("ranges") == 1).then("bounds"),
+        )
+    )
 
 
 def column(sort: str, frame: pl.DataFrame) -> str | None:
@@ -143,9 +162,16 @@ def evaluation(one: Evaluation, checks: pl.DataFrame, format_: TableFormat) -> N
         }
     )
     page.title("checks")
-    page.table(latest, OUTCOMES | REASON)
+    _outcomes(latest, page)
     _measured(one, page, "reference", "batch")
     page.print()
+
+
+def _outcomes(checks: pl.DataFrame, page: Page) -> None:
+    told = together(checks).sort(pl.col("outcome") == "OK", maintain_order=True)
+    page.table(told.head(COLUMNS), OUTCOMES | REASON)
+    if told.height > COLUMNS:
+        page.line(f"{told.height - COLUMNS} more: they are in --format json", style="dim")
 
 
 def compared(one: Evaluation, reference: str, format_: TableFormat) -> None:
@@ -213,7 +239,8 @@ def checked(target: str, found: Sequence[CheckResult], format_: Literal["text", 
         return
     page = Page()
     page.title(f"{target}: {', '.join(f'{n} {outcome}' for outcome, n in Counter(r.outcome for r in found).items())}")
-    page.table(frames.checks([CheckPoint(None, utc_now(), result) for result in found], {}), OUTCOMES | REASON)
+    now = utc_now()
+    _outcomes(frames.checks([CheckPoint(None, now, result) for result in found], {}), page)
     page.print()
 
 

@@ -144,7 +144,10 @@ def test_what_the_checks_found_each_time(said: Engine) -> None:
     assert len(history) == 3 * (3 + 1)
     one = json.loads(said("show", "--checks", "drift", "w2", "--format", "json").out)
     assert {row["evaluation"] for row in one} == {"w2"}
-    assert "what the checks found" in said("show", "drift", "--checks").out
+    shown = said("show", "drift", "--checks").out
+    assert "what the checks found" in shown
+    assert len(re.findall(r"w[12] +OK +all is well +3 metrics ", shown)) == 2  # what is OK takes one line
+    assert re.search(r"w3 +WARNING +all is well +drift.age +0\.\d+ ", shown)
     assert "nothing yet" in said("show", "now", "--checks").out
 
 
