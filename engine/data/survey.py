@@ -44,7 +44,8 @@ class Column:
     """What is in a column. Shares are of 1; numbers are None where there are no finite ones, durations are seconds.
 
     `low` and `high` are its smallest and largest value as text, `values` its texts where they are few, often ones
-    first. `role` is what drift makes of it, None with the `reason` where it leaves it out.
+    first; `dated` tells that its texts are dates. `role` is what drift makes of it, None with the `reason` where it
+    leaves it out.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Column:
     low: str | None
     high: str | None
     values: tuple[str, ...]
+    dated: bool
     role: drift.Role | None
     reason: str | None
 
@@ -113,6 +115,11 @@ def look(table: Table) -> tuple[int, dict[str, Column]]:
             pl.len().alias(""),
             *(pl.col(name).min().cast(pl.String).alias(f"low {name}") for name in times),
             *(pl.col(name).max().cast(pl.String).alias(f"high {name}") for name in times),
+            *(
+                pl.col(name).str.contains(r"^\d{4}-\d\d-\d\d").all().alias(f"dated {name}")
+                for name, dtype in schema.items()
+                if dtype == pl.String
+            ),
         ).collect(engine="streaming")
         if not schema or not ends.item(0, ""):
             raise DataError(f"{table.name} holds no row: nothing can be proposed from no data")
@@ -135,6 +142,7 @@ def look(table: Table) -> tuple[int, dict[str, Column]]:
             low=low,
             high=high,
             values=_often(table, name) if few else (),
+            dated=distinct > 0 and dtype == pl.String and ends.item(0, f"dated {name}"),
             role=taking.get(name),
             reason=left_out.get(name),
         )

@@ -181,14 +181,18 @@ def test_any_frame_of_simple_types_gives_a_spec_that_runs(frame: pl.DataFrame) -
 
 def test_ranges_come_from_the_data_and_say_so(tmp_path: Path) -> None:
     frame = plain().with_columns(
-        gap=pl.when(pl.int_range(pl.len()) % 5 != 0).then("amount"), card_id=pl.int_range(N) % 40
+        days().cast(pl.String).alias("told"),
+        gap=pl.when(pl.int_range(pl.len()) % 5 != 0).then("amount"),
+        card_id=pl.int_range(N) % 40,
+        shop_code=pl.int_range(N) % 3,
     )
     project = proposed(tmp_path, frame)
     columns = project.datasets["batch"].columns
     assert columns["shop"].type == "text"
     assert (columns["items"].type, columns["items"].min, columns["items"].required) == ("integer", 0, True)
     assert not columns["gap"].required
-    assert columns["card_id"].role == "identifier"
+    roles = {"card_id": "identifier", "shop_code": "categorical", "told": "ignore"}
+    assert {name: column.role for name, column in columns.items() if column.role} == roles
     checks = yaml.safe_load(text(project))["datasets"]["batch"]["checks"]
     means = checks["means stay"]["except"]
     assert set(means) == {"mean.amount", "mean.items", "mean.gap"}

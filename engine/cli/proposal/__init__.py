@@ -56,7 +56,7 @@ def propose(seen: Survey, wishes: Wishes, *, project: str, path: str, spec: str)
     compared = [
         column
         for name, column in columns.items()
-        if column.role and name not in asked and roles[name] is not Role.IDENTIFIER
+        if column.role and name not in asked and roles[name] not in (Role.IDENTIFIER, Role.IGNORE)
     ]
     if not compared:
         why = "; ".join(f"{c.name}: {c.reason}" for c in columns.values() if c.reason)

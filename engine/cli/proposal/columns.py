@@ -42,11 +42,13 @@ def contract(column: Column, seen: Survey, wishes: Wishes) -> str:
 
 
 def declared_role(column: Column, rows: int, wishes: Wishes) -> Role | None:
-    """Return the role that a column's name and values tell and its type does not: a number without order, a key."""
+    """Return the role that name and values tell and the type does not: number without order, key, date as text."""
     if column.role is None or not is_key(column.name) or rows < ROWS_TO_TELL:
         return None
     if column.name in (wishes.target, wishes.prediction, wishes.time):
         return None
+    if column.dated:
+        return Role.IGNORE
     if may_be_entity(column, rows) or (_is_key(column) and column.distinct > 0.95 * rows * (1 - column.missing)):
         return Role.IDENTIFIER
     few = column.distinct == 2 or _is_key(column)
@@ -81,6 +83,8 @@ def remark(column: Column) -> str:
         parts.append(column.low if column.low == column.high else f"{column.low} to {column.high}")
     if column.missing:
         parts.append(f"{_percent(column.missing)} missing")
+    if column.dated:
+        parts.append("a date as text: it would tell any two periods apart")
     if column.reason:
         parts.append(f"not compared: {column.reason.partition(':')[0]}")
     return "; ".join(parts)
