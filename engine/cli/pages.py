@@ -46,6 +46,7 @@ MOVED = {
     "role": "role",
     "reason": "reason",
 }
+SHARE_OF = {"categorical": "share predicted", "numerical": "decile of the reference"}
 KNOWN = {metric.name for metric in METRICS if metric.scope == "store"}
 WHOLE = [metric.name for metric in METRICS if metric.scope == "store" and metric.member is None and not metric.labels]
 COLUMNS = 30
@@ -221,11 +222,17 @@ def _measured(one: Evaluation, page: Page, reference: str, batch: str) -> None:
         page.title("predictions")
         drift = metrics.filter(pl.col("metric").is_in([f"prediction_drift.{name}" for name in ("drift", "psi", "js")]))
         page.table(drift, {"metric": "metric", "value": "value", "p_value": "p", "reason": "reason"})
-        page.table(predicted, {"predicted": "share predicted", **sides, "fugacity": "fugacity"})
+        page.table(
+            predicted, {"predicted": SHARE_OF[one.prediction["prediction"]["role"]], **sides, "fugacity": "fugacity"}
+        )
     performance = frames.performance(one)
     if not performance.is_empty():
         page.title("performance")
-        page.table(performance, {"metric": "metric", **sides, "change": "change", "reason": "reason"})
+        measured = performance.filter(pl.col("batch").is_not_null())
+        page.table(measured, {"metric": "metric", **sides, "change": "change"}, empty="no metric has a value")
+        for (reason,), same in performance.group_by("reason", maintain_order=True):
+            if reason is not None:
+                page.line(f"{', '.join(same['metric'])}: {reason}", style="dim")
     if one.notes:
         page.title("notes")
     for note in one.notes:

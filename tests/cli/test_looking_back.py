@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,9 @@ import polars as pl
 import pytest
 
 import engine
-from engine.cli import main, tables
+from engine.api import frames
+from engine.cli import main, pages, tables
+from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
 
 SPEC = """
     version: 1
@@ -306,3 +309,23 @@ def test_a_pipe_has_160_columns_and_no_control_characters(built: Path) -> None:
 )
 def test_numbers_are_told_in_four_digits(value: float, told: str) -> None:
     assert tables.number(value) == told
+
+
+def test_without_labels_the_reason_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    unlabelled = MetricValue(None, reason="no labels", unlabelled=True)
+    one = Evaluation(
+        id="1",
+        store="s",
+        name="n",
+        labels={},
+        created=datetime(2026, 11, 23, tzinfo=UTC),
+        fingerprints=Fingerprints("m", "d", "r", "p"),
+        engine_version="0",
+        kernel_version="0",
+        rows_read=1,
+        rows_used=1,
+        reference_rows=1,
+        metrics={"accuracy": unlabelled, "f1": unlabelled},
+    )
+    pages.evaluation(one, frames.checks([], {}), "text")
+    assert "accuracy, f1: no labels" in capsys.readouterr().out
