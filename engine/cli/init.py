@@ -3,6 +3,8 @@
 import os
 import re
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +39,8 @@ def command(
             raise typer.BadParameter("say which file: --data FILE", param_hint="--target" if target else "--time")
         from engine.cli import hello
 
-        hello.write(folder, spec)
+        with _writing(folder):
+            hello.write(folder, spec)
     else:
         _propose(spec, data, (target, prediction, time))
     print(f"{spec}\nNext: engine run {shlex.quote(str(spec))}")
@@ -57,7 +60,17 @@ def _propose(spec: Path, data: str, columns: tuple[str | None, str | None, str |
         path=Path(os.path.relpath(path, spec.absolute().parent)).as_posix(),
         spec=SPEC,
     )
-    spec.parent.mkdir(parents=True, exist_ok=True)
-    with spec.open("x", encoding="utf-8") as file:
-        file.write(text)
+    with _writing(spec.parent):
+        spec.parent.mkdir(parents=True, exist_ok=True)
+        with spec.open("x", encoding="utf-8") as file:
+            file.write(text)
     print(f"{data}: {describe(seen)}")
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        what = error.filename or folder
+        raise typer.BadParameter(f"{what} cannot be written: {error.strerror}", param_hint="FOLDER") from error

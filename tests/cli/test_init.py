@@ -402,6 +402,13 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     with pytest.raises(typer.BadParameter, match="there already"):
         init.command(tmp_path / "a file")
     assert text(project) == before
+    with pytest.raises(typer.BadParameter, match="cannot be written"):
+        init.command(tmp_path / "a file" / "within")
+    (tmp_path / "hello").mkdir()
+    (tmp_path / "hello" / "2025.csv").write_text("mine")
+    with pytest.raises(typer.BadParameter, match=r"2025\.csv cannot be written"):
+        init.command(tmp_path / "hello")
+    assert (tmp_path / "hello" / "2025.csv").read_text() == "mine"
 
 
 def engine(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
