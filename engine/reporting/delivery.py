@@ -46,11 +46,10 @@ def deliver(store: Store, project: Project, secrets: Secrets, *, early: bool) ->
     """
     delivered = []
     for message in store.undelivered():
-        run = None if message.run is None else store.run(message.run)
-        if message.state is MessageState.PENDING and (run is None or run.project == project.name):
-            delivery = _deliver(store, project, secrets, message, run.outcome if run else None, early)
-            if delivery is not None:
-                delivered.append(delivery)
+        outcome = None if message.run is None else store.run(message.run).outcome
+        delivery = _deliver(store, project, secrets, message, outcome, early)
+        if delivery is not None:
+            delivered.append(delivery)
     return tuple(delivered)
 
 

@@ -22,7 +22,7 @@ from engine.scenarios.shadow import shadow
 from engine.spec import Project
 from engine.spec.catalogue import canonical
 from engine.spec.secrets import Secrets
-from engine.store import OutboxMessage, Store, utc_now
+from engine.store import OutboxMessage, Store, safe_name, utc_now
 
 LAST = 10
 DISPLAYED = ["data_drift", "drifted_columns"]
@@ -157,5 +157,5 @@ def opened(
 
 
 def state_folder(project: Project) -> Path:
-    """Return the folder of the project's state."""
-    return project.folder / project.state.path
+    """Return the folder of the project's state: its own, so that specs in one folder share nothing by accident."""
+    return project.folder / project.state.path / safe_name(project.name)

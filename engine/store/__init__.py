@@ -1,5 +1,6 @@
 """What is remembered: evaluations, model versions, metric and check history, runs, outgoing messages, locks."""
 
+from engine.store.folders import safe_name
 from engine.store.locks import Busy, Held
 from engine.store.records import (
     Attachment,
@@ -38,5 +39,6 @@ __all__ = [
     "StepRecord",
     "Store",
     "new_id",
+    "safe_name",
     "utc_now",
 ]

@@ -120,7 +120,7 @@ def test_runs_have_outcomes_steps_and_checks(copied: engine.Project) -> None:
 
 def test_evaluations_are_a_frame_of_what_the_store_holds(project: engine.Project, built: Path) -> None:
     frame = project.store("mes").evaluations()
-    with Store.open(built / ".engine") as state:
+    with Store.open(built / ".engine" / "watched") as state:
         kept = state.evaluations("mes")
     assert frame.columns == [
         *("name", "labels.season", "created", "rows", "data_drift", "roc_auc"),
@@ -194,7 +194,7 @@ def test_compared_with_a_dataset_it_is_what_a_store_with_that_reference_says(pro
 def test_comparing_two_evaluations_reads_no_data_and_stores_nothing(copied: engine.Project) -> None:
     for path in copied.spec.folder.glob("*.parquet"):
         path.unlink()
-    state = copied.spec.folder / ".engine"
+    state = copied.spec.folder / ".engine" / "watched"
     before = {path for path in state.rglob("*") if path.is_file() and path.suffix not in (".db-wal", ".db-shm")}
     moved = copied.store("mes").compare()
     assert {name for name, column in moved.columns.items() if column["drift"]} == {"age", "kind"}
@@ -234,7 +234,7 @@ def test_removing_is_recorded(copied: engine.Project) -> None:
     store = copied.store("mes")
     (removed,) = store.remove("june")
     assert store.evaluations()["name"].to_list() == ["july"]
-    assert not (copied.spec.folder / ".engine" / "evaluations" / removed).exists()
+    assert not (copied.spec.folder / ".engine" / "watched" / "evaluations" / removed).exists()
     (record,) = store.removals()
     assert (record.name, record.evaluations) == ("june", (removed,))
     with pytest.raises(UsageError, match="there is no evaluation 'june'"):

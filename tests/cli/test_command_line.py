@@ -165,14 +165,13 @@ def test_the_answer_is_on_stdout_and_json_is_all_of_it(engine: Engine, tmp_path:
     (check,) = run["steps"][0]["checks"]
     assert (check["outcome"], check["reason"]) == ("WARNING", "2 is below soft_min 9")
     assert check["position"]["line"] == 9
-    kept = json.loads((tmp_path / ".engine" / "runs" / run["id"] / "run.json").read_text())
+    kept = json.loads((tmp_path / ".engine" / "checked" / "runs" / run["id"] / "run.json").read_text())
     assert kept == run
     annotated = engine("run", "checked.yaml", "--format", "github", "--var", "soft=9").stdout
     assert annotated.startswith("::warning file=checked.yaml,line=9,")
-    lines = [
-        json.loads(line) for line in (tmp_path / ".engine" / run["log"]).with_suffix(".jsonl").read_text().splitlines()
-    ]
-    text = (tmp_path / ".engine" / run["log"]).read_text()
+    log = tmp_path / ".engine" / "checked" / run["log"]
+    lines = [json.loads(line) for line in log.with_suffix(".jsonl").read_text().splitlines()]
+    text = log.read_text()
     assert all(line["text"] in text for line in lines)
 
 
@@ -198,7 +197,7 @@ def test_an_interrupted_run_is_aborted_and_exits_130(how: signal.Signals, tmp_pa
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said == "engine: interrupted\n"
-    runs = list((tmp_path / ".engine" / "runs").glob("*/run.json"))
+    runs = list((tmp_path / ".engine" / "slow" / "runs").glob("*/run.json"))
     assert [json.loads(path.read_text())["outcome"] for path in runs] == ["ABORTED"]
 
 

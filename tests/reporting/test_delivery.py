@@ -38,11 +38,11 @@ class Office:
         self.environ: dict[str, str] = {}
         self.project = load(spec, environ={})
 
-    def queue(self, channel: str, *to: str, project: str = "card_fraud", outcome: Outcome = Outcome.WARNING) -> str:
+    def queue(self, channel: str, *to: str, outcome: Outcome = Outcome.WARNING) -> str:
         """Finish a run whose reporter sends through `channel`; return the message's id."""
         now = self.clock()
-        run = RunRecord(new_id(now), project, "monitor", now, "me@here")
-        facts = RunFacts(project, "monitor", run.id, now, Facts(outcome=outcome), ended=now)
+        run = RunRecord(new_id(now), self.project.name, "monitor", now, "me@here")
+        facts = RunFacts(self.project.name, "monitor", run.id, now, Facts(outcome=outcome), ended=now)
         reporter = Reporter(name="r", channel=channel, to=list(to), subject=f"to {', '.join(to)}")
         secrets = Secrets(self.project, self.environ)
         message = compose(reporter, facts, secrets, message_id=new_id(now), now=now, csv_of=lambda _: ())
@@ -176,12 +176,6 @@ def test_a_channel_that_is_gone_keeps_its_messages_and_says_so(office, tmp_path)
     gone = load(office.spec, environ={})
     [(state, reason)] = office.deliver(project=gone)
     assert (state, reason) == (MessageState.PENDING, 'channel "mail_only": the spec declares no such channel any more')
-
-
-def test_another_projects_messages_are_not_ours(office):
-    office.queue("files", project="other")
-    assert office.deliver() == []
-    assert len(office.store.undelivered()) == 1
 
 
 def test_an_absent_secret_uses_otherwise_and_without_one_says_so(office, tmp_path):

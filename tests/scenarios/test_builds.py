@@ -53,7 +53,7 @@ def model_spec(
 
 
 def evaluations(folder: Path, store: str = "watched") -> list[Evaluation]:
-    with Store.open(folder / ".engine") as state:
+    with Store.open(folder / ".engine" / "test") as state:
         return state.evaluations(store)
 
 
@@ -90,7 +90,7 @@ def test_the_same_again_is_reused_and_a_change_that_matters_is_not(
     spec(model_spec())
     assert not run().runs[0].steps[0].reused
     assert len(evaluations(tmp_path)) == 5
-    with Store.open(tmp_path / ".engine") as state:
+    with Store.open(tmp_path / ".engine" / "test") as state:
         newest = state.newest_model_version("it")
     assert newest is not None
     assert newest.version == 2

@@ -121,7 +121,7 @@ def test_a_run_may_be_killed_at_any_moment(project: Path, forks: Forks, tmp_path
     shutil.copytree(project.parent, elsewhere)
     forks.start(elsewhere / project.name)
     forks.wait()  # the first compiles
-    shutil.rmtree(elsewhere / ".engine")
+    shutil.rmtree(elsewhere / ".engine" / "test")
     begun = time.monotonic()
     forks.start(elsewhere / project.name)
     assert forks.wait() == 0
@@ -131,18 +131,18 @@ def test_a_run_may_be_killed_at_any_moment(project: Path, forks: Forks, tmp_path
     killed = 0
     while killed < KILLS:
         if len(names) == 3:
-            shutil.rmtree(project.parent / ".engine")
+            shutil.rmtree(project.parent / ".engine" / "test")
         pid = forks.start(project)
         time.sleep(chance.uniform(0, 0.5) * whole)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         killed += forks.wait() == signal.SIGKILL
-        names = check_whole(project.parent / ".engine", quiet=True)
+        names = check_whole(project.parent / ".engine" / "test", quiet=True)
         assert names == [f"n {n}" for n in (20, 25, 30)][: len(names)], "each once, in order"
     forks.start(project)
     assert forks.wait() == 0
-    assert len(check_whole(project.parent / ".engine", quiet=True)) == 3
-    with Store.open(project.parent / ".engine") as state:
+    assert len(check_whole(project.parent / ".engine" / "test", quiet=True)) == 3
+    with Store.open(project.parent / ".engine" / "test") as state:
         assert state.undelivered() == []
         assert state.runs("all")[-1].outcome is Outcome.SUCCESS
         assert not list((state.folder / "staging").iterdir())
@@ -151,7 +151,7 @@ def test_a_run_may_be_killed_at_any_moment(project: Path, forks: Forks, tmp_path
 def test_two_runs_at_once_do_the_work_once(project: Path) -> None:
     both = [start(project, "--verbose"), start(project, "--verbose")]
     said = [finish(process) for process in both]
-    assert len(check_whole(project.parent / ".engine", quiet=True)) == 3
+    assert len(check_whole(project.parent / ".engine" / "test", quiet=True)) == 3
     (waited,) = [text for text in said if "waiting" in text]
     assert 'scenario "all"' in waited or "scenario all is busy" in waited
     assert "reused" in waited
@@ -183,14 +183,14 @@ def test_a_full_disk_is_told_and_nothing_is_lost(project: Path, small_disk: Path
         shutil.copy(path, small_disk)
     ballast = small_disk / "ballast"
     finish(start(small_disk / project.name))
-    before = check_whole(small_disk / ".engine", quiet=True)
+    before = check_whole(small_disk / ".engine" / "test", quiet=True)
     fill(ballast)
     process = start(small_disk / project.name, "--var", "n=1", "--fail-on", "never")
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 3, said
     assert "Traceback" not in said
     assert "full" in said
-    assert str(small_disk / ".engine") in said
+    assert str(small_disk / ".engine" / "test") in said
     ballast.unlink()
-    assert check_whole(small_disk / ".engine", quiet=True) == before
+    assert check_whole(small_disk / ".engine" / "test", quiet=True) == before
     finish(start(small_disk / project.name))

@@ -144,7 +144,7 @@ def recorded(*statements: str) -> Edit:
     """Change what the state remembers: as if an earlier version of the engine or of a library had written it."""
 
     def edit(folder: Path) -> None:
-        with Store.open(folder / ".engine") as state, state.writing() as connection:
+        with Store.open(folder / ".engine" / "test") as state, state.writing() as connection:
             for statement in statements:
                 connection.execute(text(statement))
 
@@ -547,5 +547,5 @@ def test_a_dry_run_calls_no_steps_that_may_change_anything(folder: Path) -> None
     (result,) = session.run(project, ["effects"], environ=ENVIRON, preview=previews.append, dry=True).runs
     assert [str(step.outcome) for step in result.steps] == ["SKIPPED", "SKIPPED", "SUCCESS"]
     assert not list(folder.glob("*.trace"))
-    with Store.open(folder / ".engine") as state:
+    with Store.open(folder / ".engine" / "test") as state:
         assert len(state.evaluations("watched")) == 1

@@ -93,7 +93,7 @@ def test_a_lost_snapshot_of_an_earlier_batch_says_what_to_do(spec: Spec, run: Ru
     rows("monday.parquet")
     rows("tuesday.parquet", seed=1)
     run()
-    shutil.rmtree(tmp_path / ".engine" / "evaluations")
+    shutil.rmtree(tmp_path / ".engine" / "test" / "evaluations")
     said = reason(run(name="tuesday"))
     assert "is lost or damaged. What to do: restore it from a backup, or build the evaluation" in said
     assert "internal error" not in said
@@ -170,12 +170,12 @@ def test_a_check_of_a_metric_that_a_dataset_cannot_have_is_an_error_beside_the_o
         assert result.steps[0].cause == "check"
 
 
-def test_two_projects_that_share_a_store_are_told(spec: Spec, run: Run, rows: Rows, tmp_path: Path) -> None:
+def test_two_projects_in_one_folder_share_nothing(spec: Spec, run: Run, rows: Rows, tmp_path: Path) -> None:
     path = spec(WITHOUT_MODEL)
     rows("last_year.parquet")
     rows("this_week.parquet")
     run()
     path.write_text(path.read_text(encoding="utf-8").replace("project: test", "project: other"), encoding="utf-8")
     (result,) = run().runs
-    log = (tmp_path / ".engine" / result.log).read_text(encoding="utf-8")
-    assert "evaluation store drift holds evaluations of project test, which shares the state folder" in log
+    assert not result.steps[0].reused
+    assert {folder.name for folder in (tmp_path / ".engine").iterdir()} == {"test", "other"}

@@ -22,8 +22,8 @@ SUBJECT = 'DSS scenario "Data drift monitor" issued a warning'
 MOVED = {"card_age", "card_fico_score"}
 
 
-def evaluations(folder: Path, store: str) -> list[Evaluation]:
-    with Store.open(folder / ".engine") as state:
+def evaluations(folder: Path, store: str, project: str = "card_fraud") -> list[Evaluation]:
+    with Store.open(folder / ".engine" / project) as state:
         return state.evaluations(store)
 
 
@@ -62,7 +62,7 @@ def test_card_fraud_warns_and_does_not_fail(first_run: tuple[Path, Done]) -> Non
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     json.loads(done.stdout)
-    with Store.open(folder / ".engine") as state:
+    with Store.open(folder / ".engine" / "card_fraud") as state:
         monitored = state.runs("Data drift monitor")
         built = state.runs("Build_Project_MES")
     assert [run.outcome for run in monitored] == [Outcome.WARNING]
@@ -73,7 +73,7 @@ def test_card_fraud_evaluates_each_quarter_once(card_fraud: Path) -> None:
     found = evaluations(card_fraud, "the_MES")
     assert [evaluation.name for evaluation in found] == ["Q2 2017", "Q3 2017", "Q4 2017"]
     assert [evaluation.labels["quarter"] for evaluation in found] == ["Q2 2017", "Q3 2017", "Q4 2017"]
-    with Store.open(card_fraud / ".engine") as state:
+    with Store.open(card_fraud / ".engine" / "card_fraud") as state:
         (monitored,) = state.runs("Data drift monitor")
     assert {step.name: step.reused for step in monitored.steps}["Build MES"]
 
@@ -112,7 +112,7 @@ def test_card_fraud_again_reuses_all_and_warns_again(card_fraud_copy: Path, engi
     assert seconds_of_children() - before < 8  # under 2 s by the clock on a quiet machine; this one may be shared
     assert len(evaluations(card_fraud_copy, "the_MES")) == 3
     assert len(outbox(card_fraud_copy)) == 2
-    with Store.open(card_fraud_copy / ".engine") as state:
+    with Store.open(card_fraud_copy / ".engine" / "card_fraud") as state:
         newest = [state.runs(name)[-1] for name in ("Recursive_MES", "Data drift monitor")]
     assert all(step.reused for run in newest for step in run.steps if step.kind == "build")
 
@@ -162,7 +162,7 @@ def test_hello_drift_finds_the_column_that_moved(specs: Path, engine: Callable[.
     ran = engine(specs, "run", "hello_drift.yaml", "--format", "json")
     assert ran.returncode == 1, ran.stderr  # its checks say so: drift that is no accident is an ERROR
     json.loads(ran.stdout)
-    (evaluation,) = evaluations(specs, "drift")
+    (evaluation,) = evaluations(specs, "drift", "hello_drift")
     assert {name for name, drift in drift_table(evaluation).items() if drift} == {"delivery_days"}
     assert 0.1 < drift_table(evaluation)["delivery_days"] < 0.25
     assert evaluation.metrics["data_drift_significant"].value == 1

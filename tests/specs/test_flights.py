@@ -34,7 +34,7 @@ def test_what_the_comments_promise(specs: Path, engine: Engine) -> None:
     (whole,) = json.loads(ran.stdout)["runs"]
     assert whole["outcome"] == "WARNING"
 
-    with Store.open(specs / ".engine") as state:
+    with Store.open(specs / ".engine" / "flights") as state:
         seen, timetable = state.evaluations("the_MES"), state.evaluations("timetable")
     told = promised(specs / "flights.yaml")
     assert list(told) == [one.name for one in seen] == [one.name for one in timetable]

@@ -52,7 +52,7 @@ class Side:
 
 @pytest.fixture(scope="module")
 def evaluation(card_fraud: Path) -> Evaluation:
-    with Store.open(card_fraud / ".engine") as state:
+    with Store.open(card_fraud / ".engine" / "card_fraud") as state:
         newest = state.newest("the_MES")
     assert newest is not None
     assert newest.name == "Q4 2017"
@@ -62,7 +62,7 @@ def evaluation(card_fraud: Path) -> Evaluation:
 @pytest.fixture(scope="module")
 def sides(card_fraud: Path) -> tuple[Side, Side]:
     """The held-out cards of the first quarter and the fourth quarter, joined here, scored by the bare estimator."""
-    with Store.open(card_fraud / ".engine") as state:
+    with Store.open(card_fraud / ".engine" / "card_fraud") as state:
         version = state.newest_model_version("authorization")
     assert version is not None
     held_out = pl.read_parquet(version.folder / "test.parquet")

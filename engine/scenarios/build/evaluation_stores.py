@@ -47,24 +47,12 @@ def build(name: str, context: Context, found: list[CheckResult], *, force: bool 
     batch = inspected.table
     version = models.build(spec.model, context, found) if spec.model else None
     with context.lock(f"evaluation store {name}") as locked:
-        _tell_of_another_project(name, locked)
         reference = reference_of(name, batch, version, locked, found)
         decision = decide(name, inspected, version, reference, locked, force=force)
         evaluation = decision.act(locked)
         if decision.action.reused:
             locked.log.info(f"{name}: evaluation {evaluation.name} reused, nothing has changed")
         return Evaluated(evaluation, decision.action.reused)
-
-
-def _tell_of_another_project(name: str, context: Context) -> None:
-    """Specs of one folder share its state unless they say otherwise; stores of one name are then one store."""
-    for evaluation in context.store.evaluations(name, 1, metrics=[]):
-        project = context.store.run(evaluation.run).project if evaluation.run else context.project.name
-        if project != context.project.name:
-            context.log.warning(
-                f"evaluation store {name} holds evaluations of project {project}, which shares the state folder "
-                f"{context.store.folder}: rename one of the stores, or give this project its own state: {{path: …}}"
-            )
 
 
 def decide(

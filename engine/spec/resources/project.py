@@ -32,7 +32,7 @@ class Secret(Resource):
 class State(Resource):
     """Where evaluations, models and runs are kept."""
 
-    path: str = Field(".engine", description="Folder, relative to the spec.")
+    path: str = Field(".engine", description="Folder, relative to the spec. Each project has its own in it.")
 
 
 class Server(Resource):
