@@ -243,3 +243,13 @@ def test_datasets_can_be_built_and_measured_alone(spec: Spec, run: Run, tmp_path
     expected = pl.read_parquet(tmp_path / "old.parquet")
     assert result.steps[1].metrics["mean.age"] == pytest.approx(expected["age"].mean())
     assert result.steps[1].metrics["missing_share.label"] == 0
+
+
+def test_checks_compare_with_the_evaluations_before(spec: Spec, run: Run, rows: Rows) -> None:
+    spec(model_spec(store="checks: {steady: {metric: mean.age, compare: {mean_of_last: 2}, min: -5, max: 5}}"))
+    seen = []
+    for number, shift in enumerate((0, 0, 20, 20)):
+        rows(f"{number}.parquet", seed=number, shift=shift)
+        (check,) = run(batch=f"{number}.parquet").runs[0].steps[1].checks
+        seen.append(str(check.outcome))
+    assert seen == ["EMPTY", "OK", "ERROR", "ERROR"]

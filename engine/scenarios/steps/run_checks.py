@@ -10,6 +10,8 @@ from engine.scenarios.build.decision import Decision
 from engine.scenarios.context import Context
 from engine.scenarios.log import Level
 from engine.scenarios.result import StepResult
+from engine.spec.catalogue import canonical
+from engine.spec.resources.checks import RangeCheck
 from engine.spec.resources.scenarios import RunChecksStep
 
 
@@ -58,18 +60,20 @@ def decide(evaluation: Evaluation, context: Context) -> Decision[list[CheckResul
 def judge_evaluation(evaluation: Evaluation, context: Context) -> list[CheckResult]:
     """Apply the checks of an evaluation's store to it."""
     name, position = evaluation.store, context.project.position
-    earlier = [other for other in context.store.evaluations(name) if other.created < evaluation.created]
+    checks = context.project.evaluation_stores[name].checks
+    compared = [canonical(check.metric) for check in checks.values() if isinstance(check, RangeCheck) and check.compare]
+    past = context.store.evaluations(name, metrics=compared) if compared else []
     subject = Subject(
         target=name,
         metrics=evaluation.metrics,
-        past=[other.metrics for other in earlier],
+        past=[earlier.metrics for earlier in past if earlier.created < evaluation.created],
         folder=context.project.folder_of("evaluation_stores", name),
         redact=context.secrets.redact,
         evaluation=evaluation.id,
     )
     return [
         result
-        for check, declared in context.project.evaluation_stores[name].checks.items()
+        for check, declared in checks.items()
         for result in judge(check, declared, subject, position("evaluation_stores", name, "checks", check))
     ]
 
