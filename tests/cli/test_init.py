@@ -125,6 +125,13 @@ def test_any_table_gives_a_spec_that_runs(table: str, tmp_path: Path) -> None:
     assert run.steps[0].outcome in ("SUCCESS", "WARNING")
 
 
+def test_columns_without_values_or_a_key_do_not_warn_of_the_data_that_were_looked_at(tmp_path: Path) -> None:
+    gaps = pl.when(pl.int_range(pl.len()) % 5 != 0).then("amount")
+    frame = plain().with_columns(gaps.alias("no ${key}"), none=pl.lit(None, pl.Float64))
+    (run,) = ran(proposed(tmp_path, frame))
+    assert run.outcome == "SUCCESS"
+
+
 @pytest.mark.parametrize(
     ("frame", "said"),
     [
@@ -184,6 +191,7 @@ def test_ranges_come_from_the_data_and_say_so(tmp_path: Path) -> None:
         days().cast(pl.String).alias("told"),
         gap=pl.when(pl.int_range(pl.len()) % 5 != 0).then("amount"),
         card_id=pl.int_range(N) % 40,
+        **{"shop nr.": pl.int_range(N) % 40},
         shop_code=pl.int_range(N) % 3,
     )
     project = proposed(tmp_path, frame)
@@ -191,7 +199,7 @@ def test_ranges_come_from_the_data_and_say_so(tmp_path: Path) -> None:
     assert columns["shop"].type == "text"
     assert (columns["items"].type, columns["items"].min, columns["items"].required) == ("integer", 0, True)
     assert not columns["gap"].required
-    roles = {"card_id": "identifier", "shop_code": "categorical", "told": "ignore"}
+    roles = {"card_id": "identifier", "shop nr.": "identifier", "shop_code": "categorical", "told": "ignore"}
     assert {name: column.role for name, column in columns.items() if column.role} == roles
     checks = yaml.safe_load(text(project))["datasets"]["batch"]["checks"]
     means = checks["means stay"]["except"]

@@ -86,6 +86,7 @@ def propose(seen: Survey, wishes: Wishes, *, project: str, path: str, spec: str)
         entities=[c.name for c in seen.columns.values() if of.may_be_entity(c, seen.rows)],
         dates=[] if wishes.time else [c.name for c in columns.values() if c.family in ("date", "datetime")],
         gaps=[(c.name, of.share_above(c.missing)) for c in columns.values() if c.missing > 0.01 and is_key(c.name)],
+        usual_gap=of.usual_gap(columns.values()),
         means=list(of.means([column for column in compared if roles[column.name] is None])),
         least=max(1, (periods.smallest if periods else seen.rows) // 2),
         categorical=any(Role.CATEGORICAL in (c.role, roles[c.name]) for c in compared),

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from engine.cli.proposal.wishes import Wishes
@@ -16,7 +16,7 @@ ROWS_TO_TELL = 50
 ROWS_OF_ONE = 100
 """A name with more rows a value names a class of things, not one."""
 
-_KEY = re.compile(r"(^|[\W_])(id|key|uuid|guid|nr|no|number|code)$|[a-z]I[dD]$", re.IGNORECASE)
+_KEY = re.compile(r"(^|[\W_])(id|key|uuid|guid|nr|no|number|code)\.?$|[a-z]I[dD]$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,11 @@ def _percent(share: float) -> str:
 
 def share_above(share: float) -> float:
     return rounded(min(1.0, share * 1.25 + 0.01))
+
+
+def usual_gap(columns: Iterable[Column]) -> float:
+    """Return the share that may be missing of any column: more where a column has more and no exception can name it."""
+    return max([0.02, *(share_above(c.missing) for c in columns if c.missing > 0.01 and not is_key(c.name))])
 
 
 def means(columns: Sequence[Column]) -> Iterator[tuple[str, str, str]]:
