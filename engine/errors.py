@@ -43,7 +43,9 @@ class SpecError(EngineError):
     """The spec is wrong. Carries every problem found, in order of position."""
 
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
-        super().__init__("\n".join(d.message for d in diagnostics))
+        super().__init__(
+            "\n".join(f"{d.position.file}:{d.position.line}:{d.position.column}: {d.message}" for d in diagnostics)
+        )
         self.diagnostics = diagnostics
 
 

@@ -23,7 +23,7 @@ from engine.spec.resources.scenarios import RunChecksStep
 from engine.store import Removal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class EvaluationStore:
     """An evaluation store (MES). Evaluations are called by name (the newest of that name), or by id or its last part.
 
@@ -34,6 +34,9 @@ class EvaluationStore:
     name: str
     project: spec.Project
     opened: Callable[[], AbstractContextManager[Context]]
+
+    def __repr__(self) -> str:
+        return f"EvaluationStore({self.name!r}, project={self.project.name!r})"
 
     @property
     def spec(self) -> Declared:

@@ -6,7 +6,7 @@ Nothing stays open between calls, so a notebook that sleeps for a week holds no 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -29,7 +29,7 @@ from engine.store import RunRecord
 __all__ = ["Project", "Run", "load", "run"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Project:
     """A project: what its spec declares, and what its state remembers.
 
@@ -42,8 +42,11 @@ class Project:
     """
 
     spec: spec.Project
-    environ: Mapping[str, str] = field(repr=False)
-    listeners: tuple[Callable[[Line], None], ...] = field(default=(), repr=False)
+    environ: Mapping[str, str]
+    listeners: tuple[Callable[[Line], None], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Project({self.name!r}, scenarios={self.scenarios}, stores={self.stores})"
 
     @property
     def name(self) -> str:

@@ -56,17 +56,17 @@ class Evaluation:
     rows_read: int
     rows_used: int
     reference_rows: int
-    metrics: Mapping[str, MetricValue]
-    columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    metrics: Mapping[str, MetricValue] = field(repr=False)
+    columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     left_out: Mapping[str, str] = field(default_factory=dict)
-    importance: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    prediction: Mapping[str, Any] = field(default_factory=dict)
-    performance: Mapping[str, Any] = field(default_factory=dict)
+    importance: Mapping[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
+    prediction: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    performance: Mapping[str, Any] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
     model: str | None = None
     model_version: str | None = None
     run: str | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

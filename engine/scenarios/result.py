@@ -43,10 +43,12 @@ class StepResult(_Result):
     started: datetime | None = Field(None, description="UTC.")
     ended: datetime | None = Field(None, description="UTC.")
     evaluations: list[EvaluationMade] = Field([], description="Evaluations made or reused.")
-    checks: list[CheckResult] = Field([], description="Checks applied; a wildcard check gives one entry a metric.")
-    metrics: dict[str, float | None] = Field({}, description="Metrics that later conditions can read.")
+    checks: list[CheckResult] = Field(
+        [], repr=False, description="Checks applied; a wildcard check gives one entry a metric."
+    )
+    metrics: dict[str, float | None] = Field({}, repr=False, description="Metrics that later conditions can read.")
     variables: dict[str, Any] = Field({}, description="Variables set for the rest of the run.")
-    actions: list[Action] = Field([], description="What was done, or need not be, each with its reason.")
+    actions: list[Action] = Field([], repr=False, description="What was done, or need not be, each with its reason.")
     run: "RunResult | None" = Field(None, description="The run of another scenario that it started.")
 
 

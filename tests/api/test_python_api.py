@@ -266,6 +266,23 @@ def test_a_project_that_never_ran_has_empty_frames(tmp_path: Path) -> None:
         project.store("mes").evaluation()
 
 
+def test_what_a_notebook_prints_is_short(project: engine.Project, copied: engine.Project) -> None:
+    store = project.store("mes")
+    assert repr(store) == "EvaluationStore('mes', project='watched')"
+    assert repr(project).startswith("Project('watched', scenarios=['")
+    assert len(repr(store.evaluation())) < 2000
+    assert len(repr(copied.run(copied.scenarios[0]))) < 10_000
+
+
+def test_what_is_wrong_in_a_spec_is_raised_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text("version: 1\nproject: p\ndataset: {}\n")
+    with pytest.raises(SpecError, match=r"spec\.yaml:3:1: unknown key"):
+        engine.load(path)
+    with pytest.raises(SpecError, match=r"nope\.yaml:1:1: there is no such file"):
+        engine.load(tmp_path / "nope.yaml")
+
+
 def test_a_project_that_is_printed_tells_nothing_of_the_environment(tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(textwrap.dedent(SPEC))
     assert "hunter2" not in repr(engine.load(tmp_path / "spec.yaml", environ={"PASSWORD": "hunter2"}))
