@@ -113,7 +113,7 @@ def domain_classifier(
     low, high = _wilson(accuracy, len(voting), confidence)
     notes = [] if entity else ["the p-value takes rows for independent; declare an entity where they are not"]
     if max(len(reference), len(batch)) > n:
-        notes.append(f"{n} rows a side of {len(reference)} reference rows and {len(batch)} batch rows")
+        notes.append(f"{n:,} rows a side of {len(reference):,} reference rows and {len(batch):,} batch rows")
     return DomainClassifier(
         accuracy,
         low,

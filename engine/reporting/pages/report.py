@@ -154,13 +154,14 @@ def _importance(facts: EvaluationFacts, redact: Redact) -> dict[str, Any] | None
     if not told:
         return None
     limit, ranked = 1 / len(told), sorted(told, key=lambda name: -told[name])
+    drifted = {name for name, column in facts.evaluation.columns.items() if column.get("drift")}
     top = [(name, told[name]) for name in ranked[: charts.BARS]]
     drawn = charts.importance(facts, redact) if used else charts.bars(top, redact, share)
     return {
         "svg": charts.svg(drawn),
         "text": "What tells batch and reference apart: " + ", ".join(f"{n} {share(told[n])}" for n in ranked[:10]),
         "has_model": bool(used),
-        "dangerous": [name for name in ranked if told[name] >= limit and used.get(name, 0) >= limit],
+        "dangerous": [n for n in ranked if n in drifted and told[n] >= limit and used.get(n, 0) >= limit],
         "rows": [(name, told[name], used.get(name)) for name in ranked[:20]],
         "significant": bool(facts.value("data_drift_significant")),
     }

@@ -51,7 +51,9 @@ def build(name: str, context: Context, found: list[CheckResult], *, force: bool 
         decision = decide(name, inspected, version, reference, locked, force=force)
         evaluation = decision.act(locked)
         if decision.action.reused:
-            locked.log.info(f"{name}: evaluation {evaluation.name} reused, nothing has changed")
+            locked.log.info(
+                f"{name}: evaluation {evaluation.name} reused under its name and labels, nothing has changed"
+            )
         return Evaluated(evaluation, decision.action.reused)
 
 
