@@ -2,4 +2,4 @@
 
 import gc
 
-gc.set_threshold(100_000)  # a quarter of start-up was collecting garbage among what imports had just made
+gc.set_threshold(500_000)  # a quarter of a short command was collecting garbage among what imports had just made
