@@ -1,7 +1,7 @@
 """The kinds of steps: one module a kind, one line in the table.
 
-Here is one of the two places that catch what nobody foresaw: a bug in a step ends that step and not the run, because
-the run's reporters are there to tell of it.
+Here is one of the three places that catch what nobody foresaw (the others: a delivery, the command line): a bug in a
+step ends that step and not the run, because the run's reporters are there to tell of it.
 """
 
 import traceback
