@@ -5,16 +5,13 @@ width are never used: one outlier would gather all other rows in a single bin.
 """
 
 from fractions import Fraction
-from math import exp, inf, isfinite, nan, sqrt
+from math import inf, isfinite, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.drift.kernels.counting import Counts, Values
-from engine.drift.kernels.lattice import outer_path_share
-
-EXACT_ROWS = 10_000
-"""Up to as many rows a side the p of KS is exact, as in scipy."""
+from engine.drift.kolmogorov import p_value
 
 BINS = 10
 
@@ -57,22 +54,10 @@ def _quantile(values: NDArray[np.float64], ends: Counts, q: float) -> float:
 
 
 def ks(r: Counts, b: Counts) -> tuple[float, float]:
-    """Two-sample Kolmogorov-Smirnov distance of aligned counts (ties handled) and its two-sided p.
-
-    The p is exact up to 10,000 rows a side (Hodges 1958), beyond that, and where it is below 1e-20, Smirnov's
-    asymptotic one, as in scipy. With ties it errs on the safe side.
-    """
+    """Two-sample Kolmogorov-Smirnov distance of aligned counts (ties handled) and its two-sided p."""
     n, m = int(r.sum()), int(b.sum())
     gap = int(_gaps(r, b).max())
-    distance = gap / (n * m)
-    if not distance:
-        return 0.0, 1.0
-    effective = n * m / (n + m)
-    if max(n, m) <= EXACT_ROWS and exp(-2 * effective * distance * distance) > 1e-20:
-        return distance, outer_path_share(n, m, gap)
-    from scipy.stats import kstwo  # half of what this package would take to import
-
-    return distance, min(1.0, max(0.0, float(kstwo.sf(distance, round(effective)))))
+    return gap / (n * m), p_value(gap, n, m)
 
 
 def _gaps(r: Counts, b: Counts) -> Counts:

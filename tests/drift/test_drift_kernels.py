@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from fractions import Fraction
 from itertools import product
 from math import comb, log2
 
@@ -14,7 +13,6 @@ from scipy import stats
 
 from engine.drift.kernels.counting import align, runs
 from engine.drift.kernels.hypergeometric import divergence_term, expected_divergence_term, two_category_p
-from engine.drift.kernels.lattice import outer_path_share
 from engine.drift.kernels.relabelling import relabelled
 
 
@@ -58,26 +56,6 @@ def test_align_lays_two_tables_side_by_side(a, b):
     assert values.tolist() == sorted(set(tables[0][0]) | set(tables[1][0]))
     assert of_a.tolist() == [a.count(v) for v in values]
     assert of_b.tolist() == [b.count(v) for v in values]
-
-
-def _share_outside(n, m, gap):
-    """Count paths one by one."""
-    inside = {(0, 0): 1}
-    for x, y in product(range(n + 1), range(m + 1)):
-        if (x, y) != (0, 0):
-            outside = abs(x * m - y * n) >= gap
-            inside[x, y] = 0 if outside else inside.get((x - 1, y), 0) + inside.get((x, y - 1), 0)
-    return 1 - Fraction(inside[n, m], comb(n + m, n))
-
-
-@given(st.integers(1, 12), st.integers(1, 12), st.data())
-def test_outer_path_share_counts_paths(n, m, data):
-    gap = data.draw(st.integers(1, n * m))
-    assert outer_path_share(n, m, gap) == pytest.approx(float(_share_outside(n, m, gap)), rel=1e-12)
-
-
-def test_outer_path_share_keeps_the_digits_of_small_probabilities():
-    assert outer_path_share(20, 20, 400) == pytest.approx(2 / comb(40, 20), rel=1e-13)
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.data())
