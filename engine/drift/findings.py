@@ -107,11 +107,12 @@ def _ks(r: Counts, b: Counts) -> dict[str, float]:
 
 
 def _distances(role: Role, r: Counts, b: Counts) -> dict[str, float]:
-    names = ["psi", "js", "hellinger", "total_variation"] + ["l_infinity", "cramers_v"] * (role is Role.CATEGORICAL)
+    names = ["psi", "js", "hellinger", "total_variation", "chi2", "chi2_p"]
+    names += ["l_infinity", "cramers_v"] * (role is Role.CATEGORICAL)
     if not r.any() or not b.any():
-        return dict.fromkeys([*names, "chi2", "chi2_p"], nan)
-    chi2, chi2_p = binned.chi2(r, b)
-    return {name: getattr(binned, name)(r, b) for name in names} | {"chi2": chi2, "chi2_p": chi2_p}
+        return dict.fromkeys(names, nan)
+    measured = binned.distances(r, b)
+    return {name: measured[name] for name in names}
 
 
 def _edges(inner: Values, r: Counts, b: Counts) -> dict[str, Any]:

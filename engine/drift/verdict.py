@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincc
 
-from engine.drift.binned import chi2, divergence
 from engine.drift.kernels.counting import Counts
-from engine.drift.kernels.hypergeometric import expected_divergence_term, two_category_p
+from engine.drift.kernels.distances import distances
+from engine.drift.kernels.hypergeometric import expected_divergence, two_category_p
 from engine.drift.kernels.relabelling import relabelled
 
 EXCEEDANCES = 50
@@ -27,11 +27,11 @@ MOST_DRAWS = 500_000
 def effect(r: Counts, b: Counts) -> float:
     """Return the excess divergence: sqrt(max(0, (J - E)/(1 - E))), E the mean of J over all labellings; 0 to 1."""
     n, m = int(r.sum()), int(b.sum())
-    pooled, times = np.unique(r + b, return_counts=True)
-    chance = sum(times_t * expected_divergence_term(t, n, m) for t, times_t in zip(pooled, times, strict=True) if t)
+    pooled, times = np.unique((r + b)[(r + b) > 0], return_counts=True)
+    chance = expected_divergence(pooled, times, n, m)
     if chance > 1 - 1e-9:  # every labelling is as different as can be
         return 0.0
-    return float(np.sqrt(max(0.0, (divergence(r, b) - chance) / (1 - chance))))
+    return float(np.sqrt(max(0.0, (distances(r, b)[2] - chance) / (1 - chance))))
 
 
 def permutation_moments(pooled: Counts, n: int) -> tuple[float, float]:
@@ -71,7 +71,7 @@ def homogeneity_p(r: Counts, b: Counts, *, level: float, tests: int, seed: int, 
         return 1.0
     if len(r) == 2:
         return float(two_category_p(int(r[0]), int(r[0] + b[0]), n, m))
-    statistic, _ = chi2(r, b)
+    statistic = distances(r, b)[6]
     mean, variance = permutation_moments(r + b, n)
     if variance <= 1e-12 * mean * mean:
         return 1.0

@@ -19,6 +19,10 @@ from engine.drift.verdict import effect, holm, homogeneity_p, permutation_moment
 LEVEL = 0.05
 
 
+def chi2(r, b):
+    return binned.distances(r, b)["chi2"]
+
+
 def labellings(pooled, n):
     """Enumerate every way to give the reference n of the pooled rows, with its probability."""
     for r in product(*(range(t + 1) for t in pooled)):
@@ -35,7 +39,7 @@ tables = st.lists(st.integers(1, 6), min_size=2, max_size=4).flatmap(
 @given(tables)
 def test_permutation_moments_are_those_of_all_labellings(table):
     pooled, n = table
-    everything = [(binned.chi2(r, b)[0], p) for r, b, p in labellings(pooled, n)]
+    everything = [(chi2(r, b), p) for r, b, p in labellings(pooled, n)]
     mean = sum(x * p for x, p in everything)
     variance = sum((x - mean) ** 2 * p for x, p in everything)
     if sum(pooled) >= 4:
@@ -45,7 +49,7 @@ def test_permutation_moments_are_those_of_all_labellings(table):
 @given(tables)
 def test_the_effect_takes_off_the_mean_of_all_labellings(table):
     pooled, n = table
-    everything = [(binned.divergence(r, b), r, b, p) for r, b, p in labellings(pooled, n)]
+    everything = [(binned.distances(r, b)["js"] ** 2, r, b, p) for r, b, p in labellings(pooled, n)]
     chance = sum(j * p for j, _, _, p in everything)
     for j, r, b, _ in everything[:5]:
         expected = np.sqrt(max(0, (j - chance) / (1 - chance))) if chance < 1 - 1e-9 else 0
@@ -57,8 +61,8 @@ def test_the_effect_takes_off_the_mean_of_all_labellings(table):
 )
 def test_homogeneity_p_is_that_of_all_labellings(r, b):
     r, b = np.array(r), np.array(b)
-    observed = binned.chi2(r, b)[0] - 1e-9
-    exact = sum(p for x, y, p in labellings((r + b).tolist(), int(r.sum())) if binned.chi2(x, y)[0] >= observed)
+    observed = chi2(r, b) - 1e-9
+    exact = sum(p for x, y, p in labellings((r + b).tolist(), int(r.sum())) if chi2(x, y) >= observed)
     found = np.mean([homogeneity_p(r, b, level=0.9, tests=1, seed=s, name="x") for s in range(40)])
     assert found == pytest.approx(exact, rel=0.1, abs=1e-3)
 

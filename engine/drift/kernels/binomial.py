@@ -21,7 +21,11 @@ def stirling_error(k: float) -> float:
 
 @njit("f8(f8, f8, f8)", cache=True, nogil=True)
 def log_binomial(k: float, t: float, excess: float) -> float:
-    """Return the log of the binomial probability of k among t, 0 < k < t, each of probability k/t + `excess`."""
+    """Return the log of the binomial probability of k among t > 0, each of probability k/t + `excess`, not 0 nor 1."""
+    if k == 0:
+        return t * log1p(-excess)
+    if k == t:
+        return t * log1p(excess)
     x = k / t
     deviance = t * (x * log1p(excess / x) + (1 - x) * log1p(-excess / (1 - x)))
     corrections = stirling_error(t) - stirling_error(k) - stirling_error(t - k)

@@ -1,6 +1,6 @@
 """Exact distributions of Kolmogorov-Smirnov distances: of two samples by counting lattice paths, of one by a sum."""
 
-from math import exp, log1p
+from math import exp
 
 import numpy as np
 from numba import njit
@@ -62,8 +62,8 @@ def one_sided_p(n: int, d: float) -> float:
     ends, so that of many values every s-th tells the sum to the last digits. scipy's takes a second for a million.
     """
     step = max(1, n // 4096)
-    total = exp(n * log1p(-d)) if step == 1 else 0.0
-    for j in range(step, int(n * (1 - d)) + 1, step):
+    total = 0.0
+    for j in range(0, int(n * (1 - d)) + 1, step):
         if n * (1 - d) - j > 1e-9 * n:
             total += step * d / (d + j / n) * exp(log_binomial(j, n, d))
     return total

@@ -1,0 +1,50 @@
+"""Sorted lists of strings laid side by side, without making a Python object of any of them.
+
+A list is the UTF-8 bytes of its strings, one after another, and where each of them ends. The order is that of the
+bytes, which is that of the code points.
+"""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from engine.drift.kernels.counting import Counts
+
+Text = NDArray[np.uint8]
+
+
+@njit("i8(u1[::1], i8, i8, u1[::1], i8, i8)", cache=True, nogil=True)
+def _order(a: Text, a_start: int, a_end: int, b: Text, b_start: int, b_end: int) -> int:
+    """Below 0 where the string of a comes first, 0 where they are equal, above 0 where that of b does."""
+    for i in range(min(a_end - a_start, b_end - b_start)):
+        x, y = a[a_start + i], b[b_start + i]
+        if x != y:
+            return -1 if x < y else 1
+    return (a_end - a_start) - (b_end - b_start)
+
+
+@njit("Tuple((i8[::1], i8[::1], i8))(u1[::1], i8[::1], u1[::1], i8[::1])", cache=True, nogil=True)
+def align_text(a: Text, a_ends: Counts, b: Text, b_ends: Counts) -> tuple[Counts, Counts, int]:
+    """Merge two strictly ascending lists: the place in the union of each string of a, of each of b, and its size.
+
+    Ends that do not ascend within their text are taken as the nearest that do.
+    """
+    to_a, to_b = np.empty(len(a_ends), np.int64), np.empty(len(b_ends), np.int64)
+    i = j = size = a_start = b_start = 0
+    while i < len(a_ends) or j < len(b_ends):
+        a_end = min(max(a_ends[i], a_start), len(a)) if i < len(a_ends) else a_start
+        b_end = min(max(b_ends[j], b_start), len(b)) if j < len(b_ends) else b_start
+        if i == len(a_ends):
+            order = 1
+        elif j == len(b_ends):
+            order = -1
+        else:
+            order = _order(a, a_start, a_end, b, b_start, b_end)
+        if order <= 0:
+            to_a[i] = size
+            i, a_start = i + 1, a_end
+        if order >= 0:
+            to_b[j] = size
+            j, b_start = j + 1, b_end
+        size += 1
+    return to_a, to_b, size
