@@ -64,7 +64,7 @@ def test_moments_agree_with_numpy(values):
             assert s[prefix + name] == pytest.approx(np.quantile(values, q), rel=1e-12, abs=1e-15 * scale)
 
 
-@pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 50), (400, 300), (9_999, 10_000), (10_001, 500), (40_000, 30_000)])
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 50), (400, 300), (9_999, 10_000), (10_001, 70_000), (40_000, 30_000)])
 def test_ks_p_is_scipys_at_every_size(n, m):
     rng = np.random.default_rng(n)
     reference, batch = rng.normal(size=n), rng.normal(0.02, 1, size=m)
