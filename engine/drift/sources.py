@@ -1,0 +1,168 @@
+"""Whatever holds a table becomes a lazy frame: polars, pandas, Arrow in any form, files.
+
+Nobody has to convert first, and neither pandas nor pyarrow is imported: what the caller has is asked for what it
+holds, by the Arrow capsule protocol or column by column through numpy. polars' own conversion from pandas needs
+pyarrow, 170 MB, and gives other types with it than without.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from glob import glob, has_magic
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from engine.drift.canonical import categories
+from engine.errors import DataError
+
+ALLOWED = (
+    "a polars or pandas DataFrame, a LazyFrame, an Arrow table, record batches, or the path of a Parquet, CSV or "
+    "Arrow file or of a folder of Parquet files"
+)
+
+
+def scan(data: Any) -> pl.LazyFrame:
+    """Return the rows of `data` as a lazy frame.
+
+    Parameters
+    ----------
+    data
+        A polars LazyFrame or DataFrame; a pandas DataFrame (its index is not a column); anything that offers an Arrow
+        stream or struct array of columns, or an iterable of such; a path, str or Path: `.parquet`, `.pq`, `.csv`,
+        `.csv.gz`, `.arrow`, `.ipc`, `.feather`, a glob of these, or a folder, of which all Parquet files are read in
+        the order of their paths, with the columns that folders named `column=value` add. Files are read when the
+        frame is; the rest is held in memory, since a stream can be read but once.
+
+    Raises
+    ------
+    DataError
+        It is none of these, a file is missing, or a pandas column holds what no single type does.
+    """
+    if isinstance(data, pl.LazyFrame):
+        return data
+    if isinstance(data, str | Path):
+        return _files(Path(data))
+    if _is_table(data):
+        return _table(data).lazy()
+    parts = list(data) if isinstance(data, Iterable) and not isinstance(data, Mapping | bytes) else []
+    if not parts or not all(map(_is_table, parts)):
+        raise DataError(f"{_kind(data)} is no table; give {ALLOWED}")
+    try:
+        return pl.concat([_table(part) for part in parts], rechunk=False).lazy()
+    except pl.exceptions.PolarsError as problem:
+        raise DataError(f"the record batches differ in their columns: {problem}") from problem
+
+
+def _is_table(data: Any) -> bool:
+    if isinstance(data, pl.DataFrame) or _is_pandas(data):
+        return True
+    # a pandas Series offers a stream too, and then misses pyarrow
+    other = type(data).__module__.partition(".")[0] != "pandas"
+    return other and (hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"))
+
+
+def _is_pandas(data: Any) -> bool:
+    return any(cls.__name__ == "DataFrame" and cls.__module__.split(".")[0] == "pandas" for cls in type(data).__mro__)
+
+
+def _kind(data: Any) -> str:
+    return f"{type(data).__module__}.{type(data).__qualname__}".removeprefix("builtins.")
+
+
+def _table(data: Any) -> pl.DataFrame:
+    if isinstance(data, pl.DataFrame):
+        return data
+    if not _is_pandas(data):
+        try:
+            return pl.DataFrame(data)
+        except pl.exceptions.PolarsError as problem:
+            raise DataError(f"the {_kind(data)} is no table: {problem}") from problem
+    names = [str(name) for name in data.columns]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"several columns of the pandas DataFrame are named {', '.join(map(repr, repeated))}")
+    return pl.DataFrame([_from_pandas(name, data.iloc[:, i]) for i, name in enumerate(names)])
+
+
+def _from_pandas(name: str, column: Any) -> pl.Series:
+    """Return a pandas Series, in whatever form pandas holds it, as a polars Series."""
+    dtype = column.dtype
+    if hasattr(dtype, "pyarrow_dtype") or getattr(dtype, "storage", "") == "pyarrow":
+        return pl.Series(name, column.array.__arrow_array__())
+    if hasattr(column, "cat"):
+        codes = pl.Series(name, column.cat.codes.to_numpy())
+        labels = categories(_from_pandas(name, column.cat.categories.to_series()))
+        return codes.set(codes < 0, None).cat.to(pl.Enum(labels))
+    if (zone := getattr(dtype, "tz", None)) is not None:
+        utc = _from_pandas(name, column.dt.tz_convert("UTC").dt.tz_localize(None))
+        return utc.dt.replace_time_zone("UTC").dt.convert_time_zone(str(zone))
+    missing = column.isna().to_numpy(dtype=bool)
+    plain = getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype))
+    if isinstance(plain, np.dtype) and plain.kind in "biuf":
+        # a nullable column names its numpy type, and has to be told what to put where nothing is
+        values = column.to_numpy(plain, na_value=0) if hasattr(dtype, "numpy_dtype") else np.asarray(column)
+        return pl.Series(name, values).set(pl.Series(missing), None)
+    if isinstance(plain, np.dtype) and plain.kind in "mM":
+        values = column.to_numpy()
+        return pl.Series(name, values.astype(f"{plain.kind}8[ms]") if np.datetime_data(plain)[0] == "s" else values)
+    objects = column.to_numpy(dtype=object, copy=True)
+    objects[missing] = None
+    return _from_objects(name, objects.tolist(), text=str(dtype).startswith("str"))
+
+
+def _from_objects(name: str, objects: list[Any], *, text: bool) -> pl.Series:
+    kinds = {type(value) for value in objects} - {type(None)}
+    numbers = len(kinds) > 1 and all(issubclass(kind, int | float | np.number) for kind in kinds)
+    try:
+        found = pl.Series(name, objects, dtype=pl.String if text else pl.Float64 if numbers else None)
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+        found = pl.Series(name, [], dtype=pl.Object)
+    if found.dtype == pl.Object:
+        held = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise DataError(f"column {name!r} of the pandas DataFrame holds {held} objects, which are of no one type")
+    return found
+
+
+def _files(path: Path) -> pl.LazyFrame:
+    if path.is_dir():
+        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in (".parquet", ".pq"))
+    elif path.exists() or not has_magic(str(path)):
+        found = [path]
+    else:
+        found = sorted(map(Path, glob(str(path), recursive=True)))  # noqa: PTH207  Path.glob wants a folder to start from
+    if not found:
+        raise DataError(f"the folder {path} holds no Parquet file" if path.is_dir() else f"no file matches {path}")
+    readers = {_reader(file) for file in found}
+    if len(readers) > 1:
+        raise DataError(f"{path} matches files of several formats; give one")
+    try:
+        frame = readers.pop()(found, path.is_dir())
+        frame.collect_schema()  # the first moment at which polars looks at a file
+    except FileNotFoundError as problem:
+        raise DataError(f"there is no file {path}") from problem
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as problem:
+        raise DataError(f"{path} cannot be read: {problem}") from problem
+    return frame
+
+
+def _reader(file: Path) -> Callable[[list[Path], bool], pl.LazyFrame]:
+    for endings, reader in _READERS.items():
+        if file.name.lower().endswith(endings):
+            return reader
+    known = ", ".join(ending for endings in _READERS for ending in endings)
+    raise DataError(f"{file} has none of the endings {known}")
+
+
+def _parquet(files: list[Path], folder: bool) -> pl.LazyFrame:
+    return pl.scan_parquet(files, glob=False, hive_partitioning=folder)
+
+
+def _csv(files: list[Path], _: bool) -> pl.LazyFrame:
+    return pl.scan_csv(files, glob=False, infer_schema_length=10_000, try_parse_dates=True)
+
+
+def _arrow(files: list[Path], _: bool) -> pl.LazyFrame:
+    return pl.scan_ipc(files, glob=False, hive_partitioning=False)
+
+
+_READERS = {(".parquet", ".pq"): _parquet, (".csv", ".csv.gz"): _csv, (".arrow", ".ipc", ".feather"): _arrow}

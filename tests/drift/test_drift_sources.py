@@ -1,0 +1,204 @@
+"""Whatever holds a table is read, and holds the same whatever it was."""
+
+import gzip
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from engine.drift.sources import scan
+from engine.errors import DataError
+
+TABLE = pl.DataFrame({"n": [1, None, 3], "x": [0.5, None, -1.0], "t": ["a", None, ""], "d": [date(2017, 1, 2)] * 3})
+
+
+class Stream:
+    """Offers an Arrow stream and nothing else."""
+
+    def __init__(self, held: Any) -> None:
+        self.held = held
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self.held.__arrow_c_stream__(requested_schema)
+
+
+def test_polars_as_it_is():
+    lazy = TABLE.lazy()
+    assert scan(lazy) is lazy
+    assert_frame_equal(scan(TABLE).collect(), TABLE)
+    assert_frame_equal(scan(TABLE.clear()).collect(), TABLE.clear())
+
+
+def test_an_arrow_stream_without_pyarrow():
+    assert_frame_equal(scan(Stream(TABLE)).collect(), TABLE)
+    assert_frame_equal(scan([Stream(TABLE), TABLE]).collect(), pl.concat([TABLE, TABLE]))
+    assert_frame_equal(scan(Stream(part) for part in (TABLE[:1], TABLE[1:])).collect(), TABLE)
+
+
+def test_pyarrow_in_any_form():
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({name: TABLE[name].to_list() for name in TABLE.columns})
+    batches = table.to_batches(max_chunksize=2)
+    for data in (table, batches, iter(batches), pa.RecordBatchReader.from_batches(table.schema, batches)):
+        assert_frame_equal(scan(data).collect(), TABLE)
+    assert_frame_equal(scan(batches[0]).collect(), TABLE[:2])
+    encoded = table.set_column(2, "t", table["t"].dictionary_encode())
+    assert_frame_equal(scan(encoded).collect(), TABLE.with_columns(pl.col("t").cast(pl.Categorical)))
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "T.PQ", "t.csv", "t.csv.gz", "t.arrow", "t.ipc", "t.feather"])
+@pytest.mark.parametrize("kind", [str, Path])
+def test_files(tmp_path: Path, name: str, kind: Any):
+    table = TABLE.with_columns(pl.col("t").fill_null("b"))
+    if name.lower().endswith((".parquet", ".pq")):
+        table.write_parquet(tmp_path / name)
+    elif ".csv" in name:
+        text = table.write_csv().encode()
+        (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+    else:
+        table.write_ipc(tmp_path / name)
+    assert_frame_equal(scan(kind(tmp_path / name)).collect(), table)
+
+
+def test_folders_and_globs(tmp_path: Path):
+    for part, at in zip((TABLE[:1], TABLE[1:]), ("year=2016/a.parquet", "year=2017/deep/b.pq"), strict=True):
+        (tmp_path / at).parent.mkdir(parents=True)
+        part.write_parquet(tmp_path / at)
+    (tmp_path / "_SUCCESS").touch()
+    assert_frame_equal(scan(tmp_path).collect(), TABLE.with_columns(year=pl.Series([2016, 2017, 2017])))
+    assert_frame_equal(scan(f"{tmp_path}/**/*.p*q*").collect(), TABLE)
+    TABLE.write_parquet(tmp_path / "a[1].parquet")
+    assert_frame_equal(scan(tmp_path / "a[1].parquet").collect(), TABLE)
+
+
+def test_what_cannot_be_read_is_said(tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 but not really")
+    (tmp_path / "t.xlsx").touch()
+    TABLE.write_csv(tmp_path / "t.csv")
+    for data, problem in (
+        (42, "int is no table; give a polars or pandas DataFrame, a LazyFrame"),
+        ({"a": [1]}, "dict is no table"),
+        ([], "list is no table"),
+        ([TABLE, 1], "list is no table"),
+        (np.zeros((2, 2)), "numpy.ndarray is no table"),
+        ([TABLE, TABLE[["n"]]], "the record batches differ in their columns"),
+        (Stream(TABLE["n"]), "Stream is no table: invalid series dtype"),
+        (tmp_path / "none.parquet", f"there is no file {tmp_path / 'none.parquet'}"),
+        (tmp_path / "none*.parquet", "no file matches"),
+        (tmp_path / "empty", "holds no Parquet file"),
+        (tmp_path / "broken.parquet", "broken.parquet cannot be read"),
+        (tmp_path / "t.xlsx", "t.xlsx has none of the endings .parquet, .pq, .csv"),
+        (tmp_path / "[bt]*[tv]", "matches files of several formats"),
+    ):
+        with pytest.raises(DataError) as caught:
+            scan(data)
+        assert problem in str(caught.value)
+
+
+PANDAS = """
+import sys
+import numpy as np, pandas as pd
+from datetime import date, timedelta
+from decimal import Decimal
+stamps = pd.Series(["2017-01-01 12:00", None], dtype="datetime64[us]")
+frame = pd.DataFrame({
+    "f64": [1.5, np.nan], "f32": np.array([0.5, np.nan], "f4"), "i8": np.array([1, 2], "i1"),
+    "u64": np.array([2**64 - 1, 0], "u8"), "bool": [True, False],
+    "Int64": pd.array([2**53 + 1, None], "Int64"), "Float32": pd.array([0.5, None], "Float32"),
+    "boolean": pd.array([True, None], "boolean"), "UInt8": pd.array([1, 255], "UInt8"),
+    "object": pd.Series(["a", None], dtype=object), "nan": pd.Series(["a", np.nan], dtype=object),
+    "NA": pd.Series([True, pd.NA], dtype=object), "mixed": pd.Series([1, 2.5], dtype=object),
+    "text": pd.Series(["a", None], dtype="str"), "string": pd.array(["a", None], "string"),
+    "no text": pd.Series([None, None], dtype="str"), "nothing": pd.Series([None, None], dtype=object),
+    "category": pd.Categorical(["b", None], categories=["a", "b"]), "levels": pd.Categorical([1.0, 2.5]),
+    "s": stamps.astype("datetime64[s]"), "ns": stamps.astype("datetime64[ns]"),
+    "tz": stamps.dt.tz_localize("Europe/Paris"), "took": pd.Series([timedelta(milliseconds=1), None], dtype="m8[ns]"),
+    "date": [date(2017, 1, 2), None], "decimal": [Decimal("1.10"), None],
+    "sparse": pd.arrays.SparseArray([0, 7]), 9: [1, 2],
+})
+frame.index = ["x", "y"]
+"""
+
+
+def expected() -> pl.DataFrame:
+    noon = datetime(2017, 1, 1, 12)  # noqa: DTZ001  naive datetimes are what most tables hold
+    return pl.DataFrame(
+        {
+            "f64": [1.5, None],
+            "f32": pl.Series([0.5, None], dtype=pl.Float32),
+            "i8": pl.Series([1, 2], dtype=pl.Int8),
+            "u64": pl.Series([2**64 - 1, 0], dtype=pl.UInt64),
+            "bool": [True, False],
+            "Int64": [2**53 + 1, None],
+            "Float32": pl.Series([0.5, None], dtype=pl.Float32),
+            "boolean": [True, None],
+            "UInt8": pl.Series([1, 255], dtype=pl.UInt8),
+            "object": ["a", None],
+            "nan": ["a", None],
+            "NA": [True, None],
+            "mixed": [1.0, 2.5],
+            "text": ["a", None],
+            "string": ["a", None],
+            "no text": pl.Series([None, None], dtype=pl.String),
+            "nothing": [None, None],
+            "category": pl.Series(["b", None], dtype=pl.Enum(["a", "b"])),
+            "levels": pl.Series(["1", "2.5"], dtype=pl.Enum(["1", "2.5"])),
+            "s": pl.Series([noon, None], dtype=pl.Datetime("ms")),
+            "ns": pl.Series([noon, None], dtype=pl.Datetime("ns")),
+            "tz": pl.Series([datetime(2017, 1, 1, 11, tzinfo=UTC), None]).dt.convert_time_zone("Europe/Paris"),
+            "took": pl.Series([timedelta(milliseconds=1), None], dtype=pl.Duration("ns")),
+            "date": [date(2017, 1, 2), None],
+            "decimal": [Decimal("1.10"), None],
+            "sparse": [0, 7],
+            "9": [1, 2],
+        }
+    )
+
+
+@pytest.mark.parametrize("pyarrow", ["", "sys.modules['pyarrow'] = None"])
+def test_pandas_with_and_without_pyarrow(tmp_path: Path, pyarrow: str):
+    pytest.importorskip("pandas")
+    code = f"import sys\n{pyarrow}\n{PANDAS}\nfrom engine.drift.sources import scan\nimport polars as pl\n"
+    code += "scan(frame).collect().write_ipc(sys.argv[1]); assert scan(frame.iloc[:0]).collect().shape == (0, 27)"
+    subprocess.run([sys.executable, "-c", code, tmp_path / "t.arrow"], check=True)
+    found, wanted = pl.read_ipc(tmp_path / "t.arrow"), expected()
+    for name in wanted.columns:
+        assert_frame_equal(found.select(name), wanted.select(name))
+    assert found.columns == wanted.columns
+
+
+def test_pandas_columns_held_by_arrow():
+    pd, pa = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    frame = pd.DataFrame(
+        {
+            "n": pd.array([1, None, 3], dtype=pd.ArrowDtype(pa.int64())),
+            "x": pd.array([0.5, None, -1.0], dtype=pd.ArrowDtype(pa.float64())),
+            "t": pd.array(["a", None, ""], dtype=pd.ArrowDtype(pa.string())),
+            "d": pd.array([date(2017, 1, 2)] * 3, dtype=pd.ArrowDtype(pa.date32())),
+        }
+    )
+    assert_frame_equal(scan(frame).collect(), TABLE)
+    assert_frame_equal(scan([frame, TABLE]).collect(), pl.concat([TABLE, TABLE]))
+
+
+def test_what_pandas_may_hold_and_nobody_compares():
+    pd = pytest.importorskip("pandas")
+    for column, problem in (
+        (pd.Series([1, "a"], dtype=object), "column 'c' of the pandas DataFrame holds int, str objects"),
+        (pd.Series([pd.Period("2017"), None]), "column 'c' of the pandas DataFrame holds Period objects"),
+        (pd.Series([1j]), "column 'c' of the pandas DataFrame holds complex objects"),
+    ):
+        with pytest.raises(DataError, match=problem):
+            scan(pd.DataFrame({"c": column}))
+    with pytest.raises(DataError, match="several columns of the pandas DataFrame are named 'a'"):
+        scan(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+    with pytest.raises(DataError, match=r"pandas.*Series is no table"):
+        scan(pd.Series([1], name="a"))
