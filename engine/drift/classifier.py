@@ -8,29 +8,34 @@ is by entity, the sides are balanced, and everything is drawn by hash of row con
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import sqrt
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import gammaln, ndtri
 
-from engine.drift.canonical import categories, ordered
+from engine.drift.features import coded
+from engine.drift.kernels.boosting import Codes, Trees, boosted, log_odds
 from engine.drift.roles import Role
-from engine.drift.sampling import Keys, row_keys
+from engine.drift.sampling import Keys, most_rows, row_keys
 from engine.errors import DataError
 
 FEWEST_ROWS = 25
 """Rows a side below which the classifier's trees cannot even split: they need 20 rows in each of two leaves."""
 
-MOST_CATEGORIES = 254
-"""Categories that the classifier tells apart in one column, the most frequent ones; the rest are one more."""
-
 ONE_IN = 5
 """One entity (or row) in as many is held out."""
 
-IMPORTANCE_ROWS = 4_000
-"""Held-out rows, of all columns' importance: every column costs a prediction of each."""
+TREES = 40
+
+TREE_VALUES = 6_000_000
+"""Values (rows times columns) that one tree sees, at most; half of the rows where that is less."""
+
+TREE_ROWS = 2_000
+"""Rows that one tree sees whatever the columns, if there are as many."""
+
+IMPORTANCE_ROWS = 10_000
+"""Held-out rows that the columns' importance is measured on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +61,11 @@ class DomainClassifier:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Rows of both sides in the order of their keys: features, side (1: batch), key, entity, held out or not."""
+    """Rows of both sides in the order of their keys: codes, side (1: batch), entity, held out or not."""
 
-    x: NDArray[np.float64]
+    codes: Codes
+    starts: NDArray[np.int64]
     side: NDArray[np.int8]
-    keys: Keys
     entities: Keys
     held_out: NDArray[np.bool_]
 
@@ -74,6 +79,7 @@ def domain_classifier(
     confidence: float = 0.95,
     max_rows: int = 100_000,
     seed: int = 0,
+    drawn_from: tuple[int, int] | None = None,
 ) -> DomainClassifier:
     """Train a classifier to tell `batch` from `reference` and measure it on held-out rows.
 
@@ -84,7 +90,9 @@ def domain_classifier(
     entity
         The column whose rows belong together: all rows of an entity, of both sides, are held out or none.
     max_rows
-        Most rows a side; drawn by hash of content, like the split.
+        Most rows a side, fewer where columns are many; drawn by hash of content, like the split.
+    drawn_from
+        How many rows of reference and batch there are, where what is given is a sample of them: for the notes.
 
     Raises
     ------
@@ -96,35 +104,41 @@ def domain_classifier(
             raise DataError(f"the {side} lacks {', '.join(map(repr, absent))}")
     if not roles:
         return DomainClassifier(reason="no column takes part")
-    n = min(len(reference), len(batch), max_rows)
+    n = min(len(reference), len(batch), most_rows(len(roles), max_rows))
     if n < FEWEST_ROWS:
         return DomainClassifier(reason=f"too few rows: {n} a side, at least {FEWEST_ROWS} are needed")
     rows = _drawn(reference, batch, roles, entity, n, seed)
     train, test = _balanced(rows, ~rows.held_out), _balanced(rows, rows.held_out)
     if len(train) < 2 * FEWEST_ROWS * (ONE_IN - 1) // ONE_IN or not len(test):
         return DomainClassifier(reason=f"too few entities to hold out one in {ONE_IN} of both sides")
-    categorical = [role is Role.CATEGORICAL for role in roles.values()]
-    probability, importance = _fitted(rows, train, test, categorical, seed)
-    predicted = probability > 0.5
-    truth = rows.side[test] == 1
+    model = _trained(rows, train, np.array([role is Role.CATEGORICAL for role in roles.values()]))
+    codes, truth = rows.codes[test], rows.side[test] == 1
+    said = log_odds(codes, model)
+    odds: NDArray[np.float64] = said.sum(axis=0)
+    predicted = odds > 0
     accuracy = float((predicted == truth).mean())
     voting = _one_per_entity(rows, test) if entity else np.arange(len(test))
     p_value = _conditional_p(predicted[voting], truth[voting])
     low, high = _wilson(accuracy, len(voting), confidence)
-    notes = [] if entity else ["the p-value takes rows for independent; declare an entity where they are not"]
-    if max(len(reference), len(batch)) > n:
-        notes.append(f"{n:,} rows a side of {len(reference):,} reference rows and {len(batch):,} batch rows")
     return DomainClassifier(
         accuracy,
         low,
         high,
         p_value,
         p_value < 1 - confidence,
-        _auc(probability, truth),
-        dict(zip(roles, importance, strict=True)),
+        _auc(odds, truth),
+        dict(zip(roles, _importance(model, codes, truth, said), strict=True)),
         n,
-        tuple(notes),
+        _notes(n, drawn_from or (len(reference), len(batch)), len(roles), max_rows, entity),
     )
+
+
+def _notes(n: int, available: tuple[int, int], columns: int, max_rows: int, entity: str | None) -> tuple[str, ...]:
+    notes = [] if entity else ["the p-value takes rows for independent; declare an entity where they are not"]
+    if max(available) > n:
+        why = f": no more, because columns are {columns:,}" if n == most_rows(columns, max_rows) < max_rows else ""
+        notes.append(f"{n:,} rows a side of {available[0]:,} reference rows and {available[1]:,} batch rows{why}")
+    return tuple(notes)
 
 
 def _drawn(
@@ -135,31 +149,28 @@ def _drawn(
     names = [*roles, *([entity] if entity and entity not in roles else [])]
     for frame in (reference, batch):
         key = row_keys(frame, names, seed)
-        first = np.argsort(key, kind="stable")[:n]
-        frames.append(frame[first])
+        first = np.sort(np.argpartition(key, n - 1)[:n]) if n < len(key) else np.arange(n)
+        frames.append(frame[first] if n < len(key) else frame)
         keys.append(key[first])
-    key = np.concatenate(keys)
     side = np.repeat(np.array([0, 1], np.int8), n)
-    x = np.column_stack([_feature(frames[0][name], frames[1][name], role) for name, role in roles.items()])
-    entities = np.concatenate(
-        [frame[entity].cast(pl.String).hash(seed + 1).to_numpy() for frame in frames]
-        if entity
-        else [np.zeros(2 * n, np.uint64)]
-    )
     # ties between the sides' keys (equal rows) are broken by side: the order is a function of the rows alone
-    order = np.lexsort((side, key))
-    x, side, key, entities = x[order], side[order], key[order], entities[order]
-    if not entity:
-        entities = np.arange(2 * n, dtype=np.uint64)  # every row is one, numbered in the order of keys
-    return _Rows(x, side, key, entities, _held_out(entities, side))
+    order = np.lexsort((side, np.concatenate(keys)))
+    codes, starts = coded(frames, roles, order)
+    side = side[order]
+    if not entity:  # every row is one, numbered in the order of keys
+        entities = np.arange(2 * n, dtype=np.uint64)
+    else:
+        hashes = [frame[entity].cast(pl.String).hash(seed + 1).to_numpy() for frame in frames]
+        entities = np.concatenate(hashes)[order]
+    return _Rows(codes, starts, side, entities, _held_out(entities, side))
 
 
 def _held_out(entities: Keys, side: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Hold out every fifth entity among those of the reference alone, of the batch alone, and of both."""
     distinct, of_row = np.unique(entities, return_inverse=True)
     where = np.zeros(len(distinct), np.int64)
-    where |= np.bincount(of_row, weights=side == 0, minlength=len(distinct)).astype(bool)
-    where |= 2 * np.bincount(of_row, weights=side == 1, minlength=len(distinct)).astype(bool)
+    for s in (0, 1):
+        where |= (np.bincount(of_row[side == s], minlength=len(distinct)) > 0) << s
     held_out = np.zeros(len(distinct), np.bool_)
     for group in (1, 2, 3):
         held_out[np.flatnonzero(where == group)[::ONE_IN]] = True
@@ -173,64 +184,37 @@ def _balanced(rows: _Rows, part: NDArray[np.bool_]) -> NDArray[np.intp]:
     return np.sort(np.concatenate([s[:n] for s in sides]))
 
 
-def _feature(reference: pl.Series, batch: pl.Series, role: Role) -> NDArray[np.float64]:
-    """Return one column of both sides as floats; categories by rank of frequency in both; NaN is missing."""
-    if role is Role.NUMERICAL:
-        numbers = pl.concat([ordered(side).cast(pl.Float64) for side in (reference, batch)])
-        # the trees take means of neighbours, which must not overflow
-        return numbers.clip(-1e300, 1e300).to_numpy()
-    text = pl.concat([categories(reference), categories(batch)]).alias("value").to_frame()
-    ranks = (
-        text.drop_nulls()
-        .group_by("value")
-        .len()
-        .sort(["len", "value"], descending=[True, False])
-        .select("value", rank=pl.int_range(pl.len()).clip(0, MOST_CATEGORIES))
-    )
-    return text.join(ranks, on="value", how="left", maintain_order="left")["rank"].cast(pl.Float64).to_numpy()
+def _trained(rows: _Rows, train: NDArray[np.intp], categorical: NDArray[np.bool_]) -> Trees:
+    """Train on the rows `train`, of which each tree sees some and the next one others."""
+    some = max(TREE_ROWS, min(len(train) // 2, TREE_VALUES // len(categorical)))
+    side = rows.side[train] == 1
+    return boosted(rows.codes[train], rows.starts, categorical, side, TREES, min(some, len(train)))
 
 
-def _fitted(
-    rows: _Rows, train: NDArray[np.intp], test: NDArray[np.intp], categorical: list[bool], seed: int
-) -> tuple[NDArray[np.float64], list[float]]:
-    """Train; return the held-out rows' probability of the batch, and each column's importance."""
-    # sklearn takes seconds to import: only who trains pays
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from threadpoolctl import threadpool_limits
-
-    model = HistGradientBoostingClassifier(
-        max_iter=50, early_stopping=False, categorical_features=categorical, random_state=seed % 2**32
-    )
-    # scikit-learn cannot bin a column without any value, which tells nothing anyway
-    known = np.where(np.isnan(rows.x[train]).all(axis=0), 0.0, rows.x)
-    x, truth = known[test], rows.side[test]
-    with threadpool_limits(limits=1):  # OpenMP threads spin when cores are shared
-        model.fit(known[train], rows.side[train])
-        probability: NDArray[np.float64] = model.predict_proba(x)[:, 1]
-        some = slice(IMPORTANCE_ROWS)  # in the order of keys: as good as any
-        return probability, _importance(model, x[some], truth[some], probability[some], seed)
-
-
-def _importance(
-    model: Any, x: NDArray[np.float64], truth: NDArray[np.int8], probability: NDArray[np.float64], seed: int
-) -> list[float]:
+def _importance(model: Trees, codes: Codes, truth: NDArray[np.bool_], said: NDArray[np.float64]) -> list[float]:
     """Return what shuffling each column among held-out rows adds to the log loss, as shares of the sum.
 
-    A column that adds nothing has 0; where none adds anything all are equal.
+    The rows are in the order of their hashes, so to rotate a column is to shuffle it. Only the trees that ask for the
+    column answer again. A column that adds nothing has 0; where none adds anything all are equal.
     """
-    rng = np.random.default_rng(seed)
-    before = _log_loss(probability, truth)
-    losses = np.zeros(x.shape[1])
-    for column in range(x.shape[1]):
-        shuffled = x.copy()
-        shuffled[:, column] = rng.permutation(x[:, column])
-        losses[column] = max(0.0, _log_loss(model.predict_proba(shuffled)[:, 1], truth) - before)
+    codes, truth, said = codes[:IMPORTANCE_ROWS].copy(), truth[:IMPORTANCE_ROWS], said[:, :IMPORTANCE_ROWS]
+    odds = said.sum(axis=0)
+    before = _log_loss(odds, truth)
+    losses = np.zeros(codes.shape[1])
+    for column in np.unique(model[0][model[0] >= 0]):
+        trees = (model[0] == column).any(axis=1)
+        kept = codes[:, column].copy()
+        codes[:, column] = np.roll(kept, len(kept) // 2)
+        asked = model[0][trees], model[1][trees], model[2][trees], model[3][trees]
+        change = log_odds(codes, asked).sum(axis=0) - said[trees].sum(axis=0)
+        codes[:, column] = kept
+        losses[column] = max(0.0, _log_loss(odds + change, truth) - before)
     total = losses.sum()
     return (losses / total if total > 0 else np.full(len(losses), 1 / len(losses))).tolist()
 
 
-def _log_loss(probability: NDArray[np.float64], truth: NDArray[np.int8]) -> float:
-    return float(-np.log(np.clip(np.where(truth == 1, probability, 1 - probability), 1e-15, 1)).mean())
+def _log_loss(odds: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
+    return float(np.logaddexp(0, np.where(truth, -odds, odds)).mean())
 
 
 def _one_per_entity(rows: _Rows, test: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -240,11 +224,17 @@ def _one_per_entity(rows: _Rows, test: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def _conditional_p(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
-    """Return the chance of as many hits among as many predicted, were the labels exchanged (hypergeometric)."""
-    from scipy.stats import hypergeom
+    """Return the chance of as many hits among as many predicted, were the labels exchanged: hypergeometric, exact."""
+    rows, batch, claimed, hits = len(truth), int(truth.sum()), int(predicted.sum()), int((predicted & truth).sum())
+    k = np.arange(hits, min(batch, claimed) + 1)
+    ways = _log_choose(batch, k) + _log_choose(rows - batch, claimed - k) - _log_choose(rows, np.array([claimed]))
+    return min(1.0, float(np.exp(ways).sum()))
 
-    hits = int((predicted & truth).sum())
-    return float(hypergeom.sf(hits - 1, len(truth), int(truth.sum()), int(predicted.sum())))
+
+def _log_choose(n: int, k: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Log of the number of ways to choose k of n; minus infinity where there is none."""
+    chosen: NDArray[np.float64] = gammaln(n + 1) - gammaln(k + 1) - gammaln(np.maximum(n - k, 0) + 1)
+    return np.where((k >= 0) & (k <= n), chosen, -np.inf)
 
 
 def _wilson(share: float, n: int, confidence: float) -> tuple[float, float]:
@@ -255,7 +245,9 @@ def _wilson(share: float, n: int, confidence: float) -> tuple[float, float]:
     return max(0.0, centre - reach), min(1.0, centre + reach)
 
 
-def _auc(probability: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(truth, probability))
+def _auc(odds: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
+    """Return the share of pairs, one row of each side, in which the batch's has the higher odds; ties count half."""
+    _, place, rows = np.unique(odds, return_inverse=True, return_counts=True)
+    rank = np.cumsum(rows) - (rows - 1) / 2
+    batch = int(truth.sum())
+    return float((rank[place[truth]].sum() - batch * (batch + 1) / 2) / (batch * (len(truth) - batch)))

@@ -12,6 +12,14 @@ from numpy.typing import NDArray
 
 Keys = NDArray[np.uint64]
 
+MOST_VALUES = 10_000_000
+"""Values (rows times columns) of a sample, whatever the number of rows asked for: 80 MB of floats."""
+
+
+def most_rows(columns: int, rows: int) -> int:
+    """Return how many of the `rows` asked for a sample of as many columns has at most."""
+    return min(rows, max(1, MOST_VALUES // max(1, columns)))
+
 
 def content(schema: pl.Schema, names: Sequence[str]) -> pl.Expr:
     """Return the hash of a row's values in the columns `names`, in whatever order they are given."""
@@ -25,10 +33,12 @@ def content(schema: pl.Schema, names: Sequence[str]) -> pl.Expr:
 
 def row_keys(frame: pl.DataFrame, names: Sequence[str], seed: int) -> Keys:
     """Return one pseudo-random key a row, from its content, its occurrence and the seed."""
-    hashes = frame.select(content(frame.schema, names).alias("row")).with_columns(
-        occurrence=pl.int_range(pl.len(), dtype=pl.UInt64).over("row")
-    )
-    return mixed(hashes["row"].to_numpy(), hashes["occurrence"].to_numpy(), seed)
+    hashes = frame.select(content(frame.schema, names)).to_series().to_numpy()
+    order = np.argsort(hashes, kind="stable")
+    first = np.flatnonzero(np.diff(hashes[order], prepend=~hashes[order[:1]]))
+    occurrences = np.empty(len(order), np.uint64)
+    occurrences[order] = np.arange(len(order)) - np.repeat(first, np.diff(first, append=len(order)))
+    return mixed(hashes, occurrences, seed)
 
 
 def mixed(keys: Keys, occurrences: Keys, seed: int) -> Keys:

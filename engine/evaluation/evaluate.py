@@ -57,6 +57,7 @@ def evaluate(
         confidence=settings.confidence,
         max_rows=settings.max_rows,
         seed=settings.seed,
+        drawn_from=(reference.columns.rows, batch.rows),
     )
     predicted = _prediction_drift(reference, batch.snapshot, settings)
     metrics: dict[str, MetricValue] = {
