@@ -1,0 +1,146 @@
+"""Categories are counted as by hand, in any type, split and order."""
+
+import gc
+from collections import Counter
+from datetime import date, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.drift import tally
+from engine.drift.canonical import categories
+from engine.drift.kernels.distinct import SLOTS_A_KEY, distinct
+from engine.drift.tally import Tally
+
+
+def by_hand(column: pl.Series) -> tuple[dict[str, int], int]:
+    counts = Counter(categories(column))
+    missing = counts.pop(None, 0)
+    return {text: counts[text] for text in sorted(counts, key=str.encode)}, missing
+
+
+def found(counted: Tally) -> tuple[dict[str, int], int]:
+    labels, counts = counted.table()
+    assert labels.dtype == pl.String
+    assert counts.dtype == np.int64
+    assert list(labels) == sorted(set(labels), key=str.encode)
+    return dict(zip(labels, counts.tolist(), strict=True)), counted.missing
+
+
+def tallied(*columns: pl.Series) -> Tally:
+    counted = Tally()
+    for column in columns:
+        counted.add(column)
+    return counted
+
+
+TEXTS = st.lists(st.none() | st.text(max_size=3) | st.sampled_from(["", "\0", "a" * 40, "é", "\U0001f600", "\uffff"]))
+
+
+@given(TEXTS, st.lists(st.integers(0, 30), max_size=5))
+def test_texts_in_any_split(texts: list[str | None], cuts: list[int]):
+    column = pl.Series("c", texts, dtype=pl.String)
+    ends = [0, *sorted(min(cut, len(column)) for cut in cuts), len(column)]
+    parts = [column[a:b] for a, b in pairwise(ends)]
+    assert found(tallied(*parts)) == by_hand(column)
+    merged = Tally()
+    for part in reversed(parts):
+        merged.merge(tallied(part))
+    assert found(merged) == by_hand(column)
+    assert list(found(merged)[0]) == list(found(tallied(column))[0])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pl.Series([1, None, 1, 2**53 + 1]),
+        pl.Series([0.0, -0.0, 1.0, 1.5, float("nan"), None, float("inf"), 1e300]),
+        pl.Series([0.5, 2.0, None], dtype=pl.Float32),
+        pl.Series([True, None, False, True]),
+        pl.Series(["b", "a", None, "b"], dtype=pl.Enum(["b", "a", "c"])),
+        pl.Series(["b", "a", None, "b"], dtype=pl.Categorical),
+        pl.Series([Decimal("1.50"), Decimal("2.00"), None]),
+        pl.Series([2**64 - 1, 0], dtype=pl.UInt64),
+        pl.Series([2**100, None], dtype=pl.Int128),
+        pl.Series([date(2017, 1, 1), None]),
+        pl.Series([timedelta(seconds=1), None]),
+        pl.Series([None, None]),
+        pl.Series([], dtype=pl.String),
+        pl.Series(["one row"]),
+    ],
+    ids=lambda column: str(column.dtype),
+)
+def test_any_type(column: pl.Series):
+    assert found(tallied(column, column[:1])) == by_hand(pl.concat([column, column[:1]]))
+
+
+def test_types_that_hold_the_same_categories_add_up():
+    parts = [
+        pl.Series([1, 2, None]),
+        pl.Series([1.0, float("nan")]),
+        pl.Series(["1", "b"]),
+        pl.Series([1], dtype=pl.UInt8),
+    ]
+    assert found(tallied(*parts)) == ({"1": 4, "2": 1, "b": 1}, 2)
+
+
+def test_nothing():
+    assert found(Tally()) == ({}, 0)
+
+
+@pytest.mark.parametrize("kinds", [2, 3_000, 10**6])
+def test_many_rows_and_categories(kinds: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tally, "MOST_WAITING", 1_000)
+    numbers = np.random.default_rng(0).integers(0, kinds, 400_000)
+    column = pl.Series(numbers).cast(pl.String) + " of a text that is too long to be kept inline"
+    labels, counts = tallied(column, column[:7]).table()
+    wanted = pl.concat([column, column[:7]]).alias("v").value_counts().sort("v")
+    assert labels.to_list() == wanted["v"].to_list()
+    assert counts.tolist() == wanted["count"].to_list()
+
+
+def test_the_text_of_a_block_is_not_kept():
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    counted, before = Tally(), 0
+    for i in range(60):
+        counted.add(pl.Series([f"{i} {'long' * 25}"]).gather([0] * 3 + [0]))
+        block = pl.Series(["x" * 100_000 + str(j % 2) for j in range(20)])
+        counted.add(block)
+        if i == 10:
+            gc.collect()
+            before = resident()
+    assert resident() - before < 40e6
+    assert len(counted.table()[0]) == 62
+
+
+@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3)))
+def test_distinct_keys(keys: list[int]):
+    """Against a dictionary; the keys need not be mixed to be counted, only to be counted fast."""
+    array = np.array(keys, np.uint64)
+    slots = np.empty(1 << (SLOTS_A_KEY * len(keys)).bit_length(), np.int32)
+    places: dict[str, Any] = {"found": array.copy(), "firsts": np.empty(len(keys), np.int32)}
+    counts = np.empty(len(keys), np.int64)
+    n = distinct(array, slots, places["found"], places["firsts"], counts)
+    wanted = Counter(keys)
+    assert places["found"][:n].tolist() == list(wanted)
+    assert places["firsts"][:n].tolist() == [keys.index(key) for key in wanted]
+    assert counts[:n].tolist() == list(wanted.values())
+
+
+def test_distinct_keys_beyond_every_size_of_its_table():
+    keys = np.random.default_rng(0).permutation(np.repeat(np.arange(30_000, dtype=np.uint64) << np.uint64(3), 3))
+    found, firsts, counts = np.empty(90_000, np.uint64), np.empty(90_000, np.int32), np.empty(90_000, np.int64)
+    n = distinct(keys, np.empty(1 << 19, np.int32), found, firsts, counts)
+    assert n == 30_000
+    assert (counts[:n] == 3).all()
+    assert (keys[firsts[:n]] == found[:n]).all()
+    assert (np.sort(found[:n]) == np.unique(keys)).all()
