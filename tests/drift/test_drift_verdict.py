@@ -72,6 +72,28 @@ def test_homogeneity_p_of_two_categories_is_exact():
     assert p == pytest.approx(stats.fisher_exact([[40, 10], [30, 25]]).pvalue, rel=1e-9)
 
 
+@pytest.mark.parametrize("rows", [30, 400, 9_000])
+@pytest.mark.parametrize("k", [3, 20, 500])
+def test_homogeneity_p_knows_neither_the_order_of_categories_nor_which_side_is_which(k, rows):
+    rng = np.random.default_rng([k, rows])
+    shares = rng.dirichlet(np.ones(k))
+    for m in (rows, 3 * rows):
+        r, b = rng.multinomial(rows, shares), rng.multinomial(m, shares**1.1 / (shares**1.1).sum())
+        order = rng.permutation(k)
+        one, other, mirrored = (
+            homogeneity_p(*sides, level=LEVEL, tests=3, seed=1, name="x")
+            for sides in ((r, b), (r[order], b[order]), (b, r))
+        )
+        assert [other, mirrored] == pytest.approx([one, one], rel=1e-9)
+
+
+def test_homogeneity_p_of_more_rows_than_numpy_draws_from():
+    r, b = np.array([10**9, 10**9, 40]), np.array([10**9, 10**9, 60])
+    p = homogeneity_p(r, b, level=LEVEL, tests=1, seed=0, name="x")
+    assert p == pytest.approx(stats.chi2_contingency([r, b], correction=False).pvalue, rel=0.1)
+    assert homogeneity_p(r, b[::-1].copy(), level=LEVEL, tests=1, seed=0, name="x") < 1e-12
+
+
 @pytest.mark.parametrize("rows", [300, 300_000])
 def test_enough_labellings_are_drawn_to_pass_the_level_among_200_columns(rows):
     p = np.array([0.25, 0.2, 0.2, 0.2, 0.15])
