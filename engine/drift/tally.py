@@ -34,51 +34,52 @@ _scratch = _Scratch()
 
 
 class Tally:
-    """The categories of one column; `missing` is how many values were null or NaN so far."""
+    """The categories of one column and how often each occurs."""
 
     def __init__(self) -> None:
-        self.missing = 0
-        self._parts: list[pl.DataFrame] = []
-        self._waiting = self._settled = 0
+        self._labels = pl.Series("label", [], pl.String)
+        self._counts: list[Counts] = []
+        self._settled = 0
 
     def add(self, column: pl.Series) -> None:
         """Count more values, of any type that holds categories."""
+        # Series are sliced, indexed and added to: the same as queries would take longer than the counting
         for start in range(0, len(column), ROWS):
-            block = column.slice(start, ROWS).alias("label")
+            block = column.slice(start, ROWS)
             at = _scratch
             n = distinct(block.hash().to_numpy(), at.slots, at.found, at.firsts, at.counts)
-            labels = block.gather(at.firsts[:n].copy())
+            labels = block[pl.Series(at.firsts[:n])]
             if labels.dtype != pl.String:
-                labels = labels.to_frame().select(as_categories("label", labels.dtype)).to_series()
-            # a copy: what was gathered keeps the text of all the block in memory
-            part = pl.DataFrame([labels + "", pl.Series("count", at.counts[:n].copy())])
-            if labels.null_count():
-                absent = part["label"].is_null()
-                self.missing += int(part["count"].filter(absent).sum())
-                part = part.filter(~absent)
-            self._add(part)
+                labels = labels.alias("label").to_frame().select(as_categories("label", labels.dtype)).to_series()
+            # a copy: what was picked keeps the text of all the block in memory
+            self._add(labels + "", at.counts[:n].copy())
 
     def merge(self, other: "Tally") -> None:
         """Count what `other` has counted."""
-        self.missing += other.missing
-        for part in other._parts:
-            self._add(part)
+        self._add(other._labels, np.concatenate([np.empty(0, np.int64), *other._counts]))
+
+    @property
+    def missing(self) -> int:
+        """How many values were null or NaN."""
+        self._settle()
+        return int(self._counts[0][self._labels.is_null().to_numpy()].sum())
 
     def table(self) -> tuple[pl.Series, Counts]:
         """Return the categories, ascending by their UTF-8 bytes (as by code points), and the counts of each."""
         self._settle()
-        ordered = self._parts[0].sort("label")
-        return ordered["label"].alias(""), ordered["count"].to_numpy(writable=True)
+        present = self._labels.is_not_null()
+        return self._labels.filter(present).alias(""), self._counts[0][present.to_numpy()]
 
-    def _add(self, part: pl.DataFrame) -> None:
-        self._parts.append(part)
-        self._waiting += len(part)
-        if self._waiting > max(MOST_WAITING, 2 * self._settled):
+    def _add(self, labels: pl.Series, counts: Counts) -> None:
+        self._labels.append(labels)
+        self._counts.append(counts)
+        if len(self._labels) > max(MOST_WAITING, 2 * self._settled):
             self._settle()
 
     def _settle(self) -> None:
         """Add up the counts of equal categories."""
-        empty = pl.DataFrame(schema={"label": pl.String, "count": pl.Int64})
-        parts = pl.concat([empty, *self._parts])
-        self._parts = [parts.group_by("label").agg(pl.col("count").sum())]
-        self._waiting = self._settled = len(self._parts[0])
+        counts = pl.Series("count", np.concatenate([np.empty(0, np.int64), *self._counts]))
+        table = pl.DataFrame([self._labels.alias("label"), counts]).group_by("label").agg(pl.col("count").sum())
+        table = table.sort("label")
+        self._labels, self._counts = table["label"], [table["count"].to_numpy(writable=True)]
+        self._settled = len(table)
