@@ -12,18 +12,20 @@ from engine.drift.roles import Role, roles
 
 if TYPE_CHECKING:
     from engine.drift.classifier import DomainClassifier, domain_classifier
+    from engine.drift.columns import Categorical, Numerical
     from engine.drift.drift import ColumnDrift, Drift, compare
-    from engine.drift.profiles import Column, Profile, profile
+    from engine.drift.profiles import Profile, profile
     from engine.drift.sampling import sample
 
-KERNEL_VERSION = "1"
+KERNEL_VERSION = "2"
 """Changes whenever a number that this package gives for the same data may change."""
 
 _AT_FIRST_USE = {
-    "Column": "profiles",
+    "Categorical": "columns",
     "ColumnDrift": "drift",
     "DomainClassifier": "classifier",
     "Drift": "drift",
+    "Numerical": "columns",
     "Profile": "profiles",
     "compare": "drift",
     "domain_classifier": "classifier",
@@ -33,10 +35,11 @@ _AT_FIRST_USE = {
 
 __all__ = [
     "KERNEL_VERSION",
-    "Column",
+    "Categorical",
     "ColumnDrift",
     "DomainClassifier",
     "Drift",
+    "Numerical",
     "Profile",
     "Role",
     "compare",

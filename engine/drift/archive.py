@@ -9,6 +9,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Mapping
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 from engine.errors import StoreError
 
 FORMAT = "engine profile"
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)
 LARGEST = 1 << 34
 """Bytes that all members of a file may have together when unpacked: 16 GiB."""
 
@@ -51,6 +53,15 @@ def _pack(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[An
                 np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
 
 
+def digest(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Return the BLAKE2b hex digest of what would be written."""
+    content = blake2b(repr(header).encode(), digest_size=32)
+    for name, array in arrays.items():
+        content.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        content.update(np.ascontiguousarray(array).view(np.uint8).data)
+    return content.hexdigest()
+
+
 def _array(data: bytes) -> NDArray[Any]:
     """Read one .npy member; a header that claims more than there is allocates nothing."""
     stream = io.BytesIO(data)
@@ -76,9 +87,9 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
             header = json.loads(file.read("header.json"))
             if not isinstance(header, dict) or header.get("format") != FORMAT:
                 raise StoreError(f"{path}: not a profile")
-            if header.get("version") != VERSION:
+            if header.get("version") not in READABLE:
                 raise StoreError(
-                    f"{path}: a profile of version {header.get('version')!r}; this engine reads {VERSION}. "
+                    f"{path}: a profile of version {header.get('version')!r}; this engine reads up to {VERSION}. "
                     "Upgrade the engine, or build the reference again"
                 )
             arrays = {

@@ -1,12 +1,15 @@
 """Two profiles in, every statistic of every column out, and one verdict each that holds over all columns together."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from os import cpu_count
 from typing import Any
 
 from engine.drift import verdict
+from engine.drift.columns import Numerical
 from engine.drift.findings import Findings, find
-from engine.drift.profiles import Profile
+from engine.drift.profiles import Profile, profile_for
 from engine.drift.roles import Role
 from engine.errors import DataError
 
@@ -22,7 +25,8 @@ class ColumnDrift:
     """What was measured of one column.
 
     `drift` is the verdict's effect, 0 to 1, and 0 where not significant; `drift_p` is adjusted (Holm) over the columns.
-    `statistics` are the rest by name; where one is None, `reasons` says why. `histogram` is ready for JSON: `edges`
+    `statistics` are the rest by name; where one is None, `reasons` says why; where one is not exact, `bounds` has the
+    two numbers that it certainly lies between, and it is the middle of them. `histogram` is ready for JSON: `edges`
     (inner; bins are right-closed, the ends open) or `labels` (with `other`, the rows of categories not listed), the
     counts `reference` and `batch`, and `missing` of both.
     """
@@ -34,6 +38,7 @@ class ColumnDrift:
     statistics: Mapping[str, float | None]
     reasons: Mapping[str, str]
     histogram: Mapping[str, Any]
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +59,19 @@ class Drift:
         return self.drifted_columns / len(self.columns) if self.columns else None
 
 
-def compare(reference: Profile, batch: Profile, *, confidence: float = 0.95, seed: int = 0) -> Drift:
+def compare(reference: Profile, batch: Profile | Any, *, confidence: float = 0.95, seed: int = 0) -> Drift:
     """Compare `batch` with `reference`, column by column.
 
-    Effects rest on all rows; p-values on one row per entity and side where the profiles are by entity.
+    Effects rest on all rows; p-values on one row per entity and side where the profiles are by entity. Where a side
+    is not exact the p-values are the largest that they can be.
 
     Parameters
     ----------
-    reference, batch
-        Profiles of the same columns in the same roles; columns that only the batch has are not looked at.
+    reference
+        A profile: it is read once, however many batches there are.
+    batch
+        A profile of the same columns in the same roles, or data to read (see `profile`), in bounded memory. Columns
+        that only the batch has are not looked at.
     confidence
         Of the verdicts together: without drift, at most 1 - confidence of comparisons have any drift above 0.
     seed
@@ -73,6 +82,8 @@ def compare(reference: Profile, batch: Profile, *, confidence: float = 0.95, see
     DataError
         The batch lacks a column of the reference, or has it in another role, or only one of them is by entity.
     """
+    if not isinstance(batch, Profile):
+        batch = profile_for(reference, batch)
     if absent := [name for name in reference.columns if name not in batch.columns]:
         raise DataError(f"the batch lacks {', '.join(map(repr, absent))}, which the reference has")
     for name, column in reference.columns.items():
@@ -80,31 +91,39 @@ def compare(reference: Profile, batch: Profile, *, confidence: float = 0.95, see
             raise DataError(f"column {name!r} is {column.role} in the reference, but {other} in the batch")
     if (reference.entities is None) != (batch.entities is None):
         raise DataError("one of reference and batch is by entity, the other is not: declare the entity for both")
-    level, tests = 1 - confidence, len(reference.columns)
-    found = {
-        name: find(column, batch.columns[name], name=name, level=level, tests=tests, seed=seed)
-        for name, column in reference.columns.items()
-    }
-    adjusted = verdict.holm([f.p for f in found.values()]).tolist()
+    level, tests, its = 1 - confidence, len(reference.columns), batch.columns
+
+    def found(name: str) -> Findings:
+        return find(reference.columns[name], its[name], name=name, level=level, tests=tests, seed=seed)
+
+    with ThreadPoolExecutor(cpu_count()) as threads:
+        findings = dict(zip(reference.columns, threads.map(found, reference.columns), strict=True))
+    adjusted = verdict.holm([f.p for f in findings.values()]).tolist()
     columns = {
         name: _judged(reference.columns[name].role, f, p, level)
-        for (name, f), p in zip(found.items(), adjusted, strict=True)
+        for (name, f), p in zip(findings.items(), adjusted, strict=True)
     }
     return Drift(columns, tuple(_notes(reference, batch)))
 
 
 def _judged(role: Role, found: Findings, p: float, level: float) -> ColumnDrift:
-    if found.effect is None:
+    if found.bins is None:
         why = {"drift": found.reasons["psi"], "drift_p": found.reasons["psi"]}
         return ColumnDrift(role, None, None, False, found.statistics, found.reasons | why, found.histogram)
     significant = p < level
-    drift = found.effect if significant else 0.0
-    return ColumnDrift(role, drift, p, significant, found.statistics, found.reasons, found.histogram)
+    drift = verdict.effect(*found.bins) if significant else 0.0
+    return ColumnDrift(role, drift, p, significant, found.statistics, found.reasons, found.histogram, found.bounds)
 
 
 def _notes(reference: Profile, batch: Profile) -> Iterator[str]:
-    fewer = min(p.rows if p.entities is None else p.entities for p in (reference, batch))
+    fewer = min(reference.independent, batch.independent)
     for name, column in reference.columns.items():
         most = max(len(column.counts), len(batch.columns[name].counts))
         if column.role is Role.CATEGORICAL and fewer and most > SPARSE * fewer:
             yield f"column {name!r} has {most} categories for {fewer} rows: too many to see any drift"
+    wide = [name for name, column in reference.columns.items() if isinstance(column, Numerical) and column.gaps]
+    if wide:
+        yield (
+            f"the reference has more than a million different values in {', '.join(map(repr, wide))}: "
+            "distances and quantiles there are intervals"
+        )

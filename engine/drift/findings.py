@@ -7,10 +7,13 @@ from sys import float_info
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.drift import binned, numerical, verdict
+from engine.drift.columns import Categorical, Column, Numerical, one_type, side_by_side
 from engine.drift.kernels.counting import Counts, Values
-from engine.drift.profiles import Column, side_by_side
+from engine.drift.kolmogorov import p_value
+from engine.drift.numerical import Interval
 from engine.drift.roles import Role
 
 MOST_LABELS = 50
@@ -19,91 +22,141 @@ MOST_LABELS = 50
 
 @dataclass(slots=True)
 class Findings:
-    """`effect` is the excess divergence, None where a side has no rows; `p` is not yet adjusted for other columns."""
+    """What is found of one column.
+
+    Where a statistic is not exact, `bounds` has what it lies between. `bins` are the counts by bin or category of both
+    sides, missing last; None where a side has no rows. `p` is not yet adjusted for other columns.
+    """
 
     statistics: dict[str, float | None] = field(default_factory=dict)
+    bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     histogram: dict[str, Any] = field(default_factory=dict)
-    effect: float | None = None
+    bins: tuple[Counts, Counts] | None = None
     p: float = 1.0
 
-    def put(self, values: Mapping[str, float], why: str) -> None:
-        """Keep statistics; one that is no finite number is absent, with `why` as its reason."""
+    def put(self, values: Mapping[str, float | Interval], why: str) -> None:
+        """Keep statistics, an interval as its middle; one that is no finite number is absent, with `why` as reason."""
         for name, value in values.items():
-            self.statistics[name] = value if isfinite(value) else None
-            if not isfinite(value):
+            low, high = value if isinstance(value, Interval) else (value, value)
+            finite = isfinite(low) and isfinite(high)
+            self.statistics[name] = low + (high - low) / 2 if finite else None
+            if not finite:
                 self.reasons[name] = why
+            elif low < high:
+                self.bounds[name] = (low, high)
 
 
 def find(reference: Column, batch: Column, *, name: str, level: float, tests: int, seed: int) -> Findings:
     """Measure one column; `level`, `tests` and `seed` are the verdict's."""
     found = Findings()
-    values, r, b = side_by_side(reference, batch)
-    inner: Values | None = None
-    if isinstance(values, list):
-        r_bins, b_bins = np.append(r, reference.missing), np.append(b, batch.missing)
-        found.histogram = _labels(values, r, b)
+    if isinstance(reference, Numerical) and isinstance(batch, Numerical):
+        bins, one = _numerical(found, *one_type(reference, batch))
+    elif isinstance(reference, Categorical) and isinstance(batch, Categorical):
+        bins, one = _categorical(found, reference, batch)
     else:
-        # whole numbers that meet fractions get edges of fractions: just below 5 is then not 4
-        exact = reference.numbers if values.dtype == np.int64 else reference.numbers.astype(np.float64)
-        inner = numerical.edges(exact, reference.counts)
-        r_bins, b_bins = _binned(inner, reference), _binned(inner, batch)
-        found.histogram = _edges(inner, r_bins, b_bins)
-        _moments(found, reference, batch)
-        _between(found, values, r, b)
-    found.histogram["missing"] = [reference.missing, batch.missing]
-    n, m = int(r_bins.sum()), int(b_bins.sum())
+        raise TypeError(f"{type(reference).__name__} compared with {type(batch).__name__}")
+    n, m = (int(side.sum()) for side in bins)
     why = _empty(n, "rows", m)
     missing_r, missing_b = _share(reference.missing, n), _share(batch.missing, m)
+    found.histogram["missing"] = [reference.missing, batch.missing]
     found.put({"reference_missing_share": missing_r}, why)
     found.put({"missing_share": missing_b, "missing_share_change": missing_b - missing_r}, why)
-    if inner is None:
-        found.put({"unseen_share": _share(int(b[r == 0].sum()), m)}, why)
-    found.put(_distances(reference.role, r_bins, b_bins), why)
-    if not n or not m:
-        return found
-    found.effect = verdict.effect(r_bins, b_bins)
-    if reference.chosen is not None:
-        # p-values rest on one row per entity and side: rows of one entity are no independent evidence
-        reference, batch = reference.one_per_entity(), batch.one_per_entity()
-        _, r, b = side_by_side(reference, batch)
-        if inner is None:
-            r_bins, b_bins = np.append(r, reference.missing), np.append(b, batch.missing)
-        else:
-            r_bins, b_bins = _binned(inner, reference), _binned(inner, batch)
-            found.put({"ks_p": _ks(r, b)["ks_p"]}, _empty(int(r.sum()), "value", int(b.sum())))
-    found.p = verdict.homogeneity_p(r_bins, b_bins, level=level, tests=tests, seed=seed, name=name)
-    if (ks_p := found.statistics.get("ks_p")) is not None:
-        found.p = min(1.0, 2 * min(found.p, ks_p))
+    found.put(_distances(reference.role, *bins), why)
+    if n and m:
+        found.bins = bins
+        found.p = verdict.homogeneity_p(*one, level=level, tests=tests, seed=seed, name=name)
+        if (ks_p := found.statistics.get("ks_p")) is not None:
+            # the larger end: what is called drift is drift wherever the distance lies
+            found.p = min(1.0, 2 * min(found.p, found.bounds.get("ks_p", (ks_p, ks_p))[1]))
     return found
 
 
-def _binned(inner: Values, column: Column) -> Counts:
-    """Count rows by bin, missing last."""
-    return np.append(numerical.binned(inner, column.numbers, column.counts), column.missing)
+Bins = tuple[Counts, Counts]
 
 
-def _moments(found: Findings, reference: Column, batch: Column) -> None:
+def _numerical(found: Findings, reference: Numerical, batch: Numerical) -> tuple[Bins, Bins]:
+    """Measure what numbers have; return the bins of all rows, and of one row per entity."""
+    inner = numerical.edges(reference, batch)
+    bins = _binned(inner, reference), _binned(inner, batch)
+    found.histogram = _edges(inner, *bins)
     for prefix, side, column in (("", "batch", batch), ("reference_", "reference", reference)):
-        rows = int(column.counts.sum())
+        rows = column.present
         why = f"the {side} has infinite or too large values" if rows > 1 else f"the {side} has {rows or 'no'} value"
-        moments = numerical.moments(column.numbers, column.counts)
-        found.put({prefix + name: value for name, value in moments.items()}, why)
+        found.put({prefix + name: value for name, value in numerical.moments(column).items()}, why)
+    _between(found, reference, batch)
+    if reference.chosen is None or batch.chosen is None:
+        return bins, bins
+    # p-values rest on one row per entity and side: rows of one entity are no independent evidence
+    reference, batch = reference.one_per_entity(), batch.one_per_entity()
+    found.put({"ks_p": _ks(reference, batch)[1]}, _empty(reference.present, "value", batch.present))
+    return bins, (_binned(inner, reference), _binned(inner, batch))
 
 
-def _between(found: Findings, values: Values, r: Counts, b: Counts) -> None:
-    why = _empty(int(r.sum()), "value", int(b.sum()))
-    found.put(_ks(r, b), why)
-    distance = nan if why else numerical.wasserstein(values, r, b)
-    found.put({"wasserstein": distance}, why or "an infinite value is infinitely far away")
+def _categorical(found: Findings, reference: Categorical, batch: Categorical) -> tuple[Bins, Bins]:
+    """Measure what categories have; return the counts of all rows, and of one row per entity."""
+    r, b, to_r, to_b = side_by_side(reference, batch)
+    shown, rest = _most_frequent(r + b)
+    labels = [_label(reference, to_r, batch, to_b, place) for place in shown.tolist()]
+    sides = {"reference": r[shown].tolist(), "batch": b[shown].tolist()}
+    found.histogram = {"labels": labels, **sides, "other": [int(r[rest].sum()), int(b[rest].sum())]}
+    m = int(b.sum()) + batch.missing
+    unseen = _share(int(b[r == 0].sum()), m)
+    found.put({"unseen_share": unseen}, _empty(int(r.sum()) + reference.missing, "rows", m))
+    bins = np.append(r, reference.missing), np.append(b, batch.missing)
+    if reference.chosen is None or batch.chosen is None:
+        return bins, bins
+    reference, batch = reference.one_per_entity(), batch.one_per_entity()
+    one = np.zeros((2, len(r)), np.int64)
+    one[0, to_r], one[1, to_b] = reference.counts, batch.counts
+    return bins, (np.append(one[0], reference.missing), np.append(one[1], batch.missing))
+
+
+def _binned(inner: Values, column: Numerical) -> Counts:
+    """Count rows by bin, missing last."""
+    return np.append(numerical.binned(inner, column), column.missing)
+
+
+def _between(found: Findings, reference: Numerical, batch: Numerical) -> None:
+    why = _empty(reference.present, "value", batch.present)
+    distance, p, area = _ks(reference, batch)
+    found.put({"ks": distance, "ks_p": p}, why)
+    found.put({"wasserstein": area}, why or "an infinite value is infinitely far away")
     spread = found.statistics["reference_std"]
     why = why or ("the distance is infinite" if spread else "the reference has no standard deviation, or one of 0")
-    found.put({"wasserstein_normed": distance / spread if spread else nan}, why)
+    normed = Interval(area.low / spread, area.high / spread) if spread else Interval(nan, nan)
+    found.put({"wasserstein_normed": normed}, why)
 
 
-def _ks(r: Counts, b: Counts) -> dict[str, float]:
-    distance, p = numerical.ks(r, b) if r.any() and b.any() else (nan, nan)
-    return {"ks": distance, "ks_p": p}
+def _ks(reference: Numerical, batch: Numerical) -> tuple[Interval, Interval, Interval]:
+    """Return the Kolmogorov-Smirnov distance, its p, and the Wasserstein distance."""
+    n, m = reference.present, batch.present
+    if not n or not m:
+        return (Interval(nan, nan),) * 3
+    (least, most), area = numerical.apart_by(reference, batch)
+    high = p_value(least, n, m)
+    return (
+        Interval(least / (n * m), most / (n * m)),
+        Interval(high if most == least else p_value(most, n, m), high),
+        area,
+    )
+
+
+def _most_frequent(counts: Counts) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return where the most frequent categories are, in descending order, and where the others are."""
+    if len(counts) <= MOST_LABELS:
+        return np.argsort(-counts, kind="stable"), np.arange(0)
+    least = np.partition(counts, -MOST_LABELS)[-MOST_LABELS]
+    often = np.flatnonzero(counts >= least)
+    often = often[np.argsort(-counts[often], kind="stable")][:MOST_LABELS]
+    rest = np.ones(len(counts), np.bool_)
+    rest[often] = False
+    return often, np.flatnonzero(rest)
+
+
+def _label(a: Categorical, to_a: Counts, b: Categorical, to_b: Counts, place: int) -> str:
+    at = int(np.searchsorted(to_a, place))
+    return a.label(at) if at < len(to_a) and to_a[at] == place else b.label(int(np.searchsorted(to_b, place)))
 
 
 def _distances(role: Role, r: Counts, b: Counts) -> dict[str, float]:
@@ -118,17 +171,6 @@ def _distances(role: Role, r: Counts, b: Counts) -> dict[str, float]:
 def _edges(inner: Values, r: Counts, b: Counts) -> dict[str, Any]:
     finite = np.clip(inner.astype(np.float64), -float_info.max, float_info.max)
     return {"edges": finite.tolist(), "reference": r[:-1].tolist(), "batch": b[:-1].tolist()}
-
-
-def _labels(values: list[str], r: Counts, b: Counts) -> dict[str, Any]:
-    order = np.argsort(-(r + b), kind="stable")
-    shown, rest = order[:MOST_LABELS], order[MOST_LABELS:]
-    return {
-        "labels": [values[i] for i in shown],
-        "reference": r[shown].tolist(),
-        "batch": b[shown].tolist(),
-        "other": [int(r[rest].sum()), int(b[rest].sum())],
-    }
 
 
 def _share(part: int, rows: int) -> float:

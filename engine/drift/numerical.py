@@ -1,111 +1,141 @@
 """What is measured of a numerical column: order statistics over all rows, and reference-quantile bins.
 
-Everything is computed from distinct values and counts, so it is exact and does not depend on row order. Bins of equal
-width are never used: one outlier would gather all other rows in a single bin.
+Everything is computed from tables of values with counts, so it does not depend on row order. Of exact columns
+everything is exact; of others it is an interval. Bins of equal width are never used: one outlier would gather all
+other rows in a single bin.
 """
 
 from fractions import Fraction
 from math import inf, isfinite, nan, sqrt
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from engine.drift.columns import Numerical
+from engine.drift.kernels.apart import apart, bounds
 from engine.drift.kernels.counting import Counts, Values
-from engine.drift.kolmogorov import p_value
+from engine.drift.ladder import evenly
 
-BINS = 10
+QUANTILES = {"median": 0.5, "q05": 0.05, "q25": 0.25, "q75": 0.75, "q95": 0.95}
 
 
-def moments(values: Values, counts: Counts) -> dict[str, float]:
+class Interval(NamedTuple):
+    """Where a figure lies; both ends are the same where it is exact."""
+
+    low: float
+    high: float
+
+
+def moments(column: Numerical) -> dict[str, Interval]:
     """Return mean, std (n - 1 degrees of freedom), min, max and quantiles; NaN where there is no such number.
 
     Quantiles are Hyndman and Fan's type 7, numpy's default: linear between order statistics.
     """
-    n = int(counts.sum())
-    names = {"median": 0.5, "q05": 0.05, "q25": 0.25, "q75": 0.75, "q95": 0.95}
+    n = column.present
     if not n:
-        return dict.fromkeys(["mean", "std", "min", "max", *names], nan)
-    floats = values.astype(np.float64)
-    centre = float(floats[len(floats) // 2]) if isfinite(floats[len(floats) // 2]) else 0.0
-    with np.errstate(invalid="ignore", over="ignore"):
-        shifted = floats - centre
-        offset = float((shifted * counts).sum() / n)
-        variance = float((counts * (shifted - offset) ** 2).sum() / (n - 1)) if n > 1 else nan
-    ends = np.cumsum(counts)
-    quantiles = {name: _quantile(floats, ends, q) for name, q in names.items()}
+        return dict.fromkeys(["mean", "std", "min", "max", *QUANTILES], Interval(nan, nan))
+    m = column.moments
+    std = sqrt(m.squares / (n - 1)) if n > 1 and m.squares >= 0 else nan
+    exact = {"mean": m.mean, "std": std, "min": float(m.low), "max": float(m.high)}
     return {
-        "mean": centre + offset,
-        "std": sqrt(variance) if variance >= 0 else nan,
-        "min": float(floats[0]),
-        "max": float(floats[-1]),
-        **quantiles,
+        **{name: Interval(value, value) for name, value in exact.items()},
+        **{name: _quantile(column, q) for name, q in QUANTILES.items()},
     }
 
 
-def _quantile(values: NDArray[np.float64], ends: Counts, q: float) -> float:
-    at = Fraction(str(q)) * (int(ends[-1]) - 1)
+def _quantile(column: Numerical, q: float) -> Interval:
+    at = Fraction(str(q)) * (column.present - 1)
     whole = int(at)
-    low = float(values[np.searchsorted(ends, whole, side="right")])
-    if at == whole:
-        return low
-    high = float(values[np.searchsorted(ends, whole + 1, side="right")])
     part = float(at - whole)
+    low, high = order_statistic(column, whole)
+    if not part:
+        return Interval(low, high)
+    low_next, high_next = order_statistic(column, whole + 1)
+    return Interval(_between(low, low_next, part), _between(high, high_next, part))
+
+
+def _between(low: float, high: float, part: float) -> float:
     return low if low == high else low * (1 - part) + high * part
 
 
-def ks(r: Counts, b: Counts) -> tuple[float, float]:
-    """Two-sample Kolmogorov-Smirnov distance of aligned counts (ties handled) and its two-sided p."""
-    n, m = int(r.sum()), int(b.sum())
-    gap = int(_gaps(r, b).max())
-    return gap / (n * m), p_value(gap, n, m)
+def order_statistic(column: Numerical, rank: int) -> Interval:
+    """Return the value of this rank, 0 the smallest."""
+    at, gap = place_of_rank(column, rank)
+    m = column.moments
+    if not gap:
+        return Interval(float(column.values[at]), float(column.values[at]))
+    below = column.values[at - 1].item() if at else m.low
+    above = column.values[at].item() if at < len(column.values) else m.high
+    return Interval(float(max(below, m.low)), float(min(above, m.high)))
 
 
-def _gaps(r: Counts, b: Counts) -> Counts:
-    """Return n * m times the difference of the two distribution functions, as whole numbers: no digit is lost.
+def place_of_rank(column: Numerical, rank: int) -> tuple[int, bool]:
+    """Return the position of the value of this rank in the table; or of the gap below that position, and True."""
+    at = int(np.searchsorted(column.upto, rank, side="right"))
+    if column.gaps is None:
+        return at, False
+    below = int(column.upto[at - 1]) if at else 0
+    return at, rank < below + int(column.gaps.counts[at])
 
-    n * m must fit 63 bits: three billion rows a side.
+
+def apart_by(a: Numerical, b: Numerical) -> tuple[tuple[int, int], Interval]:
+    """Return n * m times the Kolmogorov-Smirnov distance (ties handled), and the first Wasserstein distance.
+
+    Both columns must be of one type and neither empty. The Wasserstein distance, the area between the distribution
+    functions, is infinite where a value is.
     """
-    return np.abs(np.cumsum(r) * r.dtype.type(b.sum()) - np.cumsum(b) * b.dtype.type(r.sum()))
-
-
-def wasserstein(values: Values, r: Counts, b: Counts) -> float:
-    """First Wasserstein distance: the area between the two distribution functions; infinite where a value is."""
-    if values.dtype == np.float64 and not np.isfinite(values[[0, -1]]).all():
-        return inf
-    between = _gaps(r, b)[:-1] / (int(r.sum()) * int(b.sum()))
-    if values.dtype == np.int64:
-        # the difference of two int64 always fits an unsigned one
-        gaps = (values[1:].view(np.uint64) - values[:-1].view(np.uint64)).astype(np.float64)
+    a, b = a.beside(b), b.beside(a)
+    low, high = min(a.moments.low, b.moments.low), max(a.moments.high, b.moments.high)
+    if a.gaps is None and b.gaps is None:
+        gap, area = apart(a.values, a.counts, b.values, b.counts)
+        gaps, areas = (gap, gap), Interval(area, area)
     else:
-        with np.errstate(over="ignore"):
-            gaps = np.diff(values)
-    with np.errstate(invalid="ignore", over="ignore"):
-        return float((between * gaps).sum())
+        centre = a.gaps.centre if a.gaps else b.gaps.centre if b.gaps else 0.0
+        ends = [a.values.dtype.type(end) for end in (low, high)]
+        found = bounds(*_table(a, centre), *_table(b, centre), a.values.dtype.type(centre), *ends)
+        gaps, areas = (int(found[0]), int(found[1])), Interval(found[2], found[3])
+    return gaps, areas if isfinite(low) and isfinite(high) else Interval(inf, inf)
 
 
-def edges(values: Values, counts: Counts) -> Values:
+def _table(column: Numerical, centre: float) -> tuple[Values, Counts, Counts, Values]:
+    size = len(column.values) + 1
+    if column.gaps is None:
+        return column.values, column.counts, np.zeros(size, np.int64), np.zeros(size)
+    sums = column.gaps.sums + (column.gaps.centre - centre) * column.gaps.counts
+    return column.values, column.counts, column.gaps.counts, sums
+
+
+def edges(reference: Numerical, batch: Numerical) -> Values:
     """Return the inner edges of the reference-quantile bins, ascending; bins are (edge, next edge], the ends open.
 
-    An edge is the k/10 quantile as a value that occurs. A value at which two or more of them coincide fills at least
-    a bin: it gets one of its own, by an edge just below it, so that leaving it shows in whichever direction.
+    An edge is the k/10 quantile as a value that occurs, or where a side is not exact the next that both know. A value
+    at which two or more of them coincide fills at least a bin: it gets one of its own, by an edge just below it, so
+    that leaving it shows in whichever direction.
     """
-    total = int(counts.sum())
-    if not total:
-        return values[:0]
-    ranks = [-(-total * k // BINS) for k in range(1, BINS)]
-    at, times = np.unique(values[np.searchsorted(np.cumsum(counts), ranks, side="left")], return_counts=True)
+    deciles = reference.deciles
+    if not batch.knows(deciles).all():
+        known = batch.knows(reference.values)
+        places = np.minimum(evenly(reference.upto, 10)[:-1], len(known) - 1)
+        nearest = np.minimum(np.searchsorted(np.flatnonzero(known), places), known.sum() - 1)
+        deciles = reference.values[known][nearest] if known.any() else deciles[:0]
+    at, times = np.unique(deciles, return_counts=True)
     heavy = at[times > 1]
-    if at.dtype == np.int64:
-        below = heavy[heavy > np.iinfo(np.int64).min] - 1
-    else:
-        with np.errstate(over="ignore"):  # below the smallest number is -inf
-            below = np.nextafter(heavy[heavy > -inf], -inf)
-    return np.unique(np.concatenate([at, below]))
+    smallest = np.iinfo(np.int64).min if at.dtype == np.int64 else -inf
+    return np.unique(np.concatenate([at, before(heavy[heavy > smallest])]))
 
 
-def binned(inner: Values, values: Values, counts: Counts) -> Counts:
-    """Count rows by bin; values beyond 2**53 are compared as floats where only one side is of whole numbers."""
-    if values.dtype != inner.dtype:
-        inner, values = inner.astype(np.float64), values.astype(np.float64)
-    upto = np.concatenate([[0], np.cumsum(counts)])
-    return np.diff(upto[np.searchsorted(values, inner, side="right")], prepend=0, append=upto[-1])
+def before(values: Values) -> Values:
+    """Return the next smaller number of each; the smallest has none that means anything."""
+    with np.errstate(over="ignore"):  # below the smallest number is -inf
+        return values - 1 if values.dtype == np.int64 else np.nextafter(values, -inf)
+
+
+def binned(inner: Values, column: Numerical) -> Counts:
+    """Count rows by bin. An edge is a value that the column knows, or just below one."""
+    at = np.searchsorted(column.values, inner, side="right")
+    upto = np.concatenate([[0], column.upto])[at]
+    if column.gaps is not None and len(column.values):
+        # all of a gap is up to the edge just below the gap's end, none of it up to the edge at its beginning
+        ends = column.values[np.minimum(at, len(column.values) - 1)]
+        upto += np.where((at < len(column.values)) & (before(ends) == inner), column.gaps.counts[at], 0)
+    return np.diff(upto, prepend=0, append=column.present)

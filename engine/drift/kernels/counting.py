@@ -1,10 +1,13 @@
 """Sorted values as distinct values with counts, and two such tables laid side by side."""
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-Values = NDArray[np.float64] | NDArray[np.int64]
+Values = NDArray[Any]
+"""float64 or int64."""
 Counts = NDArray[np.int64]
 
 
@@ -18,14 +21,19 @@ Counts = NDArray[np.int64]
 )
 def runs(ordered: Values) -> tuple[Values, Counts]:
     """Return the distinct values of a sorted array and how often each occurs."""
-    values, counts = np.empty_like(ordered), np.empty(len(ordered), np.int64)
-    k = -1
-    for i in range(len(ordered)):
-        if k < 0 or ordered[i] != values[k]:
+    distinct = min(len(ordered), 1)
+    for i in range(1, len(ordered)):
+        distinct += ordered[i] != ordered[i - 1]
+    if distinct == len(ordered):
+        return ordered.copy(), np.ones(distinct, np.int64)
+    values, counts = np.empty(distinct, ordered.dtype), np.empty(distinct, np.int64)
+    k = start = 0
+    for i in range(1, len(ordered) + 1):
+        if i == len(ordered) or ordered[i] != ordered[start]:
+            values[k], counts[k] = ordered[start], i - start
             k += 1
-            values[k], counts[k] = ordered[i], 0
-        counts[k] += 1
-    return values[: k + 1].copy(), counts[: k + 1].copy()
+            start = i
+    return values, counts
 
 
 @njit(
@@ -52,4 +60,28 @@ def align(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts
             values[k], b[k] = b_values[j], b_counts[j]
             j += 1
         k += 1
-    return values[:k].copy(), a[:k].copy(), b[:k].copy()  # type: ignore[return-value]  # numpy forgets the union
+    return values[:k].copy(), a[:k].copy(), b[:k].copy()
+
+
+@njit(["i8[::1](f8[::1], f8[::1])", "i8[::1](i8[::1], i8[::1])"], cache=True, nogil=True)
+def places(table: Values, wanted: Values) -> NDArray[np.int64]:
+    """Return how many values of an ascending table are below each of the wanted ones, which ascend too.
+
+    Searches on from the last place in doubling steps: numpy's search starts anew each time and waits for memory.
+    """
+    found = np.empty(len(wanted), np.int64)
+    low = 0
+    for i in range(len(wanted)):
+        step = 1
+        while low + step <= len(table) and table[low + step - 1] < wanted[i]:
+            low += step
+            step *= 2
+        high = min(low + step - 1, len(table))
+        while low < high:
+            middle = (low + high) // 2
+            if table[middle] < wanted[i]:
+                low = middle + 1
+            else:
+                high = middle
+        found[i] = low
+    return found
