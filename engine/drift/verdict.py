@@ -107,7 +107,7 @@ def homogeneity_p(r: Counts, b: Counts, *, level: float, tests: int, seed: int, 
     # 4 ns a row, or 150 ns a category, each labelling; numpy draws from less than a billion rows
     long = draws * min(n * 4e-9, len(r) * 1.5e-7) > MOST_SECONDS or total >= 1_000_000_000
     if long or np.log(variances[variances > 1]).sum() / 2 >= np.log(OUTCOMES):
-        sizes, times = np.unique(pooled, return_counts=True)
+        sizes, times = _by_size(pooled)
         start = (1 - mean / statistic) * mean / variance
         p, deeper = (chi2_tail(sizes, times, share, statistic, start, depth) for depth in DEPTHS)
         wider = float(np.fmax(p, deeper))
@@ -115,6 +115,18 @@ def homogeneity_p(r: Counts, b: Counts, *, level: float, tests: int, seed: int, 
         if (agree or long) and 0 <= wider <= 1:
             return wider
     return _drawn_p(r, pooled, draws, seed, name) if total < 1_000_000_000 else bound
+
+
+def _by_size(pooled: Counts) -> tuple[Counts, Counts]:
+    """Return how many categories have how many rows; from 64 rows on, those within 5 % of each other count as equal.
+
+    The cumulants of a category's part of chi-squared hardly depend on its size: p changes by 1e-3 of itself at most.
+    """
+    sizes, times = np.unique(pooled, return_counts=True)
+    alike = np.where(sizes < 64, sizes, np.floor(20 * np.log(sizes / 64)) + 64)
+    first = np.flatnonzero(np.diff(alike, prepend=-1))
+    together = np.add.reduceat(times, first)
+    return np.rint(np.add.reduceat(sizes * times, first) / together).astype(np.int64), together
 
 
 def _drawn_p(r: Counts, pooled: Counts, draws: int, seed: int, name: str) -> float:
