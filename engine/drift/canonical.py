@@ -7,12 +7,22 @@ of a frame casts in its own threads, and only what depends on all values (do the
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
 import polars as pl
 
-from engine.drift.roles import Role
 from engine.errors import DataError
+
+
+class Role(StrEnum):
+    """The part that a column plays, and so as what it is read."""
+
+    NUMERICAL = "numerical"
+    CATEGORICAL = "categorical"
+    IDENTIFIER = "identifier"
+    IGNORE = "ignore"
+
 
 _PER_SECOND = {"ns": 1_000_000_000, "us": 1_000_000, "ms": 1_000}
 _WIDE = (pl.UInt64, pl.Int128, pl.UInt128)

@@ -5,27 +5,28 @@ always new has no distribution to compare. They are left out with a reason, unle
 """
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
+from typing import Any
 
 import polars as pl
 
+from engine.drift.canonical import Role
+from engine.drift.sources import scan
 from engine.errors import DataError
+
+__all__ = ["FEW_ROWS", "Role", "roles"]
 
 FEW_ROWS = 20
 """Below as many rows, neither "nearly all distinct" nor "counts up" can be told from chance."""
 
+HEAD_ROWS = 100_000
+"""Fewest rows that are looked at first: with fewer, a second query costs more than it spares."""
 
-class Role(StrEnum):
-    """The part that a column plays."""
-
-    NUMERICAL = "numerical"
-    CATEGORICAL = "categorical"
-    IDENTIFIER = "identifier"
-    IGNORE = "ignore"
+_DISTINCT = "an identifier: nearly every value is different"
+_COUNTS_UP = "counts up with row order"
 
 
 def roles(
-    frame: pl.LazyFrame,
+    data: Any,
     declared: Mapping[str, str] | None = None,
     only: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
@@ -35,11 +36,12 @@ def roles(
 
     Parameters
     ----------
-    frame
-        The reference.
+    data
+        The reference, in any form that `scan` takes.
     declared
-        Roles declared in the spec, by column; the rest is found from the types, and by one pass over the values of
-        text columns (distinct) and integer columns (counting up with row order).
+        Roles declared in the spec, by column; the rest is found from the types, and from the values of text columns
+        (distinct) and integer columns (counting up with row order): an eighth of the rows, and all of them for those
+        columns alone of which the eighth did not tell.
     only
         The model's features; None without a model: every column.
     exclude
@@ -52,6 +54,7 @@ def roles(
     DataError
         A column of `only` is not there, or a declared role does not fit the column's type.
     """
+    frame = scan(data)
     schema = frame.collect_schema()
     declared = declared or {}
     if absent := [name for name in only or () if name not in schema]:
@@ -91,34 +94,40 @@ def _by_type(dtype: pl.DataType) -> Role | None:
 def _identifying(
     frame: pl.LazyFrame, schema: pl.Schema, columns: Mapping[str, Role], *, counters: bool
 ) -> dict[str, str]:
-    """Find texts that are nearly all distinct, and integers that only count up, in one pass."""
-    text = [name for name, role in columns.items() if role is Role.CATEGORICAL and schema[name] != pl.Boolean]
+    """Find texts that are nearly all distinct, and integers that only count up; return the reason of each."""
+    texts = [name for name, role in columns.items() if role is Role.CATEGORICAL and schema[name] != pl.Boolean]
     integers = [name for name in columns if counters and schema[name].is_integer()]
-    if not text and not integers:
+    suspects = dict.fromkeys(texts, _DISTINCT) | dict.fromkeys(integers, _COUNTS_UP)
+    rows: int = frame.select(pl.len()).collect(engine="streaming").item() if suspects else 0
+    if rows < FEW_ROWS:
         return {}
-    rows: int
-    facts: list[bool]
-    rows, *facts = (
-        frame.select(
-            pl.len().alias("rows"),
-            *(
-                (
-                    (pl.col(c).drop_nulls().n_unique() > 0.95 * pl.col(c).count()) & (pl.col(c).count() >= FEW_ROWS)
-                ).alias(f"distinct {c}")
-                for c in text
-            ),
-            *(((pl.col(c) > pl.col(c).shift()).sum() == pl.len() - 1).alias(f"counts {c}") for c in integers),
-        )
-        .collect(engine="streaming")
-        .row(0)
-    )
-    reasons = {}
-    for name, fact in zip([*text, *integers], facts, strict=True):
-        if fact and rows >= FEW_ROWS:
-            reasons[name] = (
-                "counts up with row order" if name in integers else "an identifier: nearly every value is different"
-            )
-    return reasons
+    head = max(rows // 8, HEAD_ROWS)
+    if head < rows:
+        suspects = _uncleared(frame.head(head), suspects, rows)
+    return _uncleared(frame, suspects, rows)
+
+
+def _uncleared(frame: pl.LazyFrame, suspects: Mapping[str, str], total: int) -> dict[str, str]:
+    """Return the suspects whom these rows do not clear, of which there are `total` with those yet to come.
+
+    A text identifies rows if fewer than one in 20 repeats an earlier one: no rows to come take back what repeats, and
+    at most all of them hold one. Texts are told apart by their 64-bit hashes, in half the time and a third of the
+    memory.
+    """
+    if not suspects:
+        return {}
+    uncleared = []
+    for name, reason in suspects.items():
+        column = pl.col(name)
+        if reason == _COUNTS_UP:
+            uncleared.append(((column > column.shift()).sum() == pl.len() - 1).alias(name))
+        else:
+            present = column.count().cast(pl.Int64)
+            at_most = present + total - pl.len().cast(pl.Int64)
+            repeats = present - column.drop_nulls().hash().n_unique().cast(pl.Int64)
+            uncleared.append(((20 * repeats < at_most) & (at_most >= FEW_ROWS)).alias(name))
+    found = frame.select(uncleared).collect(engine="streaming").row(0, named=True)
+    return {name: reason for name, reason in suspects.items() if found[name]}
 
 
 def _columns(names: Sequence[str]) -> str:

@@ -1,10 +1,15 @@
 """Which columns take part, as what, and what is said of the others."""
 
 from datetime import date, datetime, time
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.drift import Role, roles
 from engine.errors import DataError
@@ -80,3 +85,30 @@ def test_what_cannot_be_is_said():
         roles(FRAME, only=["a", "b", "age"])
     with pytest.raises(DataError, match="'city' is declared numerical, but holds text"):
         roles(FRAME, {"city": "numerical"})
+
+
+def test_any_form_of_data(tmp_path: Path):
+    FRAME.select("amount", "city", "token").collect().write_parquet(tmp_path / "t.parquet")
+    assert roles(tmp_path / "t.parquet") == roles(FRAME, only=["amount", "city", "token"])
+    assert roles(FRAME.collect())[0] == roles(FRAME)[0]
+
+
+@given(
+    st.lists(st.none() | st.integers(0, 30), max_size=70),
+    st.integers(0, 70),
+    st.integers(1, 80),
+)
+def test_the_first_rows_decide_nothing_that_the_rest_could_change(repeats: list[int | None], ascending: int, head: int):
+    """Against the definitions, with columns on either side of them, however many rows are looked at first."""
+    texts = [
+        None if value is None else f"repeated {value}" if value < 3 else f"new {i}" for i, value in enumerate(repeats)
+    ]
+    numbers = [i if i < ascending else 0 for i in range(len(texts))]
+    frame = pl.LazyFrame({"text": pl.Series(texts, dtype=pl.String), "number": pl.Series(numbers, dtype=pl.Int32)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(import_module("engine.drift.roles"), "HEAD_ROWS", head)
+        _, left_out = roles(frame)
+    present = [text for text in texts if text is not None]
+    assert ("text" in left_out) == (len(present) >= 20 and len(set(present)) * 100 > 95 * len(present))
+    rises = all(a < b for a, b in pairwise(numbers))
+    assert ("number" in left_out) == (len(numbers) >= 20 and rises)
