@@ -9,6 +9,7 @@ from math import ceil, exp, factorial, pi, sqrt
 
 import numpy as np
 
+from engine.drift.kernels.binomial import stirling_error
 from engine.drift.kernels.lattice import one_sided_p, outer_path_share, outer_path_share_of_square
 
 EXACT_ROWS = 10_000
@@ -53,7 +54,7 @@ def one_sample_p(n: int, d: float) -> float:
     # twice the one-sided p counts samples twice that are that far off on both sides: a share of exp(-6 n d^2)
     if d >= 0.5 or n * d * d > (4 if n <= 140 else 2.2):
         return min(1.0, 2 * one_sided_p(n, d))
-    within = _durbin(n, d) if n <= 140 else _pelz_good(n, d)
+    within = _durbin(n, d) if n <= 140 or (n <= 5_000 and n * d**1.5 <= 1.4) else _pelz_good(n, d)
     return min(1.0, max(0.0, 1 - within))
 
 
@@ -68,9 +69,9 @@ def _durbin(n: int, d: float) -> float:
     matrix[:, 0] -= powers
     matrix[-1, :] -= powers[::-1]
     matrix[-1, 0] += max(0.0, 2 * h - 1) ** size / factorials[size]
-    # n! / n^n is spread over the factors (n! / n^n ~ e^-n): nothing overflows
-    product = np.linalg.matrix_power(matrix * exp(-1), n)[k - 1, k - 1]
-    return float(product) * float(np.prod(np.arange(1, n + 1) / n * exp(1)))
+    # n! / n^n is e^-n times this: by factors of 1 / e nothing overflows
+    scale = sqrt(2 * pi * n) * exp(stirling_error(n))
+    return float(np.linalg.matrix_power(matrix * exp(-1), n)[k - 1, k - 1]) * scale
 
 
 def _pelz_good(n: int, d: float) -> float:

@@ -58,8 +58,9 @@ def outer_path_share_of_square(n: int, steps: int) -> float:
 def one_sided_p(n: int, d: float) -> float:
     """Return P(D+ >= d) of the one-sample, one-sided distance of n values (Birnbaum and Tingey 1951).
 
-    The sum over where the empirical distribution first exceeds has a term a value; they are smooth and vanish at both
-    ends, so that of many values every s-th tells the sum to the last digits. scipy's takes a second for a million.
+    The sum over where the empirical distribution first exceeds has a term a value. For p below 0.5 they are smooth and
+    vanish at both ends, so that of many values every s-th tells the sum to the last digits; scipy's takes a second for
+    a million.
     """
     step = max(1, n // 4096)
     total = 0.0
