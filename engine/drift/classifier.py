@@ -16,8 +16,9 @@ from scipy.special import gammaln, ndtri
 
 from engine.drift.features import coded
 from engine.drift.kernels.boosting import Codes, Trees, boosted, log_odds
+from engine.drift.kernels.drawing import Hashes
 from engine.drift.roles import Role
-from engine.drift.sampling import Keys, most_rows, row_keys
+from engine.drift.sampling import most_rows, row_keys
 from engine.errors import DataError
 
 FEWEST_ROWS = 25
@@ -28,7 +29,7 @@ ONE_IN = 5
 
 TREES = 40
 
-TREE_VALUES = 6_000_000
+TREE_VALUES = 3_000_000
 """Values (rows times columns) that one tree sees, at most; half of the rows where that is less."""
 
 TREE_ROWS = 2_000
@@ -66,7 +67,7 @@ class _Rows:
     codes: Codes
     starts: NDArray[np.int64]
     side: NDArray[np.int8]
-    entities: Keys
+    entities: Hashes
     held_out: NDArray[np.bool_]
 
 
@@ -100,7 +101,8 @@ def domain_classifier(
         A column is not there or cannot be read in its role.
     """
     for side, frame in (("reference", reference), ("batch", batch)):
-        if absent := [name for name in [*roles, *([entity] if entity else [])] if name not in frame.columns]:
+        there = set(frame.columns)
+        if absent := [name for name in [*roles, *([entity] if entity else [])] if name not in there]:
             raise DataError(f"the {side} lacks {', '.join(map(repr, absent))}")
     if not roles:
         return DomainClassifier(reason="no column takes part")
@@ -165,7 +167,7 @@ def _drawn(
     return _Rows(codes, starts, side, entities, _held_out(entities, side))
 
 
-def _held_out(entities: Keys, side: NDArray[np.int8]) -> NDArray[np.bool_]:
+def _held_out(entities: Hashes, side: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Hold out every fifth entity among those of the reference alone, of the batch alone, and of both."""
     distinct, of_row = np.unique(entities, return_inverse=True)
     where = np.zeros(len(distinct), np.int64)

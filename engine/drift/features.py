@@ -12,11 +12,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from engine.drift.canonical import as_categories, plan
+from engine.drift.kernels.boosting import Codes, bins
 from engine.drift.roles import Role
 
 BINS = 63
 
-EDGE_ROWS = 20_000
+EDGE_ROWS = 10_000
 """Rows that the edges between bins are taken from."""
 
 MOST_CATEGORIES = 254
@@ -25,7 +26,7 @@ MOST_CATEGORIES = 254
 
 def coded(
     frames: Sequence[pl.DataFrame], roles: Mapping[str, Role], order: NDArray[np.intp]
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+) -> tuple[Codes, NDArray[np.int64]]:
     """Return the rows of all frames, one frame after another and then put into `order`: rows x columns of codes.
 
     `order` must be random as far as the values are concerned: the first rows stand for all. The second array is the
@@ -56,20 +57,17 @@ def _read(frame: pl.DataFrame, roles: Mapping[str, Role]) -> pl.DataFrame:
     return read.with_columns(*texts)
 
 
-def _binned(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+def _binned(values: NDArray[np.float64]) -> Codes:
     """Return the numbers of the values' bins, from 1; missing ones are 0."""
-    missing = np.isnan(values)
-    some = values[:EDGE_ROWS]
-    some = np.sort(some[~missing[:EDGE_ROWS]])
-    distinct = np.unique(some)
+    some = np.sort(values[:EDGE_ROWS])
+    some = some[: len(some) - np.isnan(some).sum()]
+    distinct = some[np.concatenate([some[:1] == some[:1], some[1:] != some[:-1]])]
     if len(distinct) > BINS:
         distinct = np.unique(some[np.arange(1, BINS) * len(some) // BINS])
-    codes = (np.searchsorted(distinct, values) + 1).astype(np.uint8)
-    codes[missing] = 0
-    return codes
+    return bins(values, distinct)
 
 
-def _numbered(text: pl.Series) -> NDArray[np.uint8]:
+def _numbered(text: pl.Series) -> Codes:
     """Return the categories' numbers, from 1, the most frequent first; missing ones are 0."""
     found = text.drop_nulls().value_counts(name="count").sort(["count", text.name], descending=[True, False])
     known = found[text.name].head(MOST_CATEGORIES)
