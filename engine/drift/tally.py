@@ -77,9 +77,11 @@ class Tally:
             self._settle()
 
     def _settle(self) -> None:
-        """Add up the counts of equal categories."""
-        counts = pl.Series("count", np.concatenate([np.empty(0, np.int64), *self._counts]))
-        table = pl.DataFrame([self._labels.alias("label"), counts]).group_by("label").agg(pl.col("count").sum())
-        table = table.sort("label")
-        self._labels, self._counts = table["label"], [table["count"].to_numpy(writable=True)]
-        self._settled = len(table)
+        """Add up the counts of equal categories: by sorting, for which polars takes half the memory of grouping."""
+        counts = np.concatenate([np.empty(0, np.int64), *self._counts])
+        if len(counts):
+            order = self._labels.arg_sort()
+            labels = self._labels[order]
+            firsts = np.flatnonzero(labels.ne_missing(labels.shift()).to_numpy() | (np.arange(len(labels)) == 0))
+            self._labels, counts = labels[pl.Series(firsts)], np.add.reduceat(counts[order.to_numpy()], firsts)
+        self._counts, self._settled = [counts], len(counts)
