@@ -4,8 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy import stats
+from sklearn.metrics import roc_auc_score
 
-from engine.drift import Role, compare, domain_classifier, profile, roles, sample
+from engine.drift import Role, compare, domain_classifier, profile, roles, sample, sampling
+from engine.drift.classifier import _auc, _conditional_p
 from engine.errors import DataError
 
 N, C = Role.NUMERICAL, Role.CATEGORICAL
@@ -116,6 +118,55 @@ def test_interval_and_p_are_those_of_scipy():
     interval = stats.binomtest(hits, 400).proportion_ci(0.9, method="wilson")
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high), rel=1e-9)
     assert found.significant == (found.p_value < 0.1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch", "claimed", "hits"), [(40, 20, 17, 12), (400, 200, 30, 30), (9000, 4500, 3000, 1540)]
+)
+def test_the_p_is_the_hypergeometric_tail(rows, batch, claimed, hits):
+    truth = np.arange(rows) < batch
+    predicted = (np.arange(rows) < hits) | (np.arange(rows) >= rows - (claimed - hits))
+    expected = stats.hypergeom.sf(hits - 1, rows, batch, claimed)
+    assert _conditional_p(predicted, truth) == pytest.approx(expected, rel=1e-8)
+    assert _conditional_p(~truth, truth) == pytest.approx(1, abs=1e-9)
+
+
+def test_the_auc_is_that_of_sklearn():
+    rng = np.random.default_rng(0)
+    truth, odds = rng.random(500) < 0.4, rng.integers(0, 30, 500) / 7
+    assert _auc(odds, truth) == pytest.approx(roc_auc_score(truth, odds), abs=1e-12)
+
+
+def test_without_drift_the_p_errs_on_the_safe_side_at_every_level():
+    p = np.array([judged(people(80, 2 * s), people(80, 2 * s + 1)).p_value for s in range(200)])
+    for level in (0.05, 0.2, 0.5):
+        assert (p <= level).sum() <= stats.binom.ppf(0.999, 200, level)
+
+
+def test_a_relation_is_found_among_columns_of_many_categories():
+    rng = np.random.default_rng(0)
+    n = 8000
+    noise = [{f"c{i}": rng.integers(0, 300, n).astype(str) for i in range(6)} for _ in range(2)]
+    x, y, z = rng.normal(size=(3, n))
+    related, unrelated = (
+        pl.DataFrame({"a": x, "b": 0.8 * x + 0.6 * y, **noise[0]}),
+        pl.DataFrame({"a": y, "b": z, **noise[1]}),
+    )
+    found = judged(related, unrelated, {"a": N, "b": N, **dict.fromkeys(noise[0], C)})
+    assert found.accuracy > 0.6
+    assert found.importance["a"] + found.importance["b"] > 0.9
+
+
+def test_wide_frames_say_that_columns_cost_rows(monkeypatch):
+    monkeypatch.setattr(sampling, "MOST_VALUES", 300)
+    found = judged(people(110, 0), people(120, 1))
+    assert found.rows_used == 100
+    assert "100 rows a side of 110 reference rows and 120 batch rows: no more, because columns" in found.notes[1]
+
+
+def test_a_sample_says_what_it_was_drawn_from():
+    found = judged(people(60, 0), people(60, 1), drawn_from=(60, 12_345))
+    assert "60 rows a side of 60 reference rows and 12,345 batch rows" in found.notes
 
 
 def test_a_thousand_categories_and_infinities_are_read():

@@ -134,7 +134,7 @@ def _unordered(sums: Ints, whole: int, variance: float, left: NDArray[np.bool_])
             best, last = gain, j + 1
     for j in range(last):
         left[codes[j]] = True
-    return best - 2 / pi * (k - 1) * variance
+    return best - 2 / pi * max(k - 1, 0) * variance
 
 
 @njit("Tuple((f8, i8))(i8[::1], i8[::1], b1[::1], i8, f8, b1[::1])", cache=True, nogil=True)

@@ -1,0 +1,96 @@
+"""The trees of the drift model against a twin that looks at every split of every node anew."""
+
+from math import pi
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.drift.kernels.boosting import FEWEST, FEWEST_OF_CATEGORY, LEAVES, RATE, bins, boosted, log_odds
+
+
+def splits(column, gradient, categorical, variance):
+    """Every way to divide a node by one column, with its gain: (gain, codes that go left)."""
+    present = np.unique(column)
+    penalty = 0.0
+    if categorical:
+        kept = [c for c in present if (column == c).sum() >= FEWEST_OF_CATEGORY]
+        kept.sort(key=lambda c: gradient[column == c].sum() / ((column == c).sum() + FEWEST_OF_CATEGORY))
+        ways = [kept[: k + 1] for k in range(len(kept))]
+        penalty = 2 / pi * (len(kept) - 1) * variance
+    else:
+        ways = []
+        for last in present[present > 0]:
+            below = [c for c in present if 0 < c <= last]
+            ways += [below, [0, *below]]
+    for way in ways:
+        left = np.isin(column, way)
+        n, m = left.sum(), (~left).sum()
+        if min(n, m) >= FEWEST:
+            g, h = gradient[left].sum(), gradient[~left].sum()
+            between = g * g / n + h * h / m - gradient.sum() ** 2 / len(left)
+            yield between - penalty, way
+
+
+def naive(codes, categorical, batch, trees):
+    scores = np.zeros(len(codes))
+    for _ in range(trees):
+        p = 1 / (1 + np.exp(-scores))
+        gradient = p - batch
+        variance = (gradient**2).mean()
+        leaves = [np.arange(len(codes))]
+        while len(leaves) < LEAVES:
+            best = (1e-9, 0, 0, [])
+            for at, rows in enumerate(leaves):
+                for column in range(codes.shape[1]):
+                    for gain, way in splits(codes[rows, column], gradient[rows], categorical[column], variance):
+                        if gain > best[0] * (1 + 1e-9):
+                            best = (gain, at, column, way)
+            if not best[3]:
+                break
+            _, at, column, way = best
+            rows = leaves.pop(at)
+            left = np.isin(codes[rows, column], way)
+            leaves += [rows[left], rows[~left]]
+        for rows in leaves:
+            scores[rows] -= RATE * gradient[rows].sum() / (1 + (p[rows] * (1 - p[rows])).sum())
+    return scores
+
+
+def drifted(seed, n=600):
+    rng = np.random.default_rng(seed)
+    batch = rng.random(n) < 0.5
+    numbers = rng.integers(0, 12, (n, 2)) + 3 * (batch & (rng.random(n) < 0.4))[:, None]
+    category = np.where(batch, rng.integers(0, 9, n), rng.integers(0, 14, n))
+    return np.column_stack([numbers, category]).astype(np.uint8), batch
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_trees_are_those_of_the_twin(seed):
+    codes, batch = drifted(seed)
+    categorical = np.array([False, False, True])
+    starts = np.concatenate([[0], np.cumsum(codes.max(axis=0).astype(np.int64) + 1)])
+    model = boosted(codes, starts, categorical, batch, 3, len(codes))
+    assert log_odds(codes, model).sum(axis=0) == pytest.approx(naive(codes, categorical, batch, 3), abs=1e-5)
+
+
+def test_a_column_of_many_categories_without_drift_is_left_alone():
+    rng = np.random.default_rng(0)
+    n = 20_000
+    batch = rng.random(n) < 0.5
+    x = rng.integers(1, 33, n)
+    y = np.where(batch, x, rng.integers(1, 33, n))
+    codes = np.column_stack([x, y, *rng.integers(0, 250, (6, n))]).astype(np.uint8)
+    starts = np.concatenate([[0], np.cumsum(codes.max(axis=0).astype(np.int64) + 1)])
+    columns, *_ = model = boosted(codes, starts, np.array([False] * 2 + [True] * 6), batch, 20, n // 2)
+    asked = columns[columns >= 0]
+    assert (asked < 2).mean() > 0.8
+    assert ((log_odds(codes, model).sum(axis=0) > 0) == batch).mean() > 0.8
+
+
+@given(st.lists(st.floats(), min_size=1, max_size=50), st.lists(st.floats(allow_nan=False), unique=True, max_size=63))
+def test_bins_are_those_of_numpy(values, edges):
+    values, edges = np.array(values), np.sort(np.array(edges, dtype=float))
+    expected = np.where(np.isnan(values), 0, np.searchsorted(edges, values) + 1)
+    assert bins(values, edges).tolist() == expected.tolist()
