@@ -28,6 +28,9 @@ MOST_DRAWS = 500_000
 MOST_SECONDS = 0.1
 """Time for which one column's relabellings are drawn at most where the saddlepoint has an answer."""
 
+MOST_SHUFFLED = 20_000_000
+"""Rows whose labels are shuffled one by one: eight bytes each."""
+
 LARGE = 100.0
 """Variance of every count from which a gamma with chi-squared's exact mean and variance has its tail, to 3 %."""
 
@@ -104,8 +107,9 @@ def homogeneity_p(r: Counts, b: Counts, *, level: float, tests: int, seed: int, 
     bound = variance / (variance + excess * excess) if excess > 0 else 1.0  # Cantelli's inequality
     if bound < 1 / draws:
         return bound
-    # 4 ns a row, or 150 ns a category, each labelling; numpy draws from less than a billion rows
-    long = draws * min(n * 4e-9, len(r) * 1.5e-7) > MOST_SECONDS or total >= 1_000_000_000
+    # each labelling takes 4 ns a row, or 150 ns a category; numpy draws from less than a billion rows
+    seconds = draws * min(n * 4e-9 if total <= MOST_SHUFFLED else np.inf, len(r) * 1.5e-7)
+    long = seconds > MOST_SECONDS or total >= 1_000_000_000
     if long or np.log(variances[variances > 1]).sum() / 2 >= np.log(OUTCOMES):
         sizes, times = _by_size(pooled)
         start = (1 - mean / statistic) * mean / variance
@@ -139,7 +143,7 @@ def _drawn_p(r: Counts, pooled: Counts, draws: int, seed: int, name: str) -> flo
     observed = float((r * r * weights).sum()) * (1 - 1e-12)
     state = int.from_bytes(blake2b(f"{seed} {name}".encode(), digest_size=8).digest())
     rng = np.random.default_rng(state)
-    few_rows = size < 10 * len(pooled)
+    few_rows = size < 10 * len(pooled) and pooled.sum() <= MOST_SHUFFLED
     labels = np.repeat(np.arange(len(pooled), dtype=np.int64), pooled) if few_rows else np.empty(0, np.int64)
     exceeding = done = 0
     block = 200
