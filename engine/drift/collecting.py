@@ -78,8 +78,8 @@ def _feed(readers: Mapping[str, Reader], pieces: Iterable[pl.DataFrame], threads
 
 
 def present(block: pl.Series) -> Values:
-    """Return the values that are there, as a new array."""
-    return block.drop_nulls().to_numpy(writable=True)
+    """Return the values that are there, where possible without a copy."""
+    return block.drop_nulls().to_numpy()
 
 
 class Categories:
@@ -170,12 +170,12 @@ class OnLadder:
 
     def add(self, block: pl.Series) -> None:
         values = present(block)
-        self._moments += Moments.of(values, None, self.ladder.centre)
+        self._moments += Moments.of(values, None, self._moments.centre if self._moments.rows else None)
         self.ladder.count(values, self._tally)
 
     def lay(self, values: Values, counts: Counts) -> None:
         """Take a table of values at once."""
-        self._moments += Moments.of(values, counts, self.ladder.centre)
+        self._moments += Moments.of(values, counts)
         self.ladder.lay(values, counts, self._tally)
 
     def done(self, rows: int) -> Column | Reader:

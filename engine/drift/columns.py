@@ -79,7 +79,10 @@ class Moments:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gaps:
-    """What lies below the first value, between neighbours, and above the last: rows, and sums of value - centre."""
+    """What lies below the first value, between neighbours, and above the last.
+
+    `counts` are rows, `sums` of how far they are from the centre.
+    """
 
     counts: Counts
     sums: Sums
@@ -145,6 +148,18 @@ class Numerical:
         return Numerical.exact(self.chosen.values, counts, len(self.chosen.at) - len(present))
 
     @property
+    def centre(self) -> float:
+        """What sums of values are about."""
+        return self.moments.centre if self.gaps is None else self.gaps.centre
+
+    @cached_property
+    def _away(self) -> NDArray[np.float64]:
+        """How far from the centre the rows of each value are together; and a zero."""
+        low, high = (self.values[i].item() for i in (0, -1)) if len(self.values) else (0, 0)
+        apart = away(self.values, low, high, self.centre)
+        return np.append(np.where(self.counts, apart, 0.0) * self.counts, 0.0)
+
+    @property
     def deciles(self) -> Values:
         """The values at which a tenth, two tenths … nine tenths of the rows are reached; of no values, none."""
         return self.values[evenly(self.upto, 10)[:-1]] if len(self.values) else self.values
@@ -192,7 +207,7 @@ class Numerical:
             values, of_a, of_b = align(a.values, a.counts, b.values, b.counts)
             return Numerical.exact(values, of_a + of_b, missing, chosen)
         values = np.unique(np.concatenate([a.values[b.knows(a.values)], b.values[a.knows(b.values)]]))
-        centre = (a.gaps or b.gaps).centre  # type: ignore[union-attr]  # one has them
+        centre = (a if a.gaps else b).centre
         (on_a, gaps_a), (on_b, gaps_b) = a.at(values, centre), b.at(values, centre)
         gaps = Gaps(gaps_a.counts + gaps_b.counts, gaps_a.sums + gaps_b.sums, centre)
         return Numerical(values, on_a + on_b, missing, a.moments + b.moments, gaps, chosen)
@@ -204,12 +219,14 @@ class Numerical:
         on = np.where(found, np.append(self.counts, 0)[left], 0)
         below = np.append(0, self.upto)[left]
         starts, ends = np.append(0, right), np.append(left, len(self.values))
-        sums = _summed(self.counts * away(self.values, self.moments.low, self.moments.high, centre), starts, ends)
+        cuts = np.stack([starts, ends], axis=1).ravel()
+        sums = np.add.reduceat(self._away, cuts)[::2]
+        sums[starts == ends] = 0.0
         if self.gaps is not None:
             below += self.gaps.counts[left]
-            its = self.gaps.sums + (self.gaps.centre - centre) * self.gaps.counts
-            sums += _summed(its, starts, ends + 1)
+            sums += np.add.reduceat(np.append(self.gaps.sums, 0.0), cuts + np.tile([0, 1], len(starts)))[::2]
         rows = np.append(below, self.present) - np.append(0, below + on)
+        sums += (self.centre - centre) * rows
         return on, Gaps(rows, sums, centre)
 
     def beside(self, other: "Numerical") -> "Numerical":
@@ -249,14 +266,6 @@ def crossings(exact: Numerical, other: Numerical) -> NDArray[np.bool_]:
 def one_type(a: Numerical, b: Numerical) -> tuple[Numerical, Numerical]:
     """Return both as floats unless both are of whole numbers."""
     return (a, b) if a.values.dtype == b.values.dtype else (a.as_floats(), b.as_floats())
-
-
-def _summed(parts: NDArray[np.float64], starts: NDArray[np.intp], ends: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Add up parts from each start to its end."""
-    cuts = np.minimum(np.stack([starts, ends], axis=1).ravel(), len(parts))
-    sums = np.add.reduceat(np.append(parts, 0.0), cuts)[::2]
-    sums[starts >= ends] = 0.0
-    return sums
 
 
 def _chosen_as_floats(chosen: Chosen) -> Chosen:

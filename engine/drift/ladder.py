@@ -120,7 +120,7 @@ def _laid(
     if not low < high:
         low, high = float(image[0]), float(image[-1])
     number = size // A_CELL
-    scale = number / (high - low) if low < high else 0.0
+    scale = min(number / (high - low), kernel.LARGEST) if low < high else 0.0
     cell = np.clip((image - low) * scale, 0, number - 1).astype(np.int64)
     starts = np.searchsorted(cell, np.arange(number + 1))
     shares = np.concatenate([[0.0], upto])[starts] / upto[-1]
@@ -128,7 +128,7 @@ def _laid(
     last = np.maximum(np.minimum(np.floor(shares[1:] * size), size) - 1, first)
     begin = image[np.minimum(starts[:-1], len(image) - 1)]
     width = image[np.maximum(starts[1:] - 1, 0)] - begin
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         slope = np.where(width > 0, np.minimum((last - first + 1) / width, kernel.LARGEST), 0.0)
     return low, scale, np.ascontiguousarray(np.stack([begin, slope, first, last], axis=1))
 

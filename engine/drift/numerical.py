@@ -90,7 +90,7 @@ def apart_by(a: Numerical, b: Numerical) -> tuple[tuple[int, int], Interval]:
         gap, area = apart(a.values, a.counts, b.values, b.counts)
         gaps, areas = (gap, gap), Interval(area, area)
     else:
-        centre = a.gaps.centre if a.gaps else b.gaps.centre if b.gaps else 0.0
+        centre = (a if a.gaps else b).centre
         ends = [a.values.dtype.type(end) for end in (low, high)]
         found = bounds(*_table(a, centre), *_table(b, centre), a.values.dtype.type(centre), *ends)
         gaps, areas = (int(found[0]), int(found[1])), Interval(found[2], found[3])

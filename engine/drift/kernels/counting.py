@@ -3,12 +3,15 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 from numpy.typing import NDArray
 
 Values = NDArray[Any]
 """float64 or int64."""
 Counts = NDArray[np.int64]
+
+READ_FLOATS, READ_WHOLES = (types.Array(kind, 1, "C", readonly=True) for kind in (types.f8, types.i8))
+"""In signatures: what polars lends without copying, besides arrays of one's own."""
 
 
 @njit(

@@ -11,12 +11,12 @@ The position of a value is 2k in the gap below rung k, 2k + 1 on it: the rungs b
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import b1, f8, i8, njit, types, u1
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from engine.drift.kernels.apart import Sums, distance
-from engine.drift.kernels.counting import Values
+from engine.drift.kernels.counting import READ_FLOATS, READ_WHOLES, Values
 
 __all__ = ["LARGEST", "Cells", "Sums", "Tally", "buckets", "count", "images", "select"]
 
@@ -72,8 +72,8 @@ def buckets(values: NDArray[np.float64], bits: bool, low: float, scale: float, c
 
 @njit(
     [
-        "void(f8[::1], b1, f8, f8, f8[:,::1], f8[::1], f8, f8[:,::1])",
-        "void(i8[::1], b1, f8, f8, f8[:,::1], i8[::1], i8, f8[:,::1])",
+        types.void(READ_FLOATS, b1, f8, f8, f8[:, ::1], f8[::1], f8, f8[:, ::1]),
+        types.void(READ_WHOLES, b1, f8, f8, f8[:, ::1], i8[::1], i8, f8[:, ::1]),
     ],
     cache=True,
     nogil=True,
@@ -96,8 +96,8 @@ def count(
 
 @njit(
     [
-        "i8(f8[::1], b1, f8, f8, f8[:,::1], f8[::1], u1[::1], f8[::1])",
-        "i8(i8[::1], b1, f8, f8, f8[:,::1], i8[::1], u1[::1], i8[::1])",
+        i8(READ_FLOATS, b1, f8, f8, f8[:, ::1], f8[::1], u1[::1], f8[::1]),
+        i8(READ_WHOLES, b1, f8, f8, f8[:, ::1], i8[::1], u1[::1], i8[::1]),
     ],
     cache=True,
     nogil=True,

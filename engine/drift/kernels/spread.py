@@ -3,16 +3,19 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 
 from engine.drift.kernels.apart import distance
-from engine.drift.kernels.counting import Counts, Values
+from engine.drift.kernels.counting import READ_FLOATS, READ_WHOLES, Counts, Values
 
 STRETCH = 2048
 
 
 @njit(
-    ["UniTuple(f8, 2)(f8[::1], i8[::1], f8)", "UniTuple(f8, 2)(i8[::1], i8[::1], i8)"],
+    [
+        types.UniTuple(types.f8, 2)(READ_FLOATS, types.i8[::1], types.f8),  # type: ignore[no-untyped-call]  # numba's
+        types.UniTuple(types.f8, 2)(READ_WHOLES, types.i8[::1], types.i8),  # type: ignore[no-untyped-call]  # numba's
+    ],
     cache=True,
     nogil=True,
     fastmath={"reassoc"},  # sums in lanes; infinities and NaN keep their meaning

@@ -1,0 +1,254 @@
+"""Columns counted on a ladder: positions as a search finds them, every figure as of the exact column, bounds that hold.
+
+Ladders here have so few rungs that nearly all rows are in gaps.
+"""
+
+from fractions import Fraction
+from itertools import pairwise
+from math import isclose
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from engine.drift import Numerical, Role, compare, profile
+from engine.drift.collecting import Distinct, OnLadder
+from engine.drift.columns import Moments
+from engine.drift.findings import find
+from engine.drift.kernels.apart import apart, bounds
+from engine.drift.kernels.counting import places
+from engine.drift.kernels.spread import spread
+from engine.drift.ladder import Ladder
+
+LARGEST, SMALLEST = np.finfo(np.float64).max, 5e-324
+odd = st.sampled_from([0.0, SMALLEST, -SMALLEST, LARGEST, -LARGEST, np.inf, -np.inf, 1e-300, 1e300, 1.0, 1 + 2**-52])
+anything = st.floats(allow_nan=False).map(lambda x: x + 0.0)
+tied = st.integers(-3, 9).map(float)
+offset = st.integers(0, 10_000).map(lambda x: 1e9 + x / 128)
+heavy = st.floats(-30, 30).map(lambda x: float(np.sinh(x)))
+clusters = st.tuples(st.sampled_from([-5e8, 0.0, 7.0]), st.integers(0, 300)).map(lambda x: x[0] + x[1] / 64)
+infinite = st.sampled_from([0.0, 1.0, 2.5, SMALLEST, -SMALLEST, np.inf, -np.inf])
+kinds = [st.lists(v, min_size=1, max_size=90) for v in (tied, offset, heavy, clusters, infinite, tied | heavy)]
+floats = st.one_of(*kinds)
+extremes = st.one_of(*kinds, *(st.lists(v, min_size=1, max_size=90) for v in (odd, anything)))
+wholes = st.one_of(
+    *(
+        st.lists(v, min_size=1, max_size=90)
+        for v in (st.integers(-(2**63), 2**63 - 1), st.integers(2**60, 2**60 + 50), st.integers(-5, 5))
+    )
+)
+
+
+def pairs(of, dtype):
+    return st.tuples(of, of).map(lambda both: tuple(np.array(side, dtype) for side in both))
+
+
+sides = pairs(floats, np.float64) | pairs(wholes, np.int64)
+extreme_sides = sides | pairs(extremes, np.float64)
+
+
+def exact(values):
+    return Numerical.exact(*np.unique(values, return_counts=True), 0)
+
+
+def read(reader, values, cut=7):
+    """Give a reader all values in blocks, as often as it asks for them."""
+    while not isinstance(reader, Numerical):
+        for start in range(0, len(values), cut):
+            reader.add(pl.Series(values[start : start + cut]))
+        reader = reader.done(len(values))
+    return reader
+
+
+def found(reference, batch):
+    return find(reference, batch, name="x", level=0.05, tests=1, seed=0)
+
+
+def equal(a, b, rel=1e-9):
+    """Compare what is found; sums may differ by rounding."""
+    assert a.statistics.keys() == b.statistics.keys()
+    for name, value in a.statistics.items():
+        other = b.statistics[name]
+        exactly = name in ("ks", "ks_p", "psi", "js", "chi2", "median", "q05", "q95", "min", "max")
+        assert (value is None) == (other is None), name
+        scale = max(abs(a.statistics["min"] or 0), abs(a.statistics["max"] or 0)) if name == "mean" else 0
+        near = value is None or isclose(value, other, rel_tol=rel, abs_tol=1e-280 + 1e-15 * scale)
+        assert value == other if exactly else near, name
+    assert (a.histogram, a.reasons, a.p) == (b.histogram, b.reasons, b.p)
+
+
+@given(extreme_sides, st.sampled_from([8, 16, 64]))
+def test_positions_are_those_of_a_search(both, size):
+    reference, batch = both
+    ladder = Ladder.of(*np.unique(reference, return_counts=True), size)
+    tally = ladder.tally()
+    ladder.count(batch, tally)
+    on, gaps, _ = ladder.folded(tally)
+    at = np.searchsorted(ladder.rungs, batch, "left") + np.searchsorted(ladder.rungs, batch, "right")
+    counts = np.bincount(at, minlength=2 * len(ladder.rungs) + 1)
+    assert on.tolist() == counts[1::2].tolist()
+    assert gaps.tolist() == counts[::2].tolist()
+    assert np.isin(ladder.rungs, reference).all()
+    laid = ladder.tally()
+    ladder.lay(*np.unique(batch, return_counts=True), laid)
+    assert (laid[:, 0] == tally[:, 0]).all()
+
+
+@given(extreme_sides, st.data())
+def test_values_of_wanted_gaps_are_selected(both, data):
+    reference, batch = both
+    ladder = Ladder.of(*np.unique(reference, return_counts=True), 16)
+    wanted = np.array(
+        data.draw(st.lists(st.booleans(), min_size=len(ladder.rungs) + 1, max_size=len(ladder.rungs) + 1))
+    )
+    chosen = np.sort(ladder.select(batch, wanted))
+    inside = wanted[np.searchsorted(ladder.rungs, batch)] & ~np.isin(batch, ladder.rungs)
+    at = wanted[np.searchsorted(ladder.rungs, chosen)]
+    assert chosen[at].tolist() == np.sort(batch[inside]).tolist()
+
+
+@given(sides, st.sampled_from([8, 16, 64]), st.integers(1, 90))
+@example((np.array([0.0] * 50 + [1.0]), np.array([0.0] * 30 + [0.5, 2.0])), 8, 90)
+def test_every_figure_is_that_of_all_values(both, size, cut):
+    reference, batch = exact(both[0]), both[1]
+    column = read(OnLadder(reference.ladder(size), reference), batch, cut)
+    on_ladder = found(reference, column)
+    assert on_ladder.bounds == {}
+    equal(on_ladder, found(reference, exact(batch)), rel=1e-6)
+
+
+@given(sides, st.sampled_from([8, 16]))
+def test_in_one_pass_every_figure_lies_within_its_bounds(both, size):
+    reference, batch = exact(both[0]), both[1]
+    rough, sharp = found(reference, read(OnLadder(reference.ladder(size), None), batch)), found(reference, exact(batch))
+    for name in ("ks", "wasserstein", "median", "q05", "q25", "q75", "q95", "ks_p"):
+        value = sharp.statistics[name]
+        if value is not None and rough.statistics[name] is not None:  # an end may be infinite
+            low, high = rough.bounds.get(name, [rough.statistics[name]] * 2)
+            assert low * (1 - 1e-9 * np.sign(low)) - 1e-290 <= value <= high * (1 + 1e-9 * np.sign(high)) + 1e-290, name
+
+
+@given(floats, floats)
+def test_a_reference_of_too_many_values_gives_bounds_that_hold(before, now):
+    before, now = np.array(before), np.array(now)
+    reference = read(Distinct(False, None, 8), before)
+    assert (reference.gaps is None) == (len(np.unique(before)) <= 8)
+    assert reference.present == len(before)
+    rough, sharp = found(reference, exact(now)), found(exact(before), exact(now))
+    for name in ("ks", "wasserstein", "reference_median", "ks_p"):
+        value = sharp.statistics[name]
+        if value is not None and rough.statistics[name] is not None:
+            low, high = rough.bounds.get(name, [rough.statistics[name]] * 2)
+            assert low * (1 - 1e-6 * np.sign(low)) - 1e-290 <= value <= high * (1 + 1e-6 * np.sign(high)) + 1e-290, name
+
+
+@given(sides, st.integers(0, 90), st.sampled_from([8, 16]))
+def test_parts_counted_on_one_ladder_add_up(both, cut, size):
+    reference, batch = exact(both[0]), both[1]
+    parts = [read(OnLadder(reference.ladder(size), reference), part) for part in (batch[:cut], batch[cut:])]
+    together = parts[0].merge(parts[1], None)
+    assert together.present == len(batch)
+    value = found(reference, exact(batch)).statistics
+    rough = found(reference, together)
+    for name in ("ks", "wasserstein", "median"):
+        if value[name] is not None:
+            low, high = rough.bounds.get(name, [rough.statistics[name]] * 2)
+            slack = 1e-6 * max(abs(low), abs(high), 1e-280)
+            assert low - slack <= value[name] <= high + slack, name
+
+
+@given(sides)
+def test_exact_columns_merge_exactly(both):
+    merged = exact(both[0]).merge(exact(both[1]), None)
+    whole = exact(np.concatenate(both))
+    assert merged.values.tolist() == whole.values.tolist()
+    assert merged.counts.tolist() == whole.counts.tolist()
+    assert merged.moments == whole.moments
+
+
+@given(sides)
+def test_distances_of_tables_are_those_of_their_definition(both):
+    a, b = (exact(side) for side in both)
+    gap, area = apart(a.values, a.counts, b.values, b.counts)
+    union = np.union1d(a.values, b.values)
+    rows = [np.searchsorted(np.sort(side), union, "right").tolist() for side in both]
+    n, m = map(len, both)
+    differences = [abs(i * m - j * n) for i, j in zip(*rows, strict=True)]
+    assert gap == max(differences)
+    nothing = [np.zeros(len(c.values) + 1, np.int64) for c in (a, b)]
+    ends = union[0], union[-1], union[-1]
+    low, high, least, most = bounds(
+        a.values,
+        a.counts,
+        nothing[0],
+        nothing[0] * 0.0,
+        b.values,
+        b.counts,
+        nothing[1],
+        nothing[1] * 0.0,
+        ends[0],
+        *ends[::2],
+    )
+    assert low == high == gap
+    if np.isfinite(union.astype(np.float64)).all() and np.abs(union.astype(np.float64)).max() < 1e300:
+        widths = [int(y) - int(x) if union.dtype == np.int64 else y - x for x, y in pairwise(union)]
+        naive = sum(d / (n * m) * float(w) for d, w in zip(differences, widths, strict=False))
+        assert area == pytest.approx(naive, rel=1e-9, abs=1e-300)
+        assert least == pytest.approx(naive, rel=1e-9, abs=1e-300)
+        assert most == pytest.approx(naive, rel=1e-9, abs=1e-300)
+
+
+@given(extreme_sides)
+def test_places_are_those_of_a_search(both):
+    table, wanted = np.unique(both[0]), np.sort(both[1])
+    assert places(table, wanted).tolist() == np.searchsorted(table, wanted).tolist()
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=200).map(np.array), st.integers(0, 200))
+def test_moments_of_parts_are_those_of_the_whole(values, cut):
+    exactly = [Fraction(x) for x in values.tolist()]
+    mean = sum(exactly) / len(exactly)
+    squares = float(sum((x - mean) ** 2 for x in exactly))
+    for m in (Moments.of(values), Moments.of(values[:cut]) + Moments.of(values[cut:])):
+        assert (m.rows, m.low, m.high) == (len(values), values.min(), values.max())
+        assert m.mean == pytest.approx(float(mean), rel=1e-12, abs=1e-9)
+        assert m.squares == pytest.approx(squares, rel=1e-9, abs=1e-16)
+
+
+def test_far_from_zero_no_digits_are_lost():
+    values = 1e12 + np.arange(100_000) % 7
+    offset, squares = spread(values, np.empty(0, np.int64), 1e12)
+    near = np.arange(100_000) % 7
+    assert offset == pytest.approx(near.mean(), rel=1e-13)
+    assert squares == pytest.approx(near.var() * 100_000, rel=1e-12)
+
+
+def test_millions_of_rows_agree_with_all_values():
+    random = np.random.default_rng(0)
+    n = 300_000
+
+    def frame(seed, moved):
+        random = np.random.default_rng(seed)
+        return pl.DataFrame(
+            {
+                "normal": random.normal(moved, 1, n),
+                "skewed": random.lognormal(moved, 3, n),
+                "zeros": np.where(random.random(n) < 0.7, 0.0, random.gamma(2, 1, n)),
+                "far": random.integers(2**60, 2**60 + 10**9, n),
+                "category": random.choice(["a", "b", "c"], n),
+            }
+        ).with_columns(pl.when(pl.col("skewed") > 1).then("normal").alias("gone"))
+
+    before, now = frame(1, 0.0), frame(2, 0.01)
+    reference = profile(before)
+    streamed, whole = compare(reference, now), compare(reference, profile(now))
+    assert random.random() < 1
+    for name, column in streamed.columns.items():
+        its = whole.columns[name]
+        assert column.bounds == {}
+        assert (column.drift, column.drift_p, column.histogram) == (its.drift, its.drift_p, its.histogram)
+        for statistic, value in column.statistics.items():
+            assert value == pytest.approx(its.statistics[statistic], rel=1e-12), (name, statistic)
+    assert {name: c.role for name, c in streamed.columns.items()}["category"] is Role.CATEGORICAL
