@@ -4,7 +4,7 @@
 
 PYTHON is the interpreter of an environment with that peer, pandas and pyarrow. Everybody reads the same two Parquet
 files (20 numerical and 10 categorical columns of 2 to 10,000 values, some drifted) in a process of its own, in turns.
-Compute is without imports, OpenMP has one thread. Then, for the engine alone: wide tables, and samples of files too large to be held.
+Compute is without imports, OpenMP has one thread. Then, for the engine alone: wide tables, and samples of large files.
 """
 
 import argparse
@@ -174,7 +174,6 @@ def main() -> None:
         for _ in range(chosen.times):
             for name, python in pythons.items():
                 found[name].append(ask(python, name, folder))
-        print(f"{chosen.rows:,} rows a side, 30 columns, medians of {chosen.times}\n")
         for columns, rows in ((600, 6_000), (2_000, 10_000)):
             found[f"{columns:,} x {rows:,}"] = [
                 ask(sys.executable, "wide", folder, columns, rows) for _ in range(chosen.times)
@@ -186,6 +185,7 @@ def main() -> None:
                 found[f"{what} {parts * 500_000:,}"] = [
                     ask(sys.executable, what, folder, parts) for _ in range(chosen.times)
                 ]
+    print(f"{chosen.rows:,} rows a side, 30 columns, medians of {chosen.times}\n")
     ours = statistics.median(each["compute"] for each in found["engine"])
     print(f"{'':20} {'compute s':>10} {'process s':>10} {'peak MB':>8} {'÷ engine':>9}  AUC, rows or columns")
     for name, runs in found.items():
