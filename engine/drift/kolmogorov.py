@@ -1,8 +1,7 @@
 """The two-sided p of the two-sample Kolmogorov-Smirnov distance, without scipy.stats, which takes 0.3 to 1.4 s to load.
 
-Exact wherever paths can be counted in a few milliseconds: scipy stops at 10,000 rows a side, here it is the work that
-decides. Beyond that Smirnov's approximation, as in scipy: the distribution of the one-sample distance of
-n * m / (n + m) values.
+Exact up to 10,000 rows a side, and beyond that Smirnov's approximation, the distribution of the one-sample distance of
+n * m / (n + m) values: where scipy draws the line, so that anybody can check the number.
 """
 
 from math import ceil, exp, factorial, pi, sqrt
@@ -15,16 +14,12 @@ from engine.drift.kernels.lattice import one_sided_p, outer_path_share, outer_pa
 EXACT_ROWS = 10_000
 """Up to as many rows a side the p is exact, as in scipy."""
 
-EXACT_STEPS = 8_000_000
-"""Beyond, it is exact up to as many steps of the counting (0.4 ns each)."""
-
 
 def p_value(gap: int, n: int, m: int) -> float:
     """Return P(D >= gap / (n * m)) when both sides are drawn from one continuous distribution; safe with ties.
 
-    Exact (Hodges 1958) for sides of equal size, up to 10,000 rows a side, and beyond as long as there are few steps
-    to count, but for n different from m only down to about 1e-20: below that, and where exactness costs too much, it
-    is `one_sample_p` (Simard and L'Ecuyer 2011).
+    Exact (Hodges 1958) up to 10,000 rows a side, where these differ down to about 1e-20; beyond and below that it is
+    `one_sample_p` (Simard and L'Ecuyer 2011).
 
     Parameters
     ----------
@@ -35,13 +30,12 @@ def p_value(gap: int, n: int, m: int) -> float:
     """
     if gap <= 0:
         return 1.0
-    if n == m:
-        return outer_path_share_of_square(n, -(-gap // n))
     distance, effective = gap / (n * m), n * m / (n + m)
-    if exp(-2 * effective * distance * distance) > 1e-20 and (
-        max(n, m) <= EXACT_ROWS or 2 * gap + 20 * (n + m) <= EXACT_STEPS
-    ):
-        return outer_path_share(n, m, gap)
+    if max(n, m) <= EXACT_ROWS:
+        if n == m:
+            return outer_path_share_of_square(n, -(-gap // n))
+        if exp(-2 * effective * distance * distance) > 1e-20:
+            return outer_path_share(n, m, gap)
     return one_sample_p(round(effective), distance)
 
 

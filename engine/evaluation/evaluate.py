@@ -125,7 +125,8 @@ def _statistics(column: drift.ColumnDrift) -> Iterator[tuple[str, MetricValue]]:
     yield "drift", MetricValue(column.drift, p_value=column.drift_p, reason=column.reasons.get("drift"))
     yield "drift_p", MetricValue(column.drift_p, reason=column.reasons.get("drift_p"))
     for statistic, value in column.statistics.items():
-        yield statistic, MetricValue(value, reason=column.reasons.get(statistic))
+        low, high = column.bounds.get(statistic, (None, None))
+        yield statistic, MetricValue(value, low, high, reason=column.reasons.get(statistic))
 
 
 def _detail(column: drift.ColumnDrift) -> dict[str, Any]:

@@ -42,6 +42,7 @@ def observe(
     cost_matrix: CostMatrix | None,
     sample_rows: int,
     seed: int,
+    against: Snapshot | None = None,
 ) -> Observation:
     """Look at a table, which is read several times: see `engine.data.materialise`.
 
@@ -51,6 +52,9 @@ def observe(
         The columns that take part, and why others do not: the reference's, for both sides.
     sample_rows
         How many rows to keep for the drift model, at most.
+    against
+        The reference that the side will be compared with: of columns too large to be kept whole, what the comparison
+        needs is.
 
     Raises
     ------
@@ -61,7 +65,7 @@ def observe(
     kept = [*roles, *([entity] if entity and entity not in roles else [])]
     with reading(table), _named(table):
         _must_have(roles, table, "the reference has" if model is None else "the model needs")
-        columns = drift.profile(table.frame, roles, entity=entity)
+        columns = drift.profile(table.frame, roles, entity=entity, against=against.columns if against else None)
         sample = drift.sample(table.frame, kept, sample_rows, entity=entity, seed=seed)
         if model is None:
             return Observation(columns.rows, Snapshot(columns, dict(left_out), sample, entity, None, {}))
@@ -74,7 +78,7 @@ def observe(
         left_out=dict(left_out),
         sample=sample,
         entity=entity,
-        predictions=_profile_predictions(scored, model, entity),
+        predictions=_profile_predictions(scored, model, entity, against.predictions if against else None),
         performance=_metrics(measured),
     )
     return Observation(columns.rows, snapshot, scored, measured.detail, (*model.notes, *measured.notes))
@@ -99,7 +103,9 @@ def _must_have(columns: Iterable[str], table: Table, who: str) -> None:
         raise DataError(f"dataset {table.name!r} has no column {absent[0]!r}{others}, which {who}{near}")
 
 
-def _profile_predictions(scored: pl.DataFrame, model: FittedModel, entity: str | None) -> drift.Profile:
+def _profile_predictions(
+    scored: pl.DataFrame, model: FittedModel, entity: str | None, against: drift.Profile | None
+) -> drift.Profile:
     """Profile what the model says: the class, or the value; and the positive class's probability, if it gives one."""
     predictions = scored.select("prediction", *([entity] if entity else []))
     roles = {"prediction": drift.Role.NUMERICAL if model.task == "regression" else drift.Role.CATEGORICAL}
@@ -110,7 +116,7 @@ def _profile_predictions(scored: pl.DataFrame, model: FittedModel, entity: str |
         if column in scored.columns:
             predictions = predictions.with_columns(scored[column].alias("probability"))
             roles["probability"] = drift.Role.NUMERICAL
-    return drift.profile(predictions, roles, entity=entity)
+    return drift.profile(predictions, roles, entity=entity, against=against)
 
 
 def _metrics(measured: Performance) -> dict[str, MetricValue]:

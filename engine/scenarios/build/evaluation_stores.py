@@ -180,6 +180,7 @@ def _evaluate(
             cost_matrix=context.project.models[version.name].cost_matrix if version else None,
             sample_rows=max(SAMPLE_ROWS, spec.drift.max_rows),
             seed=spec.drift.seed,
+            against=against,
         )
         if reference.note:
             seen = replace(seen, notes=(*seen.notes, reference.note))
