@@ -36,7 +36,8 @@ def keys_below(contents: Hashes, times: NDArray[np.int64], seed: np.uint64, boun
     room = 0
     for i in range(len(contents)):
         for occurrence in range(times[i]):
-            room += _key(contents[i], np.uint64(occurrence), seed) <= bound
+            if _key(contents[i], np.uint64(occurrence), seed) <= bound:
+                room += 1
     found, whose = np.empty(room, np.uint64), np.empty(room, np.uint64)
     k = 0
     for i in range(len(contents)):
