@@ -4,7 +4,7 @@
 
 PYTHON is the interpreter of an environment with that peer, pandas and pyarrow. Everybody reads the same two Parquet
 files (20 numerical and 10 categorical columns of 2 to 10,000 values, some drifted) in a process of its own, in turns.
-Compute is without imports; LightGBM has one thread. Then, for the engine alone: wide tables, and samples of large files.
+Compute is without imports; LightGBM has one thread. Then, for the engine alone: wide tables, and samples of big files.
 """
 
 import argparse
