@@ -1,5 +1,7 @@
 """The contenders of peers.py: each reads the same two files and computes the report that it is used for.
 
+    python tests/benchmarks/contenders.py NAME REFERENCE BATCH
+
 Run with the interpreter that has the contender installed; prints its figures as one line of JSON. Imports stand in
 the functions because no environment has them all.
 """
@@ -9,9 +11,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-BEGUN = time.perf_counter()
 IMPORTS = {
     "engine": ("polars", "engine.drift.drift"),
     "scipy": ("polars", "scipy.stats"),
@@ -20,51 +20,26 @@ IMPORTS = {
 }
 
 
-def make(rows: str, folder: str) -> None:
-    """Write reference.parquet and batch.parquet: many shapes of columns, some of them moved in the batch."""
-    import numpy as np
-    import polars as pl
-
-    n = int(rows)
-    for name, seed in (("reference", 0), ("batch", 1)):
-        random = np.random.default_rng(seed)
-        moved = 0.1 * seed
-        columns: dict[str, object] = {}
-        for i in range(4):
-            columns[f"normal_{i}"] = random.normal(moved * i, 1, n)
-            columns[f"lognormal_{i}"] = random.lognormal(moved * i, 1, n)
-            columns[f"rounded_{i}"] = random.normal(0, 10, n).round(1)
-            columns[f"counts_{i}"] = random.poisson(5 + i, n)
-            columns[f"zeros_{i}"] = np.where(random.random(n) < 0.7, 0.0, random.gamma(2, 1, n))
-        for i, size in enumerate((2, 3, 5, 8, 20, 50, 100, 200, 500, 1000)):
-            columns[f"category_{i}"] = random.choice([f"c{j}" for j in range(size)], n)
-        pl.DataFrame(columns).write_parquet(Path(folder) / f"{name}.parquet")
-
-
-def engine(folder: Path) -> str:
-    """Every statistic of every column, exact, and the calibrated verdict."""
-    import polars as pl
-
+def engine(reference: str, batch: str) -> str:
+    """Every statistic of every column, and the calibrated verdict."""
     from engine import drift
 
-    reference = pl.scan_parquet(folder / "reference.parquet")
-    roles, _ = drift.roles(reference)
-    before = drift.profile(reference, roles)
-    now = drift.profile(pl.scan_parquet(folder / "batch.parquet"), roles)
-    found = drift.compare(before, now)
-    return f"{sum(len(column.statistics) for column in found.columns.values())} statistics, exact, calibrated verdict"
+    found = drift.compare(drift.profile(reference), batch)
+    bounded = len({name for name, column in found.columns.items() if column.bounds})
+    exact = f"{bounded} columns with bounds" if bounded else "exact"
+    return f"{sum(len(column.statistics) for column in found.columns.values())} statistics, {exact}, calibrated verdict"
 
 
-def scipy(folder: Path) -> str:
+def scipy(*sides: str) -> str:
     """The usual tests, column by column."""
     import numpy as np
     import polars as pl
     from scipy import stats
 
-    reference, batch = (pl.read_parquet(folder / f"{name}.parquet") for name in ("reference", "batch"))
+    reference, batch = map(pl.read_parquet, sides)
     done = 0
     for name in reference.columns:
-        a, b = reference[name], batch[name]
+        a, b = reference[name].drop_nulls(), batch[name].drop_nulls()
         if a.dtype.is_numeric():
             stats.ks_2samp(a.to_numpy(), b.to_numpy())
             stats.wasserstein_distance(a.to_numpy(), b.to_numpy())
@@ -76,23 +51,23 @@ def scipy(folder: Path) -> str:
     return f"{done} statistics: KS with p and W1, or chi2 with p"
 
 
-def evidently(folder: Path) -> str:
+def evidently(*sides: str) -> str:
     """The default preset."""
     import pandas as pd
     from evidently import Report
     from evidently.presets import DataDriftPreset
 
-    reference, batch = (pd.read_parquet(folder / f"{name}.parquet") for name in ("reference", "batch"))
+    reference, batch = map(pd.read_parquet, sides)
     Report([DataDriftPreset()]).run(batch, reference).dict()
     return "1 statistic a column"
 
 
-def nannyml(folder: Path) -> str:
+def nannyml(*sides: str) -> str:
     """KS (on bins) and Jensen-Shannon for continuous columns, chi2 and Jensen-Shannon for categorical ones."""
     import nannyml
     import pandas as pd
 
-    reference, batch = (pd.read_parquet(folder / f"{name}.parquet") for name in ("reference", "batch"))
+    reference, batch = map(pd.read_parquet, sides)
     calculator = nannyml.UnivariateDriftCalculator(
         column_names=list(reference.columns),
         continuous_methods=["kolmogorov_smirnov", "jensen_shannon"],
@@ -103,26 +78,21 @@ def nannyml(folder: Path) -> str:
     return "2 statistics a column, KS on bins"
 
 
-def main(name: str, *arguments: str) -> None:
+def main(name: str, *sides: str) -> None:
     """Measure one contender."""
-    if name == "make":
-        make(*arguments)
-        print("{}")
-        return
-    contenders: dict[str, Callable[[Path], str]] = {
+    contenders: dict[str, Callable[..., str]] = {
         "engine": engine,
         "scipy": scipy,
         "evidently": evidently,
         "nannyml": nannyml,
     }
-    contender, folder = contenders[name], Path(*arguments)
     for module in IMPORTS[name]:
         __import__(module)
-    begun = time.perf_counter()
-    what = contender(folder)
-    ended = time.perf_counter()
+    wall, cpu = time.perf_counter(), time.process_time()
+    what = contenders[name](*sides)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"compute": ended - begun, "process": ended - BEGUN, "peak": peak, "what": what}))
+    print(json.dumps({"compute": wall, "cpu": cpu, "peak": peak, "what": what}))
 
 
 if __name__ == "__main__":

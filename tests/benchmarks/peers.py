@@ -1,21 +1,23 @@
 """How long a whole drift comparison takes, next to scipy and to the peers that are installed.
 
-    python tests/benchmarks/peers.py --peer evidently=PYTHON --peer nannyml=PYTHON
+    python tests/benchmarks/peers.py --rows 1_000_000 --peer evidently=PYTHON --peer nannyml=PYTHON
 
-PYTHON is the interpreter of an environment in which that peer is installed: they do not share one. Reads the same two
-Parquet files in a process of its own for each contender, in turns, and prints the median of the compute seconds
-(reading included, imports not), the whole process, the peak memory, and each time divided by the engine's.
+PYTHON is the interpreter of an environment in which that peer is installed: they do not share one. Everybody reads the
+same two Parquet files (data.py) in a process of its own, in turns. Prints medians of the compute seconds (reading
+included, imports not), of the same in CPU seconds, the whole process, the peak memory, and the compute seconds divided
+by the engine's.
 """
 
 import argparse
-import json
-import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from statistics import median
+from typing import Any
 
-CONTENDERS = Path(__file__).with_name("contenders.py")
+from timing import alone, machine
+
+HERE = Path(__file__).parent
 
 
 def main() -> None:
@@ -27,26 +29,27 @@ def main() -> None:
     chosen = parser.parse_args()
     pythons = {"engine": sys.executable, "scipy": sys.executable}
     pythons |= dict(peer.split("=", 1) for peer in chosen.peer)
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in pythons}
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in pythons}
     with tempfile.TemporaryDirectory() as folder:
-        ask(sys.executable, "make", str(chosen.rows), folder)
-        ask(pythons["engine"], "engine", folder)  # its kernels are compiled once
+        sides = Path(folder) / "reference.parquet", Path(folder) / "batch.parquet"
+        for seed, side in enumerate(sides):
+            alone(HERE / "data.py", side, "--rows", chosen.rows, "--seed", seed, "--drift", 0.1 * seed)
+        alone(HERE / "contenders.py", "engine", *sides)  # its kernels are compiled once
+        print(
+            f"{chosen.rows:,} rows a side, 20 numerical and 10 categorical columns, medians of {chosen.times};",
+            machine(),
+        )
         for _ in range(chosen.times):
             for name, python in pythons.items():
-                found[name].append(ask(python, name, folder))
-    ours = statistics.median(run["compute"] for run in found["engine"])
-    print(f"{chosen.rows:,} rows a side, 20 numerical and 10 categorical columns, medians of {chosen.times}\n")
-    print(f"{'':12} {'compute s':>10} {'process s':>10} {'peak MB':>8} {'÷ engine':>9}  computed")
+                found[name].append(alone(HERE / "contenders.py", name, *sides, python=python))
+    ours = median(run["compute"] for run in found["engine"])
+    print(f"\n{'':12} {'compute s':>10} {'CPU s':>8} {'process s':>10} {'peak MB':>8} {'÷ engine':>9}  computed")
     for name, runs in found.items():
-        compute, process, peak = (statistics.median(run[key] for run in runs) for key in ("compute", "process", "peak"))
-        print(f"{name:12} {compute:10.2f} {process:10.2f} {peak:8.0f} {compute / ours:9.1f}  {runs[0]['what']}")
-
-
-def ask(python: str, *arguments: str) -> dict[str, float]:
-    """Run one contender in a process and return what it measured of itself."""
-    done = subprocess.run([python, CONTENDERS, *arguments], check=True, capture_output=True, text=True)
-    answer: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return answer
+        compute, cpu, process, peak = (
+            median(run[key] for run in runs) for key in ("compute", "cpu", "process", "peak")
+        )
+        row = f"{name:12} {compute:10.2f} {cpu:8.2f} {process:10.2f} {peak:8.0f} {compute / ours:9.1f}"
+        print(f"{row}  {runs[0]['what']}")
 
 
 if __name__ == "__main__":
