@@ -6,21 +6,19 @@ comparison would leave a doubt, the gaps that matter are read value by value.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
-from os import cpu_count
 from typing import Protocol
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from engine.drift.blocks import ROWS, blocks
+from engine.drift.blocks import blocks, rows_of
 from engine.drift.columns import Categorical, Column, Gaps, Moments, Numerical
 from engine.drift.doubt import doubtful
 from engine.drift.kernels.counting import Counts, Values, align, runs
 from engine.drift.ladder import Ladder
 from engine.drift.tally import Tally
+from engine.drift.threads import Threads
 
 MOST_VALUES = 1 << 20
 """Distinct values up to which a column is exact: 8 MB of them, and as much while it is read."""
@@ -39,8 +37,8 @@ class Reader(Protocol):
         """Return the column of so many rows; or a reader that has to see all of them once more."""
 
 
-First = Callable[[str, bool], Reader]
-"""Makes the reader of a column; whether all rows came in one block."""
+First = Callable[[str], Reader]
+"""Makes the reader of a column."""
 
 
 def read(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], first: First) -> tuple[int, dict[str, Column]]:
@@ -52,28 +50,25 @@ def read(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], first: First) -> t
     columns: dict[str, Column] = {}
     if not reading:
         return int(frame.select(pl.len()).collect(engine="streaming").item()), columns
-    with ThreadPoolExecutor(cpu_count()) as threads:
-        pieces = blocks(frame.select(reading.values()))
-        begin = next(pieces, None)
-        readers = {name: first(name, begin is None or len(begin) < ROWS) for name in reading}
-        rows = 0 if begin is None else _feed(readers, chain([begin], pieces), threads)
+    with Threads() as threads:
+        readers = {name: first(name) for name in reading}
+        rows = _feed(readers, blocks(frame.select(reading.values()), rows_of(len(reading))), threads)
         while readers:
             done = dict(zip(readers, threads.map(lambda reader: reader.done(rows), readers.values()), strict=True))
             columns |= {name: column for name, column in done.items() if isinstance(column, Numerical | Categorical)}
             readers = {name: again for name, again in done.items() if not isinstance(again, Numerical | Categorical)}
             if readers:
-                _feed(readers, blocks(frame.select(reading[name] for name in readers)), threads)
+                _feed(readers, blocks(frame.select(reading[name] for name in readers), rows_of(len(readers))), threads)
     return rows, {name: columns[name] for name in reading}
 
 
-def _feed(readers: Mapping[str, Reader], pieces: Iterable[pl.DataFrame], threads: ThreadPoolExecutor) -> int:
+def _feed(readers: Mapping[str, Reader], pieces: Iterable[pl.DataFrame], threads: Threads) -> int:
     """Give the readers their columns of all blocks; return how many rows there were."""
     rows = 0
     for block in pieces:
         rows += len(block)
-        columns = [block[name] for name in readers]
-        for _ in threads.map(lambda reader, column: reader.add(column), readers.values(), columns):
-            pass  # raises what a reader raised
+        columns = {name: block[name] for name in readers}
+        threads.map(lambda name, columns=columns: readers[name].add(columns[name]), readers)  # type: ignore[misc]
     return rows
 
 
@@ -97,10 +92,10 @@ class Categories:
 
 
 class Distinct:
-    """Keeps all distinct values with their counts, as long as they are few enough."""
+    """Keeps all distinct values with their counts, as long as they are few enough; or if not to `keep`, all values."""
 
-    def __init__(self, whole: bool, against: Numerical | None, most: int) -> None:
-        self._against = against
+    def __init__(self, whole: bool, against: Numerical | None, most: int, *, keep: bool = True) -> None:
+        self._against, self._keep = against, keep
         self._most = most
         self._raw: list[Values] = []
         self._waiting = 0
@@ -116,7 +111,10 @@ class Distinct:
         self._raw.append(values if self._one_in == 1 else values[self._sampled(values)])
         self._waiting += len(self._raw[-1])
         if self._waiting >= self._most:
-            self._gather()
+            if self._against is not None and not self._keep:
+                self._go_on(self._against)
+            else:
+                self._gather()
 
     def done(self, rows: int) -> Column | Reader:
         if self._on_ladder is None:
@@ -145,13 +143,21 @@ class Distinct:
         """There are too many: go on with the ladder of the reference, or with every other value (by hash)."""
         values, counts = self._table
         if self._against is not None:
-            self._on_ladder = OnLadder(self._against.ladder(RUNGS), self._against)
-            self._on_ladder.lay(values, counts)
+            self._go_on(self._against)
             return
         self._one_in *= np.uint64(2)
         # frequent ones stay whatever their hash: they are to become rungs
         stay = self._sampled(values) | (counts > counts.sum() // RUNGS + 1)
         self._table = values[stay], counts[stay]
+
+    def _go_on(self, against: Numerical) -> None:
+        """Go on with the ladder of the reference."""
+        self._on_ladder = OnLadder(against.ladder(RUNGS), against)
+        if len(self._table[0]):
+            self._on_ladder.lay(*self._table)
+        for values in self._raw:
+            self._on_ladder.count(values)
+        self._raw = []
 
     def _sampled(self, values: Values) -> NDArray[np.bool_]:
         mixed = values.view(np.uint64)
@@ -169,7 +175,10 @@ class OnLadder:
         self._moments = Moments()
 
     def add(self, block: pl.Series) -> None:
-        values = present(block)
+        self.count(present(block))
+
+    def count(self, values: Values) -> None:
+        """Take more values."""
         self._moments += Moments.of(values, None, self._moments.centre if self._moments.rows else None)
         self.ladder.count(values, self._tally)
 

@@ -5,13 +5,11 @@ beyond the largest that is known; to the area only if the distribution functions
 it holds that rank; to the bins only if it holds an edge.
 """
 
-from fractions import Fraction
-
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.drift.columns import Numerical, crossings, rows_about
-from engine.drift.numerical import QUANTILES, place_of_rank
+from engine.drift.numerical import QUANTILES, places_of_ranks
 
 
 def doubtful(reference: Numerical, batch: Numerical, most: int) -> NDArray[np.bool_]:
@@ -24,11 +22,9 @@ def doubtful(reference: Numerical, batch: Numerical, most: int) -> NDArray[np.bo
     if gaps is None or not batch.present:
         return np.zeros(len(batch.values) + 1, np.bool_)
     wanted = np.zeros(len(gaps.counts), np.bool_)
-    for q in QUANTILES.values():
-        at = Fraction(str(q)) * (batch.present - 1)
-        for rank in {int(at), -int(-at // 1)}:
-            place, gap = place_of_rank(batch, rank)
-            wanted[place] |= gap
+    ranks, rest = np.divmod(np.array(list(QUANTILES.values())) * (batch.present - 1), 100)
+    places, in_gap = places_of_ranks(batch, np.concatenate([ranks, ranks + (rest > 0)]))
+    wanted[places[in_gap]] = True
     if reference.present and reference.gaps is None:
         deciles = reference.deciles
         wanted[np.searchsorted(batch.values, deciles[~batch.knows(deciles)])] = True

@@ -1,9 +1,7 @@
 """Two profiles in, every statistic of every column out, and one verdict each that holds over all columns together."""
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from os import cpu_count
 from typing import Any
 
 from engine.drift import verdict
@@ -11,6 +9,7 @@ from engine.drift.columns import Numerical
 from engine.drift.findings import Findings, find
 from engine.drift.profiles import Profile, profile_for
 from engine.drift.roles import Role
+from engine.drift.threads import Threads
 from engine.errors import DataError
 
 NOTABLE = 0.1
@@ -96,7 +95,7 @@ def compare(reference: Profile, batch: Profile | Any, *, confidence: float = 0.9
     def found(name: str) -> Findings:
         return find(reference.columns[name], its[name], name=name, level=level, tests=tests, seed=seed)
 
-    with ThreadPoolExecutor(cpu_count()) as threads:
+    with Threads() as threads:
         findings = dict(zip(reference.columns, threads.map(found, reference.columns), strict=True))
     adjusted = verdict.holm([f.p for f in findings.values()]).tolist()
     columns = {

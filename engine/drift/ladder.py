@@ -72,9 +72,9 @@ class Ladder:
         pivots = self.pivots[bucket]
         at = 2 * bucket.astype(np.int64) + (values >= pivots) + (values > pivots)
         tally[:, 0] += np.bincount(at, counts, len(tally))
-        tally[:, 1] += np.bincount(
-            at, counts * away(values, values[0].item(), values[-1].item(), self.centre), len(tally)
-        )
+        with np.errstate(over="ignore", invalid="ignore"):  # sums of the largest numbers are infinite
+            sums = counts * away(values, values[0].item(), values[-1].item(), self.centre)
+            tally[:, 1] += np.bincount(at, sums, len(tally))
 
     def folded(self, tally: kernel.Tally) -> tuple[Counts, Counts, kernel.Sums]:
         """Return the rows on each rung, the rows in each gap, and the sums of each gap."""

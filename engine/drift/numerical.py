@@ -5,18 +5,22 @@ everything is exact; of others it is an interval. Bins of equal width are never 
 other rows in a single bin.
 """
 
-from fractions import Fraction
 from math import inf, isfinite, nan, sqrt
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.drift.columns import Numerical
 from engine.drift.kernels.apart import apart, bounds
 from engine.drift.kernels.counting import Counts, Values
 from engine.drift.ladder import evenly
 
-QUANTILES = {"median": 0.5, "q05": 0.05, "q25": 0.25, "q75": 0.75, "q95": 0.95}
+QUANTILES = {"median": 50, "q05": 5, "q25": 25, "q75": 75, "q95": 95}
+"""By name, in percent: their ranks are whole numbers and a rest, which floats would blur."""
+
+
+Floats = NDArray[np.float64]
 
 
 class Interval(NamedTuple):
@@ -39,43 +43,40 @@ def moments(column: Numerical) -> dict[str, Interval]:
     exact = {"mean": m.mean, "std": std, "min": float(m.low), "max": float(m.high)}
     return {
         **{name: Interval(value, value) for name, value in exact.items()},
-        **{name: _quantile(column, q) for name, q in QUANTILES.items()},
+        **dict(zip(QUANTILES, _quantiles(column), strict=True)),
     }
 
 
-def _quantile(column: Numerical, q: float) -> Interval:
-    at = Fraction(str(q)) * (column.present - 1)
-    whole = int(at)
-    part = float(at - whole)
-    low, high = order_statistic(column, whole)
-    if not part:
-        return Interval(low, high)
-    low_next, high_next = order_statistic(column, whole + 1)
-    return Interval(_between(low, low_next, part), _between(high, high_next, part))
+def _quantiles(column: Numerical) -> list[Interval]:
+    ranks, rest = np.divmod(np.array(list(QUANTILES.values())) * (column.present - 1), 100)
+    (low, high), (low_next, high_next) = (_order_statistics(column, r) for r in (ranks, ranks + (rest > 0)))
+    part = rest / 100
+    with np.errstate(invalid="ignore"):  # between infinities
+        lows = np.where(low == low_next, low, low * (1 - part) + low_next * part)
+        highs = np.where(high == high_next, high, high * (1 - part) + high_next * part)
+    return [Interval(*ends) for ends in zip(lows.tolist(), highs.tolist(), strict=True)]
 
 
-def _between(low: float, high: float, part: float) -> float:
-    return low if low == high else low * (1 - part) + high * part
-
-
-def order_statistic(column: Numerical, rank: int) -> Interval:
-    """Return the value of this rank, 0 the smallest."""
-    at, gap = place_of_rank(column, rank)
+def _order_statistics(column: Numerical, ranks: Counts) -> tuple[Floats, Floats]:
+    """Return bounds of the values of these ranks, 0 the smallest."""
+    at, in_gap = places_of_ranks(column, ranks)
     m = column.moments
-    if not gap:
-        return Interval(float(column.values[at]), float(column.values[at]))
-    below = column.values[at - 1].item() if at else m.low
-    above = column.values[at].item() if at < len(column.values) else m.high
-    return Interval(float(max(below, m.low)), float(min(above, m.high)))
-
-
-def place_of_rank(column: Numerical, rank: int) -> tuple[int, bool]:
-    """Return the position of the value of this rank in the table; or of the gap below that position, and True."""
-    at = int(np.searchsorted(column.upto, rank, side="right"))
     if column.gaps is None:
-        return at, False
-    below = int(column.upto[at - 1]) if at else 0
-    return at, rank < below + int(column.gaps.counts[at])
+        exact = column.values[at].astype(np.float64)
+        return exact, exact
+    values = column.values.astype(np.float64)
+    below = np.clip(np.append(m.low, values)[at], m.low, None)
+    above = np.clip(np.append(values, m.high)[at], None, m.high)
+    return np.where(in_gap, below, above), above
+
+
+def places_of_ranks(column: Numerical, ranks: Counts) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Return the positions of the values of these ranks in the table; or of the gaps below them, and True."""
+    at = np.searchsorted(column.upto, ranks, side="right")
+    if column.gaps is None:
+        return at, np.zeros(len(at), np.bool_)
+    below = np.append(0, column.upto)[at]
+    return at, np.asarray(ranks < below + column.gaps.counts[at])
 
 
 def apart_by(a: Numerical, b: Numerical) -> tuple[tuple[int, int], Interval]:
@@ -133,7 +134,7 @@ def before(values: Values) -> Values:
 def binned(inner: Values, column: Numerical) -> Counts:
     """Count rows by bin. An edge is a value that the column knows, or just below one."""
     at = np.searchsorted(column.values, inner, side="right")
-    upto = np.concatenate([[0], column.upto])[at]
+    upto = np.where(at > 0, column.upto[at - 1], 0) if len(column.values) else np.zeros(len(inner), np.int64)
     if column.gaps is not None and len(column.values):
         # all of a gap is up to the edge just below the gap's end, none of it up to the edge at its beginning
         ends = column.values[np.minimum(at, len(column.values) - 1)]

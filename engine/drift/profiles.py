@@ -15,7 +15,7 @@ import polars as pl
 
 from engine.drift import archive, stored
 from engine.drift.canonical import categories, plan
-from engine.drift.collecting import MOST_VALUES, RUNGS, Categories, Distinct, OnLadder, Reader, read
+from engine.drift.collecting import MOST_VALUES, Categories, Distinct, Reader, read
 from engine.drift.columns import Chosen, Column, Entities, Numerical
 from engine.drift.roles import Role
 from engine.drift.roles import roles as found_roles
@@ -155,13 +155,11 @@ def _profiled(
             its[name] = column if whole else column.as_floats()
             reading[name] = reading[name] if whole else reading[name].cast(pl.Float64)
 
-    def first(name: str, whole_in_one_block: bool) -> Reader:
+    def first(name: str) -> Reader:
         if roles[name] is Role.CATEGORICAL:
             return Categories()
-        if quick and name in its and not whole_in_one_block:
-            return OnLadder(its[name].ladder(RUNGS), its[name])
         whole = schema[name] == pl.Int64 and (name not in its or its[name].values.dtype == np.int64)
-        return Distinct(whole, its.get(name), most_values)
+        return Distinct(whole, its.get(name), most_values, keep=not quick)
 
     rows, columns = read(frame, reading, first)
     if entity is None:

@@ -18,6 +18,8 @@ from engine.drift.kernels.counting import Counts, Values
 
 Sums = NDArray[np.float64]
 
+STRETCH = 1024
+
 
 @register_jitable
 def _width(low: Any, high: Any) -> Any:
@@ -44,26 +46,32 @@ def distance(value: Any, centre: Any) -> Any:
 def apart(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts) -> tuple[int, float]:
     """Return n * m times the largest distance, and the area, of two tables without gaps; neither is empty."""
     n, m = a_counts.sum(), b_counts.sum()
-    i = j = gap = largest = 0
-    area = lost = 0.0
+    i = j = gap = largest = np.int64(0)
     at = min(a_values[0], b_values[0])
-    while i < len(a_values) or j < len(b_values):
-        a_next = i < len(a_values) and (j == len(b_values) or a_values[i] <= b_values[j])
-        b_next = j < len(b_values) and (i == len(a_values) or b_values[j] <= a_values[i])
-        value = a_values[i] if a_next else b_values[j]
-        if gap:
-            part = abs(gap) * _width(at, value) - lost
-            more = area + part
-            lost = (more - area) - part  # Kahan's compensation: millions of parts
-            area = more
-        at = value
-        if a_next:
-            gap += m * a_counts[i]
-            i += 1
-        if b_next:
-            gap -= n * b_counts[j]
-            j += 1
-        largest = max(largest, abs(gap))
+    area = 0.0
+    while i < len(a_values) and j < len(b_values):
+        part = 0.0  # many small sums lose fewer digits than a long one
+        for _ in range(STRETCH):
+            # products with truth values: which side is next is a coin toss, and a wrong guess costs more than all this
+            value = min(a_values[i], b_values[j])
+            part += np.float64(abs(gap)) * _width(at, value)
+            at = value
+            a_next, b_next = np.int64(a_values[i] == value), np.int64(b_values[j] == value)
+            gap += a_next * m * a_counts[i] - b_next * n * b_counts[j]
+            largest = max(largest, abs(gap))
+            i += a_next
+            j += b_next
+            if i == len(a_values) or j == len(b_values):
+                break
+        area += part
+    for k in range(i, len(a_values)):
+        area += np.float64(abs(gap)) * _width(at, a_values[k])
+        at = a_values[k]
+        gap += m * a_counts[k]
+    for k in range(j, len(b_values)):
+        area += np.float64(abs(gap)) * _width(at, b_values[k])
+        at = b_values[k]
+        gap -= n * b_counts[k]
     return largest, area / (np.float64(n) * np.float64(m))
 
 

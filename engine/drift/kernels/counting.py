@@ -28,7 +28,7 @@ def runs(ordered: Values) -> tuple[Values, Counts]:
     for i in range(1, len(ordered)):
         distinct += ordered[i] != ordered[i - 1]
     if distinct == len(ordered):
-        return ordered.copy(), np.ones(distinct, np.int64)
+        return ordered, np.ones(distinct, np.int64)
     values, counts = np.empty(distinct, ordered.dtype), np.empty(distinct, np.int64)
     k = start = 0
     for i in range(1, len(ordered) + 1):
