@@ -1,16 +1,19 @@
 """The few loops that numpy cannot say: compiled by numba, cached, explicit signatures, arrays in, numbers out.
 
 The compiled code is kept in the user's cache directory, not beside the source: an installation may be read-only, and
-then numba's own choice fails in places where no home directory exists. Compiling all of it takes seconds, once.
+then numba's own choice fails in places where no home directory exists. Compiling all of it takes ten to twenty
+seconds, once, and says so: a warning of the logger `engine.drift`, which Python prints unless told otherwise.
 """
 
 import atexit
+import logging
 import os
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 
 import numba
+from numba.core import event
 
 
 def _cache_folder() -> str:
@@ -30,3 +33,17 @@ def _cache_folder() -> str:
 
 if not os.environ.get("NUMBA_CACHE_DIR"):
     numba.config.CACHE_DIR = _cache_folder()  # type: ignore[attr-defined]  # numba sets its options at run time
+
+
+class _Compiling(event.Listener):
+    """Says so when the first kernel is compiled, as none is that the cache holds."""
+
+    def on_start(self, _: event.Event) -> None:
+        event.unregister("numba:compile", self)  # type: ignore[no-untyped-call]  # numba's
+        logging.getLogger("engine.drift").warning("compiling kernels, once on this machine: this takes some seconds")
+
+    def on_end(self, _: event.Event) -> None:
+        pass
+
+
+event.register("numba:compile", _Compiling())  # type: ignore[no-untyped-call]  # numba's

@@ -72,7 +72,7 @@ def apart(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts
         area += np.float64(abs(gap)) * _width(at, b_values[k])
         at = b_values[k]
         gap -= n * b_counts[k]
-    return largest, area / (np.float64(n) * np.float64(m))
+    return int(largest), area / (np.float64(n) * np.float64(m))
 
 
 @njit(
