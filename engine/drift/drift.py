@@ -79,7 +79,8 @@ def compare(reference: Profile, batch: Profile | Any, *, confidence: float = 0.9
     Raises
     ------
     DataError
-        The batch lacks a column of the reference, or has it in another role, or only one of them is by entity.
+        The batch lacks a column of the reference, or has it in another role, or only one of them is by entity;
+        or the product of their rows is 2**63 or more: three billion a side.
     """
     if not isinstance(batch, Profile):
         batch = profile_for(reference, batch)
@@ -90,6 +91,8 @@ def compare(reference: Profile, batch: Profile | Any, *, confidence: float = 0.9
             raise DataError(f"column {name!r} is {column.role} in the reference, but {other} in the batch")
     if (reference.entities is None) != (batch.entities is None):
         raise DataError("one of reference and batch is by entity, the other is not: declare the entity for both")
+    if reference.rows * batch.rows >= 2**63:
+        raise DataError(f"{reference.rows} and {batch.rows} rows: too many rows to be compared (product below 2**63)")
     level, tests, its = 1 - confidence, len(reference.columns), batch.columns
 
     def found(name: str) -> Findings:

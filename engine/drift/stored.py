@@ -101,7 +101,7 @@ def _entities(name: str, arrays: Arrays) -> Entities | None:
     return Entities(name, keys, rows)
 
 
-def _categorical(missing: int, _: list[list[float]], arrays: Arrays) -> Categorical:
+def _categorical(missing: int, _: list[list[Any]], arrays: Arrays) -> Categorical:
     text, counts = _array(arrays, "text", np.uint8), _counts(arrays, "counts")
     # version 1 has lengths
     ends = _array(arrays, "ends", np.int64) if "ends" in arrays else np.cumsum(_array(arrays, "lengths", np.int64))
@@ -115,22 +115,22 @@ def _categorical(missing: int, _: list[list[float]], arrays: Arrays) -> Categori
     return column
 
 
-def _numerical(missing: int, approximate: list[list[float]], arrays: Arrays) -> Numerical:
+def _numerical(missing: int, approximate: list[list[Any]], arrays: Arrays) -> Numerical:
     values, counts = _values(arrays, "values"), _counts(arrays, "counts")
     _sure(len(values) == len(counts), "values and their counts differ in number")
     chosen = _chosen(values, arrays)
     if not approximate:
         _sure((counts >= 1).all(), "values and their counts do not fit")
         return Numerical.exact(values, counts, missing, chosen)
-    [[*moments, centre]] = approximate
+    [[rows, *moments, centre]] = approximate
     _sure(all(type(number) in (int, float) for number in (*moments, centre)), "no numbers")
     gaps = Gaps(_counts(arrays, "gaps"), _array(arrays, "sums", np.float64), centre)
-    column = Numerical(values, counts, missing, Moments(*moments), gaps, chosen)
+    column = Numerical(values, counts, missing, Moments(_whole(rows), *moments), gaps, chosen)
     _verify(column, gaps)
     return column
 
 
-_COLUMNS: Mapping[Role, Callable[[int, list[list[float]], Arrays], Column]] = {
+_COLUMNS: Mapping[Role, Callable[[int, list[list[Any]], Arrays], Column]] = {
     Role.CATEGORICAL: _categorical,
     Role.NUMERICAL: _numerical,
 }
@@ -179,7 +179,8 @@ def _values(arrays: Arrays, name: str) -> Values:
     values = _array(arrays, name, np.float64, np.int64)
     # what is not NaN equals itself
     _sure((values == values).all() and (values[1:] > values[:-1]).all(), "values are not in order")  # noqa: PLR0124
-    return values + values.dtype.type(0)  # version 1 may have -0.0
+    values += values.dtype.type(0)  # version 1 may have -0.0
+    return values
 
 
 def _counts(arrays: Arrays, name: str) -> Counts:

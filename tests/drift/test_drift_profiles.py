@@ -126,7 +126,7 @@ def npy(array, claimed=None):
         ({"header": {"rows": 7}}, "do not add up"),
         ({"header": {"columns": 3}}, "damaged"),
         ({"header": {"columns": [["x", "wrong", 0]]}}, "wrong"),
-        ({"0_counts": npy(np.array([1, 2, -3, 4]))}, "do not fit"),
+        ({"0_counts": npy(np.array([1, 2, -3, 4]))}, "below 0"),
         ({"0_values": npy(np.array([4.0, 3.0, 2.0, 1.0]))}, "not in order"),
         ({"0_values": npy(np.array([1.0, 2.0, 3.0, np.nan]))}, "not in order"),
         ({"0_values": npy(np.zeros(4), claimed=b"(9,)")}, "damaged"),
