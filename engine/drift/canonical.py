@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 
 from engine.errors import DataError
 
@@ -28,6 +29,12 @@ _PER_SECOND = {"ns": 1_000_000_000, "us": 1_000_000, "ms": 1_000}
 _WIDE = (pl.UInt64, pl.Int128, pl.UInt128)
 
 
+def named(name: str) -> pl.Expr:
+    """Return the column of this name, whatever the name: `pl.col` takes * and ^...$ for patterns."""
+    pattern = name == "*" or (name.startswith("^") and name.endswith("$"))
+    return cs.by_name(name).as_expr() if pattern else pl.col(name)
+
+
 def as_ordered(name: str, dtype: pl.DataType, *, wide: bool = False) -> pl.Expr:
     """Return the column's values as Int64 or Float64; missing values are null.
 
@@ -38,7 +45,7 @@ def as_ordered(name: str, dtype: pl.DataType, *, wide: bool = False) -> pl.Expr:
     wide
         The column holds whole numbers that int64 does not: they become floats.
     """
-    column = pl.col(name)
+    column = named(name)
     if isinstance(dtype, pl.Duration | pl.Datetime):
         return _seconds(column.to_physical(), _PER_SECOND[dtype.time_unit or "us"])
     if not wide and (dtype.is_integer() or dtype in (pl.Boolean, pl.Date, pl.Time)):
@@ -53,7 +60,7 @@ def as_categories(name: str, dtype: pl.DataType) -> pl.Expr:
 
     `dtype` is the column's type: anything that is neither nested nor bytes nor Python objects.
     """
-    column = pl.col(name)
+    column = named(name)
     if dtype.is_decimal():
         column = column.cast(pl.Float64)
     elif dtype == pl.Duration:
@@ -99,11 +106,11 @@ def plan(frame: pl.LazyFrame, roles: Mapping[str, Role]) -> dict[str, pl.Expr]:
                 what = f"{_held(dtype)}: {example!r}" if role is Role.NUMERICAL else _held(dtype)
                 raise DataError(f"column {name!r} is compared as {role}, but holds {what}")
             nothing = pl.lit(None, pl.Float64 if role is Role.NUMERICAL else pl.String)
-            reading[name] = pl.when(pl.col(name).is_null()).then(nothing).alias(name)
+            reading[name] = pl.when(named(name).is_null()).then(nothing).alias(name)
         elif role is Role.NUMERICAL:
             reading[name] = as_ordered(name, dtype, wide=facts.get(name, False))
         else:
-            reading[name] = pl.col(name)
+            reading[name] = named(name)
     return reading
 
 
@@ -156,11 +163,11 @@ def _facts(frame: pl.LazyFrame, schema: pl.Schema, roles: Mapping[str, Role]) ->
     ranged = [name for name, role in roles.items() if role is Role.NUMERICAL and schema[name] in _WIDE]
     if not examples and not ranged:
         return {}
-    ends = [end for name in ranged for end in (pl.min(name).alias(f"{name} low"), pl.max(name).alias(f"{name} high"))]
-    held = [pl.col(name).drop_nulls().first() for name in examples]
+    held = [named(name).drop_nulls().first().alias(name) for name in examples]
+    ends = [pl.struct(named(name).min().alias("low"), named(name).max().alias("high")).alias(name) for name in ranged]
     found = frame.select(*held, *ends).collect(engine="streaming").row(0, named=True)
     for name in ranged:
-        low, high = found[f"{name} low"], found[f"{name} high"]
+        low, high = found[name].values()
         found[name] = low is not None and not -(2**63) <= low <= high < 2**63
     return found
 

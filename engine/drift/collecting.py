@@ -67,7 +67,8 @@ def _feed(readers: Mapping[str, Reader], pieces: Iterable[pl.DataFrame], threads
     rows = 0
     for block in pieces:
         rows += len(block)
-        columns = {name: block[name] for name in readers}
+        # polars would take the name of a series for a pattern too
+        columns = {name: block.get_column(name).alias("") for name in readers}
         threads.map(lambda name, columns=columns: readers[name].add(columns[name]), readers)  # type: ignore[misc]
     return rows
 

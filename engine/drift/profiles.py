@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from engine.drift import archive, stored
-from engine.drift.canonical import categories, plan
+from engine.drift.canonical import as_categories, categories, named, plan
 from engine.drift.collecting import MOST_VALUES, Categories, Distinct, Reader, read
 from engine.drift.columns import Chosen, Column, Entities, Numerical
 from engine.drift.roles import Role
@@ -144,7 +144,7 @@ def _profiled(
     most_values: int,
 ) -> Profile:
     roles = roles or (against.roles if against else found_roles(frame, entity=entity)[0])
-    if entity and entity not in frame.collect_schema():
+    if entity is not None and entity not in frame.collect_schema():
         raise DataError(f"the data lacks the entity, {entity!r}")
     reading = plan(frame, roles)
     schema = frame.select(reading.values()).collect_schema()
@@ -171,10 +171,15 @@ def _profiled(
 
 def _one_row_per_entity(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], entity: str) -> pl.DataFrame:
     """Return, for each entity, the row whose hash is smallest, as entity, row, value <column>…, by entity key."""
-    keyed = frame.select(
-        pl.col(entity).cast(pl.String).hash(1).alias("entity"),
-        content(frame.collect_schema(), list(reading)).alias("row"),
-        *(read.alias(f"value {name}") for name, read in reading.items()),
+    dtype = frame.collect_schema()[entity]
+    if dtype.is_nested() or dtype in (pl.Object, pl.Binary):
+        raise DataError(f"the entity, {entity!r}, holds {dtype}, which names nothing")
+    values = {name: f"value {name}" for name in reading}
+    read = frame.select(named(entity).alias("entity"), *(read.alias(values[name]) for name, read in reading.items()))
+    keyed = read.select(
+        as_categories("entity", dtype).hash(1),  # 7 and 7.0 are one
+        content(read.collect_schema(), list(values.values())).alias("row"),
+        *values.values(),
     )
     smallest = keyed.group_by("entity").agg(pl.col("row").min())
     # rows of one entity with equal hashes have equal content: any of them is the same row

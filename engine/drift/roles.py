@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from engine.drift.canonical import Role
+from engine.drift.canonical import Role, named
 from engine.drift.sources import scan
 from engine.errors import DataError
 
@@ -118,7 +118,7 @@ def _uncleared(frame: pl.LazyFrame, suspects: Mapping[str, str], total: int) -> 
         return {}
     uncleared = []
     for name, reason in suspects.items():
-        column = pl.col(name)
+        column = named(name)
         if reason == _COUNTS_UP:
             uncleared.append(((column > column.shift()).sum() == pl.len() - 1).alias(name))
         else:
