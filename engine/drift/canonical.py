@@ -1,9 +1,10 @@
 """One way to read a column's values, whatever type holds them, so that equal values compare equal on both sides.
 
-Numbers become float64, or int64 where the column holds whole numbers (exact beyond 2**53); durations become seconds;
-categories become text, with 1.0 and 1 the same category. NaN is missing, -0.0 is 0.0. Comparing the raw types would
-make a column of integers differ from itself once a null has turned it into floats. They are expressions: the reading
-of a frame casts in its own threads, and only what depends on all values (do they fit int64?) costs a pass of its own.
+Numbers become float64, or int64 where the column holds whole numbers (exact beyond 2**53); durations and dates become
+seconds; categories become text, with 1.0 and 1 the same category. NaN is missing, -0.0 is 0.0. Comparing the raw types
+would make a column of integers differ from itself once a null has turned it into floats. They are expressions: the
+reading of a frame casts in its own threads, and only what depends on all values (do they fit int64?) costs a pass of
+its own.
 """
 
 from collections.abc import Mapping
@@ -48,7 +49,9 @@ def as_ordered(name: str, dtype: pl.DataType, *, wide: bool = False) -> pl.Expr:
     column = named(name)
     if isinstance(dtype, pl.Duration | pl.Datetime):
         return _seconds(column.to_physical(), _PER_SECOND[dtype.time_unit or "us"])
-    if not wide and (dtype.is_integer() or dtype in (pl.Boolean, pl.Date, pl.Time)):
+    if dtype == pl.Date:
+        return column.to_physical().cast(pl.Int64) * 86_400  # pandas, and some files, hold dates as datetimes
+    if not wide and (dtype.is_integer() or dtype in (pl.Boolean, pl.Time)):
         return column.to_physical().cast(pl.Int64)
     column = column.cast(pl.Float64)
     # adding 0.0 would do for -0.0, had polars not optimised it away

@@ -15,6 +15,10 @@ from engine.drift.kernels.counting import Counts, Values
 from engine.drift.kolmogorov import p_value
 from engine.drift.numerical import Interval
 from engine.drift.roles import Role
+from engine.errors import DataError
+
+SPARSE = 5
+"""Categories a row beyond which no test has power, and the report says so."""
 
 MOST_LABELS = 50
 """Categories that a histogram shows; the rest are counted together."""
@@ -51,6 +55,9 @@ def find(reference: Column, batch: Column, *, name: str, level: float, tests: in
     """Measure one column; `level`, `tests` and `seed` are the verdict's."""
     found = Findings()
     if isinstance(reference, Numerical) and isinstance(batch, Numerical):
+    rows = [column.present + column.missing for column in (reference, batch)]
+    if rows[0] * rows[1] >= 2**63:
+        raise DataError(f"{rows[0]} rows and {rows[1]} are too many to be compared: more than three billion each")
         bins, one = _numerical(found, *one_type(reference, batch))
     elif isinstance(reference, Categorical) and isinstance(batch, Categorical):
         bins, one = _categorical(found, reference, batch)

@@ -176,10 +176,18 @@ def _one_row_per_entity(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], ent
         raise DataError(f"the entity, {entity!r}, holds {dtype}, which names nothing")
     values = {name: f"value {name}" for name in reading}
     read = frame.select(named(entity).alias("entity"), *(read.alias(values[name]) for name, read in reading.items()))
-    keyed = read.select(
-        as_categories("entity", dtype).hash(1),  # 7 and 7.0 are one
-        content(read.collect_schema(), list(values.values())).alias("row"),
-        *values.values(),
+    schema = read.collect_schema()
+    # what is chosen depends on no type: numbers are hashed as floats, categories as text
+    alike = {
+        value: pl.col(value).cast(pl.Float64) if schema[value].is_numeric() else as_categories(value, schema[value])
+        for value in values.values()
+    }
+    floats = read.with_columns(expr.alias(f"alike {value}") for value, expr in alike.items())
+    key = as_categories("entity", dtype).hash(1)  # 7 and 7.0 are one
+    row = pl.sum_horizontal(
+        content(floats.collect_schema(), [f"alike {value}" for value in alike]),
+        *(_beyond_floats(value) for value in alike if schema[value] == pl.Int64),
+        key,  # else rows of the same content were chosen of all entities that have one
     )
     smallest = keyed.group_by("entity").agg(pl.col("row").min())
     # rows of one entity with equal hashes have equal content: any of them is the same row
@@ -190,9 +198,17 @@ def _one_row_per_entity(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], ent
 def _with_chosen(column: Column, one: pl.Series) -> Column:
     if isinstance(column, Numerical):
         values, to = np.unique(one.drop_nulls().to_numpy(), return_inverse=True)
+    keyed = floats.select(key, row.hash(2).alias("row"), *alike)
         at = np.full(len(one), -1, np.int32)
         at[one.is_not_null().to_numpy()] = to
         return replace(column, chosen=Chosen(values, at))
     place = {label: i for i, label in enumerate(column.labels)}
     at = np.array([-1 if label is None else place[label] for label in categories(one)], np.int32)
     return replace(column, chosen=at)
+def _beyond_floats(name: str) -> pl.Expr:
+    """Return what a float does not hold of a whole number, scattered over 64 bits; 0 of most."""
+    whole = pl.col(name)
+    rest = whole - whole.cast(pl.Float64).cast(pl.Int64, strict=False)
+    return rest.fill_null(whole).reinterpret(signed=False) * pl.lit(0xBF58476D1CE4E5B9, pl.UInt64)
+
+

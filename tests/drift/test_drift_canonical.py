@@ -85,7 +85,7 @@ def test_a_duration_is_the_same_float_in_any_unit(milliseconds: list[int]):
 
 def test_what_people_write_reads_as_written():
     assert ordered(pl.Series([timedelta(seconds=1.1), timedelta(milliseconds=1)])).to_list() == [1.1, 0.001]
-    assert ordered(pl.Series([date(1970, 1, 2), None])).to_list() == [1, None]
+    assert ordered(pl.Series([date(1970, 1, 2), date(1969, 12, 31), None])).to_list() == [86400, -86400, None]
     assert ordered(pl.Series([time(0, 0, 1)])).to_list() == [10**9]
     assert ordered(pl.Series([datetime(1970, 1, 2, tzinfo=UTC)])).to_list() == [86400.0]
     assert ordered(pl.Series([True, None, False])).to_list() == [1, None, 0]

@@ -63,6 +63,37 @@ def test_one_row_of_each_entity_is_a_row_of_that_entity():
     assert len({int(x) % 4 for x in chosen}) > 1, "which row is chosen must not depend on its place"
 
 
+def test_which_row_of_an_entity_is_chosen_does_not_follow_from_what_it_holds():
+    """Every card has an "a" and a "b": were one of them always chosen, nothing that happens to them could show."""
+    rows = pl.DataFrame({"c": ["a", "b"] * 500, "card": np.arange(1000) // 2})
+    one = profile(rows, {"c": Role.CATEGORICAL}, entity="card").columns["c"].one_per_entity()
+    assert one.counts.sum() == 500
+    assert 180 < one.counts[0] < 320
+
+
+@pytest.mark.parametrize("entity", [None, "card"])
+@given(st.integers(1, 60), st.integers(0, 99))
+def test_the_type_that_holds_a_value_changes_nothing(entity, n, seed):
+    """pandas makes floats of whole numbers where one is missing, and datetimes of dates; CSV reads 1.0 as written."""
+    day = pl.col("whole").cast(pl.Date)
+    rows = frame(n, seed).with_columns(pl.col("card").alias("whole")).with_columns(day.alias("day"))
+    other = rows.with_columns(
+        pl.col("whole").cast(pl.Float64),
+        pl.col("i").cast(pl.Int128),
+        pl.col("c").cast(pl.Categorical),
+        pl.col("day").cast(pl.Datetime("ms")),
+        pl.col("card").cast(pl.Float64),
+    )
+    taking = ROLES | {"whole": Role.NUMERICAL, "day": Role.NUMERICAL}
+    reference = profile(frame(40).with_columns(whole=pl.col("card"), day=pl.lit(3)), taking, entity=entity)
+    found, same = compare(reference, rows).columns, compare(reference, other).columns
+    for name, column in found.items():
+        assert (column.drift_p, column.reasons) == (same[name].drift_p, same[name].reasons)
+        for measured, value in column.statistics.items():
+            assert value is None or value == pytest.approx(same[name].statistics[measured], rel=1e-12), measured
+        assert column.histogram["batch"] == same[name].histogram["batch"]
+
+
 @pytest.mark.parametrize("entity", [None, "card"])
 @pytest.mark.parametrize("n", [0, 1, 400])
 def test_saved_and_loaded_it_is_the_same(tmp_path, entity, n):
