@@ -54,10 +54,10 @@ class Findings:
 def find(reference: Column, batch: Column, *, name: str, level: float, tests: int, seed: int) -> Findings:
     """Measure one column; `level`, `tests` and `seed` are the verdict's."""
     found = Findings()
-    if isinstance(reference, Numerical) and isinstance(batch, Numerical):
     rows = [column.present + column.missing for column in (reference, batch)]
     if rows[0] * rows[1] >= 2**63:
         raise DataError(f"{rows[0]} rows and {rows[1]} are too many to be compared: more than three billion each")
+    if isinstance(reference, Numerical) and isinstance(batch, Numerical):
         bins, one = _numerical(found, *one_type(reference, batch))
     elif isinstance(reference, Categorical) and isinstance(batch, Categorical):
         bins, one = _categorical(found, reference, batch)

@@ -189,22 +189,13 @@ def _one_row_per_entity(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], ent
         *(_beyond_floats(value) for value in alike if schema[value] == pl.Int64),
         key,  # else rows of the same content were chosen of all entities that have one
     )
+    keyed = floats.select(key, row.hash(2).alias("row"), *alike)
     smallest = keyed.group_by("entity").agg(pl.col("row").min())
     # rows of one entity with equal hashes have equal content: any of them is the same row
     one = keyed.join(smallest, on=["entity", "row"], how="semi").unique("entity", keep="any")
     return one.collect(engine="streaming").sort("entity")
 
 
-def _with_chosen(column: Column, one: pl.Series) -> Column:
-    if isinstance(column, Numerical):
-        values, to = np.unique(one.drop_nulls().to_numpy(), return_inverse=True)
-    keyed = floats.select(key, row.hash(2).alias("row"), *alike)
-        at = np.full(len(one), -1, np.int32)
-        at[one.is_not_null().to_numpy()] = to
-        return replace(column, chosen=Chosen(values, at))
-    place = {label: i for i, label in enumerate(column.labels)}
-    at = np.array([-1 if label is None else place[label] for label in categories(one)], np.int32)
-    return replace(column, chosen=at)
 def _beyond_floats(name: str) -> pl.Expr:
     """Return what a float does not hold of a whole number, scattered over 64 bits; 0 of most."""
     whole = pl.col(name)
@@ -212,3 +203,12 @@ def _beyond_floats(name: str) -> pl.Expr:
     return rest.fill_null(whole).reinterpret(signed=False) * pl.lit(0xBF58476D1CE4E5B9, pl.UInt64)
 
 
+def _with_chosen(column: Column, one: pl.Series) -> Column:
+    if isinstance(column, Numerical):
+        values, to = np.unique(one.drop_nulls().to_numpy(), return_inverse=True)
+        at = np.full(len(one), -1, np.int32)
+        at[one.is_not_null().to_numpy()] = to
+        return replace(column, chosen=Chosen(values, at))
+    place = {label: i for i, label in enumerate(column.labels)}
+    at = np.array([-1 if label is None else place[label] for label in categories(one)], np.int32)
+    return replace(column, chosen=at)
