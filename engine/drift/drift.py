@@ -91,8 +91,6 @@ def compare(reference: Profile, batch: Profile | Any, *, confidence: float = 0.9
             raise DataError(f"column {name!r} is {column.role} in the reference, but {other} in the batch")
     if (reference.entities is None) != (batch.entities is None):
         raise DataError("one of reference and batch is by entity, the other is not: declare the entity for both")
-    if reference.rows * batch.rows >= 2**63:
-        raise DataError(f"{reference.rows} and {batch.rows} rows: too many rows to be compared (product below 2**63)")
     level, tests, its = 1 - confidence, len(reference.columns), batch.columns
 
     def found(name: str) -> Findings:
