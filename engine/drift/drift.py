@@ -7,10 +7,10 @@ from typing import Any
 from engine.drift import verdict
 from engine.drift.columns import Numerical
 from engine.drift.findings import Findings, find
-from engine.drift.profiles import Profile, profile_for
+from engine.drift.profiles import Profile, profile, profile_for
 from engine.drift.roles import Role
 from engine.drift.threads import Threads
-from engine.errors import DataError
+from engine.errors import DataError, UsageError
 
 NOTABLE = 0.1
 """A column with a drift of as much counts as drifted."""
@@ -58,7 +58,7 @@ class Drift:
         return self.drifted_columns / len(self.columns) if self.columns else None
 
 
-def compare(reference: Profile, batch: Profile | Any, *, confidence: float = 0.95, seed: int = 0) -> Drift:
+def compare(reference: Profile | Any, batch: Profile | Any, *, confidence: float = 0.95, seed: int = 0) -> Drift:
     """Compare `batch` with `reference`, column by column.
 
     Effects rest on all rows; p-values on one row per entity and side where the profiles are by entity. Where a side
@@ -67,7 +67,7 @@ def compare(reference: Profile, batch: Profile | Any, *, confidence: float = 0.9
     Parameters
     ----------
     reference
-        A profile: it is read once, however many batches there are.
+        A profile: it is read once, however many batches there are. Or the data to make one of (see `profile`).
     batch
         A profile of the same columns in the same roles, or data to read (see `profile`), in bounded memory. Columns
         that only the batch has are not looked at.
@@ -78,10 +78,16 @@ def compare(reference: Profile, batch: Profile | Any, *, confidence: float = 0.9
 
     Raises
     ------
+    UsageError
+        The confidence is no share.
     DataError
         The batch lacks a column of the reference, or has it in another role, or only one of them is by entity;
         or the product of their rows is 2**63 or more: three billion a side.
     """
+    if not 0 < confidence < 1:
+        raise UsageError(f"confidence is a share between 0 and 1, such as 0.95, not {confidence}")
+    if not isinstance(reference, Profile):
+        reference = profile(reference)
     if not isinstance(batch, Profile):
         batch = profile_for(reference, batch)
     if absent := [name for name in reference.columns if name not in batch.columns]:

@@ -128,9 +128,10 @@ def _between(found: Findings, reference: Numerical, batch: Numerical) -> None:
     why = _empty(reference.present, "value", batch.present)
     distance, p, area = _ks(reference, batch)
     found.put({"ks": distance, "ks_p": p}, why)
-    found.put({"wasserstein": area}, why or "an infinite value is infinitely far away")
+    far = "values are infinite, or too far apart"
+    found.put({"wasserstein": area}, why or far)
     spread = found.statistics["reference_std"]
-    why = why or ("the distance is infinite" if spread else "the reference has no standard deviation, or one of 0")
+    why = why or (far if spread else "the reference has no standard deviation, or one of 0")
     normed = Interval(area.low / spread, area.high / spread) if spread else Interval(nan, nan)
     found.put({"wasserstein_normed": normed}, why)
 

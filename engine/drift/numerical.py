@@ -94,7 +94,7 @@ def apart_by(a: Numerical, b: Numerical) -> tuple[tuple[int, int], Interval]:
         centre = (a if a.gaps else b).centre
         ends = [a.values.dtype.type(end) for end in (low, high)]
         found = bounds(*_table(a, centre), *_table(b, centre), a.values.dtype.type(centre), *ends)
-        gaps, areas = (int(found[0]), int(found[1])), Interval(found[2], found[3])
+        gaps, areas = (int(found[0]), int(found[1])), Interval(float(found[2]), float(found[3]))
     return gaps, areas if isfinite(low) and isfinite(high) else Interval(inf, inf)
 
 

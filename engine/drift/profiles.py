@@ -20,7 +20,7 @@ from engine.drift.columns import Chosen, Column, Entities, Numerical
 from engine.drift.roles import Role
 from engine.drift.roles import roles as found_roles
 from engine.drift.sampling import content
-from engine.drift.sources import scan
+from engine.drift.sources import readable, scan
 from engine.errors import DataError
 
 
@@ -70,12 +70,12 @@ class Profile:
         """Return the BLAKE2b hex digest of the content."""
         return archive.digest(*stored.parts(self.rows, self.columns, self.entities))
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write the profile to one file."""
-        archive.write(path, *stored.parts(self.rows, self.columns, self.entities))
+        archive.write(Path(path), *stored.parts(self.rows, self.columns, self.entities))
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path | str) -> Self:
         """Read a file that `save` wrote, of this version or an earlier one, and check that it holds together.
 
         Raises
@@ -83,12 +83,12 @@ class Profile:
         StoreError
             The file is missing, damaged, no profile, or newer than this engine.
         """
-        return cls(*stored.restored(path))
+        return cls(*stored.restored(Path(path)))
 
 
 def profile(
     data: Any,
-    roles: Mapping[str, Role] | None = None,
+    roles: Mapping[str, Role | str] | None = None,
     *,
     entity: str | None = None,
     against: Profile | None = None,
@@ -102,7 +102,7 @@ def profile(
         A polars frame, lazy or not, the path of a Parquet, CSV or Arrow file, Arrow data, or a pandas frame. Rows come
         in blocks: memory is bounded by the columns, not by the rows.
     roles
-        Left out, those of `against`, else what `roles` finds.
+        Numerical or categorical, by column. Left out, those of `against`, else what `roles` finds.
     entity
         The column that says which rows belong together: one row of each is chosen by the hash of the columns' content;
         rows without an entity are one entity together. Memory grows with the number of entities.
@@ -115,7 +115,7 @@ def profile(
     Raises
     ------
     DataError
-        A column is not there, or cannot be read in its role.
+        A column is not there, or cannot be read in its role; or the data cannot be read.
     """
     return _profiled(scan(data), roles, entity, against, quick=False, most_values=most_values)
 
@@ -134,29 +134,32 @@ def profile_for(reference: Profile, data: Any) -> Profile:
     return _profiled(scan(data), None, entity, reference, quick=True, most_values=MOST_VALUES)
 
 
+@readable()
 def _profiled(
     frame: pl.LazyFrame,
-    roles: Mapping[str, Role] | None,
+    roles: Mapping[str, Role | str] | None,
     entity: str | None,
     against: Profile | None,
     *,
     quick: bool,
     most_values: int,
 ) -> Profile:
-    roles = roles or (against.roles if against else found_roles(frame, entity=entity)[0])
+    if roles is None:
+        roles = against.roles if against else found_roles(frame, entity=entity)[0]
+    taking = {name: _compared(name, role) for name, role in roles.items()}
     if entity is not None and entity not in frame.collect_schema():
         raise DataError(f"the data lacks the entity, {entity!r}")
-    reading = plan(frame, roles)
+    reading = plan(frame, taking)
     schema = frame.select(reading.values()).collect_schema()
     its: dict[str, Numerical] = {}
     for name, column in against.columns.items() if against else ():
-        if isinstance(column, Numerical) and len(column.values) and roles.get(name) is Role.NUMERICAL:
+        if isinstance(column, Numerical) and len(column.values) and taking.get(name) is Role.NUMERICAL:
             whole = schema[name] == pl.Int64 and column.values.dtype == np.int64
             its[name] = column if whole else column.as_floats()
             reading[name] = reading[name] if whole else reading[name].cast(pl.Float64)
 
     def first(name: str) -> Reader:
-        if roles[name] is Role.CATEGORICAL:
+        if taking[name] is Role.CATEGORICAL:
             return Categories()
         whole = schema[name] == pl.Int64 and (name not in its or its[name].values.dtype == np.int64)
         return Distinct(whole, its.get(name), most_values, keep=not quick)
@@ -167,6 +170,12 @@ def _profiled(
     one = _one_row_per_entity(frame, reading, entity)
     entities = Entities(entity, one["entity"].to_numpy().copy(), one["row"].to_numpy().copy())
     return Profile(rows, {name: _with_chosen(c, one[f"value {name}"]) for name, c in columns.items()}, entities)
+
+
+def _compared(name: str, role: str) -> Role:
+    if role not in (Role.NUMERICAL, Role.CATEGORICAL):
+        raise DataError(f"column {name!r} cannot be compared as {role!s}: its role must be numerical or categorical")
+    return Role(role)
 
 
 def _one_row_per_entity(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], entity: str) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from engine.drift.canonical import Role, named
-from engine.drift.sources import scan
+from engine.drift.sources import readable, scan
 from engine.errors import DataError
 
 __all__ = ["FEW_ROWS", "Role", "roles"]
@@ -25,6 +25,7 @@ _DISTINCT = "an identifier: nearly every value is different"
 _COUNTS_UP = "counts up with row order"
 
 
+@readable()
 def roles(
     data: Any,
     declared: Mapping[str, str] | None = None,
@@ -52,7 +53,7 @@ def roles(
     Raises
     ------
     DataError
-        A column of `only` is not there, or a declared role does not fit the column's type.
+        A column of `only` is not there, a declared role does not fit the column's type, or the data cannot be read.
     """
     frame = scan(data)
     schema = frame.collect_schema()

@@ -4,7 +4,8 @@ Nobody has to convert first, and neither pandas nor pyarrow is imported: what th
 holds. A list of the types that are known would always lack one; what speaks Arrow's capsule protocol is a table.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,22 @@ def scan(data: Any) -> pl.LazyFrame:
         raise DataError(f"the record batches differ in their columns: {problem}") from problem
 
 
+@contextmanager
+def readable(what: object = "the data") -> Iterator[None]:
+    """Say what cannot be read, in which polars fails as late as the faulty row is reached.
+
+    Raises
+    ------
+    DataError
+        Reading fails in the block, or in what the function does that this decorates.
+    """
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as problem:
+        reason, _, _ = str(problem).strip().partition("\n")
+        raise DataError(f"{what} cannot be read: {reason}") from problem
+
+
 def _is_table(data: Any) -> bool:
     if isinstance(data, pl.DataFrame) or _is_pandas(data):
         return True
@@ -92,13 +109,11 @@ def _files(path: Path) -> pl.LazyFrame:
     readers = {_reader(file) for file in found}
     if len(readers) > 1:
         raise DataError(f"{path} matches files of several formats; give one")
-    try:
+    if absent := [file for file in found if not file.exists()]:
+        raise DataError(f"there is no file {absent[0]}")
+    with readable(path):
         frame = readers.pop()(found, path.is_dir())
         frame.collect_schema()  # the first moment at which polars looks at a file
-    except FileNotFoundError as problem:
-        raise DataError(f"there is no file {path}") from problem
-    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as problem:
-        raise DataError(f"{path} cannot be read: {problem}") from problem
     return frame
 
 

@@ -1,0 +1,109 @@
+"""Whatever is asked for or read wrongly is said in the words of who asked, and no library's error escapes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from engine.drift import Profile, Role, compare, profile
+from engine.errors import DataError, StoreError, UsageError
+
+FRAME = pl.DataFrame({"x": [1.0, 2.0, 3.0], "t": ["a", "b", "c"], "l": [[1], [2], [3]], "card": [1, 1, 2]})
+TAKING = {"x": Role.NUMERICAL, "t": Role.CATEGORICAL}
+
+
+def test_roles_may_be_given_by_name_and_are_those_that_can_be_compared():
+    found = profile(pl.DataFrame({"x": [1, 2], "y": [1, 2]}), {"x": "numerical", "y": "categorical"})
+    assert found.roles == {"x": Role.NUMERICAL, "y": Role.CATEGORICAL}
+    assert found.columns["y"].labels == ["1", "2"]
+    for role in ("identifier", Role.IGNORE, "number"):
+        with pytest.raises(DataError, match=f"column 'x' cannot be compared as {role}: .* numerical or categorical"):
+            profile(FRAME, {"x": role})
+
+
+def test_no_columns_are_no_columns():
+    found = profile(FRAME, {})
+    assert (found.rows, dict(found.columns)) == (3, {})
+    assert compare(found, FRAME).drifted_share is None
+
+
+def test_a_reference_may_be_data():
+    assert compare(FRAME, FRAME[:2]) == compare(profile(FRAME), FRAME[:2])
+
+
+@pytest.mark.parametrize("confidence", [0, 1, 95, -0.5, float("nan")])
+def test_a_confidence_is_a_share(confidence: float):
+    with pytest.raises(UsageError, match="confidence is a share between 0 and 1"):
+        compare(profile(FRAME, TAKING), FRAME, confidence=confidence)
+
+
+def test_paths_may_be_texts(tmp_path: Path):
+    before = profile(FRAME, TAKING)
+    before.save(str(tmp_path / "p"))
+    assert Profile.load(str(tmp_path / "p")).fingerprint() == before.fingerprint()
+
+
+def written(name: str, content: bytes) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        (folder / name).write_bytes(content)
+        return folder / name
+
+    return write
+
+
+def with_a_faulty_page(folder: Path) -> Path:
+    FRAME.write_parquet(folder / "t.parquet")
+    content = bytearray((folder / "t.parquet").read_bytes())
+    content[30:60] = b"\xff" * 30
+    return written("t.parquet", bytes(content))(folder)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (with_a_faulty_page, "the data cannot be read: parquet"),
+        (written("t.csv", b"x,t\n1,2\n3,4,5\n"), "the data cannot be read: found more fields"),
+        (
+            written("t.csv", b"x,t\n" + b"1,a\n" * 20_000 + b"high,a\n"),
+            "the data cannot be read: could not parse `high`",
+        ),
+        (written("t.csv", b"x,t\n1,\xe9\xff\n"), "the data cannot be read: invalid utf-8"),
+        (written("t.csv", b""), "t.csv cannot be read: empty"),
+        (lambda folder: folder / "gone.csv", "there is no file .*gone.csv"),
+        (lambda folder: pl.scan_parquet(folder / "gone.parquet"), "the data cannot be read: No such file"),
+        (lambda _: FRAME.lazy().with_columns(pl.col("y")), 'the data cannot be read: unable to find column "y"'),
+    ],
+)
+def test_what_cannot_be_read_is_said_however_late_it_shows(make: Callable[[Path], Any], says: str, tmp_path: Path):
+    data = make(tmp_path)
+    with pytest.raises(DataError, match=says):
+        profile(data, TAKING)
+    with pytest.raises(DataError, match=says):
+        compare(profile(FRAME, TAKING), data)
+
+
+def test_a_batch_that_does_not_fit_its_reference():
+    reference = profile(FRAME, TAKING, entity="card")
+    with pytest.raises(DataError, match="the data lacks 'x'; it has 't', 'l', 'card'"):
+        compare(reference, FRAME.drop("x"))
+    with pytest.raises(DataError, match="'x' is compared as numerical, but holds text: 'high'"):
+        compare(reference, FRAME.with_columns(x=pl.lit("high")))
+    with pytest.raises(DataError, match="'t' is compared as categorical, but holds lists or structures"):
+        compare(reference, FRAME.with_columns(t="l"))
+    with pytest.raises(DataError, match="the data lacks the entity, 'card'"):
+        compare(reference, FRAME.drop("card"))
+    with pytest.raises(DataError, match=r"the entity, 'l', holds List\(Int64\)"):
+        profile(FRAME, TAKING, entity="l")
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full")
+def test_a_disk_that_is_full(tmp_path: Path):
+    profile(FRAME, TAKING).save(tmp_path / "p")
+    before = (tmp_path / "p").read_bytes()
+    (tmp_path / "p.part").symlink_to("/dev/full")
+    with pytest.raises(StoreError, match="cannot be written: No space left"):
+        profile(FRAME[:2], TAKING).save(tmp_path / "p")
+    assert (tmp_path / "p").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["p"]
