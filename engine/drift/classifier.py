@@ -27,9 +27,9 @@ FEWEST_ROWS = 25
 ONE_IN = 5
 """One entity (or row) in as many is held out."""
 
-TREES = 40
+TREES = 100
 
-TREE_VALUES = 3_000_000
+TREE_VALUES = 1_000_000
 """Values (rows times columns) that one tree sees, at most; half of the rows where that is less."""
 
 TREE_ROWS = 2_000

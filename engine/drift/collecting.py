@@ -6,7 +6,7 @@ comparison would leave a doubt, the gaps that matter are read value by value.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import polars as pl
@@ -37,29 +37,42 @@ class Reader(Protocol):
         """Return the column of so many rows; or a reader that has to see all of them once more."""
 
 
+T = TypeVar("T")
+
 First = Callable[[str], Reader]
 """Makes the reader of a column."""
 
 
-def read(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], first: First) -> tuple[int, dict[str, Column]]:
-    """Return the number of rows, and the columns, in as many passes as they need; each reads what is still needed.
+def read(
+    frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], first: First, finish: Callable[[str, Column], T]
+) -> tuple[int, dict[str, T]]:
+    """Return the number of rows, and what `finish` makes of each column, whose memory can then go.
 
-    Columns are worked on in as many threads as there are cores, a block at a time, so the sums of a column are added
-    up in one order whatever the number of threads.
+    Makes as many passes as the columns need; each reads what is still needed. Columns are worked on in as many threads
+    as there are cores, a block at a time, so the sums of a column are added up in one order whatever their number.
     """
-    columns: dict[str, Column] = {}
     if not reading:
-        return int(frame.select(pl.len()).collect(engine="streaming").item()), columns
+        return int(frame.select(pl.len()).collect(engine="streaming").item()), {}
+    finished: dict[str, T] = {}
+    readers = {name: first(name) for name in reading}
+    again: dict[str, Reader] = {}
+    rows = 0
+
+    def close(name: str) -> None:
+        column = readers.pop(name).done(rows)
+        if isinstance(column, Numerical | Categorical):
+            finished[name] = finish(name, column)
+        else:
+            again[name] = column
+
     with Threads() as threads:
-        readers = {name: first(name) for name in reading}
         rows = _feed(readers, blocks(frame.select(reading.values()), rows_of(len(reading))), threads)
-        while readers:
-            done = dict(zip(readers, threads.map(lambda reader: reader.done(rows), readers.values()), strict=True))
-            columns |= {name: column for name, column in done.items() if isinstance(column, Numerical | Categorical)}
-            readers = {name: again for name, again in done.items() if not isinstance(again, Numerical | Categorical)}
-            if readers:
-                _feed(readers, blocks(frame.select(reading[name] for name in readers), rows_of(len(readers))), threads)
-    return rows, {name: columns[name] for name in reading}
+        threads.map(close, list(readers))
+        while again:
+            readers, again = again, {}
+            _feed(readers, blocks(frame.select(reading[name] for name in readers), rows_of(len(readers))), threads)
+            threads.map(close, list(readers))
+    return rows, {name: finished[name] for name in reading}
 
 
 def _feed(readers: Mapping[str, Reader], pieces: Iterable[pl.DataFrame], threads: Threads) -> int:

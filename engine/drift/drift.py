@@ -1,22 +1,19 @@
 """Two profiles in, every statistic of every column out, and one verdict each that holds over all columns together."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.drift import verdict
-from engine.drift.columns import Numerical
+from engine.drift.columns import Column, Numerical
 from engine.drift.findings import Findings, find
-from engine.drift.profiles import Profile, profile, profile_for
+from engine.drift.profiles import Profile, columns_for, profile
 from engine.drift.roles import Role
 from engine.drift.threads import Threads
 from engine.errors import DataError, UsageError
 
 NOTABLE = 0.1
 """A column with a drift of as much counts as drifted."""
-
-SPARSE = 5
-"""Categories a row beyond which no test has power, and the report says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +85,35 @@ def compare(reference: Profile | Any, batch: Profile | Any, *, confidence: float
         raise UsageError(f"confidence is a share between 0 and 1, such as 0.95, not {confidence}")
     if not isinstance(reference, Profile):
         reference = profile(reference)
-    if not isinstance(batch, Profile):
-        batch = profile_for(reference, batch)
+    level, tests = 1 - confidence, len(reference.columns)
+
+    def found(name: str, column: Column) -> Findings:
+        return find(reference.columns[name], column, name=name, level=level, tests=tests, seed=seed)
+
+    if isinstance(batch, Profile):
+        its = _fitting(reference, batch)
+        with Threads() as threads:
+            each = threads.map(lambda name: found(name, its[name]), reference.columns)
+        findings = dict(zip(reference.columns, each, strict=True))
+    else:
+        findings = columns_for(reference, batch, found)
+    adjusted = verdict.holm([f.p for f in findings.values()]).tolist()
+    columns = {
+        name: _judged(reference.columns[name].role, f, p, level)
+        for (name, f), p in zip(findings.items(), adjusted, strict=True)
+    }
+    notes = [note for f in findings.values() for note in f.notes]
+    wide = [name for name, column in reference.columns.items() if isinstance(column, Numerical) and column.gaps]
+    if wide:
+        notes.append(
+            f"the reference has more than a million different values in {', '.join(map(repr, wide))}: "
+            "distances and quantiles there are intervals"
+        )
+    return Drift(columns, tuple(notes))
+
+
+def _fitting(reference: Profile, batch: Profile) -> Mapping[str, Column]:
+    """Return the batch's columns, if they are those of the reference."""
     if absent := [name for name in reference.columns if name not in batch.columns]:
         raise DataError(f"the batch lacks {', '.join(map(repr, absent))}, which the reference has")
     for name, column in reference.columns.items():
@@ -97,19 +121,7 @@ def compare(reference: Profile | Any, batch: Profile | Any, *, confidence: float
             raise DataError(f"column {name!r} is {column.role} in the reference, but {other} in the batch")
     if (reference.entities is None) != (batch.entities is None):
         raise DataError("one of reference and batch is by entity, the other is not: declare the entity for both")
-    level, tests, its = 1 - confidence, len(reference.columns), batch.columns
-
-    def found(name: str) -> Findings:
-        return find(reference.columns[name], its[name], name=name, level=level, tests=tests, seed=seed)
-
-    with Threads() as threads:
-        findings = dict(zip(reference.columns, threads.map(found, reference.columns), strict=True))
-    adjusted = verdict.holm([f.p for f in findings.values()]).tolist()
-    columns = {
-        name: _judged(reference.columns[name].role, f, p, level)
-        for (name, f), p in zip(findings.items(), adjusted, strict=True)
-    }
-    return Drift(columns, tuple(_notes(reference, batch)))
+    return batch.columns
 
 
 def _judged(role: Role, found: Findings, p: float, level: float) -> ColumnDrift:
@@ -119,17 +131,3 @@ def _judged(role: Role, found: Findings, p: float, level: float) -> ColumnDrift:
     significant = p < level
     drift = verdict.effect(*found.bins) if significant else 0.0
     return ColumnDrift(role, drift, p, significant, found.statistics, found.reasons, found.histogram, found.bounds)
-
-
-def _notes(reference: Profile, batch: Profile) -> Iterator[str]:
-    fewer = min(reference.independent, batch.independent)
-    for name, column in reference.columns.items():
-        most = max(len(column.counts), len(batch.columns[name].counts))
-        if column.role is Role.CATEGORICAL and fewer and most > SPARSE * fewer:
-            yield f"column {name!r} has {most} categories for {fewer} rows: too many to see any drift"
-    wide = [name for name, column in reference.columns.items() if isinstance(column, Numerical) and column.gaps]
-    if wide:
-        yield (
-            f"the reference has more than a million different values in {', '.join(map(repr, wide))}: "
-            "distances and quantiles there are intervals"
-        )

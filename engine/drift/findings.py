@@ -38,6 +38,7 @@ class Findings:
     histogram: dict[str, Any] = field(default_factory=dict)
     bins: tuple[Counts, Counts] | None = None
     p: float = 1.0
+    notes: list[str] = field(default_factory=list)
 
     def put(self, values: Mapping[str, float | Interval], why: str) -> None:
         """Keep statistics, an interval as its middle; one that is no finite number is absent, with `why` as reason."""
@@ -72,6 +73,10 @@ def find(reference: Column, batch: Column, *, name: str, level: float, tests: in
     found.put(_distances(reference.role, *bins), why)
     if n and m:
         found.bins = bins
+        fewer = min(int(side.sum()) for side in one)
+        most = max(len(reference.counts), len(batch.counts))
+        if reference.role is Role.CATEGORICAL and most > SPARSE * fewer:
+            found.notes.append(f"column {name!r} has {most} categories for {fewer} rows: too many to see any drift")
         found.p = verdict.homogeneity_p(*one, level=level, tests=tests, seed=seed, name=name)
         if (ks_p := found.statistics.get("ks_p")) is not None:
             # the larger end: what is called drift is drift wherever the distance lies

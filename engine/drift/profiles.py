@@ -5,10 +5,10 @@ profiles give the numbers that the rows would give, in any order and split, and 
 entities, one row of each (the one whose hash is smallest) is kept besides: what p-values rest on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import polars as pl
@@ -22,6 +22,8 @@ from engine.drift.roles import roles as found_roles
 from engine.drift.sampling import content
 from engine.drift.sources import readable, scan
 from engine.errors import DataError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,11 +119,14 @@ def profile(
     DataError
         A column is not there, or cannot be read in its role; or the data cannot be read.
     """
-    return _profiled(scan(data), roles, entity, against, quick=False, most_values=most_values)
+    rows, entities, columns = _read(
+        scan(data), roles, entity, against, lambda _, column: column, keep=True, most_values=most_values
+    )
+    return Profile(rows, columns, entities)
 
 
-def profile_for(reference: Profile, data: Any) -> Profile:
-    """Return a profile that is as exact as the reference where it is compared with it, and nowhere else.
+def columns_for(reference: Profile, data: Any, finish: Callable[[str, Column], T]) -> dict[str, T]:
+    """Return what `finish` makes of each column of the data, which is as exact as the reference beside it, no more.
 
     Raises
     ------
@@ -131,19 +136,20 @@ def profile_for(reference: Profile, data: Any) -> Profile:
     entity = None if reference.entities is None else reference.entities.column
     if entity == "":
         raise DataError("the reference is too old to say which column its entity is; profile the batch with entity=")
-    return _profiled(scan(data), None, entity, reference, quick=True, most_values=MOST_VALUES)
+    return _read(scan(data), None, entity, reference, finish, keep=False, most_values=MOST_VALUES)[2]
 
 
 @readable()
-def _profiled(
+def _read(
     frame: pl.LazyFrame,
     roles: Mapping[str, Role | str] | None,
     entity: str | None,
     against: Profile | None,
+    finish: Callable[[str, Column], T],
     *,
-    quick: bool,
+    keep: bool,
     most_values: int,
-) -> Profile:
+) -> tuple[int, Entities | None, dict[str, T]]:
     if roles is None:
         roles = against.roles if against else found_roles(frame, entity=entity)[0]
     taking = {name: _compared(name, role) for name, role in roles.items()}
@@ -162,14 +168,17 @@ def _profiled(
         if taking[name] is Role.CATEGORICAL:
             return Categories()
         whole = schema[name] == pl.Int64 and (name not in its or its[name].values.dtype == np.int64)
-        return Distinct(whole, its.get(name), most_values, keep=not quick)
+        return Distinct(whole, its.get(name), most_values, keep=keep)
 
-    rows, columns = read(frame, reading, first)
     if entity is None:
-        return Profile(rows, columns)
+        rows, finished = read(frame, reading, first, finish)
+        return rows, None, finished
     one = _one_row_per_entity(frame, reading, entity)
     entities = Entities(entity, one["entity"].to_numpy().copy(), one["row"].to_numpy().copy())
-    return Profile(rows, {name: _with_chosen(c, one[f"value {name}"]) for name, c in columns.items()}, entities)
+    rows, finished = read(
+        frame, reading, first, lambda name, column: finish(name, _with_chosen(column, one[f"value {name}"]))
+    )
+    return rows, entities, finished
 
 
 def _compared(name: str, role: str) -> Role:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.drift.kernels.boosting import FEWEST, FEWEST_OF_CATEGORY, LEAVES, RATE, bins, boosted, log_odds
+from engine.drift.kernels.boosting import FEWEST, FEWEST_OF_CATEGORY, LEAVES, NOTHING, RATE, bins, boosted, log_odds
 
 
 def splits(column, gradient, categorical, variance):
@@ -41,11 +41,11 @@ def naive(codes, categorical, batch, trees):
         variance = (gradient**2).mean()
         leaves = [np.arange(len(codes))]
         while len(leaves) < LEAVES:
-            best = (1e-9, 0, 0, [])
+            best = (0, 0, 0, [])
             for at, rows in enumerate(leaves):
                 for column in range(codes.shape[1]):
                     for gain, way in splits(codes[rows, column], gradient[rows], categorical[column], variance):
-                        if gain > best[0] * (1 + 1e-9):
+                        if gain > max(best[0] * (1 + 1e-9), NOTHING * len(rows) * variance):
                             best = (gain, at, column, way)
             if not best[3]:
                 break

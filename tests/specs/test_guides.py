@@ -53,6 +53,16 @@ def test_every_piece_of_yaml_is_yaml_and_every_link_leads_somewhere(guide: str) 
         assert (GUIDES / target).exists(), target
 
 
+@pytest.mark.parametrize("guide", [name for name in NAMES if blocks(name, "python")])
+def test_the_python_works_from_top_to_bottom(guide: str, specs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(specs)
+    known: dict[str, object] = {}
+    for block in blocks(guide, "python"):
+        exec(compile(block, guide, "exec"), known)
+    if guide == "drift_as_a_library.md":
+        assert {"found", "week", "told_apart"} <= known.keys()
+
+
 PIECES = """
 version: 1
 project: pieces
