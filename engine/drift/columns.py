@@ -187,14 +187,35 @@ class Numerical:
         if self.gaps is None:
             counts = np.add.reduceat(self.counts, starts) if len(starts) else self.counts
             return Numerical.exact(values, counts, self.missing, chosen)
+        column = self._apart_as_floats(starts)
+        values, starts = np.unique(column.values.astype(np.float64), return_index=True)
+        gaps = column.gaps or self.gaps
         # what lies between two that become equal becomes equal to them
-        outer = np.append(starts, len(self.values))
-        inner = self.gaps.counts.copy()
+        outer = np.append(starts, len(column.values))
+        inner = gaps.counts.copy()
         inner[outer] = 0
-        counts = np.add.reduceat(self.counts + inner[:-1], starts) if len(starts) else self.counts
-        gaps = Gaps(self.gaps.counts[outer], self.gaps.sums[outer], self.gaps.centre)
+        counts = np.add.reduceat(column.counts + inner[:-1], starts) if len(starts) else column.counts
+        centre = float(gaps.centre)
+        sums = (gaps.sums + float(gaps.centre - centre) * gaps.counts)[outer]
         moments = replace(self.moments, low=float(self.moments.low), high=float(self.moments.high))
-        return Numerical(values, counts, self.missing, moments, gaps, chosen)
+        return Numerical(values, counts, self.missing, moments, Gaps(gaps.counts[outer], sums, centre), chosen)
+
+    def _apart_as_floats(self, starts: NDArray[np.intp]) -> "Numerical":
+        """Return the column on those of its values that no row of a gap becomes equal to when all become floats.
+
+        `starts` are the places of the first of those values that become equal to each other.
+        """
+        if self.gaps is None or not len(starts):
+            return self
+        ends = np.append(starts[1:], len(self.values)) - 1
+        below, above = self.values[starts], self.values[ends]
+        reached = (self.gaps.counts[starts] > 0) & ((below - 1).astype(np.float64) == below.astype(np.float64))
+        reached |= (self.gaps.counts[ends + 1] > 0) & ((above + 1).astype(np.float64) == above.astype(np.float64))
+        if not reached.any():
+            return self
+        values = self.values[np.repeat(~reached, ends + 1 - starts)]
+        on, gaps = self.at(values, self.gaps.centre)
+        return Numerical(values, on, self.missing, self.moments, gaps)
 
     def merge(self, other: "Column", keep: NDArray[np.intp] | None) -> "Numerical":
         """Return the column of both samples together; `keep` says which of the chosen rows of both stay."""
@@ -226,7 +247,7 @@ class Numerical:
             below += self.gaps.counts[left]
             sums += np.add.reduceat(np.append(self.gaps.sums, 0.0), cuts + np.tile([0, 1], len(starts)))[::2]
         rows = np.append(below, self.present) - np.append(0, below + on)
-        sums += (self.centre - centre) * rows
+        sums += float(self.centre - centre) * rows  # of whole numbers, 64 bits would not hold it
         return on, Gaps(rows, sums, centre)
 
     def beside(self, other: "Numerical") -> "Numerical":

@@ -102,7 +102,7 @@ def _table(column: Numerical, centre: float) -> tuple[Values, Counts, Counts, Va
     size = len(column.values) + 1
     if column.gaps is None:
         return column.values, column.counts, np.zeros(size, np.int64), np.zeros(size)
-    sums = column.gaps.sums + (column.gaps.centre - centre) * column.gaps.counts
+    sums = column.gaps.sums + float(column.gaps.centre - centre) * column.gaps.counts
     return column.values, column.counts, column.gaps.counts, sums
 
 

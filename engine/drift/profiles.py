@@ -159,10 +159,12 @@ def _read(
     schema = frame.select(reading.values()).collect_schema()
     its: dict[str, Numerical] = {}
     for name, column in against.columns.items() if against else ():
-        if isinstance(column, Numerical) and len(column.values) and taking.get(name) is Role.NUMERICAL:
+        if isinstance(column, Numerical) and taking.get(name) is Role.NUMERICAL:
             whole = schema[name] == pl.Int64 and column.values.dtype == np.int64
-            its[name] = column if whole else column.as_floats()
-            reading[name] = reading[name] if whole else reading[name].cast(pl.Float64)
+            alike = column if whole else column.as_floats()
+            if len(alike.values):
+                its[name] = alike
+                reading[name] = reading[name] if whole else reading[name].cast(pl.Float64)
 
     def first(name: str) -> Reader:
         if taking[name] is Role.CATEGORICAL:
