@@ -18,6 +18,8 @@ from typing import Any
 from timing import alone, machine
 
 HERE = Path(__file__).parent
+QUIET = {"PYTHONWARNINGS": "ignore", "DO_NOT_TRACK": "1", "NML_DISABLE_USAGE_LOGGING": "1"}
+"""Nobody waits for a server that counts users."""
 
 
 def main() -> None:
@@ -41,7 +43,7 @@ def main() -> None:
         )
         for _ in range(chosen.times):
             for name, python in pythons.items():
-                found[name].append(alone(HERE / "contenders.py", name, *sides, python=python))
+                found[name].append(alone(HERE / "contenders.py", name, *sides, python=python, **QUIET))
     ours = median(run["compute"] for run in found["engine"])
     print(f"\n{'':12} {'compute s':>10} {'CPU s':>8} {'process s':>10} {'peak MB':>8} {'÷ engine':>9}  computed")
     for name, runs in found.items():
