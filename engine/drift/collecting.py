@@ -106,10 +106,15 @@ class Categories:
 
 
 class Distinct:
-    """Keeps all distinct values with their counts, as long as they are few enough; or if not to `keep`, all values."""
+    """Keeps all distinct values with their counts, as long as they are few enough; or if not to `keep`, all values.
 
-    def __init__(self, whole: bool, against: Numerical | None, most: int, *, keep: bool = True) -> None:
-        self._against, self._keep = against, keep
+    Then goes on with the ladder of the column that it is `against`, to be as exact as that if it is to be `exact`.
+    """
+
+    def __init__(
+        self, whole: bool, against: Numerical | None, most: int, *, keep: bool = True, exact: bool = True
+    ) -> None:
+        self._against, self._keep, self._exact = against, keep, exact
         self._most = most
         self._raw: list[Values] = []
         self._waiting = 0
@@ -166,7 +171,7 @@ class Distinct:
 
     def _go_on(self, against: Numerical) -> None:
         """Go on with the ladder of the reference."""
-        self._on_ladder = OnLadder(against.ladder(RUNGS), against)
+        self._on_ladder = OnLadder(against.ladder(RUNGS), against if self._exact else None)
         if len(self._table[0]):
             self._on_ladder.lay(*self._table)
         for values in self._raw:

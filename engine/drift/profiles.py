@@ -120,13 +120,15 @@ def profile(
         A column is not there, or cannot be read in its role; or the data cannot be read.
     """
     rows, entities, columns = _read(
-        scan(data), roles, entity, against, lambda _, column: column, keep=True, most_values=most_values
+        scan(data), roles, entity, against, lambda _, column: column, keep=True, exact=True, most_values=most_values
     )
     return Profile(rows, columns, entities)
 
 
-def columns_for(reference: Profile, data: Any, finish: Callable[[str, Column], T]) -> dict[str, T]:
+def columns_for(reference: Profile, data: Any, finish: Callable[[str, Column], T], *, exact: bool) -> dict[str, T]:
     """Return what `finish` makes of each column of the data, which is as exact as the reference beside it, no more.
+
+    If it need not be `exact`, the data is read once.
 
     Raises
     ------
@@ -136,7 +138,7 @@ def columns_for(reference: Profile, data: Any, finish: Callable[[str, Column], T
     entity = None if reference.entities is None else reference.entities.column
     if entity == "":
         raise DataError("the reference is too old to say which column its entity is; profile the batch with entity=")
-    return _read(scan(data), None, entity, reference, finish, keep=False, most_values=MOST_VALUES)[2]
+    return _read(scan(data), None, entity, reference, finish, keep=False, exact=exact, most_values=MOST_VALUES)[2]
 
 
 @readable()
@@ -148,6 +150,7 @@ def _read(
     finish: Callable[[str, Column], T],
     *,
     keep: bool,
+    exact: bool,
     most_values: int,
 ) -> tuple[int, Entities | None, dict[str, T]]:
     if roles is None:
@@ -170,7 +173,7 @@ def _read(
         if taking[name] is Role.CATEGORICAL:
             return Categories()
         whole = schema[name] == pl.Int64 and (name not in its or its[name].values.dtype == np.int64)
-        return Distinct(whole, its.get(name), most_values, keep=keep)
+        return Distinct(whole, its.get(name), most_values, keep=keep, exact=exact)
 
     if entity is None:
         rows, finished = read(frame, reading, first, finish)

@@ -252,3 +252,17 @@ def test_millions_of_rows_agree_with_all_values():
         for statistic, value in column.statistics.items():
             assert value == pytest.approx(its.statistics[statistic], rel=1e-12), (name, statistic)
     assert {name: c.role for name, c in streamed.columns.items()}["category"] is Role.CATEGORICAL
+
+
+def test_data_that_is_read_once_has_bounds_that_hold():
+    random = np.random.default_rng(0)
+    before = pl.DataFrame({"x": random.normal(0, 1, 300_000)})
+    now = pl.DataFrame({"x": random.normal(0.01, 1, 1_200_000)})
+    reference = profile(before)
+    once, twice = (compare(reference, now, exact=exact).columns["x"] for exact in (False, True))
+    assert twice.bounds == {}
+    assert {"ks", "wasserstein"} <= once.bounds.keys()
+    for name, (low, high) in once.bounds.items():
+        assert low <= twice.statistics[name] <= high, name
+        assert high - low < 1e-3
+    assert once.histogram == twice.histogram
