@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from decimal import Context, Decimal, localcontext
+from fractions import Fraction
 from itertools import product
-from math import comb, log2
+from math import comb, factorial, log2
 
 import numpy as np
 import pytest
@@ -11,9 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from engine.drift.kernels.binomial import log_binomial, stirling_error
 from engine.drift.kernels.counting import align, runs
-from engine.drift.kernels.hypergeometric import divergence_term, expected_divergence_term, two_category_p
+from engine.drift.kernels.hypergeometric import (
+    divergence_term,
+    expected_divergence,
+    expected_divergence_term,
+    two_category_p,
+)
 from engine.drift.kernels.relabelling import relabelled
+from engine.drift.kernels.rungs import buckets, images
+from engine.drift.ladder import Ladder
 
 
 def test_where_nothing_can_be_cached_kernels_still_run_and_leave_nothing(tmp_path):
@@ -124,3 +134,46 @@ def test_relabelled_draws_every_labelling_as_often_as_it_should(pooled, seed):
         seen = int((np.abs(sums - value) < 1e-8).sum())
         assert abs(seen - draws * chance) <= 6 * np.sqrt(draws * chance * (1 - chance)) + 1e-9
     assert sorted(labels) == sorted(np.repeat(np.arange(len(pooled)), pooled))
+
+
+def ln(x: Fraction) -> Decimal:
+    return (Decimal(x.numerator) / x.denominator).ln()
+
+
+@given(st.integers(1, 400), st.data())
+def test_log_binomial_is_the_log_of_the_binomial_probability(t, data):
+    k = data.draw(st.integers(0, t))
+    p = data.draw(st.floats(1e-6, 1 - 1e-6))
+    excess = Fraction(p - k / t)
+    p = Fraction(k, t) + excess
+    with localcontext(Context(prec=60)):
+        exact = ln(Fraction(comb(t, k))) + k * ln(p) + (t - k) * ln(1 - p)
+        error = float(abs(Decimal(log_binomial(k, t, float(excess))) - exact))
+    # the rounding of `excess` alone is as much, where the probability is near 0 or 1
+    assert error <= 1e-15 * t / float(min(p, 1 - p)) + 1e-13
+
+
+@pytest.mark.parametrize("k", [1, 2, 15, 16, 17, 100, 3_000])  # below 16 it is a difference of logarithms
+def test_stirling_error_is_what_stirlings_formula_lacks(k):
+    pi = Decimal("3.14159265358979323846264338327950288419716939937510582")
+    with localcontext(Context(prec=50)):
+        exact = ln(Fraction(factorial(k))) - (k + Decimal("0.5")) * Decimal(k).ln() + k - (2 * pi).ln() / 2
+    assert stirling_error(k) == pytest.approx(float(exact), abs=1e-13)
+
+
+def test_expected_divergence_adds_up_over_categories():
+    pooled, times = np.array([1, 4, 9]), np.array([5, 2, 1])
+    terms = [expected_divergence_term(t, 10, 12) for t in np.repeat(pooled, times).tolist()]
+    assert expected_divergence(pooled, times, 10, 12) == pytest.approx(sum(terms), rel=1e-14)
+
+
+@given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=50), st.lists(st.floats(), max_size=50), st.booleans())
+def test_buckets_are_in_the_order_of_the_values_and_none_is_outside(base, values, bits):
+    ladder = Ladder.of(*np.unique(np.array(base) + 0.0, return_counts=True), 16)
+    scale = (ladder.low, ladder.scale) if bits == ladder.bits else (0.0, 1e300)
+    for some in (values, *([value] for value in values), [np.nan]):  # those that fill no vector register too
+        assert (buckets(np.array(some, np.float64), bits, *scale, ladder.cells) < 16).all()
+    ordered = np.sort(np.array([value for value in values if not np.isnan(value)], np.float64))
+    assert (np.diff(images(ordered, bits)) >= 0).all()
+    if bits == ladder.bits:
+        assert (np.diff(buckets(ordered, bits, *scale, ladder.cells).astype(int)) >= 0).all()

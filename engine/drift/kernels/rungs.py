@@ -35,7 +35,7 @@ STRETCH = 2048
 def _image(value: Any, bits: bool) -> Any:
     """Return the value; or where `bits`, its upper 32 bits as a whole number in the same order: roughly a logarithm."""
     if not bits:
-        return min(max(value, -LARGEST), LARGEST)
+        return min(LARGEST, max(-LARGEST, value))  # in this order NaN becomes a number too
     upper = np.int32(np.float64(value).view(np.int64) >> 32)
     return np.float64(upper ^ ((upper >> np.int32(31)) & np.int32(0x7FFFFFFF)))
 
