@@ -111,7 +111,7 @@ def compare(
     wide = [name for name, column in reference.columns.items() if isinstance(column, Numerical) and column.gaps]
     if wide:
         notes.append(
-            f"the reference has more than a million different values in {', '.join(map(repr, wide))}: "
+            f"the reference has too many different values in {', '.join(map(repr, wide))} to keep them all: "
             "distances and quantiles there are intervals"
         )
     return Drift(columns, tuple(notes))
