@@ -44,6 +44,7 @@ def main() -> None:
         for _ in range(chosen.times):
             for name, python in pythons.items():
                 found[name].append(alone(HERE / "contenders.py", name, *sides, python=python, **QUIET))
+                print(f"{name} {found[name][-1]['compute']:.2f} s", file=sys.stderr)  # some take minutes
     ours = median(run["compute"] for run in found["engine"])
     print(f"\n{'':12} {'compute s':>10} {'CPU s':>8} {'process s':>10} {'peak MB':>8} {'÷ engine':>9}  computed")
     for name, runs in found.items():
