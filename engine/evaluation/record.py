@@ -13,8 +13,8 @@ from engine.outcome import CheckOutcome
 class MetricValue:
     """A metric. Where `value` is None, `reason` says why.
 
-    `low`/`high`: interval at the store's confidence; of a drift statistic, what it certainly lies between where a column
-    has too many values to be kept whole.
+    `low`/`high`: interval at the store's confidence; of a drift statistic, what it certainly lies between, where a
+    column has too many values to be kept whole.
 
     `failed` tells a metric that could not be computed (its checks are ERROR) from one that has no value (EMPTY);
     `unlabelled` that labels are all it lacks (its checks are OK, noted).
