@@ -5,7 +5,7 @@ will be compared with, else of a sample of the column itself, for which the data
 comparison would leave a doubt, the gaps that matter are read value by value.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from engine.drift.blocks import blocks, rows_of
+from engine.drift.canonical import named
 from engine.drift.columns import Categorical, Column, Gaps, Moments, Numerical
 from engine.drift.doubt import doubtful
 from engine.drift.kernels.counting import Counts, Values, align, runs
@@ -66,19 +67,22 @@ def read(
             again[name] = column
 
     with Threads() as threads:
-        rows = _feed(readers, blocks(frame.select(reading.values()), rows_of(len(reading))), threads)
+        rows = _feed(readers, frame, reading, threads)
         threads.map(close, list(readers))
         while again:
             readers, again = again, {}
-            _feed(readers, blocks(frame.select(reading[name] for name in readers), rows_of(len(readers))), threads)
+            _feed(readers, frame, reading, threads)
             threads.map(close, list(readers))
     return rows, {name: finished[name] for name in reading}
 
 
-def _feed(readers: Mapping[str, Reader], pieces: Iterable[pl.DataFrame], threads: Threads) -> int:
+def _feed(readers: Mapping[str, Reader], frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], threads: Threads) -> int:
     """Give the readers their columns of all blocks; return how many rows there were."""
     rows = 0
-    for block in pieces:
+    wanted = [reading[name] for name in readers]
+    # what is read is cast block by block: with expressions in its query polars holds three times as much
+    for raw in blocks(frame.select(map(named, readers)), rows_of(len(readers))):
+        block = raw.select(wanted)
         rows += len(block)
         # polars would take the name of a series for a pattern too
         columns = {name: block.get_column(name).alias("") for name in readers}
