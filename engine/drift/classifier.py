@@ -162,7 +162,7 @@ def _drawn(
     if not entity:  # every row is one, numbered in the order of keys
         entities = np.arange(2 * n, dtype=np.uint64)
     else:
-        hashes = [frame[entity].cast(pl.String).hash(seed + 1).to_numpy() for frame in frames]
+        hashes = [frame.get_column(entity).alias("").cast(pl.String).hash(seed + 1).to_numpy() for frame in frames]
         entities = np.concatenate(hashes)[order]
     return _Rows(codes, starts, side, entities, _held_out(entities, side))
 

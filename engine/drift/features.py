@@ -41,11 +41,12 @@ def coded(
     codes = np.empty((len(order), len(roles)), np.uint8)
     sizes = np.empty(len(roles), np.int64)
     for at, (name, role) in enumerate(roles.items()):
+        # polars would take some names for patterns
+        column = pl.concat([frame.get_column(name).alias("value") for frame in read])
         if role is Role.NUMERICAL:
-            values = np.concatenate([frame[name].cast(pl.Float64).to_numpy() for frame in read])[order]
-            codes[:, at] = _binned(values)
+            codes[:, at] = _binned(column.cast(pl.Float64).to_numpy()[order])
         else:
-            codes[:, at] = _numbered(pl.concat([frame[name] for frame in read]))[order]
+            codes[:, at] = _numbered(column)[order]
         sizes[at] = int(codes[:, at].max()) + 1
     return codes, np.concatenate([[0], np.cumsum(sizes)])
 

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from engine.drift.canonical import named
 from engine.drift.kernels.drawing import Hashes, keys, keys_below
 
 MOST_VALUES = 10_000_000
@@ -40,7 +41,7 @@ def content(schema: pl.Schema, names: Sequence[str]) -> pl.Expr:
     """
     # a hash of an enum or a categorical would depend on its list of values
     listed = (pl.Enum, pl.Categorical)
-    texts = (pl.col(name).cast(pl.String) if schema[name] in listed else pl.col(name) for name in sorted(names))
+    texts = (named(name).cast(pl.String) if schema[name] in listed else named(name) for name in sorted(names))
     # not +, which polars takes minutes to plan for thousands of columns
     return pl.sum_horizontal(pl.lit(0, pl.UInt64), *(value.hash(seed) for seed, value in enumerate(texts)))
 
@@ -70,7 +71,7 @@ def sample(
     rows = most_rows(len(names), rows)
     row = content(frame.collect_schema(), names).alias(_ROW)
     small = MOST_VALUES // (len(names) + 1)
-    head = frame.select(*names, row).head(small + 1).collect(engine="streaming")
+    head = frame.select(*map(named, names), row).head(small + 1).collect(engine="streaming")
     whole = head if len(head) <= small else None
     del head
     with TemporaryDirectory(prefix="engine-sample-") as folder:
@@ -83,10 +84,10 @@ def sample(
         drawn = counts.lowest(rows, seed)
     if whole is None:
         # as a filter it is worked out while reading; a join took three times the memory
-        wanted = frame.filter(row.is_in(drawn[_ROW].implode())).select(*names, row)
+        wanted = frame.filter(row.is_in(drawn[_ROW].implode())).select(*map(named, names), row)
         whole = wanted.unique(_ROW, keep="any").collect(engine="streaming")
     once = whole.unique(_ROW, keep="any").join(drawn, on=_ROW, how="inner").sort(_ROW)
-    return once.select(names)[np.repeat(np.arange(len(once)), once["times"].to_numpy())]
+    return once.select(map(named, names))[np.repeat(np.arange(len(once)), once["times"].to_numpy())]
 
 
 class _Counts:

@@ -1,9 +1,10 @@
 """A column may have any name: polars takes some of them for patterns, and a query adds names of its own."""
 
+import numpy as np
 import polars as pl
 import pytest
 
-from engine.drift import Role, compare, profile, roles
+from engine.drift import Role, compare, domain_classifier, profile, roles, sample
 
 NAMES = ["x", "^x$", "^.*$", "*", "", "a b", "ü", "entity", "row", "value x", "x low", "\0row", "$", "^", "1", "None"]
 
@@ -39,3 +40,17 @@ def test_an_entity_is_the_same_in_any_type_that_holds_its_name():
     for dtype in (pl.Float64, pl.UInt8, pl.String):
         other = whole.with_columns(pl.col("card").cast(pl.Int64).cast(dtype))
         assert profile(whole, taking, entity="card").merge(profile(other, taking, entity="card")).independent == 2
+
+
+def test_the_drift_model_and_its_sample_take_any_name():
+    random = np.random.default_rng(0)
+
+    def frame(n, moved):
+        columns = {"^x$": random.normal(moved, 1, n), "*": random.choice(["a", "b"], n), "x": random.normal(0, 1, n)}
+        return pl.DataFrame(columns | {"^.*$": random.integers(0, n // 3, n)})
+
+    taking = {"^x$": Role.NUMERICAL, "*": Role.CATEGORICAL, "x": Role.NUMERICAL}
+    told_apart = domain_classifier(frame(3_000, 0), frame(3_000, 1), taking, entity="^.*$")
+    assert told_apart.accuracy > 0.6
+    assert max(told_apart.importance, key=told_apart.importance.get) == "^x$"
+    assert sample(frame(3_000, 0).lazy(), list(taking), 100, entity="^.*$").shape == (100, 4)
