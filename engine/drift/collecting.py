@@ -19,7 +19,7 @@ from engine.drift.doubt import doubtful
 from engine.drift.kernels.counting import Counts, Values, align, runs
 from engine.drift.ladder import Ladder
 from engine.drift.tally import Tally
-from engine.drift.threads import Threads
+from engine.drift.threads import each
 
 MOST_VALUES = 1 << 20
 """Distinct values up to which a column is exact: 8 MB of them, and as much while it is read."""
@@ -66,17 +66,16 @@ def read(
         else:
             again[name] = column
 
-    with Threads() as threads:
-        rows = _feed(readers, frame, reading, threads)
-        threads.map(close, list(readers))
-        while again:
-            readers, again = again, {}
-            _feed(readers, frame, reading, threads)
-            threads.map(close, list(readers))
+    rows = _feed(readers, frame, reading)
+    each(close, list(readers))
+    while again:
+        readers, again = again, {}
+        _feed(readers, frame, reading)
+        each(close, list(readers))
     return rows, {name: finished[name] for name in reading}
 
 
-def _feed(readers: Mapping[str, Reader], frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], threads: Threads) -> int:
+def _feed(readers: Mapping[str, Reader], frame: pl.LazyFrame, reading: Mapping[str, pl.Expr]) -> int:
     """Give the readers their columns of all blocks; return how many rows there were."""
     rows = 0
     wanted = [reading[name] for name in readers]
@@ -86,7 +85,7 @@ def _feed(readers: Mapping[str, Reader], frame: pl.LazyFrame, reading: Mapping[s
         rows += len(block)
         # polars would take the name of a series for a pattern too
         columns = {name: block.get_column(name).alias("") for name in readers}
-        threads.map(lambda name, columns=columns: readers[name].add(columns[name]), readers)  # type: ignore[misc]
+        each(lambda name, columns=columns: readers[name].add(columns[name]), readers)  # type: ignore[misc]
     return rows
 
 

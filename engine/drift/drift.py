@@ -9,7 +9,7 @@ from engine.drift.columns import Column, Numerical
 from engine.drift.findings import Findings, find
 from engine.drift.profiles import Profile, columns_for, profile
 from engine.drift.roles import Role
-from engine.drift.threads import Threads
+from engine.drift.threads import each
 from engine.errors import DataError, UsageError
 
 NOTABLE = 0.1
@@ -97,9 +97,8 @@ def compare(
 
     if isinstance(batch, Profile):
         its = _fitting(reference, batch)
-        with Threads() as threads:
-            each = threads.map(lambda name: found(name, its[name]), reference.columns)
-        findings = dict(zip(reference.columns, each, strict=True))
+        measured = each(lambda name: found(name, its[name]), reference.columns)
+        findings = dict(zip(reference.columns, measured, strict=True))
     else:
         findings = columns_for(reference, batch, found, exact=exact)
     adjusted = verdict.holm([f.p for f in findings.values()]).tolist()
