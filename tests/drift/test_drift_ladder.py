@@ -3,6 +3,7 @@
 Ladders here have so few rungs that nearly all rows are in gaps.
 """
 
+from dataclasses import astuple
 from fractions import Fraction
 from itertools import pairwise
 from math import isclose
@@ -175,7 +176,7 @@ def test_exact_columns_merge_exactly(both):
     whole = exact(np.concatenate(both))
     assert merged.values.tolist() == whole.values.tolist()
     assert merged.counts.tolist() == whole.counts.tolist()
-    assert merged.moments == whole.moments
+    assert astuple(merged.moments) == pytest.approx(astuple(whole.moments), rel=0, abs=0, nan_ok=True)
 
 
 @given(sides)
