@@ -179,7 +179,7 @@ class Distinct:
             self._on_ladder.lay(*self._table)
         for values in self._raw:
             self._on_ladder.count(values)
-        self._raw = []
+        self._table, self._raw = (self._table[0][:0].copy(), self._table[1][:0].copy()), []
 
     def _sampled(self, values: Values) -> NDArray[np.bool_]:
         mixed = values.view(np.uint64)
