@@ -54,16 +54,6 @@ class Tally:
             # a copy: what was picked keeps the text of all the block in memory
             self._add(labels + "", at.counts[:n].copy())
 
-    def merge(self, other: "Tally") -> None:
-        """Count what `other` has counted."""
-        self._add(other._labels, np.concatenate([np.empty(0, np.int64), *other._counts]))
-
-    @property
-    def missing(self) -> int:
-        """How many values were null or NaN."""
-        self._settle()
-        return int(self._counts[0][self._labels.is_null().to_numpy()].sum())
-
     def table(self) -> tuple[pl.Series, Counts]:
         """Return the categories, ascending by their UTF-8 bytes (as by code points), and the counts of each."""
         self._settle()
