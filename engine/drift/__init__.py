@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from engine.drift.profiles import Profile, profile
     from engine.drift.sampling import sample
 
-KERNEL_VERSION = "2"
+KERNEL_VERSION = "3"
 """Changes whenever a number that this package gives for the same data may change."""
 
 _AT_FIRST_USE = {

@@ -18,7 +18,6 @@ STRETCH = 2048
     ],
     cache=True,
     nogil=True,
-    fastmath={"reassoc"},  # sums in lanes; infinities and NaN keep their meaning
 )
 def spread(values: Values, counts: Counts, centre: Any) -> tuple[float, float]:
     """Return mean - centre, and the sum of squared deviations from the mean, of at least one value.
