@@ -1,4 +1,4 @@
-"""What is remembered: evaluations, model versions, metric and check history, runs, outgoing messages, locks."""
+"""The state of a project: evaluations, model versions, metric and check history, runs, outgoing messages, locks."""
 
 from engine.store.folders import safe_name
 from engine.store.locks import Busy, Held
@@ -6,7 +6,6 @@ from engine.store.records import (
     Attachment,
     CheckPoint,
     Claim,
-    DatasetMetricPoint,
     Event,
     MessageState,
     MetricPoint,
@@ -26,7 +25,6 @@ __all__ = [
     "Busy",
     "CheckPoint",
     "Claim",
-    "DatasetMetricPoint",
     "Event",
     "Held",
     "MessageState",

@@ -1,8 +1,9 @@
 """An open state: its folder, its database, its clock; reading and writing as transactions.
 
-SQLite in WAL mode, so that readers never wait for a writer. A write begins IMMEDIATE: a transaction that reads first
-and then writes would otherwise fail, not wait, when another process wrote in between. Commits are synced to disk:
-what was reported as done stays done. A process that forks opens its own.
+SQLite runs in WAL mode, so readers never wait for a writer. Writing transactions begin with BEGIN IMMEDIATE:
+otherwise a transaction that first reads and then writes fails at once when another process has written in between.
+Commits are synced to disk, so a result that was reported survives a loss of power. A forked process must open the
+state again.
 """
 
 import sqlite3
@@ -19,23 +20,23 @@ from engine.store.tables import to_json
 from engine.store.trouble import in_words
 
 AT_ONCE = 500
-"""Rows asked for in one statement: databases bound the number of its parameters."""
+"""Rows that one statement asks for: databases limit the number of parameters."""
 
 
 def connect(path: Path, patience: float, *, migrating: bool = False) -> Engine:
-    """Return an engine on the SQLite file `path`; a locked database is waited for `patience` seconds."""
+    """Return an engine on the SQLite file `path`; wait `patience` seconds for a locked database."""
     engine = create_engine(
         URL.create("sqlite", database=str(path)), connect_args={"timeout": patience}, json_serializer=to_json
     )
 
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:
-        connection.isolation_level = None  # sqlite3 would begin late and never around DDL; `begin` below does it
-        # Rebuilding a table drops it: with foreign keys on, that would delete what refers to it.
+        connection.isolation_level = None  # Python's sqlite3 would begin too late, and not before DDL
+        # A migration rebuilds a table by dropping it: enforced foreign keys would delete the rows that refer to it.
         connection.execute(f"PRAGMA foreign_keys = {'OFF' if migrating else 'ON'}")
         connection.execute("PRAGMA synchronous = FULL")
         if migrating:
-            connection.execute("PRAGMA journal_mode = WAL")  # the file remembers it
+            connection.execute("PRAGMA journal_mode = WAL")  # the database file keeps this setting
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -46,7 +47,7 @@ def connect(path: Path, patience: float, *, migrating: bool = False) -> Engine:
 
 
 class Database:
-    """What every part of the store stands on."""
+    """The open database, from which every part of the store is derived."""
 
     def __init__(self, folder: Path, now: Callable[[], datetime], patience: float) -> None:
         self.folder = folder
@@ -56,13 +57,13 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One consistent view; never waits for a writer."""
+        """Open a transaction with one consistent view, which never waits for a writer."""
         with in_words(self.folder), self._readers.begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """One transaction: all of it or nothing."""
+        """Open a transaction that is committed whole or not at all."""
         with in_words(self.folder), self._writers.begin() as connection:
             yield connection
 
@@ -70,7 +71,7 @@ class Database:
 def parts(
     connection: Connection, table: Table, owner: str, numbers: Sequence[int], *conditions: ColumnElement[bool]
 ) -> dict[int, list[Row[Any]]]:
-    """Return the rows of `table` that belong to each of the rows `numbers` of their `owner`, in their places."""
+    """Return, for each row number of the `owner` table, the rows of `table` that belong to it, ordered by place."""
     found: dict[int, list[Row[Any]]] = {number: [] for number in numbers}
     for first in range(0, len(numbers), AT_ONCE):
         some = table.c[owner].in_(numbers[first : first + AT_ONCE])

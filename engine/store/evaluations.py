@@ -1,4 +1,4 @@
-"""Evaluations: append-only, whole or not at all; their history; and the recorded removal of them."""
+"""Evaluations: rows are only appended, each whole or not at all; a removal is recorded."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -24,10 +24,10 @@ DETAIL = ("columns", "left_out", "importance", "prediction", "performance", "fac
 
 
 class Evaluations(Folders):
-    """The evaluations of all evaluation stores of the project."""
+    """The evaluations of all evaluation stores of a project."""
 
     def add_evaluation(self, evaluation: Evaluation, files: Path | None = None) -> None:
-        """Keep an evaluation and, if given, the folder `files` (from `staging`), which becomes its own."""
+        """Insert an evaluation. The folder `files` (from `staging`), if given, is moved into the state."""
         if files is None:
             with self.writing() as connection:
                 _insert(connection, evaluation)
@@ -36,7 +36,7 @@ class Evaluations(Folders):
             _insert(connection, evaluation)
 
     def folder_of_evaluation(self, id: str) -> Path:  # noqa: A002  (the record's own word)
-        """Return where the evaluation's files are, if it has any."""
+        """Return the folder of the evaluation's files; it does not exist for an evaluation without files."""
         return self.folder / "evaluations" / safe_name(id)
 
     def evaluations(
@@ -44,7 +44,7 @@ class Evaluations(Folders):
     ) -> list[Evaluation]:
         """Return the evaluations of a store (the `last` of them), oldest first.
 
-        With `metrics`, no others than these (`drift.*`: those of every column) and no detail: for a table of many.
+        With `metrics`, only these metrics are read (`drift.*` stands for every column), and no details.
         """
         query = select(evaluations).where(evaluations.c.store == store).order_by(evaluations.c.number.desc())
         return self._load(query.limit(last), metrics)[::-1]
@@ -55,7 +55,7 @@ class Evaluations(Folders):
         Raises
         ------
         StoreError
-            There is none of that id.
+            There is no evaluation with that id.
         """
         found = self._load(select(evaluations).where(evaluations.c.id == id))
         if not found:
@@ -67,7 +67,7 @@ class Evaluations(Folders):
         return next(iter(self.evaluations(store, last=1)), None)
 
     def by_name(self, store: str, name: str) -> Evaluation | None:
-        """Return the newest evaluation of that name."""
+        """Return the newest evaluation with that name."""
         return self._newest(store, evaluations.c.name == name)
 
     def find_evaluation(self, store: str, fingerprints: Fingerprints) -> Evaluation | None:
@@ -76,7 +76,7 @@ class Evaluations(Folders):
         return self._newest(store, *columns)
 
     def evaluation_facts(self, store: str, last: int) -> list[Remembered]:
-        """Return what the fingerprints of the `last` evaluations are made of, newest first."""
+        """Return the facts behind the fingerprints of the `last` evaluations, newest first."""
         query = select(evaluations.c.name, evaluations.c.facts).where(evaluations.c.store == store)
         with self.reading() as connection:
             return [
@@ -84,7 +84,7 @@ class Evaluations(Folders):
             ]
 
     def metric_history(self, store: str, metric: str, last: int | None = None) -> list[MetricPoint]:
-        """Return a metric over the evaluations that have it (the `last` of them), oldest first."""
+        """Return the values of a metric in the `last` evaluations that have it, oldest first."""
         query = (
             select(evaluations.c.id, evaluations.c.name, evaluations.c.created, evaluation_metrics.c.value)
             .join(evaluation_metrics, evaluation_metrics.c.evaluation == evaluations.c.number)
@@ -96,13 +96,15 @@ class Evaluations(Folders):
             return [MetricPoint(*row) for row in connection.execute(query)][::-1]
 
     def remove_evaluations(self, store: str, name: str, by: str) -> tuple[str, ...]:
-        """Remove the evaluations of that name, with their files; record who did. Return their ids."""
+        """Remove the evaluations with that name and their files, and record who removed them. Return their ids."""
         with file_lock(self.folder, "files", shared=True):
             chosen = (evaluations.c.store == store) & (evaluations.c.name == name)
             with self.writing() as connection:
                 ids = tuple(connection.scalars(select(evaluations.c.id).where(chosen).order_by(evaluations.c.number)))
                 if not ids:
                     return ()
+                # The paths are recorded in the transaction that deletes the rows: if this process is killed before the
+                # folders are gone, the next opening removes them.
                 paths = [f"evaluations/{safe_name(each)}" for each in ids]
                 connection.execute(insert(unfinished_folders), [{"path": path} for path in paths])
                 connection.execute(delete(evaluations).where(chosen))
@@ -114,7 +116,7 @@ class Evaluations(Folders):
         return ids
 
     def removals(self, store: str) -> list[Removal]:
-        """Return what was removed from a store, oldest first."""
+        """Return the removals from a store, oldest first."""
         query = select(removals).where(removals.c.store == store).order_by(removals.c.number)
         with self.reading() as connection:
             return [

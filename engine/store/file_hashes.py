@@ -1,7 +1,7 @@
-"""Hashes of files that have not changed since: size and modification time tell.
+"""A cache of file hashes. A file counts as unchanged while its size and modification time are the same.
 
-A file may be written twice within one tick of its file system's clock. So a hash of a file that was modified less
-than two seconds before is not kept: the next run hashes it again.
+A file can be written twice within one tick of its file system's clock, without a visible change of its time. So the
+hash of a file that was modified less than two seconds ago is not kept, and the next run hashes the file again.
 """
 
 import time
@@ -21,20 +21,20 @@ class FileHashes:
         self._database = database
 
     def get(self, path: str, size: int, mtime_ns: int) -> str | None:
-        """Return the hash of the file if it is still the one that was hashed."""
+        """Return the hash of the file, or None if the file is new or has changed."""
         row = (file_hashes.c.path == path) & (file_hashes.c.size == size) & (file_hashes.c.mtime_ns == mtime_ns)
         with self._database.reading() as connection:
             found: str | None = connection.scalar(select(file_hashes.c.hash).where(row))
         return found
 
     def last(self, path: str) -> str | None:
-        """Return the hash that the file had when it was hashed last, whatever has become of it."""
+        """Return the hash that was last computed for that path, even if the file has changed or is gone."""
         with self._database.reading() as connection:
             found: str | None = connection.scalar(select(file_hashes.c.hash).where(file_hashes.c.path == path))
         return found
 
     def put(self, path: str, size: int, mtime_ns: int, digest: str) -> None:
-        """Keep the hash of a file, unless it was modified too recently to be told from its next version."""
+        """Keep the hash of a file, unless the file was modified so recently that a later change could go unnoticed."""
         if time.time_ns() - mtime_ns < RACY_NS:
             return
         with self._database.writing() as connection:

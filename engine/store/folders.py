@@ -1,9 +1,10 @@
-"""The files beside the database: staged in a temporary folder, synced, then adopted whole or not at all.
+"""The folders beside the database: written in a staging folder, synced, then renamed into place.
 
-Files and rows can't be one transaction, so the database is the journal: a folder's path stands in
-`unfinished_folders` before the folder is renamed into place, and leaves it in the transaction that writes its row
-(or, when removing, enters in the one that deletes it). What a killed process left in that table, or in `staging`, is
-removed at the next opening, once no process is at work on files: all of them hold the lock `files` shared.
+Files and rows cannot change in one transaction, so the database serves as the journal. Adding: the folder's path is
+inserted into `unfinished_folders`, the folder is renamed into place, and one transaction deletes the path and inserts
+the row that owns the folder. Removing: one transaction deletes the row and inserts the path, then the folder is
+deleted. Every process that works on files holds the lock `files` shared. When a state is opened and nobody holds that
+lock, the paths in `unfinished_folders` and the folders in `staging` belong to killed processes and are removed.
 """
 
 import errno
@@ -28,7 +29,7 @@ LAYOUT = ("models", "evaluations", "snapshots", "runs", "locks", "staging")
 
 
 def safe_name(name: str) -> str:
-    """Return a folder name for any text: itself where that is safe everywhere, else with a hash of it."""
+    """Return a folder name for any text: the text itself if it is safe on every file system, else a slug and a hash."""
     if re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", name):
         return name
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
@@ -36,11 +37,11 @@ def safe_name(name: str) -> str:
 
 
 class Folders(Database):
-    """Temporary folders, and folders that belong to rows."""
+    """Staging folders, and folders that belong to rows."""
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
-        """Give a temporary folder on the state's file system; removed at the end unless it was adopted."""
+        """Give a temporary folder on the state's file system; it is removed at the end unless it was moved away."""
         with file_lock(self.folder, "files", shared=True):
             with in_words(self.folder):
                 folder = self.folder / "staging" / secrets.token_hex(8)
@@ -49,14 +50,14 @@ class Folders(Database):
                 yield folder
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                    raise  # the caller's own affair
+                    raise  # an error of the caller's own files
                 raise store_error(self.folder, *SYSTEM[error.errno], found=str(error)) from error
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
     def _adopting(self, files: Path, choose: Callable[[Connection], str]) -> Iterator[tuple[Connection, str]]:
-        """Move `files` to the path that `choose` finds free; give the transaction that is to write its row."""
+        """Move `files` to the path that `choose` returns; give the transaction that must insert its row."""
         with file_lock(self.folder, "files", shared=True):
             with in_words(self.folder):
                 sync(files)
@@ -73,12 +74,12 @@ class Folders(Database):
                     yield connection, path
                     connection.execute(delete(unfinished_folders).where(unfinished_folders.c.path == path))
             except Exception:
-                with suppress(StoreError):  # the first error is the one to tell; the next opening tries again
+                with suppress(StoreError):  # report the first error; the next opening removes the folder
                     self._discard(path)
                 raise
 
     def _discard(self, path: str) -> None:
-        """Remove the folder at `path` if it has no row."""
+        """Remove the folder at `path` if it is listed as unfinished."""
         with self.reading() as connection:
             known = connection.scalar(select(unfinished_folders.c.path).where(unfinished_folders.c.path == path))
         if known is None:
@@ -90,7 +91,7 @@ class Folders(Database):
             connection.execute(delete(unfinished_folders).where(unfinished_folders.c.path == path))
 
     def _sweep(self) -> None:
-        """Remove what killed processes left behind, unless some process is at work on files."""
+        """Remove what killed processes left, unless a process is working on files now."""
         with self.reading() as connection:
             left = list(connection.scalars(select(unfinished_folders.c.path)))
         with in_words(self.folder):
@@ -110,7 +111,7 @@ class Folders(Database):
 
 
 def move(files: Path, target: Path) -> None:
-    """Move a synced folder to `target`, whose parent may be new, so that it is there after a loss of power too."""
+    """Move a synced folder to `target`, whose parent may be new, so that the move survives a loss of power."""
     target.parent.mkdir(parents=True, exist_ok=True)
     files.rename(target)
     _sync_one(target.parent)
@@ -118,7 +119,7 @@ def move(files: Path, target: Path) -> None:
 
 
 def sync(files: Path) -> None:
-    """Bring a tree of files to the disk, so that no rename can outlive their content."""
+    """Write a tree of files to the disk, so that a later rename never survives without their content."""
     for parent, _, names in os.walk(files):
         for name in names:
             _sync_one(Path(parent, name))

@@ -1,4 +1,4 @@
-"""Histories: dataset metrics and check results, run after run."""
+"""The history of dataset metrics and check results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,13 +11,13 @@ from engine.errors import Position
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
 from engine.store.database import Database
-from engine.store.metrics import finite, insert_metrics, metric_value, read_metrics
-from engine.store.records import CheckPoint, DatasetMetricPoint, Remembered
+from engine.store.metrics import finite, insert_metrics, read_metrics
+from engine.store.records import CheckPoint, Remembered
 from engine.store.tables import check_results, dataset_measurements, dataset_metrics
 
 
 class History(Database):
-    """What the runs found."""
+    """Dataset metrics and check results of all runs."""
 
     def add_dataset_metrics(
         self,
@@ -27,7 +27,7 @@ class History(Database):
         run: str | None,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
-        """Keep the metrics of a dataset, measured on what has that fingerprint; `facts` make the fingerprint."""
+        """Insert the metrics of a dataset with that fingerprint, which is made of `facts`."""
         row = insert(dataset_measurements).values(
             dataset=dataset, fingerprint=fingerprint, run=run, created=self.now(), facts=facts or {}
         )
@@ -36,12 +36,12 @@ class History(Database):
             insert_metrics(connection, dataset_metrics, "measurement", number, values)
 
     def dataset_metrics(self, dataset: str, fingerprint: str) -> dict[str, MetricValue] | None:
-        """Return the metrics measured last on what has that fingerprint; None if it never was measured."""
+        """Return the metrics last measured on content with that fingerprint, or None."""
         found = self._measured(dataset, dataset_measurements.c.fingerprint == fingerprint, last=1)
         return found[0] if found else None
 
     def dataset_facts(self, dataset: str, last: int) -> list[Remembered]:
-        """Return what the fingerprints of the `last` measurements are made of, newest first."""
+        """Return the facts behind the fingerprints of the `last` measurements, newest first."""
         query = select(dataset_measurements.c.facts).where(dataset_measurements.c.dataset == dataset)
         with self.reading() as connection:
             found = connection.scalars(query.order_by(dataset_measurements.c.number.desc()).limit(last)).all()
@@ -50,21 +50,8 @@ class History(Database):
     def earlier_dataset_metrics(
         self, dataset: str, run: str | None, last: int | None = None
     ) -> list[dict[str, MetricValue]]:
-        """Return the metrics (the `last` of them) that other runs than `run` measured, oldest first."""
+        """Return the `last` measurements made by runs other than `run`, oldest first."""
         return self._measured(dataset, dataset_measurements.c.run.is_distinct_from(run), last)
-
-    def dataset_metric_history(self, dataset: str, metric: str, last: int | None = None) -> list[DatasetMetricPoint]:
-        """Return a metric of a dataset (the `last` values of it), oldest first."""
-        query = (
-            select(dataset_measurements, dataset_metrics)
-            .join(dataset_metrics, dataset_metrics.c.measurement == dataset_measurements.c.number)
-            .where(dataset_measurements.c.dataset == dataset, dataset_metrics.c.metric == metric)
-            .order_by(dataset_measurements.c.number.desc())
-            .limit(last)
-        )
-        with self.reading() as connection:
-            rows = connection.execute(query).all()[::-1]
-        return [DatasetMetricPoint(row.run, row.created, row.fingerprint, metric_value(row)) for row in rows]
 
     def _measured(self, dataset: str, condition: ColumnElement[bool], last: int | None) -> list[dict[str, MetricValue]]:
         chosen = (
@@ -79,7 +66,7 @@ class History(Database):
         return [metrics[number] for number in numbers]
 
     def add_check_results(self, run: str | None, results: Sequence[CheckResult]) -> None:
-        """Keep what the checks of a run found."""
+        """Insert the check results of a run."""
         created = self.now()
         if results:
             with self.writing() as connection:
@@ -92,9 +79,9 @@ class History(Database):
                 )
 
     def check_outcomes(self, store: str) -> dict[str, dict[str, list[CheckOutcome]]]:
-        """Return how the checks of an evaluation store ended when last applied: by evaluation, by check, each outcome.
+        """Return the outcomes of the checks of an evaluation store when last applied, by evaluation id and check name.
 
-        Of a wildcard check an outcome is there once, however many metrics had it.
+        A wildcard check has several outcomes; each is listed once, however many metrics have it.
         """
         place = (check_results.c.evaluation, check_results.c.check, check_results.c.created)
         query = (
@@ -116,9 +103,9 @@ class History(Database):
     def check_history(
         self, target: str, check: str | None = None, last: int | None = None, *, evaluation: str | None = None
     ) -> list[CheckPoint]:
-        """Return what the checks of a store or dataset found, oldest first.
+        """Return the check results of a store or dataset, oldest first.
 
-        That check alone, the `last` results alone, those on the evaluation of that id alone.
+        `check` and `evaluation` (an id) restrict them; `last` keeps only the newest.
         """
         query = select(check_results).where(check_results.c.target == target)
         if check is not None:
@@ -150,5 +137,5 @@ class History(Database):
 
 
 def position(value: Mapping[str, int | str] | None) -> Position | None:
-    """Read a spec position back."""
+    """Return the spec position that a JSON column holds."""
     return None if value is None else Position(**value)  # type: ignore[arg-type]  # JSON of asdict(Position)

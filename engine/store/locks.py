@@ -1,8 +1,8 @@
-"""Locks between processes: `flock`, so that a lock dies with its process, whatever killed it.
+"""Locks between processes, by `flock`: the operating system releases a lock when its process ends, however it ends.
 
-A row in the database would outlive a killed process and need a timeout to guess by. Lock files are named by a hash
-(names are any text) and say who holds them. A child run, in this process or another, works under its parent's lock
-by showing the lock's token.
+A row in the database would outlive a killed process, and only a guessed timeout could tell. Lock files are named by a
+hash, since lock names are any text, and their content says who holds them. A child run, in this process or another,
+uses its parent's lock by presenting the lock's token.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ POLL_SECONDS = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A lock that is held: by whom, since when. Its `token` lets child runs work under it."""
+    """Who holds a lock, and since when. Child runs that present `token` share the lock."""
 
     name: str
     pid: int
@@ -40,8 +40,8 @@ class Held:
         return f"process {self.pid}{run}{scenario}, since {self.since}"
 
 
-class Busy(StoreError):  # noqa: N818  (what is said, not what went wrong)
-    """Someone else holds the lock. `holder` says who, if they have said so yet."""
+class Busy(StoreError):  # noqa: N818  (a state, not a fault)
+    """Another process holds the lock. `holder` says which, unless it has not written that yet."""
 
     def __init__(self, folder: Path, name: str, holder: Held | None) -> None:
         by = str(holder) if holder else "another process"
@@ -57,7 +57,7 @@ def lock_path(folder: Path, name: str) -> Path:
 
 
 def try_lock(path: Path, *, shared: bool = False) -> int | None:
-    """Return the descriptor that holds the lock until it is closed; None if it is held elsewhere."""
+    """Return a descriptor that holds the lock until it is closed, or None if another process holds it."""
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -71,7 +71,7 @@ def try_lock(path: Path, *, shared: bool = False) -> int | None:
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # its holder removed the file: what was locked is no longer what others lock
+        os.close(descriptor)  # the holder has removed the file, and others now lock a new one: try again
 
 
 def _is_still(path: Path, descriptor: int) -> bool:
@@ -83,7 +83,7 @@ def _is_still(path: Path, descriptor: int) -> bool:
 
 @contextmanager
 def file_lock(folder: Path, name: str, *, shared: bool = False) -> Iterator[None]:
-    """Hold the lock file `name`, waiting for it: for the store's own moments, which nobody needs to be told of."""
+    """Hold the lock file `name` for one of the store's own short operations, waiting for it without a message."""
     path = folder / "locks" / f"{name}.lock"
     with in_words(folder):
         while (descriptor := try_lock(path, shared=shared)) is None:
@@ -118,16 +118,16 @@ class Locks:
         wait
             True: as long as it takes; False: not at all; a number: that many seconds.
         run, scenario
-            What others are told about the holder.
+            Written into the lock file, to tell others who holds it.
         under
-            Tokens of the parents' locks: if one of them is this lock, it is theirs, and there is nothing to wait for.
+            Tokens of locks that parent runs hold. If one of them belongs to this lock, the lock counts as held.
         waiting
             Called once with the reason, before waiting.
 
         Raises
         ------
         Busy
-            Someone else holds it, and waiting was not wanted or took too long.
+            Another process holds it, and `wait` is False or that many seconds have passed.
         """
         with in_words(self.folder):
             lock = self._wait(name, wait, under, waiting)
@@ -147,7 +147,7 @@ class Locks:
     def _wait(
         self, name: str, wait: bool | float, under: Collection[str], waiting: Callable[[Busy], None] | None
     ) -> int | Held:
-        """Return the descriptor that holds the lock, or the parent who does."""
+        """Return a descriptor that holds the lock, or the holder if it is a parent run."""
         path = lock_path(self.folder, name)
         deadline = float("inf") if wait is True else time.monotonic() + wait
         while (descriptor := try_lock(path)) is None:
@@ -170,7 +170,7 @@ def _say(descriptor: int, text: str) -> None:
 
 
 def _holder(path: Path) -> Held | None:
-    """Return who says to hold the lock; None between locking and saying so."""
+    """Return the holder written in the lock file; None if it has not been written yet."""
     try:
         return Held(**json.loads(path.read_text(encoding="utf-8")))
     except (json.JSONDecodeError, FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Metrics as rows: the same columns wherever metrics are kept. A NaN is never stored: it is no value."""
+"""Metrics as rows, with the same columns in every table of metrics. NaN is stored as "no value"."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,19 +11,19 @@ from engine.store.database import parts
 
 
 def finite(value: float | None) -> float | None:
-    """Return `value` as a plain float; None for NaN. Infinities stay: they are the column's minimum or maximum."""
+    """Return `value` as a float, and NaN as None. Infinities stay: they can be the minimum or maximum of a column."""
     return None if value is None or math.isnan(value) else float(value)
 
 
 def metric_value(row: Row[Any]) -> MetricValue:
-    """Read a metric's columns."""
+    """Return the metric value that a row holds."""
     return MetricValue(row.value, row.low, row.high, row.p_value, row.reason, row.failed, row.unlabelled)
 
 
 def insert_metrics(
     connection: Connection, table: Table, owner: str, number: int, metrics: Mapping[str, MetricValue]
 ) -> None:
-    """Write the metrics of row `number`, in order."""
+    """Insert the metrics that belong to row `number` of the owner, keeping their order."""
     if metrics:
         rows = [
             {owner: number, "place": place, "metric": metric, **_columns(value)}
@@ -35,9 +35,9 @@ def insert_metrics(
 def read_metrics(
     connection: Connection, table: Table, owner: str, numbers: Sequence[int], only: Sequence[str] | None = None
 ) -> dict[int, dict[str, MetricValue]]:
-    """Read the metrics of the rows `numbers`, in the order in which they were written.
+    """Return the metrics of each of the rows `numbers`, in the order in which they were inserted.
 
-    With `only`, no others than these; `drift.*` is those of every column.
+    With `only`, just these metrics; `drift.*` stands for every column.
     """
     wanted = [] if only is None else [_named(table, only)]
     found = parts(connection, table, owner, numbers, *wanted)

@@ -1,4 +1,4 @@
-"""Versions of trained models: their files, numbered 1, 2, 3… for each model, never overwritten."""
+"""Versions of trained models, numbered 1, 2, 3 … per model. Their files are never overwritten."""
 
 from collections.abc import Mapping
 from itertools import count
@@ -13,17 +13,20 @@ from engine.store.tables import model_versions, unfinished_folders
 
 
 class ModelVersions(Folders):
-    """The model versions of the project."""
+    """The model versions of a project."""
 
     def add_model_version(
         self, model: str, fingerprint: str, files: Path, facts: Mapping[str, Any] | None = None
     ) -> ModelVersion:
-        """Keep the folder `files` (from `staging`) as the next version of `model`; `facts` make its fingerprint."""
+        """Insert the next version of `model`, whose files are the folder `files` (from `staging`).
+
+        `facts` are what the fingerprint is made of.
+        """
 
         def free(connection: Connection) -> str:
             newest = select(func.coalesce(func.max(model_versions.c.version), 0))
             first = connection.scalars(newest.where(model_versions.c.model == model)).one() + 1
-            taken = set(connection.scalars(select(unfinished_folders.c.path)))  # by who is adding one just now
+            taken = set(connection.scalars(select(unfinished_folders.c.path)))  # by processes that are adding one
             paths = (f"models/{safe_name(model)}/{number}" for number in count(first))
             return next(path for path in paths if path not in taken)
 
@@ -43,19 +46,19 @@ class ModelVersions(Folders):
         return ModelVersion(model, version, fingerprint, created, self.folder / path)
 
     def find_model_version(self, model: str, fingerprint: str) -> ModelVersion | None:
-        """Return the newest version of `model` with that fingerprint."""
+        """Return the newest version of `model` with that fingerprint, or None."""
         return self._version(model, model_versions.c.fingerprint == fingerprint)
 
     def newest_model_version(self, model: str) -> ModelVersion | None:
-        """Return the newest version of `model`."""
+        """Return the newest version of `model`, or None."""
         return self._version(model)
 
     def model_version(self, model: str, version: int) -> ModelVersion | None:
-        """Return that version of `model`."""
+        """Return that version of `model`, or None."""
         return self._version(model, model_versions.c.version == version)
 
     def model_version_facts(self, model: str, last: int) -> list[Remembered]:
-        """Return what the fingerprints of the `last` versions are made of, newest first."""
+        """Return the facts behind the fingerprints of the `last` versions, newest first."""
         query = select(model_versions.c.version, model_versions.c.facts).where(model_versions.c.model == model)
         with self.reading() as connection:
             rows = connection.execute(query.order_by(model_versions.c.version.desc()).limit(last)).all()

@@ -1,8 +1,8 @@
-"""The outbox: messages committed with their run, then delivered at least once.
+"""The outbox: messages that are committed with their run and then delivered at least once.
 
-A sender claims a message for a while; a sender that is killed loses its claim when that time is over, so a message
-is neither lost nor sent by two at once. Marking it sent can fail after the receiver took it: hence at least once,
-and a stable id to tell repeats by.
+A sender claims a message for a limited time. If the sender is killed, its claim expires, so a message is neither lost
+nor sent by two processes at once. A crash between delivery and marking the message as sent sends it again: hence "at
+least once", and a stable id by which the receiver can recognise a repeat.
 """
 
 import secrets
@@ -21,14 +21,14 @@ PLAIN = tuple(part.name for part in fields(OutboxMessage) if part.name not in ("
 
 
 class Outbox(Database):
-    """Messages on their way."""
+    """The outgoing messages of a project."""
 
     def due_messages(self, now: datetime | None = None) -> list[OutboxMessage]:
-        """Return what is to be sent at `now` (by the store's clock if left out) and claimed by nobody, oldest first."""
+        """Return the unclaimed messages that are due at `now` (default: the store's clock), oldest first."""
         return self._messages(_due(now or self.now()))
 
     def undelivered(self, run: str | None = None) -> list[OutboxMessage]:
-        """Return all messages (of a run) that were not sent yet, oldest first."""
+        """Return all messages that were not sent yet, or those of one run, oldest first."""
         unsent = outbox.c.state != MessageState.SENT
         return self._messages(unsent if run is None else unsent & (outbox.c.run == run))
 
@@ -37,9 +37,9 @@ class Outbox(Database):
         return self._messages(outbox.c.run == run)
 
     def claim(self, message: str, lasting: timedelta, *, early: bool = False) -> Claim | None:
-        """Take the right to send a due message, for so long; None if it is not due or someone else has it.
+        """Claim a due message for the time `lasting`. Return None if it is not due or another sender has claimed it.
 
-        `early` takes one whose next try is still to come.
+        With `early`, a message whose next try is in the future can be claimed too.
         """
         now = self.now()
         token, until = secrets.token_hex(8), now + lasting
@@ -51,7 +51,7 @@ class Outbox(Database):
         return Claim(self._messages(outbox.c.id == message)[0], token, until)
 
     def mark_sent(self, claim: Claim) -> None:
-        """Record that the receiver took the message; true even if the claim has run out meanwhile."""
+        """Record that the message was delivered, even if the claim has expired meanwhile."""
         with self.writing() as connection:
             connection.execute(
                 update(outbox)
@@ -60,10 +60,10 @@ class Outbox(Database):
             )
 
     def mark_failed(self, claim: Claim, error: str, next_try: datetime, to: Sequence[str] | None = None) -> None:
-        """Record why the receiver did not take it, and when to try again.
+        """Record why the delivery failed and when to try again.
 
-        `to` are the recipients left to serve, where the receiver took it for the others. Without effect if the claim
-        ran out and another sender has the message now.
+        `to` are the remaining recipients, if the server accepted the message for some of them. Nothing is recorded if
+        the claim has expired and another sender has claimed the message.
         """
         with self.writing() as connection:
             connection.execute(
@@ -86,7 +86,7 @@ class Outbox(Database):
 
 
 def insert_messages(connection: Connection, messages: Sequence[OutboxMessage]) -> None:
-    """Queue messages in the caller's transaction."""
+    """Insert messages in the caller's transaction."""
     for message in messages:
         row = {name: getattr(message, name) for name in (*PLAIN, "to", "state")}
         number = connection.scalars(insert(outbox).values(row).returning(outbox.c.number)).one()

@@ -1,7 +1,7 @@
-"""What the store remembers of runs, models and messages: plain frozen data, like the evaluation's own record.
+"""Records of runs, models and messages, as plain frozen data.
 
-They are not rows and not mapped classes: whoever makes or reads one needs no database, and the tables may change
-under them. All datetimes are aware; mappings hold what JSON can hold (dates come back as ISO text).
+They are not rows and not mapped classes: code that makes or reads a record needs no database, and the tables can
+change independently. All datetimes are aware. Mappings hold JSON values; dates come back as ISO text.
 """
 
 import secrets
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from engine.errors import Position
-from engine.evaluation.record import CheckResult, MetricValue
+from engine.evaluation.record import CheckResult
 from engine.outcome import Outcome
 
 
 def utc_now() -> datetime:
-    """Return the time by this machine's clock."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
@@ -29,7 +29,7 @@ def new_id(now: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """How one step of a run went. `turn` holds the variables of its turn of `for_each`."""
+    """The result of one step of a run. `turn` holds the variables of its iteration of `for_each`."""
 
     name: str
     kind: str
@@ -43,7 +43,7 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One fact of a run: what happened, its value, the range that it was held against, where."""
+    """One fact of a run: what happened, the value, the range that it was checked against, and where."""
 
     kind: Literal["check", "step", "delivery", "run"]
     severity: Literal["info", "warning", "error"]
@@ -79,7 +79,7 @@ class RunRecord:
 
 
 class MessageState(StrEnum):
-    """Where a message of the outbox stands."""
+    """Whether a message of the outbox has been sent."""
 
     PENDING = "PENDING"
     SENT = "SENT"
@@ -87,7 +87,7 @@ class MessageState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file of a message, with its content: the file that it was taken from may be gone when it is sent."""
+    """A file attached to a message. It holds the content, since the original file may be gone when it is sent."""
 
     name: str
     media_type: str
@@ -96,9 +96,9 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class OutboxMessage:
-    """A message to be delivered at least once. `id` is the same at every try, so a receiver can tell a repeat.
+    """A message to be delivered at least once. `id` is the same at every try, so a receiver can recognise a repeat.
 
-    `channel` is a name of the spec, never its URL: the outbox holds no secrets. `tries` counts the sendings begun.
+    `channel` is a name of the spec, never a URL: the outbox holds no secrets. `tries` counts the attempts.
     """
 
     id: str
@@ -118,7 +118,7 @@ class OutboxMessage:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to send a message until `until`: nobody else gets it before."""
+    """The exclusive right to send a message until `until`."""
 
     message: OutboxMessage
     token: str
@@ -127,7 +127,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """A trained model as it is kept: version 1, 2, 3… of a model, with its files in `folder`."""
+    """One version (1, 2, 3 …) of a trained model, with its files in `folder`."""
 
     model: str
     version: int
@@ -156,24 +156,15 @@ class MetricPoint(NamedTuple):
     value: float | None
 
 
-class DatasetMetricPoint(NamedTuple):
-    """A dataset metric as one run found it."""
-
-    run: str | None
-    created: datetime
-    fingerprint: str
-    value: MetricValue
-
-
 class Remembered(NamedTuple):
-    """What a fingerprint of the past is made of. `label` says whose: an evaluation's name, a version's number."""
+    """The facts behind an earlier fingerprint. `label` is the evaluation's name or the model version's number."""
 
     label: str
     facts: Mapping[str, Any]
 
 
 class CheckPoint(NamedTuple):
-    """What a check found in one run."""
+    """A check result of one run."""
 
     run: str | None
     created: datetime

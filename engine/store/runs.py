@@ -1,7 +1,7 @@
-"""Runs: started, told step by step, finished together with the messages about them.
+"""Runs: recorded at their start, after each step, and at their end together with the messages about them.
 
-A run holds a lock of its own for as long as its process lives. A run that is still RUNNING while nobody holds its
-lock was killed: no heartbeat, no timeout to guess by.
+Each run holds a lock of its own while its process lives. If a run is RUNNING and nobody holds its lock, its process
+was killed. This needs no heartbeat and no guessed timeout.
 """
 
 import os
@@ -28,14 +28,14 @@ PLAIN = ("id", "project", "scenario", "started", "who", "trigger", "parent", "va
 
 
 class Runs(Database):
-    """The runs of the project."""
+    """The runs of a project."""
 
     def __init__(self, folder: Path, now: Callable[[], datetime], patience: float) -> None:
         super().__init__(folder, now, patience)
         self._alive: dict[str, int] = {}
 
     def start_run(self, run: RunRecord, messages: Sequence[OutboxMessage] = ()) -> None:
-        """Record that `run` is RUNNING in this process, and queue what is to be said at its start."""
+        """Record that `run` is RUNNING in this process, and queue the messages of its start."""
         with in_words(self.folder):
             lock = try_lock(self._run_lock(run.id))
         if lock is None:
@@ -50,7 +50,7 @@ class Runs(Database):
         self._alive[run.id] = lock
 
     def add_step(self, run: str, step: StepRecord) -> None:
-        """Record a finished step, after those before it."""
+        """Append a finished step to a run."""
         with self.writing() as connection:
             number = self._number(connection, run)
             place = len(connection.execute(select(run_steps.c.place).where(run_steps.c.run == number)).all())
@@ -64,9 +64,9 @@ class Runs(Database):
             _insert_events(connection, number, events, first)
 
     def finish_run(self, run: RunRecord, messages: Sequence[OutboxMessage] = ()) -> None:
-        """Record in one transaction how `run` ended and what is to be said about it.
+        """Record in one transaction how `run` ended, and queue the messages about it.
 
-        What is remembered afterwards is `run` as it is given: its steps and events replace those added before.
+        The steps and events of `run` replace those recorded before.
         """
         if run.outcome is None or run.ended is None:
             raise ValueError(f"run {run.id} has no outcome or no end")
@@ -90,7 +90,7 @@ class Runs(Database):
         Raises
         ------
         StoreError
-            There is none of that id.
+            There is no run with that id.
         """
         found = self._runs(select(runs).where(runs.c.id == id))
         if not found:
@@ -100,13 +100,13 @@ class Runs(Database):
     def runs(self, scenario: str | None = None, last: int | None = None, *, whole: bool = True) -> list[RunRecord]:
         """Return the runs (of a scenario; the `last` of them), oldest first.
 
-        If not `whole`, without their steps and events: for a table of many.
+        Without `whole`, steps and events are not read.
         """
         query = select(runs).order_by(runs.c.number.desc()).limit(last)
         return self._runs(query if scenario is None else query.where(runs.c.scenario == scenario), whole)[::-1]
 
     def abort_dead_runs(self) -> list[RunRecord]:
-        """Record as ABORTED the runs whose process has died. Return them, oldest first."""
+        """Record as ABORTED the runs whose process has died, and return them, oldest first."""
         dead = []
         for run in self._runs(select(runs).where(runs.c.outcome.is_(None)).order_by(runs.c.number)):
             path = self._run_lock(run.id)
@@ -130,7 +130,7 @@ class Runs(Database):
         return dead
 
     def folder_of_run(self, id: str) -> Path:  # noqa: A002  (the record's own word)
-        """Return the folder of a run's own files (log, run.json), made if it is not there."""
+        """Return the folder of a run's files (log, run.json); create it if it does not exist."""
         folder = self.folder / "runs" / safe_name(id)
         with in_words(self.folder):
             folder.mkdir(exist_ok=True)

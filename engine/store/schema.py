@@ -1,7 +1,7 @@
-"""Bringing a state.db to the schema of this engine.
+"""Create or migrate the tables of a state.db.
 
-The revision is read by plain SQL: alembic, slow to import, is loaded only when there is something to do. All
-migrations and the record that they ran are one transaction, and a lock lets one process at a time migrate.
+The revision is read by plain SQL, because alembic is slow to import and is needed only for a migration. All migrations
+and the new revision are one transaction, and a lock lets one process at a time migrate.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def revision(connection: Connection) -> str | None:
-    """Return the schema's revision; None of an empty database, FOREIGN of one that is not ours."""
+    """Return the revision of the schema; None for an empty database, FOREIGN for the database of another program."""
     tables = inspect(connection).get_table_names()
     if "alembic_version" in tables:
         found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -27,7 +27,7 @@ def revision(connection: Connection) -> str | None:
 
 
 def prepare(folder: Path, patience: float, migrations: Path = MIGRATIONS, target: str = REVISION) -> None:
-    """Make or migrate `folder`/state.db where it is not at `target` yet.
+    """Create `folder`/state.db, or migrate it to the revision `target`.
 
     Raises
     ------
@@ -37,13 +37,13 @@ def prepare(folder: Path, patience: float, migrations: Path = MIGRATIONS, target
     with in_words(folder):
         if _found(folder, patience) != target:
             with file_lock(folder, "schema"):
-                if _found(folder, patience) != target:  # nobody has done it meanwhile
+                if _found(folder, patience) != target:  # another process may have done it while this one waited
                     _migrate(folder, patience, migrations, target)
 
 
 def _found(folder: Path, patience: float) -> str | None:
     path = folder / "state.db"
-    # An empty file is another process's, about to be made: looking into it would disturb the change to WAL.
+    # Another process is creating an empty file just now: reading it would disturb the change to WAL mode.
     if not path.exists() or not path.stat().st_size:
         return None
     engine = connect(path, patience)
@@ -86,7 +86,9 @@ def _migrate(folder: Path, patience: float, migrations: Path, target: str) -> No
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
             if broken is not None:
                 raise store_error(
-                    folder, f"migrating would leave rows of {broken[0]} without an owner", "report this as a bug"
+                    folder,
+                    f"migrating would leave rows of {broken[0]} that belong to no other row",
+                    "report this as a bug",
                 )
     finally:
         engine.dispose()

@@ -1,6 +1,7 @@
-"""What was seen of references, kept under a fingerprint of what was looked at: a cache that needs no rows.
+"""A cache of snapshots of references, in folders named by fingerprint. It needs no rows in the database.
 
-A folder appears by one rename, whole, so a killed process leaves nothing half; two that make the same make it equal.
+A folder appears by one rename, so a killed process never leaves half of it. Two processes that write the same
+fingerprint write the same content.
 """
 
 from pathlib import Path
@@ -10,15 +11,15 @@ from engine.store.trouble import in_words
 
 
 class Snapshots(Folders):
-    """The kept snapshots."""
+    """The cached snapshots of references."""
 
     def snapshot(self, fingerprint: str) -> Path | None:
-        """Return the folder that was kept under this fingerprint."""
+        """Return the folder of this fingerprint, or None."""
         folder = self.folder / "snapshots" / fingerprint
         return folder if folder.is_dir() else None
 
     def add_snapshot(self, fingerprint: str, files: Path) -> None:
-        """Keep the folder `files` (from `staging`); one that is there already is as good."""
+        """Move the folder `files` (from `staging`) into the cache; an existing folder of that fingerprint is kept."""
         with in_words(self.folder):
             sync(files)
             target = self.folder / "snapshots" / fingerprint

@@ -1,11 +1,11 @@
-"""The store: everything that a project remembers, in one folder.
+"""The state of a project in one folder.
 
 state.db                            rows
 evaluations/<id>/                   files of an evaluation
 models/<name>/<version>/            files of a model version
-snapshots/<fingerprint>/            what was seen of a reference
+snapshots/<fingerprint>/            the profile and sample of a reference
 runs/<id>/                          log and result of a run
-staging/, locks/                    work in progress, who is at work
+staging/, locks/                    unfinished folders, lock files
 """
 
 import os
@@ -30,11 +30,11 @@ from engine.store.trouble import in_words
 
 
 class Store(Evaluations, ModelVersions, Snapshots, History, Runs, Outbox, Locks):
-    """An open state folder. Safe to use from threads; every process opens its own."""
+    """An open state folder. Threads can share it; each process must open its own."""
 
     @classmethod
     def open(cls, folder: Path, *, now: Callable[[], datetime] = utc_now, patience: float = 10.0) -> Self:
-        """Open the state in `folder`, made or migrated if need be, and clear what killed processes left.
+        """Open the state in `folder`: create or migrate it if needed, and remove what killed processes left.
 
         Parameters
         ----------
@@ -46,7 +46,7 @@ class Store(Evaluations, ModelVersions, Snapshots, History, Runs, Outbox, Locks)
         Raises
         ------
         StoreError
-            The folder or the database can't be used; the message says why and what to do.
+            The folder or the database cannot be used; the message says why and what to do.
         """
         folder = folder.absolute()
         with in_words(folder):
@@ -67,7 +67,7 @@ class Store(Evaluations, ModelVersions, Snapshots, History, Runs, Outbox, Locks)
         return FileHashes(self)
 
     def close(self) -> None:
-        """Give back files and locks. Runs of this process that were not finished count as dead from now on."""
+        """Close files and locks. Runs of this process that have not finished count as dead from now on."""
         for run in list(self._alive):
             os.close(self._alive.pop(run))
         self._readers.dispose()

@@ -1,8 +1,8 @@
 """The tables of the state, as the newest migration leaves them.
 
-SQLAlchemy Core, not the ORM: a row is written once and read whole, so identity maps and lazy loading would only add
-surprises. Only types that SQLite and PostgreSQL share are used: JSON (JSONB there), times in UTC, no database enums.
-`number` keeps the order in which rows were written; clocks may be set back.
+They are SQLAlchemy Core tables, not ORM classes: a row is written once and read whole, so identity maps and lazy
+loading would bring nothing. Only types that SQLite and PostgreSQL share are used: JSON (JSONB on PostgreSQL), times in
+UTC, no database enums. `number` keeps the order in which rows were inserted, since a clock can be set back.
 """
 
 import json
@@ -33,7 +33,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware datetime, stored in UTC. SQLite keeps no zone, so it is put back when read."""
+    """An aware datetime, stored in UTC. SQLite stores no time zone, so UTC is set again when a value is read."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -50,7 +50,10 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def to_json(value: object) -> str:
-    """Write `value` as JSON. NaN and infinities, which JSON lacks, become null; dates become ISO text."""
+    """Return `value` as JSON. NaN and infinities, which JSON lacks, become null; dates become ISO text.
+
+    pydantic's serializer would also accept sets, whose order is not defined; here they are a TypeError.
+    """
     try:
         return json.dumps(value, allow_nan=False, default=_plain, separators=(",", ":"), ensure_ascii=False)
     except ValueError:

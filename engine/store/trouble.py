@@ -1,7 +1,7 @@
-"""Low-level trouble in the user's words: which folder, what is the matter, what to do.
+"""Errors of the database and the file system in the user's words: which folder, what happened, what to do.
 
-One translation around every access, so that no caller sees a driver's error. What is not in the tables is a bug and
-passes through unchanged.
+Every access is translated, so that no caller sees an error of a driver. An error that these tables do not list is a
+bug and passes through unchanged.
 """
 
 import errno
@@ -15,12 +15,12 @@ from sqlalchemy.exc import DBAPIError
 
 from engine.errors import StoreError
 
-FULL = "the disk is full", "free some space and run again; what was committed before is whole"
+FULL = "the disk is full", "free some space and run again; everything committed before is complete"
 DAMAGED = (
     "state.db is damaged",
-    "restore it from a backup, or move the folder away to start afresh (evaluations and history are then gone)",
+    "restore it from a backup, or move the folder away to start with an empty state (without evaluations and history)",
 )
-UNWRITABLE = "the folder can't be written", "give this user write access to it, or set another `state: {path: …}`"
+UNWRITABLE = "the folder cannot be written", "give this user write access to it, or set another `state: {path: …}`"
 
 SQLITE = {
     sqlite3.SQLITE_BUSY: (
@@ -38,8 +38,8 @@ SQLITE = {
     sqlite3.SQLITE_PERM: UNWRITABLE,
     sqlite3.SQLITE_IOERR: ("reading or writing the disk failed", "check the disk and its file system; then run again"),
     sqlite3.SQLITE_CONSTRAINT: (
-        "what is to be written contradicts what is there",
-        "it was probably written already: run again and see what it reuses",
+        "this record already exists",
+        "run again: the run reuses what was already written",
     ),
 }
 SYSTEM = {
@@ -49,28 +49,28 @@ SYSTEM = {
     errno.EPERM: UNWRITABLE,
     errno.EROFS: UNWRITABLE,
     errno.ENOTDIR: ("a part of this path is a file, not a folder", "set another `state: {path: …}`"),
-    errno.EEXIST: ("something other than what belongs there is in the way", "set another `state: {path: …}`"),
-    errno.ENOTEMPTY: ("a folder that must be new is already there", "move it away, then run again"),
+    errno.EEXIST: ("a file or folder of another kind has this name", "set another `state: {path: …}`"),
+    errno.ENOTEMPTY: ("a folder that must be new already exists", "move it away, then run again"),
     errno.EIO: SQLITE[sqlite3.SQLITE_IOERR],
     errno.EMFILE: ("too many files are open", "raise the limit (`ulimit -n`), then run again"),
 }
 
 
 def store_error(folder: Path, cause: str, remedy: str, found: str = "") -> StoreError:
-    """Say where, what is the matter (in the system's own words too, if it `found` something), and what to do."""
+    """Return an error that says where, what happened (with `found`, the system's own words), and what to do."""
     return StoreError(f"state folder {folder}: {cause}{f' ({found})' if found else ''}. What to do: {remedy}.")
 
 
 @contextmanager
 def in_words(folder: Path) -> Iterator[None]:
-    """Raise errors of the database and of the file system as StoreError."""
+    """Raise the errors of the database and of the file system as StoreError."""
     try:
         yield
     except (DBAPIError, sqlite3.Error) as error:
         found = getattr(error, "orig", error)
         code = getattr(found, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_IOERR and shutil.disk_usage(folder).free < 2**20:
-            code = sqlite3.SQLITE_FULL  # SQLite calls a write-ahead log that cannot grow an I/O error
+            code = sqlite3.SQLITE_FULL  # SQLite reports a write-ahead log that cannot grow as an I/O error
         if code not in SQLITE:
             raise
         raise store_error(folder, *SQLITE[code], found=str(found)) from error

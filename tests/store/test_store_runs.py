@@ -51,7 +51,7 @@ def test_a_run_from_start_to_end(store: Store) -> None:
 def test_outcome_events_and_messages_are_one_transaction(store: Store) -> None:
     store.start_run(RUN)
     store.add_step("run 1", BUILD)
-    with pytest.raises(StoreError, match="written already"):
+    with pytest.raises(StoreError, match="already exists"):
         store.finish_run(finished(RUN), [MESSAGE, MESSAGE])
     assert store.run("run 1") == replace(RUN, steps=(BUILD,))
     assert store.undelivered() == []
@@ -92,7 +92,7 @@ def test_an_id_is_taken_once(store: Store) -> None:
     with pytest.raises(Busy):
         store.start_run(RUN)
     store.finish_run(finished(RUN))
-    with pytest.raises(StoreError, match="written already"):
+    with pytest.raises(StoreError, match="already exists"):
         store.start_run(RUN)
 
 

@@ -72,7 +72,7 @@ def test_a_file_where_a_folder_should_be(folder: Path) -> None:
     folder.unlink()
     folder.mkdir()
     (folder / "models").write_text("")
-    assert "is in the way" in refusal(folder)
+    assert "another kind has this name" in refusal(folder)
 
 
 def test_a_folder_that_may_not_be_written(store: Store) -> None:
@@ -84,7 +84,7 @@ def test_a_folder_that_may_not_be_written(store: Store) -> None:
             path.chmod(0o755)
     command = [sys.executable, "-c", AS_NOBODY, str(store.folder)]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "can't be written" in text
+    assert "cannot be written" in text
     assert "What to do: give this user write access" in text
 
 
