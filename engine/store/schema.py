@@ -87,7 +87,7 @@ def _migrate(folder: Path, patience: float, migrations: Path, target: str) -> No
             if broken is not None:
                 raise store_error(
                     folder,
-                    f"migrating would leave rows of {broken[0]} that belong to no other row",
+                    f"migrating would leave rows of {broken[0]} without an owner",
                     "report this as a bug",
                 )
     finally:

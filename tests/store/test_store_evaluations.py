@@ -158,7 +158,7 @@ def test_an_id_is_taken_once_and_the_first_one_stays_whole(store: Store, make_ev
 def test_a_row_that_cannot_be_written_leaves_no_folder(store: Store, make_evaluation: MakeEvaluation) -> None:
     first = make_evaluation()
     store.add_evaluation(first)  # without files: its folder is free, its id is not
-    with store.staging() as files, pytest.raises(StoreError, match="written already"):
+    with store.staging() as files, pytest.raises(StoreError, match="already exists"):
         store.add_evaluation(make_evaluation(id=first.id), files)
     assert list((store.folder / "evaluations").iterdir()) == []
     assert store.evaluations("the_MES") == [first]
