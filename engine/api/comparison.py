@@ -17,8 +17,8 @@ from engine.evaluation.evaluate import Identity, evaluate
 from engine.evaluation.observe import Observation, observe
 from engine.evaluation.record import Evaluation
 from engine.evaluation.snapshot import Snapshot
-from engine.scenarios.build.models import TEST_ROWS
-from engine.scenarios.build.references import SAMPLE_ROWS
+from engine.scenarios.builders.models import TEST_ROWS
+from engine.scenarios.builders.references import SAMPLE_ROWS
 from engine.scenarios.context import Context
 from engine.store import ModelVersion
 

@@ -37,7 +37,7 @@ KINDS = {
 def send(
     channel: Channel, message: OutboxMessage, secrets: Secrets, folder: Path, outcome: Outcome | None = None
 ) -> None:
-    """Send `message` through `channel`, or through its `otherwise` where its secret is absent.
+    """Send `message` through `channel`, or through its `fallback` where its secret is absent.
 
     Parameters
     ----------
@@ -82,6 +82,6 @@ def _in_use(channel: Channel, secrets: Secrets) -> tuple[Channel, str]:
     url = secrets.reveal(channel.url)
     if url is not None:
         return channel, url
-    if channel.otherwise is None:
-        raise DeliveryError("the secret in its url is absent. Provide it, or declare what to use otherwise:.")
-    return channel.otherwise, ""
+    if channel.fallback is None:
+        raise DeliveryError("the secret in its url is absent. Provide it, or declare a fallback:.")
+    return channel.fallback, ""

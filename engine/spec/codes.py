@@ -66,7 +66,7 @@ CODES: dict[str, str] = {
     "url": "A text that is not the address that is needed.",
     "address": "A text that is not a mail address, or one that is not used.",
     "password": "A password stands in the spec.",
-    "otherwise": "A channel cannot send where its secret is absent, or says what is never needed.",
+    "fallback": "A channel cannot send where its secret is absent, or says what is never needed.",
     "message-name": "A name that is not known when the message is sent.",
     "no-server": "A message asks for scenarioRunURL, and there is no server.",
     # metrics

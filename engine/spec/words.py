@@ -91,6 +91,10 @@ FOREIGN_KEYS: dict[str, tuple[str, ...]] = {
     "group": ("entity",),
 }
 
+RENAMED = {"otherwise": "fallback"}
+"""Keys of earlier versions, and what they are called now."""
+
+_CHECKS = "write checks: inside an evaluation store or a dataset"
 _TRIGGERS = "scenarios are started by hand or by cron: engine run SPEC SCENARIO"
 NOT_HERE: dict[str, str] = {
     "severity": "a bound says it: outside soft_min and soft_max is a WARNING, outside min and max an ERROR",
@@ -103,6 +107,9 @@ NOT_HERE: dict[str, str] = {
     "needs": "steps run in the order of the list",
     "depends_on": "steps run in the order of the list; datasets are built as they are needed",
     "extends": "a resource is written out whole; include unites files by name",
+    "tests": _CHECKS,
+    "expectations": _CHECKS,
+    "checks": _CHECKS,
     "default": "a variable's value is written after its name, or as value: with a type:",
 }
 
@@ -110,6 +117,8 @@ NOT_HERE: dict[str, str] = {
 def answer(word: str, allowed: list[str]) -> str | None:
     """Return what a foreign key is called at a place where the allowed keys are legal."""
     key = word.lower()
+    if RENAMED.get(key) in allowed:
+        return f"{key} was renamed to {RENAMED[key]}"
     for ours in FOREIGN_KEYS.get(key, ()):
         if ours in allowed:
             return f'did you mean "{ours}"?' if ours != "soft_max" else _SOFT

@@ -239,10 +239,10 @@ channels:
     url: "${secret.smtp_url}"
     from: dss@example.com
     timeout: 2
-    otherwise: {kind: file, path: outbox}
+    fallback: {kind: file, path: outbox}
   mail_only: {kind: mail, url: "${secret.smtp_url}", from: dss@example.com}
   needs_secret: {kind: mail, url: "${secret.needed}", from: dss@example.com}
-  hook: {kind: apprise, url: "${secret.hook_url}", otherwise: {kind: file, path: outbox}}
+  hook: {kind: apprise, url: "${secret.hook_url}", fallback: {kind: file, path: outbox}}
   files: {kind: file, path: outbox}
 scenarios:
   Data drift monitor:

@@ -2,8 +2,8 @@
 
 from engine.evaluation.record import CheckResult
 from engine.outcome import CheckOutcome, Outcome
-from engine.scenarios.build import evaluation_stores, models
-from engine.scenarios.build.datasets import ChecksFailed, inspect
+from engine.scenarios.builders import evaluation_stores, models
+from engine.scenarios.builders.datasets import ChecksFailed, inspect
 from engine.scenarios.context import Context
 from engine.scenarios.result import EvaluationMade, StepResult
 from engine.spec.resources.scenarios import BuildStep

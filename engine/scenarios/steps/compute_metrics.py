@@ -1,7 +1,7 @@
 """Step `compute_metrics`: every metric of a dataset, remembered."""
 
 from engine.outcome import Outcome
-from engine.scenarios.build.datasets import decide
+from engine.scenarios.builders.datasets import decide
 from engine.scenarios.context import Context
 from engine.scenarios.result import StepResult
 from engine.spec.resources.scenarios import ComputeMetricsStep

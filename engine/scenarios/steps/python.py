@@ -4,7 +4,7 @@ from engine.data import load_function
 from engine.errors import DataError
 from engine.outcome import Outcome
 from engine.scenarios.actions import Action
-from engine.scenarios.build.decision import Decision
+from engine.scenarios.builders.decision import Decision
 from engine.scenarios.context import Context
 from engine.scenarios.result import StepResult
 from engine.spec.resources.scenarios import PythonStep

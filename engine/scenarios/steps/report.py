@@ -10,7 +10,7 @@ from engine.outcome import Outcome
 from engine.reporting import pages
 from engine.reporting.pages import EvaluationFacts
 from engine.scenarios.actions import Action
-from engine.scenarios.build.decision import Decision
+from engine.scenarios.builders.decision import Decision
 from engine.scenarios.context import Context
 from engine.scenarios.result import StepResult
 from engine.scenarios.steps.run_checks import evaluation_at_hand, judge_evaluation

@@ -5,8 +5,8 @@ from engine.evaluation.checks import Subject, judge
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.outcome import CheckOutcome, Outcome
 from engine.scenarios.actions import Action
-from engine.scenarios.build.datasets import ChecksFailed, inspect
-from engine.scenarios.build.decision import Decision
+from engine.scenarios.builders.datasets import ChecksFailed, inspect
+from engine.scenarios.builders.decision import Decision
 from engine.scenarios.context import Context
 from engine.scenarios.log import Level
 from engine.scenarios.result import StepResult

@@ -24,7 +24,7 @@ class MailChannel(Resource):
     )
     from_: str = Field(alias="from", description="The sender's address.")
     timeout: float = Field(30, gt=0, le=600, description="Seconds to wait for the server.")
-    otherwise: FileChannel | None = Field(None, description="Used where the secret is absent.")
+    fallback: FileChannel | None = Field(None, description="Used where the secret is absent.")
 
 
 class AppriseChannel(Resource):
@@ -32,7 +32,7 @@ class AppriseChannel(Resource):
 
     kind: Literal["apprise"] = "apprise"
     url: SecretText = Field(description="An Apprise URL; usually a ${secret.name}.")
-    otherwise: FileChannel | None = Field(None, description="Used where the secret is absent.")
+    fallback: FileChannel | None = Field(None, description="Used where the secret is absent.")
 
 
 Channel = Annotated[MailChannel | FileChannel | AppriseChannel, Field(discriminator="kind")]

@@ -26,7 +26,7 @@ class Secret(Resource):
 
     env: str | None = Field(None, description="Environment variable that holds it.")
     file: str | None = Field(None, description="File that holds it.")
-    optional: bool = Field(False, description="It may be absent: channels then use otherwise.")
+    optional: bool = Field(False, description="It may be absent: channels then use their fallback.")
 
 
 class State(Resource):

@@ -184,15 +184,15 @@ def channels(draft: Draft, findings: Findings) -> None:
             _literal_url(draft, findings, channel, path)
         optional = [s for s in found if s in draft.spec.secrets and draft.spec.secrets[s].optional]
         known = all(s in draft.spec.secrets for s in found)
-        if channel.otherwise and known and not optional:
-            message = "otherwise is used where a secret is absent, and no secret of this url is optional"
+        if channel.fallback and known and not optional:
+            message = "fallback is used where a secret is absent, and no secret of this url is optional"
             findings.warning(
-                draft.position(*path, "otherwise"), "otherwise", message, "say optional: true of the secret"
+                draft.position(*path, "fallback"), "fallback", message, "say optional: true of the secret"
             )
-        if optional and not channel.otherwise:
+        if optional and not channel.fallback:
             message = f'where the secret "{optional[0]}" is absent, nothing can be sent'
-            help_ = "say otherwise: {kind: file, path: outbox}, or take optional out"
-            findings.warning(draft.position(*path), "otherwise", message, help_)
+            help_ = "declare fallback: {kind: file, path: outbox}, or remove optional: true"
+            findings.warning(draft.position(*path), "fallback", message, help_)
         if isinstance(channel, MailChannel) and not _ADDRESS.fullmatch(channel.from_):
             findings.error(draft.value(*path, "from"), "address", f'"{channel.from_[:60]}" is not a mail address')
 

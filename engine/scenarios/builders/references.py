@@ -18,9 +18,9 @@ from engine.evaluation.record import CheckResult, Evaluation
 from engine.evaluation.snapshot import Snapshot, digest
 from engine.models import FittedModel
 from engine.scenarios.actions import Action
-from engine.scenarios.build.datasets import inspect
-from engine.scenarios.build.decision import reads_of
-from engine.scenarios.build.models import Version
+from engine.scenarios.builders.datasets import inspect
+from engine.scenarios.builders.decision import reads_of
+from engine.scenarios.builders.models import Version
 from engine.scenarios.context import Context
 from engine.spec.resources.evaluation_stores import (
     DatasetReference,

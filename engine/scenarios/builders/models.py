@@ -10,8 +10,8 @@ from engine import models
 from engine.data import Table
 from engine.evaluation.record import CheckResult
 from engine.scenarios.actions import Action
-from engine.scenarios.build.datasets import Inspected, inspect
-from engine.scenarios.build.decision import Decision, reads_of
+from engine.scenarios.builders.datasets import Inspected, inspect
+from engine.scenarios.builders.decision import Decision, reads_of
 from engine.scenarios.changes import CANDIDATES, Why, why
 from engine.scenarios.context import Context
 from engine.spec.resources.models import TrainModel

@@ -15,10 +15,10 @@ from engine.evaluation.own_metrics import own_metrics
 from engine.evaluation.record import CheckResult, Evaluation, Fingerprints
 from engine.evaluation.snapshot import digest
 from engine.scenarios.actions import Action
-from engine.scenarios.build import models
-from engine.scenarios.build.datasets import Inspected, inspect
-from engine.scenarios.build.decision import Decision, reads_of
-from engine.scenarios.build.references import SAMPLE_ROWS, Look, Reference, by_entity, reference_of
+from engine.scenarios.builders import models
+from engine.scenarios.builders.datasets import Inspected, inspect
+from engine.scenarios.builders.decision import Decision, reads_of
+from engine.scenarios.builders.references import SAMPLE_ROWS, Look, Reference, by_entity, reference_of
 from engine.scenarios.changes import CANDIDATES, Why, why
 from engine.scenarios.context import Context
 from engine.store import new_id

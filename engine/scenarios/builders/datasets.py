@@ -15,7 +15,7 @@ from engine.evaluation.record import CheckResult, MetricValue
 from engine.evaluation.snapshot import digest
 from engine.outcome import CheckOutcome
 from engine.scenarios.actions import Action
-from engine.scenarios.build.decision import Decision, reads_of
+from engine.scenarios.builders.decision import Decision, reads_of
 from engine.scenarios.changes import CANDIDATES, Why, why
 from engine.scenarios.context import Context
 from engine.spec.metrics import METRICS

@@ -19,7 +19,7 @@ secrets:
   password: {env: PASSWORD}
   key: {file: keys/key}
 channels:
-  a: {url: "${secret.url}", from: a@example.com, otherwise: {kind: file, path: outbox}}
+  a: {url: "${secret.url}", from: a@example.com, fallback: {kind: file, path: outbox}}
   b: {url: "smtp://me:${secret.password}@${host}", from: a@example.com}
   c: {kind: apprise, url: "json://${secret.key}"}
 """

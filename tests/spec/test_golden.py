@@ -26,8 +26,8 @@ BAD = sorted(path.stem for path in (HERE / "bad").glob("*.yaml"))
 ENVIRONMENT = {"ENGINE_QUARTER": "Q3 2017", "ENGINE_ROWS": "250"}
 
 TESTED_ELSEWHERE = {
-    "file": "test_spec_files.py",
-    "absent-secret": "test_spec_secrets.py",
+    "file": "test_files.py",
+    "absent-secret": "test_secrets.py",
 }
 
 
