@@ -1,6 +1,7 @@
-"""Telling people: what a run's reporters say, the outbox that nothing gets lost in, the channels out.
+"""Messages about runs: composing them, delivering them through channels, and the pages about evaluations.
 
-`compose` makes a message of a run's facts, the store queues it with the run, `deliver` sends what is queued.
+`compose_message` makes a message from the facts of a run, the store queues it with the run, and `deliver_messages`
+sends the queued messages.
 """
 
 from engine.reporting.delivery import Delivery, deliver

@@ -1,7 +1,7 @@
 """The apprise channel: Slack, Teams, Telegram, webhooks and a hundred more.
 
-Apprise answers with a boolean and tells its log why. We listen to that log while it sends, so that a failure speaks
-in the service's own words; the parts of the URL, which are the credentials of most services, are masked in them.
+Apprise returns a boolean and writes the cause to its log. The log is captured while it sends, so that an error holds
+the service's own words. The parts of the URL, which are the credentials of most services, are masked in them.
 """
 
 import logging
@@ -20,11 +20,11 @@ TYPES: dict[Outcome | None, str] = {
     Outcome.FAILED: "failure",
     Outcome.ABORTED: "failure",
 }
-"""What services show as a colour, and incident services open and close an incident by."""
+"""The type of a notification: services show it as a colour, incident services open and close incidents by it."""
 DETAILS = ("Response Details", "Socket Exception")
-"""How apprise's services begin the debug records that hold the answer itself."""
+"""How apprise begins the debug records that hold the answer of the service."""
 
-# Their debug records hold whole URLs, and with them tokens: nothing of theirs reaches a log of ours unread.
+# Their debug records hold whole URLs, and with them tokens: none of them may reach a log of ours unmasked.
 logging.getLogger("apprise").propagate = False
 logging.getLogger("urllib3").setLevel(logging.INFO)
 
@@ -35,9 +35,9 @@ def send(_channel: AppriseChannel, post: Post) -> None:
     Raises
     ------
     DeliveryError
-        The URL is wrong, or the service did not take the message.
+        The URL is wrong, or the service did not accept the message.
     """
-    # 0.3 s that only a message of this kind costs.
+    # The import takes 0.3 s, so only a message of this kind pays for it.
     import apprise
     from apprise.attachment.memory import AttachMemory
 
@@ -71,13 +71,13 @@ def send(_channel: AppriseChannel, post: Post) -> None:
 
 
 def describe(_channel: AppriseChannel, url: str) -> str:
-    """Return where messages go, for people: the service alone, for the rest of the URL may be its token."""
+    """Return where messages go: the service alone, because the rest of the URL may be its token."""
     scheme, mark, _ = url.partition("://")
     return f"{scheme} through apprise" if mark else "apprise"
 
 
 def _mask(text: str, url: str) -> str:
-    """Return `text` on one line without what `url` is made of, but for its scheme and a server's name."""
+    """Return `text` on one line with every part of `url` masked except its scheme and the name of a server."""
     rest = url.partition("://")[2] or url
     host = re.split("[/?#]", rest)[0].rpartition("@")[2].partition(":")[0]
     parts = {

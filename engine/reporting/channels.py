@@ -1,7 +1,7 @@
-"""The kinds of channels, and the one way to send through any of them.
+"""The kinds of channels, and the functions that send through any of them.
 
-A kind is a module with `send` and `describe`, and a line in `KINDS`. The secrets of a channel's URL are revealed here,
-at the moment of use, and masked here in whatever a server says back.
+A kind is a module with `send` and `describe`, and a line in `CHANNEL_KINDS`. The secrets in a channel's URL are
+revealed here, just before use, and masked here in the answers of servers.
 """
 
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from engine.spec.secrets import Secrets
 from engine.store.records import OutboxMessage
 
 SENDER = "engine@localhost"
-"""Who a message is from where its channel does not say."""
+"""The sender of a message whose channel has no `from`."""
 
 
 class Kind(NamedTuple):
-    """A kind of channel: `send` raises DeliveryError, `describe` says where messages go, without credentials."""
+    """A kind of channel: `send` raises DeliveryError, `describe` returns where messages go, without credentials."""
 
     send: Callable[[Any, Post], None]
     describe: Callable[[Any, str], str]
@@ -42,16 +42,16 @@ def send(
     Parameters
     ----------
     folder
-        Where the channel's relative paths start: the folder of the file that declares it.
+        The folder of the file that declares the channel: its relative paths start there.
     outcome
-        The outcome of the run that it tells of.
+        The outcome of the run that the message is about.
 
     Raises
     ------
     RefusedError
-        It was taken for some recipients and not for others.
+        The message was accepted for some recipients and refused for others.
     DeliveryError
-        It was not taken. The text holds the receiver's own words, secrets masked.
+        The message was not accepted. The text holds the receiver's own words, secrets masked.
     """
     sender = channel.from_ if isinstance(channel, MailChannel) else SENDER
     try:
@@ -63,12 +63,12 @@ def send(
 
 
 def describe(channel: Channel, secrets: Secrets) -> str:
-    """Return where messages go, for people, without credentials.
+    """Return where messages go, without credentials.
 
     Raises
     ------
     DeliveryError
-        The channel cannot be used as it is.
+        The channel cannot be used.
     """
     used, url = _in_use(channel, secrets)
     told = KINDS[used.kind].describe(used, url)
@@ -76,7 +76,7 @@ def describe(channel: Channel, secrets: Secrets) -> str:
 
 
 def _in_use(channel: Channel, secrets: Secrets) -> tuple[Channel, str]:
-    """Return the channel to use and its URL, revealed."""
+    """Return the channel to use, which may be the fallback, and its URL with secrets revealed."""
     if isinstance(channel, FileChannel):
         return channel, ""
     url = secrets.reveal(channel.url)

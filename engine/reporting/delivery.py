@@ -1,7 +1,7 @@
-"""Sending what waits in the outbox: in order, at least once, one failure never in the way of another message.
+"""Send the messages of the outbox: in order, at least once; a failure of one message does not stop the others.
 
-A message is claimed before it is sent, so that two runs at once do not both send it; a sender that is killed leaves a
-claim that ends by itself. What was not taken is tried again by the next run, or by a server when it is due.
+A message is claimed before it is sent, so that two runs at the same time do not both send it. The claim of a killed
+sender expires. A message that was not accepted is tried again by the next run, or by a server when it is due.
 """
 
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from engine.spec.secrets import Secrets
 from engine.store import MessageState, OutboxMessage, Store
 
 CLAIM = timedelta(minutes=5)
-"""Longer than sending takes; what a killed sender had in hand waits this long."""
+"""Longer than a delivery takes. A message that a killed sender had claimed waits this long."""
 
 FIRST_DELAY, LONGEST_DELAY = timedelta(minutes=1), timedelta(hours=1)
-"""Nothing is ever given up: an alert that nobody takes is told by every run until somebody does."""
+"""The delay between tries doubles up to the longest. No message is given up: every run reports it until it is sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Where a message stands after a delivery; `reason` says why it is not sent."""
+    """The state of a message after a try; `reason` says why it was not sent."""
 
     message: OutboxMessage
     state: MessageState
@@ -32,17 +32,17 @@ class Delivery:
 
 
 def deliver(store: Store, project: Project, secrets: Secrets, *, early: bool) -> tuple[Delivery, ...]:
-    """Send the project's messages that wait in the outbox, oldest first.
+    """Send the waiting messages of the outbox, oldest first.
 
     Parameters
     ----------
     early
-        Try those that failed before at once, and not only when they are due: whoever starts a run by hand has perhaps
-        just repaired the channel.
+        Try messages that failed before even if their next try is in the future: a person who starts a run by hand may
+        have just repaired the channel.
 
     Returns
     -------
-    One entry a message that was waiting. All that are not SENT are undelivered.
+    One entry per waiting message. Those that are not SENT are undelivered.
     """
     delivered = []
     for message in store.undelivered():
@@ -56,7 +56,7 @@ def deliver(store: Store, project: Project, secrets: Secrets, *, early: bool) ->
 def _deliver(
     store: Store, project: Project, secrets: Secrets, message: OutboxMessage, outcome: Outcome | None, early: bool
 ) -> Delivery | None:
-    """Return where the message stands now; None if another process has settled it."""
+    """Return the new state of the message; None if another process has sent it meanwhile."""
     claim = store.claim(message.id, CLAIM, early=early)
     if claim is None:
         waits = any(other.id == message.id for other in store.undelivered(message.run))
@@ -66,9 +66,9 @@ def _deliver(
     try:
         channel = project.channels.get(message.channel)
         if channel is None:
-            raise DeliveryError("the spec declares no such channel any more")
+            raise DeliveryError("the spec does not declare this channel any more")
         send(channel, message, secrets, project.folder_of("channels", message.channel), outcome)
-    except Exception as error:  # noqa: BLE001 - the boundary: a bug in one channel is no reason to lose the others
+    except Exception as error:  # noqa: BLE001 - the boundary: a bug in one channel must not stop the other messages
         said = error if isinstance(error, EngineError) else f"internal error: {type(error).__name__}: {error}"
         reason = secrets.redact(f'channel "{message.channel}": {said}')
         now = store.now()

@@ -1,7 +1,7 @@
-"""What a run knows when its reporters speak, and the names that a message may use for it.
+"""The facts of a run from which messages are made, and the names that a message can use for them.
 
-The facts come in as plain data, made by whoever ran the scenario: a reporter reaches back into nothing, so the same
-facts give the same message in a run, in a preview and in a test.
+The facts are plain data that the runner passes in. A reporter reads nothing else, so the same facts give the same
+message in a run, in a preview and in a test.
 """
 
 from collections import Counter
@@ -13,13 +13,14 @@ from typing import Literal
 
 from engine.errors import Severity
 from engine.evaluation.record import CheckResult
+from engine.formatting.control_characters import single_line
+from engine.formatting.numbers import format_duration, format_number
 from engine.outcome import CheckOutcome, Outcome
-from engine.reporting.letter import single_line
 from engine.spec.conditions import Facts, step_variable
 from engine.store.records import Event
 
 LINES = 100
-"""A summary shows this many lines and says how many more there are: a wildcard over 2,000 columns fits into a mail."""
+"""A summary shows at most this many lines, so that a wildcard over 2,000 columns fits into a mail."""
 
 NOT_ENDED = "[the run has not ended]"
 
@@ -42,9 +43,9 @@ _OF_STEPS: dict[Outcome, Literal["info", "warning", "error"]] = {
 class RunFacts:
     """A run as its reporters see it.
 
-    `known` is what conditions may ask: outcome (None while the run is going on), outcomes of steps and checks, metrics,
-    trigger, variables. `checks` holds every result: each turn, each metric of a wildcard. `events` are what the
-    summaries tell; `check_event` and `step_event` make them. Times are aware. `log` is the run's log for people.
+    `known` holds what a run condition can read: the outcome (None before the end), the outcomes of steps and checks,
+    metrics, the trigger, variables. `checks` holds every result: of each iteration, and of each metric of a wildcard.
+    `events` are the lines of the summaries. Times are aware. `log` is the path of the run's log.
     """
 
     project: str
@@ -65,7 +66,7 @@ class RunFacts:
 
 
 def message_names(facts: RunFacts) -> dict[str, object]:
-    """Return every name that a message may use, with its value. What has none is a note in square brackets."""
+    """Return every name that a message can use, with its value; a missing value is a note in square brackets."""
     known = facts.known
     outcome = NOT_ENDED if known.outcome is None else str(known.outcome)
     return {
@@ -75,30 +76,33 @@ def message_names(facts: RunFacts) -> dict[str, object]:
         "outcome": outcome,
         "triggerName": known.trigger,
         "trigger": known.trigger,
-        "scenarioRunURL": facts.run_url or "[no scenarioRunURL: the spec names no server url]",
+        "scenarioRunURL": facts.run_url or "[no scenarioRunURL: the spec has no server url]",
         "scenarioRunId": facts.run_id,
         "warningsEventsSummary": events_summary(facts, Severity.WARNING),
         "errorsEventsSummary": events_summary(facts, Severity.ERROR),
         "checksSummary": checks_summary(facts),
         "startTime": f"{facts.started.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
-        "duration": NOT_ENDED if facts.ended is None else duration((facts.ended - facts.started).total_seconds()),
+        "duration": NOT_ENDED
+        if facts.ended is None
+        else format_duration((facts.ended - facts.started).total_seconds()),
         **{step_variable(name): str(step) for name, step in known.steps.items()},
         "steps": {name: {"outcome": str(step)} for name, step in known.steps.items()},
         "checks": {name: {"outcome": str(check)} for name, check in known.checks.items()},
         "metrics": {
-            name: f"[{name} has no value]" if value is None else number(value) for name, value in known.metrics.items()
+            name: f"[{name} has no value]" if value is None else format_number(value)
+            for name, value in known.metrics.items()
         },
     }
 
 
 def events_summary(facts: RunFacts, severity: Severity) -> str:
-    """Return one line per warning, or per error: what, value, range, where."""
+    """Return one line per warning or error: what, value, range, where."""
     lines = [event_line(event) for event in facts.events if event.severity == severity]
     return bounded(lines) if lines else f"no {severity}s"
 
 
 def checks_summary(facts: RunFacts) -> str:
-    """Return how many checks ended how, then one line per check, worst first."""
+    """Return the number of checks per outcome, then one line per check, the most severe first."""
     if not facts.checks:
         return "no checks"
     counts = Counter(check.outcome for check in facts.checks)
@@ -115,7 +119,7 @@ def worst_first(checks: Iterable[CheckResult]) -> list[CheckResult]:
 
 
 def check_event(check: CheckResult, at: datetime) -> Event:
-    """Return a check's result as an event of its run."""
+    """Return a check result as an event of its run."""
     what = f"{check.check}: {check.metric}" if check.metric else check.check
     if check.value is None or not check.bounds:
         what = f"{what} has no value: {check.reason}" if check.bounds else f"{what}: {check.reason}"
@@ -132,9 +136,9 @@ def check_event(check: CheckResult, at: datetime) -> Event:
 
 
 def step_event(name: str, outcome: Outcome, reason: str, at: datetime) -> Event:
-    """Return how a step ended as an event of its run.
+    """Return the end of a step as an event of its run.
 
-    Without a `reason` it is no warning and no error of its own: the step's checks tell it already.
+    Without a `reason` the event is only information: the events of the step's checks already hold the warning.
     """
     if not reason:
         return Event(kind="step", severity="info", what=f"step {name} {outcome}", at=at)
@@ -142,8 +146,8 @@ def step_event(name: str, outcome: Outcome, reason: str, at: datetime) -> Event:
 
 
 def event_line(event: Event) -> str:
-    """Return what, value, range, where of an event, on one line."""
-    told = event.what if event.value is None else f"{event.what} is {number(event.value)}"
+    """Return an event on one line: what, value, range, where."""
+    told = event.what if event.value is None else f"{event.what} is {format_number(event.value)}"
     if event.range:
         told += f", allowed: {bounds(event.range)}"
     place = None if event.position is None else f"{event.position.file}:{event.position.line}"
@@ -152,28 +156,12 @@ def event_line(event: Event) -> str:
 
 
 def bounds(range_: Mapping[str, object]) -> str:
-    """Return a check's range or values for people."""
-    return ", ".join(f"{name} {number(value)}" for name, value in range_.items() if value is not None)
-
-
-def number(value: object) -> str:
-    """Return a number with six significant digits; anything else as it is."""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def duration(seconds: float) -> str:
-    """Return a duration for people: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    """Return the range or the allowed values of a check as text."""
+    return ", ".join(f"{name} {format_number(value)}" for name, value in range_.items() if value is not None)
 
 
 def bounded(lines: Iterable[str]) -> str:
-    """Join lines, at most `LINES` of them, saying how many more there are."""
+    """Join at most `SUMMARY_LINES` lines, and say how many more there are."""
     shown = list(lines)
     more = len(shown) - LINES
     return "\n".join([*shown[:LINES], *([f"… and {more} more"] if more > 0 else [])])

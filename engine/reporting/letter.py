@@ -1,8 +1,8 @@
-"""A message as internet mail (RFC 5322): what the mail channel sends and what the file channel writes.
+"""A message as internet mail (RFC 5322), which the mail channel sends and the file channel writes.
 
-The standard library's EmailMessage does the encoding. It refuses line breaks in headers by raising, and an alert
-must not be lost for one, so what goes into a header is made a single line first. Everything is encoded to seven bits:
-a server that does not speak 8BITMIME changes nothing.
+The standard library's EmailMessage encodes it. It raises on line breaks in headers, and an alert must not be lost for
+that, so header texts are made a single line first. The encoding is seven bits, so a server without 8BITMIME does not
+change the message.
 """
 
 import hashlib
@@ -12,14 +12,12 @@ from email.message import EmailMessage
 from email.policy import SMTP
 
 from engine.errors import DeliveryError
+from engine.formatting.control_characters import single_line
 from engine.store.records import Attachment, OutboxMessage
 
 POLICY = SMTP.clone(cte_type="7bit")
 HEADER_CHARACTERS = 250
 """A header text is cut here: servers refuse lines of more than 998 octets."""
-
-
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 _ATOM = r"[A-Za-z0-9_!#$%&'*+/=?^`{|}~-]+"
 _ADDRESS = re.compile(
@@ -27,42 +25,33 @@ _ADDRESS = re.compile(
 )
 
 
-def clean(text: str) -> str:
-    """Return `text` without control characters other than tabs and line ends, and without halves of characters."""
-    return _CONTROL.sub(" ", text.replace("\r\n", "\n"))
-
-
-def single_line(text: str, limit: int = HEADER_CHARACTERS) -> str:
-    """Return `text` on one line without control characters, at most `limit` characters."""
-    line = " ".join(clean(text).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
-
-
 def address(text: str) -> Address:
-    """Read one mail address, with or without a display name.
+    """Parse one mail address, with or without a display name.
 
-    The standard library's parser raises IndexError and worse on what people mistype, so it never sees it.
+    The standard library's parser raises IndexError and other errors on mistyped addresses, so it is not used.
 
     Raises
     ------
     DeliveryError
-        It is not exactly one address.
+        The text is not exactly one address.
     """
     found = _ADDRESS.fullmatch(text.strip())
     try:
-        # Servers that take other letters than these in a domain are few, and in the part before it fewer.
+        # Few servers accept letters outside ASCII in a domain, and fewer in the local part.
         domain = found["domain"].encode("idna").decode("ascii") if found else ""
     except UnicodeError:
         domain = ""
     if found is None or not domain:
-        raise DeliveryError(f'"{single_line(text)}" is not one mail address. Write name@example.com.')
-    return Address(single_line((found["name"] or "").strip().strip('"')), found["user"], domain)
+        raise DeliveryError(
+            f'"{single_line(text, HEADER_CHARACTERS)}" is not one mail address. Write name@example.com.'
+        )
+    return Address(single_line((found["name"] or "").strip().strip('"'), HEADER_CHARACTERS), found["user"], domain)
 
 
 def compose_letter(message: OutboxMessage, sender: str) -> EmailMessage:
-    """Return `message` as mail from `sender`: a plain and an HTML part with the pictures in it, then the attachments.
+    """Return `message` as mail from `sender`: a plain part, an HTML part with its pictures, then the attachments.
 
-    The same message gives the same Message-ID and Date however often it is sent.
+    The same message has the same Message-ID and Date however often it is sent.
 
     Raises
     ------
@@ -74,7 +63,7 @@ def compose_letter(message: OutboxMessage, sender: str) -> EmailMessage:
     letter["From"] = from_
     if message.to:
         letter["To"] = [address(text) for text in message.to]
-    letter["Subject"] = single_line(message.subject)
+    letter["Subject"] = single_line(message.subject, HEADER_CHARACTERS)
     letter["Date"] = message.created
     letter["Message-ID"] = f"<{message.id}@{from_.domain}>"
     letter["Auto-Submitted"] = "auto-generated"
@@ -89,7 +78,7 @@ def compose_letter(message: OutboxMessage, sender: str) -> EmailMessage:
         main, _, sub = attachment.media_type.partition("/")
         shown_as = content_id(message.id, attachment.name)
         if f"cid:{shown_as}" in shows and (page := letter.get_body(("related", "html"))) is not None:
-            name = single_line(attachment.name)
+            name = single_line(attachment.name, HEADER_CHARACTERS)
             page.add_related(
                 content, maintype=main, subtype=sub, cid=f"<{shown_as}>", filename=name, disposition="inline"
             )
@@ -98,23 +87,23 @@ def compose_letter(message: OutboxMessage, sender: str) -> EmailMessage:
             content,
             maintype=main,
             subtype=sub,
-            filename=single_line(attachment.name),
+            filename=single_line(attachment.name, HEADER_CHARACTERS),
             params={"charset": "utf-8"} if main == "text" else None,
         )
     return letter
 
 
 def content_id(message_id: str, name: str) -> str:
-    """Return by what name the HTML form shows an attached picture: it is an URL's part, whatever the file is called."""
+    """Return the content id by which the HTML part refers to an attached picture, safe as a part of a URL."""
     digest = hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=8).hexdigest()
     return f"{digest}.{message_id}@engine"
 
 
 def html_form(html: str) -> Attachment:
-    """Return a message's HTML form as the outbox keeps it: an attachment without a name."""
+    """Return the HTML part of a message as the outbox keeps it: an attachment without a name."""
     return Attachment(name="", media_type="text/html", content=html.encode("utf-8"))
 
 
 def is_html(attachment: Attachment) -> bool:
-    """Return whether this is the message's HTML form, and not a file."""
+    """Return whether an attachment is the HTML part of its message."""
     return not attachment.name

@@ -1,9 +1,9 @@
-"""The mail channel: SMTP, encrypted unless told otherwise.
+"""The mail channel: SMTP, encrypted unless the URL says otherwise.
 
-smtps:// is TLS from the first byte. smtp:// must reach TLS by STARTTLS before anything is said, except with ?tls=none
-or to this very machine without ?ca=: "encrypt if the server offers it" was refused, because whoever sits in between
-takes the offer away and reads the password. Certificates are verified, against the authorities of ?ca= if given.
-A failure speaks in the server's own words; user and password are in none of them.
+smtps:// is TLS from the first byte. smtp:// must switch to TLS by STARTTLS before anything is sent, except with
+?tls=none or to this machine without ?ca=. "Encrypt if the server offers it" was refused, because an attacker between
+the two can remove the offer and read the password. Certificates are verified, against the authorities of ?ca= if
+given. An error holds the server's own words, never the user name or the password.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ HELP = "Write smtp://user:password@host:587 or smtps://user:password@host, speci
 
 
 class RefusedError(DeliveryError):
-    """The server took the message for some recipients and refused others: `refused` are the ones still to be served."""
+    """The server accepted the message for some recipients only; `refused` are the others."""
 
     def __init__(self, text: str, refused: tuple[str, ...]) -> None:
         super().__init__(text)
@@ -34,7 +34,7 @@ class RefusedError(DeliveryError):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """An SMTP server, as its URL says. `tls` is implicit, starttls or none."""
+    """An SMTP server as its URL describes it. `tls` is implicit, starttls or none."""
 
     host: str
     port: int
@@ -45,9 +45,9 @@ class Server:
 
     @classmethod
     def parse(cls, url: str) -> "Server":
-        """Read smtp://user:password@host:port?tls=starttls|none&ca=path or smtps://….
+        """Parse smtp://user:password@host:port?tls=starttls|none&ca=path or smtps://….
 
-        A wrong URL is never quoted: an unescaped character may have moved a part of the password anywhere in it.
+        An error never quotes a wrong URL: an unescaped character can move a part of the password anywhere in it.
 
         Raises
         ------
@@ -96,14 +96,14 @@ def send(channel: MailChannel, post: Post) -> None:
     Raises
     ------
     RefusedError
-        Some recipients were served and others refused.
+        The server accepted the message for some recipients and refused others.
     DeliveryError
-        Nobody was served.
+        The server accepted the message for no recipient.
     """
     server = Server.parse(post.url)
     recipients = {address(text).addr_spec: text for text in post.message.to}
     if not recipients:
-        raise DeliveryError('there is nobody to send to. Give the reporter a "to:".')
+        raise DeliveryError('the message has no recipient. Give the reporter a "to:".')
     letter = compose_letter(post.message, post.sender)
     try:
         smtp = _connect(server, channel.timeout, post.folder)
@@ -112,7 +112,7 @@ def send(channel: MailChannel, post: Post) -> None:
                 _login(smtp, server.user, server.password)
             refused = smtp.send_message(letter, address(post.sender).addr_spec, list(recipients))
         finally:
-            # What was taken stays taken: a bad farewell must not make us send it again.
+            # The server has accepted the message: an error while closing must not send it again.
             with contextlib.suppress(smtplib.SMTPException, OSError):
                 smtp.quit()
     except smtplib.SMTPRecipientsRefused as error:
@@ -124,7 +124,7 @@ def send(channel: MailChannel, post: Post) -> None:
     except smtplib.SMTPResponseException as error:
         raise DeliveryError(f"{server.host}: {error.smtp_code} {_text(error.smtp_error)}") from None
     except (smtplib.SMTPException, OSError) as error:
-        # smtplib makes a closed connection of a timeout that it meets while it reads.
+        # smtplib turns a timeout while reading into "connection closed".
         if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
             late = f"{server.host}:{server.port} did not answer in {channel.timeout:g} s"
             raise DeliveryError(late) from None
@@ -136,7 +136,7 @@ def send(channel: MailChannel, post: Post) -> None:
 
 
 def describe(channel: MailChannel, url: str) -> str:
-    """Return where messages go, for people: no user, no password."""
+    """Return where messages go, without user name and password."""
     server = Server.parse(url)
     tls = {"implicit": "TLS", "starttls": "STARTTLS", "none": "not encrypted"}[server.tls]
     return f"mail from {channel.from_} through {server.host}:{server.port} ({tls})"
@@ -164,7 +164,7 @@ def _login(smtp: smtplib.SMTP, user: str, password: str) -> None:
     if (user + password).isascii():
         smtp.login(user, password)
         return
-    # smtplib writes nothing but ASCII; PLAIN is UTF-8 (RFC 4616).
+    # smtplib encodes ASCII only; the mechanism PLAIN is UTF-8 (RFC 4616).
     smtp.ehlo_or_helo_if_needed()
     code, answer = smtp.docmd("AUTH", "PLAIN " + b64encode(f"\0{user}\0{password}".encode()).decode("ascii"))
     if code != 235:
@@ -183,6 +183,6 @@ def _refusals(refused: Iterable[tuple[str, tuple[int, bytes]]]) -> str:
 
 
 def _text(answer: bytes | str) -> str:
-    """Return a server's answer on one line, bounded."""
+    """Return a server's answer on one line of at most 500 characters."""
     text = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer
     return " ".join(text.split())[:500]

@@ -1,8 +1,8 @@
-"""A reporter and a run's facts make a message, or none.
+"""Compose the message of a reporter from the facts of a run.
 
-An alert is never lost for what is missing from it: a condition that cannot be decided, a name without a value, a log
-that cannot be read each become a visible note in the message. The message is made once, whole: a retry days later
-must send what the run saw, although its log is gone and its datasets have moved on.
+A missing part never suppresses an alert: a condition that cannot be decided, a name without a value or a log that
+cannot be read becomes a visible note in the message. The whole message is made once: a retry days later must send
+what the run saw, although its log may be gone and its datasets may have changed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,10 +10,11 @@ from datetime import datetime
 from pathlib import Path
 
 from engine.errors import DataError, EngineError
+from engine.formatting.control_characters import remove_controls, single_line
 from engine.reporting import pages
 from engine.reporting.facts import RunFacts, message_names
 from engine.reporting.layout import html
-from engine.reporting.letter import clean, content_id, html_form, single_line
+from engine.reporting.letter import HEADER_CHARACTERS, content_id, html_form
 from engine.reporting.pages import EvaluationFacts
 from engine.spec.conditions import Undecided, decide
 from engine.spec.resources.scenarios import Reporter
@@ -27,14 +28,14 @@ MAX_ATTACHMENT = 2_000_000
 MEGABYTES = MAX_ATTACHMENT // 1_000_000
 
 PAGES = ("report", "chart")
-"""Attachments that are about the run's evaluations."""
+"""Attachments that are made from the run's evaluations."""
 
 Evaluations = Callable[[], Sequence[EvaluationFacts]]
 CsvOf = Callable[[str], Iterable[bytes]]
-"""Gives a dataset as CSV, header first, piece by piece: no more of it is read than is attached."""
+"""Returns a dataset as CSV in pieces, header first, so that no more of it is read than is attached."""
 
 AT_START = {"subject": "${scenarioName} started", "message": "${scenarioName} of ${projectKey} started.\n"}
-"""What is said at the start unless the spec says it: the texts of the end speak of an outcome."""
+"""Default texts of a message at the start: the usual defaults mention an outcome, which is not known yet."""
 
 
 def compose(
@@ -47,24 +48,24 @@ def compose(
     csv_of: CsvOf,
     evaluations: Evaluations = tuple,
 ) -> OutboxMessage | None:
-    """Return what `reporter` says about a run; None if it is inactive or its run condition does not hold.
+    """Return the message of `reporter` about a run; None if it is inactive or its run condition does not hold.
 
     Parameters
     ----------
     reporter
-        Whose `at` is the present moment of the run.
+        The caller has checked that its `at` (start or end) is the present moment of the run.
     facts
-        The run, as far as it has come.
+        The facts of the run so far.
     secrets
-        Masked in everything that is sent.
+        Masked in all texts and attachments.
     message_id
-        Unlike any other, ever.
+        Unique among all messages.
     now
-        When it is written.
+        The time of the message.
     csv_of
         Reads a dataset to attach.
     evaluations
-        Gives the run's evaluations, for reports and charts.
+        Returns the run's evaluations, for reports and charts.
     """
     if not reporter.active:
         return None
@@ -79,8 +80,8 @@ def compose(
     texts = {"subject": reporter.subject, "message": reporter.message}
     if reporter.at == "start":
         texts = {name: text if name in reporter.model_fields_set else AT_START[name] for name, text in texts.items()}
-    subject = single_line(secrets.redact(fill(texts["subject"], names, _missing)))
-    body = clean(secrets.redact(fill(texts["message"], names, _missing)))
+    subject = single_line(secrets.redact(fill(texts["subject"], names, _missing)), HEADER_CHARACTERS)
+    body = remove_controls(secrets.redact(fill(texts["message"], names, _missing)))
     files: list[Attachment] = []
     pictures: list[tuple[str, str]] = []
     for wanted in reporter.attach:
@@ -100,7 +101,7 @@ def compose(
         files.append(_redacted(attachment, secrets))
         if cut:
             notes.append(f"{attachment.name} is cut: only its {cut} {MEGABYTES} MB are attached")
-    notes = [clean(secrets.redact(f"Note: {note}")) for note in notes]
+    notes = [remove_controls(secrets.redact(f"Note: {note}")) for note in notes]
     return OutboxMessage(
         id=message_id,
         run=facts.run_id,
@@ -119,19 +120,19 @@ def _missing(reference: Reference) -> str:
 
 
 def _drawn(wanted: str, facts: EvaluationFacts, redact: Callable[[str], str]) -> tuple[Attachment, str]:
-    """Return the report or the chart of an evaluation, and what it shows in words."""
+    """Return the report or the chart of an evaluation as an attachment, and its description as text."""
     name = redact(facts.file_name)
     if wanted == "chart":
-        return Attachment(f"{name}.png", "image/png", pages.chart(facts, redact)), pages.chart_text(facts)
+        return Attachment(f"{name}.png", "image/png", pages.overview(facts, redact)), pages.overview_text(facts)
     content = pages.page(facts, redact).encode("utf-8")
     if len(content) > MAX_ATTACHMENT:
-        size = f"{len(content) / 1_000_000:.1f} MB, and mail takes {MEGABYTES}"
-        raise DataError(f"the report of {facts.evaluation.name} has {size}; engine report writes it into a file")
+        size = f"{len(content) / 1_000_000:.1f} MB; attachments are limited to {MEGABYTES} MB"
+        raise DataError(f"the report of {facts.evaluation.name} has {size}. `engine report` writes it into a file")
     return Attachment(f"{name}.html", "text/html", content), ""
 
 
 def _attachment(wanted: str, facts: RunFacts, csv_of: CsvOf) -> tuple[Attachment, str]:
-    """Return an attachment, and which part of it was kept if it is too long."""
+    """Return an attachment, and which part of it was kept ("first" or "last") if it is too long, else ""."""
     if wanted == "scenario_log":
         if facts.log is None:
             raise DataError("the run keeps no log")
@@ -143,13 +144,13 @@ def _attachment(wanted: str, facts: RunFacts, csv_of: CsvOf) -> tuple[Attachment
         name, media_type = f"{dataset}.csv", "text/csv"
     whole = len(content) <= MAX_ATTACHMENT
     if not whole:
-        # At the end of a line: half a row, or half a character, is worse than one less.
+        # Cut at the end of a line, so that no half row or half character remains.
         content = content[content.index(b"\n") + 1 :] if cut == "last" else content[: content.rindex(b"\n") + 1]
     return Attachment(name, media_type, content), "" if whole else cut
 
 
 def _last(path: Path) -> bytes:
-    """Return the end of a file, one byte more than is attached if there is more."""
+    """Return the end of a file: at most one byte more than the limit, which shows that the file is longer."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - MAX_ATTACHMENT - 1))

@@ -1,4 +1,4 @@
-"""A message on its way: what it takes, beyond the channel's own settings, to send it."""
+"""A message together with what a channel needs, beside its settings, to send it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +9,10 @@ from engine.store.records import OutboxMessage
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A message on its way.
+    """A message ready to send.
 
-    `url` is the channel's, revealed; empty where the kind has none. Relative paths of the channel start from `folder`.
-    `sender` is the address it is from. `outcome` is the run's, None while it is going on: services show it as a colour.
+    `url` is the channel's URL with secrets revealed, empty for a kind without URL. The channel's relative paths start
+    at `folder`. `sender` is a mail address. `outcome` is the run's outcome, None before its end.
     """
 
     message: OutboxMessage

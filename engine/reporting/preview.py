@@ -1,4 +1,4 @@
-"""What would be sent, as text: for reading before anything is."""
+"""The text of a message before it is sent, for `--preview-reporters`."""
 
 from engine.errors import DeliveryError
 from engine.reporting.channels import describe
@@ -10,7 +10,7 @@ from engine.store.records import OutboxMessage
 
 
 def preview(reporter: Reporter, message: OutboxMessage | None, project: Project, secrets: Secrets) -> str:
-    """Return what `reporter` would send, `message` being what `compose` made of it. Sends nothing."""
+    """Return what `reporter` would send as text, without sending it. `message` is what `compose_message` returned."""
     if message is None:
         why = "its run condition does not hold" if reporter.active else "it is not active"
         return f'Reporter "{reporter.name}" would send nothing: {why}.\n'

@@ -175,7 +175,10 @@ def test_a_channel_that_is_gone_keeps_its_messages_and_says_so(office, tmp_path)
     office.spec.write_text("".join(line for line in lines if not line.startswith("  mail_only:")))
     gone = load(office.spec, environ={})
     [(state, reason)] = office.deliver(project=gone)
-    assert (state, reason) == (MessageState.PENDING, 'channel "mail_only": the spec declares no such channel any more')
+    assert (state, reason) == (
+        MessageState.PENDING,
+        'channel "mail_only": the spec does not declare this channel any more',
+    )
 
 
 def test_an_absent_secret_uses_otherwise_and_without_one_says_so(office, tmp_path):

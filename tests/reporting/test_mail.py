@@ -246,7 +246,7 @@ def test_what_is_no_address_is_said_before_a_server_is_asked(to):
 
 
 def test_nobody_to_send_to():
-    with pytest.raises(DeliveryError, match="nobody to send to"):
+    with pytest.raises(DeliveryError, match="the message has no recipient"):
         send("smtp://localhost:1", dataclasses.replace(MESSAGE, to=()))
 
 

@@ -10,9 +10,10 @@ import pytest
 
 from engine.errors import DataError, Position, Severity
 from engine.evaluation.record import CheckResult
+from engine.formatting.numbers import format_duration
 from engine.outcome import CheckOutcome, Outcome
 from engine.reporting import RunFacts, check_event, compose, event_line, step_event
-from engine.reporting.facts import duration, events_summary
+from engine.reporting.facts import events_summary
 from engine.reporting.letter import is_html
 from engine.reporting.messages import MAX_ATTACHMENT
 from engine.spec import Project, Secrets, load
@@ -134,7 +135,7 @@ def test_what_has_no_value_is_a_visible_note(project):
     facts = run_facts(server_url=None, ended=None, known=Facts(metrics={"roc_auc": None}))
     text = "${scenarioRunURL} ${outcome} ${duration} ${metrics['roc_auc']} ${metrics['psi.age']} ${nothing}"
     assert say(project, facts, message=text).text == (
-        "[no scenarioRunURL: the spec names no server url] [the run has not ended] [the run has not ended] "
+        "[no scenarioRunURL: the spec has no server url] [the run has not ended] [the run has not ended] "
         "[roc_auc has no value] [${metrics['psi.age']} has no value in this run] [${nothing} has no value in this run]"
     )
 
@@ -308,4 +309,4 @@ def test_a_subject_is_one_line_whatever_a_variable_holds(project):
     [(0.04, "0.0 s"), (9.96, "10.0 s"), (12.4, "12 s"), (59.9, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
 )
 def test_durations(seconds, told):
-    assert duration(seconds) == told
+    assert format_duration(seconds) == told

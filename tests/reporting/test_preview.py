@@ -36,7 +36,7 @@ def test_the_message_and_where_it_would_go(spec_file, servers, tmp_path):
         "  Here’s the summary of warning events:\n"  # noqa: RUF001  (typographic on purpose)
         "  no warnings\n"
         "  You can find the attached scenario log or view the scenario run here: "
-        "[no scenarioRunURL: the spec names no server url]\n\n"
+        "[no scenarioRunURL: the spec has no server url]\n\n"
     )
     assert inbox.mails == []
 

@@ -18,7 +18,7 @@ import pytest
 from engine.evaluation.record import Evaluation
 from engine.outcome import Outcome
 from engine.reporting import RunFacts, compose
-from engine.reporting.pages import EvaluationFacts, chart, page
+from engine.reporting.pages import EvaluationFacts, overview, page
 from engine.scenarios import session
 from engine.scenarios.steps.report import facts_of
 from engine.spec import Secrets, load
@@ -206,7 +206,7 @@ def test_a_page_of_many_columns_is_small(project, columns, limit):
     text = page(wide)
     assert len(text.encode()) < limit
     assert text.index(f"column {columns - 1:04}") < text.index(f"column {columns - 2:04}")  # sorted by drift
-    assert chart(wide, str)[:8] == b"\x89PNG\r\n\x1a\n"
+    assert overview(wide, str)[:8] == b"\x89PNG\r\n\x1a\n"
 
 
 def browse(path: Path, folder: Path, *flags: str) -> str:
@@ -322,7 +322,7 @@ def test_a_page_too_large_for_mail_is_told_instead(project):
         evaluations=lambda: [wide],
     )
     assert message is not None
-    assert re.search(r"Note: report is not attached: the report of .* has \d\.\d MB, and mail takes 2", message.text)
+    assert re.search(r"Note: report is not attached: the report of .* has \d\.\d MB; attachments are limited to 2 MB", message.text)
     assert [part.name for part in message.attachments] == [""]
 
 

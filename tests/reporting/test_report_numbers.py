@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from engine.errors import Position
 from engine.evaluation.checks import Subject, judge
 from engine.evaluation.record import CheckResult, Evaluation, Fingerprints, MetricValue
+from engine.formatting.numbers import format_figure, format_p_value, format_share
 from engine.outcome import CheckOutcome
 from engine.reporting.pages import EvaluationFacts, page
 from engine.reporting.pages.ranges import scale, zones
-from engine.reporting.pages.words import figure, metric_value, p_value, sentences, share
+from engine.reporting.pages.words import metric_value, sentences
 from engine.spec.resources.checks import RangeCheck
 
 OF_ZONES = {"ok": CheckOutcome.OK, "warning": CheckOutcome.WARNING, "error": CheckOutcome.ERROR}
@@ -40,12 +41,12 @@ OF_ZONES = {"ok": CheckOutcome.OK, "warning": CheckOutcome.WARNING, "error": Che
     ],
 )
 def test_figures_have_four_significant_digits(value, text):
-    assert figure(value) == text
+    assert format_figure(value) == text
 
 
 @given(st.floats(-1e300, 1e300))
 def test_a_figure_is_near_its_value_and_short(value):
-    text = figure(value)
+    text = format_figure(value)
     assert len(text) <= 16
     plain = text.replace("\N{MINUS SIGN}", "-").replace(",", "").replace(" \N{MULTIPLICATION SIGN} 10", "e")
     plain = plain.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
@@ -53,8 +54,13 @@ def test_a_figure_is_near_its_value_and_short(value):
 
 
 def test_units():
-    assert (share(0.781234), share(1.0), share(0.000213), share(None)) == ("78.1 %", "100 %", "0.0213 %", "–")  # noqa: RUF001
-    assert (p_value(0.04321), p_value(1e-9)) == ("0.04321", "< 0.0001")
+    assert (format_share(0.781234), format_share(1.0), format_share(0.000213), format_share(None)) == (
+        "78.1 %",
+        "100 %",
+        "0.0213 %",
+        "–",  # noqa: RUF001
+    )
+    assert (format_p_value(0.04321), format_p_value(1e-9)) == ("0.04321", "< 0.0001")
     assert metric_value("missing_share.a", 0.25) == "25 %"
     assert metric_value('predicted_share."a.b"', 0.25) == "25 %"
     assert metric_value("fugacity.1", 1.13) == "+113 %"

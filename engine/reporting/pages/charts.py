@@ -1,8 +1,8 @@
-"""Charts as Vega-Lite, drawn by vl-convert: as SVG for the page, as PNG for mails.
+"""Charts as Vega-Lite, drawn by vl-convert: SVG for the page, PNG for mails.
 
-They are drawn when the page is written, so that it carries no 0.9 MB of JavaScript and shows in programs that run none.
-The SVG names its colours by the page's own variables, and so follows light and dark. The specs are plain data: Altair,
-which writes them from objects, takes half a second to import and spares nothing here.
+They are drawn when the page is written, so that the page needs no 0.9 MB of JavaScript and also shows in programs that
+run none. The SVG refers to the page's own colour variables, and so follows light and dark. The specs are plain data:
+Altair, which builds them from objects, takes half a second to import and would save nothing here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,9 +10,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from engine.formatting.numbers import format_figure
+from engine.formatting.palette import AMBER, GREEN, GREY, RED
 from engine.reporting.pages.facts import NOTABLE, EvaluationFacts
 from engine.reporting.pages.ranges import is_range, scale, zones
-from engine.reporting.pages.words import figure, metric_title, metric_value
+from engine.reporting.pages.words import metric_title, metric_value
 from engine.store.records import MetricPoint
 
 Spec = dict[str, Any]
@@ -24,7 +26,7 @@ PAGE = {name: f"var(--{name})" for name in NAMES}
 PAPER = dict(
     zip(
         NAMES,
-        ("#1c2733", "#5f6b7a", "#e3e7ec", "#ffffff", "#2563eb", "#94a3b8", "#1a7f4b", "#b7791f", "#b42318"),
+        ("#1c2733", GREY, "#e3e7ec", "#ffffff", "#2563eb", "#94a3b8", GREEN, AMBER, RED),
         strict=True,
     )
 )
@@ -35,16 +37,16 @@ BARS = 8
 
 
 def svg(spec: Spec) -> Markup:
-    """Draw a chart for the page; it shrinks with it."""
+    """Draw a chart for the page as SVG, which scales with the page."""
     import vl_convert  # 30 MB that a run without charts need not load
 
     drawn = vl_convert.vegalite_to_svg({**spec, "config": _config(PAGE)}, vl_version=VEGA_LITE, allowed_base_urls=[])
-    # What vl-convert writes is escaped.
+    # vl-convert escapes the texts in it.
     return Markup(drawn.replace("<svg ", '<svg aria-hidden="true" ', 1))  # noqa: S704
 
 
 def png(spec: Spec) -> bytes:
-    """Draw a chart on white, at twice the pixels of its size."""
+    """Draw a chart as PNG on white, with two pixels per unit."""
     import vl_convert
 
     return vl_convert.vegalite_to_png(
@@ -85,7 +87,7 @@ def history(
     colours: Mapping[str, str] = PAGE,
     size: tuple[int, int] = (290, 110),
 ) -> Spec:
-    """Draw a metric over evaluations, the one at hand marked, on the bands of the range that it is held in."""
+    """Draw a metric over evaluations, with this evaluation marked and the zones of its check shaded."""
     known = facts.evaluation.metrics.get(metric)
     low, high = (known.low, known.high) if known else (None, None)
     held = [c.bounds for c in facts.checks if c.metric == metric and c.value == facts.value(metric)]
@@ -99,7 +101,7 @@ def history(
         now = point.evaluation == facts.evaluation.id
         rows.append(
             {
-                "name": name + "\N{ZERO WIDTH SPACE}" * seen[name],  # two evaluations of one name stay two
+                "name": name + "\N{ZERO WIDTH SPACE}" * seen[name],  # keeps two evaluations of one name apart
                 "value": point.value,
                 "now": metric_value(metric, point.value) if now else None,
                 "low": low if now else None,
@@ -160,9 +162,9 @@ def history(
 
 
 def importance(facts: EvaluationFacts, redact: Redact) -> Spec:
-    """Draw what tells the batch from the reference against what the model decides by.
+    """Draw the columns' importance in the drift model against their importance in the monitored model.
 
-    Both importances add up to 1: above the average of both lies the dangerous quarter.
+    Each adds up to 1. Columns above the average of both are in the shaded quarter: drifted and important.
     """
     told, used = facts.evaluation.importance["drift"], facts.evaluation.importance["model"]
     limit = 1 / max(1, len(told))
@@ -225,7 +227,7 @@ def bars(
     colours: Mapping[str, str] = PAGE,
     width: int = 300,
 ) -> Spec:
-    """Draw named values as bars, in their order; those that are notable stand out."""
+    """Draw named values as bars in their order; values of NOTABLE or more have another colour."""
     values = [
         {"at": i, "name": clipped(redact(name)), "value": value, "text": text(value),
          "colour": colours["batch"] if value >= NOTABLE else colours["reference"]}
@@ -255,7 +257,7 @@ def bars(
 def curve(
     detail: Mapping[str, Sequence[float]], across: str, up: str, *, diagonal: bool, size: str | None = None
 ) -> Spec:
-    """Draw a curve of shares against shares; `size` names what its points are as large as."""
+    """Draw a curve in the unit square; `size` names the key of the points' sizes."""
     axis = {"format": "~g", "tickCount": 5}
     whole = {"domain": [0, 1], "nice": False}
     x = {"field": "x", "type": "quantitative", "title": across.replace("_", " "), "scale": whole, "axis": axis}
@@ -291,8 +293,8 @@ def curve(
 
 
 def heat(edges: Sequence[float], counts: Sequence[Sequence[int]]) -> Spec:
-    """Draw how often which value was predicted for which true one, on quantiles of both."""
-    names = [f"≤ {figure(edge)}" for edge in edges[1:]] or [figure(edges[0])]
+    """Draw the counts of predicted against true values, in bins of the quantiles of both."""
+    names = [f"≤ {format_figure(edge)}" for edge in edges[1:]] or [format_figure(edges[0])]
     rows = [
         {"i": i, "j": j, "true": names[i], "predicted": names[j], "rows": rows}
         for i, row in enumerate(counts)
@@ -317,7 +319,7 @@ def heat(edges: Sequence[float], counts: Sequence[Sequence[int]]) -> Spec:
 
 
 def overview(facts: EvaluationFacts, redact: Redact) -> bytes:
-    """Draw the evaluation as one PNG: the drift of its columns, and the metric that matters over time."""
+    """Draw the evaluation as one PNG: its first followed metric over time, and the drift of its columns."""
     evaluation = facts.evaluation
     columns = [(name, column["drift"] or 0.0) for name, column in facts.columns()[:BARS]]
     parts = []
@@ -326,10 +328,10 @@ def overview(facts: EvaluationFacts, redact: Redact) -> bytes:
         drawn = history(metric, facts.history.get(metric, ()), facts, redact, PAPER, (300, 24 * max(4, len(columns))))
         parts.append(drawn | {"title": redact(metric_title(metric))})
     if columns:
-        parts.append(bars(columns, redact, figure, PAPER, 230) | {"title": "Drift of the columns"})
+        parts.append(bars(columns, redact, format_figure, PAPER, 230) | {"title": "Drift of the columns"})
     title = {
         "text": clipped(redact(evaluation.name)) + (f": {facts.outcome}" if facts.outcome else ""),
-        "subtitle": f"{redact(facts.project)}, {redact(evaluation.store)}: {figure(evaluation.rows_used)} rows",
+        "subtitle": f"{redact(facts.project)}, {redact(evaluation.store)}: {format_figure(evaluation.rows_used)} rows",
         "fontSize": 16,
         "subtitleFontSize": 12,
         "offset": 16,
@@ -338,11 +340,11 @@ def overview(facts: EvaluationFacts, redact: Redact) -> bytes:
 
 
 def clipped(text: str) -> str:
-    """Return a name, cut to what a chart has room for."""
+    """Return a name, cut to the length that a chart has room for."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def overview_text(facts: EvaluationFacts) -> str:
-    """Say what the overview shows, for those who do not see it."""
-    drifted = [f"{name} {figure(drift)}" for name, drift in facts.drifted()[:3]]
-    return f"Drift: {', '.join(drifted) or 'no column drifted'}. Data drift {figure(facts.value('data_drift'))}."
+    """Return the overview as text, for readers who do not see it."""
+    drifted = [f"{name} {format_figure(drift)}" for name, drift in facts.drifted()[:3]]
+    return f"Drift: {', '.join(drifted) or 'no column drifted'}. Data drift {format_figure(facts.value('data_drift'))}."

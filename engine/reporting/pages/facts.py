@@ -1,4 +1,4 @@
-"""What a page about one evaluation is made of, and what follows from it at once."""
+"""The facts from which a page about one evaluation is made."""
 
 import re
 from collections import Counter
@@ -12,18 +12,20 @@ from engine.spec.catalogue import METRICS
 from engine.store.records import MetricPoint
 
 NOTABLE = 0.1
-"""From this drift on a column counts as drifted, as in the metric `drifted_columns`."""
+"""A column with at least this drift counts as drifted, as in the metric `drifted_columns`."""
 
 PERFORMANCE = [metric.name for metric in METRICS if metric.scope == "store" and metric.labels and not metric.member]
+MOST_FOLLOWED = 8
+"""Charts of histories on a page."""
 LEADING = ("roc_auc", "r2", "accuracy", "f1", "rmse", "mae")
-"""The first of these that has a value speaks for the performance, unless the store displays another."""
+"""The first of these metrics that has a value stands for the performance, unless the store displays another."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationFacts:
-    """One evaluation, with what is needed to judge it.
+    """One evaluation with its context.
 
-    `checks` are the results of its store's checks on it. `history` has metrics over the store's evaluations, oldest
+    `checks` are the results of the store's checks on it. `history` has metrics of the store's evaluations, oldest
     first. `displayed` are the metrics that the store displays first. `spec` is the project as YAML, secrets masked.
     """
 
@@ -38,43 +40,40 @@ class EvaluationFacts:
 
     @property
     def file_name(self) -> str:
-        """What a file about it is called, but for the ending."""
+        """The name of a file about it, without the ending."""
         return re.sub(r"[^\w.-]+", "-", f"{self.evaluation.store}-{self.evaluation.name}")[:100]
 
     @property
     def outcome(self) -> CheckOutcome | None:
-        """The worst of the checks; None of none."""
+        """The worst outcome of the checks; None without checks."""
         return worst_check(check.counts_as for check in self.checks) if self.checks else None
 
     def value(self, metric: str) -> float | None:
-        """Return a metric's value, None where it has none."""
+        """Return the value of a metric, or None."""
         known = self.evaluation.metrics.get(metric)
         return None if known is None else known.value
 
     def columns(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """Return the columns, the most drifted first; those without drift by how far apart their shares are."""
+        """Return the columns sorted by drift, largest first; columns without drift by their Jensen-Shannon distance."""
         return sorted(
             self.evaluation.columns.items(),
             key=lambda column: (-(column[1]["drift"] or 0), -(column[1]["statistics"].get("js") or 0)),
         )
 
     def drifted(self) -> list[tuple[str, float]]:
-        """Return the columns with any drift, and how much, most first."""
+        """Return the columns with drift and their drift, largest first."""
         return [(name, column["drift"]) for name, column in self.columns() if column["drift"]]
 
     def leading(self) -> str | None:
-        """Return the metric that speaks for the performance, None where there is no performance."""
+        """Return the metric that stands for the performance, or None."""
         candidates = [*(metric for metric in self.displayed if metric in PERFORMANCE), *LEADING]
         return next((metric for metric in candidates if self.value(metric) is not None), None)
 
     def followed(self) -> list[str]:
-        """Return the metrics whose history tells something: displayed, or held in a range that they left."""
+        """Return the metrics whose history is worth a chart: those displayed, and those that left a range."""
         results = Counter(c.check for c in self.checks)
         left = [c.metric for c in self.checks if c.counts_as is not CheckOutcome.OK and c.metric]
         held = [c.metric for c in self.checks if results[c.check] == 1 and c.metric]
         first = ["data_drift", self.leading() or "", "drifted_columns", "prediction_drift.drift"]
         wanted = dict.fromkeys([*self.displayed, *left[:4], *first, *held])
         return [metric for metric in wanted if self.value(metric) is not None][:MOST_FOLLOWED]
-
-
-MOST_FOLLOWED = 8

@@ -1,4 +1,4 @@
-"""Ranges as something to draw: the stretch of a scale to show, and what is fine, doubtful or wrong on it."""
+"""Ranges for drawing: the ends of a scale, and the zones of it that are OK, a warning or an error."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ BOUNDS = ("min", "soft_min", "soft_max", "max")
 
 
 class Zone(NamedTuple):
-    """A stretch of a scale: ok, warning or error."""
+    """A part of a scale: ok, warning or error."""
 
     kind: str
     start: float
@@ -23,7 +23,7 @@ def is_range(bounds: Mapping[str, Any]) -> bool:
 
 
 def scale(metric: str, bounds: Mapping[str, Any], values: Iterable[float | None]) -> tuple[float, float]:
-    """Return the ends of a scale that shows the values and the bounds with some air, within what is possible."""
+    """Return the ends of a scale that shows the values and the bounds with a margin, within the metric's own range."""
     points = [*map(float, bounds.values())] if is_range(bounds) else []
     points += [value for value in values if value is not None and math.isfinite(value)]
     name = parse(metric)
@@ -41,7 +41,7 @@ def scale(metric: str, bounds: Mapping[str, Any], values: Iterable[float | None]
 
 
 def zones(bounds: Mapping[str, Any], start: float, end: float) -> list[Zone]:
-    """Cut a scale at the bounds: outside the hard ones wrong, outside the soft ones doubtful, the rest fine."""
+    """Cut a scale at the bounds: outside min and max error, outside soft_min and soft_max warning, else ok."""
     if not is_range(bounds):
         return []
     hard_low, hard_high = bounds.get("min", start), bounds.get("max", end)

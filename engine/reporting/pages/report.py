@@ -1,8 +1,8 @@
-"""The page: one evaluation as one HTML file that loads nothing, fits a phone, and is light or dark as its reader is.
+"""One evaluation as one HTML file that loads nothing, fits a phone, and follows the reader's light or dark setting.
 
-Jinja2 with autoescaping lays out our own template; every text of the data and the spec is a value in it. Histograms are
-drawn by the page from the numbers, as they come into view: two thousand columns would be two megabytes of lines. The
-page's policy lets its own script run and nothing else, whatever a column is called.
+The template is ours, with autoescaping; texts of the data and the spec are values in it. A script of the page draws
+the histograms from their numbers when they come into view: drawn in advance, two thousand columns would take two
+megabytes. The page's content security policy allows this script and no other, so no text of the data can run.
 """
 
 import base64
@@ -12,20 +12,21 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from engine.evaluation.record import CheckResult
+from engine.formatting.numbers import format_figure, format_number, format_p_value, format_share
+from engine.formatting.templates import create_html_environment
 from engine.outcome import CheckOutcome
 from engine.reporting.facts import bounds, worst_first
 from engine.reporting.pages import charts
 from engine.reporting.pages.facts import NOTABLE, PERFORMANCE, EvaluationFacts
 from engine.reporting.pages.ranges import is_range, scale, zones
-from engine.reporting.pages.words import figure, metric_title, metric_value, p_value, sentences, share
+from engine.reporting.pages.words import metric_title, metric_value, sentences
 from engine.spec.catalogue import MetricName, definition
 
 MOST_RESULTS, MOST_FINE = 60, 8
-"""Results of one check that are shown, and up to which number those that are fine: a wildcard is told by its worst."""
+"""Results of one check that are shown at most, and if fewer are not OK, results that are shown anyway."""
 Redact = Callable[[str], str]
 
 
@@ -33,16 +34,13 @@ def page(facts: EvaluationFacts, redact: Redact = str) -> str:
     """Return the evaluation as an HTML page. `redact` masks secrets in every text."""
     here = Path(__file__).parent
     script = (here / "report.js").read_text(encoding="utf-8")
-    templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(here),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        # Before escaping: a secret with & in it is not found afterwards.
-        finalize=lambda value: redact(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
-    )
-    templates.filters |= {"figure": figure, "share": share, "p_value": p_value, "rounded": _rounded}
+    templates = create_html_environment(here, redact)
+    templates.filters |= {
+        "figure": format_figure,
+        "share": format_share,
+        "p_value": format_p_value,
+        "rounded": _rounded,
+    }
     columns = facts.columns()
     return templates.get_template("report.html").render(
         facts=facts,
@@ -67,12 +65,12 @@ def page(facts: EvaluationFacts, redact: Redact = str) -> str:
 
 
 def _rounded(value: float | None) -> str:
-    """Return what a table is sorted by; what has no value comes after all that has."""
-    return "-1" if value is None else f"{value:.6g}"
+    """Return the value by which a table is sorted; a missing value comes last."""
+    return "-1" if value is None else format_number(value)
 
 
 def _tiles(facts: EvaluationFacts) -> list[dict[str, str]]:
-    """Return the few figures that stand at the top."""
+    """Return the metrics at the top of the page."""
     leading = facts.leading()
     wanted = dict.fromkeys(["data_drift", "drifted_columns", *facts.displayed, leading or "", "prediction_drift.drift"])
     tiles = []
@@ -86,9 +84,9 @@ def _tiles(facts: EvaluationFacts) -> list[dict[str, str]]:
         if metric == "drifted_columns":
             note = f"of {len(facts.evaluation.columns):,}, at {NOTABLE:g} or more"
         elif change is not None:
-            note = f"{figure(abs(change))} {'below' if change < 0 else 'above'} the reference"
+            note = f"{format_figure(abs(change))} {'below' if change < 0 else 'above'} the reference"
         elif metric == "data_drift":
-            within = "" if known.low is None else f"{figure(known.low)} to {figure(known.high)}; "
+            within = "" if known.low is None else f"{format_figure(known.low)} to {format_figure(known.high)}; "
             note = f"{within}0.5 is none"
         elif metric == "prediction_drift.drift":
             note = "0 is none, 1 complete"
@@ -135,7 +133,9 @@ def _result(result: CheckResult) -> dict[str, Any]:
         {"kind": zone.kind, "left": at(zone.start), "width": round(at(zone.end) - at(zone.start), 2)}
         for zone in zones(result.bounds, start, end)
     ]
-    return told | {"track": {"zones": stretches, "at": at(result.value), "start": figure(start), "end": figure(end)}}
+    return told | {
+        "track": {"zones": stretches, "at": at(result.value), "start": format_figure(start), "end": format_figure(end)}
+    }
 
 
 def _histories(facts: EvaluationFacts, redact: Redact) -> list[dict[str, Any]]:
@@ -156,10 +156,11 @@ def _importance(facts: EvaluationFacts, redact: Redact) -> dict[str, Any] | None
     limit, ranked = 1 / len(told), sorted(told, key=lambda name: -told[name])
     drifted = {name for name, column in facts.evaluation.columns.items() if column.get("drift")}
     top = [(name, told[name]) for name in ranked[: charts.BARS]]
-    drawn = charts.importance(facts, redact) if used else charts.bars(top, redact, share)
+    drawn = charts.importance(facts, redact) if used else charts.bars(top, redact, format_share)
     return {
         "svg": charts.svg(drawn),
-        "text": "What tells batch and reference apart: " + ", ".join(f"{n} {share(told[n])}" for n in ranked[:10]),
+        "text": "What tells batch and reference apart: "
+        + ", ".join(f"{n} {format_share(told[n])}" for n in ranked[:10]),
         "has_model": bool(used),
         "dangerous": [n for n in ranked if n in drifted and told[n] >= limit and used.get(n, 0) >= limit],
         "rows": [(name, told[name], used.get(name)) for name in ranked[:20]],
@@ -214,13 +215,15 @@ def _curves(facts: EvaluationFacts) -> list[dict[str, Any]]:
     found = []
     if "roc" in detail:
         drawn = charts.curve(detail["roc"], "false_positive_rate", "true_positive_rate", diagonal=True)
-        found.append(("ROC curve", f"area {figure(facts.value('roc_auc'))}; the diagonal is guessing", drawn))
+        found.append(("ROC curve", f"area {format_figure(facts.value('roc_auc'))}; the diagonal is guessing", drawn))
     if "precision_recall" in detail:
         drawn = charts.curve(detail["precision_recall"], "recall", "precision", diagonal=False)
-        found.append(("Precision and recall", f"average precision {figure(facts.value('average_precision'))}", drawn))
+        found.append(
+            ("Precision and recall", f"average precision {format_figure(facts.value('average_precision'))}", drawn)
+        )
     if "calibration" in detail:
         drawn = charts.curve(detail["calibration"], "probability", "frequency", diagonal=True, size="rows")
-        error = figure(facts.value("calibration_error"))
+        error = format_figure(facts.value("calibration_error"))
         found.append(("Calibration", f"predicted against true; error {error}", drawn))
     if "predicted_against_true" in detail:
         plot = detail["predicted_against_true"]
@@ -241,9 +244,10 @@ def _confusion(facts: EvaluationFacts) -> dict[str, Any] | None:
 
 
 def _drawn(facts: EvaluationFacts, columns: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
-    """Return what the page draws by itself: of each column the histogram and the statistics, as text.
+    """Return the data for the page's script: the histogram and the statistics of each column, as text.
 
-    `statistics` are the lists of names that occur; a column says which is its own, and only its values.
+    Many columns have the same statistics, so `statistics` holds each list of names once; a column has the index of its
+    list and the values.
     """
     shapes: dict[tuple[str, ...], int] = {}
     return {
@@ -258,7 +262,7 @@ def _column(name: str, column: Mapping[str, Any], shapes: dict[tuple[str, ...], 
     extra = {label: histogram[label] for label in ("other", "missing") if any(histogram.get(label, ()))}
     sides = ("reference", "batch")
     bins = (
-        {"edges": [figure(edge) for edge in histogram["edges"]]}
+        {"edges": [format_figure(edge) for edge in histogram["edges"]]}
         if "edges" in histogram
         else {"labels": [str(label)[:80] for label in histogram["labels"]]}
     )
@@ -275,7 +279,7 @@ def _column(name: str, column: Mapping[str, Any], shapes: dict[tuple[str, ...], 
 
 
 def _json(value: Any, redact: Redact) -> Markup:
-    """Return data for a script element: nothing in it can end the element."""
+    """Return data for a script element, escaped so that nothing in it can end the element."""
     text = json.dumps(_redacted(value, redact), ensure_ascii=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))  # noqa: S704
 

@@ -1,9 +1,9 @@
 """Step `report`: an evaluation as a page, or as a chart, in a file. The verb and the reporters make theirs here too."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
+from engine.atomic_files import replace_file
 from engine.errors import DeliveryError
 from engine.evaluation.record import Evaluation
 from engine.outcome import Outcome
@@ -64,14 +64,10 @@ def write(facts: EvaluationFacts, path: Path, context: Context) -> None:
     """
     redact = context.secrets.redact
     is_chart = path.suffix.lower() == ".png"
-    content = pages.chart(facts, redact) if is_chart else pages.page(facts, redact).encode("utf-8")
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    content = pages.overview(facts, redact) if is_chart else pages.page(facts, redact).encode("utf-8")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with replace_file(path) as part:
             part.write_bytes(content)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
     except OSError as error:
         raise DeliveryError(f"cannot write {path}: {error.strerror or error}") from error

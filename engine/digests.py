@@ -1,0 +1,28 @@
+"""BLAKE2b digests of 16 bytes, as hex: the fingerprints of files, texts and settings."""
+
+import hashlib
+import json
+from pathlib import Path
+
+DIGEST_SIZE = 16
+
+
+def digest_texts(*texts: str) -> str:
+    """Return one digest of several texts in order. Each is preceded by its length, so no two lists are hashed alike."""
+    digest = hashlib.blake2b(digest_size=DIGEST_SIZE)
+    for text in texts:
+        content = text.encode()
+        digest.update(len(content).to_bytes(8, "little") + content)
+    return digest.hexdigest()
+
+
+def digest_json(value: object) -> str:
+    """Return the digest of JSON-ready data; the order of keys does not matter."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=DIGEST_SIZE).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """Return the digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_SIZE)).hexdigest()

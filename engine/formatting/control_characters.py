@@ -1,0 +1,22 @@
+"""Texts of others without control characters: what a spec, a table or a server says must not drive a terminal."""
+
+import re
+
+# C0 and C1 controls but tab and line feed, line separators, and halves of characters (lone surrogates)
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def escape_controls(text: str) -> str:
+    r"""Return `text` on one line with control characters made visible, such as `\x1b`."""
+    return "".join(c if c == " " or c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def remove_controls(text: str) -> str:
+    """Return `text` with each control character replaced by a space; tabs and line ends stay."""
+    return _CONTROL.sub(" ", text.replace("\r\n", "\n"))
+
+
+def single_line(text: str, limit: int | None = None) -> str:
+    """Return `text` on one line without control characters, cut to `limit` characters."""
+    line = " ".join(remove_controls(text).split())
+    return line if limit is None or len(line) <= limit else line[: limit - 1] + "…"

@@ -1,0 +1,60 @@
+"""Numbers as text: plain for messages, aligned for tables of the terminal, typographic for pages."""
+
+import math
+
+MISSING = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def format_number(value: object) -> str:
+    """Return a float with six significant digits, anything else as its text."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def format_cell(value: float) -> str:
+    """Return a number for a table: four significant digits, or thousands separated and without a fraction."""
+    whole = abs(value) < 1e15 and (abs(value) >= 1000 or value == int(value))
+    return f"{value:,.0f}" if whole else f"{value:.4g}"
+
+
+def format_figure(value: float | None) -> str:
+    """Return a number for a page, with four significant digits: 71,160, 0.5965, 2.3 × 10⁻⁷."""  # noqa: RUF002  (the sign meant)
+    if value is None:
+        return MISSING
+    sign, size = (MINUS if value < 0 else ""), abs(value)
+    if math.isinf(size):
+        return f"{sign}∞"
+    if size == int(size) and size < 1e9:
+        return f"{sign}{int(size):,}"
+    if size >= 1e9 or size < 1e-4:
+        mantissa, exponent = f"{size:.3e}".split("e")
+        power = str(int(exponent)).translate(_SUPERSCRIPTS)
+        return f"{sign}{_strip_zeros(mantissa)} \N{MULTIPLICATION SIGN} 10{power}"
+    decimals = max(0, 3 - math.floor(math.log10(size)))
+    return sign + _strip_zeros(f"{size:,.{decimals}f}")
+
+
+def _strip_zeros(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def format_share(value: float | None) -> str:
+    """Return a share as a percentage with three significant digits."""
+    return MISSING if value is None else f"{format_figure(float(f'{value * 100:.3g}'))} %"
+
+
+def format_p_value(value: float | None) -> str:
+    """Return a p-value; one below 0.0001 as `< 0.0001`."""
+    return "< 0.0001" if value is not None and value < 1e-4 else format_figure(value)
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

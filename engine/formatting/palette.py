@@ -1,0 +1,31 @@
+"""The colours of outcomes: one meaning, one colour, in the terminal, mails, charts and pages."""
+
+from engine.outcome import CheckOutcome, Outcome
+
+GREEN, AMBER, RED, GREY = "#1a7f4b", "#b7791f", "#b42318", "#5f6b7a"
+
+OUTCOME_COLOURS = {
+    Outcome.SUCCESS: GREEN,
+    Outcome.SKIPPED: GREY,
+    Outcome.WARNING: AMBER,
+    Outcome.FAILED: RED,
+    Outcome.ABORTED: RED,
+}
+CHECK_COLOURS = {
+    CheckOutcome.OK: GREEN,
+    CheckOutcome.EMPTY: GREY,
+    CheckOutcome.WARNING: AMBER,
+    CheckOutcome.ERROR: RED,
+}
+TERMINAL_COLOURS = {
+    "SUCCESS": "green",
+    "OK": "green",
+    "SENT": "green",
+    "WARNING": "yellow",
+    "EMPTY": "yellow",
+    "PENDING": "yellow",
+    "FAILED": "red",
+    "ERROR": "red",
+    "ABORTED": "red",
+    "SKIPPED": "dim",
+}

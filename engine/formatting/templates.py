@@ -1,0 +1,26 @@
+"""Jinja2 environments for our own HTML templates. What users write is a value in a template, never a template."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import jinja2
+
+
+def create_html_environment(folder: Path, redact: Callable[[str], str]) -> "jinja2.Environment":
+    """Return an environment for the templates in `folder` that escapes every value.
+
+    `redact` masks secrets in every text before it is escaped: a secret with `&` in it would not be found afterwards.
+    """
+    import jinja2
+    from markupsafe import Markup
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: redact(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
+    )
