@@ -21,7 +21,7 @@ FAMILIES: dict[Type | None, list[str]] = {"outcome": list(Outcome), "check outco
 
 @dataclass(frozen=True, slots=True)
 class MetricPlace:
-    """A store or dataset whose metrics a condition may use. The fields are parameters of `catalogue.lookup`."""
+    """A store or dataset whose metrics a condition may use. The fields are those of the metric lookup."""
 
     scope: MetricScope
     task: str | None = "any"

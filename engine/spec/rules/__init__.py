@@ -2,7 +2,7 @@
 
 Each pass checks one subject in the whole project; it collects findings and never raises. The passes also run if the
 shape has errors, on the parts that are legal: a user who mistyped one key still learns of the step that does not exist.
-`variables.unused` comes last, because the other passes mark the variables that are used.
+The search for unused variables comes last, because the other passes mark the variables that they find.
 """
 
 from collections.abc import Callable
