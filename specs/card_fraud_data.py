@@ -1,14 +1,14 @@
-"""The three tables of card_fraud.yaml: card transactions of 2017-01 to 2018-04, merchants, cardholders. All invented.
+"""The tables of card_fraud.yaml: card transactions of 2017-01 to 2018-04, merchants and cardholders. All invented.
 
-No free data has this shape, so it is drawn from a seed, the same on every machine: every number comes from PCG64's raw
-stream by inversion, because numpy keeps that stream for ever but may change how it draws a normal or a Poisson variate.
+No free data set has this shape, so the data is drawn from a seed and is the same on every machine. Every number comes
+from PCG64's raw stream by inversion: numpy guarantees that stream, but may change how it draws other distributions.
 
-What a monitor should find in it:
+What monitoring should find:
 
-- Spring and summer are like the first quarter. From October on new cards appear, of younger people with lower scores:
-  `card_age` and `card_fico_score` of the fourth quarter have drifted, nothing else has.
-- Declines move slowly from some trades to others: a model of the first quarter loses a little every quarter.
-- How far the card is from the merchant matters too, and no model is told.
+- Spring and summer are like the first quarter. New cards appear from October on, of younger people with lower scores:
+  `card_age` and `card_fico_score` drift in the fourth quarter, and no other column does.
+- Declines move slowly from some trades to others: a model of the first quarter gets slightly worse every quarter.
+- The distance between card and merchant has an effect, but is not a feature of the model.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ TRANSACTIONS, CARDS, NEW_CARDS, MERCHANTS = 327_000, 44_335, 7_200, 70_086
 SUBSECTORS, CATEGORIES, CITIES = 38, 269, 60
 NEW_CARD_ROWS = 72_000  # transactions by new cards
 START, DAYS = date(2017, 1, 1), 485
-AUTUMN, CAMPAIGN = 273, 75  # new cards appear from the 1st of October on, for so many days
+AUTUMN, CAMPAIGN = 273, 75  # day of the first new cards (1 October), number of days on which they appear
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -31,26 +31,26 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Draw:
-    """Random numbers: PCG64's raw stream, and what inversion makes of it."""
+    """Random numbers by inversion of PCG64's raw stream."""
 
     bits: np.random.PCG64
 
     def uniform(self, n: int) -> Floats:
-        """Draw from [0, 1), evenly."""
+        """Draw `n` numbers from the uniform distribution on [0, 1)."""
         bits: NDArray[np.uint64] = self.bits.random_raw(n) >> np.uint64(11)
         return bits.astype(np.float64) * 2.0**-53
 
     def normal(self, n: int) -> Floats:
-        """Draw from the standard normal, by Box and Muller's transform."""
+        """Draw `n` numbers from the standard normal distribution, by the Box-Muller transform."""
         radius: Floats = np.sqrt(-2 * np.log1p(-self.uniform(n)))
         return radius * np.cos(2 * np.pi * self.uniform(n))
 
     def below(self, n: int, bound: int | Integers) -> Integers:
-        """Draw from 0 .. bound - 1, evenly."""
+        """Draw `n` whole numbers uniformly from 0 to bound - 1."""
         return (self.uniform(n) * bound).astype(np.int64)
 
     def weighted(self, n: int, weights: Floats) -> Integers:
-        """Draw from 0 .. len(weights) - 1, each as often as its weight says."""
+        """Draw `n` indices of `weights`, with probabilities in proportion to the weights."""
         edges = np.cumsum(weights)
         return np.asarray(np.searchsorted(edges, self.uniform(n) * edges[-1], side="right"), np.int64)
 
@@ -61,7 +61,7 @@ def draw(seed: int) -> Draw:
 
 @dataclass(frozen=True)
 class Places:
-    """Where people live and shops are: a town each, by its population, and a spot in it (degrees)."""
+    """Addresses of people and shops: a town, drawn by population, and a position in it, in degrees."""
 
     town: Integers
     latitude: Floats
@@ -78,7 +78,7 @@ def places(d: Draw, n: int) -> Places:
 
 @dataclass(frozen=True)
 class Cards:
-    """Cardholders, those of the autumn campaign where `since` (a day from START) is not negative."""
+    """Cardholders. `since` is the first day, counted from START; it is not negative for new cards of the autumn."""
 
     place: Places
     since: Integers
@@ -100,7 +100,7 @@ def cards() -> Cards:
 
 @dataclass(frozen=True)
 class Merchants:
-    """Merchants, by town; a trade (`category`) belongs to one subsector."""
+    """Merchants, ordered by town. Each trade (`category`) belongs to one subsector."""
 
     place: Places
     category: Integers
@@ -115,7 +115,7 @@ def shops() -> Merchants:
 
 
 def distance(a: Places, i: Integers, b: Places, j: Integers) -> Floats:
-    """Kilometres between places i of a and j of b, near enough: the earth is flat for a shopper."""
+    """Return the kilometres between places i of a and j of b, on a plane tangent to the earth."""
     north = a.latitude[i] - b.latitude[j]
     east = (a.longitude[i] - b.longitude[j]) * np.cos(np.radians(a.latitude[i]))
     return 111.2 * np.hypot(north, east)
@@ -130,7 +130,7 @@ def texts(codes: Integers, names: list[str]) -> pl.Series:
 
 
 def cardholders() -> pl.DataFrame:
-    """One row a card."""
+    """Return one row per card."""
     d, c = draw(4), cards()
     return pl.DataFrame(
         {
@@ -146,7 +146,7 @@ def cardholders() -> pl.DataFrame:
 
 
 def merchants() -> pl.DataFrame:
-    """One row a merchant."""
+    """Return one row per merchant."""
     m = shops()
     return pl.DataFrame(
         {
@@ -159,7 +159,7 @@ def merchants() -> pl.DataFrame:
 
 
 def transactions() -> pl.DataFrame:
-    """One row a purchase, in order of time. `authorized_flag` is missing where nobody has decided yet."""
+    """Return one row per purchase, in order of time. `authorized_flag` is missing if there is no decision yet."""
     d, c, m = draw(10), cards(), shops()
     n = TRANSACTIONS
     card, day = spending(d, c)
@@ -210,7 +210,10 @@ def transactions() -> pl.DataFrame:
 
 
 def spending(d: Draw, c: Cards) -> tuple[Integers, Integers]:
-    """Which card pays on which day, in order of time: some often, some rarely, new cards from their first day on."""
+    """Return the card and the day of each purchase, in order of time.
+
+    Cards differ in how often they are used. New cards are used from their first day on.
+    """
     often = np.exp(0.6 * d.normal(CARDS))
     new = c.since >= 0
     known = d.weighted(TRANSACTIONS - NEW_CARD_ROWS, often * ~new)

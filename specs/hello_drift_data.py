@@ -1,7 +1,7 @@
-"""Writes the two files of hello_drift.yaml: the orders of a web shop, last year's and this week's. All invented.
+"""Write the two files of hello_drift.yaml: the orders of a web shop, last year and this week. All data is invented.
 
-This week parcels take a day longer; nothing else is new. The files are kept beside the spec, small as they are, so that
-the first example reads real files; `python specs/hello_drift_data.py` writes them again, the same.
+This week parcels take a day longer; nothing else differs. The files are stored beside the spec, because they are small
+and the first example should read files. `python specs/hello_drift_data.py` writes identical files again.
 """
 
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent / "hello_drift"
 
 
 def orders(d: Draw, n: int, first: datetime, days: int, parcel_days: float) -> pl.DataFrame:
-    """Draw `n` orders of so many days, delivered after `parcel_days` on average."""
+    """Draw `n` orders over a number of days, delivered after `parcel_days` on average."""
 
     def pick(shares: dict[str, float]) -> pl.Series:
         return pl.Series(list(shares)).gather(d.weighted(n, np.array(list(shares.values()))))

@@ -115,7 +115,7 @@ def test_any_date_bound_is_that_date_in_polars(day: date) -> None:
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_what_has_no_literal_is_refused(value: float) -> None:
-    with pytest.raises(ValueError, match="has no literal"):
+    with pytest.raises(ValueError, match="cannot be written in SQL"):
         bind("SELECT ${x}", {"x": value})
 
 
@@ -163,28 +163,33 @@ def test_a_query_tells_its_columns_where_it_shows_them(sql: str, names: list[str
             "SELECT a FROM `my data` WHERE a IN (SELECT a FROM zz)",
             "zz",
             "sql-unknown-dataset",
-            "datasets are transactions, cardholders, my data",
+            "the datasets are transactions, cardholders, my data",
         ),
         (
             "SELECT * FROM read_parquet('/etc/passwd')",
             "read_parquet",
             "sql-file",
-            "declare a dataset for it and read that",
+            "declare a dataset for it and read that dataset",
         ),
         (
             "SELECT * FROM transactions JOIN read_csv('x.csv') r ON 1 = 1",
             "read_csv",
             "sql-file",
-            "declare a dataset for it and read that",
+            "declare a dataset for it and read that dataset",
         ),
-        ("SELECT * FROM 'a.parquet'", "'a.parquet'", "sql-file", "declare a dataset with this path and read that"),
+        (
+            "SELECT * FROM 'a.parquet'",
+            "'a.parquet'",
+            "sql-file",
+            "declare a dataset with this path and read that dataset",
+        ),
         ("DELETE FROM transactions", "DELETE", "sql-statement", 'did you mean "SELECT"?'),
-        ("DROP TABLE transactions", "DROP", "sql-statement", "a query only reads"),
+        ("DROP TABLE transactions", "DROP", "sql-statement", "a query can only read data"),
         ("SELECT * INTO x FROM transactions", "INTO", "sql-statement", None),
         ("WITH d AS (DELETE FROM transactions RETURNING *) SELECT * FROM d", "DELETE", "sql-statement", None),
         ("SELECT 1 AS a; SELECT 2 AS b", "SELECT", "sql-statement", None),
-        ("EXPLAIN SELECT 1 AS a", "EXPLAIN", "sql-statement", "a query only reads"),
-        ("${quarter}", "${quarter}", "sql-statement", "a query only reads"),
+        ("EXPLAIN SELECT 1 AS a", "EXPLAIN", "sql-statement", "a query can only read data"),
+        ("${quarter}", "${quarter}", "sql-statement", "a query can only read data"),
         ("SELEC id FROM transactions", "SELEC", "sql-statement", 'did you mean "SELECT"?'),
         ("SELECT id FORM transactions", "transactions", "sql-syntax", None),
         ("SELECT id FROM transactions WHERE", "WHERE", "sql-syntax", None),
@@ -199,7 +204,12 @@ def test_a_query_tells_its_columns_where_it_shows_them(sql: str, names: list[str
         ('SELECT "${quarter}" AS q', "${quarter}", "sql-variable", "write the name itself"),
         ("SELECT * FROM ${quarter}", "${quarter}", "sql-variable", "write the name itself"),
         ("SELECT t.${quarter} FROM transactions t", "${quarter}", "sql-variable", "write the name itself"),
-        ("SELECT id AS ${quarter} FROM transactions", "${quarter}", "sql-variable", "a date needs no DATE before it"),
+        (
+            "SELECT id AS ${quarter} FROM transactions",
+            "${quarter}",
+            "sql-variable",
+            "write the name itself; before a variable that is a date, leave DATE out",
+        ),
         ("SELECT id FROM transactions WHERE day > DATE ${day}", "${day}", "sql-syntax", None),
         ("SELECT id FROM transactions ORDER BY ${quarter}", "${quarter}", "sql-variable", "write the column itself"),
         ("SELECT id FROM transactions WHERE id IN ${limit}", "${limit}", "sql-variable", "write IN (${limit})"),
@@ -207,7 +217,12 @@ def test_a_query_tells_its_columns_where_it_shows_them(sql: str, names: list[str
         ("SELECT ? AS x", "?", "sql-variable", "write ${name}"),
         ("SELECT $day AS x", "$day", "sql-variable", "write ${name}"),
         ("SELECT ${quater} AS x", "${quater}", "sql-unknown-variable", 'did you mean "quarter"?'),
-        ("SELECT ${secret.warehouse} AS x", "${secret.warehouse}", "sql-unknown-variable", "connections take secrets"),
+        (
+            "SELECT ${secret.warehouse} AS x",
+            "${secret.warehouse}",
+            "sql-unknown-variable",
+            "secrets can only be used in the url of a channel",
+        ),
         ("SELECT " + "(" * 2_000 + "1" + ")" * 2_000, None, "sql-too-big", None),
         ("SELECT '" + "x" * 30_000 + "'", None, "sql-too-big", None),
         ("SELECT " + ", ".join(["${day}"] * 300), "${day}", "sql-too-big", None),
@@ -228,7 +243,7 @@ def test_every_unknown_dataset_and_variable_is_found_in_one_go() -> None:
 
 
 def test_a_query_with_problems_is_not_bound() -> None:
-    with pytest.raises(ValueError, match="never a table or column"):
+    with pytest.raises(ValueError, match="cannot be the name of a table or column"):
         bind("SELECT * FROM ${quarter}", VARIABLES)
 
 

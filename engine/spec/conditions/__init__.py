@@ -1,9 +1,9 @@
-"""Run conditions: a bare CEL expression over what the run knows, allowed as little as a condition needs.
+"""Run conditions: expressions in a small subset of CEL over the facts of a run.
 
-CEL (through cel-expr-python) reads, types and evaluates; our own passes over its syntax tree allow
-`== != < <= > >= in && || ! ( )`, literals and the names of the place (`syntax`), and find what CEL lets through:
-misspelt outcomes, steps that do not exist or come later, conditions that are always true (`meaning`). A template
-language was refused: its text is pasted before it is read.
+CEL (through cel-expr-python) parses and evaluates. Two passes of our own go over its syntax tree: `syntax` allows only
+`== != < <= > >= in && || ! ( )`, literals and names; `type_check` finds what CEL accepts: misspelt outcomes, steps that
+do not exist or run later, conditions that are always true. A template language was refused, because it inserts
+values into the text before the text is parsed.
 """
 
 from collections.abc import Iterator, Mapping
@@ -35,7 +35,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a run knows when it asks a condition. A metric that is None or NaN has no value."""
+    """The facts of a run that a condition is evaluated on. A metric that is None or NaN has no value."""
 
     outcome: Outcome | None = None
     steps: Mapping[str, Outcome] = field(default_factory=dict)
@@ -45,12 +45,12 @@ class Facts:
     variables: Mapping[str, Scalar | date] = field(default_factory=dict)
 
 
-class Undecided(Exception):  # noqa: N818 # no error: the step fails, the reporter sends, both saying so
-    """The condition cannot be decided; `str()` is the reason, for people."""
+class Undecided(Exception):  # noqa: N818 # not an error: the step fails or the reporter sends, with this reason
+    """The condition cannot be decided. `str()` gives the reason for people."""
 
 
 def problems(text: str, scope: Scope) -> list[Problem]:
-    """Return everything that is wrong with a condition at its place, in order of position."""
+    """Return every problem of a condition, in order of position. `scope` holds the names that it may use."""
     syntax = parse(text)
     return list(syntax.problems) if syntax.tree is None else examine(syntax.tree, scope)
 
@@ -58,20 +58,22 @@ def problems(text: str, scope: Scope) -> list[Problem]:
 def decide(text: str, facts: Facts) -> bool:
     """Return whether the condition holds.
 
-    Numbers compare as decimals, dates as dates (their ISO texts have the same order). `&&` and `||` decide as soon as
-    one side does, whichever it is: `false && metrics['x'] > 1` needs no value of x.
+    Numbers are compared as decimals, dates by their ISO texts, which have the same order. `&&` and `||` are decided as
+    soon as either side decides: `false && metrics['x'] > 1` needs no value of x.
 
     Raises
     ------
     Undecided
-        A metric has no value, a step has not run, or the like, and the rest of the condition does not decide; or the
-        text is no condition.
+        The text is not a condition; or a value is missing (a metric without a value, a step that has not run), and
+        the rest of the condition does not decide without it.
     """
     from cel_expr_python import cel
 
     syntax = parse(text)
     if syntax.tree is None:
         raise Undecided(f"the condition cannot be read: {syntax.problems[0].message}")
+    # CEL needs a type for each name that occurs. A name without a value keeps the type DYN: CEL then compiles the
+    # condition, and evaluates it to an error value only if the result depends on that name.
     names = {str(node.value) for node in syntax.tree.walk() if node.kind == "name"}
     outcomes = cel.Type.Map(cel.Type.STRING, cel.Type.Map(cel.Type.STRING, cel.Type.STRING))
     types = {
@@ -89,12 +91,13 @@ def decide(text: str, facts: Facts) -> bool:
         raise Undecided(f"the condition cannot be decided: {str(error).splitlines()[0]}") from error
     if value.type() == cel.Type.BOOL:
         return bool(value.value())
+    # The value is an error: say which facts are missing, in the order of the condition.
     missing = list(dict.fromkeys(_missing(facts, data, syntax.tree)))
-    raise Undecided("; ".join(missing) or f"the condition gives {value.type().name()}, not true or false")
+    raise Undecided("; ".join(missing) or f"the condition evaluates to {value.type().name()}, not to true or false")
 
 
 def _cel_type(value: Scalar | date) -> Any:
-    """Return CEL's type of a variable; of null it is any, so that only asking for it is undecided."""
+    """Return the CEL type of a variable. Null has the type DYN: a condition that does not need it can be decided."""
     from cel_expr_python import cel
 
     types = {"number": cel.Type.DOUBLE, "true or false": cel.Type.BOOL, None: cel.Type.DYN}
@@ -102,7 +105,9 @@ def _cel_type(value: Scalar | date) -> Any:
 
 
 def _data(facts: Facts, tree: Node) -> dict[str, Any]:
-    """Return what is known, as CEL takes it; what has no value is left out, so that CEL finds it missing."""
+    """Return the facts as CEL values. A name without a value is left out, so that CEL reports it as missing."""
+    # A condition may write `psi."x"` for the metric `psi.x`: look up under the normalized name, but give CEL the
+    # name as the condition writes it.
     metrics = {canonical(name): value for name, value in facts.metrics.items()}
     asked = {str(key.value) for name, key in _keys(tree) if name == "metrics"}
     values = {text: metrics.get(canonical(text)) for text in asked}
@@ -122,18 +127,21 @@ def _data(facts: Facts, tree: Node) -> dict[str, Any]:
 
 
 def _plain(value: bool | float | str | date) -> bool | float | str:
+    """Return a variable's value as CEL compares it: dates as ISO texts, whole numbers as decimals."""
     if isinstance(value, date):
         return value.isoformat()
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _keys(tree: Node) -> Iterator[tuple[str, Node]]:
+    """Yield the name and the key of each `name[key]`."""
     for node in tree.walk():
         if node.value == "[]" and node.kind == "call" and node.children[0].kind == "name":
             yield str(node.children[0].value), node.children[1]
 
 
 def _missing(facts: Facts, data: Mapping[str, Any], tree: Node) -> Iterator[str]:
+    """Yield a sentence for each name of the condition that has no value."""
     for name, key in _keys(tree):
         if name in ("steps", "checks", "metrics") and key.value not in data[name]:
             what = {"steps": "the step {!r} has not run", "checks": "the check {!r} has no outcome"}

@@ -1,7 +1,7 @@
-"""Conditions that are always true or always false, whatever the outcomes are.
+"""Parts of conditions that are always true or always false, whatever the outcomes are.
 
-`outcome != 'WARNING' || outcome != 'FAILED'` reads like a choice and always sends. A part of a condition that rests on
-at most three outcomes is tried with every one of their values: 125 tries at most.
+`outcome != 'WARNING' || outcome != 'FAILED'` is true for every outcome, so a reporter with it always sends. A part that
+depends on at most three outcomes is evaluated for every combination of their values: at most 5 * 5 * 5 = 125.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,16 +13,20 @@ from engine.spec.problem import Problem
 
 
 def constant_parts(node: Node) -> Iterator[Problem]:
-    """Yield the widest parts that rest on outcomes alone and hold for every outcome, or for none."""
+    """Yield a problem for each largest part that depends on outcomes alone and has the same result for all of them."""
+    # The outcomes that this part depends on, or None if it depends on a metric or a variable too.
     atoms = _atoms(node)
     if atoms is not None and len(atoms) <= 3:
         families = [FAMILIES["check outcome" if _is_check(atom) else "outcome"] for atom in atoms]
+        # Truth table: the results over the product of all possible outcomes. One result means a constant part.
         ends = {_truth(node, dict(zip(atoms, values, strict=True))) for values in product(*families)}
         if len(ends) == 1:
-            message = f"this is {'true' if True in ends else 'false'} whatever the outcome is"
+            message = f"this is always {'true' if True in ends else 'false'}, whatever the outcome is"
             size = node.end - node.start
-            yield Problem(node.start, size, "condition-constant", message, "&& asks for both, || for either")
+            help_ = "&& needs both sides to be true, || needs one of them"
+            yield Problem(node.start, size, "condition-constant", message, help_)
             return
+    # Not constant as a whole: one of its operands still may be.
     if node.value in CONNECTIVES:
         for child in node.children:
             yield from constant_parts(child)
@@ -33,7 +37,7 @@ def _is_check(atom: Node) -> bool:
 
 
 def _atoms(node: Node) -> set[Node] | None:
-    """Return the outcomes that decide an expression, None where anything else does too."""
+    """Return the outcomes that an expression depends on; None if it depends on anything else."""
     if node.kind == "call" and node.value in CONNECTIVES:
         parts = [_atoms(child) for child in node.children]
         return None if None in parts else set().union(*(part for part in parts if part is not None))
@@ -46,6 +50,8 @@ def _atoms(node: Node) -> set[Node] | None:
 
 
 def _truth(node: Node, outcomes: Mapping[Node, str]) -> bool:
+    """Evaluate an expression over outcomes and literals for one value of each outcome."""
+
     def value(side: Node) -> object:
         return outcomes.get(side, side.value)
 

@@ -1,4 +1,4 @@
-"""The names that a condition may use at its place, and their types."""
+"""The names that a condition may use where it stands, and the types of conditions."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ STEP_PREFIX = "stepOutcome_"
 Type = Literal["true or false", "number", "text", "date", "outcome", "check outcome"]
 
 FAMILIES: dict[Type | None, list[str]] = {"outcome": list(Outcome), "check outcome": list(CheckOutcome)}
-"""The types that are outcomes, and their values."""
+"""The two types that are outcomes, and the values of each."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricPlace:
-    """A store or dataset whose metrics a condition may ask for: see `catalogue.lookup`."""
+    """A store or dataset whose metrics a condition may use. The fields are those of the metric lookup."""
 
     scope: MetricScope
     task: str | None = "any"
@@ -30,18 +30,18 @@ class MetricPlace:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The names that are legal in a condition at its place.
+    """The names that a condition may use where it stands.
 
     Attributes
     ----------
     steps
-        Names of the steps that are over by then, in order; for a reporter at the end, all of them.
+        Names of the steps that have run when the condition is evaluated, in order. For a reporter at the end: all.
     later
-        Names of the steps that come after, or the step itself.
+        Names of the steps that have not run by then; for a step's own condition, this includes the step itself.
     checks
         Names of the checks that the scenario may run.
     metrics
-        Stores and datasets whose metrics may be asked for; a metric is legal if any of them has it.
+        Stores and datasets whose metrics may be used. A metric is legal if any of them has it.
     variables
         The variables and their typed values.
     """
@@ -54,17 +54,17 @@ class Scope:
 
 
 def step_variable(step: str) -> str:
-    """Return the name of a step's outcome: whatever is not A-Z a-z 0-9 reads as `_`."""
+    """Return the name of a step's outcome in conditions; each character except A-Z a-z 0-9 becomes `_`."""
     return STEP_PREFIX + re.sub(r"[^A-Za-z0-9]", "_", step)
 
 
 def a(type_: Type | None) -> str:
-    """Return a type as a sentence has it."""
+    """Return the type's name with its article: "an outcome", "a number"."""
     return {"true or false": "true or false", "outcome": "an outcome"}.get(str(type_), f"a {type_}")
 
 
 def type_of(value: Scalar | date) -> Type | None:
-    """Return the type that a variable's value has in a condition; None for null."""
+    """Return the type of a variable's value in a condition; None for null."""
     if isinstance(value, bool):
         return "true or false"
     if isinstance(value, int | float):

@@ -1,5 +1,6 @@
-"""Protobuf's wire format, as much of it as reading CEL's serialized syntax tree takes.
+"""The part of protobuf's wire format that CEL's serialized syntax trees use.
 
+A message is a sequence of fields: a varint key `number << 3 | wire type`, then the value. Source:
 https://protobuf.dev/programming-guides/encoding/
 """
 
@@ -12,6 +13,7 @@ def fields_of(message: bytes) -> Fields:
     at = 0
 
     def varint() -> int:
+        # Seven bits per byte, least significant first; the high bit says that another byte follows.
         nonlocal at
         value = shift = 0
         while True:
@@ -27,6 +29,7 @@ def fields_of(message: bytes) -> Fields:
         if wire == 0:
             fields.setdefault(number, []).append(varint())
         else:
+            # Wire type 2 gives its length; 1 and 5 are fixed 64-bit and 32-bit values.
             size = varint() if wire == 2 else {1: 8, 5: 4}[wire]
             fields.setdefault(number, []).append(message[at : at + size])
             at += size
@@ -34,6 +37,7 @@ def fields_of(message: bytes) -> Fields:
 
 
 def bytes_at(fields: Fields, number: int) -> bytes:
+    """Return the last value of a field (protobuf's rule for repeated scalars); empty if the field is absent."""
     value = fields.get(number, [b""])[-1]
     return value if isinstance(value, bytes) else b""
 

@@ -1,7 +1,8 @@
-"""What a spec must keep beyond its shape: passes over the draft of a project that collect and never raise.
+"""The rules of a spec beyond the shape of its parts: passes over the draft of a project.
 
-Each pass looks at one matter in the whole project. They run even where the shape has errors, on what is left: a user
-who mistyped one key still learns of the step that does not exist.
+Each pass checks one subject in the whole project; it collects findings and never raises. The passes also run if the
+shape has errors, on the parts that are legal: a user who mistyped one key still learns of the step that does not exist.
+The search for unused variables comes last, because the other passes mark the variables that they find.
 """
 
 from collections.abc import Callable
@@ -46,6 +47,6 @@ PASSES: tuple[Callable[[Draft, Findings], None], ...] = (
 
 
 def check(draft: Draft, findings: Findings) -> None:
-    """Run every pass."""
-    for look in PASSES:
-        look(draft, findings)
+    """Run every pass over the draft and add its findings."""
+    for rule in PASSES:
+        rule(draft, findings)

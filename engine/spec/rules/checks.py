@@ -1,4 +1,4 @@
-"""Metrics and checks: every metric exists where it is asked for, every range can be kept and can be broken."""
+"""Rules of metrics and checks: each metric exists where it is used, and each range can be both kept and broken."""
 
 import math
 from itertools import pairwise
@@ -17,7 +17,7 @@ BOUNDS = ("min", "soft_min", "soft_max", "max")
 
 
 def metrics(draft: Draft, findings: Findings) -> None:
-    """Every metric is one of the table or of one's own, and the model has what it needs."""
+    """Check that each metric is built in or custom, and that its store has the model and task that it needs."""
     for text in draft.read_as("metric"):
         section, owner = str(text.path[0]), str(text.path[1])
         own = draft.names(section, owner, "metrics")
@@ -28,12 +28,12 @@ def metrics(draft: Draft, findings: Findings) -> None:
         if isinstance(found, Problem):
             report(findings, text, found)
         elif found.wildcard and "display" in text.path:
-            message = "a * cannot be displayed: name the columns"
+            message = "a metric with * cannot be displayed"
             findings.error(text.node.position, "metric-member", message, f"write {found.statistic}.<column>")
 
 
 def ranges(draft: Draft, findings: Findings) -> None:
-    """Check that bounds are numbers, in order, at least one; and that what goes with them fits."""
+    """Check each range: at least one bound, finite numbers in order, and keys that fit together."""
     for section in ("datasets", "evaluation_stores"):
         for owner, resource in getattr(draft.spec, section).items():
             for name, check in resource.checks.items():
@@ -48,20 +48,21 @@ def ranges(draft: Draft, findings: Findings) -> None:
 
 
 def _range(draft: Draft, findings: Findings, bounds: Range, path: Path) -> None:
-    said = [(name, value) for name in BOUNDS if (value := getattr(bounds, name)) is not None]
-    if not said and not getattr(bounds, "except_", None):
-        help_ = "say min, soft_min, soft_max or max"
+    given = [(name, value) for name in BOUNDS if (value := getattr(bounds, name)) is not None]
+    if not given and not getattr(bounds, "except_", None):
+        help_ = "add min, soft_min, soft_max or max"
         findings.error(draft.position(*path), "no-bound", "this range has no bound", help_)
-    for name, value in said:
+    for name, value in given:
         if not math.isfinite(value):
-            message = f"{name} is {shown(value)}: a bound is a finite number"
-            findings.error(draft.value(*path, name), "bound", message, f"leave {name} out where there is no bound")
-    for (lower, low), (upper, high) in pairwise(said):
+            message = f"{name} is {shown(value)}, but a bound must be a finite number"
+            findings.error(draft.value(*path, name), "bound", message, f"leave {name} out if there is no bound")
+    # The bounds that are given must be in order; it is enough to compare neighbours.
+    for (lower, low), (upper, high) in pairwise(given):
         if low > high:
             at = draft.value(*path, upper)
             order = " <= ".join(name for name in BOUNDS if getattr(bounds, name) is not None)
             message = f"{upper} {shown(high)} is below {lower} {shown(low)}"
-            findings.error(at, "range-order", message, f"it must be {order}", also=draft.value(*path, lower))
+            findings.error(at, "range-order", message, f"the order must be {order}", also=draft.value(*path, lower))
 
 
 def _exceptions(draft: Draft, findings: Findings, check: RangeCheck, path: Path) -> None:
@@ -70,27 +71,36 @@ def _exceptions(draft: Draft, findings: Findings, check: RangeCheck, path: Path)
         return
     if check.except_ and not metric.wildcard:
         at = draft.position(*path, "except")
-        help_ = f"write {metric.statistic}.* or take except out" if metric.member else "take it out"
-        findings.error(at, "except", f"except is for a metric with *, and this is {check.metric}", help_)
+        help_ = f"write {metric.statistic}.* or remove except" if metric.member else "remove except"
+        findings.error(at, "except", f"except needs a metric with *, but the metric is {check.metric}", help_)
         return
     for name, bounds in check.except_.items():
         _range(draft, findings, bounds, (*path, "except", name))
         other = lookup(name, _scope(path), own=draft.names(*path[:2], "metrics"))
         if isinstance(other, MetricName) and other.statistic != metric.statistic:
             at = draft.position(*path, "except", name)
-            findings.error(at, "except", f"{name} is not one of {check.metric}", f"write {metric.statistic}.<column>")
+            findings.error(
+                at, "except", f"{name} is not one of the metrics {check.metric}", f"write {metric.statistic}.<column>"
+            )
         elif isinstance(other, MetricName) and other.wildcard:
-            findings.error(draft.position(*path, "except", name), "except", "an exception names one metric, not *")
+            findings.error(
+                draft.position(*path, "except", name), "except", "an exception is for one metric and cannot contain *"
+            )
 
 
 def _change(draft: Draft, findings: Findings, check: RangeCheck, path: Path) -> None:
     if "change" in check.model_fields_set and check.compare is None:
-        help_ = "say compare: previous, reference or {mean_of_last: 3}"
+        help_ = "add compare: previous, compare: reference or compare: {mean_of_last: 3}"
         at = draft.position(*path, "change")
-        findings.error(at, "needs-key", "change is of what is compared, and nothing is", help_)
+        findings.error(at, "needs-key", "change needs compare", help_)
     if path[0] == "datasets" and check.compare == "reference":
         message = "a dataset has no reference to compare with"
-        findings.error(draft.value(*path, "compare"), "compare", message, "say compare: previous, or check a store")
+        findings.error(
+            draft.value(*path, "compare"),
+            "compare",
+            message,
+            "write compare: previous, or put this check into an evaluation store",
+        )
 
 
 def _scope(path: Path) -> MetricScope:
@@ -98,7 +108,7 @@ def _scope(path: Path) -> MetricScope:
 
 
 def _worth(draft: Draft, findings: Findings, check: RangeCheck, path: Path) -> None:
-    """Warn of a bound that is always or never broken, by what the table knows of the metric."""
+    """Warn about a bound that is always or never broken, given the metric's limits and its value without drift."""
     own = draft.names(*path[:2], "metrics")
     found = lookup(check.metric, _scope(path), own=own)
     if isinstance(found, Problem) or check.compare is not None or check.metric in own:
@@ -109,14 +119,14 @@ def _worth(draft: Draft, findings: Findings, check: RangeCheck, path: Path) -> N
         if bound is None or not math.isfinite(bound):
             continue
         upper, verb = name.endswith("max"), "warns" if name.startswith("soft") else "fails"
-        said, at = f"{name} {shown(bound)}", draft.value(*path, name)
+        given, at = f"{name} {shown(bound)}", draft.value(*path, name)
         if upper and metric.neutral is not None and metric.worse == "higher" and bound < metric.neutral:
-            message = f"{said} is below no drift ({shown(metric.neutral)}): this check always {verb}"
+            message = f"{given} is below no drift ({shown(metric.neutral)}): this check always {verb}"
             findings.warning(at, "check-always", message)
         elif (edge := metric.high if upper else metric.low) is not None and (bound > edge if upper else bound < edge):
             side = "above" if upper else "below"
-            help_ = "is it a percentage?" if edge == 1 and bound <= 100 else None
-            message = f"{said}: {check.metric} is never {side} {shown(edge)}, so this check never {verb}"
+            help_ = "if this is a percentage, divide it by 100" if edge == 1 and bound <= 100 else None
+            message = f"{given}: {check.metric} is never {side} {shown(edge)}, so this check never {verb}"
             findings.warning(at, "check-never", message, help_)
 
 
@@ -125,7 +135,7 @@ def _values(draft: Draft, findings: Findings, check: ValuesCheck, path: Path) ->
         for i, value in enumerate(getattr(check, key) or []):
             at = draft.value(*path, key, i)
             if isinstance(value, bool) or not isinstance(value, int | float):
-                findings.error(at, "wrong-value", f"a metric is a number, and this is {shown(value)}")
+                findings.error(at, "wrong-value", f"a metric is a number, but this is {shown(value)}")
             elif key == "soft_allowed" and value not in check.allowed:
-                message = f"{shown(value)} is not among allowed, so it is an ERROR anyway"
-                findings.error(at, "range-order", message, "add it to allowed, or take it out")
+                message = f"{shown(value)} is not in allowed, so it is an ERROR although it is in soft_allowed"
+                findings.error(at, "range-order", message, "add it to allowed, or remove it from soft_allowed")

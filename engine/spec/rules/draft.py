@@ -1,4 +1,4 @@
-"""What the passes see: the project before it is known to be right, with its tree."""
+"""The input of the rules: a project whose shape was read, before it is known to be correct, with its tree."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from engine.spec.tree import ListNode, MapNode, Node, ScalarNode, follow, place
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A project that has been read: its tree, the resources that have a legal shape, and every special text."""
+    """A project whose rules are not checked yet: its tree, the resources of legal shape, and the texts to parse."""
 
     path: Path
     files: Files
@@ -26,35 +26,35 @@ class Draft:
     texts: list[Text]
 
     def names(self, *path: str | int) -> list[str]:
-        """Return the names declared in a mapping, whether or not what they name has a legal shape."""
+        """Return the names that a mapping declares, including those of resources whose shape is wrong."""
         node = self.node(*path)
         return list(node.entries) if isinstance(node, MapNode) else []
 
     def node(self, *path: str | int) -> Node | None:
-        """Return the node at a path."""
+        """Return the node at a path; None if there is none."""
         return follow(self.files.root, path)
 
     def text(self, *path: str | int) -> str | None:
-        """Return the text of the scalar at a path."""
+        """Return the text of the scalar at a path; None if there is no scalar."""
         node = self.node(*path)
         return node.text if isinstance(node, ScalarNode) else None
 
     def length(self, *path: str | int) -> int:
-        """Return how many items the list at a path has."""
+        """Return the length of the list at a path; 0 if there is no list."""
         node = self.node(*path)
         return len(node.items) if isinstance(node, ListNode) else 0
 
     def position(self, *path: str | int) -> Position:
-        """Return where the spec says something: the key of a mapping entry, the value of a list item."""
+        """Return the position of a path: of the key for an entry of a mapping, of the value for an item of a list."""
         return place(self.files.root, path)
 
     def value(self, *path: str | int) -> Position:
-        """Return where a value stands; where the spec does not say it, the nearest key above."""
+        """Return the position of a value; if the spec does not have it, of the nearest key above."""
         node = self.node(*path)
         return self.position(*path) if node is None else node.position
 
     def read_as(self, *readings: str) -> Iterator[Text]:
-        """Yield the texts of these readings."""
+        """Yield the texts that are read in one of these ways: "sql", "condition", "metric", …."""
         return (text for text in self.texts if text.reading in readings)
 
     def model_of(self, store: str) -> AnyModel | None:
@@ -64,7 +64,8 @@ class Draft:
 
 
 def report(findings: Findings, text: Text, problem: Problem) -> None:
-    """Add a problem inside a text at its place in the file; where the text was filled in, at the text."""
+    """Add a problem inside a text to the findings, at its position in the file."""
+    # Where variables were filled in, offsets do not match the file: the problem is reported at the whole text.
     at = text.node.position
     if text.value == text.node.text:
         at = text.node.at(problem.offset, problem.length)

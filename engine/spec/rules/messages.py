@@ -1,4 +1,4 @@
-"""Run conditions and messages: the names that may stand in them, at their place."""
+"""Rules of run conditions and messages: which names they may use where they stand."""
 
 from engine.spec import conditions
 from engine.spec.catalogue import lookup
@@ -25,7 +25,7 @@ MESSAGE_NAMES = (
 
 
 def run_conditions(draft: Draft, findings: Findings) -> None:
-    """Every condition is read, typed, and holds only names that are known by then."""
+    """Check that each condition is legal and uses only names that have a value when it is evaluated."""
     for text in draft.read_as("condition"):
         scope = _scope(draft, text)
         for problem in conditions.problems(text.value, scope):
@@ -33,7 +33,7 @@ def run_conditions(draft: Draft, findings: Findings) -> None:
 
 
 def message_names(draft: Draft, findings: Findings) -> None:
-    """Every `${…}` of a message has a value when the message is sent."""
+    """Check that each `${…}` of a message has a value when the message is sent."""
     for text in draft.read_as("message"):
         scope = _scope(draft, text)
         for reference in references(text.node.text):
@@ -42,10 +42,8 @@ def message_names(draft: Draft, findings: Findings) -> None:
             if problem:
                 findings.error(at, problem.code, problem.message, problem.help)
             elif reference.parts == ("scenarioRunURL",) and draft.node("server") is None:
-                help_ = "say server: {url: …}"
-                findings.warning(
-                    at, "no-server", "without a server there is no scenarioRunURL: the message says so", help_
-                )
+                message = "scenarioRunURL needs a server: without one, the message says that it has no value"
+                findings.warning(at, "no-server", message, "add server: {url: …}")
 
 
 def _problem(reference: Reference, scope: Scope, draft: Draft) -> Problem | None:
@@ -64,7 +62,9 @@ def _problem(reference: Reference, scope: Scope, draft: Draft) -> Problem | None
             draft.variables.used.add(name)
             return None
         case ("secret" | "env", *_):
-            return Problem(0, 0, "secret-here", "messages hold neither secrets nor the environment", "take it out")
+            return Problem(
+                0, 0, "secret-here", "a message cannot contain secrets or environment variables", "remove it"
+            )
         case ("steps", step, "outcome") if step in scope.steps:
             return None
         case ("checks", check, "outcome") if check in scope.checks:
@@ -75,14 +75,23 @@ def _problem(reference: Reference, scope: Scope, draft: Draft) -> Problem | None
             return problems[0] if found and len(problems) == len(found) else None
     later = {step_variable(step): step for step in scope.later}
     if reference.parts[0] in later or (reference.parts[0] == "steps" and reference.parts[1] in scope.later):
-        return Problem(0, 0, "message-name", "this step has not run by then", "send it at: end")
+        return Problem(
+            0,
+            0,
+            "message-name",
+            "this step has not run yet when the message is sent",
+            "write at: end, so that it is sent at the end",
+        )
     name = reference.text[2:-1]
     help_ = did_you_mean(name, known, "the names here are")
-    return Problem(0, 0, "message-name", f'no "{name[:60]}" is known when this message is sent', help_)
+    return Problem(0, 0, "message-name", f'unknown name "{name[:60]}" in a message', help_)
 
 
 def _scope(draft: Draft, text: Text) -> Scope:
-    """Return what is known where a text of a scenario stands: the steps before it; for a reporter at the end, all."""
+    """Return the names that a text of a scenario may use.
+
+    A step knows the steps before it, a reporter at the start none, a reporter at the end all.
+    """
     _, scenario, part, index, *_ = text.path
     names = [str(draft.text("scenarios", scenario, "steps", i, "name")) for i in range(_steps(draft, scenario))]
     over = len(names)
@@ -101,7 +110,11 @@ def _steps(draft: Draft, scenario: str | int) -> int:
 
 
 def _owners(draft: Draft, scenario: str, seen: set[str]) -> list[tuple[str, str]]:
-    """Return the stores that a scenario's steps and its children's name, and every dataset: a build may read any."""
+    """Return section and name of the resources whose metrics and checks a scenario may compute.
+
+    These are the stores that the steps of the scenario and of its child scenarios name, and all datasets, because a
+    build may read any of them.
+    """
     found: dict[tuple[str, str], None] = {}
     seen.add(scenario)
     for i in range(_steps(draft, scenario)):
@@ -122,7 +135,7 @@ def _metrics(draft: Draft, section: str, owner: str) -> MetricPlace:
 
 
 def task_of(draft: Draft, store: str) -> str | None:
-    """Return the task of a store's model; None where it has no model, "any" where that cannot be told."""
+    """Return the task of a store's model; None if it has no model, "any" if the model's shape is wrong."""
     if draft.node("evaluation_stores", store, "model") is None:
         return None
     model = draft.model_of(store)

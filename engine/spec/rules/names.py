@@ -1,4 +1,4 @@
-"""Names: which are legal, and which must differ from each other."""
+"""Rules of names: which are legal, and which must differ from each other."""
 
 import re
 from collections.abc import Iterator
@@ -21,13 +21,16 @@ _LONGEST = 200
 
 
 def legal_names(draft: Draft, findings: Findings) -> None:
-    """Names stand in messages, pages, files and conditions: nothing in them may end a text or start a folder."""
+    """Check the characters of names.
+
+    Names appear in messages, pages, files and conditions: they contain no quotes, slashes or control characters.
+    """
     for section in SECTIONS:
         for name in draft.names(section):
             at = draft.position(section, name)
             if section in IDENTIFIERS:
                 if not is_identifier(name):
-                    help_ = "A-Z a-z 0-9 and _, not starting with a digit, so that ${…} can name it"
+                    help_ = "use A-Z a-z 0-9 and _, and do not start with a digit, so that ${…} can contain it"
                     findings.error(at, "name", f'"{name[:60]}" cannot be the name of a {section[:-1]}', help_)
                 continue
             _legal(draft, findings, section, name)
@@ -57,21 +60,20 @@ def _why_illegal(name: str) -> str | None:
     bad = _ILLEGAL.search(name)
     if bad is None:
         return None
-    return f"it holds {bad[0]}" if bad[0].isprintable() else f"it holds the control character U+{ord(bad[0]):04X}"
+    return f"it contains {bad[0]}" if bad[0].isprintable() else f"it contains the control character U+{ord(bad[0]):04X}"
 
 
 def reserved_variables(draft: Draft, findings: Findings) -> None:
-    """Check that a variable may not hide a name that conditions and messages have."""
+    """Check that no variable has a name that conditions and messages use for something else."""
     for name in draft.names("variables"):
         if name in TAKEN or name.startswith(STEP_PREFIX):
             at = draft.position("variables", name)
-            findings.error(
-                at, "reserved-name", f'"{name}" has a meaning of its own in conditions and messages', "rename it"
-            )
+            message = f'"{name}" is a reserved name of conditions and messages'
+            findings.error(at, "reserved-name", message, "rename the variable")
 
 
 def one_name_one_thing(draft: Draft, findings: Findings) -> None:
-    """Check that what `target: name` may mean has one meaning."""
+    """Check that datasets, models and evaluation stores have different names: `target: name` may be any of them."""
     first: dict[str, str] = {}
     for section in BUILT:
         for name in draft.names(section):
@@ -80,23 +82,27 @@ def one_name_one_thing(draft: Draft, findings: Findings) -> None:
                 what = f'"{name}" is already the name of a {first[name][:-1].replace("_", " ")} (line {other.line})'
                 at = draft.position(section, name)
                 findings.error(
-                    at, "duplicate-name", what, "steps and commands find them by name: rename one", also=other
+                    at,
+                    "duplicate-name",
+                    what,
+                    "rename one of the two: steps and commands find both by name",
+                    also=other,
                 )
             first.setdefault(name, section)
 
 
 def own_metrics(draft: Draft, findings: Findings) -> None:
-    """Check that a metric of one's own may not hide one of the table."""
+    """Check that no custom metric has the name of a built-in metric."""
     for section, taken in (("datasets", metric_names("dataset")), ("evaluation_stores", metric_names("store"))):
         for owner in draft.names(section):
             for name in draft.names(section, owner, "metrics"):
                 if name.partition(".")[0] in taken:
                     at = draft.position(section, owner, "metrics", name)
-                    findings.error(at, "reserved-name", f'"{name}" is a metric that is always there', "rename yours")
+                    findings.error(at, "reserved-name", f'"{name}" is a built-in metric', "rename yours")
 
 
 def steps_and_reporters(draft: Draft, findings: Findings) -> None:
-    """Conditions ask for steps by name, the log names reporters."""
+    """Check that steps, and reporters, of a scenario have different names; steps also as conditions write them."""
     for scenario in draft.names("scenarios"):
         for part, what in (("steps", "step"), ("reporters", "reporter")):
             seen: dict[str, ScalarNode] = {}
@@ -108,7 +114,7 @@ def steps_and_reporters(draft: Draft, findings: Findings) -> None:
                 if first.text == node.text:
                     message = f'"{node.text}" is already the name of a {what} (line {first.position.line})'
                 else:
-                    message = f'"{node.text}" reads like "{first.text}": conditions call both {key}'
+                    message = f'"{node.text}" and "{first.text}" have the same name in conditions: {key}'
                 findings.error(node.position, "duplicate-name", message, "rename one of the two", also=first.position)
 
 

@@ -1,4 +1,4 @@
-"""Names of other resources: each must be declared, and none may need itself."""
+"""Rules of references to other resources: each is declared, and no scenario runs itself."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,13 +12,13 @@ ATTACHMENTS = ("scenario_log", "report", "chart", "dataset:<name>")
 
 
 def what(section: str) -> str:
-    """Return what a section holds, as a sentence has it: `evaluation_stores` → `an evaluation store`."""
+    """Return the singular of a section's name with its article: `evaluation_stores` → `an evaluation store`."""
     word = section.removesuffix("s").replace("_", " ")
     return f"an {word}" if word[0] in "aeiou" else f"a {word}"
 
 
 def declared(draft: Draft, findings: Findings) -> None:
-    """Check that every name marked as one of a section is declared there."""
+    """Check that each name of another resource is declared in a section that it may come from."""
     for text in draft.texts:
         known = [name for section in text.sections for name in draft.names(section)]
         if not text.sections or text.value in known:
@@ -34,7 +34,7 @@ def declared(draft: Draft, findings: Findings) -> None:
 
 
 def display(draft: Draft, findings: Findings) -> None:
-    """Check that the checks that a store displays are its own."""
+    """Check that a store displays only checks that it declares."""
     for store, spec in draft.spec.evaluation_stores.items():
         for i, check in enumerate(spec.display.checks):
             if check not in (known := draft.names("evaluation_stores", store, "checks")):
@@ -44,7 +44,7 @@ def display(draft: Draft, findings: Findings) -> None:
 
 
 def attachments(draft: Draft, findings: Findings) -> None:
-    """Check that what a reporter attaches can be attached."""
+    """Check that each attachment of a reporter exists."""
     for scenario, spec in draft.spec.scenarios.items():
         for r, reporter in enumerate(spec.reporters):
             for i, wanted in enumerate(reporter.attach):
@@ -52,26 +52,27 @@ def attachments(draft: Draft, findings: Findings) -> None:
                 name = wanted.removeprefix("dataset:")
                 if wanted.startswith("dataset:") and name not in draft.names("datasets"):
                     help_ = did_you_mean(name, draft.names("datasets"), "the datasets are")
-                    findings.error(at, "unknown-name", f'no dataset "{name[:60]}" is declared', help_)
+                    findings.error(at, "unknown-name", f'"{name[:60]}" is not a declared dataset', help_)
                 elif not wanted.startswith("dataset:") and wanted not in ATTACHMENTS:
-                    help_ = did_you_mean(wanted, ATTACHMENTS, "what can be attached:")
+                    help_ = did_you_mean(wanted, ATTACHMENTS, "the attachments are")
                     findings.error(at, "unknown-attachment", f'"{wanted[:60]}" cannot be attached', help_)
 
 
 def secret_texts(draft: Draft, findings: Findings) -> None:
-    """Every secret that a text names is declared."""
+    """Check that each secret that a text uses is declared."""
     known = draft.names("secrets")
     for text in draft.read_as("secret"):
         for reference in references(text.node.text):
             if reference.parts[:1] == ("secret",) and (len(reference.parts) != 2 or reference.parts[1] not in known):
-                name = ".".join(reference.parts[1:]) or "…"
+                name = ".".join(reference.parts[1:])
                 help_ = did_you_mean(name, known, "the secrets are") if known else "declare it under secrets:"
                 at = text.node.at(reference.offset, reference.length)
-                findings.error(at, "unknown-secret", f'no secret "{name[:60]}" is declared', help_)
+                message = f'"{name[:60]}" is not a declared secret' if name else "the name of the secret is missing"
+                findings.error(at, "unknown-secret", message, help_)
 
 
 def scenario_cycles(draft: Draft, findings: Findings) -> None:
-    """Check that a scenario that runs itself, directly or through others, would never end."""
+    """Check that no scenario runs itself, directly or through others: it would never end."""
     needs = {
         name: {
             step.scenario: ("scenarios", name, "steps", i, "scenario")
@@ -82,21 +83,21 @@ def scenario_cycles(draft: Draft, findings: Findings) -> None:
     }
     for path, chain in cycles(needs):
         names = " → ".join(chain)
-        findings.error(
-            draft.value(*path), "cycle", f"a scenario that runs itself: {names}", "take one of these steps out"
-        )
+        findings.error(draft.value(*path), "cycle", f"a scenario runs itself: {names}", "remove one of these steps")
 
 
 def cycles(
     needs: Mapping[str, Mapping[str, tuple[str | int, ...]]],
 ) -> Iterator[tuple[tuple[str | int, ...], list[str]]]:
-    """Yield each cycle once: the place of the edge that closes it, and the names on the way.
+    """Yield each cycle once: the path of the edge that closes it, and the names along the cycle.
 
     Parameters
     ----------
     needs
-        For each name those that it needs, with the place in the spec that says so.
+        For each name the names that it needs, each with the path in the spec that says so.
     """
+    # Depth-first search with an explicit stack: `chain` is the current path from `start`, `done` what was finished.
+    # An edge back into `chain` closes a cycle.
     done: set[str] = set()
     for start in needs:
         chain: list[str] = []

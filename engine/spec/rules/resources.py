@@ -1,4 +1,4 @@
-"""Datasets, models, stores, secrets, channels: keys of one resource that must fit together."""
+"""Rules of single resources: keys of one dataset, model, store, secret or channel that must fit together."""
 
 import re
 from pathlib import PurePath
@@ -20,28 +20,38 @@ ALGORITHMS_OF_ONE_TASK = {
 }
 COMPRESSED = (".gz", ".zst")
 
+_BOUNDS_HELP = {
+    "integer": "write a number",
+    "number": "write a number",
+    "date": "write a date such as 2017-10-01",
+    "datetime": "write a date such as 2017-10-01 or a time such as 2017-10-01T12:30:00",
+    **dict.fromkeys(("text", "boolean", "duration"), "remove it: only numbers, dates and times have bounds"),
+}
+
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+|[^<>\r\n]*<[^@\s,;<>]+@[^@\s,;<>]+>")
 
 
 def functions(draft: Draft, findings: Findings) -> None:
-    """Check that a function of the user's is written module:function."""
+    """Check that each function of the user is written as `module:function`."""
     for text in draft.read_as("function"):
         if _FUNCTION.fullmatch(text.value) and ".py:" not in text.value:
             continue
         file = re.fullmatch(r"(?:\./)?([\w/]+)\.py:(\w+)", text.value)
         dotted = re.fullmatch(r"([\w.]+)\.(\w+)", text.value)
-        meant = file or (None if text.value.endswith(".py") else dotted)
+        # What was probably meant: `my_data.py:read` (a file) or `my_data.read` (a dotted path).
+        parts = file or (None if text.value.endswith(".py") else dotted)
         help_ = (
-            f"write {meant[1].replace('/', '.')}:{meant[2]}"
-            if meant
-            else "write module:function, for my_data.py my_data:read"
+            f"write {parts[1].replace('/', '.')}:{parts[2]}"
+            if parts
+            else "write module:function, such as my_data:read for the function read in my_data.py"
         )
-        findings.error(text.node.position, "function", f'"{text.value[:60]}" is not module:function', help_)
+        message = f'"{text.value[:60]}" is not written as module:function'
+        findings.error(text.node.position, "function", message, help_)
 
 
 def datasets(draft: Draft, findings: Findings) -> None:
-    """Check that the format of files can be told, and what is said about CSV is said of CSV; contracts can be kept."""
+    """Check that the format of each file is known, that csv settings are for CSV files, and the bounds of columns."""
     for name, dataset in draft.spec.datasets.items():
         if isinstance(dataset, FileDataset):
             at = draft.value("datasets", name, "path")
@@ -49,17 +59,19 @@ def datasets(draft: Draft, findings: Findings) -> None:
             if not dataset.path.strip():
                 findings.error(at, "path", "the path is empty")
             elif format_ is None:
-                help_ = f"say format: csv, parquet, ndjson or arrow; or use an ending: {one_of(ENDINGS)}"
-                findings.error(at, "format", f'the ending of "{dataset.path[-60:]}" tells no format', help_)
+                help_ = f"add format: csv, parquet, ndjson or arrow; or use one of the endings {one_of(ENDINGS)}"
+                message = f'the format of "{dataset.path[-60:]}" is unknown: its ending does not tell it'
+                findings.error(at, "format", message, help_)
             elif format_ != "csv" and "csv" in dataset.model_fields_set:
                 key = draft.position("datasets", name, "csv")
-                findings.error(key, "format", f"csv settings for a {format_} file", "take them out, or say format: csv")
+                message = f"csv settings are only for CSV files, but this is a {format_} file"
+                findings.error(key, "format", message, "remove them, or write format: csv")
         for column, contract in dataset.columns.items():
             _column(draft, findings, contract, ("datasets", name, "columns", column))
 
 
 def format_of(path: str) -> str | None:
-    """Return the format that a path's ending tells."""
+    """Return the format that the ending of a path stands for, without .gz or .zst; None if it is unknown."""
     pure = PurePath(path)
     suffix = PurePath(pure.stem).suffix if pure.suffix.lower() in COMPRESSED else pure.suffix
     return ENDINGS.get(suffix.lower())
@@ -72,11 +84,12 @@ def _column(draft: Draft, findings: Findings, column: Column, path: Path) -> Non
             continue
         fits = column.type in (("integer", "number") if isinstance(bound, float) else ("date", "datetime"))
         if not fits:
-            message = f"{shown(bound)} is no bound for a {column.type} column"
-            findings.error(draft.value(*path, key), "bound", message, None)
+            message = f"{key} {shown(bound)} does not fit a {column.type} column"
+            findings.error(draft.value(*path, key), "bound", message, _BOUNDS_HELP.get(column.type))
     if low is not None and high is not None:
         if isinstance(low, float) != isinstance(high, float):
-            findings.error(draft.value(*path, "max"), "bound", f"min {shown(low)} and max {shown(high)} differ in type")
+            message = f"min {shown(low)} and max {shown(high)} have different types"
+            findings.error(draft.value(*path, "max"), "bound", message, "write two numbers or two dates")
         elif isinstance(low, float) and isinstance(high, float) and not low <= high:
             message = f"max {shown(high)} is below min {shown(low)}"
             findings.error(draft.value(*path, "max"), "range-order", message, also=draft.value(*path, "min"))
@@ -86,23 +99,23 @@ def _column(draft: Draft, findings: Findings, column: Column, path: Path) -> Non
 
 
 def models(draft: Draft, findings: Findings) -> None:
-    """Task, algorithm, target and features of a model fit together."""
+    """Check that task, algorithm, target and features of each model fit together."""
     for name, model in draft.spec.models.items():
         path = ("models", name)
         if model.task != "binary_classification":
             for key in ("positive", "threshold", "cost_matrix"):
                 if key in model.model_fields_set:
-                    message = f"{key} is for binary_classification, and the task is {model.task}"
-                    findings.error(draft.position(*path, key), "task", message, "take it out, or change the task")
+                    message = f"{key} is only for binary_classification, but the task is {model.task}"
+                    findings.error(draft.position(*path, key), "task", message, "remove it, or change the task")
         for i, feature in enumerate(model.features.include or []):
             if feature == model.target:
                 at = draft.value(*path, "features", "include", i)
-                findings.error(at, "target-feature", f'the target "{feature[:60]}" cannot be a feature', "take it out")
+                findings.error(at, "target-feature", f'the target "{feature[:60]}" cannot be a feature', "remove it")
         if isinstance(model, TrainModel) and model.task not in ALGORITHMS_OF_ONE_TASK.get(
             model.algorithm, (model.task,)
         ):
-            message = f"{model.algorithm} cannot do {model.task}"
-            help_ = f"it does {one_of(ALGORITHMS_OF_ONE_TASK[model.algorithm])}"
+            message = f"the algorithm {model.algorithm} cannot be used for {model.task}"
+            help_ = f"it can be used for {one_of(ALGORITHMS_OF_ONE_TASK[model.algorithm])}"
             findings.error(draft.value(*path, "algorithm"), "task", message, help_)
         if isinstance(model, ScoredModel):
             _scored(draft, findings, model, path)
@@ -111,16 +124,16 @@ def models(draft: Draft, findings: Findings) -> None:
 def _scored(draft: Draft, findings: Findings, model: ScoredModel, path: Path) -> None:
     if model.task == "regression":
         if model.prediction is None:
-            message = "a scored regression needs the column of its predictions"
-            findings.error(draft.position(*path), "needs-key", message, "say prediction: <column>")
+            message = "a scored regression model needs the column of its predictions"
+            findings.error(draft.position(*path), "needs-key", message, "add prediction: <column>")
         if model.probability is not None:
-            message = "a regression predicts values, not probabilities"
-            findings.error(draft.position(*path, "probability"), "task", message, "take it out")
+            message = "a regression model predicts values, not probabilities"
+            findings.error(draft.position(*path, "probability"), "task", message, "remove it")
     elif model.prediction is None and model.probability is None:
         message = "a scored model needs the columns of its predictions or probabilities"
-        findings.error(draft.position(*path), "needs-key", message, "say prediction: <column> or probability: <column>")
+        findings.error(draft.position(*path), "needs-key", message, "add prediction: <column> or probability: <column>")
     elif model.task == "multiclass_classification" and isinstance(model.probability, str):
-        message = "several classes have a probability each"
+        message = "with several classes, each class needs its own column of probabilities"
         findings.error(
             draft.value(*path, "probability"),
             "task",
@@ -130,35 +143,35 @@ def _scored(draft: Draft, findings: Findings, model: ScoredModel, path: Path) ->
 
 
 def stores(draft: Draft, findings: Findings) -> None:
-    """Check that a store has something to compare its batch with."""
+    """Check that each store has a reference, and that it is not the batch itself."""
     for name, store in draft.spec.evaluation_stores.items():
         path = ("evaluation_stores", name)
         reference, model = store.reference, draft.model_of(name)
         at = draft.position(*path, "reference")
         if reference is None or isinstance(reference, ModelTestReference):
-            help_ = "say reference: {kind: dataset, dataset: …}, {kind: evaluation, …} or {kind: rolling, …}"
+            help_ = "add reference: {kind: dataset, dataset: …}, {kind: evaluation, …} or {kind: rolling, …}"
             if store.model is None:
                 findings.error(at, "no-reference", "a store without a model needs a reference", help_)
             elif model is not None and not isinstance(model, TrainModel):
-                message = f'model "{store.model}" was not trained here: there are no test rows to compare with'
+                message = f'model "{store.model}" is not of kind train, so it has no test rows to compare with'
                 findings.error(at, "no-reference", message, help_)
         elif isinstance(reference, DatasetReference) and reference.dataset == store.dataset:
-            message = f'the batch and the reference are the same dataset "{store.dataset}": nothing can drift'
+            message = f'the batch and the reference are the same dataset "{store.dataset}", so there is never drift'
             findings.warning(draft.value(*path, "reference", "dataset"), "same-dataset", message)
 
 
 def secrets(draft: Draft, findings: Findings) -> None:
-    """Check that a secret has one source."""
+    """Check that each secret has exactly one source."""
     for name, secret in draft.spec.secrets.items():
         at = draft.position("secrets", name)
         if secret.env is None and secret.file is None:
-            findings.error(at, "secret-source", f'secret "{name}" has no source', "say env: NAME or file: path")
+            findings.error(at, "secret-source", f'secret "{name}" has no source', "add env: NAME or file: path")
         elif secret.env is not None and secret.file is not None:
             findings.error(at, "secret-source", f'secret "{name}" has two sources', "keep env or file, not both")
 
 
 def server(draft: Draft, findings: Findings) -> None:
-    """Check that the server's URL can be opened in a browser."""
+    """Check that the server's URL is an http or https address."""
     if draft.spec.server and not _is_url(draft.spec.server.url, ("http", "https")):
         at = draft.value("server", "url")
         message = f'"{draft.spec.server.url[:60]}" is not the address of a server'
@@ -174,7 +187,7 @@ def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
 
 
 def channels(draft: Draft, findings: Findings) -> None:
-    """Check that a channel's address has the right shape, no password, and something for an absent secret."""
+    """Check that each channel has a legal URL without a password, and a fallback if its secret may be absent."""
     for name, channel in draft.spec.channels.items():
         if isinstance(channel, FileChannel):
             continue
@@ -185,11 +198,12 @@ def channels(draft: Draft, findings: Findings) -> None:
         optional = [s for s in found if s in draft.spec.secrets and draft.spec.secrets[s].optional]
         known = all(s in draft.spec.secrets for s in found)
         if channel.fallback and known and not optional:
-            message = "fallback is used where a secret is absent, and no secret of this url is optional"
-            findings.warning(draft.position(*path, "fallback"), "fallback", message, "say optional: true of the secret")
+            message = "fallback is never used: no secret in url is optional"
+            help_ = "add optional: true to the secret, or remove fallback"
+            findings.warning(draft.position(*path, "fallback"), "fallback", message, help_)
         if optional and not channel.fallback:
-            message = f'where the secret "{optional[0]}" is absent, nothing can be sent'
-            help_ = "declare fallback: {kind: file, path: outbox}, or remove optional: true"
+            message = f'if the secret "{optional[0]}" is absent, this channel cannot send'
+            help_ = "add fallback: {kind: file, path: outbox}, or remove optional from the secret"
             findings.warning(draft.position(*path), "fallback", message, help_)
         if isinstance(channel, MailChannel) and not _ADDRESS.fullmatch(channel.from_):
             findings.error(draft.value(*path, "from"), "address", f'"{channel.from_[:60]}" is not a mail address')
@@ -201,25 +215,27 @@ def _literal_url(draft: Draft, findings: Findings, channel: MailChannel | Appris
         help_ = "write smtp://host:587?tls=starttls or smtps://host; with a password as ${secret.name}"
         findings.error(at, "url", "this is not the address of a mail server", help_)
     elif isinstance(channel, AppriseChannel) and "://" not in channel.url:
-        findings.error(at, "url", "this is not an Apprise URL", "it starts with the service, such as slack://")
+        findings.error(at, "url", "this is not an Apprise URL", "start it with the service, such as slack://")
     elif re.search(r"//[^/@]*:[^/@]+@", channel.url):
-        help_ = "put the url in a secret, and write ${secret.name}"
-        findings.warning(at, "password", "a password stands in the spec", help_)
+        help_ = "put the url into a secret, and write ${secret.name}"
+        findings.warning(at, "password", "this url contains a password", help_)
 
 
 def reporters(draft: Draft, findings: Findings) -> None:
-    """Check that a mail has receivers, and they look like mail addresses."""
+    """Check that each mail has receivers, that they are mail addresses, and that only mail has them."""
     for scenario, spec in draft.spec.scenarios.items():
         for i, reporter in enumerate(spec.reporters):
             path = ("scenarios", scenario, "reporters", i)
             channel = draft.spec.channels.get(reporter.channel)
             if isinstance(channel, MailChannel) and not reporter.to:
-                message = f'reporter "{reporter.name[:60]}" sends mail to nobody'
-                findings.error(draft.position(*path), "needs-key", message, "say to: [name@example.com]")
+                message = f'reporter "{reporter.name[:60]}" sends mail but has no receivers'
+                findings.error(draft.position(*path), "needs-key", message, "add to: [name@example.com]")
             for j, address in enumerate(reporter.to):
                 if not _ADDRESS.fullmatch(address):
                     at = draft.value(*path, "to", j)
-                    findings.error(at, "address", f'"{address[:60]}" is not a mail address', "one address an entry")
+                    findings.error(
+                        at, "address", f'"{address[:60]}" is not a mail address', "write one address per entry"
+                    )
             if channel and not isinstance(channel, MailChannel) and reporter.to:
-                message = f"to is for mail, and this channel is of kind {channel.kind}"
-                findings.warning(draft.position(*path, "to"), "address", message, "take it out")
+                message = f"to is only for mail, but this channel is of kind {channel.kind}"
+                findings.warning(draft.position(*path, "to"), "address", message, "remove it")

@@ -1,7 +1,7 @@
-"""SQL: what it reads is declared, nothing needs itself, and where it shows its columns, they are the ones asked for.
+"""Rules of SQL: it reads declared datasets, no dataset reads itself, and its columns are those that the spec uses.
 
-What a query shows (`SELECT a, b AS c`) is checked here, before any data is read; what `SELECT *` gives is known to
-`plan` alone.
+Columns that a query itself shows (`SELECT a, b AS c`) are checked here, before any data is read. The columns of
+`SELECT *` are known only when the data is opened, by `engine plan`.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from engine.spec.variables import references
 
 
 def queries(draft: Draft, findings: Findings) -> None:
-    """Check that every query is one SELECT over declared datasets, with declared variables."""
+    """Check that each query is one SELECT over declared datasets, with declared variables."""
     names, variables = draft.names("datasets"), draft.names("variables")
     for text in draft.read_as("sql"):
         draft.variables.used.update(r.parts[0] for r in references(text.value) if r.parts)
@@ -27,29 +27,30 @@ def queries(draft: Draft, findings: Findings) -> None:
 
 
 def dataset_cycles(draft: Draft, findings: Findings) -> None:
-    """Check that no query needs itself, directly or through others."""
+    """Check that no query reads itself, directly or through others."""
     needs = {
         str(text.path[1]): dict.fromkeys(sorted(sql.tables(text.value)), text.path) for text in draft.read_as("sql")
     }
     for path, chain in cycles(needs):
-        message = f"a dataset that needs itself: {' → '.join(chain)}"
-        findings.error(draft.position(*path), "cycle", message, "a query reads datasets that are there before it")
+        message = f"a dataset reads itself: {' → '.join(chain)}"
+        help_ = "a query can only read datasets that do not read it"
+        findings.error(draft.position(*path), "cycle", message, help_)
 
 
 def columns(draft: Draft, findings: Findings) -> None:
-    """Check that the columns that are asked for are among those that the SQL shows."""
+    """Check that the columns that the spec uses are among those that the SQL shows."""
     shown = {str(text.path[1]): sql.columns(text.value) for text in draft.read_as("sql")}
     for dataset, column, path in _asked(draft):
         known = shown.get(dataset)
         if known is not None and column not in known:
             node = draft.node(*path)
             at = draft.position(*path) if "columns" in path[2:3] or node is None else node.position
-            what = f'the SQL of dataset "{dataset}" gives no column "{column[:60]}"'
+            what = f'the SQL of dataset "{dataset}" has no column "{column[:60]}"'
             findings.error(at, "unknown-column", what, did_you_mean(column, known, "its columns are"))
 
 
 def _asked(draft: Draft) -> Iterator[tuple[str, str, Path]]:
-    """Yield dataset, column and place of every column that the spec names."""
+    """Yield dataset, column and path of each column that the spec uses."""
     for name, dataset in draft.spec.datasets.items():
         if dataset.entity is not None:
             yield name, dataset.entity, ("datasets", name, "entity")

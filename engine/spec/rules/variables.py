@@ -1,4 +1,4 @@
-"""Variables and secrets: what a scenario sets is declared and of the right type, what is declared is used."""
+"""Rules of variables and secrets: values set by scenarios fit a declared variable, and what is declared is used."""
 
 import re
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from engine.spec.variables import iso_date, references
 
 
 def set_by_scenarios(draft: Draft, findings: Findings) -> None:
-    """Check that what a scenario sets is declared: that is where every other text finds the variable's type."""
+    """Check that scenarios set only declared variables, to values of the declared type."""
     for path in _places(draft):
         for name in draft.names(*path):
             known, node = draft.names("variables"), draft.node(*path, name)
             draft.variables.used.add(name)
             if name not in known:
-                help_ = did_you_mean(name, known, "the variables are") if known else "declare it there"
-                message = f'"{name[:60]}" is not declared under variables:'
+                help_ = did_you_mean(name, known, "the variables are") if known else "declare it under variables:"
+                message = f'"{name[:60]}" is not a declared variable'
                 findings.error(draft.position(*path, name), "undeclared-variable", message, help_)
             elif isinstance(node, ScalarNode) and not references(node.text):
                 try:
@@ -31,7 +31,7 @@ def set_by_scenarios(draft: Draft, findings: Findings) -> None:
 
 
 def _places(draft: Draft) -> Iterator[Path]:
-    """Yield the mappings of a scenario that set variables."""
+    """Yield the paths of the mappings in scenarios that set variables."""
     for scenario in draft.names("scenarios"):
         path = ("scenarios", scenario)
         yield (*path, "variables")
@@ -40,9 +40,9 @@ def _places(draft: Draft) -> Iterator[Path]:
 
 
 def unused(draft: Draft, findings: Findings) -> None:
-    """Warn of what nothing names: it was misspelt somewhere, or is left over."""
+    """Warn about variables and secrets that nothing uses: they are left over, or misspelt where they are used."""
     if any(finding.severity is Severity.ERROR for finding in findings):
-        return  # what uses it may be what is wrong
+        return  # the part that uses it may be the part with the error
     used = set(draft.variables.used)
     secrets = set()
     for text in draft.texts:
@@ -55,28 +55,28 @@ def unused(draft: Draft, findings: Findings) -> None:
         for name in draft.names(section):
             if name not in names:
                 at = draft.position(section, name)
-                findings.warning(at, "unused", f'{section[:-1]} "{name[:60]}" is used nowhere')
+                findings.warning(at, "unused", f'{section[:-1]} "{name[:60]}" is never used')
 
 
 def no_references_in_keys(draft: Draft, findings: Findings) -> None:
-    """Check that a key is a name, never filled in."""
+    """Check that no key contains a reference."""
     todo: list[object] = [draft.files.root]
     while todo:
         node = todo.pop()
         if isinstance(node, MapNode):
             for entry in node.entries.values():
                 if references(entry.key.text):
-                    message = "a key is a name: variables are filled in values only"
-                    findings.error(entry.key.position, "reference-in-key", message, "write the name out")
+                    message = "a key cannot contain ${…}: variables are filled in values only"
+                    findings.error(entry.key.position, "reference-in-key", message, "write the name itself")
             todo += [entry.value for entry in node.entries.values()]
         else:
             todo += getattr(node, "items", [])
 
 
 def typed_values(draft: Draft, findings: Findings) -> None:
-    """Check that a text that looks like a date and is none is a slip: 2017-02-30."""
+    """Warn about a text that looks like a date but is not one: 2017-02-30."""
     for name in draft.names("variables"):
         node = draft.node("variables", name)
         if isinstance(node, ScalarNode) and re.fullmatch(r"\d{4}-\d\d?-\d\d?", node.text) and not iso_date(node.text):
-            help_ = "a date is written 2017-02-28; if it is text: {type: text, value: …}"
-            findings.warning(node.position, "date", f"{node.text} is no date, so it is read as text", help_)
+            help_ = "write a date such as 2017-02-28; if it is text, write {type: text, value: …}"
+            findings.warning(node.position, "date", f"{node.text} is not a date, so it is read as text", help_)

@@ -1,9 +1,10 @@
-"""SQL of query datasets: what it reads, what is wrong with it, and variables as typed literals.
+"""SQL of query datasets: what it reads, its problems, and its variables as typed literals.
 
-sqlglot reads it (imported by the first query, not before), in DuckDB's dialect: of those that it knows the nearest to
-polars' SQLContext. What runs is the text as written, since sqlglot's rewriting loses what polars means by some of it;
-only `${name}` is replaced by a literal, and the result's syntax tree must be the old one with literals in place of
-references. Pasting values alone was refused: a quote in a value could change the query.
+sqlglot parses the SQL in DuckDB's dialect, the nearest to polars' SQLContext among the dialects that it has; it is
+imported by the first query. The text that runs is the user's text, because sqlglot's generated SQL can mean something
+else in polars. Only each `${name}` is replaced by a literal. The syntax tree of the result must then equal the tree of
+the original with literals in place of references: a value can never change the structure of a query. Plain text
+substitution was refused because it has no such proof.
 """
 
 import re
@@ -25,15 +26,19 @@ __all__ = ["bind", "canonical", "columns", "outline", "problems", "tables", "var
 
 
 def tables(sql: str) -> set[str]:
-    """Return the datasets that the query reads; names of CTEs and aliases are none. Empty where it cannot be read."""
+    """Return the names of the datasets that the query reads; empty if it cannot be parsed.
+
+    Names of CTEs and aliases are not datasets.
+    """
     tree = read(sql).tree
     return {table.name for table in _tables(tree)} if tree is not None else set()
 
 
 def columns(sql: str) -> list[str] | None:
-    """Return the names of the output columns where the SQL itself shows them, else None (`SELECT *`, `COUNT(*)`)."""
+    """Return the names of the output columns; None if the SQL does not show them (`SELECT *`, `COUNT(*)`)."""
     from sqlglot import exp
 
+    # A UNION has the column names of its first SELECT.
     query: Any = read(sql).tree
     while isinstance(query, exp.SetOperation | exp.Subquery):
         query = query.this
@@ -44,7 +49,7 @@ def columns(sql: str) -> list[str] | None:
 
 
 def problems(sql: str, datasets: Collection[str], variables: Collection[str]) -> list[Problem]:
-    """Return everything that is wrong with a query, in order of position."""
+    """Return every problem of a query, in order of position."""
     query = read(sql)
     found = [*query.problems, *_undeclared(query.references, variables)]
     if query.tree is not None:
@@ -54,42 +59,45 @@ def problems(sql: str, datasets: Collection[str], variables: Collection[str]) ->
 
 
 def bind(sql: str, variables: Mapping[str, Scalar | date]) -> str:
-    """Return the query for polars' SQLContext, every `${name}` a typed literal and `$${` a `${`.
+    """Return the query for polars' SQLContext, with a typed literal for each `${name}` and `${` for each `$${`.
 
-    A text becomes `'…'`, a date `DATE '…'`, a number itself, true and false TRUE and FALSE, null NULL.
+    A text becomes `'…'`, a date `DATE '…'`, true and false TRUE and FALSE, null NULL; a number is written as it is.
 
     Raises
     ------
     ValueError
-        The query has problems, or a value has no literal (infinite numbers).
+        The query has problems, a number is infinite or NaN, or the values would change the query's structure.
     KeyError
-        A variable is not given.
+        A variable has no value.
     """
     query = read(sql)
     if query.tree is None or (wrong := list(_wrong_places(query))):
         raise ValueError((query.problems or wrong)[0].message)
     literals = [_literal(variables[reference.parts[0]]) for reference in query.references]
+    # Replace the references in the text itself: everything else stays as the user wrote it.
     bound, at = "", 0
     for reference, literal in zip(query.references, literals, strict=True):
         bound += sql[at : reference.offset].replace("$${", "${") + literal
         at = reference.offset + reference.length
     bound += sql[at:].replace("$${", "${")
+    # Do the same in the syntax tree: every placeholder becomes the parsed literal. If the bound text does not parse to
+    # this tree, a value has changed more than its own place, and the query is refused.
     expected = parse(with_placeholders(sql, query.references).replace("$${", "${"))
     for placeholder in placeholders(expected):
         placeholder.replace(parse(f"SELECT {literals[index_of(placeholder)]}").expressions[0])
     if parse(bound) != expected:
-        raise ValueError("the values of the variables would change the query itself")
+        raise ValueError("the values of the variables would change the structure of the query")
     return bound
 
 
 def canonical(bound: str) -> str:
-    """Return the one spelling of a bound query: blanks, comments and the case of keywords do not matter."""
+    """Return the normal form of a bound query: blanks, comments and the case of keywords make no difference."""
     return str(parse(bound).sql(comments=False))
 
 
 @lru_cache(maxsize=256)
 def outline(sql: str) -> str:
-    """Return the one spelling of a query before its variables have values, for people: `… WHERE d < ${end}`."""
+    """Return the normal form of a query with its references instead of values, for people: `… WHERE d < ${end}`."""
     query = read(sql)
     if query.tree is None:
         return sql
@@ -98,7 +106,7 @@ def outline(sql: str) -> str:
 
 
 def variables(sql: str) -> set[str]:
-    """Return the variables that the query asks for."""
+    """Return the names of the variables that the query uses."""
     return {reference.parts[0] for reference in read(sql).references}
 
 
@@ -108,15 +116,15 @@ def _undeclared(free: tuple[Reference, ...], variables: Collection[str]) -> Iter
         if not reference.parts or (len(reference.parts) == 1 and name in variables):
             continue
         if reference.parts[:1] == ("secret",):
-            message, help_ = "a secret never stands in SQL", "connections take secrets"
+            message, help_ = "a secret cannot be used in SQL", "secrets can only be used in the url of a channel"
         else:
-            message = f"{name!r} is no declared variable"
-            help_ = did_you_mean(name, variables, "declared variables are")
+            message = f"{name!r} is not a declared variable"
+            help_ = did_you_mean(name, variables, "the variables are")
         yield Problem(reference.offset, reference.length, "sql-unknown-variable", message, help_)
 
 
 def _tables(tree: "exp.Query") -> Iterator["exp.Table"]:
-    """Yield what is read and is no CTE in scope there."""
+    """Yield each table that is not a CTE visible at its place, so must be a dataset."""
     from sqlglot import exp
 
     for table in tree.find_all(exp.Table):
@@ -125,16 +133,20 @@ def _tables(tree: "exp.Query") -> Iterator["exp.Table"]:
 
 
 def _ctes(table: "exp.Table") -> set[str]:
-    """Return the names of the CTEs that a table may mean: of its own query all, inside a CTE those before it."""
+    """Return the names of the CTEs that are visible at a table.
+
+    In a query these are all CTEs of its WITH and of the queries around it; in a CTE only those before it.
+    """
     from sqlglot import exp
 
     names: set[str] = set()
     inside: exp.Expr = table
+    # Walk from the table up to the root; `inside` is the child of `outer` on that path.
     while (outer := inside.parent) is not None:
-        if isinstance(outer, exp.With):
+        if isinstance(outer, exp.With):  # the table is in a CTE of this WITH: it sees the CTEs before that one
             before = outer.expressions[: next(i for i, cte in enumerate(outer.expressions) if cte is inside)]
             names |= {cte.alias for cte in before}
-        elif isinstance(inside, exp.With):
+        elif isinstance(inside, exp.With):  # the query that owns this WITH: its visible CTEs are already added
             pass
         elif (with_ := outer.args.get("with_")) is not None:
             names |= {cte.alias for cte in with_.expressions}
@@ -151,25 +163,25 @@ def _wrong_tables(sql: str, tree: "exp.Query", datasets: Collection[str]) -> Ite
         if isinstance(table.this, exp.Placeholder):
             continue
         if not isinstance(table.this, exp.Identifier):
-            message = f"{shown} reads what is no declared dataset"
-            yield Problem(start, size, "sql-file", message, "declare a dataset for it and read that")
+            message = f"{shown} is not a declared dataset, and a query can only read declared datasets"
+            yield Problem(start, size, "sql-file", message, "declare a dataset for it and read that dataset")
         elif shown.startswith("'"):
-            message = f"{shown} reads a file: a query reads declared datasets only"
-            yield Problem(start, size, "sql-file", message, "declare a dataset with this path and read that")
+            message = f"{shown} is a file, and a query can only read declared datasets"
+            yield Problem(start, size, "sql-file", message, "declare a dataset with this path and read that dataset")
         elif table.db:
-            message = f"{table.db}.{table.name}: datasets have no schema before their name"
+            message = f"{table.db}.{table.name} has a schema name, but a dataset has none"
             yield Problem(
-                start, size, "sql-unknown-dataset", message, did_you_mean(table.name, datasets, "datasets are")
+                start, size, "sql-unknown-dataset", message, did_you_mean(table.name, datasets, "the datasets are")
             )
         elif table.name not in datasets:
-            message = f"{table.name!r} is no declared dataset"
+            message = f"{table.name!r} is not a declared dataset"
             yield Problem(
-                start, size, "sql-unknown-dataset", message, did_you_mean(table.name, datasets, "datasets are")
+                start, size, "sql-unknown-dataset", message, did_you_mean(table.name, datasets, "the datasets are")
             )
 
 
 def _place(sql: str, table: "exp.Table") -> tuple[int, int]:
-    """Return offset and length of a table's name, or of the function that stands for it."""
+    """Return offset and length of a table's name, or of the table function in its place."""
     meta = next((node.meta for node in table.walk() if "start" in node.meta), None)
     if meta is not None:
         return meta["start"], meta["end"] + 1 - meta["start"]
@@ -177,6 +189,7 @@ def _place(sql: str, table: "exp.Table") -> tuple[int, int]:
 
 
 def _wrong_places(query: Query) -> Iterator[Problem]:
+    """Yield a problem for each reference that stands where SQL needs a name or a list instead of a value."""
     from sqlglot import exp
 
     assert query.tree is not None  # noqa: S101 # callers have looked
@@ -184,21 +197,28 @@ def _wrong_places(query: Query) -> Iterator[Problem]:
         reference, parent = query.references[index_of(placeholder)], placeholder.parent
         message = help_ = ""
         if isinstance(parent, exp.Table | exp.Column | exp.Dot | exp.Identifier):
-            message, help_ = "a variable is a value, never a table or column", "write the name itself"
+            message, help_ = (
+                "a variable is a value and cannot be the name of a table or column",
+                "write the name itself",
+            )
         elif placeholder.arg_key == "alias" or isinstance(parent, exp.Aliases | exp.TableAlias):
             message, help_ = (
-                "a variable stands here alone, after nothing but an operator",
-                "a date needs no DATE before it",
+                "a variable is a value, but here SQL expects a name after AS or another word",
+                "write the name itself; before a variable that is a date, leave DATE out",
             )
         elif isinstance(parent, exp.Ordered | exp.Group):
-            message, help_ = "a variable is a value: sorting or grouping by it does nothing", "write the column itself"
+            message, help_ = (
+                "a variable is a value, and sorting or grouping by it has no effect",
+                "write the column itself",
+            )
         elif isinstance(parent, exp.In) and placeholder.arg_key == "field":
-            message, help_ = "IN takes a list in parentheses", f"write IN ({reference.text})"
+            message, help_ = "IN needs a list in parentheses", f"write IN ({reference.text})"
         if message:
             yield Problem(reference.offset, reference.length, "sql-variable", f"{reference.text}: {message}", help_)
 
 
 def _literal(value: Scalar | date) -> str:
+    """Return the SQL literal of a variable's value."""
     if value is None:
         return "NULL"
     if isinstance(value, bool):
@@ -208,7 +228,8 @@ def _literal(value: Scalar | date) -> str:
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     if not isfinite(value):
-        raise ValueError(f"{value} has no literal in SQL")
-    # Without an exponent polars reads a decimal of fixed precision; without parentheses `a -${x}` opens a comment.
+        raise ValueError(f"{value} cannot be written in SQL: a number must be finite")
+    # The exponent makes polars read a float instead of a decimal of fixed precision. The parentheses keep `a -${x}`
+    # with a negative value from becoming `a --1`, a comment.
     literal = repr(value) if isinstance(value, int) or "e" in repr(value) else f"{value!r}e0"
     return f"({literal})" if literal.startswith("-") else literal

@@ -1,7 +1,8 @@
-"""From SQL text to its syntax tree, or to what keeps it from having one.
+"""Parsing of SQL with `${name}` references: to a syntax tree, or to the problems that prevent one.
 
-A scan of our own goes first: it knows where texts, names and comments are, so that each `${name}` becomes a placeholder
-of the same length (offsets stay) exactly where a value may stand, and the tree must then hold every one of them.
+1. A scanner finds the references that are outside of comments, texts and quoted names.
+2. Each of them becomes a placeholder of the same length, so that offsets in the SQL stay valid.
+3. sqlglot parses the result. The tree must contain every placeholder; a missing one was read as part of a name.
 """
 
 import re
@@ -36,7 +37,7 @@ _LEXEME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query as read. The tree holds a placeholder named `_<index>` for each reference; without it: problems."""
+    """A parsed query. The tree has a placeholder `_<hex index>` per reference; if it is None, `problems` says why."""
 
     sql: str
     references: tuple[Reference, ...]
@@ -49,7 +50,7 @@ def _dialect() -> "type[Dialect]":
     from sqlglot.dialects.duckdb import DuckDB
 
     class PolarsSql(DuckDB):
-        """DuckDB's dialect, with names in backticks too."""
+        """DuckDB's dialect, which also accepts names in backticks."""
 
         class Tokenizer(DuckDB.Tokenizer):
             IDENTIFIERS = ['"', "`"]  # noqa: RUF012 # sqlglot's own form
@@ -58,21 +59,23 @@ def _dialect() -> "type[Dialect]":
 
 
 def parse(sql: str) -> "exp.Query":
+    """Return sqlglot's syntax tree; raises sqlglot's errors."""
     import sqlglot
 
     return cast("exp.Query", sqlglot.parse_one(sql, read=_dialect(), error_message_context=MAX_LENGTH))
 
 
-@lru_cache(maxsize=256)  # a project asks for the same few queries at every turn of a loop; nobody changes the tree
+@lru_cache(maxsize=256)  # a loop reads the same few queries on every iteration; callers must not change the tree
 def read(sql: str) -> Query:
+    """Parse the SQL of a query dataset."""
     from sqlglot.errors import ParseError, TokenError
 
     if len(sql) > MAX_LENGTH:
-        message = f"the SQL is too long: {len(sql)} characters, {MAX_LENGTH} are allowed"
+        message = f"the SQL has {len(sql)} characters, but at most {MAX_LENGTH} are allowed"
         return Query(sql, (), None, (Problem(0, len(sql), "sql-too-big", message),))
     lexed, found = _lex(sql)
     if len(lexed) > MAX_REFERENCES:
-        message = f"more than {MAX_REFERENCES} references in one query"
+        message = f"the query has more than {MAX_REFERENCES} references to variables"
         found.append(Problem(lexed[-1].offset, lexed[-1].length, "sql-too-big", message))
     if found:
         return Query(sql, lexed, None, tuple(found))
@@ -84,17 +87,18 @@ def read(sql: str) -> Query:
     except TokenError:
         problem = Problem(0, len(sql), "sql-syntax", "the SQL cannot be read")
     except RecursionError:
-        problem = Problem(0, len(sql), "sql-too-big", "the SQL is too deeply nested")
+        problem = Problem(0, len(sql), "sql-too-big", "the SQL is nested too deeply")
     return Query(sql, lexed, tree if problem is None else None, () if problem is None else (problem,))
 
 
 def _lex(sql: str) -> tuple[tuple[Reference, ...], list[Problem]]:
-    """Return the references that are to become literals, and what is wrong before anything is parsed."""
+    """Return the references that become literals, and the problems that the text shows before it is parsed."""
     by_offset = {reference.offset: reference for reference in references(sql)}
     free: list[Reference] = []
     found: list[Problem] = []
     at, first, ended = 0, True, False
     while at < len(sql):
+        # A reference here is outside of quotes and comments: those are consumed below as a whole.
         if at in by_offset and not first:
             free.append(by_offset[at])
             at += by_offset[at].length
@@ -106,13 +110,13 @@ def _lex(sql: str) -> tuple[tuple[Reference, ...], list[Problem]]:
             continue
         start, size = lexeme.start(), len(text)
         if ended:
-            found.append(Problem(start, size, "sql-statement", "a query is one SELECT, and more follows after the ;"))
+            found.append(Problem(start, size, "sql-statement", "a query is one SELECT, but there is more after the ;"))
             break
         if first and text.upper() not in ("SELECT", "WITH", "("):
             shown = by_offset[start].text if start in by_offset else text
-            meant = suggest(text.upper(), ["SELECT", "WITH"])
-            help_ = f'did you mean "{meant}"?' if meant else "a query only reads"
-            message = f"a query starts with SELECT or WITH, not with {shown}"
+            suggestion = suggest(text.upper(), ["SELECT", "WITH"])
+            help_ = f'did you mean "{suggestion}"?' if suggestion else "a query can only read data"
+            message = f"a query must start with SELECT or WITH, not with {shown}"
             found.append(Problem(start, len(shown), "sql-statement", message, help_))
             break
         first, ended = False, kind == "end"
@@ -123,52 +127,57 @@ def _lex(sql: str) -> tuple[tuple[Reference, ...], list[Problem]]:
             found.append(Problem(start, size, "sql-syntax", message))
             break
         elif kind == "escape":
-            help_ = "inside a text it stands for ${; a reference is ${name}"
-            found.append(Problem(start, size, "sql-syntax", "$${ outside a text", help_))
+            help_ = "inside a text it stands for ${; write ${name} for the value of a variable"
+            found.append(Problem(start, size, "sql-syntax", "$${ is only allowed inside a text", help_))
         elif kind == "dollar":
             found.append(
-                Problem(start, size, "sql-syntax", "$…$ quotes nothing here", "write texts in 'single quotes'")
+                Problem(start, size, "sql-syntax", "$…$ is not a quote here", "write texts in 'single quotes'")
             )
     if first and not found:
         found.append(Problem(0, max(1, len(sql)), "sql-syntax", "the SQL is empty"))
     for reference in free:
         if not reference.parts:
-            message = f"{reference.text} is no reference"
+            message = f"{reference.text} is not a reference to a variable"
             found.append(Problem(reference.offset, reference.length, "sql-variable", message, "write ${name}"))
     return tuple(free), found
 
 
 def _quoted(text: str, start: int, inside: list[Reference]) -> Iterator[Problem]:
+    """Yield a problem for each reference inside a quoted text or name."""
     for reference in inside:
         alone = reference.length == len(text) - 2
         if text[0] == "'":
-            message = f"{reference.text} inside a text: it becomes a whole literal, with quotes of its own"
+            message = f"{reference.text} is inside quotes; a variable is inserted as a complete literal"
             help_ = f"write {reference.text} without quotes" if alone else f"write '…' || {reference.text} || '…'"
         else:
-            message = f"{reference.text} inside a name: a variable is a value, never a table or column"
+            message = f"{reference.text} is inside a name; a variable is a value and cannot be part of a name"
             help_ = "write the name itself"
         yield Problem(reference.offset, reference.length, "sql-variable", message, help_)
 
 
 def with_placeholders(sql: str, free: tuple[Reference, ...]) -> str:
-    """Return the SQL with each reference a placeholder of the same length, so that offsets stay."""
+    """Return the SQL with a placeholder of the same length for each reference, so that offsets stay valid."""
     for index, reference in enumerate(free):
+        # `${end}` has six characters: `$_` and the index in hex, padded with zeros to fill the rest.
         name = f"$_{index:0{reference.length - 2}x}"
         sql = sql[: reference.offset] + name + sql[reference.offset + reference.length :]
     return sql
 
 
 def placeholders(tree: "exp.Query") -> list["exp.Placeholder"]:
+    """Return the placeholders of a tree."""
     from sqlglot import exp
 
     return list(tree.find_all(exp.Placeholder))
 
 
 def index_of(placeholder: "exp.Placeholder") -> int:
+    """Return the index of the reference that a placeholder stands for."""
     return int(placeholder.name[1:], 16)
 
 
 def _statement(sql: str, tree: "exp.Expr") -> Problem | None:
+    """Return the problem of a statement that is not one reading SELECT, anywhere in the tree."""
     from sqlglot import exp
 
     writes = tree.find(exp.DML, exp.DDL, exp.Command, exp.Into, exp.Create, exp.Drop)
@@ -176,36 +185,40 @@ def _statement(sql: str, tree: "exp.Expr") -> Problem | None:
         writes = tree
     if writes is not None and not isinstance(writes, exp.Query):
         word = writes.key.upper()
-        return Problem(*find(sql, word), "sql-statement", f"a query only reads: {word} has no place in it")
+        return Problem(
+            *find(sql, word), "sql-statement", f"a query can only read data, and {word} is not allowed in it"
+        )
     empty = next((select for select in tree.find_all(exp.Select) if not select.expressions), None)
     if empty is not None:
-        return Problem(*find(sql, "SELECT"), "sql-syntax", "a SELECT names no column", "write SELECT *")
+        return Problem(*find(sql, "SELECT"), "sql-syntax", "this SELECT has no columns", "write SELECT *")
     return None
 
 
 def find(sql: str, word: str) -> tuple[int, int]:
+    """Return offset and length of the first occurrence of a word; the whole SQL if it is not found."""
     match = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", sql, re.IGNORECASE)
     return (match.start(), len(word)) if match else (0, len(sql))
 
 
 def _hidden(sql: str, free: tuple[Reference, ...], tree: "exp.Expr") -> Problem | None:
-    """Find what is no reference of ours, or a reference that SQL reads as part of something else."""
+    """Return the problem of a foreign placeholder (`?`, `$day`), or of a reference that is missing in the tree."""
     from sqlglot import exp
 
     found = list(tree.find_all(exp.Placeholder, exp.Parameter))
     foreign = next((p for p in found if not re.fullmatch(r"_[0-9a-f]{2,}", p.name)), None)
     if foreign is not None:
         shown = foreign.sql(_dialect())
-        return Problem(*find(sql, shown), "sql-variable", f"{shown} is no variable", "write ${name}")
+        return Problem(*find(sql, shown), "sql-variable", f"{shown} is not a variable", "write ${name}")
     ours = {int(p.name[1:], 16) for p in found}
     for index, reference in enumerate(free):
         if index not in ours:
-            message = f"{reference.text} stands where no value can"
+            message = f"{reference.text} stands where SQL does not allow a value"
             return Problem(reference.offset, reference.length, "sql-variable", message)
     return None
 
 
 def _syntax(sql: str, error: Mapping[str, Any]) -> Problem:
+    """Return sqlglot's syntax error as a problem; a placeholder is shown as the reference that the user wrote."""
     token = str(error["highlight"])
     start = min(len(str(error["start_context"])), max(0, len(sql) - 1))
     shown = next((r.text for r in references(sql) if r.offset == start), token)
