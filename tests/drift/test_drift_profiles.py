@@ -200,9 +200,9 @@ def test_what_does_not_fit_is_refused_by_name():
         compare(reference, profile(rows, {"i": Role.NUMERICAL}))
     with pytest.raises(DataError, match="'i' is numerical in the reference, but categorical"):
         compare(reference, profile(rows, ROLES | {"i": Role.CATEGORICAL}))
-    with pytest.raises(DataError, match="by entity"):
+    with pytest.raises(DataError, match="the batch has an entity, and the reference has none"):
         compare(reference, profile(rows, ROLES, entity="card"))
     with pytest.raises(DataError, match="same columns"):
         reference.merge(profile(rows, {"i": Role.NUMERICAL}))
-    with pytest.raises(DataError, match="by entity"):
+    with pytest.raises(DataError, match="a profile with an entity and one without"):
         reference.merge(profile(rows, ROLES, entity="card"))
