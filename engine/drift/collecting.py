@@ -178,8 +178,8 @@ class Distinct:
         values, counts = self._table
         if self._one_in == 1:
             return Numerical.exact(values, counts, rows - int(counts.sum()))
-        ladder = Ladder.of(values, counts, RUNGS)
-        return OnLadder(ladder, None)
+        grid = Ladder.of(values, counts, RUNGS)
+        return OnLadder(grid, None)
 
     def _gather(self) -> None:
         """Merge the waiting values into the table of distinct values and counts."""
@@ -224,10 +224,10 @@ class Distinct:
 class OnLadder:
     """Counts values on a grid; with a reference, `finish` may ask for another pass that refines some intervals."""
 
-    def __init__(self, ladder: Ladder, against: Numerical | None) -> None:
-        self.ladder = ladder
+    def __init__(self, grid: Ladder, against: Numerical | None) -> None:
+        self.ladder = grid
         self._against = against
-        self._tally = ladder.tally()
+        self._tally = grid.tally()
         self._moments = Moments()
 
     def add(self, block: pl.Series) -> None:
@@ -245,20 +245,20 @@ class OnLadder:
         self.ladder.lay(values, counts, self._tally)
 
     def done(self, rows: int) -> Column | Reader:
-        counts, gaps, sums = self.ladder.folded(self._tally)
-        in_gaps = Gaps(gaps, sums, self.ladder.centre)
-        column = Numerical(self.ladder.rungs, counts, rows - self._moments.rows, self._moments, in_gaps)
+        counts, interval_counts, sums = self.ladder.folded(self._tally)
+        intervals = Gaps(interval_counts, sums, self.ladder.centre)
+        column = Numerical(self.ladder.rungs, counts, rows - self._moments.rows, self._moments, intervals)
         if self._against is None:
             return column
         wanted = doubtful(self._against, column, MOST_VALUES)
-        return InGaps(self.ladder, column, in_gaps, wanted) if wanted.any() else column
+        return InGaps(self.ladder, column, intervals, wanted) if wanted.any() else column
 
 
 class InGaps:
     """Reads the values of some grid intervals, and turns those intervals into exact counts."""
 
-    def __init__(self, ladder: Ladder, column: Numerical, gaps: Gaps, wanted: NDArray[np.bool_]) -> None:
-        self._ladder, self._column, self._gaps, self._wanted = ladder, column, gaps, wanted
+    def __init__(self, grid: Ladder, column: Numerical, intervals: Gaps, wanted: NDArray[np.bool_]) -> None:
+        self._ladder, self._column, self._gaps, self._wanted = grid, column, intervals, wanted
         self._found: list[Values] = []
 
     def add(self, block: pl.Series) -> None:
@@ -274,7 +274,7 @@ class InGaps:
         inside = self._wanted[at]
         values, counts, at = values[inside], counts[inside], at[inside]
         # a refined interval has no rows left: each of its values becomes a point with empty intervals on both sides
-        gaps = Gaps(
+        intervals = Gaps(
             np.insert(np.where(self._wanted, 0, self._gaps.counts), at, 0),
             np.insert(np.where(self._wanted, 0.0, self._gaps.sums), at, 0.0),
             self._gaps.centre,
@@ -284,5 +284,5 @@ class InGaps:
             np.insert(column.counts, at, counts),
             column.missing,
             column.moments,
-            gaps,
+            intervals,
         )

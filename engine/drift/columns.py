@@ -206,16 +206,16 @@ class Numerical:
         # first drop the grid points that rows of a neighbouring interval would become equal to
         column = self._apart_as_floats(starts)
         values, starts = np.unique(column.values.astype(np.float64), return_index=True)
-        gaps = column.gaps or self.gaps
+        intervals = column.gaps or self.gaps
         # an interval between two points that become equal ends up on that value: its rows join the value's count
         outer = np.append(starts, len(column.values))
-        inner = gaps.counts.copy()
+        inner = intervals.counts.copy()
         inner[outer] = 0
         counts = np.add.reduceat(column.counts + inner[:-1], starts) if len(starts) else column.counts
-        centre = float(gaps.centre)
-        sums = (gaps.sums + float(gaps.centre - centre) * gaps.counts)[outer]
+        centre = float(intervals.centre)
+        sums = (intervals.sums + float(intervals.centre - centre) * intervals.counts)[outer]
         moments = replace(self.moments, low=float(self.moments.low), high=float(self.moments.high))
-        return Numerical(values, counts, self.missing, moments, Gaps(gaps.counts[outer], sums, centre), chosen)
+        return Numerical(values, counts, self.missing, moments, Gaps(intervals.counts[outer], sums, centre), chosen)
 
     def _apart_as_floats(self, starts: NDArray[np.intp]) -> "Numerical":
         """Return the column without those grid points that a row of an interval may equal after conversion to floats.
@@ -233,8 +233,8 @@ class Numerical:
         if not reached.any():
             return self
         values = self.values[np.repeat(~reached, ends + 1 - starts)]
-        on, gaps = self.at(values, self.gaps.centre)
-        return Numerical(values, on, self.missing, self.moments, gaps)
+        counts, intervals = self.at(values, self.gaps.centre)
+        return Numerical(values, counts, self.missing, self.moments, intervals)
 
     def merge(self, other: "Column", keep: NDArray[np.intp] | None) -> "Numerical":
         """Return the column of both samples together.
@@ -247,14 +247,14 @@ class Numerical:
         chosen = None if keep is None or a.chosen is None or b.chosen is None else _both(a.chosen, b.chosen, keep)
         missing = a.missing + b.missing
         if a.gaps is None and b.gaps is None:
-            values, of_a, of_b = align(a.values, a.counts, b.values, b.counts)
-            return Numerical.exact(values, of_a + of_b, missing, chosen)
+            values, in_a, in_b = align(a.values, a.counts, b.values, b.counts)
+            return Numerical.exact(values, in_a + in_b, missing, chosen)
         # only values whose counts are exact on both sides can be points of the common grid
         values = np.unique(np.concatenate([a.values[b.knows(a.values)], b.values[a.knows(b.values)]]))
         centre = (a if a.gaps else b).centre
-        (on_a, gaps_a), (on_b, gaps_b) = a.at(values, centre), b.at(values, centre)
-        gaps = Gaps(gaps_a.counts + gaps_b.counts, gaps_a.sums + gaps_b.sums, centre)
-        return Numerical(values, on_a + on_b, missing, a.moments + b.moments, gaps, chosen)
+        (counts_a, intervals_a), (counts_b, intervals_b) = a.at(values, centre), b.at(values, centre)
+        intervals = Gaps(intervals_a.counts + intervals_b.counts, intervals_a.sums + intervals_b.sums, centre)
+        return Numerical(values, counts_a + counts_b, missing, a.moments + b.moments, intervals, chosen)
 
     def at(self, values: Values, centre: float) -> tuple[Counts, Gaps]:
         """Return the rows equal to each of `values`, and the totals of the intervals between them.
@@ -269,7 +269,7 @@ class Numerical:
         # values[left:right] of this column equal the new value: none or one
         left, found = self._places(values)
         right = left + found
-        on = np.where(found, np.append(self.counts, 0)[left], 0)
+        counts = np.where(found, np.append(self.counts, 0)[left], 0)
         below = np.append(0, self.upto)[left]
         starts, ends = np.append(0, right), np.append(left, len(self.values))
         # a new interval covers this column's values[start:end]; reduceat sums all slices in one call, and every second
@@ -281,17 +281,18 @@ class Numerical:
             # likewise its intervals [start:end + 1]: a new point is an old one or lies in an empty interval
             below += self.gaps.counts[left]
             sums += np.add.reduceat(np.append(self.gaps.sums, 0.0), cuts + np.tile([0, 1], len(starts)))[::2]
-        rows = np.append(below, self.present) - np.append(0, below + on)
+        rows = np.append(below, self.present) - np.append(0, below + counts)
         # from sums about the old centre to sums about the new one; as a float, since int64 might overflow
         sums += float(self.centre - centre) * rows
-        return on, Gaps(rows, sums, centre)
+        return counts, Gaps(rows, sums, centre)
 
     def beside(self, other: "Numerical") -> "Numerical":
         """Return the column reduced to the values that its distances from `other`, which is not exact, depend on.
 
         In an interval where `other` has no rows, its distribution function is constant, so the difference F - G is
         monotone there. The largest distance is then at an end of the interval, and the area follows from the sums,
-        unless F - G changes its sign within: only there are the values in between needed.
+        unless F - G changes its sign within: only there are the values in between needed. In an interval where `other`
+        has rows the distances have bounds in any case.
         """
         if self.gaps is not None or other.gaps is None or len(self.values) < 4 * len(other.values):
             return self
@@ -301,8 +302,8 @@ class Numerical:
         between = [self.values[i:j] for i, j in zip(starts, ends, strict=True)]
         values = np.concatenate([other.values, *between])
         values.sort()
-        on, gaps = self.at(values, other.gaps.centre)
-        return Numerical(values, on, self.missing, self.moments, gaps)
+        counts, intervals = self.at(values, other.gaps.centre)
+        return Numerical(values, counts, self.missing, self.moments, intervals)
 
 
 def rows_about(column: Numerical, other: Numerical) -> tuple[Counts, Counts]:
@@ -322,8 +323,8 @@ def crossings(exact: Numerical, other: Numerical) -> NDArray[np.bool_]:
     """Return the intervals of `other` in which the difference of the two distribution functions may change its sign."""
     n, m = exact.present, other.present
     # F - G may be positive where max F > min G, and negative where max G > min F; in integers, times n m
-    (start, end), (its_start, its_end) = rows_about(exact, other), rows_about(other, other)
-    return np.asarray((end * m > its_start * n) & (its_end * n > start * m))
+    (r_start, r_end), (b_start, b_end) = rows_about(exact, other), rows_about(other, other)
+    return np.asarray((r_end * m > b_start * n) & (b_end * n > r_start * m))
 
 
 def one_type(a: Numerical, b: Numerical) -> tuple[Numerical, Numerical]:

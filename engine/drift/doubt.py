@@ -26,23 +26,23 @@ def doubtful(reference: Numerical, batch: Numerical, most: int) -> NDArray[np.bo
     array of bool
         One element per interval: one more than `batch` has grid points.
     """
-    gaps = batch.gaps
-    if gaps is None or not batch.present:
+    intervals = batch.gaps
+    if intervals is None or not batch.present:
         return np.zeros(len(batch.values) + 1, np.bool_)
-    wanted = np.zeros(len(gaps.counts), np.bool_)
+    wanted = np.zeros(len(intervals.counts), np.bool_)
     # quantiles: a quantile lies between the order statistics of two ranks (see `summarize_column`)
     ranks, rest = np.divmod(np.array(list(QUANTILES.values())) * (batch.present - 1), 100)
-    places, in_gap = places_of_ranks(batch, np.concatenate([ranks, ranks + (rest > 0)]))
-    wanted[places[in_gap]] = True
+    places, in_interval = places_of_ranks(batch, np.concatenate([ranks, ranks + (rest > 0)]))
+    wanted[places[in_interval]] = True
     if reference.present and reference.gaps is None:
         # bins: the edges are deciles of the reference, usually grid points already
         deciles = reference.deciles
         wanted[np.searchsorted(batch.values, deciles[~batch.knows(deciles)])] = True
         # distances: Kolmogorov-Smirnov first, then Wasserstein
         for candidates in (_largest(reference, batch), crossings(reference, batch)):
-            if gaps.counts[wanted | candidates].sum() <= most:
+            if intervals.counts[wanted | candidates].sum() <= most:
                 wanted |= candidates
-    return wanted & (gaps.counts > 0)
+    return wanted & (intervals.counts > 0)
 
 
 def _largest(reference: Numerical, batch: Numerical) -> NDArray[np.bool_]:

@@ -67,20 +67,20 @@ class Ladder:
         upto = np.cumsum(counts)
         deciles = evenly(upto, 10)[:-1]
         # a sample of eight values per bucket is enough to fit the map
-        some, weights = _sampled(upto, deciles, 8 * size)
-        floats = values[some].astype(np.float64)
+        sample, weights = _sampled(upto, deciles, 8 * size)
+        floats = values[sample].astype(np.float64)
         # fit both maps, linear and logarithmic, and take the one whose fullest bucket has fewer rows
         scales = [_laid(floats, weights, bits, size) for bits in (False, True)]
-        placed = [kernel.buckets(floats, bits, *scales[bits]) for bits in (False, True)]
-        heaviest = [np.bincount(buckets, weights, size).max() for buckets in placed]
-        bits = bool(heaviest[True] < heaviest[False])
+        bucketed = [kernel.buckets(floats, bits, *scales[bits]) for bits in (False, True)]
+        fullest = [np.bincount(buckets, weights, size).max() for buckets in bucketed]
+        bits = bool(fullest[True] < fullest[False])
         # grid points: one per bucket that contains a sampled value; deciles outrank any count
-        chosen = _heaviest(placed[bits], np.where(np.isin(some, deciles), np.inf, counts[some]))
-        before = np.searchsorted(placed[bits][chosen], np.arange(size + 1, dtype=np.uint32))
+        chosen = _heaviest(bucketed[bits], np.where(np.isin(sample, deciles), np.inf, counts[sample]))
+        before = np.searchsorted(bucketed[bits][chosen], np.arange(size + 1, dtype=np.uint32))
         centre = values[len(values) // 2].item()
-        rungs = values[some[chosen]]
-        pivots = rungs[np.minimum(before[:-1], len(rungs) - 1)]
-        return cls(rungs, centre if isfinite(centre) else 0.0, pivots, before, bits, *scales[bits])
+        points = values[sample[chosen]]
+        pivots = points[np.minimum(before[:-1], len(points) - 1)]
+        return cls(points, centre if isfinite(centre) else 0.0, pivots, before, bits, *scales[bits])
 
     def tally(self) -> kernel.Tally:
         """Return empty counts for this grid: a row of count and sum per position.
@@ -90,44 +90,44 @@ class Ladder:
         """
         return np.zeros((2 * len(self.pivots) + 1, 2))
 
-    def count(self, values: Values, tally: kernel.Tally) -> None:
+    def count(self, values: Values, grid_counts: kernel.Tally) -> None:
         """Add values, each once, to counts of this grid."""
         centre = self.rungs.dtype.type(self.centre)
-        kernel.count(values, self.bits, self.low, self.scale, self.cells, self.pivots, centre, tally)
+        kernel.count(values, self.bits, self.low, self.scale, self.cells, self.pivots, centre, grid_counts)
 
-    def lay(self, values: Values, counts: Counts, tally: kernel.Tally) -> None:
+    def lay(self, values: Values, counts: Counts, grid_counts: kernel.Tally) -> None:
         """Add distinct values, ascending, with their counts to counts of this grid."""
         bucket = kernel.buckets(values.astype(np.float64), self.bits, self.low, self.scale, self.cells)
         pivots = self.pivots[bucket]
-        at = 2 * bucket.astype(np.int64) + (values >= pivots) + (values > pivots)
-        tally[:, 0] += np.bincount(at, counts, len(tally))
+        positions = 2 * bucket.astype(np.int64) + (values >= pivots) + (values > pivots)
+        grid_counts[:, 0] += np.bincount(positions, counts, len(grid_counts))
         with np.errstate(over="ignore", invalid="ignore"):  # sums of very large numbers are infinite
             sums = counts * away(values, values[0].item(), values[-1].item(), self.centre)
-            tally[:, 1] += np.bincount(at, sums, len(tally))
+            grid_counts[:, 1] += np.bincount(positions, sums, len(grid_counts))
 
-    def folded(self, tally: kernel.Tally) -> tuple[Counts, Counts, kernel.Sums]:
+    def folded(self, grid_counts: kernel.Tally) -> tuple[Counts, Counts, kernel.Sums]:
         """Return the rows equal to each grid point, and the rows and the sum of each interval.
 
         Several buckets may share an interval: those without a grid point of their own.
         """
         # in the result intervals are even and points odd; points_before[k] is the interval that bucket k starts in, and
         # the number of the bucket's own point if it has one
-        own = np.diff(self.before) > 0
-        to = np.empty(len(tally), np.int64)
+        has_point = np.diff(self.before) > 0
+        to = np.empty(len(grid_counts), np.int64)
         to[::2] = 2 * self.before
-        to[1::2] = 2 * self.before[:-1] + own
-        rows, sums = (np.bincount(to, tally[:, i], 2 * len(self.rungs) + 1) for i in (0, 1))
+        to[1::2] = 2 * self.before[:-1] + has_point
+        rows, sums = (np.bincount(to, grid_counts[:, i], 2 * len(self.rungs) + 1) for i in (0, 1))
         return rows[1::2].astype(np.int64), rows[::2].astype(np.int64), sums[::2].astype(np.float64)
 
-    def select(self, values: Values, gaps: NDArray[np.bool_]) -> Values:
+    def select(self, values: Values, wanted_intervals: NDArray[np.bool_]) -> Values:
         """Return the values of some intervals, and perhaps other values of the same buckets; grid points are left out.
 
-        `gaps` is the mask of wanted intervals. The caller filters the result: to do it here would take a search.
+        `wanted_intervals` is a mask. The caller filters the result: to do it here would take a search.
         """
         # a bucket overlaps the interval before its grid point and, if it has a point, the interval after it
-        wanted = (gaps[self.before[:-1]] | gaps[self.before[1:]]).astype(np.uint8)
+        wanted_buckets = (wanted_intervals[self.before[:-1]] | wanted_intervals[self.before[1:]]).astype(np.uint8)
         chosen = np.empty_like(values)
-        n = kernel.select(values, self.bits, self.low, self.scale, self.cells, self.pivots, wanted, chosen)
+        n = kernel.select(values, self.bits, self.low, self.scale, self.cells, self.pivots, wanted_buckets, chosen)
         return chosen[:n].copy()
 
 
@@ -141,18 +141,18 @@ def evenly(upto: Counts, parts: int) -> NDArray[np.int64]:
     return places(upto, -(-total * np.arange(1, parts + 1) // parts))
 
 
-def _sampled(upto: Counts, besides: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _sampled(upto: Counts, included: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the positions of about `most` values, in equal steps of rows, and the weight of each.
 
-    `besides` are positions to include in any case. A value that has more rows than a step counts as one step, since it
+    `included` are positions to include in any case. A value that has more rows than a step counts as one step, since it
     will be a grid point of its own and needs no more buckets.
     """
     if len(upto) <= most:
         step = max(1, int(upto[-1]) // most)
         return np.arange(len(upto)), np.minimum(np.diff(upto, prepend=0), step).astype(np.float64)
-    some = np.sort(np.concatenate([evenly(upto, most), besides]))
-    some = some[np.diff(some, prepend=-1) > 0]
-    return some, np.ones(len(some))
+    positions = np.sort(np.concatenate([evenly(upto, most), included]))
+    positions = positions[np.diff(positions, prepend=-1) > 0]
+    return positions, np.ones(len(positions))
 
 
 def _laid(

@@ -60,7 +60,7 @@ def _quantiles(column: Numerical) -> list[Interval]:
 
 def _order_statistics(column: Numerical, ranks: Counts) -> tuple[Floats, Floats]:
     """Return lower and upper bounds of the order statistics of these ranks, where the smallest value has rank 0."""
-    at, in_gap = places_of_ranks(column, ranks)
+    at, in_interval = places_of_ranks(column, ranks)
     m = column.moments
     if column.gaps is None:
         exact = column.values[at].astype(np.float64)
@@ -69,7 +69,7 @@ def _order_statistics(column: Numerical, ranks: Counts) -> tuple[Floats, Floats]
     values = column.values.astype(np.float64)
     below = np.clip(np.append(m.low, values)[at], m.low, None)
     above = np.clip(np.append(values, m.high)[at], None, m.high)
-    return np.where(in_gap, below, above), above
+    return np.where(in_interval, below, above), above
 
 
 def places_of_ranks(column: Numerical, ranks: Counts) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
@@ -99,20 +99,20 @@ def apart_by(a: Numerical, b: Numerical) -> tuple[tuple[int, int], Interval]:
 
     Returns
     -------
-    gaps, areas
+    differences, areas
         Bounds of n * m times the Kolmogorov-Smirnov distance, as integers; and bounds of the Wasserstein distance.
     """
     a, b = a.beside(b), b.beside(a)
     low, high = min(a.moments.low, b.moments.low), max(a.moments.high, b.moments.high)
     if a.gaps is None and b.gaps is None:
-        gap, area = apart(a.values, a.counts, b.values, b.counts)
-        gaps, areas = (gap, gap), Interval(area, area)
+        difference, area = apart(a.values, a.counts, b.values, b.counts)
+        differences, areas = (difference, difference), Interval(area, area)
     else:
         centre = (a if a.gaps else b).centre
         ends = [a.values.dtype.type(end) for end in (low, high)]
-        found = bounds(*_table(a, centre), *_table(b, centre), a.values.dtype.type(centre), *ends)
-        gaps, areas = (int(found[0]), int(found[1])), Interval(float(found[2]), float(found[3]))
-    return gaps, areas if isfinite(low) and isfinite(high) else Interval(inf, inf)
+        bounded = bounds(*_table(a, centre), *_table(b, centre), a.values.dtype.type(centre), *ends)
+        differences, areas = (int(bounded[0]), int(bounded[1])), Interval(float(bounded[2]), float(bounded[3]))
+    return differences, areas if isfinite(low) and isfinite(high) else Interval(inf, inf)
 
 
 def _table(column: Numerical, centre: float) -> tuple[Values, Counts, Counts, Values]:

@@ -127,9 +127,9 @@ def _numerical(missing: int, approximate: list[list[Any]], arrays: Arrays) -> Nu
         return Numerical.exact(values, counts, missing, chosen)
     [[rows, *moments, centre]] = approximate
     _sure(all(type(number) in (int, float) for number in (*moments, centre)), "a moment is not a number")
-    gaps = Gaps(_counts(arrays, "gaps"), _array(arrays, "sums", np.float64), centre)
-    column = Numerical(values, counts, missing, Moments(_whole(rows), *moments), gaps, chosen)
-    _verify(column, gaps)
+    intervals = Gaps(_counts(arrays, "gaps"), _array(arrays, "sums", np.float64), centre)
+    column = Numerical(values, counts, missing, Moments(_whole(rows), *moments), intervals, chosen)
+    _verify(column, intervals)
     return column
 
 
@@ -139,42 +139,49 @@ _COLUMNS: Mapping[Role, Callable[[int, list[list[Any]], Arrays], Column]] = {
 }
 
 
-def _verify(column: Numerical, gaps: Gaps) -> None:
+def _verify(column: Numerical, intervals: Gaps) -> None:
     """Check that counts, sums and moments are possible: all rows lie between the minimum and the maximum."""
-    m, values = column.moments, column.values
-    _sure(len(gaps.counts) == len(gaps.sums) == len(values) + 1, "the number of intervals does not match the values")
+    moments, values = column.moments, column.values
     _sure(
-        int(column.counts.sum() + gaps.counts.sum()) == m.rows,
+        len(intervals.counts) == len(intervals.sums) == len(values) + 1,
+        "the number of intervals does not match the values",
+    )
+    _sure(
+        int(column.counts.sum() + intervals.counts.sum()) == moments.rows,
         "the counts of values and intervals do not add up to the rows",
     )
     if values.dtype == np.int64:
         _sure(
-            all(isinstance(end, int) for end in (m.low, m.high, gaps.centre) if m.rows),
+            all(isinstance(end, int) for end in (moments.low, moments.high, intervals.centre) if moments.rows),
             "minimum, maximum or centre of an integer column is not an integer",
         )
         _sure(
-            all(-(2**63) <= end < 2**63 for end in (m.low, m.high, gaps.centre) if m.rows),
+            all(-(2**63) <= end < 2**63 for end in (moments.low, moments.high, intervals.centre) if moments.rows),
             "minimum, maximum or centre exceeds 64 bits",
         )
     _sure(
-        isfinite(m.centre) and isfinite(gaps.centre) and (m.low <= m.high or not m.rows),
+        isfinite(moments.centre) and isfinite(intervals.centre) and (moments.low <= moments.high or not moments.rows),
         "the centre is not finite, or the minimum exceeds the maximum",
     )
     held = values[column.counts > 0]
-    starts, ends = np.append(m.low, values), np.append(values, m.high)
-    _sure((held >= m.low).all() and (held <= m.high).all(), "a value lies outside minimum and maximum")
+    starts, ends = np.append(moments.low, values), np.append(values, moments.high)
+    _sure((held >= moments.low).all() and (held <= moments.high).all(), "a value lies outside minimum and maximum")
     _sure(
-        (((starts < m.high) & (ends > m.low)) | (gaps.counts == 0))[1:-1].all(),
+        (((starts < moments.high) & (ends > moments.low)) | (intervals.counts == 0))[1:-1].all(),
         "an interval with rows lies outside minimum and maximum",
     )
     with np.errstate(all="ignore"):  # infinite values
         # the rows of an interval lie between its ends, and their sum between count * (end - centre); slack for rounding
-        least, most = (np.clip(side.astype(np.float64), m.low, m.high) - gaps.centre for side in (starts, ends))
-        slack = 1e-6 * (float(m.high) - float(m.low)) + 1e-12 * abs(gaps.centre)
-        beyond = (gaps.sums < (least - slack) * gaps.counts) | (gaps.sums > (most + slack) * gaps.counts)
+        least, most = (
+            np.clip(side.astype(np.float64), moments.low, moments.high) - intervals.centre for side in (starts, ends)
+        )
+        slack = 1e-6 * (float(moments.high) - float(moments.low)) + 1e-12 * abs(intervals.centre)
+        beyond = (intervals.sums < (least - slack) * intervals.counts) | (
+            intervals.sums > (most + slack) * intervals.counts
+        )
     _sure(not beyond.any(), "an interval has an impossible sum")
     _sure(
-        not (m.squares < 0 or m.mean < m.low - slack or m.mean > m.high + slack),
+        not (moments.squares < 0 or moments.mean < moments.low - slack or moments.mean > moments.high + slack),
         "the mean lies outside minimum and maximum, or the squared deviations are negative",
     )
 

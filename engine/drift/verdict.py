@@ -168,8 +168,8 @@ def _by_size(pooled: Counts) -> tuple[Counts, Counts]:
 def _drawn_p(r: Counts, pooled: Counts, draws: int, seed: int, name: str) -> float:
     """Return the sequential permutation p-value of Besag and Clifford (1991).
 
-    Drawing stops at `MAX_EXCEEDANCES` permutations that are at least as extreme as the data; p is then exceedances / draws
-    so far. After all draws p = (exceedances + 1) / (draws + 1), which is never 0.
+    Drawing stops at `MAX_EXCEEDANCES` permutations that are at least as extreme as the data; p is then exceedances
+    divided by the draws so far. After all draws p = (exceedances + 1) / (draws + 1), which is never 0.
     """
     size = int(r.sum())
     # sorted, so that the result does not depend on the order of the categories
