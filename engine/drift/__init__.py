@@ -1,8 +1,9 @@
-"""Two samples in, numbers out: what changed between a reference and a batch, column by column and all together.
+"""Compare a batch with a reference, column by column and all columns together.
 
-A library of its own: it knows polars frames and nothing of specs, stores or models. Every row counts, every statistic
-is exact, and the verdicts are calibrated. The kernels are loaded with the first use: a run that finds everything
-unchanged needs none, and loading numba and scipy would be most of its time.
+The package can be used on its own: it takes tables and knows nothing of specs, stores or models. All rows are used,
+statistics are exact or come with certain bounds, and the verdicts are calibrated. The modules below are imported at
+first use, because a run in which nothing changed needs none of them, and importing numba and scipy would take most of
+its time.
 """
 
 from importlib import import_module
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from engine.drift.sampling import sample
 
 KERNEL_VERSION = "3"
-"""Changes whenever a number that this package gives for the same data may change."""
+"""Version of the numbers: it changes whenever this package may give another number for the same data."""
 
 _AT_FIRST_USE = {
     "Categorical": "columns",

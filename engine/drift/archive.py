@@ -1,7 +1,8 @@
-"""One file of named arrays and a JSON header: a zip with fixed times, written whole or not at all.
+"""The profile file: a zip archive of a JSON header and named arrays, which is written completely or not at all.
 
-Pickle would run what it reads; a format of our own would need a parser. The zip's checksums find damage, the header
-says the version, and what is read is bounded before it is unpacked.
+Pickle would execute code from the file, and a format of our own would need a parser. The checksums of the zip detect
+damage, the header holds the format version, and sizes are checked before anything is unpacked. Timestamps are fixed,
+so equal content gives equal bytes.
 """
 
 import json
@@ -22,7 +23,7 @@ FORMAT = "engine profile"
 VERSION = 2
 READABLE = (1, 2)
 LARGEST = 1 << 34
-"""Bytes that all members of a file may have together when unpacked: 16 GiB."""
+"""Maximum size of all members of a file together when unpacked: 16 GiB, in bytes."""
 
 _NPY_HEADER = re.compile(
     rb"\x93NUMPY\x01\x00..{'descr': '(<f8|<i[48]|<u[248]|\|u1)', 'fortran_order': False, 'shape': \((\d+),\), } *\n",
@@ -38,8 +39,9 @@ def write(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[An
     Raises
     ------
     StoreError
-        The file cannot be written, such as on a full disk; what was there stays.
+        The file cannot be written, for example because the disk is full. An earlier file at `path` stays as it was.
     """
+    # write beside the target, then rename: the rename is atomic within one file system
     partial = path.with_name(path.name + ".part")
     try:
         _pack(partial, header, arrays)
@@ -59,7 +61,7 @@ def _pack(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[An
 
 
 def digest(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Return the BLAKE2b hex digest of what would be written."""
+    """Return the BLAKE2b hex digest of the header and of the names, types, shapes and bytes of the arrays."""
     content = blake2b(repr(header).encode(), digest_size=32)
     for name, array in arrays.items():
         content.update(f"{name} {array.dtype.str} {array.shape}".encode())
@@ -68,19 +70,22 @@ def digest(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str
 
 
 def _array(data: bytes) -> NDArray[Any]:
-    """Read one .npy member; a header that claims more than there is allocates nothing."""
-    # numpy reads a header as Python, and what is none raises whatever Python's parser does
+    """Parse one .npy member.
+
+    Its header must match one strict pattern and the size of the data before memory is allocated. numpy's own reader
+    evaluates the header as a Python literal, so a damaged one can raise any error of Python's parser.
+    """
     header = _NPY_HEADER.match(data)
     if header is None:
-        raise ValueError("no array of numbers")
+        raise ValueError("a member is not an array of numbers")
     dtype, size = np.dtype(header[1].decode()), int(header[2])
     if size * dtype.itemsize != len(data) - header.end():
-        raise ValueError(f"an array of {size} {dtype} in {len(data)} bytes")
+        raise ValueError(f"an array of {size} {dtype} values cannot have {len(data)} bytes")
     return np.frombuffer(data, dtype, offset=header.end()).copy()
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Return the header and the arrays of a file that `write` made.
+    """Return the header and the arrays of a file that `write_archive` wrote.
 
     Raises
     ------
@@ -90,16 +95,16 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     try:
         with zipfile.ZipFile(path) as file:
             if sum(member.file_size for member in file.infolist()) > LARGEST:
-                raise StoreError(f"{path}: larger than {LARGEST >> 30} GiB unpacked: not a profile of this engine")
+                raise StoreError(f"{path}: not a profile of this engine: it unpacks to more than {LARGEST >> 30} GiB")
             if not {member.compress_type for member in file.infolist()} <= {zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED}:
-                raise ValueError("packed in an unknown way")
+                raise ValueError("it uses an unknown compression method")
             header = json.loads(file.read("header.json"))
             if not isinstance(header, dict) or header.get("format") != FORMAT:
-                raise StoreError(f"{path}: not a profile")
+                raise StoreError(f"{path}: not a profile of this engine")
             if header.get("version") not in READABLE:
                 raise StoreError(
-                    f"{path}: a profile of version {header.get('version')!r}; this engine reads up to {VERSION}. "
-                    "Upgrade the engine, or build the reference again"
+                    f"{path}: the profile has format version {header.get('version')!r}, and this engine reads versions "
+                    f"up to {VERSION}; upgrade the engine, or build the reference again"
                 )
             arrays = {
                 member.filename.removesuffix(".npy"): _array(file.read(member))
@@ -107,7 +112,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
                 if member.filename.endswith(".npy")
             }
     except FileNotFoundError:
-        raise StoreError(f"{path}: no such file; build the reference again") from None
+        raise StoreError(f"{path}: there is no such file; build the reference again") from None
     except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, OSError, RuntimeError) as problem:
         raise StoreError(f"{path}: damaged profile ({problem}); build the reference again") from problem
     return header, arrays

@@ -1,7 +1,7 @@
-"""Distances between two rows of counts over the same bins or categories.
+"""Distances between two distributions that are given as counts over the same bins or categories.
 
-All of them from one pass over the counts: one by one in numpy they took thirty. Only PSI needs a correction, because
-it alone is infinite where one side of a bin is empty.
+One kernel computes all of them in a single pass over the counts; in numpy, one by one, they took about thirty passes.
+Only PSI needs a correction for empty bins: it alone would be infinite where a bin is empty on one side.
 """
 
 from math import sqrt
@@ -13,21 +13,29 @@ from engine.drift.kernels.counting import Counts
 
 
 def distances(r: Counts, b: Counts) -> dict[str, float]:
-    """Return every distance between the shares of two sides that both have rows; n * m must fit 63 bits.
+    """Return every distance between the shares of two sides.
+
+    Parameters
+    ----------
+    r, b
+        Counts of the reference and of the batch over the same k bins. Each side has n and m rows, at least one, and
+        n * m fits 63 bits.
 
     Returns
     -------
     dict
-        `psi`, the population stability index: sum of (q - p) log(q / p), bins empty on both sides left out, 0.5 added
-        to a count of 0 where the other side's is not (shares are of the totals after that).
+        `psi`, the population stability index: sum of (q - p) log(q / p). Bins that are empty on both sides are left
+        out; a count of 0 becomes 0.5 where only one side is empty, and shares refer to the totals after that.
         `js`, the Jensen-Shannon distance: square root of the divergence in bits (Lin 1991), 0 to 1.
-        `hellinger`, 0 to 1.
-        `total_variation`, the largest difference in the share of any set of bins.
-        `l_infinity`, the largest difference in the share of one bin.
-        `chi2`, Pearson's, of the 2 x k contingency table, without continuity correction, and its asymptotic
-        `chi2_p`, k - 1 degrees of freedom; bins empty on both sides do not count, and of fewer than two bins p is 1.
-        `cramers_v`, between side and bin, corrected for its bias (Bergsma 2013), 0 to 1.
+        `hellinger`, the Hellinger distance, 0 to 1.
+        `total_variation`, the largest difference in the share of any set of bins, 0 to 1.
+        `l_infinity`, the largest difference in the share of a single bin, 0 to 1.
+        `chi2`, Pearson's chi-squared of the 2 x k contingency table, without continuity correction.
+        `chi2_p`, its asymptotic p-value with k - 1 degrees of freedom; 1 with fewer than two bins. Bins that are
+        empty on both sides do not count towards k.
+        `cramers_v`, Cramér's V between side and bin, corrected for bias (Bergsma 2013), 0 to 1.
     """
+    # rounding may carry a distance slightly above 1
     k, psi, divergence, squared_hellinger, variation, largest, chi2 = kernel.distances(r, b)
     return {
         "psi": psi,
@@ -42,8 +50,10 @@ def distances(r: Counts, b: Counts) -> dict[str, float]:
 
 
 def _cramers_v(chi2: float, k: float, total: int) -> float:
+    """Return the bias-corrected Cramér's V of a 2 x k table (Bergsma 2013)."""
     if k < 2:
         return 0.0
+    # E[phi^2] under independence is (2 - 1)(k - 1) / (total - 1): subtract it, and shrink both dimensions alike
     phi2 = max(0.0, chi2 / total - (k - 1) / (total - 1))
     rows, columns = 2 - 1 / (total - 1), k - (k - 1) ** 2 / (total - 1)
     smaller = min(rows, columns) - 1

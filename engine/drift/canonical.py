@@ -1,10 +1,10 @@
-"""One way to read a column's values, whatever type holds them, so that equal values compare equal on both sides.
+"""Normalize column values of any type, so that equal values compare equal on both sides.
 
-Numbers become float64, or int64 where the column holds whole numbers (exact beyond 2**53); durations and dates become
-seconds; categories become text, with 1.0 and 1 the same category. NaN is missing, -0.0 is 0.0. Comparing the raw types
-would make a column of integers differ from itself once a null has turned it into floats. They are expressions: the
-reading of a frame casts in its own threads, and only what depends on all values (do they fit int64?) costs a pass of
-its own.
+Numbers become int64 where the column holds integers (exact beyond 2**53) and float64 otherwise; durations, dates and
+datetimes become seconds; categories become text, where 1.0 and 1 are the same category. NaN is missing, and -0.0 is
+0.0. Comparing raw types instead would make an integer column differ from itself after a null has turned it into
+floats. Normalization consists of polars expressions, so casting runs in the threads of polars. Only what depends on
+all values (do they fit int64?) needs a pass over the data.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from engine.errors import DataError
 
 
 class Role(StrEnum):
-    """The part that a column plays, and so as what it is read."""
+    """How a column takes part in a comparison, which decides how its values are read."""
 
     NUMERICAL = "numerical"
     CATEGORICAL = "categorical"
@@ -31,37 +31,37 @@ _WIDE = (pl.UInt64, pl.Int128, pl.UInt128)
 
 
 def named(name: str) -> pl.Expr:
-    """Return the column of this name, whatever the name: `pl.col` takes * and ^...$ for patterns."""
+    """Return an expression for the column of exactly this name; `pl.col` would take `*` and `^...$` as patterns."""
     pattern = name == "*" or (name.startswith("^") and name.endswith("$"))
     return cs.by_name(name).as_expr() if pattern else pl.col(name)
 
 
 def as_ordered(name: str, dtype: pl.DataType, *, wide: bool = False) -> pl.Expr:
-    """Return the column's values as Int64 or Float64; missing values are null.
+    """Return an expression for the column's values as Int64 or Float64; missing values are null.
 
     Parameters
     ----------
     dtype
         The column's type: numeric, boolean, temporal or null.
     wide
-        The column holds whole numbers that int64 does not: they become floats.
+        True if the column holds integers outside the range of int64: they become floats.
     """
     column = named(name)
     if isinstance(dtype, pl.Duration | pl.Datetime):
         return _seconds(column.to_physical(), _PER_SECOND[dtype.time_unit or "us"])
     if dtype == pl.Date:
-        return column.to_physical().cast(pl.Int64) * 86_400  # pandas, and some files, hold dates as datetimes
+        return column.to_physical().cast(pl.Int64) * 86_400  # pandas and some files store dates as datetimes
     if not wide and (dtype.is_integer() or dtype in (pl.Boolean, pl.Time)):
         return column.to_physical().cast(pl.Int64)
     column = column.cast(pl.Float64)
-    # adding 0.0 would do for -0.0, had polars not optimised it away
+    # turns -0.0 into 0.0 and NaN into null; polars optimises `column + 0.0` away, which would do the former
     return pl.when(column == 0).then(0.0).when(column.is_not_nan()).then(column).alias(name)
 
 
 def as_categories(name: str, dtype: pl.DataType) -> pl.Expr:
-    """Return the column's values as text; missing values are null.
+    """Return an expression for the column's values as text; missing values are null.
 
-    `dtype` is the column's type: anything that is neither nested nor bytes nor Python objects.
+    `dtype` is the column's type: any type except nested ones, bytes and Python objects.
     """
     column = named(name)
     if dtype.is_decimal():
@@ -69,9 +69,10 @@ def as_categories(name: str, dtype: pl.DataType) -> pl.Expr:
     elif dtype == pl.Duration:
         return column.dt.to_string("iso")
     elif dtype == pl.Float16:
-        column = column.cast(pl.Float32)  # polars rounds no half floats: 1.5 would be whole
+        column = column.cast(pl.Float32)  # polars does not round half floats: 1.5 would count as an integer
     elif not dtype.is_float():
         return column.cast(pl.String)
+    # a float that holds an integer is written like that integer: "1", not "1.0"
     whole = column.is_finite() & (column == column.floor()) & (column.abs() < 2**53)
     return (
         pl.when(whole)
@@ -83,19 +84,19 @@ def as_categories(name: str, dtype: pl.DataType) -> pl.Expr:
 
 
 def plan(frame: pl.LazyFrame, roles: Mapping[str, Role]) -> dict[str, pl.Expr]:
-    """Return, for each column in `roles`, the expression that reads it in its role.
+    """Return, for each column in `roles`, the expression that normalizes it for its role.
 
-    What the types alone do not tell is told by one streaming pass over just the columns concerned: whether whole
-    numbers of 64 bits without sign, or of 128, fit int64, and whether a column whose type does not fit its role holds
-    anything at all.
+    Where types do not suffice, one streaming pass reads the columns concerned. It finds out whether the integers of
+    an unsigned 64-bit or a 128-bit column fit int64, and whether a column whose type does not fit its role holds any
+    value at all.
 
-    Categorical columns come as they are: to turn each value into text costs more than to read it, and what counts
-    them turns only the distinct ones.
+    Categorical columns are not cast: to convert every value to text takes longer than to read it, and
+    `CategoryCounter` converts only the distinct values.
 
     Raises
     ------
     DataError
-        A column is not there, or holds what cannot be read in its role.
+        A column does not exist, or holds values that cannot be used in its role.
     """
     schema = frame.collect_schema()
     if absent := [name for name in roles if name not in schema]:
@@ -117,25 +118,13 @@ def plan(frame: pl.LazyFrame, roles: Mapping[str, Role]) -> dict[str, pl.Expr]:
     return reading
 
 
-def ordered(column: pl.Series) -> pl.Series:
-    """Return the values as Int64 or Float64; missing values are null.
-
-    Raises
-    ------
-    DataError
-        The column holds what has no order as numbers.
-    """
-    frame = column.to_frame()
-    return frame.select(plan(frame.lazy(), {column.name: Role.NUMERICAL})[column.name]).to_series()
-
-
 def categories(column: pl.Series) -> pl.Series:
-    """Return the values as text; missing values are null.
+    """Return the values of a categorical column as text; missing values are null.
 
     Raises
     ------
     DataError
-        The column holds what is no single value, such as lists.
+        The column holds lists, structures, bytes or Python objects, which are not categories.
     """
     frame = column.to_frame()
     read = frame.select(plan(frame.lazy(), {column.name: Role.CATEGORICAL})[column.name])
@@ -143,14 +132,15 @@ def categories(column: pl.Series) -> pl.Series:
 
 
 def _seconds(ticks: pl.Expr, per_second: int) -> pl.Expr:
-    """Return ticks as seconds: the same float for the same time in any unit.
+    """Return ticks as seconds, so that the same time in any unit gives the same float.
 
-    Whole seconds and the rest apart, since nanoseconds reach 2**53 within 105 days; both of the absolute value, where
-    no digits are lost to cancellation. The divisor is a column, because polars multiplies by the reciprocal of a
-    number, which rounds differently for each unit.
+    Full seconds and the remainder are converted separately, because a count of nanoseconds exceeds 2**53 after 105
+    days. Both are taken from the absolute value, so no digits are lost to cancellation.
     """
     size = ticks.abs()
     rest = (size % per_second).cast(pl.Float64)
+    # the divisor is an expression of column length: polars would replace division by a constant with multiplication by
+    # its reciprocal, which rounds differently for each unit
     return ticks.sign() * ((size // per_second).cast(pl.Float64) + rest / (rest * 0.0 + per_second))
 
 
@@ -161,14 +151,21 @@ def _fits(dtype: pl.DataType, role: Role) -> bool:
 
 
 def _facts(frame: pl.LazyFrame, schema: pl.Schema, roles: Mapping[str, Role]) -> dict[str, Any]:
-    """Return an example of each column that does not fit its role (None: it is empty), and which integers are wide."""
+    """Read what the types do not tell, in one pass.
+
+    Returns
+    -------
+    dict
+        For a column whose type does not fit its role, an example value, or None where all values are missing. For a
+        numerical column of wide integers, whether a value lies outside the range of int64.
+    """
     examples = [name for name, role in roles.items() if not _fits(schema[name], role)]
     ranged = [name for name, role in roles.items() if role is Role.NUMERICAL and schema[name] in _WIDE]
     if not examples and not ranged:
         return {}
-    held = [named(name).drop_nulls().first().alias(name) for name in examples]
-    ends = [pl.struct(named(name).min().alias("low"), named(name).max().alias("high")).alias(name) for name in ranged]
-    found = frame.select(*held, *ends).collect(engine="streaming").row(0, named=True)
+    firsts = [named(name).drop_nulls().first().alias(name) for name in examples]
+    ranges = [pl.struct(named(name).min().alias("low"), named(name).max().alias("high")).alias(name) for name in ranged]
+    found = frame.select(*firsts, *ranges).collect(engine="streaming").row(0, named=True)
     for name in ranged:
         low, high = found[name].values()
         found[name] = low is not None and not -(2**63) <= low <= high < 2**63
@@ -176,7 +173,7 @@ def _facts(frame: pl.LazyFrame, schema: pl.Schema, roles: Mapping[str, Role]) ->
 
 
 def _held(dtype: pl.DataType) -> str:
-    """Return what a column holds in people's words."""
+    """Return what a column of this type holds, in words for a message."""
     if dtype == pl.Binary:
         return "bytes"
     return "lists or structures" if dtype.is_nested() else "text" if dtype == pl.String else str(dtype).lower()

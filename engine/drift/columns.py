@@ -1,8 +1,9 @@
-"""What is kept of one column of a sample: a table of values with counts, and what lies in the gaps between them.
+"""The profile of one column: distinct values with counts, and for a column that is not exact, interval totals.
 
-A column is *exact* when every row's value is in the table. Where there are too many values for that, the table holds
-some thousands of them and the rest is known by gap: how many rows, and their sum. Then every figure is an interval,
-narrow and certain. A sketch (KLL, t-digest) would need no more code, but its errors have no certain bound.
+A numerical column is *exact* if the value of every row is in its table. Otherwise the table holds some thousands of
+grid points, and each interval between neighbouring points is known by its number of rows and the sum of their values.
+Every statistic is then bounded: the true value certainly lies between two numbers close together. A sketch (KLL,
+t-digest) would need about as much code, but its error bounds hold only with a probability.
 """
 
 from collections.abc import Sequence
@@ -23,16 +24,18 @@ from engine.drift.ladder import Ladder, away, evenly
 from engine.drift.roles import Role
 
 _ONCE = np.empty(0, np.int64)
+"""In place of counts: each value occurs once."""
 
 Positions = NDArray[np.int32]
-"""For each entity, where in a table its one row's value is; -1 where it is missing."""
+"""Per entity, the position in a table of the value of its chosen row; -1 where that value is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """How many rows have a value, the sum of squared deviations from their mean, their smallest and largest value.
+    """Number of rows with a value, their mean, sum of squared deviations from the mean, minimum and maximum.
 
-    The mean is `centre + offset`: far from zero it has too few digits for the means of parts to be compared.
+    The mean is kept as `centre + offset`. Far from zero the sum of the two has too few digits to compute the difference
+    between the means of two parts.
     """
 
     rows: int = 0
@@ -44,7 +47,15 @@ class Moments:
 
     @classmethod
     def of(cls, values: Values, counts: Counts | None = None, centre: float | None = None) -> Self:
-        """Measure values, each once or as often as `counts` says; where one is infinite, mean and squares are NaN."""
+        """Compute the moments of values that occur once each, or as often as `counts` says.
+
+        Where a value is infinite, or the sums overflow, the mean and the squared deviations are NaN.
+
+        Parameters
+        ----------
+        centre
+            Number that is subtracted before summing; by default the value in the middle of the array.
+        """
         if not len(values):
             return cls()
         low, high = values.min().item(), values.max().item()
@@ -62,10 +73,11 @@ class Moments:
         return self.centre + self.offset
 
     def __add__(self, other: "Moments") -> "Moments":
-        """Return those of both together (Chan, Golub and LeVeque 1979)."""
+        """Return the moments of both parts together (Chan, Golub and LeVeque 1979)."""
         if not (self.rows and other.rows):
             return self if self.rows else other
         rows = self.rows + other.rows
+        # d = mean_2 - mean_1; mean = mean_1 + d n_2 / n; squares = squares_1 + squares_2 + d^2 n_1 n_2 / n
         apart = other.offset - self.offset + (other.centre - self.centre)
         return Moments(
             rows,
@@ -79,9 +91,10 @@ class Moments:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gaps:
-    """What lies below the first value, between neighbours, and above the last.
+    """Totals of the rows between grid points: below the first, between each two neighbours, and above the last.
 
-    `counts` are rows, `sums` of how far they are from the centre.
+    `counts` are the numbers of rows per interval, `sums` the sums of value - `centre` over these rows. Both have one
+    element more than there are grid points. Rows that equal a grid point belong to no interval.
     """
 
     counts: Counts
@@ -91,7 +104,7 @@ class Gaps:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
-    """One row's value of each entity: ascending distinct `values`, and where in them it is."""
+    """The chosen row of each entity: distinct ascending `values`, and per entity the position of its row's value."""
 
     values: Values
     at: Positions
@@ -99,9 +112,11 @@ class Chosen:
 
 @dataclass(frozen=True, eq=False)
 class Numerical:
-    """Ascending `values` (float64 or int64) with their `counts`, how many rows are `missing`, and `moments`.
+    """The profile of a numerical column.
 
-    `gaps` is None where the column is exact; else a value may have a count of 0: it is known that no row has it.
+    It holds distinct ascending `values` (float64 or int64) with their `counts`, the number of rows that are `missing`,
+    and the `moments` of the rest. `intervals` is None where the column is exact; otherwise the values are grid points,
+    and one with a count of 0 is certainly the value of no row.
     """
 
     values: Values
@@ -115,17 +130,17 @@ class Numerical:
 
     @classmethod
     def exact(cls, values: Values, counts: Counts, missing: int, chosen: Chosen | None = None) -> Self:
-        """Return the column of all values and their counts."""
+        """Return an exact column of distinct ascending values and their counts, all at least 1."""
         return cls(values, counts, missing, Moments.of(values, counts), None, chosen)
 
     @property
     def present(self) -> int:
-        """Rows with a value."""
+        """Number of rows with a value."""
         return self.moments.rows
 
     @cached_property
     def upto(self) -> Counts:
-        """How many rows are up to each value."""
+        """Number of rows less than or equal to each value: the distribution function times the rows."""
         counts = self.counts if self.gaps is None else self.counts + self.gaps.counts[:-1]
         return np.cumsum(counts)
 
@@ -134,13 +149,13 @@ class Numerical:
         return {}
 
     def ladder(self, size: int) -> Ladder:
-        """Return the ladder of at most `size` rungs to count other samples on; made once."""
+        """Return the grid of at most `size` of this column's values for counting other samples; it is cached."""
         if size not in self._ladders:
             self._ladders[size] = Ladder.of(self.values, self.counts, size)
         return self._ladders[size]
 
     def one_per_entity(self) -> "Numerical":
-        """Return the column of one row per entity; itself where no entity is declared."""
+        """Return the exact column of one row per entity, or the column itself where no entity is declared."""
         if self.chosen is None:
             return self
         present = self.chosen.at[self.chosen.at >= 0]
@@ -149,37 +164,38 @@ class Numerical:
 
     @property
     def centre(self) -> float:
-        """What sums of values are about."""
+        """The number that is subtracted from values before they are summed."""
         return self.moments.centre if self.gaps is None else self.gaps.centre
 
     @cached_property
     def _away(self) -> NDArray[np.float64]:
-        """How far from the centre the rows of each value are together; and a zero."""
+        """Per value count * (value - centre), and a trailing 0, so that slices of `np.add.reduceat` may end there."""
         low, high = (self.values[i].item() for i in (0, -1)) if len(self.values) else (0, 0)
         apart = away(self.values, low, high, self.centre)
+        # a value without rows may be infinite, and 0 * inf is NaN
         return np.append(np.where(self.counts, apart, 0.0) * self.counts, 0.0)
 
     @property
     def deciles(self) -> Values:
-        """The values at which a tenth, two tenths … nine tenths of the rows are reached; of no values, none."""
+        """The nine deciles: the smallest values that at least 1/10, ..., 9/10 of the rows do not exceed."""
         return self.values[evenly(self.upto, 10)[:-1]] if len(self.values) else self.values
 
     def knows(self, values: Values) -> NDArray[np.bool_]:
-        """Return of which of `values` it is known how many rows are below, on and above them."""
+        """Return for which of `values`, ascending, the numbers of rows below, equal and above are known exactly."""
         if self.gaps is None:
             return np.ones(len(values), np.bool_)
         at, found = self._places(values)
         return np.asarray((self.gaps.counts[at] == 0) | found)
 
     def _places(self, values: Values) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return how many of the column's values are below each of `values`, which ascend, and which it has."""
+        """Return how many of the column's values are less than each of `values`, ascending; and which it contains."""
         at = places(self.values, values)
         if not len(self.values):
             return at, np.zeros(len(values), np.bool_)
         return at, self.values[np.minimum(at, len(self.values) - 1)] == values
 
     def as_floats(self) -> "Numerical":
-        """Return the column as float64; whole numbers beyond 2**53 may become equal, and their counts add up."""
+        """Return the column as float64; integers beyond 2**53 may become equal, and then their counts are added."""
         if self.values.dtype == np.float64:
             return self
         values, starts = np.unique(self.values.astype(np.float64), return_index=True)
@@ -187,74 +203,96 @@ class Numerical:
         if self.gaps is None:
             counts = np.add.reduceat(self.counts, starts) if len(starts) else self.counts
             return Numerical.exact(values, counts, self.missing, chosen)
+        # first drop the grid points that rows of a neighbouring interval would become equal to
         column = self._apart_as_floats(starts)
         values, starts = np.unique(column.values.astype(np.float64), return_index=True)
-        gaps = column.gaps or self.gaps
-        # what lies between two that become equal becomes equal to them
+        intervals = column.gaps or self.gaps
+        # an interval between two points that become equal ends up on that value: its rows join the value's count
         outer = np.append(starts, len(column.values))
-        inner = gaps.counts.copy()
+        inner = intervals.counts.copy()
         inner[outer] = 0
         counts = np.add.reduceat(column.counts + inner[:-1], starts) if len(starts) else column.counts
-        centre = float(gaps.centre)
-        sums = (gaps.sums + float(gaps.centre - centre) * gaps.counts)[outer]
+        centre = float(intervals.centre)
+        sums = (intervals.sums + float(intervals.centre - centre) * intervals.counts)[outer]
         moments = replace(self.moments, low=float(self.moments.low), high=float(self.moments.high))
-        return Numerical(values, counts, self.missing, moments, Gaps(gaps.counts[outer], sums, centre), chosen)
+        return Numerical(values, counts, self.missing, moments, Gaps(intervals.counts[outer], sums, centre), chosen)
 
     def _apart_as_floats(self, starts: NDArray[np.intp]) -> "Numerical":
-        """Return the column on those of its values that no row of a gap becomes equal to when all become floats.
+        """Return the column without those grid points that a row of an interval may equal after conversion to floats.
 
-        `starts` are the places of the first of those values that become equal to each other.
+        Whether such a row then lies on the point or beside it is unknown, so the count of the point would be wrong.
+        `starts` are the positions of the first value of each group that becomes one float.
         """
         if self.gaps is None or not len(starts):
             return self
         ends = np.append(starts[1:], len(self.values)) - 1
+        # a group is ambiguous if its neighbouring interval has rows and the next integer outside becomes the same float
         below, above = self.values[starts], self.values[ends]
         reached = (self.gaps.counts[starts] > 0) & ((below - 1).astype(np.float64) == below.astype(np.float64))
         reached |= (self.gaps.counts[ends + 1] > 0) & ((above + 1).astype(np.float64) == above.astype(np.float64))
         if not reached.any():
             return self
         values = self.values[np.repeat(~reached, ends + 1 - starts)]
-        on, gaps = self.at(values, self.gaps.centre)
-        return Numerical(values, on, self.missing, self.moments, gaps)
+        counts, intervals = self.at(values, self.gaps.centre)
+        return Numerical(values, counts, self.missing, self.moments, intervals)
 
     def merge(self, other: "Column", keep: NDArray[np.intp] | None) -> "Numerical":
-        """Return the column of both samples together; `keep` says which of the chosen rows of both stay."""
+        """Return the column of both samples together.
+
+        `keep` has the positions of the entities' rows that stay, among those of this column followed by the other's.
+        """
         if not isinstance(other, Numerical):
-            raise TypeError(f"a numerical column and {type(other).__name__}")
+            raise TypeError(f"a numerical column cannot be merged with {type(other).__name__}")
         a, b = one_type(self, other)
         chosen = None if keep is None or a.chosen is None or b.chosen is None else _both(a.chosen, b.chosen, keep)
         missing = a.missing + b.missing
         if a.gaps is None and b.gaps is None:
-            values, of_a, of_b = align(a.values, a.counts, b.values, b.counts)
-            return Numerical.exact(values, of_a + of_b, missing, chosen)
+            values, in_a, in_b = align(a.values, a.counts, b.values, b.counts)
+            return Numerical.exact(values, in_a + in_b, missing, chosen)
+        # only values whose counts are exact on both sides can be points of the common grid
         values = np.unique(np.concatenate([a.values[b.knows(a.values)], b.values[a.knows(b.values)]]))
         centre = (a if a.gaps else b).centre
-        (on_a, gaps_a), (on_b, gaps_b) = a.at(values, centre), b.at(values, centre)
-        gaps = Gaps(gaps_a.counts + gaps_b.counts, gaps_a.sums + gaps_b.sums, centre)
-        return Numerical(values, on_a + on_b, missing, a.moments + b.moments, gaps, chosen)
+        (counts_a, intervals_a), (counts_b, intervals_b) = a.at(values, centre), b.at(values, centre)
+        intervals = Gaps(intervals_a.counts + intervals_b.counts, intervals_a.sums + intervals_b.sums, centre)
+        return Numerical(values, counts_a + counts_b, missing, a.moments + b.moments, intervals, chosen)
 
     def at(self, values: Values, centre: float) -> tuple[Counts, Gaps]:
-        """Return how many rows are on each of `values`, all of which it must know, and what is in the gaps between."""
+        """Return the rows equal to each of `values`, and the totals of the intervals between them.
+
+        Parameters
+        ----------
+        values
+            Ascending; the counts of each must be exact in this column (`counts_known_at`).
+        centre
+            The centre of the sums that are returned.
+        """
+        # values[left:right] of this column equal the new value: none or one
         left, found = self._places(values)
         right = left + found
-        on = np.where(found, np.append(self.counts, 0)[left], 0)
+        counts = np.where(found, np.append(self.counts, 0)[left], 0)
         below = np.append(0, self.upto)[left]
         starts, ends = np.append(0, right), np.append(left, len(self.values))
+        # a new interval covers this column's values[start:end]; reduceat sums all slices in one call, and every second
+        # result is one between an end and the next start. For an empty slice reduceat returns one element instead of 0.
         cuts = np.stack([starts, ends], axis=1).ravel()
         sums = np.add.reduceat(self._away, cuts)[::2]
         sums[starts == ends] = 0.0
         if self.gaps is not None:
+            # likewise its intervals [start:end + 1]: a new point is an old one or lies in an empty interval
             below += self.gaps.counts[left]
             sums += np.add.reduceat(np.append(self.gaps.sums, 0.0), cuts + np.tile([0, 1], len(starts)))[::2]
-        rows = np.append(below, self.present) - np.append(0, below + on)
-        sums += float(self.centre - centre) * rows  # of whole numbers, 64 bits would not hold it
-        return on, Gaps(rows, sums, centre)
+        rows = np.append(below, self.present) - np.append(0, below + counts)
+        # from sums about the old centre to sums about the new one; as a float, since int64 might overflow
+        sums += float(self.centre - centre) * rows
+        return counts, Gaps(rows, sums, centre)
 
     def beside(self, other: "Numerical") -> "Numerical":
-        """Return the column with no more values than tell how far it is apart from `other`, which has gaps.
+        """Return the column reduced to the values that its distances from `other`, which is not exact, depend on.
 
-        Between two values of the other, while nothing of the other is there, the distance only grows: the values there
-        matter where it passes zero.
+        In an interval where `other` has no rows, its distribution function is constant, so the difference F - G is
+        monotone there. The largest distance is then at an end of the interval, and the area follows from the sums,
+        unless F - G changes its sign within: only there are the values in between needed. In an interval where `other`
+        has rows the distances have bounds in any case.
         """
         if self.gaps is not None or other.gaps is None or len(self.values) < 4 * len(other.values):
             return self
@@ -264,28 +302,33 @@ class Numerical:
         between = [self.values[i:j] for i, j in zip(starts, ends, strict=True)]
         values = np.concatenate([other.values, *between])
         values.sort()
-        on, gaps = self.at(values, other.gaps.centre)
-        return Numerical(values, on, self.missing, self.moments, gaps)
+        counts, intervals = self.at(values, other.gaps.centre)
+        return Numerical(values, counts, self.missing, self.moments, intervals)
 
 
 def rows_about(column: Numerical, other: Numerical) -> tuple[Counts, Counts]:
-    """Return, for each gap of `other`, the rows of the column up to its beginning, and those below its end."""
+    """Return, per interval of `other`, the column's rows up to its start (inclusive), and those below its end.
+
+    Divided by the rows they are the smallest and the largest value of the column's distribution function in the
+    interval, ends excluded.
+    """
     upto = np.append(0, column.upto)
     if column is other and column.gaps is not None:
         return upto, upto + column.gaps.counts
-    at, found = column._places(other.values)
-    return np.append(0, upto[at + found]), np.append(upto[at], column.present)
+    left, found = column._places(other.values)
+    return np.append(0, upto[left + found]), np.append(upto[left], column.present)
 
 
 def crossings(exact: Numerical, other: Numerical) -> NDArray[np.bool_]:
-    """Return the gaps of `other` in which the difference of the two distribution functions may change its sign."""
+    """Return the intervals of `other` in which the difference of the two distribution functions may change its sign."""
     n, m = exact.present, other.present
-    (start, end), (its_start, its_end) = rows_about(exact, other), rows_about(other, other)
-    return np.asarray((end * m > its_start * n) & (its_end * n > start * m))
+    # F - G may be positive where max F > min G, and negative where max G > min F; in integers, times n m
+    (r_start, r_end), (b_start, b_end) = rows_about(exact, other), rows_about(other, other)
+    return np.asarray((r_end * m > b_start * n) & (b_end * n > r_start * m))
 
 
 def one_type(a: Numerical, b: Numerical) -> tuple[Numerical, Numerical]:
-    """Return both as floats unless both are of whole numbers."""
+    """Return both as they are if they have the same type, else both as float64."""
     return (a, b) if a.values.dtype == b.values.dtype else (a.as_floats(), b.as_floats())
 
 
@@ -295,20 +338,20 @@ def _chosen_as_floats(chosen: Chosen) -> Chosen:
 
 
 def _both(a: Chosen, b: Chosen, keep: NDArray[np.intp]) -> Chosen:
-    """Return what both chose, of which `keep` stays."""
+    """Return the chosen rows of both samples that are in `keep`."""
     values = np.union1d(a.values, b.values)
-    at = [np.append(np.searchsorted(values, side.values), -1)[side.at] for side in (a, b)]
-    used, to = np.unique(np.concatenate(at)[keep], return_inverse=True)
+    positions = [np.append(np.searchsorted(values, side.values), -1)[side.at] for side in (a, b)]
+    used, new_positions = np.unique(np.concatenate(positions)[keep], return_inverse=True)
     missing = used < 0
-    return Chosen(values[used[~missing]], (to - missing.sum()).astype(np.int32))
+    return Chosen(values[used[~missing]], (new_positions - missing.sum()).astype(np.int32))
 
 
 @dataclass(frozen=True, eq=False)
 class Categorical:
-    """Distinct texts with their `counts`, how many rows are `missing`.
+    """The profile of a categorical column: distinct labels with their `counts`, and the number of `missing` rows.
 
-    The texts are in ascending order of their UTF-8 bytes, one after the other in `text`, each up to its `ends`.
-    `chosen` holds, for each entity, the position of its one row's text, -1 where it is missing.
+    The labels ascend by their UTF-8 bytes. These are stored one label after another in `text`; label i ends at byte
+    `ends[i]`. `entity_rows` holds, per entity, the position of its chosen row's label, -1 where it is missing.
     """
 
     text: NDArray[np.uint8]
@@ -321,29 +364,29 @@ class Categorical:
 
     @classmethod
     def of(cls, labels: Sequence[str], counts: Counts, missing: int, chosen: Positions | None = None) -> Self:
-        """Return the column of labels in ascending order and their counts."""
+        """Return the column of labels, ascending by their UTF-8 bytes, and their counts."""
         encoded = [label.encode() for label in labels]
         ends = np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)))
         return cls(np.frombuffer(b"".join(encoded), np.uint8).copy(), ends, counts, missing, chosen)
 
     @property
     def labels(self) -> list[str]:
-        """The texts."""
+        """All labels as Python strings."""
         text = self.text.tobytes()
         return [text[i:j].decode() for i, j in pairwise([0, *self.ends.tolist()])]
 
     @property
     def present(self) -> int:
-        """Rows with a value."""
+        """Number of rows with a value."""
         return int(self.counts.sum())
 
     def label(self, position: int) -> str:
-        """Return one text."""
+        """Return the label at one position, without decoding the others."""
         start = self.ends[position - 1] if position else 0
         return self.text[start : self.ends[position]].tobytes().decode()
 
     def one_per_entity(self) -> "Categorical":
-        """Return the column of one row per entity; itself where no entity is declared."""
+        """Return the column of one row per entity, or the column itself where no entity is declared."""
         if self.chosen is None:
             return self
         present = self.chosen[self.chosen >= 0]
@@ -351,9 +394,12 @@ class Categorical:
         return Categorical(self.text, self.ends, counts, len(self.chosen) - len(present))
 
     def merge(self, other: "Column", keep: NDArray[np.intp] | None) -> "Categorical":
-        """Return the column of both samples together; `keep` says which of the chosen rows of both stay."""
+        """Return the column of both samples together.
+
+        `keep` has the positions of the entities' rows that stay, among those of this column followed by the other's.
+        """
         if not isinstance(other, Categorical):
-            raise TypeError(f"a categorical column and {type(other).__name__}")
+            raise TypeError(f"a categorical column cannot be merged with {type(other).__name__}")
         to_a, to_b, size = align_text(self.text, self.ends, other.text, other.ends)
         counts = np.zeros(size, np.int64)
         counts[to_a] += self.counts
@@ -370,7 +416,7 @@ class Categorical:
 
 
 def side_by_side(a: Categorical, b: Categorical) -> tuple[Counts, Counts, NDArray[np.int64], NDArray[np.int64]]:
-    """Return the counts of each over the union of the texts, and where in it the texts of each are."""
+    """Return the counts of both columns over the union of their labels, and the positions of their labels in it."""
     if np.array_equal(a.ends, b.ends) and np.array_equal(a.text, b.text):
         same = np.arange(len(a.ends))
         return a.counts, b.counts, same, same
@@ -385,7 +431,11 @@ Column = Numerical | Categorical
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entities:
-    """The entities of a sample in the order of their `keys`; of each one row is chosen, whose hash is in `rows`."""
+    """The entities of a sample, ascending by `keys`, the hashes of their names.
+
+    One row per entity is chosen: the row with the smallest content hash, which is in `row_hashes`. `column` is the
+    name of the entity's column.
+    """
 
     column: str
     keys: NDArray[np.uint64]

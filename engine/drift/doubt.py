@@ -1,8 +1,11 @@
-"""Which gaps of a ladder leave a doubt: what a second look at a batch has to read, usually a few in a hundred rows.
+"""Select the grid intervals of a batch that have to be read again, value by value: usually a few percent of the rows.
 
-After one pass every figure has bounds. A gap matters to the largest distance only if what it holds could carry it
-beyond the largest that is known; to the area only if the distribution functions may cross in it; to a quantile only if
-it holds that rank; to the bins only if it holds an edge.
+After one pass every statistic has bounds. An interval has to be refined only
+
+- for the Kolmogorov-Smirnov distance, if the difference within it may exceed the largest difference that is known;
+- for the Wasserstein distance, if the distribution functions may cross in it;
+- for a quantile, if it contains a row of the quantile's rank;
+- for the bins, if it contains a bin edge.
 """
 
 import numpy as np
@@ -13,30 +16,40 @@ from engine.drift.numerical import QUANTILES, places_of_ranks
 
 
 def doubtful(reference: Numerical, batch: Numerical, most: int) -> NDArray[np.bool_]:
-    """Return which gaps of `batch` must be known value by value for every figure to be as exact as `reference` is.
+    """Return the mask of intervals of `batch` to refine so that every statistic is as exact as `reference` allows.
 
-    Where there would be more than `most` rows in them, the area between the two remains an interval, or also their
-    largest distance: what is read a second time stays bounded, whatever the number of rows.
+    Intervals for the distances are left out where they would bring the rows to more than `most`. The distance then
+    keeps its bounds, and the memory of the second pass stays bounded for any number of rows.
+
+    Returns
+    -------
+    array of bool
+        One element per interval: one more than `batch` has grid points.
     """
-    gaps = batch.gaps
-    if gaps is None or not batch.present:
+    intervals = batch.gaps
+    if intervals is None or not batch.present:
         return np.zeros(len(batch.values) + 1, np.bool_)
-    wanted = np.zeros(len(gaps.counts), np.bool_)
+    wanted = np.zeros(len(intervals.counts), np.bool_)
+    # quantiles: a quantile lies between the order statistics of two ranks (see `summarize_column`)
     ranks, rest = np.divmod(np.array(list(QUANTILES.values())) * (batch.present - 1), 100)
-    places, in_gap = places_of_ranks(batch, np.concatenate([ranks, ranks + (rest > 0)]))
-    wanted[places[in_gap]] = True
+    places, in_interval = places_of_ranks(batch, np.concatenate([ranks, ranks + (rest > 0)]))
+    wanted[places[in_interval]] = True
     if reference.present and reference.gaps is None:
+        # bins: the edges are deciles of the reference, usually grid points already
         deciles = reference.deciles
         wanted[np.searchsorted(batch.values, deciles[~batch.knows(deciles)])] = True
-        for more in (_largest(reference, batch), crossings(reference, batch)):
-            if gaps.counts[wanted | more].sum() <= most:
-                wanted |= more
-    return wanted & (gaps.counts > 0)
+        # distances: Kolmogorov-Smirnov first, then Wasserstein
+        for candidates in (_largest(reference, batch), crossings(reference, batch)):
+            if intervals.counts[wanted | candidates].sum() <= most:
+                wanted |= candidates
+    return wanted & (intervals.counts > 0)
 
 
 def _largest(reference: Numerical, batch: Numerical) -> NDArray[np.bool_]:
-    """Return the gaps in which the largest distance may lie."""
+    """Return the intervals in which the Kolmogorov-Smirnov distance may be attained."""
     n, m = reference.present, batch.present
     (r_start, r_end), (b_start, b_end) = rows_about(reference, batch), rows_about(batch, batch)
+    # in integers: n m |F - G|. It is known exactly at both ends of every interval; within an interval it is at most the
+    # largest F minus the smallest G, or the largest G minus the smallest F.
     known = max(np.abs(r_start * m - b_start * n).max(), np.abs(r_end * m - b_end * n).max())
     return np.asarray(np.maximum(r_end * m - b_start * n, b_end * n - r_start * m) > known)

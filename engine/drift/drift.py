@@ -1,4 +1,7 @@
-"""Two profiles in, every statistic of every column out, and one verdict each that holds over all columns together."""
+"""Compare the profiles of a reference and a batch: statistics and one verdict per column.
+
+The verdicts are adjusted for the number of columns, so they hold for all columns together.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,18 +16,30 @@ from engine.drift.threads import each
 from engine.errors import DataError, UsageError
 
 NOTABLE = 0.1
-"""A column with a drift of as much counts as drifted."""
+"""A column whose drift is at least this large counts as drifted."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnDrift:
-    """What was measured of one column.
+    """The result of the comparison for one column.
 
-    `drift` is the verdict's effect, 0 to 1, and 0 where not significant; `drift_p` is adjusted (Holm) over the columns.
-    `statistics` are the rest by name; where one is None, `reasons` says why; where one is not exact, `bounds` has the
-    two numbers that it certainly lies between, and it is the middle of them. `histogram` is ready for JSON: `edges`
-    (inner; bins are right-closed, the ends open) or `labels` (with `other`, the rows of categories not listed), the
-    counts `reference` and `batch`, and `missing` of both.
+    Attributes
+    ----------
+    drift
+        The effect size of the verdict, 0 to 1; 0 where the difference is not significant.
+    drift_p
+        The p-value of the verdict, adjusted for the number of columns (Holm 1979).
+    statistics
+        All other statistics by name; None where one cannot be computed.
+    reasons
+        For each statistic that is None, why.
+    bounds
+        For each statistic that is not exact, the two numbers that it certainly lies between; `statistics` then has the
+        middle.
+    histogram
+        Ready for JSON: `edges` (inner edges; bins include their right edge, the outer bins are unbounded) or `labels`
+        (and `other`, the rows of the categories not listed), the counts `reference` and `batch`, and `missing` rows of
+        both sides.
     """
 
     role: Role
@@ -46,12 +61,12 @@ class Drift:
 
     @property
     def drifted_columns(self) -> int:
-        """How many columns have a drift of 0.1 or more."""
+        """Number of columns whose drift is at least 0.1."""
         return sum((c.drift or 0) >= NOTABLE for c in self.columns.values())
 
     @property
     def drifted_share(self) -> float | None:
-        """The share of such columns; None of no columns."""
+        """Share of columns whose drift is at least 0.1; None if no columns were compared."""
         return self.drifted_columns / len(self.columns) if self.columns else None
 
 
@@ -60,47 +75,49 @@ def compare(
 ) -> Drift:
     """Compare `batch` with `reference`, column by column.
 
-    Effects rest on all rows; p-values on one row per entity and side where the profiles are by entity. Where a side
-    is not exact the p-values are the largest that they can be.
+    Statistics and effect sizes use all rows. Where the profiles have an entity, p-values use one row per entity and
+    side, since the rows of one entity are not independent. Where a side is not exact, p-values are upper bounds.
 
     Parameters
     ----------
     reference
-        A profile: it is read once, however many batches there are. Or the data to make one of (see `profile`).
+        A profile, which is made once for any number of batches; or the data to make one from (see `profile`).
     batch
-        A profile of the same columns in the same roles, or data to read (see `profile`), in bounded memory. Columns
-        that only the batch has are not looked at.
+        A profile of the same columns in the same roles; or data (see `profile`), which is read in bounded memory.
+        Columns that only the batch has are ignored.
     confidence
-        Of the verdicts together: without drift, at most 1 - confidence of comparisons have any drift above 0.
+        The confidence of all verdicts together: without drift, at most a share of 1 - confidence of all comparisons
+        has any column with a drift above 0.
     seed
-        Of the relabelling; apart from it the numbers depend on nothing but the counts.
+        Seed of the random permutations of the labels. Apart from it, verdicts depend on nothing but the counts.
     exact
-        Read data of more than a million rows twice where that is needed for exact numbers. Else it is read once, and
-        the distances and quantiles of columns of too many values are intervals (`bounds`), about 1e-5 of the rows wide.
+        True to read data of more than a million rows a second time where exact numbers need it. False to read it once:
+        the distances and quantiles of columns with too many values then have `bounds`, about 1e-5 of the rows apart.
 
     Raises
     ------
     UsageError
-        The confidence is no share.
+        The confidence is not between 0 and 1.
     DataError
-        The batch lacks a column of the reference, or has it in another role, or only one of them is by entity;
-        or the product of their rows is 2**63 or more: three billion a side.
+        The batch lacks a column of the reference or has it in another role; only one of the two has an entity; or the
+        product of their numbers of rows is 2**63 or more, which is three billion rows per side.
     """
     if not 0 < confidence < 1:
-        raise UsageError(f"confidence is a share between 0 and 1, such as 0.95, not {confidence}")
+        raise UsageError(f"confidence must be a share between 0 and 1, such as 0.95; found {confidence}")
     if not isinstance(reference, Profile):
         reference = profile(reference)
     level, tests = 1 - confidence, len(reference.columns)
 
-    def found(name: str, column: Column) -> Findings:
+    def measure(name: str, column: Column) -> Findings:
         return find(reference.columns[name], column, name=name, level=level, tests=tests, seed=seed)
 
     if isinstance(batch, Profile):
-        its = _fitting(reference, batch)
-        measured = each(lambda name: found(name, its[name]), reference.columns)
+        batch_columns = _fitting(reference, batch)
+        measured = each(lambda name: measure(name, batch_columns[name]), reference.columns)
         findings = dict(zip(reference.columns, measured, strict=True))
     else:
-        findings = columns_for(reference, batch, found, exact=exact)
+        findings = columns_for(reference, batch, measure, exact=exact)
+    # the family of tests is all columns of the reference
     adjusted = verdict.holm([f.p for f in findings.values()]).tolist()
     columns = {
         name: _judged(reference.columns[name].role, f, p, level)
@@ -110,28 +127,37 @@ def compare(
     wide = [name for name, column in reference.columns.items() if isinstance(column, Numerical) and column.gaps]
     if wide:
         notes.append(
-            f"the reference has too many different values in {', '.join(map(repr, wide))} to keep them all: "
-            "distances and quantiles there are intervals"
+            f"the reference has too many distinct values in {', '.join(map(repr, wide))} to keep all of them: "
+            "distances and quantiles of these columns are given with bounds"
         )
     return Drift(columns, tuple(notes))
 
 
 def _fitting(reference: Profile, batch: Profile) -> Mapping[str, Column]:
-    """Return the batch's columns, if they are those of the reference."""
+    """Return the batch's columns after checking that they have the names, roles and entity of the reference."""
     if absent := [name for name in reference.columns if name not in batch.columns]:
-        raise DataError(f"the batch lacks {', '.join(map(repr, absent))}, which the reference has")
+        raise DataError(
+            f"the batch lacks {', '.join(map(repr, absent))}, which the reference has; profile the same columns of both"
+        )
     for name, column in reference.columns.items():
         if (other := batch.columns[name].role) is not column.role:
-            raise DataError(f"column {name!r} is {column.role} in the reference, but {other} in the batch")
+            raise DataError(
+                f"column {name!r} is {column.role} in the reference, but {other} in the batch; "
+                "give it the same role in both"
+            )
     if (reference.entities is None) != (batch.entities is None):
-        raise DataError("one of reference and batch is by entity, the other is not: declare the entity for both")
+        having, lacking = ("reference", "batch") if batch.entities is None else ("batch", "reference")
+        raise DataError(f"the {having} has an entity, and the {lacking} has none; declare the same entity for both")
     return batch.columns
 
 
-def _judged(role: Role, found: Findings, p: float, level: float) -> ColumnDrift:
-    if found.bins is None:
-        why = {"drift": found.reasons["psi"], "drift_p": found.reasons["psi"]}
-        return ColumnDrift(role, None, None, False, found.statistics, found.reasons | why, found.histogram)
+def _judged(role: Role, measured: Findings, p: float, level: float) -> ColumnDrift:
+    """Return the result of a column, given its p-value after adjustment for the number of columns."""
+    if measured.bins is None:
+        reasons = {"drift": measured.reasons["psi"], "drift_p": measured.reasons["psi"]}
+        return ColumnDrift(role, None, None, False, measured.statistics, measured.reasons | reasons, measured.histogram)
     significant = p < level
-    drift = verdict.effect(*found.bins) if significant else 0.0
-    return ColumnDrift(role, drift, p, significant, found.statistics, found.reasons, found.histogram, found.bounds)
+    drift = verdict.effect(*measured.bins) if significant else 0.0
+    return ColumnDrift(
+        role, drift, p, significant, measured.statistics, measured.reasons, measured.histogram, measured.bounds
+    )

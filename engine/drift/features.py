@@ -1,8 +1,9 @@
-"""Columns of both sides as the codes of one byte that trees are trained on.
+"""Encode the columns of both sides as one-byte codes, on which the trees of the drift model are trained.
 
-One code is for what is missing, whatever the column. Numbers become the number of the bin between quantiles of both
-sides together: a fourth of as many bins would do for made-up data, and misses that a timetable has moved by minutes.
-Categories are numbered by frequency. Nothing here looks at which side a row is from.
+Code 0 stands for a missing value in every column. A number becomes the index of its bin, where the edges are quantiles
+of both sides together. 250 bins are needed: a quarter of that suffices for synthetic data, but does not detect a
+timetable that has moved by minutes. Categories are numbered by descending frequency. The encoding does not depend on
+which side a row belongs to.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,21 +17,30 @@ from engine.drift.kernels.boosting import Codes, bins
 from engine.drift.roles import Role
 
 BINS = 250
+"""Maximum number of bins of a numerical column; with the code for missing values they fit one byte."""
 
 EDGE_ROWS = 20_000
-"""Rows that the edges between bins are taken from."""
+"""Number of rows from which the bin edges are computed."""
 
 MOST_CATEGORIES = 254
-"""Categories that are told apart in one column, the most frequent ones; the rest are one more."""
+"""Number of most frequent categories that have a code of their own; all others share one more code."""
 
 
 def coded(
     frames: Sequence[pl.DataFrame], roles: Mapping[str, Role], order: NDArray[np.intp]
 ) -> tuple[Codes, NDArray[np.int64]]:
-    """Return the rows of all frames, one frame after another and then put into `order`: rows x columns of codes.
+    """Encode the rows of all frames.
 
-    `order` must be random as far as the values are concerned: the first rows stand for all. The second array is the
-    running sum, from 0, of the columns' numbers of codes.
+    Parameters
+    ----------
+    order
+        The order of the result: positions in the frames' rows, one frame after another. It must not depend on the
+        values, because the bin edges are computed from the first rows.
+
+    Returns
+    -------
+    codes, starts
+        Codes, rows x columns of uint8; and the cumulative numbers of codes per column, starting with 0.
 
     Raises
     ------
@@ -41,7 +51,7 @@ def coded(
     codes = np.empty((len(order), len(roles)), np.uint8)
     sizes = np.empty(len(roles), np.int64)
     for at, (name, role) in enumerate(roles.items()):
-        # polars would take some names for patterns
+        # renamed, because polars would take some names as patterns
         column = pl.concat([frame.get_column(name).alias("value") for frame in read])
         if role is Role.NUMERICAL:
             codes[:, at] = _binned(column.cast(pl.Float64).to_numpy()[order])
@@ -59,21 +69,25 @@ def _read(frame: pl.DataFrame, roles: Mapping[str, Role]) -> pl.DataFrame:
 
 
 def _binned(values: NDArray[np.float64]) -> Codes:
-    """Return the numbers of the values' bins, from 1; missing ones are 0."""
-    some = np.sort(values[:EDGE_ROWS])
-    some = some[: len(some) - np.isnan(some).sum()]
-    distinct = some[np.concatenate([some[:1] == some[:1], some[1:] != some[:-1]])]
+    """Return the bin of each value, counted from 1; 0 for NaN."""
+    sample = np.sort(values[:EDGE_ROWS])
+    sample = sample[: len(sample) - np.isnan(sample).sum()]
+    # the edges are the distinct values if there are few, else equidistant quantiles of the sample; NaN sorts last
+    distinct = sample[np.concatenate([sample[:1] == sample[:1], sample[1:] != sample[:-1]])]
     if len(distinct) > BINS:
-        distinct = np.unique(some[np.arange(1, BINS) * len(some) // BINS])
+        distinct = np.unique(sample[np.arange(1, BINS) * len(sample) // BINS])
     return bins(values, distinct)
 
 
 def _numbered(text: pl.Series) -> Codes:
-    """Return the categories' numbers, from 1, the most frequent first; missing ones are 0."""
-    found = text.drop_nulls().value_counts(name="count").sort(["count", text.name], descending=[True, False])
-    known = found[text.name].head(MOST_CATEGORIES)
-    if not len(known):
+    """Return the rank of each category by frequency, counted from 1; 0 for a missing value.
+
+    Categories of equal frequency are ranked by name, so the codes do not depend on the order of the rows.
+    """
+    frequencies = text.drop_nulls().value_counts(name="count").sort(["count", text.name], descending=[True, False])
+    coded_labels = frequencies[text.name].head(MOST_CATEGORIES)
+    if not len(coded_labels):
         return np.zeros(len(text), np.uint8)
-    numbers = pl.int_range(1, len(known) + 1, dtype=pl.UInt8, eager=True)
-    codes = text.replace_strict(known, numbers, default=MOST_CATEGORIES + 1, return_dtype=pl.UInt8).to_numpy()
+    numbers = pl.int_range(1, len(coded_labels) + 1, dtype=pl.UInt8, eager=True)
+    codes = text.replace_strict(coded_labels, numbers, default=MOST_CATEGORIES + 1, return_dtype=pl.UInt8).to_numpy()
     return np.where(text.is_null().to_numpy(), 0, codes).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What is found of one column: its statistics, why some are absent, its histogram, and the p of its verdict."""
+"""Measure one column: its statistics, the reasons for absent ones, its histogram, and the p-value of its verdict."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,18 +18,19 @@ from engine.drift.roles import Role
 from engine.errors import DataError
 
 SPARSE = 5
-"""Categories a row beyond which no test has power, and the report says so."""
+"""Categories per row beyond which no test has power, which the report then says."""
 
 MOST_LABELS = 50
-"""Categories that a histogram shows; the rest are counted together."""
+"""Maximum number of categories that a histogram shows; the rows of all others are added up."""
 
 
 @dataclass(slots=True)
 class Findings:
-    """What is found of one column.
+    """What was measured for one column.
 
-    Where a statistic is not exact, `bounds` has what it lies between. `bins` are the counts by bin or category of both
-    sides, missing last; None where a side has no rows. `p` is not yet adjusted for other columns.
+    Where a statistic is not exact, `bounds` has the two numbers it lies between. `bins` are the counts per bin or
+    category of both sides, with missing rows last; None where a side has no rows. `p` is not yet adjusted for the
+    number of columns.
     """
 
     statistics: dict[str, float | None] = field(default_factory=dict)
@@ -41,7 +42,10 @@ class Findings:
     notes: list[str] = field(default_factory=list)
 
     def put(self, values: Mapping[str, float | Interval], why: str) -> None:
-        """Keep statistics, an interval as its middle; one that is no finite number is absent, with `why` as reason."""
+        """Record statistics: bounds with their middle as the value; one that is not finite is absent with a reason.
+
+        `why` is that reason.
+        """
         for name, value in values.items():
             low, high = value if isinstance(value, Interval) else (value, value)
             finite = isfinite(low) and isfinite(high)
@@ -53,100 +57,122 @@ class Findings:
 
 
 def find(reference: Column, batch: Column, *, name: str, level: float, tests: int, seed: int) -> Findings:
-    """Measure one column; `level`, `tests` and `seed` are the verdict's."""
-    found = Findings()
+    """Measure one column.
+
+    Parameters
+    ----------
+    name
+        The column's name, for messages and for the seed of the permutations.
+    level, tests, seed
+        Of the verdict: see `homogeneity_p`.
+
+    Raises
+    ------
+    DataError
+        The product of the two numbers of rows is 2**63 or more.
+    """
+    result = Findings()
     rows = [column.present + column.missing for column in (reference, batch)]
     if rows[0] * rows[1] >= 2**63:
-        raise DataError(f"{rows[0]} rows and {rows[1]} are too many to be compared: more than three billion each")
+        raise DataError(
+            f"{rows[0]:,} reference rows and {rows[1]:,} batch rows are too many to be compared: "
+            "the product of the two numbers must be below 2**63, about three billion rows per side"
+        )
     if isinstance(reference, Numerical) and isinstance(batch, Numerical):
-        bins, one = _numerical(found, *one_type(reference, batch))
+        bins, per_entity = _numerical(result, *one_type(reference, batch))
     elif isinstance(reference, Categorical) and isinstance(batch, Categorical):
-        bins, one = _categorical(found, reference, batch)
+        bins, per_entity = _categorical(result, reference, batch)
     else:
-        raise TypeError(f"{type(reference).__name__} compared with {type(batch).__name__}")
+        raise TypeError(f"{type(reference).__name__} cannot be compared with {type(batch).__name__}")
     n, m = (int(side.sum()) for side in bins)
     why = _empty(n, "rows", m)
     missing_r, missing_b = _share(reference.missing, n), _share(batch.missing, m)
-    found.histogram["missing"] = [reference.missing, batch.missing]
-    found.put({"reference_missing_share": missing_r}, why)
-    found.put({"missing_share": missing_b, "missing_share_change": missing_b - missing_r}, why)
-    found.put(_distances(reference.role, *bins), why)
+    result.histogram["missing"] = [reference.missing, batch.missing]
+    result.put({"reference_missing_share": missing_r}, why)
+    result.put({"missing_share": missing_b, "missing_share_change": missing_b - missing_r}, why)
+    result.put(_distances(reference.role, *bins), why)
     if n and m:
-        found.bins = bins
-        fewer = min(int(side.sum()) for side in one)
-        most = max(len(reference.counts), len(batch.counts))
-        if reference.role is Role.CATEGORICAL and most > SPARSE * fewer:
-            found.notes.append(f"column {name!r} has {most} categories for {fewer} rows: too many to see any drift")
-        found.p = verdict.homogeneity_p(*one, level=level, tests=tests, seed=seed, name=name)
-        if (ks_p := found.statistics.get("ks_p")) is not None:
-            # the larger end: what is called drift is drift wherever the distance lies
-            found.p = min(1.0, 2 * min(found.p, found.bounds.get("ks_p", (ks_p, ks_p))[1]))
-    return found
+        result.bins = bins
+        fewer_rows = min(int(side.sum()) for side in per_entity)
+        categories = max(len(reference.counts), len(batch.counts))
+        if reference.role is Role.CATEGORICAL and categories > SPARSE * fewer_rows:
+            result.notes.append(
+                f"column {name!r} has {categories:,} categories for {fewer_rows:,} rows: "
+                "too many for any test to detect drift"
+            )
+        result.p = verdict.homogeneity_p(*per_entity, level=level, tests=tests, seed=seed, name=name)
+        if (ks_p := result.statistics.get("ks_p")) is not None:
+            # Bonferroni over the two tests. Where p is bounded the larger bound counts: drift is then significant
+            # wherever the true distance lies.
+            result.p = min(1.0, 2 * min(result.p, result.bounds.get("ks_p", (ks_p, ks_p))[1]))
+    return result
 
 
 Bins = tuple[Counts, Counts]
 
 
-def _numerical(found: Findings, reference: Numerical, batch: Numerical) -> tuple[Bins, Bins]:
-    """Measure what numbers have; return the bins of all rows, and of one row per entity."""
+def _numerical(result: Findings, reference: Numerical, batch: Numerical) -> tuple[Bins, Bins]:
+    """Record the statistics of numerical columns; return the bins of all rows, and of one row per entity and side."""
     inner = numerical.edges(reference, batch)
     bins = _binned(inner, reference), _binned(inner, batch)
-    found.histogram = _edges(inner, *bins)
+    result.histogram = _edges(inner, *bins)
     for prefix, side, column in (("", "batch", batch), ("reference_", "reference", reference)):
         rows = column.present
-        why = f"the {side} has infinite or too large values" if rows > 1 else f"the {side} has {rows or 'no'} value"
-        found.put({prefix + name: value for name, value in numerical.moments(column).items()}, why)
-    _between(found, reference, batch)
+        why = f"the {side} has infinite or very large values" if rows > 1 else f"the {side} has {_few_values(rows)}"
+        result.put({prefix + name: value for name, value in numerical.moments(column).items()}, why)
+    _between(result, reference, batch)
     if reference.chosen is None or batch.chosen is None:
         return bins, bins
-    # p-values rest on one row per entity and side: rows of one entity are no independent evidence
+    # p-values use one row per entity and side, because the rows of one entity are not independent
     reference, batch = reference.one_per_entity(), batch.one_per_entity()
-    found.put({"ks_p": _ks(reference, batch)[1]}, _empty(reference.present, "value", batch.present))
+    result.put({"ks_p": _ks(reference, batch)[1]}, _empty(reference.present, "value", batch.present))
     return bins, (_binned(inner, reference), _binned(inner, batch))
 
 
-def _categorical(found: Findings, reference: Categorical, batch: Categorical) -> tuple[Bins, Bins]:
-    """Measure what categories have; return the counts of all rows, and of one row per entity."""
+def _categorical(result: Findings, reference: Categorical, batch: Categorical) -> tuple[Bins, Bins]:
+    """Record the statistics of categorical columns; return the counts of all rows, and of one row per entity."""
     r, b, to_r, to_b = side_by_side(reference, batch)
     shown, rest = _most_frequent(r + b)
     labels = [_label(reference, to_r, batch, to_b, place) for place in shown.tolist()]
     sides = {"reference": r[shown].tolist(), "batch": b[shown].tolist()}
-    found.histogram = {"labels": labels, **sides, "other": [int(r[rest].sum()), int(b[rest].sum())]}
+    result.histogram = {"labels": labels, **sides, "other": [int(r[rest].sum()), int(b[rest].sum())]}
     m = int(b.sum()) + batch.missing
     unseen = _share(int(b[r == 0].sum()), m)
-    found.put({"unseen_share": unseen}, _empty(int(r.sum()) + reference.missing, "rows", m))
+    result.put({"unseen_share": unseen}, _empty(int(r.sum()) + reference.missing, "rows", m))
     bins = np.append(r, reference.missing), np.append(b, batch.missing)
     if reference.chosen is None or batch.chosen is None:
         return bins, bins
     reference, batch = reference.one_per_entity(), batch.one_per_entity()
-    one = np.zeros((2, len(r)), np.int64)
-    one[0, to_r], one[1, to_b] = reference.counts, batch.counts
-    return bins, (np.append(one[0], reference.missing), np.append(one[1], batch.missing))
+    per_entity = np.zeros((2, len(r)), np.int64)
+    per_entity[0, to_r], per_entity[1, to_b] = reference.counts, batch.counts
+    return bins, (np.append(per_entity[0], reference.missing), np.append(per_entity[1], batch.missing))
 
 
 def _binned(inner: Values, column: Numerical) -> Counts:
-    """Count rows by bin, missing last."""
+    """Return the number of rows per bin, and the missing rows as the last element."""
     return np.append(numerical.binned(inner, column), column.missing)
 
 
-def _between(found: Findings, reference: Numerical, batch: Numerical) -> None:
+def _between(result: Findings, reference: Numerical, batch: Numerical) -> None:
+    """Record the Kolmogorov-Smirnov and Wasserstein distances between the two distribution functions."""
     why = _empty(reference.present, "value", batch.present)
     distance, p, area = _ks(reference, batch)
-    found.put({"ks": distance, "ks_p": p}, why)
-    far = "values are infinite, or too far apart"
-    found.put({"wasserstein": area}, why or far)
-    spread = found.statistics["reference_std"]
-    why = why or (far if spread else "the reference has no standard deviation, or one of 0")
+    result.put({"ks": distance, "ks_p": p}, why)
+    overflow = "values are infinite, or so far apart that the distance overflows"
+    result.put({"wasserstein": area}, why or overflow)
+    spread = result.statistics["reference_std"]
+    why = why or (overflow if spread else "the reference has no standard deviation, or it is 0")
     normed = Interval(area.low / spread, area.high / spread) if spread else Interval(nan, nan)
-    found.put({"wasserstein_normed": normed}, why)
+    result.put({"wasserstein_normed": normed}, why)
 
 
 def _ks(reference: Numerical, batch: Numerical) -> tuple[Interval, Interval, Interval]:
-    """Return the Kolmogorov-Smirnov distance, its p, and the Wasserstein distance."""
+    """Return bounds of the Kolmogorov-Smirnov distance, of its p-value, and of the Wasserstein distance."""
     n, m = reference.present, batch.present
     if not n or not m:
         return (Interval(nan, nan),) * 3
     (least, most), area = numerical.apart_by(reference, batch)
+    # the p-value decreases with the distance, so its bounds change places
     high = p_value(least, n, m)
     return (
         Interval(least / (n * m), most / (n * m)),
@@ -156,18 +182,19 @@ def _ks(reference: Numerical, batch: Numerical) -> tuple[Interval, Interval, Int
 
 
 def _most_frequent(counts: Counts) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return where the most frequent categories are, in descending order, and where the others are."""
+    """Return the positions of the most frequent categories, in descending order of counts, and of all others."""
     if len(counts) <= MOST_LABELS:
         return np.argsort(-counts, kind="stable"), np.arange(0)
-    least = np.partition(counts, -MOST_LABELS)[-MOST_LABELS]
-    often = np.flatnonzero(counts >= least)
-    often = often[np.argsort(-counts[often], kind="stable")][:MOST_LABELS]
+    threshold = np.partition(counts, -MOST_LABELS)[-MOST_LABELS]
+    shown = np.flatnonzero(counts >= threshold)
+    shown = shown[np.argsort(-counts[shown], kind="stable")][:MOST_LABELS]
     rest = np.ones(len(counts), np.bool_)
-    rest[often] = False
-    return often, np.flatnonzero(rest)
+    rest[shown] = False
+    return shown, np.flatnonzero(rest)
 
 
 def _label(a: Categorical, to_a: Counts, b: Categorical, to_b: Counts, place: int) -> str:
+    """Return the label at a position in the union of the labels of a and b, without decoding the others."""
     at = int(np.searchsorted(to_a, place))
     return a.label(at) if at < len(to_a) and to_a[at] == place else b.label(int(np.searchsorted(to_b, place)))
 
@@ -182,8 +209,13 @@ def _distances(role: Role, r: Counts, b: Counts) -> dict[str, float]:
 
 
 def _edges(inner: Values, r: Counts, b: Counts) -> dict[str, Any]:
+    """Return the histogram of a numerical column; JSON has no infinity, so infinite edges become the largest float."""
     finite = np.clip(inner.astype(np.float64), -float_info.max, float_info.max)
     return {"edges": finite.tolist(), "reference": r[:-1].tolist(), "batch": b[:-1].tolist()}
+
+
+def _few_values(rows: int) -> str:
+    return "only one value" if rows else "no value"
 
 
 def _share(part: int, rows: int) -> float:
@@ -191,5 +223,5 @@ def _share(part: int, rows: int) -> float:
 
 
 def _empty(reference: int, what: str, batch: int) -> str:
-    """Say which side has nothing; nothing to say where both have something."""
+    """Say which side has none of `what`; return an empty text where both sides have some."""
     return f"the {'batch' if reference else 'reference'} has no {what}" if not (reference and batch) else ""

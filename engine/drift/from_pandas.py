@@ -1,7 +1,8 @@
-"""A pandas DataFrame as a polars one, column by column through numpy.
+"""Convert a pandas DataFrame to a polars DataFrame, column by column, through numpy.
 
-polars' own conversion needs pyarrow, 170 MB, and gives other types with it than without. pandas is not imported: who
-has a frame of it has imported it. Loaded with the first such frame, since nothing else here needs numpy.
+polars' own conversion needs pyarrow (170 MB), and its result types depend on whether pyarrow is installed. pandas is
+not imported here: a caller that has a pandas frame has imported it. This module is imported with the first such frame,
+because nothing else on the way needs numpy.
 """
 
 from typing import Any
@@ -14,21 +15,24 @@ from engine.errors import DataError
 
 
 def from_pandas(frame: Any) -> pl.DataFrame:
-    """Return the columns of a pandas DataFrame, without its index; NaN, NaT, None and NA are null.
+    """Return the columns of a pandas DataFrame, without its index; NaN, NaT, None and NA become null.
 
     Raises
     ------
     DataError
-        A column holds what no single type does, or two have one name.
+        A column holds objects that do not fit a single type, or two columns have the same name.
     """
     names = [str(name) for name in frame.columns]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(f"several columns of the pandas DataFrame are named {', '.join(map(repr, repeated))}")
+        raise DataError(
+            f"several columns of the pandas DataFrame are named {', '.join(map(repr, repeated))}; "
+            "give every column its own name"
+        )
     return pl.DataFrame([_column(name, frame.iloc[:, i]) for i, name in enumerate(names)])
 
 
 def _column(name: str, column: Any) -> pl.Series:
-    """Return a pandas Series, in whatever form pandas holds it, as a polars Series."""
+    """Return a pandas Series, in any of the storage forms of pandas, as a polars Series."""
     dtype = column.dtype
     if hasattr(dtype, "pyarrow_dtype") or getattr(dtype, "storage", "") == "pyarrow":
         return pl.Series(name, column.array.__arrow_array__())
@@ -42,7 +46,7 @@ def _column(name: str, column: Any) -> pl.Series:
     missing = column.isna().to_numpy(dtype=bool)
     plain = getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype))
     if isinstance(plain, np.dtype) and plain.kind in "biuf":
-        # a nullable column names its numpy type, and has to be told what to put where nothing is
+        # a nullable column has values and a mask: 0 stands in for missing values, which the mask then makes null
         values = column.to_numpy(plain, na_value=0) if hasattr(dtype, "numpy_dtype") else np.asarray(column)
         return pl.Series(name, values).set(pl.Series(missing), None)
     if isinstance(plain, np.dtype) and plain.kind in "mM":
@@ -54,6 +58,7 @@ def _column(name: str, column: Any) -> pl.Series:
 
 
 def _from_objects(name: str, objects: list[Any], *, text: bool) -> pl.Series:
+    """Return Python objects, None where missing, as a polars Series; mixed integers and floats become floats."""
     kinds = {type(value) for value in objects} - {type(None)}
     numbers = len(kinds) > 1 and all(issubclass(kind, int | float | np.number) for kind in kinds)
     try:
@@ -61,6 +66,9 @@ def _from_objects(name: str, objects: list[Any], *, text: bool) -> pl.Series:
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
         found = pl.Series(name, [], dtype=pl.Object)
     if found.dtype == pl.Object:
-        held = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise DataError(f"column {name!r} of the pandas DataFrame holds {held} objects, which are of no one type")
+        type_names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise DataError(
+            f"column {name!r} of the pandas DataFrame holds {type_names} objects, "
+            "which do not fit a single column type; convert the column to numbers or text"
+        )
     return found

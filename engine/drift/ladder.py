@@ -1,8 +1,12 @@
-"""A ladder: some thousand values of a reference as rungs, against which a batch of any size is counted in one pass.
+"""A quantile grid: some thousand values of a reference, at which a batch of any size is counted in one pass.
 
-Of every rung it is known exactly how many of the batch are below, on, and above; of a gap between two, how many are
-in it and their sum. That settles nearly everything about two distributions; what it does not, a second look at the
-few gaps that matter does (`engine.drift.doubt`). The tallies of parts of a batch add up.
+For each grid point the numbers of the batch's rows below, equal to and above it are exact; for each interval between
+two points, the number of rows in it and the sum of their values. These counts bound every statistic of two
+distributions; the few intervals where that is not enough are read again (see `refinement`). The counts of parts of a
+batch can be added.
+
+A binary search per value would take several times as long. Instead a value is mapped to a bucket by a monotone
+function, and compared with the only grid point in that bucket (see the kernel).
 """
 
 from dataclasses import dataclass
@@ -16,15 +20,27 @@ from engine.drift.kernels import rungs as kernel
 from engine.drift.kernels.counting import Counts, Values, places
 
 A_CELL = 8
-"""Buckets of a coarse cell, on average."""
+"""Average number of buckets per coarse cell."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ladder:
-    """`rungs` are values in ascending order; the rest finds a value's place among them (`kernels.rungs`).
+    """Ascending grid points, and the monotone map from values to buckets that the kernel uses to find them.
 
-    `pivots` has the rung in each bucket, else the next above, else the last; `before` how many rungs are in earlier
-    buckets, with their number at its end. `centre` is subtracted before summing.
+    Attributes
+    ----------
+    points
+        The grid points: at most one per bucket.
+    centre
+        Number that is subtracted from values before they are summed.
+    pivots
+        Per bucket, the grid point in it; in an empty bucket the next point above, or the last point.
+    points_before
+        Per bucket, the number of grid points in earlier buckets; one element more, which is the number of points.
+    by_bits
+        True if values are mapped by the bits of their floating-point form, which grow like a logarithm.
+    low, scale, cells
+        The map: linear from a value's image to a coarse cell, and linear within each cell (see the kernel).
     """
 
     rungs: Values
@@ -38,83 +54,130 @@ class Ladder:
 
     @classmethod
     def of(cls, values: Values, counts: Counts, size: int) -> Self:
-        """Return a ladder of at most `size` rungs for rows like these: ascending values (one or more) and their counts.
+        """Return a grid of at most `size` points for rows like these.
 
-        Each bucket's most frequent value becomes a rung, or a decile, on which the edges of bins lie.
+        There are `size` buckets with about equal shares of the rows. The point of a bucket is its most frequent value,
+        or a decile if it contains one, because bin edges are deciles of the reference.
+
+        Parameters
+        ----------
+        values, counts
+            Distinct ascending values, at least one, and their counts.
         """
         upto = np.cumsum(counts)
         deciles = evenly(upto, 10)[:-1]
-        some, weights = _sampled(upto, deciles, 8 * size)
-        floats = values[some].astype(np.float64)
+        # a sample of eight values per bucket is enough to fit the map
+        sample, weights = _sampled(upto, deciles, 8 * size)
+        floats = values[sample].astype(np.float64)
+        # fit both maps, linear and logarithmic, and take the one whose fullest bucket has fewer rows
         scales = [_laid(floats, weights, bits, size) for bits in (False, True)]
-        placed = [kernel.buckets(floats, bits, *scales[bits]) for bits in (False, True)]
-        heaviest = [np.bincount(buckets, weights, size).max() for buckets in placed]
-        bits = bool(heaviest[True] < heaviest[False])
-        chosen = _heaviest(placed[bits], np.where(np.isin(some, deciles), np.inf, counts[some]))
-        before = np.searchsorted(placed[bits][chosen], np.arange(size + 1, dtype=np.uint32))
+        bucketed = [kernel.buckets(floats, bits, *scales[bits]) for bits in (False, True)]
+        fullest = [np.bincount(buckets, weights, size).max() for buckets in bucketed]
+        bits = bool(fullest[True] < fullest[False])
+        # grid points: one per bucket that contains a sampled value; deciles outrank any count
+        chosen = _heaviest(bucketed[bits], np.where(np.isin(sample, deciles), np.inf, counts[sample]))
+        before = np.searchsorted(bucketed[bits][chosen], np.arange(size + 1, dtype=np.uint32))
         centre = values[len(values) // 2].item()
-        rungs = values[some[chosen]]
-        pivots = rungs[np.minimum(before[:-1], len(rungs) - 1)]
-        return cls(rungs, centre if isfinite(centre) else 0.0, pivots, before, bits, *scales[bits])
+        points = values[sample[chosen]]
+        pivots = points[np.minimum(before[:-1], len(points) - 1)]
+        return cls(points, centre if isfinite(centre) else 0.0, pivots, before, bits, *scales[bits])
 
     def tally(self) -> kernel.Tally:
-        """Return the tally of no rows."""
+        """Return empty counts for this grid: a row of count and sum per position.
+
+        Position 2k is for values of bucket k below its pivot, 2k + 1 for values equal to it, 2k + 2 for those above it.
+        The last is also the first position of bucket k + 1: both groups lie in the same interval.
+        """
         return np.zeros((2 * len(self.pivots) + 1, 2))
 
-    def count(self, values: Values, tally: kernel.Tally) -> None:
-        """Add values to a tally."""
+    def count(self, values: Values, grid_counts: kernel.Tally) -> None:
+        """Add values, each once, to counts of this grid."""
         centre = self.rungs.dtype.type(self.centre)
-        kernel.count(values, self.bits, self.low, self.scale, self.cells, self.pivots, centre, tally)
+        kernel.count(values, self.bits, self.low, self.scale, self.cells, self.pivots, centre, grid_counts)
 
-    def lay(self, values: Values, counts: Counts, tally: kernel.Tally) -> None:
-        """Add a table of values and counts to a tally."""
+    def lay(self, values: Values, counts: Counts, grid_counts: kernel.Tally) -> None:
+        """Add distinct values, ascending, with their counts to counts of this grid."""
         bucket = kernel.buckets(values.astype(np.float64), self.bits, self.low, self.scale, self.cells)
         pivots = self.pivots[bucket]
-        at = 2 * bucket.astype(np.int64) + (values >= pivots) + (values > pivots)
-        tally[:, 0] += np.bincount(at, counts, len(tally))
-        with np.errstate(over="ignore", invalid="ignore"):  # sums of the largest numbers are infinite
+        positions = 2 * bucket.astype(np.int64) + (values >= pivots) + (values > pivots)
+        grid_counts[:, 0] += np.bincount(positions, counts, len(grid_counts))
+        with np.errstate(over="ignore", invalid="ignore"):  # sums of very large numbers are infinite
             sums = counts * away(values, values[0].item(), values[-1].item(), self.centre)
-            tally[:, 1] += np.bincount(at, sums, len(tally))
+            grid_counts[:, 1] += np.bincount(positions, sums, len(grid_counts))
 
-    def folded(self, tally: kernel.Tally) -> tuple[Counts, Counts, kernel.Sums]:
-        """Return the rows on each rung, the rows in each gap, and the sums of each gap."""
-        own = np.diff(self.before) > 0
-        to = np.empty(len(tally), np.int64)
+    def folded(self, grid_counts: kernel.Tally) -> tuple[Counts, Counts, kernel.Sums]:
+        """Return the rows equal to each grid point, and the rows and the sum of each interval.
+
+        Several buckets may share an interval: those without a grid point of their own.
+        """
+        # in the result intervals are even and points odd; points_before[k] is the interval that bucket k starts in, and
+        # the number of the bucket's own point if it has one
+        has_point = np.diff(self.before) > 0
+        to = np.empty(len(grid_counts), np.int64)
         to[::2] = 2 * self.before
-        to[1::2] = 2 * self.before[:-1] + own
-        rows, sums = (np.bincount(to, tally[:, i], 2 * len(self.rungs) + 1) for i in (0, 1))
+        to[1::2] = 2 * self.before[:-1] + has_point
+        rows, sums = (np.bincount(to, grid_counts[:, i], 2 * len(self.rungs) + 1) for i in (0, 1))
         return rows[1::2].astype(np.int64), rows[::2].astype(np.int64), sums[::2].astype(np.float64)
 
-    def select(self, values: Values, gaps: NDArray[np.bool_]) -> Values:
-        """Return the values in some gaps, along with others of the same buckets."""
-        wanted = (gaps[self.before[:-1]] | gaps[self.before[1:]]).astype(np.uint8)
+    def select(self, values: Values, wanted_intervals: NDArray[np.bool_]) -> Values:
+        """Return the values of some intervals, and perhaps other values of the same buckets; grid points are left out.
+
+        `wanted_intervals` is a mask. The caller filters the result: to do it here would take a search.
+        """
+        # a bucket overlaps the interval before its grid point and, if it has a point, the interval after it
+        wanted_buckets = (wanted_intervals[self.before[:-1]] | wanted_intervals[self.before[1:]]).astype(np.uint8)
         chosen = np.empty_like(values)
-        n = kernel.select(values, self.bits, self.low, self.scale, self.cells, self.pivots, wanted, chosen)
+        n = kernel.select(values, self.bits, self.low, self.scale, self.cells, self.pivots, wanted_buckets, chosen)
         return chosen[:n].copy()
 
 
 def evenly(upto: Counts, parts: int) -> NDArray[np.int64]:
-    """Return where 1/parts, 2/parts … 1 of the rows are reached, `upto` being the rows up to each of some values."""
+    """Return the positions of the values at which the shares 1/parts, 2/parts, ..., 1 of the rows are reached.
+
+    `upto` are the rows less than or equal to each of the distinct ascending values.
+    """
+    # the k-th is the first value with at least ceil(k total / parts) rows up to it
     total = int(upto[-1]) if len(upto) else 0
     return places(upto, -(-total * np.arange(1, parts + 1) // parts))
 
 
-def _sampled(upto: Counts, besides: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the places of about `most` values in even steps of rows, and what share of a step each is worth."""
+def _sampled(upto: Counts, included: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the positions of about `most` values, in equal steps of rows, and the weight of each.
+
+    `included` are positions to include in any case. A value that has more rows than a step counts as one step, since it
+    will be a grid point of its own and needs no more buckets.
+    """
     if len(upto) <= most:
         step = max(1, int(upto[-1]) // most)
         return np.arange(len(upto)), np.minimum(np.diff(upto, prepend=0), step).astype(np.float64)
-    some = np.sort(np.concatenate([evenly(upto, most), besides]))
-    some = some[np.diff(some, prepend=-1) > 0]
-    return some, np.ones(len(some))
+    positions = np.sort(np.concatenate([evenly(upto, most), included]))
+    positions = positions[np.diff(positions, prepend=-1) > 0]
+    return positions, np.ones(len(positions))
 
 
 def _laid(
     values: NDArray[np.float64], weights: NDArray[np.float64], bits: bool, size: int
 ) -> tuple[float, float, kernel.Cells]:
-    """Lay cells of equal width over all but the outermost rows, and over each buckets in proportion to its rows."""
+    """Fit the map from values to buckets: cells of equal width, each with buckets in proportion to its rows.
+
+    Parameters
+    ----------
+    values, weights
+        A sample of the values, ascending, and how many rows each stands for.
+    bits
+        True to map by the bits of the floating-point form.
+    size
+        The number of buckets.
+
+    Returns
+    -------
+    low, scale, cells
+        Cell number = (image - low) * scale. `cells` has a row per cell: the smallest image in it, buckets per unit of
+        image, its first bucket, and its last bucket.
+    """
     image = kernel.images(values, bits)
     upto = np.cumsum(weights)
+    # the range of the cells leaves out half a bucket of rows at each end, so that outliers do not widen all cells
     outer = upto[-1] / (2 * size)
     low, high = (float(image[np.searchsorted(upto, at)]) for at in (outer, upto[-1] - outer))
     if not low < high:
@@ -123,9 +186,11 @@ def _laid(
     scale = min(number / (high - low), kernel.LARGEST) if low < high else 0.0
     cell = np.clip((image - low) * scale, 0, number - 1).astype(np.int64)
     starts = np.searchsorted(cell, np.arange(number + 1))
+    # cumulative shares of the rows at the cells' boundaries, times the number of buckets, are the buckets' boundaries
     shares = np.concatenate([[0.0], upto])[starts] / upto[-1]
     first = np.minimum(np.floor(shares[:-1] * size), size - 1)
     last = np.maximum(np.minimum(np.floor(shares[1:] * size), size) - 1, first)
+    # within a cell buckets have equal width between the smallest and the largest image in it
     begin = image[np.minimum(starts[:-1], len(image) - 1)]
     width = image[np.maximum(starts[1:] - 1, 0)] - begin
     with np.errstate(divide="ignore", over="ignore"):
@@ -134,7 +199,10 @@ def _laid(
 
 
 def _heaviest(buckets: NDArray[np.uint32], importance: Counts) -> NDArray[np.intp]:
-    """Return the position of the most important value of each bucket that has any; of equals, the middle one."""
+    """Return the position of the most important value of each bucket that has values, the middle one if it ties.
+
+    `buckets` ascend. A point in the middle of its bucket halves the rows of the intervals beside it.
+    """
     starts = np.flatnonzero(np.diff(buckets, prepend=buckets[:1] + 1))
     ends = np.append(starts[1:], len(buckets))
     most = np.maximum.reduceat(importance, starts)
@@ -144,7 +212,10 @@ def _heaviest(buckets: NDArray[np.uint32], importance: Counts) -> NDArray[np.int
 
 
 def away(values: Values, low: float, high: float, centre: float) -> NDArray[np.float64]:
-    """Return values - centre as floats, exactly where whole numbers allow it; no value lies outside low and high."""
+    """Return values - centre as floats, computed in int64 where that cannot overflow.
+
+    `low` and `high` are bounds of the values.
+    """
     if values.dtype == np.int64 and isinstance(centre, int) and max(high - centre, centre - low) < 2**63:
         return (values - centre).astype(np.float64)
     return values.astype(np.float64) - centre

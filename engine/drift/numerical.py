@@ -1,8 +1,8 @@
-"""What is measured of a numerical column: order statistics over all rows, and reference-quantile bins.
+"""Statistics of numerical columns: moments, quantiles, distances between distributions, and bins.
 
-Everything is computed from tables of values with counts, so it does not depend on row order. Of exact columns
-everything is exact; of others it is an interval. Bins of equal width are never used: one outlier would gather all
-other rows in a single bin.
+Everything is computed from distinct values and their counts, so the order of rows does not matter. Statistics of exact
+columns are exact; those of other columns come with bounds. Bins are quantiles of the reference. Bins of equal width are
+never used, because a single outlier would put all other rows into one bin.
 """
 
 from math import inf, isfinite, nan, sqrt
@@ -17,23 +17,22 @@ from engine.drift.kernels.counting import Counts, Values
 from engine.drift.ladder import evenly
 
 QUANTILES = {"median": 50, "q05": 5, "q25": 25, "q75": 75, "q95": 95}
-"""By name, in percent: their ranks are whole numbers and a rest, which floats would blur."""
-
+"""The quantiles that are reported, in percent: with integers their ranks can be computed without rounding."""
 
 Floats = NDArray[np.float64]
 
 
 class Interval(NamedTuple):
-    """Where a figure lies; both ends are the same where it is exact."""
+    """The bounds of a statistic; both ends are equal where it is exact."""
 
     low: float
     high: float
 
 
 def moments(column: Numerical) -> dict[str, Interval]:
-    """Return mean, std (n - 1 degrees of freedom), min, max and quantiles; NaN where there is no such number.
+    """Return mean, std (n - 1 degrees of freedom), min, max and quantiles; NaN where one does not exist.
 
-    Quantiles are Hyndman and Fan's type 7, numpy's default: linear between order statistics.
+    Quantiles are of type 7 of Hyndman and Fan (1996), numpy's default: linear between two order statistics.
     """
     n = column.present
     if not n:
@@ -48,57 +47,76 @@ def moments(column: Numerical) -> dict[str, Interval]:
 
 
 def _quantiles(column: Numerical) -> list[Interval]:
+    """Return the bounds of each quantile in `QUANTILE_PERCENTS`."""
+    # the q % quantile has rank q (n - 1) / 100, counted from 0: in integers, a rank and a remainder out of 100
     ranks, rest = np.divmod(np.array(list(QUANTILES.values())) * (column.present - 1), 100)
     (low, high), (low_next, high_next) = (_order_statistics(column, r) for r in (ranks, ranks + (rest > 0)))
     part = rest / 100
-    with np.errstate(invalid="ignore"):  # between infinities
+    with np.errstate(invalid="ignore"):  # NaN between -inf and inf
         lows = np.where(low == low_next, low, low * (1 - part) + low_next * part)
         highs = np.where(high == high_next, high, high * (1 - part) + high_next * part)
     return [Interval(*ends) for ends in zip(lows.tolist(), highs.tolist(), strict=True)]
 
 
 def _order_statistics(column: Numerical, ranks: Counts) -> tuple[Floats, Floats]:
-    """Return bounds of the values of these ranks, 0 the smallest."""
-    at, in_gap = places_of_ranks(column, ranks)
+    """Return lower and upper bounds of the order statistics of these ranks, where the smallest value has rank 0."""
+    at, in_interval = places_of_ranks(column, ranks)
     m = column.moments
     if column.gaps is None:
         exact = column.values[at].astype(np.float64)
         return exact, exact
+    # a rank within an interval: the value lies between the neighbouring grid points, and between minimum and maximum
     values = column.values.astype(np.float64)
     below = np.clip(np.append(m.low, values)[at], m.low, None)
     above = np.clip(np.append(values, m.high)[at], None, m.high)
-    return np.where(in_gap, below, above), above
+    return np.where(in_interval, below, above), above
 
 
 def places_of_ranks(column: Numerical, ranks: Counts) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Return the positions of the values of these ranks in the table; or of the gaps below them, and True."""
+    """Return the positions of the values with these ranks, and whether each rank lies in the interval below its value.
+
+    Position `len(values)` is the interval above the last value.
+    """
     at = np.searchsorted(column.upto, ranks, side="right")
     if column.gaps is None:
         return at, np.zeros(len(at), np.bool_)
+    # ranks from the rows up to the previous value onwards belong to the interval first, then to the value itself
     below = np.append(0, column.upto)[at]
     return at, np.asarray(ranks < below + column.gaps.counts[at])
 
 
 def apart_by(a: Numerical, b: Numerical) -> tuple[tuple[int, int], Interval]:
-    """Return n * m times the Kolmogorov-Smirnov distance (ties handled), and the first Wasserstein distance.
+    """Return bounds of the Kolmogorov-Smirnov and the first Wasserstein distance between two columns.
 
-    Both columns must be of one type and neither empty. The Wasserstein distance, the area between the distribution
-    functions, is infinite where a value is.
+    The Kolmogorov-Smirnov distance is the largest difference between the two distribution functions at any value, so
+    ties need no special treatment. The first Wasserstein distance is the area between them; it is infinite where a
+    value is infinite.
+
+    Parameters
+    ----------
+    a, b
+        Columns of the same type with n and m rows that have a value, at least one each.
+
+    Returns
+    -------
+    differences, areas
+        Bounds of n * m times the Kolmogorov-Smirnov distance, as integers; and bounds of the Wasserstein distance.
     """
     a, b = a.beside(b), b.beside(a)
     low, high = min(a.moments.low, b.moments.low), max(a.moments.high, b.moments.high)
     if a.gaps is None and b.gaps is None:
-        gap, area = apart(a.values, a.counts, b.values, b.counts)
-        gaps, areas = (gap, gap), Interval(area, area)
+        difference, area = apart(a.values, a.counts, b.values, b.counts)
+        differences, areas = (difference, difference), Interval(area, area)
     else:
         centre = (a if a.gaps else b).centre
         ends = [a.values.dtype.type(end) for end in (low, high)]
-        found = bounds(*_table(a, centre), *_table(b, centre), a.values.dtype.type(centre), *ends)
-        gaps, areas = (int(found[0]), int(found[1])), Interval(float(found[2]), float(found[3]))
-    return gaps, areas if isfinite(low) and isfinite(high) else Interval(inf, inf)
+        bounded = bounds(*_table(a, centre), *_table(b, centre), a.values.dtype.type(centre), *ends)
+        differences, areas = (int(bounded[0]), int(bounded[1])), Interval(float(bounded[2]), float(bounded[3]))
+    return differences, areas if isfinite(low) and isfinite(high) else Interval(inf, inf)
 
 
 def _table(column: Numerical, centre: float) -> tuple[Values, Counts, Counts, Values]:
+    """Return values, their counts, and the counts and sums of the intervals, where the sums are about `centre`."""
     size = len(column.values) + 1
     if column.gaps is None:
         return column.values, column.counts, np.zeros(size, np.int64), np.zeros(size)
@@ -107,17 +125,19 @@ def _table(column: Numerical, centre: float) -> tuple[Values, Counts, Counts, Va
 
 
 def edges(reference: Numerical, batch: Numerical) -> Values:
-    """Return the inner edges of the reference-quantile bins, ascending; bins are (edge, next edge], the ends open.
+    """Return the inner edges of the reference-quantile bins, ascending.
 
-    An edge is the k/10 quantile as a value that occurs, or where a side is not exact the next that both know. A value
-    at which two or more of them coincide fills at least a bin: it gets one of its own, by an edge just below it, so
-    that leaving it shows in whichever direction.
+    Bins are (edge, next edge], and the outer bins are unbounded. An edge is a decile of the reference that occurs as a
+    value; where a side is not exact, it is the next value at which the counts of both sides are exact. A value at which
+    two or more deciles coincide has at least a tenth of the rows. It gets a bin of its own by another edge just below
+    it, so that a shift of its rows in either direction changes the counts.
     """
     deciles = reference.deciles
     if not batch.knows(deciles).all():
         known = batch.knows(reference.values)
         places = np.minimum(evenly(reference.upto, 10)[:-1], len(known) - 1)
         nearest = np.minimum(np.searchsorted(np.flatnonzero(known), places), known.sum() - 1)
+        # per decile, the first value at or above it whose counts are exact on both sides; else the last such value
         deciles = reference.values[known][nearest] if known.any() else deciles[:0]
     at, times = np.unique(deciles, return_counts=True)
     heavy = at[times > 1]
@@ -126,17 +146,21 @@ def edges(reference: Numerical, batch: Numerical) -> Values:
 
 
 def before(values: Values) -> Values:
-    """Return the next smaller number of each; the smallest has none that means anything."""
-    with np.errstate(over="ignore"):  # below the smallest number is -inf
+    """Return the next smaller number of each: integer or float. The result for the smallest int64 is meaningless."""
+    with np.errstate(over="ignore"):  # below the smallest float is -inf
         return values - 1 if values.dtype == np.int64 else np.nextafter(values, -inf)
 
 
 def binned(inner: Values, column: Numerical) -> Counts:
-    """Count rows by bin. An edge is a value that the column knows, or just below one."""
+    """Return the number of rows per bin.
+
+    `inner` are the inner edges, ascending: each is a value whose counts are exact in the column, or just below one.
+    """
     at = np.searchsorted(column.values, inner, side="right")
     upto = np.where(at > 0, column.upto[at - 1], 0) if len(column.values) else np.zeros(len(inner), np.int64)
     if column.gaps is not None and len(column.values):
-        # all of a gap is up to the edge just below the gap's end, none of it up to the edge at its beginning
+        # an edge just below a value comes after all rows of the interval below that value; an edge that is the grid
+        # point before comes before all of them
         ends = column.values[np.minimum(at, len(column.values) - 1)]
         upto += np.where((at < len(column.values)) & (before(ends) == inner), column.gaps.counts[at], 0)
     return np.diff(upto, prepend=0, append=column.present)

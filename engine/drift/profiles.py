@@ -1,8 +1,9 @@
-"""A sample, boiled down to what every statistic needs and no more: each column's values and their counts.
+"""Profiles: what is kept of a sample to compute every statistic, which is each column's values and their counts.
 
-Nothing is sketched: up to a million distinct values a column is exact, and beyond every figure has certain bounds. Two
-profiles give the numbers that the rows would give, in any order and split, and profiles add up. Where rows belong to
-entities, one row of each (the one whose hash is smallest) is kept besides: what p-values rest on.
+A column with up to a million distinct values is exact; beyond that, statistics have certain bounds, as no sketch is
+used. Two profiles give the same numbers as the rows they were made from, in any order and split, and profiles can be
+merged. Where rows belong to entities, one row per entity (the one with the smallest hash) is kept as well: p-values
+are computed from these rows.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,40 +29,43 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile:
-    """What a sample holds: how many `rows`, `columns` by name, and the `entities`, where they are declared."""
+    """The profile of a sample: the number of `rows`, the `columns` by name, and the `entities` if one is declared."""
 
     rows: int
     columns: Mapping[str, Column]
     entities: Entities | None = None
 
     @property
-    def independent(self) -> int:
-        """Rows that are independent evidence: one per entity."""
-        return self.rows if self.entities is None else len(self.entities.keys)
-
-    @property
     def roles(self) -> dict[str, Role]:
-        """The roles of the columns."""
+        """The role of each column."""
         return {name: column.role for name, column in self.columns.items()}
 
     def merge(self, other: "Profile") -> "Profile":
-        """Return the profile of both samples together: as if made of all rows where columns are exact.
+        """Return the profile of both samples together.
 
-        Where they are not, figures have the bounds that both allow. Profiles made against one reference add up.
+        Exact columns are those of all rows. Other columns have bounds, which stay narrow if both profiles were made
+        against the same reference.
 
         Raises
         ------
         DataError
-            The two do not describe the same columns.
+            The two profiles differ in their columns or roles, or only one has an entity.
         """
         if self.roles != other.roles:
-            raise DataError("only profiles of the same columns in the same roles can be united")
+            differing = sorted({name for name, _ in self.roles.items() ^ other.roles.items()})
+            raise DataError(
+                "only profiles of the same columns in the same roles can be merged; "
+                f"these differ in {', '.join(map(repr, differing))}"
+            )
         if (self.entities is None) != (other.entities is None):
-            raise DataError("a profile by entity and one without cannot be united")
+            raise DataError(
+                "a profile with an entity and one without cannot be merged; declare the same entity for both"
+            )
         entities, keep = None, None
         if self.entities is not None and other.entities is not None:
             keys = np.concatenate([self.entities.keys, other.entities.keys])
             rows = np.concatenate([self.entities.rows, other.entities.rows])
+            # of an entity's rows the one with the smallest hash stays: the first of each key; ~key differs from any key
             order = np.lexsort((rows, keys))
             keep = order[np.diff(keys[order], prepend=~keys[order[:1]]) != 0]
             entities = Entities(self.entities.column, keys[keep], rows[keep])
@@ -69,21 +73,21 @@ class Profile:
         return Profile(self.rows + other.rows, columns, entities)
 
     def fingerprint(self) -> str:
-        """Return the BLAKE2b hex digest of the content."""
+        """Return the BLAKE2b hex digest of the profile's content."""
         return archive.digest(*stored.parts(self.rows, self.columns, self.entities))
 
     def save(self, path: Path | str) -> None:
-        """Write the profile to one file."""
+        """Write the profile to a file; an existing file is replaced atomically."""
         archive.write(Path(path), *stored.parts(self.rows, self.columns, self.entities))
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
-        """Read a file that `save` wrote, of this version or an earlier one, and check that it holds together.
+        """Read a file that `save` of this version or an earlier one wrote, and check that its content is consistent.
 
         Raises
         ------
         StoreError
-            The file is missing, damaged, no profile, or newer than this engine.
+            The file is missing, damaged, not a profile, or written by a newer engine.
         """
         return cls(*stored.restored(Path(path)))
 
@@ -96,28 +100,29 @@ def profile(
     against: Profile | None = None,
     most_values: int = MOST_VALUES,
 ) -> Profile:
-    """Return the profile of the columns in `roles`, in one pass; in two where a column is not exact.
+    """Return the profile of the columns in `roles`; reads the data once, or twice where a column is not exact.
 
     Parameters
     ----------
     data
         A polars frame, lazy or not, the path of a Parquet, CSV or Arrow file, Arrow data, or a pandas frame. Rows come
-        in blocks: memory is bounded by the columns, not by the rows.
+        are read in blocks: memory grows with the number of columns, not of rows.
     roles
-        Numerical or categorical, by column. Left out, those of `against`, else what `roles` finds.
+        The role of each column, numerical or categorical. By default the roles of `against`, or else those that
+        `engine.drift.roles` finds.
     entity
-        The column that says which rows belong together: one row of each is chosen by the hash of the columns' content;
-        rows without an entity are one entity together. Memory grows with the number of entities.
+        The column that says which rows belong together. One row per entity is chosen by the hash of its content; all
+        rows in which the entity is missing form one entity. Memory grows with the number of entities.
     against
-        The reference that the sample will be compared with. A column of too many values to be exact is then counted
-        on the reference's ladder, and known exactly wherever the comparison needs it.
+        The reference that the sample will be compared with. A column with too many values to be exact is then counted
+        on the reference's grid, and exactly wherever the comparison needs it.
     most_values
-        Distinct values up to which a column is exact.
+        Maximum number of distinct values of an exact column.
 
     Raises
     ------
     DataError
-        A column is not there, or cannot be read in its role; or the data cannot be read.
+        A column does not exist or cannot be used in its role, or the data cannot be read.
     """
     rows, entities, columns = _read(
         scan(data), roles, entity, against, lambda _, column: column, keep=True, exact=True, most_values=most_values
@@ -126,18 +131,27 @@ def profile(
 
 
 def columns_for(reference: Profile, data: Any, finish: Callable[[str, Column], T], *, exact: bool) -> dict[str, T]:
-    """Return what `finish` makes of each column of the data, which is as exact as the reference beside it, no more.
+    """Read the columns of a batch for a comparison with `reference`; return the result of `finish` for each.
 
-    If it need not be `exact`, the data is read once.
+    A column is only as exact as the comparison needs, and is freed after `finish`.
+
+    Parameters
+    ----------
+    exact
+        False to read the data only once; statistics then may have bounds.
 
     Raises
     ------
     DataError
-        A column of the reference is not there, or cannot be read in its role; or nobody knows what the entity is.
+        A column of the reference does not exist or cannot be used in its role; or the profile of the reference is of
+        an old version, which does not name the entity's column.
     """
     entity = None if reference.entities is None else reference.entities.column
     if entity == "":
-        raise DataError("the reference is too old to say which column its entity is; profile the batch with entity=")
+        raise DataError(
+            "the profile of the reference is too old to say which column its entity is; "
+            "profile the batch with entity= and compare the two profiles"
+        )
     return _read(scan(data), None, entity, reference, finish, keep=False, exact=exact, most_values=MOST_VALUES)[2]
 
 
@@ -155,83 +169,97 @@ def _read(
 ) -> tuple[int, Entities | None, dict[str, T]]:
     if roles is None:
         roles = against.roles if against else found_roles(frame, entity=entity)[0]
-    taking = {name: _compared(name, role) for name, role in roles.items()}
+    kept_roles = {name: _compared(name, role) for name, role in roles.items()}
     if entity is not None and entity not in frame.collect_schema():
-        raise DataError(f"the data lacks the entity, {entity!r}")
-    reading = plan(frame, taking)
+        raise DataError(f"the data lacks the column {entity!r}, which is the entity")
+    reading = plan(frame, kept_roles)
     schema = frame.select(reading.values()).collect_schema()
-    its: dict[str, Numerical] = {}
+    # the reference's columns to count against, converted to the type of the comparison: int64 if both sides are int64,
+    # else both are float64
+    reference_columns: dict[str, Numerical] = {}
     for name, column in against.columns.items() if against else ():
-        if isinstance(column, Numerical) and taking.get(name) is Role.NUMERICAL:
+        if isinstance(column, Numerical) and kept_roles.get(name) is Role.NUMERICAL:
             whole = schema[name] == pl.Int64 and column.values.dtype == np.int64
-            alike = column if whole else column.as_floats()
-            if len(alike.values):
-                its[name] = alike
+            converted = column if whole else column.as_floats()
+            if len(converted.values):
+                reference_columns[name] = converted
                 reading[name] = reading[name] if whole else reading[name].cast(pl.Float64)
 
     def first(name: str) -> Reader:
-        if taking[name] is Role.CATEGORICAL:
+        if kept_roles[name] is Role.CATEGORICAL:
             return Categories()
-        whole = schema[name] == pl.Int64 and (name not in its or its[name].values.dtype == np.int64)
-        return Distinct(whole, its.get(name), most_values, keep=keep, exact=exact)
+        whole = schema[name] == pl.Int64 and (
+            name not in reference_columns or reference_columns[name].values.dtype == np.int64
+        )
+        return Distinct(whole, reference_columns.get(name), most_values, keep=keep, exact=exact)
 
     if entity is None:
         rows, finished = read(frame, reading, first, finish)
         return rows, None, finished
-    one = _one_row_per_entity(frame, reading, entity)
-    entities = Entities(entity, one["entity"].to_numpy().copy(), one["row"].to_numpy().copy())
+    chosen_rows = _one_row_per_entity(frame, reading, entity)
+    entities = Entities(entity, chosen_rows["entity"].to_numpy().copy(), chosen_rows["row"].to_numpy().copy())
     rows, finished = read(
-        frame, reading, first, lambda name, column: finish(name, _with_chosen(column, one[f"value {name}"]))
+        frame, reading, first, lambda name, column: finish(name, _with_chosen(column, chosen_rows[f"value {name}"]))
     )
     return rows, entities, finished
 
 
 def _compared(name: str, role: str) -> Role:
     if role not in (Role.NUMERICAL, Role.CATEGORICAL):
-        raise DataError(f"column {name!r} cannot be compared as {role!s}: its role must be numerical or categorical")
+        raise DataError(f"column {name!r} cannot be compared as {role!s}; its role must be numerical or categorical")
     return Role(role)
 
 
 def _one_row_per_entity(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], entity: str) -> pl.DataFrame:
-    """Return, for each entity, the row whose hash is smallest, as entity, row, value <column>…, by entity key."""
+    """Return, per entity, the row with the smallest hash.
+
+    Returns
+    -------
+    frame
+        Columns `entity` (the hash of its name, ascending), `row` (the row's hash) and `value <column>` per column.
+    """
     dtype = frame.collect_schema()[entity]
     if dtype.is_nested() or dtype in (pl.Object, pl.Binary):
-        raise DataError(f"the entity, {entity!r}, holds {dtype}, which names nothing")
+        raise DataError(f"the entity, column {entity!r}, holds {dtype}; an entity must be text, a number or a date")
     values = {name: f"value {name}" for name in reading}
     read = frame.select(named(entity).alias("entity"), *(read.alias(values[name]) for name, read in reading.items()))
     schema = read.collect_schema()
-    # what is chosen depends on no type: numbers are hashed as floats, categories as text
+    # the choice must not depend on column types: numbers are hashed as floats, categories as text
     alike = {
         value: pl.col(value).cast(pl.Float64) if schema[value].is_numeric() else as_categories(value, schema[value])
         for value in values.values()
     }
     floats = read.with_columns(expr.alias(f"alike {value}") for value, expr in alike.items())
-    key = as_categories("entity", dtype).hash(1)  # 7 and 7.0 are one
+    key = as_categories("entity", dtype).hash(1)  # as text, so 7 and 7.0 are the same entity
     row = pl.sum_horizontal(
         content(floats.collect_schema(), [f"alike {value}" for value in alike]),
         *(_beyond_floats(value) for value in alike if schema[value] == pl.Int64),
-        key,  # else rows of the same content were chosen of all entities that have one
+        key,  # without it, all entities that have a row of the same content would choose that row or none
     )
     keyed = floats.select(key, row.hash(2).alias("row"), *alike)
     smallest = keyed.group_by("entity").agg(pl.col("row").min())
-    # rows of one entity with equal hashes have equal content: any of them is the same row
+    # rows of one entity with equal hashes have equal content, so any of them will do
     one = keyed.join(smallest, on=["entity", "row"], how="semi").unique("entity", keep="any")
     return one.collect(engine="streaming").sort("entity")
 
 
 def _beyond_floats(name: str) -> pl.Expr:
-    """Return what a float does not hold of a whole number, scattered over 64 bits; 0 of most."""
+    """Return a hash of what conversion to float loses of an integer; 0 for most integers.
+
+    Without it, rows that differ only in the last digits of large integers would have equal hashes.
+    """
     whole = pl.col(name)
     rest = whole - whole.cast(pl.Float64).cast(pl.Int64, strict=False)
     return rest.fill_null(whole).reinterpret(signed=False) * pl.lit(0xBF58476D1CE4E5B9, pl.UInt64)
 
 
-def _with_chosen(column: Column, one: pl.Series) -> Column:
+def _with_chosen(column: Column, chosen_values: pl.Series) -> Column:
+    """Return the column with the values of the entities' chosen rows, one per entity."""
     if isinstance(column, Numerical):
-        values, to = np.unique(one.drop_nulls().to_numpy(), return_inverse=True)
-        at = np.full(len(one), -1, np.int32)
-        at[one.is_not_null().to_numpy()] = to
+        values, positions = np.unique(chosen_values.drop_nulls().to_numpy(), return_inverse=True)
+        at = np.full(len(chosen_values), -1, np.int32)
+        at[chosen_values.is_not_null().to_numpy()] = positions
         return replace(column, chosen=Chosen(values, at))
     place = {label: i for i, label in enumerate(column.labels)}
-    at = np.array([-1 if label is None else place[label] for label in categories(one)], np.int32)
+    at = np.array([-1 if label is None else place[label] for label in categories(chosen_values)], np.int32)
     return replace(column, chosen=at)

@@ -1,7 +1,7 @@
-"""Which columns take part in a comparison, as what, and why the others do not.
+"""Decide which columns take part in a comparison and in which role; give a reason for each column left out.
 
-A date or a row number tells any two periods apart perfectly and says nothing about drift; a text that is nearly
-always new has no distribution to compare. They are left out with a reason, unless the spec declares a role.
+A date or a row number distinguishes any two periods perfectly and says nothing about drift. A text column in which
+nearly every value is new has no distribution to compare. Both are left out, unless a role is declared for them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,10 +16,10 @@ from engine.errors import DataError
 __all__ = ["FEW_ROWS", "Role", "roles"]
 
 FEW_ROWS = 20
-"""Below as many rows, neither "nearly all distinct" nor "counts up" can be told from chance."""
+"""With fewer rows, "nearly all distinct" and "counts up" may be chance, so no column is left out for them."""
 
 HEAD_ROWS = 100_000
-"""Fewest rows that are looked at first: with fewer, a second query costs more than it spares."""
+"""Minimum number of rows that are examined first: with fewer, a second query costs more than it saves."""
 
 _DISTINCT = "an identifier: nearly every value is different"
 _COUNTS_UP = "counts up with row order"
@@ -33,27 +33,27 @@ def roles(
     exclude: Sequence[str] = (),
     entity: str | None = None,
 ) -> tuple[dict[str, Role], dict[str, str]]:
-    """Return the columns that take part with their roles, and those left out with the reason.
+    """Return the roles of the columns that take part, and the reason for each column that is left out.
 
     Parameters
     ----------
     data
-        The reference, in any form that `scan` takes.
+        The reference, in any form that `scan_table` accepts.
     declared
-        Roles declared in the spec, by column; the rest is found from the types, and from the values of text columns
-        (distinct) and integer columns (counting up with row order): an eighth of the rows, and all of them for those
-        columns alone of which the eighth did not tell.
+        Declared roles by column. The others follow from the column types, and from the values of text columns (are
+        nearly all distinct?) and integer columns (do they count up with the row order?). An eighth of the rows is read
+        for that, and all rows only for the columns that the eighth did not decide.
     only
-        The model's features; None without a model: every column.
+        The columns to consider, such as the features of a model; None for all columns.
     exclude
         Columns to leave out.
     entity
-        The column that says which rows belong together: it is an identifier, whatever its type.
+        The column that says which rows belong together: it is left out, whatever its type.
 
     Raises
     ------
     DataError
-        A column of `only` is not there, a declared role does not fit the column's type, or the data cannot be read.
+        A column of `only` does not exist, a declared role does not fit the column's type, or the data cannot be read.
     """
     frame = scan(data)
     schema = frame.collect_schema()
@@ -64,7 +64,7 @@ def roles(
     left_out: dict[str, str] = {}
     for name in schema if only is None else only:
         role = Role(declared[name]) if name in declared else None
-        found = _by_type(schema[name])
+        type_role = _by_type(schema[name])
         if name in exclude:
             left_out[name] = "excluded from drift"
         elif name == entity:
@@ -73,12 +73,12 @@ def roles(
             left_out[name] = f"declared {role}"
         elif schema[name].is_nested() or schema[name] in (pl.Object, pl.Binary):
             left_out[name] = f"{schema[name]} values are not compared"
-        elif role is Role.NUMERICAL and found is Role.CATEGORICAL and schema[name] not in (pl.Boolean, pl.Null):
+        elif role is Role.NUMERICAL and type_role is Role.CATEGORICAL and schema[name] not in (pl.Boolean, pl.Null):
             raise DataError(f"column {name!r} is declared numerical, but holds text; declare it categorical")
-        elif role is None and found is None:
+        elif role is None and type_role is None:
             left_out[name] = f"a {_word(schema[name])}: it would tell any two periods apart"
         else:
-            taking[name] = role or found or Role.NUMERICAL
+            taking[name] = role or type_role or Role.NUMERICAL
     undeclared = {name: role for name, role in taking.items() if name not in declared}
     for name, reason in _identifying(frame, schema, undeclared, counters=only is None).items():
         del taking[name]
@@ -95,7 +95,7 @@ def _by_type(dtype: pl.DataType) -> Role | None:
 def _identifying(
     frame: pl.LazyFrame, schema: pl.Schema, columns: Mapping[str, Role], *, counters: bool
 ) -> dict[str, str]:
-    """Find texts that are nearly all distinct, and integers that only count up; return the reason of each."""
+    """Return the text columns that are nearly all distinct and the integer columns that count up, with the reason."""
     texts = [name for name, role in columns.items() if role is Role.CATEGORICAL and schema[name] != pl.Boolean]
     integers = [name for name in columns if counters and schema[name].is_integer()]
     suspects = dict.fromkeys(texts, _DISTINCT) | dict.fromkeys(integers, _COUNTS_UP)
@@ -109,11 +109,11 @@ def _identifying(
 
 
 def _uncleared(frame: pl.LazyFrame, suspects: Mapping[str, str], total: int) -> dict[str, str]:
-    """Return the suspects whom these rows do not clear, of which there are `total` with those yet to come.
+    """Return the suspects that these rows do not clear, where the whole frame has `total` rows.
 
-    A text identifies rows if fewer than one in 20 repeats an earlier one: no rows to come take back what repeats, and
-    at most all of them hold one. Texts are told apart by their 64-bit hashes, in half the time and a third of the
-    memory.
+    A text column identifies rows if fewer than 1 in 20 of its values repeat an earlier one. Further rows cannot make
+    repeats fewer, and at most all of them hold a value, so a column is cleared as soon as 20 repeats >= the largest
+    possible number of values. Texts are compared by 64-bit hashes, in half the time and a third of the memory.
     """
     if not suspects:
         return {}

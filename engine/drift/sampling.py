@@ -1,8 +1,9 @@
-"""Samples drawn by a hash of what a row holds, never by where it stands: a database may return rows in any order.
+"""Draw samples of rows by a hash of their content, never by position: a database may return rows in any order.
 
-Equal rows are told apart by their occurrence (first, second, …), which among equals is the same set in any order. So
-they must be counted, all of them: a reservoir, or a threshold on the hash alone, would draw equal rows all or none.
-Hashes are polars' own: stable for one version of polars.
+Equal rows are distinguished by their occurrence (first, second, ...). Any order of the rows gives the same set of
+(content, occurrence), so the sample is the same. For that all equal rows must be counted: with a threshold on the hash
+alone, equal rows would be drawn all or none, and a reservoir depends on positions. Hashes are those of polars, which
+are stable within one version of polars.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,39 +18,39 @@ from engine.drift.canonical import named
 from engine.drift.kernels.drawing import Hashes, keys, keys_below
 
 MOST_VALUES = 10_000_000
-"""Values (rows times columns) of a sample, whatever the number of rows asked for: 80 MB of floats. A frame that holds
-no more is read once."""
+"""Maximum number of values (rows times columns) of a sample: 80 MB of floats. A frame with no more is read once."""
 
 _BUFFERED = 2**20
-"""Hashes in memory, 8 MB; beyond that they are written to files."""
+"""Maximum number of hashes in memory, 8 MB; beyond that they are written to files."""
 
 _PARTS = 256
-"""Files, by the first byte of the hash."""
+"""Number of files: one per value of the first byte of a hash."""
 
 _ROW = "\0row"
 
 
 def most_rows(columns: int, rows: int) -> int:
-    """Return how many of the `rows` asked for a sample of as many columns has at most."""
+    """Return the number of rows of a sample: `rows`, or fewer where `columns` columns would make too many values."""
     return min(rows, max(1, MOST_VALUES // max(1, columns)))
 
 
 def content(schema: pl.Schema, names: Sequence[str]) -> pl.Expr:
-    """Return the hash of a row's values in the columns `names`, in whatever order they are given.
+    """Return an expression for the hash of a row's values in the columns `names`; the order of `names` does not matter.
 
-    It is the sum of the values' hashes, each column's by a seed of its own: a third of what hashing a struct takes.
+    It is the sum, modulo 2**64, of the hashes of the values, with another seed per column. This takes a third of the
+    time of hashing a struct.
     """
-    # a hash of an enum or a categorical would depend on its list of values
+    # enums and categoricals are hashed as text: their own hash would depend on their list of values
     listed = (pl.Enum, pl.Categorical)
     texts = (named(name).cast(pl.String) if schema[name] in listed else named(name) for name in sorted(names))
-    # not +, which polars takes minutes to plan for thousands of columns
+    # polars needs minutes to plan a chain of thousands of +
     return pl.sum_horizontal(pl.lit(0, pl.UInt64), *(value.hash(seed) for seed, value in enumerate(texts)))
 
 
 def row_keys(frame: pl.DataFrame, names: Sequence[str], seed: int) -> Hashes:
-    """Return one pseudo-random key a row, from its content, its occurrence and the seed."""
+    """Return a pseudo-random key per row, a function of its content, its occurrence and the seed."""
     hashes = frame.select(content(frame.schema, names)).to_series().to_numpy()
-    order = np.argsort(hashes)  # which of equal rows comes first is as good as another
+    order = np.argsort(hashes)  # need not be stable: equal rows are interchangeable
     ordered = hashes[order]
     starts = _run_starts(ordered)
     occurrences = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
@@ -63,9 +64,9 @@ def sample(
 ) -> pl.DataFrame:
     """Return `columns` (and the entity) of at most `rows` rows, drawn without replacement by hash.
 
-    Fewer rows where they would hold more than `MOST_VALUES` values. Two streaming passes, one where the frame is
-    small: the first counts equal rows, the second fetches those drawn. Memory does not grow with the frame: the
-    counts, 16 bytes for each distinct row, go through temporary files.
+    The sample has fewer rows if it would have more than `MAX_SAMPLE_VALUES` values. The frame is read twice, or once if
+    it is small: the first pass counts equal rows, the second reads the rows that were drawn. Memory does not grow with
+    the frame: the counts, 16 bytes per distinct row, go to temporary files.
     """
     names = list(dict.fromkeys([*columns, *([entity] if entity else [])]))
     rows = most_rows(len(names), rows)
@@ -83,7 +84,7 @@ def sample(
                 counts.add(batch[_ROW].to_numpy())
         drawn = counts.lowest(rows, seed)
     if whole is None:
-        # as a filter it is worked out while reading; a join took three times the memory
+        # a filter is applied while reading; a join took three times the memory
         wanted = frame.filter(row.is_in(drawn[_ROW].implode())).select(*map(named, names), row)
         whole = wanted.unique(_ROW, keep="any").collect(engine="streaming")
     once = whole.unique(_ROW, keep="any").join(drawn, on=_ROW, how="inner").sort(_ROW)
@@ -91,7 +92,7 @@ def sample(
 
 
 class _Counts:
-    """How often each hash occurs, as (hash, times) in files by the hashes' first byte once there are many."""
+    """Counts how often each hash occurs; many hashes are written to files as (hash, times), by their first byte."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -108,22 +109,27 @@ class _Counts:
             self._spill()
 
     def lowest(self, rows: int, seed: int) -> pl.DataFrame:
-        """Return which hashes have the lowest keys, as many as `rows` asks for, and how many `times` each."""
-        # so many that more than `rows` keys are below it, but for one case in a billion, which is tried again
+        """Return the hashes with the `rows` lowest keys, and how many `times` each hash is among them.
+
+        Only keys below a bound are computed, so memory does not grow with the number of rows.
+        """
+        # keys are uniform: the number below a bound of `share` is binomial with mean share * total. Six standard
+        # deviations above `rows` it is at least `rows`, but for one case in a billion: then the share is doubled.
         share = (rows + 6 * rows**0.5 + 20) / max(self.total, 1)
         while True:
             bound = np.uint64(min(int(share * 2**64), 2**64 - 1))
-            found = [keys_below(hashes, times, np.uint64(seed % 2**64), bound) for hashes, times in self._parts()]
-            all_keys, whose = (np.concatenate(part) for part in zip(*found, strict=True))
+            below = [keys_below(hashes, times, np.uint64(seed % 2**64), bound) for hashes, times in self._parts()]
+            all_keys, owners = (np.concatenate(part) for part in zip(*below, strict=True))
             if len(all_keys) >= min(rows, self.total):
                 break
             share *= 2
         if len(all_keys) > rows:
-            whose = whose[np.argpartition(all_keys, rows)[:rows]]
-        hashes, times = np.unique(whose, return_counts=True)
+            owners = owners[np.argpartition(all_keys, rows)[:rows]]
+        hashes, times = np.unique(owners, return_counts=True)
         return pl.DataFrame({_ROW: hashes, "times": times})
 
     def _parts(self) -> Iterator[tuple[Hashes, NDArray[np.int64]]]:
+        """Yield distinct hashes and their counts, one file after another; all occurrences of a hash are in one file."""
         if not self._spilled:
             yield _counted(np.concatenate([np.empty(0, np.uint64), *self._buffer]))
             return
@@ -135,6 +141,7 @@ class _Counts:
             yield pairs[starts, 0], np.add.reduceat(pairs[:, 1], starts).astype(np.int64)
 
     def _spill(self) -> None:
+        """Append the buffered hashes, with counts, to the files."""
         hashes, times = _counted(np.concatenate([np.empty(0, np.uint64), *self._buffer]))
         self._buffer, self._buffered, self._spilled = [], 0, True
         pairs = np.column_stack([hashes, times.astype(np.uint64)])
@@ -145,11 +152,12 @@ class _Counts:
 
 
 def _counted(hashes: Hashes) -> tuple[Hashes, NDArray[np.int64]]:
+    """Return the distinct hashes, ascending, and how often each occurs."""
     hashes = np.sort(hashes)
     starts = _run_starts(hashes)
     return hashes[starts], np.diff(starts, append=len(hashes))
 
 
 def _run_starts(ordered: Hashes) -> NDArray[np.int64]:
-    """Return where in a sorted array each distinct value comes first."""
+    """Return the position of the first occurrence of each distinct value in a sorted array."""
     return np.flatnonzero(np.concatenate([np.ones(min(1, len(ordered)), np.bool_), ordered[1:] != ordered[:-1]]))

@@ -1,7 +1,7 @@
-"""Whatever holds a table becomes a lazy frame: polars, pandas, Arrow in any form, files.
+"""Open a table of any form as a polars LazyFrame: polars, pandas, Arrow data, files.
 
-Nobody has to convert first, and neither pandas nor pyarrow is imported: what the caller has is asked for what it
-holds. A list of the types that are known would always lack one; what speaks Arrow's capsule protocol is a table.
+Neither pandas nor pyarrow is imported: the caller's object is asked for its data. Any object that implements Arrow's
+PyCapsule interface is accepted as a table; a list of known types would never be complete.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,16 +26,20 @@ def scan(data: Any) -> pl.LazyFrame:
     Parameters
     ----------
     data
-        A polars LazyFrame or DataFrame; a pandas DataFrame (its index is not a column); anything that offers an Arrow
-        stream or struct array of columns, or an iterable of such; a path, str or Path: `.parquet`, `.pq`, `.csv`,
-        `.csv.gz`, `.arrow`, `.ipc`, `.feather`, a glob of these, or a folder, of which all Parquet files are read in
-        the order of their paths, with the columns that folders named `column=value` add. Files are read when the
-        frame is; the rest is held in memory, since a stream can be read but once.
+        One of
+
+        - a polars LazyFrame or DataFrame, or a pandas DataFrame (its index is ignored);
+        - an object that provides an Arrow stream or struct array of columns, or an iterable of such objects;
+        - a path to a file (`.parquet`, `.pq`, `.csv`, `.csv.gz`, `.arrow`, `.ipc`, `.feather`) or a glob of files;
+        - a path to a folder: all its Parquet files are read in the order of their paths, and folders named
+          `column=value` add columns.
+
+        Files are read when the frame is collected. Other data is kept in memory, since a stream can be read only once.
 
     Raises
     ------
     DataError
-        It is none of these, a file is missing, or a pandas column holds what no single type does.
+        `data` is none of these, a file is missing, or a pandas column holds objects of no single type.
     """
     if isinstance(data, pl.LazyFrame):
         return data
@@ -45,7 +49,7 @@ def scan(data: Any) -> pl.LazyFrame:
         return _table(data).lazy()
     parts = list(data) if isinstance(data, Iterable) and not isinstance(data, Mapping | bytes) else []
     if not parts or not all(map(_is_table, parts)):
-        raise DataError(f"{_kind(data)} is no table; give {ALLOWED}")
+        raise DataError(f"{_kind(data)} is not a table; give {ALLOWED}")
     try:
         return pl.concat([_table(part) for part in parts], rechunk=False).lazy()
     except pl.exceptions.PolarsError as problem:
@@ -54,12 +58,14 @@ def scan(data: Any) -> pl.LazyFrame:
 
 @contextmanager
 def readable(what: object = "the data") -> Iterator[None]:
-    """Say what cannot be read, in which polars fails as late as the faulty row is reached.
+    """Raise a `DataError` that names `what` if reading fails in the block, or in the decorated function.
+
+    It surrounds the whole work on a frame, because polars fails only when it reaches the faulty row.
 
     Raises
     ------
     DataError
-        Reading fails in the block, or in what the function does that this decorates.
+        Reading failed.
     """
     try:
         yield
@@ -71,9 +77,9 @@ def readable(what: object = "the data") -> Iterator[None]:
 def _is_table(data: Any) -> bool:
     if isinstance(data, pl.DataFrame) or _is_pandas(data):
         return True
-    # a pandas Series offers a stream too, and then misses pyarrow
-    other = type(data).__module__.partition(".")[0] != "pandas"
-    return other and (hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"))
+    # a pandas Series provides a stream as well, but only with pyarrow installed, and is not a table
+    outside_pandas = type(data).__module__.partition(".")[0] != "pandas"
+    return outside_pandas and (hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"))
 
 
 def _is_pandas(data: Any) -> bool:
@@ -94,26 +100,26 @@ def _table(data: Any) -> pl.DataFrame:
     try:
         return pl.DataFrame(data)
     except pl.exceptions.PolarsError as problem:
-        raise DataError(f"the {_kind(data)} is no table: {problem}") from problem
+        raise DataError(f"{_kind(data)} is not a table: {problem}") from problem
 
 
 def _files(path: Path) -> pl.LazyFrame:
     if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in (".parquet", ".pq"))
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in (".parquet", ".pq"))
     elif path.exists() or not has_magic(str(path)):
-        found = [path]
+        files = [path]
     else:
-        found = sorted(map(Path, glob(str(path), recursive=True)))  # noqa: PTH207  Path.glob wants a folder to start from
-    if not found:
+        files = sorted(map(Path, glob(str(path), recursive=True)))  # noqa: PTH207  Path.glob wants a folder to start from
+    if not files:
         raise DataError(f"the folder {path} holds no Parquet file" if path.is_dir() else f"no file matches {path}")
-    readers = {_reader(file) for file in found}
+    readers = {_reader(file) for file in files}
     if len(readers) > 1:
-        raise DataError(f"{path} matches files of several formats; give one")
-    if absent := [file for file in found if not file.exists()]:
+        raise DataError(f"{path} matches files of several formats; give a path that matches only one")
+    if absent := [file for file in files if not file.exists()]:
         raise DataError(f"there is no file {absent[0]}")
     with readable(path):
-        frame = readers.pop()(found, path.is_dir())
-        frame.collect_schema()  # the first moment at which polars looks at a file
+        frame = readers.pop()(files, path.is_dir())
+        frame.collect_schema()  # polars opens the files here for the first time
     return frame
 
 
@@ -122,7 +128,7 @@ def _reader(file: Path) -> Callable[[list[Path], bool], pl.LazyFrame]:
         if file.name.lower().endswith(endings):
             return reader
     known = ", ".join(ending for endings in _READERS for ending in endings)
-    raise DataError(f"{file} has none of the endings {known}")
+    raise DataError(f"{file} has an unknown ending; known endings are {known}")
 
 
 def _parquet(files: list[Path], folder: bool) -> pl.LazyFrame:

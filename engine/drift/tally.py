@@ -1,9 +1,10 @@
-"""How often each category of a column occurs, counted block by block.
+"""Count the categories of a column, block by block.
 
-A block's values are told apart by their 64-bit hashes, and only one of each kind is looked at as text: three times as
-fast as polars' own counting. Its categorical types would not help: they intern every text in a table that outlives
-the column, and that costs more than counting. Two texts of one block have equal hashes once in a billion blocks, if
-all their texts are new; texts of different blocks are compared as texts.
+Within a block values are distinguished by their 64-bit hashes, and only the first of each is read as text: this is
+three times as fast as the counting of polars. The categorical types of polars would not help, because they intern every
+text in a table that outlives the column, which takes longer than counting. Even if all 131,072 texts of a block are
+distinct, two of them have equal hashes in one of two billion blocks only (2**33 pairs, 2**64 hashes). Texts of
+different blocks are compared as texts.
 """
 
 from threading import local
@@ -17,11 +18,12 @@ from engine.drift.kernels.counting import Counts
 from engine.drift.kernels.distinct import SLOTS_A_KEY, distinct
 
 MOST_WAITING = 1 << 18
-"""Categories of single blocks that may wait to be added up; where there are many distinct ones, twice as many."""
+"""Number of (category, count) pairs of single blocks that are kept before equal categories are combined; more if there
+are many distinct categories: twice their number."""
 
 
 class _Scratch(local):
-    """What `distinct` needs for a block, one set a thread."""
+    """The arrays that the kernel `distinct` writes to, one set per thread."""
 
     def __init__(self) -> None:
         self.slots = np.empty(SLOTS_A_KEY * ROWS, np.int32)
@@ -34,7 +36,7 @@ _scratch = _Scratch()
 
 
 class Tally:
-    """The categories of one column and how often each occurs."""
+    """Counts how often each category of one column occurs."""
 
     def __init__(self) -> None:
         self._labels = pl.Series("label", [], pl.String)
@@ -42,20 +44,20 @@ class Tally:
         self._settled = 0
 
     def add(self, column: pl.Series) -> None:
-        """Count more values, of any type that holds categories."""
-        # Series are sliced, indexed and added to: the same as queries would take longer than the counting
+        """Add values, of any type that can be categorical."""
+        # operations on Series only: the same as polars queries would take longer than the counting
         for start in range(0, len(column), ROWS):
             block = column.slice(start, ROWS)
-            at = _scratch
-            n = distinct(block.hash().to_numpy(), at.slots, at.found, at.firsts, at.counts)
-            labels = block[pl.Series(at.firsts[:n])]
+            scratch = _scratch
+            n = distinct(block.hash().to_numpy(), scratch.slots, scratch.found, scratch.firsts, scratch.counts)
+            labels = block[pl.Series(scratch.firsts[:n])]
             if labels.dtype != pl.String:
                 labels = labels.alias("label").to_frame().select(as_categories("label", labels.dtype)).to_series()
-            # a copy: what was picked keeps the text of all the block in memory
-            self._add(labels + "", at.counts[:n].copy())
+            # + "" makes a copy: the selected labels would keep the text of the whole block in memory
+            self._add(labels + "", scratch.counts[:n].copy())
 
     def table(self) -> tuple[pl.Series, Counts]:
-        """Return the categories, ascending by their UTF-8 bytes (as by code points), and the counts of each."""
+        """Return the categories, ascending by their UTF-8 bytes (the order of code points), and their counts."""
         self._settle()
         present = self._labels.is_not_null()
         return self._labels.filter(present).alias(""), self._counts[0][present.to_numpy()]
@@ -67,11 +69,11 @@ class Tally:
             self._settle()
 
     def _settle(self) -> None:
-        """Add up the counts of equal categories: by sorting, for which polars takes half the memory of grouping."""
+        """Add the counts of equal categories, by sorting: that takes half the memory of grouping in polars."""
         counts = np.concatenate([np.empty(0, np.int64), *self._counts])
         if len(counts):
             order = self._labels.arg_sort()
             labels = self._labels[order]
-            firsts = np.flatnonzero(labels.ne_missing(labels.shift()).to_numpy() | (np.arange(len(labels)) == 0))
-            self._labels, counts = labels[pl.Series(firsts)], np.add.reduceat(counts[order.to_numpy()], firsts)
+            starts = np.flatnonzero(labels.ne_missing(labels.shift()).to_numpy() | (np.arange(len(labels)) == 0))
+            self._labels, counts = labels[pl.Series(starts)], np.add.reduceat(counts[order.to_numpy()], starts)
         self._counts, self._settled = [counts], len(counts)

@@ -1,9 +1,10 @@
-"""Whether a difference is more than chance, and how large it is beyond what chance explains.
+"""Decide whether a difference is significant, and measure its effect size beyond what chance explains.
 
-The asymptotic chi-squared alarms in up to 40 of 100 drift-free evaluations where categories are rare, and pooling
-rare ones only moves the fault. So the p-value here is conditional on the pooled counts: exact for two categories, and
-for more the share of exchanges of the labels "reference" and "batch" that are as extreme. Where counts are large that
-share follows from its exact moments, elsewhere by a saddlepoint approximation, and where neither holds by drawing.
+The p-value is conditional on the pooled counts. It is exact for two categories; for more categories it is the share of
+permutations of the labels "reference" and "batch" that are as extreme as the data. Where counts are large, that share
+follows from the exact moments of chi-squared; elsewhere from a saddlepoint approximation; where neither holds, from
+random permutations. The asymptotic chi-squared test would not do: with rare categories it alarms in up to 40 of 100
+evaluations without drift, and to pool rare categories only moves the error elsewhere.
 """
 
 from collections.abc import Sequence
@@ -20,44 +21,64 @@ from engine.drift.kernels.relabelling import relabelled
 from engine.drift.kernels.saddlepoint import chi2_tail
 
 EXCEEDANCES = 50
-"""Relabellings at least as extreme as the data after which drawing stops (Besag and Clifford 1991)."""
+"""Number of permutations at least as extreme as the data after which drawing stops (Besag and Clifford 1991)."""
 
 MOST_DRAWS = 500_000
-"""Relabellings of one column at most: no p is drawn that is finer than 2e-6, whatever the confidence asked for."""
+"""Maximum number of permutations per column: a drawn p-value is at least 2e-6, for any confidence."""
 
 MOST_SECONDS = 0.1
-"""Time for which one column's relabellings are drawn at most where the saddlepoint has an answer."""
+"""Estimated drawing time per column above which the saddlepoint approximation is used instead if it applies."""
 
 MOST_SHUFFLED = 20_000_000
-"""Rows whose labels are shuffled one by one: eight bytes each."""
+"""Maximum number of rows whose labels are shuffled one by one, at eight bytes per row."""
 
 LARGE = 100.0
-"""Variance of every count from which a gamma with chi-squared's exact mean and variance has its tail, to 3 %."""
+"""Variance of every count from which the gamma distribution with the exact mean and variance of chi-squared gives its
+tail to 3 %."""
 
 OUTCOMES = 1e4
-"""Likely counts, all categories together, from which chi-squared is as good as continuous for the saddlepoint."""
+"""Number of likely outcomes from which chi-squared is continuous enough for the saddlepoint approximation."""
 
 DEPTHS = 16.0, 25.0
-"""Counts less likely than exp(-depth) are left out of cumulants; where the two p differ, rare counts decide."""
+"""Counts less likely than exp(-depth) are left out of the cumulants. If the p-values of the two depths differ, rare
+counts matter, and the approximation is not used."""
 
 
 def effect(r: Counts, b: Counts) -> float:
-    """Return the excess divergence: sqrt(max(0, (J - E)/(1 - E))), E the mean of J over all labellings; 0 to 1."""
+    """Return the effect size sqrt(max(0, (J - E) / (1 - E))), 0 to 1.
+
+    J is the Jensen-Shannon divergence in bits between the shares of two sides, and E its mean over all permutations of
+    the labels: what chance alone explains. E depends only on the pooled counts.
+
+    Parameters
+    ----------
+    r, b
+        Counts by category of the two sides, neither empty.
+    """
     n, m = int(r.sum()), int(b.sum())
     pooled, times = np.unique((r + b)[(r + b) > 0], return_counts=True)
     chance = expected_divergence(pooled, times, n, m)
-    if chance > 1 - 1e-9:  # every labelling is as different as can be
+    if chance > 1 - 1e-9:  # every permutation is as different as possible: J cannot exceed chance
         return 0.0
     return float(np.sqrt(max(0.0, (distances(r, b)[2] - chance) / (1 - chance))))
 
 
 def permutation_moments(pooled: Counts, n: int) -> tuple[float, float]:
-    """Return the exact mean and variance of chi-squared over all labellings (Haldane 1940, Dawson 1954)."""
+    """Return the exact mean and variance of chi-squared over all permutations (Haldane 1940, Dawson 1954).
+
+    Parameters
+    ----------
+    pooled
+        Rows per category of both sides together, all positive.
+    n
+        Rows of one side.
+    """
     total, k = int(pooled.sum()), len(pooled)
     m = total - n
     mean = total / (total - 1) * (k - 1)
     if total < 4:
         return mean, 0.0
+    # Dawson's formula for a table of k categories and two sides of n and m rows
     v1, v2 = (k - 1) * (total - k) / (total - 1), (total - 2) / (total - 1)
     w1 = (float((total / pooled).sum()) - k * k) / (total - 2)
     w2 = (total / n + total / m - 4) / (total - 2)
@@ -66,21 +87,22 @@ def permutation_moments(pooled: Counts, n: int) -> tuple[float, float]:
 
 
 def homogeneity_p(r: Counts, b: Counts, *, level: float, tests: int, seed: int, name: str) -> float:
-    """Return the p-value of "both sides have the same shares", conditional on the pooled counts.
+    """Return the p-value of the hypothesis that both sides have the same shares, conditional on the pooled counts.
 
-    Exact for two categories. For more, the share of labellings with as large a chi-squared: approximated to a few
-    hundredths of itself where that can be shown, else found by drawing labellings; where the level is far off on one
-    side, the fitted gamma's p, on the other, a certain upper bound.
+    It is exact for two categories. For more, it is the share of permutations with a chi-squared at least as large:
+    approximated to a few percent where that can be verified, and estimated from random permutations otherwise. A
+    p-value far above the level is that of a fitted gamma distribution; one far below the level is an upper bound.
 
     Parameters
     ----------
     r, b
         Counts by category of the two sides, neither empty.
     level, tests
-        The p is to be judged at `level` after Holm's correction over `tests` columns: enough labellings are drawn
-        that it can pass, and none where it clearly cannot, or must.
+        The p-value will be compared with `level` after Holm's adjustment for `tests` columns. Enough permutations are
+        drawn to be able to reach that level, and none where the decision is clear without them.
     seed, name
-        Of the draws, which depend neither on the other columns nor on the order of the categories.
+        Seed of the permutations and name of the column. The permutations depend on no other column, and not on the
+        order of the categories.
     """
     pooled = r + b
     either = pooled > 0
@@ -89,32 +111,41 @@ def homogeneity_p(r: Counts, b: Counts, *, level: float, tests: int, seed: int, 
     if len(r) < 2:
         return 1.0
     if len(r) == 2:
+        # Fisher's exact test: the hypergeometric distribution
         return two_category_p(int(r[0]), int(pooled[0]), n, total - n)
+    # chi-squared is the same for both sides; work with the smaller one
     if 2 * n > total:
         r, n = pooled - r, total - n
     share = n / total
+    # for a 2 x k table chi-squared = sum (r - e)^2 / (e (1 - n / total)), where e = pooled * n / total
     expected = pooled * share
     statistic = float(((r - expected) ** 2 / (expected * (1 - share))).sum())
     mean, variance = permutation_moments(pooled, n)
+    # chi-squared is the same for every permutation, such as with one row per category
     if variance <= 1e-12 * mean * mean:
         return 1.0
+    # the tail of the gamma distribution with this mean and variance: shape mean^2 / variance, rate mean / variance
     guess = float(gammaincc(mean * mean / variance, statistic * mean / variance))
     variances = expected * (1 - share)
     if guess > min(1.0, 4 * level) or variances.min() >= LARGE:
         return guess
+    # Holm compares the smallest p with level / tests: ten times the permutations that are needed to get below it
     draws = int(min(max(2_000, np.ceil(10 * tests / level)), MOST_DRAWS))
     excess = statistic - mean
-    bound = variance / (variance + excess * excess) if excess > 0 else 1.0  # Cantelli's inequality
+    # Cantelli's inequality: P(X - mean >= excess) <= variance / (variance + excess^2), finer than draws could show
+    bound = variance / (variance + excess * excess) if excess > 0 else 1.0
     if bound < 1 / draws:
         return bound
-    # each labelling takes 4 ns a row, or 150 ns a category; numpy draws from less than a billion rows
+    # a permutation takes 4 ns per row (shuffled) or 150 ns per category (drawn); numpy draws from fewer than 1e9 rows
     seconds = draws * min(n * 4e-9 if total <= MOST_SHUFFLED else np.inf, len(r) * 1.5e-7)
     long = seconds > MOST_SECONDS or total >= 1_000_000_000
+    # a count of variance v > 1 has about sqrt(v) likely values; their product is the number of likely outcomes
     if long or np.log(variances[variances > 1]).sum() / 2 >= np.log(OUTCOMES):
         sizes, times = _by_size(pooled)
         start = (1 - mean / statistic) * mean / variance
         p, deeper = (chi2_tail(sizes, times, share, statistic, start, depth) for depth in DEPTHS)
         wider = float(np.fmax(p, deeper))
+        # the approximation holds if both depths agree, or if even the larger p is far below the level
         agree = abs(p - deeper) <= 0.05 * p or 100 * wider < level / tests
         if (agree or long) and 0 <= wider <= 1:
             return wider
@@ -122,9 +153,10 @@ def homogeneity_p(r: Counts, b: Counts, *, level: float, tests: int, seed: int, 
 
 
 def _by_size(pooled: Counts) -> tuple[Counts, Counts]:
-    """Return how many categories have how many rows; from 64 rows on, those within 5 % of each other count as equal.
+    """Return category sizes and the number of categories of each; from 64 rows on, sizes within 5 % are grouped.
 
-    The cumulants of a category's part of chi-squared hardly depend on its size: p changes by 1e-3 of itself at most.
+    A group has the mean size of its categories. The cumulants of a category's part of chi-squared hardly depend on its
+    size, so grouping changes p by at most 1e-3 of its value.
     """
     sizes, times = np.unique(pooled, return_counts=True)
     alike = np.where(sizes < 64, sizes, np.floor(20 * np.log(sizes / 64)) + 64)
@@ -134,12 +166,18 @@ def _by_size(pooled: Counts) -> tuple[Counts, Counts]:
 
 
 def _drawn_p(r: Counts, pooled: Counts, draws: int, seed: int, name: str) -> float:
-    """Besag and Clifford's sequential p: exceedances over draws, stopped early; never below 1/(draws + 1)."""
+    """Return the sequential permutation p-value of Besag and Clifford (1991).
+
+    Drawing stops at `MAX_EXCEEDANCES` permutations that are at least as extreme as the data; p is then exceedances
+    divided by the draws so far. After all draws p = (exceedances + 1) / (draws + 1), which is never 0.
+    """
     size = int(r.sum())
+    # sorted, so that the result does not depend on the order of the categories
     order = np.argsort(pooled, kind="stable")
     r, pooled = r[order], pooled[order]
     weights = 1 / pooled
-    # given the pooled counts, chi-squared grows with sum(count^2 / pooled count) of either side
+    # for fixed pooled counts chi-squared increases with sum(count^2 / pooled count) of either side; the factor lets
+    # permutations with the same sum as the data exceed it in spite of rounding
     observed = float((r * r * weights).sum()) * (1 - 1e-12)
     state = int.from_bytes(blake2b(f"{seed} {name}".encode(), digest_size=8).digest())
     rng = np.random.default_rng(state)
@@ -164,7 +202,10 @@ def _drawn_p(r: Counts, pooled: Counts, draws: int, seed: int, name: str) -> flo
 
 
 def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
-    """Return the p-values adjusted for their number (Holm 1979): reject where the result is below the level."""
+    """Return the p-values adjusted for their number (Holm 1979); reject those whose adjusted value is below the level.
+
+    The i-th smallest of k, counted from 0, is multiplied by k - i; adjusted values never decrease in that order.
+    """
     p = np.asarray(p_values, np.float64)
     order = np.argsort(p, kind="stable")
     adjusted = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))

@@ -101,5 +101,5 @@ def test_the_exact_figure_lies_between(sides: tuple[str, str], seed: int, most: 
 def test_a_reference_that_is_not_exact_is_said():
     values = np.arange(1000.0)
     [note] = compare(profile(frame(values), X, most_values=50), frame(values)).notes
-    assert note.startswith("the reference has too many different values in 'x' to keep them all")
+    assert note.startswith("the reference has too many distinct values in 'x' to keep all of them")
     assert compare(profile(frame(values), X), profile(frame(values), X, most_values=50)).notes == ()

@@ -14,11 +14,17 @@ from polars.testing import assert_series_equal
 
 from engine.drift import Role
 from engine.drift.blocks import blocks
-from engine.drift.canonical import categories, ordered, plan
+from engine.drift.canonical import categories, plan
 from engine.errors import DataError
 
 INT, FLOAT = pl.Int64(), pl.Float64()
 NUMERIC = [t for t in pl.datatypes.group.NUMERIC_DTYPES if not t.is_decimal()]
+
+
+def ordered(column: pl.Series) -> pl.Series:
+    """Return the column as it is read where it is numerical."""
+    frame = column.to_frame()
+    return frame.select(plan(frame.lazy(), {column.name: Role.NUMERICAL})[column.name]).to_series()
 
 
 def same_bits(found: pl.Series, wanted: list[float | None]) -> None:

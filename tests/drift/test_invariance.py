@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from engine.drift import Drift, Profile, compare, profile, profiles
-from engine.drift.canonical import ordered
+from engine.drift.canonical import as_ordered
 
 ROLES = {
     **dict.fromkeys(["odd", "offset", "large", "unsigned", "price", "day", "took", "small"], "numerical"),
@@ -66,7 +66,7 @@ def parquet(rows: int) -> Callable[[Path], Path]:
 
 
 def csv(folder: Path) -> Path:
-    BATCH.with_columns(ordered(BATCH["took"])).write_csv(folder / "t.csv")
+    BATCH.with_columns(as_ordered("took", BATCH.schema["took"])).write_csv(folder / "t.csv")
     return folder / "t.csv"
 
 

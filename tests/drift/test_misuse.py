@@ -19,7 +19,7 @@ def test_roles_may_be_given_by_name_and_are_those_that_can_be_compared():
     assert found.roles == {"x": Role.NUMERICAL, "y": Role.CATEGORICAL}
     assert found.columns["y"].labels == ["1", "2"]
     for role in ("identifier", Role.IGNORE, "number"):
-        with pytest.raises(DataError, match=f"column 'x' cannot be compared as {role}: .* numerical or categorical"):
+        with pytest.raises(DataError, match=f"column 'x' cannot be compared as {role}; .* numerical or categorical"):
             profile(FRAME, {"x": role})
 
 
@@ -35,7 +35,7 @@ def test_a_reference_may_be_data():
 
 @pytest.mark.parametrize("confidence", [0, 1, 95, -0.5, float("nan")])
 def test_a_confidence_is_a_share(confidence: float):
-    with pytest.raises(UsageError, match="confidence is a share between 0 and 1"):
+    with pytest.raises(UsageError, match="confidence must be a share between 0 and 1"):
         compare(profile(FRAME, TAKING), FRAME, confidence=confidence)
 
 
@@ -92,9 +92,9 @@ def test_a_batch_that_does_not_fit_its_reference():
         compare(reference, FRAME.with_columns(x=pl.lit("high")))
     with pytest.raises(DataError, match="'t' is compared as categorical, but holds lists or structures"):
         compare(reference, FRAME.with_columns(t="l"))
-    with pytest.raises(DataError, match="the data lacks the entity, 'card'"):
+    with pytest.raises(DataError, match="the data lacks the column 'card', which is the entity"):
         compare(reference, FRAME.drop("card"))
-    with pytest.raises(DataError, match=r"the entity, 'l', holds List\(Int64\)"):
+    with pytest.raises(DataError, match=r"the entity, column 'l', holds List\(Int64\)"):
         profile(FRAME, TAKING, entity="l")
 
 

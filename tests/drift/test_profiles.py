@@ -36,7 +36,8 @@ def test_order_and_split_change_nothing(entity, n, cut, seed):
     shuffled = profile(rows.sample(fraction=1, shuffle=True, seed=seed), ROLES, entity=entity)
     parts = profile(rows[:cut], ROLES, entity=entity).merge(profile(rows[cut:], ROLES, entity=entity))
     assert whole.rows == len(rows)
-    assert whole.independent == (rows["card"].n_unique() if entity else len(rows))
+    assert whole.rows == len(rows)
+    assert (whole.entities and len(whole.entities.keys)) == (rows["card"].n_unique() if entity else None)
     assert whole.fingerprint() == shuffled.fingerprint() == parts.fingerprint()
 
 
@@ -157,9 +158,9 @@ def npy(array, claimed=None):
         ({"header": {"rows": 7}}, "do not add up"),
         ({"header": {"columns": 3}}, "damaged"),
         ({"header": {"columns": [["x", "wrong", 0]]}}, "wrong"),
-        ({"0_counts": npy(np.array([1, 2, -3, 4]))}, "below 0"),
-        ({"0_values": npy(np.array([4.0, 3.0, 2.0, 1.0]))}, "not in order"),
-        ({"0_values": npy(np.array([1.0, 2.0, 3.0, np.nan]))}, "not in order"),
+        ({"0_counts": npy(np.array([1, 2, -3, 4]))}, "the array 'counts' is not of integers of at least 0"),
+        ({"0_values": npy(np.array([4.0, 3.0, 2.0, 1.0]))}, "not in ascending order"),
+        ({"0_values": npy(np.array([1.0, 2.0, 3.0, np.nan]))}, "not in ascending order"),
         ({"0_values": npy(np.zeros(4), claimed=b"(9,)")}, "damaged"),
         ({"0_values": npy(np.array(["a"], object))}, "damaged"),
         ({"2_ends": npy(np.array([9, 9, 9, 9]))}, "damaged"),
@@ -199,9 +200,9 @@ def test_what_does_not_fit_is_refused_by_name():
         compare(reference, profile(rows, {"i": Role.NUMERICAL}))
     with pytest.raises(DataError, match="'i' is numerical in the reference, but categorical"):
         compare(reference, profile(rows, ROLES | {"i": Role.CATEGORICAL}))
-    with pytest.raises(DataError, match="by entity"):
+    with pytest.raises(DataError, match="the batch has an entity, and the reference has none"):
         compare(reference, profile(rows, ROLES, entity="card"))
     with pytest.raises(DataError, match="same columns"):
         reference.merge(profile(rows, {"i": Role.NUMERICAL}))
-    with pytest.raises(DataError, match="by entity"):
+    with pytest.raises(DataError, match="a profile with an entity and one without"):
         reference.merge(profile(rows, ROLES, entity="card"))

@@ -84,18 +84,18 @@ def test_what_cannot_be_read_is_said(tmp_path: Path):
     (tmp_path / "t.xlsx").touch()
     TABLE.write_csv(tmp_path / "t.csv")
     for data, problem in (
-        (42, "int is no table; give a polars or pandas DataFrame, a LazyFrame"),
-        ({"a": [1]}, "dict is no table"),
-        ([], "list is no table"),
-        ([TABLE, 1], "list is no table"),
-        (np.zeros((2, 2)), "numpy.ndarray is no table"),
+        (42, "int is not a table; give a polars or pandas DataFrame, a LazyFrame"),
+        ({"a": [1]}, "dict is not a table"),
+        ([], "list is not a table"),
+        ([TABLE, 1], "list is not a table"),
+        (np.zeros((2, 2)), "numpy.ndarray is not a table"),
         ([TABLE, TABLE[["n"]]], "the record batches differ in their columns"),
-        (Stream(TABLE["n"]), "Stream is no table: invalid series dtype"),
+        (Stream(TABLE["n"]), "Stream is not a table: invalid series dtype"),
         (tmp_path / "none.parquet", f"there is no file {tmp_path / 'none.parquet'}"),
         (tmp_path / "none*.parquet", "no file matches"),
         (tmp_path / "empty", "holds no Parquet file"),
         (tmp_path / "broken.parquet", "broken.parquet cannot be read"),
-        (tmp_path / "t.xlsx", "t.xlsx has none of the endings .parquet, .pq, .csv"),
+        (tmp_path / "t.xlsx", "t.xlsx has an unknown ending; known endings are .parquet, .pq, .csv"),
         (tmp_path / "[bt]*[tv]", "matches files of several formats"),
     ):
         with pytest.raises(DataError) as caught:
@@ -200,5 +200,5 @@ def test_what_pandas_may_hold_and_nobody_compares():
             scan(pd.DataFrame({"c": column}))
     with pytest.raises(DataError, match="several columns of the pandas DataFrame are named 'a'"):
         scan(pd.DataFrame([[1, 2]], columns=["a", "a"]))
-    with pytest.raises(DataError, match=r"pandas.*Series is no table"):
+    with pytest.raises(DataError, match=r"pandas.*Series is not a table"):
         scan(pd.Series([1], name="a"))

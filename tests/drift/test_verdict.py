@@ -242,7 +242,7 @@ def test_drifted_columns_are_those_of_a_tenth_or_more():
 def test_too_many_categories_for_the_rows_are_noted():
     names = np.arange(3000).astype(str)
     notes = compared({"c": names}, {"c": names[:50]}).notes
-    assert notes == ("column 'c' has 3000 categories for 50 rows: too many to see any drift",)
+    assert notes == ("column 'c' has 3,000 categories for 50 rows: too many for any test to detect drift",)
 
 
 def test_no_columns_are_no_drift():
