@@ -68,7 +68,8 @@ def verify(table: Table) -> None:
         schema = table.frame.collect_schema()
         for name in schema:
             if name == "*" or (name.startswith("^") and name.endswith("$")):
-                raise DataError(f"dataset {table.name!r} has a column {name!r}: polars takes it for a pattern; rename it")
+                reason = "polars takes this name for a pattern of columns; rename it"
+                raise DataError(f"dataset {table.name!r} has a column {name!r}: {reason}")
         rules = [rule for name, column in table.columns.items() for rule in _rules(name, column, schema[name])]
         if not rules:
             return

@@ -31,7 +31,7 @@ class FileHashes(Protocol):
 class HashesInMemory(dict[tuple[str, int, int], str]):
     """Cache of file digests in memory, for the lifetime of the object."""
 
-    def get(self, path: str, size: int, mtime_ns: int) -> str | None:  # type: ignore[override]  # takes a file's state instead of a key
+    def get(self, path: str, size: int, mtime_ns: int) -> str | None:  # type: ignore[override]  # not by key
         return super().get((path, size, mtime_ns))
 
     def put(self, path: str, size: int, mtime_ns: int, digest: str) -> None:

@@ -128,7 +128,8 @@ def _plan(dataset: str, text: str, schema: pl.Schema) -> Iterator[tuple[str, _As
     if name.wildcard:
         yield from ((str(MetricName(statistic, one)), _Asked(statistic, one)) for one in suitable)
     elif column not in schema:
-        raise DataError(f"dataset {dataset!r} has no column {column!r}, which {text} needs{meant(column, list(schema))}")
+        hint = meant(column, list(schema))
+        raise DataError(f"dataset {dataset!r} has no column {column!r}, which {text} needs{hint}")
     elif column not in suitable:
         raise DataError(f"dataset {dataset!r}: {text} needs numbers, but column {column!r} is {family(schema[column])}")
     else:
