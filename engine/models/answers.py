@@ -115,7 +115,9 @@ class Answers:
         wrong = (numbers < 0) | (numbers > 1)
         if wrong.any():
             row = int(wrong.argmax())
-            raise ModelError(f"{self.where}: {name} of row {row + 1:,} is {numbers[row]:g}; a probability must be between 0 and 1")
+            raise ModelError(
+                f"{self.where}: {name} of row {row + 1:,} is {numbers[row]:g}; a probability must be between 0 and 1"
+            )
         return numbers
 
     def _numbers(self, column: pl.Series, name: str) -> pl.Series:

@@ -123,7 +123,7 @@ def fit(unfitted: Any, rows: Array, target: npt.NDArray[Any], where: str) -> tup
     """Fit an estimator and collect the warnings.
 
     OpenMP is limited to one thread: on shared cores its threads wait for each other, which costs ten times as much.
-    Forests use all cores through joblib, whose workers do not wait.
+    Forests use all cores through joblib.
 
     Returns
     -------
@@ -145,5 +145,5 @@ def fit(unfitted: Any, rows: Array, target: npt.NDArray[Any], where: str) -> tup
         except ValueError as error:
             raise ModelError(f"{where}: scikit-learn cannot fit the model: {error}") from error
     if parallel:
-        fitted.set_params(n_jobs=None)  # threads would sum the trees in the order in which they finish: results would vary
+        fitted.set_params(n_jobs=None)  # threads would sum trees in varying order
     return fitted, [f"scikit-learn: {str(w.message).splitlines()[0]}" for w in caught]

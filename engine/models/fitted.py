@@ -19,7 +19,7 @@ from engine.models.features import known
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """Predictions of n rows: `values` (classes or numbers, shape (n,)), `probabilities` (shape (n, classes)), or both."""
+    """Predictions of n rows: `values` (classes or numbers, (n,)), `probabilities` (n, classes), or both."""
 
     values: pl.Series | None = None
     probabilities: npt.NDArray[np.float64] | None = None

@@ -221,7 +221,9 @@ def _classes(spec: Model, table: Table, columns: list[str], named: tuple[str, ..
             # 1 in the labels and "1" in the predictions have the same label, so they are one class.
             seen += [c for c in found if text(c) not in {text(s) for s in seen}]
     if len(seen) > MAX_CLASSES:
-        raise ModelError(f"{where}: {listed(sources)} holds {len(seen):,} classes, more than {MAX_CLASSES:,}; is the task regression?")
+        raise ModelError(
+            f"{where}: {len(seen):,} classes in {listed(sources)}, more than {MAX_CLASSES:,}; is the task regression?"
+        )
     if named:
         by_text = {text(c): c for c in seen}
         seen = [by_text.get(n, n) for n in named]

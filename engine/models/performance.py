@@ -100,7 +100,9 @@ def _measure(model: FittedModel, frame: pl.DataFrame, cost_matrix: CostMatrix) -
     truth = frame[model.target]
     if model.task == "regression":
         if not (truth.dtype.is_numeric() or truth.dtype == pl.Boolean):
-            raise ModelError(f'model {model.name}: the target "{model.target}" holds {truth.dtype}, but the task is regression')
+            raise ModelError(
+                f'model {model.name}: the target "{model.target}" holds {truth.dtype}, but the task is regression'
+            )
         return regression(truth.cast(pl.Float64).to_numpy(), frame["prediction"].cast(pl.Float64).to_numpy())
     classes = list(model.classes)
     texts = {text(c) for c in classes}

@@ -71,7 +71,8 @@ def load_trained(name: str, spec: TrainModel, folder: Path) -> FittedModel:
     notes = list(facts["notes"])
     then, now = facts["details"]["versions"]["scikit-learn"], versions()["scikit-learn"]
     if then != now:
-        notes.append(f"trained with scikit-learn {then}, but scored with {now}; build it with mode: force to train it again")
+        remedy = "build it with mode: force to train it again"
+        notes.append(f"trained with scikit-learn {then}, but scored with {now}; {remedy}")
     return FittedModel(
         name=name,
         task=facts["task"],
