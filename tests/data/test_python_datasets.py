@@ -174,8 +174,10 @@ def test_wrong_arguments(module):
         ("[1]", "made:rows returned list; it must return"),
         (
             "type('Table', (), {'__module__': 'pyarrow.lib'})()",
-            "returned pyarrow.lib.Table; it must return a polars DataFrame or LazyFrame; "
-            "convert it with polars.from_arrow(…)",
+            (
+                "returned pyarrow.lib.Table; it must return a polars DataFrame or LazyFrame; "
+                "convert it with polars.from_arrow(…)"
+            ),
         ),
     ],
 )

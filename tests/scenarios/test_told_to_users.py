@@ -164,8 +164,10 @@ def test_a_check_of_a_metric_that_a_dataset_cannot_have_is_an_error_beside_the_o
         (result,) = run().runs
         assert {check.told for check in result.steps[0].checks if check.outcome is CheckOutcome.ERROR} == {
             "enough: row_count 400 is below min 1000",
-            "rich: mean.ages has no value: dataset 'people' has no column 'ages', which mean.ages needs; "
-            "did you mean 'age'?",
+            (
+                "rich: mean.ages has no value: dataset 'people' has no column 'ages', which mean.ages needs; "
+                "did you mean 'age'?"
+            ),
             "named: mean.group has no value: dataset 'people': mean.group needs numbers, but column 'group' is text",
         }
         assert result.steps[0].cause == "check"
