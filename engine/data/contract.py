@@ -91,8 +91,8 @@ def verify(table: Table) -> None:
 class _Rule:
     """One rule of one column.
 
-    `value` is the column with NaN as null, `bad` is true in each row that breaks the rule. `bad` is None for `unique`,
-    which depends on all rows; `says` completes the sentence "3 values …".
+    `value` is the column with NaN as null. `is_violation` is true in each row that breaks the rule; None for `unique`,
+    which depends on all rows. `description` completes the sentence "3 values …".
     """
 
     column: str
@@ -183,7 +183,7 @@ def _legal(allowed: Sequence[Scalar], dtype: pl.DataType) -> pl.Series:
     return (series.dt.replace_time_zone(zone) if zone else series).cast(dtype, strict=False).drop_nulls()
 
 
-def _as(column_type: str, value: Any) -> Scalar | date:
+def _as(type_name: str, value: Any) -> Scalar | date:
     """Return an allowed value of the spec as a Python value of the column's type.
 
     Raises
@@ -191,17 +191,17 @@ def _as(column_type: str, value: Any) -> Scalar | date:
     TypeError
         The value is not of that type.
     """
-    if column_type == "boolean" and isinstance(value, bool):
+    if type_name == "boolean" and isinstance(value, bool):
         return value
-    if column_type == "integer" and type(value) in (int, float) and float(value).is_integer():
+    if type_name == "integer" and type(value) in (int, float) and float(value).is_integer():
         return int(value)
-    if column_type == "number" and type(value) in (int, float):
+    if type_name == "number" and type(value) in (int, float):
         return float(value)
-    if column_type == "text" and isinstance(value, str):
+    if type_name == "text" and isinstance(value, str):
         return value
-    if column_type in ("date", "datetime") and isinstance(value, str):
+    if type_name in ("date", "datetime") and isinstance(value, str):
         try:
-            return (date if column_type == "date" else datetime).fromisoformat(value)
+            return (date if type_name == "date" else datetime).fromisoformat(value)
         except ValueError:
             pass
     raise TypeError(f"allowed contains {value!r}, which is not of that type")

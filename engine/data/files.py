@@ -2,7 +2,7 @@
 
 polars reads the formats. This module decides which files belong to a dataset, which types a contract sets where the
 format has none (all columns of CSV, dates in NDJSON), and whether the files of a glob agree. polars' errors name
-neither file nor line, so `Files.find_fault` reads the files again to find the place.
+neither file nor line, so `DatasetFiles.find_fault` reads the files again to find the place.
 """
 
 import json
@@ -35,8 +35,8 @@ LISTED = 1000
 class Files:
     """Files of one format, and how they are read.
 
-    `types` are set on columns of formats that have no types. `alike` tells that all files have the same columns and
-    types, so that one scan reads them; otherwise columns are matched by name and types widened to a common one.
+    `types` are set on columns of formats that have no types. `same_schema` tells that all files have the same columns
+    and types, so that one scan reads them; otherwise columns are matched by name, and types widened to a common one.
     """
 
     paths: tuple[Path, ...]

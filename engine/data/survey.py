@@ -43,11 +43,11 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d.*")
 class Column:
     """Summary of one column.
 
-    `missing` is a share from 0 to 1, `distinct` the number of distinct values. `numbers` holds mean, std, min, max and
-    median, each None where it is not defined; durations are in seconds. `low` and `high` are the smallest and largest
-    value as text. `values` are the values of a text column with at most `MAX_VALUES_LISTED` of them, most frequent
-    first. `dated` tells that all texts are ISO dates. `role` is the column's role in drift; None, with the `reason`,
-    where drift leaves the column out.
+    `missing` is a share from 0 to 1, `distinct` the number of distinct values. `statistics` holds mean, std, min, max
+    and median, each None where it is not defined; durations are in seconds. `low` and `high` are the smallest and
+    largest value as text. `values` are the values of a text column with at most `MAX_VALUES_LISTED` of them, most
+    frequent first. `holds_dates` tells that all texts are ISO dates. `role` is the column's role in drift; None, with
+    the `reason`, where drift leaves the column out.
     """
 
     name: str

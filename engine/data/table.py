@@ -1,7 +1,7 @@
 """An opened dataset: a lazy frame, and what is known about it before any row is read.
 
 polars' errors name no dataset and no file. Code that collects a table's frame therefore does so inside
-`translate_read_errors`, which names the dataset, file, line or column at fault. That costs a second read of the files,
+`explain_read_errors`, which names the dataset, file, line or column at fault. That costs a second read of the files,
 but only after the first one failed.
 """
 

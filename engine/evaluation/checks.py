@@ -25,7 +25,7 @@ Metrics = Mapping[str, MetricValue]
 class Subject:
     """The metrics that checks are applied to: those of a dataset or of one evaluation.
 
-    `target` is the name of the dataset or evaluation store. `past` holds the metrics of earlier evaluations, oldest
+    `name` is that of the dataset or evaluation store. `past` holds the metrics of earlier evaluations, oldest
     first. Functions of python checks are found in `folder`, and their messages pass through `redact`, which masks
     secrets. `evaluation` is the id of the evaluation, if there is one.
     """
@@ -42,7 +42,8 @@ class Subject:
 class Finding:
     """An outcome with its reason and the value that it was found on.
 
-    `forgiven` tells that only labels are missing: an EMPTY outcome then counts as OK unless the check says otherwise.
+    `labels_missing` tells that only labels are missing. An EMPTY outcome then counts as OK, unless the check has
+    `when_empty`.
     """
 
     outcome: CheckOutcome

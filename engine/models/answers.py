@@ -1,6 +1,6 @@
 """Predictions from columns of a dataset or from a user's function, verified and converted to one form.
 
-That form is `Prediction`: values, and probabilities by class. Accepted are
+That form is `Predictions`: values, and probabilities by class. Accepted are
 
 - one column of predictions: classes, or numbers for a regression;
 - for a binary task, one column of floats: the probability of the positive class;

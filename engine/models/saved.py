@@ -102,7 +102,7 @@ def load_estimator(content: bytes, allowed: Any, where: str, file: str, remedy: 
     Raises
     ------
     ModelError
-        The bytes are not a .skops file, unpack to more than `MAX_UNPACKED_BYTES`, or hold types that are not trusted.
+        The bytes are not a .skops file, unpack to more than `MAX_MODEL_BYTES`, or hold types that are not trusted.
         The message lists these; nothing is loaded.
     """
     from skops import io
