@@ -1,7 +1,7 @@
-"""A project's datasets as polars frames: opened, verified, measured, and known by their content."""
+"""Datasets of a project as lazy polars frames: opened, verified against contracts, measured, fingerprinted."""
 
 from engine.data.contract import verify
-from engine.data.datasets import Datasets, open_table
+from engine.data.datasets import Datasets
 from engine.data.families import family
 from engine.data.fingerprints import FileHashes, HashesInMemory, combine
 from engine.data.functions import load_function
@@ -19,7 +19,6 @@ __all__ = [
     "family",
     "load_function",
     "materialise",
-    "open_table",
     "reading",
     "unmeasurable",
     "verify",

@@ -1,8 +1,8 @@
-"""Column contracts: what the columns of a dataset must be, verified whenever it is read.
+"""Column contracts: the rules that a spec declares for a dataset's columns, verified whenever the dataset is read.
 
-The schema is checked when a table is opened, before any row is read. The rest compiles to one lazy polars plan that
-counts the violations of every rule in a single streaming pass; rows are looked for only where a count is not zero.
-Checking rule by rule would read the data once for each.
+The schema is checked when a table is opened, before any row is read. All other rules compile to one lazy polars plan
+that counts the violations of every rule in a single streaming pass. Rows are searched only for rules that are broken.
+Checking rule by rule would read the data once per rule.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,46 +20,47 @@ from engine.spec.resources.datasets import Column
 from engine.spec.resources.resource import Scalar
 
 SAMPLE = 5
-"""Failing rows that a message shows, for each rule."""
+"""The largest number of failing rows that a message shows per rule."""
 
 
 def check_schema(schema: Mapping[str, pl.DataType], contract: Mapping[str, Column]) -> None:
-    """Check that the columns of a contract exist, have the types declared and can be held to their rules.
+    """Check that each column of a contract exists and has its declared type, and that its rules suit the type.
 
-    An integer is a number too, and a column without any value has every type.
+    An integer column satisfies `type: number`. A column without any value satisfies every type.
 
     Raises
     ------
     DataError
-        Every column that is missing or mistyped, or whose rules do not suit its type.
+        Lists every column that is missing, has another type, or has a rule that does not suit its type.
     """
     faults = []
     for column, rules in contract.items():
         if column not in schema:
             faults.append(f"there is no column {column!r}{meant(column, list(schema))}")
             continue
-        found = family(schema[column])
-        if rules.type and found != rules.type and (found, rules.type) != ("integer", "number") and found != "null":
-            faults.append(f"column {column!r} is {found}; its contract says {rules.type}")
+        actual = family(schema[column])
+        if rules.type and actual != rules.type and (actual, rules.type) != ("integer", "number") and actual != "null":
+            faults.append(f"column {column!r} is {actual}, but the contract says type: {rules.type}")
             continue
         try:
             list(_rules(column, rules, schema[column]))
         except TypeError as error:
-            faults.append(f"column {column!r} is {found}: {error}")
+            faults.append(f"column {column!r} is {actual}, but {error}")
     if faults:
-        raise DataError(_listed("it is not what its contract says", faults))
+        raise DataError(_listed("the columns do not match the contract", faults))
 
 
 def verify(table: Table) -> None:
-    """Hold every row of a table to its contract.
+    """Check every row of a table against its contract.
 
-    A value that is missing (null or NaN) breaks `required` and nothing else.
+    A missing value (null or NaN) breaks `required` and no other rule.
 
     Raises
     ------
     DataError
-        Each rule that is broken: column, how often, and the first rows (from 1, in the file where there is one).
-        Or a column is called as polars writes patterns of columns, "*" or "^…$".
+        Lists each broken rule with its column, the number of violations and the first rows (counted from 1, per file
+        where the table consists of files). Also raised where a CSV line is too short, or where a column has a name
+        that polars reads as a pattern of columns: "*" or "^…$".
     """
     with reading(table):
         if table.files and (fault := table.files.ragged()):
@@ -67,22 +68,32 @@ def verify(table: Table) -> None:
         schema = table.frame.collect_schema()
         for name in schema:
             if name == "*" or (name.startswith("^") and name.endswith("$")):
-                raise DataError(f"dataset {table.name!r} has a column {name!r}: it reads like a pattern, so rename it")
+                reason = "polars takes this name for a pattern of columns; rename it"
+                raise DataError(f"dataset {table.name!r} has a column {name!r}: {reason}")
         rules = [rule for name, column in table.columns.items() for rule in _rules(name, column, schema[name])]
         if not rules:
             return
+        # One plan with one count per rule: a single streaming pass over the data.
         counts = table.frame.select(rule.broken().alias(str(i)) for i, rule in enumerate(rules))
         found = counts.collect(engine="streaming").row(0)
         broken = [(rule, count) for rule, count in zip(rules, found, strict=True) if count]
         if not broken:
             return
-        faults = [f"column {rule.column!r}: {count} {rule.says}: {_where(table, rule)}" for rule, count in broken]
-    raise DataError(_listed(f"dataset {table.name!r}: it is not what its contract says", faults))
+        # Only now, and only for the broken rules, are the rows themselves searched.
+        faults = [
+            f"column {rule.column!r}: {count} {'value' if count == 1 else 'values'} {rule.says}: {_where(table, rule)}"
+            for rule, count in broken
+        ]
+    raise DataError(_listed(f"dataset {table.name!r}: the data do not match the contract", faults))
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """One rule of one column: `bad` marks the rows that break it; None for `unique`, which no row breaks alone."""
+    """One rule of one column.
+
+    `value` is the column with NaN as null. `is_violation` is true in each row that breaks the rule; None for `unique`,
+    which depends on all rows. `description` completes the sentence "3 values …".
+    """
 
     column: str
     says: str
@@ -90,14 +101,14 @@ class _Rule:
     bad: pl.Expr | None
 
     def broken(self) -> pl.Expr:
-        """Count the rows that break the rule; for `unique`, the rows too many."""
+        """Return an expression that counts the rows that break the rule; for `unique`, the surplus rows."""
         if self.bad is None:
-            present = self.value.drop_nulls()
+            present = self.value.drop_nulls()  # n rows with d distinct values have n - d repetitions
             return present.len() - present.n_unique()
         return self.bad.sum()
 
     def rows(self, frame: pl.LazyFrame) -> pl.DataFrame:
-        """Return the first rows that break the rule: row from 1, value."""
+        """Return the first rows that break the rule, with the columns `row` (from 1) and `value`."""
         numbered = frame.select(self.value.alias("value"), self._mark()).with_row_index("row", offset=1)
         return numbered.filter("bad").select("row", "value").head(SAMPLE).collect(engine="streaming")
 
@@ -107,75 +118,105 @@ class _Rule:
 
 
 def _rules(name: str, column: Column, dtype: pl.DataType) -> Iterator[_Rule]:
-    """Compile the rules of one column. A TypeError says which rule does not suit its type."""
+    """Compile the rules of one column to polars expressions.
+
+    Raises
+    ------
+    TypeError
+        A rule does not suit the type; the message completes "column 'x' is text, but …".
+    """
     value = pl.col(name).fill_nan(None) if dtype.is_float() else pl.col(name)
     if column.required:
-        yield _Rule(name, "missing", pl.col(name), value.is_null())
+        # The value shown is the column itself, so that a message tells NaN from null.
+        yield _Rule(name, "missing, but required", pl.col(name), value.is_null())
     if dtype == pl.Null:
         return
+    # A comparison with null is null, which sum() counts as 0: missing values break neither min nor max.
     if column.min is not None:
-        yield _Rule(name, f"below {_plain(column.min)}", value, value < _bound("min", column.min, dtype))
+        yield _Rule(name, f"below min {_plain(column.min)}", value, value < _bound("min", column.min, dtype))
     if column.max is not None:
-        yield _Rule(name, f"above {_plain(column.max)}", value, value > _bound("max", column.max, dtype))
+        yield _Rule(name, f"above max {_plain(column.max)}", value, value > _bound("max", column.max, dtype))
     if column.allowed is not None:
-        some = ", ".join(map(repr, column.allowed[:SAMPLE])) + ", …" * (len(column.allowed) > SAMPLE)
+        shown = ", ".join(map(repr, column.allowed[:SAMPLE])) + ", …" * (len(column.allowed) > SAMPLE)
         legal = _legal(column.allowed, dtype)
+        # Categories and enums are compared as text: their own type refuses values that they do not list.
         compared = value.cast(pl.String) if family(dtype) == "text" else value
-        yield _Rule(name, f"not among {some}", value, ~compared.is_in(legal.implode()) & value.is_not_null())
+        yield _Rule(name, f"not in allowed ({shown})", value, ~compared.is_in(legal.implode()) & value.is_not_null())
     if column.unique:
-        yield _Rule(name, "more than once", value, None)
+        yield _Rule(name, "repeated, but unique", value, None)
 
 
 def _bound(rule: str, bound: float | date, dtype: pl.DataType) -> pl.Expr:
-    """Return a bound as a literal that compares with the column: durations in seconds, times in its time zone."""
-    found = family(dtype)
-    if found in ("integer", "number") and isinstance(bound, float):
+    """Return a bound as a literal that polars can compare with the column.
+
+    A bound of a duration is in seconds; a datetime without a time zone takes that of the column.
+
+    Raises
+    ------
+    TypeError
+        The bound cannot be compared with values of the column's type.
+    """
+    actual = family(dtype)
+    if actual in ("integer", "number") and isinstance(bound, float):
         return pl.lit(_plain(bound))
-    if found == "duration" and isinstance(bound, float):
+    if actual == "duration" and isinstance(bound, float):
         return pl.lit(timedelta(seconds=bound))
-    if isinstance(bound, date) and (found == "datetime" or (found == "date" and not isinstance(bound, datetime))):
+    # datetime is a subclass of date: a date bounds dates and datetimes, a datetime bounds datetimes only.
+    if isinstance(bound, date) and (actual == "datetime" or (actual == "date" and not isinstance(bound, datetime))):
         zone = getattr(dtype, "time_zone", None)
         naive = isinstance(bound, datetime) and bound.tzinfo is None
         return pl.lit(bound).dt.replace_time_zone(zone) if zone and naive else pl.lit(bound)
-    raise TypeError(f"{rule}: {_plain(bound)} cannot be compared with it")
+    raise TypeError(f"{rule} is {_plain(bound)}, which cannot be compared with it")
 
 
 def _legal(allowed: Sequence[Scalar], dtype: pl.DataType) -> pl.Series:
-    """Return the legal values in the column's type."""
-    found = family(dtype)
-    legal = [_as(found, value) for value in allowed if value is not None]
-    if found == "text":
+    """Return the allowed values as a series that polars can compare with the column.
+
+    Values that the exact type cannot hold (300 in an 8-bit integer) are dropped: no row can have them.
+    """
+    actual = family(dtype)
+    legal = [_as(actual, value) for value in allowed if value is not None]
+    if actual == "text":
         return pl.Series(legal, dtype=pl.String)
-    series = pl.Series(legal, dtype=pl.Float64 if found == "number" else None, strict=False)
+    series = pl.Series(legal, dtype=pl.Float64 if actual == "number" else None, strict=False)
     zone = getattr(dtype, "time_zone", None)
     return (series.dt.replace_time_zone(zone) if zone else series).cast(dtype, strict=False).drop_nulls()
 
 
-def _as(found: str, value: Any) -> Scalar | date:
-    """Return an allowed value as Python's value of the family."""
-    if found == "boolean" and isinstance(value, bool):
+def _as(type_name: str, value: Any) -> Scalar | date:
+    """Return an allowed value of the spec as a Python value of the column's type.
+
+    Raises
+    ------
+    TypeError
+        The value is not of that type.
+    """
+    if type_name == "boolean" and isinstance(value, bool):
         return value
-    if found == "integer" and type(value) in (int, float) and float(value).is_integer():
+    if type_name == "integer" and type(value) in (int, float) and float(value).is_integer():
         return int(value)
-    if found == "number" and type(value) in (int, float):
+    if type_name == "number" and type(value) in (int, float):
         return float(value)
-    if found == "text" and isinstance(value, str):
+    if type_name == "text" and isinstance(value, str):
         return value
-    if found in ("date", "datetime") and isinstance(value, str):
+    if type_name in ("date", "datetime") and isinstance(value, str):
         try:
-            return (date if found == "date" else datetime).fromisoformat(value)
+            return (date if type_name == "date" else datetime).fromisoformat(value)
         except ValueError:
             pass
-    raise TypeError(f"allowed: {value!r} can never be one of its values")
+    raise TypeError(f"allowed contains {value!r}, which is not of that type")
 
 
 def _plain(bound: float | date) -> float | date:
-    """Return 300 for 300.0."""
+    """Return a whole float as an integer, so that a message shows 300 instead of 300.0."""
     return int(bound) if isinstance(bound, float) and bound.is_integer() else bound
 
 
 def _where(table: Table, rule: _Rule) -> str:
-    """Describe the first rows that break a rule, file by file where the table is files."""
+    """List the first rows that break a rule, with their file where the table consists of files.
+
+    Rows that repeat a value may be in different files, so `unique` is searched in the whole table.
+    """
     parts = table.files.parts() if table.files and rule.bad is not None else [("", table.frame)]
     shown: list[str] = []
     for label, frame in parts:

@@ -1,7 +1,8 @@
-"""Where a CSV file is wrong: line or row, column, value.
+"""Location of faults in CSV files: line or row, column, value.
 
-polars reads CSV fast and says little about what it could not read; lines that are too short it fills up silently. A
-first look at polars' own speed tells whether a file may be ragged; only then is it read record by record.
+polars reads CSV fast, but its errors name neither file nor line, and it fills lines that are too short with nulls.
+Python's csv module names the line, but is far slower. So a fast scan by polars first tells whether a line may be too
+short; only then, or after polars has failed, is the file read record by record.
 """
 
 import csv
@@ -17,29 +18,26 @@ from engine.data.families import family
 from engine.spec.resources.datasets import Csv
 
 _SHOWN = 5
-_MEANT = {
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "date": "a date",
-    "datetime": "a date and time",
-}
+"""The largest number of rows that a message shows."""
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """Open a file, unpacking gzip."""
+    """Open a file for reading; a file that ends in .gz is decompressed."""
     return cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
 def seems_ragged(path: Path, dialect: Csv, width: int) -> bool:
-    """Tell whether a line may have fewer fields than `width`; a quoted text over several lines may look so.
+    """Tell whether a line may have fewer fields than `width`.
 
-    So does a line that is no UTF-8: who looks closer finds it.
+    The answer may be wrong in one direction only. It is also true for a quoted text that spans lines and for a line
+    that is not valid UTF-8; `find_record_fault` then decides.
     """
     line = pl.col("line")
     if dialect.quote:
+        # Remove quoted parts first, since they may contain separators; \x{…} escapes the quote in a regex.
         quote = f"\\x{{{ord(dialect.quote):x}}}"
         line = line.str.replace_all(f"{quote}[^{quote}]*{quote}", "")
+    # A line of n fields has n - 1 separators.
     short = line.str.count_matches(dialect.separator, literal=True) < width - 1
     try:
         return bool(pl.scan_lines(path, name="line", glob=False).select(short.any()).collect(engine="streaming").item())
@@ -48,7 +46,14 @@ def seems_ragged(path: Path, dialect: Csv, width: int) -> bool:
 
 
 def record_fault(path: Path, dialect: Csv) -> str | None:
-    """Return the first record that has more or fewer fields than the first one, or cannot be read at all."""
+    """Describe the first record that cannot be read or has another number of fields than the first one.
+
+    Returns
+    -------
+    str or None
+        A sentence with file and line; None where every record is sound, or the file is compressed with Zstandard,
+        which Python's standard library does not decompress.
+    """
     if path.suffix == ".zst":
         return None
     with open_bytes(path) as file:
@@ -61,7 +66,7 @@ def record_fault(path: Path, dialect: Csv) -> str | None:
                 if len(record) != width:
                     fields = f"{len(record)} field{'' if len(record) == 1 else 's'}" if record else "nothing"
                     return f"{path}, line {start} has {fields} where the first line has {width}"
-                start = records.line_num + 1
+                start = records.line_num + 1  # the next record's first line: a record may span lines
         except UnicodeDecodeError as error:
             byte = error.object[error.start]
             return f"{path}, line {records.line_num + 1} is not UTF-8 (byte {byte:#04x}): save the file as UTF-8"
@@ -73,34 +78,44 @@ def record_fault(path: Path, dialect: Csv) -> str | None:
 
 
 def _decoded(file: IO[bytes]) -> Iterator[str]:
+    """Decode line by line, so that an error belongs to one line; a byte order mark is dropped from the first."""
     return (line.decode("utf-8-sig" if number == 0 else "utf-8") for number, line in enumerate(file))
 
 
 def value_fault(path: Path, texts: pl.LazyFrame, types: Mapping[str, pl.DataType], decimal_comma: bool) -> str | None:
-    """Return the first column with values that do not read as its type, and the first rows of them.
+    """Describe the first column with values that cannot be read as its type, with the first rows of them.
 
-    `texts` is the file with every column as text, nulls recognised.
+    Parameters
+    ----------
+    path
+        The file, for the message.
+    texts
+        The file with every column as text, where texts that mean a missing value are null.
+    types
+        The declared or inferred type per column.
+    decimal_comma
+        Whether numbers are written with a decimal comma.
     """
     for name, dtype in types.items():
-        found = family(dtype)
-        if found not in _MEANT:
+        text = pl.col(name)
+        number = text.str.replace(",", ".", literal=True) if decimal_comma else text
+        parsers = {
+            "integer": text.cast(pl.Int64, strict=False),
+            "number": number.cast(pl.Float64, strict=False),
+            "boolean": text.replace_strict(["true", "True", "TRUE", "false", "False", "FALSE"], True, default=None),
+            "date": text.str.to_date(strict=False),
+            "datetime": text.str.to_datetime(strict=False),
+        }
+        parsed = parsers.get(type_name := family(dtype))
+        if parsed is None:  # every value can be read as text
             continue
-        value = pl.col(name)
-        parsed = {
-            "integer": value.cast(pl.Int64, strict=False),
-            "number": (value.str.replace(",", ".", literal=True) if decimal_comma else value).cast(
-                pl.Float64, strict=False
-            ),
-            "boolean": value.replace_strict(["true", "True", "TRUE", "false", "False", "FALSE"], True, default=None),
-            "date": value.str.to_date(strict=False),
-            "datetime": value.str.to_datetime(strict=False),
-        }[found]
-        rows = texts.select(value.alias("value"), bad=parsed.is_null() & value.is_not_null())
+        # A parser returns null where it fails, so a text that is present but parsed to null is at fault.
+        rows = texts.select(text.alias("value"), bad=parsed.is_null() & text.is_not_null())
         bad = rows.with_row_index("row", offset=1).filter("bad").head(_SHOWN).collect(engine="streaming")
         if bad.height:
-            where = ", ".join(f"row {row} ({value[:60]!r})" for row, value, _ in bad.iter_rows())
+            where = ", ".join(f"row {row} holds {value[:60]!r}" for row, value, _ in bad.iter_rows())
             return (
-                f"{path}, column {name!r} is read as {found}, and not {_MEANT[found]} is {where}; if the column is "
-                f"text, write columns: {{{name}: {{type: text}}}}; if the value means missing, add it to null_values"
+                f"{path}, column {name!r} is read as {type_name}, but {where}; if the column is text, declare "
+                f"columns: {{{name}: {{type: text}}}}; if the value means missing, add it to csv: null_values"
             )
     return None

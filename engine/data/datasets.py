@@ -1,7 +1,8 @@
-"""A project's datasets, opened by name.
+"""The datasets of a project, opened by name.
 
-One object a run: it remembers what functions have returned, so that a function is called once for all tables made from
-it and all turns of a loop. Nothing is kept in globals: a new run looks anew.
+A run has one `Datasets` object. It caches what the functions of `python` datasets returned, so that a function is
+called once for all tables made from it and for all iterations of a loop. The cache ends with the object: the next run
+calls the functions again.
 """
 
 import json
@@ -27,14 +28,14 @@ from engine.spec.resources.resource import Scalar
 
 
 class Datasets:
-    """The datasets of a project under its variables.
+    """The datasets of a project with its present variables.
 
     Parameters
     ----------
     project
-        Resolved; `of` gives the same data under another.
+        The project with its variables resolved; `with_project` switches to other variables.
     hashes
-        Remembers the digests of files.
+        Cache of the digests of files.
     """
 
     def __init__(self, project: Project, hashes: FileHashes) -> None:
@@ -43,18 +44,20 @@ class Datasets:
         self._returned: dict[tuple[str, ...], tuple[pl.DataFrame | pl.LazyFrame, str]] = {}
 
     def of(self, project: Project) -> Self:
-        """Return the datasets of the same project under other variables, with what is already known."""
+        """Return the datasets of the same project with other variables; both objects share one cache."""
         other = type(self)(project, self._hashes)
         other._returned = self._returned
         return other
 
     def open(self, name: str) -> Table:
-        """Open a dataset and all that it is made from; nothing but schemas and fingerprints is read.
+        """Open a dataset and its inputs, and check its schema against its contract.
+
+        Rows are read only as far as schemas and fingerprints need them.
 
         Raises
         ------
         DataError
-            It cannot be found or read, or its columns are not those of its contract.
+            The dataset does not exist or cannot be read, or its columns do not match its contract.
         """
         return self._open(name, {})
 
@@ -66,6 +69,7 @@ class Datasets:
             raise DataError(f"there is no dataset {name!r}{meant(name, list(self.project.datasets))}")
         inputs: tuple[Table, ...] = ()
         if isinstance(dataset, QueryDataset):
+            # `opened` holds each table once, however many queries read it; the spec's rules have refused cycles.
             inputs = tuple(self._open(one, opened) for one in sorted(sql.tables(dataset.sql)))
         with _naming(name):
             table = self._read(name, dataset, inputs)
@@ -74,7 +78,8 @@ class Datasets:
         with _naming(name):
             check_schema(schema, dataset.columns)
             if table.entity is not None and table.entity not in schema:
-                raise DataError(f"there is no column {table.entity!r}, its entity{meant(table.entity, list(schema))}")
+                hint = meant(table.entity, list(schema))
+                raise DataError(f"there is no column {table.entity!r}, which the dataset declares as entity{hint}")
         opened[name] = table
         return table
 
@@ -90,8 +95,8 @@ class Datasets:
             query = sql.bind(dataset.sql, self.project.variables)
             frame = queries.plan(query, inputs)
             entity = entity or queries.entity(frame, inputs)
-            asked = {one: self.project.variables[one] for one in sorted(sql.variables(dataset.sql))}
-            facts = {"sql": sql.outline(dataset.sql), "variables": {one: _plain(asked[one]) for one in asked}}
+            used = {one: self.project.variables[one] for one in sorted(sql.variables(dataset.sql))}
+            facts = {"sql": sql.outline(dataset.sql), "variables": {one: _plain(used[one]) for one in used}}
             return Table(name, frame, queries.fingerprint(query, inputs), entity, columns, inputs, facts=facts)
         returned, fingerprint, source = self._call(name, dataset)
         facts = {
@@ -104,13 +109,14 @@ class Datasets:
         return Table(name, returned.lazy(), fingerprint, entity, columns, rereadable=cheap, facts=facts)
 
     def _root(self, name: str, dataset: FileDataset) -> Path:
+        """Return the folder that a file dataset's path starts from: its connection's, else that of the spec."""
         if dataset.connection is None:
             return self.project.folder_of("datasets", name)
         connection = self.project.connections[dataset.connection]
         return self.project.folder_of("connections", dataset.connection) / connection.root
 
     def _call(self, name: str, dataset: PythonDataset) -> tuple[pl.DataFrame | pl.LazyFrame, str, dict[str, str]]:
-        """Return what the function returns, its fingerprint, and that of the function's file by its name."""
+        """Return the function's frame, the frame's fingerprint, and the digest of the function's file by file name."""
         folder = self.project.folder_of("datasets", name).absolute()
         module = module_file(folder, dataset.function.partition(":")[0])
         source = of_file(module, self._hashes)
@@ -123,18 +129,14 @@ class Datasets:
 
 
 def _plain(value: Scalar | date) -> Scalar:
+    """Return a variable's value as JSON can hold it: a date as ISO text."""
     return value.isoformat() if isinstance(value, date) else value
 
 
 @contextmanager
 def _naming(name: str) -> Iterator[None]:
-    """Say which dataset an error is about."""
+    """Put the name of the dataset before the message of a DataError."""
     try:
         yield
     except DataError as error:
         raise DataError(f"dataset {name!r}: {error}") from error.__cause__
-
-
-def open_table(project: Project, name: str, *, hashes: FileHashes) -> Table:
-    """Open one dataset; where several are opened, let one `Datasets` share what they have in common."""
-    return Datasets(project, hashes).open(name)

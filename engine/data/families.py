@@ -1,4 +1,4 @@
-"""The families of column types that the language speaks of, and what polars calls them."""
+"""Column types as a spec names them (`type: number`), and the polars types that belong to each."""
 
 import polars as pl
 
@@ -18,14 +18,17 @@ IMPOSED: dict[str, pl.DataType] = {
     "date": pl.Date(),
     "datetime": pl.Datetime("us"),
 }
-"""The type as which a family is read from a format that has no types. No text reads as a duration."""
+"""The polars type that a column type is read as where the file format has no types, as in CSV.
+
+`duration` is missing: polars parses no text as a duration.
+"""
 
 
 def family(dtype: pl.DataType) -> str:
-    """Return the family of a polars type, or polars' own word where the language has none.
+    """Return the column type of a polars type, or polars' own name in lower case where a spec has no word for it.
 
-    Integers of any width are `integer`; floats and decimals `number`; categories and enums `text`; `null` is the type
-    of a column without any value.
+    Integers of any width are `integer`, floats and decimals `number`, categories and enums `text`. A column without
+    any value may have the type `null`.
     """
     if dtype.is_integer():
         return "integer"

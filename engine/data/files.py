@@ -1,8 +1,8 @@
-"""Kind `file`: one file or a glob of one format, scanned lazily.
+"""Datasets of kind `file`: one file, or a glob of files of one format, scanned lazily.
 
-polars picks the format's reader; what is decided here is which files, which types a contract imposes on formats that
-have none (all of CSV, dates in NDJSON), and that the files of a glob agree. `fault` re-reads files to find the place
-of what polars could not read, since its messages name no file and no line.
+polars reads the formats. This module decides which files belong to a dataset, which types a contract sets where the
+format has none (all columns of CSV, dates in NDJSON), and whether the files of a glob agree. polars' errors name
+neither file nor line, so `DatasetFiles.find_fault` reads the files again to find the place.
 """
 
 import json
@@ -26,17 +26,17 @@ from engine.spec.resources.datasets import Csv, FileDataset
 from engine.spec.rules.resources import format_of
 
 INFER_ROWS = 10_000
-"""Rows of CSV from which types are found where the contract is silent."""
+"""Rows of a CSV file from which types are inferred where the contract declares none."""
 LISTED = 1000
-"""Files of a dataset whose digests are kept one by one."""
+"""The largest number of files whose digests are recorded one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
     """Files of one format, and how they are read.
 
-    `types` are imposed on columns of formats that have none. `alike`: the files have the same columns and types, else
-    they are united by name and widened.
+    `types` are set on columns of formats that have no types. `same_schema` tells that all files have the same columns
+    and types, so that one scan reads them; otherwise columns are matched by name, and types widened to a common one.
     """
 
     paths: tuple[Path, ...]
@@ -46,12 +46,12 @@ class Files:
     alike: bool = True
 
     def frame(self) -> pl.LazyFrame:
-        """Return the rows of all files.
+        """Return the rows of all files as one lazy frame.
 
         Raises
         ------
         DataError
-            Not even the columns can be read.
+            The columns cannot be read, or the header of a CSV file names a column twice.
         """
         try:
             if self.format == "csv" and self.csv.header:
@@ -64,14 +64,15 @@ class Files:
             raise DataError(self.fault() or next(explained, words(error))) from error
 
     def parts(self) -> Iterator[tuple[str, pl.LazyFrame]]:
-        """Return each file by itself: its name, its rows."""
+        """Give the name and the lazy rows of each file."""
         for path in self.paths:
             yield path.name, self._scan((path,))
 
     def identify(self, hashes: FileHashes, root: Path) -> tuple[str, dict[str, Any]]:
-        """Return the digest of the files' bytes, in any order, and of how they are read; and what it is made of.
+        """Return the fingerprint of the dataset, and the JSON-ready facts that it is made of.
 
-        In the latter files have their paths from `root`; there are too many to list where there are thousands.
+        The fingerprint covers the files' bytes, in any order, and the settings they are read with; names and paths
+        play no part. The facts list each file's digest by its path from `root`, up to `MAX_FILES_LISTED` files.
         """
         how = self.csv.model_dump(mode="json") if self.format == "csv" else {}
         types = {name: str(dtype) for name, dtype in sorted(self.types.items())}
@@ -82,7 +83,7 @@ class Files:
         return combine(self.format, settings, *sorted(digests.values())), facts
 
     def ragged(self) -> str | None:
-        """Return the first CSV line that has too few fields: polars fills them with nulls and says nothing."""
+        """Describe the first CSV line with too few fields, which polars fills with nulls without an error."""
         if self.format != "csv":
             return None
         for path in self.paths:
@@ -92,22 +93,24 @@ class Files:
         return None
 
     def fault(self) -> str | None:
-        """Read the files again, one by one, and return what is wrong with the first that cannot be read."""
+        """Read the files again, one by one, and describe what is wrong with the first that cannot be read."""
         for path in self.paths:
             try:
                 for _ in self._scan((path,)).collect_batches(maintain_order=False):
-                    pass
+                    pass  # reading is the test: batches are dropped, so a file larger than memory passes
             except UNREADABLE as error:
                 return self._explained(path) or f"{path} cannot be read, it may be damaged: {words(error)}"
         return None
 
     def _explained(self, path: Path) -> str | None:
+        """Describe the place at fault in a text format; None where it cannot be found."""
         if self.format == "csv":
             return record_fault(path, self.csv) or self._value_fault(path)
         return _ndjson_fault(path) if self.format == "ndjson" else None
 
     def _value_fault(self, path: Path) -> str | None:
         try:
+            # The types that polars gave the columns, and the same file with every column as text.
             types = self._scan((path,)).collect_schema()
             texts = self._scan_csv([path], 0, dict.fromkeys(types, pl.String()))
             return value_fault(path, texts, types, self.csv.decimal_comma)
@@ -121,6 +124,7 @@ class Files:
         if self.format == "arrow":
             return pl.scan_ipc(files, glob=False, hive_partitioning=False)
         if self.format == "ndjson":
+            # scan_ndjson has no `glob` option, so a name with brackets must be escaped.
             return self._dated(pl.scan_ndjson([escape(str(path)) for path in files], infer_schema_length=None))
         return self._scan_csv(files, INFER_ROWS, self.types)
 
@@ -140,7 +144,8 @@ class Files:
         )
 
     def _dated(self, frame: pl.LazyFrame) -> pl.LazyFrame:
-        schema = frame.collect_schema()  # polars finds it here, and remembers it
+        """Parse the texts of an NDJSON file that the contract declares as dates: JSON has no dates."""
+        schema = frame.collect_schema()  # inferred here and cached by polars
         texts = {name: dtype for name, dtype in self.types.items() if schema.get(name) == pl.String}
         return frame.with_columns(
             pl.col(name).str.to_date() if dtype == pl.Date else pl.col(name).str.to_datetime(time_unit="us")
@@ -148,7 +153,10 @@ class Files:
         )
 
     def schema(self, path: Path) -> pl.Schema:
-        """Return the columns of one file; those of a CSV that hold nothing in its first rows have the type null.
+        """Return the columns of one file with their types.
+
+        A column of a CSV file that is empty in the first `INFER_ROWS` rows has the type null, so that it agrees with
+        any type of another file.
 
         Raises
         ------
@@ -165,33 +173,35 @@ class Files:
             raise DataError(self.fault() or f"{path} cannot be read: {words(error)}") from error
 
     def _must_name_columns_once(self) -> None:
-        """Refuse a header that says a name twice: polars makes up another name for the second."""
+        """Refuse a header that names a column twice, since polars would rename the second without an error."""
         bare = replace(self, csv=self.csv.model_copy(update={"header": False, "null_values": [""]}))
         header = bare._scan_csv([self.paths[0]], 0, {}).head(1).collect()
         for name, times in Counter(header.row(0) if header.height else ()).items():
             if name is not None and times > 1:
-                raise DataError(f"{self.paths[0]}, line 1 names the column {name!r} twice: give one another name")
+                raise DataError(f"{self.paths[0]}, line 1 names the column {name!r} twice: rename one of them")
 
 
 def find_files(dataset: FileDataset, root: Path) -> Files:
-    """Return the files that a dataset means.
+    """Return the files of a dataset.
 
     Parameters
     ----------
     dataset
-        The declaration.
+        The dataset as declared.
     root
         The folder that its path starts from.
 
     Raises
     ------
     DataError
-        No such file, nothing matches, a folder, an empty or unreadable file, or files that differ.
+        No file exists or matches, the path is a folder, a file is empty or cannot be opened, or the files of a glob
+        have different columns or types.
     """
     _ascii(dataset.csv)
     path = root / dataset.path
     try:
-        matches = [] if path.exists() else [Path(one) for one in sorted(glob(str(path), recursive=True))]  # noqa: PTH207  # Path.glob takes no absolute pattern
+        # A path that exists is taken literally, even if its name looks like a glob.
+        matches = [] if path.exists() else [Path(one) for one in sorted(glob(str(path), recursive=True))]  # noqa: PTH207  # Path.glob refuses absolute patterns
         paths = [one for one in matches if one.is_file()] or [path]
         for one in paths:
             _usable(one)
@@ -200,7 +210,7 @@ def find_files(dataset: FileDataset, root: Path) -> Files:
         raise DataError(f"{missing} {path}{_beside(path)}") from None
     except OSError as error:
         raise DataError(f"{error.filename or path} cannot be opened: {error.strerror}") from error
-    format_ = str(dataset.format or format_of(dataset.path))  # a path that tells none is no valid spec
+    format_ = str(dataset.format or format_of(dataset.path))  # the spec was refused unless one of them is known
     families = IMPOSED.keys() if format_ == "csv" else ("date", "datetime") if format_ == "ndjson" else ()
     types = {name: IMPOSED[rule.type] for name, rule in dataset.columns.items() if rule.type and rule.type in families}
     files = Files(tuple(paths), format_, dataset.csv, types)
@@ -208,7 +218,7 @@ def find_files(dataset: FileDataset, root: Path) -> Files:
 
 
 def _united(files: Files) -> Files:
-    """Return the files of a glob read as one: they must agree in their columns and the families of their types."""
+    """Check that the files of a glob have the same columns and compatible types, and return them as one dataset."""
     schemas = {path: files.schema(path) for path in files.paths}
     first, columns = next(iter(schemas.items()))
     for path, schema in schemas.items():
@@ -218,30 +228,34 @@ def _united(files: Files) -> Files:
             raise DataError(f"{path} has its columns in another order than {first.name}")
     types: dict[str, pl.DataType] = {}
     for name in columns:
+        # Types of one file alone: a column that is empty in a file (type null) fits any.
         found = {path: schema[name] for path, schema in schemas.items() if name in schema and schema[name] != pl.Null}
         types[name] = _common(name, found)
     if files.format == "csv":
-        return replace(files, types=types)
+        return replace(files, types=types)  # polars infers types from the first file only; these hold for all
     return replace(files, alike=all(schema == columns for schema in schemas.values()))
 
 
 def _same_names(first: Path, columns: pl.Schema, path: Path, schema: pl.Schema) -> None:
+    """Refuse a file that has a column more or less than the first file."""
     for name in [*schema, *columns]:
         if name in schema and name in columns:
             continue
         has, lacks = (path, first) if name in schema else (first, path)
         raise DataError(
-            f"{has} has a column {name!r} and {lacks} has not; the files of a dataset have the same columns"
+            f"{has} has a column {name!r}, but {lacks} does not; all files of a dataset must have the same columns"
         )
 
 
 def _common(name: str, found: Mapping[Path, pl.DataType]) -> pl.DataType:
-    """Return the type that holds a column of all files, text where it is empty in all.
+    """Return the type that holds a column's values of all files; text where the column is empty in all of them.
+
+    An integer widens to a number, a date to a datetime.
 
     Raises
     ------
     DataError
-        There is none: text in one, numbers in another.
+        There is no common type, for example for text in one file and numbers in another.
     """
     common: pl.DataType = pl.String()
     for number, (path, dtype) in enumerate(found.items()):
@@ -251,19 +265,20 @@ def _common(name: str, found: Mapping[Path, pl.DataType]) -> pl.DataType:
         elif len(kinds) > 1:
             raise DataError(
                 f"column {name!r} is {family(common)} in {next(iter(found))} and {family(dtype)} in {path}: "
-                "the files of a dataset have the same types; in CSV, declare the type under columns"
+                "all files of a dataset must have the same types; for CSV files, declare the type under columns"
             )
     return common
 
 
 def _usable(path: Path) -> None:
+    """Refuse what is not a regular file, an empty file, and text in UTF-16, which polars reads as garbage."""
     mode = path.stat().st_mode
     if S_ISDIR(mode):
         raise DataError(f"{path} is a folder; name a file in it, or all of them: {path.name}/*.parquet")
     if not S_ISREG(mode):
-        raise DataError(f"{path} is no file that can be read twice")
+        raise DataError(f"{path} is not a regular file: a pipe or device cannot be read twice, as a dataset must be")
     with path.open("rb") as file:
-        start = file.read(2)
+        start = file.read(2)  # the length of a UTF-16 byte order mark
     if not start:
         raise DataError(f"{path} is empty (0 bytes)")
     if start in (b"\xff\xfe", b"\xfe\xff"):
@@ -271,12 +286,14 @@ def _usable(path: Path) -> None:
 
 
 def _ascii(dialect: Csv) -> None:
+    """Refuse a separator or quote that polars cannot handle: it takes single bytes."""
     for what, character in (("separator", dialect.separator), ("quote", dialect.quote)):
         if character and (not character.isascii() or character in "\r\n"):
-            raise DataError(f"csv {what} {character!r} is not one ASCII character within a line")
+            raise DataError(f"csv {what} {character!r} must be one ASCII character other than a line break")
 
 
 def _beside(path: Path) -> str:
+    """Return the help for a file that does not exist: a missing folder, or the likely file in the folder."""
     folder = path.parent
     if has_magic(str(folder)):
         return ""
@@ -287,6 +304,7 @@ def _beside(path: Path) -> str:
 
 
 def _ndjson_fault(path: Path) -> str | None:
+    """Describe the first line that is not a JSON object; None where every line is one."""
     with open_bytes(path) as lines:
         for number, line in enumerate(lines, 1):
             try:

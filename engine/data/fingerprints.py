@@ -1,9 +1,10 @@
-"""What data are, as a BLAKE2b digest of their content: paths, names and times play no part.
+"""Fingerprints of data: BLAKE2b digests of content, independent of paths, names and times.
 
-A file's digest is that of its bytes, remembered by path, size and modification time so that an unchanged file is not
-read again. A frame's is made of polars' row hashes, added up, so that the order of rows does not matter and a frame
-larger than memory streams through; sorting would need them all at once. polars keeps its hash the same within one
-of its versions, not across: after an upgrade python datasets look new, which recomputes, never the reverse.
+The digest of a file covers its bytes. It is cached by path, size and modification time, so that an unchanged file is
+not read again. The digest of a frame is made of the sums of polars' row hashes: a sum does not depend on the order of
+rows and streams over a frame larger than memory, whereas sorting would need all rows at once. polars keeps its row
+hash stable within one version only. After an upgrade of polars, the data of python datasets therefore count as changed
+and are computed again; changed data never count as unchanged.
 """
 
 import hashlib
@@ -18,19 +19,19 @@ DIGEST_SIZE = 16
 
 
 class FileHashes(Protocol):
-    """Remembers the digests of files, so that unchanged ones are not read again."""
+    """Cache of the digests of files, by path, size and modification time."""
 
     def get(self, path: str, size: int, mtime_ns: int) -> str | None:
-        """Return the digest remembered for exactly this state of the file."""
+        """Return the cached digest of exactly this state of the file, or None."""
 
     def put(self, path: str, size: int, mtime_ns: int, digest: str) -> None:
-        """Remember a digest."""
+        """Store a digest."""
 
 
 class HashesInMemory(dict[tuple[str, int, int], str]):
-    """File digests remembered as long as the object lives."""
+    """Cache of file digests in memory, for the lifetime of the object."""
 
-    def get(self, path: str, size: int, mtime_ns: int) -> str | None:  # type: ignore[override]  # a file's state, no key
+    def get(self, path: str, size: int, mtime_ns: int) -> str | None:  # type: ignore[override]  # not by key
         return super().get((path, size, mtime_ns))
 
     def put(self, path: str, size: int, mtime_ns: int, digest: str) -> None:
@@ -38,7 +39,10 @@ class HashesInMemory(dict[tuple[str, int, int], str]):
 
 
 def combine(*parts: str) -> str:
-    """Return one digest of several texts, in order; no two different lists of texts share the bytes hashed."""
+    """Return one digest of several texts, in their order.
+
+    Each text is hashed with its length before it, so that ("ab", "c") and ("a", "bc") have different digests.
+    """
     digest = hashlib.blake2b(digest_size=DIGEST_SIZE)
     for part in parts:
         content = part.encode()
@@ -47,31 +51,33 @@ def combine(*parts: str) -> str:
 
 
 def of_file(path: Path, hashes: FileHashes) -> str:
-    """Return the digest of a file's bytes, from memory if size and modification time are those remembered."""
+    """Return the digest of a file's bytes, from the cache if size and modification time are unchanged."""
     state = path.stat()
-    known = hashes.get(str(path), state.st_size, state.st_mtime_ns)
-    if known is None:
+    digest = hashes.get(str(path), state.st_size, state.st_mtime_ns)
+    if digest is None:
         with path.open("rb") as file:
-            known = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_SIZE)).hexdigest()
-        hashes.put(str(path), state.st_size, state.st_mtime_ns, known)
-    return known
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_SIZE)).hexdigest()
+        hashes.put(str(path), state.st_size, state.st_mtime_ns, digest)
+    return digest
 
 
 def of_frame(frame: pl.DataFrame | pl.LazyFrame) -> str:
     """Return the digest of a frame: names and types of its columns in order, and its rows in any order.
 
+    Two independent 64-bit hashes per row are summed modulo 2**64; the digest covers both sums and the number of rows.
+
     Raises
     ------
     DataError
-        A column holds Python objects, whose hash means nothing.
+        A column holds Python objects, which have no hash of their content.
     """
     schema = frame.collect_schema()
     if objects := [name for name, dtype in schema.items() if dtype == pl.Object]:
-        raise DataError(f"column {objects[0]!r} holds Python objects: make it text, numbers or dates")
+        raise DataError(f"column {objects[0]!r} holds Python objects: convert it to text, numbers or dates")
     sums = (
         frame.lazy()
         .map_batches(_row_hashes, schema=dict.fromkeys("01", pl.UInt64), streamable=True)
-        .select(pl.len(), pl.col("0", "1").sum())  # modulo 2**64: polars' sum of unsigned numbers wraps
+        .select(pl.len(), pl.col("0", "1").sum())  # modulo 2**64: a sum of unsigned integers wraps around
         .collect(engine="streaming")
         .row(0)
     )
@@ -79,4 +85,5 @@ def of_frame(frame: pl.DataFrame | pl.LazyFrame) -> str:
 
 
 def _row_hashes(batch: pl.DataFrame) -> pl.DataFrame:
+    """Return two 64-bit hashes of each row, with the seeds 0 and 1 as column names."""
     return pl.DataFrame({str(seed): batch.hash_rows(seed=seed) for seed in (0, 1)})

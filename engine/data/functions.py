@@ -1,8 +1,9 @@
-"""Users' own functions: `module:function`, a file beside the spec.
+"""Functions that users write: `module:function`, in a Python file beside the spec.
 
-Each call of `load_function` runs the module anew, and its modules live in the function that it returns: two folders
-may both have a `helpers.py`, an edited file takes effect, and neither `sys.path` nor `sys.modules` keeps a trace. A
-plain `import_module` with the folder put on the path would mix them up.
+Each call of `load_function` runs the module again, and the function that it returns keeps the imported modules. So two
+folders may both have a `helpers.py`, an edited file takes effect, and `sys.path` and `sys.modules` are left as they
+were. `import_module` with the folder on the path would find the first `helpers.py` for both folders, and never reload
+it.
 """
 
 import importlib.util
@@ -26,7 +27,7 @@ def module_file(folder: Path, name: str) -> Path:
     Raises
     ------
     DataError
-        There is none.
+        The folder has no such module.
     """
     stem = folder.joinpath(*name.split("."))
     for path in (stem.with_name(f"{stem.name}.py"), stem / "__init__.py"):
@@ -39,8 +40,8 @@ def module_file(folder: Path, name: str) -> Path:
 def load_function(folder: Path, reference: str) -> Callable[..., Any]:
     """Return the function that `reference`, "module:function", names in `folder`.
 
-    The function runs with the folder's modules importable. What it raises becomes a DataError that names the user's
-    file and line.
+    When called, the function can import the modules of the folder, and an exception of its own becomes a DataError
+    that names the user's file and line.
 
     Raises
     ------
@@ -71,37 +72,47 @@ def load_function(folder: Path, reference: str) -> Callable[..., Any]:
 
 
 def frame_of(folder: Path, reference: str, arguments: Mapping[str, Any]) -> pl.DataFrame | pl.LazyFrame:
-    """Call a user's function for the frame of a `python` dataset.
+    """Call a user's function and return the frame of a `python` dataset.
 
     Raises
     ------
     DataError
-        It cannot be loaded, raises, or returns anything but a polars DataFrame or LazyFrame.
+        The function cannot be loaded, raises, or returns something other than a polars DataFrame or LazyFrame.
     """
     frame = load_function(folder, reference)(**arguments)
     if not isinstance(frame, pl.DataFrame | pl.LazyFrame):
         kind = f"{type(frame).__module__}.{type(frame).__name__}".removeprefix("builtins.")
-        known = kind.partition(".")[0] in ("pandas", "pyarrow")
-        hint = f"; polars.from_{'pandas' if kind.startswith('pandas') else 'arrow'}(…) makes one of it" if known else ""
+        convertible = kind.partition(".")[0] in ("pandas", "pyarrow")
+        converter = f"polars.from_{'pandas' if kind.startswith('pandas') else 'arrow'}(…)"
+        hint = f"; convert it with {converter}" if convertible else ""
         raise DataError(f"{reference} returned {kind}; it must return a polars DataFrame or LazyFrame{hint}")
     return frame
 
 
 @contextmanager
 def _beside(folder: Path, modules: dict[str, ModuleType]) -> Iterator[None]:
-    """Make `folder` importable, with `modules` of it already imported; put everything back and keep the new ones."""
+    """Make the modules of `folder` importable inside the `with` block, and restore the import system afterwards.
+
+    `modules` holds the modules of the folder that earlier blocks imported. They count as imported again; those that
+    this block imports are added. Modules from elsewhere (libraries) stay imported.
+    """
     before, bytecode = {**sys.modules}, sys.dont_write_bytecode
+    # The folder's modules of this function take precedence over modules of the same name from another folder.
     sys.modules.update(modules)
     sys.path.insert(0, str(folder))
+    # No .pyc: a file edited within the same second, at the same length, would be taken for the compiled one.
     sys.dont_write_bytecode = True
+    # The finders cache folder listings; without this a file written just now would not be found.
     importlib.invalidate_caches()
     try:
         yield
     finally:
         sys.dont_write_bytecode = bytecode
         sys.path.remove(str(folder))
+        # Modules that the block imported: keep those of the folder for the next block …
         new = [name for name, module in sys.modules.items() if before.get(name) is not module]
         modules.update({name: sys.modules[name] for name in new if _lives_in(folder, name)})
+        # … and take them out of sys.modules, putting back what stood there under the same name.
         for name in modules:
             sys.modules.pop(name, None)
             if name in before:
@@ -109,27 +120,34 @@ def _beside(folder: Path, modules: dict[str, ModuleType]) -> Iterator[None]:
 
 
 def _lives_in(folder: Path, name: str) -> bool:
-    """Tell whether a module, or the package that it is part of, is a file of the folder itself: not of a venv in it."""
+    """Tell whether a module, or the package that it is part of, is directly in the folder.
+
+    A library in a virtual environment inside the folder does not count.
+    """
     top = name.partition(".")[0]
     module = sys.modules.get(top)
+    # A namespace package has no file, but a search path.
     where = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), "")
     return Path(where) in (folder / f"{top}.py", folder / top, folder / top / "__init__.py")
 
 
 @contextmanager
 def blaming(folder: Path, doing: str) -> Iterator[None]:
-    """Turn what user code raises into a DataError with the last of the user's own lines that it passed."""
+    """Translate an exception of user code into a DataError that names the innermost line of the user's own files.
+
+    `doing` starts the message: "importing made.py" gives "importing made.py failed: …".
+    """
     try:
         yield
     except EngineError:
         raise
     except (Exception, SystemExit) as error:
         if isinstance(error, SyntaxError):
-            where, said = f"{error.filename}:{error.lineno}: ", error.msg
+            where, text = f"{error.filename}:{error.lineno}: ", error.msg
         else:
-            passed = [frame for frame in extract_tb(error.__traceback__) if _is_own(folder, frame.filename)]
-            where, said = f"{passed[-1].filename}:{passed[-1].lineno}: " if passed else "", words(error)
-        raise DataError(f"{doing} failed: {where}{type(error).__name__}: {said}") from error
+            users = [frame for frame in extract_tb(error.__traceback__) if _is_own(folder, frame.filename)]
+            where, text = f"{users[-1].filename}:{users[-1].lineno}: " if users else "", words(error)
+        raise DataError(f"{doing} failed: {where}{type(error).__name__}: {text}") from error
 
 
 def _is_own(folder: Path, file: str) -> bool:

@@ -1,4 +1,4 @@
-"""A table that can be read again and again cheaply: each measure takes a pass of its own."""
+"""Temporary copies of tables: a comparison reads a table several times, so each read must be cheap."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,15 +11,15 @@ import polars as pl
 from engine.data.table import Table, reading
 
 ROW_GROUP = 131_072
-"""Rows of a row group: a writer holds a few of them in memory, and a reader decodes them one by one."""
+"""Rows per row group of the Parquet file: a writer holds a few groups in memory, a reader decodes one at a time."""
 
 
 @contextmanager
 def materialise(table: Table, folder: Path) -> Iterator[Table]:
     """Give a table whose frame is cheap to read more than once.
 
-    Parquet, Arrow and frames in memory are as they are. Everything else is written, streaming, to a temporary Parquet
-    file in `folder`, removed at exit.
+    Tables from Parquet, Arrow and frames in memory are given unchanged. The rows of any other table are streamed to a
+    temporary Parquet file in `folder`, which is removed at exit.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """Dataset metrics: counts, moments and quantiles of a table.
 
-Counts and moments come from one streaming pass. Quantiles and distinct values need a column whole, so they are taken
-from a few columns at a time: one plan for all of them would hold the whole table, and polars' planning of many
-quantiles grows with the square of their number.
+Counts and moments come from one streaming pass. Quantiles and distinct counts need all values of a column in memory,
+so they are computed for a few columns at a time. One plan for all columns would hold the whole table, and the time
+that polars needs to plan many quantiles grows with the square of their number.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -39,32 +39,40 @@ _NUMERICAL: dict[str, _Compute] = {
 _COMPUTE = _ANY | _NUMERICAL
 _WHOLE = ("distinct_count", "median", "q05", "q25", "q75", "q95")
 HELD = 10_000_000
-"""Values that are held at a time, at least one column."""
+"""The largest number of values in memory at a time; one column is always held whole."""
 
 
 def dataset_metrics(table: Table, wanted: Collection[str]) -> dict[str, float | None]:
     """Compute metrics of a dataset.
 
-    NaN counts as missing. None where the metric has no value: nothing but missing values, `std` of one value.
-    Durations are measured in seconds.
+    NaN counts as missing. Durations are measured in seconds.
 
     Parameters
     ----------
     table
         The dataset.
     wanted
-        As a spec writes them: row_count, mean.amount, missing_share."a.b"; mean.* is every numerical column.
+        Names of metrics as a spec writes them: row_count, mean.amount, missing_share."a.b"; mean.* stands for the
+        mean of every numerical column.
+
+    Returns
+    -------
+    dict
+        The value by metric name, wildcards expanded. None where a metric is not defined: the mean of a column without
+        values, the standard deviation of one value.
 
     Raises
     ------
     DataError
-        A column does not exist or is not numerical, or the table cannot be read.
+        A metric or column does not exist, the column is not numerical, or the table cannot be read.
     """
     with reading(table):
         schema = table.frame.collect_schema()
+        # Pass 1: the row count and every metric that polars can aggregate while rows stream by.
         plan = {key: asked for text in wanted for key, asked in _plan(table.name, text, schema)}
         passing = [_expression(asked, schema).alias(key) for key, asked in plan.items() if not asked.whole]
         found = table.frame.select(pl.len().alias(""), *passing).collect(engine="streaming").row(0, named=True)
+        # Passes 2 to n: metrics that need whole columns, as many columns at a time as the limit on values allows.
         whole: dict[str, list[pl.Expr]] = {}
         for key, asked in plan.items():
             if asked.whole:
@@ -75,25 +83,30 @@ def dataset_metrics(table: Table, wanted: Collection[str]) -> dict[str, float | 
             held = table.frame.select(list(whole)[start : start + step]).collect(engine="streaming")
             for column, dtype in held.schema.items():
                 value = _present(column, dtype)
-                values = held.select(value.sort() if _is_numerical(dtype) else value)  # five quantiles, one sort
+                values = held.select(value.sort() if _is_numerical(dtype) else value)  # sorted once for all quantiles
                 found |= values.select(whole[column]).row(0, named=True)
     return {key: _number(found[key]) for key in plan}
 
 
 def unmeasurable(table: Table, wanted: Collection[str]) -> dict[str, str]:
-    """Return those of the metrics wanted that the dataset cannot have, and why: no such column, or no numbers."""
+    """Return the reason by metric name for each wanted metric that the dataset cannot have.
+
+    The column does not exist, or it is not numerical.
+    """
     with reading(table):
         schema = table.frame.collect_schema()
-    found = {}
+    reasons = {}
     for text in wanted:
         try:
             list(_plan(table.name, text, schema))
         except DataError as error:
-            found[text] = str(error)
-    return found
+            reasons[text] = str(error)
+    return reasons
 
 
 class _Asked(NamedTuple):
+    """One statistic of one column; the column is empty for a statistic of the whole dataset."""
+
     statistic: str
     column: str
 
@@ -103,33 +116,35 @@ class _Asked(NamedTuple):
 
 
 def _plan(dataset: str, text: str, schema: pl.Schema) -> Iterator[tuple[str, _Asked]]:
-    """Give each concrete metric that a name stands for."""
+    """Give each concrete metric that a name stands for: one, or with the wildcard one per suitable column."""
     name = parse(text)
     if not isinstance(name, MetricName) or name.statistic not in names("dataset"):
-        raise DataError(f"dataset {dataset!r} has no metric {text!r}; there are {', '.join(names('dataset'))}")
+        raise DataError(f"dataset {dataset!r} has no metric {text!r}; it has {', '.join(names('dataset'))}")
     statistic, column = name.statistic, name.member or ""
     if statistic not in _COMPUTE:
         yield text, _Asked(statistic, "")
         return
-    suits = [column for column, dtype in schema.items() if statistic not in _NUMERICAL or _is_numerical(dtype)]
+    suitable = [column for column, dtype in schema.items() if statistic not in _NUMERICAL or _is_numerical(dtype)]
     if name.wildcard:
-        yield from ((str(MetricName(statistic, one)), _Asked(statistic, one)) for one in suits)
+        yield from ((str(MetricName(statistic, one)), _Asked(statistic, one)) for one in suitable)
     elif column not in schema:
-        raise DataError(f"dataset {dataset!r} has no column {column!r} for {text}{meant(column, list(schema))}")
-    elif column not in suits:
-        raise DataError(f"dataset {dataset!r}: {text} needs numbers, and column {column!r} is {family(schema[column])}")
+        hint = meant(column, list(schema))
+        raise DataError(f"dataset {dataset!r} has no column {column!r}, which {text} needs{hint}")
+    elif column not in suitable:
+        raise DataError(f"dataset {dataset!r}: {text} needs numbers, but column {column!r} is {family(schema[column])}")
     else:
         yield text, _Asked(statistic, column)
 
 
 def _expression(asked: _Asked, schema: pl.Schema) -> pl.Expr:
-    """Return what computes a metric in passing."""
+    """Return the expression that computes a metric in one streaming pass."""
     if asked.statistic == "row_count":
         return pl.len()
     if asked.statistic == "column_count":
         return pl.lit(len(schema))
     dtype = schema[asked.column]
     value = _present(asked.column, dtype)
+    # A sum of 64-bit integers may exceed 64 bits, and polars would wrap around.
     wide = value.cast(pl.Int128) if dtype.is_integer() and asked.statistic == "sum" else value
     return _COMPUTE[asked.statistic](wide)
 
@@ -139,7 +154,10 @@ def _is_numerical(dtype: pl.DataType) -> bool:
 
 
 def _present(column: str, dtype: pl.DataType) -> pl.Expr:
-    """Return the column's values, those of numbers as numbers, NaN missing: polars takes it for the largest."""
+    """Return the values of a column with NaN as null, which polars would otherwise order above every number.
+
+    Durations become seconds; decimals and empty columns become floats.
+    """
     value = pl.col(column)
     if dtype == pl.Duration:
         return value.dt.total_microseconds() / 1e6

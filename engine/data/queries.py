@@ -1,4 +1,4 @@
-"""Kind `query`: SQL over other datasets, planned by polars and run only when something is collected."""
+"""Datasets of kind `query`: SQL over other datasets, planned by polars, run only when a frame is collected."""
 
 import re
 
@@ -12,12 +12,20 @@ from engine.spec import sql
 
 
 def plan(query: str, inputs: tuple[Table, ...]) -> pl.LazyFrame:
-    """Return the plan of a bound query over its inputs, each known by its dataset's name.
+    """Return the lazy frame of a query over its input tables.
+
+    Parameters
+    ----------
+    query
+        SQL with its variables inserted.
+    inputs
+        The tables that it reads; in the SQL each has the name of its dataset.
 
     Raises
     ------
     DataError
-        polars cannot plan it: an unknown column (with the likely one), a wrong type, a function that it has not.
+        polars cannot plan the query: it names an unknown column (the message suggests the likely one), uses a wrong
+        type, or calls a function that polars does not have.
     """
     try:
         with pl.SQLContext({table.name: table.frame for table in inputs}) as context:
@@ -29,20 +37,22 @@ def plan(query: str, inputs: tuple[Table, ...]) -> pl.LazyFrame:
 
 
 def fingerprint(query: str, inputs: tuple[Table, ...]) -> str:
-    """Return the digest of a bound query: its one spelling, and what each table in it holds."""
+    """Return the digest of a query with its variables inserted: its normalized SQL, and its inputs' fingerprints."""
     return combine(sql.canonical(query), *(part for table in inputs for part in (table.name, table.fingerprint)))
 
 
 def entity(frame: pl.LazyFrame, inputs: tuple[Table, ...]) -> str | None:
-    """Return the entity that a query inherits: its inputs', where they have exactly one and the query keeps it."""
+    """Return the entity that a query inherits: that of its inputs, if they share one and the query keeps its column."""
     found = {table.entity for table in inputs if table.entity is not None}
     return found.pop() if len(found) == 1 and found <= set(frame.collect_schema()) else None
 
 
 def _explained(error: BaseException, inputs: tuple[Table, ...]) -> str:
-    said = words(error)
-    if found := re.fullmatch(r"no column named '(?P<column>.*)' found in table '(?P<table>.*)'", said):
-        known = {column for table in inputs for column in table.frame.collect_schema() if table.name == found["table"]}
-        known = known or {column for table in inputs for column in table.frame.collect_schema()}
-        return f"{said}{meant(found['column'], sorted(known))}"
-    return said
+    """Return polars' message; where it misses a column, with the likely name."""
+    text = words(error)
+    if found := re.fullmatch(r"no column named '(?P<column>.*)' found in table '(?P<table>.*)'", text):
+        columns = {name for table in inputs for name in table.frame.collect_schema() if table.name == found["table"]}
+        # The table named may be an alias of the query's, which belongs to no input.
+        columns = columns or {name for table in inputs for name in table.frame.collect_schema()}
+        return f"{text}{meant(found['column'], sorted(columns))}"
+    return text

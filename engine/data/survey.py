@@ -1,7 +1,7 @@
-"""A first look at a file that nobody has described: how it is written, and what is in each column.
+"""Inspection of a file that no spec declares: its format, and a summary of each column. `engine init` needs both.
 
-What `engine init` proposes rests on it. The file is read by the very code that reads a declared dataset, so that what
-was seen here is what a run will see; only how a CSV is written has to be guessed, since nothing in it says so.
+The file is read by the code that reads declared datasets, so that a run will find the same columns and types. Only the
+dialect of a CSV file is guessed, since the file does not declare it.
 """
 
 import csv
@@ -27,12 +27,12 @@ from engine.spec.resources.datasets import Csv, FileDataset
 from engine.spec.rules.resources import format_of
 
 HEAD = 1 << 20
-"""Bytes of a CSV from which its dialect is guessed."""
+"""Bytes at the start of a CSV file from which its dialect is guessed."""
 SEPARATORS = ",;\t|"
 MISSING = frozenset({"NA", "N/A", "n/a", "#N/A", "NULL", "null", "None", "-", "?", ".", "\\N"})
-"""Texts that mean a missing value where they stand among numbers or dates."""
+"""Texts that mean a missing value in a column that otherwise holds numbers or dates."""
 MOST_SHOWN = 12
-"""A column of texts with as many different values is shown with all of them."""
+"""The largest number of distinct values for which a column of text lists its values."""
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _COMMA = re.compile(r"[-+]?\d+(,\d+)?")
@@ -41,11 +41,13 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d.*")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What is in a column. Shares are of 1; numbers are None where there are no finite ones, durations are seconds.
+    """Summary of one column.
 
-    `low` and `high` are its smallest and largest value as text, `values` its texts where they are few, often ones
-    first; `dated` tells that its texts are dates. `role` is what drift makes of it, None with the `reason` where it
-    leaves it out.
+    `missing` is a share from 0 to 1, `distinct` the number of distinct values. `statistics` holds mean, std, min, max
+    and median, each None where it is not defined; durations are in seconds. `low` and `high` are the smallest and
+    largest value as text. `values` are the values of a text column with at most `MAX_VALUES_LISTED` of them, most
+    frequent first. `holds_dates` tells that all texts are ISO dates. `role` is the column's role in drift; None, with
+    the `reason`, where drift leaves the column out.
     """
 
     name: str
@@ -63,7 +65,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """A file as it would be declared, opened, and what is in it."""
+    """A file as a spec would declare it, its opened table, its number of rows and the summary of each column."""
 
     dataset: FileDataset
     table: Table
@@ -72,22 +74,23 @@ class Survey:
 
 
 def survey(path: Path) -> Survey:
-    """Look at a file, or at the files of a glob.
+    """Inspect a file, or the files of a glob.
 
     Raises
     ------
     DataError
-        It cannot be read, its format cannot be told, or it holds no rows.
+        The file cannot be read, its ending names no known format, or it has no rows.
     """
-    known = format_of(path.name)
-    if known is None and path.suffix.lower() not in (".txt", ".tsv", ".dat"):
-        raise DataError(f"{path}: the ending tells no format; .parquet, .csv, .ndjson and .arrow are known")
-    format_ = known or "csv"
-    dataset = FileDataset(path=str(path), format=None if known else "csv", csv=Csv())
+    by_ending = format_of(path.name)
+    if by_ending is None and path.suffix.lower() not in (".txt", ".tsv", ".dat"):
+        raise DataError(f"{path}: its ending is not that of a known format: .parquet, .csv, .ndjson or .arrow")
+    format_ = by_ending or "csv"
+    dataset = FileDataset(path=str(path), format=None if by_ending else "csv", csv=Csv())
     files = find_files(dataset, path.parent)
     if format_ == "csv":
         dataset = dataset.model_copy(update={"csv": dialect(files.paths[0])})
         files = find_files(dataset, path.parent)
+        # Types come from the first rows. Where a later row contradicts them, infer them from all rows.
         files = replace(files, types=_types(files)) if files.fault() else files
     table = Table(path.name, files.frame(), "", files=files, rereadable=format_ in ("parquet", "arrow"))
     with reading(table):
@@ -98,17 +101,18 @@ def survey(path: Path) -> Survey:
 
 
 def look(table: Table) -> tuple[int, dict[str, Column]]:
-    """Return the number of rows, and what is in each column.
+    """Return the number of rows, and the summary of each column by name.
 
     Raises
     ------
     DataError
-        The table cannot be read, or holds no rows.
+        The table cannot be read, has no rows, or a column's name is one that polars reads as a pattern.
     """
     with reading(table):
         schema = table.frame.collect_schema()
         if pattern := next((name for name in schema if name == "*" or (name[:1], name[-1:]) == ("^", "$")), None):
-            raise DataError(f"the column {pattern!r} is called like a pattern of columns: rename it")
+            raise DataError(f"polars takes the column name {pattern!r} for a pattern of columns: rename the column")
+        # One pass for what dataset metrics do not give: ends of times, and whether all texts start like a date.
         flat = [name for name, dtype in schema.items() if not dtype.is_nested() and dtype not in (pl.Object, pl.Binary)]
         times = [name for name, dtype in schema.items() if dtype.is_temporal() and dtype != pl.Duration]
         ends = table.frame.select(
@@ -122,7 +126,7 @@ def look(table: Table) -> tuple[int, dict[str, Column]]:
             ),
         ).collect(engine="streaming")
         if not schema or not ends.item(0, ""):
-            raise DataError(f"{table.name} holds no row: nothing can be proposed from no data")
+            raise DataError(f"{table.name} has no rows, so nothing can be proposed from it")
         taking, left_out = drift.roles(table.frame)
     statistics = ("missing_share", "distinct_count", "mean", "std", "min", "max", "median")
     narrow = replace(table, frame=table.frame.select(flat))
@@ -153,12 +157,14 @@ _ENDS = (("low", "min"), ("high", "max"))
 
 
 def _shown(value: str | float | None) -> str | None:
+    """Return a smallest or largest value for display; a time loses zero fractions of a second and a midnight."""
     if isinstance(value, str):
         return re.sub(r"\.0+(?!\d)", "", value).removesuffix(" 00:00:00")
     return None if value is None else f"{value:.6g}"
 
 
 def _often(table: Table, name: str) -> tuple[str, ...]:
+    """Return the distinct values of a column as text, the most frequent first."""
     with reading(table):
         counted = table.frame.select(pl.col(name).cast(pl.String).alias("value")).drop_nulls()
         counts = counted.group_by("value").len().sort("len", "value", descending=[True, False]).collect()
@@ -166,7 +172,7 @@ def _often(table: Table, name: str) -> tuple[str, ...]:
 
 
 def _types(files: Files) -> dict[str, pl.DataType]:
-    """Return the types of a CSV that its first rows do not tell: those that all rows have."""
+    """Return the type by column of a CSV file, inferred from all of its rows."""
     found = pl.scan_csv(
         list(files.paths),
         glob=False,
@@ -182,10 +188,10 @@ def _types(files: Files) -> dict[str, pl.DataType]:
 
 
 def dialect(path: Path) -> Csv:
-    """Guess how a CSV file is written, from its first megabyte.
+    """Guess the dialect of a CSV file from its first megabyte.
 
-    The separator is the one that gives most lines as many fields as the header; a decimal comma and texts for missing
-    values are believed only where all else in the column is numbers or dates.
+    The separator is the one with which the most lines have as many fields as the header. A decimal comma, or a text
+    that means a missing value, is accepted only where all other values of the column are numbers or dates.
     """
     if path.suffix == ".zst":
         return Csv()
@@ -194,6 +200,7 @@ def dialect(path: Path) -> Csv:
             text = file.read(HEAD).decode("utf-8-sig", errors="replace")
     except (OSError, EOFError, zlib.error):
         return Csv()
+    # A text of 1 MiB has at least HEAD / 4 characters: drop its last line, which may be cut off.
     whole = text if len(text) < HEAD // 4 else text[: text.rfind("\n") + 1]
     best, records = (0.0, 0), list[list[str]]()
     separator = ","
@@ -202,20 +209,23 @@ def dialect(path: Path) -> Csv:
             split = [record for record in csv.reader(io.StringIO(whole), delimiter=one) if record]
         except csv.Error:
             continue
+        # Score: the share of lines as wide as the header, then the width. The first separator that gives more than
+        # one field is taken at any score; a later one must score higher and fit more than 90 % of the lines.
         width = len(split[0]) if split else 0
         score = sum(len(record) == width for record in split) / max(1, len(split)), width
         if width > 1 and (score[0] > 0.9 or not records) and score > best:
             best, records, separator = score, split, one
-    if not records:
+    if not records:  # a single column
         records = [[line] for line in whole.splitlines()]
     columns = [[value for value in column if value] for column in zip(*records[1:], strict=False)]
     missing = sorted(set().union(*(_missing(column) for column in columns)))
+    # With a comma as separator, "1,5" is two fields and never one number.
     commas = separator != "," and any(_has_commas(column) for column in columns)
     return Csv(separator=separator, null_values=["", *missing], decimal_comma=commas)
 
 
 def _missing(values: list[str]) -> set[str]:
-    """Return what means missing in a column that otherwise holds numbers or dates."""
+    """Return the texts that mean missing in a column that otherwise holds numbers or dates; else none."""
     found = Counter(values)
     words = MISSING & found.keys()
     rest = [value for value in found if value not in words]
@@ -224,5 +234,6 @@ def _missing(values: list[str]) -> set[str]:
 
 
 def _has_commas(values: list[str]) -> bool:
+    """Tell whether a column holds numbers with a decimal comma and nothing else, apart from missing values."""
     numbers = [value for value in values if value not in MISSING]
     return any("," in value for value in numbers) and all(_COMMA.fullmatch(value) for value in numbers)

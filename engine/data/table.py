@@ -1,8 +1,8 @@
-"""A dataset opened: a lazy frame and what is known about it before any row is read.
+"""An opened dataset: a lazy frame, and what is known about it before any row is read.
 
-polars speaks to programmers and names no dataset, so whoever collects a table's frame does it inside `reading`, which
-says in the user's words which dataset, file, line or column is at fault. Finding the place costs a second read of the
-files, and only where the first one failed.
+polars' errors name no dataset and no file. Code that collects a table's frame therefore does so inside
+`explain_read_errors`, which names the dataset, file, line or column at fault. That costs a second read of the files,
+but only after the first one failed.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from engine.spec.resources.datasets import Column
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A dataset, opened.
+    """An opened dataset.
 
-    `frame` is read again by each collect; `rereadable` says that this is cheap (Parquet, Arrow, a frame in memory).
-    `fingerprint` depends on the content alone: BLAKE2b, hex. `entity` may be inherited through a query, `roles` are
-    those declared, `columns` is the contract. `inputs` are the tables that a query reads, `files` those of a file
-    dataset. `facts` are what the fingerprint is made of, JSON-ready: a digest alone cannot say what has changed.
+    Each collect reads `frame` again; `rereadable` tells that this is cheap (Parquet, Arrow, a frame in memory).
+    `fingerprint` is a BLAKE2b hex digest that depends on the content alone. `entity` may be inherited through a query.
+    `columns` is the contract. `inputs` are the tables that a query reads, `files` the files of a file dataset. `facts`
+    are what the fingerprint is made of, JSON-ready: a digest alone cannot tell what has changed.
     """
 
     name: str
@@ -42,31 +42,32 @@ class Table:
 
     @property
     def roles(self) -> dict[str, str]:
-        """The roles declared, by column."""
+        """The declared role by column, for the columns that declare one."""
         return {name: column.role for name, column in self.columns.items() if column.role}
 
     def lineage(self) -> dict[str, Table]:
-        """Return every table that this one is made from, inputs first, itself last, by name."""
+        """Return all tables that this one is made from and itself, by name; inputs first, itself last."""
         return {name: table for one in self.inputs for name, table in one.lineage().items()} | {self.name: self}
 
     def provenance(self) -> dict[str, dict[str, Any]]:
-        """Return the fingerprint of every table of the lineage and what it is made of, by name."""
+        """Return the fingerprint of each table of the lineage, and the facts that it is made of, by name."""
         return {name: {"fingerprint": table.fingerprint, **table.facts} for name, table in self.lineage().items()}
 
 
 @contextmanager
 def reading(table: Table) -> Iterator[None]:
-    """Translate what goes wrong while `table.frame`, or a frame made from it, is collected.
+    """Translate polars' errors while `table.frame`, or a frame made from it, is collected.
 
     Raises
     ------
     DataError
-        Which dataset, and as far as can be found which file, line, column and value.
+        Names the dataset and, where they can be found, the file, line, column and value.
     """
     try:
         yield
     except UNREADABLE as error:
+        # The fault may be in a file that a query reads through other datasets: inputs are searched first.
         for source in table.lineage().values():
             if source.files and (fault := source.files.fault()):
                 raise DataError(f"dataset {source.name!r}: {fault}") from error
-        raise DataError(f"dataset {table.name!r}: it cannot be read: {words(error)}") from error
+        raise DataError(f"dataset {table.name!r} cannot be read: {words(error)}") from error

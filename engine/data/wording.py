@@ -1,4 +1,4 @@
-"""What polars raises, in words for the owner of the data: it speaks to programmers and names no dataset."""
+"""Messages of polars' errors for the owner of the data, without the parts that are meant for programmers."""
 
 import re
 from collections.abc import Sequence
@@ -8,21 +8,24 @@ import polars as pl
 from engine.spec.problem import suggest
 
 UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
-"""What polars raises where the data are at fault. A panic is a BaseException, and corrupt files can cause one."""
+"""Exceptions that faulty data cause. polars' panic is a BaseException; corrupt files can cause one."""
 
 
 def words(error: BaseException) -> str:
-    """Return what polars says without what it says to programmers; a column not found gets its likely name."""
-    said = str(error).split("\n\n", 1)[0].strip() or type(error).__name__
-    if found := re.match(r'unable to find column "(?P<name>.*?)"; valid columns: \[(?P<valid>.*)\]', said):
-        known = re.findall(r'"(.*?)"', found["valid"])
-        return f"there is no column {found['name']!r}{meant(found['name'], known)}"
-    return said
+    """Return the message of an error without polars' query plan; an unknown column gets a suggestion.
+
+    polars puts the message first and the plan after a blank line.
+    """
+    text = str(error).split("\n\n", 1)[0].strip() or type(error).__name__
+    if found := re.match(r'unable to find column "(?P<name>.*?)"; valid columns: \[(?P<valid>.*)\]', text):
+        columns = re.findall(r'"(.*?)"', found["valid"])
+        return f"there is no column {found['name']!r}{meant(found['name'], columns)}"
+    return text
 
 
 def meant(name: str, known: Sequence[str]) -> str:
-    """Return the help for a name that is not known: the nearest, else some of those that are."""
+    """Return the end of a message about an unknown name: the nearest of the known ones, else up to ten of them."""
     if near := suggest(name, known):
         return f"; did you mean {near!r}?"
-    some = ", ".join(repr(one) for one in known[:10])
-    return f"; there are {some}{' and others' if len(known) > 10 else ''}" if known else ""
+    shown = ", ".join(repr(one) for one in known[:10])
+    return f"; there are {shown}{' and others' if len(known) > 10 else ''}" if known else ""

@@ -1,7 +1,7 @@
-"""Checks: what metrics must be. Metrics, what is known of the past, and a check of the spec give results.
+"""Checks: a check of the spec, applied to the metrics of a dataset or an evaluation, gives check results.
 
-Every declared check gives at least one result; a wildcard check gives one a metric. A metric that failed to compute is
-an ERROR with its reason, one that has no value is EMPTY: nothing turns into a silent OK.
+Every declared check gives at least one result; a wildcard check gives one per metric. A metric that could not be
+computed gives ERROR, a metric without a value gives EMPTY, each with the reason: no metric is skipped without a word.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,9 +23,11 @@ Metrics = Mapping[str, MetricValue]
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What checks are applied to: the metrics of a dataset or of one evaluation, and of those before it, oldest first.
+    """The metrics that checks are applied to: those of a dataset or of one evaluation.
 
-    `folder` is where functions of the user's are found; what they say passes through `redact`.
+    `name` is that of the dataset or evaluation store. `past` holds the metrics of earlier evaluations, oldest
+    first. Functions of python checks are found in `folder`, and their messages pass through `redact`, which masks
+    secrets. `evaluation` is the id of the evaluation, if there is one.
     """
 
     target: str
@@ -38,7 +40,11 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """An outcome with the value it was found on and a sentence that says why."""
+    """An outcome with its reason and the value that it was found on.
+
+    `labels_missing` tells that only labels are missing. An EMPTY outcome then counts as OK, unless the check has
+    `when_empty`.
+    """
 
     outcome: CheckOutcome
     reason: str
@@ -51,7 +57,7 @@ def judge(name: str, check: Check, subject: Subject, position: Position) -> list
 
     Returns
     -------
-    One result; of a wildcard one for each metric that it matches, or an ERROR where it matches none.
+    One result; for a wildcard one per metric that it matches, or one ERROR where it matches none.
     """
     if isinstance(check, PythonCheck):
         finding = _ask(check, subject)
@@ -69,38 +75,43 @@ def judge(name: str, check: Check, subject: Subject, position: Position) -> list
 def _judge_metric(
     name: str, check: RangeCheck | ValuesCheck, metric: str, subject: Subject, position: Position
 ) -> CheckResult:
-    known = subject.metrics.get(metric) or MetricValue(None, reason=_unknown(metric, subject), failed=True)
+    """Apply a check to one concrete metric: find its value, or its change, and compare it with the bounds."""
+    measured = subject.metrics.get(metric) or MetricValue(None, reason=_unknown(metric, subject), failed=True)
     if isinstance(check, ValuesCheck):
         bounds: dict[str, Any] = {"allowed": check.allowed, "soft_allowed": check.soft_allowed}
-        finding = _absent(known) if known.value is None else _among(check, known.value)
+        finding = _absent(measured) if measured.value is None else _among(check, measured.value)
     else:
+        # Bounds that `except:` gives for this metric replace those of the check.
         excepted = {canonical(text): limits for text, limits in check.except_.items()}
         limits: Range = excepted.get(metric, check)
         bounds = limits.model_dump(include={"min", "soft_min", "soft_max", "max"})
         if check.compare is not None:
-            known = _change(check, metric, known, subject)
+            measured = _change(check, metric, measured, subject)
             bounds |= _comparison(check)
-        finding = _absent(known) if known.value is None else _within(limits, known.value, changed=bool(check.compare))
+        changed = bool(check.compare)
+        finding = _absent(measured) if measured.value is None else _within(limits, measured.value, changed=changed)
     bounds = {key: bound for key, bound in bounds.items() if bound is not None}
     return _result(name, metric, finding, _counted(finding, check.when_empty), bounds, subject, position)
 
 
-def _absent(known: MetricValue) -> Finding:
-    reason = known.reason or "it has no value"
-    if known.failed:
+def _absent(metric: MetricValue) -> Finding:
+    """Return the finding for a metric without a value."""
+    reason = metric.reason or "no reason is recorded"
+    if metric.failed:
         return Finding(CheckOutcome.ERROR, reason)
-    return Finding(CheckOutcome.EMPTY, reason, forgiven=known.unlabelled)
+    return Finding(CheckOutcome.EMPTY, reason, forgiven=metric.unlabelled)
 
 
 def _unknown(metric: str, subject: Subject) -> str:
-    """Say that there is no such metric, and of what its statistic is known."""
+    """Return the message for a metric that does not exist; it suggests columns or classes that have the statistic."""
     statistic, _, member = metric.partition(".")
     members = [other.partition(".")[2] for other in subject.metrics if other.startswith(f"{statistic}.")]
-    known = f"; {did_you_mean(member, members, f'{statistic} is known of')[:300]}" if members else ""
-    return f"{subject.target} has no metric {metric}{known}"
+    hint = f"; {did_you_mean(member, members, f'{statistic} exists for')[:300]}" if members else ""
+    return f"{subject.target} has no metric {metric}{hint}"
 
 
 def _within(limits: Range, value: float, *, changed: bool) -> Finding:
+    """Compare a value, or the change of one, with a range whose bounds are inclusive; hard bounds come first."""
     for bound, side, outcome in (
         (limits.min, "below min", CheckOutcome.ERROR),
         (limits.max, "above max", CheckOutcome.ERROR),
@@ -108,17 +119,18 @@ def _within(limits: Range, value: float, *, changed: bool) -> Finding:
         (limits.soft_max, "above soft_max", CheckOutcome.WARNING),
     ):
         if bound is not None and (value < bound if "below" in side else value > bound):
-            said = f"changed by {value:.6g}, which" if changed else f"{value:.6g}"
-            return Finding(outcome, f"{said} is {side} {bound:.6g}", value)
+            shown = f"changed by {value:.6g}, which" if changed else f"{value:.6g}"
+            return Finding(outcome, f"{shown} is {side} {bound:.6g}", value)
     return Finding(CheckOutcome.OK, "", value)
 
 
 def _among(check: ValuesCheck, value: float) -> Finding:
+    """Compare a value with the allowed ones."""
     if value not in check.allowed:
-        return Finding(CheckOutcome.ERROR, f"{value:.6g} is none of {_listed(check.allowed)}", value)
+        return Finding(CheckOutcome.ERROR, f"{value:.6g} is not in allowed ({_listed(check.allowed)})", value)
     if check.soft_allowed is not None and value not in check.soft_allowed:
         return Finding(
-            CheckOutcome.WARNING, f"{value:.6g} is allowed, but none of {_listed(check.soft_allowed)}", value
+            CheckOutcome.WARNING, f"{value:.6g} is not in soft_allowed ({_listed(check.soft_allowed)})", value
         )
     return Finding(CheckOutcome.OK, "", value)
 
@@ -127,44 +139,45 @@ def _listed(values: Sequence[Scalar]) -> str:
     return ", ".join(str(value) for value in values)
 
 
-def _change(check: RangeCheck, metric: str, known: MetricValue, subject: Subject) -> MetricValue:
-    """Replace a value by its change, as `compare` and `change` of the check say."""
-    if known.value is None:
-        return known
-    against = _compared_with(check, metric, known.value, subject)
-    if isinstance(against, str):
-        return MetricValue(None, reason=against)
-    difference = known.value - against
+def _change(check: RangeCheck, metric: str, measured: MetricValue, subject: Subject) -> MetricValue:
+    """Return the change of a metric from the baseline that `compare` names, absolute or relative as `change` says."""
+    if measured.value is None:
+        return measured
+    baseline = _compared_with(check, metric, measured.value, subject)
+    if isinstance(baseline, str):
+        return MetricValue(None, reason=baseline)
+    difference = measured.value - baseline
     if check.change == "absolute":
         return MetricValue(difference)
-    if against == 0:
+    if baseline == 0:
         return MetricValue(None, reason="a relative change from 0 is not defined")
-    return MetricValue(difference / abs(against))
+    return MetricValue(difference / abs(baseline))
 
 
 def _comparison(check: RangeCheck) -> dict[str, str]:
-    """Return what makes the bounds those of a change, in the words of the spec."""
+    """Return the settings that make the bounds apply to a change, by their keys in the spec."""
     against = f"mean_of_last {check.compare.mean_of_last}" if isinstance(check.compare, MeanOfLast) else check.compare
     return {"compare": str(against), "change": check.change}
 
 
 def _compared_with(check: RangeCheck, metric: str, value: float, subject: Subject) -> float | str:
-    """Return what the value is compared with, or why there is none."""
+    """Return the value that a metric is compared with, or the reason why there is none."""
     if check.compare == "reference":
+        # A performance metric: the reference's value is the batch's minus the change that was measured.
         if (changed := subject.metrics.get(f"performance_change.{metric}")) and changed.value is not None:
             return value - changed.value
         reference = subject.metrics.get(f"reference_{metric}")
-        known = reference.value if reference else None
-        return known if known is not None else f"the reference has no {metric}"
+        baseline = reference.value if reference else None
+        return baseline if baseline is not None else f"the reference has no {metric}"
     last = check.compare.mean_of_last if isinstance(check.compare, MeanOfLast) else 1
     earlier = [metrics[metric].value for metrics in subject.past[-last:] if metric in metrics]
-    values = [known for known in earlier if known is not None]
-    return sum(values) / len(values) if values else "there is nothing earlier to compare with"
+    values = [value for value in earlier if value is not None]
+    return sum(values) / len(values) if values else "there is no earlier value to compare with"
 
 
 def _ask(check: PythonCheck, subject: Subject) -> Finding:
-    """Let a function of the user's judge: it is given {metric: value} and returns an outcome, or outcome and reason."""
-    values = {metric: known.value for metric, known in subject.metrics.items()}
+    """Call the function of a python check with {metric: value}; it returns an outcome, or (outcome, reason)."""
+    values = {name: metric.value for name, metric in subject.metrics.items()}
     try:
         answer = load_function(subject.folder, check.function)(values, **check.arguments)
     except DataError as error:
@@ -172,12 +185,13 @@ def _ask(check: PythonCheck, subject: Subject) -> Finding:
     outcome, reason = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, "")
     if outcome not in list(CheckOutcome):
         allowed = ", ".join(CheckOutcome)
-        said = f"{check.function} returned {answer!r}; a check returns one of {allowed}, or (outcome, reason)"
-        return Finding(CheckOutcome.ERROR, subject.redact(said))
+        message = f"{check.function} returned {answer!r}; a check must return one of {allowed}, or (outcome, reason)"
+        return Finding(CheckOutcome.ERROR, subject.redact(message))
     return Finding(CheckOutcome(outcome), subject.redact(str(reason)))
 
 
 def _counted(finding: Finding, when_empty: WhenEmpty | None) -> CheckOutcome:
+    """Return the outcome that a finding counts as: EMPTY counts as `when_empty` says, by default as WARNING."""
     if finding.outcome is not CheckOutcome.EMPTY:
         return finding.outcome
     if when_empty is None:

@@ -1,9 +1,10 @@
-"""A batch met a model and a reference: every number of one evaluation, put together from the rooms that compute them.
+"""Evaluation of a batch: its drift from a reference and a model's performance on it, assembled into one record.
 
-Pure in its inputs: the store, the clock and the ids are the caller's, so the same inputs give the same evaluation.
+The result depends on the arguments alone. Ids, times and what is read from the store are passed in, so the same
+arguments give the same evaluation.
 """
 
-from __future__ import annotations  # drift's types are named here and loaded when they are used
+from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from engine.spec.resources.evaluation_stores import DriftSettings
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What an evaluation is called and belongs to: the part of it that is not measured."""
+    """The part of an evaluation that is not measured: its names, fingerprints and what it belongs to."""
 
     id: str
     store: str
@@ -45,11 +46,20 @@ def evaluate(
 ) -> Evaluation:
     """Compare a batch with a reference and assemble the evaluation.
 
-    Both sides must have been observed with the same roles.
+    Parameters
+    ----------
+    identity
+        Names, fingerprints and time of the evaluation.
+    batch, reference
+        The two sides, which must have been measured with the same roles.
+    model_importance
+        The model's importance by feature, to be kept beside that of the drift model.
+    own_metrics
+        Custom metrics of the batch, already computed.
     """
     compared = drift.compare(reference.columns, batch.snapshot.columns, confidence=settings.confidence)
     roles = {name: column.role for name, column in compared.columns.items()}
-    told_apart = drift.domain_classifier(
+    drift_model = drift.domain_classifier(
         reference.sample,
         batch.snapshot.sample,
         roles,
@@ -62,7 +72,7 @@ def evaluate(
     predicted = _prediction_drift(reference, batch.snapshot, settings)
     metrics: dict[str, MetricValue] = {
         "row_count": MetricValue(float(batch.rows)),
-        **_data_drift(told_apart),
+        **_data_drift(drift_model),
         "drifted_columns": MetricValue(float(compared.drifted_columns)),
         "drifted_share": MetricValue(compared.drifted_share),
         **_by_column(compared),
@@ -71,7 +81,7 @@ def evaluate(
         **_performance_change(reference.performance, batch.snapshot.performance),
         **(own_metrics or {}),
     }
-    notes = [*compared.notes, *told_apart.notes, *predicted.notes, *batch.notes]
+    notes = [*compared.notes, *drift_model.notes, *predicted.notes, *batch.notes]
     return replace(
         without_numbers(identity),
         rows_read=batch.rows,
@@ -80,7 +90,7 @@ def evaluate(
         metrics=metrics,
         columns={name: _detail(column) for name, column in compared.columns.items()},
         left_out=dict(reference.left_out),
-        importance={"drift": dict(told_apart.importance), "model": dict(model_importance or {})},
+        importance={"drift": dict(drift_model.importance), "model": dict(model_importance or {})},
         prediction=predicted.detail,
         performance=batch.performance_detail,
         notes=tuple(notes),
@@ -88,7 +98,7 @@ def evaluate(
 
 
 def without_numbers(identity: Identity) -> Evaluation:
-    """Return the evaluation before anything is measured: what a plan puts in its place."""
+    """Return an evaluation without metrics, as a plan needs one for a batch that would be evaluated."""
     return Evaluation(
         **{name: getattr(identity, name) for name in Identity.__dataclass_fields__},
         engine_version=__version__,
@@ -100,20 +110,22 @@ def without_numbers(identity: Identity) -> Evaluation:
     )
 
 
-def _data_drift(told_apart: drift.DomainClassifier) -> dict[str, MetricValue]:
-    reason = told_apart.reason
-    significant = told_apart.significant
+def _data_drift(drift_model: drift.DomainClassifier) -> dict[str, MetricValue]:
+    """Return the metrics of the classifier that tells rows of the batch from rows of the reference."""
+    reason = drift_model.reason
+    significant = drift_model.significant
     return {
         "data_drift": MetricValue(
-            told_apart.accuracy, told_apart.low, told_apart.high, told_apart.p_value, reason=reason
+            drift_model.accuracy, drift_model.low, drift_model.high, drift_model.p_value, reason=reason
         ),
-        "data_drift_auc": MetricValue(told_apart.auc, reason=reason),
-        "data_drift_p": MetricValue(told_apart.p_value, reason=reason),
+        "data_drift_auc": MetricValue(drift_model.auc, reason=reason),
+        "data_drift_p": MetricValue(drift_model.p_value, reason=reason),
         "data_drift_significant": MetricValue(None if significant is None else float(significant), reason=reason),
     }
 
 
 def _by_column(compared: drift.Drift) -> dict[str, MetricValue]:
+    """Return the metrics `statistic.column` of every column."""
     return {
         str(MetricName(statistic, name)): metric
         for name, column in compared.columns.items()
@@ -122,6 +134,7 @@ def _by_column(compared: drift.Drift) -> dict[str, MetricValue]:
 
 
 def _statistics(column: drift.ColumnDrift) -> Iterator[tuple[str, MetricValue]]:
+    """Give each statistic of one column as a metric."""
     yield "drift", MetricValue(column.drift, p_value=column.drift_p, reason=column.reasons.get("drift"))
     yield "drift_p", MetricValue(column.drift_p, reason=column.reasons.get("drift_p"))
     for statistic, value in column.statistics.items():
@@ -130,6 +143,7 @@ def _statistics(column: drift.ColumnDrift) -> Iterator[tuple[str, MetricValue]]:
 
 
 def _detail(column: drift.ColumnDrift) -> dict[str, Any]:
+    """Return what the evaluation keeps of one column beside its metrics, JSON-ready."""
     return {
         "role": str(column.role),
         "drift": column.drift,
@@ -143,16 +157,23 @@ def _detail(column: drift.ColumnDrift) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Predicted:
+    """The drift of predictions: metrics, detail by column, and notes."""
+
     metrics: dict[str, MetricValue]
     detail: dict[str, Any]
     notes: tuple[str, ...] = ()
 
 
 def _prediction_drift(reference: Snapshot, batch: Snapshot, settings: DriftSettings) -> _Predicted:
-    """Drift of what the model says, and fugacity: the share predicted of each class (or reference decile)."""
+    """Compare the predictions of both sides: their drift, and the share of each class with its relative change.
+
+    For a regression, deciles of the reference's predictions take the place of classes. `fugacity` is the relative
+    change of a share: (share in the batch - share in the reference) / share in the reference.
+    """
     if reference.predictions is None or batch.predictions is None:
         return _Predicted({}, {})
     compared = drift.compare(reference.predictions, batch.predictions, confidence=settings.confidence)
+    # A probability carries more information than a class: where there is one, its drift is the prediction drift.
     main = compared.columns.get("probability", compared.columns["prediction"])
     metrics = {str(MetricName("prediction_drift", statistic)): metric for statistic, metric in _statistics(main)}
     histogram = compared.columns["prediction"].histogram
@@ -168,7 +189,7 @@ def _prediction_drift(reference: Snapshot, batch: Snapshot, settings: DriftSetti
 
 
 def _shares(histogram: Mapping[str, Any]) -> Iterator[tuple[str, float, float]]:
-    """Give each predicted class, or decile of the reference's values, with its share of the reference and the batch."""
+    """Give each predicted class, or decile of the reference, with its share in the reference and in the batch."""
     before, now = histogram["reference"], histogram["batch"]
     labels = histogram.get("labels", range(1, len(before) + 1))
     rows_before, rows_now = sum(before), sum(now)
@@ -177,7 +198,7 @@ def _shares(histogram: Mapping[str, Any]) -> Iterator[tuple[str, float, float]]:
 
 
 def _performance_change(before: Mapping[str, MetricValue], now: Mapping[str, MetricValue]) -> dict[str, MetricValue]:
-    """Each performance metric against the reference's value, absolute and relative."""
+    """Return the change of each performance metric from the reference's value, absolute and relative."""
     changes: dict[str, MetricValue] = {}
     for name in before.keys() & now.keys() - {"labelled_share"}:
         old, new = before[name], now[name]
@@ -188,7 +209,7 @@ def _performance_change(before: Mapping[str, MetricValue], now: Mapping[str, Met
         if old.value is None or new.value is None:
             lacking = old if old.value is None else new
             side = "the reference" if old.value is None else "the batch"
-            unknown = MetricValue(None, reason=f"{side} has {lacking.reason}", unlabelled=lacking.unlabelled)
+            unknown = MetricValue(None, reason=f"{side} has no {name}: {lacking.reason}", unlabelled=lacking.unlabelled)
             changes[absolute] = changes[relative] = unknown
             continue
         changes[absolute] = MetricValue(new.value - old.value)

@@ -1,9 +1,9 @@
-"""Look at one side: score its rows, profile its columns and predictions, measure the model on its labels.
+"""Measurement of one side of a comparison: scores of its rows, profiles of columns and predictions, performance.
 
-Nothing here knows of another side, so a reference is looked at once and kept as a snapshot.
+A side is measured independently of the other side, so a reference is measured once and kept as a snapshot.
 """
 
-from __future__ import annotations  # drift's types are named here and loaded when they are used
+from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +24,11 @@ from engine.spec.resources.models import CostMatrix
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What was seen of one side. `scored` holds the target, where there is one, and the predictions of every row."""
+    """One side, measured: its snapshot, and what is kept for this evaluation only.
+
+    `scored` holds the predictions of every row, with target and entity where the dataset has them; None without a
+    model.
+    """
 
     rows: int
     snapshot: Snapshot
@@ -44,22 +48,26 @@ def observe(
     seed: int,
     against: Snapshot | None = None,
 ) -> Observation:
-    """Look at a table, which is read several times: see `engine.data.materialise`.
+    """Measure a table as one side of a comparison.
+
+    The table is read several times, so its reads should be cheap: see `engine.data.materialise`.
 
     Parameters
     ----------
     roles, left_out
-        The columns that take part, and why others do not: the reference's, for both sides.
+        The columns that take part, and the reasons why others do not. Both sides use those of the reference.
+    model, cost_matrix
+        The model that scores the rows, and its gains per row; None for a comparison without a model.
     sample_rows
-        How many rows to keep for the drift model, at most.
+        The largest number of rows to keep for the drift model.
     against
-        The reference that the side will be compared with: of columns too large to be kept whole, what the comparison
-        needs is.
+        The reference that this side will be compared with. A column with too many distinct values to be kept whole is
+        then profiled at the values that the comparison needs.
 
     Raises
     ------
     DataError, ModelError
-        The table cannot be read, or lacks what the model needs.
+        The table cannot be read, or lacks a column that the reference or the model needs.
     """
     entity = table.entity
     kept = [*roles, *([entity] if entity and entity not in roles else [])]
@@ -86,7 +94,7 @@ def observe(
 
 @contextmanager
 def _named(table: Table) -> Iterator[None]:
-    """Say which dataset does not fit: those who compare columns know none."""
+    """Put the name of the dataset before the message of a DataError that does not name it yet."""
     try:
         yield
     except DataError as error:
@@ -96,17 +104,18 @@ def _named(table: Table) -> Iterator[None]:
 
 
 def _must_have(columns: Iterable[str], table: Table, who: str) -> None:
-    known = table.frame.collect_schema().names()
-    if absent := [column for column in columns if column not in known]:
+    """Raise a DataError unless the table has the columns; `who` completes "which …" in its message."""
+    available = table.frame.collect_schema().names()
+    if absent := [column for column in columns if column not in available]:
         others = f", nor {', '.join(map(repr, absent[1:10]))}" if absent[1:] else ""
-        near = meant(absent[0], known)
-        raise DataError(f"dataset {table.name!r} has no column {absent[0]!r}{others}, which {who}{near}")
+        hint = meant(absent[0], available)
+        raise DataError(f"dataset {table.name!r} has no column {absent[0]!r}{others}, which {who}{hint}")
 
 
 def _profile_predictions(
     scored: pl.DataFrame, model: FittedModel, entity: str | None, against: drift.Profile | None
 ) -> drift.Profile:
-    """Profile what the model says: the class, or the value; and the positive class's probability, if it gives one."""
+    """Profile the predictions: the class or the value, and the probability of the positive class where there is one."""
     predictions = scored.select("prediction", *([entity] if entity else []))
     roles = {"prediction": drift.Role.NUMERICAL if model.task == "regression" else drift.Role.CATEGORICAL}
     if model.task != "regression":
@@ -120,6 +129,7 @@ def _profile_predictions(
 
 
 def _metrics(measured: Performance) -> dict[str, MetricValue]:
+    """Return the performance as metric values, with `labelled_share`."""
     share, unlabelled = measured.labelled_share, measured.unlabelled
     return {
         "labelled_share": MetricValue(share, reason=None if share is not None else "there are no rows"),

@@ -1,6 +1,6 @@
-"""Metrics that users write themselves: a function of a lazy frame that returns a number, or None for no value.
+"""Custom metrics: a user's function takes a lazy frame and returns a number, or None for no value.
 
-A function that raises gives a failed metric with its reason, so that its checks are ERROR, not silent.
+A function that raises gives a failed metric with its reason, so that checks of it are ERROR.
 """
 
 import math
@@ -19,22 +19,31 @@ from engine.spec.resources.checks import PythonMetric
 def own_metrics(
     declared: Mapping[str, PythonMetric], frame: pl.LazyFrame, folder: Path, redact: Callable[[str], str]
 ) -> dict[str, MetricValue]:
-    """Compute each declared metric on `frame`; functions are found in `folder`, what they say passes `redact`."""
+    """Compute each declared metric on a frame.
+
+    Parameters
+    ----------
+    folder
+        The folder of the functions' modules.
+    redact
+        Masks secrets in the reasons, which quote the functions' own error messages.
+    """
     found = {name: _compute(metric, frame, folder) for name, metric in declared.items()}
     return {name: replace(value, reason=value.reason and redact(value.reason)) for name, value in found.items()}
 
 
 def _compute(metric: PythonMetric, frame: pl.LazyFrame, folder: Path) -> MetricValue:
+    """Call the function of one metric and check what it returns."""
     try:
         answer = load_function(folder, metric.function)(frame, **metric.arguments)
     except DataError as error:
         return MetricValue(None, reason=str(error), failed=True)
     if answer is None:
-        return MetricValue(None, reason=f"{metric.function} returned no value")
+        return MetricValue(None, reason=f"{metric.function} returned None")
     try:
         value = float(answer)
     except (TypeError, ValueError):
-        reason = f"{metric.function} returned {type(answer).__name__}; a metric returns a number or None"
+        reason = f"{metric.function} returned {type(answer).__name__}; a metric must return a number or None"
         return MetricValue(None, reason=reason, failed=True)
     if math.isnan(value):
         return MetricValue(None, reason=f"{metric.function} returned NaN")

@@ -1,4 +1,4 @@
-"""What an evaluation holds, and what a check found: plain frozen data, made here, remembered by the store."""
+"""Records of evaluations and check results: plain frozen data that the store keeps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,13 +11,13 @@ from engine.outcome import CheckOutcome
 
 @dataclass(frozen=True, slots=True)
 class MetricValue:
-    """A metric. Where `value` is None, `reason` says why.
+    """The value of a metric; where `value` is None, `reason` says why.
 
-    `low`/`high`: interval at the store's confidence; of a drift statistic, what it certainly lies between, where a
-    column has too many values to be kept whole.
+    `low` and `high` are a confidence interval at the level of the evaluation store. For a drift statistic of a column
+    with too many distinct values to be kept whole, they are exact bounds of the value instead.
 
-    `failed` tells a metric that could not be computed (its checks are ERROR) from one that has no value (EMPTY);
-    `unlabelled` that labels are all it lacks (its checks are OK, noted).
+    `failed` tells that the metric could not be computed: its checks are ERROR. A metric that has no value for another
+    reason makes its checks EMPTY. `unlabelled` tells that only labels are missing: such an EMPTY counts as OK.
     """
 
     value: float | None
@@ -31,7 +31,7 @@ class MetricValue:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprints:
-    """What an evaluation depends on, each as a BLAKE2b hex digest. Equal fingerprints: equal numbers."""
+    """BLAKE2b hex digests of everything that the numbers of an evaluation depend on: equal digests, equal numbers."""
 
     model: str
     dataset: str
@@ -41,11 +41,12 @@ class Fingerprints:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One row of an evaluation store: a batch met a model and a reference.
+    """One evaluation of an evaluation store: a batch compared with a reference, and a model measured on it.
 
-    `columns`, `prediction` and `performance` are JSON-ready detail: per-column statistics with histograms of both
-    sides; prediction drift and shares predicted; confusion matrix and curves. `importance` maps "drift" and "model"
-    to importances by column. `facts` are what the fingerprints are made of, JSON-ready.
+    `columns`, `prediction` and `performance` are JSON-ready details: statistics per column with histograms of both
+    sides; drift of the predictions; confusion matrix and curves. `left_out` gives, by column, the reason why it was not
+    compared. `importance` maps "drift" and "model" to importances by column. `facts` are what the fingerprints are
+    made of, JSON-ready.
     """
 
     id: str
@@ -74,11 +75,12 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What one check found on one metric.
+    """The result of one check on one metric.
 
-    `check` is the name in the spec, `target` the store or dataset, `metric` the concrete metric (a wildcard check
-    gives one result a metric). `bounds` holds the range or values applied, and of a change what it is measured by.
-    `counts_as` is the outcome after `when_empty`: never EMPTY. `reason` is a sentence for people.
+    `check` is the name of the check in the spec, `target` the evaluation store or dataset, `metric` the concrete
+    metric: a wildcard check gives one result per metric. `bounds` holds the range or the values that were applied, and
+    `compare` and `change` where they apply to a change. `counts_as` is the outcome after `when_empty`, never EMPTY.
+    `reason` is a sentence for people.
     """
 
     target: str
@@ -94,8 +96,8 @@ class CheckResult:
 
     @property
     def told(self) -> str:
-        """Return the result on one line: the check, its metric, and why."""
-        why = self.reason
+        """The result in one line: the check, its metric and the reason."""
+        text = self.reason
         if self.bounds:
-            why = f"{self.metric} has no value: {why}" if self.value is None else f"{self.metric} {why}"
-        return f"{self.check}: {why.rstrip()}" if why else self.check
+            text = f"{self.metric} has no value: {text}" if self.value is None else f"{self.metric} {text}"
+        return f"{self.check}: {text.rstrip()}" if text else self.check

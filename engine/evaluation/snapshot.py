@@ -1,11 +1,11 @@
-"""One side of a comparison, as it is kept: what a batch looked like, without the batch.
+"""Snapshots: what is kept of one side of a comparison, without its rows.
 
-A snapshot holds the profile of the columns, the profile of the predictions, what the model achieved, and a bounded
-sample of rows for the drift model. Every evaluation keeps its own and every reference is one: any earlier evaluation
-can be the reference of a later one, and nobody reads the raw reference again.
+A snapshot holds the profiles of columns and predictions, the model's performance, and a bounded sample of rows for the
+drift model. Every evaluation keeps the snapshot of its batch, and every reference is a snapshot. So any earlier
+evaluation can be the reference of a later one, and the data of a reference are never read again.
 """
 
-from __future__ import annotations  # drift's types are named here and loaded when they are used
+from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
 
 import hashlib
 import json
@@ -22,11 +22,12 @@ from engine.evaluation.record import MetricValue
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is kept of one side.
+    """What is kept of one side of a comparison.
 
-    `columns` profiles the columns that take part, `left_out` says why others do not. `sample` holds those columns and
-    the `entity` for the drift model. `predictions` profiles `prediction` (the class, or the value) and, for a binary
-    model with probabilities, `probability`. `performance` is what the model achieved, by metric.
+    `columns` is the profile of the columns that take part; `left_out` gives, by column, the reason why it does not.
+    `sample` holds rows with these columns and the `entity`, for the drift model. `predictions` is the profile of
+    `prediction` (the class or the value) and, for a binary model with probabilities, of `probability`. `performance`
+    holds the performance metrics by name.
     """
 
     columns: drift.Profile
@@ -37,7 +38,7 @@ class Snapshot:
     performance: Mapping[str, MetricValue]
 
     def save(self, folder: Path) -> None:
-        """Write into `folder`, which must exist."""
+        """Write the snapshot into `folder`, which must exist."""
         self.columns.save(folder / "columns.profile")
         if self.predictions is not None:
             self.predictions.save(folder / "predictions.profile")
@@ -51,12 +52,12 @@ class Snapshot:
 
     @classmethod
     def load(cls, folder: Path) -> Snapshot:
-        """Read what `save` wrote.
+        """Load a snapshot that `save` wrote.
 
         Raises
         ------
         StoreError
-            It is not there any more, or damaged.
+            A file of the snapshot is missing or damaged.
         """
         predictions = folder / "predictions.profile"
         try:
@@ -71,13 +72,16 @@ class Snapshot:
             )
         except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
             raise StoreError(
-                f"what was kept of an earlier batch, {folder}, is lost or damaged. What to do: restore it from a "
-                "backup, or build the evaluation that it belongs to again with mode: force"
+                f"the snapshot of an earlier batch in {folder} is missing or damaged: restore it from a backup, or "
+                "build the evaluation that it belongs to again with mode: force"
             ) from error
 
     @classmethod
     def union(cls, snapshots: Sequence[Snapshot]) -> Snapshot:
-        """Take several batches together. Performance does not add up: a metric becomes the mean over the batches."""
+        """Unite the snapshots of several batches, as if their rows were one batch.
+
+        Performance cannot be united exactly, so each metric becomes its mean over the batches.
+        """
         first, *others = snapshots
         columns, predictions = first.columns, first.predictions
         for other in others:
@@ -98,11 +102,12 @@ class Snapshot:
 
 
 def _mean(metrics: Sequence[MetricValue]) -> MetricValue:
+    """Return the mean of the metrics that have a value; where none has, the first with its reason."""
     values = [metric.value for metric in metrics if metric.value is not None]
     return MetricValue(sum(values) / len(values)) if values else metrics[0]
 
 
 def digest(value: object) -> str:
-    """BLAKE2b hex digest of JSON-ready data: the fingerprint of settings, or of other fingerprints together."""
+    """Return the BLAKE2b hex digest of JSON-ready data, independent of the order of keys: a fingerprint of settings."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

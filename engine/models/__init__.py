@@ -1,7 +1,7 @@
-"""Models: trained, loaded, scored, measured.
+"""Models: training, loading, scoring, performance.
 
-scikit-learn is imported only where an estimator is fitted or rebuilt: a run that finds everything unchanged never
-pays for it.
+scikit-learn is imported only where an estimator is fitted or rebuilt, since the import takes seconds and a run that
+finds its model unchanged does not need it.
 """
 
 from engine.models.fitted import FittedModel, score

@@ -1,8 +1,12 @@
-"""What columns or a user's function say, verified and brought into the one form: values and probabilities by class.
+"""Predictions from columns of a dataset or from a user's function, verified and converted to one form.
 
-Accepted: one column of predictions (classes or numbers); one column of decimals for a binary task, the probability of
-the positive class; columns named after the classes, their probabilities; `prediction` and `probability` beside them;
-an array of rows by classes, in the sorted order of the classes.
+That form is `Predictions`: values, and probabilities by class. Accepted are
+
+- one column of predictions: classes, or numbers for a regression;
+- for a binary task, one column of floats: the probability of the positive class;
+- columns named after the classes: the probability of each;
+- columns named `prediction` and `probability`;
+- an array of shape (rows, classes): the probabilities, in the sorted order of the classes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,28 +22,30 @@ from engine.models.classes import Class, codes, listed, text
 from engine.models.fitted import Predicted
 
 SUM_TOLERANCE = 1e-3
-"""How far the probabilities of a row may miss 1: models in float32, rounded columns."""
+"""How far the sum of a row's probabilities may be from 1: float32 models and rounded columns are not exact."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Reads answers for these classes (none for regression); `where` starts every message."""
+    """Parses predictions of these classes (none for a regression). `where` starts every error message."""
 
     classes: Sequence[Class]
     positive: Class | None
     where: str
 
     def read(self, answer: Any, rows: int) -> Predicted:
-        """Return the answer for `rows` rows, in the one form.
+        """Return a prediction for `rows` rows in the common form.
 
         Raises
         ------
         ModelError
-            It has another length, is of another kind, or holds what is no class, number or probability.
+            The answer has another length or an unknown type, or holds something other than classes, numbers or
+            probabilities.
         """
         columns = self._columns(answer)
         if len(columns) == 1 and not {*columns} & {"prediction", "probability", *map(text, self.classes)}:
-            columns = self._columns(next(iter(columns.values())))  # a frame of one column, whatever it is called
+            # A frame of one column counts as that column, whatever its name.
+            columns = self._columns(next(iter(columns.values())))
         for name, column in columns.items():
             if column.len() != rows:
                 raise ModelError(f"{self.where}: {name} holds {column.len():,} values for {rows:,} rows")
@@ -52,7 +58,7 @@ class Answers:
         return Predicted(self._labels(values) if values is not None else None, probabilities)
 
     def _columns(self, answer: Any) -> dict[str, pl.Series]:
-        """Return the answer as named columns."""
+        """Return the answer as columns by name: `prediction`, `probability`, or the label of a class."""
         match answer:
             case pl.DataFrame():
                 return {str(c): answer[c] for c in answer.columns}
@@ -61,10 +67,11 @@ class Answers:
             case np.ndarray() if answer.ndim == 2:
                 if answer.shape[1] != len(self.classes):
                     raise ModelError(
-                        f"{self.where}: an array of {answer.shape[1]} columns, but there are "
+                        f"{self.where}: returned an array of {answer.shape[1]} columns, but there are "
                         f"{len(self.classes)} classes: {listed(self.classes)}"
                     )
                 return {text(c): pl.Series(answer[:, i]) for i, c in enumerate(self.classes)}
+        # One column without a name: floats are probabilities in a binary task, all else are predictions.
         only = self._series(answer)
         is_probability = self.positive is not None and only.dtype.is_float()
         return {"probability" if is_probability else "prediction": only}
@@ -77,19 +84,23 @@ class Answers:
         if isinstance(values, list | tuple):
             return pl.Series(values)
         raise ModelError(
-            f"{self.where}: returned {type(values).__name__}; a polars Series or DataFrame, a numpy array, a list, "
-            "or a mapping of these is needed"
+            f"{self.where}: returned {type(values).__name__}; it must return a polars Series or DataFrame, a numpy "
+            "array, a list, or a mapping of these"
         )
 
     def _probabilities(self, columns: Mapping[str, pl.Series], rows: int) -> npt.NDArray[np.float64]:
+        """Return the probabilities, shape (rows, classes), with columns in the order of the classes."""
         if set(columns) == {"probability"} and self.positive is not None:
             positive = self._shares(columns["probability"], "probability")
             at = list(self.classes).index(self.positive)
             return np.column_stack([positive if i == at else 1 - positive for i in range(2)])
         names = [text(c) for c in self.classes]
         if set(columns) != set(names):
-            raise ModelError(f"{self.where}: got {self._got(columns)}; the probabilities of {listed(names)} are needed")
+            raise ModelError(
+                f"{self.where}: got {self._got(columns)}; needed are the probabilities of the classes {listed(names)}"
+            )
         by_class = np.column_stack([self._shares(columns[n], n) for n in names])
+        # A NaN compares as false: a row with a missing probability passes here and gets no class later.
         off = np.abs(by_class.sum(axis=1) - 1) > SUM_TOLERANCE
         if off.any():
             row = int(off.argmax())
@@ -99,11 +110,14 @@ class Answers:
         return by_class
 
     def _shares(self, column: pl.Series, name: str) -> npt.NDArray[np.float64]:
+        """Return a column of probabilities after checking that each is between 0 and 1; NaN where missing."""
         numbers = self._numbers(column, name).to_numpy()
         wrong = (numbers < 0) | (numbers > 1)
         if wrong.any():
             row = int(wrong.argmax())
-            raise ModelError(f"{self.where}: {name} of row {row + 1:,} is {numbers[row]:g}; a probability lies in 0..1")
+            raise ModelError(
+                f"{self.where}: {name} of row {row + 1:,} is {numbers[row]:g}; a probability must be between 0 and 1"
+            )
         return numbers
 
     def _numbers(self, column: pl.Series, name: str) -> pl.Series:
@@ -112,14 +126,16 @@ class Answers:
         return column.cast(pl.Float64).fill_null(float("nan")).alias(name)
 
     def _labels(self, column: pl.Series) -> pl.Series:
-        if self.positive is None:  # a class that no label has shown yet is a class all the same
+        """Return predicted classes as the model's own values: "1", 1.0 and true all become the class 1."""
+        # With more than two classes, a predicted class that occurs among no labels is accepted as it is.
+        if self.positive is None:
             return column.cast(pl.String) if isinstance(column.dtype, pl.Categorical | pl.Enum) else column
         places = codes(column, self.classes)
         unknown = places == -2
         if unknown.any():
             row = int(unknown.argmax())
             raise ModelError(
-                f"{self.where}: row {row + 1:,} is predicted {column[row]!r}, which is none of the classes "
+                f"{self.where}: row {row + 1:,} is predicted {column[row]!r}, which is not one of the classes "
                 f"{listed(self.classes)}"
             )
         return pl.Series(list(self.classes)).gather(np.maximum(places, 0)).set(pl.Series(places < 0), None)

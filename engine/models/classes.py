@@ -1,7 +1,7 @@
-"""Classes of a target, whatever their type: one canonical text decides which value is which class.
+"""Classes of a target, compared by a canonical text (their label) whatever their type.
 
-A label is 1 in Parquet, "1" in a badly read CSV, 1.0 where a null made an integer a float, true where a database
-knows booleans. Comparing native values would call these four classes; comparing their canonical text does not.
+The same class is 1 in Parquet, "1" in a CSV column read as text, 1.0 where a null made integers floats, and true where
+a database has booleans. Compared as they are, these would be four classes; their labels are equal.
 """
 
 import math
@@ -20,26 +20,30 @@ MAX_CLASSES = 1_000
 
 
 def canonical(values: pl.Series) -> pl.Series:
-    """Return the canonical text of the values, null where one is missing."""
+    """Return the labels of the values: canonical texts, null where a value is missing."""
     return categories(values.cast(pl.Int8) if values.dtype == pl.Boolean else values)
 
 
 def text(value: Class) -> str:
-    """Return the canonical text of one class."""
+    """Return the label of one class: 1, 1.0, True and "1" all give "1"."""
     if isinstance(value, str):
         return value
     return str(int(value)) if math.isfinite(value) and value == int(value) else str(float(value))
 
 
 def codes(values: pl.Series, classes: Sequence[Class]) -> npt.NDArray[np.int64]:
-    """Return each value's place in `classes`, shape (n,); -1 where it is missing, -2 where it is no class."""
+    """Return the index of each value in `classes`, shape (n,): -1 for a missing value, -2 for an unknown class."""
     texts = canonical(values)
+    # An Enum of the labels maps each text to its position in one vectorised step; unknown texts become null.
     places = texts.cast(pl.Enum([text(c) for c in classes]), strict=False).to_physical().cast(pl.Int64).fill_null(-2)
     return np.where(texts.is_null().to_numpy(), -1, places.to_numpy())
 
 
 def observed(values: pl.Series) -> tuple[Class, ...]:
-    """Return the distinct values, sorted, as plain Python values: whole floats as integers, categories as text."""
+    """Return the distinct values without missing ones, sorted, as Python values.
+
+    Whole floats become integers; categories and enums become text.
+    """
     if isinstance(values.dtype, pl.Categorical | pl.Enum):
         values = values.cast(pl.String)
     elif values.dtype.is_float() or values.dtype.is_decimal():
@@ -49,12 +53,12 @@ def observed(values: pl.Series) -> tuple[Class, ...]:
 
 
 def positive_of(classes: Sequence[Class], declared: Class | None, where: str) -> Class:
-    """Return the positive one of two classes: the declared one, else the larger.
+    """Return the positive class of two sorted classes: the declared one, else the larger.
 
     Raises
     ------
     ModelError
-        The declared one is not among them.
+        The declared class is not among them.
     """
     if declared is None:
         return classes[-1]
@@ -62,11 +66,11 @@ def positive_of(classes: Sequence[Class], declared: Class | None, where: str) ->
         if text(one) == text(declared):
             return one
     raise ModelError(
-        f"{where}: positive is {declared!r}, but the classes are {listed(classes)}; say one of these as positive"
+        f"{where}: positive is {declared!r}, but the classes are {listed(classes)}; set positive to one of these"
     )
 
 
 def listed(names: Sequence[object], most: int = 10) -> str:
-    """Return the names for a message, at most `most` of them."""
+    """Return the names joined by commas, at most `most` of them and the number of the others."""
     shown = ", ".join(str(name) for name in names[:most])
     return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown

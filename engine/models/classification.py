@@ -1,6 +1,7 @@
-"""Metrics of classification: from the confusion matrix, from one sort of the probabilities, from bins of them.
+"""Metrics of classification: from the confusion matrix, from one sort of the probabilities, and from bins of them.
 
-Definitions are scikit-learn's unless said; a value that these do not define is a sentence that says why.
+Definitions are those of scikit-learn unless a docstring gives another. Where a metric is not defined, its value is a
+sentence that says why.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,42 +16,54 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Metrics = Mapping[str, float | str]
-"""By metric, the value, or why there is none."""
+"""By metric: the value, or the reason why there is none."""
 
 CURVE_POINTS = 200
+"""The largest number of points of a stored curve."""
 CALIBRATION_BINS = 10
 LIFT_SHARE = 0.1
+"""The share of rows, those with the highest probabilities, whose positives `lift` counts."""
 MATRIX_CLASSES = 50
+"""The largest number of classes for which a confusion matrix is stored."""
 
-NO_PROBABILITIES = "no probabilities"
+NO_PROBABILITIES = "the model gives no probabilities"
 ONE_CLASS = "only one class in the labels"
 
 
 def binary(
     truth: Bools, predicted: Bools, probability: Floats | None, *, names: tuple[str, str], cost_matrix: CostMatrix
 ) -> tuple[Metrics, dict[str, Any]]:
-    """Measure n rows of two classes.
+    """Measure a binary classification on n rows.
 
     Parameters
     ----------
     truth, predicted
         Shape (n,), true where positive; n at least 1.
     probability
-        Of the positive class, shape (n,); None where the model gives none. A missing one (NaN) leaves all without.
+        Probability of the positive class, shape (n,); None where the model gives none. If one is missing (NaN), no
+        metric of probabilities has a value.
     names
-        The negative and the positive class.
+        Labels of the negative and of the positive class.
+    cost_matrix
+        Gains per row for each of the four outcomes.
+
+    Returns
+    -------
+    metrics, detail
+        Value or reason by metric; and, JSON-ready, the confusion matrix, calibration, ROC and precision-recall curves.
 
     Notes
     -----
-    `lift`: share of positives among the tenth of the rows with the highest probabilities, over their share among all;
-    rows tied at the border count in proportion. `calibration_error`: expected calibration error over 10 bins of equal
-    width (Naeini, Cooper & Hauskrecht 2015). `cost_matrix_gain`: mean gain a row. `brier`: Brier 1950, within 0..1.
+    `lift`: the share of positives among the tenth of the rows with the highest probabilities, divided by their share
+    among all rows; rows tied at the border count in proportion. `calibration_error`: expected calibration error over
+    10 bins of equal width (Naeini, Cooper & Hauskrecht 2015). `cost_matrix_gain`: mean gain per row. `brier`: mean
+    squared error of the probability (Brier 1950), from 0 to 1.
     """
     n = len(truth)
     tp = int((truth & predicted).sum())
     fp, fn = int(predicted.sum()) - tp, int(truth.sum()) - tp
     tn = n - tp - fp - fn
-    positives, negatives = tp + fn, tn + fp
+    positives, negatives = tp + fn, tn + fp  # by label, not by prediction
     gain = (
         tp * cost_matrix.true_positive
         + fp * cost_matrix.false_positive
@@ -61,8 +74,8 @@ def binary(
     metrics: dict[str, float | str] = {
         "accuracy": (tp + tn) / n,
         "precision": tp / (tp + fp) if tp + fp else "no row was predicted positive",
-        "recall": tp / positives if positives else "no positive in the labels",
-        "f1": 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else "no positive, neither in the labels nor predicted",
+        "recall": tp / positives if positives else "no row is labelled positive",
+        "f1": 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else "no row is positive, neither by label nor by prediction",
         "mcc": _mcc(np.array([[tn, fp], [fn, tp]])) if both else ONE_CLASS,
         "hamming_loss": (fp + fn) / n,
         "cost_matrix_gain": gain / n,
@@ -75,17 +88,19 @@ def binary(
         return metrics | dict.fromkeys(of_probability, NO_PROBABILITIES), detail
     if np.isnan(probability).any():
         return metrics | dict.fromkeys(of_probability, "some rows have no probability"), detail
+    # One sort gives the counts at every threshold, from which ROC, precision-recall and lift follow.
     tps, fps, thresholds = ranked(truth, probability)
     calibration, error = _calibration(truth, probability)
-    right = np.where(truth, probability, 1 - probability)
+    right = np.where(truth, probability, 1 - probability)  # the probability given to the true class
+    # Positives among the first LIFT_SHARE * n rows; interpolating between thresholds shares out tied rows.
     top = float(np.interp(LIFT_SHARE * n, np.r_[0, tps + fps], np.r_[0, tps])) / (LIFT_SHARE * n)
     metrics |= {
         "roc_auc": _auc(tps, fps) if both else ONE_CLASS,
-        "average_precision": _average_precision(tps, fps) if positives else "no positive in the labels",
+        "average_precision": _average_precision(tps, fps) if positives else "no row is labelled positive",
         "log_loss": _log_loss(right),
-        "brier": float(np.mean((1 - right) ** 2)),
+        "brier": float(np.mean((1 - right) ** 2)),  # (1 - right)^2 = (p - y)^2 for either class
         "calibration_error": error,
-        "lift": top / (positives / n) if positives else "no positive in the labels",
+        "lift": top / (positives / n) if positives else "no row is labelled positive",
     }
     detail["calibration"] = calibration
     if both:
@@ -106,26 +121,36 @@ def binary(
 def multiclass(
     truth: Ints, predicted: Ints, probabilities: Floats | None, names: Sequence[str]
 ) -> tuple[Metrics, dict[str, Any]]:
-    """Measure n rows of k classes.
+    """Measure a classification of k classes on n rows.
 
     Parameters
     ----------
     truth, predicted
-        Places of the classes in `names`, shape (n,), n at least 1. Classes after those that the model knows may follow.
+        Indices of classes in `names`, shape (n,), n at least 1.
     probabilities
-        Shape (n, classes that the model knows), None where the model gives none.
+        Shape (n, classes that the model knows); None where the model gives none.
+    names
+        Labels of the classes: first those that the model knows, then others that occur in the rows.
+
+    Returns
+    -------
+    metrics, detail
+        Value or reason by metric; and, JSON-ready, the confusion matrix, calibration and `roc_auc_by_class`.
 
     Notes
     -----
-    Averages go over the classes in the labels or predicted; a class never predicted has precision 0. `roc_auc`: mean
-    of each class against the rest. `calibration_error`: of the largest probability, 10 bins of equal width (Guo,
-    Pleiss, Sun & Weinberger 2017). `brier`: sum over classes (Brier 1950), within 0..2.
+    Averages are taken over the classes that occur among the labels or predictions; a class that is never predicted has
+    precision 0. `roc_auc`: mean over classes of the area for that class against the rest. `calibration_error`: expected
+    calibration error of the largest probability, 10 bins of equal width (Guo, Pleiss, Sun & Weinberger 2017). `brier`:
+    sum over classes of the squared error, mean over rows (Brier 1950), from 0 to 2.
     """
     n, k = len(truth), len(names)
+    # The confusion matrix in one pass: each pair (true, predicted) is one number below k * k.
     matrix = np.bincount(truth * k + predicted, minlength=k * k).reshape(k, k)
     support, guessed, hits = matrix.sum(axis=1), matrix.sum(axis=0), np.diag(matrix)
-    here = (support + guessed) > 0
+    here = (support + guessed) > 0  # classes that occur in these rows
     precision, recall = _ratio(hits, guessed)[here], _ratio(hits, support)[here]
+    # F1 of a class: 2 TP / (2 TP + FP + FN), where the denominator is support + predicted.
     f1, weights = (2 * hits / np.maximum(support + guessed, 1))[here], support[here] / n
     accuracy = float(hits.sum() / n)
     metrics: dict[str, float | str] = {
@@ -157,12 +182,13 @@ def multiclass(
     detail["calibration"] = calibration
     metrics |= {
         "log_loss": _log_loss(right),
+        # sum_j (p_j - y_j)^2 = sum_j p_j^2 - 2 p_true + 1
         "brier": float(np.mean(np.einsum("ij,ij->i", probabilities, probabilities) - 2 * right + 1)),
         "calibration_error": error,
     }
     absent = [names[i] for i in range(probabilities.shape[1]) if not support[i]]
     if absent:
-        reason = f"no row of class {', '.join(absent[:10])} in the labels"
+        reason = f"no row is labelled {', '.join(absent[:10])}"
         return metrics | dict.fromkeys(("roc_auc", "roc_auc_weighted"), reason), detail
     if probabilities.shape[1] < 2:
         return metrics | dict.fromkeys(("roc_auc", "roc_auc_weighted"), ONE_CLASS), detail
@@ -175,54 +201,79 @@ def multiclass(
 
 
 def ranked(truth: Bools, probability: Floats) -> tuple[Ints, Ints, Floats]:
-    """Return, for each distinct probability from high to low, the true and false positives from there on, and it."""
+    """Count true and false positives at each distinct probability taken as threshold, from high to low.
+
+    Returns
+    -------
+    true positives, false positives, thresholds
+        Shape (distinct probabilities,) each: the rows with at least that probability, by label.
+    """
     order = np.argsort(-probability, kind="stable")
     ordered = probability[order]
+    # The last row of each run of equal probabilities: tied rows pass a threshold together.
     last = np.r_[np.flatnonzero(np.diff(ordered)), len(ordered) - 1]
     tps = np.cumsum(truth[order], dtype=np.int64)[last]
+    # last + 1 rows have passed; those that are not true positives are false positives.
     return tps, last + 1 - tps, ordered[last]
 
 
 def _auc(tps: Ints, fps: Ints) -> float:
+    """Return the area under the ROC curve, by trapezoids in counts, divided by positives times negatives."""
     area = np.trapezoid(np.r_[0, tps].astype(np.float64), np.r_[0, fps])
     return float(area / (tps[-1] * float(fps[-1])))
 
 
 def _average_precision(tps: Ints, fps: Ints) -> float:
+    """Return the sum over thresholds of the gain in recall times the precision there."""
     return float(np.sum(np.diff(tps, prepend=0) * (tps / (tps + fps))) / tps[-1])
 
 
 def _log_loss(right: Floats) -> float:
-    """Return the mean -log of the probability given to the true class, kept one rounding step from 0 and 1."""
+    """Return the mean of -log(probability of the true class), with probabilities clipped to [eps, 1 - eps]."""
     step = np.finfo(np.float64).eps
     return float(-np.log(np.clip(right, step, 1 - step)).mean())
 
 
 def _mcc(matrix: Ints) -> float:
-    """Return the correlation of truth and prediction (Gorodkin 2004); 0 where one class alone was predicted."""
+    """Return the Matthews correlation coefficient for k classes; 0 where only one class was predicted.
+
+    With n rows, c correct ones, t_k rows of class k and p_k predicted as k (Gorodkin 2004):
+    (c n - sum t_k p_k) / sqrt((n^2 - sum p_k^2) (n^2 - sum t_k^2)).
+    """
     n, support, guessed = float(matrix.sum()), matrix.sum(axis=1).astype(float), matrix.sum(axis=0).astype(float)
     spread = (n**2 - guessed @ guessed) * (n**2 - support @ support)
     return float((np.trace(matrix) * n - support @ guessed) / np.sqrt(spread)) if spread > 0 else 0.0
 
 
 def _calibration(right: Bools, probability: Floats) -> tuple[dict[str, Any], float]:
+    """Return the calibration curve and the expected calibration error over bins of equal width.
+
+    Parameters
+    ----------
+    right
+        Shape (n,): whether the event happened to which the probability belongs.
+    probability
+        Shape (n,), from 0 to 1.
+    """
     bins = np.minimum((probability * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
     rows = np.bincount(bins, minlength=CALIBRATION_BINS)
-    said = np.bincount(bins, probability, minlength=CALIBRATION_BINS)
+    expected = np.bincount(bins, probability, minlength=CALIBRATION_BINS)
     happened = np.bincount(bins, right, minlength=CALIBRATION_BINS)
     some = rows > 0
     curve = {
-        "probability": (said[some] / rows[some]).tolist(),
+        "probability": (expected[some] / rows[some]).tolist(),
         "frequency": (happened[some] / rows[some]).tolist(),
         "rows": rows[some].tolist(),
     }
-    return curve, float(np.abs(said - happened).sum() / len(right))
+    # sum over bins of (n_b / n) |mean probability - frequency| = sum |expected - happened| / n
+    return curve, float(np.abs(expected - happened).sum() / len(right))
 
 
 def _ratio(part: Ints, whole: Ints) -> Floats:
+    """Return part / whole, and 0 where the whole is 0."""
     return part / np.maximum(whole, 1)
 
 
 def _some(points: int) -> Ints:
-    """Return places of at most CURVE_POINTS - 1 of the points, ends included."""
+    """Return evenly spaced indices of at most `MAX_CURVE_POINTS` - 1 points, with both ends."""
     return np.unique(np.linspace(0, points - 1, min(points, CURVE_POINTS - 1)).astype(np.int64))

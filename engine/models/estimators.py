@@ -1,8 +1,8 @@
-"""Algorithms: the scikit-learn estimator of each, what it does with encoded features, the types that it is saved as.
+"""Algorithms: the scikit-learn estimator of each, its preprocessing, and the types that it may be loaded from.
 
-Boosting gets categories natively and missing values as they are; trees take codes and missing values; linear models
-get imputed, scaled numbers and one column a category. scikit-learn is imported when an estimator is made: most runs
-find their model unchanged and never need it.
+Boosting handles categories and missing values itself. Trees take category codes as numbers, and missing values. Linear
+models get imputed, scaled numbers and one-hot encoded categories. scikit-learn is imported only when an estimator is
+built, since most runs find their model unchanged and do not need it.
 """
 
 import importlib
@@ -34,16 +34,16 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "logistic_regression": {"max_iter": 1000},
 }
 _OURS = {
-    "random_state": "say seed: instead",
-    "categorical_features": "the roles of the columns decide",
-    "n_jobs": "training uses every core, scoring one",
+    "random_state": "use seed: instead",
+    "categorical_features": "the roles of the dataset's columns decide this",
+    "n_jobs": "training uses all cores, scoring one",
 }
 
 _TREES = ("sklearn.tree._tree.Tree",)
-_DTYPE = ("numpy.dtype",)  # of the encoder
+_DTYPE = ("numpy.dtype",)  # an attribute of OneHotEncoder
 TRUSTED: Mapping[str, Sequence[str]] = {
     "hist_gradient_boosting": (
-        "functools.partial",  # of check_array, the only function in this list: how categories are checked
+        "functools.partial",  # wraps check_array, the only function in this list, which checks categories
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.utils.validation.check_array",
     ),
@@ -54,7 +54,7 @@ TRUSTED: Mapping[str, Sequence[str]] = {
     "linear_regression": _DTYPE,
     "ridge": _DTYPE,
 }
-"""By algorithm, the types that our own files need besides those that skops trusts itself; nothing else is loaded."""
+"""By algorithm, the types of our own files that skops does not trust by default; no other type is loaded."""
 
 LINEAR = frozenset({"logistic_regression", "linear_regression", "ridge"})
 _FLOAT32 = float(np.finfo(np.float32).max)
@@ -63,12 +63,12 @@ _FLOAT32 = float(np.finfo(np.float32).max)
 def estimator(
     algorithm: Algorithm, task: str, parameters: Mapping[str, Any], features: Sequence[Feature], seed: int, where: str
 ) -> Any:
-    """Return the unfitted estimator, preprocessing included.
+    """Return the unfitted estimator of an algorithm, with its preprocessing.
 
     Raises
     ------
     ModelError
-        The algorithm does not fit the task, or a parameter is not one of its own.
+        The algorithm cannot learn the task, or the estimator has no such parameter.
     """
     module, *by_task = _CLASSES[algorithm]
     name = by_task[task == "regression"]
@@ -80,8 +80,8 @@ def estimator(
         if parameter in _OURS:
             raise ModelError(f"{where}: parameter {parameter} cannot be set here: {_OURS[parameter]}")
         if parameter not in legal:
-            own = ", ".join(p for p in sorted(legal) if p not in _OURS)
-            raise ModelError(f'{where}: {algorithm} has no parameter "{parameter}"; it has {own}')
+            settable = ", ".join(p for p in sorted(legal) if p not in _OURS)
+            raise ModelError(f'{where}: {algorithm} has no parameter "{parameter}"; it has {settable}')
     plain.set_params(**{**_DEFAULTS.get(algorithm, {}), **parameters})
     if "random_state" in legal:
         plain.set_params(random_state=seed)
@@ -92,6 +92,10 @@ def estimator(
 
 
 def _linear(plain: Any, categorical: list[int], width: int) -> Any:
+    """Put a linear model behind imputation by the median and scaling, and one-hot encoding of categories.
+
+    Categories in fewer than 10 rows share one column, as do categories that training did not have.
+    """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
@@ -106,14 +110,20 @@ def _linear(plain: Any, categorical: list[int], width: int) -> Any:
 
 
 def finite(algorithm: str, encoded: Array) -> Array:
-    """Return the encoded rows with infinities as the algorithm can bear them: its extreme numbers, or missing."""
+    """Return the encoded rows without infinities, which scikit-learn refuses.
+
+    A linear model gets a missing value instead; a tree gets the largest or smallest float32, which keeps the order.
+    """
     if algorithm in LINEAR:
         return np.where(np.isinf(encoded), np.nan, encoded)
     return np.clip(encoded, -_FLOAT32, _FLOAT32)
 
 
 def fit(unfitted: Any, rows: Array, target: npt.NDArray[Any], where: str) -> tuple[Any, list[str]]:
-    """Fit on one thread, but for forests: on shared cores OpenMP's threads wait for each other, at ten times the cost.
+    """Fit an estimator and collect the warnings.
+
+    OpenMP is limited to one thread: on shared cores its threads wait for each other, which costs ten times as much.
+    Forests use all cores through joblib.
 
     Returns
     -------
@@ -123,7 +133,7 @@ def fit(unfitted: Any, rows: Array, target: npt.NDArray[Any], where: str) -> tup
     Raises
     ------
     ModelError
-        scikit-learn refuses a parameter or the data; says so in its own words.
+        scikit-learn refuses a parameter or the data; the message quotes it.
     """
     parallel = hasattr(unfitted, "n_jobs")
     with warnings.catch_warnings(record=True) as caught, threadpool_limits(limits=1):
@@ -133,7 +143,7 @@ def fit(unfitted: Any, rows: Array, target: npt.NDArray[Any], where: str) -> tup
         try:
             fitted = unfitted.fit(rows, target)
         except ValueError as error:
-            raise ModelError(f"{where}: scikit-learn refuses: {error}") from error
+            raise ModelError(f"{where}: scikit-learn cannot fit the model: {error}") from error
     if parallel:
-        fitted.set_params(n_jobs=None)  # threads would add the trees' answers up in the order in which they finish
+        fitted.set_params(n_jobs=None)  # threads would sum trees in varying order
     return fitted, [f"scikit-learn: {str(w.message).splitlines()[0]}" for w in caught]

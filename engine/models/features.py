@@ -1,8 +1,8 @@
-"""Features: which columns a trained model takes, and how their values become numbers.
+"""Features: which columns a trained model takes, and how their values are encoded as numbers.
 
-Encoding is done by polars on the model's own plain description (model.json), not by scikit-learn's encoders: they
-look every text up in Python, which costs seconds a million rows, and would have to be persisted as objects.
-scikit-learn sees one float64 column a feature: the number itself, or the code of the category; NaN is missing.
+polars encodes, by the description of the features in model.json. scikit-learn's encoders look up every text in Python,
+which costs seconds per million rows, and would have to be saved as objects. scikit-learn gets one float64 column per
+feature: the number itself, or the code of the category; NaN is missing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,10 +25,11 @@ MAX_CATEGORIES = 255
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """A column that a model takes.
+    """A column that a model takes as input.
 
-    `family` is the family of its type at training. A categorical one has its `categories`, most frequent first; where
-    `others` is set, rarer and unseen ones share one more code, otherwise an unseen one counts as missing.
+    `family` is its column type at training. A categorical feature has `categories`, most frequent first; the position
+    of a category is its code. With `others`, all rarer and unseen categories share one further code; without, an
+    unseen category counts as missing.
     """
 
     name: str
@@ -39,12 +40,12 @@ class Feature:
 
 
 def known(names: Sequence[str], columns: Sequence[str], where: str) -> None:
-    """Check that the names are columns.
+    """Check that every name is a column.
 
     Raises
     ------
     ModelError
-        One is not; says which was probably meant.
+        A name is not a column; the message suggests the likely one.
     """
     for name in names:
         if name not in columns:
@@ -52,13 +53,21 @@ def known(names: Sequence[str], columns: Sequence[str], where: str) -> None:
 
 
 def select(features: Features, columns: Sequence[str], target: str, *, entity: str | None, where: str) -> list[str]:
-    """Return the columns that the spec makes features; the target never is one, the entity only where included."""
+    """Return the columns that the spec selects as features, in order.
+
+    The target is never a feature; the entity is one only where the spec includes it by name.
+
+    Raises
+    ------
+    ModelError
+        The spec names a column that does not exist, or no column is left.
+    """
     known([*(features.include or []), *features.exclude], columns, f"{where}: features")
     chosen = features.include or [c for c in columns if c != entity]
-    left = [c for c in chosen if c != target and c not in features.exclude]
-    if not left:
+    selected = [c for c in chosen if c != target and c not in features.exclude]
+    if not selected:
         raise ModelError(f"{where}: no column is left to be a feature")
-    return left
+    return selected
 
 
 def describe(
@@ -70,21 +79,29 @@ def describe(
     max_categories: int = MAX_CATEGORIES,
     where: str,
 ) -> tuple[list[Feature], dict[str, str]]:
-    """Decide the role of each chosen column from its declared role, type and training rows.
+    """Describe each chosen column as a numerical or categorical feature, by its declared role, type and rows.
 
     Parameters
     ----------
     frame
         The training rows.
     declared
-        Roles of the dataset's contract, by column.
+        Roles that the dataset's contract declares, by column.
     included
-        The user named these columns: what cannot be a feature is then an error, not left out.
+        Whether the spec names the columns. A column that cannot be a feature is then an error; otherwise it is left
+        out.
+    max_categories
+        The largest number of codes of a categorical feature; see `Feature`.
 
     Returns
     -------
     features, left_out
-        The features in the order of `chosen`, and why each other column is none.
+        The features, and for each column that is not one the reason.
+
+    Raises
+    ------
+    ModelError
+        A named column cannot be a feature, or no column can.
     """
     empty = {c: "every value is missing" for c in chosen if _is_missing(frame[c]).all()}
     try:
@@ -102,6 +119,7 @@ def describe(
     features = []
     for name, role in taking.items():
         kind = family(frame.schema[name])
+        # For drift a boolean is categorical; as a feature it is the number 0 or 1 unless declared categorical.
         if role is Role.CATEGORICAL and (kind != "boolean" or declared.get(name) == "categorical"):
             features.append(_categorical(frame[name], kind, max_categories))
         else:
@@ -114,24 +132,25 @@ def _is_missing(column: pl.Series) -> pl.Series:
 
 
 def _categorical(column: pl.Series, kind: str, most: int) -> Feature:
+    """Return a categorical feature with at most `most` codes, equal counts in the order of the text."""
     counts = canonical(column).alias("category").drop_nulls().value_counts()
     ordered = counts.sort("count", "category", descending=[True, False])["category"]
-    others = len(ordered) > most
+    others = len(ordered) > most  # the last code then stands for all categories left over
     return Feature(column.name, kind, "categorical", tuple(ordered.head(most - others)), others)
 
 
 def encode(frame: pl.DataFrame, features: Sequence[Feature], where: str) -> npt.NDArray[np.float64]:
-    """Return the rows as numbers.
+    """Encode the rows of a frame as numbers.
 
     Returns
     -------
     array, shape (rows, features)
-        Missing values and, for a categorical feature without others, unseen categories are NaN. Durations are seconds.
+        Missing values are NaN, and so are unseen categories of a feature without `others`. Durations are in seconds.
 
     Raises
     ------
     ModelError
-        A column is missing, or not of the family that it was at training.
+        A column is missing, or has another type than at training.
     """
     known([f.name for f in features], frame.columns, where)
     encoded = np.empty((frame.height, len(features)), order="F")
@@ -144,17 +163,20 @@ _AS_NUMBERS = {"integer": "number", "boolean": "number"}
 
 
 def _encoded(feature: Feature, column: pl.Series, where: str) -> pl.Series:
+    """Return one column as floats: numbers, or codes of categories."""
     kind = family(column.dtype)
-    if kind == "null":
+    if kind == "null":  # a column without any value has every type
         column, kind = column.cast(pl.String if feature.family == "text" else pl.Float64), feature.family
     if _AS_NUMBERS.get(kind, kind) != _AS_NUMBERS.get(feature.family, feature.family):
         raise ModelError(
             f"{where}: column {feature.name!r} is {kind}, but was {feature.family} when the model was trained"
         )
     if feature.role == "categorical":
+        # An Enum of the categories maps text to code in one vectorised step; an unseen text becomes null …
         texts = canonical(column)
         code = texts.cast(pl.Enum(feature.categories), strict=False).to_physical().cast(pl.Float64)
         if feature.others:
+            # … and with `others` gets the code after the last, while a missing value stays missing.
             code = code.fill_null(len(feature.categories)).set(texts.is_null(), None)
         return code.fill_null(float("nan"))
     if isinstance(column.dtype, pl.Duration):

@@ -1,7 +1,7 @@
-"""A model that can score: the same four questions to every kind.
+"""A model that can score, whatever its kind.
 
-What differs between kinds (a scikit-learn estimator, columns already there, a user's function) is one `Predictor`;
-classes, threshold and the shape of the answer are the same for all and live here, once.
+Kinds of models differ in their `Predictor`: a scikit-learn estimator, columns of the dataset, or a user's function.
+Classes, threshold and the columns of the scores are the same for all kinds and are handled here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,14 +19,14 @@ from engine.models.features import known
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """What a predictor says of n rows: `values` (classes or numbers, n), `probabilities` (n by classes), or both."""
+    """Predictions of n rows: `values` (classes or numbers, (n,)), `probabilities` (n, classes), or both."""
 
     values: pl.Series | None = None
     probabilities: npt.NDArray[np.float64] | None = None
 
 
 class Predictor(Protocol):
-    """Predicts rows; `columns` are those that it must be given."""
+    """Predicts the rows of a frame, which must have `columns`."""
 
     @property
     def columns(self) -> Sequence[str]: ...
@@ -38,9 +38,10 @@ class Predictor(Protocol):
 class FittedModel:
     """A model, ready to score.
 
-    `features` are the columns that count as its input for drift. `classes` are sorted, empty for regression, and
-    `probability_<i>` of the scores is that of `classes[i]`. `positive` is None unless the task is binary.
-    `importance` sums to 1 over features, None where it is not known. `details` is JSON-ready.
+    `features` are the input columns that drift compares. `classes` are sorted, and empty for a regression; the column
+    `probability_<i>` of the scores belongs to `classes[i]`. `positive` is None unless the task is binary. `importance`
+    sums to 1 over the features; None where it is unknown. `left_out` gives, by column, the reason why it is not a
+    feature. `details` is JSON-ready.
     """
 
     name: str
@@ -57,44 +58,48 @@ class FittedModel:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def score(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return `prediction` and, where the model gives them, `probability_0`, `probability_1`… for each row.
+        """Return a frame with `prediction` and, where the model gives them, `probability_0`, `probability_1`, ….
 
         Raises
         ------
         ModelError
-            A column is missing or has another type, or the predictions are not what they must be.
+            A column is missing or has another type, or the predictions are malformed.
         """
         known(self.predictor.columns, frame.columns, f"model {self.name}")
         predicted = self.predictor.predict(frame)
         if predicted.probabilities is None:
             if predicted.values is None:
-                raise ModelError(f"model {self.name}: it gave neither predictions nor probabilities")
+                raise ModelError(f"model {self.name}: its function returned neither predictions nor probabilities")
             return predicted.values.alias("prediction").to_frame()
         by_class = {f"probability_{i}": predicted.probabilities[:, i] for i in range(len(self.classes))}
         values = predicted.values if predicted.values is not None else self._decide(predicted.probabilities)
         return pl.DataFrame({"prediction": values, **by_class})
 
     def _decide(self, probabilities: npt.NDArray[np.float64]) -> pl.Series:
-        """Return the class predicted from probabilities; null where they are missing."""
+        """Return the class predicted from probabilities, shape (rows, classes); null where one is missing."""
         missing = np.isnan(probabilities).any(axis=1)
-        if self.positive is None:
-            place = np.where(missing, 0, np.nan_to_num(probabilities).argmax(axis=1))
-        else:
+        if self.positive is None:  # more than two classes: the most probable one
+            indices = np.where(missing, 0, np.nan_to_num(probabilities).argmax(axis=1))
+        else:  # two classes: the positive one from the threshold upwards
             positive = self.classes.index(self.positive)
-            place = np.where(probabilities[:, positive] >= self.threshold, positive, 1 - positive)
-        predicted = pl.Series(list(self.classes)).gather(place)
+            indices = np.where(probabilities[:, positive] >= self.threshold, positive, 1 - positive)
+        predicted = pl.Series(list(self.classes)).gather(indices)
         return predicted.set(pl.Series(missing), None) if missing.any() else predicted
 
 
 def score(
     model: FittedModel, frame: pl.LazyFrame, keep: Sequence[str] = (), *, batch_rows: int = 131_072
 ) -> pl.DataFrame:
-    """Score a frame batch by batch: only what is asked for is read, and only scores and kept columns stay in memory.
+    """Score a lazy frame in batches.
+
+    Only the needed columns are read, and only the scores and kept columns stay in memory.
 
     Parameters
     ----------
     keep
-        Columns to return beside the scores: target, entity.
+        Columns to return beside the scores, such as target and entity.
+    batch_rows
+        Rows per batch; polars may give larger ones.
 
     Returns
     -------
@@ -104,11 +109,11 @@ def score(
     Raises
     ------
     ModelError
-        As `FittedModel.score`.
+        As in `FittedModel.score`, or a kept column has the name of a score.
     """
     columns = frame.collect_schema().names()
     if clash := [c for c in keep if c == "prediction" or c.startswith("probability_")]:
-        raise ModelError(f"model {model.name}: column {clash[0]!r} would be mistaken for a score; rename it")
+        raise ModelError(f"model {model.name}: column {clash[0]!r} has the name of a score column; rename it")
     known([*model.predictor.columns, *keep], columns, f"model {model.name}")
     wanted = frame.select(*dict.fromkeys([*model.predictor.columns, *keep]))
     batches = wanted.collect_batches(chunk_size=batch_rows, maintain_order=True)

@@ -1,9 +1,9 @@
-"""Which model this is: fingerprints over what changes its numbers and nothing else.
+"""Fingerprints of models: digests of everything that changes a model's numbers, and of nothing else.
 
-Two levels. What changes the fit decides whether a trained version is still the right one; threshold and positive
-class change predictions without a new fit, so they are only in the identity that evaluations keep. Names and
-descriptions are in neither. Library versions are in neither: an upgrade alone must not replace a model that
-production runs; model.json records them.
+There are two. The fingerprint of the fit decides whether a trained version is still valid. The fingerprint of the model
+is kept by evaluations and also covers threshold and positive class, which change predictions without a new fit.
+Neither covers names and descriptions. Neither covers library versions, since an upgrade alone must not replace a model
+in production; model.json records them.
 """
 
 import json
@@ -19,13 +19,13 @@ from engine.spec import Project
 from engine.spec.resources.models import PythonModel, ScoredModel, SkopsModel, TrainModel
 
 TRAINING_VERSION = "1"
-"""Raised when our own training (split, encoding, defaults) changes what the same spec and data give."""
+"""Increased whenever a change of our training code gives another model for the same spec and data."""
 
 
 def fit_facts(spec: TrainModel, table: Table) -> dict[str, Any]:
-    """Return what a trained version depends on besides the content of its dataset, JSON-ready.
+    """Return the facts that a trained version depends on besides the content of its dataset, JSON-ready.
 
-    `spec` and `dataset` are settings, by their paths in the model and in the dataset.
+    `spec` holds settings by their path in the model's declaration, `dataset` those by their path in the dataset's.
     """
     settings = spec.model_dump(mode="json", include={"task", "target", "algorithm", "parameters", "test", "seed"})
     features = {"include": spec.features.include, "exclude": sorted(spec.features.exclude)}
@@ -37,28 +37,30 @@ def fit_facts(spec: TrainModel, table: Table) -> dict[str, Any]:
 
 
 def fit_fingerprint(spec: TrainModel, table: Table) -> str:
-    """Return what a trained version depends on; equal fingerprints, equal models."""
+    """Return the digest of all that a trained version depends on: equal digests, equal models."""
     return _digest("train", fit_facts(spec, table), table.fingerprint)
 
 
 def facts(project: Project, name: str, fit: str | None = None) -> dict[str, Any]:
-    """Return what the scores of a model depend on, JSON-ready: settings under `spec`, digests of files under `code`.
+    """Return the facts that the scores of a model depend on, JSON-ready.
+
+    `spec` holds settings, `fit` the fingerprint of the trained version, `code` digests of files by file name.
 
     Parameters
     ----------
     fit
-        For kind train, the `fit_fingerprint` of the version.
+        For kind train, the fingerprint of the fit of the trained version.
 
     Raises
     ------
     ModelError
-        The file of a skops model is not there.
+        The file of a skops model does not exist.
     DataError
-        The module of a python model is not there.
+        The module of a python model does not exist.
 
     Notes
     -----
-    Of a python model the module itself is looked at, not what it imports.
+    For a python model only the module itself is covered, not the modules that it imports.
     """
     spec = project.models[name]
     settings = {"kind", "task", "target", "positive", "threshold"}
@@ -82,12 +84,12 @@ def facts(project: Project, name: str, fit: str | None = None) -> dict[str, Any]
 
 
 def fingerprint(facts: Mapping[str, Any]) -> str:
-    """Return the digest of a model's `facts`. What a file is called plays no part."""
+    """Return the digest of a model's facts. Names of files play no part, only their contents."""
     return _digest("model", facts["spec"], facts["fit"], sorted(facts["code"].values()))
 
 
 def skops_path(project: Project, name: str, spec: SkopsModel) -> Path:
-    """Return the file of a skops model: in its connection's folder, else beside the spec."""
+    """Return the path of a skops model's file, from its connection's folder or else from that of the spec."""
     folder = project.folder_of("models", name)
     if spec.connection is not None:
         folder = project.folder_of("connections", spec.connection) / project.connections[spec.connection].root
@@ -95,4 +97,5 @@ def skops_path(project: Project, name: str, spec: SkopsModel) -> Path:
 
 
 def _digest(*parts: Any) -> str:
+    """Return the digest of JSON-ready values, independent of the order of keys."""
     return combine(*(json.dumps(part, sort_keys=True, ensure_ascii=False) for part in parts))

@@ -1,8 +1,9 @@
-"""How much each feature matters to a trained model, summing to 1, so that drift can be read beside it.
+"""Importance of each feature for a trained model, summing to 1, to be read beside the feature's drift.
 
-Trees know their own (mean decrease in impurity); linear models show it in how far each feature alone moves their
-answer (for a number, the coefficient times the standard deviation); boosting gets permutation importance (Breiman
-2001; Fisher, Rudin & Dominici 2019): what the loss on held-out rows grows by when the feature's values are shuffled.
+Trees and forests report their own: the mean decrease in impurity. For a linear model it is the standard deviation of
+the answer when one feature alone varies (for a number: |coefficient| times standard deviation). Boosting gets
+permutation importance (Breiman 2001; Fisher, Rudin & Dominici 2019): the increase of the loss on held-out rows when the
+feature's values are shuffled.
 """
 
 from collections.abc import Sequence
@@ -16,18 +17,21 @@ from engine.models.estimators import LINEAR, Array
 from engine.models.features import Feature
 
 ROWS = 2_000
+"""The largest number of held-out rows that importance is computed from."""
 REPEATS = 2
+"""Shuffles per feature."""
 
 
 def importance(
     algorithm: str, estimator: Any, features: Sequence[Feature], rows: Array, target: npt.NDArray[Any], seed: int
 ) -> dict[str, float] | None:
-    """Return the share of each feature, None where none matters or no held-out row is labelled.
+    """Return the share of each feature by name; None where no feature matters or no held-out row has a label.
 
     Parameters
     ----------
     rows, target
-        Encoded, labelled, held-out rows, already in an order drawn by hash; at most `ROWS` are used.
+        Encoded held-out rows with labels, in the pseudo-random order of the split: the first `MAX_IMPORTANCE_ROWS`
+        are a random sample.
     """
     rows, target = rows[:ROWS], target[:ROWS]
     if hasattr(estimator, "feature_importances_"):
@@ -45,10 +49,14 @@ def importance(
 
 
 def _movement(estimator: Any, rows: Array) -> Array:
-    """Return the standard deviation of the linear answer as each feature alone varies; the mean over classes."""
+    """Return, per feature, the standard deviation of the linear answer while only that feature varies.
+
+    With several classes there is one answer per class; the mean over classes is returned.
+    """
     answer = getattr(estimator, "decision_function", estimator.predict)
     moved = []
     for column in range(rows.shape[1]):
+        # Row 0 repeated, with this one column as it is: its codes pass through the model's own one-hot encoding.
         alone = np.repeat(rows[:1], len(rows), axis=0)
         alone[:, column] = rows[:, column]
         moved.append(np.std(np.asarray(answer(alone)), axis=0).mean())
@@ -56,6 +64,7 @@ def _movement(estimator: Any, rows: Array) -> Array:
 
 
 def _permutation(estimator: Any, rows: Array, target: npt.NDArray[Any], seed: int) -> Array:
+    """Return, per feature, the mean increase of the loss (log loss, or squared error); 0 where it decreases."""
     from sklearn.inspection import permutation_importance
     from sklearn.metrics import log_loss
 

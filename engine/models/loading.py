@@ -1,4 +1,4 @@
-"""From a declared model to one that scores: the four kinds, one table."""
+"""Loading of declared models: each of the four kinds becomes a `FittedModel`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,20 +23,20 @@ from engine.spec.resources.models import Model, PythonModel, ScoredModel, SkopsM
 
 
 def load(project: Project, name: str, table: Table, version: Path | None = None) -> FittedModel:
-    """Return a declared model, ready to score.
+    """Load a declared model.
 
     Parameters
     ----------
     table
-        What it will score: gives the columns where the spec names no features, and the classes where the model does
-        not know them (kinds scored and python).
+        The table that it will score. It gives the features where the spec names none and, for the kinds scored and
+        python, the classes.
     version
         The folder of the trained version, for kind train.
 
     Raises
     ------
     ModelError
-        The model cannot be loaded or does not fit the table; says what to change.
+        The model cannot be loaded or does not fit the table; the message says what to change.
     """
     spec = project.models[name]
     where = f"model {name}"
@@ -56,7 +56,10 @@ def load(project: Project, name: str, table: Table, version: Path | None = None)
 
 @dataclass(frozen=True, slots=True)
 class EstimatorPredictor:
-    """A user's scikit-learn estimator; given a polars frame where it was fitted with column names, else an array."""
+    """Predicts with a user's scikit-learn estimator.
+
+    The estimator gets a polars frame if it was fitted with column names, otherwise an array.
+    """
 
     columns: Sequence[str]
     estimator: Any
@@ -64,23 +67,24 @@ class EstimatorPredictor:
     where: str
 
     def predict(self, frame: pl.DataFrame) -> Predicted:
-        given: Any = frame.select(self.columns)
+        rows: Any = frame.select(self.columns)
         if not hasattr(self.estimator, "feature_names_in_"):
-            given = given.to_numpy()
+            rows = rows.to_numpy()
         try:
             with threadpool_limits(limits=1):
                 if not self.classifies:
                     return Predicted(
-                        values=pl.Series(np.asarray(self.estimator.predict(given), dtype=np.float64).ravel())
+                        values=pl.Series(np.asarray(self.estimator.predict(rows), dtype=np.float64).ravel())
                     )
                 if hasattr(self.estimator, "predict_proba"):
-                    return Predicted(probabilities=np.asarray(self.estimator.predict_proba(given), dtype=np.float64))
-                return Predicted(values=pl.Series(np.asarray(self.estimator.predict(given)).tolist()))
+                    return Predicted(probabilities=np.asarray(self.estimator.predict_proba(rows), dtype=np.float64))
+                return Predicted(values=pl.Series(np.asarray(self.estimator.predict(rows)).tolist()))
         except (ValueError, TypeError) as error:
             raise ModelError(f"{self.where}: the estimator cannot score these rows: {error}") from error
 
 
 def _skops(name: str, spec: SkopsModel, path: Path, table: Table, where: str) -> FittedModel:
+    """Load a user's estimator and check that its columns, task and classes are those of the spec."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -89,12 +93,12 @@ def _skops(name: str, spec: SkopsModel, path: Path, table: Table, where: str) ->
     names = spec.features.include or getattr(estimator, "feature_names_in_", None)
     if names is None:
         raise ModelError(
-            f"{where}: the estimator does not know the names of its columns; list them as features: include"
+            f"{where}: the estimator does not know the names of its columns; list them under features: include"
         )
     columns = [str(c) for c in names if c not in spec.features.exclude]
     expected = getattr(estimator, "n_features_in_", len(columns))
     if expected != len(columns):
-        raise ModelError(f"{where}: the estimator takes {expected} columns, but features name {len(columns)}")
+        raise ModelError(f"{where}: the estimator takes {expected} columns, but features names {len(columns)}")
     classifies = spec.task != "regression"
     if classifies != hasattr(estimator, "classes_"):
         raise ModelError(f"{where}: the task is {spec.task}, but {path} holds a {type(estimator).__name__}")
@@ -110,7 +114,7 @@ def _skops(name: str, spec: SkopsModel, path: Path, table: Table, where: str) ->
 
 @dataclass(frozen=True, slots=True)
 class ScoredPredictor:
-    """Predictions that are columns already."""
+    """Takes predictions from columns of the dataset."""
 
     answers: Answers
     prediction: str | None
@@ -118,26 +122,27 @@ class ScoredPredictor:
 
     @property
     def columns(self) -> Sequence[str]:
-        named = self.probability
+        probability = self.probability
         return [
             *([self.prediction] if self.prediction else []),
-            *([named] if isinstance(named, str) else (named or {}).values()),
+            *([probability] if isinstance(probability, str) else (probability or {}).values()),
         ]
 
     def predict(self, frame: pl.DataFrame) -> Predicted:
-        given: dict[str, pl.Series] = {"prediction": frame[self.prediction]} if self.prediction else {}
+        scores: dict[str, pl.Series] = {"prediction": frame[self.prediction]} if self.prediction else {}
         if isinstance(self.probability, str):
-            given["probability"] = frame[self.probability]
+            scores["probability"] = frame[self.probability]
         else:
-            given |= {one: frame[column] for one, column in (self.probability or {}).items()}
-        return self.answers.read(given, frame.height)
+            scores |= {label: frame[column] for label, column in (self.probability or {}).items()}
+        return self.answers.read(scores, frame.height)
 
 
 def _scored(name: str, spec: ScoredModel, table: Table, where: str) -> FittedModel:
+    """Return a model whose predictions are columns of the table; these columns are not features."""
     if spec.prediction is None and spec.probability is None:
-        raise ModelError(f"{where}: say which column holds the prediction, or the probability")
+        raise ModelError(f"{where}: declare prediction or probability: the column that holds it")
     if spec.task == "regression" and spec.prediction is None:
-        raise ModelError(f"{where}: regression needs the column of the prediction")
+        raise ModelError(f"{where}: a regression needs prediction: the column that holds it")
     by_class = tuple(spec.probability) if isinstance(spec.probability, dict) else ()
     classes = _classes(spec, table, [spec.prediction] if spec.prediction else [], by_class, where)
     predictor = ScoredPredictor(
@@ -150,7 +155,7 @@ def _scored(name: str, spec: ScoredModel, table: Table, where: str) -> FittedMod
 
 @dataclass(frozen=True, slots=True)
 class FunctionPredictor:
-    """A user's function; what it returns is verified before it is believed."""
+    """Predicts with a user's function and verifies what it returns."""
 
     columns: Sequence[str]
     answers: Answers
@@ -166,6 +171,7 @@ class FunctionPredictor:
 
 
 def _python(name: str, spec: PythonModel, folder: Path, table: Table, where: str) -> FittedModel:
+    """Return a model that calls a user's function."""
     try:
         function = load_function(folder, spec.function)
     except DataError as error:
@@ -199,18 +205,25 @@ def _positive(spec: Model, classes: Sequence[Class], where: str) -> Class | None
 
 
 def _classes(spec: Model, table: Table, columns: list[str], named: tuple[str, ...], where: str) -> tuple[Class, ...]:
-    """Return the classes that a model without any of its own has: those named, else those seen in the data."""
+    """Return the sorted classes of a model that does not know them itself.
+
+    They are the classes that the spec names, in the type that they have in the data, or else the distinct values of
+    the target and of `columns`. Empty for a regression.
+    """
     if spec.task == "regression":
         return ()
     available = table.frame.collect_schema().names()
-    looked = [c for c in (spec.target, *columns) if c in available]
+    sources = [c for c in (spec.target, *columns) if c in available]
     seen: list[Class] = []
     with reading(table):
-        for column in looked:
+        for column in sources:
             found = observed(table.frame.select(column).unique().collect(engine="streaming")[column])
+            # 1 in the labels and "1" in the predictions have the same label, so they are one class.
             seen += [c for c in found if text(c) not in {text(s) for s in seen}]
     if len(seen) > MAX_CLASSES:
-        raise ModelError(f"{where}: {len(seen):,} classes in {listed(looked)}; is the task regression?")
+        raise ModelError(
+            f"{where}: {len(seen):,} classes in {listed(sources)}, more than {MAX_CLASSES:,}; is the task regression?"
+        )
     if named:
         by_text = {text(c): c for c in seen}
         seen = [by_text.get(n, n) for n in named]
@@ -220,6 +233,11 @@ def _classes(spec: Model, table: Table, columns: list[str], named: tuple[str, ..
 
 
 def _two(seen: list[Class], spec: Model, where: str) -> list[Class]:
+    """Return the two classes of a binary task; a declared positive class makes up for one that the data lack.
+
+    A batch may hold one class only, or none. Then the positive class is added, and if it is alone, the other one: 0
+    for 1, 1 for 0, otherwise "not " and the positive class.
+    """
     if len(seen) < 2 and spec.positive is not None:
         positive = spec.positive
         if all(text(c) != text(positive) for c in seen):
@@ -228,9 +246,9 @@ def _two(seen: list[Class], spec: Model, where: str) -> list[Class]:
             other = {"0": 1, "1": 0}.get(text(positive), f"not {text(positive)}")
             seen = [*seen, other]
     if len(seen) != 2:
-        said = "say the positive class" if len(seen) < 2 else "is the task multiclass_classification?"
+        advice = "declare positive:" if len(seen) < 2 else "is the task multiclass_classification?"
         raise ModelError(
-            f"{where}: binary_classification has 2 classes; the data hold {len(seen)}"
-            f"{': ' + listed(seen) if seen else ''}; {said}"
+            f"{where}: binary_classification needs 2 classes, but the data hold {len(seen)}"
+            f"{': ' + listed(seen) if seen else ''}; {advice}"
         )
     return seen

@@ -1,8 +1,8 @@
-"""How right a model was on the rows whose truth is known.
+"""Performance of a model on the rows that have a label.
 
-Every figure of a task comes from one confusion matrix and one sort of the probabilities. scikit-learn's functions, the
-yardstick of the tests, would validate and sort a million rows anew for each, and importing them costs more than
-all of this. Where a metric is not defined there is a reason, never NaN and never a conventional 0.
+All metrics of a task are computed from one confusion matrix and one sort of the probabilities. scikit-learn's functions
+would validate and sort a million rows again for each metric, and importing them takes longer than the computation; the
+tests compare with them. A metric that is not defined has a reason, never NaN and never a conventional 0.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,11 +37,12 @@ METRICS: Mapping[str, Sequence[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """What a model achieved.
+    """Performance of a model on one batch.
 
-    `metrics` holds every metric of the task; where one is None, `reasons` says why. `rows` are those with a label and
-    a prediction, `labelled_share` the share of all rows that have a label, None of no rows. `unlabelled`: labels are
-    all that is missing. `detail` is JSON-ready: confusion matrix and curves, or the plots of a regression.
+    `metrics` holds every metric of the task; where a value is None, `reasons` says why. `rows` counts the rows with
+    both a label and a prediction. `labelled_share` is the share of all rows that have a label; None for zero rows.
+    `unlabelled` tells that no row has a label. `detail` is JSON-ready: confusion matrix and curves, or the plots of a
+    regression.
     """
 
     metrics: Mapping[str, float | None]
@@ -54,19 +55,19 @@ class Performance:
 
 
 def performance(model: FittedModel, scored: pl.DataFrame, cost_matrix: CostMatrix | None = None) -> Performance:
-    """Measure the model on scored rows.
+    """Measure a model on scored rows.
 
     Parameters
     ----------
     scored
-        What `score` returned with the target kept; without that column, or with nothing in it, there are no labels.
+        The scores, with the target column. Where that column is absent or empty, there are no labels.
     cost_matrix
-        Gains a row, for `cost_matrix_gain`.
+        Gains per row, for `cost_matrix_gain`.
 
     Raises
     ------
     ModelError
-        The labels are not what the task predicts: text for a regression.
+        The labels do not suit the task, for example text for a regression.
     """
     labelled = _present(scored, model.target)
     share = float(labelled.mean()) if labelled.size else None
@@ -77,7 +78,7 @@ def performance(model: FittedModel, scored: pl.DataFrame, cost_matrix: CostMatri
         nothing = dict.fromkeys(METRICS[model.task])
         return Performance(nothing, dict.fromkeys(nothing, reason), 0, share, unlabelled=not labelled.any())
     missed = int(labelled.sum()) - rows
-    notes = (f"{missed:,} labelled rows have no prediction and do not count",) if missed else ()
+    notes = (f"{missed:,} labelled rows have no prediction and are not measured",) if missed else ()
     frame = scored if rows == scored.height else scored.filter(pl.Series(used))
     found, detail = _measure(model, frame, cost_matrix or CostMatrix())
     metrics = {name: value if isinstance(value := found[name], float) else None for name in METRICS[model.task]}
@@ -86,6 +87,7 @@ def performance(model: FittedModel, scored: pl.DataFrame, cost_matrix: CostMatri
 
 
 def _present(frame: pl.DataFrame, column: str) -> npt.NDArray[np.bool_]:
+    """Tell for each row whether the column has a value, neither null nor NaN; False without such a column."""
     if column not in frame.columns:
         return np.zeros(frame.height, dtype=bool)
     values = frame[column]
@@ -94,20 +96,25 @@ def _present(frame: pl.DataFrame, column: str) -> npt.NDArray[np.bool_]:
 
 
 def _measure(model: FittedModel, frame: pl.DataFrame, cost_matrix: CostMatrix) -> tuple[Metrics, dict[str, Any]]:
+    """Measure rows that all have a label and a prediction: value or reason by metric, and the detail."""
     truth = frame[model.target]
     if model.task == "regression":
         if not (truth.dtype.is_numeric() or truth.dtype == pl.Boolean):
-            raise ModelError(f'model {model.name}: "{model.target}" holds {truth.dtype}, but the task is regression')
+            raise ModelError(
+                f'model {model.name}: the target "{model.target}" holds {truth.dtype}, but the task is regression'
+            )
         return regression(truth.cast(pl.Float64).to_numpy(), frame["prediction"].cast(pl.Float64).to_numpy())
     classes = list(model.classes)
     texts = {text(c) for c in classes}
+    # Classes among labels or predictions that the model does not know. A binary task cannot measure them; with more
+    # classes they follow the known ones in the confusion matrix.
     foreign = [c for c in (*observed(truth), *observed(frame["prediction"])) if text(c) not in texts]
     foreign = list({text(c): c for c in foreign}.values())
     columns = [f"probability_{i}" for i in range(len(classes))]
     probabilities = frame.select(columns).to_numpy() if set(columns) <= set(frame.columns) and classes else None
     if model.positive is not None:
         if foreign:
-            reason = f'"{model.target}" holds what is no class of the model: {listed(foreign)}'
+            reason = f"the labels or predictions hold values that are not classes of the model: {listed(foreign)}"
             return dict.fromkeys(METRICS[model.task], reason), {}
         at = classes.index(model.positive)
         return binary(

@@ -1,6 +1,6 @@
-"""Metrics of regression, and the plots of predicted against true.
+"""Metrics of regression, and the data of the plots of predicted against true values.
 
-Definitions are scikit-learn's and scipy's; a value that these do not define is a sentence that says why.
+Definitions are those of scikit-learn and scipy. Where a metric is not defined, its value is a sentence that says why.
 """
 
 from typing import Any
@@ -15,23 +15,32 @@ RESIDUAL_QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 
 def regression(truth: Floats, predicted: Floats) -> tuple[Metrics, dict[str, Any]]:
-    """Measure n rows.
+    """Measure a regression on n rows.
 
     Parameters
     ----------
     truth, predicted
         Shape (n,), n at least 1, nothing missing.
 
+    Returns
+    -------
+    metrics, detail
+        Value or reason by metric; and, JSON-ready, the data of two plots.
+
     Notes
     -----
-    `mape` is a share, not per cent, and has no value where a true value is 0: it would be infinite.
+    With t true, p predicted and means over rows: `mae` mean |t - p|; `mse` mean (t - p)^2; `rmse` its root; `rmsle` the
+    root of mean (log(1 + t) - log(1 + p))^2; `mape` mean |(t - p) / t|, a share, not per cent; `r2` 1 - mse / var(t);
+    `explained_variance` 1 - var(t - p) / var(t); `pearson` the correlation of t and p. scikit-learn divides by a tiny
+    number where `mape` has a true value of 0; here the metric then has no value.
     """
     names = ("mae", "mse", "rmse", "rmsle", "mape", "r2", "explained_variance", "pearson")
     if not (np.isfinite(truth).all() and np.isfinite(predicted).all()):
-        return dict.fromkeys(names, "infinite values in the labels or predictions"), {}
+        return dict.fromkeys(names, "the labels or predictions hold infinite values"), {}
+    # Squares of finite values may overflow: such a metric gets a reason instead of infinity.
     with np.errstate(over="ignore", invalid="ignore"):
         metrics = _metrics(truth, predicted)
-    too_large = "a sum of these values is beyond the largest number"
+    too_large = "the values are too large: their sum exceeds the largest number"
     bounded = {
         name: value if isinstance(value, str) or np.isfinite(value) else too_large for name, value in metrics.items()
     }
@@ -51,7 +60,7 @@ def _metrics(truth: Floats, predicted: Floats) -> Metrics:
         "rmsle": (
             float(np.sqrt(np.mean((np.log1p(truth) - np.log1p(predicted)) ** 2)))
             if min(truth.min(), predicted.min()) > -1
-            else "values of -1 or less have no logarithm here"
+            else "a true or predicted value is -1 or less, where log(1 + value) is not defined"
         ),
         "mape": float(np.mean(np.abs(residual / truth))) if not zeros else f"the true value is 0 in {zeros:,} rows",
         "r2": 1 - mse / spread if spread else constant,
@@ -61,19 +70,25 @@ def _metrics(truth: Floats, predicted: Floats) -> Metrics:
 
 
 def _pearson(truth: Floats, predicted: Floats) -> float | str:
+    """Return Pearson's correlation, clipped to [-1, 1] against rounding, or the reason why there is none."""
     x, y = truth - truth.mean(), predicted - predicted.mean()
     scale = float(np.linalg.norm(x)) * float(np.linalg.norm(y))
     return float(np.clip(x @ y / scale, -1, 1)) if scale else "the predicted value is the same in every row"
 
 
 def _plots(truth: Floats, predicted: Floats) -> dict[str, Any]:
-    """Count pairs on quantiles of both together: with bins of equal width one outlier would hide all the rest."""
+    """Return the counts of (true, predicted) pairs on a grid, and quantiles of the residuals.
+
+    The grid's edges are quantiles of true and predicted values together. With bins of equal width one outlier would
+    put all other rows into one bin.
+    """
     edges = np.unique(np.quantile(np.r_[truth, predicted], np.linspace(0, 1, PLOT_BINS + 1), method="inverted_cdf"))
     last = max(len(edges) - 2, 0)
     rows = np.clip(np.searchsorted(edges, truth, side="right") - 1, 0, last)
     columns = np.clip(np.searchsorted(edges, predicted, side="right") - 1, 0, last)
+    # A two-dimensional histogram in one pass: each pair of bins is one number.
     counts = np.bincount(rows * (last + 1) + columns, minlength=(last + 1) ** 2).reshape(last + 1, last + 1)
-    half = truth / 2 - predicted / 2  # the difference itself may be beyond the largest number
+    half = truth / 2 - predicted / 2  # halves, since the difference itself may overflow
     quantiles = np.clip(np.quantile(half, RESIDUAL_QUANTILES, method="inverted_cdf"), -_HALF, _HALF) * 2
     return {
         "predicted_against_true": {"edges": edges.tolist(), "rows_true_columns_predicted": counts.tolist()},

@@ -1,7 +1,7 @@
-"""A trained model on disk: model.skops holds the fitted numbers, model.json everything that a person may want to read.
+"""Trained models on disk: model.skops holds the fitted estimator, model.json everything that people may want to read.
 
-Never pickle: a pickle runs whatever it says. skops rebuilds known types only, and of those that it does not trust by
-itself we allow, by algorithm, what our own estimators consist of.
+Pickle is refused, since loading a pickle can run any code. skops builds only types that are trusted: its own defaults
+and, by algorithm, the types that our estimators consist of.
 """
 
 import json
@@ -21,7 +21,7 @@ from engine.spec.resources.models import TrainModel
 
 FORMAT = 1
 MAX_BYTES = 4 * 2**30
-"""What a .skops file may unpack to."""
+"""The largest unpacked size of a .skops file that is read."""
 
 
 def save(model: FittedModel, folder: Path) -> None:
@@ -48,12 +48,12 @@ def save(model: FittedModel, folder: Path) -> None:
 
 
 def load_trained(name: str, spec: TrainModel, folder: Path) -> FittedModel:
-    """Read what `save` wrote; positive class and threshold are the spec's of today.
+    """Load a model that `save_trained` wrote. Positive class and threshold come from the present spec.
 
     Raises
     ------
     ModelError
-        A file is missing, damaged, newer than this engine, or holds types that the algorithm has no need of.
+        A file is missing, damaged, or of another format version, or holds types that the algorithm does not need.
     """
     where = f"model {name}"
     try:
@@ -71,7 +71,8 @@ def load_trained(name: str, spec: TrainModel, folder: Path) -> FittedModel:
     notes = list(facts["notes"])
     then, now = facts["details"]["versions"]["scikit-learn"], versions()["scikit-learn"]
     if then != now:
-        notes.append(f"trained with scikit-learn {then}, scored with {now}; build it with mode: force to train it anew")
+        remedy = "build it with mode: force to train it again"
+        notes.append(f"trained with scikit-learn {then}, but scored with {now}; {remedy}")
     return FittedModel(
         name=name,
         task=facts["task"],
@@ -89,16 +90,25 @@ def load_trained(name: str, spec: TrainModel, folder: Path) -> FittedModel:
 
 
 def load_estimator(content: bytes, allowed: Any, where: str, file: str, remedy: str) -> Any:
-    """Rebuild an estimator from the bytes of a .skops file; `remedy` is what to do where it is none.
+    """Load an estimator from the bytes of a .skops file.
+
+    Parameters
+    ----------
+    allowed
+        Names of types to trust besides those that skops trusts by default.
+    file, remedy
+        For messages: the file's name, and what to do if it is not a .skops file.
 
     Raises
     ------
     ModelError
-        It is no such file, or holds types that neither skops nor `allowed` trusts: they are listed, none is loaded.
+        The bytes are not a .skops file, unpack to more than `MAX_MODEL_BYTES`, or hold types that are not trusted.
+        The message lists these; nothing is loaded.
     """
     from skops import io
 
     try:
+        # Sizes and types are read from the archive's directory and schema, before any object is built.
         size = sum(member.file_size for member in ZipFile(BytesIO(content)).infolist())
         if size > MAX_BYTES:
             raise ModelError(f"{where}: {file} unpacks to {size:,} bytes; at most {MAX_BYTES:,} are read")
@@ -108,6 +118,6 @@ def load_estimator(content: bytes, allowed: Any, where: str, file: str, remedy: 
     if untrusted:
         raise ModelError(
             f"{where}: {file} holds types that are not trusted: {', '.join(sorted(untrusted))}. "
-            "Nothing of it was loaded. Review where the file comes from; what you trust, add to allow:"
+            "Nothing was loaded. Check where the file comes from, then add the types that you trust to allow:"
         )
     return io.loads(content, trusted=list(allowed))

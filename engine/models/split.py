@@ -1,7 +1,8 @@
-"""The held-out part: which rows a model is not trained on.
+"""The held-out part: the rows that a model is not trained on.
 
-Rows are drawn by a seeded hash of their content, by entity where there is one, never by position: a database may
-return them in any order, and two rows of one card on both sides would teach the model the card.
+Rows are drawn by a seeded hash of their content, never by position, since a database may return them in any order.
+With an entity, all rows of one entity are drawn together: a model that has seen other rows of a card would recognise
+the card, and its performance on held-out rows would look too good.
 """
 
 import polars as pl
@@ -13,15 +14,17 @@ from engine.models.classes import canonical
 def split(
     frame: pl.DataFrame, *, target: str, entity: str | None, share: float, seed: int, where: str
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Divide the rows into a training and a held-out part.
+    """Divide the rows of a frame into a training part and a held-out part.
 
-    The same rows give the same parts, each in the same order, whatever order they come in. Equal rows are told apart
-    by counting them. A label does not decide where its row goes. Rows without entity stand for themselves.
+    The same rows give the same parts, each in the same order, in whatever order they come. Equal rows are numbered, so
+    that each is drawn by itself. The target does not influence which part a row goes to. A row without an entity is
+    drawn by itself.
 
     Parameters
     ----------
     share
-        Share of the entities (of the rows, without one) that are held out, rounded, at least one.
+        Share of the entities that are held out, or of the rows where no entity is declared; rounded, at least one and
+        never all.
 
     Returns
     -------
@@ -30,21 +33,24 @@ def split(
     Raises
     ------
     ModelError
-        There is nothing to divide: fewer than two rows or entities.
+        There are fewer than two rows or entities.
     """
     content = [c for c in frame.columns if c != target]
+    # An order that depends on content alone; the label only orders rows that are otherwise equal.
     ordered = frame.with_columns(
         pl.struct(content).hash(0).alias("__row"), canonical(frame[target]).alias("__label")
     ).sort("__row", "__label", nulls_last=True)
+    # The drawn number of a row: a seeded hash of its content and of its number among equal rows.
     row = pl.struct("__row", pl.int_range(pl.len()).over("__row")).hash(seed)
-    if entity is not None:
+    if entity is not None:  # all rows of an entity share the hash of the entity
         ordered = ordered.with_columns(canonical(ordered[entity]).alias("__entity"))
         row = pl.when(pl.col("__entity").is_null()).then(row).otherwise(pl.col("__entity").hash(seed))
     ordered = ordered.with_columns(row.alias("__unit"))
     units = ordered["__unit"].unique().sort()
     if units.len() < 2:
-        what = f'values of the entity "{entity}"' if entity else "rows"
-        raise ModelError(f"{where}: at least 2 {what} are needed to hold a part out, found {units.len()}")
+        counted = f'values of the entity "{entity}"' if entity else "rows"
+        raise ModelError(f"{where}: at least 2 {counted} are needed to hold a part out, found {units.len()}")
+    # Hold out the units with the smallest numbers.
     held = min(max(1, round(share * units.len())), units.len() - 1)
     is_held = pl.col("__unit") <= units[held - 1]
     return ordered.filter(~is_held).select(frame.columns), ordered.filter(is_held).select(frame.columns)

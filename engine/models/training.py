@@ -1,4 +1,4 @@
-"""Training: a dataset and a declared algorithm give a model and the held-out rows that are its reference."""
+"""Training: a dataset and a declared algorithm give a model, and the held-out rows that serve as its reference."""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,10 @@ from engine.spec.resources.models import TrainModel
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A new model, the held-out rows (features, target, entity; unlabelled ones included), and what is to be noted."""
+    """A new model, its held-out rows, and notes for the user.
+
+    The held-out rows have the columns of features, target and entity, and include rows without a label.
+    """
 
     model: FittedModel
     test: pl.DataFrame
@@ -34,7 +37,7 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class TrainedPredictor:
-    """A scikit-learn estimator of ours behind our own encoding of the features."""
+    """Predicts with an estimator that we trained, on features that we encode."""
 
     algorithm: str
     features: Sequence[Feature]
@@ -55,14 +58,14 @@ class TrainedPredictor:
 
 
 def train(name: str, spec: TrainModel, table: Table) -> Trained:
-    """Train a model on the labelled rows of a table that are not held out.
+    """Train a model on the rows of a table that have a label and are not held out.
 
-    The same rows give the same model in whatever order they come. A declared entity divides the held-out part.
+    The same rows give the same model in whatever order they come.
 
     Raises
     ------
     ModelError
-        Columns, target, classes, algorithm or parameters do not fit together; says what to change.
+        Columns, target, classes, algorithm or parameters do not fit together; the message says what to change.
     """
     where = f"model {name}"
     schema = table.frame.collect_schema()
@@ -70,7 +73,8 @@ def train(name: str, spec: TrainModel, table: Table) -> Trained:
     chosen = select(spec.features, schema.names(), spec.target, entity=table.entity, where=where)
     entity = [table.entity] if table.entity else []
     needed = list(dict.fromkeys([*chosen, *entity, spec.target]))
-    texts = [c for c in needed if isinstance(schema[c], pl.Categorical | pl.Enum)]  # physical codes depend on row order
+    # Categories become text: their physical codes depend on the order of rows, and so would their hashes.
+    texts = [c for c in needed if isinstance(schema[c], pl.Categorical | pl.Enum)]
     with reading(table):
         frame = table.frame.select(needed).with_columns(pl.col(texts).cast(pl.String)).collect(engine="streaming")
     training, test = split(
@@ -81,6 +85,7 @@ def train(name: str, spec: TrainModel, table: Table) -> Trained:
         raise ModelError(f'{where}: no training row has a value of the target "{spec.target}"')
     classes = _classes(spec, labelled, where)
     positive = positive_of(classes, spec.positive, where) if spec.task == "binary_classification" else None
+    # Boosting accepts at most max_bins categories per feature.
     most = spec.parameters.get("max_bins", MAX_CATEGORIES)
     features, left_out = describe(
         labelled,
@@ -93,20 +98,21 @@ def train(name: str, spec: TrainModel, table: Table) -> Trained:
     unfitted = estimator(spec.algorithm, spec.task, spec.parameters, features, spec.seed, where)
     rows = finite(spec.algorithm, encode(labelled, features, where))
     fitted, notes = fit(unfitted, rows, _target(labelled[spec.target], classes, where), where)
-    known_test = test.filter(_labelled(spec.target, test))
-    truth = _target(known_test[spec.target], classes, where)
+    # Importance is measured on the labelled held-out rows whose class the training rows had (code >= 0).
+    labelled_test = test.filter(_labelled(spec.target, test))
+    truth = _target(labelled_test[spec.target], classes, where)
     shares = importance(
         spec.algorithm,
         fitted,
         features,
-        finite(spec.algorithm, encode(known_test, features, where))[truth >= 0 if classes else slice(None)],
+        finite(spec.algorithm, encode(labelled_test, features, where))[truth >= 0 if classes else slice(None)],
         truth[truth >= 0] if classes else truth,
         spec.seed,
     )
     notes = [
-        *(f'"{column}" is no feature: {reason}' for column, reason in left_out.items()),
+        *(f'"{column}" is not a feature: {reason}' for column, reason in left_out.items()),
         *(
-            [f"{training.height - labelled.height:,} rows without a label were not trained on"]
+            [f"{training.height - labelled.height:,} rows without a label were not used for training"]
             if labelled.height < training.height
             else []
         ),
@@ -135,16 +141,24 @@ def train(name: str, spec: TrainModel, table: Table) -> Trained:
 
 
 def versions() -> Mapping[str, str]:
-    """Return the versions that a trained model depends on."""
+    """Return the versions of Python and of the libraries that a trained model depends on."""
     return {"python": platform.python_version()} | {p: version(p) for p in ("scikit-learn", "numpy", "polars", "skops")}
 
 
 def _labelled(target: str, frame: pl.DataFrame) -> pl.Expr:
+    """Return the condition that a row has a label: the target is neither null nor NaN."""
     label = pl.col(target)
     return label.is_not_null() & label.is_not_nan() if frame.schema[target].is_float() else label.is_not_null()
 
 
 def _classes(spec: TrainModel, labelled: pl.DataFrame, where: str) -> tuple[Class, ...]:
+    """Return the classes of the training rows, sorted; empty for a regression.
+
+    Raises
+    ------
+    ModelError
+        The target's type or number of classes does not suit the task.
+    """
     kind = family(labelled.schema[spec.target])
     if spec.task == "regression":
         if kind not in ("integer", "number", "boolean"):
@@ -170,7 +184,7 @@ def _classes(spec: TrainModel, labelled: pl.DataFrame, where: str) -> tuple[Clas
 
 
 def _target(values: pl.Series, classes: Sequence[Class], where: str) -> npt.NDArray[Any]:
-    """Return the target as scikit-learn takes it: codes of classes, or finite numbers."""
+    """Return the target in the form that scikit-learn takes: codes of classes, or finite numbers."""
     if classes:
         return codes(values, classes)
     numbers = values.cast(pl.Float64).to_numpy()

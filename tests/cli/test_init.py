@@ -135,10 +135,10 @@ def test_columns_without_values_or_a_key_do_not_warn_of_the_data_that_were_looke
 @pytest.mark.parametrize(
     ("frame", "said"),
     [
-        (plain(0), "holds no row"),
-        (pl.DataFrame(), "holds no row"),
+        (plain(0), "has no rows"),
+        (pl.DataFrame(), "has no rows"),
         (pl.DataFrame({"day": days()}), "there is no column to compare: day: a date"),
-        (pl.DataFrame({"*": [1, 2]}), "called like a pattern"),
+        (pl.DataFrame({"*": [1, 2]}), "for a pattern of columns"),
     ],
 )
 def test_a_table_of_which_nothing_can_be_said_is_refused(frame: pl.DataFrame, said: str, tmp_path: Path) -> None:
@@ -388,10 +388,10 @@ def test_a_glob_and_json_lines(tmp_path: Path) -> None:
     [
         ("a.csv", b"id,gr\xf6\xdfe\n1,2\n", "not UTF-8"),
         ("a.csv", b"a,b\n1,2\n3\n", "line 3 has 1 field"),
-        ("a.csv", b"a,b\n", "holds no row"),
+        ("a.csv", b"a,b\n", "has no rows"),
         ("a.csv", b"", "empty"),
         ("a.parquet", b"nonsense", "cannot be read"),
-        ("a.xlsx", b"PK", "tells no format"),
+        ("a.xlsx", b"PK", "is not that of a known format"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused(name: str, content: bytes, said: str, tmp_path: Path) -> None:

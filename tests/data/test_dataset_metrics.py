@@ -83,10 +83,10 @@ def test_columns_of_any_type_are_counted():
 @pytest.mark.parametrize(
     ("metric", "said"),
     [
-        ("mean.amout", "dataset 't' has no column 'amout' for mean.amout; did you mean 'amount'?"),
-        ("mean.s", "dataset 't': mean.s needs numbers, and column 's' is text"),
-        ("psi.amount", "dataset 't' has no metric 'psi.amount'; there are row_count"),
-        ("mean", "dataset 't' has no column '' for mean"),
+        ("mean.amout", "dataset 't' has no column 'amout', which mean.amout needs; did you mean 'amount'?"),
+        ("mean.s", "dataset 't': mean.s needs numbers, but column 's' is text"),
+        ("psi.amount", "dataset 't' has no metric 'psi.amount'; it has row_count"),
+        ("mean", "dataset 't' has no column '', which mean needs"),
     ],
 )
 def test_a_metric_that_there_is_not(metric, said):

@@ -78,7 +78,7 @@ def test_a_link_to_nothing(project, tmp_path):
 
 def test_a_pipe(project, tmp_path):
     os.mkfifo(tmp_path / "t.csv")
-    says(failure(project, {"path": "t.csv"}), "t.csv is no file that can be read twice")
+    says(failure(project, {"path": "t.csv"}), "t.csv is not a regular file")
 
 
 def test_a_link_to_itself(project, tmp_path):
@@ -167,7 +167,7 @@ def test_a_value_that_is_not_of_the_type_found(project, tmp_path):
     (tmp_path / "t.csv").write_text("a,b\n" + "1,2\n" * 20_000 + "x,3\ny,4\n")
     says(
         failure(project, {"path": "t.csv"}),
-        "t.csv, column 'a' is read as integer, and not a whole number is row 20001 ('x'), row 20002 ('y')",
+        "t.csv, column 'a' is read as integer, but row 20001 holds 'x', row 20002 holds 'y'",
         "columns: {a: {type: text}}",
         "null_values",
     )
@@ -186,26 +186,26 @@ def test_a_value_that_is_not_of_the_type_found(project, tmp_path):
 def test_a_value_that_is_not_of_the_type_declared(project, tmp_path, type_, good, bad):
     (tmp_path / "t.csv").write_text(f"a,b\n{good},1\n{bad},2\n")
     message = failure(project, {"path": "t.csv", "columns": {"a": {"type": type_}}})
-    says(message, "dataset 't': ", f"column 'a' is read as {type_}", f"row 2 ({bad!r})")
+    says(message, "dataset 't': ", f"column 'a' is read as {type_}", f"row 2 holds {bad!r}")
 
 
 @pytest.mark.parametrize(("key", "value"), [("separator", "§"), ("quote", "“"), ("separator", "\n")])
 def test_a_csv_dialect_that_polars_cannot_read(project, tmp_path, key, value):
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
     said = failure(project, {"path": "t.csv", "csv": {key: value}})
-    assert said == f"dataset 't': csv {key} {value!r} is not one ASCII character within a line"
+    assert said == f"dataset 't': csv {key} {value!r} must be one ASCII character other than a line break"
 
 
 def test_files_with_different_columns(project, tmp_path):
     (tmp_path / "1.csv").write_text("a,b\n1,2\n")
     (tmp_path / "2.csv").write_text("a,c\n1,2\n")
-    says(failure(project, {"path": "*.csv"}), "2.csv has a column 'c' and ", "1.csv has not")
+    says(failure(project, {"path": "*.csv"}), "2.csv has a column 'c', but ", "1.csv does not")
 
 
 def test_files_that_lack_a_column(project, tmp_path):
     FRAME.write_parquet(tmp_path / "1.parquet")
     FRAME.drop("b").write_parquet(tmp_path / "2.parquet")
-    says(failure(project, {"path": "*.parquet"}), "1.parquet has a column 'b' and ", "2.parquet has not")
+    says(failure(project, {"path": "*.parquet"}), "1.parquet has a column 'b', but ", "2.parquet does not")
 
 
 def test_files_with_different_types(project, tmp_path):
@@ -251,7 +251,7 @@ def test_a_file_that_vanishes_after_it_was_opened(project, tmp_path):
     FRAME.write_parquet(tmp_path / "t.parquet")
     table = project({"t": {"path": "t.parquet"}}).open("t")
     (tmp_path / "t.parquet").unlink()
-    with pytest.raises(DataError, match=re.escape("dataset 't': ")), reading(table):
+    with pytest.raises(DataError, match=re.escape("dataset 't'")), reading(table):
         table.frame.collect()
 
 

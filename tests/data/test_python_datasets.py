@@ -174,7 +174,10 @@ def test_wrong_arguments(module):
         ("[1]", "made:rows returned list; it must return"),
         (
             "type('Table', (), {'__module__': 'pyarrow.lib'})()",
-            "returned pyarrow.lib.Table; it must return a polars DataFrame or LazyFrame; polars.from_arrow(…)",
+            (
+                "returned pyarrow.lib.Table; it must return a polars DataFrame or LazyFrame; "
+                "convert it with polars.from_arrow(…)"
+            ),
         ),
     ],
 )
@@ -209,7 +212,7 @@ def test_a_frame_of_python_objects(project, module):
 def test_a_contract_holds_for_what_a_function_returns(project, module):
     module("import polars as pl\ndef rows():\n    return pl.DataFrame({'a': [1, 2, 30]})\n")
     datasets = project({"t": {"kind": "python", "function": "made:rows", "columns": {"a": {"max": 10}}}})
-    with pytest.raises(DataError, match=r"dataset 't': .*column 'a': 1 above 10: row 3 \(30\)"):
+    with pytest.raises(DataError, match=r"dataset 't': .*column 'a': 1 value above max 10: row 3 \(30\)"):
         verify(datasets.open("t"))
 
 

@@ -75,7 +75,7 @@ def test_sql_that_cannot_be_planned(project, sql, said):
 def test_sql_that_fails_when_it_runs(project, sql, said):
     datasets = project({"transactions": TRANSACTIONS, "q": query(sql)})
     table = datasets.open("q")
-    with pytest.raises(DataError, match=f"dataset 'q': .*{re.escape(said)}"), reading(table):
+    with pytest.raises(DataError, match=f"dataset 'q' cannot be read: .*{re.escape(said)}"), reading(table):
         table.frame.collect()
 
 
@@ -84,7 +84,7 @@ def test_a_file_that_cannot_be_read_is_blamed_through_the_query(project, tmp_pat
     datasets = project({"late": {"path": "late.csv"}, "q": query("SELECT SUM(card_id) AS n FROM late")})
     table = datasets.open("q")
     with (
-        pytest.raises(DataError, match=r"dataset 'late': .*late.csv, column 'card_id' .* row 20001 \('x'\)"),
+        pytest.raises(DataError, match=r"dataset 'late': .*late.csv, column 'card_id' .* row 20001 holds 'x'"),
         reading(table),
     ):
         table.frame.collect()
@@ -99,7 +99,8 @@ def test_the_inputs_of_a_query_can_be_held_to_their_contracts(project):
     )
     table = datasets.open("q").lineage()["transactions"]
     with pytest.raises(
-        DataError, match=r"dataset 'transactions': .*column 'amount': 1 above 3: row 4 of transactions.parquet \(4.0\)"
+        DataError,
+        match=r"dataset 'transactions': .*column 'amount': 1 value above max 3: row 4 of transactions.parquet \(4.0\)",
     ):
         verify(table)
 

@@ -96,7 +96,7 @@ def test_an_unknown_metric_says_of_what_its_statistic_is_known() -> None:
     (misspelt,) = found(RangeCheck(metric="ks.amuont", max=1), metrics)
     assert misspelt.reason == 'store has no metric ks.amuont; did you mean "amount"?'
     (categorical,) = found(RangeCheck(metric="ks.kind", max=1), metrics)
-    assert categorical.reason == "store has no metric ks.kind; ks is known of amount, age"
+    assert categorical.reason == "store has no metric ks.kind; ks exists for amount, age"
 
 
 def test_a_result_is_told_on_one_line() -> None:
@@ -128,7 +128,7 @@ def test_a_wildcard_that_matches_nothing_is_an_error() -> None:
 def test_values() -> None:
     check = ValuesCheck(metric="m", allowed=[0, 1, 2], soft_allowed=[0, 1])
     assert one(check, 1.0).outcome is OK
-    assert one(check, 2.0).reason == "2 is allowed, but none of 0, 1"
+    assert one(check, 2.0).reason == "2 is not in soft_allowed (0, 1)"
     assert one(check, 2.0).outcome is WARNING
     assert one(check, 3.0).outcome is ERROR
     assert one(check, None).outcome is EMPTY
@@ -141,7 +141,7 @@ def test_change_against_the_past() -> None:
     mean = RangeCheck(metric="m", max=0.5, compare=MeanOfLast(mean_of_last=2), change="relative")
     assert one(mean, 3.0, {"m": 100.0}, {"m": 1.0}, {"m": 3.0}).value == 0.5
     first = one(previous, 3.0)
-    assert (first.outcome, first.reason) == (EMPTY, "there is nothing earlier to compare with")
+    assert (first.outcome, first.reason) == (EMPTY, "there is no earlier value to compare with")
     assert one(mean, 3.0, {"m": 0.0}).reason == "a relative change from 0 is not defined"
 
 
@@ -174,7 +174,7 @@ def test_a_function_judges(tmp_path: Path) -> None:
     assert result.outcome is OK
     (result,) = found(PythonCheck(function="judges:vague"), {}, folder=tmp_path)
     assert result.outcome is ERROR
-    assert "returned 'maybe'; a check returns one of OK, EMPTY, WARNING, ERROR" in result.reason
+    assert "returned 'maybe'; a check must return one of OK, EMPTY, WARNING, ERROR" in result.reason
 
 
 def test_a_function_that_raises_is_an_error_and_what_it_says_is_redacted(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_an_estimator_without_names_takes_those_of_include_and_may_lie_in_a_conn
     declared = SKOPS + "    connection: store\n"
     with pytest.raises(ModelError, match="does not know the names of its columns"):
         scored(tmp_path, declared)
-    with pytest.raises(ModelError, match="takes 2 columns, but features name 1"):
+    with pytest.raises(ModelError, match="takes 2 columns, but features names 1"):
         scored(tmp_path, declared + "    features: {include: [amount]}\n")
     found = scored(tmp_path, declared + "    features: {include: [amount, p]}\n")
     assert found.columns == ["fraud", "prediction"]
@@ -138,7 +138,7 @@ def test_types_that_are_not_trusted_are_listed_and_nothing_is_loaded(tmp_path, p
         "step": make_pipeline(FunctionTransformer(harm), LogisticRegression()),
     }[payload]
     skops.io.dump(content, tmp_path / "model.skops")
-    with pytest.raises(ModelError, match=r"types that are not trusted: .*add to allow"):
+    with pytest.raises(ModelError, match=r"types that are not trusted: .*add the types that you trust to allow"):
         scored(tmp_path, SKOPS)
     assert not marker.exists()
 
@@ -193,7 +193,7 @@ def test_prediction_columns_of_all_tasks(tmp_path):
 
 def test_a_batch_without_labels_needs_the_positive_class_said(tmp_path):
     nameless = FRAME.with_columns(fraud=pl.lit(None, pl.Int64))
-    with pytest.raises(ModelError, match="say the positive class"):
+    with pytest.raises(ModelError, match="declare positive:"):
         scored(tmp_path, SCORED.format(what="probability: p"), nameless)
     found = scored(tmp_path, SCORED.format(what="probability: p\n    positive: 1"), nameless)
     assert set(found["prediction"]) == {0, 1}
@@ -208,9 +208,9 @@ def test_a_batch_without_labels_needs_the_positive_class_said(tmp_path):
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        ("probability: amount", r"probability of row 2 is 2; a probability lies in 0\.\.1"),
+        ("probability: amount", r"probability of row 2 is 2; a probability must be between 0 and 1"),
         ("probability: shop", "probability holds String, not numbers"),
-        ("prediction: amount", "binary_classification has 2 classes; the data hold 7"),
+        ("prediction: amount", "binary_classification needs 2 classes, but the data hold 7"),
         ("probability: pp", "there is no column 'pp'; did you mean 'p'?"),
         ("probability: {0: p, 1: p}", "the probabilities of row 1 add up to 0.2, not to 1"),
     ],
@@ -272,11 +272,14 @@ def test_a_function_of_several_classes(tmp_path):
     ("body", "said"),
     [
         ("return frame['amount'].head(3) / 10", "model m: scoring:score: probability holds 3 values for 120 rows"),
-        ("return None", "returned NoneType; a polars Series"),
-        ("return ['yes'] * len(frame)", "row 1 is predicted 'yes', which is none of the classes 0, 1"),
-        ("return frame['amount']", r"probability of row 2 is 2; a probability lies in 0\.\.1"),
-        ("return {'a': frame['amount'], 'b': frame['amount']}", "got a, b; the probabilities of 0, 1 are needed"),
-        ("return np.zeros((len(frame), 3))", "an array of 3 columns, but there are 2 classes"),
+        ("return None", "returned NoneType; it must return a polars Series"),
+        ("return ['yes'] * len(frame)", "row 1 is predicted 'yes', which is not one of the classes 0, 1"),
+        ("return frame['amount']", r"probability of row 2 is 2; a probability must be between 0 and 1"),
+        (
+            "return {'a': frame['amount'], 'b': frame['amount']}",
+            "got a, b; needed are the probabilities of the classes 0, 1",
+        ),
+        ("return np.zeros((len(frame), 3))", "returned an array of 3 columns, but there are 2 classes"),
         ("return 1 / 0", r"scoring:score failed: .*scoring\.py:6: ZeroDivisionError: division by zero"),
     ],
 )

@@ -271,11 +271,11 @@ def test_one_class_and_no_probabilities_are_reasons():
     assert found.reasons == {"roc_auc": "only one class in the labels", "mcc": "only one class in the labels"}
     scored = pl.DataFrame({"y": [0, 1], "prediction": [0, 1]})
     found = performance(model("binary_classification", (0, 1), 1), scored)
-    assert found.reasons["roc_auc"] == "no probabilities"
+    assert found.reasons["roc_auc"] == "the model gives no probabilities"
     assert found.metrics["f1"] == 1
     nothing = of_binary([0, 0], [0.1, 0.2])
     assert nothing.reasons["precision"] == "no row was predicted positive"
-    assert nothing.reasons["recall"] == "no positive in the labels"
+    assert nothing.reasons["recall"] == "no row is labelled positive"
 
 
 def test_a_class_that_the_model_does_not_know():
@@ -284,7 +284,7 @@ def test_a_class_that_the_model_does_not_know():
     assert found.reasons["log_loss"] == "the labels hold classes that the model does not know: new"
     scored = pl.DataFrame({"y": [0, 1, 7], "prediction": [0, 1, 1]})
     strange = performance(model("binary_classification", (0, 1), 1), scored)
-    assert strange.reasons["accuracy"] == '"y" holds what is no class of the model: 7'
+    assert strange.reasons["accuracy"] == ("the labels or predictions hold values that are not classes of the model: 7")
 
 
 def test_far_too_many_classes_are_a_reason_and_no_matrix():

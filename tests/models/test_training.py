@@ -165,7 +165,7 @@ def test_unlabelled_rows_are_held_out_but_not_trained_on():
     trained = train("m", spec(), table(rows()))
     assert 0 < trained.test["fraud"].null_count() < trained.test.height
     assert trained.model.details["rows_unlabelled"] > 0
-    assert any("without a label were not trained on" in note for note in trained.notes)
+    assert any("without a label were not used for training" in note for note in trained.notes)
 
 
 def test_seed_of_the_test_part_changes_it():
@@ -255,8 +255,8 @@ def test_threshold_and_positive_decide_what_is_predicted():
         ({"features": {"include": ["amount", "day"]}}, "column 'day' cannot be a feature: a date"),
         ({"features": {"include": ["day"], "exclude": ["day"]}}, "no column is left to be a feature"),
         ({"parameters": {"max_itre": 3}}, 'has no parameter "max_itre"; it has .*max_iter'),
-        ({"parameters": {"random_state": 3}}, "say seed: instead"),
-        ({"parameters": {"learning_rate": -1.0}}, "scikit-learn refuses: .*learning_rate"),
+        ({"parameters": {"random_state": 3}}, "use seed: instead"),
+        ({"parameters": {"learning_rate": -1.0}}, "scikit-learn cannot fit the model: .*learning_rate"),
         ({"positive": "1x"}, "positive is '1x', but the classes are 0, 1"),
         ({"target": "age"}, "binary_classification needs 2 classes.*is the task multiclass_classification"),
         ({"target": "day"}, "is date; classes are text, numbers or booleans"),

@@ -95,7 +95,7 @@ def test_a_lost_snapshot_of_an_earlier_batch_says_what_to_do(spec: Spec, run: Ru
     run()
     shutil.rmtree(tmp_path / ".engine" / "test" / "evaluations")
     said = reason(run(name="tuesday"))
-    assert "is lost or damaged. What to do: restore it from a backup, or build the evaluation" in said
+    assert "is missing or damaged: restore it from a backup, or build the evaluation" in said
     assert "internal error" not in said
 
 
@@ -164,8 +164,11 @@ def test_a_check_of_a_metric_that_a_dataset_cannot_have_is_an_error_beside_the_o
         (result,) = run().runs
         assert {check.told for check in result.steps[0].checks if check.outcome is CheckOutcome.ERROR} == {
             "enough: row_count 400 is below min 1000",
-            "rich: mean.ages has no value: dataset 'people' has no column 'ages' for mean.ages; did you mean 'age'?",
-            "named: mean.group has no value: dataset 'people': mean.group needs numbers, and column 'group' is text",
+            (
+                "rich: mean.ages has no value: dataset 'people' has no column 'ages', which mean.ages needs; "
+                "did you mean 'age'?"
+            ),
+            "named: mean.group has no value: dataset 'people': mean.group needs numbers, but column 'group' is text",
         }
         assert result.steps[0].cause == "check"
 
