@@ -200,8 +200,10 @@ def _shares(histogram: Mapping[str, Any]) -> Iterator[tuple[str, float, float]]:
 def _performance_change(before: Mapping[str, MetricValue], now: Mapping[str, MetricValue]) -> dict[str, MetricValue]:
     """Return the change of each performance metric from the reference's value, absolute and relative."""
     changes: dict[str, MetricValue] = {}
-    for name in before.keys() & now.keys() - {"labelled_share"}:
-        old, new = before[name], now[name]
+    for name, old in before.items():  # not over a set, whose order differs from process to process
+        new = now.get(name)
+        if new is None or name == "labelled_share":
+            continue
         absolute, relative = (
             str(MetricName("performance_change", name)),
             str(MetricName("performance_change_relative", name)),

@@ -20,6 +20,8 @@ from engine.models.training import TrainedPredictor, versions
 from engine.spec.resources.models import TrainModel
 
 FORMAT = 1
+FACTS = {"format", "algorithm", "task", "target", "classes", "features", "importance", "left_out", "notes", "details"}
+"""The keys of a model.json."""
 MAX_BYTES = 4 * 2**30
 """The largest unpacked size of a .skops file that is read."""
 
@@ -61,6 +63,8 @@ def load_trained(name: str, spec: TrainModel, folder: Path) -> FittedModel:
         content = (folder / "model.skops").read_bytes()
     except (OSError, ValueError) as error:
         raise ModelError(f"{where}: the trained version in {folder} cannot be read: {error}") from error
+    if not isinstance(facts, dict) or not facts.keys() >= FACTS:
+        raise ModelError(f"{where}: {folder / 'model.json'} is damaged: build the model with mode: force")
     if facts["format"] != FORMAT:
         raise ModelError(f"{where}: {folder / 'model.json'} has format {facts['format']}; this engine reads {FORMAT}")
     fitted = load_estimator(

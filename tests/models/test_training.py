@@ -86,6 +86,15 @@ def test_every_algorithm_learns_is_saved_and_scores_the_same_in_batches(algorith
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model.json", "model.skops"]
 
 
+@pytest.mark.parametrize("content", ["{}", "[]", '{"format": 1}', "not JSON"])
+def test_a_damaged_model_json_is_said(content, tmp_path):
+    declared = spec()
+    save(train("m", declared, table(rows())).model, tmp_path)
+    (tmp_path / "model.json").write_text(content)
+    with pytest.raises(ModelError, match=r"model m: .*(is damaged: build the model with mode: force|cannot be read)"):
+        load_trained("m", declared, tmp_path)
+
+
 def test_boosting_is_scikit_learns_on_the_encoded_rows():
     frame = rows().drop("level", "loss")
     model = train("m", spec(features={}, parameters={"max_iter": 20}, seed=3), table(frame)).model

@@ -322,7 +322,9 @@ def test_a_page_too_large_for_mail_is_told_instead(project):
         evaluations=lambda: [wide],
     )
     assert message is not None
-    assert re.search(r"Note: report is not attached: the report of .* has \d\.\d MB; attachments are limited to 2 MB", message.text)
+    assert re.search(
+        r"Note: report is not attached: the report of .* has \d\.\d MB; attachments are limited to 2 MB", message.text
+    )
     assert [part.name for part in message.attachments] == [""]
 
 
