@@ -161,7 +161,7 @@ def _table(name: str, before: Facts, after: Facts, project: Project) -> Iterator
 
 def _files(name: str, before: Facts, after: Facts) -> Iterator[Change]:
     old, new = before["files"], after["files"]
-    # Of many files the facts hold only the first, so the changed ones cannot be named.
+    # The facts do not list the files of a dataset that has thousands, so the changed ones cannot be named.
     if before["file_count"] > len(old) or after["file_count"] > len(new):
         says = f"dataset {name}: files have changed ({before['file_count']} → {after['file_count']} files)"
         yield Change(kind="data", what=f"datasets.{name}", says=says)

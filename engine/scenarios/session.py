@@ -136,7 +136,7 @@ def opened(
     mode
         `"run"` works on the state itself and marks killed runs as ABORTED; the other modes work on a temporary copy.
     state
-        The folder of a copy that is already there; a worker process uses the one of its parent.
+        The folder to use as it is, state or copy; a worker process uses the one of its parent.
     """
     secrets = Secrets(project, environ)
     log = RunLog(None, "", clock, secrets.redact, listeners)
