@@ -182,7 +182,7 @@ class Project:
         if target in self.stores:
             return self.store(target).check(evaluation)
         if evaluation is not None:
-            raise UsageError(f"{target!r} is a dataset, not an evaluation store, so it has no evaluation {evaluation!r}")
+            raise UsageError(f"{target!r} is a dataset, not an evaluation store; it has no evaluation {evaluation!r}")
         with self.opened() as context:
             return run_checks.run(RunChecksStep(name="check", target=target), context).checks
 

@@ -36,8 +36,7 @@ def command(
         if not sys.stdin.isatty():
             raise typer.BadParameter("cannot ask for confirmation without a terminal; use --yes to remove without it")
         names = ", ".join(
-            f"{name} ({existing.count(name)} evaluations)" if existing.count(name) > 1 else name
-            for name in evaluations
+            f"{name} ({existing.count(name)} evaluations)" if existing.count(name) > 1 else name for name in evaluations
         )
         if not typer.confirm(f"Remove {names} from {store}?", err=True):
             print("nothing was removed")

@@ -41,7 +41,9 @@ def command(
     declared = spec.load(path, values(var))
     stores = list(declared.evaluation_stores)
     if store is None and len(stores) != 1:
-        message = f"name an evaluation store: {', '.join(stores)}" if stores else "the spec declares no evaluation store"
+        message = (
+            f"name an evaluation store: {', '.join(stores)}" if stores else "the spec declares no evaluation store"
+        )
         raise typer.BadParameter(message, param_hint="STORE")
 
     from engine.api import Project
