@@ -30,9 +30,9 @@ class Context:
     ----------
     project
         Its overrides are the values that the command line, loops and steps have set so far.
-    start
+    start_scenario
         Runs another scenario.
-    under
+    held_locks
         Tokens of the locks that this run and its parents hold.
     built
         Per evaluation store, the id of the evaluation that this run has built or reused.
@@ -40,7 +40,7 @@ class Context:
         If given, it is called with what each reporter would send, and nothing is sent.
     mode
         In a dry run the store is a copy, and nothing outside may be changed. In a plan, actions are only simulated.
-    touched
+    touched_files
         Paths of files that were written again with the same content.
     actions
         The actions of the current step, in order; each planned action is appended.

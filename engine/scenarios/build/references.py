@@ -41,9 +41,9 @@ class Reference:
     ----------
     facts
         What the fingerprint is computed from.
-    decide
-        `decide(batch)` returns the planned profile: the action, and a function that executes it with the loaded model.
-        The batch's declared roles and entity apply to both sides.
+    plan_profile
+        `plan_profile(batch)` returns the planned profile: the action, and a function that executes it with the loaded
+        model. The batch's declared roles and entity apply to both sides.
     note
         A remark that the evaluation keeps.
     """
@@ -58,8 +58,8 @@ class Reference:
 class Look:
     """The planned profile of a reference.
 
-    `do` makes or loads it, given the model that scores the rows (None without a model); `pretend` simulates that in a
-    plan.
+    `execute` makes or loads it, given the model that scores the rows (None without a model); `simulate` stands in for
+    that in a plan.
     """
 
     action: Action
