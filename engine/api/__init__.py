@@ -1,6 +1,6 @@
 """The Python API: a project, its runs and its evaluation stores; tables are polars frames.
 
-The command line's `show`, `compare`, `check` and `remove` print what is asked for here, so the two can never differ.
+`engine show`, `compare`, `check` and `remove` call these functions and print the results, so the two cannot differ.
 """
 
 from engine.api.evaluation_store import EvaluationStore

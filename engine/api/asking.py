@@ -1,4 +1,4 @@
-"""Finding what somebody asks for by name, and saying what there is where nothing has it."""
+"""Looks things up by id, and makes the error for an unknown name: a suggestion, or the names that exist."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
@@ -7,13 +7,13 @@ from engine.errors import UsageError
 from engine.spec.problem import did_you_mean
 
 SHOWN = 10
-"""Names listed where none is near."""
+"""Names that are listed if none is similar."""
 
 T = TypeVar("T")
 
 
 def no_such(what: str, name: str, known: Sequence[str]) -> UsageError:
-    """Return the error of a name that nothing has: what was likely meant, or else the newest names."""
+    """Return the error for an unknown name, with the most similar name or else the newest names as help."""
     names = list(dict.fromkeys(known))
     help_ = did_you_mean(name, names, "there are")
     if not help_.startswith("did you mean"):
@@ -22,14 +22,14 @@ def no_such(what: str, name: str, known: Sequence[str]) -> UsageError:
 
 
 def by_id(what: str, wanted: str, known: Mapping[str, T]) -> T:
-    """Return what has this id; its last part (`7f3a9c1b`) is enough.
+    """Return the value with this id; the last part of the id (`7f3a9c1b`) is enough.
 
     Raises
     ------
     UsageError
-        Nothing has it.
+        The id is unknown.
     """
-    for id_, found in known.items():
+    for id_, value in known.items():
         if wanted in (id_, id_.rpartition("-")[2]):
-            return found
+            return value
     raise no_such(what, wanted, list(known))

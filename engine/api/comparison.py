@@ -1,7 +1,7 @@
-"""An evaluation against another reference than the one it was measured with, from what was kept of its batch.
+"""Compares an evaluation with another reference than its own, using the stored snapshot of its batch.
 
-The batch itself may be gone or have changed: its snapshot stands for it, so the answer is about the rows that were
-evaluated, and comparing two evaluations reads no data at all.
+The batch itself may have been deleted or changed since. The snapshot describes the rows that were evaluated, so
+comparing two evaluations reads no data at all.
 """
 
 from collections.abc import Sequence
@@ -31,28 +31,31 @@ class _Reference:
 
 
 def with_evaluation(evaluation: Evaluation, other: Evaluation, context: Context) -> Evaluation:
-    """Compare an evaluation with another one."""
+    """Return the evaluation, compared with another one as its reference."""
     note = None
     if evaluation.fingerprints.model != other.fingerprints.model:
-        note = "the two were scored by different models: their predictions differ for that reason too"
+        note = "the two evaluations used different models; their predictions may differ for that reason alone"
     return _compared(evaluation, _Reference(other.fingerprints.dataset, _kept(other, context), note), context)
 
 
 def with_rows(evaluation: Evaluation, reference: str, context: Context) -> Evaluation:
-    """Compare an evaluation with `dataset:<name>`, or with the held-out rows of its model: `model_test`.
+    """Return the evaluation, compared with `dataset:<name>` or with the held-out rows of its model, `model_test`.
 
     Raises
     ------
     UsageError
-        There is no such dataset, or no model whose rows were held out.
+        There is no such dataset, or the engine has not trained the model.
     DataError, ModelError
-        The rows cannot be read, or have not the columns of the evaluation.
+        The rows cannot be read, or lack columns of the evaluation.
     """
     batch = _kept(evaluation, context)
     version = _version(evaluation, context)
     if reference == "model_test":
         if version is None:
-            raise UsageError(f"{evaluation.store} has no model that was trained here: no rows were held out")
+            raise UsageError(
+                f"evaluation store {evaluation.store!r} has no model that the engine trained, so there are no "
+                "held-out rows; name another reference"
+            )
         path = version.folder / TEST_ROWS
         table = Table("model_test", pl.scan_parquet(path, glob=False), version.fingerprint, rereadable=True)
     else:
@@ -77,16 +80,19 @@ def _kept(evaluation: Evaluation, context: Context) -> Snapshot:
 def _looked_at(
     table: Table, batch: Snapshot, evaluation: Evaluation, version: ModelVersion | None, context: Context
 ) -> tuple[Snapshot, str | None]:
-    """Look at a table as the batch was looked at: the same columns, roles, entity and model."""
+    """Profile a table as the batch was profiled: with the same columns, roles, entity and model."""
     settings = context.project.evaluation_stores[evaluation.store].drift
     with context.store.staging() as folder, materialise(table, folder) as steady:
-        there = steady.frame.collect_schema()
-        if batch.entity is not None and batch.entity not in there:
-            raise DataError(f"{table.name} has no column {batch.entity!r}, the entity of {evaluation.store}")
+        schema = steady.frame.collect_schema()
+        if batch.entity is not None and batch.entity not in schema:
+            raise DataError(
+                f"dataset {table.name!r} has no column {batch.entity!r}, which is the entity of evaluation store "
+                f"{evaluation.store!r}"
+            )
         model, note = _model(steady, evaluation, version, context)
         seen = observe(
             steady,
-            {name: column.role for name, column in batch.columns.columns.items() if name in there},
+            {name: column.role for name, column in batch.columns.columns.items() if name in schema},
             batch.left_out,
             model=model,
             cost_matrix=context.project.models[evaluation.model].cost_matrix if model and evaluation.model else None,
@@ -99,7 +105,7 @@ def _looked_at(
 def _model(
     table: Table, evaluation: Evaluation, version: ModelVersion | None, context: Context
 ) -> tuple[models.FittedModel | None, str | None]:
-    """Return the model that scored the evaluation; none, and a note, where it is no longer what it was."""
+    """Return the model that scored the evaluation; or None and a note, if the model has changed since."""
     name, project = evaluation.model, context.project
     if name is None:
         return None, None
@@ -107,10 +113,11 @@ def _model(
         trained = f"{version.fingerprint}.{version.version}" if version else None
         if models.fingerprint(models.facts(project, name, trained)) == evaluation.fingerprints.model:
             return models.load(project, name, table, version.folder if version else None), None
-    return None, f"model {name} is no longer what it was: predictions and performance are not compared"
+    return None, f"model {name} has changed since this evaluation: predictions and performance are not compared"
 
 
 def _compared(evaluation: Evaluation, reference: _Reference, context: Context) -> Evaluation:
+    """Evaluate the stored snapshot of the batch against a reference, with the columns that both have."""
     declared = context.project.evaluation_stores[evaluation.store]
     batch, against, notes = _shared(_kept(evaluation, context), reference.snapshot)
     made = evaluate(
@@ -134,12 +141,12 @@ def _compared(evaluation: Evaluation, reference: _Reference, context: Context) -
 
 
 def _shared(batch: Snapshot, reference: Snapshot) -> tuple[Snapshot, Snapshot, list[str]]:
-    """Return both sides with the columns that both have in the same role; what is left out is noted."""
+    """Return both sides with the columns that both have in the same role, and a note for each column left out."""
     mine, theirs = batch.columns.columns, reference.columns.columns
     both = [name for name, column in mine.items() if name in theirs and theirs[name].role is column.role]
     if not both:
-        raise DataError("the two have no column in common")
-    notes = [f"column {name!r} is not compared: it is not in both, or not in the same role"
+        raise DataError("the evaluation and the reference have no column in common")
+    notes = [f"column {name!r} is not compared: it is not on both sides with the same role"
              for name in dict.fromkeys([*mine, *theirs]) if name not in both]  # fmt: skip
     return _only(batch, both), _only(reference, both), notes
 

@@ -1,4 +1,4 @@
-"""An evaluation store as Python works with it: its evaluations as frames, and what the seed's buttons do."""
+"""An evaluation store for Python: its evaluations as frames, and the actions check, compare and remove."""
 
 import getpass
 import platform
@@ -25,10 +25,11 @@ from engine.store import Removal
 
 @dataclass(frozen=True, slots=True, repr=False)
 class EvaluationStore:
-    """An evaluation store (MES). Evaluations are called by name (the newest of that name), or by id or its last part.
+    """An evaluation store (MES).
 
-    Where a name is left out, the newest evaluation is meant. Every method raises UsageError for a name that nothing
-    has, and StoreError where the state cannot be used.
+    An evaluation is named by its name (the newest of that name), by its id, or by the last part of its id. If none is
+    named, the newest evaluation is taken. Every method raises UsageError for an unknown name, and StoreError if the
+    state cannot be used.
     """
 
     name: str
@@ -40,25 +41,25 @@ class EvaluationStore:
 
     @property
     def spec(self) -> Declared:
-        """What the spec declares."""
+        """The store's declaration in the spec."""
         return self.project.evaluation_stores[self.name]
 
     @property
     def displayed(self) -> list[str]:
-        """The metrics that are shown where none is asked for."""
+        """The metrics that are shown by default: those of `display:`, else the summary of drift."""
         return list(map(canonical, self.spec.display.metrics)) or DISPLAYED
 
     def evaluations(self, metrics: Sequence[str] | None = None, last: int | None = None) -> pl.DataFrame:
-        """Return the evaluations (the `last` of them), oldest first, one row each.
+        """Return the evaluations, oldest first, one row each; with `last`, only the newest ones.
 
         Parameters
         ----------
         metrics
-            Which metrics; those of `display:` if left out. `drift.*` is the drift of every column.
+            The metrics to return; by default those of `display:`. `drift.*` is the drift of every column.
 
         Returns
         -------
-        name, labels.<key>…, created (UTC), rows, the metrics, checks.<name>… (the outcome when last applied), id.
+        name, labels.<key>…, created (UTC), rows, the metrics, checks.<name>… (the latest outcome), id.
         """
         wanted = self.displayed if metrics is None else [self._metric(metric) for metric in metrics]
         with self.opened() as context:
@@ -74,7 +75,7 @@ class EvaluationStore:
         return text if text in self.spec.metrics else str(found)
 
     def evaluation(self, name: str | None = None) -> Evaluation:
-        """Return one evaluation whole."""
+        """Return one evaluation with all its details."""
         with self.opened() as context:
             return self._find(name, context)
 
@@ -84,14 +85,14 @@ class EvaluationStore:
     def _id(self, name: str | None, context: Context) -> str:
         known = context.store.evaluations(self.name, metrics=[])
         if not known:
-            raise UsageError(f"{self.name} has no evaluations yet: build it first")
-        ids = {one.name: one.id for one in known}
+            raise UsageError(f"evaluation store {self.name!r} has no evaluations yet: build it first")
+        ids = {evaluation.name: evaluation.id for evaluation in known}  # oldest first, so the newest of a name wins
         if name is None:
             return known[-1].id
         if name in ids:
             return ids[name]
         try:
-            return by_id("evaluation", name, {one.id: one.id for one in known})
+            return by_id("evaluation", name, {evaluation.id: evaluation.id for evaluation in known})
         except UsageError:
             raise no_such("evaluation", name, list(ids)) from None
 
@@ -104,8 +105,8 @@ class EvaluationStore:
 
         Returns
         -------
-        column, role, drift, drift_p, significant, reference and batch (in words), drift_importance,
-        model_importance, reason (why there is no drift), every statistic.
+        column, role, drift, drift_p, significant, reference and batch (each as a text), drift_importance,
+        model_importance, reason (why drift has no value), every statistic.
         """
         return frames.columns(self._whole(evaluation))
 
@@ -113,7 +114,7 @@ class EvaluationStore:
         return evaluation if isinstance(evaluation, Evaluation) else self.evaluation(evaluation)
 
     def checks(self, evaluation: str | None = None, last: int | None = None) -> pl.DataFrame:
-        """Return what the checks found (the `last` results), of all evaluations if none is named, oldest first.
+        """Return the results of the checks, oldest first; with `last`, only the newest. Of one evaluation, if named.
 
         Returns
         -------
@@ -126,28 +127,29 @@ class EvaluationStore:
             return frames.checks(context.store.check_history(self.name, last=last, evaluation=only), names)
 
     def check(self, evaluation: str | None = None) -> list[CheckResult]:
-        """Apply the checks, as the spec has them now, to an evaluation; record and return what they found."""
+        """Apply the checks, as the spec declares them now, to an evaluation; record and return the results."""
         with self.opened() as context:
-            asked = replace(context, built={self.name: self._id(evaluation, context)})
-            return run_checks.run(RunChecksStep(name="check", target=self.name), asked).checks
+            # The step checks the evaluation that "this run has built": here, the one that was asked for.
+            chosen = replace(context, built={self.name: self._id(evaluation, context)})
+            return run_checks.run(RunChecksStep(name="check", target=self.name), chosen).checks
 
     def compare(self, evaluation: str | None = None, reference: str | None = None) -> Evaluation:
-        """Compare an evaluation with another reference, now; nothing is stored.
+        """Compare an evaluation with another reference. The comparison is computed now and not stored.
 
         Parameters
         ----------
         reference
-            Another evaluation, `dataset:<name>`, or `model_test`: the model's held-out rows. The evaluation before
-            it if left out.
+            Another evaluation, `dataset:<name>`, or `model_test` (the model's held-out rows); by default the evaluation
+            before this one.
 
         Returns
         -------
-        An evaluation that no store holds; `columns` and `metrics` make frames of it.
+        An evaluation that is in no store; `columns` and `metrics` make frames of it.
 
         Raises
         ------
         DataError, ModelError
-            The reference cannot be read, or has not the columns of the evaluation.
+            The reference cannot be read, or lacks columns of the evaluation.
         """
         with self.opened() as context:
             found = self._find(evaluation, context)
@@ -158,19 +160,19 @@ class EvaluationStore:
             return comparison.with_evaluation(found, self._find(reference, context), context)
 
     def before(self, evaluation: str | None = None) -> Evaluation:
-        """Return the evaluation before one."""
+        """Return the evaluation before this one."""
         with self.opened() as context:
             return self._before(self._id(evaluation, context), context)
 
     def _before(self, id_: str, context: Context) -> Evaluation:
         known = context.store.evaluations(self.name, metrics=[])
-        place = [one.id for one in known].index(id_)
-        if not place:
+        index = [evaluation.id for evaluation in known].index(id_)
+        if not index:
             raise UsageError(f"there is no evaluation before {known[0].name!r}; name a reference")
-        return context.store.evaluation(known[place - 1].id)
+        return context.store.evaluation(known[index - 1].id)
 
     def remove(self, name: str) -> tuple[str, ...]:
-        """Remove every evaluation of that name, with its files; record who did. Return their ids."""
+        """Remove every evaluation of that name with its files, record who removed it, and return the ids."""
         with self.opened() as context, context.lock(f"evaluation store {self.name}"):
             ids = context.store.remove_evaluations(self.name, name, f"{getpass.getuser()}@{platform.node()}")
             if not ids:
@@ -178,6 +180,6 @@ class EvaluationStore:
             return ids
 
     def removals(self) -> list[Removal]:
-        """Return what was removed: by whom and when, oldest first."""
+        """Return the removals of evaluations, oldest first: names, user and time."""
         with self.opened() as context:
             return context.store.removals(self.name)

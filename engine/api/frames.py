@@ -1,4 +1,4 @@
-"""What the state remembers, as polars frames: one function a table, the same columns however many rows there are."""
+"""Makes polars frames of what the state stores: one function per table; an empty table has the same columns."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from engine.spec.catalogue import METRICS
 from engine.store import CheckPoint, RunRecord
 
 MOST_CATEGORIES = 3
-"""Categories that a column's summary tells."""
+"""Categories in the summary of a column."""
 
 UTC = pl.Datetime("us", "UTC")
 PERFORMANCE = [metric.name for metric in METRICS if metric.labels and metric.member is None]
@@ -22,9 +22,10 @@ PERFORMANCE = [metric.name for metric in METRICS if metric.labels and metric.mem
 def evaluations(
     found: Sequence[Evaluation], metrics: Sequence[str], outcomes: Mapping[str, Mapping[str, Sequence[CheckOutcome]]]
 ) -> pl.DataFrame:
-    """One row an evaluation: facts, `labels.<key>`, the metrics, `checks.<name>` as last applied (the worst of each).
+    """Return one row per evaluation: its facts, `labels.<key>`, the metrics, and `checks.<name>`.
 
-    A metric `drift.*` gives a column for every column that any evaluation has.
+    `checks.<name>` is the outcome when the check was last applied; of a wildcard check, the worst. A metric such as
+    `drift.*` becomes one column for each metric of that pattern in any evaluation.
     """
     names = [name for wanted in metrics for name in _matching(wanted, found)]
     labels = dict.fromkeys(f"labels.{key}" for one in found for key in one.labels)
@@ -49,7 +50,7 @@ def _matching(wanted: str, found: Sequence[Evaluation]) -> list[str]:
 
 
 def metrics(evaluation: Evaluation) -> pl.DataFrame:
-    """Every metric of an evaluation: its value, interval and p-value, or the reason why it has none."""
+    """Return one row per metric of an evaluation: its value, interval and p-value, or the reason why it has none."""
     schema = {"metric": pl.String, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "p_value": pl.Float64}
     rows = [
         {"metric": name, **{part: getattr(known, part) for part in ("value", "low", "high", "p_value", "reason")}}
@@ -59,10 +60,10 @@ def metrics(evaluation: Evaluation) -> pl.DataFrame:
 
 
 def columns(evaluation: Evaluation) -> pl.DataFrame:
-    """Every column that took part, the most drifted first: its verdict, what it moved from and to, every statistic.
+    """Return one row per compared column, the most drifted first: its drift, both sides as text, every statistic.
 
-    `reference` and `batch` tell a numerical column's mean ± standard deviation, or the shares of a categorical one's
-    categories: of those that changed most where its drift is significant, else of the most frequent.
+    `reference` and `batch` are mean ± standard deviation of a numerical column. Of a categorical one they are the
+    shares of some categories: those that changed most if the drift is significant, else the most frequent ones.
     """
     statistics = dict.fromkeys(name for column in evaluation.columns.values() for name in column["statistics"])
     schema: dict[str, Any] = {"column": pl.String, "role": pl.String, "drift": pl.Float64, "drift_p": pl.Float64}
@@ -81,11 +82,13 @@ def columns(evaluation: Evaluation) -> pl.DataFrame:
 
 
 def _summaries(column: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return a column's values as text: in the reference, in the batch."""
     if column["role"] == "numerical":
         known = column["statistics"]
         return _spread(known, "reference_"), _spread(known, "")
     histogram = column["histogram"]
     sides = (histogram["reference"], histogram["batch"])
+    # Categories beyond the listed ones are counted together as `other`.
     rows = [sum(side) + other for side, other in zip(sides, histogram.get("other", (0, 0)), strict=True)]
     if not all(rows):
         return None, None
@@ -93,8 +96,8 @@ def _summaries(column: Mapping[str, Any]) -> tuple[str | None, str | None]:
     weight: Callable[[tuple[float, float, str]], float] = (
         (lambda share: -abs(share[1] - share[0])) if column["significant"] else (lambda share: -share[0] - share[1])
     )
-    told = sorted(shares, key=weight)[:MOST_CATEGORIES]
-    return tuple(", ".join(f"{share[2]} {share[side]:.1%}" for share in told) for side in (0, 1))  # type: ignore[return-value] # two sides
+    shown = sorted(shares, key=weight)[:MOST_CATEGORIES]
+    return tuple(", ".join(f"{share[2]} {share[side]:.1%}" for share in shown) for side in (0, 1))  # type: ignore[return-value] # two sides
 
 
 def _spread(known: Mapping[str, float | None], side: str) -> str | None:
@@ -105,7 +108,7 @@ def _spread(known: Mapping[str, float | None], side: str) -> str | None:
 
 
 def performance(evaluation: Evaluation) -> pl.DataFrame:
-    """Every performance metric: the reference's value, the batch's, the change, or why there is none."""
+    """Return one row per performance metric: the reference's value, the batch's, the change; or the reason for none."""
     schema = {"metric": pl.String, "reference": pl.Float64, "batch": pl.Float64, "change": pl.Float64}
     rows = []
     for name in PERFORMANCE:
@@ -113,14 +116,14 @@ def performance(evaluation: Evaluation) -> pl.DataFrame:
             continue
         changed = evaluation.metrics.get(f"performance_change.{name}")
         change = changed.value if changed else None
-        before = None if known.value is None or change is None else known.value - change
+        before = None if known.value is None or change is None else known.value - change  # change = batch - reference
         reason = known.reason or (changed.reason if changed else None)
         rows.append({"metric": name, "reference": before, "batch": known.value, "change": change, "reason": reason})
     return pl.DataFrame(rows, {**schema, "reason": pl.String})
 
 
 def predictions(evaluation: Evaluation) -> pl.DataFrame:
-    """Tell the share predicted of each class (regression: of each of the reference's deciles), on both sides."""
+    """Return one row per class (of a regression: per decile of the reference): the predicted share on both sides."""
     schema = {"predicted": pl.String, "reference": pl.Float64, "batch": pl.Float64, "fugacity": pl.Float64}
     prefixes = {"reference": "reference_predicted_share.", "batch": "predicted_share.", "fugacity": "fugacity."}
     classes = [name.removeprefix("predicted_share.") for name in evaluation.metrics if name.startswith("predicted_sh")]
@@ -132,7 +135,7 @@ def predictions(evaluation: Evaluation) -> pl.DataFrame:
 
 
 def checks(points: Sequence[CheckPoint], names: Mapping[str, str]) -> pl.DataFrame:
-    """One row a result of a check; `names` tells the evaluations' names by id."""
+    """Return one row per result of a check; `names` maps ids of evaluations to their names."""
     schema: dict[str, Any] = {"created": UTC, "evaluation": pl.String, "check": pl.String, "metric": pl.String}
     schema |= {"outcome": pl.String, "counts_as": pl.String, "value": pl.Float64, "bounds": pl.String}
     schema |= {"reason": pl.String, "run": pl.String, "evaluation_id": pl.String}
@@ -160,7 +163,7 @@ def _plain(limit: Any) -> str:
 
 
 def runs(found: Sequence[RunRecord]) -> pl.DataFrame:
-    """One row a run; `state` is RUNNING, or the outcome."""
+    """Return one row per run; `state` is RUNNING, or the outcome."""
     schema: dict[str, Any] = {"id": pl.String, "scenario": pl.String, "state": pl.String, "started": UTC}
     schema |= {"seconds": pl.Float64, "trigger": pl.String, "who": pl.String, "parent": pl.String}
     rows = [
@@ -174,7 +177,7 @@ def runs(found: Sequence[RunRecord]) -> pl.DataFrame:
 
 
 def steps(run: RunRecord) -> pl.DataFrame:
-    """One row a step of a run; `turn` tells the values of its turn of for_each."""
+    """Return one row per step of a run; `turn` shows the values of its iteration of `for_each`."""
     schema: dict[str, Any] = {"step": pl.String, "kind": pl.String, "outcome": pl.String, "seconds": pl.Float64}
     schema |= {"reason": pl.String, "turn": pl.String}
     rows = [
@@ -192,7 +195,7 @@ def steps(run: RunRecord) -> pl.DataFrame:
 
 
 def log(paths: Sequence[Path]) -> pl.DataFrame:
-    """One row a line of several logs, in the order of time."""
+    """Return one row per entry of several logs, in order of time."""
     schema = {"at": pl.String, "level": pl.String, "scenario": pl.String, "step": pl.String, "text": pl.String}
     lines = [
         json.loads(line) for path in paths if path.exists() for line in path.read_text(encoding="utf-8").splitlines()

@@ -1,6 +1,6 @@
-"""A project as Python works with it: loaded once, its state opened for each call and closed again.
+"""A project for Python: the spec is loaded once, the state is opened for each call and closed again.
 
-Nothing stays open between calls, so a notebook that sleeps for a week holds no lock and no file.
+Nothing stays open between calls, so an idle notebook holds no lock and no file.
 """
 
 import os
@@ -31,14 +31,16 @@ __all__ = ["Project", "Run", "load", "run"]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Project:
-    """A project: what its spec declares, and what its state remembers.
+    """A project: the resources that its spec declares, and the results that its state holds.
 
     Attributes
     ----------
     spec
-        The spec, read and checked.
+        The spec, read and validated.
+    environ
+        The environment that secrets are read from.
     listeners
-        Are given each line of the log while something runs.
+        Called with each entry of the log while scenarios run.
     """
 
     spec: spec.Project
@@ -55,33 +57,33 @@ class Project:
 
     @property
     def scenarios(self) -> list[str]:
-        """The scenarios; the one called `default` where the spec declares none."""
+        """The names of the scenarios; `default` if the spec declares none."""
         return list(self.spec.scenarios) or [choice.DEFAULT]
 
     @property
     def stores(self) -> list[str]:
-        """The evaluation stores."""
+        """The names of the evaluation stores."""
         return list(self.spec.evaluation_stores)
 
     def with_variables(self, **values: Value) -> "Project":
-        """Return the project under other values of its variables.
+        """Return the project with other values of its variables.
 
         Raises
         ------
         SpecError
-            A variable is not declared, or a value is not what the spec needs.
+            A variable is not declared, or a value makes the spec invalid.
         """
         return replace(self, spec=self.spec.with_variables(values))
 
     def run(self, scenario: str) -> Run:
-        """Run a scenario: its outcome, its steps, what the checks found.
+        """Run a scenario and return its outcome, its steps and the results of the checks.
 
         Raises
         ------
         UsageError
             There is no such scenario.
         StoreError
-            The state cannot be used, or the scenario is busy and refuses to wait.
+            The state cannot be used, or the scenario is already running and has `on_busy: refuse`.
         """
         return self._run([scenario])[0]
 
@@ -91,14 +93,14 @@ class Project:
         Raises
         ------
         UsageError
-            There are several, and `run:` says nothing.
+            There are several scenarios, and the spec has no `run:`.
         StoreError
             As `run`.
         """
-        chosen = choice.chosen(self.spec)
-        if not chosen:
-            raise UsageError(f"say which: {', '.join(self.scenarios)}; or set run: in the spec")
-        return self._run(chosen)
+        names = choice.chosen(self.spec)
+        if not names:
+            raise UsageError(f"name a scenario: {', '.join(self.scenarios)}; or set `run:` in the spec")
+        return self._run(names)
 
     def _run(self, names: Sequence[str]) -> list[Run]:
         for name in names:
@@ -107,13 +109,13 @@ class Project:
         return session.run(self.spec, names, environ=self.environ, listeners=self.listeners).runs
 
     def store(self, name: str) -> EvaluationStore:
-        """Return an evaluation store; raises UsageError where there is none of that name."""
+        """Return an evaluation store; raises UsageError if the name is unknown."""
         if name not in self.stores:
             raise no_such("evaluation store", name, self.stores)
         return EvaluationStore(name, self.spec, self.opened)
 
     def runs(self, last: int | None = None) -> pl.DataFrame:
-        """Return the runs (the `last` of them), oldest first.
+        """Return the runs, oldest first; with `last`, only the newest ones.
 
         Returns
         -------
@@ -123,12 +125,12 @@ class Project:
             return frames.runs(context.store.runs(last=last, whole=False))
 
     def past_run(self, id: str) -> RunRecord:  # noqa: A002  (the record's own word)
-        """Return what is remembered of a run; the last part of its id is enough. Raises UsageError."""
+        """Return the record of a run; the last part of its id is enough. Raises UsageError if the id is unknown."""
         with self.opened() as context:
             return context.store.run(by_id("run", id, {run.id: run.id for run in context.store.runs(whole=False)}))
 
     def log(self, run: str) -> pl.DataFrame:
-        """Return the log of a run and of those that it started: at (UTC), level, scenario, step, text.
+        """Return the log of a run and of the runs that it started: at (UTC), level, scenario, step, text.
 
         Raises
         ------
@@ -137,14 +139,14 @@ class Project:
         """
         with self.opened() as context:
             runs = {record.id: record for record in context.store.runs(whole=False)}
-            family = [by_id("run", run, runs).id]
-            for record in runs.values():
-                if record.parent in family:
-                    family.append(record.id)
-            return frames.log([context.store.folder_of_run(id_) / "log.jsonl" for id_ in family])
+            descendants = [by_id("run", run, runs).id]
+            for record in runs.values():  # oldest first, so a parent comes before its children
+                if record.parent in descendants:
+                    descendants.append(record.id)
+            return frames.log([context.store.folder_of_run(id_) / "log.jsonl" for id_ in descendants])
 
     def checks(self, target: str, last: int | None = None) -> pl.DataFrame:
-        """Return what the checks of a dataset or an evaluation store found (the `last` results), oldest first.
+        """Return the results of the checks of a dataset or an evaluation store, oldest first; with `last`, the newest.
 
         Returns
         -------
@@ -162,25 +164,25 @@ class Project:
             return frames.checks(context.store.check_history(target, last=last), names)
 
     def check(self, target: str, evaluation: str | None = None) -> list[CheckResult]:
-        """Apply the checks of a dataset or an evaluation store, as the spec has them now; record what they find.
+        """Apply the checks of a dataset or an evaluation store, as the spec declares them now; record the results.
 
         Parameters
         ----------
         evaluation
-            Of a store: which one, the newest if left out.
+            The evaluation of the store to check; by default the newest.
 
         Raises
         ------
         UsageError
             There is no such dataset, store or evaluation.
         DataError
-            The dataset cannot be read, or is not what its contract says.
+            The dataset cannot be read, or its contract does not hold.
         """
         self._known(target)
         if target in self.stores:
             return self.store(target).check(evaluation)
         if evaluation is not None:
-            raise UsageError(f"{target} is a dataset and has no evaluation {evaluation!r}")
+            raise UsageError(f"{target!r} is a dataset, not an evaluation store; it has no evaluation {evaluation!r}")
         with self.opened() as context:
             return run_checks.run(RunChecksStep(name="check", target=target), context).checks
 
@@ -191,7 +193,7 @@ class Project:
 
     @contextmanager
     def opened(self) -> Iterator[Context]:
-        """Open the project's state; give what runs start from."""
+        """Open the project's state and yield the context that runs start from."""
         with session.opened(self.spec, environ=self.environ, listeners=self.listeners) as context:
             yield context
 
@@ -199,30 +201,30 @@ class Project:
 def load(
     path: Path | str, variables: Mapping[str, Value] | None = None, *, environ: Mapping[str, str] = os.environ
 ) -> Project:
-    """Read a project's spec.
+    """Load the project that a spec file declares.
 
     Parameters
     ----------
     variables
-        Values instead of those that the spec declares; a text is read as the declared variable's type.
+        Values that replace those of the spec; a text is converted to the declared variable's type.
     environ
-        Where secrets and `${env.NAME}` are read from.
+        The environment that secrets and `${env.NAME}` are read from.
 
     Raises
     ------
     SpecError
-        The spec is wrong; `diagnostics` holds every problem, in order of position.
+        The spec is invalid; `diagnostics` holds every problem, in order of position.
     """
     return Project(spec.load(path, variables, environ), environ)
 
 
 def run(path: Path | str, scenario: str | None = None, variables: Mapping[str, Value] | None = None) -> list[Run]:
-    """Do what `engine run` does: load the spec and run the scenario, or those of `run:`; return the runs in order.
+    """Load a spec and run the scenario, or those of `run:`, as `engine run` does; return the runs in order.
 
     Raises
     ------
     SpecError
-        The spec is wrong; nothing ran.
+        The spec is invalid; nothing has run.
     UsageError, StoreError
         As `Project.run` and `Project.run_all`.
     """

@@ -1,4 +1,4 @@
-"""`engine check`: apply the checks, as the spec has them now, to what is already there."""
+"""`engine check`: applies the checks, as the spec declares them now, to an existing evaluation or to a dataset."""
 
 import os
 from pathlib import Path
@@ -17,18 +17,19 @@ def command(
     ],
     evaluation: Annotated[
         str | None,
-        typer.Argument(metavar="[EVALUATION]", help="Its name or id; the newest if left out.", show_default=False),
+        typer.Argument(
+            metavar="[EVALUATION]", help="The evaluation's name or id; by default the newest.", show_default=False
+        ),
     ] = None,
     var: Vars = None,
     fail_on: Annotated[
-        Literal["warning", "error", "never"], typer.Option(help="The mildest check outcome that gives exit code 1.")
+        Literal["warning", "error", "never"], typer.Option(help="The least severe outcome that gives exit code 1.")
     ] = "error",
     format_: Format = "text",
 ) -> int:
-    """Apply the checks to an evaluation or a dataset again and record what they find."""
+    """Apply the current checks again and record the results. Takes an evaluation or a dataset."""
     declared = spec.load(path, values(var))
 
-    # Here and not above: what applies checks loads polars, which a spec that is wrong need not wait for.
     from engine.api import Project
     from engine.cli import output, pages
     from engine.scenarios.result import checks_exit_code

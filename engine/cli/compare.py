@@ -1,4 +1,4 @@
-"""`engine compare`: what moved between an evaluation and another reference, computed now; nothing is stored."""
+"""`engine compare`: compares an evaluation with another reference, without storing the result."""
 
 import os
 from pathlib import Path
@@ -16,22 +16,24 @@ def command(
     store: Annotated[str, typer.Argument(metavar="STORE", help="The evaluation store.", show_default=False)],
     evaluation: Annotated[
         str | None,
-        typer.Argument(metavar="[EVALUATION]", help="Its name or id; the newest if left out.", show_default=False),
+        typer.Argument(
+            metavar="[EVALUATION]", help="The evaluation's name or id; by default the newest.", show_default=False
+        ),
     ] = None,
     reference: Annotated[
         str | None,
         typer.Option(
             metavar="REFERENCE",
-            help="Another evaluation, dataset:NAME, or model_test; the evaluation before it if left out.",
+            help="Another evaluation, dataset:NAME, or model_test (the model's held-out rows); by default the "
+            "evaluation before it.",
         ),
     ] = None,
     var: Vars = None,
     format_: TableFormat = "text",
 ) -> int:
-    """Compare an evaluation with another one, a dataset or the model's held-out rows. Stores nothing."""
+    """Compare an evaluation with another reference. Stores nothing."""
     declared = spec.load(path, values(var))
 
-    # Here and not above: what compares loads polars and numba, which a spec that is wrong need not wait for.
     from engine.api import Project
     from engine.cli import output, pages
 

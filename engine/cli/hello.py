@@ -1,6 +1,6 @@
-"""The hello example, made on the spot: two small files of invented orders, and the spec that compares them.
+"""The example of `engine init`: two small files of generated orders, and a spec that compares them.
 
-Plain Python writes them, from a seed: nothing has to be packaged or downloaded, and the first project is there at once.
+Python's `random` generates them from a seed, so no data have to be packaged or downloaded.
 """
 
 import csv
@@ -8,8 +8,8 @@ from pathlib import Path
 from random import Random
 
 TEXT = """\
-# Two files, no model: do this week's orders look like last year's? They do not: parcels take a day longer.
-# engine run compares them; then put paths of your own here, or say: engine init my_project --data my_file.parquet
+# Two files, no model: do this week's orders look like last year's? They do not: delivery takes a day longer.
+# `engine run` compares them. Then put your own paths here, or run: engine init my_project --data my_file.parquet
 version: 1
 project: hello_drift
 datasets:
@@ -21,15 +21,15 @@ evaluation_stores:
     reference: {kind: dataset, dataset: last_year}
     display: {metrics: [data_drift, drifted_columns, drift.delivery_days]}
     checks:
-      inputs look the same: {metric: data_drift_significant, soft_max: 0}     # 1: a model can tell the two files apart
-      no column moved: {metric: drift.*, soft_max: 0.1, max: 0.5}     # above 0.1 a warning, above 0.5 an ERROR
+      inputs look the same: {metric: data_drift_significant, soft_max: 0}     # 1: a classifier can tell the files apart
+      no column moved: {metric: drift.*, soft_max: 0.1, max: 0.5}     # above 0.1 a WARNING, above 0.5 an ERROR
 """
 
 
 def write(folder: Path, spec: Path) -> None:
-    """Write the example's files."""
+    """Write the spec and the two data files; raises OSError if a data file exists already."""
     folder.mkdir(parents=True, exist_ok=True)
-    _orders(folder / "2025.csv", Random(2025), 4000, days=3.2)  # noqa: S311 - invented data
+    _orders(folder / "2025.csv", Random(2025), 4000, days=3.2)  # noqa: S311 - generated data
     _orders(folder / "2026-W07.csv", Random(7), 1000, days=4.2)  # noqa: S311
     spec.write_text(TEXT, encoding="utf-8")
 

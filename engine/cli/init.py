@@ -1,4 +1,4 @@
-"""`engine init`: a folder with a first spec, made from your data or, without any, the hello example."""
+"""`engine init`: writes a folder with a first spec, proposed from the user's data, or the hello example."""
 
 import os
 import re
@@ -18,25 +18,29 @@ SPEC = "project.yaml"
 def command(
     folder: Annotated[Path, typer.Argument(help="The folder to write to.", show_default=False)],
     data: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Your data: Parquet, CSV, NDJSON or Arrow. It stays where it is.")
+        str | None,
+        typer.Option(metavar="FILE", help="Your data: Parquet, CSV, NDJSON or Arrow. The file is not copied."),
     ] = None,
-    target: Annotated[str | None, typer.Option(metavar="COLUMN", help="What is to be predicted.")] = None,
+    target: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column to predict.")] = None,
     prediction: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="What a model has predicted; without it, one is trained.")
+        str | None,
+        typer.Option(metavar="COLUMN", help="A model's predictions of the target; without it, a model is trained."),
     ] = None,
     time: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="When: earlier rows are the reference, later ones the batch.")
+        str | None,
+        typer.Option(metavar="COLUMN", help="The time of a row: earlier rows are the reference, later ones the batch."),
     ] = None,
 ) -> int:
-    """Propose a spec for your data, explained by comments. Asks nothing, overwrites nothing."""
+    """Write a first spec for your data, or an example. The spec has comments; existing files are not overwritten."""
     spec = folder / SPEC
     if spec.exists() or (folder.exists() and not folder.is_dir()):
-        raise typer.BadParameter(f"{spec if folder.is_dir() else folder} is there already", param_hint="FOLDER")
+        what = f"{spec} exists already" if folder.is_dir() else f"{folder} is a file, not a folder"
+        raise typer.BadParameter(what, param_hint="FOLDER")
     if prediction is not None and target is None:
-        raise typer.BadParameter("say --target too: what was predicted", param_hint="--prediction")
+        raise typer.BadParameter("needs --target too, the column that was predicted", param_hint="--prediction")
     if data is None:
         if target is not None or time is not None:
-            raise typer.BadParameter("say which file: --data FILE", param_hint="--target" if target else "--time")
+            raise typer.BadParameter("needs --data FILE too", param_hint="--target" if target else "--time")
         from engine.cli import hello
 
         with _writing(folder):
@@ -48,6 +52,7 @@ def command(
 
 
 def _propose(spec: Path, data: str, columns: tuple[str | None, str | None, str | None]) -> None:
+    """Write a spec proposed from a file; `columns` are target, prediction and time."""
     from engine.cli.proposal import Wishes, describe, propose
     from engine.data.survey import survey
 
@@ -69,6 +74,7 @@ def _propose(spec: Path, data: str, columns: tuple[str | None, str | None, str |
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
+    """Turn an OSError into an error of the argument FOLDER."""
     try:
         yield
     except OSError as error:

@@ -1,7 +1,7 @@
-"""The command line: one module a verb, each of which parses, calls, prints and gives an exit code.
+"""The entry point: registers the verbs, and turns every exception into a message and an exit code.
 
-Here is the last boundary: a user's mistake is told in words, an interruption is an exit code, and what nobody foresaw
-is written to a file with its traceback, because it is a bug of ours.
+A user's mistake becomes a message without a traceback, an interruption an exit code. Any other exception is a bug of
+the engine: its traceback is written to a file.
 """
 
 import gc
@@ -22,7 +22,7 @@ from engine.spec import diagnostics
 
 app = typer.Typer(
     name="engine",
-    help="Watch machine-learning models in production, as declared in YAML.",
+    help="Monitor machine-learning models in production, as declared in a YAML file.",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -40,22 +40,22 @@ def _say_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: bool = typer.Option(False, "--version", callback=_say_version, is_eager=True, help="Say the version."),
+    version: bool = typer.Option(False, "--version", callback=_say_version, is_eager=True, help="Print the version."),
 ) -> None:
-    """Options of no verb."""
+    """Take the options that belong to no verb."""
 
 
 def main() -> None:
-    """Run the command line and exit with one of the exit codes of the reference page."""
+    """Run the command line and exit with an exit code of the reference page."""
     code = _main()
-    gc.freeze()  # what is left is the process's to give back: taking it apart is a tenth of a short command
+    gc.freeze()  # skip the last garbage collection, a tenth of a short command's time: the process ends anyway
     sys.exit(code)
 
 
 def _main() -> int:
     try:
         code: int = app(sys.argv[1:] or ["--help"], standalone_mode=False) or ExitCode.OK
-        if code == ExitCode.INTERRUPTED:  # typer has made an exit code of the interruption
+        if code == ExitCode.INTERRUPTED:  # typer has turned the interruption into an exit code
             raise KeyboardInterrupt
         return code
     except typer.TyperException as mistake:
@@ -73,14 +73,15 @@ def _main() -> int:
     except EngineError as error:
         print(f"engine: error: {error}", file=sys.stderr)
         return ExitCode.COULD_NOT_RUN
-    except BrokenPipeError:
+    except BrokenPipeError:  # the reader (`head`, say) has closed the pipe; the flush at exit must not fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
-    except Exception as bug:  # noqa: BLE001 - the last boundary: told as a bug, with the traceback in a file
+    except Exception as bug:  # noqa: BLE001 - the last boundary: reported as a bug, with the traceback in a file
         return _bug(bug)
 
 
 def _bug(bug: Exception) -> int:
+    """Write the traceback to a temporary file and print where it is."""
     with tempfile.NamedTemporaryFile(
         "w", prefix="engine-bug-", suffix=".txt", delete=False, encoding="utf-8"
     ) as report:

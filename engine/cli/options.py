@@ -1,4 +1,4 @@
-"""Options that several verbs share."""
+"""Options that several verbs have in common."""
 
 from typing import Annotated, Literal
 
@@ -14,22 +14,22 @@ TableFormat = Annotated[
 ]
 Vars = Annotated[
     list[str] | None,
-    typer.Option("--var", metavar="NAME=VALUE", help="Give a variable another value. May be repeated."),
+    typer.Option("--var", metavar="NAME=VALUE", help="Set a variable to another value. Can be repeated."),
 ]
 
 
 def values(given: list[str] | None) -> dict[str, str]:
-    """Return the values of `--var name=value`; raises typer.BadParameter where one of them has no `=`."""
+    """Parse the values of `--var name=value`; raises typer.BadParameter if one has no `=`."""
     return pairs(given, "--var", "NAME=VALUE")
 
 
 def pairs(given: list[str] | None, option: str, form: str) -> dict[str, str]:
-    """Return what a repeated option says by name.
+    """Parse the `name=value` pairs of a repeated option.
 
     Raises
     ------
     typer.BadParameter
-        One of them is not of that form.
+        A pair has no name or no `=`; the message names the expected `form`.
     """
     parts = [text.partition("=") for text in given or []]
     for name, equals, _ in parts:

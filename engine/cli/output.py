@@ -1,4 +1,4 @@
-"""What `engine run` shows: progress on a terminal while it runs, then the answer as text, JSON or annotations."""
+"""The output of `engine run`: progress on a terminal while it runs, then the results as text, JSON or annotations."""
 
 import json
 import sys
@@ -35,31 +35,32 @@ WIDTH_IN_A_PIPE = 160
 
 @contextmanager
 def progress(*, verbose: bool) -> Iterator[Callable[[Line], None]]:
-    """Show what a run is doing: one line that vanishes at the end; nothing in a pipe but warnings and errors.
+    """Show the progress of a run on standard error; yield the listener of its log.
 
-    `verbose` prints every line of the log instead.
+    A terminal gets one line that disappears at the end, a pipe only warnings and errors. With `verbose` every entry
+    of the log is printed instead.
     """
     console = Console(stderr=True, highlight=False)
 
-    def tell(line: Line) -> None:
+    def show(line: Line) -> None:
         if verbose or (line.level != "info" and not console.is_terminal):
             where = " ".join(part for part in (line.scenario, f"[{line.step}]" if line.step else "") if part)
             when = f"{line.at:%H:%M:%S} {line.level:7}"
             print(" ".join(part for part in (when, where, line.text) if part), file=sys.stderr)
         elif console.is_terminal:
-            told = (line.scenario, line.step, line.text.splitlines()[0][:100])
-            status.update(escape(" · ".join(part for part in told if part)))
+            parts = (line.scenario, line.step, line.text.splitlines()[0][:100])
+            status.update(escape(" · ".join(part for part in parts if part)))
 
     status = console.status("starting")
     if verbose or not console.is_terminal:
-        yield tell
+        yield show
         return
     with status:
-        yield tell
+        yield show
 
 
 def render(finished: Finished, form: diagnostics.Format, code: ExitCode, state: Path) -> str:
-    """Return the answer of a call; `state` is the folder that the logs are in."""
+    """Return the results of a call in a format; `state` is the folder that holds the logs."""
     if form == "json":
         document = {
             "schema_version": 1,
@@ -72,7 +73,7 @@ def render(finished: Finished, form: diagnostics.Format, code: ExitCode, state: 
     if form == "github":
         return annotations(check for run in finished.runs for step in run.all_steps() for check in step.checks)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_IN_A_PIPE)
-    console.soft_wrap = not sys.stdout.isatty()  # who greps wants whole lines
+    console.soft_wrap = not sys.stdout.isatty()  # in a pipe lines stay whole, for grep
     with console.capture() as captured:
         for run in finished.runs:
             _show_run(run, console, 0)
@@ -89,13 +90,13 @@ def render(finished: Finished, form: diagnostics.Format, code: ExitCode, state: 
 
 
 def _from_here(path: Path) -> str:
-    """Return a path as one would type it here."""
+    """Return a path relative to the working directory if it is inside, else the absolute path."""
     here = Path.cwd()
     return str(path.absolute().relative_to(here) if path.absolute().is_relative_to(here) else path.absolute())
 
 
 def annotations(checks: Iterable[CheckResult]) -> str:
-    """Return every check that is not OK as an annotation of its place in the spec."""
+    """Return a GitHub annotation, at the check's line of the spec, for each result that is not OK."""
     severity = {CheckOutcome.ERROR: Severity.ERROR, CheckOutcome.WARNING: Severity.WARNING}
     found = {
         Diagnostic(check.position, str(check.outcome), check.told, severity=severity[check.counts_as])
@@ -116,22 +117,22 @@ def _show_run(run: RunResult, console: Console, depth: int) -> None:
     for step in run.steps:
         _show_step(step, console, depth + 1)
     for delivery in run.deliveries:
-        said = f"{delivery.reporter} to {delivery.channel}"
+        sender = f"{delivery.reporter} to {delivery.channel}"
         reason = f"  {delivery.reason}" if delivery.reason else ""
-        console.print(f"{indent}  {escape(said)}  {_coloured(delivery.state)}{escape(reason)}")
+        console.print(f"{indent}  {escape(sender)}  {_coloured(delivery.state)}{escape(reason)}")
 
 
 def _show_step(step: StepResult, console: Console, depth: int) -> None:
     indent = "  " * depth
     turn = ", ".join(f"{name} = {value}" for name, value in (step.turn or {}).items())
-    said = "  ".join(escape(part) for part in (step.reason, turn) if part)
-    console.print(f"{indent}{escape(step.name)}  {_coloured(str(step.outcome))}  {said}")
-    fine = sum(check.counts_as is CheckOutcome.OK for check in step.checks)
+    remarks = "  ".join(escape(part) for part in (step.reason, turn) if part)
+    console.print(f"{indent}{escape(step.name)}  {_coloured(str(step.outcome))}  {remarks}")
+    passed = sum(check.counts_as is CheckOutcome.OK for check in step.checks)
     for check in step.checks:
         if check.counts_as is not CheckOutcome.OK:
             console.print(f"{indent}  {_coloured(str(check.outcome))}  {escape(check.told)}")
-    if fine:
-        console.print(f"{indent}  {_coloured('OK')}  {fine} {'check' if fine == 1 else 'checks'}")
+    if passed:
+        console.print(f"{indent}  {_coloured('OK')}  {passed} {'check' if passed == 1 else 'checks'}")
     if step.run is not None:
         _show_run(step.run, console, depth + 1)
 

@@ -1,4 +1,4 @@
-"""What `show`, `compare` and `check` print: which columns people see and what they are called, and whole pages."""
+"""Prints the pages of `show`, `compare` and `check`, and defines which columns people see, under which headers."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,10 +16,10 @@ from engine.spec.catalogue import METRICS
 from engine.store import CheckPoint, utc_now
 
 LAST = 20
-"""Rows of a table for people where nobody says how many."""
+"""Rows of a table for people, unless `--last` is given."""
 
 SHORT = 8
-"""Characters of a fingerprint that people compare."""
+"""Characters of a fingerprint that are shown."""
 
 RUNS = {"short": "id", **{name: name for name in ("scenario", "state", "started", "seconds", "trigger", "who")}}
 OUTCOMES = {
@@ -46,11 +46,11 @@ MOVED = {
     "role": "role",
     "reason": "reason",
 }
-SHARE_OF = {"categorical": "share predicted", "numerical": "decile of the reference"}
+SHARE_OF = {"categorical": "predicted class", "numerical": "reference decile"}
 KNOWN = {metric.name for metric in METRICS if metric.scope == "store"}
 WHOLE = [metric.name for metric in METRICS if metric.scope == "store" and metric.member is None and not metric.labels]
 COLUMNS = 30
-"""Columns of an evaluation, the most drifted, and outcomes of checks that a page for people tells."""
+"""Columns of an evaluation (the most drifted), and results of checks, that a page for people shows."""
 
 
 def table(
@@ -63,12 +63,12 @@ def table(
     last: int | None = None,
     remarks: Sequence[str] = (),
 ) -> None:
-    """Print the newest rows of a table, sorted if asked for.
+    """Print the newest rows of a table, sorted by `sort` if given.
 
     Raises
     ------
     UsageError
-        There is no such column to sort by.
+        The column to sort by does not exist.
     """
     if format_ == "text":
         frame = together(short(frame)) if headers is CHECKS else short(frame)
@@ -84,14 +84,16 @@ def table(
     page.title(title)
     page.table(shown, headers, empty="nothing yet")
     if shown.height < frame.height:
-        page.line(f"{frame.height - shown.height} earlier: --last {frame.height} shows all", style="dim")
+        hidden = frame.height - shown.height
+        page.line(f"{hidden} earlier {'row' if hidden == 1 else 'rows'}: --last {frame.height} shows all", style="dim")
     for remark in remarks:
         page.line(remark, style="dim")
     page.print()
 
 
 def together(checks: pl.DataFrame) -> pl.DataFrame:
-    """Tell the metrics that a check found OK in one line, however many columns a wildcard has; others one by one."""
+    """Collapse the metrics of a wildcard check that are OK into one row; other outcomes keep one row each."""
+    # Rows get a group number; all OK rows of one application of a check get that of the first.
     first = pl.col("place").min().over("created", "evaluation_id", "check", "outcome")
     several = pl.col("several") > 1
     return (
@@ -108,13 +110,13 @@ def together(checks: pl.DataFrame) -> pl.DataFrame:
 
 
 def column(sort: str, frame: pl.DataFrame) -> str | None:
-    """Return the column that `--sort` means: a label or a check may be said without what is before its dot."""
+    """Return the column that `--sort` names; the prefix `labels.` or `checks.` may be left out."""
     name = sort.removeprefix("-")
     return next((known for known in (name, f"labels.{name}", f"checks.{name}") if known in frame.columns), None)
 
 
 def short(frame: pl.DataFrame) -> pl.DataFrame:
-    """Tell runs by the last part of their ids, as people do."""
+    """Add the last part of the runs' ids, which is enough to name a run."""
     shortened = {"id": "short", "run": "run"}
     return frame.with_columns(
         pl.col(long).str.split("-").list.last().alias(short)
@@ -124,13 +126,13 @@ def short(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def heading(store: EvaluationStore) -> str:
-    """Return what a store's table is called."""
+    """Return the title of a store's table."""
     model = f"model {store.spec.model} on " if store.spec.model else ""
     return f"{store.name}: {model}dataset {store.spec.dataset}"
 
 
 def columns_of(frame: pl.DataFrame, store: EvaluationStore) -> dict[str, str]:
-    """Return what people see of a table of evaluations; ids where names do not tell the rows apart."""
+    """Return the columns of a table of evaluations with their headers; ids only if names are not unique."""
     hidden = {"id"} if frame["name"].is_unique().all() else set()
     shown = set(store.spec.display.checks) or set(store.spec.checks)
     names = [name for name in frame.columns if name not in hidden]
@@ -140,7 +142,7 @@ def columns_of(frame: pl.DataFrame, store: EvaluationStore) -> dict[str, str]:
 
 
 def evaluation(one: Evaluation, checks: pl.DataFrame, format_: TableFormat) -> None:
-    """Print an evaluation in full; as CSV its metrics."""
+    """Print an evaluation with all its details; as CSV, its metrics."""
     latest = checks.filter(pl.col("created") == pl.col("created").max().over("check"))
     if format_ == "csv":
         print(data(frames.metrics(one), format_))
@@ -158,7 +160,7 @@ def evaluation(one: Evaluation, checks: pl.DataFrame, format_: TableFormat) -> N
             "run": one.run or "",
             "labels": ", ".join(f"{key} = {value}" for key, value in one.labels.items()),
             "model": one.model + (f", version {one.model_version}" if one.model_version else "") if one.model else "",
-            "rows": f"{one.rows_used:,}, compared with {one.reference_rows:,} of the reference",
+            "rows": f"{one.rows_used:,}, compared with {one.reference_rows:,} rows of the reference",
             "fingerprints": ", ".join(f"{of} {digest[:SHORT]}" for of, digest in prints if digest),
         }
     )
@@ -169,32 +171,33 @@ def evaluation(one: Evaluation, checks: pl.DataFrame, format_: TableFormat) -> N
 
 
 def _outcomes(checks: pl.DataFrame, page: Page) -> None:
-    told = together(checks).sort(pl.col("outcome") == "OK", maintain_order=True)
-    page.table(told.head(COLUMNS), OUTCOMES | REASON)
-    if told.height > COLUMNS:
-        page.line(f"{told.height - COLUMNS} more: they are in --format json", style="dim")
+    """Add the results of checks, those that are not OK first."""
+    results = together(checks).sort(pl.col("outcome") == "OK", maintain_order=True)
+    page.table(results.head(COLUMNS), OUTCOMES | REASON)
+    if results.height > COLUMNS:
+        page.line(f"{results.height - COLUMNS} more results: --format json shows all", style="dim")
 
 
 def compared(one: Evaluation, reference: str, format_: TableFormat) -> None:
-    """Print what moved from a reference to an evaluation; as CSV its columns."""
+    """Print what has drifted between a reference and an evaluation; as CSV, the columns."""
     if format_ == "csv":
         print(data(frames.columns(one), format_))
         return
     if format_ == "json":
         print(as_json(asdict(one) | {"compared_with": reference}))
         return
-    moved = [(name, of["drift"]) for name, of in one.columns.items() if of["drift"]]
-    told = ", ".join(f"{name} ({number(drift)})" for name, drift in sorted(moved, key=lambda pair: -pair[1])[:5])
+    drifted = [(name, column["drift"]) for name, column in one.columns.items() if column["drift"]]
+    most = ", ".join(f"{name} ({number(drift)})" for name, drift in sorted(drifted, key=lambda pair: -pair[1])[:5])
     page = Page()
     page.title(f"{one.store}: from {reference} to {one.name}")
-    page.line(f"{len(moved)} of {len(one.columns)} columns moved{': ' if told else ''}{told}")
-    page.line(f"{one.reference_rows:,} rows of {reference}, {one.rows_used:,} of {one.name}")
+    page.line(f"{len(drifted)} of {len(one.columns)} columns drifted{': ' if most else ''}{most}")
+    page.line(f"{one.reference_rows:,} rows of {reference}, {one.rows_used:,} rows of {one.name}")
     _measured(one, page, reference, one.name)
     page.print()
 
 
 def _measured(one: Evaluation, page: Page, reference: str, batch: str) -> None:
-    """Add every metric, by what it is of, and the notes; the sides are called as people know them."""
+    """Add every metric, grouped by what it describes, and the notes; `reference` and `batch` name the two sides."""
     sides = {"reference": reference, "batch": batch}
     metrics = frames.metrics(one)
     whole = {name for name in one.metrics if name in WHOLE or (name not in KNOWN and "." not in name)}
@@ -202,21 +205,22 @@ def _measured(one: Evaluation, page: Page, reference: str, batch: str) -> None:
         f"{number(low)} to {number(high)}" if low is not None and high is not None else None
         for low, high in metrics.select("low", "high").iter_rows()
     ]
-    page.title("the batch as a whole (data_drift: 0.5 is none, 1 complete)")
+    page.title("the batch as a whole (data_drift: 0.5 means no drift, 1 complete drift)")
     page.table(
         metrics.with_columns(pl.Series("interval", interval, pl.String)).filter(pl.col("metric").is_in(list(whole))),
         {"metric": "metric", "value": "value", "interval": "interval", "p_value": "p", "reason": "reason"},
     )
-    page.title("columns, the most drifted first")
+    page.title("columns, the most drifted first (in drift model, in model: feature importance)")
     columns = frames.columns(one)
+    # Columns of zeros only take room: nothing is missing, no category is new.
     idle = [name for name in columns.columns if name.endswith(("missing_share", "unseen_share"))]
     page.table(
         columns.head(COLUMNS).drop(name for name in idle if not (columns[name].fill_null(0) > 0).any()), MOVED | sides
     )
     if columns.height > COLUMNS:
-        page.line(f"{columns.height - COLUMNS} more with no more drift: they are in --format csv and json", style="dim")
-    for name, why in list(one.left_out.items())[:COLUMNS]:
-        page.line(f"{name} is not compared: {why}", style="dim")
+        page.line(f"{columns.height - COLUMNS} more columns: --format csv and json show all", style="dim")
+    for name, reason in list(one.left_out.items())[:COLUMNS]:
+        page.line(f"{name} is not compared: {reason}", style="dim")
     predicted = frames.predictions(one)
     if not predicted.is_empty():
         page.title("predictions")
@@ -240,7 +244,7 @@ def _measured(one: Evaluation, page: Page, reference: str, batch: str) -> None:
 
 
 def checked(target: str, found: Sequence[CheckResult], format_: Literal["text", "json"]) -> None:
-    """Print what checks have just found."""
+    """Print the results of checks that have just been applied."""
     if format_ == "json":
         print(as_json(list(found)))
         return
@@ -252,7 +256,7 @@ def checked(target: str, found: Sequence[CheckResult], format_: Literal["text", 
 
 
 def run(project: Project, id_: str, format_: TableFormat) -> None:
-    """Print a run, its steps and its log; as CSV its log."""
+    """Print a run, its steps and its log; as CSV, the log."""
     one, log = project.past_run(id_), project.log(id_)
     if format_ == "csv":
         print(data(log, format_))

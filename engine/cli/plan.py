@@ -1,4 +1,4 @@
-"""`engine plan`: what a run would do, and why, without doing it."""
+"""`engine plan`: shows what a run would do, and why, without doing it."""
 
 import contextlib
 import os
@@ -17,14 +17,18 @@ def command(
     path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
     scenarios: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SCENARIO]...", help="Scenarios to plan instead of those of run:.", show_default=False),
+        typer.Argument(
+            metavar="[SCENARIO]...",
+            help="The scenarios to plan; by default those of `run:` in the spec.",
+            show_default=False,
+        ),
     ] = None,
     var: Vars = None,
     format_: Annotated[
         Literal["text", "json"], typer.Option("--format", help="text for people, json for programs.")
     ] = "text",
 ) -> int:
-    """Say what a run would do, each action with its reason. Changes nothing."""
+    """Show what a run would do, each action with its reason. Changes nothing."""
     project = spec.load(path, values(var))
 
     from engine.cli import plan_text
@@ -32,7 +36,7 @@ def command(
 
     names = scenarios or choice.chosen(project)
     must_exist(names, project)
-    with contextlib.redirect_stdout(sys.stderr):  # what functions of the user's print is talk
+    with contextlib.redirect_stdout(sys.stderr):  # what user functions print must not get into the answer
         plan = session.plan(project, names)
     if format_ == "json":
         print(plan.model_dump_json(indent=1))

@@ -1,4 +1,4 @@
-"""A plan as text: what is to be done and why stands out, what is reused takes a line."""
+"""Renders a plan as text: one line per action with its reason, and one line for all that is reused."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from engine.spec import diagnostics
 from engine.spec.diagnostics import printable
 
 WIDTH = 100
-"""Columns where nothing says how wide the terminal is."""
+"""Width of the text if standard output is not a terminal."""
 SIGNS: dict[Because, tuple[str, str]] = {
     "new": ("+", "green"),
     "changed": ("~", "yellow"),
@@ -25,12 +25,15 @@ SIGNS: dict[Because, tuple[str, str]] = {
     "never": ("-", "dim"),
 }
 NARROWEST = 30
+"""Least width of a line, however deep it is indented."""
 FILES = 3
+"""Files of a dataset that are listed."""
 CHANGES = 6
+"""Changes of an action that are listed."""
 
 
 def render(plan: Plan, *, colour: bool) -> str:
-    """Return the plan for people: scenario by scenario, then what is doubtful, then how much there is to do."""
+    """Return the plan as text: the scenarios, a summary of the work, then errors and warnings."""
     console = Console(
         highlight=False,
         width=None if sys.stdout.isatty() else WIDTH,
@@ -48,7 +51,7 @@ def render(plan: Plan, *, colour: bool) -> str:
 
 
 def _put(console: Console, indent: int, *parts: tuple[str, str]) -> None:
-    """Print parts of a line, each with its style; what does not fit goes on further to the right."""
+    """Print a line made of styled parts; if it is too long, its continuation is indented further."""
     line = Text.assemble(*((printable(text), style) for text, style in parts))
     first, *rest = line.wrap(console, max(console.width - indent, NARROWEST))
     console.print(Padding(first, (0, 0, 0, indent)))
@@ -74,6 +77,7 @@ def _step(plan: StepPlan, console: Console, indent: int) -> None:
     if plan.runs == "depends":
         _put(console, indent + 2, ("? depends on ", "cyan"), (plan.reason, ""))
     last: list[Reads] = []
+    # Consecutive reused actions share one line; sources are shown once if the next action reads the same.
     for reused, actions in groupby(plan.actions, lambda action: action.reused and not action.notes):
         if reused:
             listed = ", ".join(f"{action.kind} {_what(action)}" for action in actions)
@@ -106,11 +110,12 @@ def _what(action: Action) -> str:
 
 
 def _because(action: Action) -> str:
+    """Return the reason as it follows the action: `: changed since version 1`."""
     words = {"always": "", "never": "no", "depends": "depends on" if action.kind == "send" else "depends:"}
-    said = words.get(action.because, action.because)
+    word = words.get(action.because, action.because)
     joint = ", " if action.because in ("new", "forced", "reused", "never") else " "
-    said = joint.join(filter(None, [said, action.reason]))
-    return f": {said}" if said else ""
+    text = joint.join(filter(None, [word, action.reason]))
+    return f": {text}" if text else ""
 
 
 def _place(change: Change) -> str:
@@ -124,21 +129,21 @@ def _reads(reads: Reads) -> str:
 
 
 def _summary(plan: Plan) -> str:
-    """Return how much there is to do."""
+    """Return the summary: `2 to read, 1 to train; 3 reused; 1 message may be sent`."""
     actions = plan.actions()
     todo = [action for action in actions if action.because in ("new", "changed", "forced") or _calls(action)]
     counts = [f"{_count(todo, kind)} {words}" for kind, words in _WORDS.items() if _count(todo, kind)]
     reused = sum(action.reused for action in actions)
     senders = [action for scenario in _scenarios(plan.scenarios) for action in scenario.reporters]
     sends = sum(action.because in ("always", "depends") for action in senders)
-    said = [", ".join(counts) or "nothing to compute", f"{reused} reused"]
-    return "; ".join([*said, f"{sends} {'message' if sends == 1 else 'messages'} may be sent"] if sends else said)
+    parts = [", ".join(counts) or "nothing to compute", f"{reused} reused"]
+    return "; ".join([*parts, f"{sends} {'message' if sends == 1 else 'messages'} may be sent"] if sends else parts)
 
 
 _WORDS = {
     "read": "to read",
     "train": "to train",
-    "look": "to look at",
+    "profile": "to profile",
     "evaluate": "to evaluate",
     "call": "to call",
     "write": "to write",
@@ -146,6 +151,7 @@ _WORDS = {
 
 
 def _calls(action: Action) -> bool:
+    """Return whether an action is done every time and takes work, unlike applying checks or setting variables."""
     return action.because == "always" and action.kind in ("read", "call", "write")
 
 

@@ -1,4 +1,4 @@
-"""`engine render`: the project as the engine sees it, included files united, variables filled in, secrets masked."""
+"""`engine render`: prints the resolved project: includes merged, variables filled in, secrets masked."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +14,6 @@ def command(
     path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
     var: Vars = None,
 ) -> int:
-    """Print the resolved project as YAML. Secrets are masked."""
+    """Print the resolved project as YAML, with secrets masked."""
     print(spec.load(path, values(var)).render(), end="")
     return ExitCode.OK

@@ -1,4 +1,4 @@
-"""`engine report`: one evaluation as a page to send around."""
+"""`engine report`: writes one evaluation as an HTML page or a chart."""
 
 import os
 from pathlib import Path
@@ -15,12 +15,14 @@ def command(
     path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
     store: Annotated[
         str | None,
-        typer.Argument(metavar="[STORE]", help="An evaluation store; the only one if left out.", show_default=False),
+        typer.Argument(
+            metavar="[STORE]", help="The evaluation store; may be left out if there is only one.", show_default=False
+        ),
     ] = None,
     evaluation: Annotated[
         str | None,
         typer.Argument(
-            metavar="[EVALUATION]", help="An evaluation's name or id; the newest if left out.", show_default=False
+            metavar="[EVALUATION]", help="The evaluation's name or id; by default the newest.", show_default=False
         ),
     ] = None,
     output: Annotated[
@@ -29,24 +31,26 @@ def command(
             "--output",
             "-o",
             metavar="FILE",
-            help="Where to write it; a chart where it ends in .png. If left out, STORE-EVALUATION.html here.",
+            help="The file to write; a chart if it ends in .png. By default STORE-EVALUATION.html in this folder.",
             show_default=False,
         ),
     ] = None,
     var: Vars = None,
 ) -> int:
-    """Write an evaluation as one HTML file that needs nothing else."""
+    """Write an evaluation as one self-contained HTML file."""
     declared = spec.load(path, values(var))
-    known = list(declared.evaluation_stores)
-    if store is None and len(known) != 1:
-        raise typer.BadParameter(f"say which: {', '.join(known) or 'the spec declares none'}", param_hint="STORE")
+    stores = list(declared.evaluation_stores)
+    if store is None and len(stores) != 1:
+        message = (
+            f"name an evaluation store: {', '.join(stores)}" if stores else "the spec declares no evaluation store"
+        )
+        raise typer.BadParameter(message, param_hint="STORE")
 
-    # Here and not above: what reads the state loads polars, which a spec that is wrong need not wait for.
     from engine.api import Project
     from engine.scenarios.steps import report
 
     project = Project(declared, os.environ)
-    one = project.store(store or known[0]).evaluation(evaluation)
+    one = project.store(store or stores[0]).evaluation(evaluation)
     with project.opened() as context:
         facts = report.facts_of(one, context)
         output = output or Path(f"{facts.file_name}.html")

@@ -1,4 +1,4 @@
-"""`engine run`: execute the scenarios of a spec."""
+"""`engine run`: runs scenarios of a spec and prints their results."""
 
 import contextlib
 import signal
@@ -19,37 +19,40 @@ def command(
     path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
     scenarios: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SCENARIO]...", help="Scenarios to run instead of those of run:.", show_default=False),
+        typer.Argument(
+            metavar="[SCENARIO]...",
+            help="The scenarios to run; by default those of `run:` in the spec.",
+            show_default=False,
+        ),
     ] = None,
     var: Vars = None,
     preview_reporters: Annotated[
-        bool, typer.Option("--preview-reporters", help="Show what reporters would send, and send nothing.")
+        bool, typer.Option("--preview-reporters", help="Show what reporters would send, but send nothing.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Compute and show everything, keep nothing and send nothing.")
+        bool, typer.Option("--dry-run", help="Compute and show everything, but keep nothing and send nothing.")
     ] = False,
     fail_on: Annotated[
-        Literal["warning", "error", "never"], typer.Option(help="The mildest check outcome that gives exit code 1.")
+        Literal["warning", "error", "never"], typer.Option(help="The least severe outcome that gives exit code 1.")
     ] = "error",
     format_: Format = "text",
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every line of the log.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every entry of the log.")] = False,
 ) -> int:
-    """Build, check and report, as the scenarios of a spec say."""
+    """Run scenarios: build, check and report what the spec declares."""
     project = spec.load(path, values(var))
     if project.warnings and format_ != "json":
         out = sys.stdout if format_ == "github" else sys.stderr
         print(diagnostics.render(project.warnings, "github" if format_ == "github" else "text"), file=out)
 
-    # Here and not above: what runs scenarios loads polars and numba, which a spec that is wrong need not wait for.
     from engine.cli import output
     from engine.scenarios import choice, session
     from engine.scenarios.result import exit_code
 
     names = scenarios or choice.chosen(project)
     must_exist(names, project)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped run ends like an interrupted one: ABORTED
     previews: list[str] = []
-    # The answer alone is on standard output: what functions of the user's print is talk.
+    # Standard output holds the results only; what user functions print goes to standard error.
     with output.progress(verbose=verbose) as listen, contextlib.redirect_stdout(sys.stderr):
         finished = session.run(
             project,
@@ -66,11 +69,11 @@ def command(
 
 
 def must_exist(names: Sequence[str], project: spec.Project) -> None:
-    """Check that these scenarios can be run; raises typer.BadParameter where one is unknown, or none was chosen."""
+    """Raise typer.BadParameter if a scenario is unknown, or if none is named and the spec has no `run:`."""
     declared = list(project.scenarios)
     if not names:
-        known = ", ".join(declared)
-        raise typer.BadParameter(f"say which: {known}; or set run: in the spec", param_hint="SCENARIO")
+        message = f"name a scenario: {', '.join(declared)}; or set `run:` in the spec"
+        raise typer.BadParameter(message, param_hint="SCENARIO")
     for name in names:
         if declared and name not in declared:
             raise typer.BadParameter(f"there is no scenario {name!r}; {did_you_mean(name, declared, 'there are')}")

@@ -1,4 +1,4 @@
-"""`engine schema`: writes the JSON Schema that editors use, and the reference page of the language."""
+"""`engine schema`: writes the JSON Schema that editors use, and the reference page of the spec language."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from engine.outcome import ExitCode
 def command(
     folder: Annotated[Path, typer.Argument(help="The folder to write to.")] = Path("schemas"),
 ) -> int:
-    """Write the JSON Schema of the language and its reference page."""
+    """Write the JSON Schema and the reference page of the spec language."""
     from engine.spec import schema
 
     for written in schema.write(folder):

@@ -1,4 +1,4 @@
-"""`engine show`: what the project remembers, from an overview down to one evaluation or the log of one run."""
+"""`engine show`: prints stored results, from an overview down to one evaluation or the log of one run."""
 
 import os
 from pathlib import Path
@@ -26,40 +26,44 @@ def command(
         ),
     ] = None,
     evaluation: Annotated[
-        str | None, typer.Argument(metavar="[EVALUATION]", help="An evaluation's name or id.", show_default=False)
+        str | None, typer.Argument(metavar="[EVALUATION]", help="The evaluation's name or id.", show_default=False)
     ] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option(help="Show this metric instead of those of display:; drift.* is every column's. Repeatable."),
+        typer.Option(
+            help="A metric to show instead of those of `display:`; drift.* is the drift of every column. Can be "
+            "repeated."
+        ),
     ] = None,
     label: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Only evaluations with this label. Repeatable.")
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Show only evaluations with this label. Can be repeated."),
     ] = None,
     sort: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Sort the table by a column or metric; -COLUMN: largest first.")
+        str | None,
+        typer.Option(metavar="COLUMN", help="Sort by a column or metric, smallest first; -COLUMN: largest first."),
     ] = None,
     last: Annotated[
-        int | None, typer.Option(min=1, help="Only so many rows, the newest; as text 20 if left out.")
+        int | None, typer.Option(min=1, help="Show only this many rows, the newest; by default 20 as text.")
     ] = None,
-    checks: Annotated[bool, typer.Option("--checks", help="What the checks of STORE found, each time.")] = False,
-    runs: Annotated[bool, typer.Option("--runs", help="The runs.")] = False,
+    checks: Annotated[bool, typer.Option("--checks", help="Show all results of the checks of STORE.")] = False,
+    runs: Annotated[bool, typer.Option("--runs", help="Show the runs.")] = False,
     run: Annotated[
-        str | None, typer.Option(metavar="ID", help="A run and its log; the id's last part will do.")
+        str | None, typer.Option(metavar="ID", help="Show a run and its log; the last part of its id is enough.")
     ] = None,
     var: Vars = None,
     format_: TableFormat = "text",
 ) -> int:
-    """Show what is remembered: everything, a store, an evaluation, checks, runs."""
+    """Show stored results: stores, evaluations, checks and runs."""
     whole_table = store is not None and evaluation is None and not checks and not runs and run is None
     if (metric or label) and not whole_table:
-        raise typer.BadParameter("--metric and --label belong to the table of a store: engine show SPEC STORE")
+        raise typer.BadParameter("--metric and --label apply only to the table of a store: engine show SPEC STORE")
     if (sort or last) and (run is not None or (evaluation is not None and not checks) or (store is None and not runs)):
-        raise typer.BadParameter("--sort and --last belong to a table: a store's, --checks or --runs")
+        raise typer.BadParameter("--sort and --last apply only to tables: a STORE's, --checks or --runs")
     if checks and store is None:
-        raise typer.BadParameter("say whose: engine show SPEC STORE --checks")
+        raise typer.BadParameter("--checks needs an evaluation store or a dataset: engine show SPEC STORE --checks")
     declared = spec.load(path, values(var))
 
-    # Here and not above: what reads the state loads polars, which a spec that is wrong need not wait for.
     from engine.api import Project
     from engine.cli import pages
 
@@ -70,7 +74,7 @@ def command(
         pages.table("runs", project.runs(), pages.RUNS, format_, sort=sort, last=last)
     elif checks and store is not None:
         found = project.checks(store) if evaluation is None else project.store(store).checks(evaluation)
-        pages.table(f"{store}: what the checks found", found, pages.CHECKS, format_, sort=sort, last=last)
+        pages.table(f"{store}: results of the checks", found, pages.CHECKS, format_, sort=sort, last=last)
     elif store is None:
         _overview(project, format_)
     elif evaluation is None:
@@ -89,11 +93,12 @@ def _store(
     last: int | None,
     format_: TableFormat,
 ) -> None:
+    """Print the table of a store's evaluations, filtered by labels, with remarks about removed evaluations."""
     from engine.api.asking import no_such
     from engine.cli import pages
 
     frame = store.evaluations(metrics)
-    if sort is not None and pages.column(sort, frame) is None:
+    if sort is not None and pages.column(sort, frame) is None:  # a metric that is not shown: show it too
         frame = store.evaluations([*(metrics or store.displayed), sort.removeprefix("-")])
     for key, value in labels.items():
         if f"labels.{key}" not in frame.columns:
@@ -115,12 +120,13 @@ def _store(
 
 
 def _overview(project: "Project", format_: TableFormat) -> None:
+    """Print the newest evaluations of each store and the newest runs."""
     from engine.cli import pages, tables
 
     stores = {name: project.store(name).evaluations() for name in project.stores}
     runs = project.runs(last=RECENT)
     if format_ == "csv":
-        raise typer.BadParameter("csv is one table: say which STORE, or --runs")
+        raise typer.BadParameter("--format csv prints a single table: name a STORE, or use --runs")
     if format_ == "json":
         recent = {name: tables.records(frame.tail(RECENT)) for name, frame in stores.items()}
         print(tables.as_json({"project": project.name, "evaluation_stores": recent, "runs": tables.records(runs)}))

@@ -1,8 +1,7 @@
-"""Frames on a terminal: tables that fit its width, numbers that people can read; or as JSON and CSV.
+"""Renders frames as tables that fit the terminal's width, with readable numbers; or as JSON and CSV.
 
-A pipe has 160 columns and no control characters. What does not fit is left out from the right and told, never wrapped
-in the middle of a number. Names and categories come from data that nobody has vetted: their control characters
-reach no terminal.
+A pipe counts as 160 columns wide. Columns that do not fit are left out from the right, with a remark; numbers are never
+wrapped. Names and categories come from untrusted data, so control characters are removed before they are printed.
 """
 
 import json
@@ -23,16 +22,16 @@ from engine.cli.options import TableFormat
 from engine.cli.output import COLOURS, WIDTH_IN_A_PIPE
 
 NARROW = (14, 24)
-"""A text can do with this many columns of the terminal; with so many where its words are longer."""
+"""Least width of a column of text; the second, if its words are that long."""
 
 GAP = "  "
-"""What is left free beside a column."""
+"""The space after a column."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 class Page:
-    """What a verb prints, put together piece by piece."""
+    """The output of a verb, built from titles, lines and tables."""
 
     def __init__(self) -> None:
         self._console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_IN_A_PIPE)
@@ -49,11 +48,11 @@ class Page:
         self._console.print(table)
 
     def raw(self, text: str) -> None:
-        """Add a line as it is, however long."""
+        """Add a line that is not wrapped, however long it is."""
         self._console.print(escape(clean(text)), soft_wrap=True)
 
     def facts(self, facts: Mapping[str, str]) -> None:
-        """Add facts by name; those that are empty are left out."""
+        """Add a list of names with their texts; empty texts are left out."""
         table = Table(box=None, pad_edge=False, show_header=False)
         for name, fact in facts.items():
             if fact:
@@ -61,7 +60,15 @@ class Page:
         self._console.print(table)
 
     def table(self, frame: pl.DataFrame, headers: Mapping[str, str] | None = None, *, empty: str = "none") -> None:
-        """Add the columns of a frame that `headers` names, called as it says; those without any value are left out."""
+        """Add a table.
+
+        Parameters
+        ----------
+        headers
+            The columns to show, with their headers; by default all. Columns without any value are left out.
+        empty
+            The text that stands for a table without rows.
+        """
         headers = headers or {name: name for name in frame.columns}
         if frame.is_empty():
             self.line(empty, style="dim")
@@ -84,7 +91,8 @@ class Page:
             table.add_row("", *(f"[{COLOURS[text]}]{text}[/]" if text in COLOURS else escape(text) for text in row))
         self._console.print(table)
         if left_out := [headers[name] for name in shown if name not in widths]:
-            self.line(f"no room for {', '.join(left_out)}: they are in --format csv and json", style="dim")
+            hidden = f"{', '.join(left_out)} {'does' if len(left_out) == 1 else 'do'} not fit"
+            self.line(f"{hidden}: --format csv and json show all columns", style="dim")
 
     def print(self) -> None:
         """Print the page to standard output."""
@@ -92,15 +100,22 @@ class Page:
 
 
 def _narrow(*texts: str) -> int:
-    """Return the width in which texts can be wrapped, between words if those are not too long."""
+    """Return a width in which the texts can be wrapped, between words unless a word is too long."""
     low, high = NARROW
     return min(high, max(low, *(cell_len(word) for text in texts for word in text.split())))
 
 
 def _widths(needs: Mapping[str, int], natural: Mapping[str, int], room: int) -> dict[str, int]:
-    """Return the widths of as many columns, from the left, as there is room for, at least one; spare room is shared.
+    """Return the widths of the columns that fit, from the left, at least one; the remaining room is shared.
 
-    rich's own widths take from the widest column what another needs, down to the middle of its words and numbers.
+    rich's own algorithm shrinks the widest column further, so that words and numbers are broken.
+
+    Parameters
+    ----------
+    needs, natural
+        Per column, the least width and the width without wrapping.
+    room
+        The width of the terminal.
     """
     widths: dict[str, int] = {}
     for name, need in needs.items():
@@ -108,6 +123,7 @@ def _widths(needs: Mapping[str, int], natural: Mapping[str, int], room: int) -> 
             break
         widths[name] = min(need, max(room, 1))
         room -= need + len(GAP)
+    # Columns that need little more come first, so what they leave goes to those that need much.
     for place, name in enumerate(sorted(widths, key=lambda name: natural[name] - widths[name])):
         more = max(0, min(natural[name] - widths[name], room // (len(widths) - place)))
         widths[name] += more
@@ -127,13 +143,13 @@ def cell(value: Any) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number with four significant digits; a whole one, or one of a thousand and more, without a fraction."""
+    """Return a number with four significant digits; whole numbers, and those from 1,000 on, without a fraction."""
     whole = abs(value) < 1e15 and (abs(value) >= 1000 or value == int(value))
     return f"{value:,.0f}" if whole else f"{value:.4g}"
 
 
 def clean(text: str) -> str:
-    """Return a text on one line, without control characters."""
+    """Return a text as one line: each run of control characters becomes a space."""
     return _CONTROL.sub(" ", text)
 
 
@@ -145,10 +161,10 @@ def data(frame: pl.DataFrame, format_: TableFormat) -> str:
 
 
 def records(frame: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return a frame's rows."""
+    """Return the rows of a frame as dictionaries."""
     return frame.to_dicts()
 
 
 def as_json(value: Any) -> str:
-    """Return records, frozen data and what they are made of as JSON; an infinite number is null."""
+    """Return any data (records, dataclasses, dates) as JSON; infinite and undefined numbers become null."""
     return json.dumps(to_jsonable_python(value, inf_nan_mode="null"), ensure_ascii=False, indent=1, allow_nan=False)

@@ -1,4 +1,4 @@
-"""`engine validate`: is the spec right? Reads no data and imports no user code."""
+"""`engine validate`: checks spec files, without reading data and without importing user code."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ def command(
     var: Vars = None,
     format_: Format = "text",
 ) -> int:
-    """Check spec files and show every problem with its place. Reads no data."""
+    """Check spec files and show every problem with its position. Reads no data."""
     found: list[Diagnostic] = []
     wrong = False
     for path in specs:

@@ -1,7 +1,8 @@
-"""What a plan says and a run does: actions, each with its reason.
+"""The actions of a plan and of a run, each with its reason.
 
-One model for both, so that `engine plan`, `run.json` and the log speak of the same things. The reason is data: which
-setting of the spec, from what to what, at which place; which file; which version. Words are made from it, not instead.
+`engine plan`, `run.json` and the log share this one model, so they cannot disagree. A reason is structured data: which
+setting of the spec changed, its old and new value and its position; or which file, or which version. The text that
+people read is made from that data and stands beside it.
 """
 
 from collections.abc import Mapping
@@ -19,62 +20,64 @@ class _Frozen(BaseModel):
 
 
 class Change(_Frozen):
-    """One difference between what was computed before and what is asked for now."""
+    """One difference between an earlier computation and the one that is needed now."""
 
     kind: Literal["spec", "variable", "data", "code", "version", "model", "reference"] = Field(
-        description="What differs: a setting, a variable, the content of data, a Python file, a version of the "
-        "engine or a library, the model, the reference."
+        description="What kind of thing differs: a setting of the spec, a variable, the content of data, a Python "
+        "file, a version of the engine or of a library, the model, or the reference."
     )
-    what: str = Field(description="Which: a path in the spec, or a name.")
-    before: Any = Field(None, description="What it was.")
-    after: Any = Field(None, description="What it is.")
-    position: Position | None = Field(None, description="Where the spec says it.")
-    says: str = Field(description="The difference in words.")
+    what: str = Field(description="The path in the spec, or the name, of what differs.")
+    before: Any = Field(None, description="The earlier value.")
+    after: Any = Field(None, description="The value now.")
+    position: Position | None = Field(None, description="Where the spec declares it.")
+    says: str = Field(description="The difference as text.")
 
 
 class Reads(_Frozen):
-    """What an action reads: a dataset that has no inputs, or one whose rows are known."""
+    """One source that an action reads: a dataset without inputs, or a query whose number of rows is known."""
 
-    dataset: str = Field(description="The dataset, or what else has rows.")
-    rows: int | None = Field(None, description="How many rows; null where that is not known before reading.")
-    files: list[str] = Field([], description="The files that it is made from.")
+    dataset: str = Field(description="The name of the dataset, or of other rows, such as a model's held-out rows.")
+    rows: int | None = Field(None, description="The number of rows; null if it is not known before reading.")
+    files: list[str] = Field([], description="The files of the dataset.")
 
 
 class Action(_Frozen):
-    """One thing that is done, or need not be done again."""
+    """One unit of work: done, or skipped because an earlier result is still valid."""
 
-    kind: Literal["read", "train", "look", "evaluate", "check", "set", "call", "write", "send"] = Field(
-        description="read: verify and measure a dataset; look: at a reference, to keep what is seen; call: a function "
-        "of yours; the others say it."
+    kind: Literal["read", "train", "profile", "evaluate", "check", "set", "call", "write", "send"] = Field(
+        description="read: verify and measure a dataset; train: a version of a model; profile: measure a reference "
+        "once and keep its profile; evaluate: a batch; check: apply checks; set: a variable; call: a function of "
+        "yours; write: a file; send: a message."
     )
-    target: str = Field(description="What it is done to.")
-    result: str = Field("", description="What comes of it: a version, an evaluation's name.")
+    target: str = Field(description="The dataset, model, evaluation store, file, variable or reporter.")
+    result: str = Field("", description="What the action makes: a model version, or an evaluation's name.")
     because: Because = Field(
-        description="reused is not done again; depends is decided by an earlier step; never is switched off."
+        description="Why: new, changed and forced are computed; reused is not computed again; always is done every "
+        "time; depends is decided by an earlier step; never is switched off."
     )
-    reason: str = Field("", description="Why, in words.")
-    changes: list[Change] = Field([], description="Of changed: what.")
-    reads: list[Reads] = Field([], description="What is read for it.")
-    notes: list[str] = Field([], description="What is worth knowing besides.")
+    reason: str = Field("", description="The reason as text.")
+    changes: list[Change] = Field([], description="What has changed, if the reason is changed.")
+    reads: list[Reads] = Field([], description="What the action reads.")
+    notes: list[str] = Field([], description="Further remarks.")
 
     @property
     def reused(self) -> bool:
-        """Nothing is done: what is there is right."""
+        """Whether an earlier result is used and nothing is computed."""
         return self.because == "reused"
 
     def __str__(self) -> str:
-        said = "; ".join(filter(None, [self.reason, *(change.says for change in self.changes)]))
-        return f"{self.kind} {self.target}{f' {self.result}' if self.result else ''}: {self.because}, {said}"
+        reasons = "; ".join(filter(None, [self.reason, *(change.says for change in self.changes)]))
+        return f"{self.kind} {self.target}{f' {self.result}' if self.result else ''}: {self.because}, {reasons}"
 
 
 def spec_path(place: tuple[str, ...], path: tuple[str, ...]) -> str:
-    """Return a path in the spec as people write it: `models.fraud.test.seed`."""
+    """Return a path in the spec as text: `models.fraud.test.seed`."""
     return ".".join((*place, *path))
 
 
 def leaves(settings: Mapping[str, Any], above: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
-    """Return the single settings of nested ones, by path."""
-    found: dict[tuple[str, ...], Any] = {}
+    """Flatten nested settings: return each scalar or list under its path."""
+    flat: dict[tuple[str, ...], Any] = {}
     for key, value in settings.items():
-        found |= leaves(value, (*above, key)) if isinstance(value, Mapping) else {(*above, key): value}
-    return found
+        flat |= leaves(value, (*above, key)) if isinstance(value, Mapping) else {(*above, key): value}
+    return flat

@@ -1,4 +1,4 @@
-"""What a run says, and to whom: the run's result becomes the facts that reporters speak of."""
+"""The messages of a run: its result becomes the facts for its reporters, and the outbox is delivered."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -16,7 +16,7 @@ CSV_ROWS = 10_000
 
 
 def compose(at: Literal["start", "end"], result: RunResult, known: Facts, context: Context) -> list[OutboxMessage]:
-    """Return the messages of the run's reporters; none in a preview, which shows them instead."""
+    """Return the messages of the run's reporters; in a preview they are shown instead and none is returned."""
     facts = reporting.RunFacts(
         project=result.project,
         scenario=result.scenario,
@@ -50,35 +50,35 @@ def compose(at: Literal["start", "end"], result: RunResult, known: Facts, contex
 
 
 def events(result: RunResult) -> list[Event]:
-    """Return the facts of a run and of those that it started: what every check found, how every step ended."""
-    found = []
+    """Return the events of a run and of its child runs: each check result and each step outcome."""
+    collected = []
     for step in result.all_steps():
         at = step.ended or result.started
-        found += [reporting.check_event(check, at) for check in step.checks]
-        found.append(reporting.step_event(step.name, step.outcome, step.reason, at))
-    return found
+        collected += [reporting.check_event(check, at) for check in step.checks]
+        collected.append(reporting.step_event(step.name, step.outcome, step.reason, at))
+    return collected
 
 
 def deliver(context: Context) -> list[Delivery]:
-    """Send what waits in the outbox and return what became of this run's messages."""
+    """Send the messages that wait in the outbox, of earlier runs too; return the deliveries of this run's messages."""
     if context.preview is not None or context.mode != "run":
         return []
-    found = []
+    deliveries = []
     for delivery in reporting.deliver(context.store, context.project, context.secrets, early=True):
         message = delivery.message
-        said = f"{message.reporter} to {message.channel}: {delivery.state}"
+        line = f"{message.reporter} to {message.channel}: {delivery.state}"
         if delivery.reason:
-            context.log.warning(f"{said}: {delivery.reason}")
+            context.log.warning(f"{line}: {delivery.reason}")
         else:
-            context.log.info(said)
+            context.log.info(line)
         if message.run == context.run:
             state, reason = delivery.state.value, delivery.reason
-            found.append(Delivery(reporter=message.reporter, channel=message.channel, state=state, reason=reason))
-    return found
+            deliveries.append(Delivery(reporter=message.reporter, channel=message.channel, state=state, reason=reason))
+    return deliveries
 
 
 def _evaluations(result: RunResult, context: Context) -> list[EvaluationFacts]:
-    """Return the last evaluation of each store that the run has built, reused or checked."""
+    """Return, for each store that the run has built, reused or checked, its last evaluation."""
     last: dict[str, str] = {}
     for step in result.all_steps():
         last |= {made.store: made.id for made in step.evaluations}
@@ -87,7 +87,7 @@ def _evaluations(result: RunResult, context: Context) -> list[EvaluationFacts]:
 
 
 def _csv(dataset: str, context: Context) -> Iterable[bytes]:
-    """Give a dataset as CSV, a batch at a time."""
+    """Yield a dataset as CSV: the header, then batches of rows."""
     table = context.datasets.open(dataset)
     with reading(table):
         yield table.frame.limit(0).collect().write_csv().encode()

@@ -1,13 +1,13 @@
-"""Why something is computed again: the facts that its fingerprint is made of, then and now, compared.
+"""Explains why something is computed again, by comparing the facts behind its fingerprint with earlier facts.
 
-A fingerprint says that something has changed; only what it was made of says what. Facts are nested JSON with these
-parts, each left out where it plays no role:
+A fingerprint tells that something has changed, but not what. So the facts that it is computed from are stored beside
+it. They are nested JSON with these parts; a part that plays no role is left out:
 
-spec       settings, by role (model, dataset, store), each by its path in that resource
-datasets   the provenance of the data: every table that they are made from
+spec       the settings, per role (model, dataset, store) and path within that resource
+datasets   the provenance of the data: every table that it is made from
 code       digests of Python files, or of a model's file
-versions   of the kernels, of the training
-metrics    what is measured
+versions   versions of the kernels, and of the training code
+metrics    the names of the metrics that are measured
 model      the version of the trained model
 reference  what the batch is compared with
 """
@@ -22,9 +22,11 @@ from engine.spec import Project
 from engine.store import Remembered
 
 CANDIDATES = 20
-"""How many earlier ones are looked at to find the one that differs least."""
+"""Number of earlier results that are compared, to find the one that differs least."""
 SHOWN = 40
+"""Characters of a value that are shown; of longer values only the part that differs is shown."""
 FILES = 20
+"""Changed files that are listed one by one."""
 
 Facts = Mapping[str, Any]
 Places = Mapping[str, tuple[str, ...]]
@@ -32,7 +34,7 @@ Places = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """A reason: its kind, in words, and what has changed."""
+    """Why something is computed: the kind of reason, the reason as text, and the list of changes."""
 
     because: Because
     reason: str
@@ -42,28 +44,33 @@ class Why:
 def why(
     facts: Facts, earlier: Sequence[Remembered], places: Places, project: Project, *, never: str, since: str
 ) -> Why:
-    """Compare with the earlier one that differs least, the newest of several.
+    """Explain what has changed since the most similar earlier result.
+
+    The earlier result with the fewest changes is chosen, since the newest may have been computed for another purpose
+    (another quarter, say). Among equals the newest wins.
 
     Parameters
     ----------
     earlier
-        Newest first.
+        Facts of earlier results, newest first.
     places
-        The resource of the spec that plays each role.
-    never, since
-        What is said if there is no earlier one, and before the label of the one compared with.
+        The path of the resource that plays each role: `{"model": ("models", "fraud")}`.
+    never
+        The reason given if there is no earlier result.
+    since
+        Text before the label of the earlier result: `"version "` gives `since version 3`; if empty, no label is shown.
     """
     if not earlier:
         return Why("new", never, [])
-    compared = [(one, changes(one.facts, facts, places, project)) for one in earlier]
-    nearest, found = min(compared, key=lambda pair: len(pair[1]))
-    if not found:
-        found = [Change(kind="version", what="fingerprint", says="fingerprints are made otherwise than they were")]
+    compared = [(candidate, changes(candidate.facts, facts, places, project)) for candidate in earlier]
+    nearest, found = min(compared, key=lambda pair: len(pair[1]))  # min keeps the first of equals: the newest
+    if not found:  # equal facts, unequal fingerprints: the function that computes fingerprints has changed
+        found = [Change(kind="version", what="fingerprint", says="the way fingerprints are computed has changed")]
     return Why("changed", f"since {since}{nearest.label}" if since else "", found)
 
 
 def changes(before: Facts, after: Facts, places: Places, project: Project) -> list[Change]:
-    """Return what differs, each once."""
+    """Return the differences between two sets of facts, without duplicates."""
     found: list[Change] = [*_data(before.get("datasets", {}), after.get("datasets", {}), project)]
     if before.get("model") != after.get("model"):
         found.append(_model(before.get("model"), after.get("model"), places))
@@ -74,6 +81,7 @@ def changes(before: Facts, after: Facts, places: Places, project: Project) -> li
     found += _named("versions", before, after)
     found += _metrics(before.get("metrics", []), after.get("metrics", []), places, project)
     found += _reference(before.get("reference", {}), after.get("reference", {}), places, project)
+    # The same change can be found twice: a dataset is an input of the batch and of the reference, say.
     return list({(change.kind, change.what, change.says): change for change in found}.values())
 
 
@@ -97,25 +105,31 @@ def _setting(place: tuple[str, ...], path: tuple[str, ...], before: Any, after: 
 
 
 def _data(before: Facts, after: Facts, project: Project) -> Iterator[Change]:
-    """Name the tables that have changed themselves, not those that only read such."""
-    known = {table["fingerprint"] for table in before.values()}
+    """Yield the changes of the tables themselves, not of tables that only read a changed one.
+
+    Tables are matched by fingerprint first: a dataset that was renamed has not changed.
+    """
+    earlier = {table["fingerprint"] for table in before.values()}
     for name, table in after.items():
-        if table["fingerprint"] in known:
+        if table["fingerprint"] in earlier:
             continue
         if name not in before:
-            yield Change(kind="data", what=spec_path(("datasets", name), ()), says=f"dataset {name} was not read then")
+            yield Change(kind="data", what=spec_path(("datasets", name), ()), says=f"dataset {name} is a new input")
             continue
-        own = [*_table(name, before[name], table, project)]
-        inputs = any(after[one]["fingerprint"] not in known for one in after if one != name)
-        if not own and not ("sql" in table and inputs):
-            own = [Change(kind="data", what=f"datasets.{name}", says=f"dataset {name} has other content")]
-        yield from own
+        found = [*_table(name, before[name], table, project)]
+        # A query without changes of its own is explained by its inputs, if one of them has changed.
+        inputs = any(after[other]["fingerprint"] not in earlier for other in after if other != name)
+        if not found and not ("sql" in table and inputs):
+            says = f"the content of dataset {name} has changed"
+            found = [Change(kind="data", what=f"datasets.{name}", says=says)]
+        yield from found
 
 
 def _table(name: str, before: Facts, after: Facts, project: Project) -> Iterator[Change]:
     place = ("datasets", name)
+    # Each kind of dataset has facts of its own, so different keys mean another kind.
     if before.keys() != after.keys():
-        yield Change(kind="spec", what=spec_path(place, ("kind",)), says=f"dataset {name} is of another kind")
+        yield Change(kind="spec", what=spec_path(place, ("kind",)), says=f"the kind of dataset {name} has changed")
         return
     if "sql" in after:
         if before["sql"] != after["sql"]:
@@ -123,8 +137,9 @@ def _table(name: str, before: Facts, after: Facts, project: Project) -> Iterator
         for variable in sorted(before["variables"].keys() & after["variables"].keys()):
             old, new = before["variables"][variable], after["variables"][variable]
             if old != new:
-                given = variable in project.overrides  # by the command line, a loop: the spec's value is another
-                at = None if given else project.position("variables", variable)
+                # A value from the command line or a loop does not stand in the spec, so it has no position there.
+                overridden = variable in project.overrides
+                at = None if overridden else project.position("variables", variable)
                 says = f"variable {variable} {from_to(old, new)}"
                 yield Change(kind="variable", what=variable, before=old, after=new, position=at, says=says)
     elif "files" in after:
@@ -136,7 +151,7 @@ def _table(name: str, before: Facts, after: Facts, project: Project) -> Iterator
             if old != new:
                 yield _setting((*place, "columns", column), ("type",), old, new, project)
     else:
-        says = f"dataset {name}: {after['function']} returns other rows"
+        says = f"dataset {name}: {after['function']} returned different rows"
         yield Change(kind="data", what=f"datasets.{name}", says=says)
         old, new = ({"function": facts["function"], "arguments": facts["arguments"]} for facts in (before, after))
         yield from _settings(old, new, place, project)
@@ -146,26 +161,27 @@ def _table(name: str, before: Facts, after: Facts, project: Project) -> Iterator
 
 def _files(name: str, before: Facts, after: Facts) -> Iterator[Change]:
     old, new = before["files"], after["files"]
+    # The facts do not list the files of a dataset that has thousands, so the changed ones cannot be named.
     if before["file_count"] > len(old) or after["file_count"] > len(new):
-        says = f"dataset {name}: {before['file_count']} → {after['file_count']} files, with other content"
+        says = f"dataset {name}: files have changed ({before['file_count']} → {after['file_count']} files)"
         yield Change(kind="data", what=f"datasets.{name}", says=says)
         return
+    # A digest on both sides under different paths is a file that was renamed: not a change.
     moved = set(old.values()) & set(new.values())
-    words = [(path, "its content has changed") for path in new if path in old and old[path] != new[path]]
-    words += [(path, "is new") for path in new if path not in old and new[path] not in moved]
-    words += [(path, "is gone") for path in old if path not in new and old[path] not in moved]
-    for path, said in words[:FILES]:
-        says = (
-            f"dataset {name}: {path} {said}" if said != "its content has changed" else f"dataset {name}: {path}: {said}"
-        )
+    texts = [(path, f"the content of {path} has changed") for path in new if path in old and old[path] != new[path]]
+    texts += [(path, f"file {path} is new") for path in new if path not in old and new[path] not in moved]
+    texts += [(path, f"file {path} is gone") for path in old if path not in new and old[path] not in moved]
+    for path, text in texts[:FILES]:
+        says = f"dataset {name}: {text}"
         yield Change(kind="data", what=path, before=old.get(path), after=new.get(path), says=says)
-    if len(words) > FILES:
-        yield Change(kind="data", what=f"datasets.{name}", says=f"dataset {name}: and {len(words) - FILES} other files")
+    if len(texts) > FILES:
+        says = f"dataset {name}: {len(texts) - FILES} more files have changed"
+        yield Change(kind="data", what=f"datasets.{name}", says=says)
 
 
 def _model(before: Any, after: Any, places: Places) -> Change:
     if "model" not in places:
-        return Change(kind="model", what="model", before=before, says=f"there is no model any more, it was {before}")
+        return Change(kind="model", what="model", before=before, says=f"the model was removed; it was {before}")
     name = places["model"][-1]
     return Change(kind="model", what=name, before=before, after=after, says=f"model {name} {from_to(before, after)}")
 
@@ -175,7 +191,7 @@ def _named(part: str, before: Facts, after: Facts) -> Iterator[Change]:
     for name in new:
         if name in old and old[name] != new[name]:
             if part == "code":
-                says = f"{name} was edited"
+                says = f"the code of {name} has changed"
                 yield Change(kind="code", what=name, before=old[name], after=new[name], says=says)
             else:
                 says = f"version of {name} {from_to(old[name], new[name])}"
@@ -185,7 +201,8 @@ def _named(part: str, before: Facts, after: Facts) -> Iterator[Change]:
 def _metrics(before: Sequence[str], after: Sequence[str], places: Places, project: Project) -> Iterator[Change]:
     if sorted(before) != sorted(after):
         more, less = sorted(set(after) - set(before)), sorted(set(before) - set(after))
-        said = [f"needs {', '.join(more)} too" if more else "", f"no longer needs {', '.join(less)}" if less else ""]
+        added = f"{', '.join(more)} now needed" if more else ""
+        dropped = f"{', '.join(less)} no longer needed" if less else ""
         place = (*places["dataset"], "checks")
         yield Change(
             kind="spec",
@@ -193,7 +210,7 @@ def _metrics(before: Sequence[str], after: Sequence[str], places: Places, projec
             before=list(before),
             after=list(after),
             position=project.position(*place),
-            says=f"{spec_path(place, ())}: {' and '.join(filter(None, said))}",
+            says=f"{spec_path(place, ())}: {'; '.join(filter(None, [added, dropped]))}",
         )
 
 
@@ -208,16 +225,17 @@ def _reference(before: Facts, after: Facts, places: Places, project: Project) ->
         yield from _settings(before.get("spec", {}), after.get("spec", {}), ("datasets", dataset), project)
     old, new = before.get("evaluations", {}), after.get("evaluations", {})
     if list(old.values()) != list(new.values()):
-        listed = [", ".join(evaluations) or "none" for evaluations in (old, new)]
-        says = f"the reference is evaluation {listed[1]}, and was {listed[0]}"
+        names = [", ".join(evaluations) or "none" for evaluations in (old, new)]
+        says = f"reference evaluations: {names[0]} → {names[1]}"
         yield Change(kind="reference", what="reference", before=list(old), after=list(new), says=says)
 
 
 def from_to(before: Any, after: Any) -> str:
-    """Return `0.95 → 0.9`; of long texts the part that differs."""
+    """Return `0.95 → 0.9`; of long values only the part that differs is shown."""
     old, new = _text(before), _text(after)
     if max(len(old), len(new)) <= SHOWN:
         return f"{old} → {new}"
+    # Start at the word that holds the first different character; texts that differ in length alone, at the shorter end.
     start = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
     start = old.rfind(" ", 0, start) + 1
     return f"{_cut(old, start)} → {_cut(new, start)}"

@@ -1,4 +1,4 @@
-"""Which scenarios `engine run` runs, and the one that a project without scenarios has."""
+"""Selects the scenarios that `engine run` runs, and makes the default one of a project without scenarios."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,11 @@ from engine.spec import Project
 from engine.spec.resources.scenarios import BuildStep, RunChecksStep, Scenario
 
 DEFAULT = "default"
-"""The scenario of a project that declares none: build every evaluation store, run every check."""
+"""Name of the scenario of a project that declares none: it builds every evaluation store and runs every check."""
 
 
 def chosen(project: Project) -> Sequence[str]:
-    """Return the scenarios to run when none is named; none where the project has several and no `run:`."""
+    """Return the scenarios to run if the user names none; empty if there are several and the spec has no `run:`."""
     declared = project.spec.run
     if declared is not None:
         return [declared] if isinstance(declared, str) else declared
@@ -20,7 +20,7 @@ def chosen(project: Project) -> Sequence[str]:
 
 
 def scenario(project: Project, name: str) -> Scenario:
-    """Return a scenario of the project, or the default one."""
+    """Return a declared scenario, or the default one."""
     return project.scenarios[name] if name in project.scenarios else _default(project)
 
 

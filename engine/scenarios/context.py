@@ -1,6 +1,6 @@
-"""What a run works with, passed in: the project under its variables, its data, the store, the secrets, the clock.
+"""The context that every step gets: the project with its variables, its data, the store, the secrets, the clock.
 
-Frozen: a turn of a loop or a `set_variables` step gets a context of its own, so values never outlive their scope.
+It is frozen: an iteration of a loop and a `set_variables` step get a new context, so values cannot outlive their scope.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -24,14 +24,26 @@ Mode = Literal["run", "dry run", "plan"]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Everything that a step may touch.
+    """Everything that a step may use.
 
-    The project's overrides are the values set by the command line, loops and steps so far. `under` are the tokens of
-    the locks that this run and its parents hold. `built` is the evaluation of each store that this run has built or
-    reused. `start` runs another scenario. With `preview`, what reporters would send is shown instead of sent.
-    In a dry run the store is a copy, and nothing may be changed elsewhere; in a plan what is decided is not even done.
-    `touched` are the paths of files that were written again with the same content. `actions` is the account of the
-    step that is running: what was decided, in order.
+    Attributes
+    ----------
+    project
+        Its overrides are the values that the command line, loops and steps have set so far.
+    start_scenario
+        Runs another scenario.
+    held_locks
+        Tokens of the locks that this run and its parents hold.
+    built
+        Per evaluation store, the id of the evaluation that this run has built or reused.
+    preview
+        If given, it is called with what each reporter would send, and nothing is sent.
+    mode
+        In a dry run the store is a copy, and nothing outside may be changed. In a plan, actions are only simulated.
+    touched_files
+        Paths of files that were written again with the same content.
+    actions
+        The actions of the current step, in order; each planned action is appended.
     """
 
     project: Project
@@ -52,7 +64,7 @@ class Context:
     actions: list[Action] = field(default_factory=list)
 
     def scenario(self, name: str) -> Scenario:
-        """Return a scenario under the variables as they are now."""
+        """Return a scenario, with the current values of the variables."""
         return scenario(self.project, name)
 
     def with_values(self, values: Mapping[str, Any]) -> "Context":
@@ -63,12 +75,12 @@ class Context:
         return replace(self, project=project, datasets=self.datasets.of(project))
 
     def with_defaults(self, values: Mapping[str, Any]) -> "Context":
-        """Return a context in which these variables have these values unless something has set them."""
+        """Return a context in which these variables have these values, unless they have been set already."""
         return self.with_values({name: value for name, value in values.items() if name not in self.project.overrides})
 
     @contextmanager
     def lock(self, name: str, *, wait: bool = True) -> "Iterator[Context]":
-        """Hold a lock of the store and give the context that works under it."""
+        """Hold a lock of the store; yield a context that knows its token, so that child runs may pass the lock."""
         with self.store.lock(
             name, wait=wait, run=self.run, scenario=self.log.scenario, under=self.under, waiting=self._say_waiting
         ) as held:

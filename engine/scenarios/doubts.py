@@ -1,7 +1,7 @@
-"""What the data say about the spec before anything is computed: columns that do not exist, checks of nothing.
+"""Validates the spec against the data before anything is computed: unknown columns, checks that match nothing.
 
-`validate` reads no data, so it cannot know columns. Here the schemas are known, and of an evaluation that is there
-already every metric. What is certain to go wrong is an error, what only does nothing is a warning.
+`engine validate` reads no data, so it cannot check column names. Here the schemas of the datasets are known, and if an
+evaluation is reused, all its metrics. What will certainly fail is an error; what merely has no effect is a warning.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -22,17 +22,17 @@ Path = tuple[str | int, ...]
 
 
 def of_dataset(name: str, context: Context, findings: Findings) -> None:
-    """Find checks of columns that the dataset does not have."""
+    """Add a finding for each check of a column that the dataset does not have."""
     schema = context.datasets.open(name).frame.collect_schema()
     roles = {column: _role(dtype) for column, dtype in schema.items()}
     checks = context.project.datasets[name].checks
     own = context.project.datasets[name].metrics
     for path, metric in _asked(checks, ("datasets", name, "checks")):
-        _judge(metric, context.project.position(*path), "dataset", roles, own, f"dataset {name}", findings)
+        _judge(metric, context.project.position(*path), "dataset", roles, own, f"dataset {name!r}", findings)
 
 
 def of_model(name: str, context: Context, findings: Findings) -> None:
-    """Find a target and features that the training dataset does not have."""
+    """Add a finding for a target or a feature that the training dataset does not have."""
     spec = context.project.models[name]
     if not isinstance(spec, TrainModel):
         return
@@ -41,7 +41,7 @@ def of_model(name: str, context: Context, findings: Findings) -> None:
     named |= {("features", "include", i): column for i, column in enumerate(spec.features.include or [])}
     for path, column in named.items():
         if column not in schema:
-            message = f"dataset {spec.dataset} has no column {column!r}"
+            message = f"dataset {spec.dataset!r} has no column {column!r}"
             at = context.project.position("models", name, *path)
             findings.error(at, "unknown-column", message, did_you_mean(column, schema, "there are"))
     for i, column in enumerate(spec.features.exclude):
@@ -51,12 +51,12 @@ def of_model(name: str, context: Context, findings: Findings) -> None:
 
 
 def of_store(name: str, evaluation: Evaluation | None, context: Context, findings: Findings) -> None:
-    """Find checks and displayed metrics that the next evaluation cannot have.
+    """Add a finding for each check and each displayed metric that the next evaluation cannot have.
 
     Parameters
     ----------
     evaluation
-        The one that is reused: its metrics are all there will be.
+        The evaluation that is reused, if any: no other metrics than its own will exist.
     """
     spec = context.project.evaluation_stores[name]
     batch = context.datasets.open(spec.dataset)
@@ -68,6 +68,7 @@ def of_store(name: str, evaluation: Evaluation | None, context: Context, finding
     place = ("evaluation_stores", name)
     asked = [*_asked(spec.checks, (*place, "checks"))]
     asked += [((*place, "display", "metrics", i), metric) for i, metric in enumerate(spec.display.metrics)]
+    # Columns that take part: the model's features without its target, less what the spec excludes.
     absent = {*spec.drift.columns.exclude, batch.entity}
     if spec.model:
         model = context.project.models[spec.model]
@@ -78,13 +79,13 @@ def of_store(name: str, evaluation: Evaluation | None, context: Context, finding
     for path, metric in asked:
         at = context.project.position(*path)
         if evaluation is None:
-            _judge(metric, at, "store", roles, spec.metrics, f"dataset {spec.dataset}", findings)
+            _judge(metric, at, "store", roles, spec.metrics, f"dataset {spec.dataset!r}", findings)
         else:
             _look_up(metric, at, evaluation, findings)
 
 
 def _asked(checks: Mapping[str, Check], place: Path) -> Iterator[tuple[Path, str]]:
-    """Give every metric that checks are about, with its place."""
+    """Yield every metric that the checks name, with its path in the spec."""
     for name, check in checks.items():
         if isinstance(check, PythonCheck):
             continue
@@ -95,7 +96,7 @@ def _asked(checks: Mapping[str, Check], place: Path) -> Iterator[tuple[Path, str
 
 
 def _role(dtype: pl.DataType) -> str | None:
-    """Return the role that a column has by its type alone; None where it is left out."""
+    """Return the role that follows from a column's type; None if the type is not compared."""
     if dtype.is_numeric() or dtype == pl.Duration:
         return "numerical"
     return None if dtype.is_temporal() or dtype.is_nested() else "categorical"
@@ -110,7 +111,7 @@ def _judge(
     where: str,
     findings: Findings,
 ) -> None:
-    """Say what is wrong with a metric of columns, as far as their names and types tell."""
+    """Add what is wrong with a metric of columns, judged by the columns' names and types."""
     metric = parse(text)
     if text in own or isinstance(metric, Problem):
         return
@@ -119,28 +120,30 @@ def _judge(
         return
     if metric.wildcard:
         if not any(role in known.roles for role in roles.values()):
-            message = f"{text} matches nothing: {where} has no {' or '.join(known.roles)} column that takes part"
+            message = f"{text} matches nothing: {where} has no {' or '.join(known.roles)} column that is compared"
             findings.error(at, "unknown-metric", message)
     elif column not in roles:
         help_ = did_you_mean(column, roles, "there are")
         findings.error(at, "unknown-column", f"{where} has no column {column!r}", help_)
     elif (role := roles[column]) is None:
-        findings.warning(at, "unknown-metric", f"column {column!r} takes no part, so that it has no {metric.statistic}")
+        message = f"column {column!r} is not compared, so it has no {metric.statistic}"
+        findings.warning(at, "unknown-metric", message)
     elif role not in known.roles:
-        findings.warning(at, "unknown-metric", f"column {column!r} is {role}, so that it has no {metric.statistic}")
+        findings.warning(at, "unknown-metric", f"column {column!r} is {role}, so it has no {metric.statistic}")
 
 
 def _look_up(text: str, at: Position, evaluation: Evaluation, findings: Findings) -> None:
+    """Add a finding if the evaluation that is reused does not have the metric."""
     wanted = canonical(text)
     if wanted.endswith(".*"):
         if not any(metric.startswith(wanted[:-1]) for metric in evaluation.metrics):
-            message = f"{text} matches nothing: evaluation {evaluation.name} has no such metric"
+            message = f"{text} matches nothing: evaluation {evaluation.name!r} has no such metric"
             findings.error(at, "unknown-metric", message)
     elif wanted not in evaluation.metrics:
         help_ = did_you_mean(wanted, list(evaluation.metrics)[:10], "it has, for example,")
-        findings.error(at, "unknown-metric", f"evaluation {evaluation.name} has no metric {text}", help_)
+        findings.error(at, "unknown-metric", f"evaluation {evaluation.name!r} has no metric {text}", help_)
 
 
 def _nothing_to_exclude(column: str, dataset: str, schema: Collection[str], at: Position, findings: Findings) -> None:
-    message = f"dataset {dataset} has no column {column!r}: there is nothing to exclude"
+    message = f"dataset {dataset!r} has no column {column!r}: there is nothing to exclude"
     findings.warning(at, "unknown-column", message, did_you_mean(column, schema, "there are"))

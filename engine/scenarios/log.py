@@ -1,7 +1,7 @@
 """The run's log: `log.txt` for people and `log.jsonl` for programs, the same lines in both, secrets masked.
 
-Written line by line, so that what a killed run did can be read, and handed to listeners (the terminal). The standard
-logging module is not used: its loggers are global, and two runs in one process would write into each other's files.
+Each line is written at once, so the log of a killed run can be read, and is passed to listeners (the terminal). The
+standard logging module is not used: its loggers are global, so two runs in one process would share their log files.
 """
 
 import json
@@ -16,7 +16,7 @@ Level = Literal["info", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the log. `step` is empty for what concerns the whole run."""
+    """One entry of the log. `step` is empty if the entry concerns the whole run."""
 
     at: datetime
     level: Level
@@ -27,9 +27,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class RunLog:
-    """Writes a run's lines into its folder and hands them to the listeners.
+    """Writes a run's lines into its folder and passes them to the listeners.
 
-    Without a folder, as before a run has one, the listeners alone are told.
+    Without a folder (before a run has one) only the listeners get them.
     """
 
     folder: Path | None
@@ -41,7 +41,7 @@ class RunLog:
 
     @property
     def text_path(self) -> Path | None:
-        """The log for people."""
+        """The path of the log for people."""
         return self.folder / "log.txt" if self.folder else None
 
     def info(self, text: str) -> None:
@@ -54,7 +54,7 @@ class RunLog:
         self.write("error", text)
 
     def write(self, level: Level, text: str) -> None:
-        """Add a line. A text of several lines stays one entry."""
+        """Add an entry. A text of several lines is one entry."""
         line = Line(self.clock(), level, self.scenario, self.step, self.redact(text))
         if self.folder:
             _append(line, self.folder)

@@ -1,8 +1,8 @@
-"""The plan of a run: every action with its reason, found by walking through the scenarios and doing nothing.
+"""The plan of a run: every action with its reason, found by going through the scenarios without executing anything.
 
-The steps are the run's own; only what they decide is not done but pretended, in a copy of the state. So the second of
-two steps that build the same finds it built, and a plan never tells another story than the run. What a condition will
-say is not known before; its step is planned as if it ran, and says what it depends on.
+A plan executes the same step functions as a run, but the actions are only simulated, in a copy of the state. So of two
+steps that build the same model the second finds it built, and a plan and its run cannot disagree. A condition whose
+result is not known before the run does not stop the planner: its step is planned as if it ran, and marked `depends`.
 """
 
 from collections.abc import Iterator
@@ -30,27 +30,29 @@ class _Frozen(BaseModel):
 
 
 class StepPlan(_Frozen):
-    """What a step will do."""
+    """The plan of a step."""
 
     name: str = Field(description="The step's name.")
-    kind: str = Field(description="Its kind.")
-    runs: Literal["yes", "no", "depends"] = Field(description="Whether it runs; depends: on what steps before it find.")
-    reason: str = Field("", description="Why it does not run, or what that depends on.")
-    turn: dict[str, Any] | None = Field(None, description="The values of this turn of for_each.")
-    actions: list[Action] = Field([], description="What it does, in order.")
-    problem: str = Field("", description="Why it will fail.")
-    scenario: "ScenarioPlan | None" = Field(None, description="The plan of the scenario that it runs.")
+    kind: str = Field(description="The step's kind.")
+    runs: Literal["yes", "no", "depends"] = Field(
+        description="Whether the step runs; depends: earlier steps decide that during the run."
+    )
+    reason: str = Field("", description="Why the step does not run, or the condition that it depends on.")
+    turn: dict[str, Any] | None = Field(None, description="The values of this iteration of for_each.")
+    actions: list[Action] = Field([], description="The actions of the step, in order.")
+    problem: str = Field("", description="Why the step will fail; empty if no reason is known.")
+    scenario: "ScenarioPlan | None" = Field(None, description="The plan of the scenario that the step runs.")
 
 
 class ScenarioPlan(_Frozen):
-    """What a scenario will do."""
+    """The plan of a scenario."""
 
-    scenario: str = Field(description="The scenario.")
-    steps: list[StepPlan] = Field([], description="In order; one entry a turn where the scenario has for_each.")
-    reporters: list[Action] = Field([], description="What its reporters may send.")
+    scenario: str = Field(description="The scenario's name.")
+    steps: list[StepPlan] = Field([], description="The steps in order, repeated for each iteration of for_each.")
+    reporters: list[Action] = Field([], description="The messages that its reporters may send.")
 
     def all_steps(self) -> Iterator[StepPlan]:
-        """Every step, those of the scenarios that it runs included."""
+        """Yield every step, including the steps of the scenarios that it runs."""
         for step in self.steps:
             yield step
             if step.scenario is not None:
@@ -58,40 +60,42 @@ class ScenarioPlan(_Frozen):
 
 
 class Plan(_Frozen):
-    """What a call of `engine run` will do."""
+    """The plan of one call of `engine run`."""
 
-    schema_version: Literal[1] = Field(1, description="Version of this document.")
-    project: str = Field(description="The project.")
+    schema_version: Literal[1] = Field(1, description="The version of this format.")
+    project: str = Field(description="The project's name.")
     variables: dict[str, Any] = Field(description="The project's variables.")
-    scenarios: list[ScenarioPlan] = Field(description="In order.")
-    findings: list[Diagnostic] = Field(description="What is wrong with the spec, or doubtful, now that data are known.")
+    scenarios: list[ScenarioPlan] = Field(description="The scenarios, in order.")
+    findings: list[Diagnostic] = Field(
+        description="Errors and warnings about the spec, including those that only the data show."
+    )
 
     def all_steps(self) -> Iterator[StepPlan]:
-        """Every step, those of the scenarios that others run included."""
+        """Yield every step, including the steps of the scenarios that others run."""
         for scenario in self.scenarios:
             yield from scenario.all_steps()
 
     def actions(self) -> list[Action]:
-        """Every action of every step that runs, or may run."""
+        """Return every action of every step that runs or may run."""
         return [action for step in self.all_steps() for action in step.actions]
 
     @property
     def exit_code(self) -> ExitCode:
-        """The spec is wrong, something could not run, or all is well."""
+        """USAGE if a finding is an error, COULD_NOT_RUN if a step will fail, else OK."""
         if any(finding.severity is Severity.ERROR for finding in self.findings):
             return ExitCode.USAGE
         return ExitCode.COULD_NOT_RUN if any(step.problem for step in self.all_steps()) else ExitCode.OK
 
 
 class Planner:
-    """Plans scenarios one after the other, each in the light of those before it."""
+    """Plans scenarios one after the other; each sees the simulated results of those before it."""
 
     def __init__(self) -> None:
         self.findings = Findings()
         self._depends: dict[tuple[str, str], str] = {}
 
     def scenario(self, name: str, context: Context) -> ScenarioPlan:
-        """Plan a scenario; `context` is that of the scenario that runs it, if one does."""
+        """Plan a scenario; if another scenario runs it, `context` belongs to that one."""
         trigger = f"scenario {context.log.scenario}" if context.log.scenario else "manual"
         ready = replace(context, trigger=trigger, log=replace(context.log, scenario=name, step=""))
         ready = ready.with_defaults(ready.scenario(name).variables)
@@ -108,9 +112,10 @@ class Planner:
         return ScenarioPlan(scenario=name, steps=steps, reporters=reporters)
 
     def _steps(self, name: str, context: Context) -> Iterator[StepPlan]:
-        """Plan the steps of one turn, each under the values that those before it have set."""
+        """Plan the steps of one iteration; each has the values that earlier steps have set."""
         outcomes: dict[str, Outcome] = {}
         for index in range(len(context.scenario(name).steps)):
+            # Read anew each time: an earlier step may have set variables that this step's settings contain.
             step = context.scenario(name).steps[index]
             runs, reason = _wanted(step, outcomes, context)
             if runs == "no":
@@ -118,17 +123,18 @@ class Planner:
                 yield StepPlan(name=step.name, kind=step.kind, runs=runs, reason=reason)
                 continue
             planned, context = self._step(step, context, depending=runs == "depends")
+            # Of a step that will run only its failure is known; other outcomes stay undecided for later conditions.
             if planned.problem and step.on_failure == "fail":
                 outcomes[step.name] = Outcome.FAILED
             yield planned.model_copy(update={"runs": runs, "reason": reason})
 
     def _step(self, step: AnyStep, context: Context, *, depending: bool) -> tuple[StepPlan, Context]:
-        """Plan one step; return the context of those after it too."""
+        """Plan one step; return its plan and the context of the steps after it."""
         plan = StepPlan(name=step.name, kind=step.kind, runs="yes")
         if isinstance(step, RunScenarioStep):
             child = self.scenario(step.scenario, context.with_values(step.variables))
-            failing = [one.name for one in child.all_steps() if one.problem]
-            problem = f"step {failing[0]} of {step.scenario} will fail" if failing else ""
+            failing = [planned.name for planned in child.all_steps() if planned.problem]
+            problem = f"step {failing[0]!r} of scenario {step.scenario!r} will fail" if failing else ""
             return plan.model_copy(update={"scenario": child, "problem": problem}), context
         at_step = replace(context, actions=[], log=replace(context.log, step=step.name))
         problem, result = "", None
@@ -146,14 +152,14 @@ class Planner:
         return plan.model_copy(update={"actions": actions, "problem": problem}), context
 
     def _in_doubt(self, action: Action) -> Action:
-        """Say of what is reused only if another step runs that it depends on that step."""
+        """Return the action with reason `depends` if it is reused only provided that an earlier step runs."""
         step = self._depends.get((action.kind, action.target))
         if not action.reused or step is None:
             return action
-        return action.model_copy(update={"because": "depends", "reason": f"nothing to do if {step} has run"})
+        return action.model_copy(update={"because": "depends", "reason": f"reused if step {step!r} has run"})
 
     def _doubt(self, step: AnyStep, result: StepResult, context: Context) -> None:
-        """Hold what the spec says of columns against the data that the step reads."""
+        """Validate the columns that the spec names against the data that the step reads."""
         project = context.project
         target = getattr(step, "target", "")
         datasets, models = {target} & project.datasets.keys(), {target} & project.models.keys()
@@ -171,7 +177,7 @@ class Planner:
 
 
 def _measured(store: str, result: StepResult, context: Context) -> Evaluation | None:
-    """Return the evaluation that a step reuses, unless it is one that this plan has only pretended."""
+    """Return the evaluation that a step reuses; None if this plan has only simulated it, so that it has no metrics."""
     made = {made.store: made.id for made in result.evaluations} | dict(context.built)
     evaluation = context.store.evaluation(made[store]) if store in made else context.store.newest(store)
     return evaluation if evaluation is not None and evaluation.metrics else None
@@ -180,7 +186,7 @@ def _measured(store: str, result: StepResult, context: Context) -> Evaluation | 
 def _wanted(
     step: AnyStep, outcomes: dict[str, Outcome], context: Context
 ) -> tuple[Literal["yes", "no", "depends"], str]:
-    """Tell whether a step runs, as far as that is known before anything has run."""
+    """Return whether a step runs, as far as that is known before the run, and the reason."""
     if step.run_condition is None:
         return ("no", "an earlier step will fail") if Outcome.FAILED in outcomes.values() else ("yes", "")
     return _decided(step.run_condition, outcomes, context)
@@ -189,7 +195,9 @@ def _wanted(
 def _decided(
     condition: str, outcomes: dict[str, Outcome], context: Context
 ) -> tuple[Literal["yes", "no", "depends"], str]:
+    """Evaluate a run condition with the facts that are known before the run; `depends` if they do not decide it."""
     known = Facts(
+        # The run's outcome is the worst of its steps', and nothing in a plan is worse than FAILED.
         outcome=Outcome.FAILED if Outcome.FAILED in outcomes.values() else None,
         steps=outcomes,
         trigger=context.trigger,
@@ -202,7 +210,7 @@ def _decided(
 
 
 def _reporter(reporter: Reporter, context: Context) -> Action:
-    """Tell whether a reporter will send."""
+    """Return the action of a reporter: whether it will send, and when."""
     target = f"{reporter.name} to {reporter.channel}"
     if not reporter.active:
         return Action(kind="send", target=target, because="never", reason="it is not active")

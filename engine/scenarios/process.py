@@ -1,8 +1,8 @@
-"""Runs a step with a timeout: in a process of its own, because nothing else can be ended for certain.
+"""Runs a step that has a timeout in a separate process, because a thread cannot be stopped reliably.
 
-The process (`worker.py`) gets the spec's path and the run's values, loads the project itself and works under the run's
-locks; at the timeout it is killed with all that it has started. Lines of its log come back as they are written, so the
-terminal shows them; the result is the last of what it says.
+The process (`worker.py`) gets the spec's path and the run's values, loads the project itself and uses the run's locks.
+At the timeout it is killed together with every process that it has started. It answers with JSON lines: log entries
+and previews while it works, so the terminal shows them at once, and at the end the result.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ from engine.spec.resources.scenarios import AnyStep
 
 
 def run_step(index: int, step: AnyStep, seconds: float, context: Context) -> StepResult:
-    """Run the step of that index of the context's scenario in a process, and kill it after so many seconds."""
-    order = {
+    """Run step number `index` of the context's scenario in a process, which is killed after `seconds`."""
+    request = {
         "spec": str(context.project.path),
         "overrides": dict(context.project.overrides),
         "scenario": context.log.scenario,
@@ -39,6 +39,7 @@ def run_step(index: int, step: AnyStep, seconds: float, context: Context) -> Ste
         "state": str(context.store.folder),
     }
     overdue = threading.Event()
+    # In a session of its own the worker leads a process group, which can be killed as a whole.
     with subprocess.Popen(
         [sys.executable, "-m", "engine.scenarios.worker"],
         stdin=subprocess.PIPE,
@@ -49,46 +50,47 @@ def run_step(index: int, step: AnyStep, seconds: float, context: Context) -> Ste
         env=dict(context.environ),
     ) as worker:
 
-        def end() -> None:
+        def kill_at_timeout() -> None:
             overdue.set()
             _kill(worker)
 
-        timer = threading.Timer(seconds, end)
+        timer = threading.Timer(seconds, kill_at_timeout)
         timer.start()
         try:
-            result = _converse(worker, json.dumps(order, default=str), context)
+            result = _converse(worker, json.dumps(request, default=str), context)
         finally:
             timer.cancel()
-            _kill(worker)
+            _kill(worker)  # also ends what a finished step has left running in the background
     if overdue.is_set():
-        context.store.abort_dead_runs()
-        return steps.failed(step, f"it took longer than its timeout of {seconds:g} s and was ended", context)
+        context.store.abort_dead_runs()  # a child run in the worker died with it
+        return steps.failed(step, f"it took longer than its timeout of {seconds:g} s and was stopped", context)
     if result is None:
-        return steps.failed(step, f"its process ended with code {worker.returncode} and without a result", context)
+        reason = f"its process ended with exit code {worker.returncode} before it returned a result"
+        return steps.failed(step, reason, context)
     return result
 
 
-def _converse(worker: "subprocess.Popen[str]", order: str, context: Context) -> StepResult | None:
-    """Give the order, pass the log's lines on as they come, return the result."""
+def _converse(worker: "subprocess.Popen[str]", request: str, context: Context) -> StepResult | None:
+    """Send the request, pass log entries on as they arrive, return the result; None if the worker sent none."""
     result = None
     if worker.stdin is None or worker.stdout is None:
         raise TypeError("the process has no pipes")
-    with contextlib.suppress(BrokenPipeError), worker.stdin as stdin:
-        stdin.write(order)
+    with contextlib.suppress(BrokenPipeError), worker.stdin as stdin:  # the worker may have died at its start
+        stdin.write(request)
     for text in worker.stdout:
-        said: dict[str, Any] = json.loads(text)
-        if "result" in said:
-            result = StepResult.model_validate(said["result"])
-        elif "preview" in said and context.preview:
-            context.preview(said["preview"])
-        elif "line" in said:
-            line = Line(**said["line"] | {"at": datetime.fromisoformat(said["line"]["at"])})
+        message: dict[str, Any] = json.loads(text)
+        if "result" in message:
+            result = StepResult.model_validate(message["result"])
+        elif "preview" in message and context.preview:
+            context.preview(message["preview"])
+        elif "line" in message:
+            line = Line(**message["line"] | {"at": datetime.fromisoformat(message["line"]["at"])})
             for listen in context.log.listeners:
                 listen(line)
     return result
 
 
 def _kill(worker: "subprocess.Popen[str]") -> None:
-    """Kill the process and everything that it has started: its session is its own."""
+    """Kill the process group of the worker: the worker and every process that it has started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(worker.pid, signal.SIGKILL)

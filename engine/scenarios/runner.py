@@ -1,6 +1,6 @@
-"""Runs one scenario: its steps in order, once a turn of its loop, then its reporters.
+"""Runs one scenario: its steps in order, once per iteration of its loop, then its reporters.
 
-Values go one way: each step's result changes the context of those after it, nothing reaches back.
+A step's result changes the context of the steps after it. No step can change what an earlier one has seen.
 """
 
 import getpass
@@ -21,14 +21,14 @@ from engine.store import RunRecord, StepRecord, new_id
 
 
 def run_scenario(name: str, context: Context) -> RunResult:
-    """Run a scenario whole and return what it found. The run that `context` belongs to, if any, is its parent.
+    """Run a scenario and return its result. If `context` belongs to a run, that run is the parent.
 
     Raises
     ------
     Busy
-        It is already running, and `on_busy: refuse`.
+        The scenario is already running, and it has `on_busy: refuse`.
     KeyboardInterrupt
-        The user has ended it: the run is ABORTED, and its messages wait in the outbox.
+        The user has interrupted the run: it is ABORTED, and its messages wait in the outbox.
     """
     parent, trigger = context.run, f"scenario {context.log.scenario}" if context.run else "manual"
     run = new_id(context.clock())
@@ -58,37 +58,41 @@ def _run(name: str, run: str, parent: str | None, context: Context) -> RunResult
     try:
         for step in _turns(name, context):
             result.steps.append(step)
-            context.store.add_step(run, _step_record(step))
+            context.store.add_step(run, _step_record(step))  # at once: a killed run keeps the steps that it finished
         outcome = worst(step.outcome for step in result.steps)
-    finally:
+    finally:  # the end is recorded after an interruption too; the outcome is ABORTED then
         result = result.model_copy(update={"outcome": outcome, "ended": context.clock()})
         _finish(result, context)
     return result
 
 
 def _finish(result: RunResult, context: Context) -> None:
-    """Commit the run and what is to be said of it; then say it, unless the user wants to be gone."""
+    """Commit the run and its messages in one transaction, deliver them unless the run was interrupted, write run.json.
+
+    Messages are committed before they are sent, so an alert is not lost if the process dies in between.
+    """
     context.log.info(f"{result.scenario} ended {result.outcome}")
     for step in result.steps:
-        if step.turn is None:  # a turn's values end with the turn
+        if step.turn is None:  # values that an iteration sets end with it
             context = context.with_values(step.variables)
     known = replace(facts(result.steps, context), outcome=result.outcome)
     messages = compose("end", result, known, context)
     context.store.finish_run(_record(result), messages)
     if result.outcome is not Outcome.ABORTED:
-        told = [*result.deliveries, *deliver(context)]
-        result.deliveries[:] = {delivery.reporter: delivery for delivery in told}.values()
+        # A message of `at: start` that was pending may have been sent now: the later delivery replaces the earlier.
+        deliveries = [*result.deliveries, *deliver(context)]
+        result.deliveries[:] = {delivery.reporter: delivery for delivery in deliveries}.values()
     contract = context.store.folder_of_run(result.id) / "run.json"
     contract.write_text(result.model_dump_json(indent=1), encoding="utf-8")
 
 
 def _turns(name: str, context: Context) -> Iterator[StepResult]:
-    """Run the steps once with each set of values of `for_each`."""
+    """Run the steps once per iteration of `for_each`, or once without any."""
     scenario = context.scenario(name)
     for turn in scenario.for_each or [{}]:
         failed = False
         if turn:
-            context.log.info("turn: " + ", ".join(f"{variable} = {value}" for variable, value in turn.items()))
+            context.log.info("for_each: " + ", ".join(f"{variable} = {value}" for variable, value in turn.items()))
         for step in _steps(name, context.with_values(turn)):
             failed |= step.outcome is Outcome.FAILED
             yield step.model_copy(update={"turn": turn or None})
@@ -97,21 +101,22 @@ def _turns(name: str, context: Context) -> Iterator[StepResult]:
 
 
 def _steps(name: str, context: Context) -> Iterator[StepResult]:
-    """Run the steps of one turn."""
-    found: list[StepResult] = []
+    """Run the steps of one iteration."""
+    finished: list[StepResult] = []
     for index in range(len(context.scenario(name).steps)):
+        # Read anew each time: an earlier step may have set variables that this step's settings contain.
         step = context.scenario(name).steps[index]
         at_step = replace(context, log=replace(context.log, step=step.name))
         started = context.clock()
-        result = _run_step(index, step, at_step, facts(found, context))
-        found.append(result.model_copy(update={"started": started, "ended": context.clock()}))
-        yield found[-1]
+        result = _run_step(index, step, at_step, facts(finished, context))
+        finished.append(result.model_copy(update={"started": started, "ended": context.clock()}))
+        yield finished[-1]
         built = {made.store: made.id for made in result.evaluations}
         context = replace(context.with_values(result.variables), built={**context.built, **built})
 
 
 def facts(found: Sequence[StepResult], context: Context) -> Facts:
-    """Return what conditions may ask. Of a step or a check that ran several times the worst counts."""
+    """Return the facts that conditions can ask for; of a step or a check that ran several times, the worst outcome."""
     outcomes: dict[str, Outcome] = {}
     checks: dict[str, CheckOutcome] = {}
     metrics: dict[str, float | None] = {}
@@ -132,10 +137,11 @@ def facts(found: Sequence[StepResult], context: Context) -> Facts:
 
 
 def _run_step(index: int, step: AnyStep, context: Context, known: Facts) -> StepResult:
-    """Decide whether the step runs, run it, and again as often as it says."""
+    """Evaluate the step's condition, run the step, retry it if it fails, and apply `on_failure`."""
     try:
         wanted = _wanted(step, known)
     except Undecided as undecided:
+        # Neither running nor skipping would be right, so the step fails and the reporters say so.
         return steps.failed(step, f"its run_condition cannot be decided: {undecided}", context)
     if not wanted:
         reason = "its run_condition does not hold" if step.run_condition else "an earlier step FAILED"
@@ -146,16 +152,18 @@ def _run_step(index: int, step: AnyStep, context: Context, known: Facts) -> Step
         result = _attempt(index, step, context)
         if result.outcome is not Outcome.FAILED or attempt == tries:
             break
-        context.log.warning(f"try {attempt} of {tries} FAILED, trying again")
+        context.log.warning(f"attempt {attempt} of {tries} FAILED; trying again")
         if step.retries and step.retries.delay:
             time.sleep(step.retries.delay.total_seconds())
     changes: dict[str, Any] = {"tries": attempt}
+    # Without a cause the exit code does not count the failure; the checks in the result still count for themselves.
     if result.outcome is Outcome.FAILED and step.on_failure == "warn":
         changes |= {"outcome": Outcome.WARNING, "cause": None}
     return result.model_copy(update=changes)
 
 
 def _wanted(step: AnyStep, known: Facts) -> bool:
+    """Return whether the step runs: by its condition, or without one unless an earlier step FAILED."""
     if step.run_condition is None:
         return Outcome.FAILED not in known.steps.values()
     return decide(step.run_condition, known)

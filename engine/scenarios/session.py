@@ -1,6 +1,6 @@
-"""One call of the engine: opens the state, runs scenarios, tells what is still undelivered.
+"""One call of the engine: opens the state, runs or plans scenarios, and returns the results.
 
-Whatever a run needs from outside (environment, clock, terminal) comes in here and is passed on.
+Environment, clock and terminal are passed in here and handed on, so nothing below reads globals.
 """
 
 import os
@@ -25,12 +25,13 @@ from engine.spec.secrets import Secrets
 from engine.store import OutboxMessage, Store, safe_name, utc_now
 
 LAST = 10
+"""Evaluations per store that are shown after a run."""
 DISPLAYED = ["data_drift", "drifted_columns"]
 
 
 @dataclass(frozen=True, slots=True)
 class StoreView:
-    """The newest evaluations of a store, oldest first, and the metrics that it displays."""
+    """The newest evaluations of a store, oldest first, and the metrics that the store displays."""
 
     metrics: list[str]
     evaluations: list[Evaluation]
@@ -38,9 +39,9 @@ class StoreView:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a call found: its runs in order, the stores that they built, every message that is still undelivered.
+    """The result of a call: its runs in order, the stores that they built, and every undelivered message.
 
-    Of a dry run nothing of it was kept.
+    If `dry`, none of it was kept.
     """
 
     runs: list[RunResult]
@@ -63,15 +64,17 @@ def run(
 
     Parameters
     ----------
+    listeners
+        Called with each entry of the log.
     preview
-        Is given what the reporters would send, instead of sending it.
+        Called with what each reporter would send; nothing is sent.
     dry
-        Compute everything on a copy of the state, keep nothing and send nothing.
+        Compute everything on a copy of the state; keep nothing and send nothing.
 
     Raises
     ------
     StoreError
-        The state cannot be used, or a scenario is busy and refuses to wait.
+        The state cannot be used, or a scenario is already running and has `on_busy: refuse`.
     """
     mode: Mode = "dry run" if dry else "run"
     with opened(project, environ=environ, clock=clock, listeners=listeners, preview=preview, mode=mode) as context:
@@ -94,9 +97,9 @@ def plan(
     environ: Mapping[str, str] = os.environ,
     clock: Callable[[], datetime] = utc_now,
 ) -> Plan:
-    """Say what `run` would do, and why, and change nothing.
+    """Return what `run` would do, each action with its reason. Nothing is changed.
 
-    Data are opened for it: files are hashed, schemas read, functions of `python` datasets called.
+    Data are opened: files are hashed, schemas are read, and functions of `python` datasets are called.
 
     Raises
     ------
@@ -126,9 +129,14 @@ def opened(
     mode: Mode = "run",
     state: Path | None = None,
 ) -> Iterator[Context]:
-    """Open the project's state and give the context that runs start from; runs that were killed become ABORTED.
+    """Open the project's state and yield the context that runs start from.
 
-    In any other mode than run, a copy of the state is opened. `state` is one that is there already.
+    Parameters
+    ----------
+    mode
+        `"run"` works on the state itself and marks killed runs as ABORTED; the other modes work on a temporary copy.
+    state
+        The folder to use as it is, state or copy; a worker process uses the one of its parent.
     """
     secrets = Secrets(project, environ)
     log = RunLog(None, "", clock, secrets.redact, listeners)
@@ -139,7 +147,7 @@ def opened(
         store = stack.enter_context(Store.open(folder, now=clock))
         if mode == "run":
             for dead in store.abort_dead_runs():
-                log.warning(f"run {dead.id} of {dead.scenario} was killed before its end; it is ABORTED now")
+                log.warning(f"run {dead.id} of {dead.scenario} was killed before it ended; it is now marked ABORTED")
         hashes = SeenFiles(store.file_hashes)
         yield Context(
             project=project,
@@ -157,5 +165,5 @@ def opened(
 
 
 def state_folder(project: Project) -> Path:
-    """Return the folder of the project's state: its own, so that specs in one folder share nothing by accident."""
+    """Return the folder of the project's state; each project has its own, so specs in one folder share no state."""
     return project.folder / project.state.path / safe_name(project.name)

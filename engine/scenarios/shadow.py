@@ -1,8 +1,8 @@
-"""A copy of the state to plan and to try on: whatever happens in it, the state itself stays as it is.
+"""A temporary copy of the state, in which plans and dry runs write: the state itself never changes.
 
-Rows are copied by SQLite itself, so that a copy made while others write is whole. Files are never rewritten once they
-are there, so links to them will do. Teaching every part of the store not to write was refused: one place forgotten
-would be enough.
+SQLite's backup copies the rows, so the copy is consistent even while another process writes. Files of the state are
+never rewritten, so links to them suffice. A read-only mode of the store was refused: one forgotten write would be
+enough to break it.
 """
 
 import os
@@ -20,7 +20,7 @@ KEPT = ("models", "evaluations", "snapshots")
 
 @contextmanager
 def shadow(folder: Path) -> Iterator[Path]:
-    """Give a folder that holds what the state in `folder` holds, but for runs and locks; it is removed at exit.
+    """Yield a temporary folder with a copy of the state in `folder`, without runs and locks; it is removed at exit.
 
     Raises
     ------

@@ -1,4 +1,7 @@
-"""The process of a step with a timeout, `python -m engine.scenarios.worker`: `process.py` orders on standard input."""
+"""The process of a step with a timeout: `python -m engine.scenarios.worker`.
+
+`process.py` starts it and writes a request to its standard input; JSON lines on its standard output are the answer.
+"""
 
 import json
 import os
@@ -14,41 +17,42 @@ from engine.scenarios.session import opened
 from engine.spec import load
 
 
-def _obey(order: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> None:
-    """Run the step that was ordered, in this process, and say what it found."""
-    project = load(Path(order["spec"]), order["overrides"])
+def _obey(request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> None:
+    """Run the requested step in this process; send its log entries, its previews and its result."""
+    project = load(Path(request["spec"]), request["overrides"])
 
-    def tell(line: Line) -> None:
-        say({"line": {**asdict(line), "at": line.at.isoformat()}})
+    def send_line(line: Line) -> None:
+        send({"line": {**asdict(line), "at": line.at.isoformat()}})
 
-    def show(preview: str) -> None:
-        say({"preview": preview})
+    def send_preview(preview: str) -> None:
+        send({"preview": preview})
 
     with opened(
         project,
         environ=os.environ,
-        listeners=[tell],
-        preview=show if order["preview"] else None,
-        mode=order["mode"],
-        state=Path(order["state"]),
+        listeners=[send_line],
+        preview=send_preview if request["preview"] else None,
+        mode=request["mode"],
+        state=Path(request["state"]),
     ) as context:
-        step = context.scenario(order["scenario"]).steps[order["index"]]
-        log = replace(context.log, folder=Path(order["folder"]), scenario=order["scenario"], step=step.name)
-        facts = {name: order[name] for name in ("built", "run", "trigger")}
-        result = steps.run(step, replace(context, log=log, under=tuple(order["under"]), **facts))
-        say({"result": result.model_dump(mode="json")})
+        step = context.scenario(request["scenario"]).steps[request["index"]]
+        log = replace(context.log, folder=Path(request["folder"]), scenario=request["scenario"], step=step.name)
+        values = {name: request[name] for name in ("built", "run", "trigger")}
+        # The tokens let this process pass the locks that the parent process holds for the run.
+        result = steps.run(step, replace(context, log=log, under=tuple(request["under"]), **values))
+        send({"result": result.model_dump(mode="json")})
 
 
 def _main() -> None:
-    """Keep standard output for what is said to the parent: a user's function may print."""
-    said = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    """Read the request and answer it. What a user's function prints goes to standard error, not into the answer."""
+    answer = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
-    def say(message: dict[str, Any]) -> None:
-        said.write(json.dumps(message) + "\n")
-        said.flush()
+    def send(message: dict[str, Any]) -> None:
+        answer.write(json.dumps(message) + "\n")
+        answer.flush()
 
-    _obey(json.load(sys.stdin), say)
+    _obey(json.load(sys.stdin), send)
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ def test_runs_have_outcomes_steps_and_checks(copied: engine.Project) -> None:
     assert same.outcome is Outcome.SUCCESS
     with pytest.raises(UsageError, match="there is no scenario 'wotch'; did you mean \"watch\""):
         copied.run("wotch")
-    with pytest.raises(UsageError, match="say which: watch, months, other"):
+    with pytest.raises(UsageError, match="name a scenario: watch, months, other"):
         copied.run_all()
     with pytest.raises(SpecError, match='no variable "mnth"'):
         copied.with_variables(mnth="june")
@@ -209,7 +209,7 @@ def test_a_model_that_has_changed_since_is_not_compared(copied: engine.Project) 
     path = copied.spec.path
     path.write_text(path.read_text().replace("positive: 1", "positive: 1\n    threshold: 0.9"))
     now = engine.load(path).store("mes").compare("july", "model_test")
-    assert any("no longer what it was" in note for note in now.notes)
+    assert any("has changed since this evaluation" in note for note in now.notes)
     assert "prediction_drift.psi" not in now.metrics
     assert now.columns == copied.store("mes").evaluation("july").columns
 
@@ -224,7 +224,7 @@ def test_checks_are_applied_again_as_the_spec_has_them_now(copied: engine.Projec
     assert history["bounds"].to_list()[-2] == "soft_max 0.001"
     assert {check.check for check in copied.check("batch")} == {"enough"}
     assert copied.checks("batch", last=1)["value"].to_list() == [600]
-    with pytest.raises(UsageError, match="batch is a dataset"):
+    with pytest.raises(UsageError, match="'batch' is a dataset"):
         copied.check("batch", "july")
     with pytest.raises(UsageError, match="did you mean"):
         copied.check("batches")
@@ -262,7 +262,7 @@ def test_a_project_that_never_ran_has_empty_frames(tmp_path: Path) -> None:
     assert project.store("mes").evaluations().is_empty()
     assert project.store("mes").checks().is_empty()
     assert project.runs().is_empty()
-    with pytest.raises(UsageError, match="mes has no evaluations yet"):
+    with pytest.raises(UsageError, match="'mes' has no evaluations yet"):
         project.store("mes").evaluation()
 
 

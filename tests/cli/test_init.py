@@ -309,17 +309,17 @@ def test_a_prediction_is_watched_as_it_is(
     ("columns", "said"),
     [
         ({"target": "amuont"}, "did you mean 'amount'"),
-        ({"target": "one"}, "one value only"),
-        ({"target": "day"}, "is date; it must be"),
-        ({"target": "rare"}, "too few values to learn from: 0 295 times, 1 5 times"),
-        ({"target": "id"}, "text with 3,000 different values"),
-        ({"target": "infinite"}, "infinite"),
-        ({"target": "flag", "time": "flag"}, "cannot be two of"),
-        ({"target": "flag", "prediction": "shop"}, "holds '.', which is no value of the target"),
-        ({"target": "amount", "prediction": "shop"}, "is no number"),
-        ({"time": "amount"}, "is number: a time is"),
-        ({"time": "shop"}, "are no dates such as"),
-        ({"time": "constant_day"}, "no earlier and no later"),
+        ({"target": "one"}, "has only one distinct value"),
+        ({"target": "day"}, "has type date; it must be"),
+        ({"target": "rare"}, "too few values to train a model: 0 295 times, 1 5 times"),
+        ({"target": "id"}, "text with 3,000 distinct values"),
+        ({"target": "infinite"}, "infinite values"),
+        ({"target": "flag", "time": "flag"}, "'flag' is named twice"),
+        ({"target": "flag", "prediction": "shop"}, "holds '.', which is not a value of the target"),
+        ({"target": "amount", "prediction": "shop"}, "is not a number"),
+        ({"time": "amount"}, "has type number; --time needs"),
+        ({"time": "shop"}, "are not dates such as"),
+        ({"time": "constant_day"}, "cannot be divided into earlier and later"),
     ],
 )
 def test_a_column_that_does_not_fit_is_refused(columns: dict[str, str], said: str, tmp_path: Path) -> None:
@@ -404,10 +404,10 @@ def test_a_file_that_cannot_be_read_is_refused(name: str, content: bytes, said: 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     project = proposed(tmp_path, plain())
     before = text(project)
-    with pytest.raises(typer.BadParameter, match="there already"):
+    with pytest.raises(typer.BadParameter, match=r"project\.yaml exists already"):
         proposed(tmp_path, plain(20))
     (tmp_path / "a file").write_text("mine")
-    with pytest.raises(typer.BadParameter, match="there already"):
+    with pytest.raises(typer.BadParameter, match="is a file, not a folder"):
         init.command(tmp_path / "a file")
     assert text(project) == before
     with pytest.raises(typer.BadParameter, match="cannot be written"):

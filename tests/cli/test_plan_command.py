@@ -78,7 +78,7 @@ def test_a_plan_reads_like_this(engine: Engine, tmp_path: Path) -> None:
         people.write("eve,50\n")
     assert engine("plan", "spec.yaml").stdout.splitlines()[2:6] == [
         "    ~ read people: changed",
-        "        dataset people: people.csv: its content has changed",
+        "        dataset people: the content of people.csv has changed",
         "        datasets.people.columns.age.min 0.0 → 1.0  spec.yaml:8:21",
         "        reads people (people.csv)",
     ]
@@ -110,7 +110,7 @@ def test_what_is_wrong_with_a_plan_is_its_exit_code(engine: Engine, tmp_path: Pa
     edit(tmp_path, "metric: row_count", "metric: mean.agee")
     wrong = engine("plan", "spec.yaml")
     assert wrong.returncode == 2
-    assert "spec.yaml:9:23: error: dataset people has no column 'agee' [unknown-column]" in wrong.stdout
+    assert "spec.yaml:9:23: error: dataset 'people' has no column 'agee' [unknown-column]" in wrong.stdout
     assert 'did you mean "age"?' in wrong.stdout
     (tmp_path / "people.csv").unlink()
     broken = engine("plan", "spec.yaml")

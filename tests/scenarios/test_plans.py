@@ -158,6 +158,7 @@ def forget_files(folder: Path) -> None:
 
 EVALUATE, TRAIN, READ = ("evaluate", "watched"), ("train", "it"), ("read", "new")
 VERSION = "model it version 1 → version 2"
+OTHER_ROWS = "dataset groups: mine:groups returned different rows"
 CHANGES: dict[str, tuple[Edit, Expected]] = {
     "the model's algorithm": (
         spec("algorithm: decision_tree", "algorithm: extra_trees"),
@@ -214,7 +215,7 @@ CHANGES: dict[str, tuple[Edit, Expected]] = {
     ),
     "a check of a dataset": (
         spec("checks: {enough:", "checks: {middle: {metric: mean.age, min: 0}, enough:"),
-        {READ: ("changed", ["datasets.new.checks: needs mean.age too"]), EVALUATE: ("reused", [])},
+        {READ: ("changed", ["datasets.new.checks: mean.age now needed"]), EVALUATE: ("reused", [])},
     ),
     "the reference": (
         spec("    drift: {confidence", "    reference: {kind: dataset, dataset: old}\n    drift: {confidence"),
@@ -226,7 +227,7 @@ CHANGES: dict[str, tuple[Edit, Expected]] = {
             EVALUATE: (
                 "changed",
                 [
-                    "there is no model any more, it was version 1",
+                    "the model was removed; it was version 1",
                     "evaluation_stores.watched.reference.kind model_test → dataset",
                 ],
             )
@@ -238,28 +239,28 @@ CHANGES: dict[str, tuple[Edit, Expected]] = {
     ),
     "the code of a metric of one's own": (
         source("own.py", "* times", "* times + 1"),
-        {READ: ("reused", []), EVALUATE: ("changed", ["own.py was edited"])},
+        {READ: ("reused", []), EVALUATE: ("changed", ["the code of own.py has changed"])},
     ),
     "the code of a dataset, which returns other rows": (
         source("mine.py", '["a", "b"]', '["a"]'),
         {
-            READ: ("changed", ["dataset groups: mine:groups returns other rows", "mine.py was edited"]),
-            EVALUATE: ("changed", ["dataset groups: mine:groups returns other rows", "mine.py was edited"]),
+            READ: ("changed", [OTHER_ROWS, "the code of mine.py has changed"]),
+            EVALUATE: ("changed", [OTHER_ROWS, "the code of mine.py has changed"]),
         },
     ),
     "the content of a file": (
         lambda folder: people(folder / "new.parquet", 2),
         {
-            ("read", "later"): ("changed", ["dataset later: new.parquet: its content has changed"]),
-            READ: ("changed", ["dataset later: new.parquet: its content has changed"]),
+            ("read", "later"): ("changed", ["dataset later: the content of new.parquet has changed"]),
+            READ: ("changed", ["dataset later: the content of new.parquet has changed"]),
             TRAIN: ("reused", []),
-            EVALUATE: ("changed", ["dataset later: new.parquet: its content has changed"]),
+            EVALUATE: ("changed", ["dataset later: the content of new.parquet has changed"]),
         },
     ),
     "the content of what it is trained on": (
         lambda folder: people(folder / "old.parquet", 3),
         {
-            TRAIN: ("changed", ["dataset old: old.parquet: its content has changed"]),
+            TRAIN: ("changed", ["dataset old: the content of old.parquet has changed"]),
             EVALUATE: ("changed", [VERSION]),
         },
     ),
@@ -287,7 +288,7 @@ CHANGES: dict[str, tuple[Edit, Expected]] = {
         {
             READ: (
                 "changed",
-                ["dataset groups: mine:groups returns other rows", f"version of polars before → {pl.__version__}"],
+                [OTHER_ROWS, f"version of polars before → {pl.__version__}"],
             )
         },
     ),
@@ -327,7 +328,7 @@ def test_the_reason_for_every_kind_of_change(what: str, folder: Path) -> None:
 def test_what_changes_no_number_recomputes_nothing(what: str, folder: Path) -> None:
     NOTHING[what](folder)
     plan = planned(folder)
-    computing = [action for action in plan.actions() if action.kind in ("read", "train", "look", "evaluate")]
+    computing = [action for action in plan.actions() if action.kind in ("read", "train", "profile", "evaluate")]
     assert len(computing) == 5
     assert all(action.reused for action in computing), computing
 
@@ -337,7 +338,7 @@ def test_a_touched_file_is_told(folder: Path) -> None:
     done(folder)
     os.utime(folder / "new.parquet", (1e9, 1e9))
     found = {action.target: action.notes for action in planned(folder).actions() if action.kind == "read"}
-    assert found == {"old": [], "later": ["new.parquet was touched; its content is the same"], "new": []}
+    assert found == {"old": [], "later": ["new.parquet was touched, but its content is the same"], "new": []}
 
 
 @pytest.mark.parametrize(
@@ -438,32 +439,32 @@ def test_what_will_fail_is_told_and_what_follows_is_skipped(folder: Path) -> Non
 
 DOUBTS = {
     "a check of a column that is not there": (
-        spec("metric: drift.*", "metric: drift.agee"), "dataset new has no column 'agee'", Severity.ERROR
+        spec("metric: drift.*", "metric: drift.agee"), "dataset 'new' has no column 'agee'", Severity.ERROR
     ),
     "a wildcard that matches nothing": (
         spec("metric: drift.*, max: 1", "metric: cramers_v.*, max: 1"),
-        "cramers_v.* matches nothing: dataset new has no categorical column that takes part",
+        "cramers_v.* matches nothing: dataset 'new' has no categorical column that is compared",
         Severity.ERROR,
     ),
     "a statistic that the column has not": (
-        spec("metric: drift.*", "metric: cramers_v.age"), "column 'age' is numerical, so that it has no cramers_v",
+        spec("metric: drift.*", "metric: cramers_v.age"), "column 'age' is numerical, so it has no cramers_v",
         Severity.WARNING,
     ),
     "a statistic of what is no feature": (
         spec("metric: drift.*", "metric: drift.person"),
-        "column 'person' takes no part, so that it has no drift",
+        "column 'person' is not compared, so it has no drift",
         Severity.WARNING,
     ),
     "nothing to exclude": (
         spec("drift: {confidence: 0.95}", "drift: {columns: {exclude: [agee]}}"),
-        "dataset new has no column 'agee': there is nothing to exclude", Severity.WARNING,
+        "dataset 'new' has no column 'agee': there is nothing to exclude", Severity.WARNING,
     ),
     "a dataset's check of a column that is not there": (
-        spec("metric: row_count", "metric: mean.scores"), "dataset new has no column 'scores'", Severity.ERROR
+        spec("metric: row_count", "metric: mean.scores"), "dataset 'new' has no column 'scores'", Severity.ERROR
     ),
     "a feature that is not there": (
         spec("exclude: [person]", "exclude: [persons]"),
-        "dataset old has no column 'persons': there is nothing to exclude", Severity.WARNING,
+        "dataset 'old' has no column 'persons': there is nothing to exclude", Severity.WARNING,
     ),
     "what validate warns of": (
         spec("metric: drift.*, max: 1", "metric: data_drift, soft_max: 0.4"),
@@ -491,7 +492,7 @@ def test_what_the_data_say_about_the_spec(what: str, folder: Path) -> None:
 def test_metrics_that_a_reused_evaluation_has_not(folder: Path) -> None:
     spec("metric: drift.*", "metric: drift.label")(folder)
     said = [finding.message for finding in planned(folder).findings if finding.severity is Severity.ERROR]
-    assert said == ["evaluation first has no metric drift.label"]
+    assert said == ["evaluation 'first' has no metric drift.label"]
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_the_evaluation_that_others_refer_to_can_be_built(spec: Spec, run: Run, 
     rows("monday.parquet")
     rows("tuesday.parquet", seed=1, shift=20)
     assert reason(run(name="tuesday")) == (
-        "reference of drift: there is no evaluation 'monday'; there are: none yet. "
+        "reference of evaluation store 'drift': there is no evaluation 'monday'; there are: none yet. "
         "Build drift once with evaluation: {name: monday}"
     )
     assert run().runs[0].outcome is Outcome.SUCCESS
@@ -132,9 +132,9 @@ def test_a_run_is_announced_without_an_outcome_and_its_end_knows_what_was_set(
         ("'three files'", Outcome.SUCCESS, "three files"),
         ("'WARNING'", Outcome.WARNING, ""),
         ("('FAILED', 'no files')", Outcome.FAILED, "no files"),
-        ("('GOOD', 'three files')", Outcome.FAILED, "mine:f returned ('GOOD', 'three files'); a step returns nothing"),
-        ("3", Outcome.FAILED, "mine:f returned 3; a step returns nothing, a text, one of SUCCESS"),
-        ("pl.DataFrame({'a': [1]})", Outcome.FAILED, "a step returns nothing"),
+        ("('GOOD', 'three files')", Outcome.FAILED, "mine:f returned ('GOOD', 'three files'); the function of a"),
+        ("3", Outcome.FAILED, "mine:f returned 3; the function of a step must return nothing, a text, one of SUCCESS"),
+        ("pl.DataFrame({'a': [1]})", Outcome.FAILED, "the function of a step must return nothing"),
     ],
 )
 def test_what_a_function_of_a_step_may_return(

@@ -1,7 +1,7 @@
-"""A spec proposed for a file: what is compared with what, which task, which ranges, and the words that explain them.
+"""Proposes a spec for a data file: reference and batch, the model's task, ranges of checks, and explaining comments.
 
-Decisions are made here, by what plays which part, and the text is laid out by `project.yaml.jinja`; a resolved project
-dumped as YAML was refused, because it has no comments, and the comments are what makes the proposal worth keeping.
+The modules of this package decide what to propose, and the template `project.yaml.jinja` lays out the text. Dumping a
+resolved project as YAML was refused: it would have no comments, and the comments are what makes a proposal useful.
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-from engine.cli.proposal import columns as of
+from engine.cli.proposal import columns as column_settings
 from engine.cli.proposal.models import proposed_model
 from engine.cli.proposal.periods import divide, reference_rows
 from engine.cli.proposal.wishes import Wishes
@@ -25,46 +25,53 @@ __all__ = ["Wishes", "describe", "propose"]
 
 
 def propose(seen: Survey, wishes: Wishes, *, project: str, path: str, spec: str) -> str:
-    """Return the text of a spec.
+    """Return the text of a proposed spec.
 
     Parameters
     ----------
+    seen
+        The inspected data.
+    wishes
+        The target, prediction and time columns that the user has named.
     project
-        The project's key.
+        The project's name.
     path
-        The data's path, from the spec's folder.
+        The path of the data, relative to the spec's folder.
     spec
-        The spec's path, for the comments.
+        The path of the spec, for the comments.
 
     Raises
     ------
     UsageError
-        A column does not exist or cannot play its part; says why.
+        A named column does not exist or cannot have that role; the message says why.
     DataError
-        The data cannot be read, or hold nothing to compare.
+        The data cannot be read, or have no column that can be compared.
     """
-    asked = [name for name in (wishes.target, wishes.prediction, wishes.time) if name is not None]
-    for name in asked:
+    named = [name for name in (wishes.target, wishes.prediction, wishes.time) if name is not None]
+    for name in named:
         if name not in seen.columns:
             raise UsageError(f"there is no column {name!r}{meant(name, list(seen.columns))}")
-        if asked.count(name) > 1:
-            raise UsageError(f"{name!r} cannot be two of target, prediction and time")
+        if named.count(name) > 1:
+            raise UsageError(
+                f"column {name!r} is named twice: --target, --prediction and --time must be different columns"
+            )
     periods = divide(seen, wishes.time) if wishes.time else None
-    before = reference_rows(seen, periods)
-    rows, columns = look(before)
-    roles = {name: of.declared_role(column, seen.rows, wishes) for name, column in seen.columns.items()}
+    # Contracts and roles come from all rows; ranges and the model only from the reference, the later rows are checked.
+    reference = reference_rows(seen, periods)
+    rows, columns = look(reference)
+    roles = {name: column_settings.declared_role(column, seen.rows, wishes) for name, column in seen.columns.items()}
     compared = [
         column
         for name, column in columns.items()
-        if column.role and name not in asked and roles[name] not in (Role.IDENTIFIER, Role.IGNORE)
+        if column.role and name not in named and roles[name] not in (Role.IDENTIFIER, Role.IGNORE)
     ]
     if not compared:
-        why = "; ".join(f"{c.name}: {c.reason}" for c in columns.values() if c.reason)
-        raise DataError(f"there is no column to compare{': ' + why if why else ''}")
-    model = proposed_model(before, rows, columns, wishes) if wishes.target else None
+        reasons = "; ".join(f"{c.name}: {c.reason}" for c in columns.values() if c.reason)
+        raise DataError(f"there is no column to compare{': ' + reasons if reasons else ''}")
+    model = proposed_model(reference, rows, columns, wishes) if wishes.target else None
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=False,  # noqa: S701 - YAML, each text made a scalar by the filter
+        autoescape=False,  # noqa: S701 - the output is YAML; the filter `text` quotes each value
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -80,14 +87,20 @@ def propose(seen: Survey, wishes: Wishes, *, project: str, path: str, spec: str)
         dialect=_dialect(seen.dataset.csv),
         rows=seen.rows,
         columns=[
-            of.Line(c, of.contract(c, seen, wishes), of.remark(c)) for c in seen.columns.values() if is_key(c.name)
+            column_settings.Line(c, column_settings.contract(c, seen, wishes), column_settings.remark(c))
+            for c in seen.columns.values()
+            if is_key(c.name)
         ],
         unnamed=[name for name in seen.columns if not is_key(name)],
-        entities=[c.name for c in seen.columns.values() if of.may_be_entity(c, seen.rows)],
+        entities=[c.name for c in seen.columns.values() if column_settings.may_be_entity(c, seen.rows)],
         dates=[] if wishes.time else [c.name for c in columns.values() if c.family in ("date", "datetime")],
-        gaps=[(c.name, of.share_above(c.missing)) for c in columns.values() if c.missing > 0.01 and is_key(c.name)],
-        usual_gap=of.usual_gap(columns.values()),
-        means=list(of.means([column for column in compared if roles[column.name] is None])),
+        gaps=[
+            (c.name, column_settings.share_above(c.missing))
+            for c in columns.values()
+            if c.missing > 0.01 and is_key(c.name)
+        ],
+        usual_gap=column_settings.usual_gap(columns.values()),
+        means=list(column_settings.means([column for column in compared if roles[column.name] is None])),
         least=max(1, (periods.smallest if periods else seen.rows) // 2),
         categorical=any(Role.CATEGORICAL in (c.role, roles[c.name]) for c in compared),
         periods=periods,
@@ -97,7 +110,7 @@ def propose(seen: Survey, wishes: Wishes, *, project: str, path: str, spec: str)
 
 
 def describe(seen: Survey) -> str:
-    """Return what was looked at, in one line."""
+    """Return a summary of the data: `300 rows, 3 columns: 1 number, 2 text`."""
     kinds: dict[str, int] = {}
     for column in seen.columns.values():
         kinds[column.family] = kinds.get(column.family, 0) + 1
@@ -105,12 +118,12 @@ def describe(seen: Survey) -> str:
 
 
 def _dialect(dialect: Csv) -> str | None:
-    """Return how a CSV is written where that is not the usual way, as a flow mapping."""
-    said: dict[str, Any] = {}
+    """Return the settings of a CSV that differ from the defaults, as a YAML flow mapping; None if none does."""
+    settings: dict[str, Any] = {}
     if dialect.separator != ",":
-        said["separator"] = text(dialect.separator)
+        settings["separator"] = text(dialect.separator)
     if dialect.decimal_comma:
-        said["decimal_comma"] = "true"
+        settings["decimal_comma"] = "true"
     if dialect.null_values != [""]:
-        said["null_values"] = "[" + ", ".join(quoted(one) for one in dialect.null_values) + "]"
-    return "{" + ", ".join(f"{key}: {value}" for key, value in said.items()) + "}" if said else None
+        settings["null_values"] = "[" + ", ".join(quoted(value) for value in dialect.null_values) + "]"
+    return "{" + ", ".join(f"{key}: {value}" for key, value in settings.items()) + "}" if settings else None

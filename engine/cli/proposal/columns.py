@@ -1,4 +1,4 @@
-"""What is proposed for the columns: contracts, roles, ranges, and the remarks that tell what is in them."""
+"""Proposes the settings of columns: contracts, roles, ranges, and remarks that describe their values."""
 
 import math
 import re
@@ -12,22 +12,24 @@ from engine.data.survey import Column, Survey
 from engine.drift import Role
 
 ROWS_TO_TELL = 50
-"""With fewer rows, nothing is said of how often a value comes."""
+"""Least number of rows from which roles are inferred: with fewer, how often a value occurs tells nothing."""
 ROWS_OF_ONE = 100
-"""A name with more rows a value names a class of things, not one."""
+"""Most rows per value of an entity: with more, the value names a class of things, not a single one."""
 
 _KEY = re.compile(r"(^|[\W_])(id|key|uuid|guid|nr|no|number|code)\.?$|[a-z]I[dD]$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
+    """A line of the section `columns:`: the column, its contract as YAML, and a comment."""
+
     column: Column
     contract: str
     remark: str
 
 
 def contract(column: Column, seen: Survey, wishes: Wishes) -> str:
-    """Return what a column must be, as the data are: a flow mapping."""
+    """Return the contract that the data fulfil now, as a YAML flow mapping."""
     parts = []
     if column.family in IMPOSED and _reads_as_declared(column, seen):
         parts.append(f"type: {column.family}")
@@ -42,7 +44,7 @@ def contract(column: Column, seen: Survey, wishes: Wishes) -> str:
 
 
 def declared_role(column: Column, rows: int, wishes: Wishes) -> Role | None:
-    """Return the role that name and values tell and the type does not: number without order, key, date as text."""
+    """Return a role that name and values suggest but the type does not: a number without order, a key, a date."""
     if column.role is None or not is_key(column.name) or rows < ROWS_TO_TELL:
         return None
     if column.name in (wishes.target, wishes.prediction, wishes.time):
@@ -56,35 +58,36 @@ def declared_role(column: Column, rows: int, wishes: Wishes) -> Role | None:
 
 
 def _reads_as_declared(column: Column, seen: Survey) -> bool:
-    """Whether declaring the type of a column of CSV reads it as it was seen: a time zone or a huge number does not."""
+    """Return whether a CSV column is read the same once its type is declared; not so with a time zone, for example."""
     dtype = seen.table.frame.collect_schema()[column.name]
     return seen.table.rereadable or dtype == IMPOSED[column.family]
 
 
 def _is_key(column: Column) -> bool:
+    """Return whether a column is named like a key: `card_id`, `shop nr.`, `orderId`."""
     return column.family in ("integer", "text") and bool(_KEY.search(column.name))
 
 
 def may_be_entity(column: Column, rows: int) -> bool:
-    """Whether rows may belong together by this column: it is called like a key, and a value comes a few times."""
+    """Return whether rows with the same value may belong together: a key's name, and a few rows per value."""
     several = 20 <= column.distinct <= rows / 2 and rows / column.distinct <= ROWS_OF_ONE
     return several and _is_key(column) and is_key(column.name)
 
 
 def remark(column: Column) -> str:
-    """Return what is in a column, for a comment."""
+    """Return a description of a column's values, for a comment."""
     parts = []
     if column.values:
-        shown = [one if len(one) <= 30 else one[:29] + "…" for one in column.values]
-        parts.append(", ".join("".join(map(escaped, one)) if one else '""' for one in shown))
+        shown = [value if len(value) <= 30 else value[:29] + "…" for value in column.values]
+        parts.append(", ".join("".join(map(escaped, value)) if value else '""' for value in shown))
     elif column.family == "text":
-        parts.append(f"{column.distinct:,} different texts")
+        parts.append(f"{column.distinct:,} distinct texts")
     elif column.low is not None:
         parts.append(column.low if column.low == column.high else f"{column.low} to {column.high}")
     if column.missing:
         parts.append(f"{_percent(column.missing)} missing")
     if column.dated:
-        parts.append("a date as text: it would tell any two periods apart")
+        parts.append("a date as text, ignored because it differs between any two periods")
     if column.reason:
         parts.append(f"not compared: {column.reason.partition(':')[0]}")
     return "; ".join(parts)
@@ -95,16 +98,20 @@ def _percent(share: float) -> str:
 
 
 def share_above(share: float) -> float:
+    """Return a limit a quarter and one percentage point above a share, at most 1."""
     return rounded(min(1.0, share * 1.25 + 0.01))
 
 
 def usual_gap(columns: Iterable[Column]) -> float:
-    """Return the share that may be missing of any column: more where a column has more and no exception can name it."""
+    """Return the limit of missing values for all columns: 2 %, or more if a column has more and cannot be an exception.
+
+    A column whose name cannot be a YAML key cannot have an entry of its own.
+    """
     return max([0.02, *(share_above(c.missing) for c in columns if c.missing > 0.01 and not is_key(c.name))])
 
 
 def means(columns: Sequence[Column]) -> Iterator[tuple[str, str, str]]:
-    """Give each amount with half a standard deviation below and above its mean."""
+    """Yield each numerical column with the bounds half a standard deviation below and above its mean."""
     for column in columns:
         mean, std = column.numbers["mean"], column.numbers["std"]
         if column.role is not Role.NUMERICAL or not is_key(column.name) or mean is None or not std:

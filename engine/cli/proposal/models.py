@@ -1,4 +1,4 @@
-"""The model that a target, and a prediction if there is one, ask for: task, positive class, the metric to watch."""
+"""Proposes the model for a target, and for a prediction if there is one: task, positive class, metric to monitor."""
 
 import math
 from collections.abc import Sequence
@@ -14,15 +14,19 @@ from engine.errors import UsageError
 from engine.models.classes import MAX_CLASSES, Class, codes, observed
 
 FEW_OF_A_CLASS = 10
-"""Rows that a class needs in the reference: with fewer the held-out part may get them all."""
+"""Rows that a class needs in the reference: with fewer, the held-out part could get them all."""
 FEW_TO_LEARN_FROM = 50
+"""Values that a regression target needs."""
 MOST_CLASSES = 20
-"""Whole numbers with more values than this are amounts; with fewer, classes."""
+"""Whole numbers with more distinct values than this are amounts, others are classes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """How the model is declared, and the metric to watch: `floor` is what saying the same of every row reaches."""
+    """The proposed model and the metric to monitor.
+
+    `floor` is the value of the metric that a constant prediction reaches; the proposed check compares with it.
+    """
 
     task: str
     why: str
@@ -35,6 +39,20 @@ class Model:
 
 
 def proposed_model(before: Table, rows: int, columns: dict[str, Column], wishes: Wishes) -> Model:
+    """Propose a model from the rows of the reference.
+
+    Parameters
+    ----------
+    before
+        The reference: the rows before the first batch.
+    rows
+        How many they are.
+
+    Raises
+    ------
+    UsageError
+        The target cannot be predicted, or the prediction does not fit it.
+    """
     target = columns[str(wishes.target)]
     with reading(before):
         named = dict.fromkeys([target.name, *([wishes.prediction] if wishes.prediction else [])])
@@ -42,29 +60,32 @@ def proposed_model(before: Table, rows: int, columns: dict[str, Column], wishes:
     values = frame[target.name]
     values = (values.fill_nan(None) if values.dtype.is_float() else values).drop_nulls()
     if target.family not in ("integer", "number", "text", "boolean") or values.dtype == pl.Null:
-        raise UsageError(f"the target {target.name!r} is {target.family}; it must be text, a number, true or false")
-    task, why = _task(target, values)
+        raise UsageError(f"the target {target.name!r} has type {target.family}; it must be text, a number or a boolean")
+    task, reason = _task(target, values)
     labelled = values.len() / rows
     if task == "regression":
-        return _regression(frame, values, wishes, why, labelled)
+        return _regression(frame, values, wishes, reason, labelled)
     classes = observed(values)
-    counts = {one: int((codes(values, classes) == i).sum()) for i, one in enumerate(classes)}
-    often = [one for one, count in counts.items() if count >= FEW_OF_A_CLASS]
-    if wishes.prediction is None and (len(often) < 2 or (task.startswith("binary") and len(often) < len(classes))):
-        told = ", ".join(f"{one!r} {count} times" for one, count in list(counts.items())[:10])
+    counts = {label: int((codes(values, classes) == i).sum()) for i, label in enumerate(classes)}
+    frequent = [label for label, count in counts.items() if count >= FEW_OF_A_CLASS]
+    if wishes.prediction is None and (
+        len(frequent) < 2 or (task.startswith("binary") and len(frequent) < len(classes))
+    ):
+        rows_of_classes = ", ".join(f"{label!r} {count} times" for label, count in list(counts.items())[:10])
         when = " before the time of the first batch" if wishes.time else ""
         raise UsageError(
-            f"the target {target.name!r} has too few values to learn from: {told}; "
-            f"at least {FEW_OF_A_CLASS} of each of two classes are needed{when}"
+            f"the target {target.name!r} has too few values to train a model: {rows_of_classes}; "
+            f"two classes with at least {FEW_OF_A_CLASS} rows each are needed{when}"
         )
     positive = _positive(classes, counts) if task.startswith("binary") else None
     probability = wishes.prediction is not None and _is_probability(frame[wishes.prediction], classes, task)
     if wishes.prediction and not probability:
         _must_be_classes(frame[wishes.prediction], classes, wishes.prediction)
+    # ROC AUC needs probabilities, which a prediction that is a class does not give.
     auc = task.startswith("binary") and (wishes.prediction is None or probability)
     return Model(
         task=task,
-        why=why,
+        why=reason,
         said=text(wishes.prediction) if wishes.prediction else "",
         positive=None if positive is None else scalar(positive),
         probability=probability,
@@ -74,40 +95,50 @@ def proposed_model(before: Table, rows: int, columns: dict[str, Column], wishes:
     )
 
 
-def _regression(frame: pl.DataFrame, values: pl.Series, wishes: Wishes, why: str, labelled: float) -> Model:
+def _regression(frame: pl.DataFrame, values: pl.Series, wishes: Wishes, reason: str, labelled: float) -> Model:
+    """Propose a regression; its floor is the mean absolute error of always predicting the median."""
     numbers = values.cast(pl.Float64)
-    if wishes.prediction is None and (numbers.len() < FEW_TO_LEARN_FROM or numbers.is_infinite().any()):
-        what = "infinite values" if numbers.is_infinite().any() else f"{numbers.len()} values, too few to learn from"
-        raise UsageError(f"the target {values.name!r} has {what}; at least {FEW_TO_LEARN_FROM} are needed")
+    if wishes.prediction is None and numbers.is_infinite().any():
+        raise UsageError(f"the target {values.name!r} has infinite values, so no model can be trained on it")
+    if wishes.prediction is None and numbers.len() < FEW_TO_LEARN_FROM:
+        raise UsageError(
+            f"the target {values.name!r} has {numbers.len()} values, too few to train a model; "
+            f"at least {FEW_TO_LEARN_FROM} are needed"
+        )
     if wishes.prediction and not frame[wishes.prediction].dtype.is_numeric():
-        raise UsageError(f"the prediction {wishes.prediction!r} is no number, but the target {values.name!r} is")
-    off = (numbers - numbers.median()).abs().mean()
-    floor = rounded(off) if isinstance(off, float) and math.isfinite(off) and off > 0 else None
-    said = text(wishes.prediction) if wishes.prediction else ""
-    return Model("regression", why, said, None, False, "mae", floor, labelled)
+        raise UsageError(f"the prediction {wishes.prediction!r} is not a number, but the target {values.name!r} is")
+    error = (numbers - numbers.median()).abs().mean()
+    floor = rounded(error) if isinstance(error, float) and math.isfinite(error) and error > 0 else None
+    prediction = text(wishes.prediction) if wishes.prediction else ""
+    return Model("regression", reason, prediction, None, False, "mae", floor, labelled)
 
 
 def _task(target: Column, values: pl.Series) -> tuple[str, str]:
+    """Return the task that the target's type and number of distinct values suggest, and the reason."""
     distinct = values.n_unique()
     if distinct < 2:
-        when = "no value" if distinct == 0 else "one value only"
-        raise UsageError(f"the target {target.name!r} has {when}: there is nothing to predict")
+        what = "no value" if distinct == 0 else "only one distinct value"
+        raise UsageError(f"the target {target.name!r} has {what}, so there is nothing to predict")
     if distinct == 2:
-        return "binary_classification", "it has two values"
+        return "binary_classification", "it has two distinct values"
     whole = target.family == "integer" or (target.family == "number" and bool((values == values.round()).all()))
     if target.family == "text" or (whole and distinct <= MOST_CLASSES):
         if distinct > MAX_CLASSES:
-            raise UsageError(f"the target {target.name!r} is text with {distinct:,} different values: no classes")
-        return "multiclass_classification", f"it has {distinct} different values"
-    return "regression", "it is a number with many values"
+            raise UsageError(
+                f"the target {target.name!r} is text with {distinct:,} distinct values; "
+                f"a classification can have at most {MAX_CLASSES:,} classes"
+            )
+        return "multiclass_classification", f"it has {distinct} distinct values"
+    return "regression", "it is a number with many distinct values"
 
 
 def _positive(classes: Sequence[Class], counts: dict[Class, int]) -> Class:
-    """Return the class to look for: true, the larger number, the rarer text."""
-    return min(classes, key=lambda one: counts[one]) if isinstance(classes[0], str) else classes[-1]
+    """Return the positive class: true, the larger number, or the rarer text."""
+    return min(classes, key=lambda label: counts[label]) if isinstance(classes[0], str) else classes[-1]
 
 
 def _is_probability(prediction: pl.Series, classes: Sequence[Class], task: str) -> bool:
+    """Return whether a prediction is a probability: floats from 0 to 1 that are not just the classes."""
     if not task.startswith("binary") or not prediction.dtype.is_float():
         return False
     known = prediction.fill_nan(None).drop_nulls()
@@ -115,8 +146,9 @@ def _is_probability(prediction: pl.Series, classes: Sequence[Class], task: str) 
 
 
 def _must_be_classes(prediction: pl.Series, classes: Sequence[Class], name: str) -> None:
-    places = codes(prediction, classes)
-    if (places == -2).any():
-        stranger = prediction[int((places == -2).argmax())]
-        known = ", ".join(map(repr, classes[:10]))
-        raise UsageError(f"the prediction {name!r} holds {stranger!r}, which is no value of the target ({known})")
+    """Raise UsageError if the prediction has a value that the target does not have."""
+    numbers = codes(prediction, classes)
+    if (numbers == -2).any():  # -2 is the code of a value that is not a class
+        unknown = prediction[int((numbers == -2).argmax())]
+        labels = ", ".join(map(repr, classes[:10]))
+        raise UsageError(f"the prediction {name!r} holds {unknown!r}, which is not a value of the target ({labels})")

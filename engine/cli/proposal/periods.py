@@ -1,4 +1,4 @@
-"""Earlier and later: a column of time divides the rows into a reference and the batches that came after it."""
+"""Divides the rows by a column of time into a reference (the earlier rows) and batches (the later ones)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,11 +12,12 @@ from engine.errors import UsageError
 from engine.spec.variables import escape
 
 WINDOWS = 3
+"""Batches into which the later rows are divided."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of time, first and last day (or number) included, as the spec writes them."""
+    """A period of time: its first and last day (or number), both included, as written in the spec."""
 
     first: str
     last: str
@@ -24,7 +25,19 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """The earlier part of the rows, and the windows into which the later part falls."""
+    """How the rows are divided: where the reference ends, and the windows of the later rows.
+
+    Attributes
+    ----------
+    sql
+        The SQL expression of a row's time.
+    word
+        "day" or "number".
+    untimed
+        Rows without a time.
+    smallest
+        Rows of the smallest window.
+    """
 
     column: str
     sql: str
@@ -36,7 +49,7 @@ class Periods:
 
 
 def reference_rows(seen: Survey, periods: Periods | None) -> Table:
-    """Return the rows that later ones are compared with: the earlier part, or all."""
+    """Return the rows of the reference: the earlier ones, or all if there is no time."""
     if periods is None:
         return seen.table
     when = _when(periods.column, seen.columns[periods.column])
@@ -47,6 +60,7 @@ def reference_rows(seen: Survey, periods: Periods | None) -> Table:
 
 
 def _when(name: str, column: Column) -> pl.Expr:
+    """Return the expression of a row's time: a whole number, or a date."""
     value = pl.col(name)
     if column.family == "integer":
         return value
@@ -54,10 +68,16 @@ def _when(name: str, column: Column) -> pl.Expr:
 
 
 def divide(seen: Survey, name: str) -> Periods:
-    """Divide the rows: about two thirds are the reference, the rest falls into windows with as many days each."""
+    """Divide the rows: about two thirds are the reference, the others fall into windows with equally many days.
+
+    Raises
+    ------
+    UsageError
+        The column's values are not times, or they are all the same.
+    """
     column = seen.columns[name]
     if column.family not in ("date", "datetime", "integer", "text"):
-        raise UsageError(f"{name!r} is {column.family}: a time is a date, a datetime, or a whole number")
+        raise UsageError(f"column {name!r} has type {column.family}; --time needs a date, a datetime or a whole number")
     with reading(seen.table):
         counts = (
             seen.table.frame.group_by(_when(name, column).alias("when"))
@@ -67,13 +87,17 @@ def divide(seen: Survey, name: str) -> Periods:
         )
     unread = counts.filter(pl.col("when").is_null())
     if column.family == "text" and unread["said"].sum():
-        raise UsageError(f"{name!r} is text, and {unread['said'].sum():,} values of it are no dates such as 2017-10-31")
-    known = counts.drop_nulls("when")
-    if known.height < 2:
-        raise UsageError(f"{name!r} has {known.height} different value(s): there is no earlier and no later")
-    before = known["len"].cum_sum() / known["len"].sum()
-    end = min(max(1, int((before <= 2 / 3).sum())), known.height - 1)
-    later = known.slice(end)
+        raise UsageError(
+            f"column {name!r} is text, and {unread['said'].sum():,} of its values are not dates such as 2017-10-31"
+        )
+    timed = counts.drop_nulls("when")
+    if timed.height < 2:
+        many = "no value" if timed.height == 0 else "only one distinct value"
+        raise UsageError(f"column {name!r} has {many}, so its rows cannot be divided into earlier and later ones")
+    # The reference ends with the last day by which at most two thirds of the rows have come; each side has a day.
+    before = timed["len"].cum_sum() / timed["len"].sum()
+    end = min(max(1, int((before <= 2 / 3).sum())), timed.height - 1)
+    later = timed.slice(end)
     edges = [later.height * i // WINDOWS for i in range(WINDOWS + 1)] if later.height >= WINDOWS else [0, later.height]
     pieces = [later.slice(low, high - low) for low, high in pairwise(edges)]
     quoted = '"' + escape(name).replace('"', '""') + '"'
@@ -82,7 +106,7 @@ def divide(seen: Survey, name: str) -> Periods:
         sql=quoted if column.family == "integer" else f"CAST({quoted} AS DATE)",
         word="number" if column.family == "integer" else "day",
         untimed=int(unread["len"].sum()),
-        reference_last=str(known["when"][end - 1]),
+        reference_last=str(timed["when"][end - 1]),
         windows=[Window(str(piece["when"][0]), str(piece["when"][-1])) for piece in pieces],
         smallest=min(int(piece["len"].sum()) for piece in pieces),
     )

@@ -1,11 +1,11 @@
-"""What the command line says of the columns."""
+"""The columns that the user names on the command line."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the command line says of the columns."""
+    """The columns that the user names on the command line: `--target`, `--prediction` and `--time`."""
 
     target: str | None = None
     prediction: str | None = None

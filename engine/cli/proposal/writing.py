@@ -1,4 +1,4 @@
-"""Values as YAML and SQL write them: whatever a column is called, what is read back is its name."""
+"""Writes values as YAML scalars that are read back unchanged, whatever characters a column's name has."""
 
 import math
 import re
@@ -11,7 +11,13 @@ _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 
 def text(value: str, *, filled: bool = True) -> str:
-    """Return a text as a YAML scalar that reads as it, whatever is in it; `filled`: variables are filled in there."""
+    """Return a text as a YAML scalar, quoted if need be.
+
+    Parameters
+    ----------
+    filled
+        Whether variables are filled in at that place of the spec, so that `${` must be escaped.
+    """
     if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
         return value
     shown = escape(value) if filled else value
@@ -19,6 +25,7 @@ def text(value: str, *, filled: bool = True) -> str:
 
 
 def escaped(character: str) -> str:
+    """Return a character as it stands inside double quotes of YAML."""
     if character in '"\\':
         return "\\" + character
     if character.isprintable():
@@ -27,22 +34,25 @@ def escaped(character: str) -> str:
 
 
 def is_key(name: str) -> bool:
-    """Whether the name can be a key of a spec: in keys nothing is filled in, and so nothing is escaped."""
+    """Return whether a name can be a key of a spec: variables are not filled in there, so `${` cannot be escaped."""
     return name != "" and "${" not in name
 
 
 def scalar(value: Class) -> str:
+    """Return a class label as a YAML scalar."""
     return text(value) if isinstance(value, str) else str(value).lower()
 
 
 def quoted(value: str) -> str:
+    """Return a text as a YAML scalar in double quotes."""
     return '"' + "".join(map(escaped, escape(value))) + '"'
 
 
 def rounded(value: float) -> float:
+    """Return a number with three significant digits."""
     return float(f"{value:.3g}") if math.isfinite(value) else value
 
 
 def number(value: float) -> str:
-    """Return a number as YAML reads it: no exponent without a sign, no whole number that is too long."""
+    """Return a number in a form that YAML reads as a number: whole up to 1e15, else as Python writes a float."""
     return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else repr(value)

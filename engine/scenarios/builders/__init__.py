@@ -1,4 +1,4 @@
-"""Building what the project declares: datasets are verified, models trained, evaluation stores filled.
+"""Builders of what the project declares: datasets are verified, models trained, evaluation stores filled.
 
-Each returns what it found and says whether anything had to be done: what nothing has changed is reused.
+Each builder reuses an earlier result if nothing has changed, and its return value tells whether it did.
 """

@@ -1,7 +1,7 @@
-"""Build a dataset: verify its contract, compute its metrics, apply its checks; and so for all that it reads.
+"""Builds a dataset: verifies its contract, computes its metrics and applies its checks, and those of its inputs.
 
-What was verified and measured is remembered under a fingerprint of content, contract and metrics, so a dataset that
-nothing has changed is not read again; its checks are applied every time.
+The metrics are stored under a fingerprint of content, contract and wanted metrics, so an unchanged dataset is not read
+again. Checks are applied every time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,53 +26,60 @@ EVERY_METRIC = [f"{metric.name}.*" if metric.member else metric.name for metric 
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """A dataset that was read and may be built on: its table and its metrics."""
+    """A dataset that has passed its contract and its checks: its table and its metrics."""
 
     table: Table
     metrics: dict[str, MetricValue]
     reused: bool
 
 
-class ChecksFailed(Exception):  # noqa: N818 - not an error: the data are as they are, and a check says so
-    """Checks of a dataset are ERROR, so that nothing is built on it."""
+class ChecksFailed(Exception):  # noqa: N818 - the outcome of checks, not an error of the program
+    """A check of a dataset is ERROR, so nothing may be built from it."""
 
 
 def inspect(name: str, context: Context, found: list[CheckResult], *, force: bool = False) -> Inspected:
-    """Open a dataset, then verify, measure and check everything that it reads, inputs first, and itself.
+    """Open a dataset; verify, measure and check its inputs, then the dataset itself.
 
-    What the checks found is added to `found`.
+    Parameters
+    ----------
+    found
+        The results of the checks are appended to it.
+    force
+        Measure even if nothing has changed.
 
     Raises
     ------
     DataError
-        It cannot be read, or its contract or that of an input does not hold.
+        A dataset cannot be read, or its contract does not hold.
     ChecksFailed
         A check is ERROR.
     """
     table = context.datasets.open(name)
     metrics: dict[str, MetricValue] = {}
     reused = True
-    for one in table.lineage().values():
-        if not (one is table or one.files or one.columns or context.project.datasets[one.name].checks):
+    for source in table.lineage().values():  # inputs first; the last is the table itself
+        # An input without files, contract and checks has nothing to verify.
+        if not (source is table or source.files or source.columns or context.project.datasets[source.name].checks):
             continue
-        decision = decide(one, context, force=force)
+        decision = decide(source, context, force=force)
         metrics = decision.act(context)
         reused &= decision.action.reused
-        if not context.project.datasets[one.name].checks:
+        if not context.project.datasets[source.name].checks:
             continue
-        judged = decide_checks(one.name, metrics, context).act(context)
-        found += judged
-        if failed := [check.check for check in judged if check.counts_as is CheckOutcome.ERROR]:
-            raise ChecksFailed(f"dataset {one.name}: {', '.join(failed)} is ERROR")
+        results = decide_checks(source.name, metrics, context).act(context)
+        found += results
+        if failed := [check.check for check in results if check.counts_as is CheckOutcome.ERROR]:
+            what = "check" if len(failed) == 1 else "checks"
+            raise ChecksFailed(f"dataset {source.name!r}: {what} {', '.join(failed)} ended as ERROR")
     return Inspected(table, metrics, reused)
 
 
 def decide(
     table: Table, context: Context, *, force: bool = False, every: bool = False
 ) -> Decision[dict[str, MetricValue]]:
-    """Decide whether a dataset is to be verified and measured: the metrics that its checks need, or `every` metric.
+    """Plan to read a dataset: verify it and compute the metrics that its checks need, or `every` metric.
 
-    A dataset with metrics of the user's is always measured: nobody knows what a function reads besides.
+    A dataset with custom metrics is measured every time, because it is not known what else their functions read.
     """
     name, spec = table.name, context.project.datasets[table.name]
     checked = {check.metric for check in spec.checks.values() if not isinstance(check, PythonCheck)}
@@ -81,7 +88,7 @@ def decide(
     contract = {column: declared.model_dump(mode="json") for column, declared in spec.columns.items()}
     fingerprint = digest([table.fingerprint, contract, wanted])
     known = context.store.dataset_metrics(name, fingerprint)
-    notes = [f"{path.name} was touched; its content is the same" for path in _touched(table, context)]
+    notes = [f"{path.name} was touched, but its content is the same" for path in _touched(table, context)]
     if known is not None and not force and not spec.metrics:
         reused = Action(kind="read", target=name, because="reused", reason="nothing has changed", notes=notes)
         return Decision(reused, lambda: known, lambda: known)
@@ -93,7 +100,7 @@ def decide(
     elif force:
         reason = Why("forced", "mode: force", [])
     else:
-        reason = Why("always", "it has metrics of your own, and nobody knows what a function reads besides", [])
+        reason = Why("always", "its custom metrics are computed every time: what they read is not known", [])
 
     def keep(values: dict[str, MetricValue]) -> dict[str, MetricValue]:
         context.store.add_dataset_metrics(name, fingerprint, values, context.run, facts)
@@ -112,24 +119,24 @@ def decide(
 
 
 def decide_checks(name: str, metrics: dict[str, MetricValue], context: Context) -> Decision[list[CheckResult]]:
-    """Decide on a dataset's checks: they are applied every time."""
+    """Plan the checks of a dataset, which are applied every time."""
     checks = list(context.project.datasets[name].checks)
     action = Action(kind="check", target=name, because="always", reason=", ".join(checks))
     return Decision(action, lambda: judge_dataset(name, metrics, context), list)
 
 
 def _touched(table: Table, context: Context) -> Iterator[Path]:
-    """Give the files of a dataset that were written again with the same content since they were read last."""
+    """Yield the files of a dataset that were written again with the same content since they were last read."""
     return (path for path in (table.files.paths if table.files else ()) if str(path) in context.touched)
 
 
 def _measure(table: Table, wanted: Sequence[str], context: Context) -> dict[str, MetricValue]:
-    """Verify a dataset, then compute metrics: those of the table of metrics that are wanted, and the user's own."""
+    """Verify a dataset, then compute the wanted built-in metrics and all custom metrics."""
     spec = context.project.datasets[table.name]
     context.log.info(f"reading dataset {table.name}")
     verify(table)
     absent = unmeasurable(table, wanted)
-    values = {metric: MetricValue(None, reason=why, failed=True) for metric, why in absent.items()}
+    values = {metric: MetricValue(None, reason=reason, failed=True) for metric, reason in absent.items()}
     values |= {
         metric: MetricValue(value, reason=None if value is not None else "there are no values")
         for metric, value in dataset_metrics(table, [metric for metric in wanted if metric not in absent]).items()
@@ -140,7 +147,7 @@ def _measure(table: Table, wanted: Sequence[str], context: Context) -> dict[str,
 
 
 def judge_dataset(name: str, metrics: dict[str, MetricValue], context: Context) -> list[CheckResult]:
-    """Apply a dataset's checks to its metrics."""
+    """Apply the checks of a dataset to its metrics."""
     subject = Subject(
         target=name,
         metrics=metrics,

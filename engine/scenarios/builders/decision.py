@@ -1,8 +1,8 @@
-"""A decision: what is to be done and why, with the doing beside it.
+"""A decision: a planned action, together with the functions that execute and simulate it.
 
-Deciding reads and changes nothing. A run then does what was decided; a plan pretends to: it writes the row that would
-be there (without the numbers) into its copy of the state, so that what comes later is decided as it would be. Both
-walk through the same code, which is why a run does what its plan said.
+Making a decision changes nothing. A run then executes the action. A plan simulates it: it writes the row that would be
+made (without numbers) into its copy of the state, so that later decisions find it. Because both use the same
+decisions, a run does exactly what its plan said.
 """
 
 from collections.abc import Callable
@@ -21,14 +21,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Decision(Generic[T]):
-    """An action, how it is done, and how it is pretended."""
+    """A planned action with its executor, and with its simulation for `engine plan`."""
 
     action: Action
     do: Callable[[], T]
     pretend: Callable[[], T]
 
     def act(self, context: Context) -> T:
-        """Do it, or in a plan pretend to; the step's account has it."""
+        """Record the action in the context and execute it; in a plan, simulate it."""
         context.actions.append(self.action)
         if context.mode == "plan":
             return self.pretend()
@@ -38,18 +38,18 @@ class Decision(Generic[T]):
 
 
 def reads_of(table: Table, context: Context, rows: float | None = None) -> list[Reads]:
-    """Return what reading a table reads: what it is made from, and itself where its `rows` are known.
+    """Return what reading a table reads: its sources, and the table itself if it is a query with known `rows`.
 
-    Rows are counted only where that costs nothing: in memory, in the footers of Parquet and Arrow files.
+    Rows are counted only where that is cheap: in memory, and in the footers of Parquet and Arrow files.
     """
     here = context.project.folder
     sources = [
         Reads(
-            dataset=one.name,
-            rows=one.frame.select(pl.len()).collect().item() or None if one.rereadable else None,
-            files=[relpath(path, here) for path in one.files.paths] if one.files else [],
+            dataset=source.name,
+            rows=source.frame.select(pl.len()).collect().item() or None if source.rereadable else None,
+            files=[relpath(path, here) for path in source.files.paths] if source.files else [],
         )
-        for one in table.lineage().values()
-        if not one.inputs
+        for source in table.lineage().values()
+        if not source.inputs
     ]
     return [Reads(dataset=table.name, rows=int(rows)), *sources] if rows is not None and table.inputs else sources

@@ -1,4 +1,4 @@
-"""Build an evaluation store: evaluate the batch as it is now, unless the very same has been evaluated before."""
+"""Builds an evaluation store: evaluates the current batch, unless the same batch has been evaluated before."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,19 +26,26 @@ from engine.store import new_id
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """The evaluation of the batch as it is now, and whether it was there already."""
+    """The evaluation of the current batch, and whether an earlier one was reused."""
 
     evaluation: Evaluation
     reused: bool
 
 
 def build(name: str, context: Context, found: list[CheckResult], *, force: bool = False) -> Evaluated:
-    """Evaluate the store's batch; what the checks of the datasets found is added to `found`.
+    """Evaluate the store's batch, after building its dataset and its model.
+
+    Parameters
+    ----------
+    found
+        The results of the datasets' checks are appended to it.
+    force
+        Add an evaluation even if nothing has changed.
 
     Raises
     ------
     DataError, ModelError, StoreError
-        As what it needs: datasets, the model, the reference, the state.
+        A dataset, the model, the reference or the state cannot be used.
     ChecksFailed
         A check of a dataset is ERROR.
     """
@@ -46,14 +53,13 @@ def build(name: str, context: Context, found: list[CheckResult], *, force: bool 
     inspected = inspect(spec.dataset, context, found)
     batch = inspected.table
     version = models.build(spec.model, context, found) if spec.model else None
+    # One writer at a time: a second run waits here and then finds the evaluation of the first.
     with context.lock(f"evaluation store {name}") as locked:
         reference = reference_of(name, batch, version, locked, found)
         decision = decide(name, inspected, version, reference, locked, force=force)
         evaluation = decision.act(locked)
         if decision.action.reused:
-            locked.log.info(
-                f"{name}: evaluation {evaluation.name} reused under its name and labels, nothing has changed"
-            )
+            locked.log.info(f"{name}: nothing has changed; evaluation {evaluation.name} is reused")
         return Evaluated(evaluation, decision.action.reused)
 
 
@@ -66,7 +72,7 @@ def decide(
     *,
     force: bool,
 ) -> Decision[Evaluation]:
-    """Decide whether the batch is to be evaluated; if so, whether the reference is to be looked at first."""
+    """Plan the evaluation of the batch: reuse one with the same fingerprints, or make one, profiling the reference."""
     spec = context.project.evaluation_stores[name]
     batch = inspected.table
     facts = _facts(name, batch, version, reference, context)
@@ -88,8 +94,8 @@ def decide(
         if spec.model:
             places["model"] = ("models", spec.model)
         reason = why(facts, earlier, places, context.project, never="it was never evaluated", since="evaluation ")
-    look = reference.decide(batch)
-    context.actions.append(look.action)
+    profile = reference.decide(batch)
+    context.actions.append(profile.action)
     rows = inspected.metrics["row_count"].value if "row_count" in inspected.metrics else None
     action = Action(
         kind="evaluate",
@@ -115,26 +121,26 @@ def decide(
         facts=facts,
     )
 
-    def pretend() -> Evaluation:
-        look.pretend()
+    def simulate() -> Evaluation:
+        profile.pretend()
         evaluation = without_numbers(identity)
         context.store.add_evaluation(evaluation)
         return evaluation
 
-    return Decision(action, lambda: _evaluate(identity, batch, version, reference, look, context), pretend)
+    return Decision(action, lambda: _evaluate(identity, batch, version, reference, profile, context), simulate)
 
 
 def _facts(
     name: str, batch: Table, version: models.Version | None, reference: Reference, context: Context
 ) -> dict[str, Any]:
-    """Return everything that changes a number: data, model, reference, settings, own metrics, the kernel itself."""
+    """Return everything that the numbers depend on: data, model, reference, settings, custom metrics, kernel."""
     spec = context.project.evaluation_stores[name]
     folder = context.project.folder_of("evaluation_stores", name)
-    own = {
+    custom = {
         metric: declared.model_dump(mode="json", include={"function", "arguments"})
         for metric, declared in spec.metrics.items()
     }
-    modules = {module_file(folder, declared["function"].partition(":")[0]) for declared in own.values()}
+    modules = {module_file(folder, declared["function"].partition(":")[0]) for declared in custom.values()}
     code = {path.name: of_file(path, HashesInMemory()) for path in sorted(modules)}
     model: dict[str, Any] = {}
     if version:
@@ -142,7 +148,7 @@ def _facts(
         code |= version.facts["code"]
     return {
         "spec": {
-            "store": {"drift": spec.drift.model_dump(mode="json"), "metrics": own},
+            "store": {"drift": spec.drift.model_dump(mode="json"), "metrics": custom},
             "dataset": {
                 "entity": batch.entity,
                 "columns": {column: {"role": role} for column, role in batch.roles.items()},
@@ -162,19 +168,21 @@ def _evaluate(
     batch: Table,
     version: models.Version | None,
     reference: Reference,
-    look: Look,
+    profile: Look,
     context: Context,
 ) -> Evaluation:
+    """Compute an evaluation and store it, with the snapshot of its batch."""
     name = identity.store
     spec = context.project.evaluation_stores[name]
     context.log.info(f"{name}: evaluating {identity.name}, dataset {batch.name}")
     with context.store.staging() as folder, materialise(batch, folder / "rows") as table:
         model = version.load(table, context) if version else None
-        against = look.do(model)
+        against = profile.do(model)
+        # The batch is measured by the reference's entity and roles, so that both sides are comparable.
         steady = by_entity(table, against.entity)
         seen = observe(
             steady,
-            {column: profile.role for column, profile in against.columns.columns.items()},
+            {name: column.role for name, column in against.columns.columns.items()},
             against.left_out,
             model=model,
             cost_matrix=context.project.models[version.name].cost_matrix if version else None,
@@ -203,11 +211,11 @@ def _evaluate(
 
 
 def _with_predictions(table: Table, seen: Observation) -> pl.LazyFrame:
-    """Return the batch with what the model predicted beside it, for metrics that users write."""
+    """Return the batch with the model's predictions as further columns, for custom metrics."""
     if seen.scored is None:
         return table.frame
-    own = table.frame.collect_schema()
-    predicted = seen.scored.select(column for column in seen.scored.columns if column not in own)
+    schema = table.frame.collect_schema()
+    predicted = seen.scored.select(column for column in seen.scored.columns if column not in schema)
     return pl.concat([table.frame, predicted.lazy()], how="horizontal")
 
 

@@ -1,4 +1,4 @@
-"""Build a model: train a version where something that matters has changed, else use the version that is the same."""
+"""Builds a model: trains a version if something that affects training has changed, else reuses the matching version."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,9 +22,16 @@ TEST_ROWS = "test.parquet"
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A model that can be loaded: its fingerprint and what that is made of, and its version if it was trained here.
+    """A model that can be loaded.
 
-    `training` is the dataset that it was trained on, `test` its held-out rows.
+    Attributes
+    ----------
+    facts
+        What its fingerprint is computed from.
+    trained
+        The stored version; None if the model was not trained by the engine.
+    training, test
+        The dataset that it was trained on, and its held-out rows; None likewise.
     """
 
     name: str
@@ -36,19 +43,24 @@ class Version:
     reused: bool = True
 
     def load(self, table: Table, context: Context) -> models.FittedModel:
-        """Load it, ready to score the table."""
+        """Load the model, ready to score the table."""
         return models.load(context.project, self.name, table, self.trained.folder if self.trained else None)
 
 
 def build(name: str, context: Context, found: list[CheckResult], *, force: bool = False) -> Version:
-    """Return the model's version for the spec and the data as they are, trained first if there is none.
+    """Return the model's version for the current spec and data; train one if there is none.
 
-    What the checks of its dataset found is added to `found`.
+    Parameters
+    ----------
+    found
+        The results of its dataset's checks are appended to it.
+    force
+        Train even if nothing has changed.
 
     Raises
     ------
     DataError, ModelError
-        Its dataset cannot be read, its files are not there, or it cannot be trained.
+        Its dataset cannot be read, its files are missing, or it cannot be trained.
     ChecksFailed
         A check of its dataset is ERROR.
     """
@@ -58,11 +70,12 @@ def build(name: str, context: Context, found: list[CheckResult], *, force: bool 
         return Version(name, facts, models.fingerprint(facts))
     inspected = inspect(spec.dataset, context, found)
     fit = models.fit_fingerprint(spec, inspected.table)
+    # One training at a time: a second run waits here and then finds the version of the first.
     with context.lock(f"model {name}"):
         decision = decide(name, spec, inspected, fit, context, force=force)
         trained = decision.act(context)
     if decision.action.reused:
-        context.log.info(f"model {name}: version {trained.version} is still right")
+        context.log.info(f"model {name}: nothing has changed; version {trained.version} is reused")
     identity = f"{fit}.{trained.version}"
     test = Table(
         name=f"held-out rows of {name}",
@@ -80,7 +93,7 @@ def build(name: str, context: Context, found: list[CheckResult], *, force: bool 
 def decide(
     name: str, spec: TrainModel, inspected: Inspected, fit: str, context: Context, *, force: bool
 ) -> Decision[ModelVersion]:
-    """Decide whether a version is to be trained."""
+    """Plan the training of a version: reuse the one with the same fingerprint, or train a new one."""
     table = inspected.table
     known = context.store.find_model_version(name, fit)
     if known is not None and not force:
@@ -112,18 +125,19 @@ def decide(
         reads=reads_of(table, context, rows),
     )
 
-    def pretend() -> ModelVersion:
-        """Keep a version that holds nothing out and cannot be loaded."""
+    def simulate() -> ModelVersion:
+        """Store a version without a model and without held-out rows, in the copy of the state."""
         with context.store.staging() as folder:
             pl.DataFrame(schema=table.frame.collect_schema()).write_parquet(folder / TEST_ROWS)
             return context.store.add_model_version(name, fit, folder, facts)
 
-    return Decision(action, lambda: _train(name, spec, table, fit, facts, context), pretend)
+    return Decision(action, lambda: _train(name, spec, table, fit, facts, context), simulate)
 
 
 def _train(
     name: str, spec: TrainModel, table: Table, fit: str, facts: Mapping[str, Any], context: Context
 ) -> ModelVersion:
+    """Train a version and store it, with its held-out rows."""
     context.log.info(f"model {name}: training {spec.algorithm} on dataset {table.name}")
     trained = models.train(name, spec, table)
     for note in trained.notes:

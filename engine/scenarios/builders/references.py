@@ -1,7 +1,7 @@
-"""The reference of an evaluation store, as a snapshot: looked at once, then kept under its fingerprint.
+"""Resolves the reference of an evaluation store to a profile: a snapshot of statistics and a sample of rows.
 
-The held-out rows of a model and a dataset are tables that have to be looked at; an earlier evaluation, or the last
-few, have kept what was seen of them.
+The held-out rows of a model and datasets are tables: they are profiled once, and the profile is kept under a
+fingerprint. Earlier evaluations have stored the profiles of their batches, so nothing has to be read for them.
 """
 
 from __future__ import annotations  # drift's types are named here and loaded when they are used
@@ -30,14 +30,22 @@ from engine.spec.resources.evaluation_stores import (
 )
 
 SAMPLE_ROWS = 100_000
+"""Rows per side that a snapshot samples for the drift model, unless the store's `max_rows` is larger."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What a batch is compared with: its fingerprint, what that is made of, and how to get its snapshot.
+    """What a batch is compared with.
 
-    `decide` is given the batch, whose declared roles and entity count for both sides. The decision is what there is to
-    do, the function takes the model, loaded, and does it.
+    Attributes
+    ----------
+    facts
+        What the fingerprint is computed from.
+    plan_profile
+        `plan_profile(batch)` returns the planned profile: the action, and a function that executes it with the loaded
+        model. The batch's declared roles and entity apply to both sides.
+    note
+        A remark that the evaluation keeps.
     """
 
     fingerprint: str
@@ -48,7 +56,11 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Whether a reference is to be looked at; how that is done, with the model that scores it, and pretended."""
+    """The planned profile of a reference.
+
+    `execute` makes or loads it, given the model that scores the rows (None without a model); `simulate` stands in for
+    that in a plan.
+    """
 
     action: Action
     do: Callable[[FittedModel | None], Snapshot]
@@ -58,27 +70,28 @@ class Look:
 def reference_of(
     name: str, batch: Table, version: Version | None, context: Context, found: list[CheckResult]
 ) -> Reference:
-    """Find the reference that an evaluation store declares.
+    """Return the reference that an evaluation store declares.
 
     Raises
     ------
     DataError
-        There is no such evaluation, or the dataset cannot be read.
+        The named evaluation does not exist, the dataset cannot be read, or the model has no held-out rows.
     """
     spec = context.project.evaluation_stores[name]
     declared = spec.reference
     if isinstance(declared, EvaluationReference):
         if declared.name == spec.evaluation.name:
-            return _of_itself("it is the reference of others", declared.kind, batch, spec, version, context)
+            return _of_itself("this is the reference evaluation", declared.kind, batch, spec, version, context)
         evaluation = context.store.by_name(name, declared.name)
         if evaluation is None:
-            known = ", ".join(dict.fromkeys(e.name for e in context.store.evaluations(name))) or "none yet"
+            names = ", ".join(dict.fromkeys(e.name for e in context.store.evaluations(name))) or "none yet"
             raise DataError(
-                f"reference of {name}: there is no evaluation {declared.name!r}; there are: {known}. "
-                f"Build {name} once with evaluation: {{name: {declared.name}}}"
+                f"reference of evaluation store {name!r}: there is no evaluation {declared.name!r}; "
+                f"there are: {names}. Build {name} once with evaluation: {{name: {declared.name}}}"
             )
         return _of_evaluations("evaluation", [evaluation], context)
     if isinstance(declared, RollingReference):
+        # The same batch evaluated again must not be its own reference.
         others = [e for e in context.store.evaluations(name) if e.fingerprints.dataset != batch.fingerprint]
         if others:
             return _of_evaluations("rolling", others[-declared.last :], context)
@@ -89,31 +102,35 @@ def reference_of(
         facts = {"kind": "dataset", "dataset": table.name, "datasets": table.provenance(), "spec": roles}
         return _of_table(table, facts, spec, version, context)
     if version is None or version.test is None:
-        raise DataError(f"reference of {name}: its model was not trained here and has no held-out rows; declare one")
+        raise DataError(
+            f"reference of evaluation store {name!r}: the engine did not train its model, so there are no held-out "
+            "rows; declare a `reference:`"
+        )
     return _of_table(version.test, {"kind": "model_test"}, spec, version, context)
 
 
 def _of_itself(
-    because: str, kind: str, batch: Table, spec: EvaluationStore, version: Version | None, context: Context
+    reason: str, kind: str, batch: Table, spec: EvaluationStore, version: Version | None, context: Context
 ) -> Reference:
-    """Compare the batch with itself: the first of a store, that later ones are compared with, needs a snapshot too."""
+    """Return the batch as its own reference: the first evaluation of a store has no other, and later ones need it."""
     facts = {"kind": kind, "datasets": batch.provenance()}
-    return _of_table(batch, facts, spec, version, context, f"{because}: compared with itself")
+    return _of_table(batch, facts, spec, version, context, f"{reason}, so its batch is compared with itself")
 
 
 def _of_evaluations(kind: str, evaluations: list[Evaluation], context: Context) -> Reference:
+    """Return earlier evaluations as the reference; the snapshots of their batches are united."""
     snapshots = [context.store.folder_of_evaluation(evaluation.id) for evaluation in evaluations]
     names = [evaluation.name for evaluation in evaluations]
     datasets = [evaluation.fingerprints.dataset for evaluation in evaluations]
-    kept = Action(
-        kind="look",
+    action = Action(
+        kind="profile",
         target=f"{'evaluation' if len(names) == 1 else 'evaluations'} {', '.join(names)}",
         because="reused",
-        reason="what was seen of them is kept",
+        reason="its profile is stored" if len(names) == 1 else "their profiles are stored",
     )
-    look = Look(kept, lambda _: Snapshot.union([Snapshot.load(folder) for folder in snapshots]), lambda: None)
+    profile = Look(action, lambda _: Snapshot.union([Snapshot.load(folder) for folder in snapshots]), lambda: None)
     facts = {"kind": kind, "evaluations": dict(zip(names, datasets, strict=True))}
-    return Reference(digest(datasets), facts, lambda _: look)
+    return Reference(digest(datasets), facts, lambda _: profile)
 
 
 def _of_table(
@@ -124,12 +141,15 @@ def _of_table(
     context: Context,
     note: str | None = None,
 ) -> Reference:
-    def decide(batch: Table) -> Look:
+    """Return a table as the reference; its profile is kept under a fingerprint of everything that it depends on."""
+
+    def plan_profile(batch: Table) -> Look:
+        # Declared roles, the later winning: of the training data, of the reference, of the batch.
         declared = {**(version.training.roles if version and version.training else {}), **table.roles, **batch.roles}
-        ours = by_entity(table, batch.entity)
-        asked = {
+        grouped = by_entity(table, batch.entity)
+        settings = {
             "table": table.fingerprint,
-            "entity": ours.entity,
+            "entity": grouped.entity,
             "model": version.fingerprint if version else "",
             "roles": declared,
             "excluded": sorted(spec.drift.columns.exclude),
@@ -137,33 +157,33 @@ def _of_table(
             "seed": spec.drift.seed,
             "kernel": drift.KERNEL_VERSION,
         }
-        fingerprint = digest(asked)
-        kept = context.store.snapshot(fingerprint)
-        if kept is not None:
-            known = Action(kind="look", target=table.name, because="reused", reason="what was seen of it is kept")
-            return Look(known, lambda _: Snapshot.load(kept), lambda: None)
+        fingerprint = digest(settings)
+        stored = context.store.snapshot(fingerprint)
+        if stored is not None:
+            action = Action(kind="profile", target=table.name, because="reused", reason="its profile is stored")
+            return Look(action, lambda _: Snapshot.load(stored), lambda: None)
 
-        def look(model: FittedModel | None) -> Snapshot:
-            context.log.info(f"looking at the reference, {table.name}")
-            snapshot = _look(ours, declared, spec, model, version, context)
+        def execute(model: FittedModel | None) -> Snapshot:
+            context.log.info(f"profiling the reference: {table.name}")
+            snapshot = _look(grouped, declared, spec, model, version, context)
             with context.store.staging() as folder:
                 snapshot.save(folder)
                 context.store.add_snapshot(fingerprint, folder)
             return snapshot
 
-        def pretend() -> None:
+        def simulate() -> None:
             with context.store.staging() as folder:
                 context.store.add_snapshot(fingerprint, folder)
 
-        reason = "it was never looked at with this model and these settings"
-        action = Action(kind="look", target=table.name, because="new", reason=reason, reads=reads_of(table, context))
-        return Look(action, look, pretend)
+        reason = "it was never profiled with this model and these settings"
+        action = Action(kind="profile", target=table.name, because="new", reason=reason, reads=reads_of(table, context))
+        return Look(action, execute, simulate)
 
-    return Reference(digest([table.fingerprint, table.entity, table.roles]), facts, decide, note)
+    return Reference(digest([table.fingerprint, table.entity, table.roles]), facts, plan_profile, note)
 
 
 def by_entity(table: Table, entity: str | None) -> Table:
-    """Return the table by the entity that the other side declares, if it declares none itself and has the column."""
+    """Return the table with the other side's entity, if it declares none itself and has that column."""
     if table.entity or entity is None or entity not in table.frame.collect_schema():
         return table
     return replace(table, entity=entity)
@@ -177,6 +197,7 @@ def _look(
     version: Version | None,
     context: Context,
 ) -> Snapshot:
+    """Profile the reference: infer the columns' roles, score its rows with the model, take the snapshot."""
     with context.store.staging() as folder, materialise(table, folder) as steady:
         with reading(steady):
             roles, left_out = drift.roles(

@@ -1,7 +1,7 @@
-"""The kinds of steps: one module a kind, one line in the table.
+"""The kinds of steps: one module per kind, one line in the table.
 
-Here is one of the three places that catch what nobody foresaw (the others: a delivery, the command line): a bug in a
-step ends that step and not the run, because the run's reporters are there to tell of it.
+This is one of the three places that catch every exception (the others are a delivery and the command line): a bug in a
+step fails that step, but the run goes on, because its reporters must tell people about it.
 """
 
 import traceback
@@ -28,7 +28,7 @@ KINDS: dict[str, Callable[[Any, Context], StepResult]] = {
 
 
 def run(step: AnyStep, context: Context) -> StepResult:
-    """Run a step once. What goes wrong is its result, never an exception."""
+    """Run a step once and return its result. An exception becomes a FAILED result."""
     context = replace(context, actions=[])
     try:
         result = KINDS[step.kind](step, context).model_copy(update={"actions": context.actions})
@@ -38,13 +38,13 @@ def run(step: AnyStep, context: Context) -> StepResult:
         context.log.error("".join(traceback.format_exception(bug)))
         return failed(step, f"internal error: {type(bug).__name__}: {bug}; the traceback is in the log", context)
     result = result.model_copy(update={"reason": context.secrets.redact(result.reason)})
-    said = f"{result.outcome}: {result.reason}" if result.reason else str(result.outcome)
-    context.log.write("error" if result.outcome is Outcome.FAILED else "info", said)
+    line = f"{result.outcome}: {result.reason}" if result.reason else str(result.outcome)
+    context.log.write("error" if result.outcome is Outcome.FAILED else "info", line)
     return result
 
 
 def failed(step: AnyStep, reason: str, context: Context) -> StepResult:
-    """Return the result of a step that could not run, and log it."""
+    """Log that a step could not run, and return its result."""
     reason = context.secrets.redact(reason)
     context.log.error(f"FAILED: {reason}")
     return StepResult(

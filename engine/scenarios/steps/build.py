@@ -1,4 +1,4 @@
-"""Step `build`: a dataset, a model or an evaluation store, with all that it needs."""
+"""Step `build`: builds a dataset, a model or an evaluation store, with everything that it depends on."""
 
 from engine.evaluation.record import CheckResult
 from engine.outcome import CheckOutcome, Outcome
@@ -10,7 +10,7 @@ from engine.spec.resources.scenarios import BuildStep
 
 
 def run(step: BuildStep, context: Context) -> StepResult:
-    """Build the target. Checks of the datasets on the way count: a WARNING is the step's, an ERROR stops it."""
+    """Build the target. A dataset's check that is WARNING makes the step WARNING; one that is ERROR stops it."""
     found: list[CheckResult] = []
     try:
         result = _build(step, context, found)

@@ -1,4 +1,4 @@
-"""Step `compute_metrics`: every metric of a dataset, remembered."""
+"""Step `compute_metrics`: computes and stores every metric of a dataset."""
 
 from engine.outcome import Outcome
 from engine.scenarios.builders.datasets import decide
@@ -8,7 +8,7 @@ from engine.spec.resources.scenarios import ComputeMetricsStep
 
 
 def run(step: ComputeMetricsStep, context: Context) -> StepResult:
-    """Compute them, unless nothing has changed."""
+    """Compute the metrics, unless nothing has changed."""
     decision = decide(context.datasets.open(step.target), context, every=True)
     metrics = decision.act(context)
     return StepResult(

@@ -1,4 +1,4 @@
-"""Step `python`: a function of the user's, run as the user."""
+"""Step `python`: calls a function of the user's, with the user's permissions."""
 
 from engine.data import load_function
 from engine.errors import DataError
@@ -13,16 +13,16 @@ ALLOWED = (Outcome.SUCCESS, Outcome.WARNING, Outcome.FAILED)
 
 
 def run(step: PythonStep, context: Context) -> StepResult:
-    """Call it, unless nothing may be changed: what a function does nobody knows."""
+    """Call the function; in a plan or a dry run skip it, because it may change anything."""
     action = Action(
         kind="call",
         target=step.function,
         because="always",
-        reason="what it changes is not known before",
+        reason="a function is called every time: what it does is not known",
     )
 
     def skip() -> StepResult:
-        reason = f"a {context.mode} does not call {step.function}: it may change or send anything"
+        reason = f"a {context.mode} does not call {step.function}, because it may change or send anything"
         return StepResult(name=step.name, kind=step.kind, outcome=Outcome.SKIPPED, reason=reason)
 
     call = (lambda: _call(step, context)) if context.mode == "run" else skip
@@ -30,7 +30,7 @@ def run(step: PythonStep, context: Context) -> StepResult:
 
 
 def _call(step: PythonStep, context: Context) -> StepResult:
-    """Call it. It returns nothing, an outcome, a text for the log, or an outcome and a text."""
+    """Call the function. It may return nothing, an outcome, a text for the log, or an outcome and a text."""
     function = load_function(context.project.folder_of("scenarios", context.log.scenario), step.function)
     answer = function(**step.arguments)
     if answer is None or (isinstance(answer, str) and answer not in ALLOWED):
@@ -38,8 +38,8 @@ def _call(step: PythonStep, context: Context) -> StepResult:
     outcome, reason = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, "")
     if not isinstance(outcome, str) or outcome not in ALLOWED:
         raise DataError(
-            f"{step.function} returned {answer!r}; a step returns nothing, a text, one of {', '.join(ALLOWED)}, "
-            "or (outcome, text)"
+            f"{step.function} returned {answer!r}; the function of a step must return nothing, a text, "
+            f"one of {', '.join(ALLOWED)}, or a pair of outcome and text"
         )
     outcome = Outcome(outcome)
     context.log.info(f"{step.function}: {outcome}{f', {reason}' if reason else ''}")

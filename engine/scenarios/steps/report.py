@@ -1,4 +1,4 @@
-"""Step `report`: an evaluation as a page, or as a chart, in a file. The verb and the reporters make theirs here too."""
+"""Step `report`: writes an evaluation as a page or a chart. `engine report` and the reporters use it too."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,28 +18,28 @@ from engine.spec.catalogue import canonical
 from engine.spec.resources.scenarios import ReportStep
 
 LAST = 40
-"""Evaluations of which a page shows the history."""
+"""Evaluations in the history of a page."""
 
 
 def run(step: ReportStep, context: Context) -> StepResult:
-    """Write it, unless nothing may be changed."""
+    """Write the file; in a dry run or a plan, only say so."""
     path = context.project.folder_of("scenarios", context.log.scenario) / step.path
     evaluation = evaluation_at_hand(step.target, context)
     about = f"evaluation {evaluation.name} of {step.target}"
     done = StepResult(name=step.name, kind=step.kind, outcome=Outcome.SUCCESS, reason=step.path)
 
-    def do() -> StepResult:
+    def execute() -> StepResult:
         if context.mode == "run":
             write(facts_of(evaluation, context), path, context)
             context.log.info(f"{step.path}: {about}")
         return done
 
     action = Action(kind="write", target=step.path, because="always", reason=about)
-    return Decision(action, do, lambda: done).act(context)
+    return Decision(action, execute, lambda: done).act(context)
 
 
 def facts_of(evaluation: Evaluation, context: Context) -> EvaluationFacts:
-    """Return what is to be said of an evaluation; the checks of its store are applied as the spec has them now."""
+    """Return the facts that a page shows; the checks of the store are applied as the spec declares them now."""
     declared, server = context.project.evaluation_stores[evaluation.store], context.project.server
     facts = EvaluationFacts(
         project=context.project.name,
@@ -55,7 +55,7 @@ def facts_of(evaluation: Evaluation, context: Context) -> EvaluationFacts:
 
 
 def write(facts: EvaluationFacts, path: Path, context: Context) -> None:
-    """Write the page of an evaluation, or its chart where the path ends in .png, whole or not at all.
+    """Write the page of an evaluation, or its chart if the path ends in .png. A reader never sees a partial file.
 
     Raises
     ------

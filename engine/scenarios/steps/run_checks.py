@@ -1,4 +1,4 @@
-"""Step `run_checks`: the checks of an evaluation store, or of a dataset."""
+"""Step `run_checks`: applies the checks of an evaluation store or of a dataset."""
 
 from engine.errors import DataError
 from engine.evaluation.checks import Subject, judge
@@ -16,14 +16,14 @@ from engine.spec.resources.scenarios import RunChecksStep
 
 
 def run(step: RunChecksStep, context: Context) -> StepResult:
-    """Apply them. Any ERROR: FAILED. Any WARNING: WARNING."""
+    """Apply the checks. If any is ERROR the step is FAILED, else if any is WARNING it is WARNING."""
     found: list[CheckResult] = []
     metrics: dict[str, float | None] = {}
     if step.target in context.project.datasets:
         try:
             inspected = inspect(step.target, context, found)
         except ChecksFailed:
-            context.log.error(f"checks of dataset {step.target} are ERROR")
+            context.log.error(f"dataset {step.target!r}: a check ended as ERROR")
         else:
             metrics = {metric: known.value for metric, known in inspected.metrics.items()}
     else:
@@ -45,7 +45,7 @@ def run(step: RunChecksStep, context: Context) -> StepResult:
 
 
 def decide(evaluation: Evaluation, context: Context) -> Decision[list[CheckResult]]:
-    """Decide on the checks of an evaluation's store: they are applied every time."""
+    """Plan the checks of an evaluation, which are applied every time."""
     checks = ", ".join(context.project.evaluation_stores[evaluation.store].checks) or "there are none"
     action = Action(
         kind="check",
@@ -58,9 +58,10 @@ def decide(evaluation: Evaluation, context: Context) -> Decision[list[CheckResul
 
 
 def judge_evaluation(evaluation: Evaluation, context: Context) -> list[CheckResult]:
-    """Apply the checks of an evaluation's store to it."""
+    """Apply the checks of an evaluation store to one of its evaluations."""
     name, position = evaluation.store, context.project.position
     checks = context.project.evaluation_stores[name].checks
+    # Only checks with `compare:` need the metrics of earlier evaluations.
     compared = [canonical(check.metric) for check in checks.values() if isinstance(check, RangeCheck) and check.compare]
     past = context.store.evaluations(name, metrics=compared) if compared else []
     subject = Subject(
@@ -84,5 +85,5 @@ def evaluation_at_hand(name: str, context: Context) -> Evaluation:
         return context.store.evaluation(context.built[name])
     newest = context.store.newest(name)
     if newest is None:
-        raise DataError(f"evaluation store {name} is empty: build it first")
+        raise DataError(f"evaluation store {name!r} has no evaluation yet: build it first")
     return newest

@@ -1,4 +1,4 @@
-"""Step `run_scenario`: another scenario, under this run's values and locks; its outcome is the step's."""
+"""Step `run_scenario`: runs another scenario with this run's values and locks; its outcome is the step's."""
 
 from engine.outcome import Outcome
 from engine.scenarios.context import Context
@@ -7,8 +7,9 @@ from engine.spec.resources.scenarios import RunScenarioStep
 
 
 def run(step: RunScenarioStep, context: Context) -> StepResult:
-    """Run it; its values hold for that run alone."""
+    """Run the scenario; the step's variables hold for that run only."""
     child = context.start(step.scenario, context.with_values(step.variables))
+    # A step that could not run outweighs a failed check, as in the exit code.
     causes = {found.cause for found in child.all_steps()}
     cause = "failure" if "failure" in causes else "check"
     return StepResult(

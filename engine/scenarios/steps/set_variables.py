@@ -1,4 +1,4 @@
-"""Step `set_variables`: values for the rest of the run and the runs that it starts."""
+"""Step `set_variables`: sets variables for the rest of the run and for the runs that it starts."""
 
 from engine.outcome import Outcome
 from engine.scenarios.actions import Action
@@ -8,7 +8,7 @@ from engine.spec.resources.scenarios import SetVariablesStep
 
 
 def run(step: SetVariablesStep, context: Context) -> StepResult:
-    """Say the values; the runner gives them to what comes after."""
+    """Return the values and log them; the runner passes them to the later steps."""
     for name, value in step.variables.items():
         context.log.info(f"{name} = {value}")
         context.actions.append(Action(kind="set", target=name, result=str(value), because="always"))
