@@ -12,10 +12,10 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from engine.errors import Diagnostic, SpecError
 from engine.spec.project import Project
+from engine.spec.render import MASK
 from engine.spec.resources.project import Secret
 from engine.spec.variables import fill, references
 
-MASK = "***"
 SHORTEST = 4
 MAX_BYTES = 1 << 16
 
