@@ -33,8 +33,8 @@ class Dataset(Resource):
     description: str | None = Field(None, description="Free text for readers; a change of it recomputes nothing.")
     entity: str | None = Field(
         None,
-        description="Column that names a card, customer or machine. Rows with the same value stay together in a split, and "
-        "count once in p-values. Queries inherit it.",
+        description="Column that names a card, customer or machine. Rows with the same value stay together in a "
+        "split, and count once in p-values. Queries inherit it.",
     )
     columns: dict[str, Column] = Field({}, description="What each column must contain, by its name.")
     metrics: dict[str, PythonMetric] = Field({}, description="Metrics that your own functions compute, by name.")
