@@ -137,5 +137,5 @@ class Scenario(Resource):
     on_busy: Literal["wait", "refuse"] = Field(
         "wait", description="Whether a second run waits until the first has ended, or is refused."
     )
-    steps: list[AnyStep] = Field(min_length=1, description="Steps to run, in this order.")
+    steps: list[AnyStep] = Field(min_length=1, description="List of the steps to run, in this order.")
     reporters: list[Reporter] = Field([], description="Messages to send about a run.")
