@@ -161,23 +161,23 @@ def lookup(
             f"write {metric.name}",
         )
     if metric.member is not None and name.member is None and not name.wildcard:
-        one = {"column": "<column>", "class": "<class>", "statistic": "psi", "performance": "roc_auc"}[metric.member]
+        like = {"column": "<column>", "class": "<class>", "statistic": "psi", "performance": "roc_auc"}[metric.member]
         return Problem(
             0,
             size,
             "metric-member",
             f"{metric.name} needs a {_MEMBERS[metric.member]} after a dot",
-            f"write {metric.name}.{one}, or {metric.name}.* for all",
+            f"write {metric.name}.{shown}, or {metric.name}.* for all",
         )
-    known = members(metric)
-    if known is not None and name.member is not None and name.member not in known:
-        close = suggest(_ALSO_KNOWN_AS.get(name.member, name.member), known)
+    allowed = members(metric)
+    if allowed is not None and name.member is not None and name.member not in allowed:
+        close = suggest(_ALSO_KNOWN_AS.get(name.member, name.member), allowed)
         return Problem(
             size + 1,
             len(text) - size - 1,
             "unknown-metric",
             f"{name.member!r} cannot follow {metric.name}, which needs a {_MEMBERS[str(metric.member)]}",
-            f'did you mean "{metric.name}.{close}"?' if close else f"write one of {', '.join(known)}",
+            f'did you mean "{metric.name}.{close}"?' if close else f"write one of {', '.join(allowed)}",
         )
     return _needs(text, name, task)
 
@@ -230,10 +230,10 @@ def definition(name: MetricName, scope: MetricScope) -> Metric:
         return Metric(name.statistic, scope, "A metric of your own.")
     if name.member is None or metric.member not in ("statistic", "performance"):
         return metric
-    of = _TABLE["store", name.member]
+    inner = _TABLE["store", name.member]
     # The difference of two values in [low, high] lies in [low - high, high - low].
     if metric.member == "statistic":
-        return replace(of, name=metric.name, member="statistic", tasks=metric.tasks, roles=())
-    bounded = of.low is not None and of.high is not None and metric.name == "performance_change"
-    spread = of.high - of.low if bounded and of.high is not None and of.low is not None else None
-    return replace(metric, worse=of.worse, tasks=of.tasks, low=None if spread is None else -spread, high=spread)
+        return replace(inner, name=metric.name, member="statistic", tasks=metric.tasks, roles=())
+    bounded = inner.low is not None and inner.high is not None and metric.name == "performance_change"
+    width = inner.high - inner.low if bounded and inner.high is not None and inner.low is not None else None
+    return replace(metric, worse=inner.worse, tasks=inner.tasks, low=None if width is None else -width, high=width)

@@ -40,8 +40,8 @@ def core(text: str) -> Plain:
     if text in _WORDS:
         return _WORDS[text]
     if _LEADING_ZERO.fullmatch(text):
-        meant = float(text) if "." in text else int(text[:300])
-        raise NumberError(f"{text[:40]} has leading zeros, so it is unclear whether it is a number or text", meant)
+        nearest = float(text) if "." in text else int(text[:300])
+        raise NumberError(f"{text[:40]} has leading zeros, so it is unclear whether it is a number or text", nearest)
     if _INTEGER.fullmatch(text):
         if len(text) > 40:  # int() would refuse more than 4,300 digits with an error of its own
             raise NumberError("this whole number does not fit in 64 bits", 0)

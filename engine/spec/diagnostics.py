@@ -135,9 +135,9 @@ def _excerpt(position: Position, lines: dict[str, list[str]], paint: Callable[[s
     # Of a long line, show the part around the position.
     first = max(0, start - LONGEST_LINE // 2) if len(line) > LONGEST_LINE else 0
     shown = line[first : first + LONGEST_LINE]
-    before, meant = line[first:start], line[start : start + position.length][: LONGEST_LINE // 2]
+    before, marked = line[first:start], line[start : start + position.length][: LONGEST_LINE // 2]
     number = f"{position.line:>5} | "
-    carets = "^" * max(1, _width(meant))
+    carets = "^" * max(1, _width(marked))
     return [
         number + _expand(shown).rstrip(),
         " " * 6 + "| " + " " * _width(before) + paint(carets),

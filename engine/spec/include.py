@@ -40,32 +40,32 @@ def read_files(path: Path, findings: Findings) -> Files:
     return files
 
 
-def _add(path: Path, said_at: Position | None, files: Files, chain: tuple[Path, ...], findings: Findings) -> None:
+def _add(path: Path, included_at: Position | None, files: Files, chain: tuple[Path, ...], findings: Findings) -> None:
     """Read a file into `files`, and then the files that it includes.
 
-    `said_at` is the entry of `include:` that names the file, None for the spec itself. `chain` holds the files from the
-    spec to the one that includes this one.
+    `included_at` is the entry of `include:` that names the file, None for the spec itself. `chain` holds the files
+    from the spec to the one that includes this one.
     """
     real = _absolute(path)
     if real in chain:
         names = " → ".join(p.name for p in (*chain[chain.index(real) :], real))
         help_ = "remove one of these entries of include"
         findings.error(
-            said_at or Position(str(path)), "include-cycle", f"these files include each other: {names}", help_
+            included_at or Position(str(path)), "include-cycle", f"these files include each other: {names}", help_
         )
         files.whole = False
         return
     if real in map(_absolute, files.paths):
         return  # two files may include a third, which is read once
     if len(files.paths) >= MAX_FILES:
-        findings.error(said_at or Position(str(path)), "include", f"a project may have at most {MAX_FILES} files")
+        findings.error(included_at or Position(str(path)), "include", f"a project may have at most {MAX_FILES} files")
         files.whole = False
         return
     # A missing file is a problem of the entry that names it; any other problem has its position in the file itself.
     reading = Findings()
     source = read(path, reading)
-    if said_at and reading and reading[0].code == "file":
-        findings.error(said_at, "include", f"{path}: {reading[0].message}", reading[0].help)
+    if included_at and reading and reading[0].code == "file":
+        findings.error(included_at, "include", f"{path}: {reading[0].message}", reading[0].help)
         files.whole = False
         return
     findings += reading

@@ -202,9 +202,9 @@ def _words(type_: Type) -> str:
     elif type_.scalars or type_.literals:
         words.append(Type(type_.scalars, type_.literals, constraints=type_.constraints).expected())
     if type_.items:
-        words.append(f"a list of: {_words(type_.items)}")
+        words.append(f"a list; each item is {_words(type_.items)}")
     if type_.values:
-        words.append(f"a mapping from {'metrics' if type_.key_reading else 'names'} to: {_words(type_.values)}")
+        words.append(f"a mapping by {'metric' if type_.key_reading else 'name'}; each value is {_words(type_.values)}")
     if len(type_.resources) > 1:
         words.append(f"a resource of kind {one_of(r.model_fields['kind'].default for r in type_.resources)}")
     elif type_.resources:

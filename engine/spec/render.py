@@ -36,9 +36,9 @@ def _plain(resource: Resource) -> dict[str, Any]:
     """Return the keys of a resource that the spec gives, and its kind. Defaults are not written."""
     readings = {key: field.type.reading for key, field in fields(type(resource)).items()}
     names = {info.alias or name: name for name, info in type(resource).model_fields.items()}
-    said = resource.model_fields_set
+    given = resource.model_fields_set
     return {
-        key: _value(getattr(resource, names[key]), reading) for key, reading in readings.items() if names[key] in said
+        key: _value(getattr(resource, names[key]), reading) for key, reading in readings.items() if names[key] in given
     }
 
 

@@ -126,12 +126,12 @@ class Resolver:
         absent for the very reason that the value is given.
         """
         node = entry.value
-        own = node.get("value") if isinstance(node, MapNode) else node
-        if isinstance(own, ScalarNode) and (found := references(own.text)):
+        declared_value = node.get("value") if isinstance(node, MapNode) else node
+        if isinstance(declared_value, ScalarNode) and (found := references(declared_value.text)):
             self.used.update(reference.parts[0] for reference in found if reference.parts)
             kind = node.get("type") if isinstance(node, MapNode) else None
-            said = kind.text if isinstance(kind, ScalarNode) and kind.text in EXPECTED else None
-            self.types[name] = Type(said, said=said is not None)
+            type_name = kind.text if isinstance(kind, ScalarNode) and kind.text in EXPECTED else None
+            self.types[name] = Type(type_name, said=type_name is not None)
         else:
             self.types[name], _ = self._declared(entry)
         try:

@@ -147,8 +147,8 @@ def _resources(resources: tuple[type[Resource], ...], definitions: dict[str, Any
     kinds = [resource.model_fields["kind"].default for resource in resources]
     chosen: list[dict[str, Any]] = []
     for kind, then in zip(kinds, references, strict=True):
-        said = {"required": ["kind"]} if chosen else {}
-        chosen.append({"if": {"properties": {"kind": {"const": kind}}, **said}, "then": then})
+        explicit = {"required": ["kind"]} if chosen else {}
+        chosen.append({"if": {"properties": {"kind": {"const": kind}}, **explicit}, "then": then})
     about = f"Kind of this resource; {kinds[0]} if left out."
     return {
         "type": "object",

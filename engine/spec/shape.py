@@ -56,19 +56,19 @@ class Reader:
 
     def project(self, root: MapNode) -> ProjectSpec:
         """Validate a whole project. What is wrong is left out of the result, so that the rest can still be checked."""
-        known = fields(ProjectSpec)
+        keys = fields(ProjectSpec)
         values: dict[str, Any] = {}
         explained: set[str] = set()
         for key, entry in root.entries.items():
-            if key not in known:
-                explained |= self._unknown_key((ProjectSpec,), ProjectSpec, entry, kind_said=True)
-            elif (inner := known[key].type.values) and isinstance(entry.value, MapNode):
+            if key not in keys:
+                explained |= self._unknown_key((ProjectSpec,), ProjectSpec, entry, kind_given=True)
+            elif (inner := keys[key].type.values) and isinstance(entry.value, MapNode):
                 read = {n: self.read(inner, e.value, (key, n), e.key.position) for n, e in entry.value.entries.items()}
                 values[key] = {name: value for name, value in read.items() if value is not INVALID}
-            elif not _left_out(known[key], entry.value):
-                value = self.read(known[key].type, entry.value, (key,), entry.key.position)
+            elif not _left_out(keys[key], entry.value):
+                value = self.read(keys[key].type, entry.value, (key,), entry.key.position)
                 values |= {} if value is INVALID else {key: value}
-        self._missing(known, root, root.position, explained)
+        self._missing(keys, root, root.position, explained)
         values["variables"] = self.variables.values
         return ProjectSpec.model_construct(None, **values)
 
@@ -108,25 +108,25 @@ class Reader:
         chosen = self._chosen(type_, node)
         if chosen is None:
             return INVALID
-        known = fields(chosen)
-        values: dict[str, Any] = {"kind": chosen.model_fields["kind"].default} if "kind" in known else {}
-        good = True
+        keys = fields(chosen)
+        values: dict[str, Any] = {"kind": chosen.model_fields["kind"].default} if "kind" in keys else {}
+        valid = True
         explained: set[str] = set()
         for key, entry in node.entries.items():
-            if key not in known:
+            if key not in keys:
                 explained |= self._unknown_key(type_.resources, chosen, entry, "kind" in node.entries)
-                good = False
-            elif key != "kind" and not _left_out(known[key], entry.value):
-                values[key] = self.read(known[key].type, entry.value, (*path, key), entry.key.position)
-                good = good and values[key] is not INVALID
-        good = self._missing(known, node, at, explained) and good
-        return chosen.model_construct(None, **values) if good else INVALID
+                valid = False
+            elif key != "kind" and not _left_out(keys[key], entry.value):
+                values[key] = self.read(keys[key].type, entry.value, (*path, key), entry.key.position)
+                valid = valid and values[key] is not INVALID
+        valid = self._missing(keys, node, at, explained) and valid
+        return chosen.model_construct(None, **values) if valid else INVALID
 
-    def _missing(self, known: Mapping[str, Field], node: MapNode, at: Position, explained: set[str]) -> bool:
+    def _missing(self, keys: Mapping[str, Field], node: MapNode, at: Position, explained: set[str]) -> bool:
         """Report missing keys, except those in `explained`, which were probably meant by an unknown key."""
         missing = [
             (key, field_)
-            for key, field_ in known.items()
+            for key, field_ in keys.items()
             if field_.required
             and key not in explained
             and (key not in node.entries or _left_out(field_, node.entries[key].value))
@@ -139,34 +139,34 @@ class Reader:
 
     def _chosen(self, type_: Type, node: MapNode) -> type[Resource] | None:
         """Return the resource that `kind:` selects, which is the first one if `kind:` is left out."""
-        first, said = type_.resources[0], node.get("kind")
-        if said is None or "kind" not in first.model_fields:
+        first, chosen_kind = type_.resources[0], node.get("kind")
+        if chosen_kind is None or "kind" not in first.model_fields:
             return first
         kinds: dict[str, type[Resource]] = {r.model_fields["kind"].default: r for r in type_.resources}
-        word = said.text if isinstance(said, ScalarNode) else None
+        word = chosen_kind.text if isinstance(chosen_kind, ScalarNode) else None
         if word in kinds:
             return kinds[word]
-        found = f'"{word[:60]}"' if word else _found(said)
+        found = f'"{word[:60]}"' if word else _found(chosen_kind)
         help_ = did_you_mean(word or "", kinds, "the kinds are")
-        self.findings.error(said.position, "unknown-kind", f"{found} is not a kind of this resource", help_)
+        self.findings.error(chosen_kind.position, "unknown-kind", f"{found} is not a kind of this resource", help_)
         return None
 
     def _unknown_key(
-        self, resources: tuple[type[Resource], ...], chosen: type[Resource], entry: Entry, kind_said: bool
+        self, resources: tuple[type[Resource], ...], chosen: type[Resource], entry: Entry, kind_given: bool
     ) -> set[str]:
         """Report an unknown key. Return the keys that it was probably meant to be, which are then not missing."""
         allowed, word = list(fields(chosen)), entry.key.text
         others = [r.model_fields["kind"].default for r in resources if r is not chosen and word in fields(r)]
         near = suggest(word, allowed)
         if others:
-            help_ = f"it is a key of kind: {one_of(others)}" if kind_said else f"add kind: {one_of(others)}"
+            help_ = f"it is a key of kind: {one_of(others)}" if kind_given else f"add kind: {one_of(others)}"
         else:
             help_ = answer(word, allowed) or (
                 f'did you mean "{near}"?' if near else f"the keys here are {one_of(allowed)}"
             )
         self.findings.error(entry.key.position, "unknown-key", f'unknown key "{word[:60]}"', help_)
         if others:  # the kind is probably wrong or missing, so its own required keys say nothing
-            return set() if kind_said else set(allowed)
+            return set() if kind_given else set(allowed)
         return {near} if near else set()
 
     def _mapping(self, type_: Type, node: MapNode, path: Path) -> Any:

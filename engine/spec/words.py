@@ -112,7 +112,7 @@ NOT_HERE: dict[str, str] = {
 def answer(word: str, allowed: list[str]) -> str | None:
     """Return a hint for a key of another tool, at a place with these allowed keys, or None if the key is not known."""
     key = word.lower()
-    for ours in FOREIGN_KEYS.get(key, ()):
-        if ours in allowed:
-            return f'did you mean "{ours}"?' if ours != "soft_max" else _SOFT
+    for our_key in FOREIGN_KEYS.get(key, ()):
+        if our_key in allowed:
+            return f'did you mean "{our_key}"?' if our_key != "soft_max" else _SOFT
     return NOT_HERE.get(key)

@@ -22,7 +22,7 @@ class TypedVariable(Resource):
 
 
 class Secret(Resource):
-    """Where to find a secret value. The value is never printed, stored, logged or fingerprinted."""
+    """Where to find a secret value."""
 
     env: str | None = Field(None, description="Environment variable that holds the secret.")
     file: str | None = Field(None, description="File that holds the secret, relative to the file that declares it.")
