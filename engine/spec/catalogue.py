@@ -35,7 +35,7 @@ class MetricName:
     wildcard: bool = False
 
     def __str__(self) -> str:
-        """Return the name in normal form, which `parse` turns into the same parts."""
+        """Return the name in normal form, which `parse_metric_name` turns into the same parts."""
         if self.wildcard:
             return f"{self.statistic}.*"
         if self.member is None:
@@ -161,13 +161,13 @@ def lookup(
             f"write {metric.name}",
         )
     if metric.member is not None and name.member is None and not name.wildcard:
-        like = {"column": "<column>", "class": "<class>", "statistic": "psi", "performance": "roc_auc"}[metric.member]
+        sample = {"column": "<column>", "class": "<class>", "statistic": "psi", "performance": "roc_auc"}[metric.member]
         return Problem(
             0,
             size,
             "metric-member",
             f"{metric.name} needs a {_MEMBERS[metric.member]} after a dot",
-            f"write {metric.name}.{shown}, or {metric.name}.* for all",
+            f"write {metric.name}.{sample}, or {metric.name}.* for all",
         )
     allowed = members(metric)
     if allowed is not None and name.member is not None and name.member not in allowed:

@@ -22,7 +22,7 @@ _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+(\.[0-9]*)?")
 
 
 class NumberError(ValueError):
-    """A text looks like a number but cannot be used as one. `meant` is a number to continue with in its place."""
+    """A text looks like a number but cannot be used as one. `nearest` is a number to continue with in its place."""
 
     def __init__(self, message: str, meant: Plain) -> None:
         super().__init__(message)

@@ -23,7 +23,7 @@ MOST = 200
 
 
 class TooManyFindings(Exception):  # noqa: N818  ends the validation, and is not shown to anybody
-    """There are more than `MOST` errors. Validation stops, because a hopeless spec could take very long."""
+    """There are more than `MAX_FINDINGS` errors. Validation stops, because a hopeless spec could take very long."""
 
 
 class Findings(list[Diagnostic]):

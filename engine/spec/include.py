@@ -24,7 +24,7 @@ MAX_FILES = 100
 class Files:
     """The merged tree, the files that it was read from, and per resource the folder of the file that declares it.
 
-    `whole` is false if a file could not be read. What it declares is then unknown, so that no name can be checked.
+    `complete` is false if a file could not be read. What it declares is then unknown, so that no name can be checked.
     """
 
     root: MapNode

@@ -99,7 +99,7 @@ def _whole_batch() -> Iterable[Metric]:
     yield store("labelled_share", "Share of the rows whose true value is known.", worse="lower", tasks=_TASKS)
     yield store(
         "data_drift",
-        "Accuracy of a classifier that tells the batch from the reference, on held-out rows: 0.5 no drift, 1 complete.",
+        "Accuracy, on held-out rows, of a classifier that separates batch and reference: 0.5 no drift, 1 complete.",
         worse="higher",
         neutral=0.5,
     )

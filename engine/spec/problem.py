@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Problem(NamedTuple):
-    """A problem at `offset`, with `length`, both in characters of the text; `code` is one of `CODES`."""
+    """A problem at `offset`, with `length`, both in characters of the text; `code` is one of `DIAGNOSTIC_CODES`."""
 
     offset: int
     length: int

@@ -40,7 +40,7 @@ EXPECTED = {
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """The type of a variable: one of EXPECTED, or None for any type. `said` is true if the spec declares the type."""
+    """The type of a variable: one of VARIABLE_TYPES, or None for any. `declared` is true if the spec declares it."""
 
     name: str | None
     said: bool = False

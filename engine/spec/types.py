@@ -1,8 +1,8 @@
 """The types of the keys of the language, read from the annotations of the resource classes.
 
 The classes in `resources` declare the language; nothing else repeats their keys. This module turns their type hints,
-constraints and markers into `Type`, which converts a value and describes in words what is allowed. An unknown hint or
-marker raises TypeError, so that a new one cannot remain unchecked by mistake.
+constraints and markers into a `ValueType`, which converts a value and describes in words what is allowed. An unknown
+hint or marker raises TypeError, so that a new one cannot remain unchecked by mistake.
 """
 
 import math

@@ -118,6 +118,7 @@ def fill(text: str, names: Mapping[str, object], otherwise: Callable[[Reference]
     KeyError
         The names of a reference do not exist, and `otherwise` is not given.
     """
+    # Escapes are undone between references only, so a value is filled in as it is, whatever it contains.
     out, at = [], 0
     for reference in references(text):
         out.append(text[at : reference.offset].replace("$${", "${"))

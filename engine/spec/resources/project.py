@@ -38,7 +38,7 @@ class State(Resource):
 
 
 class Server(Resource):
-    """The server on which people look at runs."""
+    """The server that shows runs to people."""
 
     url: str = Field(description="Address of the server, with which ${scenarioRunURL} starts.")
 
@@ -56,7 +56,7 @@ class ProjectSpec(Resource):
     variables: dict[str, TypedVariable | Scalar] = Field({}, description="Values that ${name} stands for.")
     secrets: dict[str, Secret] = Field({}, description="Sources of the values that ${secret.name} stands for.")
     state: State = Field(State.model_construct(), description="Where results are stored.")
-    server: Server | None = Field(None, description="The server on which people look at runs.")
+    server: Server | None = Field(None, description="The server that shows runs to people.")
     connections: dict[str, Connection] = Field({}, description="Where data is stored.")
     datasets: dict[str, AnyDataset] = Field({}, description="Tables, by name.")
     models: dict[str, AnyModel] = Field({}, description="Models to monitor, by name.")
