@@ -1,4 +1,4 @@
-"""engine watches machine-learning models in production, as declared in a YAML spec.
+"""engine monitors machine-learning models in production, as declared in a YAML spec.
 
     import engine
 
@@ -7,8 +7,8 @@
     print(run.outcome)
     project.store("the_MES").evaluations()  # a polars frame
 
-What these need (polars, numba, scikit-learn) is loaded with their first use: whoever asks for the version waits for
-nothing.
+The libraries behind these names (polars, numba, scikit-learn) are imported when one of the names is first used, so
+`import engine` is fast.
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
-"""Errors by who must act: the author of the spec, the owner of the data, of the model, of the store, of the channel.
+"""The exceptions of the engine, one class per person who can act on them, and the diagnostics of a spec.
 
-Every message is written for that person: what was found, where, what is allowed, what to do. Anything else that
-escapes is a bug of ours, and only the command line catches it.
+Every message is written for that person: it says where the problem is, what was found, what is allowed, and what to
+do. An exception of another class is a bug of the engine.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """A place in a spec file: the path as the user gave it; line and column from 1; length of the text meant."""
+    """A place in a spec file: its path as the user gave it, line and column counted from 1, and length of the text."""
 
     file: str
     line: int = 1
@@ -25,7 +25,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One problem of a spec. `code` is stable and documented; `help` says what to do; `also` is a second place."""
+    """One problem of a spec. `code` is stable and documented, `help` says what to do, `also` is a second place."""
 
     position: Position
     code: str
@@ -36,11 +36,11 @@ class Diagnostic:
 
 
 class EngineError(Exception):
-    """What a user can act on. `str()` is the whole message, without a traceback."""
+    """The base class of errors that a user can act on. `str()` gives the whole message."""
 
 
 class SpecError(EngineError):
-    """The spec is wrong. Carries every problem found, in order of position."""
+    """The spec has errors. `diagnostics` holds all problems found, in order of position."""
 
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
         super().__init__(
@@ -50,11 +50,11 @@ class SpecError(EngineError):
 
 
 class UsageError(EngineError):
-    """Who calls asks for what is not there: a scenario, store, evaluation or run of a name that nothing has."""
+    """The caller refers to a scenario, store, evaluation or run that does not exist."""
 
 
 class DataError(EngineError):
-    """A dataset cannot be read, or is not what its contract says."""
+    """A dataset cannot be read, or violates its contract."""
 
 
 class ModelError(EngineError):
@@ -62,8 +62,8 @@ class ModelError(EngineError):
 
 
 class StoreError(EngineError):
-    """The state cannot be read or written: locked, damaged, full, newer than this engine."""
+    """The state cannot be read or written, because it is locked, damaged, full, or newer than this engine."""
 
 
 class DeliveryError(EngineError):
-    """A message was not taken. The text holds the receiver's own words."""
+    """A message was not accepted. The text contains the answer of the receiver."""

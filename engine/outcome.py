@@ -1,7 +1,6 @@
-"""How things ended: the two families of outcomes and the exit codes.
+"""The outcomes of steps and runs, the outcomes of checks, and the exit codes of the command line.
 
-A step and a run end in an `Outcome`, a check in a `CheckOutcome`. Both are ordered by severity, so that
-"the worst of" is one function. The exit codes are those of the reference page, first that applies.
+The members of both kinds of outcomes are ordered by severity, mildest first.
 """
 
 from collections.abc import Iterable
@@ -9,7 +8,7 @@ from enum import IntEnum, StrEnum
 
 
 class Outcome(StrEnum):
-    """How a step or a run ended, mildest first."""
+    """The outcome of a step or a run, mildest first."""
 
     SKIPPED = "SKIPPED"
     SUCCESS = "SUCCESS"
@@ -19,7 +18,7 @@ class Outcome(StrEnum):
 
 
 class CheckOutcome(StrEnum):
-    """How a check ended, mildest first. EMPTY: the metric has no value."""
+    """The outcome of a check, mildest first. EMPTY means that the metric has no value."""
 
     OK = "OK"
     EMPTY = "EMPTY"
@@ -28,7 +27,7 @@ class CheckOutcome(StrEnum):
 
 
 class ExitCode(IntEnum):
-    """Exit codes of every verb."""
+    """The exit codes of all commands. If several apply, the reference page says which is used."""
 
     OK = 0
     CHECK_ERROR = 1
@@ -39,10 +38,10 @@ class ExitCode(IntEnum):
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
-    """Return the most severe outcome; SUCCESS of none, or of nothing but skipped ones."""
+    """Return the most severe outcome, or SUCCESS if there is none or all are SKIPPED."""
     return max([Outcome.SUCCESS, *outcomes], key=list(Outcome).index)
 
 
 def worst_check(outcomes: Iterable[CheckOutcome]) -> CheckOutcome:
-    """Return the most severe check outcome; OK of none."""
+    """Return the most severe outcome of checks, or OK if there is none."""
     return max([CheckOutcome.OK, *outcomes], key=list(CheckOutcome).index)

@@ -22,8 +22,7 @@ from engine.data.families import IMPOSED, family
 from engine.data.fingerprints import FileHashes, combine, of_file
 from engine.data.wording import UNREADABLE, meant, words
 from engine.errors import DataError
-from engine.spec.resources.datasets import Csv, FileDataset
-from engine.spec.rules.resources import format_of
+from engine.spec.resources.datasets import Csv, FileDataset, format_of
 
 INFER_ROWS = 10_000
 """Rows of a CSV file from which types are inferred where the contract declares none."""

@@ -23,8 +23,7 @@ from engine.data.metrics import dataset_metrics
 from engine.data.table import Table, reading
 from engine.errors import DataError
 from engine.spec.catalogue import MetricName
-from engine.spec.resources.datasets import Csv, FileDataset
-from engine.spec.rules.resources import format_of
+from engine.spec.resources.datasets import Csv, FileDataset, format_of
 
 HEAD = 1 << 20
 """Bytes at the start of a CSV file from which its dialect is guessed."""

@@ -1,4 +1,4 @@
-"""The language: text to a frozen Project, or every problem of it at once."""
+"""The spec language: turns the text of a spec into a frozen project, or reports all of its problems."""
 
 from engine.spec.project import Project, load
 from engine.spec.secrets import Secrets

@@ -1,8 +1,8 @@
-"""Metric names: `statistic` or `statistic.member`, taken apart and resolved against the published table.
+"""Metric names, written `statistic` or `statistic.member`: parsing them, and looking them up in the catalogue.
 
-`data_drift`, `psi.card_age`, `psi."a.b"`, `drift.*`, `prediction_drift.psi`, `performance_change.roc_auc`: the member
-is a column, a class, or another statistic. A problem is returned, never raised: `validate` collects all of them, and
-only it knows the place in the file.
+The member is a column, a class, or another statistic: `data_drift`, `psi.card_age`, `psi."a.b"`, `drift.*`,
+`prediction_drift.psi`, `performance_change.roc_auc`. A problem is returned instead of raised, because `validate`
+collects all of them and knows their positions in the file.
 """
 
 import re
@@ -28,14 +28,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class MetricName:
-    """A metric's name, taken apart. `member` is None for a wildcard too."""
+    """The parts of a metric name. `member` is None for a wildcard, and if there is no dot."""
 
     statistic: str
     member: str | None = None
     wildcard: bool = False
 
     def __str__(self) -> str:
-        """Return the one way to write it: `parse` gives it back."""
+        """Return the name in normal form, which `parse_metric_name` turns into the same parts."""
         if self.wildcard:
             return f"{self.statistic}.*"
         if self.member is None:
@@ -47,6 +47,13 @@ class MetricName:
 
 _TABLE = {(metric.scope, metric.name): metric for metric in METRICS}
 
+_WHOLE: dict[MetricScope, str] = {"dataset": "dataset", "store": "batch"}
+_MEMBERS: dict[str, str] = {
+    "column": "column",
+    "class": "class",
+    "statistic": "statistic",
+    "performance": "performance metric",
+}
 _ALSO_KNOWN_AS = {
     "auc": "roc_auc",
     "roc": "roc_auc",
@@ -70,12 +77,12 @@ _ALSO_KNOWN_AS = {
 
 
 def names(scope: MetricScope) -> list[str]:
-    """Return every statistic of the scope, in the table's order."""
+    """Return the names of all statistics of a scope, in the order of the catalogue."""
     return [metric.name for metric in METRICS if metric.scope == scope]
 
 
 def members(metric: Metric) -> list[str] | None:
-    """Return what may follow the dot where the table knows it, None where the data does."""
+    """Return what may follow the dot of a metric, or None if that depends on the data."""
     if metric.member == "statistic":
         return [m.name for m in METRICS if m.scope == "store" and m.member == "column"]
     if metric.member == "performance":
@@ -84,13 +91,16 @@ def members(metric: Metric) -> list[str] | None:
 
 
 def parse(text: str) -> MetricName | Problem:
-    """Take a metric's text apart, without asking whether the statistic exists."""
+    """Parse a metric name, without checking that the statistic exists."""
     statistic, dot, member = text.partition(".")
     if not statistic.strip():
-        return Problem(0, max(1, len(text)), "bad-metric", "a metric is written statistic or statistic.column")
+        return Problem(0, max(1, len(text)), "bad-metric", "a metric must be written statistic or statistic.column")
     if statistic != statistic.strip() or '"' in statistic or "*" in statistic:
         return Problem(
-            0, len(statistic), "bad-metric", f"{statistic!r} is no statistic: only the column may be quoted or *"
+            0,
+            len(statistic),
+            "bad-metric",
+            f"{statistic!r} is not a statistic: quotes and * are allowed only after the dot",
         )
     if not dot:
         return MetricName(statistic)
@@ -106,13 +116,13 @@ def parse(text: str) -> MetricName | Problem:
         at,
         max(1, len(member)),
         "bad-metric",
-        f"{member!r} is not a column as metrics write it" if member else "the column is missing after the dot",
+        f"the column {member!r} must be in double quotes" if member else "the column is missing after the dot",
         f"write {plain}" if member and '"' not in member else 'quote the column: psi."a.b"; * stands for every column',
     )
 
 
 def canonical(text: str) -> str:
-    """Return the one way to write a metric's name: `psi."x"` is `psi.x`; what is no name stays as it is."""
+    """Return a metric name in normal form: `psi.x` for `psi."x"`. A text that is not a metric name is unchanged."""
     name = parse(text)
     return str(name) if isinstance(name, MetricName) else text
 
@@ -120,18 +130,18 @@ def canonical(text: str) -> str:
 def lookup(
     text: str, scope: MetricScope, *, task: str | None = "any", own: Collection[str] = ()
 ) -> MetricName | Problem:
-    """Resolve a metric's text against the table.
+    """Look up a metric name in the catalogue, and check that it is complete and fits the model.
 
     Parameters
     ----------
     text
-        As written in the spec.
+        The name as written in the spec.
     scope
-        Whether a dataset or an evaluation store is asked.
+        Whether the metric is one of a dataset or of an evaluation store.
     task
-        The task of the store's model; None where it has no model; "any" where that is not known.
+        The task of the store's model; None if the store has no model, "any" if that is not known.
     own
-        Names of the user's own metrics there; they win over the table.
+        Names of the custom metrics of the dataset or store, which take precedence over the catalogue.
     """
     if text in own:
         return MetricName(text)
@@ -147,27 +157,27 @@ def lookup(
             size,
             len(text) - size,
             "metric-member",
-            f"{metric.name} is of the whole, not of a column",
+            f"{metric.name} describes the whole {_WHOLE[scope]} and takes no column",
             f"write {metric.name}",
         )
     if metric.member is not None and name.member is None and not name.wildcard:
-        one = {"column": "<column>", "class": "<class>", "statistic": "psi", "performance": "roc_auc"}[metric.member]
+        sample = {"column": "<column>", "class": "<class>", "statistic": "psi", "performance": "roc_auc"}[metric.member]
         return Problem(
             0,
             size,
             "metric-member",
-            f"{metric.name} needs a {metric.member} after a dot",
-            f"write {metric.name}.{one}, or {metric.name}.* for all of them",
+            f"{metric.name} needs a {_MEMBERS[metric.member]} after a dot",
+            f"write {metric.name}.{sample}, or {metric.name}.* for all",
         )
-    known = members(metric)
-    if known is not None and name.member is not None and name.member not in known:
-        close = suggest(_ALSO_KNOWN_AS.get(name.member, name.member), known)
+    allowed = members(metric)
+    if allowed is not None and name.member is not None and name.member not in allowed:
+        close = suggest(_ALSO_KNOWN_AS.get(name.member, name.member), allowed)
         return Problem(
             size + 1,
             len(text) - size - 1,
             "unknown-metric",
-            f"{metric.name} has no {name.member!r}",
-            f'did you mean "{metric.name}.{close}"?' if close else f"it has {', '.join(known)}",
+            f"{name.member!r} cannot follow {metric.name}, which needs a {_MEMBERS[str(metric.member)]}",
+            f'did you mean "{metric.name}.{close}"?' if close else f"write one of {', '.join(allowed)}",
         )
     return _needs(text, name, task)
 
@@ -176,7 +186,7 @@ def _unknown(text: str, name: MetricName, scope: MetricScope, own: Collection[st
     other: MetricScope = "store" if scope == "dataset" else "dataset"
     where = {"dataset": "a dataset", "store": "an evaluation store"}
     if (other, name.statistic) in _TABLE:
-        message = f"{name.statistic} is a metric of {where[other]}, and this is {where[scope]}"
+        message = f"{name.statistic} is a metric of {where[other]}, but this is {where[scope]}"
     else:
         message = f"unknown metric {name.statistic!r}"
     alias = _ALSO_KNOWN_AS.get(name.statistic.casefold().replace("-", "_").replace(" ", "_"))
@@ -184,7 +194,7 @@ def _unknown(text: str, name: MetricName, scope: MetricScope, own: Collection[st
         alias if (scope, alias) in _TABLE else suggest(text if text in own else name.statistic, [*names(scope), *own])
     )
     if close is None:
-        help_ = f"{where[scope]} has {', '.join(names(scope))}"
+        help_ = f"the metrics of {where[scope]} are {', '.join(names(scope))}"
     elif close in own:
         help_ = f'did you mean "{close}"?'
     else:
@@ -200,27 +210,30 @@ def _needs(text: str, name: MetricName, task: str | None) -> MetricName | Proble
     if not metric.tasks or task == "any" or task in metric.tasks:
         return name
     if task is None:
-        message = f"{text} needs a model, and this store has none"
-        return Problem(0, len(text), "metric-needs-model", message, "give the store a model, or leave the metric out")
+        message = f"{text} needs a model, but this store has none"
+        return Problem(
+            0, len(text), "metric-needs-model", message, "declare model: for the store, or remove the metric"
+        )
     tasks = " or ".join(metric.tasks)
-    message = f"{text} exists for {tasks}, and the model's task is {task}"
-    return Problem(0, len(text), "metric-needs-task", message, "metrics of each task are in the reference page")
+    message = f"{text} exists for {tasks} only, but the task of the model is {task}"
+    return Problem(0, len(text), "metric-needs-task", message, "the reference page lists the metrics of each task")
 
 
 def definition(name: MetricName, scope: MetricScope) -> Metric:
-    """Return what the table says of a resolved metric.
+    """Return what the catalogue says about a metric.
 
-    `prediction_drift.psi` has the range of psi, `performance_change.roc_auc` the direction of roc_auc. One of the
-    user's own metrics has neither range nor direction.
+    `prediction_drift.psi` has the range of psi, and `performance_change.roc_auc` the direction of roc_auc. A custom
+    metric has neither range nor direction.
     """
     metric = _TABLE.get((scope, name.statistic))
     if metric is None:
         return Metric(name.statistic, scope, "A metric of your own.")
     if name.member is None or metric.member not in ("statistic", "performance"):
         return metric
-    of = _TABLE["store", name.member]
+    inner = _TABLE["store", name.member]
+    # The difference of two values in [low, high] lies in [low - high, high - low].
     if metric.member == "statistic":
-        return replace(of, name=metric.name, member="statistic", tasks=metric.tasks, roles=())
-    bounded = of.low is not None and of.high is not None and metric.name == "performance_change"
-    spread = of.high - of.low if bounded and of.high is not None and of.low is not None else None
-    return replace(metric, worse=of.worse, tasks=of.tasks, low=None if spread is None else -spread, high=spread)
+        return replace(inner, name=metric.name, member="statistic", tasks=metric.tasks, roles=())
+    bounded = inner.low is not None and inner.high is not None and metric.name == "performance_change"
+    width = inner.high - inner.low if bounded and inner.high is not None and inner.low is not None else None
+    return replace(metric, worse=inner.worse, tasks=inner.tasks, low=None if width is None else -width, high=width)

@@ -1,6 +1,6 @@
-"""The core schema of YAML 1.2: what a plain scalar is.
+"""The core schema of YAML 1.2 (section 10.3.2): the value of an unquoted scalar.
 
-PyYAML's resolvers are YAML 1.1's, to which `on` is true, `12:30` is 750 and `010` is 8.
+PyYAML's own resolvers are not used: they implement YAML 1.1, which reads `on` as true, `12:30` as 750 and `010` as 8.
 """
 
 import math
@@ -22,7 +22,7 @@ _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+(\.[0-9]*)?")
 
 
 class NumberError(ValueError):
-    """A plain text that looks like a number and is none that can be kept; `meant` is the nearest that can."""
+    """A text looks like a number but cannot be used as one. `nearest` is a number to continue with in its place."""
 
     def __init__(self, message: str, meant: Plain) -> None:
         super().__init__(message)
@@ -30,14 +30,20 @@ class NumberError(ValueError):
 
 
 def core(text: str) -> Plain:
-    """Read a plain scalar as YAML 1.2's core schema does; raises NumberError."""
+    """Return the value of an unquoted scalar by the core schema of YAML 1.2.
+
+    Raises
+    ------
+    NumberError
+        The text has leading zeros, or the number does not fit in 64 bits.
+    """
     if text in _WORDS:
         return _WORDS[text]
     if _LEADING_ZERO.fullmatch(text):
-        meant = float(text) if "." in text else int(text[:300])
-        raise NumberError(f"{text[:40]} has leading zeros: is it a number or text?", meant)
+        nearest = float(text) if "." in text else int(text[:300])
+        raise NumberError(f"{text[:40]} has leading zeros, so it is unclear whether it is a number or text", nearest)
     if _INTEGER.fullmatch(text):
-        if len(text) > 40:
+        if len(text) > 40:  # int() would refuse more than 4,300 digits with an error of its own
             raise NumberError("this whole number does not fit in 64 bits", 0)
         whole = int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
         if not -(2**63) <= whole < 2**63:
@@ -46,6 +52,6 @@ def core(text: str) -> Plain:
     if _NUMBER.fullmatch(text):
         number = float(text)
         if math.isinf(number):
-            raise NumberError(f"{text[:40]} is larger than any number can be", 0.0)
+            raise NumberError(f"{text[:40]} is too large for a 64-bit number", 0.0)
         return number
     return text

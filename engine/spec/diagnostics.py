@@ -1,7 +1,7 @@
-"""Problems of a spec: collected by every pass, shown in one go.
+"""The problems found in a spec: collecting them, and rendering them as text, JSON or GitHub annotations.
 
-A pass never raises: it adds to `Findings` and carries on, so that a user sees all problems at once. How a problem
-looks (text with the source line, JSON, GitHub annotations) is decided here alone, away from what finds it.
+The passes over a spec do not raise an exception at the first problem: they add it to `Findings` and continue, so that
+a user sees all problems at once.
 """
 
 import json
@@ -22,20 +22,20 @@ _COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "help": "\x1b[36m", 
 MOST = 200
 
 
-class TooManyFindings(Exception):  # noqa: N818  no error: the reading of a hopeless spec ends here
-    """There are `MOST` findings: nobody reads more, and looking for them could take forever."""
+class TooManyFindings(Exception):  # noqa: N818  ends the validation, and is not shown to anybody
+    """There are more than `MAX_FINDINGS` errors. Validation stops, because a hopeless spec could take very long."""
 
 
 class Findings(list[Diagnostic]):
-    """The problems found so far."""
+    """A list of the problems found so far, of limited length."""
 
     def append(self, diagnostic: Diagnostic) -> None:
-        """Add a problem; raises TooManyFindings after the last error that is kept, and drops further warnings."""
+        """Add a problem. When the list is full, drop a warning, and raise TooManyFindings for an error."""
         if len(self) < MOST:
             super().append(diagnostic)
         elif diagnostic.severity is Severity.ERROR:
-            message = f"there are more than {MOST} problems: these are the first"
-            super().append(Diagnostic(diagnostic.position, "too-many", message, "correct these and look again"))
+            message = f"there are more than {MOST} problems, of which only the first are shown"
+            super().append(Diagnostic(diagnostic.position, "too-many", message, "correct these, then validate again"))
             raise TooManyFindings
 
     def error(
@@ -47,12 +47,12 @@ class Findings(list[Diagnostic]):
         self.append(Diagnostic(position, code, message, help_, Severity.WARNING))
 
     def in_order(self) -> tuple[Diagnostic, ...]:
-        """Return them sorted by position, each once: what an alias repeats is found every time it is read."""
+        """Return the problems sorted by position, each once: what an alias repeats is validated more than once."""
         return tuple(sorted(dict.fromkeys(self), key=lambda d: (d.position, d.code, d.message)))
 
 
 def one_of(words: Iterable[str]) -> str:
-    """Return the words as a sentence lists them: `a, b or c`; long lists are cut."""
+    """Join words for a sentence: `a, b or c`. After 20 words, only the number of the others is given."""
     all_words = list(words)
     if len(all_words) > 20:
         return ", ".join(all_words[:20]) + f" and {len(all_words) - 20} more"
@@ -60,7 +60,7 @@ def one_of(words: Iterable[str]) -> str:
 
 
 def render(diagnostics: Iterable[Diagnostic], form: Format = "text", *, colour: bool = False) -> str:
-    """Return the diagnostics as text for people, as one JSON array, or as GitHub workflow commands."""
+    """Return the diagnostics as text for a terminal, as one JSON array, or as GitHub workflow commands."""
     if form == "json":
         return json.dumps([_as_dict(d) for d in diagnostics], ensure_ascii=False, indent=2)
     if form == "github":
@@ -89,6 +89,7 @@ def _as_dict(diagnostic: Diagnostic) -> dict[str, object]:
 
 
 def _as_github(diagnostic: Diagnostic) -> str:
+    # The escapes of @actions/core, command.ts: without them a text of the spec could start a command of its own.
     def data(text: str) -> str:
         return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
@@ -123,7 +124,7 @@ def _as_text(diagnostic: Diagnostic, lines: dict[str, list[str]], colour: bool) 
 
 
 def _excerpt(position: Position, lines: dict[str, list[str]], paint: Callable[[str], str]) -> list[str]:
-    """Return the source line and a caret below what is meant; nothing if the line cannot be shown."""
+    """Return the source line and a line of carets below the position, or nothing if the line cannot be shown."""
     if position.file not in lines:
         lines[position.file] = source_lines(position.file)
     source = lines[position.file]
@@ -131,11 +132,12 @@ def _excerpt(position: Position, lines: dict[str, list[str]], paint: Callable[[s
         return []
     line = source[position.line - 1]
     start = position.column - 1
+    # Of a long line, show the part around the position.
     first = max(0, start - LONGEST_LINE // 2) if len(line) > LONGEST_LINE else 0
     shown = line[first : first + LONGEST_LINE]
-    before, meant = line[first:start], line[start : start + position.length][: LONGEST_LINE // 2]
+    before, marked = line[first:start], line[start : start + position.length][: LONGEST_LINE // 2]
     number = f"{position.line:>5} | "
-    carets = "^" * max(1, _width(meant))
+    carets = "^" * max(1, _width(marked))
     return [
         number + _expand(shown).rstrip(),
         " " * 6 + "| " + " " * _width(before) + paint(carets),
@@ -143,7 +145,7 @@ def _excerpt(position: Position, lines: dict[str, list[str]], paint: Callable[[s
 
 
 def source_lines(file: str) -> list[str]:
-    """Return the lines of a spec file as it now is; none if it cannot be read (the diagnostic says so itself)."""
+    """Return the lines of a spec file, or none if it cannot be read, which then is a diagnostic of its own."""
     try:
         path = Path(file)
         if not path.is_file():
@@ -156,7 +158,7 @@ def source_lines(file: str) -> list[str]:
 
 
 def printable(text: str) -> str:
-    """Return the text on one line with control characters made visible: a spec must not drive the terminal."""
+    """Return the text with line ends and control characters escaped, so that a spec cannot control the terminal."""
     return "".join(c if c == " " or c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
@@ -165,7 +167,7 @@ def _expand(text: str) -> str:
 
 
 def _width(text: str) -> int:
-    """Columns that the text takes on a terminal: wide characters two, combining ones none."""
+    """Return the width of a text on a terminal: 2 columns per wide character, 0 per combining character."""
     return sum(
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in _expand(text)
     )

@@ -1,7 +1,8 @@
-"""The files of a project: the spec and what it includes, united by name.
+"""Reading the files of a project: the spec, and the files that it includes, merged into one tree.
 
-Sections are united entry by entry and never merged deeper: a resource is whole where it stands, in one file, whose
-folder its paths start from. Every node keeps the place in its own file.
+The entries of a section of an included file are added to the same section of the project, and never merged with each
+other: a resource is declared completely in one file, and its paths are relative to that file's folder. Every node keeps
+its position in its own file.
 """
 
 import os
@@ -21,9 +22,9 @@ MAX_FILES = 100
 
 @dataclass(slots=True)
 class Files:
-    """The united tree, the files that it was read from, and the folder of the file that declares each resource.
+    """The merged tree, the files that it was read from, and per resource the folder of the file that declares it.
 
-    `whole` is false where a file cannot be read: what it declares is not known, so no name can be checked.
+    `complete` is false if a file could not be read. What it declares is then unknown, so that no name can be checked.
     """
 
     root: MapNode
@@ -33,29 +34,38 @@ class Files:
 
 
 def read_files(path: Path, findings: Findings) -> Files:
-    """Read the spec and everything that it includes; what cannot be read is a finding."""
+    """Read the spec and all files that it includes. A file that cannot be read is a finding."""
     files = Files(MapNode(Position(str(path))))
     _add(path, None, files, (), findings)
     return files
 
 
-def _add(path: Path, said_at: Position | None, files: Files, chain: tuple[Path, ...], findings: Findings) -> None:
+def _add(path: Path, included_at: Position | None, files: Files, chain: tuple[Path, ...], findings: Findings) -> None:
+    """Read a file into `files`, and then the files that it includes.
+
+    `included_at` is the entry of `include:` that names the file, None for the spec itself. `chain` holds the files
+    from the spec to the one that includes this one.
+    """
     real = _absolute(path)
     if real in chain:
         names = " → ".join(p.name for p in (*chain[chain.index(real) :], real))
-        findings.error(said_at or Position(str(path)), "include-cycle", f"files that include each other: {names}")
+        help_ = "remove one of these entries of include"
+        findings.error(
+            included_at or Position(str(path)), "include-cycle", f"these files include each other: {names}", help_
+        )
         files.whole = False
         return
     if real in map(_absolute, files.paths):
-        return
+        return  # two files may include a third, which is read once
     if len(files.paths) >= MAX_FILES:
-        findings.error(said_at or Position(str(path)), "include", f"a project has at most {MAX_FILES} files")
+        findings.error(included_at or Position(str(path)), "include", f"a project may have at most {MAX_FILES} files")
         files.whole = False
         return
+    # A missing file is a problem of the entry that names it; any other problem has its position in the file itself.
     reading = Findings()
     source = read(path, reading)
-    if said_at and reading and reading[0].code == "file":
-        findings.error(said_at, "include", f"{path}: {reading[0].message}", reading[0].help)
+    if included_at and reading and reading[0].code == "file":
+        findings.error(included_at, "include", f"{path}: {reading[0].message}", reading[0].help)
         files.whole = False
         return
     findings += reading
@@ -67,13 +77,18 @@ def _add(path: Path, said_at: Position | None, files: Files, chain: tuple[Path, 
     if not isinstance(tree, MapNode):
         files.whole = False
         what = "a list" if isinstance(tree, ListNode) else "a text"
-        findings.error(tree.position, "wrong-value", f"a spec is a mapping, found {what}", "start with: version: 1")
+        findings.error(
+            tree.position,
+            "wrong-value",
+            f"a spec must be a mapping of keys to values, found {what}",
+            "start with: version: 1",
+        )
         return
     if not chain:
         files.root.position = tree.position
     for key, entry in tree.entries.items():
         if key == "include":
-            if not chain:
+            if not chain:  # the project shows the entries of the spec itself
                 files.root.entries[key] = entry
         elif key in SECTIONS and isinstance(entry.value, MapNode):
             _unite(key, entry, entry.value, path, files, findings)
@@ -86,17 +101,19 @@ def _add(path: Path, said_at: Position | None, files: Files, chain: tuple[Path, 
 
 
 def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100  Path.resolve raises where the name holds a NUL
+    return Path(os.path.abspath(path))  # noqa: PTH100  Path.resolve raises ValueError if the name contains a NUL
 
 
 def _included(tree: MapNode) -> list[ScalarNode]:
+    """Return the entries of `include:`. The validator reports entries of a wrong type."""
     value = tree.get("include")
     return [i for i in value.items if isinstance(i, ScalarNode) and i.text] if isinstance(value, ListNode) else []
 
 
 def _unite(section: str, entry: Entry, value: MapNode, path: Path, files: Files, findings: Findings) -> None:
+    """Add the entries of a section of one file to the section of the project."""
     into = files.root.entries.setdefault(section, Entry(entry.key, MapNode(value.position)))
-    if not isinstance(into.value, MapNode):
+    if not isinstance(into.value, MapNode):  # another file has left the section empty
         files.root.entries[section] = into = Entry(entry.key, MapNode(value.position))
     for name, resource in value.entries.items():
         files.folders.setdefault((section, name), path.parent)
@@ -105,13 +122,14 @@ def _unite(section: str, entry: Entry, value: MapNode, path: Path, files: Files,
 
 
 def _place(into: MapNode, entry: Entry, what: str, findings: Findings) -> None:
+    """Add an entry to a mapping, or report that an earlier file declares the same key."""
     first = into.entries.setdefault(entry.key.text, entry)
     if first is not entry:
         findings.error(
             entry.key.position,
             "duplicate-key",
             f"{what} is already declared in {first.key.position.file}, line {first.key.position.line}",
-            "included files are united by name: remove or rename one of the two",
+            "a name must be declared in one file only: remove or rename one of the two",
             also=first.key.position,
         )
 
@@ -122,6 +140,7 @@ def _same_version(entry: Entry, value: ScalarNode, files: Files, findings: Findi
         findings.error(
             value.position,
             "duplicate-key",
-            f"version {value.text} here, version {first.text} there",
+            f"this file declares version {value.text}, but {first.position.file} declares version {first.text}",
+            "use the same version in all files, or declare it in the first one only",
             also=first.position,
         )

@@ -1,7 +1,7 @@
-"""A problem inside one text of the spec: a metric name, a run condition, SQL.
+"""A problem inside one text of the spec (a metric name, a run condition, SQL), and suggestions for misspelt words.
 
-It knows its place in the text only. The loader knows the text's place in the file and makes a `Diagnostic` of both;
-a parser that raised could report no more than its first problem.
+A problem has an offset in its text only. The loader knows where the text stands in the file, and turns both into a
+`Diagnostic`. Parsers return problems instead of raising them, because an exception could report only the first.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Problem(NamedTuple):
-    """What is wrong, and where in the text: `offset` and `length` in characters; `code` is one of `CODES`."""
+    """A problem at `offset`, with `length`, both in characters of the text; `code` is one of `DIAGNOSTIC_CODES`."""
 
     offset: int
     length: int
@@ -20,14 +20,14 @@ class Problem(NamedTuple):
 
 
 def suggest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that was most likely meant, None where none is near."""
+    """Return the known word that is most similar to a misspelt one, or None if none is similar."""
     folded = {_fold(k): k for k in known}
     close = get_close_matches(_fold(word)[:100], folded, n=1, cutoff=0.6)
     return folded[close[0]] if close else None
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
-    """Return the help for a word that nobody knows: what was likely meant, or else what there is."""
+    """Return a hint for an unknown word: the most similar known word, or else `otherwise` and all known words."""
     known = list(known)
     close = suggest(word, known)
     if close is not None:

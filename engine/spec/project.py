@@ -1,7 +1,8 @@
-"""A project: the frozen result of reading a spec, and the way there.
+"""Loading a spec: from the text of its files to a frozen, validated project.
 
-text → tree → resources → rules, each of which collects what is wrong; only here does it become a SpecError. The tree
-is kept: the same project under other variables is read from it again, with the same checks, and never patched.
+The stages are text, tree, resources and rules. Each of them collects its findings, and only this module turns findings
+into a SpecError. The project keeps its tree: with other values of variables, it is resolved and validated again from
+the tree, instead of being patched.
 """
 
 import os
@@ -32,18 +33,18 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A spec that has been read, checked and resolved.
+    """What was read from a spec: validated, with variables filled in.
 
     Attributes
     ----------
     path
-        The spec file, as it was given.
+        Path of the spec file, as it was given.
     spec
-        The resources, with variables filled in; messages, conditions, SQL and secret texts as they are written.
+        The resources, with variables filled in. Messages, conditions, SQL and secret texts are kept as written.
     variables
-        The values of the variables, typed.
+        Values of the variables, by name.
     warnings
-        What was found that does not stop anything.
+        Findings that are not errors.
     """
 
     path: Path
@@ -60,7 +61,7 @@ class Project:
 
     @property
     def overrides(self) -> Mapping[str, Value]:
-        """The values given instead of those that the spec declares."""
+        """The values that replace those of the spec."""
         return self._overrides
 
     @property
@@ -105,47 +106,47 @@ class Project:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The spec and every file that it includes."""
+        """The paths of the spec and of all files that it includes."""
         return tuple(self._files.paths)
 
     def with_variables(self, values: Mapping[str, Value]) -> "Project":
-        """Return the project under other values of its variables, checked again; raises SpecError."""
+        """Return the project with other values of its variables, validated again; raises SpecError."""
         return _project(self.path, self._files, {**self._overrides, **values}, self._environ)
 
     def position(self, *path: str | int) -> Position:
-        """Return where the spec says something: a mapping entry's key, a list item's value, else the nearest above.
+        """Return the position in the spec of a key or a list item, or of the nearest one above if it does not exist.
 
         `project.position("evaluation_stores", "the_MES", "checks", "auc holds")`
         """
         return place(self._files.root, path)
 
     def folder_of(self, section: str, name: str) -> Path:
-        """Return the folder of the file that declares a resource: its relative paths and functions start there."""
+        """Return the folder of the file that declares a resource, to which its paths and functions are relative."""
         return self._files.folders.get((section, name), self.folder)
 
     def render(self) -> str:
-        """Return the project as one YAML file: united, variables filled in, secrets masked."""
+        """Return the project as one YAML document: included files merged, variables filled in, secrets masked."""
         return render(self.spec)
 
 
 def load(
     path: Path | str, variables: Mapping[str, Value] | None = None, environ: Mapping[str, str] = os.environ
 ) -> Project:
-    """Read a project.
+    """Read and validate a project.
 
     Parameters
     ----------
     path
-        The spec file.
+        Path of the spec file.
     variables
-        Values that override those of the spec; a text is read as the declared variable's type.
+        Values that replace those of the spec. A text is converted to the type of the variable.
     environ
-        What `${env.NAME}` is read from.
+        The environment variables that `${env.NAME}` refers to.
 
     Raises
     ------
     SpecError
-        The spec is wrong; carries every problem found, in order of position.
+        The spec has errors. The exception has all findings, in order of position.
     """
     return _project(Path(path), None, variables or {}, environ)
 
@@ -170,18 +171,20 @@ def _project(path: Path, files: Files | None, overrides: Mapping[str, Value], en
 
 
 def _newer(root: MapNode, findings: Findings) -> bool:
+    """Return whether the spec has a newer version, and report it: its other problems would be misleading."""
     version = root.get("version")
     if not isinstance(version, ScalarNode) or not isinstance(version.value, int) or version.value <= VERSION:
         return False
-    message = f"version {version.value} is newer than this engine reads, which is {VERSION}"
+    message = f"this spec has version {version.value}, but this engine supports only version {VERSION}"
     findings.error(version.position, "newer-version", message, "upgrade the engine: pip install --upgrade engine")
     return True
 
 
 def _check_overrides(root: MapNode, overrides: Mapping[str, Value], findings: Findings) -> None:
+    """Report given values of variables that the spec does not declare."""
     declared = root.get("variables")
     names = declared.entries if isinstance(declared, MapNode) else {}
     for name in sorted(overrides.keys() - names.keys()):
         help_ = did_you_mean(name, names, "the variables are") if names else "declare it under variables:"
         at = place(root, ("variables",))
-        findings.error(at, "undeclared-variable", f'no variable "{name[:60]}" is declared', help_)
+        findings.error(at, "undeclared-variable", f'variable "{name[:60]}" is not declared', help_)

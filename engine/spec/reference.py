@@ -1,7 +1,7 @@
-"""The reference page of the language: a guide in Markdown, and the tables that the code itself knows.
+"""The reference page of the language: the guide in `guide.md`, with tables generated from the code.
 
-The guide holds `<!-- keys: FileDataset -->` where a table belongs. Prose is written where prose is read, and no table
-by hand: a key, kind, metric or code that the page lacks or invents cannot pass the tests.
+The guide has a marker such as `<!-- keys: FileDataset -->` where a table belongs. Only the prose is written by hand, so
+the page cannot lack a key, kind, metric or code of the language, nor show one that does not exist.
 """
 
 import json
@@ -41,25 +41,25 @@ KINDS: dict[str, dict[str, type[Resource]]] = {
 
 _MARKER = re.compile(r"<!-- (\w[\w ]*?)(?:: ([\w ]+))? -->")
 _MESSAGE_NAMES = {
-    "scenarioName": "The scenario.",
-    "projectKey": "The project.",
-    "outcome": "How the run ended.",
-    "triggerName": "What started it.",
-    "scenarioRunURL": "Where the run can be seen; needs server.",
-    "scenarioRunId": "The run's id.",
-    "warningsEventsSummary": "One line a warning: what, value, range, where.",
-    "errorsEventsSummary": "One line an error.",
-    "checksSummary": "How many checks had which outcome.",
-    "startTime": "When it started, UTC.",
-    "duration": "How long it took.",
+    "scenarioName": "Name of the scenario.",
+    "projectKey": "Name of the project.",
+    "outcome": "Outcome of the run.",
+    "triggerName": "What started the run, such as manual.",
+    "scenarioRunURL": "Address of the run on the server; needs server.",
+    "scenarioRunId": "Id of the run.",
+    "warningsEventsSummary": "One line per warning, with the check, the value, the range and the dataset or store.",
+    "errorsEventsSummary": "One line per error.",
+    "checksSummary": "Number of checks with each outcome.",
+    "startTime": "When the run started, in UTC.",
+    "duration": "How long the run took.",
 }
 _EXITS = {
-    ExitCode.INTERRUPTED: "interrupted",
-    ExitCode.USAGE: "the spec or the command line is wrong; nothing ran",
-    ExitCode.COULD_NOT_RUN: "something could not run: data, model, state, a timeout, a bug",
+    ExitCode.INTERRUPTED: "the run was interrupted",
+    ExitCode.USAGE: "the spec or the command line is wrong; nothing was run",
+    ExitCode.COULD_NOT_RUN: "something could not be run: because of the data, a model, the state, a timeout or a bug",
     ExitCode.CHECK_ERROR: "a check is ERROR (see `--fail-on`)",
-    ExitCode.UNDELIVERED: "a message is still undelivered",
-    ExitCode.OK: "none of these",
+    ExitCode.UNDELIVERED: "a message has not been delivered yet",
+    ExitCode.OK: "none of the above",
 }
 _READINGS = {
     "metric": "a metric",
@@ -67,7 +67,7 @@ _READINGS = {
     "message": "a message",
     "sql": "SQL",
     "function": "`module:function`",
-    "secret": "a URL, in which secrets may stand",
+    "secret": "a URL, which may contain secrets",
 }
 _PREDICTION = ("prediction_drift", "predicted_share", "reference_predicted_share", "fugacity")
 _METRICS: dict[str, Callable[[Metric], bool]] = {
@@ -82,21 +82,22 @@ _METRICS: dict[str, Callable[[Metric], bool]] = {
 
 
 def page() -> str:
-    """Return the reference page, Markdown."""
+    """Return the reference page as Markdown."""
     guide = files("engine.spec").joinpath("guide.md").read_text(encoding="utf-8")
     return _MARKER.sub(lambda marker: _filled(marker[1], marker[2] or ""), guide)
 
 
 def resources() -> dict[str, type[Resource]]:
-    """Return every resource of the language, and the classes that kinds share, by class name."""
+    """Return all resources of the language and the base classes that kinds share, by class name."""
     return {resource.__name__: resource for resource in _labels()}
 
 
 @cache
 def _labels() -> dict[type[Resource], str]:
-    """Return where each resource stands, as the page calls it: `datasets.<name>`, `csv`, `drift.columns`."""
+    """Return the place of each resource as the page shows it: `datasets.<name>`, `csv`, `drift.columns`."""
     found: dict[type[Resource], str] = {ProjectSpec: ""}
     waiting: list[type[Resource]] = [ProjectSpec]
+    # Breadth first, so that a resource used at several places is shown at the outermost.
     while waiting:
         resource = waiting.pop(0)
         before = "" if "<" in found[resource] or not found[resource] else f"{found[resource]}."
@@ -133,11 +134,11 @@ def _filled(marker: str, argument: str) -> str:
         case "outcomes":
             return ", ".join(f"`{outcome}`" for outcome in (Outcome if argument == "run" else CheckOutcome))
         case "message names":
-            return _table(("name", "is"), ((f"`${{{name}}}`", _MESSAGE_NAMES[name]) for name in MESSAGE_NAMES))
+            return _table(("name", "value"), ((f"`${{{name}}}`", _MESSAGE_NAMES[name]) for name in MESSAGE_NAMES))
         case "exit codes":
-            return _table(("code", "means"), ((str(int(code)), text) for code, text in _EXITS.items()))
+            return _table(("code", "meaning"), ((str(int(code)), text) for code, text in _EXITS.items()))
         case "codes":
-            return _table(("code", "means"), ((f"`{code}`", text) for code, text in sorted(CODES.items())))
+            return _table(("code", "meaning"), ((f"`{code}`", text) for code, text in sorted(CODES.items())))
     raise KeyError(marker)
 
 
@@ -147,24 +148,25 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Escape what Markdown would take for the end of a cell or, outside of code, for HTML."""
+    """Escape what Markdown would take for the end of a cell, or for HTML outside of code."""
     text = text.replace("|", "\\|")
     return text if "`" in text else text.replace("<", "&lt;")
 
 
-def _first_line(resource: type[Resource]) -> str:
+def first_line(resource: type[Resource]) -> str:
+    """Return the first line of the docstring of a resource, which describes it for users."""
     return (resource.__doc__ or "").strip().splitlines()[0]
 
 
 def _kinds(kinds: dict[str, type[Resource]]) -> str:
     rows = (
-        (f"`{kind}`" + (", the default" if i == 0 else ""), _first_line(r)) for i, (kind, r) in enumerate(kinds.items())
+        (f"`{kind}`" + (", the default" if i == 0 else ""), first_line(r)) for i, (kind, r) in enumerate(kinds.items())
     )
-    return _table(("kind", "is"), rows)
+    return _table(("kind", "what it is"), rows)
 
 
 def _keys(resource: type[Resource]) -> str:
-    """Return the table of the keys of a resource, without those that it shares with its base."""
+    """Return the table of the keys of a resource, without the keys of its base class."""
     base = resource.__bases__[0]
     shared = fields(base) if issubclass(base, Resource) and base is not Resource else {}
     rows = []
@@ -175,10 +177,11 @@ def _keys(resource: type[Resource]) -> str:
         default = "*required*" if field.required else _default(info.default)
         rows.append((f"`{key}`", _words(field.type), default, field.description))
     where = f"`kind: {resource.model_fields['kind'].default}`" if "kind" in resource.model_fields else ""
-    title = f"{where or '`' + _labels()[resource] + '`'}: {_first_line(resource)}".removeprefix("``: ")
+    title = f"{where or '`' + _labels()[resource] + '`'}: {first_line(resource)}".removeprefix("``: ")
     if shared:
-        title += f" Besides {'the keys of every kind' if len(shared) > 4 else ', '.join(f'`{key}`' for key in shared)}:"
-    return f"{title}\n\n{_table(('key', 'is', 'default', 'what it says'), rows)}" if rows else f"{title} No other keys."
+        common = "the keys of all kinds" if len(shared) > 4 else ", ".join(f"`{key}`" for key in shared)
+        title += f" In addition to {common}:"
+    return f"{title}\n\n{_table(('key', 'value', 'default', 'meaning'), rows)}" if rows else f"{title} No other keys."
 
 
 def _default(value: object) -> str:
@@ -189,7 +192,7 @@ def _default(value: object) -> str:
 
 
 def _words(type_: Type) -> str:
-    """Return what a value is, for a table."""
+    """Describe the values of a type, for a table."""
     if type_.sections:
         name = f"the name of {one_of(what(section) for section in type_.sections)}"
         return f"{name}, or a list of them" if type_.items else name
@@ -199,18 +202,18 @@ def _words(type_: Type) -> str:
     elif type_.scalars or type_.literals:
         words.append(Type(type_.scalars, type_.literals, constraints=type_.constraints).expected())
     if type_.items:
-        words.append(f"a list: each {_words(type_.items)}")
+        words.append(f"a list; each item is {_words(type_.items)}")
     if type_.values:
-        words.append(f"a mapping of {'metrics' if type_.key_reading else 'names'}: each {_words(type_.values)}")
+        words.append(f"a mapping by {'metric' if type_.key_reading else 'name'}; each value is {_words(type_.values)}")
     if len(type_.resources) > 1:
-        words.append(f"a mapping of kind {one_of(r.model_fields['kind'].default for r in type_.resources)}")
+        words.append(f"a resource of kind {one_of(r.model_fields['kind'].default for r in type_.resources)}")
     elif type_.resources:
-        words.append(f"a mapping: {', '.join(f'`{key}`' for key in fields(type_.resources[0]) if key != 'kind')}")
+        words.append(f"a mapping with {', '.join(f'`{key}`' for key in fields(type_.resources[0]) if key != 'kind')}")
     return ", or ".join(words)
 
 
 def _metrics(metrics: Iterable[Metric]) -> str:
-    head = ("metric", "of", "range", "no drift", "worse", "is")
+    head = ("metric", "exists for", "range", "no drift", "worse", "meaning")
     return _table(
         head, ((_name(m), _of(m), _range(m), _number(m.neutral), m.worse or "", m.description) for m in metrics)
     )
@@ -221,6 +224,7 @@ def _name(metric: Metric) -> str:
 
 
 def _of(metric: Metric) -> str:
+    """Return the role of the columns, or the tasks of the models, for which a metric exists."""
     if metric.roles:
         return metric.roles[0] if len(metric.roles) == 1 else "any column"
     tasks = [task.removesuffix("_classification") for task in metric.tasks]

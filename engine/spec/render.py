@@ -1,7 +1,7 @@
-"""A resolved project as YAML: what `engine render` prints.
+"""Writing a resolved project as YAML, which `engine render` prints.
 
-It is a spec again: reading it gives the same project, so that what was resolved can be compared, kept and run.
-Passwords that were written into a URL are masked; values of secrets are not known here at all.
+The result is a spec too: reading it gives the same project, so it can be compared, kept and run. Passwords that the
+author wrote into a URL are masked. The values of secrets are not known here at all.
 """
 
 import re
@@ -16,6 +16,7 @@ from engine.spec.types import RAW, fields
 from engine.spec.variables import escape, iso_date
 
 MASK = "***"
+"""Replaces a secret value in any text."""
 
 
 def render(spec: ProjectSpec) -> str:
@@ -32,12 +33,12 @@ def render(spec: ProjectSpec) -> str:
 
 
 def _plain(resource: Resource) -> dict[str, Any]:
-    """Return what was said of a resource, its kind included; what was left out stays left out."""
+    """Return the keys of a resource that the spec gives, and its kind. Defaults are not written."""
     readings = {key: field.type.reading for key, field in fields(type(resource)).items()}
     names = {info.alias or name: name for name, info in type(resource).model_fields.items()}
-    said = resource.model_fields_set
+    given = resource.model_fields_set
     return {
-        key: _value(getattr(resource, names[key]), reading) for key, reading in readings.items() if names[key] in said
+        key: _value(getattr(resource, names[key]), reading) for key, reading in readings.items() if names[key] in given
     }
 
 
@@ -58,14 +59,17 @@ def _value(value: Any, reading: str | None) -> Any:
 
 
 def _variable(value: Any) -> Any:
-    """Return a variable's value; a text that would be read as a date says that it is text."""
+    """Return the value of a variable. A text that would be read as a date gets a declared type."""
     if isinstance(value, str) and iso_date(value):
         return {"type": "text", "value": value}
     return _value(value, None)
 
 
 def mask(text: str) -> str:
-    """Return a secret text without what it holds in the clear: the login of a mail server's URL, all of any other."""
+    """Return the url of a channel with passwords masked: the login of a mail server, or all of any other url.
+
+    References are kept: they name a secret, and do not contain it.
+    """
     scheme, separator, rest = text.partition("://")
     if separator and scheme in ("smtp", "smtps"):
         login, at, host = rest.rpartition("@")
@@ -76,7 +80,7 @@ def mask(text: str) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Texts of several lines as blocks, everything that YAML 1.1 or 1.2 could take for another type in quotes."""
+    """Writes texts of several lines as blocks, and quotes what YAML 1.1 or 1.2 could take for another type."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True

@@ -1,6 +1,7 @@
-"""The `variables:` of a project: their types, values, and what they are made of.
+"""Resolving the `variables:` of a project: their types, and their values.
 
-Resolved before anything else, with what the command line, a scenario or a caller gives in their place.
+This happens before anything else is validated, because every other text may refer to a variable. Values given by the
+command line, a scenario or a caller replace those of the spec.
 """
 
 from collections.abc import Mapping
@@ -39,23 +40,29 @@ EXPECTED = {
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """The type of a variable: one of EXPECTED, or None for any; `said` if the spec says it."""
+    """The type of a variable: one of VARIABLE_TYPES, or None for any. `declared` is true if the spec declares it."""
 
     name: str | None
     said: bool = False
 
     @classmethod
     def of(cls, value: Value) -> "Type":
+        """Return the type that a value has by itself."""
         kinds: list[tuple[type, str]] = [
             (bool, "boolean"), (int, "integer"), (float, "number"), (date, "date"), (str, "text")
         ]  # fmt: skip
         return cls(next((name for kind, name in kinds if isinstance(value, kind)), None))
 
     def convert(self, value: Value) -> Value:
-        """Return the value as this type; raises ValueError that says what was expected.
+        """Return the value as this type.
 
-        A text (from the command line, too) is read: `"4"` is an integer where one is declared. A variable whose
-        type is only read off its value takes a decimal in place of a whole number.
+        A text is parsed, because values from the command line are texts: `"4"` becomes 4 for an integer. If the type
+        was only inferred from a whole number, a decimal number is accepted in its place.
+
+        Raises
+        ------
+        ValueError
+            The value does not have this type. The message says what was expected.
         """
         if value is None and not self.said:
             return None
@@ -73,7 +80,17 @@ class Type:
 
 
 class Resolver:
-    """Resolves the `variables:` of a project: references to the environment and to each other, types, overrides."""
+    """Resolves the `variables:` of a project, each when it is first needed.
+
+    Attributes
+    ----------
+    values, types
+        The value and the type of each variable. A variable with a problem has no value.
+    used
+        Names of variables that something refers to. The passes over the spec add to it.
+    declared
+        The entries of `variables:`.
+    """
 
     def __init__(
         self, declared: MapNode | None, overrides: Mapping[str, Value], environ: Mapping[str, str], findings: Findings
@@ -103,14 +120,18 @@ class Resolver:
             self.values[name] = value
 
     def _override(self, name: str, entry: Entry) -> None:
-        """Take the value given. References in the spec's own are not followed: they may lead to what is not there."""
+        """Use the given value instead of the declared one.
+
+        References in the declared value are not followed: what they refer to, such as an environment variable, may be
+        absent for the very reason that the value is given.
+        """
         node = entry.value
-        own = node.get("value") if isinstance(node, MapNode) else node
-        if isinstance(own, ScalarNode) and (found := references(own.text)):
+        declared_value = node.get("value") if isinstance(node, MapNode) else node
+        if isinstance(declared_value, ScalarNode) and (found := references(declared_value.text)):
             self.used.update(reference.parts[0] for reference in found if reference.parts)
             kind = node.get("type") if isinstance(node, MapNode) else None
-            said = kind.text if isinstance(kind, ScalarNode) and kind.text in EXPECTED else None
-            self.types[name] = Type(said, said=said is not None)
+            type_name = kind.text if isinstance(kind, ScalarNode) and kind.text in EXPECTED else None
+            self.types[name] = Type(type_name, said=type_name is not None)
         else:
             self.types[name], _ = self._declared(entry)
         try:
@@ -125,10 +146,10 @@ class Resolver:
                 value = day
             return Type(None) if isinstance(value, Invalid) else Type.of(value), value
         if not isinstance(entry.value, MapNode):
-            return Type(None), INVALID  # the walk over the spec says so
+            return Type(None), INVALID  # the validator reports it
         kind, inner = entry.value.get("type"), entry.value.get("value")
         if not isinstance(kind, ScalarNode) or kind.value not in EXPECTED or not isinstance(inner, ScalarNode):
-            return Type(None), INVALID  # the same
+            return Type(None), INVALID  # the validator reports it
         declared, value = Type(str(kind.value), said=True), self._value(inner)
         if isinstance(value, Invalid):
             return declared, INVALID
@@ -136,14 +157,15 @@ class Resolver:
         try:
             return declared, declared.convert(value if references(inner.text) else text)
         except ValueError as problem:
-            self._findings.error(inner.position, "wrong-value", str(problem))
+            self._findings.error(inner.position, "wrong-value", f'variable "{entry.key.text}": {problem}')
             return declared, INVALID
 
     def _value(self, node: ScalarNode) -> Value | Invalid:
         if not isinstance(node.value, str) or "${" not in node.value:
             return node.value
         if node.value.count("${") > MAX_REFERENCES:
-            return INVALID  # said when the value is read
+            return INVALID  # the validator reports it
+        # Resolve all references before the first problem ends this, so that each problem is reported.
         names = {reference.text: self._refer(node, reference) for reference in references(node.value)}
         if any(isinstance(value, Invalid) for value in names.values()):
             return INVALID
@@ -153,28 +175,34 @@ class Resolver:
         filled = fill(node.value, {}, lambda reference: as_text(names[reference.text]))
         if len(filled) > MAX_TEXT:
             self._findings.error(
-                node.position, "variable-value", "with its references filled in, this text is over 1 MB"
+                node.position, "variable-value", "with its references filled in, this text is larger than 1 MB"
             )
             return INVALID
         return filled
 
     def _refer(self, node: ScalarNode, reference: Reference) -> Value | Invalid:
+        """Return what a reference in a variable's value stands for; INVALID with a finding if that is nothing."""
         at = node.at(reference.offset, reference.length)
         match reference.parts:
             case ("env", name):
                 if name in self._environ or reference.default is not None:
                     return self._environ.get(name) or reference.default or ""
-                help_ = f"set it, or say what it is otherwise: ${{env.{name}:-…}}"
+                help_ = f"set it, or give a default: ${{env.{name}:-…}}"
                 self._findings.error(at, "environment", f"the environment variable {name} is not set", help_)
             case ("secret", *_):
                 self._findings.error(
-                    at, "secret-here", "a secret cannot be put in a variable", "write ${secret.…} in the channel's url"
+                    at,
+                    "secret-here",
+                    "a variable cannot contain a secret",
+                    "write ${secret.…} in the url of the channel",
                 )
             case (name,) if name in self._under_way:
                 chain = " → ".join([*self._under_way[self._under_way.index(name) :], name])
-                self._findings.error(at, "variable-cycle", f"variables that need each other: {chain}")
+                self._findings.error(at, "variable-cycle", f"these variables refer to each other: {chain}")
             case (name,) if name in self.declared and len(self._under_way) > MAX_CHAIN:
-                self._findings.error(at, "variable-cycle", f"more than {MAX_CHAIN} variables that need each other")
+                self._findings.error(
+                    at, "variable-cycle", f"this is a chain of more than {MAX_CHAIN} variables that refer to each other"
+                )
             case (name,) if name in self.declared:
                 self._resolve(name)
                 self.used.add(name)

@@ -1,8 +1,8 @@
-"""The JSON Schema of the language, for editors: completion, descriptions, and red lines while typing.
+"""The JSON Schema of the language, with which editors complete, explain and check keys.
 
-It is made from the same reading of the vocabulary (`types.fields`) as the loader's, so that the two cannot differ in
-keys, kinds or defaults; pydantic's own schema knows neither `${…}` nor that `kind` may be left out. What a schema
-cannot say (names of other resources, metrics, conditions, SQL) is left to `engine validate`: nothing valid is red.
+It is built from the same types (`value_types.list_keys`) as the validator uses, so the two agree on keys and kinds.
+pydantic's own schema was refused: it knows neither `${…}` nor that `kind` may be left out. What a schema cannot express
+(names of other resources, metrics, conditions, SQL) is left to `engine validate`; the schema accepts every valid spec.
 """
 
 import json
@@ -60,7 +60,7 @@ def schema() -> dict[str, Any]:
 
 
 def write(folder: Path) -> list[Path]:
-    """Write the schema and the reference page into a folder, made if it is not there; return what was written."""
+    """Write the schema and the reference page into a folder, which is created if missing. Return the written paths."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = {SCHEMA: json.dumps(schema(), ensure_ascii=False, indent=1) + "\n", REFERENCE: reference.page()}
     for name, text in texts.items():
@@ -79,19 +79,18 @@ def _resource(resource: type[Resource], definitions: dict[str, Any]) -> dict[str
             made["default"] = default
         properties[key] = {"description": field.description or resource.__doc__, **made}
     if "kind" in keys:
-        properties["kind"] = {"description": _line(resource), "const": resource.model_fields["kind"].default}
+        properties["kind"] = {
+            "description": reference.first_line(resource),
+            "const": resource.model_fields["kind"].default,
+        }
     if "version" in keys:
         properties["version"] = {"description": keys["version"].description, "const": 1}
     return {
-        "description": _line(resource),
+        "description": reference.first_line(resource),
         "properties": properties,
         "required": [key for key, field in keys.items() if field.required],
         "additionalProperties": False,
     }
-
-
-def _line(resource: type[Resource]) -> str:
-    return (resource.__doc__ or "").strip().splitlines()[0]
 
 
 def _type(type_: Type, definitions: dict[str, Any], *, required: bool = True) -> dict[str, Any]:
@@ -137,7 +136,7 @@ def _bounds(type_: Type) -> dict[str, Any]:
 
 
 def _resources(resources: tuple[type[Resource], ...], definitions: dict[str, Any]) -> dict[str, Any]:
-    """Return a reference to the resource; of several kinds, the one that `kind` says, the first if it says none."""
+    """Return a reference to a resource. If there are several kinds, `kind` selects one, by default the first."""
     for resource in resources:
         if resource.__name__ not in definitions:
             definitions[resource.__name__] = {}
@@ -148,9 +147,9 @@ def _resources(resources: tuple[type[Resource], ...], definitions: dict[str, Any
     kinds = [resource.model_fields["kind"].default for resource in resources]
     chosen: list[dict[str, Any]] = []
     for kind, then in zip(kinds, references, strict=True):
-        said = {"required": ["kind"]} if chosen else {}
-        chosen.append({"if": {"properties": {"kind": {"const": kind}}, **said}, "then": then})
-    about = f"Which kind it is; {kinds[0]} if left out."
+        explicit = {"required": ["kind"]} if chosen else {}
+        chosen.append({"if": {"properties": {"kind": {"const": kind}}, **explicit}, "then": then})
+    about = f"Kind of this resource; {kinds[0]} if left out."
     return {
         "type": "object",
         "properties": {"kind": {"enum": kinds, "default": kinds[0], "description": about}},

@@ -1,7 +1,7 @@
-"""Secrets: found at the moment of use, and kept out of everything that is written down.
+"""Secret values: looked up when they are used, and masked in all texts that are written.
 
-Values are never part of a Project: what is logged, stored or compared cannot hold what it never had. Whoever writes
-text that may quote a value (a server's error, a user's exception) passes it through `redact`.
+The values are not part of a project, so they cannot end up in what is logged, stored or compared. A text that may quote
+a value, such as an error of a server or an exception of a user's function, must be passed through `redact`.
 """
 
 import json
@@ -12,23 +12,24 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from engine.errors import Diagnostic, SpecError
 from engine.spec.project import Project
+from engine.spec.render import MASK
 from engine.spec.resources.project import Secret
 from engine.spec.variables import fill, references
 
-MASK = "***"
 SHORTEST = 4
+"""Shorter values are not masked: they would make other texts unreadable, and are not secret anyway."""
 MAX_BYTES = 1 << 16
 
 
 class Secrets:
-    """The secrets of a project.
+    """The secrets of a project: fills them into texts, and masks them in texts.
 
     Parameters
     ----------
     project
-        Says which secrets there are, and where they are found.
+        Declares the secrets and their sources.
     environ
-        What `{env: NAME}` is read from.
+        The environment variables that `{env: NAME}` refers to.
     """
 
     def __init__(self, project: Project, environ: Mapping[str, str] = os.environ) -> None:
@@ -40,9 +41,12 @@ class Secrets:
             self._hide(self._find(name, secret))
 
     def reveal(self, text: str) -> str | None:
-        """Return the text with its secrets and variables filled in.
+        """Return a text with its secrets and variables filled in, or None if an optional secret in it is absent.
 
-        Returns None where an optional secret in it is absent; raises SpecError where a required one is.
+        Raises
+        ------
+        SpecError
+            A required secret in the text is absent.
         """
         values: dict[str, str] = {}
         for reference in references(text):
@@ -59,7 +63,7 @@ class Secrets:
         return revealed
 
     def redact(self, text: str) -> str:
-        """Return the text with every secret value in it masked, however it is encoded for a URL or JSON."""
+        """Return a text with all secret values masked, also where they are encoded for a URL, JSON or Python."""
         return self._hidden.sub(MASK, text)
 
     def _find(self, name: str, secret: Secret) -> str | None:
@@ -80,10 +84,12 @@ class Secrets:
         else:
             what, help_ = f"the file {secret.file} cannot be read or is empty", f"write the value to {secret.file}"
         at = self._project.position("secrets", name)
-        return Diagnostic(at, "absent-secret", f'secret "{name}": {what}', f"{help_}; or say optional: true")
+        return Diagnostic(
+            at, "absent-secret", f'secret "{name}": {what}', f"{help_}, or declare the secret optional: true"
+        )
 
     def _hide(self, value: str | None) -> None:
-        """Hide a value, and what it is made of if it is a URL: the server may quote the password alone."""
+        """Add a value to those that `redact` masks, and the parts of a URL: a server may quote the password alone."""
         if not value:
             return
         parts = {value, *value.splitlines()}
@@ -91,9 +97,9 @@ class Secrets:
             url = urlsplit(value)
             parts |= {url.username or "", url.password or "", url.netloc.rpartition("@")[0]}
         except ValueError:
-            pass  # no URL, no parts
+            pass  # the value is not a URL
         if value.startswith(("http://", "https://")) and (path := urlsplit(value).path.strip("/")):
-            parts.add(path)  # a webhook's path is its key
+            parts.add(path)  # the path of a webhook is its key
         for part in {*parts, *map(unquote, parts)}:
             if len(part) >= SHORTEST:
                 forms = {
@@ -105,6 +111,7 @@ class Secrets:
                     repr(part)[1:-1],
                 }
                 self._texts |= forms
+        # Longest first: otherwise a part would be masked inside a longer value, and leave the rest of it readable.
         longest_first = sorted(self._texts, key=len, reverse=True)
         if longest_first:
             self._hidden = re.compile("|".join(map(re.escape, longest_first)))

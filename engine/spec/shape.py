@@ -1,8 +1,8 @@
-"""Tree to resources: every key, kind and value is held against the vocabulary, every `${…}` filled in.
+"""From the tree to the resources: validates every key, kind and value, and fills in variables.
 
-The pydantic models declare what is legal: this walk reads their fields, constraints and markers and speaks of a
-problem in the user's words, at its place. pydantic's own validation is not used: its errors name classes and union
-branches that no user has written, know nothing of places, and compiling its schemas takes longer than all the rest.
+The resource classes are pydantic models, and this module validates the tree by their fields, constraints and markers.
+pydantic's own validation was refused: its errors name classes and union branches that users have never seen, it knows
+no positions in the file and no partial results, and compiling its schemas takes longer than everything else.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text that is more than text: a name of another resource, a function, a metric, a message, SQL."""
+    """A text for a later pass to check: the name of a resource, a function, a metric, a condition, a message, SQL."""
 
     path: Path
     node: ScalarNode
@@ -48,32 +48,32 @@ class Text:
 
 @dataclass(slots=True)
 class Reader:
-    """Reads nodes as the vocabulary's types; findings and the texts met are collected."""
+    """Validates nodes by the types of the language, and collects findings, and the texts that later passes check."""
 
     variables: Resolver
     findings: Findings
     texts: list[Text] = field(default_factory=list)
 
     def project(self, root: MapNode) -> ProjectSpec:
-        """Read a whole project. What is wrong is left out of it, so that the rest can be checked all the same."""
-        known = fields(ProjectSpec)
+        """Validate a whole project. What is wrong is left out of the result, so that the rest can still be checked."""
+        keys = fields(ProjectSpec)
         values: dict[str, Any] = {}
         explained: set[str] = set()
         for key, entry in root.entries.items():
-            if key not in known:
-                explained |= self._unknown_key((ProjectSpec,), ProjectSpec, entry, kind_said=True)
-            elif (inner := known[key].type.values) and isinstance(entry.value, MapNode):
+            if key not in keys:
+                explained |= self._unknown_key((ProjectSpec,), ProjectSpec, entry, kind_given=True)
+            elif (inner := keys[key].type.values) and isinstance(entry.value, MapNode):
                 read = {n: self.read(inner, e.value, (key, n), e.key.position) for n, e in entry.value.entries.items()}
                 values[key] = {name: value for name, value in read.items() if value is not INVALID}
-            elif not _left_out(known[key], entry.value):
-                value = self.read(known[key].type, entry.value, (key,), entry.key.position)
+            elif not _left_out(keys[key], entry.value):
+                value = self.read(keys[key].type, entry.value, (key,), entry.key.position)
                 values |= {} if value is INVALID else {key: value}
-        self._missing(known, root, root.position, explained)
+        self._missing(keys, root, root.position, explained)
         values["variables"] = self.variables.values
         return ProjectSpec.model_construct(None, **values)
 
     def read(self, type_: Type, node: Node, path: Path, at: Position) -> Any:
-        """Return the node's value as the type, or INVALID where a finding says why; `at` is the place of its key."""
+        """Return the value of a node, or INVALID with a finding. `at` is the position of its key."""
         if isinstance(node, ScalarNode):
             return self._scalar(type_, node, path)
         if isinstance(node, MapNode) and type_.resources:
@@ -82,102 +82,106 @@ class Reader:
             return self._mapping(type_, node, path)
         if isinstance(node, ListNode) and type_.items:
             items = [self.read(type_.items, item, (*path, i), item.position) for i, item in enumerate(node.items)]
-            return INVALID if INVALID in items or not self._long_enough(type_, node, len(items)) else items
+            return INVALID if INVALID in items or not self._long_enough(type_, node, path, len(items)) else items
         help_ = None
         if isinstance(node, ListNode) and type_.values:
-            help_ = "give each entry a name: name: {…} instead of - {…}"
+            help_ = "give each entry a name: write name: {…} instead of - {…}"
         elif isinstance(node, MapNode) and type_.items:
-            help_ = "start each entry with -"
-        return self._wrong(type_, node, None, help_)
+            help_ = "write a list: start each entry with -"
+        return self._wrong(type_, node, path, None, help_)
 
-    def _wrong(self, type_: Type, node: Node, found: str | None = None, help_: str | None = None) -> Invalid:
-        message = f"expected {type_.expected()}, found {found or _found(node)}"
+    def _wrong(
+        self, type_: Type, node: Node, path: Path, found: str | None = None, help_: str | None = None
+    ) -> Invalid:
+        message = f"{_subject(path)} must be {type_.expected()}, found {found or _found(node)}"
         self.findings.error(node.position, "wrong-value", message, help_)
         return INVALID
 
-    def _long_enough(self, type_: Type, node: ListNode | MapNode, length: int) -> bool:
+    def _long_enough(self, type_: Type, node: ListNode | MapNode, path: Path, length: int) -> bool:
         if all(holds(constraint, range(length)) for constraint in type_.constraints):
             return True
-        self._wrong(type_, node, "an empty one" if length == 0 else f"one of {length}")
+        kind = "list" if isinstance(node, ListNode) else "mapping"
+        self._wrong(type_, node, path, f"an empty {kind}" if length == 0 else f"a {kind} of {length}")
         return False
 
     def _resource(self, type_: Type, node: MapNode, path: Path, at: Position) -> Any:
         chosen = self._chosen(type_, node)
         if chosen is None:
             return INVALID
-        known = fields(chosen)
-        values: dict[str, Any] = {"kind": chosen.model_fields["kind"].default} if "kind" in known else {}
-        good = True
+        keys = fields(chosen)
+        values: dict[str, Any] = {"kind": chosen.model_fields["kind"].default} if "kind" in keys else {}
+        valid = True
         explained: set[str] = set()
         for key, entry in node.entries.items():
-            if key not in known:
+            if key not in keys:
                 explained |= self._unknown_key(type_.resources, chosen, entry, "kind" in node.entries)
-                good = False
-            elif key != "kind" and not _left_out(known[key], entry.value):
-                values[key] = self.read(known[key].type, entry.value, (*path, key), entry.key.position)
-                good = good and values[key] is not INVALID
-        good = self._missing(known, node, at, explained) and good
-        return chosen.model_construct(None, **values) if good else INVALID
+                valid = False
+            elif key != "kind" and not _left_out(keys[key], entry.value):
+                values[key] = self.read(keys[key].type, entry.value, (*path, key), entry.key.position)
+                valid = valid and values[key] is not INVALID
+        valid = self._missing(keys, node, at, explained) and valid
+        return chosen.model_construct(None, **values) if valid else INVALID
 
-    def _missing(self, known: Mapping[str, Field], node: MapNode, at: Position, explained: set[str]) -> bool:
-        """Report the keys that must be there and are not, but for those whose absence is explained."""
+    def _missing(self, keys: Mapping[str, Field], node: MapNode, at: Position, explained: set[str]) -> bool:
+        """Report missing keys, except those in `explained`, which were probably meant by an unknown key."""
         missing = [
             (key, field_)
-            for key, field_ in known.items()
+            for key, field_ in keys.items()
             if field_.required
             and key not in explained
             and (key not in node.entries or _left_out(field_, node.entries[key].value))
         ]
         for key, field_ in missing:
             where = node.entries[key].key.position if key in node.entries else at
-            what = "has no value" if key in node.entries else "is missing"
-            self.findings.error(where, "missing-key", f'"{key}" {what}', f"{key}: {field_.description}")
+            what, verb = ("has no value", "give a value to") if key in node.entries else ("is missing", "add")
+            self.findings.error(where, "missing-key", f'key "{key}" {what}', f'{verb} "{key}": {field_.description}')
         return not missing
 
     def _chosen(self, type_: Type, node: MapNode) -> type[Resource] | None:
-        """Return the resource meant: by `kind:`, the first of the table if that is left out."""
-        first, said = type_.resources[0], node.get("kind")
-        if said is None or "kind" not in first.model_fields:
+        """Return the resource that `kind:` selects, which is the first one if `kind:` is left out."""
+        first, chosen_kind = type_.resources[0], node.get("kind")
+        if chosen_kind is None or "kind" not in first.model_fields:
             return first
         kinds: dict[str, type[Resource]] = {r.model_fields["kind"].default: r for r in type_.resources}
-        word = said.text if isinstance(said, ScalarNode) else None
+        word = chosen_kind.text if isinstance(chosen_kind, ScalarNode) else None
         if word in kinds:
             return kinds[word]
-        found = f'"{word[:60]}"' if word else _found(said)
+        found = f'"{word[:60]}"' if word else _found(chosen_kind)
         help_ = did_you_mean(word or "", kinds, "the kinds are")
-        self.findings.error(said.position, "unknown-kind", f"there is no kind {found} here", help_)
+        self.findings.error(chosen_kind.position, "unknown-kind", f"{found} is not a kind of this resource", help_)
         return None
 
     def _unknown_key(
-        self, resources: tuple[type[Resource], ...], chosen: type[Resource], entry: Entry, kind_said: bool
+        self, resources: tuple[type[Resource], ...], chosen: type[Resource], entry: Entry, kind_given: bool
     ) -> set[str]:
-        """Report a key that is not legal here; return the keys that are not missing but misspelt, if that is it."""
+        """Report an unknown key. Return the keys that it was probably meant to be, which are then not missing."""
         allowed, word = list(fields(chosen)), entry.key.text
         others = [r.model_fields["kind"].default for r in resources if r is not chosen and word in fields(r)]
         near = suggest(word, allowed)
         if others:
-            help_ = f"it belongs to kind: {one_of(others)}" if kind_said else f"say kind: {one_of(others)}"
+            help_ = f"it is a key of kind: {one_of(others)}" if kind_given else f"add kind: {one_of(others)}"
         else:
             help_ = answer(word, allowed) or (
                 f'did you mean "{near}"?' if near else f"the keys here are {one_of(allowed)}"
             )
         self.findings.error(entry.key.position, "unknown-key", f'unknown key "{word[:60]}"', help_)
-        if others:
-            return set() if kind_said else set(allowed)
+        if others:  # the kind is probably wrong or missing, so its own required keys say nothing
+            return set() if kind_given else set(allowed)
         return {near} if near else set()
 
     def _mapping(self, type_: Type, node: MapNode, path: Path) -> Any:
-        assert type_.values is not None  # noqa: S101  asked by the caller
+        assert type_.values is not None  # noqa: S101  checked by the caller
         values = {}
         for key, entry in node.entries.items():
             if type_.key_reading:
                 self.texts.append(Text((*path, key), entry.key, key, type_.key_reading))
             values[key] = self.read(type_.values, entry.value, (*path, key), entry.key.position)
-        if not self._long_enough(type_, node, len(values)):
+        if not self._long_enough(type_, node, path, len(values)):
             return INVALID
         return {key: value for key, value in values.items() if value is not INVALID}
 
     def _scalar(self, type_: Type, node: ScalarNode, path: Path) -> Any:
+        # First the value: references filled in, or kept for later; a number becomes text if only text is allowed.
         value: Value | Invalid = node.value
         if isinstance(value, str) and too_many_references(node, self.findings):
             return INVALID
@@ -189,28 +193,31 @@ class Reader:
             value = node.text
         if isinstance(value, Invalid):
             return INVALID
+        # Then its type and limits.
         read = type_.convert(value)
         if isinstance(read, Invalid) or not all(holds(constraint, read) for constraint in type_.constraints):
-            return self._wrong_scalar(type_, node, value)
+            return self._wrong_scalar(type_, node, path, value)
         if isinstance(read, str) and (type_.reading or type_.sections):
             self.texts.append(Text(path, node, read, type_.reading or "name", type_.sections))
         return read
 
-    def _wrong_scalar(self, type_: Type, node: ScalarNode, value: Value) -> Invalid:
+    def _wrong_scalar(self, type_: Type, node: ScalarNode, path: Path, value: Value) -> Invalid:
+        """Report a scalar of the wrong type, with a hint if it is a common mistake."""
         help_ = None
         if isinstance(value, str) and type_.literals:
             near = suggest(value, [str(word) for word in type_.literals])
             help_ = f'did you mean "{near}"?' if near else None
         elif isinstance(value, bool) and str in type_.scalars:
-            help_ = f'in quotes it is text: "{node.text}"'
+            help_ = f'put it in quotes to make it text: "{node.text}"'
         elif isinstance(value, str) and type_.items and not type_.scalars:
             help_ = f"write it in brackets: [{value[:60]}]"
         elif isinstance(value, str) and node.quote and not isinstance(read := read_value(value), str):
             help_ = None if isinstance(type_.convert(read), Invalid) else "write it without quotes"
         found = shown(value) + (f", the value of {node.text}" if only_reference(node.text) else "")
-        return self._wrong(type_, node, found, help_)
+        return self._wrong(type_, node, path, found, help_)
 
     def _filled(self, node: ScalarNode) -> Value | Invalid:
+        """Return the text with variables filled in; INVALID if one has no value, which has been reported before."""
         names: dict[str, Value] = {}
         for reference in references(node.text):
             name = reference.parts[0] if len(reference.parts) == 1 else ""
@@ -221,30 +228,36 @@ class Reader:
         return names[only.text] if only else fill(node.text, {}, lambda reference: as_text(names[reference.text]))
 
     def _check_references(self, type_: Type, node: ScalarNode) -> None:
-        """Say what is wrong with references where only variables (and in some places secrets) may stand."""
+        """Report references that are not allowed in this text, where only variables, and perhaps secrets, may stand."""
         if type_.reading in ("message", "condition", "sql"):
-            return  # the rules know which other names stand there
+            return  # these allow other names, which the rules check
         for reference in references(node.text):
             at = node.at(reference.offset, reference.length)
             match reference.parts:
                 case (name,) if name in self.variables.declared:
                     self.variables.used.add(name)
                 case ("secret", *_) if type_.reading == "secret":
-                    pass  # the rules know which secrets there are
+                    pass  # the rules check that the secret is declared
                 case ("secret", *_):
-                    help_ = "secrets are filled in at the moment of use, in a channel's url alone"
-                    self.findings.error(at, "secret-here", "a secret cannot stand here", help_)
+                    help_ = "write ${secret.…} in the url of a channel"
+                    self.findings.error(at, "secret-here", "a secret is not allowed here", help_)
                 case ("env", *_):
-                    help_ = f'declare a variable, my_name: "{reference.text[:60]}", and write ${{my_name}} here'
-                    self.findings.error(at, "environment", "${env.…} may stand only under variables:", help_)
+                    help_ = f'declare a variable, as in my_name: "{reference.text[:60]}", and write ${{my_name}} here'
+                    self.findings.error(at, "environment", "${env.…} is allowed under variables: only", help_)
                 case _:
                     undeclared(node, reference, self.variables.declared, self.findings)
 
 
 def _left_out(field_: Field, node: Node) -> bool:
-    """Whether a section has nothing below it, as after commenting its entries out."""
+    """Return whether a section is empty, as after its entries have been commented out."""
     container = field_.type.resources or field_.type.items or field_.type.values
     return isinstance(node, ScalarNode) and node.value is None and bool(container) and not field_.type.scalars
+
+
+def _subject(path: Path) -> str:
+    """Return the part of a message that names a value: `"steps"`, or `an entry of "steps"`."""
+    name = f'"{next(part for part in reversed(path) if isinstance(part, str))[:60]}"'
+    return f"an entry of {name}" if isinstance(path[-1], int) else name
 
 
 def _found(node: Node) -> str:

@@ -1,6 +1,7 @@
-"""A spec file's text, read from whatever its path leads to, and the places in it.
+"""Reading the text of a spec file, and computing positions in it.
 
-Files are untrusted: they may be missing, folders, pipes, huge, binary. Each is a finding and none blocks.
+A path given by a user may lead to nothing, to a folder, to a pipe, or to a huge or binary file. Each of these becomes a
+finding, and none of them blocks.
 """
 
 import os
@@ -18,7 +19,7 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\u
 
 
 class Source:
-    """A file's text: places are counted from it, so that they are the editor's, whatever libyaml counts as a line."""
+    """The text of a file. Lines are counted as editors do: libyaml also ends a line at characters such as U+2028."""
 
     def __init__(self, file: str, text: str) -> None:
         self.file = file
@@ -26,7 +27,7 @@ class Source:
         self._starts = [0, *(m.end() for m in re.finditer("\n", text))]
 
     def position(self, start: int, end: int | None = None) -> Position:
-        """Return the place of `text[start:end]`, up to the end of its first line."""
+        """Return the position of `text[start:end]`, or of its first line if it has several."""
         line = bisect_right(self._starts, start)
         stop = self.text.find("\n", start)
         stop = len(self.text) if stop < 0 else stop
@@ -35,15 +36,15 @@ class Source:
 
 
 def read(path: Path, findings: Findings) -> Source | None:
-    """Read a file that may be anything: missing, a folder, a pipe, huge, binary. None where a finding says why."""
+    """Read a file. Return None if that is not possible; a finding then says why."""
     file = str(path)
     try:
-        # O_NONBLOCK: opening a pipe that nobody writes to must not hang
+        # O_NONBLOCK: opening a pipe without a writer would block otherwise
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             os.close(descriptor)
-            what = "this is a folder, not a file" if stat.S_ISDIR(mode) else "this is not a file"
+            what = "this is a folder, not a file" if stat.S_ISDIR(mode) else "this is not a regular file"
             findings.error(Position(file), "file", what)
             return None
         with os.fdopen(descriptor, "rb") as stream:
@@ -52,7 +53,7 @@ def read(path: Path, findings: Findings) -> Source | None:
         if isinstance(problem, FileNotFoundError):
             text = "there is no such file"
         elif isinstance(problem, PermissionError):
-            text = "this file may not be read"
+            text = "this file cannot be read: permission denied"
         else:
             text = f"this file cannot be read: {getattr(problem, 'strerror', None) or problem}"
         findings.error(Position(file), "file", text)
@@ -61,10 +62,13 @@ def read(path: Path, findings: Findings) -> Source | None:
 
 
 def decode(file: str, raw: bytes, findings: Findings) -> Source | None:
-    """Make text of a file's bytes: UTF-8 (a BOM is skipped), any line ends, nothing unprintable."""
+    """Decode the bytes of a file: UTF-8 with or without a BOM, any line ends, no control characters.
+
+    Return None if the bytes are not such a text; a finding then says why.
+    """
     if len(raw) > MAX_BYTES:
         findings.error(
-            Position(file), "file", "this file is larger than 1 MB", "split the project into files with include"
+            Position(file), "file", "this file is larger than 1 MB", "split the project, and include its files"
         )
         return None
     try:
@@ -77,6 +81,11 @@ def decode(file: str, raw: bytes, findings: Findings) -> Source | None:
     source = Source(file, text.replace("\r\n", "\n").replace("\r", "\n"))
     if bad := _UNPRINTABLE.search(source.text):
         code = f"U+{ord(bad[0]):04X}"
-        findings.error(source.position(bad.start()), "encoding", f"the control character {code} is not legal in YAML")
+        findings.error(
+            source.position(bad.start()),
+            "encoding",
+            f"the control character {code} is not allowed in YAML",
+            "remove it",
+        )
         return None
     return source

@@ -1,8 +1,8 @@
-"""YAML text to a tree in which every key, scalar and container keeps its place.
+"""From YAML text to a tree in which every key, scalar and container knows its position in the file.
 
-The tree is built from libyaml's events, with the core types of YAML 1.2 resolved here: PyYAML itself reads `on` as
-true, `12:30` as 750 and a date as a date, keeps the last of two equal keys, and forgets where a value stood. Events
-rather than its composer, because the composer recurses: depth, size and aliases are bounded while reading.
+PyYAML's loader is not used: it reads `on` as true, `12:30` as 750 and dates as dates, keeps only the last of two equal
+keys, and drops positions. The tree is built from libyaml's events instead of PyYAML's composed nodes, because the
+composer is recursive, while depth, size and aliases must be limited during reading.
 """
 
 import re
@@ -20,10 +20,12 @@ from engine.spec.yaml_errors import explain
 MAX_DEPTH = 64
 MAX_NODES = 200_000
 
+_TOO_DEEP = f"this is nested more than {MAX_DEPTH} levels deep"
+
 
 @dataclass(slots=True, eq=False)
 class ScalarNode:
-    """A scalar: its value by the core types, its text, and how it is quoted ('' if it is plain)."""
+    """A scalar: its value by the core schema, its text, and its quoting (`'`, `"`, `|`, `>`, or empty if plain)."""
 
     position: Position
     value: Plain
@@ -34,7 +36,7 @@ class ScalarNode:
     _end: int = 0
 
     def at(self, offset: int, length: int) -> Position:
-        """Return the place in the file of `text[offset:offset + length]`."""
+        """Return the position in the file of `text[offset:offset + length]`."""
         if self._source is None:
             return self.position
         places = self._places(offset + max(length, 1))
@@ -43,9 +45,15 @@ class ScalarNode:
         return self._source.position(first, last + 1)
 
     def _places(self, count: int) -> list[int]:
-        """Return where the first characters of the text stand: undoes quoting, folding and indentation."""
+        """Return the offsets in the file of the first `count` characters of the text.
+
+        The text of a scalar differs from what the file holds: quotes and indentation are missing from it, a line
+        break may have become a blank, and an escape sequence one character. So both are read side by side: for
+        each character of the text, skip what the file has in addition, note the offset, and move behind it.
+        """
         assert self._source is not None  # noqa: S101  checked by the caller
         raw, at, end = self._source.text, self._start, self._end
+        # The span that libyaml reports starts at the anchor, and at the quote or the header (such as `|-`).
         if anchor := re.compile(r"&\S+\s+").match(raw, at, end):
             at = anchor.end()
         block = self.quote in ("|", ">")
@@ -57,8 +65,10 @@ class ScalarNode:
             at += 1
         places: list[int] = []
         for character in self.text[:count]:
-            if raw[at - 1 : at] == "\n":
+            if raw[at - 1 : at] == "\n":  # at the start of a line: skip the indentation of a block, at most
                 at += min(indent, len(raw[at : at + indent]) - len(raw[at : at + indent].lstrip(" ")))
+            # A blank of the text may stand for a line break of the file. Any other blanks and line breaks that the text
+            # does not have at this place are indentation, or were folded into a blank already passed.
             folded = character == " " and raw[at : at + 1] == "\n"
             while at < end and raw[at] != character and raw[at] in " \t\n" and not folded:
                 at += 1
@@ -68,15 +78,16 @@ class ScalarNode:
 
 
 def _indentation(block: str) -> int:
+    """Return the smallest number of blanks at the start of a line that is not empty."""
     return min((len(line) - len(line.lstrip(" ")) for line in block.split("\n") if line.strip()), default=0)
 
 
 def _written_length(raw: str, at: int, quote: str) -> int:
-    """How many characters of the file stand for one of the text, from `at` on."""
+    """Return how many characters of the file, from `at` on, stand for one character of the text."""
     if quote == "'" and raw.startswith("''", at):
         return 2
     if quote == '"' and raw.startswith("\\", at):
-        return {"x": 4, "u": 6, "U": 10}.get(raw[at + 1 : at + 2], 2)
+        return {"x": 4, "u": 6, "U": 10}.get(raw[at + 1 : at + 2], 2)  # \x41 \u0041 \U00000041 \n
     return 1
 
 
@@ -88,7 +99,7 @@ class ListNode:
 
 @dataclass(slots=True)
 class Entry:
-    """A key and its value."""
+    """A key of a mapping, and its value."""
 
     key: ScalarNode
     value: "Node"
@@ -108,14 +119,19 @@ Node = ScalarNode | ListNode | MapNode
 
 
 def parse(source: Source, findings: Findings) -> Node | None:
-    """Parse one YAML document. None where it is empty or cannot be parsed: a finding says why."""
+    """Parse a file that holds one YAML document. Return None if it is empty or invalid; a finding then says why."""
     builder = _Builder(source, findings)
     try:
         for event in yaml.parse(source.text, Loader=yaml.CSafeLoader):
             if not builder.take(event):
                 return None
     except yaml.YAMLError as problem:
-        explain(problem, source.text, source.position, findings)
+        mark = getattr(problem, "problem_mark", None)
+        if mark and "maximum nesting depth" in str(problem):
+            # libyaml 0.2.6 has a limit of its own. It reads ahead, so it may get there before the builder is asked.
+            findings.error(source.position(mark.index), "yaml-depth", _TOO_DEEP)
+        else:
+            explain(problem, source.text, source.position, findings)
         return None
     if builder.root is None:
         findings.error(Position(source.file), "yaml-empty", "this file is empty", "start with: version: 1")
@@ -124,7 +140,10 @@ def parse(source: Source, findings: Findings) -> Node | None:
 
 @dataclass(slots=True)
 class _Open:
-    """A container that is being read."""
+    """A list or mapping whose end has not been read yet.
+
+    `size` counts its nodes, with those of aliases written out. `key` is the key of a mapping whose value comes next.
+    """
 
     node: ListNode | MapNode
     anchor: str | None
@@ -133,7 +152,13 @@ class _Open:
 
 
 class _Builder:
-    """Builds the tree from events, without recursion. `take` returns False where reading on makes no sense."""
+    """Builds the tree from events, without recursion.
+
+    `_open` is the stack of containers around the current event; a finished node is attached to the innermost of them.
+    `_anchors` maps an anchor to its node and size, or to None while the node is still being read: an alias in it would
+    make the tree infinite. An alias attaches the same node again. The sizes keep a few lines of nested aliases (a
+    "billion laughs" file) from standing for more than MAX_NODES nodes. Methods return False where reading must stop.
+    """
 
     def __init__(self, source: Source, findings: Findings) -> None:
         self.root: Node | None = None
@@ -144,13 +169,14 @@ class _Builder:
         self._documents = 0
 
     def take(self, event: yaml.Event) -> bool:
+        """Process the next event. Return False if the rest of the file must not be read."""
         start, end = _span(event)
         at = self._source.position(start, end)
         if isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:
                 self._findings.error(
-                    at, "yaml-document", "a second YAML document starts here", "one file holds one project: use include"
+                    at, "yaml-document", "a second YAML document starts here", "a file holds one document: use include"
                 )
                 return False
         elif isinstance(event, yaml.AliasEvent):
@@ -164,15 +190,15 @@ class _Builder:
         elif isinstance(event, yaml.CollectionStartEvent):
             self._check_tag(event, at)
             if len(self._open) >= MAX_DEPTH:
-                self._findings.error(at, "yaml-depth", f"more than {MAX_DEPTH} levels, one inside the other")
+                self._findings.error(at, "yaml-depth", _TOO_DEEP)
                 return False
             if self._open and isinstance(self._open[-1].node, MapNode) and self._open[-1].key is None:
-                self._findings.error(at, "yaml-key", "a key must be text, not a list or a mapping")
+                self._findings.error(at, "yaml-key", "a key must be text, but this is a list or a mapping")
                 return False
             first = self._source.position(start)
             container = MapNode(first) if isinstance(event, yaml.MappingStartEvent) else ListNode(first)
             if event.anchor:
-                self._anchors[event.anchor] = None
+                self._anchors[event.anchor] = None  # until its end: see the class
             self._open.append(_Open(container, event.anchor))
         elif isinstance(event, yaml.CollectionEndEvent):
             closed = self._open.pop()
@@ -183,22 +209,24 @@ class _Builder:
 
     def _alias(self, anchor: str, at: Position) -> bool:
         if anchor not in self._anchors:
-            help_ = f"write &{anchor} before the value that is meant, or quote a text that starts with *"
-            self._findings.error(at, "yaml-alias", f"there is no anchor &{anchor} above", help_)
+            help_ = f"write &{anchor} before the value to repeat, or put a text that starts with * in quotes"
+            self._findings.error(at, "yaml-alias", f"alias *{anchor} has no anchor &{anchor} above it", help_)
             return False
         target = self._anchors[anchor]
         if target is None:
-            self._findings.error(at, "yaml-alias", f"*{anchor} stands inside of what it repeats")
+            self._findings.error(
+                at, "yaml-alias", f"alias *{anchor} refers to a value that contains it", "write this value out"
+            )
             return False
         if self._open and isinstance(self._open[-1].node, MapNode) and self._open[-1].key is None:
-            self._findings.error(at, "yaml-key", "a key must be written out, not an alias")
+            self._findings.error(at, "yaml-key", "a key must be text, but this is an alias", "write the key out")
             return False
         return self._attach(*target, at)
 
     def _check_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, at: Position) -> None:
         if event.tag is not None:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-            help_ = "leave it out; a text that looks like a number is written in quotes"
+            help_ = "remove it; to make a number text, put it in quotes"
             self._findings.error(at, "yaml-tag", f"the tag {tag[:60]} is not allowed", help_)
 
     def _scalar(self, event: yaml.ScalarEvent, at: Position) -> ScalarNode:
@@ -210,7 +238,7 @@ class _Builder:
             try:
                 value = core(event.value)
             except NumberError as problem:
-                help_ = "put it in quotes if it is text; write a number without leading zeros"
+                help_ = "put a text in quotes; write a number without leading zeros and within 64 bits"
                 self._findings.error(at, "yaml-number", str(problem), help_)
                 value = problem.meant
         return ScalarNode(at, value, event.value, quote, self._source, start, end)
@@ -222,11 +250,13 @@ class _Builder:
         parent = self._open[-1]
         parent.size += size
         if parent.size > MAX_NODES:
-            self._findings.error(at, "yaml-alias", f"with its aliases written out, this is over {MAX_NODES:,} values")
+            self._findings.error(
+                at, "yaml-alias", f"with its aliases written out, this file has more than {MAX_NODES:,} values"
+            )
             return False
         if isinstance(parent.node, ListNode):
             parent.node.items.append(node)
-        elif parent.key is None:
+        elif parent.key is None:  # in a mapping, nodes come as key, value, key, value
             if not isinstance(node, ScalarNode) or (node.text == "" and not node.quote):
                 self._findings.error(at, "yaml-key", "a key is missing before the colon")
                 return False
@@ -239,7 +269,7 @@ class _Builder:
     def _enter(self, into: MapNode, entry: Entry) -> None:
         key = entry.key
         if key.text == "<<" and not key.quote:
-            help_ = "write the keys out; an alias may stand for a whole value"
+            help_ = "write the keys out; an alias can only repeat a whole value"
             self._findings.error(key.position, "yaml-key", "merge keys (<<) are not YAML 1.2", help_)
             return
         first = into.entries.setdefault(key.text, entry)
@@ -247,20 +277,20 @@ class _Builder:
             self._findings.error(
                 key.position,
                 "duplicate-key",
-                f'"{key.text}" is already said in line {first.key.position.line}',
+                f'key "{key.text}" is already defined in line {first.key.position.line}',
                 "remove or rename one of the two",
                 also=first.key.position,
             )
 
 
 def _span(event: yaml.Event) -> tuple[int, int]:
-    assert event.start_mark  # noqa: S101  events of a parser have marks
+    assert event.start_mark  # noqa: S101  libyaml gives every event its marks
     assert event.end_mark  # noqa: S101
     return event.start_mark.index, event.end_mark.index
 
 
 def walk(node: Node) -> Iterator[ScalarNode]:
-    """Yield every scalar below the node, keys included."""
+    """Yield every scalar of a tree, including keys."""
     if isinstance(node, ScalarNode):
         yield node
     elif isinstance(node, ListNode):
@@ -273,7 +303,10 @@ def walk(node: Node) -> Iterator[ScalarNode]:
 
 
 def place(root: MapNode, path: Iterable[str | int]) -> Position:
-    """Return the place that a path leads to: a key, or a list item; where it ends early, the last place met."""
+    """Return the position of what a path of keys and list indices leads to.
+
+    It is the position of the key, or of the list item. If the path does not exist, the last existing part counts.
+    """
     node: Node | None = root
     position = root.position
     for part in path:
@@ -288,7 +321,7 @@ def place(root: MapNode, path: Iterable[str | int]) -> Position:
 
 
 def follow(root: Node, path: Iterable[str | int]) -> Node | None:
-    """Return the node that a path of keys and list indices leads to."""
+    """Return the node that a path of keys and list indices leads to, or None if there is none."""
     node: Node | None = root
     for part in path:
         if isinstance(node, MapNode) and isinstance(part, str):

@@ -1,7 +1,8 @@
-"""The vocabulary's annotations, taken apart once: what a value may be, how it is read, what is said when it is not.
+"""The types of the keys of the language, read from the annotations of the resource classes.
 
-The classes of `resources` are the one declaration of the language; this reads their type hints and constraints. A
-hint that it does not know raises TypeError, so that a new one cannot slip through unchecked.
+The classes in `resources` declare the language; nothing else repeats their keys. This module turns their type hints,
+constraints and markers into a `ValueType`, which converts a value and describes in words what is allowed. An unknown
+hint or marker raises TypeError, so that a new one cannot remain unchecked by mistake.
 """
 
 import math
@@ -22,7 +23,7 @@ from engine.spec.variables import INVALID, Value, as_text, iso_date
 Constraint = Ge | Gt | Le | Lt | MinLen | MaxLen
 
 RAW = ("message", "condition", "sql", "secret")
-"""Readings of texts that a project keeps as they are written."""
+"""Readings of texts that a project keeps as they are written, without filling in variables."""
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -39,7 +40,23 @@ _WORDS: dict[type, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """What a value may be. Several at once where the hint is a union."""
+    """The values that a key allows. If the type hint is a union, several of these attributes are set.
+
+    Attributes
+    ----------
+    scalars, literals, nullable
+        Types of scalars, single values, and whether null is allowed.
+    resources
+        The resources that a mapping may be, one per kind.
+    items, values
+        Type of the items of a list, and of the values of a mapping with free names.
+    key_reading
+        How the keys of such a mapping are read, if they are more than names.
+    constraints
+        Limits of a number, or of the length of a text, list or mapping.
+    reading, sections
+        How a text is read, and the sections in which it names a resource.
+    """
 
     scalars: frozenset[type] = frozenset()
     literals: tuple[str | int, ...] = ()
@@ -54,11 +71,11 @@ class Type:
 
     @property
     def text_alone(self) -> bool:
-        """Whether a number is read as the text that was written."""
+        """Return whether a number is taken as the text that was written."""
         return str in self.scalars and not self.scalars & {int, float}
 
     def convert(self, value: Value) -> Any:
-        """Return a scalar as this type, or INVALID. Constraints are not asked."""
+        """Return a scalar converted to this type, or INVALID. Constraints are not checked."""
         if value is None:
             return None if self.nullable or NoneType in self.scalars else INVALID
         if any(value == word and type(value) is type(word) for word in self.literals):
@@ -94,7 +111,7 @@ class Type:
         return INVALID
 
     def expected(self) -> str:
-        """Return what is allowed, as a sentence says it."""
+        """Describe in words what is allowed, for use in a message."""
         listed = ", ".join(map(str, self.literals))
         words = [f"one of {listed}" if len(self.literals) > 1 else listed] if self.literals else []
         if {int, float, str, bool} <= self.scalars:
@@ -129,7 +146,7 @@ class Type:
 
 
 def holds(constraint: Constraint, value: Any) -> bool:
-    """Whether a value keeps a constraint; one that has no length or order keeps those of length or order."""
+    """Return whether a value satisfies a constraint. A value without a length or order satisfies those about it."""
     match constraint:
         case MinLen(length):
             return not hasattr(value, "__len__") or len(value) >= length
@@ -149,7 +166,7 @@ def holds(constraint: Constraint, value: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A key of a resource."""
+    """A key of a resource: its type, whether it must be given, and what the reference page says about it."""
 
     type: Type
     required: bool
@@ -158,7 +175,7 @@ class Field:
 
 @cache
 def fields(resource: type[Resource]) -> dict[str, Field]:
-    """Return the keys of a resource as a user writes them."""
+    """Return the keys of a resource, by the names that users write (`from`, not `from_`)."""
     return {
         info.alias or name: Field(_type(info.annotation, info.metadata), info.is_required(), info.description or "")
         for name, info in resource.model_fields.items()
@@ -166,6 +183,7 @@ def fields(resource: type[Resource]) -> dict[str, Field]:
 
 
 def _type(hint: Any, metadata: Iterable[Any] = ()) -> Type:
+    """Return the type of a hint with its markers: those of `Annotated`, and those of the pydantic field."""
     marks = list(metadata)
     if get_origin(hint) is Annotated:
         hint, *more = get_args(hint)
@@ -173,7 +191,7 @@ def _type(hint: Any, metadata: Iterable[Any] = ()) -> Type:
     made = _bare(hint)
     for mark in marks:
         if isinstance(mark, FieldInfo):
-            marks.extend(mark.metadata)
+            marks.extend(mark.metadata)  # Field(gt=0) inside Annotated: its constraints follow in this loop
         elif isinstance(mark, Constraint):
             made = replace(made, constraints=(*made.constraints, mark))
         elif isinstance(mark, Reading):
@@ -181,11 +199,12 @@ def _type(hint: Any, metadata: Iterable[Any] = ()) -> Type:
         elif isinstance(mark, Ref):
             made = replace(made, sections=mark.sections)
         else:
-            raise TypeError(f"the vocabulary uses {mark!r}, which nothing checks")
+            raise TypeError(f"no code checks the marker {mark!r} of a resource")
     return made
 
 
 def _bare(hint: Any) -> Type:
+    """Return the type of a hint that is not `Annotated`."""
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return _union([_type(arg) for arg in args])
@@ -201,7 +220,7 @@ def _bare(hint: Any) -> Type:
         return Type(scalars=frozenset({hint}))
     if isinstance(hint, type) and issubclass(hint, Resource):
         return Type(resources=(hint,))
-    raise TypeError(f"the vocabulary uses {hint!r}, which nothing reads")
+    raise TypeError(f"no code converts values of type {hint!r}, which a resource uses")
 
 
 def _union(members: list[Type]) -> Type:

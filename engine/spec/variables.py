@@ -1,8 +1,8 @@
-"""`${name}`: the one resolver of references.
+"""References such as `${name}`: finding them in a text, and filling them in.
 
-Names, dots, `['…']`, nothing more: no filters, loops or templates, so that a text can neither run code nor grow
-without bound, and every name in it can be checked before anything runs. References are filled in after the YAML is
-parsed, in text scalars only: a value can change neither the structure of a spec nor that of a query.
+A reference consists of names, dots and `['…']`. A template language with filters and loops was refused: without it, a
+text cannot run code or grow without bound, and every name in it can be checked before anything runs. References are
+filled in after the YAML has been parsed, in scalars only, so a value cannot change the structure of a spec.
 """
 
 import re
@@ -19,12 +19,13 @@ Value = Plain | date
 
 
 class Invalid:
-    """Stands for a value that a finding was made about."""
+    """The class of INVALID, which replaces a value that has been reported as wrong."""
 
 
 INVALID = Invalid()
 MAX_REFERENCES = 1000
 
+# `$${`, or a whole reference, or a lone `${`. A default may contain anything but `}`; a text in ['…'] also braces.
 _TOKEN = re.compile(
     r"\$\$\{|\$\{(?:\s*(?P<env>env\.[^}:]*)(?::-(?P<default>[^}]*))?|(?P<path>(?:\['[^']*'\]|[^}\[])*))\}|\$\{"
 )
@@ -34,7 +35,7 @@ _PART = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\['([^']*)'\]")
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A `${…}` in a text. `parts` are its names; none if it is malformed. `default` is what follows `:-`."""
+    """A `${…}` in a text. `parts` are its names, empty if it is malformed. `default` is the text after `:-`."""
 
     offset: int
     length: int
@@ -44,12 +45,12 @@ class Reference:
 
 
 def is_identifier(name: str) -> bool:
-    """Whether the name can stand in `${name}` and in a condition."""
+    """Return whether the name can be written as `${name}` and in a condition."""
     return _NAME.fullmatch(name) is not None
 
 
 def references(text: str) -> list[Reference]:
-    """Return every reference of the text, in order; `$${` is none."""
+    """Return all references of a text, in order. An escaped `$${` is not a reference."""
     found = []
     for token in _TOKEN.finditer(text):
         if token[0] == "$${":
@@ -60,6 +61,7 @@ def references(text: str) -> list[Reference]:
 
 
 def _parts(path: str) -> tuple[str, ...]:
+    """Split `a.b['c']` into its names; return nothing if it is malformed."""
     first = _NAME.match(path)
     if not first:
         return ()
@@ -74,7 +76,7 @@ def _parts(path: str) -> tuple[str, ...]:
 
 
 def lookup(parts: tuple[str, ...], names: Mapping[str, object]) -> object:
-    """Return what the names lead to; raises KeyError with the first part that leads nowhere."""
+    """Return what a path of names leads to. Raise KeyError with the first name that does not exist."""
     value: object = names
     for part in parts:
         if not isinstance(value, Mapping) or part not in value:
@@ -84,7 +86,7 @@ def lookup(parts: tuple[str, ...], names: Mapping[str, object]) -> object:
 
 
 def as_text(value: object) -> str:
-    """Return a value as it stands in a text: `2017-10-01`, `0.45`, `true`; nothing for no value."""
+    """Return a value as it is filled into a text: `2017-10-01`, `0.45`, `true`; an empty text for null."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -93,29 +95,30 @@ def as_text(value: object) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value as an error quotes it: `"text"`, `5`, `nothing`; long texts are cut."""
+    """Return a value as an error message quotes it: `"text"`, `5`, `nothing`. Long texts are cut."""
     if isinstance(value, str):
         return f'"{value[:60]}…"' if len(value) > 60 else f'"{value}"'
     return "nothing" if value is None else as_text(value).removesuffix(".0")
 
 
 def fill(text: str, names: Mapping[str, object], otherwise: Callable[[Reference], str] | None = None) -> str:
-    """Fill every reference of a text in.
+    """Return a text with all its references filled in.
 
     Parameters
     ----------
     text
         A text with `${…}`; `$${` becomes `${`.
     names
-        What the first part of a reference names; mappings are walked by the parts that follow.
+        Values by the first name of a reference. Further names are looked up in mappings among these values.
     otherwise
-        What stands where a reference leads nowhere.
+        Gives the text for a reference whose names do not exist.
 
     Raises
     ------
     KeyError
-        A reference leads nowhere and there is no `otherwise`.
+        The names of a reference do not exist, and `otherwise` is not given.
     """
+    # Escapes are undone between references only, so a value is filled in as it is, whatever it contains.
     out, at = [], 0
     for reference in references(text):
         out.append(text[at : reference.offset].replace("$${", "${"))
@@ -135,18 +138,18 @@ def _nowhere(reference: Reference) -> object:
 
 
 def only_reference(text: str) -> Reference | None:
-    """Return the reference that is the whole text, if there is one."""
+    """Return the reference that makes up the whole text, or None if there is no such reference."""
     found = references(text)
     return found[0] if len(found) == 1 and found[0].length == len(text) else None
 
 
 def escape(text: str) -> str:
-    """Return the text with `${` escaped, so that reading it gives the text again."""
+    """Return the text with `${` escaped, so that filling it in gives the text again."""
     return text.replace("${", "$${")
 
 
 def read_value(text: str) -> Value:
-    """Read a text as a plain value of `variables:` reads: a number, true, an ISO date, else text."""
+    """Parse a text like an unquoted value of `variables:`: a number, true or false, an ISO date, or else text."""
     try:
         value = core(text)
     except NumberError:
@@ -155,7 +158,7 @@ def read_value(text: str) -> Value:
 
 
 def iso_date(text: str) -> date | None:
-    """Return the date of `2017-10-01`; None for any other text."""
+    """Return the date that a text such as `2017-10-01` stands for, or None for any other text."""
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
         return None
     try:
@@ -165,20 +168,20 @@ def iso_date(text: str) -> date | None:
 
 
 def too_many_references(node: ScalarNode, findings: Findings) -> bool:
-    """Whether a text holds more references than anybody writes; says so."""
+    """Return whether a text has too many references, and report it if so."""
     if node.text.count("${") <= MAX_REFERENCES:
         return False
-    findings.error(node.position, "malformed-reference", f"more than {MAX_REFERENCES} ${{…}} in one text")
+    findings.error(node.position, "malformed-reference", f"this text has more than {MAX_REFERENCES} references ${{…}}")
     return True
 
 
 def undeclared(node: ScalarNode, reference: Reference, declared: Mapping[str, object], findings: Findings) -> None:
-    """Add the finding about a reference to no variable."""
+    """Report a reference that is malformed, or whose variable is not declared."""
     at = node.at(reference.offset, reference.length)
     if not reference.parts:
-        help_ = "write ${name}, ${name.name} or ${name['any text']}; $${ stands for ${ itself"
-        findings.error(at, "malformed-reference", f"{reference.text[:60]} is not a reference", help_)
+        help_ = "write ${name}, ${name.name} or ${name['any text']}; for a literal ${ write $${"
+        findings.error(at, "malformed-reference", f"{reference.text[:60]} is not a valid reference", help_)
         return
     name = ".".join(reference.parts)
     help_ = did_you_mean(name, declared, "the variables are") if declared else "declare it under variables:"
-    findings.error(at, "undeclared-variable", f'no variable "{name[:60]}" is declared', help_)
+    findings.error(at, "undeclared-variable", f'variable "{name[:60]}" is not declared', help_)

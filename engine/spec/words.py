@@ -1,7 +1,7 @@
-"""Words that people bring along from elsewhere, and what they are called here.
+"""Keys that other tools use, and the keys of this language that correspond to them.
 
-A reader who wrote `if:` or `severity:` knows what they want; spelling distance would never find it. One table from
-the foreign key to the keys that may be meant; the first that exists at that place is named.
+The author of a spec who writes `if:` or `severity:` cannot be helped by a search for similar spellings. The first
+corresponding key that is allowed at the place is suggested.
 """
 
 FOREIGN_KEYS: dict[str, tuple[str, ...]] = {
@@ -92,37 +92,36 @@ FOREIGN_KEYS: dict[str, tuple[str, ...]] = {
 }
 
 RENAMED = {"otherwise": "fallback"}
-"""Keys of earlier versions, and what they are called now."""
+"""Keys of earlier versions of the language, and their names now."""
 
-_CHECKS = "write checks: inside an evaluation store or a dataset"
-_TRIGGERS = "scenarios are started by hand or by cron: engine run SPEC SCENARIO"
+_CHECKS = "write checks: in an evaluation store or a dataset"
+_SOFT = "for a WARNING write soft_min and soft_max, for an ERROR min and max"
+_SEVERITY = "the bounds decide: a value outside soft_min..soft_max is a WARNING, outside min..max an ERROR"
+_TRIGGERS = "there are no triggers yet: let cron or another scheduler call engine run SPEC SCENARIO"
 NOT_HERE: dict[str, str] = {
-    "severity": "a bound says it: outside soft_min and soft_max is a WARNING, outside min and max an ERROR",
-    "level": "a bound says it: outside soft_min and soft_max is a WARNING, outside min and max an ERROR",
+    "severity": _SEVERITY,
+    "level": _SEVERITY,
     "on": _TRIGGERS,
     "cron": _TRIGGERS,
     "schedule": _TRIGGERS,
     "trigger": _TRIGGERS,
     "triggers": _TRIGGERS,
-    "needs": "steps run in the order of the list",
-    "depends_on": "steps run in the order of the list; datasets are built as they are needed",
-    "extends": "a resource is written out whole; include unites files by name",
+    "needs": "steps run in the order of the list, so move this step behind those that it needs",
+    "depends_on": "steps run in the order of the list, and datasets are built when they are needed: remove it",
+    "extends": "write all keys of the resource out; include adds the entries of other files",
     "tests": _CHECKS,
     "expectations": _CHECKS,
     "checks": _CHECKS,
-    "default": "a variable's value is written after its name, or as value: with a type:",
+    "default": "write the value after the name of the variable, as in name: 5, or {type: integer, value: 5}",
 }
 
 
 def answer(word: str, allowed: list[str]) -> str | None:
-    """Return what a foreign key is called at a place where the allowed keys are legal."""
+    """Return a hint for a key of another tool, at a place with these allowed keys, or None if the key is not known."""
     key = word.lower()
     if RENAMED.get(key) in allowed:
         return f"{key} was renamed to {RENAMED[key]}"
-    for ours in FOREIGN_KEYS.get(key, ()):
-        if ours in allowed:
-            return f'did you mean "{ours}"?' if ours != "soft_max" else _SOFT
+    for our_key in FOREIGN_KEYS.get(key, ()):
+        if our_key in allowed:
+            return f'did you mean "{our_key}"?' if our_key != "soft_max" else _SOFT
     return NOT_HERE.get(key)
-
-
-_SOFT = "soft_min and soft_max bound a WARNING, min and max an ERROR"

@@ -1,6 +1,6 @@
-"""What libyaml complains about, in the words of somebody who writes a spec.
+"""Plain-English messages for the syntax errors that libyaml reports.
 
-One table from libyaml's phrases to ours; what it does not know is passed on with libyaml's own words.
+A table maps phrases of libyaml to messages. An error that is not in the table keeps libyaml's own message.
 """
 
 from collections.abc import Callable
@@ -13,54 +13,60 @@ from engine.spec.diagnostics import Findings
 _WORDS = [
     (
         "mapping values are not allowed",
-        "a second colon on this line",
-        'quote a text that holds ": "; or check the indentation',
+        "this line has a second colon",
+        'put a text that contains ": " in quotes, or check the indentation',
     ),
-    ("did not find expected ',' or", "a comma or a closing bracket is missing before this", None),
+    ("did not find expected ',' or", "a comma or a closing bracket is missing before this place", None),
     ("did not find expected '-'", "a list item that starts with - was expected here", "check the indentation"),
-    ("did not find expected key", "a key was expected here", "check the indentation, quotes and brackets above"),
+    (
+        "did not find expected key",
+        "a key was expected here",
+        "check the indentation, and the quotes and brackets above",
+    ),
     (
         "did not find expected node content",
         "a value was expected here",
-        "is a bracket not closed, or a comma too many?",
+        "check for an unclosed bracket or a surplus comma",
     ),
     ("bracket is never closed", "this bracket is never closed", None),
     ("found unexpected end of stream", "this quote is never closed", None),
     ("could not find expected ':'", "a colon is missing after this key", None),
     (
         "unknown escape character",
-        "unknown escape after \\ in a text in double quotes",
-        "write \\\\ or use single quotes",
+        "unknown escape after \\ in a text with double quotes",
+        "write \\\\ for a backslash, or use single quotes",
     ),
     ("block sequence entries are not allowed", "a list item cannot start here", "put the - on a line of its own"),
     ("block mapping entries are not allowed", "a key cannot start here", "put it on a line of its own"),
-    ("found a tab character", "a tab stands where YAML wants spaces", "indent with spaces"),
+    ("found a tab character", "YAML does not allow a tab here", "indent with spaces"),
     ("document start", "the document ended before this", "check the indentation of this line"),
-    ("directive", "this line is read as a YAML directive", "quote a text that starts with %"),
+    ("directive", "this line is read as a YAML directive", "put a text that starts with % in quotes"),
     (
         "did not find expected alphabetic",
         "a text cannot start with * or & without quotes",
-        'quote the text: "*.parquet"',
+        'put the text in quotes, as in "*.parquet"',
     ),
     ("duplicate anchor", "this anchor is used twice", None),
-    ("anchor", "this is not a legal anchor", "quote a text that starts with & or *"),
-    ("alias", "this is not a legal alias", "quote a text that starts with & or *"),
-    ("tag", "this is not a legal tag", "quote a text that starts with !"),
+    ("anchor", "this is not a valid anchor", "put a text that starts with & or * in quotes"),
+    ("alias", "this is not a valid alias", "put a text that starts with & or * in quotes"),
+    ("tag", "this is not a valid tag", "put a text that starts with ! in quotes"),
 ]
 
 
 def explain(
     problem: yaml.YAMLError, text: str, place: Callable[[int, int | None], Position], findings: Findings
 ) -> None:
-    """Add a finding that says what is wrong with the YAML and what to do."""
+    """Add a finding that says what is wrong with the YAML, where, and what to do."""
     mark = getattr(problem, "problem_mark", None)
     words = str(getattr(problem, "problem", None) or problem)
     at = min(mark.index, len(text)) if mark else 0
+    # What is never closed is noticed at the end of the file, but the place to correct is where it was opened.
     opened = getattr(problem, "context_mark", None)
     if opened and ("end of stream" in words or not text[at:].strip()):
         at = opened.index
         words = "bracket is never closed" if text[at : at + 1] in ("[", "{") else words
     position = place(at, None)
+    # Inside { } and [ ], libyaml takes the braces of an unquoted ${name} for a mapping.
     if text[at - 1 : at + 1] == "${" or (text[at : at + 1] == "}" and "${" in text[text.rfind("\n", 0, at) + 1 : at]):
         start = text.rfind("${", 0, at + 1)
         end = text.find("}", start)
@@ -68,20 +74,20 @@ def explain(
         findings.error(
             place(start, start + len(reference)),
             "yaml-quote",
-            f"{reference} must be quoted inside {{ }} and [ ]",
-            f'quote it: "{reference}" (the whole text, if there is more)',
+            f"{reference} must be in quotes inside {{ }} and [ ]",
+            f'write "{reference}"; if the text has more parts, put all of it in quotes',
         )
         return
     if "cannot start any token" in words:
         character = text[at : at + 1]
         if character == "\t":
-            words, help_ = "a tab stands where YAML wants spaces", "indent with spaces"
+            words, help_ = "YAML does not allow a tab here", "indent with spaces"
         else:
-            words, help_ = f"a text cannot start with {character} without quotes", "quote the text"
+            words, help_ = f"a text cannot start with {character} without quotes", "put the text in quotes"
         findings.error(position, "yaml", words, help_)
         return
     for theirs, ours, help_or_none in _WORDS:
         if theirs in words:
             findings.error(position, "yaml", ours, help_or_none)
             return
-    findings.error(position, "yaml", f"this is not YAML: {words}")
+    findings.error(position, "yaml", f"this is not valid YAML: {words}")

@@ -38,7 +38,7 @@ def test_a_legal_name_is_taken_apart(text: str, name: MetricName) -> None:
         ("null_share.x", (0, 10), "unknown-metric", 'did you mean "missing_share.x"?'),
         ("prediction_drift.psy", (17, 3), "unknown-metric", 'did you mean "prediction_drift.psi"?'),
         ("performance_change.auc", (19, 3), "unknown-metric", 'did you mean "performance_change.roc_auc"?'),
-        ("psi", (0, 3), "metric-member", "write psi.<column>, or psi.* for all of them"),
+        ("psi", (0, 3), "metric-member", "write psi.<column>, or psi.* for all"),
         ("data_drift.card_age", (10, 9), "metric-member", "write data_drift"),
         ("data_drift.*", (10, 2), "metric-member", "write data_drift"),
         ("psi.a.b", (4, 3), "bad-metric", 'write psi."a.b"'),
@@ -57,7 +57,7 @@ def test_a_wrong_name_gets_its_answer(text: str, place: tuple[int, int], code: s
 def test_a_store_and_a_dataset_do_not_share_their_metrics() -> None:
     problem = lookup("column_count", "store")
     assert isinstance(problem, Problem)
-    assert problem.message == "column_count is a metric of a dataset, and this is an evaluation store"
+    assert problem.message == "column_count is a metric of a dataset, but this is an evaluation store"
     assert isinstance(lookup("data_drift", "dataset"), Problem)
     assert lookup("missing_count.amount", "dataset") == MetricName("missing_count", "amount")
 

@@ -137,8 +137,8 @@ def test_a_legal_condition_is_decided(text: str, holds: bool) -> None:
             "metrics['rmse'] > 0.5",
             "'rmse'",
             "metric-needs-task",
-            "rmse exists for regression, and the model's task is binary_classification",
-            "metrics of each task are in the reference page",
+            "rmse exists for regression only, but the task of the model is binary_classification",
+            "the reference page lists the metrics of each task",
         ),
         (
             "metrics['drift.*'] > 0.5",

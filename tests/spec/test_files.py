@@ -46,13 +46,13 @@ def test_a_folder(tmp_path: Path) -> None:
 def test_a_pipe_that_nobody_writes_to(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (found,) = diagnostics(tmp_path / "pipe")
-    assert (found.code, found.message) == ("file", "this is not a file")
+    assert (found.code, found.message) == ("file", "this is not a regular file")
 
 
 @pytest.mark.parametrize("special", ["/dev/zero", "/dev/null"])
 def test_a_device(special: str) -> None:
     (found,) = diagnostics(Path(special))
-    assert (found.code, found.message) == ("file", "this is not a file")
+    assert (found.code, found.message) == ("file", "this is not a regular file")
 
 
 def test_a_file_that_may_not_be_read(open_folder: Path, as_nobody: Callable[[], AbstractContextManager[None]]) -> None:
@@ -60,7 +60,7 @@ def test_a_file_that_may_not_be_read(open_folder: Path, as_nobody: Callable[[], 
     path.chmod(0)
     with as_nobody():
         (found,) = diagnostics(path)
-    assert (found.code, found.message) == ("file", "this file may not be read")
+    assert (found.code, found.message) == ("file", "this file cannot be read: permission denied")
 
 
 def test_a_path_that_cannot_be() -> None:
@@ -99,6 +99,12 @@ def test_hostile_text_ends(tmp_path: Path, text: str) -> None:
     with pytest.raises(SpecError):
         load(write(tmp_path, text[: 1 << 20]), environ={})
     assert time.perf_counter() - started < 10
+
+
+@pytest.mark.parametrize("levels", [65, 1000, 100_000])
+def test_deep_nesting(tmp_path: Path, levels: int) -> None:
+    (found,) = diagnostics(write(tmp_path, f"{MINIMAL}description: {'[' * levels}"))
+    assert (found.code, found.message) == ("yaml-depth", "this is nested more than 64 levels deep")
 
 
 def test_variables_that_grow(tmp_path: Path) -> None:

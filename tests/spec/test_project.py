@@ -68,7 +68,7 @@ def test_other_values_of_variables(seed: Project) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("quater", "x", 'no variable "quater" is declared'),
+        ("quater", "x", 'variable "quater" is not declared'),
         ("period_start", "soon", 'variable "period_start": expected a date such as 2017-10-01, found "soon"'),
     ],
 )

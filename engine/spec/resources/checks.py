@@ -1,4 +1,4 @@
-"""Metrics that users write themselves, and checks: what a metric must be."""
+"""Custom metrics, and the kinds of `checks:`: which values of a metric are allowed."""
 
 from typing import Annotated, Literal
 
@@ -10,62 +10,73 @@ WhenEmpty = Literal["ok", "warning", "error"]
 
 
 class PythonMetric(Resource):
-    """A metric computed by a function of the user's: it takes what its dataset or store gives and returns a number."""
+    """A metric of your own: a Python function computes it from the rows and returns a number."""
 
     kind: Literal["python"] = "python"
-    function: Function = Field(description="module:function, found beside the spec.")
-    description: str | None = Field(None, description="What it measures, for pages and mails.")
-    arguments: dict[str, Scalar] = Field({}, description="Keyword arguments of the function.")
+    function: Function = Field(description="The function, written module:function, in a Python file beside the spec.")
+    description: str | None = Field(None, description="What the metric measures, as shown in reports and messages.")
+    arguments: dict[str, Scalar] = Field({}, description="Keyword arguments to call the function with.")
 
 
 class MeanOfLast(Resource):
-    """Compare with the mean of the last evaluations."""
+    """Compare with the mean of the latest evaluations."""
 
-    mean_of_last: int = Field(ge=1, description="How many earlier evaluations.")
+    mean_of_last: int = Field(ge=1, description="How many earlier evaluations to average.")
 
 
 class Range(Resource):
-    """Bounds, inclusive. Outside min..max is an ERROR, outside soft_min..soft_max a WARNING."""
+    """Inclusive bounds. A value outside min..max is an ERROR, a value outside soft_min..soft_max a WARNING."""
 
-    min: float | None = Field(None, description="Below it the check is ERROR.")
-    soft_min: float | None = Field(None, description="Below it the check is WARNING.")
-    soft_max: float | None = Field(None, description="Above it the check is WARNING.")
-    max: float | None = Field(None, description="Above it the check is ERROR.")
+    min: float | None = Field(None, description="A value below this is an ERROR.")
+    soft_min: float | None = Field(None, description="A value below this is a WARNING.")
+    soft_max: float | None = Field(None, description="A value above this is a WARNING.")
+    max: float | None = Field(None, description="A value above this is an ERROR.")
 
 
 class RangeCheck(Range):
-    """A metric's value, or its change, lies in a range."""
+    """The value of a metric, or its change, must lie in a range."""
 
     kind: Literal["range"] = "range"
-    metric: Metric = Field(description="statistic or statistic.column; a * stands for every column.")
+    metric: Metric = Field(description="Metric to check: statistic or statistic.column; * stands for every column.")
     compare: Literal["previous", "reference"] | MeanOfLast | None = Field(
-        None, description="Put the range on the change against this instead of on the value."
+        None,
+        description="Check the change from the previous evaluation, from the reference, or from a mean, instead of the "
+        "value itself.",
     )
     change: Literal["absolute", "relative"] = Field(
-        "absolute", description="With compare: the difference, or the difference divided by what it is compared with."
+        "absolute",
+        description="With compare: check the difference, or the difference divided by the value compared with.",
     )
     except_: dict[Metric, Range] = Field(
-        {}, alias="except", description="With a wildcard: metrics that have a range of their own."
+        {}, alias="except", description="With * in metric: other bounds for single metrics, by their names."
     )
-    when_empty: WhenEmpty | None = Field(None, description="What a metric without a value counts as.")
+    when_empty: WhenEmpty | None = Field(
+        None,
+        description="What counts if the metric has no value; WARNING if left out, or OK if only labels are missing.",
+    )
 
 
 class ValuesCheck(Resource):
-    """A metric's value is one of those allowed."""
+    """The value of a metric must be one of those listed."""
 
     kind: Literal["values"] = "values"
-    metric: Metric = Field(description="statistic or statistic.column.")
-    allowed: list[Scalar] = Field(min_length=1, description="Any other value is an ERROR.")
-    soft_allowed: list[Scalar] | None = Field(None, description="Any other allowed value is a WARNING.")
-    when_empty: WhenEmpty | None = Field(None, description="What a metric without a value counts as.")
+    metric: Metric = Field(description="Metric to check: statistic or statistic.column.")
+    allowed: list[Scalar] = Field(min_length=1, description="Allowed values; any other value is an ERROR.")
+    soft_allowed: list[Scalar] | None = Field(
+        None, description="Those of the allowed values that are OK; the others are a WARNING."
+    )
+    when_empty: WhenEmpty | None = Field(
+        None,
+        description="What counts if the metric has no value; WARNING if left out, or OK if only labels are missing.",
+    )
 
 
 class PythonCheck(Resource):
-    """A function of the user's judges the metrics: it returns an outcome, or an outcome and a reason."""
+    """A function of yours judges the metrics and returns an outcome, or an outcome and a reason."""
 
     kind: Literal["python"] = "python"
-    function: Function = Field(description="module:function, found beside the spec; takes the metrics by name.")
-    arguments: dict[str, Scalar] = Field({}, description="Keyword arguments of the function.")
+    function: Function = Field(description="The function, written module:function, in a Python file beside the spec.")
+    arguments: dict[str, Scalar] = Field({}, description="Keyword arguments to call the function with.")
 
 
 Check = Annotated[RangeCheck | ValuesCheck | PythonCheck, Field(discriminator="kind")]

@@ -1,4 +1,4 @@
-"""Where data lives."""
+"""The kinds of `connections:`: where data is stored."""
 
 from typing import Literal
 
@@ -8,10 +8,10 @@ from engine.spec.resources.resource import Resource
 
 
 class FileConnection(Resource):
-    """A folder of files."""
+    """A folder with data files."""
 
     kind: Literal["file"] = "file"
-    root: str = Field(description="The folder, relative to the file that declares it.")
+    root: str = Field(description="Folder with the data, relative to the file that declares the connection.")
 
 
 Connection = FileConnection

@@ -1,6 +1,7 @@
-"""Datasets: tables by name, read lazily."""
+"""The kinds of `datasets:`, their columns, and the formats of data files."""
 
 from datetime import date, datetime
+from pathlib import PurePath
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -13,27 +14,33 @@ ColumnRole = Literal["numerical", "categorical", "identifier", "ignore"]
 
 
 class Column(Resource):
-    """What a column must be, verified whenever the dataset is read, and the part that it plays."""
+    """What a column must contain, verified whenever the dataset is read, and how the column is used."""
 
-    type: ColumnType | None = Field(None, description="The family of types that the column must have.")
-    role: ColumnRole | None = Field(None, description="How drift and models treat it; found from the data if left out.")
-    required: bool = Field(False, description="No value may be missing.")
-    min: float | date | datetime | None = Field(None, description="The smallest legal value.")
-    max: float | date | datetime | None = Field(None, description="The largest legal value.")
-    allowed: list[Scalar] | None = Field(None, min_length=1, description="The legal values.")
-    unique: bool = Field(False, description="No value may occur twice.")
+    type: ColumnType | None = Field(None, description="Type that the column must have.")
+    role: ColumnRole | None = Field(
+        None, description="How drift and models treat the column; found from the data if left out."
+    )
+    required: bool = Field(False, description="Whether every row must have a value.")
+    min: float | date | datetime | None = Field(None, description="Smallest allowed value.")
+    max: float | date | datetime | None = Field(None, description="Largest allowed value.")
+    allowed: list[Scalar] | None = Field(None, min_length=1, description="The allowed values.")
+    unique: bool = Field(False, description="Whether all values must be different.")
 
 
 class Dataset(Resource):
-    """What all kinds of datasets have."""
+    """The keys of all kinds of datasets."""
 
-    description: str | None = Field(None, description="For people; recomputes nothing.")
+    description: str | None = Field(None, description="Free text for readers; a change of it recomputes nothing.")
     entity: str | None = Field(
-        None, description="Column whose rows belong together: splits and p-values respect it. Queries inherit it."
+        None,
+        description="Column that names a card, customer or machine. Rows with the same value stay together in a "
+        "split, and count once in p-values. Queries inherit it.",
     )
-    columns: dict[str, Column] = Field({}, description="The contract, by column.")
-    metrics: dict[str, PythonMetric] = Field({}, description="Metrics of your own, by name.")
-    checks: dict[str, Check] = Field({}, description="Run whenever a build builds or reads the dataset.")
+    columns: dict[str, Column] = Field({}, description="What each column must contain, by its name.")
+    metrics: dict[str, PythonMetric] = Field({}, description="Metrics that your own functions compute, by name.")
+    checks: dict[str, Check] = Field(
+        {}, description="Checks of the metrics, by name; applied whenever a build reads the dataset."
+    )
 
 
 ENDINGS: dict[str, str] = {
@@ -46,46 +53,60 @@ ENDINGS: dict[str, str] = {
     ".feather": "arrow",
     ".ipc": "arrow",
 }
-"""The format that the ending of a path tells."""
+"""The format of a file, by the ending of its path."""
+
+COMPRESSED = (".gz", ".zst")
+"""Endings of compressed files; the format is in the ending before them."""
+
+
+def format_of(path: str) -> str | None:
+    """Return the format that the ending of a path stands for, or None for any other ending."""
+    pure = PurePath(path)
+    ending = PurePath(pure.stem).suffix if pure.suffix.lower() in COMPRESSED else pure.suffix
+    return ENDINGS.get(ending.lower())
 
 
 class Csv(Resource):
-    """How a CSV file is written."""
+    """Settings for reading a CSV file."""
 
-    separator: str = Field(",", min_length=1, max_length=1, description="Between two fields.")
-    quote: str | None = Field('"', min_length=1, max_length=1, description="Around a field; null for none.")
-    header: bool = Field(True, description="The first line holds the names.")
-    null_values: list[str] = Field([""], description="Texts that mean a missing value.")
-    decimal_comma: bool = Field(False, description="1,5 is one and a half.")
+    separator: str = Field(",", min_length=1, max_length=1, description="Character between two fields.")
+    quote: str | None = Field(
+        '"', min_length=1, max_length=1, description="Character around a quoted field; null if none is used."
+    )
+    header: bool = Field(True, description="Whether the first line holds the column names.")
+    null_values: list[str] = Field([""], description="Texts that stand for a missing value.")
+    decimal_comma: bool = Field(
+        False, description="Whether numbers have a decimal comma, so that 1,5 is one and a half."
+    )
 
 
 class FileDataset(Dataset):
-    """Files of one format: one path, or a glob."""
+    """A data file, or all files of one format that match a pattern."""
 
     kind: Literal["file"] = "file"
     connection: Annotated[str, Ref("connections")] | None = Field(
-        None, description="The folder that path starts from; the spec's own if left out."
+        None, description="Connection whose folder path starts from; the folder of the spec if left out."
     )
-    path: str = Field(description="A file or a glob such as transactions/*.parquet.")
+    path: str = Field(description="Path of a file, or a pattern such as transactions/*.parquet.")
     format: Literal["csv", "parquet", "ndjson", "arrow"] | None = Field(
-        None, description="Taken from the ending if left out."
+        None, description="Format of the files; taken from the ending of path if left out."
     )
-    csv: Csv = Field(Csv.model_construct(), description="How the CSV is written.")
+    csv: Csv = Field(Csv.model_construct(), description="How to read the file if its format is csv.")
 
 
 class QueryDataset(Dataset):
-    """SQL over other datasets, run lazily."""
+    """The result of an SQL query over other datasets."""
 
     kind: Literal["query"] = "query"
-    sql: Sql = Field(description="One SELECT over declared datasets; a ${variable} becomes a typed literal.")
+    sql: Sql = Field(description="The query: one SELECT over declared datasets. A ${variable} becomes a typed literal.")
 
 
 class PythonDataset(Dataset):
-    """A function of yours that returns a polars frame."""
+    """The table that a Python function of yours returns."""
 
     kind: Literal["python"] = "python"
-    function: Function = Field(description="module:function, found beside the spec; returns a DataFrame or LazyFrame.")
-    arguments: dict[str, Scalar] = Field({}, description="Keyword arguments of the function.")
+    function: Function = Field(description="The function, written module:function, in a Python file beside the spec.")
+    arguments: dict[str, Scalar] = Field({}, description="Keyword arguments to call the function with.")
 
 
 AnyDataset = Annotated[FileDataset | QueryDataset | PythonDataset, Field(discriminator="kind")]

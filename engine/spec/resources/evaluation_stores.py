@@ -1,4 +1,4 @@
-"""Evaluation stores: a model (or none) meets batch after batch of a dataset, and a reference."""
+"""`evaluation_stores:`: which batch is compared with which reference, and scored by which model, if any."""
 
 from typing import Annotated, Literal
 
@@ -9,37 +9,37 @@ from engine.spec.resources.resource import Metric, Names, Ref, Resource, Share
 
 
 class NewEvaluation(Resource):
-    """How the next evaluation is called."""
+    """Name and labels of the next evaluation."""
 
-    name: str | None = Field(None, description="Its name; the time of the build if left out.")
-    labels: dict[str, str] = Field({}, description="Labels to find it by.")
+    name: str | None = Field(None, description="Name of the evaluation; the time of the build if left out.")
+    labels: dict[str, str] = Field({}, description="Labels by which the evaluation can be found later.")
 
 
 class ModelTestReference(Resource):
-    """The model's held-out test rows, frozen with the model version."""
+    """The rows held out when the model was trained, kept with the model version."""
 
     kind: Literal["model_test"] = "model_test"
 
 
 class DatasetReference(Resource):
-    """A dataset."""
+    """The rows of a dataset."""
 
     kind: Literal["dataset"] = "dataset"
-    dataset: Annotated[str, Ref("datasets")] = Field(description="The dataset.")
+    dataset: Annotated[str, Ref("datasets")] = Field(description="Name of the dataset to compare with.")
 
 
 class EvaluationReference(Resource):
     """An earlier evaluation of the same store."""
 
     kind: Literal["evaluation"] = "evaluation"
-    name: str = Field(description="Its name; the newest of that name counts.")
+    name: str = Field(description="Name of the evaluation to compare with; the newest one with that name is used.")
 
 
 class RollingReference(Resource):
-    """The last evaluations of the same store, together."""
+    """The latest evaluations of the same store, taken together."""
 
     kind: Literal["rolling"] = "rolling"
-    last: int = Field(ge=1, description="How many.")
+    last: int = Field(ge=1, description="How many evaluations to take.")
 
 
 Reference = Annotated[
@@ -54,40 +54,46 @@ REFERENCE_KINDS: dict[str, type[Resource]] = {
 
 
 class DriftColumns(Resource):
-    """Which of the columns that could take part do not."""
+    """Columns to leave out of the drift statistics."""
 
-    exclude: Names = Field([], description="Columns left out of every drift statistic.")
+    exclude: Names = Field([], description="Columns to leave out of every drift statistic.")
 
 
 class DriftSettings(Resource):
-    """How drift is measured."""
+    """Settings of the drift statistics."""
 
-    columns: DriftColumns = Field(DriftColumns.model_construct(), description="Which columns take part.")
-    confidence: Share = Field(0.95, description="Of intervals and verdicts.")
-    max_rows: int = Field(100_000, ge=100, description="Rows a side that the drift model alone may use.")
-    seed: int = Field(0, ge=0, description="Seed of the drift model's sample, split and training.")
+    columns: DriftColumns = Field(DriftColumns.model_construct(), description="Which columns to leave out.")
+    confidence: Share = Field(
+        0.95, description="Confidence level of the intervals and of the decision whether a column has drifted."
+    )
+    max_rows: int = Field(
+        100_000, ge=100, description="Most rows per side that the drift model uses; all other statistics use all rows."
+    )
+    seed: int = Field(0, ge=0, description="Random seed for the sample, the split and the training of the drift model.")
 
 
 class Display(Resource):
-    """What tables and pages show first."""
+    """What tables and reports show first."""
 
-    metrics: list[Metric] = Field([], description="Metrics, in this order.")
-    checks: Names = Field([], description="Checks, in this order.")
+    metrics: list[Metric] = Field([], description="Metrics to show, in this order.")
+    checks: Names = Field([], description="Checks to show, in this order.")
 
 
 class EvaluationStore(Resource):
-    """A store of evaluations (MES): one row a build."""
+    """A store of evaluations (MES); each build adds one row."""
 
-    description: str | None = Field(None, description="For people; recomputes nothing.")
-    model: Annotated[str, Ref("models")] | None = Field(None, description="The model; none to watch data alone.")
-    dataset: Annotated[str, Ref("datasets")] = Field(description="The batch.")
+    description: str | None = Field(None, description="Free text for readers; a change of it recomputes nothing.")
+    model: Annotated[str, Ref("models")] | None = Field(
+        None, description="Name of the model to evaluate; leave it out to watch data alone."
+    )
+    dataset: Annotated[str, Ref("datasets")] = Field(description="Name of the dataset that is the batch.")
     evaluation: NewEvaluation = Field(
         NewEvaluation.model_construct(), description="Name and labels of the next evaluation."
     )
     reference: Reference | None = Field(
-        None, description="What the batch is compared with: the model's test rows if left out."
+        None, description="What to compare the batch with; the test rows of the model if left out."
     )
-    drift: DriftSettings = Field(DriftSettings.model_construct(), description="How drift is measured.")
-    display: Display = Field(Display.model_construct(), description="What is shown first.")
-    metrics: dict[str, PythonMetric] = Field({}, description="Metrics of your own, by name.")
-    checks: dict[str, Check] = Field({}, description="What the metrics must be, by name.")
+    drift: DriftSettings = Field(DriftSettings.model_construct(), description="How to measure drift.")
+    display: Display = Field(Display.model_construct(), description="What tables and reports show first.")
+    metrics: dict[str, PythonMetric] = Field({}, description="Metrics that your own functions compute, by name.")
+    checks: dict[str, Check] = Field({}, description="Checks of the metrics, by name.")

@@ -1,4 +1,4 @@
-"""Models: what is watched."""
+"""The kinds of `models:`, and what their algorithms can learn."""
 
 from typing import Annotated, Literal
 
@@ -31,21 +31,25 @@ ALGORITHMS: dict[Algorithm, tuple[Task, ...]] = {
 
 
 class Features(Resource):
-    """Which columns are features: those of include (all if left out) without those of exclude."""
+    """The columns that are features: those of include (all if left out) without those of exclude."""
 
-    include: Names | None = Field(None, min_length=1, description="Only these columns; all others if left out.")
-    exclude: Names = Field([], description="Not these. The target never is one.")
+    include: Names | None = Field(
+        None, min_length=1, description="Columns to use; all that can be features if left out."
+    )
+    exclude: Names = Field([], description="Columns not to use. The target is never a feature.")
 
 
 class Test(Resource):
-    """The rows held out of training: the default reference of drift and performance."""
+    """The rows held out of training; they are the default reference for drift and performance."""
 
-    share: Share = Field(0.2, description="Share of the rows (of the entities, where the dataset declares one).")
-    seed: int = Field(0, ge=0, description="Changes which rows are held out.")
+    share: Share = Field(
+        0.2, description="Share of the rows to hold out; of the entities if the dataset declares entity."
+    )
+    seed: int = Field(0, ge=0, description="Random seed; another seed holds out other rows.")
 
 
 class CostMatrix(Resource):
-    """What each kind of prediction gains (a loss is negative), per row."""
+    """The gain of each kind of prediction, per row; a loss is negative."""
 
     true_positive: float = Field(1.0, description="Gain of a true positive.")
     false_positive: float = Field(-1.0, description="Gain of a false positive.")
@@ -54,60 +58,66 @@ class CostMatrix(Resource):
 
 
 class Model(Resource):
-    """What all kinds of models have."""
+    """The keys of all kinds of models."""
 
-    description: str | None = Field(None, description="For people; recomputes nothing.")
+    description: str | None = Field(None, description="Free text for readers; a change of it recomputes nothing.")
     task: Task = Field(description="What the model predicts.")
-    target: str = Field(description="Column of the true value; missing where it is not known yet.")
-    positive: Scalar = Field(None, description="Binary: the class whose probability is meant; the larger if left out.")
-    threshold: float = Field(0.5, ge=0, le=1, description="Binary: from this probability on positive is predicted.")
+    target: str = Field(description="Column with the true value; missing in rows whose true value is not known yet.")
+    positive: Scalar = Field(None, description="Binary only: the positive class; the larger of the two if left out.")
+    threshold: float = Field(
+        0.5, ge=0, le=1, description="Binary only: a probability of at least this predicts the positive class."
+    )
     cost_matrix: CostMatrix = Field(
-        CostMatrix.model_construct(), description="Binary: gains per row, for cost_matrix_gain."
+        CostMatrix.model_construct(), description="Binary only: gains for the metric cost_matrix_gain."
     )
 
 
 class TrainModel(Model):
-    """Trained by scikit-learn on a dataset, with preprocessing by column role."""
+    """A model that scikit-learn trains on a dataset; the role of a column decides its preprocessing."""
 
     kind: Literal["train"] = "train"
-    algorithm: Algorithm = Field("hist_gradient_boosting", description="The learning algorithm.")
-    parameters: dict[str, Scalar] = Field({}, description="scikit-learn's parameters of the algorithm, by its names.")
-    dataset: Annotated[str, Ref("datasets")] = Field(description="The dataset that it is trained on.")
+    algorithm: Algorithm = Field("hist_gradient_boosting", description="Learning algorithm.")
+    parameters: dict[str, Scalar] = Field(
+        {}, description="Parameters of the algorithm, by the names that scikit-learn gives them."
+    )
+    dataset: Annotated[str, Ref("datasets")] = Field(description="Name of the dataset to train on.")
     features: Features = Field(Features.model_construct(), description="Which columns are features.")
-    test: Test = Field(Test.model_construct(), description="The rows held out.")
-    seed: int = Field(0, ge=0, description="Seed of the training.")
+    test: Test = Field(Test.model_construct(), description="Which rows to hold out for testing.")
+    seed: int = Field(0, ge=0, description="Random seed of the training.")
 
 
 class SkopsModel(Model):
-    """A scikit-learn estimator saved by skops; only the types that are allowed are loaded."""
+    """A scikit-learn estimator saved with skops; loading is limited to types that you allow."""
 
     kind: Literal["skops"] = "skops"
-    connection: Annotated[str, Ref("connections")] | None = Field(None, description="The folder that path starts from.")
-    path: str = Field(description="The .skops file.")
-    allow: Names = Field([], description="Types to trust besides those that skops trusts itself, by full name.")
+    connection: Annotated[str, Ref("connections")] | None = Field(
+        None, description="Connection whose folder path starts from; the folder of the spec if left out."
+    )
+    path: str = Field(description="Path of the .skops file.")
+    allow: Names = Field([], description="Full names of types to trust in addition to those that skops trusts.")
     features: Features = Field(
-        Features.model_construct(), description="Columns that it is given, in the order of include."
+        Features.model_construct(), description="Columns to pass to the estimator, in the order of include."
     )
 
 
 class ScoredModel(Model):
-    """Not run here: its predictions already are columns of the data."""
+    """A model that runs elsewhere: its predictions are columns of the data."""
 
     kind: Literal["scored"] = "scored"
-    prediction: str | None = Field(None, description="Column of the predicted class or value.")
+    prediction: str | None = Field(None, description="Column with the predicted class or value.")
     probability: str | dict[str, str] | None = Field(
-        None, description="Column of the positive class's probability, or one column for each class."
+        None, description="Column with the probability of the positive class, or one column per class."
     )
     features: Features = Field(Features.model_construct(), description="Which columns are features.")
 
 
 class PythonModel(Model):
-    """A function of yours that takes a polars frame of features and returns predictions or probabilities."""
+    """A function of yours that gets the features as a polars frame and returns predictions or probabilities."""
 
     kind: Literal["python"] = "python"
-    function: Function = Field(description="module:function, found beside the spec.")
-    arguments: dict[str, Scalar] = Field({}, description="Keyword arguments of the function.")
-    features: Features = Field(Features.model_construct(), description="Columns that it is given.")
+    function: Function = Field(description="The function, written module:function, in a Python file beside the spec.")
+    arguments: dict[str, Scalar] = Field({}, description="Keyword arguments to call the function with.")
+    features: Features = Field(Features.model_construct(), description="Columns to pass to the function.")
 
 
 AnyModel = Annotated[TrainModel | SkopsModel | ScoredModel | PythonModel, Field(discriminator="kind")]

@@ -1,4 +1,4 @@
-"""The project: one file, or several united by include."""
+"""The top level of a spec: the keys of a project, its variables, secrets and state."""
 
 from datetime import date
 from typing import Annotated, Literal
@@ -15,49 +15,53 @@ from engine.spec.resources.scenarios import Scenario
 
 
 class TypedVariable(Resource):
-    """A variable whose type is said, not read off its value."""
+    """A variable with a declared type. Without it, the type is taken from the value."""
 
-    type: Literal["text", "integer", "number", "boolean", "date"] = Field(description="How the value is read.")
-    value: Scalar | date = Field(description="The value.")
+    type: Literal["text", "integer", "number", "boolean", "date"] = Field(description="Type of the variable.")
+    value: Scalar | date = Field(description="Value of the variable.")
 
 
 class Secret(Resource):
-    """Where a secret value is found. It is never printed, stored, logged, bundled or fingerprinted."""
+    """Where to find a secret value."""
 
-    env: str | None = Field(None, description="Environment variable that holds it.")
-    file: str | None = Field(None, description="File that holds it.")
-    optional: bool = Field(False, description="It may be absent: channels then use their fallback.")
+    env: str | None = Field(None, description="Environment variable that holds the secret.")
+    file: str | None = Field(None, description="File that holds the secret, relative to the file that declares it.")
+    optional: bool = Field(False, description="Whether the secret may be absent; a channel then uses its fallback.")
 
 
 class State(Resource):
-    """Where evaluations, models and runs are kept."""
+    """Where evaluations, model versions and runs are stored."""
 
-    path: str = Field(".engine", description="Folder, relative to the spec. Each project has its own in it.")
+    path: str = Field(
+        ".engine", description="Folder for the results, relative to the spec. Each project has a subfolder in it."
+    )
 
 
 class Server(Resource):
-    """The server that people open."""
+    """The server that shows runs to people."""
 
-    url: str = Field(description="What ${scenarioRunURL} starts with.")
+    url: str = Field(description="Address of the server, with which ${scenarioRunURL} starts.")
 
 
 class ProjectSpec(Resource):
-    """A whole project."""
+    """The keys at the top level of a spec."""
 
-    version: Literal[1] = Field(description="Version of the language.")
-    project: str = Field(description="The project's key.")
-    description: str | None = Field(None, description="For people; recomputes nothing.")
-    include: Names = Field([], description="Other files, united by name.")
+    version: Literal[1] = Field(description="Version of the spec language; must be 1.")
+    project: str = Field(description="Name of the project.")
+    description: str | None = Field(None, description="Free text for readers; a change of it recomputes nothing.")
+    include: Names = Field([], description="Files to include, whose sections are added to those of this file.")
     run: Annotated[str, Ref("scenarios")] | list[Annotated[str, Ref("scenarios")]] | None = Field(
-        None, description="What engine run does when no scenario is named."
+        None, description="Scenarios that engine run executes when none is named on the command line."
     )
-    variables: dict[str, TypedVariable | Scalar] = Field({}, description="Values for ${name}.")
-    secrets: dict[str, Secret] = Field({}, description="Values for ${secret.name}.")
-    state: State = Field(State.model_construct(), description="Where results are kept.")
-    server: Server | None = Field(None, description="The server that people open.")
-    connections: dict[str, Connection] = Field({}, description="Where data lives.")
-    datasets: dict[str, AnyDataset] = Field({}, description="Tables by name.")
-    models: dict[str, AnyModel] = Field({}, description="What is watched.")
-    evaluation_stores: dict[str, EvaluationStore] = Field({}, description="What was measured.")
-    channels: dict[str, Channel] = Field({}, description="Where messages go.")
-    scenarios: dict[str, Scenario] = Field({}, description="What is done, in which order, and who is told.")
+    variables: dict[str, TypedVariable | Scalar] = Field({}, description="Values that ${name} stands for.")
+    secrets: dict[str, Secret] = Field({}, description="Sources of the values that ${secret.name} stands for.")
+    state: State = Field(State.model_construct(), description="Where results are stored.")
+    server: Server | None = Field(None, description="The server that shows runs to people.")
+    connections: dict[str, Connection] = Field({}, description="Where data is stored.")
+    datasets: dict[str, AnyDataset] = Field({}, description="Tables, by name.")
+    models: dict[str, AnyModel] = Field({}, description="Models to monitor, by name.")
+    evaluation_stores: dict[str, EvaluationStore] = Field(
+        {}, description="Stores in which evaluations are kept, by name."
+    )
+    channels: dict[str, Channel] = Field({}, description="Ways to deliver messages, by name.")
+    scenarios: dict[str, Scenario] = Field({}, description="Steps to run and messages to send, by name.")

@@ -1,9 +1,10 @@
-"""What every resource of the language is built from: the frozen model, the kinds of text, references, kinds.
+"""What the resources of the language are built from: the frozen base model, and markers for special texts.
 
-A field's type says how its text is read. `Text` has variables filled in when the project is resolved; `SecretText`
-may also hold `${secret.name}` and stays unrevealed until the moment of use; `Message`, `Condition` and `Sql` keep
-their text, because what fills them is known only in a run, or is not text (a SQL literal).
-`Ref("datasets")` marks a name that must be declared in that section, so that one pass resolves them all.
+The type of a field says how its text is read. A plain `str` has its variables filled in when the project is read. A
+`SecretText` may also hold `${secret.name}` and is filled in only when it is used. A `Message`, `Condition` or `Sql`
+keeps its text as written: the values of a message are known only during a run, a condition names variables directly,
+and a variable in SQL becomes a literal. `Ref("datasets")` marks the name of a resource in that section, so that one
+pass can check them all.
 """
 
 from dataclasses import dataclass
@@ -16,14 +17,14 @@ Scalar = bool | int | float | str | None
 
 
 class Resource(BaseModel):
-    """A mapping of the spec: frozen, unknown keys are errors."""
+    """A mapping of the spec, with fixed keys. Instances are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """Marks a text that names a resource of `sections` (any of them)."""
+    """Marks a text that names a resource of one of `sections`."""
 
     sections: tuple[str, ...]
 
@@ -33,7 +34,7 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Marks how a text is read: the names that may stand in it and who fills them."""
+    """Marks how a text is read: which `${…}` may stand in it, and when they are filled in."""
 
     as_: Literal["message", "condition", "sql", "secret", "function", "metric"]
 

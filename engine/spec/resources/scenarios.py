@@ -1,4 +1,4 @@
-"""Scenarios: steps in order, and who is told."""
+"""`scenarios:`, the kinds of their steps, and their reporters."""
 
 from typing import Annotated, Literal
 
@@ -8,31 +8,35 @@ from engine.spec.resources.resource import Condition, Duration, Function, Messag
 
 
 class Retries(Resource):
-    """Try a failed step again."""
+    """How often to run a failed step again."""
 
-    count: int = Field(ge=1, le=100, description="How many more tries.")
-    delay: Duration | None = Field(None, description="Pause before each; none if left out.")
+    count: int = Field(ge=1, le=100, description="How many times to try again.")
+    delay: Duration | None = Field(None, description="Pause before each new try; none if left out.")
 
 
 class Step(Resource):
-    """What all kinds of steps have."""
+    """The keys of all kinds of steps."""
 
-    name: str = Field(description="Its name, unlike any other of the scenario.")
+    name: str = Field(description="Name, different from the others of this scenario.")
     run_condition: Condition | None = Field(
-        None, description="Run only if this holds; if left out, unless an earlier step FAILED."
+        None, description="Run the step only if this is true; if left out, run it unless an earlier step FAILED."
     )
-    retries: Retries | None = Field(None, description="Try again if it FAILED.")
-    timeout: Duration | None = Field(None, description="The step is ended, and FAILED, after this time.")
-    on_failure: Literal["fail", "warn"] = Field("fail", description="What a failure counts as.")
+    retries: Retries | None = Field(None, description="How often to run the step again if it FAILED.")
+    timeout: Duration | None = Field(
+        None, description="Longest time the step may take; after it, the step is stopped and FAILED."
+    )
+    on_failure: Literal["fail", "warn"] = Field(
+        "fail", description="Whether a failure makes the step FAILED or only WARNING."
+    )
 
 
 class BuildStep(Step):
-    """Build a dataset, a model or an evaluation store, with all that it needs."""
+    """Build a dataset, a model or an evaluation store, and everything it needs."""
 
     kind: Literal["build"] = "build"
-    target: Annotated[str, Ref("evaluation_stores", "models", "datasets")] = Field(description="What to build.")
+    target: Annotated[str, Ref("evaluation_stores", "models", "datasets")] = Field(description="Name of what to build.")
     mode: Literal["changed", "force"] = Field(
-        "changed", description="changed reuses what nothing has changed; force builds the target again."
+        "changed", description="changed builds only what has changed; force builds the target again in any case."
     )
 
 
@@ -40,47 +44,51 @@ class RunChecksStep(Step):
     """Run the checks of an evaluation store or a dataset."""
 
     kind: Literal["run_checks"] = "run_checks"
-    target: Annotated[str, Ref("evaluation_stores", "datasets")] = Field(description="Whose checks.")
+    target: Annotated[str, Ref("evaluation_stores", "datasets")] = Field(
+        description="Name of the store or dataset whose checks to run."
+    )
 
 
 class ComputeMetricsStep(Step):
-    """Compute and remember a dataset's metrics."""
+    """Compute the metrics of a dataset and keep them."""
 
     kind: Literal["compute_metrics"] = "compute_metrics"
-    target: Annotated[str, Ref("datasets")] = Field(description="Whose metrics.")
+    target: Annotated[str, Ref("datasets")] = Field(description="Name of the dataset whose metrics to compute.")
 
 
 class SetVariablesStep(Step):
-    """Set variables for the rest of the run and the runs that it starts."""
+    """Set variables for the rest of this run and for the runs that it starts."""
 
     kind: Literal["set_variables"] = "set_variables"
-    variables: dict[str, Scalar] = Field(min_length=1, description="Values by name.")
+    variables: dict[str, Scalar] = Field(min_length=1, description="New values, by name of the variable.")
 
 
 class RunScenarioStep(Step):
-    """Run another scenario; its outcome is the step's."""
+    """Run another scenario; the step ends with the outcome of that run."""
 
     kind: Literal["run_scenario"] = "run_scenario"
-    scenario: Annotated[str, Ref("scenarios")] = Field(description="The scenario.")
-    variables: dict[str, Scalar] = Field({}, description="Values for that run alone.")
+    scenario: Annotated[str, Ref("scenarios")] = Field(description="Name of the scenario to run.")
+    variables: dict[str, Scalar] = Field({}, description="Values of variables for that run only.")
 
 
 class PythonStep(Step):
-    """Call a function of yours; it may return an outcome or a text for the log."""
+    """Call a Python function of yours, which may return an outcome or a text for the log."""
 
     kind: Literal["python"] = "python"
-    function: Function = Field(description="module:function, found beside the spec.")
-    arguments: dict[str, Scalar] = Field({}, description="Keyword arguments of the function.")
+    function: Function = Field(description="The function, written module:function, in a Python file beside the spec.")
+    arguments: dict[str, Scalar] = Field({}, description="Keyword arguments to call the function with.")
 
 
 class ReportStep(Step):
-    """Write an evaluation as a page for people: the one that this run has built, else the newest."""
+    """Write a report about an evaluation: the one that this run has built, or else the newest."""
 
     kind: Literal["report"] = "report"
-    target: Annotated[str, Ref("evaluation_stores")] = Field(description="Whose evaluation.")
+    target: Annotated[str, Ref("evaluation_stores")] = Field(
+        description="Name of the store whose evaluation to report."
+    )
     path: str = Field(
-        description="The file, relative to the spec; its folders are made. An HTML page that needs nothing else, or a "
-        "chart where it ends in .png."
+        description="File to write, relative to the spec; missing folders are created. Becomes a self-contained HTML "
+        "page, or a chart if the path ends in .png."
     )
 
 
@@ -100,32 +108,34 @@ STEP_KINDS: dict[str, type[Resource]] = {
 
 
 class Reporter(Resource):
-    """Who is told what, and when."""
+    """A message: when to send it, through which channel, to whom, and its text."""
 
-    name: str = Field(description="Its name, unlike any other of the scenario.")
-    active: bool = Field(True, description="false: it never sends.")
-    at: Literal["start", "end"] = Field("end", description="When of the run.")
-    run_condition: Condition | None = Field(None, description="Send only if this holds; always if left out.")
-    channel: Annotated[str, Ref("channels")] = Field(description="Where it is sent.")
-    to: Names = Field([], description="Addresses, for mail.")
-    subject: Message = Field("${scenarioName}: ${outcome}", description="The subject or title.")
+    name: str = Field(description="Name, different from the others of this scenario.")
+    active: bool = Field(True, description="Whether the reporter sends at all.")
+    at: Literal["start", "end"] = Field("end", description="Whether to send at the start or at the end of the run.")
+    run_condition: Condition | None = Field(None, description="Send only if this is true; always if left out.")
+    channel: Annotated[str, Ref("channels")] = Field(description="Name of the channel to send through.")
+    to: Names = Field([], description="Addresses of the receivers; for channels of kind mail.")
+    subject: Message = Field("${scenarioName}: ${outcome}", description="Subject or title of the message.")
     message: Message = Field(
         "${scenarioName} of ${projectKey} ended ${outcome} after ${duration}.\n"
         "${errorsEventsSummary}\n${warningsEventsSummary}\n",
-        description="The text.",
+        description="Text of the message.",
     )
-    attach: list[str] = Field([], description="scenario_log, report, chart, dataset:<name>.")
+    attach: list[str] = Field([], description="What to attach: scenario_log, report, chart or dataset:<name>.")
 
 
 class Scenario(Resource):
-    """Steps in order, then reporters."""
+    """Steps that run in order, and the messages about them."""
 
-    description: str | None = Field(None, description="For people; recomputes nothing.")
-    variables: dict[str, Scalar] = Field({}, description="Values for the runs of this scenario.")
+    description: str | None = Field(None, description="Free text for readers; a change of it recomputes nothing.")
+    variables: dict[str, Scalar] = Field({}, description="Values of variables for the runs of this scenario.")
     for_each: list[dict[str, Scalar]] | None = Field(
         None, min_length=1, description="Run the steps once with each of these sets of variables."
     )
-    fail_fast: bool = Field(False, description="A turn of for_each that FAILED stops the others.")
-    on_busy: Literal["wait", "refuse"] = Field("wait", description="What happens while it is already running.")
-    steps: list[AnyStep] = Field(min_length=1, description="In order.")
-    reporters: list[Reporter] = Field([], description="Who is told.")
+    fail_fast: bool = Field(False, description="Whether to stop for_each after the first iteration that FAILED.")
+    on_busy: Literal["wait", "refuse"] = Field(
+        "wait", description="Whether a second run waits until the first has ended, or is refused."
+    )
+    steps: list[AnyStep] = Field(min_length=1, description="List of the steps to run, in this order.")
+    reporters: list[Reporter] = Field([], description="Messages to send about a run.")

@@ -1,12 +1,11 @@
 """Rules of single resources: keys of one dataset, model, store, secret or channel that must fit together."""
 
 import re
-from pathlib import PurePath
 from urllib.parse import urlsplit
 
 from engine.spec.diagnostics import Findings, one_of
 from engine.spec.resources.channels import AppriseChannel, FileChannel, MailChannel
-from engine.spec.resources.datasets import ENDINGS, Column, FileDataset
+from engine.spec.resources.datasets import ENDINGS, Column, FileDataset, format_of
 from engine.spec.resources.evaluation_stores import DatasetReference, ModelTestReference
 from engine.spec.resources.models import ScoredModel, TrainModel
 from engine.spec.rules.draft import Draft
@@ -18,7 +17,6 @@ ALGORITHMS_OF_ONE_TASK = {
     "linear_regression": ("regression",),
     "ridge": ("regression",),
 }
-COMPRESSED = (".gz", ".zst")
 
 _BOUNDS_HELP = {
     "integer": "write a number",
@@ -68,13 +66,6 @@ def datasets(draft: Draft, findings: Findings) -> None:
                 findings.error(key, "format", message, "remove them, or write format: csv")
         for column, contract in dataset.columns.items():
             _column(draft, findings, contract, ("datasets", name, "columns", column))
-
-
-def format_of(path: str) -> str | None:
-    """Return the format that the ending of a path stands for, without .gz or .zst; None if it is unknown."""
-    pure = PurePath(path)
-    suffix = PurePath(pure.stem).suffix if pure.suffix.lower() in COMPRESSED else pure.suffix
-    return ENDINGS.get(suffix.lower())
 
 
 def _column(draft: Draft, findings: Findings, column: Column, path: Path) -> None:
