@@ -186,9 +186,7 @@ def channels(draft: Draft, findings: Findings) -> None:
         known = all(s in draft.spec.secrets for s in found)
         if channel.fallback and known and not optional:
             message = "fallback is used where a secret is absent, and no secret of this url is optional"
-            findings.warning(
-                draft.position(*path, "fallback"), "fallback", message, "say optional: true of the secret"
-            )
+            findings.warning(draft.position(*path, "fallback"), "fallback", message, "say optional: true of the secret")
         if optional and not channel.fallback:
             message = f'where the secret "{optional[0]}" is absent, nothing can be sent'
             help_ = "declare fallback: {kind: file, path: outbox}, or remove optional: true"
