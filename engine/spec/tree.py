@@ -7,7 +7,9 @@ rather than its composer, because the composer recurses: depth, size and aliases
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 
 import yaml
 
@@ -110,16 +112,33 @@ Node = ScalarNode | ListNode | MapNode
 def parse(source: Source, findings: Findings) -> Node | None:
     """Parse one YAML document. None where it is empty or cannot be parsed: a finding says why."""
     builder = _Builder(source, findings)
+    taken = 0
     try:
         for event in yaml.parse(source.text, Loader=yaml.CSafeLoader):
+            taken += 1
             if not builder.take(event):
                 return None
     except yaml.YAMLError as problem:
-        explain(problem, source.text, source.position, findings)
+        if "nesting depth" in str(problem):
+            _report_depth(problem, taken, source, builder)
+        else:
+            explain(problem, source.text, source.position, findings)
         return None
     if builder.root is None:
         findings.error(Position(source.file), "yaml-empty", "this file is empty", "start with: version: 1")
     return builder.root
+
+
+def _report_depth(problem: yaml.YAMLError, taken: int, source: Source, builder: "_Builder") -> None:
+    """Let the builder reach `MAX_DEPTH`: libyaml 0.2.6 scans ahead and refuses 1,000 levels before it gives events.
+
+    The text before that place has the events that are missing, under every libyaml. The first `taken` are known.
+    """
+    before = source.text[: problem.problem_mark.index] if isinstance(problem, yaml.MarkedYAMLError) else source.text
+    with suppress(yaml.YAMLError):
+        for event in islice(yaml.parse(before, Loader=yaml.CSafeLoader), taken, None):
+            if not builder.take(event):
+                return
 
 
 @dataclass(slots=True)

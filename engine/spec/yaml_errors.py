@@ -46,6 +46,23 @@ _WORDS = [
     ("anchor", "this is not a legal anchor", "quote a text that starts with & or *"),
     ("alias", "this is not a legal alias", "quote a text that starts with & or *"),
     ("tag", "this is not a legal tag", "quote a text that starts with !"),
+    ("expected '!'", "this is not a legal tag", "quote a text that starts with !"),
+    ("expected '>'", "this is not a legal tag", "quote a text that starts with !"),
+    ("URI", "this is not a legal tag", "quote a text that starts with !"),
+    ("incompatible YAML document", "this version of YAML is not supported", "remove this line"),
+    ("version number", "this is not a version of YAML", "remove this line"),
+    ("digit or '.'", "this is not a version of YAML", "remove this line"),
+    ("Unicode character escape", "this escape does not stand for a character", "write the character itself"),
+    ("hexdecimal", "\\x, \\u and \\U take 2, 4 and 8 hexadecimal digits", "write \\\\ or use single quotes"),
+    (
+        "unexpected ':'",
+        "inside { } and [ ] a colon needs a space after it",
+        "quote a text that holds a colon",
+    ),
+    ("mapping keys are not allowed", "a key cannot start here", "quote a text that starts with ?"),
+    ("document indicator", "a line of a quoted text starts with --- or ...", "indent that line"),
+    ("comment or line break", "only a comment or the end of the line may follow here", None),
+    ("indentation indicator", "the number after | or > is 1 to 9", "leave the number out"),
 ]
 
 
