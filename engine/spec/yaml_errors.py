@@ -49,6 +49,8 @@ _WORDS = [
     ("expected '!'", "this is not a legal tag", "quote a text that starts with !"),
     ("expected '>'", "this is not a legal tag", "quote a text that starts with !"),
     ("URI", "this is not a legal tag", "quote a text that starts with !"),
+    ("non-alphabetical", "this line is read as a YAML directive", "quote a text that starts with %"),
+    ("expected whitespace", "a space is missing before this", "quote a text that starts with ! or %"),
     ("incompatible YAML document", "this version of YAML is not supported", "remove this line"),
     ("version number", "this is not a version of YAML", "remove this line"),
     ("digit or '.'", "this is not a version of YAML", "remove this line"),

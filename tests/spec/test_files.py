@@ -120,6 +120,7 @@ def test_deep_nesting_is_found_at_our_limit(tmp_path: Path, nested: str, line: i
     "text",
     [
         "%YAML 1.3\n---\na: 1",
+        "%ab{c",
         "%YAML x\n---\na: 1",
         "%YAML 1.x\n---\na: 1",
         'a: "\\uD800"',
@@ -133,6 +134,7 @@ def test_deep_nesting_is_found_at_our_limit(tmp_path: Path, nested: str, line: i
         "a: !%zz 1",
         "a: !<x 1",
         "a: !x!y%zz 1",
+        "a: !x{b: 1}",
     ],
 )
 def test_what_libyaml_refuses_is_said_in_our_words(tmp_path: Path, text: str) -> None:
