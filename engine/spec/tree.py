@@ -134,7 +134,8 @@ def _report_depth(problem: yaml.YAMLError, taken: int, source: Source, builder: 
 
     The text before that place has the events that are missing, under every libyaml. The first `taken` are known.
     """
-    before = source.text[: problem.problem_mark.index] if isinstance(problem, yaml.MarkedYAMLError) else source.text
+    mark = getattr(problem, "problem_mark", None)
+    before = source.text[: mark.index] if mark else source.text
     with suppress(yaml.YAMLError):
         for event in islice(yaml.parse(before, Loader=yaml.CSafeLoader), taken, None):
             if not builder.take(event):
