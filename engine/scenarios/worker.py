@@ -35,6 +35,7 @@ def _obey(order: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> None:
         step = context.scenario(order["scenario"]).steps[order["index"]]
         log = replace(context.log, folder=Path(order["folder"]), scenario=order["scenario"], step=step.name)
         facts = {name: order[name] for name in ("built", "run", "trigger")}
+        say({"ready": True})
         result = steps.run(step, replace(context, log=log, under=tuple(order["under"]), **facts))
         say({"result": result.model_dump(mode="json")})
 

@@ -181,7 +181,7 @@ def test_the_answer_is_on_stdout_and_json_is_all_of_it(engine: Engine, tmp_path:
         (("quick.yaml", "one"), "SUCCESS", 0),
         (("quick.yaml", "two", "one"), "WARNING", 0),
         (("quick.yaml", "one", "two", "--var", "ends=FAILED"), "FAILED", 3),
-        (("checked.yaml", "--var", "least=9"), "FAILED", 1),
+        (("checked.yaml", "--var", "least=9", "--var", "soft=9"), "FAILED", 1),
     ],
 )
 def test_json_says_the_worst_outcome_of_all_runs(
