@@ -12,7 +12,7 @@ from rich.table import Table
 
 from engine.errors import Diagnostic, Severity
 from engine.evaluation.record import CheckResult
-from engine.outcome import CheckOutcome, ExitCode
+from engine.outcome import CheckOutcome, ExitCode, worst
 from engine.scenarios.log import Line
 from engine.scenarios.result import RunResult, StepResult
 from engine.scenarios.session import Finished
@@ -65,6 +65,7 @@ def render(finished: Finished, form: diagnostics.Format, code: ExitCode, state: 
         document = {
             "schema_version": 1,
             "exit_code": int(code),
+            "outcome": worst(run.outcome for run in finished.runs if run.outcome),
             "dry_run": finished.dry,
             "undelivered": [message.id for message in finished.undelivered],
             "runs": [run.model_dump(mode="json") for run in finished.runs],

@@ -1,8 +1,11 @@
 """Runs a step that has a timeout in a separate process, because a thread cannot be stopped reliably.
 
 The process (`worker.py`) gets the spec's path and the run's values, loads the project itself and uses the run's locks.
-At the timeout it is killed together with every process that it has started. It answers with JSON lines: log entries
-and previews while it works, so the terminal shows them at once, and at the end the result.
+At the timeout it is killed together with every process that it has started. It answers with JSON lines: when it is
+ready, log entries and previews while it works, so the terminal shows them at once, and at the end the result.
+
+The timeout counts from the moment when the process is ready: the time that Python needs to start and to import is not
+the step's.
 """
 
 import contextlib
@@ -12,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -21,9 +25,34 @@ from engine.scenarios.log import Line
 from engine.scenarios.result import StepResult
 from engine.spec.resources.scenarios import AnyStep
 
+START_LIMIT = 300.0
+"""Seconds that the process may take to be ready: on a slow disk or a busy machine, imports alone take many."""
+
+
+class _Limit:
+    """Kills a process when its time is over; `passed` then says which limit it exceeded."""
+
+    def __init__(self, worker: "subprocess.Popen[str]") -> None:
+        self.passed: str | None = None
+        self._worker = worker
+        self._timer = threading.Timer(0, self._end)
+
+    def set(self, seconds: float, exceeded: str) -> None:
+        """Start the limit now, in place of the one before."""
+        self.cancel()
+        self._timer = threading.Timer(seconds, self._end, [exceeded])
+        self._timer.start()
+
+    def cancel(self) -> None:
+        self._timer.cancel()
+
+    def _end(self, exceeded: str) -> None:
+        self.passed = exceeded
+        _kill(self._worker)
+
 
 def run_step(index: int, step: AnyStep, seconds: float, context: Context) -> StepResult:
-    """Run step number `index` of the context's scenario in a process, which is killed after `seconds`."""
+    """Run step number `index` of the context's scenario in a process, which is killed after `seconds` of work."""
     request = {
         "spec": str(context.project.path),
         "overrides": dict(context.project.overrides),
@@ -38,53 +67,57 @@ def run_step(index: int, step: AnyStep, seconds: float, context: Context) -> Ste
         "mode": context.mode,
         "state": str(context.store.folder),
     }
-    overdue = threading.Event()
-    # In a session of its own the worker leads a process group, which can be killed as a whole.
     with subprocess.Popen(
         [sys.executable, "-m", "engine.scenarios.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         encoding="utf-8",
-        start_new_session=True,
+        start_new_session=True,  # a process group of its own, which can be killed as a whole
         env=dict(context.environ),
     ) as worker:
+        limit = _Limit(worker)
+        limit.set(START_LIMIT, f"its process was not ready after {START_LIMIT:g} s and was stopped")
 
-        def kill_at_timeout() -> None:
-            overdue.set()
-            _kill(worker)
+        def ready() -> None:
+            limit.set(seconds, f"it took longer than its timeout of {seconds:g} s and was stopped")
 
-        timer = threading.Timer(seconds, kill_at_timeout)
-        timer.start()
         try:
-            result = _converse(worker, json.dumps(request, default=str), context)
+            result = _converse(worker, json.dumps(request, default=str), context, ready)
         finally:
-            timer.cancel()
+            limit.cancel()
             _kill(worker)  # also ends what a finished step has left running in the background
-    if overdue.is_set():
+    if limit.passed:
         context.store.abort_dead_runs()  # a child run in the worker died with it
-        return steps.failed(step, f"it took longer than its timeout of {seconds:g} s and was stopped", context)
+        return steps.failed(step, limit.passed, context)
     if result is None:
         reason = f"its process ended with exit code {worker.returncode} before it returned a result"
         return steps.failed(step, reason, context)
     return result
 
 
-def _converse(worker: "subprocess.Popen[str]", request: str, context: Context) -> StepResult | None:
-    """Send the request, pass log entries on as they arrive, return the result; None if the worker sent none."""
+def _converse(
+    worker: "subprocess.Popen[str]", request: str, context: Context, ready: Callable[[], None]
+) -> StepResult | None:
+    """Send the request, call `ready` when the work begins, pass log entries on, return the result.
+
+    None if the worker sent no result.
+    """
     result = None
     if worker.stdin is None or worker.stdout is None:
         raise TypeError("the process has no pipes")
     with contextlib.suppress(BrokenPipeError), worker.stdin as stdin:  # the worker may have died at its start
         stdin.write(request)
     for text in worker.stdout:
-        message: dict[str, Any] = json.loads(text)
-        if "result" in message:
-            result = StepResult.model_validate(message["result"])
-        elif "preview" in message and context.preview:
-            context.preview(message["preview"])
-        elif "line" in message:
-            line = Line(**message["line"] | {"at": datetime.fromisoformat(message["line"]["at"])})
+        answer: dict[str, Any] = json.loads(text)
+        if "ready" in answer:
+            ready()
+        elif "result" in answer:
+            result = StepResult.model_validate(answer["result"])
+        elif "preview" in said and context.preview:
+            context.preview(answer["preview"])
+        elif "line" in answer:
+            line = Line(**answer["line"] | {"at": datetime.fromisoformat(answer["line"]["at"])})
             for listen in context.log.listeners:
                 listen(line)
     return result

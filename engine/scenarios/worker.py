@@ -39,6 +39,7 @@ def _obey(request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> No
         log = replace(context.log, folder=Path(request["folder"]), scenario=request["scenario"], step=step.name)
         values = {name: request[name] for name in ("built", "run", "trigger")}
         # The tokens let this process pass the locks that the parent process holds for the run.
+        send({"ready": True})
         result = steps.run(step, replace(context, log=log, under=tuple(request["under"]), **values))
         send({"result": result.model_dump(mode="json")})
 

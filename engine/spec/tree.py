@@ -7,7 +7,9 @@ composer is recursive, while depth, size and aliases must be limited during read
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 
 import yaml
 
@@ -121,21 +123,34 @@ Node = ScalarNode | ListNode | MapNode
 def parse(source: Source, findings: Findings) -> Node | None:
     """Parse a file that holds one YAML document. Return None if it is empty or invalid; a finding then says why."""
     builder = _Builder(source, findings)
+    taken = 0
     try:
         for event in yaml.parse(source.text, Loader=yaml.CSafeLoader):
+            taken += 1
             if not builder.take(event):
                 return None
     except yaml.YAMLError as problem:
-        mark = getattr(problem, "problem_mark", None)
-        if mark and "maximum nesting depth" in str(problem):
-            # libyaml 0.2.6 has a limit of its own. It reads ahead, so it may get there before the builder is asked.
-            findings.error(source.position(mark.index), "yaml-depth", _TOO_DEEP)
+        if "nesting depth" in str(problem):
+            _report_depth(problem, taken, source, builder)
         else:
             explain(problem, source.text, source.position, findings)
         return None
     if builder.root is None:
         findings.error(Position(source.file), "yaml-empty", "this file is empty", "start with: version: 1")
     return builder.root
+
+
+def _report_depth(problem: yaml.YAMLError, taken: int, source: Source, builder: "_Builder") -> None:
+    """Let the builder reach `MAX_DEPTH`: libyaml 0.2.6 scans ahead and refuses 1,000 levels before it gives events.
+
+    The text before that place has the events that are missing, under every libyaml. The first `taken` are known.
+    """
+    mark = getattr(problem, "problem_mark", None)
+    before = source.text[: mark.index] if mark else source.text
+    with suppress(yaml.YAMLError):
+        for event in islice(yaml.parse(before, Loader=yaml.CSafeLoader), taken, None):
+            if not builder.take(event):
+                return
 
 
 @dataclass(slots=True)

@@ -34,7 +34,7 @@ _WORDS = [
     (
         "unknown escape character",
         "unknown escape after \\ in a text with double quotes",
-        "write \\\\ for a backslash, or use single quotes",
+        "for a backslash write \\\\",
     ),
     ("block sequence entries are not allowed", "a list item cannot start here", "put the - on a line of its own"),
     ("block mapping entries are not allowed", "a key cannot start here", "put it on a line of its own"),
@@ -50,6 +50,25 @@ _WORDS = [
     ("anchor", "this is not a valid anchor", "put a text that starts with & or * in quotes"),
     ("alias", "this is not a valid alias", "put a text that starts with & or * in quotes"),
     ("tag", "this is not a valid tag", "put a text that starts with ! in quotes"),
+    ("expected '!'", "this is not a valid tag", "put a text that starts with ! in quotes"),
+    ("expected '>'", "this is not a valid tag", "put a text that starts with ! in quotes"),
+    ("URI", "this is not a valid tag", "put a text that starts with ! in quotes"),
+    ("non-alphabetical", "this line is read as a YAML directive", "put a text that starts with % in quotes"),
+    ("expected whitespace", "a space is missing before this", "put a text that starts with ! or % in quotes"),
+    ("incompatible YAML document", "this version of YAML is not supported", "remove this line"),
+    ("version number", "this is not a version of YAML", "remove this line"),
+    ("digit or '.'", "this is not a version of YAML", "remove this line"),
+    ("Unicode character escape", "this escape is not the code of a character", "write the character itself"),
+    ("hexdecimal", "\\x, \\u and \\U take 2, 4 and 8 hexadecimal digits", "for a backslash write \\\\"),
+    (
+        "unexpected ':'",
+        "inside { } and [ ] a colon needs a space after it",
+        "put a text that contains a colon in quotes",
+    ),
+    ("mapping keys are not allowed", "a key cannot start here", "put a text that starts with ? in quotes"),
+    ("document indicator", "a line of a quoted text must not start with --- or ...", "indent that line"),
+    ("comment or line break", "only a comment or the end of the line may follow here", None),
+    ("indentation indicator", "the number after | or > must be 1 to 9", "remove the number"),
 ]
 
 

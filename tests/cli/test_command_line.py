@@ -94,7 +94,7 @@ def test_a_wrong_command_line_is_exit_2_and_nothing_runs(
 ) -> None:
     told = engine(*arguments)
     assert told.returncode == 2, told.stdout
-    assert told.stderr or told.stdout
+    assert "error: " in told.stderr + told.stdout  # `validate` answers on standard output
     assert "Traceback" not in told.stderr
     assert not (tmp_path / ".engine").exists()
 
@@ -173,6 +173,34 @@ def test_the_answer_is_on_stdout_and_json_is_all_of_it(engine: Engine, tmp_path:
     lines = [json.loads(line) for line in log.with_suffix(".jsonl").read_text().splitlines()]
     text = log.read_text()
     assert all(line["text"] in text for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "outcome", "code"),
+    [
+        (("quick.yaml", "one"), "SUCCESS", 0),
+        (("quick.yaml", "two", "one"), "WARNING", 0),
+        (("quick.yaml", "one", "two", "--var", "ends=FAILED"), "FAILED", 3),
+        (("checked.yaml", "--var", "least=9", "--var", "soft=9"), "FAILED", 1),
+    ],
+)
+def test_json_says_the_worst_outcome_of_all_runs(
+    arguments: tuple[str, ...], outcome: str, code: int, engine: Engine
+) -> None:
+    answer = json.loads(engine("run", *arguments, "--format", "json").stdout)
+    assert (answer["outcome"], answer["exit_code"]) == (outcome, code)
+
+
+def test_python_m_engine_is_engine(tmp_path: Path) -> None:
+    def module(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "engine", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+
+    assert module("--help").stdout.startswith("Usage: python -m engine [OPTIONS] COMMAND")
+    assert module("--version").stdout.startswith("engine 0.")
+    assert module("run", "quick.yaml", "one", "--var", "ends=FAILED").returncode == 3
+    wrong = module("run", "missing.yaml")
+    assert (wrong.returncode, "there is no such file" in wrong.stderr) == (2, True)
 
 
 def test_a_pipe_gets_no_control_characters(engine: Engine) -> None:

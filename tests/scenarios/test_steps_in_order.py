@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from engine.outcome import Outcome
+from engine.scenarios import process
 from engine.scenarios.result import RunResult
 from engine.scenarios.session import Finished
 
 Run = Callable[..., Finished]
 
 MODULE = """
-    import pathlib, subprocess, sys, time
+    import pathlib, subprocess, time
 
     HERE = pathlib.Path(__file__).parent
 
@@ -33,8 +34,7 @@ MODULE = """
             raise ValueError("not yet")
 
     def hang():
-        subprocess.Popen([sys.executable, "-c",
-            "import time, pathlib, sys; time.sleep(14); pathlib.Path(sys.argv[1]).touch()", str(HERE / "survivor")])
+        subprocess.Popen(["sh", "-c", "while :; do echo alive >> survivor; sleep 0.05; done"], cwd=HERE)
         print("this goes nowhere near the result")
         time.sleep(120)
 """
@@ -106,17 +106,31 @@ def test_a_timeout_ends_the_step_and_all_that_it_has_started(
         scenarios:
           all:
             steps:
-              - {name: hangs, kind: python, function: "mine:hang", timeout: 12s}
+              - {name: hangs, kind: python, function: "mine:hang", timeout: 1s}
               - {name: in time, kind: python, function: "mine:warn", timeout: 60s, run_condition: "outcome == 'FAILED'"}
     """)
-    started = time.monotonic()
     (result,) = run().runs
     assert outcomes(result) == ["FAILED", "WARNING"]
-    assert "longer than its timeout of 12 s" in result.steps[0].reason
+    assert "longer than its timeout of 1 s" in result.steps[0].reason
     assert result.steps[1].reason == "mind the gap"
-    assert time.monotonic() - started < 60
-    time.sleep(3)
-    assert not (tmp_path / "survivor").exists()
+    written = (tmp_path / "survivor").read_text()
+    time.sleep(0.5)
+    assert (tmp_path / "survivor").read_text() == written
+
+
+def test_a_process_that_does_not_start_is_ended(
+    spec: Callable[[str], Path], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its start has a limit of its own: the timeout is the step's, which had no time at all."""
+    spec("""
+        scenarios: {all: {steps: [{name: late, kind: python, function: "mine:note", timeout: 60s,
+          arguments: {text: there}}]}}
+    """)
+    monkeypatch.setattr(process, "START_LIMIT", 0.02)
+    (result,) = run().runs
+    assert outcomes(result) == ["FAILED"]
+    assert "its process was not ready after 0.02 s" in result.steps[0].reason
+    assert not (tmp_path / "notes.txt").exists()
 
 
 def test_every_turn_runs_and_its_values_hold_for_the_turn(

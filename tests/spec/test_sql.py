@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import date
 
 import polars as pl
@@ -240,6 +241,36 @@ def test_every_unknown_dataset_and_variable_is_found_in_one_go() -> None:
     found = [(p.code, sql[p.offset : p.offset + p.length]) for p in problems(sql, DATASETS, VARIABLES)]
     unknown = "sql-unknown-variable", "sql-unknown-dataset"
     assert found == [(unknown[0], "${a}"), (unknown[1], "x"), (unknown[1], "y"), (unknown[0], "${b}")]
+
+
+NESTED: dict[str, Callable[[int], str]] = {
+    "brackets": lambda n: f"SELECT {'(' * n}id{')' * n} AS x FROM t",
+    "signs": lambda n: f"SELECT {'- ' * n}id AS x FROM t",
+    "not": lambda n: f"SELECT id FROM t WHERE {'NOT ' * n}id > 1",
+    "and": lambda n: f"SELECT id FROM t WHERE {'id > 0 AND (' * n}id > 1{')' * n}",
+    "case": lambda n: f"SELECT {'CASE WHEN id > 1 THEN ' * n}1{' ELSE 2 END' * n} AS x FROM t",
+    "functions": lambda n: f"SELECT {'abs(' * n}id{')' * n} AS x FROM t",
+    "casts": lambda n: f"SELECT id{'::INT' * n} AS x FROM t",
+    "subqueries": lambda n: f"SELECT id FROM {'(SELECT id FROM ' * n}t{') AS a' * n}",
+    "conditions": lambda n: f"SELECT id FROM t WHERE {'id IN (SELECT id FROM t WHERE ' * n}id > 1{')' * n}",
+}
+
+
+@pytest.mark.parametrize("nested", NESTED.values(), ids=NESTED)
+def test_what_is_nested_as_deep_as_may_be_is_read_by_polars(nested: Callable[[int], str]) -> None:
+    """sqlglot and polars have limits of their own, which move with their versions: ours comes first."""
+    allowed = [n for n in range(1, 40) if not problems(nested(n), ["t"], {})]
+    assert allowed == [*range(1, len(allowed) + 1)]
+    assert 4 < len(allowed) < 39
+    with pl.SQLContext({"t": pl.LazyFrame({"id": [1, 2]})}) as context:
+        assert context.execute(bind(nested(len(allowed)), {})).collect().height <= 2
+    assert [problem.code for problem in problems(nested(1500), ["t"], {})] == ["sql-too-big"]
+
+
+def test_a_long_chain_is_not_nested() -> None:
+    for sql in ("SELECT " + " + ".join(["id"] * 1500) + " AS x FROM t", " UNION ALL ".join(["SELECT id FROM t"] * 300)):
+        assert problems(sql, ["t"], {}) == []
+        assert canonical(bind(sql, {}))
 
 
 def test_a_query_with_problems_is_not_bound() -> None:
