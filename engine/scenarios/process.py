@@ -114,7 +114,7 @@ def _converse(
             ready()
         elif "result" in answer:
             result = StepResult.model_validate(answer["result"])
-        elif "preview" in said and context.preview:
+        elif "preview" in answer and context.preview:
             context.preview(answer["preview"])
         elif "line" in answer:
             line = Line(**answer["line"] | {"at": datetime.fromisoformat(answer["line"]["at"])})
