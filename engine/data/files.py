@@ -23,6 +23,7 @@ from engine.data.fingerprints import FileHashes, combine, of_file
 from engine.data.wording import UNREADABLE, meant, words
 from engine.errors import DataError
 from engine.spec.resources.datasets import Csv, FileDataset
+from engine.spec.resources.resource import facts_of
 from engine.spec.rules.resources import format_of
 
 INFER_ROWS = 10_000
@@ -73,7 +74,7 @@ class Files:
 
         In the latter files have their paths from `root`; there are too many to list where there are thousands.
         """
-        how = self.csv.model_dump(mode="json") if self.format == "csv" else {}
+        how = facts_of(self.csv) if self.format == "csv" else {}
         types = {name: str(dtype) for name, dtype in sorted(self.types.items())}
         digests = {path: of_file(path, hashes) for path in self.paths}
         listed = {relpath(path, root): digest for path, digest in digests.items()} if len(digests) <= LISTED else {}

@@ -4,7 +4,6 @@ One model for both, so that `engine plan`, `run.json` and the log speak of the s
 setting of the spec, from what to what, at which place; which file; which version. Words are made from it, not instead.
 """
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -70,11 +69,3 @@ class Action(_Frozen):
 def spec_path(place: tuple[str, ...], path: tuple[str, ...]) -> str:
     """Return a path in the spec as people write it: `models.fraud.test.seed`."""
     return ".".join((*place, *path))
-
-
-def leaves(settings: Mapping[str, Any], above: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
-    """Return the single settings of nested ones, by path."""
-    found: dict[tuple[str, ...], Any] = {}
-    for key, value in settings.items():
-        found |= leaves(value, (*above, key)) if isinstance(value, Mapping) else {(*above, key): value}
-    return found

@@ -21,6 +21,7 @@ from engine.scenarios.build.decision import Decision, reads_of
 from engine.scenarios.build.references import SAMPLE_ROWS, Look, Reference, by_entity, reference_of
 from engine.scenarios.changes import CANDIDATES, Why, why
 from engine.scenarios.context import Context
+from engine.spec.resources.resource import facts_of
 from engine.store import new_id
 
 
@@ -130,19 +131,16 @@ def _facts(
     """Return everything that changes a number: data, model, reference, settings, own metrics, the kernel itself."""
     spec = context.project.evaluation_stores[name]
     folder = context.project.folder_of("evaluation_stores", name)
-    own = {
-        metric: declared.model_dump(mode="json", include={"function", "arguments"})
-        for metric, declared in spec.metrics.items()
-    }
+    own = {metric: facts_of(declared, {"function", "arguments"}) for metric, declared in spec.metrics.items()}
     modules = {module_file(folder, declared["function"].partition(":")[0]) for declared in own.values()}
     code = {path.name: of_file(path, HashesInMemory()) for path in sorted(modules)}
     model: dict[str, Any] = {}
     if version:
-        model = {**version.facts["spec"], "cost_matrix": context.project.models[version.name].cost_matrix.model_dump()}
+        model = {**version.facts["spec"], **facts_of(context.project.models[version.name], {"cost_matrix"})}
         code |= version.facts["code"]
     return {
         "spec": {
-            "store": {"drift": spec.drift.model_dump(mode="json"), "metrics": own},
+            "store": {**facts_of(spec, {"drift"}), "metrics": own},
             "dataset": {
                 "entity": batch.entity,
                 "columns": {column: {"role": role} for column, role in batch.roles.items()},
