@@ -23,6 +23,7 @@ from engine.data.fingerprints import FileHashes, combine, of_file
 from engine.data.wording import UNREADABLE, meant, words
 from engine.errors import DataError
 from engine.spec.resources.datasets import Csv, FileDataset, format_of
+from engine.spec.resources.resource import facts_of
 
 INFER_ROWS = 10_000
 """Rows of a CSV file from which types are inferred where the contract declares none."""
@@ -73,7 +74,7 @@ class Files:
         The fingerprint covers the files' bytes, in any order, and the settings they are read with; names and paths
         play no part. The facts list each file's digest by its path from `root`, up to `MAX_FILES_LISTED` files.
         """
-        how = self.csv.model_dump(mode="json") if self.format == "csv" else {}
+        how = facts_of(self.csv) if self.format == "csv" else {}
         types = {name: str(dtype) for name, dtype in sorted(self.types.items())}
         digests = {path: of_file(path, hashes) for path in self.paths}
         listed = {relpath(path, root): digest for path, digest in digests.items()} if len(digests) <= LISTED else {}

@@ -17,6 +17,7 @@ from engine.data.table import Table
 from engine.errors import ModelError
 from engine.spec import Project
 from engine.spec.resources.models import PythonModel, ScoredModel, SkopsModel, TrainModel
+from engine.spec.resources.resource import facts_of
 
 TRAINING_VERSION = "1"
 """Increased whenever a change of our training code gives another model for the same spec and data."""
@@ -27,10 +28,11 @@ def fit_facts(spec: TrainModel, table: Table) -> dict[str, Any]:
 
     `spec` holds settings by their path in the model's declaration, `dataset` those by their path in the dataset's.
     """
-    settings = spec.model_dump(mode="json", include={"task", "target", "algorithm", "parameters", "test", "seed"})
-    features = {"include": spec.features.include, "exclude": sorted(spec.features.exclude)}
+    settings = facts_of(spec, {"task", "target", "algorithm", "parameters", "features", "test", "seed"})
+    if spec.features.exclude:
+        settings["features"]["exclude"].sort()
     return {
-        "spec": {**settings, "features": features},
+        "spec": settings,
         "dataset": {"entity": table.entity, "columns": {name: {"role": role} for name, role in table.roles.items()}},
         "versions": {"training": TRAINING_VERSION},
     }
@@ -77,7 +79,7 @@ def facts(project: Project, name: str, fit: str | None = None) -> dict[str, Any]
         case ScoredModel():
             settings |= {"prediction", "probability", "features"}
     return {
-        "spec": spec.model_dump(mode="json", include=settings),
+        "spec": facts_of(spec, settings),
         "fit": fit,
         "code": {path.name: of_file(path, HashesInMemory()) for path in files},
     }

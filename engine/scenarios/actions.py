@@ -5,7 +5,6 @@ setting of the spec changed, its old and new value and its position; or which fi
 people read is made from that data and stands beside it.
 """
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -73,11 +72,3 @@ class Action(_Frozen):
 def spec_path(place: tuple[str, ...], path: tuple[str, ...]) -> str:
     """Return a path in the spec as text: `models.fraud.test.seed`."""
     return ".".join((*place, *path))
-
-
-def leaves(settings: Mapping[str, Any], above: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
-    """Flatten nested settings: return each scalar or list under its path."""
-    flat: dict[tuple[str, ...], Any] = {}
-    for key, value in settings.items():
-        flat |= leaves(value, (*above, key)) if isinstance(value, Mapping) else {(*above, key): value}
-    return flat

@@ -10,6 +10,9 @@ versions   versions of the kernels, and of the training code
 metrics    the names of the metrics that are measured
 model      the version of the trained model
 reference  what the batch is compared with
+
+Settings that are a default are not among the facts, so that a new key is no change: what is not there is compared, and
+told, as the default that it has.
 """
 
 import json
@@ -17,8 +20,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.scenarios.actions import Because, Change, leaves, spec_path
+from engine.scenarios.actions import Because, Change, spec_path
 from engine.spec import Project
+from engine.spec.resources.resource import Resource, default_of
 from engine.store import Remembered
 
 CANDIDATES = 20
@@ -86,10 +90,26 @@ def changes(before: Facts, after: Facts, places: Places, project: Project) -> li
 
 
 def _settings(before: Facts, after: Facts, place: tuple[str, ...], project: Project) -> Iterator[Change]:
-    old, new = leaves(before), leaves(after)
-    for path in [*new, *(path for path in old if path not in new)]:
-        if old.get(path) != new.get(path):
-            yield _setting(place, path, old.get(path), new.get(path), project)
+    section, name = place
+    yield from _differing(before, after, place, (), getattr(project.spec, section).get(name), project)
+
+
+def _differing(
+    before: Facts, after: Facts, place: tuple[str, ...], above: tuple[str, ...], said: Any, project: Project
+) -> Iterator[Change]:
+    """Compare the settings of what the spec says at a path now, which knows the defaults."""
+    for key in dict.fromkeys([*after, *before]):
+        default = default_of(said, key) if isinstance(said, Resource) else None
+        old, new = (facts.get(key, default) for facts in (before, after))
+        if old == new:
+            continue
+        path = (*above, key)
+        nested = [side or {} for side in (old, new) if side is None or isinstance(side, Mapping)]
+        if len(nested) == 2 and any(nested):
+            inside = said.get(key) if isinstance(said, Mapping) else getattr(said, key, None)
+            yield from _differing(nested[0], nested[1], place, path, inside, project)
+        else:
+            yield _setting(place, path, old, new, project)
 
 
 def _setting(place: tuple[str, ...], path: tuple[str, ...], before: Any, after: Any, project: Project) -> Change:

@@ -198,16 +198,31 @@ CHANGES: dict[str, tuple[Edit, Expected]] = {
     "the role of a column": (
         spec("{age: {min: -1000}}", "{age: {min: -1000}, score: {role: categorical}}"),
         {
-            READ: (
-                "changed",
-                [
-                    "datasets.new.columns.score.role unset → categorical",
-                    "datasets.new.columns.score.required unset → false",
-                    "datasets.new.columns.score.unique unset → false",
-                ],
-            ),
+            READ: ("changed", ["datasets.new.columns.score.role unset → categorical"]),
             EVALUATE: ("changed", ["datasets.new.columns.score.role unset → categorical"]),
         },
+    ),
+    "a column that must be there, no more": (
+        spec("{age: {min: -1000}}", "{age: {min: -1000}, score: {}}"),
+        {READ: ("changed", ["datasets.new.columns.score unset → {}"]), EVALUATE: ("reused", [])},
+    ),
+    "what a column has by default": (
+        spec("min: -1000", "required: true"),
+        {
+            READ: (
+                "changed",
+                ["datasets.new.columns.age.required false → true", "datasets.new.columns.age.min -1000.0 → unset"],
+            ),
+            EVALUATE: ("reused", []),
+        },
+    ),
+    "what the split has by default": (
+        spec("test: {seed: 1}", "test: {seed: 1, share: 0.3}"),
+        {TRAIN: ("changed", ["models.it.test.share 0.2 → 0.3"]), EVALUATE: ("changed", [VERSION])},
+    ),
+    "back to the default": (
+        spec("    test: {seed: 1}\n", ""),
+        {TRAIN: ("changed", ["models.it.test.seed 1 → 0"]), EVALUATE: ("changed", [VERSION])},
     ),
     "a contract, which changes no number": (
         spec("min: -1000", "min: -999"),
@@ -295,6 +310,8 @@ CHANGES: dict[str, tuple[Edit, Expected]] = {
     "force": (spec("mode: changed", "mode: force"), {TRAIN: ("reused", []), EVALUATE: ("forced", [])}),
 }
 NOTHING: dict[str, Edit] = {
+    "a default that is said": spec("test: {seed: 1}", "test: {seed: 1, share: 0.2}\n    threshold: 0.5"),
+    "an empty mapping": spec("test: {seed: 1}", "test: {seed: 1}\n    parameters: {}\n    cost_matrix: {}"),
     "a description": spec("description: what came later", "description: in other words"),
     "a secret": spec("env: URL", "env: ADDRESS"),
     "the name of an evaluation": spec("name: first", "name: second"),

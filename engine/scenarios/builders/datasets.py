@@ -20,6 +20,7 @@ from engine.scenarios.changes import CANDIDATES, Why, why
 from engine.scenarios.context import Context
 from engine.spec.metrics import METRICS
 from engine.spec.resources.checks import PythonCheck
+from engine.spec.resources.resource import facts_of
 
 EVERY_METRIC = [f"{metric.name}.*" if metric.member else metric.name for metric in METRICS if metric.scope == "dataset"]
 
@@ -85,7 +86,7 @@ def decide(
     checked = {check.metric for check in spec.checks.values() if not isinstance(check, PythonCheck)}
     every = every or any(isinstance(check, PythonCheck) for check in spec.checks.values())
     wanted = EVERY_METRIC if every else sorted({"row_count", *(checked - spec.metrics.keys())})
-    contract = {column: declared.model_dump(mode="json") for column, declared in spec.columns.items()}
+    contract = {column: facts_of(declared) for column, declared in spec.columns.items()}
     fingerprint = digest([table.fingerprint, contract, wanted])
     known = context.store.dataset_metrics(name, fingerprint)
     notes = [f"{path.name} was touched, but its content is the same" for path in _touched(table, context)]

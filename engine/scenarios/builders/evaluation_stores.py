@@ -21,6 +21,7 @@ from engine.scenarios.builders.decision import Decision, reads_of
 from engine.scenarios.builders.references import SAMPLE_ROWS, Look, Reference, by_entity, reference_of
 from engine.scenarios.changes import CANDIDATES, Why, why
 from engine.scenarios.context import Context
+from engine.spec.resources.resource import facts_of
 from engine.store import new_id
 
 
@@ -136,19 +137,16 @@ def _facts(
     """Return everything that the numbers depend on: data, model, reference, settings, custom metrics, kernel."""
     spec = context.project.evaluation_stores[name]
     folder = context.project.folder_of("evaluation_stores", name)
-    custom = {
-        metric: declared.model_dump(mode="json", include={"function", "arguments"})
-        for metric, declared in spec.metrics.items()
-    }
+    custom = {metric: facts_of(declared, {"function", "arguments"}) for metric, declared in spec.metrics.items()}
     modules = {module_file(folder, declared["function"].partition(":")[0]) for declared in custom.values()}
     code = {path.name: of_file(path, HashesInMemory()) for path in sorted(modules)}
     model: dict[str, Any] = {}
     if version:
-        model = {**version.facts["spec"], "cost_matrix": context.project.models[version.name].cost_matrix.model_dump()}
+        model = {**version.facts["spec"], **facts_of(context.project.models[version.name], {"cost_matrix"})}
         code |= version.facts["code"]
     return {
         "spec": {
-            "store": {"drift": spec.drift.model_dump(mode="json"), "metrics": custom},
+            "store": {**facts_of(spec, {"drift"}), "metrics": custom},
             "dataset": {
                 "entity": batch.entity,
                 "columns": {column: {"role": role} for column, role in batch.roles.items()},

@@ -7,9 +7,10 @@ and a variable in SQL becomes a literal. `Ref("datasets")` marks the name of a r
 pass can check them all.
 """
 
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,6 +21,26 @@ class Resource(BaseModel):
     """A mapping of the spec, with fixed keys. Instances are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True)
+
+
+def facts_of(resource: Resource, keys: Set[str] | None = None) -> dict[str, Any]:
+    """Return what a resource says, JSON-ready, for a fingerprint: of `keys`, or of all, those that are no default.
+
+    A key that a later version of the language brings then changes nobody's fingerprints. Whoever changes a default
+    raises the version of what it is a default of. `kind` is always said: it tells resources of equal keys apart.
+    """
+    facts = resource.model_dump(mode="json", include=None if keys is None else set(keys), exclude_defaults=True)
+    kind = getattr(resource, "kind", None)
+    return {"kind": kind, **facts} if kind is not None and (keys is None or "kind" in keys) else facts
+
+
+def default_of(resource: Resource, key: str) -> Any:
+    """Return what a key that is left out means, as `facts_of` says it; None where it has no default."""
+    field = type(resource).model_fields.get(key)
+    if field is None or field.is_required():
+        return None
+    default = field.get_default(call_default_factory=True)
+    return facts_of(default) if isinstance(default, Resource) else default
 
 
 @dataclass(frozen=True, slots=True)
