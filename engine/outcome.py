@@ -37,11 +37,11 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-def worst(outcomes: Iterable[Outcome]) -> Outcome:
+def worst_outcome(outcomes: Iterable[Outcome]) -> Outcome:
     """Return the most severe outcome, or SUCCESS if there is none or all are SKIPPED."""
     return max([Outcome.SUCCESS, *outcomes], key=list(Outcome).index)
 
 
-def worst_check(outcomes: Iterable[CheckOutcome]) -> CheckOutcome:
+def worst_check_outcome(outcomes: Iterable[CheckOutcome]) -> CheckOutcome:
     """Return the most severe outcome of checks, or OK if there is none."""
     return max([CheckOutcome.OK, *outcomes], key=list(CheckOutcome).index)

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from engine import models
-from engine.api.asking import no_such
+from engine.api.lookup import unknown_name
 from engine.data import Table, materialise
 from engine.errors import DataError, UsageError
-from engine.evaluation.evaluate import Identity, evaluate
-from engine.evaluation.observe import Observation, observe
+from engine.evaluation.batch_evaluation import EvaluationIdentity, evaluate_batch
+from engine.evaluation.observation import Observation, snapshot_side
 from engine.evaluation.record import Evaluation
 from engine.evaluation.snapshot import Snapshot
 from engine.scenarios.builders.models import TEST_ROWS
@@ -24,21 +24,23 @@ from engine.store import ModelVersion
 
 
 @dataclass(frozen=True, slots=True)
-class _Reference:
+class _ComparisonReference:
     fingerprint: str
     snapshot: Snapshot
     note: str | None = None
 
 
-def with_evaluation(evaluation: Evaluation, other: Evaluation, context: Context) -> Evaluation:
+def compare_with_evaluation(evaluation: Evaluation, other: Evaluation, context: Context) -> Evaluation:
     """Return the evaluation, compared with another one as its reference."""
     note = None
     if evaluation.fingerprints.model != other.fingerprints.model:
         note = "the two evaluations used different models; their predictions may differ for that reason alone"
-    return _compared(evaluation, _Reference(other.fingerprints.dataset, _kept(other, context), note), context)
+    return _evaluate_against(
+        evaluation, _ComparisonReference(other.fingerprints.dataset, _load_snapshot(other, context), note), context
+    )
 
 
-def with_rows(evaluation: Evaluation, reference: str, context: Context) -> Evaluation:
+def compare_with_rows(evaluation: Evaluation, reference: str, context: Context) -> Evaluation:
     """Return the evaluation, compared with `dataset:<name>` or with the held-out rows of its model, `model_test`.
 
     Raises
@@ -48,8 +50,8 @@ def with_rows(evaluation: Evaluation, reference: str, context: Context) -> Evalu
     DataError, ModelError
         The rows cannot be read, or lack columns of the evaluation.
     """
-    batch = _kept(evaluation, context)
-    version = _version(evaluation, context)
+    batch = _load_snapshot(evaluation, context)
+    version = _load_model_version(evaluation, context)
     if reference == "model_test":
         if version is None:
             raise UsageError(
@@ -61,36 +63,36 @@ def with_rows(evaluation: Evaluation, reference: str, context: Context) -> Evalu
     else:
         name = reference.removeprefix("dataset:")
         if name not in context.project.datasets:
-            raise no_such("dataset", name, list(context.project.datasets))
+            raise unknown_name("dataset", name, list(context.project.datasets))
         table = context.datasets.open(name)
-    snapshot, note = _looked_at(replace(table, entity=batch.entity), batch, evaluation, version, context)
-    return _compared(evaluation, _Reference(table.fingerprint, snapshot, note), context)
+    snapshot, note = _profile_rows(replace(table, entity=batch.entity), batch, evaluation, version, context)
+    return _evaluate_against(evaluation, _ComparisonReference(table.fingerprint, snapshot, note), context)
 
 
-def _version(evaluation: Evaluation, context: Context) -> ModelVersion | None:
+def _load_model_version(evaluation: Evaluation, context: Context) -> ModelVersion | None:
     if evaluation.model is None or evaluation.model_version is None:
         return None
-    return context.store.model_version(evaluation.model, int(evaluation.model_version))
+    return context.store.find_model_version_number(evaluation.model, int(evaluation.model_version))
 
 
-def _kept(evaluation: Evaluation, context: Context) -> Snapshot:
-    return Snapshot.load(context.store.folder_of_evaluation(evaluation.id))
+def _load_snapshot(evaluation: Evaluation, context: Context) -> Snapshot:
+    return Snapshot.load(context.store.evaluation_folder(evaluation.id))
 
 
-def _looked_at(
+def _profile_rows(
     table: Table, batch: Snapshot, evaluation: Evaluation, version: ModelVersion | None, context: Context
 ) -> tuple[Snapshot, str | None]:
     """Profile a table as the batch was profiled: with the same columns, roles, entity and model."""
     settings = context.project.evaluation_stores[evaluation.store].drift
-    with context.store.staging() as folder, materialise(table, folder) as steady:
+    with context.store.stage_folder() as folder, materialise(table, folder) as steady:
         schema = steady.frame.collect_schema()
         if batch.entity is not None and batch.entity not in schema:
             raise DataError(
                 f"dataset {table.name!r} has no column {batch.entity!r}, which is the entity of evaluation store "
                 f"{evaluation.store!r}"
             )
-        model, note = _model(steady, evaluation, version, context)
-        seen = observe(
+        model, note = _load_model(steady, evaluation, version, context)
+        seen = snapshot_side(
             steady,
             {name: column.role for name, column in batch.columns.columns.items() if name in schema},
             batch.left_out,
@@ -102,7 +104,7 @@ def _looked_at(
     return seen.snapshot, note
 
 
-def _model(
+def _load_model(
     table: Table, evaluation: Evaluation, version: ModelVersion | None, context: Context
 ) -> tuple[models.FittedModel | None, str | None]:
     """Return the model that scored the evaluation; or None and a note, if the model has changed since."""
@@ -111,17 +113,20 @@ def _model(
         return None, None
     if name in project.models:
         trained = f"{version.fingerprint}.{version.version}" if version else None
-        if models.fingerprint(models.facts(project, name, trained)) == evaluation.fingerprints.model:
-            return models.load(project, name, table, version.folder if version else None), None
+        if (
+            models.fingerprint_model(models.collect_model_facts(project, name, trained))
+            == evaluation.fingerprints.model
+        ):
+            return models.load_model(project, name, table, version.folder if version else None), None
     return None, f"model {name} has changed since this evaluation: predictions and performance are not compared"
 
 
-def _compared(evaluation: Evaluation, reference: _Reference, context: Context) -> Evaluation:
+def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, context: Context) -> Evaluation:
     """Evaluate the stored snapshot of the batch against a reference, with the columns that both have."""
     declared = context.project.evaluation_stores[evaluation.store]
-    batch, against, notes = _shared(_kept(evaluation, context), reference.snapshot)
-    made = evaluate(
-        Identity(
+    batch, against, notes = _intersect_columns(_load_snapshot(evaluation, context), reference.snapshot)
+    made = evaluate_batch(
+        EvaluationIdentity(
             id=evaluation.id,
             store=evaluation.store,
             name=evaluation.name,
@@ -140,7 +145,7 @@ def _compared(evaluation: Evaluation, reference: _Reference, context: Context) -
     return replace(made, notes=(*notes, *([reference.note] if reference.note else []), *made.notes))
 
 
-def _shared(batch: Snapshot, reference: Snapshot) -> tuple[Snapshot, Snapshot, list[str]]:
+def _intersect_columns(batch: Snapshot, reference: Snapshot) -> tuple[Snapshot, Snapshot, list[str]]:
     """Return both sides with the columns that both have in the same role, and a note for each column left out."""
     mine, theirs = batch.columns.columns, reference.columns.columns
     both = [name for name, column in mine.items() if name in theirs and theirs[name].role is column.role]
@@ -148,8 +153,8 @@ def _shared(batch: Snapshot, reference: Snapshot) -> tuple[Snapshot, Snapshot, l
         raise DataError("the evaluation and the reference have no column in common")
     notes = [f"column {name!r} is not compared: it is not on both sides with the same role"
              for name in dict.fromkeys([*mine, *theirs]) if name not in both]  # fmt: skip
-    return _only(batch, both), _only(reference, both), notes
+    return _select_columns(batch, both), _select_columns(reference, both), notes
 
 
-def _only(side: Snapshot, names: Sequence[str]) -> Snapshot:
+def _select_columns(side: Snapshot, names: Sequence[str]) -> Snapshot:
     return replace(side, columns=replace(side.columns, columns={name: side.columns.columns[name] for name in names}))

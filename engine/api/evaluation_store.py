@@ -10,15 +10,15 @@ import polars as pl
 
 from engine import spec
 from engine.api import comparison, frames
-from engine.api.asking import by_id, no_such
+from engine.api.lookup import find_by_id, unknown_name
 from engine.errors import UsageError
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.scenarios.context import Context
-from engine.scenarios.session import DISPLAYED
+from engine.scenarios.session import DEFAULT_METRICS
 from engine.scenarios.steps import run_checks
-from engine.spec.catalogue import canonical, lookup
+from engine.spec.metric_names import normalize_metric_name, resolve_metric_name
 from engine.spec.problem import Problem
-from engine.spec.resources.evaluation_stores import EvaluationStore as Declared
+from engine.spec.resources.evaluation_stores import EvaluationStoreSpec as Declared
 from engine.spec.resources.scenarios import RunChecksStep
 from engine.store import Removal
 
@@ -33,8 +33,8 @@ class EvaluationStore:
     """
 
     name: str
-    project: spec.Project
-    opened: Callable[[], AbstractContextManager[Context]]
+    project: spec.ProjectSpec
+    open_session: Callable[[], AbstractContextManager[Context]]
 
     def __repr__(self) -> str:
         return f"EvaluationStore({self.name!r}, project={self.project.name!r})"
@@ -47,7 +47,7 @@ class EvaluationStore:
     @property
     def displayed(self) -> list[str]:
         """The metrics that are shown by default: those of `display:`, else the summary of drift."""
-        return list(map(canonical, self.spec.display.metrics)) or DISPLAYED
+        return list(map(normalize_metric_name, self.spec.display.metrics)) or DEFAULT_METRICS
 
     def evaluations(self, metrics: Sequence[str] | None = None, last: int | None = None) -> pl.DataFrame:
         """Return the evaluations, oldest first, one row each; with `last`, only the newest ones.
@@ -61,29 +61,29 @@ class EvaluationStore:
         -------
         name, labels.<key>…, created (UTC), rows, the metrics, checks.<name>… (the latest outcome), id.
         """
-        wanted = self.displayed if metrics is None else [self._metric(metric) for metric in metrics]
-        with self.opened() as context:
-            found = context.store.evaluations(self.name, last, metrics=wanted)
-            outcomes = context.store.check_outcomes(self.name)
-        return frames.evaluations(found, wanted, outcomes)
+        wanted = self.displayed if metrics is None else [self._parse_metric(metric) for metric in metrics]
+        with self.open_session() as context:
+            found = context.store.list_evaluations(self.name, last, metrics=wanted)
+            outcomes = context.store.list_check_outcomes(self.name)
+        return frames.tabulate_evaluations(found, wanted, outcomes)
 
-    def _metric(self, text: str) -> str:
+    def _parse_metric(self, text: str) -> str:
         task = self.project.models[self.spec.model].task if self.spec.model else None
-        found = lookup(text, "store", task=task, own=self.spec.metrics)
+        found = resolve_metric_name(text, "store", task=task, own=self.spec.metrics)
         if isinstance(found, Problem):
             raise UsageError(f"{found.message}; {found.help}" if found.help else found.message)
         return text if text in self.spec.metrics else str(found)
 
     def evaluation(self, name: str | None = None) -> Evaluation:
         """Return one evaluation with all its details."""
-        with self.opened() as context:
-            return self._find(name, context)
+        with self.open_session() as context:
+            return self._load_evaluation(name, context)
 
-    def _find(self, name: str | None, context: Context) -> Evaluation:
-        return context.store.evaluation(self._id(name, context))
+    def _load_evaluation(self, name: str | None, context: Context) -> Evaluation:
+        return context.store.get_evaluation(self._resolve_id(name, context))
 
-    def _id(self, name: str | None, context: Context) -> str:
-        known = context.store.evaluations(self.name, metrics=[])
+    def _resolve_id(self, name: str | None, context: Context) -> str:
+        known = context.store.list_evaluations(self.name, metrics=[])
         if not known:
             raise UsageError(f"evaluation store {self.name!r} has no evaluations yet: build it first")
         ids = {evaluation.name: evaluation.id for evaluation in known}  # oldest first, so the newest of a name wins
@@ -92,13 +92,13 @@ class EvaluationStore:
         if name in ids:
             return ids[name]
         try:
-            return by_id("evaluation", name, {evaluation.id: evaluation.id for evaluation in known})
+            return find_by_id("evaluation", name, {evaluation.id: evaluation.id for evaluation in known})
         except UsageError:
-            raise no_such("evaluation", name, list(ids)) from None
+            raise unknown_name("evaluation", name, list(ids)) from None
 
     def metrics(self, evaluation: str | Evaluation | None = None) -> pl.DataFrame:
         """Return every metric of an evaluation: metric, value, low, high, p_value, reason."""
-        return frames.metrics(self._whole(evaluation))
+        return frames.tabulate_metrics(self._as_evaluation(evaluation))
 
     def columns(self, evaluation: str | Evaluation | None = None) -> pl.DataFrame:
         """Return the columns of an evaluation, the most drifted first.
@@ -108,9 +108,9 @@ class EvaluationStore:
         column, role, drift, drift_p, significant, reference and batch (each as a text), drift_importance,
         model_importance, reason (why drift has no value), every statistic.
         """
-        return frames.columns(self._whole(evaluation))
+        return frames.tabulate_columns(self._as_evaluation(evaluation))
 
-    def _whole(self, evaluation: str | Evaluation | None) -> Evaluation:
+    def _as_evaluation(self, evaluation: str | Evaluation | None) -> Evaluation:
         return evaluation if isinstance(evaluation, Evaluation) else self.evaluation(evaluation)
 
     def checks(self, evaluation: str | None = None, last: int | None = None) -> pl.DataFrame:
@@ -121,16 +121,16 @@ class EvaluationStore:
         created (UTC), evaluation (its name), check, metric, outcome, counts_as, value, bounds, reason, run,
         evaluation_id.
         """
-        with self.opened() as context:
-            only = None if evaluation is None else self._id(evaluation, context)
-            names = {one.id: one.name for one in context.store.evaluations(self.name, metrics=[])}
-            return frames.checks(context.store.check_history(self.name, last=last, evaluation=only), names)
+        with self.open_session() as context:
+            only = None if evaluation is None else self._resolve_id(evaluation, context)
+            names = {one.id: one.name for one in context.store.list_evaluations(self.name, metrics=[])}
+            return frames.tabulate_checks(context.store.list_check_points(self.name, last=last, evaluation=only), names)
 
     def check(self, evaluation: str | None = None) -> list[CheckResult]:
         """Apply the checks, as the spec declares them now, to an evaluation; record and return the results."""
-        with self.opened() as context:
+        with self.open_session() as context:
             # The step checks the evaluation that "this run has built": here, the one that was asked for.
-            chosen = replace(context, built={self.name: self._id(evaluation, context)})
+            chosen = replace(context, built={self.name: self._resolve_id(evaluation, context)})
             return run_checks.run(RunChecksStep(name="check", target=self.name), chosen).checks
 
     def compare(self, evaluation: str | None = None, reference: str | None = None) -> Evaluation:
@@ -151,35 +151,37 @@ class EvaluationStore:
         DataError, ModelError
             The reference cannot be read, or lacks columns of the evaluation.
         """
-        with self.opened() as context:
-            found = self._find(evaluation, context)
+        with self.open_session() as context:
+            found = self._load_evaluation(evaluation, context)
             if reference is None:
-                return comparison.with_evaluation(found, self._before(found.id, context), context)
+                return comparison.compare_with_evaluation(found, self._load_previous(found.id, context), context)
             if reference == "model_test" or reference.startswith("dataset:"):
-                return comparison.with_rows(found, reference, context)
-            return comparison.with_evaluation(found, self._find(reference, context), context)
+                return comparison.compare_with_rows(found, reference, context)
+            return comparison.compare_with_evaluation(found, self._load_evaluation(reference, context), context)
 
     def before(self, evaluation: str | None = None) -> Evaluation:
         """Return the evaluation before this one."""
-        with self.opened() as context:
-            return self._before(self._id(evaluation, context), context)
+        with self.open_session() as context:
+            return self._load_previous(self._resolve_id(evaluation, context), context)
 
-    def _before(self, id_: str, context: Context) -> Evaluation:
-        known = context.store.evaluations(self.name, metrics=[])
+    def _load_previous(self, id_: str, context: Context) -> Evaluation:
+        known = context.store.list_evaluations(self.name, metrics=[])
         index = [evaluation.id for evaluation in known].index(id_)
         if not index:
             raise UsageError(f"there is no evaluation before {known[0].name!r}; name a reference")
-        return context.store.evaluation(known[index - 1].id)
+        return context.store.get_evaluation(known[index - 1].id)
 
     def remove(self, name: str) -> tuple[str, ...]:
         """Remove every evaluation of that name with its files, record who removed it, and return the ids."""
-        with self.opened() as context, context.lock(f"evaluation store {self.name}"):
+        with self.open_session() as context, context.lock(f"evaluation store {self.name}"):
             ids = context.store.remove_evaluations(self.name, name, f"{getpass.getuser()}@{platform.node()}")
             if not ids:
-                raise no_such("evaluation", name, [e.name for e in context.store.evaluations(self.name, metrics=[])])
+                raise unknown_name(
+                    "evaluation", name, [e.name for e in context.store.list_evaluations(self.name, metrics=[])]
+                )
             return ids
 
     def removals(self) -> list[Removal]:
         """Return the removals of evaluations, oldest first: names, user and time."""
-        with self.opened() as context:
-            return context.store.removals(self.name)
+        with self.open_session() as context:
+            return context.store.list_removals(self.name)

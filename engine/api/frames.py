@@ -8,18 +8,18 @@ from typing import Any
 import polars as pl
 
 from engine.evaluation.record import Evaluation
-from engine.outcome import CheckOutcome, worst_check
-from engine.spec.catalogue import METRICS
+from engine.outcome import CheckOutcome, worst_check_outcome
+from engine.spec.metric_names import METRICS
 from engine.store import CheckPoint, RunRecord
 
-MOST_CATEGORIES = 3
+SHOWN_CATEGORIES = 3
 """Categories in the summary of a column."""
 
 UTC = pl.Datetime("us", "UTC")
-PERFORMANCE = [metric.name for metric in METRICS if metric.labels and metric.member is None]
+PERFORMANCE_METRICS = [metric.name for metric in METRICS if metric.labels and metric.member is None]
 
 
-def evaluations(
+def tabulate_evaluations(
     found: Sequence[Evaluation], metrics: Sequence[str], outcomes: Mapping[str, Mapping[str, Sequence[CheckOutcome]]]
 ) -> pl.DataFrame:
     """Return one row per evaluation: its facts, `labels.<key>`, the metrics, and `checks.<name>`.
@@ -27,7 +27,7 @@ def evaluations(
     `checks.<name>` is the outcome when the check was last applied; of a wildcard check, the worst. A metric such as
     `drift.*` becomes one column for each metric of that pattern in any evaluation.
     """
-    names = [name for wanted in metrics for name in _matching(wanted, found)]
+    names = [name for wanted in metrics for name in _expand_wildcard(wanted, found)]
     labels = dict.fromkeys(f"labels.{key}" for one in found for key in one.labels)
     checks = dict.fromkeys(f"checks.{check}" for one in found for check in outcomes.get(one.id, {}))
     schema: dict[str, Any] = {"name": pl.String, **dict.fromkeys(labels, pl.String), "created": UTC, "rows": pl.Int64}
@@ -36,20 +36,20 @@ def evaluations(
     rows = [
         {name: known.value for name, known in one.metrics.items() if name in schema}
         | {f"labels.{key}": value for key, value in one.labels.items()}
-        | {f"checks.{check}": str(worst_check(ended)) for check, ended in outcomes.get(one.id, {}).items()}
+        | {f"checks.{check}": str(worst_check_outcome(ended)) for check, ended in outcomes.get(one.id, {}).items()}
         | {"name": one.name, "created": one.created, "rows": one.rows_read, "id": one.id}
         for one in found
     ]
     return pl.DataFrame(rows, schema)
 
 
-def _matching(wanted: str, found: Sequence[Evaluation]) -> list[str]:
+def _expand_wildcard(wanted: str, found: Sequence[Evaluation]) -> list[str]:
     if not wanted.endswith(".*"):
         return [wanted]
     return list(dict.fromkeys(name for one in found for name in one.metrics if name.startswith(wanted[:-1])))
 
 
-def metrics(evaluation: Evaluation) -> pl.DataFrame:
+def tabulate_metrics(evaluation: Evaluation) -> pl.DataFrame:
     """Return one row per metric of an evaluation: its value, interval and p-value, or the reason why it has none."""
     schema = {"metric": pl.String, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "p_value": pl.Float64}
     rows = [
@@ -59,7 +59,7 @@ def metrics(evaluation: Evaluation) -> pl.DataFrame:
     return pl.DataFrame(rows, {**schema, "reason": pl.String})
 
 
-def columns(evaluation: Evaluation) -> pl.DataFrame:
+def tabulate_columns(evaluation: Evaluation) -> pl.DataFrame:
     """Return one row per compared column, the most drifted first: its drift, both sides as text, every statistic.
 
     `reference` and `batch` are mean ± standard deviation of a numerical column. Of a categorical one they are the
@@ -72,7 +72,7 @@ def columns(evaluation: Evaluation) -> pl.DataFrame:
     schema |= dict.fromkeys(statistics, pl.Float64)
     rows = [
         {part: column[part] for part in ("role", "drift", "drift_p", "significant")}
-        | dict(zip(("reference", "batch"), _summaries(column), strict=True))
+        | dict(zip(("reference", "batch"), _summarize_sides(column), strict=True))
         | {f"{kind}_importance": of.get(name) for kind, of in evaluation.importance.items()}
         | {**column["statistics"], "column": name, "reason": column["reasons"].get("drift")}
         for name, column in evaluation.columns.items()
@@ -81,11 +81,11 @@ def columns(evaluation: Evaluation) -> pl.DataFrame:
     return pl.DataFrame(rows, schema).sort(order, descending=[True, True, False], nulls_last=True)
 
 
-def _summaries(column: Mapping[str, Any]) -> tuple[str | None, str | None]:
+def _summarize_sides(column: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Return a column's values as text: in the reference, in the batch."""
     if column["role"] == "numerical":
         known = column["statistics"]
-        return _spread(known, "reference_"), _spread(known, "")
+        return _format_spread(known, "reference_"), _format_spread(known, "")
     histogram = column["histogram"]
     sides = (histogram["reference"], histogram["batch"])
     # Categories beyond the listed ones are counted together as `other`.
@@ -96,22 +96,22 @@ def _summaries(column: Mapping[str, Any]) -> tuple[str | None, str | None]:
     weight: Callable[[tuple[float, float, str]], float] = (
         (lambda share: -abs(share[1] - share[0])) if column["significant"] else (lambda share: -share[0] - share[1])
     )
-    shown = sorted(shares, key=weight)[:MOST_CATEGORIES]
+    shown = sorted(shares, key=weight)[:SHOWN_CATEGORIES]
     return tuple(", ".join(f"{share[2]} {share[side]:.1%}" for share in shown) for side in (0, 1))  # type: ignore[return-value] # two sides
 
 
-def _spread(known: Mapping[str, float | None], side: str) -> str | None:
+def _format_spread(known: Mapping[str, float | None], side: str) -> str | None:
     mean, std = known.get(f"{side}mean"), known.get(f"{side}std")
     if mean is None:
         return None
     return f"{mean:.4g}" if std is None else f"{mean:.4g} ± {std:.3g}"
 
 
-def performance(evaluation: Evaluation) -> pl.DataFrame:
+def tabulate_performance(evaluation: Evaluation) -> pl.DataFrame:
     """Return one row per performance metric: the reference's value, the batch's, the change; or the reason for none."""
     schema = {"metric": pl.String, "reference": pl.Float64, "batch": pl.Float64, "change": pl.Float64}
     rows = []
-    for name in PERFORMANCE:
+    for name in PERFORMANCE_METRICS:
         if (known := evaluation.metrics.get(name)) is None:
             continue
         changed = evaluation.metrics.get(f"performance_change.{name}")
@@ -122,7 +122,7 @@ def performance(evaluation: Evaluation) -> pl.DataFrame:
     return pl.DataFrame(rows, {**schema, "reason": pl.String})
 
 
-def predictions(evaluation: Evaluation) -> pl.DataFrame:
+def tabulate_predictions(evaluation: Evaluation) -> pl.DataFrame:
     """Return one row per class (of a regression: per decile of the reference): the predicted share on both sides."""
     schema = {"predicted": pl.String, "reference": pl.Float64, "batch": pl.Float64, "fugacity": pl.Float64}
     prefixes = {"reference": "reference_predicted_share.", "batch": "predicted_share.", "fugacity": "fugacity."}
@@ -134,7 +134,7 @@ def predictions(evaluation: Evaluation) -> pl.DataFrame:
     return pl.DataFrame(rows, schema)
 
 
-def checks(points: Sequence[CheckPoint], names: Mapping[str, str]) -> pl.DataFrame:
+def tabulate_checks(points: Sequence[CheckPoint], names: Mapping[str, str]) -> pl.DataFrame:
     """Return one row per result of a check; `names` maps ids of evaluations to their names."""
     schema: dict[str, Any] = {"created": UTC, "evaluation": pl.String, "check": pl.String, "metric": pl.String}
     schema |= {"outcome": pl.String, "counts_as": pl.String, "value": pl.Float64, "bounds": pl.String}
@@ -148,7 +148,7 @@ def checks(points: Sequence[CheckPoint], names: Mapping[str, str]) -> pl.DataFra
             "outcome": str(result.outcome),
             "counts_as": str(result.counts_as),
             "value": result.value,
-            "bounds": ", ".join(f"{bound} {_plain(limit)}" for bound, limit in result.bounds.items()) or None,
+            "bounds": ", ".join(f"{bound} {_format_bound(limit)}" for bound, limit in result.bounds.items()) or None,
             "reason": result.reason or None,
             "run": run,
             "evaluation_id": result.evaluation,
@@ -158,11 +158,11 @@ def checks(points: Sequence[CheckPoint], names: Mapping[str, str]) -> pl.DataFra
     return pl.DataFrame(rows, schema)
 
 
-def _plain(limit: Any) -> str:
+def _format_bound(limit: Any) -> str:
     return f"{limit:g}" if isinstance(limit, float) else str(limit)
 
 
-def runs(found: Sequence[RunRecord]) -> pl.DataFrame:
+def tabulate_runs(found: Sequence[RunRecord]) -> pl.DataFrame:
     """Return one row per run; `state` is RUNNING, or the outcome."""
     schema: dict[str, Any] = {"id": pl.String, "scenario": pl.String, "state": pl.String, "started": UTC}
     schema |= {"seconds": pl.Float64, "trigger": pl.String, "who": pl.String, "parent": pl.String}
@@ -176,7 +176,7 @@ def runs(found: Sequence[RunRecord]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema)
 
 
-def steps(run: RunRecord) -> pl.DataFrame:
+def tabulate_steps(run: RunRecord) -> pl.DataFrame:
     """Return one row per step of a run; `turn` shows the values of its iteration of `for_each`."""
     schema: dict[str, Any] = {"step": pl.String, "kind": pl.String, "outcome": pl.String, "seconds": pl.Float64}
     schema |= {"reason": pl.String, "turn": pl.String}
@@ -194,7 +194,7 @@ def steps(run: RunRecord) -> pl.DataFrame:
     return pl.DataFrame(rows, schema)
 
 
-def log(paths: Sequence[Path]) -> pl.DataFrame:
+def tabulate_log(paths: Sequence[Path]) -> pl.DataFrame:
     """Return one row per entry of several logs, in order of time."""
     schema = {"at": pl.String, "level": pl.String, "scenario": pl.String, "step": pl.String, "text": pl.String}
     lines = [

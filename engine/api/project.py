@@ -13,17 +13,17 @@ import polars as pl
 
 from engine import spec
 from engine.api import frames
-from engine.api.asking import by_id, no_such
 from engine.api.evaluation_store import EvaluationStore
+from engine.api.lookup import find_by_id, unknown_name
 from engine.errors import UsageError
 from engine.evaluation.record import CheckResult
-from engine.scenarios import choice, session
+from engine.scenarios import scenario_selection, session
 from engine.scenarios.context import Context
-from engine.scenarios.log import Line
+from engine.scenarios.log import LogLine
 from engine.scenarios.result import RunResult as Run
 from engine.scenarios.steps import run_checks
 from engine.spec.resources.scenarios import RunChecksStep
-from engine.spec.variables import Value
+from engine.spec.variable_references import Value
 from engine.store import RunRecord
 
 __all__ = ["Project", "Run", "load", "run"]
@@ -43,9 +43,9 @@ class Project:
         Called with each entry of the log while scenarios run.
     """
 
-    spec: spec.Project
+    spec: spec.ProjectSpec
     environ: Mapping[str, str]
-    listeners: tuple[Callable[[Line], None], ...] = ()
+    listeners: tuple[Callable[[LogLine], None], ...] = ()
 
     def __repr__(self) -> str:
         return f"Project({self.name!r}, scenarios={self.scenarios}, stores={self.stores})"
@@ -58,7 +58,7 @@ class Project:
     @property
     def scenarios(self) -> list[str]:
         """The names of the scenarios; `default` if the spec declares none."""
-        return list(self.spec.scenarios) or [choice.DEFAULT]
+        return list(self.spec.scenarios) or [scenario_selection.DEFAULT_SCENARIO]
 
     @property
     def stores(self) -> list[str]:
@@ -85,7 +85,7 @@ class Project:
         StoreError
             The state cannot be used, or the scenario is already running and has `on_busy: refuse`.
         """
-        return self._run([scenario])[0]
+        return self._run_scenarios([scenario])[0]
 
     def run_all(self) -> list[Run]:
         """Run the scenarios of `run:` (or the only one), as `engine run` does, and return their runs in order.
@@ -97,22 +97,22 @@ class Project:
         StoreError
             As `run`.
         """
-        names = choice.chosen(self.spec)
+        names = scenario_selection.select_scenarios(self.spec)
         if not names:
             raise UsageError(f"name a scenario: {', '.join(self.scenarios)}; or set `run:` in the spec")
-        return self._run(names)
+        return self._run_scenarios(names)
 
-    def _run(self, names: Sequence[str]) -> list[Run]:
+    def _run_scenarios(self, names: Sequence[str]) -> list[Run]:
         for name in names:
             if name not in self.scenarios:
-                raise no_such("scenario", name, self.scenarios)
-        return session.run(self.spec, names, environ=self.environ, listeners=self.listeners).runs
+                raise unknown_name("scenario", name, self.scenarios)
+        return session.run_scenarios(self.spec, names, environ=self.environ, listeners=self.listeners).runs
 
     def store(self, name: str) -> EvaluationStore:
         """Return an evaluation store; raises UsageError if the name is unknown."""
         if name not in self.stores:
-            raise no_such("evaluation store", name, self.stores)
-        return EvaluationStore(name, self.spec, self.opened)
+            raise unknown_name("evaluation store", name, self.stores)
+        return EvaluationStore(name, self.spec, self.open_session)
 
     def runs(self, last: int | None = None) -> pl.DataFrame:
         """Return the runs, oldest first; with `last`, only the newest ones.
@@ -121,13 +121,15 @@ class Project:
         -------
         id, scenario, state (RUNNING, or the outcome), started (UTC), seconds, trigger, who, parent.
         """
-        with self.opened() as context:
-            return frames.runs(context.store.runs(last=last, whole=False))
+        with self.open_session() as context:
+            return frames.tabulate_runs(context.store.list_runs(last=last, whole=False))
 
     def past_run(self, id: str) -> RunRecord:  # noqa: A002  (the record's own word)
         """Return the record of a run; the last part of its id is enough. Raises UsageError if the id is unknown."""
-        with self.opened() as context:
-            return context.store.run(by_id("run", id, {run.id: run.id for run in context.store.runs(whole=False)}))
+        with self.open_session() as context:
+            return context.store.get_run(
+                find_by_id("run", id, {run.id: run.id for run in context.store.list_runs(whole=False)})
+            )
 
     def log(self, run: str) -> pl.DataFrame:
         """Return the log of a run and of the runs that it started: at (UTC), level, scenario, step, text.
@@ -137,13 +139,13 @@ class Project:
         UsageError
             There is no such run.
         """
-        with self.opened() as context:
-            runs = {record.id: record for record in context.store.runs(whole=False)}
-            descendants = [by_id("run", run, runs).id]
+        with self.open_session() as context:
+            runs = {record.id: record for record in context.store.list_runs(whole=False)}
+            descendants = [find_by_id("run", run, runs).id]
             for record in runs.values():  # oldest first, so a parent comes before its children
                 if record.parent in descendants:
                     descendants.append(record.id)
-            return frames.log([context.store.folder_of_run(id_) / "log.jsonl" for id_ in descendants])
+            return frames.tabulate_log([context.store.run_folder(id_) / "log.jsonl" for id_ in descendants])
 
     def checks(self, target: str, last: int | None = None) -> pl.DataFrame:
         """Return the results of the checks of a dataset or an evaluation store, oldest first; with `last`, the newest.
@@ -158,10 +160,10 @@ class Project:
         UsageError
             There is no such dataset or store.
         """
-        self._known(target)
-        with self.opened() as context:
-            names = {each.id: each.name for each in context.store.evaluations(target, metrics=[])}
-            return frames.checks(context.store.check_history(target, last=last), names)
+        self._require_target(target)
+        with self.open_session() as context:
+            names = {each.id: each.name for each in context.store.list_evaluations(target, metrics=[])}
+            return frames.tabulate_checks(context.store.list_check_points(target, last=last), names)
 
     def check(self, target: str, evaluation: str | None = None) -> list[CheckResult]:
         """Apply the checks of a dataset or an evaluation store, as the spec declares them now; record the results.
@@ -178,23 +180,23 @@ class Project:
         DataError
             The dataset cannot be read, or its contract does not hold.
         """
-        self._known(target)
+        self._require_target(target)
         if target in self.stores:
             return self.store(target).check(evaluation)
         if evaluation is not None:
             raise UsageError(f"{target!r} is a dataset, not an evaluation store; it has no evaluation {evaluation!r}")
-        with self.opened() as context:
+        with self.open_session() as context:
             return run_checks.run(RunChecksStep(name="check", target=target), context).checks
 
-    def _known(self, target: str) -> None:
+    def _require_target(self, target: str) -> None:
         known = [*self.spec.evaluation_stores, *self.spec.datasets]
         if target not in known:
-            raise no_such("evaluation store or dataset", target, known)
+            raise unknown_name("evaluation store or dataset", target, known)
 
     @contextmanager
-    def opened(self) -> Iterator[Context]:
+    def open_session(self) -> Iterator[Context]:
         """Open the project's state and yield the context that runs start from."""
-        with session.opened(self.spec, environ=self.environ, listeners=self.listeners) as context:
+        with session.open_session(self.spec, environ=self.environ, listeners=self.listeners) as context:
             yield context
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from engine import spec
-from engine.cli.options import Format, Vars, values
+from engine.cli.options import Format, Variables, parse_variables
 
 
 def command(
@@ -21,23 +21,23 @@ def command(
             metavar="[EVALUATION]", help="The evaluation's name or id; by default the newest.", show_default=False
         ),
     ] = None,
-    var: Vars = None,
+    var: Variables = None,
     fail_on: Annotated[
         Literal["warning", "error", "never"], typer.Option(help="The least severe outcome that gives exit code 1.")
     ] = "error",
     format_: Format = "text",
 ) -> int:
     """Apply the current checks again and record the results. Takes an evaluation or a dataset."""
-    declared = spec.load(path, values(var))
+    declared = spec.load(path, parse_variables(var))
 
     from engine.api import Project
-    from engine.cli import output, pages
+    from engine.cli import output, printers
     from engine.scenarios.result import checks_exit_code
 
-    with output.progress(verbose=False) as listen:
+    with output.show_progress(verbose=False) as listen:
         found = Project(declared, os.environ, (listen,)).check(target, evaluation)
     if format_ == "github":
-        print(output.annotations(found))
+        print(output.render_annotations(found))
     else:
-        pages.checked(target, found, format_)
+        printers.print_checks(target, found, format_)
     return checks_exit_code(found, fail_on)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from engine import spec
-from engine.cli.options import TableFormat, Vars, values
+from engine.cli.options import TableFormat, Variables, parse_variables
 from engine.outcome import ExitCode
 
 
@@ -28,18 +28,18 @@ def command(
             "evaluation before it.",
         ),
     ] = None,
-    var: Vars = None,
+    var: Variables = None,
     format_: TableFormat = "text",
 ) -> int:
     """Compare an evaluation with another reference. Stores nothing."""
-    declared = spec.load(path, values(var))
+    declared = spec.load(path, parse_variables(var))
 
     from engine.api import Project
-    from engine.cli import output, pages
+    from engine.cli import output, printers
 
-    with output.progress(verbose=False) as listen:
+    with output.show_progress(verbose=False) as listen:
         one = Project(declared, os.environ, (listen,)).store(store)
         against = reference or one.before(evaluation).name
         found = one.compare(evaluation, reference)
-    pages.compared(found, against, format_)
+    printers.print_comparison(found, against, format_)
     return ExitCode.OK

@@ -12,7 +12,7 @@ import typer
 
 from engine.outcome import ExitCode
 
-SPEC = "project.yaml"
+SPEC_NAME = "project.yaml"
 
 
 def command(
@@ -32,7 +32,7 @@ def command(
     ] = None,
 ) -> int:
     """Write a first spec for your data, or an example. The spec has comments; existing files are not overwritten."""
-    spec = folder / SPEC
+    spec = folder / SPEC_NAME
     if spec.exists() or (folder.exists() and not folder.is_dir()):
         what = f"{spec} exists already" if folder.is_dir() else f"{folder} is a file, not a folder"
         raise typer.BadParameter(what, param_hint="FOLDER")
@@ -41,39 +41,39 @@ def command(
     if data is None:
         if target is not None or time is not None:
             raise typer.BadParameter("needs --data FILE too", param_hint="--target" if target else "--time")
-        from engine.cli import hello
+        from engine.cli import example
 
-        with _writing(folder):
-            hello.write(folder, spec)
+        with _report_write_errors(folder):
+            example.write_example(folder, spec)
     else:
-        _propose(spec, data, (target, prediction, time))
+        _write_proposal(spec, data, (target, prediction, time))
     print(f"{spec}\nNext: engine run {shlex.quote(str(spec))}")
     return ExitCode.OK
 
 
-def _propose(spec: Path, data: str, columns: tuple[str | None, str | None, str | None]) -> None:
+def _write_proposal(spec: Path, data: str, columns: tuple[str | None, str | None, str | None]) -> None:
     """Write a spec proposed from a file; `columns` are target, prediction and time."""
-    from engine.cli.proposal import Wishes, describe, propose
-    from engine.data.survey import survey
+    from engine.cli.proposal import ColumnChoices, describe_data, propose_spec
+    from engine.data.inspection import inspect_file
 
     path = Path(data).absolute()
-    seen = survey(path)
-    text = propose(
+    seen = inspect_file(path)
+    text = propose_spec(
         seen,
-        Wishes(*columns),
+        ColumnChoices(*columns),
         project=re.sub(r"\W+", "_", spec.absolute().parent.name).strip("_") or "project",
         path=Path(os.path.relpath(path, spec.absolute().parent)).as_posix(),
-        spec=SPEC,
+        spec=SPEC_NAME,
     )
-    with _writing(spec.parent):
+    with _report_write_errors(spec.parent):
         spec.parent.mkdir(parents=True, exist_ok=True)
         with spec.open("x", encoding="utf-8") as file:
             file.write(text)
-    print(f"{data}: {describe(seen)}")
+    print(f"{data}: {describe_data(seen)}")
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def _report_write_errors(folder: Path) -> Iterator[None]:
     """Turn an OSError into an error of the argument FOLDER."""
     try:
         yield

@@ -32,7 +32,7 @@ for verb in (init, validate, render, schema, plan, run, show, compare, report, c
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
 
 
-def _say_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         print(f"engine {__version__}")
         raise typer.Exit
@@ -40,7 +40,7 @@ def _say_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: bool = typer.Option(False, "--version", callback=_say_version, is_eager=True, help="Print the version."),
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
 ) -> None:
     """Take the options that belong to no verb."""
 
@@ -65,7 +65,7 @@ def _main() -> int:
         print("engine: interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
     except SpecError as wrong:
-        print(diagnostics.render(wrong.diagnostics), file=sys.stderr)
+        print(diagnostics.render_diagnostics(wrong.diagnostics), file=sys.stderr)
         return ExitCode.USAGE
     except UsageError as mistake:
         print(f"engine: error: {mistake}", file=sys.stderr)
@@ -77,10 +77,10 @@ def _main() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
     except Exception as bug:  # noqa: BLE001 - the last boundary: reported as a bug, with the traceback in a file
-        return _bug(bug)
+        return _report_bug(bug)
 
 
-def _bug(bug: Exception) -> int:
+def _report_bug(bug: Exception) -> int:
     """Write the traceback to a temporary file and print where it is."""
     with tempfile.NamedTemporaryFile(
         "w", prefix="engine-bug-", suffix=".txt", delete=False, encoding="utf-8"

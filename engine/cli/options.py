@@ -12,18 +12,18 @@ TableFormat = Annotated[
     Literal["text", "json", "csv"],
     typer.Option("--format", help="text for people, json for programs, csv for spreadsheets."),
 ]
-Vars = Annotated[
+Variables = Annotated[
     list[str] | None,
     typer.Option("--var", metavar="NAME=VALUE", help="Set a variable to another value. Can be repeated."),
 ]
 
 
-def values(given: list[str] | None) -> dict[str, str]:
+def parse_variables(given: list[str] | None) -> dict[str, str]:
     """Parse the values of `--var name=value`; raises typer.BadParameter if one has no `=`."""
-    return pairs(given, "--var", "NAME=VALUE")
+    return parse_pairs(given, "--var", "NAME=VALUE")
 
 
-def pairs(given: list[str] | None, option: str, form: str) -> dict[str, str]:
+def parse_pairs(given: list[str] | None, option: str, form: str) -> dict[str, str]:
     """Parse the `name=value` pairs of a repeated option.
 
     Raises

@@ -12,10 +12,10 @@ from rich.table import Table
 
 from engine.errors import Diagnostic, Severity
 from engine.evaluation.record import CheckResult
-from engine.outcome import CheckOutcome, ExitCode, worst
-from engine.scenarios.log import Line
+from engine.outcome import CheckOutcome, ExitCode, worst_outcome
+from engine.scenarios.log import LogLine
 from engine.scenarios.result import RunResult, StepResult
-from engine.scenarios.session import Finished
+from engine.scenarios.session import CallResult
 from engine.spec import diagnostics
 
 COLOURS = {
@@ -34,7 +34,7 @@ WIDTH_IN_A_PIPE = 160
 
 
 @contextmanager
-def progress(*, verbose: bool) -> Iterator[Callable[[Line], None]]:
+def show_progress(*, verbose: bool) -> Iterator[Callable[[LogLine], None]]:
     """Show the progress of a run on standard error; yield the listener of its log.
 
     A terminal gets one line that disappears at the end, a pipe only warnings and errors. With `verbose` every entry
@@ -42,7 +42,7 @@ def progress(*, verbose: bool) -> Iterator[Callable[[Line], None]]:
     """
     console = Console(stderr=True, highlight=False)
 
-    def show(line: Line) -> None:
+    def show(line: LogLine) -> None:
         if verbose or (line.level != "info" and not console.is_terminal):
             where = " ".join(part for part in (line.scenario, f"[{line.step}]" if line.step else "") if part)
             when = f"{line.at:%H:%M:%S} {line.level:7}"
@@ -59,27 +59,27 @@ def progress(*, verbose: bool) -> Iterator[Callable[[Line], None]]:
         yield show
 
 
-def render(finished: Finished, form: diagnostics.Format, code: ExitCode, state: Path) -> str:
+def render_results(finished: CallResult, form: diagnostics.DiagnosticFormat, code: ExitCode, state: Path) -> str:
     """Return the results of a call in a format; `state` is the folder that holds the logs."""
     if form == "json":
         document = {
             "schema_version": 1,
             "exit_code": int(code),
-            "outcome": worst(run.outcome for run in finished.runs if run.outcome),
+            "outcome": worst_outcome(run.outcome for run in finished.runs if run.outcome),
             "dry_run": finished.dry,
             "undelivered": [message.id for message in finished.undelivered],
             "runs": [run.model_dump(mode="json") for run in finished.runs],
         }
         return json.dumps(document, ensure_ascii=False, indent=1)
     if form == "github":
-        return annotations(check for run in finished.runs for step in run.all_steps() for check in step.checks)
+        return render_annotations(check for run in finished.runs for step in run.all_steps() for check in step.checks)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_IN_A_PIPE)
     console.soft_wrap = not sys.stdout.isatty()  # in a pipe lines stay whole, for grep
     with console.capture() as captured:
         for run in finished.runs:
             _show_run(run, console, 0)
             if not finished.dry:
-                console.print(f"  log: {escape(_from_here(state / run.log))}", style="dim")
+                console.print(f"  log: {escape(_shorten_path(state / run.log))}", style="dim")
         for name in finished.stores:
             _show_store(name, finished, console)
         for message in finished.undelivered:
@@ -90,55 +90,57 @@ def render(finished: Finished, form: diagnostics.Format, code: ExitCode, state: 
     return "\n".join(line.rstrip() for line in captured.get().rstrip().splitlines())
 
 
-def _from_here(path: Path) -> str:
+def _shorten_path(path: Path) -> str:
     """Return a path relative to the working directory if it is inside, else the absolute path."""
     here = Path.cwd()
     return str(path.absolute().relative_to(here) if path.absolute().is_relative_to(here) else path.absolute())
 
 
-def annotations(checks: Iterable[CheckResult]) -> str:
+def render_annotations(checks: Iterable[CheckResult]) -> str:
     """Return a GitHub annotation, at the check's line of the spec, for each result that is not OK."""
     severity = {CheckOutcome.ERROR: Severity.ERROR, CheckOutcome.WARNING: Severity.WARNING}
     found = {
-        Diagnostic(check.position, str(check.outcome), check.told, severity=severity[check.counts_as])
+        Diagnostic(check.position, str(check.outcome), check.summary, severity=severity[check.counts_as])
         for check in checks
         if check.position is not None and check.counts_as in severity
     }
-    return diagnostics.render(sorted(found, key=lambda diagnostic: (diagnostic.position, diagnostic.message)), "github")
+    return diagnostics.render_diagnostics(
+        sorted(found, key=lambda diagnostic: (diagnostic.position, diagnostic.message)), "github"
+    )
 
 
-def _coloured(word: str) -> str:
+def _colour_word(word: str) -> str:
     return f"[{COLOURS[word]}]{word}[/]"
 
 
 def _show_run(run: RunResult, console: Console, depth: int) -> None:
     seconds = (run.ended - run.started).total_seconds() if run.ended else 0
     indent = "  " * depth
-    console.print(f"{indent}[bold]{escape(run.scenario)}[/]  {_coloured(str(run.outcome))}  {seconds:.1f} s")
+    console.print(f"{indent}[bold]{escape(run.scenario)}[/]  {_colour_word(str(run.outcome))}  {seconds:.1f} s")
     for step in run.steps:
         _show_step(step, console, depth + 1)
     for delivery in run.deliveries:
         sender = f"{delivery.reporter} to {delivery.channel}"
         reason = f"  {delivery.reason}" if delivery.reason else ""
-        console.print(f"{indent}  {escape(sender)}  {_coloured(delivery.state)}{escape(reason)}")
+        console.print(f"{indent}  {escape(sender)}  {_colour_word(delivery.state)}{escape(reason)}")
 
 
 def _show_step(step: StepResult, console: Console, depth: int) -> None:
     indent = "  " * depth
     turn = ", ".join(f"{name} = {value}" for name, value in (step.turn or {}).items())
     remarks = "  ".join(escape(part) for part in (step.reason, turn) if part)
-    console.print(f"{indent}{escape(step.name)}  {_coloured(str(step.outcome))}  {remarks}")
+    console.print(f"{indent}{escape(step.name)}  {_colour_word(str(step.outcome))}  {remarks}")
     passed = sum(check.counts_as is CheckOutcome.OK for check in step.checks)
     for check in step.checks:
         if check.counts_as is not CheckOutcome.OK:
-            console.print(f"{indent}  {_coloured(str(check.outcome))}  {escape(check.told)}")
+            console.print(f"{indent}  {_colour_word(str(check.outcome))}  {escape(check.summary)}")
     if passed:
-        console.print(f"{indent}  {_coloured('OK')}  {passed} {'check' if passed == 1 else 'checks'}")
+        console.print(f"{indent}  {_colour_word('OK')}  {passed} {'check' if passed == 1 else 'checks'}")
     if step.run is not None:
         _show_run(step.run, console, depth + 1)
 
 
-def _show_store(name: str, finished: Finished, console: Console) -> None:
+def _show_store(name: str, finished: CallResult, console: Console) -> None:
     """Show the newest evaluations of a store with the metrics that it displays."""
     shown = finished.stores[name]
     table = Table(title=escape(name), title_justify="left", title_style="bold", box=None, pad_edge=False)

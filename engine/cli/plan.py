@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import typer
 
 from engine import spec
-from engine.cli.options import Vars, values
-from engine.cli.run import must_exist
+from engine.cli.options import Variables, parse_variables
+from engine.cli.run import require_scenarios
 
 
 def command(
@@ -23,23 +23,23 @@ def command(
             show_default=False,
         ),
     ] = None,
-    var: Vars = None,
+    var: Variables = None,
     format_: Annotated[
         Literal["text", "json"], typer.Option("--format", help="text for people, json for programs.")
     ] = "text",
 ) -> int:
     """Show what a run would do, each action with its reason. Changes nothing."""
-    project = spec.load(path, values(var))
+    project = spec.load(path, parse_variables(var))
 
     from engine.cli import plan_text
-    from engine.scenarios import choice, session
+    from engine.scenarios import scenario_selection, session
 
-    names = scenarios or choice.chosen(project)
-    must_exist(names, project)
+    names = scenarios or scenario_selection.select_scenarios(project)
+    require_scenarios(names, project)
     with contextlib.redirect_stdout(sys.stderr):  # what user functions print must not get into the answer
-        plan = session.plan(project, names)
+        plan = session.plan_scenarios(project, names)
     if format_ == "json":
         print(plan.model_dump_json(indent=1))
     else:
-        print(plan_text.render(plan, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+        print(plan_text.render_plan(plan, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
     return plan.exit_code

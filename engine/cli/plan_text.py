@@ -8,14 +8,14 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from engine.scenarios.actions import Action, Because, Change, Reads
+from engine.scenarios.actions import Action, ActionCause, Change, ReadSource
 from engine.scenarios.planning import Plan, ScenarioPlan, StepPlan
 from engine.spec import diagnostics
-from engine.spec.diagnostics import printable
+from engine.spec.diagnostics import make_printable
 
-WIDTH = 100
+DEFAULT_WIDTH = 100
 """Width of the text if standard output is not a terminal."""
-SIGNS: dict[Because, tuple[str, str]] = {
+ACTION_SIGNS: dict[ActionCause, tuple[str, str]] = {
     "new": ("+", "green"),
     "changed": ("~", "yellow"),
     "forced": ("!", "magenta"),
@@ -24,92 +24,98 @@ SIGNS: dict[Because, tuple[str, str]] = {
     "depends": ("?", "cyan"),
     "never": ("-", "dim"),
 }
-NARROWEST = 30
+MIN_WIDTH = 30
 """Least width of a line, however deep it is indented."""
-FILES = 3
+SHOWN_FILES = 3
 """Files of a dataset that are listed."""
-CHANGES = 6
+SHOWN_CHANGES = 6
 """Changes of an action that are listed."""
 
 
-def render(plan: Plan, *, colour: bool) -> str:
+def render_plan(plan: Plan, *, colour: bool) -> str:
     """Return the plan as text: the scenarios, a summary of the work, then errors and warnings."""
     console = Console(
         highlight=False,
-        width=None if sys.stdout.isatty() else WIDTH,
+        width=None if sys.stdout.isatty() else DEFAULT_WIDTH,
         force_terminal=colour,
         no_color=not colour,
         color_system="standard" if colour else None,
     )
     with console.capture() as captured:
         for scenario in plan.scenarios:
-            _scenario(scenario, console, 0)
-        _put(console, 0, (_summary(plan), "bold"))
+            _print_scenario(scenario, console, 0)
+        _print_line(console, 0, (_summarize_plan(plan), "bold"))
     text = "\n".join(line.rstrip() for line in captured.get().rstrip().splitlines())
-    findings = diagnostics.render(plan.findings, colour=colour)
+    findings = diagnostics.render_diagnostics(plan.findings, colour=colour)
     return f"{text}\n\n{findings}" if findings else text
 
 
-def _put(console: Console, indent: int, *parts: tuple[str, str]) -> None:
+def _print_line(console: Console, indent: int, *parts: tuple[str, str]) -> None:
     """Print a line made of styled parts; if it is too long, its continuation is indented further."""
-    line = Text.assemble(*((printable(text), style) for text, style in parts))
-    first, *rest = line.wrap(console, max(console.width - indent, NARROWEST))
+    line = Text.assemble(*((make_printable(text), style) for text, style in parts))
+    first, *rest = line.wrap(console, max(console.width - indent, MIN_WIDTH))
     console.print(Padding(first, (0, 0, 0, indent)))
     if rest:
         remaining = Text(" ").join(rest)
-        for wrapped in remaining.wrap(console, max(console.width - indent - 4, NARROWEST)):
+        for wrapped in remaining.wrap(console, max(console.width - indent - 4, MIN_WIDTH)):
             console.print(Padding(wrapped, (0, 0, 0, indent + 4)))
 
 
-def _scenario(plan: ScenarioPlan, console: Console, indent: int) -> None:
-    _put(console, indent, (plan.scenario, "bold"))
+def _print_scenario(plan: ScenarioPlan, console: Console, indent: int) -> None:
+    _print_line(console, indent, (plan.scenario, "bold"))
     for step in plan.steps:
-        _step(step, console, indent + 2)
+        _print_step(step, console, indent + 2)
     for action in plan.reporters:
-        _action(action, console, indent + 2)
+        _print_action(action, console, indent + 2)
 
 
-def _step(plan: StepPlan, console: Console, indent: int) -> None:
+def _print_step(plan: StepPlan, console: Console, indent: int) -> None:
     turn = ", ".join(f"{name} = {value}" for name, value in (plan.turn or {}).items())
-    _put(console, indent, (plan.name, ""), (f"  {turn}" if turn else "", "dim"))
+    _print_line(console, indent, (plan.name, ""), (f"  {turn}" if turn else "", "dim"))
     if plan.runs == "no":
-        _put(console, indent + 2, ("- skipped: ", "dim"), (plan.reason, "dim"))
+        _print_line(console, indent + 2, ("- skipped: ", "dim"), (plan.reason, "dim"))
     if plan.runs == "depends":
-        _put(console, indent + 2, ("? depends on ", "cyan"), (plan.reason, ""))
-    last: list[Reads] = []
+        _print_line(console, indent + 2, ("? depends on ", "cyan"), (plan.reason, ""))
+    last: list[ReadSource] = []
     # Consecutive reused actions share one line; sources are shown once if the next action reads the same.
     for reused, actions in groupby(plan.actions, lambda action: action.reused and not action.notes):
         if reused:
-            listed = ", ".join(f"{action.kind} {_what(action)}" for action in actions)
-            _put(console, indent + 2, ("= reused: ", "dim"), (listed, "dim"))
+            listed = ", ".join(f"{action.kind} {_format_target(action)}" for action in actions)
+            _print_line(console, indent + 2, ("= reused: ", "dim"), (listed, "dim"))
             continue
         for action in actions:
-            _action(action, console, indent + 2)
+            _print_action(action, console, indent + 2)
             if action.reads and action.reads != last:
-                _put(console, indent + 6, ("reads " + ", ".join(map(_reads, action.reads)), "dim"))
+                _print_line(console, indent + 6, ("reads " + ", ".join(map(_format_source, action.reads)), "dim"))
                 last = action.reads
     if plan.scenario is not None:
-        _scenario(plan.scenario, console, indent + 2)
+        _print_scenario(plan.scenario, console, indent + 2)
     elif plan.problem:
-        _put(console, indent + 2, ("x fails: ", "bold red"), (plan.problem, "red"))
+        _print_line(console, indent + 2, ("x fails: ", "bold red"), (plan.problem, "red"))
 
 
-def _action(action: Action, console: Console, indent: int) -> None:
-    sign, style = SIGNS[action.because]
-    _put(console, indent, (f"{sign} {action.kind} ", style), (_what(action), ""), (_because(action), style or "dim"))
-    for change in action.changes[:CHANGES]:
-        _put(console, indent + 4, (change.says, ""), (_place(change), "dim"))
-    if len(action.changes) > CHANGES:
-        _put(console, indent + 4, (f"and {len(action.changes) - CHANGES} more changes", "dim"))
+def _print_action(action: Action, console: Console, indent: int) -> None:
+    sign, style = ACTION_SIGNS[action.because]
+    _print_line(
+        console,
+        indent,
+        (f"{sign} {action.kind} ", style),
+        (_format_target(action), ""),
+        (_format_reason(action), style or "dim"),
+    )
+    for change in action.changes[:SHOWN_CHANGES]:
+        _print_line(console, indent + 4, (change.says, ""), (_format_position(change), "dim"))
+    if len(action.changes) > SHOWN_CHANGES:
+        _print_line(console, indent + 4, (f"and {len(action.changes) - SHOWN_CHANGES} more changes", "dim"))
     for note in action.notes:
-        _put(console, indent + 4, (note, "dim"))
+        _print_line(console, indent + 4, (note, "dim"))
 
 
-def _what(action: Action) -> str:
+def _format_target(action: Action) -> str:
     return f"{action.target} {action.result}".rstrip()
 
 
-def _because(action: Action) -> str:
+def _format_reason(action: Action) -> str:
     """Return the reason as it follows the action: `: changed since version 1`."""
     words = {"always": "", "never": "no", "depends": "depends on" if action.kind == "send" else "depends:"}
     word = words.get(action.because, action.because)
@@ -118,29 +124,31 @@ def _because(action: Action) -> str:
     return f": {text}" if text else ""
 
 
-def _place(change: Change) -> str:
+def _format_position(change: Change) -> str:
     return f"  {change.position.file}:{change.position.line}:{change.position.column}" if change.position else ""
 
 
-def _reads(reads: Reads) -> str:
+def _format_source(reads: ReadSource) -> str:
     rows = f"{reads.rows:,} rows of " if reads.rows is not None else ""
-    files = ", ".join(reads.files[:FILES]) + (f" and {len(reads.files) - FILES} more" * (len(reads.files) > FILES))
+    files = ", ".join(reads.files[:SHOWN_FILES]) + (
+        f" and {len(reads.files) - SHOWN_FILES} more" * (len(reads.files) > SHOWN_FILES)
+    )
     return f"{rows}{reads.dataset}{f' ({files})' if files else ''}"
 
 
-def _summary(plan: Plan) -> str:
+def _summarize_plan(plan: Plan) -> str:
     """Return the summary: `2 to read, 1 to train; 3 reused; 1 message may be sent`."""
-    actions = plan.actions()
-    todo = [action for action in actions if action.because in ("new", "changed", "forced") or _calls(action)]
-    counts = [f"{_count(todo, kind)} {words}" for kind, words in _WORDS.items() if _count(todo, kind)]
+    actions = plan.all_actions()
+    todo = [action for action in actions if action.because in ("new", "changed", "forced") or _is_repeated_work(action)]
+    counts = [f"{_count_kind(todo, kind)} {words}" for kind, words in _SUMMARY_WORDS.items() if _count_kind(todo, kind)]
     reused = sum(action.reused for action in actions)
-    senders = [action for scenario in _scenarios(plan.scenarios) for action in scenario.reporters]
+    senders = [action for scenario in _walk_scenarios(plan.scenarios) for action in scenario.reporters]
     sends = sum(action.because in ("always", "depends") for action in senders)
     parts = [", ".join(counts) or "nothing to compute", f"{reused} reused"]
     return "; ".join([*parts, f"{sends} {'message' if sends == 1 else 'messages'} may be sent"] if sends else parts)
 
 
-_WORDS = {
+_SUMMARY_WORDS = {
     "read": "to read",
     "train": "to train",
     "profile": "to profile",
@@ -150,16 +158,16 @@ _WORDS = {
 }
 
 
-def _calls(action: Action) -> bool:
+def _is_repeated_work(action: Action) -> bool:
     """Return whether an action is done every time and takes work, unlike applying checks or setting variables."""
     return action.because == "always" and action.kind in ("read", "call", "write")
 
 
-def _count(actions: Sequence[Action], kind: str) -> int:
+def _count_kind(actions: Sequence[Action], kind: str) -> int:
     return sum(action.kind == kind for action in actions)
 
 
-def _scenarios(plans: Iterable[ScenarioPlan]) -> Iterable[ScenarioPlan]:
+def _walk_scenarios(plans: Iterable[ScenarioPlan]) -> Iterable[ScenarioPlan]:
     for plan in plans:
         yield plan
-        yield from _scenarios(step.scenario for step in plan.steps if step.scenario)
+        yield from _walk_scenarios(step.scenario for step in plan.steps if step.scenario)

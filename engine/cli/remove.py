@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from engine import spec
-from engine.cli.options import Vars, values
+from engine.cli.options import Variables, parse_variables
 from engine.outcome import ExitCode
 
 
@@ -19,19 +19,19 @@ def command(
         list[str], typer.Argument(metavar="EVALUATION...", help="The names of the evaluations.", show_default=False)
     ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
-    var: Vars = None,
+    var: Variables = None,
 ) -> int:
     """Remove evaluations from a store, with their files. Asks for confirmation."""
-    declared = spec.load(path, values(var))
+    declared = spec.load(path, parse_variables(var))
 
     from engine.api import Project
-    from engine.api.asking import no_such
+    from engine.api.lookup import unknown_name
 
     one = Project(declared, os.environ).store(store)
     existing = one.evaluations([])["name"].to_list()
     for name in evaluations:
         if name not in existing:
-            raise no_such("evaluation", name, existing)
+            raise unknown_name("evaluation", name, existing)
     if not yes:
         if not sys.stdin.isatty():
             raise typer.BadParameter("cannot ask for confirmation without a terminal; use --yes to remove without it")

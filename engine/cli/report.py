@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from engine import spec
-from engine.cli.options import Vars, values
+from engine.cli.options import Variables, parse_variables
 from engine.outcome import ExitCode
 
 
@@ -35,10 +35,10 @@ def command(
             show_default=False,
         ),
     ] = None,
-    var: Vars = None,
+    var: Variables = None,
 ) -> int:
     """Write an evaluation as one self-contained HTML file."""
-    declared = spec.load(path, values(var))
+    declared = spec.load(path, parse_variables(var))
     stores = list(declared.evaluation_stores)
     if store is None and len(stores) != 1:
         message = (
@@ -51,9 +51,9 @@ def command(
 
     project = Project(declared, os.environ)
     one = project.store(store or stores[0]).evaluation(evaluation)
-    with project.opened() as context:
-        facts = report.facts_of(one, context)
+    with project.open_session() as context:
+        facts = report.collect_report_facts(one, context)
         output = output or Path(f"{facts.file_name}.html")
-        report.write(facts, output, context)
+        report.write_report(facts, output, context)
     print(output)
     return ExitCode.OK

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from engine import spec
-from engine.cli.options import Format, Vars, values
+from engine.cli.options import Format, Variables, parse_variables
 from engine.spec import diagnostics
 from engine.spec.problem import did_you_mean
 
@@ -25,7 +25,7 @@ def command(
             show_default=False,
         ),
     ] = None,
-    var: Vars = None,
+    var: Variables = None,
     preview_reporters: Annotated[
         bool, typer.Option("--preview-reporters", help="Show what reporters would send, but send nothing.")
     ] = False,
@@ -39,22 +39,22 @@ def command(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every entry of the log.")] = False,
 ) -> int:
     """Run scenarios: build, check and report what the spec declares."""
-    project = spec.load(path, values(var))
+    project = spec.load(path, parse_variables(var))
     if project.warnings and format_ != "json":
         out = sys.stdout if format_ == "github" else sys.stderr
-        print(diagnostics.render(project.warnings, "github" if format_ == "github" else "text"), file=out)
+        print(diagnostics.render_diagnostics(project.warnings, "github" if format_ == "github" else "text"), file=out)
 
     from engine.cli import output
-    from engine.scenarios import choice, session
+    from engine.scenarios import scenario_selection, session
     from engine.scenarios.result import exit_code
 
-    names = scenarios or choice.chosen(project)
-    must_exist(names, project)
+    names = scenarios or scenario_selection.select_scenarios(project)
+    require_scenarios(names, project)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped run ends like an interrupted one: ABORTED
     previews: list[str] = []
     # Standard output holds the results only; what user functions print goes to standard error.
-    with output.progress(verbose=verbose) as listen, contextlib.redirect_stdout(sys.stderr):
-        finished = session.run(
+    with output.show_progress(verbose=verbose) as listen, contextlib.redirect_stdout(sys.stderr):
+        finished = session.run_scenarios(
             project,
             names,
             listeners=[listen],
@@ -64,11 +64,11 @@ def command(
     if previews:
         print(*previews, sep="\n", file=sys.stderr if format_ == "json" else sys.stdout)
     code = exit_code(finished.runs, undelivered=len(finished.undelivered), fail_on=fail_on)
-    print(output.render(finished, format_, code, session.state_folder(project)))
+    print(output.render_results(finished, format_, code, session.resolve_state_folder(project)))
     return code
 
 
-def must_exist(names: Sequence[str], project: spec.Project) -> None:
+def require_scenarios(names: Sequence[str], project: spec.ProjectSpec) -> None:
     """Raise typer.BadParameter if a scenario is unknown, or if none is named and the spec has no `run:`."""
     declared = list(project.scenarios)
     if not names:

@@ -12,8 +12,8 @@ def command(
     folder: Annotated[Path, typer.Argument(help="The folder to write to.")] = Path("schemas"),
 ) -> int:
     """Write the JSON Schema and the reference page of the spec language."""
-    from engine.spec import schema
+    from engine.spec import json_schema
 
-    for written in schema.write(folder):
+    for written in json_schema.write_schema_files(folder):
         print(written)
     return ExitCode.OK

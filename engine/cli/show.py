@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine import spec
-from engine.cli.options import TableFormat, Vars, pairs, values
+from engine.cli.options import TableFormat, Variables, parse_pairs, parse_variables
 from engine.outcome import ExitCode
 
 if TYPE_CHECKING:
     from engine.api import EvaluationStore, Project
 
-RECENT = 5
+RECENT_ROWS = 5
 """Rows of each table of the overview."""
 
 
@@ -51,7 +51,7 @@ def command(
     run: Annotated[
         str | None, typer.Option(metavar="ID", help="Show a run and its log; the last part of its id is enough.")
     ] = None,
-    var: Vars = None,
+    var: Variables = None,
     format_: TableFormat = "text",
 ) -> int:
     """Show stored results: stores, evaluations, checks and runs."""
@@ -62,30 +62,34 @@ def command(
         raise typer.BadParameter("--sort and --last apply only to tables: a STORE's, --checks or --runs")
     if checks and store is None:
         raise typer.BadParameter("--checks needs an evaluation store or a dataset: engine show SPEC STORE --checks")
-    declared = spec.load(path, values(var))
+    declared = spec.load(path, parse_variables(var))
 
     from engine.api import Project
-    from engine.cli import pages
+    from engine.cli import printers
 
     project = Project(declared, os.environ)
     if run is not None:
-        pages.run(project, run, format_)
+        printers.print_run(project, run, format_)
     elif runs:
-        pages.table("runs", project.runs(), pages.RUNS, format_, sort=sort, last=last)
+        printers.print_table("runs", project.runs(), printers.RUN_HEADERS, format_, sort=sort, last=last)
     elif checks and store is not None:
         found = project.checks(store) if evaluation is None else project.store(store).checks(evaluation)
-        pages.table(f"{store}: results of the checks", found, pages.CHECKS, format_, sort=sort, last=last)
+        printers.print_table(
+            f"{store}: results of the checks", found, printers.CHECK_HEADERS, format_, sort=sort, last=last
+        )
     elif store is None:
-        _overview(project, format_)
+        _print_overview(project, format_)
     elif evaluation is None:
-        _store(project.store(store), metric, pairs(label, "--label", "KEY=VALUE"), sort, last, format_)
+        _print_store_table(
+            project.store(store), metric, parse_pairs(label, "--label", "KEY=VALUE"), sort, last, format_
+        )
     else:
         one = project.store(store)
-        pages.evaluation(one.evaluation(evaluation), one.checks(evaluation), format_)
+        printers.print_evaluation(one.evaluation(evaluation), one.checks(evaluation), format_)
     return ExitCode.OK
 
 
-def _store(
+def _print_store_table(
     store: "EvaluationStore",
     metrics: list[str] | None,
     labels: dict[str, str],
@@ -94,21 +98,21 @@ def _store(
     format_: TableFormat,
 ) -> None:
     """Print the table of a store's evaluations, filtered by labels, with remarks about removed evaluations."""
-    from engine.api.asking import no_such
-    from engine.cli import pages
+    from engine.api.lookup import unknown_name
+    from engine.cli import printers
 
     frame = store.evaluations(metrics)
-    if sort is not None and pages.column(sort, frame) is None:  # a metric that is not shown: show it too
+    if sort is not None and printers.find_sort_column(sort, frame) is None:  # a metric that is not shown: show it too
         frame = store.evaluations([*(metrics or store.displayed), sort.removeprefix("-")])
     for key, value in labels.items():
         if f"labels.{key}" not in frame.columns:
             known = [name.removeprefix("labels.") for name in frame.columns if name.startswith("labels.")]
-            raise no_such("label", key, known)
+            raise unknown_name("label", key, known)
         frame = frame.filter(frame[f"labels.{key}"] == value)
-    pages.table(
-        pages.heading(store),
+    printers.print_table(
+        printers.format_store_title(store),
         frame,
-        pages.columns_of(frame, store),
+        printers.select_columns(frame, store),
         format_,
         sort=sort,
         last=last,
@@ -119,26 +123,28 @@ def _store(
     )
 
 
-def _overview(project: "Project", format_: TableFormat) -> None:
+def _print_overview(project: "Project", format_: TableFormat) -> None:
     """Print the newest evaluations of each store and the newest runs."""
-    from engine.cli import pages, tables
+    from engine.cli import printers, tables
 
     stores = {name: project.store(name).evaluations() for name in project.stores}
-    runs = project.runs(last=RECENT)
+    runs = project.runs(last=RECENT_ROWS)
     if format_ == "csv":
         raise typer.BadParameter("--format csv prints a single table: name a STORE, or use --runs")
     if format_ == "json":
-        recent = {name: tables.records(frame.tail(RECENT)) for name, frame in stores.items()}
-        print(tables.as_json({"project": project.name, "evaluation_stores": recent, "runs": tables.records(runs)}))
+        recent = {name: tables.to_records(frame.tail(RECENT_ROWS)) for name, frame in stores.items()}
+        print(
+            tables.render_json({"project": project.name, "evaluation_stores": recent, "runs": tables.to_records(runs)})
+        )
         return
     page = tables.Page()
-    page.title(f"{project.name}  {project.spec.spec.description or ''}".rstrip())
+    page.add_title(f"{project.name}  {project.spec.resources.description or ''}".rstrip())
     for name, frame in stores.items():
         store = project.store(name)
-        page.title(pages.heading(store))
-        page.table(frame.tail(RECENT), pages.columns_of(frame, store), empty="nothing yet")
-        if frame.height > RECENT:
-            page.line(f"{frame.height - RECENT} earlier: engine show {project.spec.path} {name}", style="dim")
-    page.title("runs")
-    page.table(pages.short(runs), pages.RUNS, empty="nothing yet")
+        page.add_title(printers.format_store_title(store))
+        page.add_table(frame.tail(RECENT_ROWS), printers.select_columns(frame, store), empty="nothing yet")
+        if frame.height > RECENT_ROWS:
+            page.add_line(f"{frame.height - RECENT_ROWS} earlier: engine show {project.spec.path} {name}", style="dim")
+    page.add_title("runs")
+    page.add_table(printers.add_short_ids(runs), printers.RUN_HEADERS, empty="nothing yet")
     page.print()

@@ -21,13 +21,13 @@ from rich.table import Table
 from engine.cli.options import TableFormat
 from engine.cli.output import COLOURS, WIDTH_IN_A_PIPE
 
-NARROW = (14, 24)
+TEXT_WIDTHS = (14, 24)
 """Least width of a column of text; the second, if its words are that long."""
 
-GAP = "  "
+COLUMN_GAP = "  "
 """The space after a column."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 class Page:
@@ -37,29 +37,29 @@ class Page:
         self._console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_IN_A_PIPE)
         self._console.begin_capture()
 
-    def title(self, text: str) -> None:
+    def add_title(self, text: str) -> None:
         """Add a title, after an empty line."""
-        self._console.print(f"\n[bold]{escape(clean(text))}[/]")
+        self._console.print(f"\n[bold]{escape(strip_control_characters(text))}[/]")
 
-    def line(self, text: str, *, style: str | None = None) -> None:
+    def add_line(self, text: str, *, style: str | None = None) -> None:
         """Add a line of text, wrapped between words."""
         table = Table(box=None, pad_edge=False, show_header=False)
-        table.add_row(" ", escape(clean(text)), style=style)
+        table.add_row(" ", escape(strip_control_characters(text)), style=style)
         self._console.print(table)
 
-    def raw(self, text: str) -> None:
+    def add_raw(self, text: str) -> None:
         """Add a line that is not wrapped, however long it is."""
-        self._console.print(escape(clean(text)), soft_wrap=True)
+        self._console.print(escape(strip_control_characters(text)), soft_wrap=True)
 
-    def facts(self, facts: Mapping[str, str]) -> None:
+    def add_facts(self, facts: Mapping[str, str]) -> None:
         """Add a list of names with their texts; empty texts are left out."""
         table = Table(box=None, pad_edge=False, show_header=False)
         for name, fact in facts.items():
             if fact:
-                table.add_row(" ", f"[dim]{escape(name)}[/]", escape(clean(fact)))
+                table.add_row(" ", f"[dim]{escape(name)}[/]", escape(strip_control_characters(fact)))
         self._console.print(table)
 
-    def table(self, frame: pl.DataFrame, headers: Mapping[str, str] | None = None, *, empty: str = "none") -> None:
+    def add_table(self, frame: pl.DataFrame, headers: Mapping[str, str] | None = None, *, empty: str = "none") -> None:
         """Add a table.
 
         Parameters
@@ -71,41 +71,43 @@ class Page:
         """
         headers = headers or {name: name for name in frame.columns}
         if frame.is_empty():
-            self.line(empty, style="dim")
+            self.add_line(empty, style="dim")
             return
         shown = [name for name in headers if name in frame.columns and frame[name].null_count() < frame.height]
-        cells = {name: [cell(value) for value in frame[name]] for name in shown}
+        cells = {name: [format_cell(value) for value in frame[name]] for name in shown}
         natural = {name: max(map(cell_len, (headers[name], *cells[name]))) for name in shown}
         texts = {name for name in shown if frame[name].dtype == pl.String}
         needs = {
-            name: min(natural[name], _narrow(headers[name], *cells[name])) if name in texts else natural[name]
+            name: min(natural[name], _compute_min_width(headers[name], *cells[name]))
+            if name in texts
+            else natural[name]
             for name in shown
         }
-        widths = _widths(needs, natural, self._console.width - len(GAP))
-        table = Table(box=None, pad_edge=False, padding=(0, len(GAP), 0, 0))
+        widths = _fit_widths(needs, natural, self._console.width - len(COLUMN_GAP))
+        table = Table(box=None, pad_edge=False, padding=(0, len(COLUMN_GAP), 0, 0))
         table.add_column(" ")
         for name, width in widths.items():
-            header, justify = escape(clean(headers[name])), "left" if name in texts else "right"
+            header, justify = escape(strip_control_characters(headers[name])), "left" if name in texts else "right"
             table.add_column(header, justify=justify, width=width, overflow="fold")  # type: ignore[arg-type] # of the two
         for row in zip(*(cells[name] for name in widths), strict=True):
             table.add_row("", *(f"[{COLOURS[text]}]{text}[/]" if text in COLOURS else escape(text) for text in row))
         self._console.print(table)
         if left_out := [headers[name] for name in shown if name not in widths]:
             hidden = f"{', '.join(left_out)} {'does' if len(left_out) == 1 else 'do'} not fit"
-            self.line(f"{hidden}: --format csv and json show all columns", style="dim")
+            self.add_line(f"{hidden}: --format csv and json show all columns", style="dim")
 
     def print(self) -> None:
         """Print the page to standard output."""
         print("\n".join(line.rstrip() for line in self._console.end_capture().strip("\n").splitlines()))
 
 
-def _narrow(*texts: str) -> int:
+def _compute_min_width(*texts: str) -> int:
     """Return a width in which the texts can be wrapped, between words unless a word is too long."""
-    low, high = NARROW
+    low, high = TEXT_WIDTHS
     return min(high, max(low, *(cell_len(word) for text in texts for word in text.split())))
 
 
-def _widths(needs: Mapping[str, int], natural: Mapping[str, int], room: int) -> dict[str, int]:
+def _fit_widths(needs: Mapping[str, int], natural: Mapping[str, int], room: int) -> dict[str, int]:
     """Return the widths of the columns that fit, from the left, at least one; the remaining room is shared.
 
     rich's own algorithm shrinks the widest column further, so that words and numbers are broken.
@@ -119,10 +121,10 @@ def _widths(needs: Mapping[str, int], natural: Mapping[str, int], room: int) -> 
     """
     widths: dict[str, int] = {}
     for name, need in needs.items():
-        if need + len(GAP) > room and widths:
+        if need + len(COLUMN_GAP) > room and widths:
             break
         widths[name] = min(need, max(room, 1))
-        room -= need + len(GAP)
+        room -= need + len(COLUMN_GAP)
     # Columns that need little more come first, so what they leave goes to those that need much.
     for place, name in enumerate(sorted(widths, key=lambda name: natural[name] - widths[name])):
         more = max(0, min(natural[name] - widths[name], room // (len(widths) - place)))
@@ -131,40 +133,40 @@ def _widths(needs: Mapping[str, int], natural: Mapping[str, int], room: int) -> 
     return widths
 
 
-def cell(value: Any) -> str:
+def format_cell(value: Any) -> str:
     """Return a value as a table shows it."""
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        return number(value)
-    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else clean(str(value))
+        return format_number(value)
+    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else strip_control_characters(str(value))
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Return a number with four significant digits; whole numbers, and those from 1,000 on, without a fraction."""
     whole = abs(value) < 1e15 and (abs(value) >= 1000 or value == int(value))
     return f"{value:,.0f}" if whole else f"{value:.4g}"
 
 
-def clean(text: str) -> str:
+def strip_control_characters(text: str) -> str:
     """Return a text as one line: each run of control characters becomes a space."""
-    return _CONTROL.sub(" ", text)
+    return _CONTROL_CHARACTERS.sub(" ", text)
 
 
-def data(frame: pl.DataFrame, format_: TableFormat) -> str:
+def render_data(frame: pl.DataFrame, format_: TableFormat) -> str:
     """Return a frame as CSV or as a JSON list of rows."""
     if format_ == "csv":
         return frame.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ").removesuffix("\n")
-    return as_json(records(frame))
+    return render_json(to_records(frame))
 
 
-def records(frame: pl.DataFrame) -> list[dict[str, Any]]:
+def to_records(frame: pl.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a frame as dictionaries."""
     return frame.to_dicts()
 
 
-def as_json(value: Any) -> str:
+def render_json(value: Any) -> str:
     """Return any data (records, dataclasses, dates) as JSON; infinite and undefined numbers become null."""
     return json.dumps(to_jsonable_python(value, inf_nan_mode="null"), ensure_ascii=False, indent=1, allow_nan=False)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from engine import spec
-from engine.cli.options import Format, Vars, values
+from engine.cli.options import Format, Variables, parse_variables
 from engine.errors import Diagnostic, SpecError
 from engine.outcome import ExitCode
 from engine.spec import diagnostics
@@ -16,7 +16,7 @@ from engine.spec import diagnostics
 
 def command(
     specs: Annotated[list[Path], typer.Argument(metavar="SPEC...", help="Spec files.", show_default=False)],
-    var: Vars = None,
+    var: Variables = None,
     format_: Format = "text",
 ) -> int:
     """Check spec files and show every problem with its position. Reads no data."""
@@ -24,12 +24,14 @@ def command(
     wrong = False
     for path in specs:
         try:
-            found += spec.load(path, values(var)).warnings
+            found += spec.load(path, parse_variables(var)).warnings
         except SpecError as error:
             wrong = True
             found += error.diagnostics
     if format_ == "json" or found:
-        print(diagnostics.render(found, format_, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+        print(
+            diagnostics.render_diagnostics(found, format_, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+        )
     if format_ == "text" and not wrong:
         print(f"{', '.join(str(path) for path in specs)}: valid")
     return ExitCode.USAGE if wrong else ExitCode.OK

@@ -1,25 +1,25 @@
 """Datasets of a project as lazy polars frames: opened, verified against contracts, measured, fingerprinted."""
 
-from engine.data.contract import verify
+from engine.data.column_types import column_type
+from engine.data.contract import verify_contract
 from engine.data.datasets import Datasets
-from engine.data.families import family
-from engine.data.fingerprints import FileHashes, HashesInMemory, combine
-from engine.data.functions import load_function
+from engine.data.fingerprints import FileHashes, InMemoryFileHashes, hash_texts
 from engine.data.materialise import materialise
-from engine.data.metrics import dataset_metrics, unmeasurable
-from engine.data.table import Table, reading
+from engine.data.metrics import compute_dataset_metrics, find_unmeasurable_metrics
+from engine.data.table import Table, explain_read_errors
+from engine.data.user_functions import load_function
 
 __all__ = [
     "Datasets",
     "FileHashes",
-    "HashesInMemory",
+    "InMemoryFileHashes",
     "Table",
-    "combine",
-    "dataset_metrics",
-    "family",
+    "column_type",
+    "compute_dataset_metrics",
+    "explain_read_errors",
+    "find_unmeasurable_metrics",
+    "hash_texts",
     "load_function",
     "materialise",
-    "reading",
-    "unmeasurable",
-    "verify",
+    "verify_contract",
 ]

@@ -12,14 +12,14 @@ from typing import Any
 
 import polars as pl
 
-from engine.data.families import family
-from engine.data.table import Table, reading
-from engine.data.wording import meant
+from engine.data.column_types import column_type
+from engine.data.polars_errors import format_suggestion
+from engine.data.table import Table, explain_read_errors
 from engine.errors import DataError
 from engine.spec.resources.datasets import Column
 from engine.spec.resources.resource import Scalar
 
-SAMPLE = 5
+MAX_ROWS_SHOWN = 5
 """The largest number of failing rows that a message shows per rule."""
 
 
@@ -36,21 +36,21 @@ def check_schema(schema: Mapping[str, pl.DataType], contract: Mapping[str, Colum
     faults = []
     for column, rules in contract.items():
         if column not in schema:
-            faults.append(f"there is no column {column!r}{meant(column, list(schema))}")
+            faults.append(f"there is no column {column!r}{format_suggestion(column, list(schema))}")
             continue
-        actual = family(schema[column])
+        actual = column_type(schema[column])
         if rules.type and actual != rules.type and (actual, rules.type) != ("integer", "number") and actual != "null":
             faults.append(f"column {column!r} is {actual}, but the contract says type: {rules.type}")
             continue
         try:
-            list(_rules(column, rules, schema[column]))
+            list(_compile_rules(column, rules, schema[column]))
         except TypeError as error:
             faults.append(f"column {column!r} is {actual}, but {error}")
     if faults:
-        raise DataError(_listed("the columns do not match the contract", faults))
+        raise DataError(_format_faults("the columns do not match the contract", faults))
 
 
-def verify(table: Table) -> None:
+def verify_contract(table: Table) -> None:
     """Check every row of a table against its contract.
 
     A missing value (null or NaN) breaks `required` and no other rule.
@@ -62,29 +62,30 @@ def verify(table: Table) -> None:
         where the table consists of files). Also raised where a CSV line is too short, or where a column has a name
         that polars reads as a pattern of columns: "*" or "^…$".
     """
-    with reading(table):
-        if table.files and (fault := table.files.ragged()):
+    with explain_read_errors(table):
+        if table.files and (fault := table.files.find_short_line()):
             raise DataError(f"dataset {table.name!r}: {fault}")
         schema = table.frame.collect_schema()
         for name in schema:
             if name == "*" or (name.startswith("^") and name.endswith("$")):
                 reason = "polars takes this name for a pattern of columns; rename it"
                 raise DataError(f"dataset {table.name!r} has a column {name!r}: {reason}")
-        rules = [rule for name, column in table.columns.items() for rule in _rules(name, column, schema[name])]
+        rules = [rule for name, column in table.columns.items() for rule in _compile_rules(name, column, schema[name])]
         if not rules:
             return
         # One plan with one count per rule: a single streaming pass over the data.
-        counts = table.frame.select(rule.broken().alias(str(i)) for i, rule in enumerate(rules))
+        counts = table.frame.select(rule.count_violations().alias(str(i)) for i, rule in enumerate(rules))
         found = counts.collect(engine="streaming").row(0)
         broken = [(rule, count) for rule, count in zip(rules, found, strict=True) if count]
         if not broken:
             return
         # Only now, and only for the broken rules, are the rows themselves searched.
         faults = [
-            f"column {rule.column!r}: {count} {'value' if count == 1 else 'values'} {rule.says}: {_where(table, rule)}"
+            f"column {rule.column!r}: {count} {'value' if count == 1 else 'values'} {rule.description}: "
+            f"{_locate_violations(table, rule)}"
             for rule, count in broken
         ]
-    raise DataError(_listed(f"dataset {table.name!r}: the data do not match the contract", faults))
+    raise DataError(_format_faults(f"dataset {table.name!r}: the data do not match the contract", faults))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,28 +97,28 @@ class _Rule:
     """
 
     column: str
-    says: str
+    description: str
     value: pl.Expr
-    bad: pl.Expr | None
+    is_violation: pl.Expr | None
 
-    def broken(self) -> pl.Expr:
+    def count_violations(self) -> pl.Expr:
         """Return an expression that counts the rows that break the rule; for `unique`, the surplus rows."""
-        if self.bad is None:
+        if self.is_violation is None:
             present = self.value.drop_nulls()  # n rows with d distinct values have n - d repetitions
             return present.len() - present.n_unique()
-        return self.bad.sum()
+        return self.is_violation.sum()
 
-    def rows(self, frame: pl.LazyFrame) -> pl.DataFrame:
+    def first_violations(self, frame: pl.LazyFrame) -> pl.DataFrame:
         """Return the first rows that break the rule, with the columns `row` (from 1) and `value`."""
-        numbered = frame.select(self.value.alias("value"), self._mark()).with_row_index("row", offset=1)
-        return numbered.filter("bad").select("row", "value").head(SAMPLE).collect(engine="streaming")
+        numbered = frame.select(self.value.alias("value"), self._violation_column()).with_row_index("row", offset=1)
+        return numbered.filter("bad").select("row", "value").head(MAX_ROWS_SHOWN).collect(engine="streaming")
 
-    def _mark(self) -> pl.Expr:
-        bad = self.value.is_duplicated() & self.value.is_not_null() if self.bad is None else self.bad
+    def _violation_column(self) -> pl.Expr:
+        bad = self.value.is_duplicated() & self.value.is_not_null() if self.is_violation is None else self.is_violation
         return bad.alias("bad")
 
 
-def _rules(name: str, column: Column, dtype: pl.DataType) -> Iterator[_Rule]:
+def _compile_rules(name: str, column: Column, dtype: pl.DataType) -> Iterator[_Rule]:
     """Compile the rules of one column to polars expressions.
 
     Raises
@@ -133,20 +134,30 @@ def _rules(name: str, column: Column, dtype: pl.DataType) -> Iterator[_Rule]:
         return
     # A comparison with null is null, which sum() counts as 0: missing values break neither min nor max.
     if column.min is not None:
-        yield _Rule(name, f"below min {_plain(column.min)}", value, value < _bound("min", column.min, dtype))
+        yield _Rule(
+            name,
+            f"below min {_drop_zero_fraction(column.min)}",
+            value,
+            value < _bound_literal("min", column.min, dtype),
+        )
     if column.max is not None:
-        yield _Rule(name, f"above max {_plain(column.max)}", value, value > _bound("max", column.max, dtype))
+        yield _Rule(
+            name,
+            f"above max {_drop_zero_fraction(column.max)}",
+            value,
+            value > _bound_literal("max", column.max, dtype),
+        )
     if column.allowed is not None:
-        shown = ", ".join(map(repr, column.allowed[:SAMPLE])) + ", …" * (len(column.allowed) > SAMPLE)
-        legal = _legal(column.allowed, dtype)
+        shown = ", ".join(map(repr, column.allowed[:MAX_ROWS_SHOWN])) + ", …" * (len(column.allowed) > MAX_ROWS_SHOWN)
+        legal = _cast_allowed_values(column.allowed, dtype)
         # Categories and enums are compared as text: their own type refuses values that they do not list.
-        compared = value.cast(pl.String) if family(dtype) == "text" else value
+        compared = value.cast(pl.String) if column_type(dtype) == "text" else value
         yield _Rule(name, f"not in allowed ({shown})", value, ~compared.is_in(legal.implode()) & value.is_not_null())
     if column.unique:
         yield _Rule(name, "repeated, but unique", value, None)
 
 
-def _bound(rule: str, bound: float | date, dtype: pl.DataType) -> pl.Expr:
+def _bound_literal(rule: str, bound: float | date, dtype: pl.DataType) -> pl.Expr:
     """Return a bound as a literal that polars can compare with the column.
 
     A bound of a duration is in seconds; a datetime without a time zone takes that of the column.
@@ -156,9 +167,9 @@ def _bound(rule: str, bound: float | date, dtype: pl.DataType) -> pl.Expr:
     TypeError
         The bound cannot be compared with values of the column's type.
     """
-    actual = family(dtype)
+    actual = column_type(dtype)
     if actual in ("integer", "number") and isinstance(bound, float):
-        return pl.lit(_plain(bound))
+        return pl.lit(_drop_zero_fraction(bound))
     if actual == "duration" and isinstance(bound, float):
         return pl.lit(timedelta(seconds=bound))
     # datetime is a subclass of date: a date bounds dates and datetimes, a datetime bounds datetimes only.
@@ -166,16 +177,16 @@ def _bound(rule: str, bound: float | date, dtype: pl.DataType) -> pl.Expr:
         zone = getattr(dtype, "time_zone", None)
         naive = isinstance(bound, datetime) and bound.tzinfo is None
         return pl.lit(bound).dt.replace_time_zone(zone) if zone and naive else pl.lit(bound)
-    raise TypeError(f"{rule} is {_plain(bound)}, which cannot be compared with it")
+    raise TypeError(f"{rule} is {_drop_zero_fraction(bound)}, which cannot be compared with it")
 
 
-def _legal(allowed: Sequence[Scalar], dtype: pl.DataType) -> pl.Series:
+def _cast_allowed_values(allowed: Sequence[Scalar], dtype: pl.DataType) -> pl.Series:
     """Return the allowed values as a series that polars can compare with the column.
 
     Values that the exact type cannot hold (300 in an 8-bit integer) are dropped: no row can have them.
     """
-    actual = family(dtype)
-    legal = [_as(actual, value) for value in allowed if value is not None]
+    actual = column_type(dtype)
+    legal = [_convert_allowed_value(actual, value) for value in allowed if value is not None]
     if actual == "text":
         return pl.Series(legal, dtype=pl.String)
     series = pl.Series(legal, dtype=pl.Float64 if actual == "number" else None, strict=False)
@@ -183,7 +194,7 @@ def _legal(allowed: Sequence[Scalar], dtype: pl.DataType) -> pl.Series:
     return (series.dt.replace_time_zone(zone) if zone else series).cast(dtype, strict=False).drop_nulls()
 
 
-def _as(type_name: str, value: Any) -> Scalar | date:
+def _convert_allowed_value(type_name: str, value: Any) -> Scalar | date:
     """Return an allowed value of the spec as a Python value of the column's type.
 
     Raises
@@ -207,31 +218,31 @@ def _as(type_name: str, value: Any) -> Scalar | date:
     raise TypeError(f"allowed contains {value!r}, which is not of that type")
 
 
-def _plain(bound: float | date) -> float | date:
+def _drop_zero_fraction(bound: float | date) -> float | date:
     """Return a whole float as an integer, so that a message shows 300 instead of 300.0."""
     return int(bound) if isinstance(bound, float) and bound.is_integer() else bound
 
 
-def _where(table: Table, rule: _Rule) -> str:
+def _locate_violations(table: Table, rule: _Rule) -> str:
     """List the first rows that break a rule, with their file where the table consists of files.
 
     Rows that repeat a value may be in different files, so `unique` is searched in the whole table.
     """
-    parts = table.files.parts() if table.files and rule.bad is not None else [("", table.frame)]
+    parts = table.files.scan_each() if table.files and rule.is_violation is not None else [("", table.frame)]
     shown: list[str] = []
     for label, frame in parts:
         of = f" of {label}" if label else ""
-        rows = rule.rows(frame).iter_rows()
-        shown += [f"row {row}{of}{'' if value is None else f' ({_short(value)})'}" for row, value in rows]
-        if len(shown) >= SAMPLE:
+        rows = rule.first_violations(frame).iter_rows()
+        shown += [f"row {row}{of}{'' if value is None else f' ({_shorten_value(value)})'}" for row, value in rows]
+        if len(shown) >= MAX_ROWS_SHOWN:
             break
-    return ", ".join(shown[:SAMPLE])
+    return ", ".join(shown[:MAX_ROWS_SHOWN])
 
 
-def _short(value: object) -> str:
+def _shorten_value(value: object) -> str:
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
-def _listed(title: str, faults: list[str]) -> str:
+def _format_faults(title: str, faults: list[str]) -> str:
     return f"{title}: {faults[0]}" if len(faults) == 1 else "\n  ".join([f"{title}:", *faults])

@@ -14,10 +14,10 @@ from typing import IO, cast
 
 import polars as pl
 
-from engine.data.families import family
+from engine.data.column_types import column_type
 from engine.spec.resources.datasets import Csv
 
-_SHOWN = 5
+_MAX_VALUES_SHOWN = 5
 """The largest number of rows that a message shows."""
 
 
@@ -26,7 +26,7 @@ def open_bytes(path: Path) -> IO[bytes]:
     return cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
-def seems_ragged(path: Path, dialect: Csv, width: int) -> bool:
+def may_have_short_line(path: Path, dialect: Csv, width: int) -> bool:
     """Tell whether a line may have fewer fields than `width`.
 
     The answer may be wrong in one direction only. It is also true for a quoted text that spans lines and for a line
@@ -45,7 +45,7 @@ def seems_ragged(path: Path, dialect: Csv, width: int) -> bool:
         return True
 
 
-def record_fault(path: Path, dialect: Csv) -> str | None:
+def find_record_fault(path: Path, dialect: Csv) -> str | None:
     """Describe the first record that cannot be read or has another number of fields than the first one.
 
     Returns
@@ -58,7 +58,7 @@ def record_fault(path: Path, dialect: Csv) -> str | None:
         return None
     with open_bytes(path) as file:
         quoting = {"quotechar": dialect.quote} if dialect.quote else {"quoting": csv.QUOTE_NONE}
-        records = csv.reader(_decoded(file), delimiter=dialect.separator, strict=True, **quoting)
+        records = csv.reader(_decode_lines(file), delimiter=dialect.separator, strict=True, **quoting)
         width, start = 0, 1
         try:
             for record in records:
@@ -77,12 +77,14 @@ def record_fault(path: Path, dialect: Csv) -> str | None:
     return None
 
 
-def _decoded(file: IO[bytes]) -> Iterator[str]:
+def _decode_lines(file: IO[bytes]) -> Iterator[str]:
     """Decode line by line, so that an error belongs to one line; a byte order mark is dropped from the first."""
     return (line.decode("utf-8-sig" if number == 0 else "utf-8") for number, line in enumerate(file))
 
 
-def value_fault(path: Path, texts: pl.LazyFrame, types: Mapping[str, pl.DataType], decimal_comma: bool) -> str | None:
+def find_value_fault(
+    path: Path, texts: pl.LazyFrame, types: Mapping[str, pl.DataType], decimal_comma: bool
+) -> str | None:
     """Describe the first column with values that cannot be read as its type, with the first rows of them.
 
     Parameters
@@ -106,12 +108,12 @@ def value_fault(path: Path, texts: pl.LazyFrame, types: Mapping[str, pl.DataType
             "date": text.str.to_date(strict=False),
             "datetime": text.str.to_datetime(strict=False),
         }
-        parsed = parsers.get(type_name := family(dtype))
+        parsed = parsers.get(type_name := column_type(dtype))
         if parsed is None:  # every value can be read as text
             continue
         # A parser returns null where it fails, so a text that is present but parsed to null is at fault.
         rows = texts.select(text.alias("value"), bad=parsed.is_null() & text.is_not_null())
-        bad = rows.with_row_index("row", offset=1).filter("bad").head(_SHOWN).collect(engine="streaming")
+        bad = rows.with_row_index("row", offset=1).filter("bad").head(_MAX_VALUES_SHOWN).collect(engine="streaming")
         if bad.height:
             where = ", ".join(f"row {row} holds {value[:60]!r}" for row, value, _ in bad.iter_rows())
             return (

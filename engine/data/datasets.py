@@ -17,12 +17,12 @@ import polars as pl
 from engine.data import queries
 from engine.data.contract import check_schema
 from engine.data.files import find_files
-from engine.data.fingerprints import FileHashes, of_file, of_frame
-from engine.data.functions import blaming, frame_of, module_file
-from engine.data.table import Table, reading
-from engine.data.wording import meant
+from engine.data.fingerprints import FileHashes, hash_file, hash_frame
+from engine.data.polars_errors import format_suggestion
+from engine.data.table import Table, explain_read_errors
+from engine.data.user_functions import call_frame_function, find_module_file, translate_user_code_errors
 from engine.errors import DataError
-from engine.spec import Project, sql
+from engine.spec import ProjectSpec, sql
 from engine.spec.resources.datasets import AnyDataset, FileDataset, PythonDataset, QueryDataset
 from engine.spec.resources.resource import Scalar
 
@@ -38,15 +38,15 @@ class Datasets:
         Cache of the digests of files.
     """
 
-    def __init__(self, project: Project, hashes: FileHashes) -> None:
+    def __init__(self, project: ProjectSpec, hashes: FileHashes) -> None:
         self.project = project
-        self._hashes = hashes
-        self._returned: dict[tuple[str, ...], tuple[pl.DataFrame | pl.LazyFrame, str]] = {}
+        self._file_hashes = hashes
+        self._function_results: dict[tuple[str, ...], tuple[pl.DataFrame | pl.LazyFrame, str]] = {}
 
-    def of(self, project: Project) -> Self:
+    def with_project(self, project: ProjectSpec) -> Self:
         """Return the datasets of the same project with other variables; both objects share one cache."""
-        other = type(self)(project, self._hashes)
-        other._returned = self._returned
+        other = type(self)(project, self._file_hashes)
+        other._function_results = self._function_results
         return other
 
     def open(self, name: str) -> Table:
@@ -59,46 +59,48 @@ class Datasets:
         DataError
             The dataset does not exist or cannot be read, or its columns do not match its contract.
         """
-        return self._open(name, {})
+        return self._open_with_inputs(name, {})
 
-    def _open(self, name: str, opened: dict[str, Table]) -> Table:
+    def _open_with_inputs(self, name: str, opened: dict[str, Table]) -> Table:
         if name in opened:
             return opened[name]
         dataset = self.project.datasets.get(name)
         if dataset is None:
-            raise DataError(f"there is no dataset {name!r}{meant(name, list(self.project.datasets))}")
+            raise DataError(f"there is no dataset {name!r}{format_suggestion(name, list(self.project.datasets))}")
         inputs: tuple[Table, ...] = ()
         if isinstance(dataset, QueryDataset):
             # `opened` holds each table once, however many queries read it; the spec's rules have refused cycles.
-            inputs = tuple(self._open(one, opened) for one in sorted(sql.tables(dataset.sql)))
-        with _naming(name):
-            table = self._read(name, dataset, inputs)
-        with reading(table):
+            inputs = tuple(self._open_with_inputs(one, opened) for one in sorted(sql.list_tables(dataset.sql)))
+        with _prefix_dataset_name(name):
+            table = self._build_table(name, dataset, inputs)
+        with explain_read_errors(table):
             schema = table.frame.collect_schema()
-        with _naming(name):
+        with _prefix_dataset_name(name):
             check_schema(schema, dataset.columns)
             if table.entity is not None and table.entity not in schema:
-                hint = meant(table.entity, list(schema))
+                hint = format_suggestion(table.entity, list(schema))
                 raise DataError(f"there is no column {table.entity!r}, which the dataset declares as entity{hint}")
         opened[name] = table
         return table
 
-    def _read(self, name: str, dataset: AnyDataset, inputs: tuple[Table, ...]) -> Table:
+    def _build_table(self, name: str, dataset: AnyDataset, inputs: tuple[Table, ...]) -> Table:
         entity, columns = dataset.entity, dataset.columns
         if isinstance(dataset, FileDataset):
-            root = self._root(name, dataset)
+            root = self._root_folder(name, dataset)
             files = find_files(dataset, root)
-            fingerprint, facts = files.identify(self._hashes, root)
+            fingerprint, facts = files.compute_fingerprint(self._file_hashes, root)
             cheap = files.format in ("parquet", "arrow")
-            return Table(name, files.frame(), fingerprint, entity, columns, files=files, rereadable=cheap, facts=facts)
+            return Table(
+                name, files.scan_all(), fingerprint, entity, columns, files=files, rereadable=cheap, facts=facts
+            )
         if isinstance(dataset, QueryDataset):
-            query = sql.bind(dataset.sql, self.project.variables)
-            frame = queries.plan(query, inputs)
-            entity = entity or queries.entity(frame, inputs)
-            used = {one: self.project.variables[one] for one in sorted(sql.variables(dataset.sql))}
-            facts = {"sql": sql.outline(dataset.sql), "variables": {one: _plain(used[one]) for one in used}}
-            return Table(name, frame, queries.fingerprint(query, inputs), entity, columns, inputs, facts=facts)
-        returned, fingerprint, source = self._call(name, dataset)
+            query = sql.bind_variables(dataset.sql, self.project.variables)
+            frame = queries.plan_query(query, inputs)
+            entity = entity or queries.inherit_entity(frame, inputs)
+            used = {one: self.project.variables[one] for one in sorted(sql.list_sql_variables(dataset.sql))}
+            facts = {"sql": sql.outline_sql(dataset.sql), "variables": {one: _date_to_text(used[one]) for one in used}}
+            return Table(name, frame, queries.fingerprint_query(query, inputs), entity, columns, inputs, facts=facts)
+        returned, fingerprint, source = self._call_function(name, dataset)
         facts = {
             "function": dataset.function,
             "arguments": dataset.arguments,
@@ -108,33 +110,35 @@ class Datasets:
         cheap = isinstance(returned, pl.DataFrame)
         return Table(name, returned.lazy(), fingerprint, entity, columns, rereadable=cheap, facts=facts)
 
-    def _root(self, name: str, dataset: FileDataset) -> Path:
+    def _root_folder(self, name: str, dataset: FileDataset) -> Path:
         """Return the folder that a file dataset's path starts from: its connection's, else that of the spec."""
         if dataset.connection is None:
             return self.project.folder_of("datasets", name)
         connection = self.project.connections[dataset.connection]
         return self.project.folder_of("connections", dataset.connection) / connection.root
 
-    def _call(self, name: str, dataset: PythonDataset) -> tuple[pl.DataFrame | pl.LazyFrame, str, dict[str, str]]:
+    def _call_function(
+        self, name: str, dataset: PythonDataset
+    ) -> tuple[pl.DataFrame | pl.LazyFrame, str, dict[str, str]]:
         """Return the function's frame, the frame's fingerprint, and the digest of the function's file by file name."""
         folder = self.project.folder_of("datasets", name).absolute()
-        module = module_file(folder, dataset.function.partition(":")[0])
-        source = of_file(module, self._hashes)
+        module = find_module_file(folder, dataset.function.partition(":")[0])
+        source = hash_file(module, self._file_hashes)
         key = str(folder), dataset.function, source, json.dumps(dataset.arguments, sort_keys=True, default=str)
-        if key not in self._returned:
-            frame = frame_of(folder, dataset.function, dataset.arguments)
-            with blaming(folder, f"reading what {dataset.function} returned"):
-                self._returned[key] = frame, of_frame(frame)
-        return *self._returned[key], {module.name: source}
+        if key not in self._function_results:
+            frame = call_frame_function(folder, dataset.function, dataset.arguments)
+            with translate_user_code_errors(folder, f"reading what {dataset.function} returned"):
+                self._function_results[key] = frame, hash_frame(frame)
+        return *self._function_results[key], {module.name: source}
 
 
-def _plain(value: Scalar | date) -> Scalar:
+def _date_to_text(value: Scalar | date) -> Scalar:
     """Return a variable's value as JSON can hold it: a date as ISO text."""
     return value.isoformat() if isinstance(value, date) else value
 
 
 @contextmanager
-def _naming(name: str) -> Iterator[None]:
+def _prefix_dataset_name(name: str) -> Iterator[None]:
     """Put the name of the dataset before the message of a DataError."""
     try:
         yield

@@ -17,22 +17,22 @@ from typing import Any
 
 import polars as pl
 
-from engine.data.csv_faults import open_bytes, record_fault, seems_ragged, value_fault
-from engine.data.families import IMPOSED, family
-from engine.data.fingerprints import FileHashes, combine, of_file
-from engine.data.wording import UNREADABLE, meant, words
+from engine.data.column_types import POLARS_DTYPES, column_type
+from engine.data.csv_faults import find_record_fault, find_value_fault, may_have_short_line, open_bytes
+from engine.data.fingerprints import FileHashes, hash_file, hash_texts
+from engine.data.polars_errors import READ_ERRORS, describe_error, format_suggestion
 from engine.errors import DataError
-from engine.spec.resources.datasets import Csv, FileDataset, format_of
+from engine.spec.resources.datasets import Csv, FileDataset, detect_format
 from engine.spec.resources.resource import facts_of
 
 INFER_ROWS = 10_000
 """Rows of a CSV file from which types are inferred where the contract declares none."""
-LISTED = 1000
+MAX_FILES_LISTED = 1000
 """The largest number of files whose digests are recorded one by one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class DatasetFiles:
     """Files of one format, and how they are read.
 
     `types` are set on columns of formats that have no types. `same_schema` tells that all files have the same columns
@@ -43,9 +43,9 @@ class Files:
     format: str
     csv: Csv
     types: Mapping[str, pl.DataType]
-    alike: bool = True
+    same_schema: bool = True
 
-    def frame(self) -> pl.LazyFrame:
+    def scan_all(self) -> pl.LazyFrame:
         """Return the rows of all files as one lazy frame.
 
         Raises
@@ -55,20 +55,20 @@ class Files:
         """
         try:
             if self.format == "csv" and self.csv.header:
-                self._must_name_columns_once()
-            if self.alike:
-                return self._scan(self.paths)
-            return pl.concat([frame for _, frame in self.parts()], how="diagonal_relaxed")
-        except UNREADABLE as error:
-            explained = (fault for path in self.paths if (fault := self._explained(path)))
-            raise DataError(self.fault() or next(explained, words(error))) from error
+                self._check_header()
+            if self.same_schema:
+                return self._scan_paths(self.paths)
+            return pl.concat([frame for _, frame in self.scan_each()], how="diagonal_relaxed")
+        except READ_ERRORS as error:
+            explained = (fault for path in self.paths if (fault := self._explain_fault(path)))
+            raise DataError(self.find_fault() or next(explained, describe_error(error))) from error
 
-    def parts(self) -> Iterator[tuple[str, pl.LazyFrame]]:
+    def scan_each(self) -> Iterator[tuple[str, pl.LazyFrame]]:
         """Give the name and the lazy rows of each file."""
         for path in self.paths:
-            yield path.name, self._scan((path,))
+            yield path.name, self._scan_paths((path,))
 
-    def identify(self, hashes: FileHashes, root: Path) -> tuple[str, dict[str, Any]]:
+    def compute_fingerprint(self, hashes: FileHashes, root: Path) -> tuple[str, dict[str, Any]]:
         """Return the fingerprint of the dataset, and the JSON-ready facts that it is made of.
 
         The fingerprint covers the files' bytes, in any order, and the settings they are read with; names and paths
@@ -76,48 +76,52 @@ class Files:
         """
         how = facts_of(self.csv) if self.format == "csv" else {}
         types = {name: str(dtype) for name, dtype in sorted(self.types.items())}
-        digests = {path: of_file(path, hashes) for path in self.paths}
-        listed = {relpath(path, root): digest for path, digest in digests.items()} if len(digests) <= LISTED else {}
+        digests = {path: hash_file(path, hashes) for path in self.paths}
+        listed = (
+            {relpath(path, root): digest for path, digest in digests.items()}
+            if len(digests) <= MAX_FILES_LISTED
+            else {}
+        )
         settings = json.dumps([how, types], sort_keys=True)
         facts = {"format": self.format, "csv": how, "types": types, "file_count": len(digests), "files": listed}
-        return combine(self.format, settings, *sorted(digests.values())), facts
+        return hash_texts(self.format, settings, *sorted(digests.values())), facts
 
-    def ragged(self) -> str | None:
+    def find_short_line(self) -> str | None:
         """Describe the first CSV line with too few fields, which polars fills with nulls without an error."""
         if self.format != "csv":
             return None
         for path in self.paths:
-            width = len(self._scan((path,)).collect_schema())
-            if seems_ragged(path, self.csv, width) and (fault := record_fault(path, self.csv)):
+            width = len(self._scan_paths((path,)).collect_schema())
+            if may_have_short_line(path, self.csv, width) and (fault := find_record_fault(path, self.csv)):
                 return fault
         return None
 
-    def fault(self) -> str | None:
+    def find_fault(self) -> str | None:
         """Read the files again, one by one, and describe what is wrong with the first that cannot be read."""
         for path in self.paths:
             try:
-                for _ in self._scan((path,)).collect_batches(maintain_order=False):
+                for _ in self._scan_paths((path,)).collect_batches(maintain_order=False):
                     pass  # reading is the test: batches are dropped, so a file larger than memory passes
-            except UNREADABLE as error:
-                return self._explained(path) or f"{path} cannot be read, it may be damaged: {words(error)}"
+            except READ_ERRORS as error:
+                return self._explain_fault(path) or f"{path} cannot be read, it may be damaged: {describe_error(error)}"
         return None
 
-    def _explained(self, path: Path) -> str | None:
+    def _explain_fault(self, path: Path) -> str | None:
         """Describe the place at fault in a text format; None where it cannot be found."""
         if self.format == "csv":
-            return record_fault(path, self.csv) or self._value_fault(path)
-        return _ndjson_fault(path) if self.format == "ndjson" else None
+            return find_record_fault(path, self.csv) or self._explain_value_fault(path)
+        return _find_ndjson_fault(path) if self.format == "ndjson" else None
 
-    def _value_fault(self, path: Path) -> str | None:
+    def _explain_value_fault(self, path: Path) -> str | None:
         try:
             # The types that polars gave the columns, and the same file with every column as text.
-            types = self._scan((path,)).collect_schema()
+            types = self._scan_paths((path,)).collect_schema()
             texts = self._scan_csv([path], 0, dict.fromkeys(types, pl.String()))
-            return value_fault(path, texts, types, self.csv.decimal_comma)
-        except UNREADABLE:
+            return find_value_fault(path, texts, types, self.csv.decimal_comma)
+        except READ_ERRORS:
             return None
 
-    def _scan(self, paths: tuple[Path, ...]) -> pl.LazyFrame:
+    def _scan_paths(self, paths: tuple[Path, ...]) -> pl.LazyFrame:
         files = list(paths)
         if self.format == "parquet":
             return pl.scan_parquet(files, glob=False, hive_partitioning=False)
@@ -125,7 +129,7 @@ class Files:
             return pl.scan_ipc(files, glob=False, hive_partitioning=False)
         if self.format == "ndjson":
             # scan_ndjson has no `glob` option, so a name with brackets must be escaped.
-            return self._dated(pl.scan_ndjson([escape(str(path)) for path in files], infer_schema_length=None))
+            return self._parse_dates(pl.scan_ndjson([escape(str(path)) for path in files], infer_schema_length=None))
         return self._scan_csv(files, INFER_ROWS, self.types)
 
     def _scan_csv(self, files: list[Path], infer_rows: int, types: Mapping[str, pl.DataType]) -> pl.LazyFrame:
@@ -143,7 +147,7 @@ class Files:
             try_parse_dates=infer_rows > 0,
         )
 
-    def _dated(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+    def _parse_dates(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         """Parse the texts of an NDJSON file that the contract declares as dates: JSON has no dates."""
         schema = frame.collect_schema()  # inferred here and cached by polars
         texts = {name: dtype for name, dtype in self.types.items() if schema.get(name) == pl.String}
@@ -152,7 +156,7 @@ class Files:
             for name, dtype in texts.items()
         )
 
-    def schema(self, path: Path) -> pl.Schema:
+    def read_schema(self, path: Path) -> pl.Schema:
         """Return the columns of one file with their types.
 
         A column of a CSV file that is empty in the first `INFER_ROWS` rows has the type null, so that it agrees with
@@ -165,14 +169,14 @@ class Files:
         """
         try:
             if self.format != "csv":
-                return self._scan((path,)).collect_schema()
-            head = self._scan((path,)).head(INFER_ROWS).collect()
+                return self._scan_paths((path,)).collect_schema()
+            head = self._scan_paths((path,)).head(INFER_ROWS).collect()
             empty = [name for name, dtype in head.schema.items() if name not in self.types and dtype == pl.String]
             return head.cast({name: pl.Null for name in empty if head[name].null_count() == head.height}).schema
-        except UNREADABLE as error:
-            raise DataError(self.fault() or f"{path} cannot be read: {words(error)}") from error
+        except READ_ERRORS as error:
+            raise DataError(self.find_fault() or f"{path} cannot be read: {describe_error(error)}") from error
 
-    def _must_name_columns_once(self) -> None:
+    def _check_header(self) -> None:
         """Refuse a header that names a column twice, since polars would rename the second without an error."""
         bare = replace(self, csv=self.csv.model_copy(update={"header": False, "null_values": [""]}))
         header = bare._scan_csv([self.paths[0]], 0, {}).head(1).collect()
@@ -181,7 +185,7 @@ class Files:
                 raise DataError(f"{self.paths[0]}, line 1 names the column {name!r} twice: rename one of them")
 
 
-def find_files(dataset: FileDataset, root: Path) -> Files:
+def find_files(dataset: FileDataset, root: Path) -> DatasetFiles:
     """Return the files of a dataset.
 
     Parameters
@@ -197,46 +201,48 @@ def find_files(dataset: FileDataset, root: Path) -> Files:
         No file exists or matches, the path is a folder, a file is empty or cannot be opened, or the files of a glob
         have different columns or types.
     """
-    _ascii(dataset.csv)
+    _check_csv_characters(dataset.csv)
     path = root / dataset.path
     try:
         # A path that exists is taken literally, even if its name looks like a glob.
         matches = [] if path.exists() else [Path(one) for one in sorted(glob(str(path), recursive=True))]  # noqa: PTH207  # Path.glob refuses absolute patterns
         paths = [one for one in matches if one.is_file()] or [path]
         for one in paths:
-            _usable(one)
+            _check_readable(one)
     except FileNotFoundError:
         missing = "no file matches" if has_magic(dataset.path) else "there is no file"
-        raise DataError(f"{missing} {path}{_beside(path)}") from None
+        raise DataError(f"{missing} {path}{_suggest_file(path)}") from None
     except OSError as error:
         raise DataError(f"{error.filename or path} cannot be opened: {error.strerror}") from error
-    format_ = str(dataset.format or format_of(dataset.path))  # the spec was refused unless one of them is known
-    families = IMPOSED.keys() if format_ == "csv" else ("date", "datetime") if format_ == "ndjson" else ()
-    types = {name: IMPOSED[rule.type] for name, rule in dataset.columns.items() if rule.type and rule.type in families}
-    files = Files(tuple(paths), format_, dataset.csv, types)
-    return files if len(paths) == 1 else _united(files)
+    format_ = str(dataset.format or detect_format(dataset.path))  # the spec was refused unless one of them is known
+    families = POLARS_DTYPES.keys() if format_ == "csv" else ("date", "datetime") if format_ == "ndjson" else ()
+    types = {
+        name: POLARS_DTYPES[rule.type] for name, rule in dataset.columns.items() if rule.type and rule.type in families
+    }
+    files = DatasetFiles(tuple(paths), format_, dataset.csv, types)
+    return files if len(paths) == 1 else _unite_schemas(files)
 
 
-def _united(files: Files) -> Files:
+def _unite_schemas(files: DatasetFiles) -> DatasetFiles:
     """Check that the files of a glob have the same columns and compatible types, and return them as one dataset."""
-    schemas = {path: files.schema(path) for path in files.paths}
+    schemas = {path: files.read_schema(path) for path in files.paths}
     first, columns = next(iter(schemas.items()))
     for path, schema in schemas.items():
         if files.format != "ndjson":
-            _same_names(first, columns, path, schema)
+            _check_same_columns(first, columns, path, schema)
         if files.format == "csv" and list(schema) != list(columns):
             raise DataError(f"{path} has its columns in another order than {first.name}")
     types: dict[str, pl.DataType] = {}
     for name in columns:
         # Types of one file alone: a column that is empty in a file (type null) fits any.
         found = {path: schema[name] for path, schema in schemas.items() if name in schema and schema[name] != pl.Null}
-        types[name] = _common(name, found)
+        types[name] = _find_common_dtype(name, found)
     if files.format == "csv":
         return replace(files, types=types)  # polars infers types from the first file only; these hold for all
-    return replace(files, alike=all(schema == columns for schema in schemas.values()))
+    return replace(files, same_schema=all(schema == columns for schema in schemas.values()))
 
 
-def _same_names(first: Path, columns: pl.Schema, path: Path, schema: pl.Schema) -> None:
+def _check_same_columns(first: Path, columns: pl.Schema, path: Path, schema: pl.Schema) -> None:
     """Refuse a file that has a column more or less than the first file."""
     for name in [*schema, *columns]:
         if name in schema and name in columns:
@@ -247,7 +253,7 @@ def _same_names(first: Path, columns: pl.Schema, path: Path, schema: pl.Schema) 
         )
 
 
-def _common(name: str, found: Mapping[Path, pl.DataType]) -> pl.DataType:
+def _find_common_dtype(name: str, found: Mapping[Path, pl.DataType]) -> pl.DataType:
     """Return the type that holds a column's values of all files; text where the column is empty in all of them.
 
     An integer widens to a number, a date to a datetime.
@@ -259,18 +265,20 @@ def _common(name: str, found: Mapping[Path, pl.DataType]) -> pl.DataType:
     """
     common: pl.DataType = pl.String()
     for number, (path, dtype) in enumerate(found.items()):
-        kinds = {family(common), family(dtype)}
+        kinds = {column_type(common), column_type(dtype)}
         if number == 0 or kinds in ({"integer", "number"}, {"date", "datetime"}):
-            common = dtype if number == 0 else max(common, dtype, key=lambda one: family(one) in ("number", "datetime"))
+            common = (
+                dtype if number == 0 else max(common, dtype, key=lambda one: column_type(one) in ("number", "datetime"))
+            )
         elif len(kinds) > 1:
             raise DataError(
-                f"column {name!r} is {family(common)} in {next(iter(found))} and {family(dtype)} in {path}: "
+                f"column {name!r} is {column_type(common)} in {next(iter(found))} and {column_type(dtype)} in {path}: "
                 "all files of a dataset must have the same types; for CSV files, declare the type under columns"
             )
     return common
 
 
-def _usable(path: Path) -> None:
+def _check_readable(path: Path) -> None:
     """Refuse what is not a regular file, an empty file, and text in UTF-16, which polars reads as garbage."""
     mode = path.stat().st_mode
     if S_ISDIR(mode):
@@ -285,14 +293,14 @@ def _usable(path: Path) -> None:
         raise DataError(f"{path} is UTF-16 text: save the file as UTF-8")
 
 
-def _ascii(dialect: Csv) -> None:
+def _check_csv_characters(dialect: Csv) -> None:
     """Refuse a separator or quote that polars cannot handle: it takes single bytes."""
     for what, character in (("separator", dialect.separator), ("quote", dialect.quote)):
         if character and (not character.isascii() or character in "\r\n"):
             raise DataError(f"csv {what} {character!r} must be one ASCII character other than a line break")
 
 
-def _beside(path: Path) -> str:
+def _suggest_file(path: Path) -> str:
     """Return the help for a file that does not exist: a missing folder, or the likely file in the folder."""
     folder = path.parent
     if has_magic(str(folder)):
@@ -300,10 +308,10 @@ def _beside(path: Path) -> str:
     if not folder.is_dir():
         return f"; there is no folder {folder} either"
     names = {one.name for one in folder.iterdir() if not one.name.startswith(".")}
-    return meant(path.name, sorted(names - {path.name}))
+    return format_suggestion(path.name, sorted(names - {path.name}))
 
 
-def _ndjson_fault(path: Path) -> str | None:
+def _find_ndjson_fault(path: Path) -> str | None:
     """Describe the first line that is not a JSON object; None where every line is one."""
     with open_bytes(path) as lines:
         for number, line in enumerate(lines, 1):

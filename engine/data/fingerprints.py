@@ -28,7 +28,7 @@ class FileHashes(Protocol):
         """Store a digest."""
 
 
-class HashesInMemory(dict[tuple[str, int, int], str]):
+class InMemoryFileHashes(dict[tuple[str, int, int], str]):
     """Cache of file digests in memory, for the lifetime of the object."""
 
     def get(self, path: str, size: int, mtime_ns: int) -> str | None:  # type: ignore[override]  # not by key
@@ -38,7 +38,7 @@ class HashesInMemory(dict[tuple[str, int, int], str]):
         self[path, size, mtime_ns] = digest
 
 
-def combine(*parts: str) -> str:
+def hash_texts(*parts: str) -> str:
     """Return one digest of several texts, in their order.
 
     Each text is hashed with its length before it, so that ("ab", "c") and ("a", "bc") have different digests.
@@ -50,7 +50,7 @@ def combine(*parts: str) -> str:
     return digest.hexdigest()
 
 
-def of_file(path: Path, hashes: FileHashes) -> str:
+def hash_file(path: Path, hashes: FileHashes) -> str:
     """Return the digest of a file's bytes, from the cache if size and modification time are unchanged."""
     state = path.stat()
     digest = hashes.get(str(path), state.st_size, state.st_mtime_ns)
@@ -61,7 +61,7 @@ def of_file(path: Path, hashes: FileHashes) -> str:
     return digest
 
 
-def of_frame(frame: pl.DataFrame | pl.LazyFrame) -> str:
+def hash_frame(frame: pl.DataFrame | pl.LazyFrame) -> str:
     """Return the digest of a frame: names and types of its columns in order, and its rows in any order.
 
     Two independent 64-bit hashes per row are summed modulo 2**64; the digest covers both sums and the number of rows.
@@ -76,14 +76,14 @@ def of_frame(frame: pl.DataFrame | pl.LazyFrame) -> str:
         raise DataError(f"column {objects[0]!r} holds Python objects: convert it to text, numbers or dates")
     sums = (
         frame.lazy()
-        .map_batches(_row_hashes, schema=dict.fromkeys("01", pl.UInt64), streamable=True)
+        .map_batches(_hash_rows, schema=dict.fromkeys("01", pl.UInt64), streamable=True)
         .select(pl.len(), pl.col("0", "1").sum())  # modulo 2**64: a sum of unsigned integers wraps around
         .collect(engine="streaming")
         .row(0)
     )
-    return combine(*(f"{name}:{dtype}" for name, dtype in schema.items()), *map(str, sums))
+    return hash_texts(*(f"{name}:{dtype}" for name, dtype in schema.items()), *map(str, sums))
 
 
-def _row_hashes(batch: pl.DataFrame) -> pl.DataFrame:
+def _hash_rows(batch: pl.DataFrame) -> pl.DataFrame:
     """Return two 64-bit hashes of each row, with the seeds 0 and 1 as column names."""
     return pl.DataFrame({str(seed): batch.hash_rows(seed=seed) for seed in (0, 1)})

@@ -8,9 +8,9 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from engine.data.table import Table, reading
+from engine.data.table import Table, explain_read_errors
 
-ROW_GROUP = 131_072
+ROW_GROUP_SIZE = 131_072
 """Rows per row group of the Parquet file: a writer holds a few groups in memory, a reader decodes one at a time."""
 
 
@@ -32,6 +32,6 @@ def materialise(table: Table, folder: Path) -> Iterator[Table]:
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix="table-") as temporary:
         path = Path(temporary) / "rows.parquet"
-        with reading(table):
-            table.frame.sink_parquet(path, compression="lz4", row_group_size=ROW_GROUP, engine="streaming")
+        with explain_read_errors(table):
+            table.frame.sink_parquet(path, compression="lz4", row_group_size=ROW_GROUP_SIZE, engine="streaming")
         yield replace(table, frame=pl.scan_parquet(path, glob=False), rereadable=True)

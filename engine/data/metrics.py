@@ -11,20 +11,20 @@ from typing import NamedTuple
 
 import polars as pl
 
-from engine.data.families import family
-from engine.data.table import Table, reading
-from engine.data.wording import meant
+from engine.data.column_types import column_type
+from engine.data.polars_errors import format_suggestion
+from engine.data.table import Table, explain_read_errors
 from engine.errors import DataError
-from engine.spec.catalogue import MetricName, names, parse
+from engine.spec.metric_names import MetricName, list_statistics, parse_metric_name
 
-_Compute = Callable[[pl.Expr], pl.Expr]
+_MetricExpression = Callable[[pl.Expr], pl.Expr]
 
-_ANY: dict[str, _Compute] = {
+_METRICS_OF_ANY_TYPE: dict[str, _MetricExpression] = {
     "missing_count": lambda value: value.null_count(),
     "missing_share": lambda value: value.null_count() / pl.len(),
     "distinct_count": lambda value: value.drop_nulls().n_unique(),
 }
-_NUMERICAL: dict[str, _Compute] = {
+_NUMERICAL_METRICS: dict[str, _MetricExpression] = {
     "sum": lambda value: value.sum(),
     "mean": lambda value: value.mean(),
     "std": lambda value: value.std(),
@@ -36,13 +36,13 @@ _NUMERICAL: dict[str, _Compute] = {
     "q75": lambda value: value.quantile(0.75, "linear"),
     "q95": lambda value: value.quantile(0.95, "linear"),
 }
-_COMPUTE = _ANY | _NUMERICAL
-_WHOLE = ("distinct_count", "median", "q05", "q25", "q75", "q95")
-HELD = 10_000_000
+_COLUMN_METRICS = _METRICS_OF_ANY_TYPE | _NUMERICAL_METRICS
+_WHOLE_COLUMN_METRICS = ("distinct_count", "median", "q05", "q25", "q75", "q95")
+MAX_VALUES_HELD = 10_000_000
 """The largest number of values in memory at a time; one column is always held whole."""
 
 
-def dataset_metrics(table: Table, wanted: Collection[str]) -> dict[str, float | None]:
+def compute_dataset_metrics(table: Table, wanted: Collection[str]) -> dict[str, float | None]:
     """Compute metrics of a dataset.
 
     NaN counts as missing. Durations are measured in seconds.
@@ -66,94 +66,102 @@ def dataset_metrics(table: Table, wanted: Collection[str]) -> dict[str, float | 
     DataError
         A metric or column does not exist, the column is not numerical, or the table cannot be read.
     """
-    with reading(table):
+    with explain_read_errors(table):
         schema = table.frame.collect_schema()
         # Pass 1: the row count and every metric that polars can aggregate while rows stream by.
-        plan = {key: asked for text in wanted for key, asked in _plan(table.name, text, schema)}
-        passing = [_expression(asked, schema).alias(key) for key, asked in plan.items() if not asked.whole]
+        plan = {key: asked for text in wanted for key, asked in _expand_metric_name(table.name, text, schema)}
+        passing = [
+            _streaming_expression(asked, schema).alias(key)
+            for key, asked in plan.items()
+            if not asked.needs_whole_column
+        ]
         found = table.frame.select(pl.len().alias(""), *passing).collect(engine="streaming").row(0, named=True)
         # Passes 2 to n: metrics that need whole columns, as many columns at a time as the limit on values allows.
         whole: dict[str, list[pl.Expr]] = {}
         for key, asked in plan.items():
-            if asked.whole:
-                compute = _COMPUTE[asked.statistic]
+            if asked.needs_whole_column:
+                compute = _COLUMN_METRICS[asked.statistic]
                 whole.setdefault(asked.column, []).append(compute(pl.col(asked.column)).alias(key))
-        step = max(1, HELD // max(1, found[""]))
+        step = max(1, MAX_VALUES_HELD // max(1, found[""]))
         for start in range(0, len(whole), step):
             held = table.frame.select(list(whole)[start : start + step]).collect(engine="streaming")
             for column, dtype in held.schema.items():
-                value = _present(column, dtype)
+                value = _values_without_nan(column, dtype)
                 values = held.select(value.sort() if _is_numerical(dtype) else value)  # sorted once for all quantiles
                 found |= values.select(whole[column]).row(0, named=True)
-    return {key: _number(found[key]) for key in plan}
+    return {key: _nan_to_none(found[key]) for key in plan}
 
 
-def unmeasurable(table: Table, wanted: Collection[str]) -> dict[str, str]:
+def find_unmeasurable_metrics(table: Table, wanted: Collection[str]) -> dict[str, str]:
     """Return the reason by metric name for each wanted metric that the dataset cannot have.
 
     The column does not exist, or it is not numerical.
     """
-    with reading(table):
+    with explain_read_errors(table):
         schema = table.frame.collect_schema()
     reasons = {}
     for text in wanted:
         try:
-            list(_plan(table.name, text, schema))
+            list(_expand_metric_name(table.name, text, schema))
         except DataError as error:
             reasons[text] = str(error)
     return reasons
 
 
-class _Asked(NamedTuple):
+class _ColumnStatistic(NamedTuple):
     """One statistic of one column; the column is empty for a statistic of the whole dataset."""
 
     statistic: str
     column: str
 
     @property
-    def whole(self) -> bool:
-        return self.statistic in _WHOLE
+    def needs_whole_column(self) -> bool:
+        return self.statistic in _WHOLE_COLUMN_METRICS
 
 
-def _plan(dataset: str, text: str, schema: pl.Schema) -> Iterator[tuple[str, _Asked]]:
+def _expand_metric_name(dataset: str, text: str, schema: pl.Schema) -> Iterator[tuple[str, _ColumnStatistic]]:
     """Give each concrete metric that a name stands for: one, or with the wildcard one per suitable column."""
-    name = parse(text)
-    if not isinstance(name, MetricName) or name.statistic not in names("dataset"):
-        raise DataError(f"dataset {dataset!r} has no metric {text!r}; it has {', '.join(names('dataset'))}")
+    name = parse_metric_name(text)
+    if not isinstance(name, MetricName) or name.statistic not in list_statistics("dataset"):
+        raise DataError(f"dataset {dataset!r} has no metric {text!r}; it has {', '.join(list_statistics('dataset'))}")
     statistic, column = name.statistic, name.member or ""
-    if statistic not in _COMPUTE:
-        yield text, _Asked(statistic, "")
+    if statistic not in _COLUMN_METRICS:
+        yield text, _ColumnStatistic(statistic, "")
         return
-    suitable = [column for column, dtype in schema.items() if statistic not in _NUMERICAL or _is_numerical(dtype)]
+    suitable = [
+        column for column, dtype in schema.items() if statistic not in _NUMERICAL_METRICS or _is_numerical(dtype)
+    ]
     if name.wildcard:
-        yield from ((str(MetricName(statistic, one)), _Asked(statistic, one)) for one in suitable)
+        yield from ((str(MetricName(statistic, one)), _ColumnStatistic(statistic, one)) for one in suitable)
     elif column not in schema:
-        hint = meant(column, list(schema))
+        hint = format_suggestion(column, list(schema))
         raise DataError(f"dataset {dataset!r} has no column {column!r}, which {text} needs{hint}")
     elif column not in suitable:
-        raise DataError(f"dataset {dataset!r}: {text} needs numbers, but column {column!r} is {family(schema[column])}")
+        raise DataError(
+            f"dataset {dataset!r}: {text} needs numbers, but column {column!r} is {column_type(schema[column])}"
+        )
     else:
-        yield text, _Asked(statistic, column)
+        yield text, _ColumnStatistic(statistic, column)
 
 
-def _expression(asked: _Asked, schema: pl.Schema) -> pl.Expr:
+def _streaming_expression(asked: _ColumnStatistic, schema: pl.Schema) -> pl.Expr:
     """Return the expression that computes a metric in one streaming pass."""
     if asked.statistic == "row_count":
         return pl.len()
     if asked.statistic == "column_count":
         return pl.lit(len(schema))
     dtype = schema[asked.column]
-    value = _present(asked.column, dtype)
+    value = _values_without_nan(asked.column, dtype)
     # A sum of 64-bit integers may exceed 64 bits, and polars would wrap around.
     wide = value.cast(pl.Int128) if dtype.is_integer() and asked.statistic == "sum" else value
-    return _COMPUTE[asked.statistic](wide)
+    return _COLUMN_METRICS[asked.statistic](wide)
 
 
 def _is_numerical(dtype: pl.DataType) -> bool:
-    return family(dtype) in ("integer", "number", "duration", "null")
+    return column_type(dtype) in ("integer", "number", "duration", "null")
 
 
-def _present(column: str, dtype: pl.DataType) -> pl.Expr:
+def _values_without_nan(column: str, dtype: pl.DataType) -> pl.Expr:
     """Return the values of a column with NaN as null, which polars would otherwise order above every number.
 
     Durations become seconds; decimals and empty columns become floats.
@@ -166,5 +174,5 @@ def _present(column: str, dtype: pl.DataType) -> pl.Expr:
     return value.fill_nan(None) if dtype.is_float() else value
 
 
-def _number(value: float | None) -> float | None:
+def _nan_to_none(value: float | None) -> float | None:
     return None if value is None or isnan(value) else float(value)

@@ -4,14 +4,14 @@ import re
 
 import polars as pl
 
-from engine.data.fingerprints import combine
+from engine.data.fingerprints import hash_texts
+from engine.data.polars_errors import READ_ERRORS, describe_error, format_suggestion
 from engine.data.table import Table
-from engine.data.wording import UNREADABLE, meant, words
 from engine.errors import DataError
 from engine.spec import sql
 
 
-def plan(query: str, inputs: tuple[Table, ...]) -> pl.LazyFrame:
+def plan_query(query: str, inputs: tuple[Table, ...]) -> pl.LazyFrame:
     """Return the lazy frame of a query over its input tables.
 
     Parameters
@@ -31,28 +31,28 @@ def plan(query: str, inputs: tuple[Table, ...]) -> pl.LazyFrame:
         with pl.SQLContext({table.name: table.frame for table in inputs}) as context:
             frame = context.execute(query, eager=False)
             frame.collect_schema()
-    except UNREADABLE as error:
-        raise DataError(f"its SQL cannot be planned: {_explained(error, inputs)}") from error
+    except READ_ERRORS as error:
+        raise DataError(f"its SQL cannot be planned: {_explain_query_error(error, inputs)}") from error
     return frame
 
 
-def fingerprint(query: str, inputs: tuple[Table, ...]) -> str:
+def fingerprint_query(query: str, inputs: tuple[Table, ...]) -> str:
     """Return the digest of a query with its variables inserted: its normalized SQL, and its inputs' fingerprints."""
-    return combine(sql.canonical(query), *(part for table in inputs for part in (table.name, table.fingerprint)))
+    return hash_texts(sql.normalize_sql(query), *(part for table in inputs for part in (table.name, table.fingerprint)))
 
 
-def entity(frame: pl.LazyFrame, inputs: tuple[Table, ...]) -> str | None:
+def inherit_entity(frame: pl.LazyFrame, inputs: tuple[Table, ...]) -> str | None:
     """Return the entity that a query inherits: that of its inputs, if they share one and the query keeps its column."""
     found = {table.entity for table in inputs if table.entity is not None}
     return found.pop() if len(found) == 1 and found <= set(frame.collect_schema()) else None
 
 
-def _explained(error: BaseException, inputs: tuple[Table, ...]) -> str:
+def _explain_query_error(error: BaseException, inputs: tuple[Table, ...]) -> str:
     """Return polars' message; where it misses a column, with the likely name."""
-    text = words(error)
+    text = describe_error(error)
     if found := re.fullmatch(r"no column named '(?P<column>.*)' found in table '(?P<table>.*)'", text):
         columns = {name for table in inputs for name in table.frame.collect_schema() if table.name == found["table"]}
         # The table named may be an alias of the query's, which belongs to no input.
         columns = columns or {name for table in inputs for name in table.frame.collect_schema()}
-        return f"{text}{meant(found['column'], sorted(columns))}"
+        return f"{text}{format_suggestion(found['column'], sorted(columns))}"
     return text

@@ -14,8 +14,8 @@ from typing import Any
 
 import polars as pl
 
-from engine.data.files import Files
-from engine.data.wording import UNREADABLE, words
+from engine.data.files import DatasetFiles
+from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.errors import DataError
 from engine.spec.resources.datasets import Column
 
@@ -36,7 +36,7 @@ class Table:
     entity: str | None = None
     columns: Mapping[str, Column] = field(default_factory=dict)
     inputs: tuple[Table, ...] = ()
-    files: Files | None = None
+    files: DatasetFiles | None = None
     rereadable: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -55,7 +55,7 @@ class Table:
 
 
 @contextmanager
-def reading(table: Table) -> Iterator[None]:
+def explain_read_errors(table: Table) -> Iterator[None]:
     """Translate polars' errors while `table.frame`, or a frame made from it, is collected.
 
     Raises
@@ -65,9 +65,9 @@ def reading(table: Table) -> Iterator[None]:
     """
     try:
         yield
-    except UNREADABLE as error:
+    except READ_ERRORS as error:
         # The fault may be in a file that a query reads through other datasets: inputs are searched first.
         for source in table.lineage().values():
-            if source.files and (fault := source.files.fault()):
+            if source.files and (fault := source.files.find_fault()):
                 raise DataError(f"dataset {source.name!r}: {fault}") from error
-        raise DataError(f"dataset {table.name!r} cannot be read: {words(error)}") from error
+        raise DataError(f"dataset {table.name!r} cannot be read: {describe_error(error)}") from error

@@ -13,16 +13,16 @@ from engine.data import load_function
 from engine.errors import DataError, Position
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
-from engine.spec.catalogue import canonical
+from engine.spec.metric_names import normalize_metric_name
 from engine.spec.problem import did_you_mean
 from engine.spec.resources.checks import Check, MeanOfLast, PythonCheck, Range, RangeCheck, ValuesCheck, WhenEmpty
 from engine.spec.resources.resource import Scalar
 
-Metrics = Mapping[str, MetricValue]
+MetricsByName = Mapping[str, MetricValue]
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class CheckTarget:
     """The metrics that checks are applied to: those of a dataset or of one evaluation.
 
     `name` is that of the dataset or evaluation store. `past` holds the metrics of earlier evaluations, oldest
@@ -30,9 +30,9 @@ class Subject:
     secrets. `evaluation` is the id of the evaluation, if there is one.
     """
 
-    target: str
-    metrics: Metrics
-    past: Sequence[Metrics]
+    name: str
+    metrics: MetricsByName
+    past: Sequence[MetricsByName]
     folder: Path
     redact: Callable[[str], str]
     evaluation: str | None = None
@@ -49,10 +49,10 @@ class Finding:
     outcome: CheckOutcome
     reason: str
     value: float | None = None
-    forgiven: bool = False
+    labels_missing: bool = False
 
 
-def judge(name: str, check: Check, subject: Subject, position: Position) -> list[CheckResult]:
+def apply_check(name: str, check: Check, subject: CheckTarget, position: Position) -> list[CheckResult]:
     """Apply one check.
 
     Returns
@@ -60,57 +60,63 @@ def judge(name: str, check: Check, subject: Subject, position: Position) -> list
     One result; for a wildcard one per metric that it matches, or one ERROR where it matches none.
     """
     if isinstance(check, PythonCheck):
-        finding = _ask(check, subject)
-        return [_result(name, "", finding, finding.outcome, {}, subject, position)]
-    wanted = canonical(check.metric)
+        finding = _call_check_function(check, subject)
+        return [_build_result(name, "", finding, finding.outcome, {}, subject, position)]
+    wanted = normalize_metric_name(check.metric)
     if not wanted.endswith(".*"):
-        return [_judge_metric(name, check, wanted, subject, position)]
+        return [_apply_to_metric(name, check, wanted, subject, position)]
     matches = [metric for metric in subject.metrics if metric.startswith(wanted.removesuffix("*"))]
     if not matches:
-        nothing = Finding(CheckOutcome.ERROR, f"{check.metric} matches no metric of {subject.target}")
-        return [_result(name, check.metric, nothing, CheckOutcome.ERROR, {}, subject, position)]
-    return [_judge_metric(name, check, metric, subject, position) for metric in matches]
+        nothing = Finding(CheckOutcome.ERROR, f"{check.metric} matches no metric of {subject.name}")
+        return [_build_result(name, check.metric, nothing, CheckOutcome.ERROR, {}, subject, position)]
+    return [_apply_to_metric(name, check, metric, subject, position) for metric in matches]
 
 
-def _judge_metric(
-    name: str, check: RangeCheck | ValuesCheck, metric: str, subject: Subject, position: Position
+def _apply_to_metric(
+    name: str, check: RangeCheck | ValuesCheck, metric: str, subject: CheckTarget, position: Position
 ) -> CheckResult:
     """Apply a check to one concrete metric: find its value, or its change, and compare it with the bounds."""
-    measured = subject.metrics.get(metric) or MetricValue(None, reason=_unknown(metric, subject), failed=True)
+    measured = subject.metrics.get(metric) or MetricValue(
+        None, reason=_describe_unknown_metric(metric, subject), failed=True
+    )
     if isinstance(check, ValuesCheck):
         bounds: dict[str, Any] = {"allowed": check.allowed, "soft_allowed": check.soft_allowed}
-        finding = _absent(measured) if measured.value is None else _among(check, measured.value)
+        finding = _missing_value_finding(measured) if measured.value is None else _check_values(check, measured.value)
     else:
         # Bounds that `except:` gives for this metric replace those of the check.
-        excepted = {canonical(text): limits for text, limits in check.except_.items()}
+        excepted = {normalize_metric_name(text): limits for text, limits in check.except_.items()}
         limits: Range = excepted.get(metric, check)
         bounds = limits.model_dump(include={"min", "soft_min", "soft_max", "max"})
         if check.compare is not None:
-            measured = _change(check, metric, measured, subject)
-            bounds |= _comparison(check)
+            measured = _compute_change(check, metric, measured, subject)
+            bounds |= _comparison_settings(check)
         changed = bool(check.compare)
-        finding = _absent(measured) if measured.value is None else _within(limits, measured.value, changed=changed)
+        finding = (
+            _missing_value_finding(measured)
+            if measured.value is None
+            else _check_range(limits, measured.value, changed=changed)
+        )
     bounds = {key: bound for key, bound in bounds.items() if bound is not None}
-    return _result(name, metric, finding, _counted(finding, check.when_empty), bounds, subject, position)
+    return _build_result(name, metric, finding, _apply_when_empty(finding, check.when_empty), bounds, subject, position)
 
 
-def _absent(metric: MetricValue) -> Finding:
+def _missing_value_finding(metric: MetricValue) -> Finding:
     """Return the finding for a metric without a value."""
     reason = metric.reason or "no reason is recorded"
     if metric.failed:
         return Finding(CheckOutcome.ERROR, reason)
-    return Finding(CheckOutcome.EMPTY, reason, forgiven=metric.unlabelled)
+    return Finding(CheckOutcome.EMPTY, reason, labels_missing=metric.unlabelled)
 
 
-def _unknown(metric: str, subject: Subject) -> str:
+def _describe_unknown_metric(metric: str, subject: CheckTarget) -> str:
     """Return the message for a metric that does not exist; it suggests columns or classes that have the statistic."""
     statistic, _, member = metric.partition(".")
     members = [other.partition(".")[2] for other in subject.metrics if other.startswith(f"{statistic}.")]
     hint = f"; {did_you_mean(member, members, f'{statistic} exists for')[:300]}" if members else ""
-    return f"{subject.target} has no metric {metric}{hint}"
+    return f"{subject.name} has no metric {metric}{hint}"
 
 
-def _within(limits: Range, value: float, *, changed: bool) -> Finding:
+def _check_range(limits: Range, value: float, *, changed: bool) -> Finding:
     """Compare a value, or the change of one, with a range whose bounds are inclusive; hard bounds come first."""
     for bound, side, outcome in (
         (limits.min, "below min", CheckOutcome.ERROR),
@@ -124,26 +130,26 @@ def _within(limits: Range, value: float, *, changed: bool) -> Finding:
     return Finding(CheckOutcome.OK, "", value)
 
 
-def _among(check: ValuesCheck, value: float) -> Finding:
+def _check_values(check: ValuesCheck, value: float) -> Finding:
     """Compare a value with the allowed ones."""
     if value not in check.allowed:
-        return Finding(CheckOutcome.ERROR, f"{value:.6g} is not in allowed ({_listed(check.allowed)})", value)
+        return Finding(CheckOutcome.ERROR, f"{value:.6g} is not in allowed ({_join_values(check.allowed)})", value)
     if check.soft_allowed is not None and value not in check.soft_allowed:
         return Finding(
-            CheckOutcome.WARNING, f"{value:.6g} is not in soft_allowed ({_listed(check.soft_allowed)})", value
+            CheckOutcome.WARNING, f"{value:.6g} is not in soft_allowed ({_join_values(check.soft_allowed)})", value
         )
     return Finding(CheckOutcome.OK, "", value)
 
 
-def _listed(values: Sequence[Scalar]) -> str:
+def _join_values(values: Sequence[Scalar]) -> str:
     return ", ".join(str(value) for value in values)
 
 
-def _change(check: RangeCheck, metric: str, measured: MetricValue, subject: Subject) -> MetricValue:
+def _compute_change(check: RangeCheck, metric: str, measured: MetricValue, subject: CheckTarget) -> MetricValue:
     """Return the change of a metric from the baseline that `compare` names, absolute or relative as `change` says."""
     if measured.value is None:
         return measured
-    baseline = _compared_with(check, metric, measured.value, subject)
+    baseline = _find_baseline(check, metric, measured.value, subject)
     if isinstance(baseline, str):
         return MetricValue(None, reason=baseline)
     difference = measured.value - baseline
@@ -154,13 +160,13 @@ def _change(check: RangeCheck, metric: str, measured: MetricValue, subject: Subj
     return MetricValue(difference / abs(baseline))
 
 
-def _comparison(check: RangeCheck) -> dict[str, str]:
+def _comparison_settings(check: RangeCheck) -> dict[str, str]:
     """Return the settings that make the bounds apply to a change, by their keys in the spec."""
     against = f"mean_of_last {check.compare.mean_of_last}" if isinstance(check.compare, MeanOfLast) else check.compare
     return {"compare": str(against), "change": check.change}
 
 
-def _compared_with(check: RangeCheck, metric: str, value: float, subject: Subject) -> float | str:
+def _find_baseline(check: RangeCheck, metric: str, value: float, subject: CheckTarget) -> float | str:
     """Return the value that a metric is compared with, or the reason why there is none."""
     if check.compare == "reference":
         # A performance metric: the reference's value is the batch's minus the change that was measured.
@@ -175,7 +181,7 @@ def _compared_with(check: RangeCheck, metric: str, value: float, subject: Subjec
     return sum(values) / len(values) if values else "there is no earlier value to compare with"
 
 
-def _ask(check: PythonCheck, subject: Subject) -> Finding:
+def _call_check_function(check: PythonCheck, subject: CheckTarget) -> Finding:
     """Call the function of a python check with {metric: value}; it returns an outcome, or (outcome, reason)."""
     values = {name: metric.value for name, metric in subject.metrics.items()}
     try:
@@ -190,26 +196,26 @@ def _ask(check: PythonCheck, subject: Subject) -> Finding:
     return Finding(CheckOutcome(outcome), subject.redact(str(reason)))
 
 
-def _counted(finding: Finding, when_empty: WhenEmpty | None) -> CheckOutcome:
+def _apply_when_empty(finding: Finding, when_empty: WhenEmpty | None) -> CheckOutcome:
     """Return the outcome that a finding counts as: EMPTY counts as `when_empty` says, by default as WARNING."""
     if finding.outcome is not CheckOutcome.EMPTY:
         return finding.outcome
     if when_empty is None:
-        return CheckOutcome.OK if finding.forgiven else CheckOutcome.WARNING
+        return CheckOutcome.OK if finding.labels_missing else CheckOutcome.WARNING
     return CheckOutcome(when_empty.upper())
 
 
-def _result(
+def _build_result(
     check: str,
     metric: str,
     finding: Finding,
     counts_as: CheckOutcome,
     bounds: Mapping[str, Any],
-    subject: Subject,
+    subject: CheckTarget,
     position: Position,
 ) -> CheckResult:
     return CheckResult(
-        target=subject.target,
+        target=subject.name,
         check=check,
         metric=metric,
         outcome=finding.outcome,

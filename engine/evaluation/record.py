@@ -95,7 +95,7 @@ class CheckResult:
     evaluation: str | None = None
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """The result in one line: the check, its metric and the reason."""
         text = self.reason
         if self.bounds:

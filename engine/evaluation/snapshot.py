@@ -95,19 +95,19 @@ class Snapshot:
             entity=first.entity,
             predictions=predictions,
             performance={
-                name: _mean([s.performance[name] for s in snapshots if name in s.performance])
+                name: _mean_metric([s.performance[name] for s in snapshots if name in s.performance])
                 for name in first.performance
             },
         )
 
 
-def _mean(metrics: Sequence[MetricValue]) -> MetricValue:
+def _mean_metric(metrics: Sequence[MetricValue]) -> MetricValue:
     """Return the mean of the metrics that have a value; where none has, the first with its reason."""
     values = [metric.value for metric in metrics if metric.value is not None]
     return MetricValue(sum(values) / len(values)) if values else metrics[0]
 
 
-def digest(value: object) -> str:
+def hash_settings(value: object) -> str:
     """Return the BLAKE2b hex digest of JSON-ready data, independent of the order of keys: a fingerprint of settings."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -4,26 +4,32 @@ scikit-learn is imported only where an estimator is fitted or rebuilt, since the
 finds its model unchanged does not need it.
 """
 
-from engine.models.fitted import FittedModel, score
-from engine.models.identity import facts, fingerprint, fit_facts, fit_fingerprint, skops_path
-from engine.models.loading import load
-from engine.models.performance import METRICS, Performance, performance
-from engine.models.saved import save
-from engine.models.training import Trained, train
+from engine.models.fingerprints import (
+    collect_fit_facts,
+    collect_model_facts,
+    find_skops_file,
+    fingerprint_fit,
+    fingerprint_model,
+)
+from engine.models.fitted_model import FittedModel, score_frame
+from engine.models.loading import load_model
+from engine.models.performance import METRICS_BY_TASK, Performance, measure_performance
+from engine.models.persistence import save_trained
+from engine.models.training import TrainingResult, train_model
 
 __all__ = [
-    "METRICS",
+    "METRICS_BY_TASK",
     "FittedModel",
     "Performance",
-    "Trained",
-    "facts",
-    "fingerprint",
-    "fit_facts",
-    "fit_fingerprint",
-    "load",
-    "performance",
-    "save",
-    "score",
-    "skops_path",
-    "train",
+    "TrainingResult",
+    "collect_fit_facts",
+    "collect_model_facts",
+    "find_skops_file",
+    "fingerprint_fit",
+    "fingerprint_model",
+    "load_model",
+    "measure_performance",
+    "save_trained",
+    "score_frame",
+    "train_model",
 ]

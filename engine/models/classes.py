@@ -14,32 +14,34 @@ import polars as pl
 from engine.drift.canonical import categories
 from engine.errors import ModelError
 
-Class = bool | int | float | str
+ClassValue = bool | int | float | str
 
 MAX_CLASSES = 1_000
 
 
-def canonical(values: pl.Series) -> pl.Series:
+def class_labels(values: pl.Series) -> pl.Series:
     """Return the labels of the values: canonical texts, null where a value is missing."""
     return categories(values.cast(pl.Int8) if values.dtype == pl.Boolean else values)
 
 
-def text(value: Class) -> str:
+def label_of(value: ClassValue) -> str:
     """Return the label of one class: 1, 1.0, True and "1" all give "1"."""
     if isinstance(value, str):
         return value
     return str(int(value)) if math.isfinite(value) and value == int(value) else str(float(value))
 
 
-def codes(values: pl.Series, classes: Sequence[Class]) -> npt.NDArray[np.int64]:
+def encode_classes(values: pl.Series, classes: Sequence[ClassValue]) -> npt.NDArray[np.int64]:
     """Return the index of each value in `classes`, shape (n,): -1 for a missing value, -2 for an unknown class."""
-    texts = canonical(values)
+    texts = class_labels(values)
     # An Enum of the labels maps each text to its position in one vectorised step; unknown texts become null.
-    places = texts.cast(pl.Enum([text(c) for c in classes]), strict=False).to_physical().cast(pl.Int64).fill_null(-2)
+    places = (
+        texts.cast(pl.Enum([label_of(c) for c in classes]), strict=False).to_physical().cast(pl.Int64).fill_null(-2)
+    )
     return np.where(texts.is_null().to_numpy(), -1, places.to_numpy())
 
 
-def observed(values: pl.Series) -> tuple[Class, ...]:
+def distinct_classes(values: pl.Series) -> tuple[ClassValue, ...]:
     """Return the distinct values without missing ones, sorted, as Python values.
 
     Whole floats become integers; categories and enums become text.
@@ -52,7 +54,7 @@ def observed(values: pl.Series) -> tuple[Class, ...]:
     return tuple(int(v) if isinstance(v, float) and v.is_integer() else v for v in distinct)
 
 
-def positive_of(classes: Sequence[Class], declared: Class | None, where: str) -> Class:
+def find_positive_class(classes: Sequence[ClassValue], declared: ClassValue | None, where: str) -> ClassValue:
     """Return the positive class of two sorted classes: the declared one, else the larger.
 
     Raises
@@ -63,14 +65,14 @@ def positive_of(classes: Sequence[Class], declared: Class | None, where: str) ->
     if declared is None:
         return classes[-1]
     for one in classes:
-        if text(one) == text(declared):
+        if label_of(one) == label_of(declared):
             return one
     raise ModelError(
-        f"{where}: positive is {declared!r}, but the classes are {listed(classes)}; set positive to one of these"
+        f"{where}: positive is {declared!r}, but the classes are {format_names(classes)}; set positive to one of these"
     )
 
 
-def listed(names: Sequence[object], most: int = 10) -> str:
+def format_names(names: Sequence[object], most: int = 10) -> str:
     """Return the names joined by commas, at most `most` of them and the number of the others."""
     shown = ", ".join(str(name) for name in names[:most])
     return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown

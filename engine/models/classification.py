@@ -15,24 +15,24 @@ from engine.spec.resources.models import CostMatrix
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-Metrics = Mapping[str, float | str]
+MetricsOrReasons = Mapping[str, float | str]
 """By metric: the value, or the reason why there is none."""
 
-CURVE_POINTS = 200
+MAX_CURVE_POINTS = 200
 """The largest number of points of a stored curve."""
 CALIBRATION_BINS = 10
 LIFT_SHARE = 0.1
 """The share of rows, those with the highest probabilities, whose positives `lift` counts."""
-MATRIX_CLASSES = 50
+MAX_MATRIX_CLASSES = 50
 """The largest number of classes for which a confusion matrix is stored."""
 
 NO_PROBABILITIES = "the model gives no probabilities"
 ONE_CLASS = "only one class in the labels"
 
 
-def binary(
+def measure_binary(
     truth: Bools, predicted: Bools, probability: Floats | None, *, names: tuple[str, str], cost_matrix: CostMatrix
-) -> tuple[Metrics, dict[str, Any]]:
+) -> tuple[MetricsOrReasons, dict[str, Any]]:
     """Measure a binary classification on n rows.
 
     Parameters
@@ -76,7 +76,7 @@ def binary(
         "precision": tp / (tp + fp) if tp + fp else "no row was predicted positive",
         "recall": tp / positives if positives else "no row is labelled positive",
         "f1": 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else "no row is positive, neither by label nor by prediction",
-        "mcc": _mcc(np.array([[tn, fp], [fn, tp]])) if both else ONE_CLASS,
+        "mcc": _matthews_correlation(np.array([[tn, fp], [fn, tp]])) if both else ONE_CLASS,
         "hamming_loss": (fp + fn) / n,
         "cost_matrix_gain": gain / n,
     }
@@ -89,13 +89,13 @@ def binary(
     if np.isnan(probability).any():
         return metrics | dict.fromkeys(of_probability, "some rows have no probability"), detail
     # One sort gives the counts at every threshold, from which ROC, precision-recall and lift follow.
-    tps, fps, thresholds = ranked(truth, probability)
-    calibration, error = _calibration(truth, probability)
+    tps, fps, thresholds = count_by_threshold(truth, probability)
+    calibration, error = _calibration_curve(truth, probability)
     right = np.where(truth, probability, 1 - probability)  # the probability given to the true class
     # Positives among the first LIFT_SHARE * n rows; interpolating between thresholds shares out tied rows.
     top = float(np.interp(LIFT_SHARE * n, np.r_[0, tps + fps], np.r_[0, tps])) / (LIFT_SHARE * n)
     metrics |= {
-        "roc_auc": _auc(tps, fps) if both else ONE_CLASS,
+        "roc_auc": _roc_auc(tps, fps) if both else ONE_CLASS,
         "average_precision": _average_precision(tps, fps) if positives else "no row is labelled positive",
         "log_loss": _log_loss(right),
         "brier": float(np.mean((1 - right) ** 2)),  # (1 - right)^2 = (p - y)^2 for either class
@@ -104,7 +104,7 @@ def binary(
     }
     detail["calibration"] = calibration
     if both:
-        some = _some(len(tps))
+        some = _thin_curve(len(tps))
         detail["roc"] = {
             "false_positive_rate": [0.0, *(fps[some] / negatives).tolist()],
             "true_positive_rate": [0.0, *(tps[some] / positives).tolist()],
@@ -118,9 +118,9 @@ def binary(
     return metrics, detail
 
 
-def multiclass(
+def measure_multiclass(
     truth: Ints, predicted: Ints, probabilities: Floats | None, names: Sequence[str]
-) -> tuple[Metrics, dict[str, Any]]:
+) -> tuple[MetricsOrReasons, dict[str, Any]]:
     """Measure a classification of k classes on n rows.
 
     Parameters
@@ -149,7 +149,7 @@ def multiclass(
     matrix = np.bincount(truth * k + predicted, minlength=k * k).reshape(k, k)
     support, guessed, hits = matrix.sum(axis=1), matrix.sum(axis=0), np.diag(matrix)
     here = (support + guessed) > 0  # classes that occur in these rows
-    precision, recall = _ratio(hits, guessed)[here], _ratio(hits, support)[here]
+    precision, recall = _safe_ratio(hits, guessed)[here], _safe_ratio(hits, support)[here]
     # F1 of a class: 2 TP / (2 TP + FP + FN), where the denominator is support + predicted.
     f1, weights = (2 * hits / np.maximum(support + guessed, 1))[here], support[here] / n
     accuracy = float(hits.sum() / n)
@@ -161,11 +161,11 @@ def multiclass(
         "precision_weighted": float(precision @ weights),
         "recall_weighted": float(recall @ weights),
         "f1_weighted": float(f1 @ weights),
-        "mcc": _mcc(matrix) if (support > 0).sum() > 1 else ONE_CLASS,
+        "mcc": _matthews_correlation(matrix) if (support > 0).sum() > 1 else ONE_CLASS,
         "hamming_loss": 1 - accuracy,
     }
     detail: dict[str, Any] = {}
-    if k <= MATRIX_CLASSES:
+    if k <= MAX_MATRIX_CLASSES:
         detail["confusion_matrix"] = {"classes": list(names), "rows_true_columns_predicted": matrix.tolist()}
     of_probability = ("roc_auc", "roc_auc_weighted", "log_loss", "brier", "calibration_error")
     if probabilities is None:
@@ -178,7 +178,7 @@ def multiclass(
         return metrics | dict.fromkeys(of_probability, reason), detail
     right = probabilities[np.arange(n), truth]
     confident = probabilities.max(axis=1)
-    calibration, error = _calibration(probabilities.argmax(axis=1) == truth, confident)
+    calibration, error = _calibration_curve(probabilities.argmax(axis=1) == truth, confident)
     detail["calibration"] = calibration
     metrics |= {
         "log_loss": _log_loss(right),
@@ -192,7 +192,9 @@ def multiclass(
         return metrics | dict.fromkeys(("roc_auc", "roc_auc_weighted"), reason), detail
     if probabilities.shape[1] < 2:
         return metrics | dict.fromkeys(("roc_auc", "roc_auc_weighted"), ONE_CLASS), detail
-    areas = np.array([_auc(*ranked(truth == i, probabilities[:, i])[:2]) for i in range(probabilities.shape[1])])
+    areas = np.array(
+        [_roc_auc(*count_by_threshold(truth == i, probabilities[:, i])[:2]) for i in range(probabilities.shape[1])]
+    )
     detail["roc_auc_by_class"] = dict(zip(names, areas.tolist(), strict=False))
     return metrics | {
         "roc_auc": float(areas.mean()),
@@ -200,7 +202,7 @@ def multiclass(
     }, detail
 
 
-def ranked(truth: Bools, probability: Floats) -> tuple[Ints, Ints, Floats]:
+def count_by_threshold(truth: Bools, probability: Floats) -> tuple[Ints, Ints, Floats]:
     """Count true and false positives at each distinct probability taken as threshold, from high to low.
 
     Returns
@@ -217,7 +219,7 @@ def ranked(truth: Bools, probability: Floats) -> tuple[Ints, Ints, Floats]:
     return tps, last + 1 - tps, ordered[last]
 
 
-def _auc(tps: Ints, fps: Ints) -> float:
+def _roc_auc(tps: Ints, fps: Ints) -> float:
     """Return the area under the ROC curve, by trapezoids in counts, divided by positives times negatives."""
     area = np.trapezoid(np.r_[0, tps].astype(np.float64), np.r_[0, fps])
     return float(area / (tps[-1] * float(fps[-1])))
@@ -234,7 +236,7 @@ def _log_loss(right: Floats) -> float:
     return float(-np.log(np.clip(right, step, 1 - step)).mean())
 
 
-def _mcc(matrix: Ints) -> float:
+def _matthews_correlation(matrix: Ints) -> float:
     """Return the Matthews correlation coefficient for k classes; 0 where only one class was predicted.
 
     With n rows, c correct ones, t_k rows of class k and p_k predicted as k (Gorodkin 2004):
@@ -245,7 +247,7 @@ def _mcc(matrix: Ints) -> float:
     return float((np.trace(matrix) * n - support @ guessed) / np.sqrt(spread)) if spread > 0 else 0.0
 
 
-def _calibration(right: Bools, probability: Floats) -> tuple[dict[str, Any], float]:
+def _calibration_curve(right: Bools, probability: Floats) -> tuple[dict[str, Any], float]:
     """Return the calibration curve and the expected calibration error over bins of equal width.
 
     Parameters
@@ -269,11 +271,11 @@ def _calibration(right: Bools, probability: Floats) -> tuple[dict[str, Any], flo
     return curve, float(np.abs(expected - happened).sum() / len(right))
 
 
-def _ratio(part: Ints, whole: Ints) -> Floats:
+def _safe_ratio(part: Ints, whole: Ints) -> Floats:
     """Return part / whole, and 0 where the whole is 0."""
     return part / np.maximum(whole, 1)
 
 
-def _some(points: int) -> Ints:
+def _thin_curve(points: int) -> Ints:
     """Return evenly spaced indices of at most `MAX_CURVE_POINTS` - 1 points, with both ends."""
-    return np.unique(np.linspace(0, points - 1, min(points, CURVE_POINTS - 1)).astype(np.int64))
+    return np.unique(np.linspace(0, points - 1, min(points, MAX_CURVE_POINTS - 1)).astype(np.int64))

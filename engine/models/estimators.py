@@ -18,9 +18,9 @@ from engine.errors import ModelError
 from engine.models.features import Feature
 from engine.spec.resources.models import ALGORITHMS, Algorithm
 
-Array = npt.NDArray[np.float64]
+FeatureMatrix = npt.NDArray[np.float64]
 
-_CLASSES: Mapping[str, tuple[str, str | None, str | None]] = {
+_ESTIMATOR_CLASSES: Mapping[str, tuple[str, str | None, str | None]] = {
     "hist_gradient_boosting": ("ensemble", "HistGradientBoostingClassifier", "HistGradientBoostingRegressor"),
     "random_forest": ("ensemble", "RandomForestClassifier", "RandomForestRegressor"),
     "extra_trees": ("ensemble", "ExtraTreesClassifier", "ExtraTreesRegressor"),
@@ -29,38 +29,38 @@ _CLASSES: Mapping[str, tuple[str, str | None, str | None]] = {
     "linear_regression": ("linear_model", None, "LinearRegression"),
     "ridge": ("linear_model", None, "Ridge"),
 }
-_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+_DEFAULT_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "hist_gradient_boosting": {"early_stopping": False},  # its own validation split would ignore entities
     "logistic_regression": {"max_iter": 1000},
 }
-_OURS = {
+_RESERVED_PARAMETERS = {
     "random_state": "use seed: instead",
     "categorical_features": "the roles of the dataset's columns decide this",
     "n_jobs": "training uses all cores, scoring one",
 }
 
-_TREES = ("sklearn.tree._tree.Tree",)
-_DTYPE = ("numpy.dtype",)  # an attribute of OneHotEncoder
-TRUSTED: Mapping[str, Sequence[str]] = {
+_TREE_TYPES = ("sklearn.tree._tree.Tree",)
+_ENCODER_TYPES = ("numpy.dtype",)  # an attribute of OneHotEncoder
+TRUSTED_TYPES: Mapping[str, Sequence[str]] = {
     "hist_gradient_boosting": (
         "functools.partial",  # wraps check_array, the only function in this list, which checks categories
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.utils.validation.check_array",
     ),
-    "random_forest": _TREES,
-    "extra_trees": _TREES,
-    "decision_tree": _TREES,
-    "logistic_regression": _DTYPE,
-    "linear_regression": _DTYPE,
-    "ridge": _DTYPE,
+    "random_forest": _TREE_TYPES,
+    "extra_trees": _TREE_TYPES,
+    "decision_tree": _TREE_TYPES,
+    "logistic_regression": _ENCODER_TYPES,
+    "linear_regression": _ENCODER_TYPES,
+    "ridge": _ENCODER_TYPES,
 }
 """By algorithm, the types of our own files that skops does not trust by default; no other type is loaded."""
 
-LINEAR = frozenset({"logistic_regression", "linear_regression", "ridge"})
-_FLOAT32 = float(np.finfo(np.float32).max)
+LINEAR_ALGORITHMS = frozenset({"logistic_regression", "linear_regression", "ridge"})
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
-def estimator(
+def build_estimator(
     algorithm: Algorithm, task: str, parameters: Mapping[str, Any], features: Sequence[Feature], seed: int, where: str
 ) -> Any:
     """Return the unfitted estimator of an algorithm, with its preprocessing.
@@ -70,28 +70,28 @@ def estimator(
     ModelError
         The algorithm cannot learn the task, or the estimator has no such parameter.
     """
-    module, *by_task = _CLASSES[algorithm]
+    module, *by_task = _ESTIMATOR_CLASSES[algorithm]
     name = by_task[task == "regression"]
     if name is None:
         raise ModelError(f"{where}: {algorithm} cannot learn {task}; it learns {', '.join(ALGORITHMS[algorithm])}")
     plain = getattr(importlib.import_module(f"sklearn.{module}"), name)()
     legal = plain.get_params()
     for parameter in parameters:
-        if parameter in _OURS:
-            raise ModelError(f"{where}: parameter {parameter} cannot be set here: {_OURS[parameter]}")
+        if parameter in _RESERVED_PARAMETERS:
+            raise ModelError(f"{where}: parameter {parameter} cannot be set here: {_RESERVED_PARAMETERS[parameter]}")
         if parameter not in legal:
-            settable = ", ".join(p for p in sorted(legal) if p not in _OURS)
+            settable = ", ".join(p for p in sorted(legal) if p not in _RESERVED_PARAMETERS)
             raise ModelError(f'{where}: {algorithm} has no parameter "{parameter}"; it has {settable}')
-    plain.set_params(**{**_DEFAULTS.get(algorithm, {}), **parameters})
+    plain.set_params(**{**_DEFAULT_PARAMETERS.get(algorithm, {}), **parameters})
     if "random_state" in legal:
         plain.set_params(random_state=seed)
     categorical = [i for i, f in enumerate(features) if f.role == "categorical"]
     if algorithm == "hist_gradient_boosting":
         return plain.set_params(categorical_features=categorical or None)
-    return _linear(plain, categorical, len(features)) if algorithm in LINEAR else plain
+    return _build_linear_pipeline(plain, categorical, len(features)) if algorithm in LINEAR_ALGORITHMS else plain
 
 
-def _linear(plain: Any, categorical: list[int], width: int) -> Any:
+def _build_linear_pipeline(plain: Any, categorical: list[int], width: int) -> Any:
     """Put a linear model behind imputation by the median and scaling, and one-hot encoding of categories.
 
     Categories in fewer than 10 rows share one column, as do categories that training did not have.
@@ -109,17 +109,17 @@ def _linear(plain: Any, categorical: list[int], width: int) -> Any:
     )
 
 
-def finite(algorithm: str, encoded: Array) -> Array:
+def replace_infinities(algorithm: str, encoded: FeatureMatrix) -> FeatureMatrix:
     """Return the encoded rows without infinities, which scikit-learn refuses.
 
     A linear model gets a missing value instead; a tree gets the largest or smallest float32, which keeps the order.
     """
-    if algorithm in LINEAR:
+    if algorithm in LINEAR_ALGORITHMS:
         return np.where(np.isinf(encoded), np.nan, encoded)
-    return np.clip(encoded, -_FLOAT32, _FLOAT32)
+    return np.clip(encoded, -_FLOAT32_MAX, _FLOAT32_MAX)
 
 
-def fit(unfitted: Any, rows: Array, target: npt.NDArray[Any], where: str) -> tuple[Any, list[str]]:
+def fit_estimator(unfitted: Any, rows: FeatureMatrix, target: npt.NDArray[Any], where: str) -> tuple[Any, list[str]]:
     """Fit an estimator and collect the warnings.
 
     OpenMP is limited to one thread: on shared cores its threads wait for each other, which costs ten times as much.

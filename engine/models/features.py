@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from engine.data.families import family
-from engine.data.wording import meant
+from engine.data.column_types import column_type
+from engine.data.polars_errors import format_suggestion
 from engine.drift import Role, roles
 from engine.errors import DataError, ModelError
-from engine.models.classes import canonical, listed
+from engine.models.classes import class_labels, format_names
 from engine.spec.resources.models import Features
 
 MAX_CATEGORIES = 255
@@ -39,7 +39,7 @@ class Feature:
     others: bool = False
 
 
-def known(names: Sequence[str], columns: Sequence[str], where: str) -> None:
+def require_columns(names: Sequence[str], columns: Sequence[str], where: str) -> None:
     """Check that every name is a column.
 
     Raises
@@ -49,10 +49,12 @@ def known(names: Sequence[str], columns: Sequence[str], where: str) -> None:
     """
     for name in names:
         if name not in columns:
-            raise ModelError(f"{where}: there is no column {name!r}{meant(name, list(columns))}")
+            raise ModelError(f"{where}: there is no column {name!r}{format_suggestion(name, list(columns))}")
 
 
-def select(features: Features, columns: Sequence[str], target: str, *, entity: str | None, where: str) -> list[str]:
+def select_features(
+    features: Features, columns: Sequence[str], target: str, *, entity: str | None, where: str
+) -> list[str]:
     """Return the columns that the spec selects as features, in order.
 
     The target is never a feature; the entity is one only where the spec includes it by name.
@@ -62,7 +64,7 @@ def select(features: Features, columns: Sequence[str], target: str, *, entity: s
     ModelError
         The spec names a column that does not exist, or no column is left.
     """
-    known([*(features.include or []), *features.exclude], columns, f"{where}: features")
+    require_columns([*(features.include or []), *features.exclude], columns, f"{where}: features")
     chosen = features.include or [c for c in columns if c != entity]
     selected = [c for c in chosen if c != target and c not in features.exclude]
     if not selected:
@@ -70,7 +72,7 @@ def select(features: Features, columns: Sequence[str], target: str, *, entity: s
     return selected
 
 
-def describe(
+def describe_features(
     frame: pl.DataFrame,
     chosen: Sequence[str],
     declared: Mapping[str, str],
@@ -114,14 +116,14 @@ def describe(
         raise ModelError(f"{where}: column {name!r} cannot be a feature: {reason}")
     if not taking:
         raise ModelError(
-            f"{where}: no column is left to be a feature; {listed([f'{c}: {r}' for c, r in left_out.items()])}"
+            f"{where}: no column is left to be a feature; {format_names([f'{c}: {r}' for c, r in left_out.items()])}"
         )
     features = []
     for name, role in taking.items():
-        kind = family(frame.schema[name])
+        kind = column_type(frame.schema[name])
         # For drift a boolean is categorical; as a feature it is the number 0 or 1 unless declared categorical.
         if role is Role.CATEGORICAL and (kind != "boolean" or declared.get(name) == "categorical"):
-            features.append(_categorical(frame[name], kind, max_categories))
+            features.append(_build_categorical_feature(frame[name], kind, max_categories))
         else:
             features.append(Feature(name, kind, "numerical"))
     return features, left_out
@@ -131,15 +133,15 @@ def _is_missing(column: pl.Series) -> pl.Series:
     return column.is_null() | column.is_nan() if column.dtype.is_float() else column.is_null()
 
 
-def _categorical(column: pl.Series, kind: str, most: int) -> Feature:
+def _build_categorical_feature(column: pl.Series, kind: str, most: int) -> Feature:
     """Return a categorical feature with at most `most` codes, equal counts in the order of the text."""
-    counts = canonical(column).alias("category").drop_nulls().value_counts()
+    counts = class_labels(column).alias("category").drop_nulls().value_counts()
     ordered = counts.sort("count", "category", descending=[True, False])["category"]
     others = len(ordered) > most  # the last code then stands for all categories left over
     return Feature(column.name, kind, "categorical", tuple(ordered.head(most - others)), others)
 
 
-def encode(frame: pl.DataFrame, features: Sequence[Feature], where: str) -> npt.NDArray[np.float64]:
+def encode_frame(frame: pl.DataFrame, features: Sequence[Feature], where: str) -> npt.NDArray[np.float64]:
     """Encode the rows of a frame as numbers.
 
     Returns
@@ -152,28 +154,28 @@ def encode(frame: pl.DataFrame, features: Sequence[Feature], where: str) -> npt.
     ModelError
         A column is missing, or has another type than at training.
     """
-    known([f.name for f in features], frame.columns, where)
+    require_columns([f.name for f in features], frame.columns, where)
     encoded = np.empty((frame.height, len(features)), order="F")
     for i, feature in enumerate(features):
-        encoded[:, i] = _encoded(feature, frame[feature.name], where).to_numpy()
+        encoded[:, i] = _encode_column(feature, frame[feature.name], where).to_numpy()
     return encoded
 
 
-_AS_NUMBERS = {"integer": "number", "boolean": "number"}
+_NUMERICAL_TYPES = {"integer": "number", "boolean": "number"}
 
 
-def _encoded(feature: Feature, column: pl.Series, where: str) -> pl.Series:
+def _encode_column(feature: Feature, column: pl.Series, where: str) -> pl.Series:
     """Return one column as floats: numbers, or codes of categories."""
-    kind = family(column.dtype)
+    kind = column_type(column.dtype)
     if kind == "null":  # a column without any value has every type
         column, kind = column.cast(pl.String if feature.family == "text" else pl.Float64), feature.family
-    if _AS_NUMBERS.get(kind, kind) != _AS_NUMBERS.get(feature.family, feature.family):
+    if _NUMERICAL_TYPES.get(kind, kind) != _NUMERICAL_TYPES.get(feature.family, feature.family):
         raise ModelError(
             f"{where}: column {feature.name!r} is {kind}, but was {feature.family} when the model was trained"
         )
     if feature.role == "categorical":
         # An Enum of the categories maps text to code in one vectorised step; an unseen text becomes null …
-        texts = canonical(column)
+        texts = class_labels(column)
         code = texts.cast(pl.Enum(feature.categories), strict=False).to_physical().cast(pl.Float64)
         if feature.others:
             # … and with `others` gets the code after the last, while a missing value stays missing.

@@ -13,17 +13,22 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from engine.models.estimators import LINEAR, Array
+from engine.models.estimators import LINEAR_ALGORITHMS, FeatureMatrix
 from engine.models.features import Feature
 
-ROWS = 2_000
+MAX_IMPORTANCE_ROWS = 2_000
 """The largest number of held-out rows that importance is computed from."""
-REPEATS = 2
+PERMUTATION_REPEATS = 2
 """Shuffles per feature."""
 
 
-def importance(
-    algorithm: str, estimator: Any, features: Sequence[Feature], rows: Array, target: npt.NDArray[Any], seed: int
+def compute_importance(
+    algorithm: str,
+    estimator: Any,
+    features: Sequence[Feature],
+    rows: FeatureMatrix,
+    target: npt.NDArray[Any],
+    seed: int,
 ) -> dict[str, float] | None:
     """Return the share of each feature by name; None where no feature matters or no held-out row has a label.
 
@@ -33,22 +38,22 @@ def importance(
         Encoded held-out rows with labels, in the pseudo-random order of the split: the first `MAX_IMPORTANCE_ROWS`
         are a random sample.
     """
-    rows, target = rows[:ROWS], target[:ROWS]
+    rows, target = rows[:MAX_IMPORTANCE_ROWS], target[:MAX_IMPORTANCE_ROWS]
     if hasattr(estimator, "feature_importances_"):
         raw = np.asarray(estimator.feature_importances_)
     elif not len(rows):
         return None
-    elif algorithm in LINEAR:
-        raw = _movement(estimator, rows)
+    elif algorithm in LINEAR_ALGORITHMS:
+        raw = _linear_importance(estimator, rows)
     else:
-        raw = _permutation(estimator, rows, target, seed)
+        raw = _permutation_importance(estimator, rows, target, seed)
     total = raw.sum()
     if not np.isfinite(total) or total <= 0:
         return None
     return {f.name: float(share) for f, share in zip(features, raw / total, strict=True)}
 
 
-def _movement(estimator: Any, rows: Array) -> Array:
+def _linear_importance(estimator: Any, rows: FeatureMatrix) -> FeatureMatrix:
     """Return, per feature, the standard deviation of the linear answer while only that feature varies.
 
     With several classes there is one answer per class; the mean over classes is returned.
@@ -63,17 +68,19 @@ def _movement(estimator: Any, rows: Array) -> Array:
     return np.array(moved)
 
 
-def _permutation(estimator: Any, rows: Array, target: npt.NDArray[Any], seed: int) -> Array:
+def _permutation_importance(estimator: Any, rows: FeatureMatrix, target: npt.NDArray[Any], seed: int) -> FeatureMatrix:
     """Return, per feature, the mean increase of the loss (log loss, or squared error); 0 where it decreases."""
     from sklearn.inspection import permutation_importance
     from sklearn.metrics import log_loss
 
-    def score(fitted: Any, x: Array, y: npt.NDArray[Any]) -> float:
+    def score(fitted: Any, x: FeatureMatrix, y: npt.NDArray[Any]) -> float:
         if hasattr(fitted, "predict_proba"):
             return -float(log_loss(y, fitted.predict_proba(x), labels=fitted.classes_))
         return -float(np.mean((fitted.predict(x) - y) ** 2))
 
     with threadpool_limits(limits=1):
-        found = permutation_importance(estimator, rows, target, scoring=score, n_repeats=REPEATS, random_state=seed)
-    shares: Array = np.maximum(found.importances_mean, 0)
+        found = permutation_importance(
+            estimator, rows, target, scoring=score, n_repeats=PERMUTATION_REPEATS, random_state=seed
+        )
+    shares: FeatureMatrix = np.maximum(found.importances_mean, 0)
     return shares

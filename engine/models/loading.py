@@ -9,20 +9,20 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from engine.data.functions import load_function
-from engine.data.table import Table, reading
+from engine.data.table import Table, explain_read_errors
+from engine.data.user_functions import load_function
 from engine.errors import DataError, ModelError
-from engine.models.answers import Answers
-from engine.models.classes import MAX_CLASSES, Class, listed, observed, positive_of, text
-from engine.models.features import select
-from engine.models.fitted import FittedModel, Predicted, Predictor
-from engine.models.identity import skops_path
-from engine.models.saved import load_estimator, load_trained
-from engine.spec import Project
+from engine.models.classes import MAX_CLASSES, ClassValue, distinct_classes, find_positive_class, format_names, label_of
+from engine.models.features import select_features
+from engine.models.fingerprints import find_skops_file
+from engine.models.fitted_model import FittedModel, Predictions, Predictor
+from engine.models.persistence import load_estimator, load_trained
+from engine.models.predictions import PredictionParser
+from engine.spec import ProjectSpec
 from engine.spec.resources.models import Model, PythonModel, ScoredModel, SkopsModel, TrainModel
 
 
-def load(project: Project, name: str, table: Table, version: Path | None = None) -> FittedModel:
+def load_model(project: ProjectSpec, name: str, table: Table, version: Path | None = None) -> FittedModel:
     """Load a declared model.
 
     Parameters
@@ -46,11 +46,11 @@ def load(project: Project, name: str, table: Table, version: Path | None = None)
                 raise ModelError(f"{where} is not trained yet: build it")
             return load_trained(name, spec, version)
         case SkopsModel():
-            return _skops(name, spec, skops_path(project, name, spec), table, where)
+            return _load_skops(name, spec, find_skops_file(project, name, spec), table, where)
         case ScoredModel():
-            return _scored(name, spec, table, where)
+            return _load_scored(name, spec, table, where)
         case PythonModel():
-            return _python(name, spec, project.folder_of("models", name), table, where)
+            return _load_python(name, spec, project.folder_of("models", name), table, where)
     raise TypeError(f"no loader for {type(spec).__name__}")
 
 
@@ -66,24 +66,24 @@ class EstimatorPredictor:
     classifies: bool
     where: str
 
-    def predict(self, frame: pl.DataFrame) -> Predicted:
+    def predict(self, frame: pl.DataFrame) -> Predictions:
         rows: Any = frame.select(self.columns)
         if not hasattr(self.estimator, "feature_names_in_"):
             rows = rows.to_numpy()
         try:
             with threadpool_limits(limits=1):
                 if not self.classifies:
-                    return Predicted(
+                    return Predictions(
                         values=pl.Series(np.asarray(self.estimator.predict(rows), dtype=np.float64).ravel())
                     )
                 if hasattr(self.estimator, "predict_proba"):
-                    return Predicted(probabilities=np.asarray(self.estimator.predict_proba(rows), dtype=np.float64))
-                return Predicted(values=pl.Series(np.asarray(self.estimator.predict(rows)).tolist()))
+                    return Predictions(probabilities=np.asarray(self.estimator.predict_proba(rows), dtype=np.float64))
+                return Predictions(values=pl.Series(np.asarray(self.estimator.predict(rows)).tolist()))
         except (ValueError, TypeError) as error:
             raise ModelError(f"{self.where}: the estimator cannot score these rows: {error}") from error
 
 
-def _skops(name: str, spec: SkopsModel, path: Path, table: Table, where: str) -> FittedModel:
+def _load_skops(name: str, spec: SkopsModel, path: Path, table: Table, where: str) -> FittedModel:
     """Load a user's estimator and check that its columns, task and classes are those of the spec."""
     try:
         content = path.read_bytes()
@@ -106,17 +106,17 @@ def _skops(name: str, spec: SkopsModel, path: Path, table: Table, where: str) ->
     if spec.task == "binary_classification" and len(classes) != 2:
         raise ModelError(
             f"{where}: the task is binary_classification, but the estimator has {len(classes)} classes: "
-            f"{listed(classes)}"
+            f"{format_names(classes)}"
         )
     predictor = EstimatorPredictor(columns, estimator, classifies, where)
-    return _fitted(name, spec, tuple(columns), predictor, classes, where)
+    return _build_fitted_model(name, spec, tuple(columns), predictor, classes, where)
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredPredictor:
     """Takes predictions from columns of the dataset."""
 
-    answers: Answers
+    parser: PredictionParser
     prediction: str | None
     probability: str | Mapping[str, str] | None
 
@@ -128,29 +128,31 @@ class ScoredPredictor:
             *([probability] if isinstance(probability, str) else (probability or {}).values()),
         ]
 
-    def predict(self, frame: pl.DataFrame) -> Predicted:
+    def predict(self, frame: pl.DataFrame) -> Predictions:
         scores: dict[str, pl.Series] = {"prediction": frame[self.prediction]} if self.prediction else {}
         if isinstance(self.probability, str):
             scores["probability"] = frame[self.probability]
         else:
             scores |= {label: frame[column] for label, column in (self.probability or {}).items()}
-        return self.answers.read(scores, frame.height)
+        return self.parser.parse(scores, frame.height)
 
 
-def _scored(name: str, spec: ScoredModel, table: Table, where: str) -> FittedModel:
+def _load_scored(name: str, spec: ScoredModel, table: Table, where: str) -> FittedModel:
     """Return a model whose predictions are columns of the table; these columns are not features."""
     if spec.prediction is None and spec.probability is None:
         raise ModelError(f"{where}: declare prediction or probability: the column that holds it")
     if spec.task == "regression" and spec.prediction is None:
         raise ModelError(f"{where}: a regression needs prediction: the column that holds it")
     by_class = tuple(spec.probability) if isinstance(spec.probability, dict) else ()
-    classes = _classes(spec, table, [spec.prediction] if spec.prediction else [], by_class, where)
+    classes = _collect_classes(spec, table, [spec.prediction] if spec.prediction else [], by_class, where)
     predictor = ScoredPredictor(
-        Answers(classes, _positive(spec, classes, where), where), spec.prediction, spec.probability
+        PredictionParser(classes, _positive_class(spec, classes, where), where), spec.prediction, spec.probability
     )
     columns = table.frame.collect_schema().names()
-    features = select(spec.features, columns, spec.target, entity=table.entity, where=where)
-    return _fitted(name, spec, tuple(c for c in features if c not in predictor.columns), predictor, classes, where)
+    features = select_features(spec.features, columns, spec.target, entity=table.entity, where=where)
+    return _build_fitted_model(
+        name, spec, tuple(c for c in features if c not in predictor.columns), predictor, classes, where
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,35 +160,35 @@ class FunctionPredictor:
     """Predicts with a user's function and verifies what it returns."""
 
     columns: Sequence[str]
-    answers: Answers
+    parser: PredictionParser
     function: Any
     arguments: Mapping[str, Any]
 
-    def predict(self, frame: pl.DataFrame) -> Predicted:
+    def predict(self, frame: pl.DataFrame) -> Predictions:
         try:
             answer = self.function(frame.select(self.columns), **self.arguments)
         except DataError as error:
-            raise ModelError(f"{self.answers.where}: {error}") from error
-        return self.answers.read(answer, frame.height)
+            raise ModelError(f"{self.parser.where}: {error}") from error
+        return self.parser.parse(answer, frame.height)
 
 
-def _python(name: str, spec: PythonModel, folder: Path, table: Table, where: str) -> FittedModel:
+def _load_python(name: str, spec: PythonModel, folder: Path, table: Table, where: str) -> FittedModel:
     """Return a model that calls a user's function."""
     try:
         function = load_function(folder, spec.function)
     except DataError as error:
         raise ModelError(f"{where}: {error}") from error
     columns = table.frame.collect_schema().names()
-    features = select(spec.features, columns, spec.target, entity=table.entity, where=where)
-    classes = _classes(spec, table, [], (), where)
-    answers = Answers(classes, _positive(spec, classes, where), f"{where}: {spec.function}")
-    return _fitted(
+    features = select_features(spec.features, columns, spec.target, entity=table.entity, where=where)
+    classes = _collect_classes(spec, table, [], (), where)
+    answers = PredictionParser(classes, _positive_class(spec, classes, where), f"{where}: {spec.function}")
+    return _build_fitted_model(
         name, spec, tuple(features), FunctionPredictor(features, answers, function, spec.arguments), classes, where
     )
 
 
-def _fitted(
-    name: str, spec: Model, features: tuple[str, ...], predictor: Predictor, classes: tuple[Class, ...], where: str
+def _build_fitted_model(
+    name: str, spec: Model, features: tuple[str, ...], predictor: Predictor, classes: tuple[ClassValue, ...], where: str
 ) -> FittedModel:
     return FittedModel(
         name=name,
@@ -195,16 +197,18 @@ def _fitted(
         features=features,
         predictor=predictor,
         classes=classes,
-        positive=_positive(spec, classes, where),
+        positive=_positive_class(spec, classes, where),
         threshold=spec.threshold,
     )
 
 
-def _positive(spec: Model, classes: Sequence[Class], where: str) -> Class | None:
-    return positive_of(classes, spec.positive, where) if spec.task == "binary_classification" else None
+def _positive_class(spec: Model, classes: Sequence[ClassValue], where: str) -> ClassValue | None:
+    return find_positive_class(classes, spec.positive, where) if spec.task == "binary_classification" else None
 
 
-def _classes(spec: Model, table: Table, columns: list[str], named: tuple[str, ...], where: str) -> tuple[Class, ...]:
+def _collect_classes(
+    spec: Model, table: Table, columns: list[str], named: tuple[str, ...], where: str
+) -> tuple[ClassValue, ...]:
     """Return the sorted classes of a model that does not know them itself.
 
     They are the classes that the spec names, in the type that they have in the data, or else the distinct values of
@@ -214,25 +218,26 @@ def _classes(spec: Model, table: Table, columns: list[str], named: tuple[str, ..
         return ()
     available = table.frame.collect_schema().names()
     sources = [c for c in (spec.target, *columns) if c in available]
-    seen: list[Class] = []
-    with reading(table):
+    seen: list[ClassValue] = []
+    with explain_read_errors(table):
         for column in sources:
-            found = observed(table.frame.select(column).unique().collect(engine="streaming")[column])
+            found = distinct_classes(table.frame.select(column).unique().collect(engine="streaming")[column])
             # 1 in the labels and "1" in the predictions have the same label, so they are one class.
-            seen += [c for c in found if text(c) not in {text(s) for s in seen}]
+            seen += [c for c in found if label_of(c) not in {label_of(s) for s in seen}]
     if len(seen) > MAX_CLASSES:
         raise ModelError(
-            f"{where}: {len(seen):,} classes in {listed(sources)}, more than {MAX_CLASSES:,}; is the task regression?"
+            f"{where}: {len(seen):,} classes in {format_names(sources)}, more than {MAX_CLASSES:,}; "
+            "is the task regression?"
         )
     if named:
-        by_text = {text(c): c for c in seen}
+        by_text = {label_of(c): c for c in seen}
         seen = [by_text.get(n, n) for n in named]
     if spec.task == "binary_classification":
-        seen = _two(seen, spec, where)
+        seen = _complete_two_classes(seen, spec, where)
     return tuple(sorted(seen, key=lambda c: (isinstance(c, str), c)))
 
 
-def _two(seen: list[Class], spec: Model, where: str) -> list[Class]:
+def _complete_two_classes(seen: list[ClassValue], spec: Model, where: str) -> list[ClassValue]:
     """Return the two classes of a binary task; a declared positive class makes up for one that the data lack.
 
     A batch may hold one class only, or none. Then the positive class is added, and if it is alone, the other one: 0
@@ -240,15 +245,15 @@ def _two(seen: list[Class], spec: Model, where: str) -> list[Class]:
     """
     if len(seen) < 2 and spec.positive is not None:
         positive = spec.positive
-        if all(text(c) != text(positive) for c in seen):
+        if all(label_of(c) != label_of(positive) for c in seen):
             seen = [*seen, positive]
         if len(seen) == 1:
-            other = {"0": 1, "1": 0}.get(text(positive), f"not {text(positive)}")
+            other = {"0": 1, "1": 0}.get(label_of(positive), f"not {label_of(positive)}")
             seen = [*seen, other]
     if len(seen) != 2:
         advice = "declare positive:" if len(seen) < 2 else "is the task multiclass_classification?"
         raise ModelError(
             f"{where}: binary_classification needs 2 classes, but the data hold {len(seen)}"
-            f"{': ' + listed(seen) if seen else ''}; {advice}"
+            f"{': ' + format_names(seen) if seen else ''}; {advice}"
         )
     return seen

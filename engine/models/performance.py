@@ -14,15 +14,15 @@ import numpy.typing as npt
 import polars as pl
 
 from engine.errors import ModelError
-from engine.models.classes import MAX_CLASSES, codes, listed, observed, text
-from engine.models.classification import Metrics, binary, multiclass
-from engine.models.fitted import FittedModel
-from engine.models.regression import regression
+from engine.models.classes import MAX_CLASSES, distinct_classes, encode_classes, format_names, label_of
+from engine.models.classification import MetricsOrReasons, measure_binary, measure_multiclass
+from engine.models.fitted_model import FittedModel
+from engine.models.regression import measure_regression
 from engine.spec.resources.models import CostMatrix
 
 NO_LABELS = "no labels"
 
-METRICS: Mapping[str, Sequence[str]] = {
+METRICS_BY_TASK: Mapping[str, Sequence[str]] = {
     "binary_classification": (
         *("accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "log_loss", "brier"),
         *("calibration_error", "mcc", "hamming_loss", "lift", "cost_matrix_gain"),
@@ -54,7 +54,7 @@ class Performance:
     notes: tuple[str, ...] = ()
 
 
-def performance(model: FittedModel, scored: pl.DataFrame, cost_matrix: CostMatrix | None = None) -> Performance:
+def measure_performance(model: FittedModel, scored: pl.DataFrame, cost_matrix: CostMatrix | None = None) -> Performance:
     """Measure a model on scored rows.
 
     Parameters
@@ -69,24 +69,24 @@ def performance(model: FittedModel, scored: pl.DataFrame, cost_matrix: CostMatri
     ModelError
         The labels do not suit the task, for example text for a regression.
     """
-    labelled = _present(scored, model.target)
+    labelled = _has_value(scored, model.target)
     share = float(labelled.mean()) if labelled.size else None
-    used = labelled & _present(scored, "prediction")
+    used = labelled & _has_value(scored, "prediction")
     rows = int(used.sum())
     if not rows:
         reason = "no predictions" if labelled.any() else NO_LABELS
-        nothing = dict.fromkeys(METRICS[model.task])
+        nothing = dict.fromkeys(METRICS_BY_TASK[model.task])
         return Performance(nothing, dict.fromkeys(nothing, reason), 0, share, unlabelled=not labelled.any())
     missed = int(labelled.sum()) - rows
     notes = (f"{missed:,} labelled rows have no prediction and are not measured",) if missed else ()
     frame = scored if rows == scored.height else scored.filter(pl.Series(used))
-    found, detail = _measure(model, frame, cost_matrix or CostMatrix())
-    metrics = {name: value if isinstance(value := found[name], float) else None for name in METRICS[model.task]}
+    found, detail = _measure_task(model, frame, cost_matrix or CostMatrix())
+    metrics = {name: value if isinstance(value := found[name], float) else None for name in METRICS_BY_TASK[model.task]}
     reasons = {name: value for name in metrics if isinstance(value := found[name], str)}
     return Performance(metrics, reasons, rows, share, detail=detail, notes=notes)
 
 
-def _present(frame: pl.DataFrame, column: str) -> npt.NDArray[np.bool_]:
+def _has_value(frame: pl.DataFrame, column: str) -> npt.NDArray[np.bool_]:
     """Tell for each row whether the column has a value, neither null nor NaN; False without such a column."""
     if column not in frame.columns:
         return np.zeros(frame.height, dtype=bool)
@@ -95,7 +95,9 @@ def _present(frame: pl.DataFrame, column: str) -> npt.NDArray[np.bool_]:
     return (present & values.is_not_nan().fill_null(value=False) if values.dtype.is_float() else present).to_numpy()
 
 
-def _measure(model: FittedModel, frame: pl.DataFrame, cost_matrix: CostMatrix) -> tuple[Metrics, dict[str, Any]]:
+def _measure_task(
+    model: FittedModel, frame: pl.DataFrame, cost_matrix: CostMatrix
+) -> tuple[MetricsOrReasons, dict[str, Any]]:
     """Measure rows that all have a label and a prediction: value or reason by metric, and the detail."""
     truth = frame[model.target]
     if model.task == "regression":
@@ -103,29 +105,36 @@ def _measure(model: FittedModel, frame: pl.DataFrame, cost_matrix: CostMatrix) -
             raise ModelError(
                 f'model {model.name}: the target "{model.target}" holds {truth.dtype}, but the task is regression'
             )
-        return regression(truth.cast(pl.Float64).to_numpy(), frame["prediction"].cast(pl.Float64).to_numpy())
+        return measure_regression(truth.cast(pl.Float64).to_numpy(), frame["prediction"].cast(pl.Float64).to_numpy())
     classes = list(model.classes)
-    texts = {text(c) for c in classes}
+    texts = {label_of(c) for c in classes}
     # Classes among labels or predictions that the model does not know. A binary task cannot measure them; with more
     # classes they follow the known ones in the confusion matrix.
-    foreign = [c for c in (*observed(truth), *observed(frame["prediction"])) if text(c) not in texts]
-    foreign = list({text(c): c for c in foreign}.values())
+    foreign = [
+        c for c in (*distinct_classes(truth), *distinct_classes(frame["prediction"])) if label_of(c) not in texts
+    ]
+    foreign = list({label_of(c): c for c in foreign}.values())
     columns = [f"probability_{i}" for i in range(len(classes))]
     probabilities = frame.select(columns).to_numpy() if set(columns) <= set(frame.columns) and classes else None
     if model.positive is not None:
         if foreign:
-            reason = f"the labels or predictions hold values that are not classes of the model: {listed(foreign)}"
-            return dict.fromkeys(METRICS[model.task], reason), {}
+            reason = f"the labels or predictions hold values that are not classes of the model: {format_names(foreign)}"
+            return dict.fromkeys(METRICS_BY_TASK[model.task], reason), {}
         at = classes.index(model.positive)
-        return binary(
-            codes(truth, classes) == at,
-            codes(frame["prediction"], classes) == at,
+        return measure_binary(
+            encode_classes(truth, classes) == at,
+            encode_classes(frame["prediction"], classes) == at,
             None if probabilities is None else probabilities[:, at],
-            names=(text(classes[1 - at]), text(model.positive)),
+            names=(label_of(classes[1 - at]), label_of(model.positive)),
             cost_matrix=cost_matrix,
         )
     union = [*classes, *foreign]
     if len(union) > MAX_CLASSES:
         reason = f"{len(union):,} classes in the labels and predictions; at most {MAX_CLASSES:,} are measured"
-        return dict.fromkeys(METRICS[model.task], reason), {}
-    return multiclass(codes(truth, union), codes(frame["prediction"], union), probabilities, [text(c) for c in union])
+        return dict.fromkeys(METRICS_BY_TASK[model.task], reason), {}
+    return measure_multiclass(
+        encode_classes(truth, union),
+        encode_classes(frame["prediction"], union),
+        probabilities,
+        [label_of(c) for c in union],
+    )

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from engine.models.classification import Floats, Metrics
+from engine.models.classification import Floats, MetricsOrReasons
 
 PLOT_BINS = 20
-_HALF = np.finfo(np.float64).max / 2
+_HALF_OF_LARGEST = np.finfo(np.float64).max / 2
 RESIDUAL_QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 
-def regression(truth: Floats, predicted: Floats) -> tuple[Metrics, dict[str, Any]]:
+def measure_regression(truth: Floats, predicted: Floats) -> tuple[MetricsOrReasons, dict[str, Any]]:
     """Measure a regression on n rows.
 
     Parameters
@@ -39,15 +39,15 @@ def regression(truth: Floats, predicted: Floats) -> tuple[Metrics, dict[str, Any
         return dict.fromkeys(names, "the labels or predictions hold infinite values"), {}
     # Squares of finite values may overflow: such a metric gets a reason instead of infinity.
     with np.errstate(over="ignore", invalid="ignore"):
-        metrics = _metrics(truth, predicted)
+        metrics = _regression_metrics(truth, predicted)
     too_large = "the values are too large: their sum exceeds the largest number"
     bounded = {
         name: value if isinstance(value, str) or np.isfinite(value) else too_large for name, value in metrics.items()
     }
-    return bounded, _plots(truth, predicted)
+    return bounded, _plot_data(truth, predicted)
 
 
-def _metrics(truth: Floats, predicted: Floats) -> Metrics:
+def _regression_metrics(truth: Floats, predicted: Floats) -> MetricsOrReasons:
     residual = truth - predicted
     mse = float(np.mean(residual**2))
     spread = float(np.mean((truth - truth.mean()) ** 2))
@@ -65,18 +65,18 @@ def _metrics(truth: Floats, predicted: Floats) -> Metrics:
         "mape": float(np.mean(np.abs(residual / truth))) if not zeros else f"the true value is 0 in {zeros:,} rows",
         "r2": 1 - mse / spread if spread else constant,
         "explained_variance": 1 - float(residual.var()) / spread if spread else constant,
-        "pearson": _pearson(truth, predicted) if spread else constant,
+        "pearson": _pearson_correlation(truth, predicted) if spread else constant,
     }
 
 
-def _pearson(truth: Floats, predicted: Floats) -> float | str:
+def _pearson_correlation(truth: Floats, predicted: Floats) -> float | str:
     """Return Pearson's correlation, clipped to [-1, 1] against rounding, or the reason why there is none."""
     x, y = truth - truth.mean(), predicted - predicted.mean()
     scale = float(np.linalg.norm(x)) * float(np.linalg.norm(y))
     return float(np.clip(x @ y / scale, -1, 1)) if scale else "the predicted value is the same in every row"
 
 
-def _plots(truth: Floats, predicted: Floats) -> dict[str, Any]:
+def _plot_data(truth: Floats, predicted: Floats) -> dict[str, Any]:
     """Return the counts of (true, predicted) pairs on a grid, and quantiles of the residuals.
 
     The grid's edges are quantiles of true and predicted values together. With bins of equal width one outlier would
@@ -89,7 +89,9 @@ def _plots(truth: Floats, predicted: Floats) -> dict[str, Any]:
     # A two-dimensional histogram in one pass: each pair of bins is one number.
     counts = np.bincount(rows * (last + 1) + columns, minlength=(last + 1) ** 2).reshape(last + 1, last + 1)
     half = truth / 2 - predicted / 2  # halves, since the difference itself may overflow
-    quantiles = np.clip(np.quantile(half, RESIDUAL_QUANTILES, method="inverted_cdf"), -_HALF, _HALF) * 2
+    quantiles = (
+        np.clip(np.quantile(half, RESIDUAL_QUANTILES, method="inverted_cdf"), -_HALF_OF_LARGEST, _HALF_OF_LARGEST) * 2
+    )
     return {
         "predicted_against_true": {"edges": edges.tolist(), "rows_true_columns_predicted": counts.tolist()},
         "residuals": {"quantiles": list(RESIDUAL_QUANTILES), "values": quantiles.tolist()},

@@ -8,10 +8,10 @@ the card, and its performance on held-out rows would look too good.
 import polars as pl
 
 from engine.errors import ModelError
-from engine.models.classes import canonical
+from engine.models.classes import class_labels
 
 
-def split(
+def split_held_out(
     frame: pl.DataFrame, *, target: str, entity: str | None, share: float, seed: int, where: str
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Divide the rows of a frame into a training part and a held-out part.
@@ -38,12 +38,12 @@ def split(
     content = [c for c in frame.columns if c != target]
     # An order that depends on content alone; the label only orders rows that are otherwise equal.
     ordered = frame.with_columns(
-        pl.struct(content).hash(0).alias("__row"), canonical(frame[target]).alias("__label")
+        pl.struct(content).hash(0).alias("__row"), class_labels(frame[target]).alias("__label")
     ).sort("__row", "__label", nulls_last=True)
     # The drawn number of a row: a seeded hash of its content and of its number among equal rows.
     row = pl.struct("__row", pl.int_range(pl.len()).over("__row")).hash(seed)
     if entity is not None:  # all rows of an entity share the hash of the entity
-        ordered = ordered.with_columns(canonical(ordered[entity]).alias("__entity"))
+        ordered = ordered.with_columns(class_labels(ordered[entity]).alias("__entity"))
         row = pl.when(pl.col("__entity").is_null()).then(row).otherwise(pl.col("__entity").hash(seed))
     ordered = ordered.with_columns(row.alias("__unit"))
     units = ordered["__unit"].unique().sort()

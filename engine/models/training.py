@@ -11,27 +11,41 @@ import numpy.typing as npt
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from engine.data.families import family
-from engine.data.table import Table, reading
+from engine.data.column_types import column_type
+from engine.data.table import Table, explain_read_errors
 from engine.errors import ModelError
-from engine.models.classes import MAX_CLASSES, Class, codes, listed, observed, positive_of
-from engine.models.estimators import estimator, finite, fit
-from engine.models.features import MAX_CATEGORIES, Feature, describe, encode, known, select
-from engine.models.fitted import FittedModel, Predicted
-from engine.models.importance import importance
-from engine.models.split import split
+from engine.models.classes import (
+    MAX_CLASSES,
+    ClassValue,
+    distinct_classes,
+    encode_classes,
+    find_positive_class,
+    format_names,
+)
+from engine.models.estimators import build_estimator, fit_estimator, replace_infinities
+from engine.models.features import (
+    MAX_CATEGORIES,
+    Feature,
+    describe_features,
+    encode_frame,
+    require_columns,
+    select_features,
+)
+from engine.models.fitted_model import FittedModel, Predictions
+from engine.models.importance import compute_importance
+from engine.models.split import split_held_out
 from engine.spec.resources.models import TrainModel
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainingResult:
     """A new model, its held-out rows, and notes for the user.
 
     The held-out rows have the columns of features, target and entity, and include rows without a label.
     """
 
     model: FittedModel
-    test: pl.DataFrame
+    held_out: pl.DataFrame
     notes: tuple[str, ...]
 
 
@@ -41,7 +55,7 @@ class TrainedPredictor:
 
     algorithm: str
     features: Sequence[Feature]
-    classes: Sequence[Class]
+    classes: Sequence[ClassValue]
     estimator: Any
     where: str
 
@@ -49,15 +63,15 @@ class TrainedPredictor:
     def columns(self) -> Sequence[str]:
         return [f.name for f in self.features]
 
-    def predict(self, frame: pl.DataFrame) -> Predicted:
-        rows = finite(self.algorithm, encode(frame, self.features, self.where))
+    def predict(self, frame: pl.DataFrame) -> Predictions:
+        rows = replace_infinities(self.algorithm, encode_frame(frame, self.features, self.where))
         with threadpool_limits(limits=1):
             if self.classes:
-                return Predicted(probabilities=np.asarray(self.estimator.predict_proba(rows), dtype=np.float64))
-            return Predicted(values=pl.Series(np.asarray(self.estimator.predict(rows), dtype=np.float64)))
+                return Predictions(probabilities=np.asarray(self.estimator.predict_proba(rows), dtype=np.float64))
+            return Predictions(values=pl.Series(np.asarray(self.estimator.predict(rows), dtype=np.float64)))
 
 
-def train(name: str, spec: TrainModel, table: Table) -> Trained:
+def train_model(name: str, spec: TrainModel, table: Table) -> TrainingResult:
     """Train a model on the rows of a table that have a label and are not held out.
 
     The same rows give the same model in whatever order they come.
@@ -69,25 +83,25 @@ def train(name: str, spec: TrainModel, table: Table) -> Trained:
     """
     where = f"model {name}"
     schema = table.frame.collect_schema()
-    known([spec.target], schema.names(), f"{where}: target")
-    chosen = select(spec.features, schema.names(), spec.target, entity=table.entity, where=where)
+    require_columns([spec.target], schema.names(), f"{where}: target")
+    chosen = select_features(spec.features, schema.names(), spec.target, entity=table.entity, where=where)
     entity = [table.entity] if table.entity else []
     needed = list(dict.fromkeys([*chosen, *entity, spec.target]))
     # Categories become text: their physical codes depend on the order of rows, and so would their hashes.
     texts = [c for c in needed if isinstance(schema[c], pl.Categorical | pl.Enum)]
-    with reading(table):
+    with explain_read_errors(table):
         frame = table.frame.select(needed).with_columns(pl.col(texts).cast(pl.String)).collect(engine="streaming")
-    training, test = split(
+    training, test = split_held_out(
         frame, target=spec.target, entity=table.entity, share=spec.test.share, seed=spec.test.seed, where=where
     )
-    labelled = training.filter(_labelled(spec.target, training))
+    labelled = training.filter(_has_label(spec.target, training))
     if not labelled.height:
         raise ModelError(f'{where}: no training row has a value of the target "{spec.target}"')
-    classes = _classes(spec, labelled, where)
-    positive = positive_of(classes, spec.positive, where) if spec.task == "binary_classification" else None
+    classes = _training_classes(spec, labelled, where)
+    positive = find_positive_class(classes, spec.positive, where) if spec.task == "binary_classification" else None
     # Boosting accepts at most max_bins categories per feature.
     most = spec.parameters.get("max_bins", MAX_CATEGORIES)
-    features, left_out = describe(
+    features, left_out = describe_features(
         labelled,
         chosen,
         table.roles,
@@ -95,17 +109,19 @@ def train(name: str, spec: TrainModel, table: Table) -> Trained:
         max_categories=most if isinstance(most, int) and 1 < most < MAX_CATEGORIES else MAX_CATEGORIES,
         where=where,
     )
-    unfitted = estimator(spec.algorithm, spec.task, spec.parameters, features, spec.seed, where)
-    rows = finite(spec.algorithm, encode(labelled, features, where))
-    fitted, notes = fit(unfitted, rows, _target(labelled[spec.target], classes, where), where)
+    unfitted = build_estimator(spec.algorithm, spec.task, spec.parameters, features, spec.seed, where)
+    rows = replace_infinities(spec.algorithm, encode_frame(labelled, features, where))
+    fitted, notes = fit_estimator(unfitted, rows, _encode_target(labelled[spec.target], classes, where), where)
     # Importance is measured on the labelled held-out rows whose class the training rows had (code >= 0).
-    labelled_test = test.filter(_labelled(spec.target, test))
-    truth = _target(labelled_test[spec.target], classes, where)
-    shares = importance(
+    labelled_test = test.filter(_has_label(spec.target, test))
+    truth = _encode_target(labelled_test[spec.target], classes, where)
+    shares = compute_importance(
         spec.algorithm,
         fitted,
         features,
-        finite(spec.algorithm, encode(labelled_test, features, where))[truth >= 0 if classes else slice(None)],
+        replace_infinities(spec.algorithm, encode_frame(labelled_test, features, where))[
+            truth >= 0 if classes else slice(None)
+        ],
         truth[truth >= 0] if classes else truth,
         spec.seed,
     )
@@ -134,24 +150,24 @@ def train(name: str, spec: TrainModel, table: Table) -> Trained:
             "rows_trained": labelled.height,
             "rows_unlabelled": training.height - labelled.height,
             "rows_held_out": test.height,
-            "versions": versions(),
+            "versions": library_versions(),
         },
     )
-    return Trained(model, test.select(*dict.fromkeys([*model.features, *entity, spec.target])), model.notes)
+    return TrainingResult(model, test.select(*dict.fromkeys([*model.features, *entity, spec.target])), model.notes)
 
 
-def versions() -> Mapping[str, str]:
+def library_versions() -> Mapping[str, str]:
     """Return the versions of Python and of the libraries that a trained model depends on."""
     return {"python": platform.python_version()} | {p: version(p) for p in ("scikit-learn", "numpy", "polars", "skops")}
 
 
-def _labelled(target: str, frame: pl.DataFrame) -> pl.Expr:
+def _has_label(target: str, frame: pl.DataFrame) -> pl.Expr:
     """Return the condition that a row has a label: the target is neither null nor NaN."""
     label = pl.col(target)
     return label.is_not_null() & label.is_not_nan() if frame.schema[target].is_float() else label.is_not_null()
 
 
-def _classes(spec: TrainModel, labelled: pl.DataFrame, where: str) -> tuple[Class, ...]:
+def _training_classes(spec: TrainModel, labelled: pl.DataFrame, where: str) -> tuple[ClassValue, ...]:
     """Return the classes of the training rows, sorted; empty for a regression.
 
     Raises
@@ -159,15 +175,15 @@ def _classes(spec: TrainModel, labelled: pl.DataFrame, where: str) -> tuple[Clas
     ModelError
         The target's type or number of classes does not suit the task.
     """
-    kind = family(labelled.schema[spec.target])
+    kind = column_type(labelled.schema[spec.target])
     if spec.task == "regression":
         if kind not in ("integer", "number", "boolean"):
             raise ModelError(f'{where}: regression needs a number as target, but "{spec.target}" is {kind}')
         return ()
     if kind not in ("integer", "number", "boolean", "text"):
         raise ModelError(f'{where}: the target "{spec.target}" is {kind}; classes are text, numbers or booleans')
-    classes = observed(labelled[spec.target])
-    found = f"the training rows hold {len(classes):,}: {listed(classes)}"
+    classes = distinct_classes(labelled[spec.target])
+    found = f"the training rows hold {len(classes):,}: {format_names(classes)}"
     if len(classes) < 2:
         raise ModelError(f'{where}: "{spec.target}" needs at least 2 classes to learn from; {found}')
     if spec.task == "binary_classification" and len(classes) > 2:
@@ -183,10 +199,10 @@ def _classes(spec: TrainModel, labelled: pl.DataFrame, where: str) -> tuple[Clas
     return classes
 
 
-def _target(values: pl.Series, classes: Sequence[Class], where: str) -> npt.NDArray[Any]:
+def _encode_target(values: pl.Series, classes: Sequence[ClassValue], where: str) -> npt.NDArray[Any]:
     """Return the target in the form that scikit-learn takes: codes of classes, or finite numbers."""
     if classes:
-        return codes(values, classes)
+        return encode_classes(values, classes)
     numbers = values.cast(pl.Float64).to_numpy()
     infinite = int(np.isinf(numbers).sum())
     if infinite:

@@ -4,9 +4,18 @@
 sends the queued messages.
 """
 
-from engine.reporting.delivery import Delivery, deliver
-from engine.reporting.facts import RunFacts, check_event, event_line, step_event
-from engine.reporting.messages import compose
-from engine.reporting.preview import preview
+from engine.reporting.delivery import Delivery, deliver_messages
+from engine.reporting.facts import RunFacts, create_check_event, create_step_event, format_event
+from engine.reporting.messages import compose_message
+from engine.reporting.preview import preview_message
 
-__all__ = ["Delivery", "RunFacts", "check_event", "compose", "deliver", "event_line", "preview", "step_event"]
+__all__ = [
+    "Delivery",
+    "RunFacts",
+    "compose_message",
+    "create_check_event",
+    "create_step_event",
+    "deliver_messages",
+    "format_event",
+    "preview_message",
+]

@@ -10,18 +10,18 @@ from urllib.parse import unquote
 
 from engine.errors import DeliveryError
 from engine.outcome import Outcome
-from engine.reporting.letter import is_html
-from engine.reporting.post import Post
+from engine.reporting.envelope import Envelope
+from engine.reporting.mime import is_html_part
 from engine.spec.resources.channels import AppriseChannel
 
-TYPES: dict[Outcome | None, str] = {
+NOTIFICATION_TYPES: dict[Outcome | None, str] = {
     Outcome.SUCCESS: "success",
     Outcome.WARNING: "warning",
     Outcome.FAILED: "failure",
     Outcome.ABORTED: "failure",
 }
 """The type of a notification: services show it as a colour, incident services open and close incidents by it."""
-DETAILS = ("Response Details", "Socket Exception")
+DETAIL_PREFIXES = ("Response Details", "Socket Exception")
 """How apprise begins the debug records that hold the answer of the service."""
 
 # Their debug records hold whole URLs, and with them tokens: none of them may reach a log of ours unmasked.
@@ -29,7 +29,7 @@ logging.getLogger("apprise").propagate = False
 logging.getLogger("urllib3").setLevel(logging.INFO)
 
 
-def send(_channel: AppriseChannel, post: Post) -> None:
+def send(_channel: AppriseChannel, post: Envelope) -> None:
     """Send a message to the service of the channel's URL, with its attachments where the service takes any.
 
     Raises
@@ -46,13 +46,13 @@ def send(_channel: AppriseChannel, post: Post) -> None:
     with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as log:  # type: ignore[no-untyped-call]  # theirs
         service = apprise.Apprise.instantiate(url, asset=asset)
     if service is None:
-        raise DeliveryError(_mask(f"apprise cannot use the URL: {log.getvalue()}", url))
+        raise DeliveryError(_mask_url_parts(f"apprise cannot use the URL: {log.getvalue()}", url))
     notifier = apprise.Apprise(asset=asset)
     notifier.add(service)
     files = [
         AttachMemory(content=file.content, name=file.name, mimetype=file.media_type)  # type: ignore[no-untyped-call]  # theirs
         for file in message.attachments
-        if not is_html(file)
+        if not is_html_part(file)
     ]
     with (
         apprise.LogCapture(level=logging.DEBUG),  # type: ignore[no-untyped-call]  # theirs
@@ -60,14 +60,18 @@ def send(_channel: AppriseChannel, post: Post) -> None:
             title=message.subject,
             body=message.text,
             body_format=apprise.NotifyFormat.TEXT,
-            notify_type=TYPES.get(post.outcome, "info"),
+            notify_type=NOTIFICATION_TYPES.get(post.outcome, "info"),
             attach=files or None,
             log_level=logging.DEBUG,
         ) as result,
     ):
-        words = [e.message for e in result.logs() if e.level in ("WARNING", "ERROR") or e.message.startswith(DETAILS)]
+        words = [
+            e.message for e in result.logs() if e.level in ("WARNING", "ERROR") or e.message.startswith(DETAIL_PREFIXES)
+        ]
     if not result:
-        raise DeliveryError(_mask("; ".join(words) or f"{service.service_name} failed and does not say why", url))
+        raise DeliveryError(
+            _mask_url_parts("; ".join(words) or f"{service.service_name} failed and does not say why", url)
+        )
 
 
 def describe(_channel: AppriseChannel, url: str) -> str:
@@ -76,7 +80,7 @@ def describe(_channel: AppriseChannel, url: str) -> str:
     return f"{scheme} through apprise" if mark else "apprise"
 
 
-def _mask(text: str, url: str) -> str:
+def _mask_url_parts(text: str, url: str) -> str:
     """Return `text` on one line with every part of `url` masked except its scheme and the name of a server."""
     rest = url.partition("://")[2] or url
     host = re.split("[/?#]", rest)[0].rpartition("@")[2].partition(":")[0]

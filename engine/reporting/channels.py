@@ -11,30 +11,30 @@ from typing import Any, NamedTuple
 from engine.errors import DeliveryError
 from engine.outcome import Outcome
 from engine.reporting import apprise, file, mail
-from engine.reporting.post import Post
+from engine.reporting.envelope import Envelope
 from engine.spec.resources.channels import Channel, FileChannel, MailChannel
 from engine.spec.secrets import Secrets
 from engine.store.records import OutboxMessage
 
-SENDER = "engine@localhost"
+DEFAULT_SENDER = "engine@localhost"
 """The sender of a message whose channel has no `from`."""
 
 
-class Kind(NamedTuple):
+class ChannelKind(NamedTuple):
     """A kind of channel: `send` raises DeliveryError, `describe` returns where messages go, without credentials."""
 
-    send: Callable[[Any, Post], None]
+    send: Callable[[Any, Envelope], None]
     describe: Callable[[Any, str], str]
 
 
-KINDS = {
-    "mail": Kind(mail.send, mail.describe),
-    "file": Kind(file.send, file.describe),
-    "apprise": Kind(apprise.send, apprise.describe),
+CHANNEL_KINDS = {
+    "mail": ChannelKind(mail.send, mail.describe),
+    "file": ChannelKind(file.send, file.describe),
+    "apprise": ChannelKind(apprise.send, apprise.describe),
 }
 
 
-def send(
+def send_message(
     channel: Channel, message: OutboxMessage, secrets: Secrets, folder: Path, outcome: Outcome | None = None
 ) -> None:
     """Send `message` through `channel`, or through its `fallback` where its secret is absent.
@@ -53,16 +53,16 @@ def send(
     DeliveryError
         The message was not accepted. The text holds the receiver's own words, secrets masked.
     """
-    sender = channel.from_ if isinstance(channel, MailChannel) else SENDER
+    sender = channel.from_ if isinstance(channel, MailChannel) else DEFAULT_SENDER
     try:
-        used, url = _in_use(channel, secrets)
-        KINDS[used.kind].send(used, Post(message, url, folder, sender, outcome))
+        used, url = _resolve_channel(channel, secrets)
+        CHANNEL_KINDS[used.kind].send(used, Envelope(message, url, folder, sender, outcome))
     except DeliveryError as error:
         error.args = (secrets.redact(str(error)),)
         raise
 
 
-def describe(channel: Channel, secrets: Secrets) -> str:
+def describe_channel(channel: Channel, secrets: Secrets) -> str:
     """Return where messages go, without credentials.
 
     Raises
@@ -70,12 +70,12 @@ def describe(channel: Channel, secrets: Secrets) -> str:
     DeliveryError
         The channel cannot be used.
     """
-    used, url = _in_use(channel, secrets)
-    told = KINDS[used.kind].describe(used, url)
+    used, url = _resolve_channel(channel, secrets)
+    told = CHANNEL_KINDS[used.kind].describe(used, url)
     return secrets.redact(told if used is channel else f"{told} (its secret is absent)")
 
 
-def _in_use(channel: Channel, secrets: Secrets) -> tuple[Channel, str]:
+def _resolve_channel(channel: Channel, secrets: Secrets) -> tuple[Channel, str]:
     """Return the channel to use, which may be the fallback, and its URL with secrets revealed."""
     if isinstance(channel, FileChannel):
         return channel, ""

@@ -9,13 +9,13 @@ from datetime import timedelta
 
 from engine.errors import DeliveryError, EngineError
 from engine.outcome import Outcome
-from engine.reporting.channels import send
+from engine.reporting.channels import send_message
 from engine.reporting.mail import RefusedError
-from engine.spec import Project
+from engine.spec import ProjectSpec
 from engine.spec.secrets import Secrets
 from engine.store import MessageState, OutboxMessage, Store
 
-CLAIM = timedelta(minutes=5)
+CLAIM_DURATION = timedelta(minutes=5)
 """Longer than a delivery takes. A message that a killed sender had claimed waits this long."""
 
 FIRST_DELAY, LONGEST_DELAY = timedelta(minutes=1), timedelta(hours=1)
@@ -31,7 +31,7 @@ class Delivery:
     reason: str = ""
 
 
-def deliver(store: Store, project: Project, secrets: Secrets, *, early: bool) -> tuple[Delivery, ...]:
+def deliver_messages(store: Store, project: ProjectSpec, secrets: Secrets, *, early: bool) -> tuple[Delivery, ...]:
     """Send the waiting messages of the outbox, oldest first.
 
     Parameters
@@ -45,21 +45,21 @@ def deliver(store: Store, project: Project, secrets: Secrets, *, early: bool) ->
     One entry per waiting message. Those that are not SENT are undelivered.
     """
     delivered = []
-    for message in store.undelivered():
-        outcome = None if message.run is None else store.run(message.run).outcome
-        delivery = _deliver(store, project, secrets, message, outcome, early)
+    for message in store.list_undelivered():
+        outcome = None if message.run is None else store.get_run(message.run).outcome
+        delivery = _deliver_message(store, project, secrets, message, outcome, early)
         if delivery is not None:
             delivered.append(delivery)
     return tuple(delivered)
 
 
-def _deliver(
-    store: Store, project: Project, secrets: Secrets, message: OutboxMessage, outcome: Outcome | None, early: bool
+def _deliver_message(
+    store: Store, project: ProjectSpec, secrets: Secrets, message: OutboxMessage, outcome: Outcome | None, early: bool
 ) -> Delivery | None:
     """Return the new state of the message; None if another process has sent it meanwhile."""
-    claim = store.claim(message.id, CLAIM, early=early)
+    claim = store.claim_message(message.id, CLAIM_DURATION, early=early)
     if claim is None:
-        waits = any(other.id == message.id for other in store.undelivered(message.run))
+        waits = any(other.id == message.id for other in store.list_undelivered(message.run))
         reason = message.last_error or "another process is sending it"
         return Delivery(message, MessageState.PENDING, reason) if waits else None
     message = claim.message
@@ -67,7 +67,7 @@ def _deliver(
         channel = project.channels.get(message.channel)
         if channel is None:
             raise DeliveryError("the spec does not declare this channel any more")
-        send(channel, message, secrets, project.folder_of("channels", message.channel), outcome)
+        send_message(channel, message, secrets, project.folder_of("channels", message.channel), outcome)
     except Exception as error:  # noqa: BLE001 - the boundary: a bug in one channel must not stop the other messages
         said = error if isinstance(error, EngineError) else f"internal error: {type(error).__name__}: {error}"
         reason = secrets.redact(f'channel "{message.channel}": {said}')

@@ -16,21 +16,21 @@ from engine.evaluation.record import CheckResult
 from engine.formatting.control_characters import single_line
 from engine.formatting.numbers import format_duration, format_number
 from engine.outcome import CheckOutcome, Outcome
-from engine.spec.conditions import Facts, step_variable
+from engine.spec.conditions import ConditionFacts, name_step_variable
 from engine.store.records import Event
 
-LINES = 100
+SUMMARY_LINES = 100
 """A summary shows at most this many lines, so that a wildcard over 2,000 columns fits into a mail."""
 
 NOT_ENDED = "[the run has not ended]"
 
-_OF_CHECKS: dict[CheckOutcome, Literal["info", "warning", "error"]] = {
+_CHECK_SEVERITY: dict[CheckOutcome, Literal["info", "warning", "error"]] = {
     CheckOutcome.OK: "info",
     CheckOutcome.EMPTY: "info",
     CheckOutcome.WARNING: "warning",
     CheckOutcome.ERROR: "error",
 }
-_OF_STEPS: dict[Outcome, Literal["info", "warning", "error"]] = {
+_STEP_SEVERITY: dict[Outcome, Literal["info", "warning", "error"]] = {
     Outcome.SKIPPED: "info",
     Outcome.SUCCESS: "info",
     Outcome.WARNING: "warning",
@@ -52,7 +52,7 @@ class RunFacts:
     scenario: str
     run_id: str
     started: datetime
-    known: Facts
+    known: ConditionFacts
     ended: datetime | None = None
     checks: Sequence[CheckResult] = ()
     events: Sequence[Event] = ()
@@ -65,7 +65,7 @@ class RunFacts:
         return None if self.server_url is None else f"{self.server_url.rstrip('/')}/runs/{self.run_id}"
 
 
-def message_names(facts: RunFacts) -> dict[str, object]:
+def message_values(facts: RunFacts) -> dict[str, object]:
     """Return every name that a message can use, with its value; a missing value is a note in square brackets."""
     known = facts.known
     outcome = NOT_ENDED if known.outcome is None else str(known.outcome)
@@ -78,14 +78,14 @@ def message_names(facts: RunFacts) -> dict[str, object]:
         "trigger": known.trigger,
         "scenarioRunURL": facts.run_url or "[no scenarioRunURL: the spec has no server url]",
         "scenarioRunId": facts.run_id,
-        "warningsEventsSummary": events_summary(facts, Severity.WARNING),
-        "errorsEventsSummary": events_summary(facts, Severity.ERROR),
-        "checksSummary": checks_summary(facts),
+        "warningsEventsSummary": summarize_events(facts, Severity.WARNING),
+        "errorsEventsSummary": summarize_events(facts, Severity.ERROR),
+        "checksSummary": summarize_checks(facts),
         "startTime": f"{facts.started.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
         "duration": NOT_ENDED
         if facts.ended is None
         else format_duration((facts.ended - facts.started).total_seconds()),
-        **{step_variable(name): str(step) for name, step in known.steps.items()},
+        **{name_step_variable(name): str(step) for name, step in known.steps.items()},
         "steps": {name: {"outcome": str(step)} for name, step in known.steps.items()},
         "checks": {name: {"outcome": str(check)} for name, check in known.checks.items()},
         "metrics": {
@@ -95,37 +95,38 @@ def message_names(facts: RunFacts) -> dict[str, object]:
     }
 
 
-def events_summary(facts: RunFacts, severity: Severity) -> str:
+def summarize_events(facts: RunFacts, severity: Severity) -> str:
     """Return one line per warning or error: what, value, range, where."""
-    lines = [event_line(event) for event in facts.events if event.severity == severity]
-    return bounded(lines) if lines else f"no {severity}s"
+    lines = [format_event(event) for event in facts.events if event.severity == severity]
+    return join_lines(lines) if lines else f"no {severity}s"
 
 
-def checks_summary(facts: RunFacts) -> str:
+def summarize_checks(facts: RunFacts) -> str:
     """Return the number of checks per outcome, then one line per check, the most severe first."""
     if not facts.checks:
         return "no checks"
     counts = Counter(check.outcome for check in facts.checks)
     told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in reversed(CheckOutcome) if counts[outcome])
-    return f"checks: {told}\n" + bounded(
-        f"{check.outcome} {event_line(check_event(check, facts.started))}" for check in worst_first(facts.checks)
+    return f"checks: {told}\n" + join_lines(
+        f"{check.outcome} {format_event(create_check_event(check, facts.started))}"
+        for check in sort_by_severity(facts.checks)
     )
 
 
-def worst_first(checks: Iterable[CheckResult]) -> list[CheckResult]:
+def sort_by_severity(checks: Iterable[CheckResult]) -> list[CheckResult]:
     """Return the checks, the most severe first, otherwise in their order."""
     severity = list(CheckOutcome)
     return sorted(checks, key=lambda check: -severity.index(check.counts_as))
 
 
-def check_event(check: CheckResult, at: datetime) -> Event:
+def create_check_event(check: CheckResult, at: datetime) -> Event:
     """Return a check result as an event of its run."""
     what = f"{check.check}: {check.metric}" if check.metric else check.check
     if check.value is None or not check.bounds:
         what = f"{what} has no value: {check.reason}" if check.bounds else f"{what}: {check.reason}"
     return Event(
         kind="check",
-        severity=_OF_CHECKS[check.counts_as],
+        severity=_CHECK_SEVERITY[check.counts_as],
         what=what,
         at=at,
         value=check.value,
@@ -135,33 +136,33 @@ def check_event(check: CheckResult, at: datetime) -> Event:
     )
 
 
-def step_event(name: str, outcome: Outcome, reason: str, at: datetime) -> Event:
+def create_step_event(name: str, outcome: Outcome, reason: str, at: datetime) -> Event:
     """Return the end of a step as an event of its run.
 
     Without a `reason` the event is only information: the events of the step's checks already hold the warning.
     """
     if not reason:
         return Event(kind="step", severity="info", what=f"step {name} {outcome}", at=at)
-    return Event(kind="step", severity=_OF_STEPS[outcome], what=f"step {name} {outcome}: {reason}", at=at)
+    return Event(kind="step", severity=_STEP_SEVERITY[outcome], what=f"step {name} {outcome}: {reason}", at=at)
 
 
-def event_line(event: Event) -> str:
+def format_event(event: Event) -> str:
     """Return an event on one line: what, value, range, where."""
     told = event.what if event.value is None else f"{event.what} is {format_number(event.value)}"
     if event.range:
-        told += f", allowed: {bounds(event.range)}"
+        told += f", allowed: {format_bounds(event.range)}"
     place = None if event.position is None else f"{event.position.file}:{event.position.line}"
     where = ", ".join(part for part in (event.where, place) if part)
     return single_line(f"{told} ({where})" if where else told, limit=1000)
 
 
-def bounds(range_: Mapping[str, object]) -> str:
+def format_bounds(range_: Mapping[str, object]) -> str:
     """Return the range or the allowed values of a check as text."""
     return ", ".join(f"{name} {format_number(value)}" for name, value in range_.items() if value is not None)
 
 
-def bounded(lines: Iterable[str]) -> str:
+def join_lines(lines: Iterable[str]) -> str:
     """Join at most `SUMMARY_LINES` lines, and say how many more there are."""
     shown = list(lines)
-    more = len(shown) - LINES
-    return "\n".join([*shown[:LINES], *([f"… and {more} more"] if more > 0 else [])])
+    more = len(shown) - SUMMARY_LINES
+    return "\n".join([*shown[:SUMMARY_LINES], *([f"… and {more} more"] if more > 0 else [])])

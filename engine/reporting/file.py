@@ -7,12 +7,12 @@ from datetime import UTC
 
 from engine.atomic_files import replace_file
 from engine.errors import DeliveryError
-from engine.reporting.letter import compose_letter
-from engine.reporting.post import Post
+from engine.reporting.envelope import Envelope
+from engine.reporting.mime import build_mail
 from engine.spec.resources.channels import FileChannel
 
 
-def send(channel: FileChannel, post: Post) -> None:
+def send(channel: FileChannel, post: Envelope) -> None:
     """Write a message into the channel's folder, unless it is already there.
 
     Raises
@@ -22,7 +22,7 @@ def send(channel: FileChannel, post: Post) -> None:
     """
     message = post.message
     path = post.folder / channel.path / f"{message.created.astimezone(UTC):%Y%m%dT%H%M%SZ}-{message.id}.eml"
-    letter = bytes(compose_letter(message, post.sender))
+    letter = bytes(build_mail(message, post.sender))
     try:
         if path.exists():
             return

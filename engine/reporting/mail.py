@@ -17,11 +17,11 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from engine.errors import DeliveryError
-from engine.reporting.letter import address, compose_letter
-from engine.reporting.post import Post
+from engine.reporting.envelope import Envelope
+from engine.reporting.mime import build_mail, parse_address
 from engine.spec.resources.channels import MailChannel
 
-HELP = "Write smtp://user:password@host:587 or smtps://user:password@host, special characters percent-encoded."
+URL_HELP = "Write smtp://user:password@host:587 or smtps://user:password@host, special characters percent-encoded."
 
 
 class RefusedError(DeliveryError):
@@ -33,7 +33,7 @@ class RefusedError(DeliveryError):
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class SmtpServer:
     """An SMTP server as its URL describes it. `tls` is implicit, starttls or none."""
 
     host: str
@@ -44,7 +44,7 @@ class Server:
     ca: str | None
 
     @classmethod
-    def parse(cls, url: str) -> "Server":
+    def parse(cls, url: str) -> "SmtpServer":
         """Parse smtp://user:password@host:port?tls=starttls|none&ca=path or smtps://….
 
         An error never quotes a wrong URL: an unescaped character can move a part of the password anywhere in it.
@@ -60,14 +60,14 @@ class Server:
             (host or "").encode("idna")
             query = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
         except ValueError:
-            raise DeliveryError(f"the mail URL cannot be read. {HELP}") from None
+            raise DeliveryError(f"the mail URL cannot be read. {URL_HELP}") from None
         if parts.scheme not in ("smtp", "smtps"):
-            raise DeliveryError(f"the mail URL does not start with smtp:// or smtps://. {HELP}")
+            raise DeliveryError(f"the mail URL does not start with smtp:// or smtps://. {URL_HELP}")
         if not host or parts.path.strip("/") or parts.fragment:
-            raise DeliveryError(f"the mail URL must hold a host, and no path. {HELP}")
+            raise DeliveryError(f"the mail URL must hold a host, and no path. {URL_HELP}")
         if query.keys() - {"tls", "ca"} or any(len(values) > 1 for values in query.values()):
-            raise DeliveryError(f"after ? the mail URL may hold tls and ca, once each. {HELP}")
-        tls = cls._tls(parts, host, query.get("tls", [None])[0], verified="ca" in query)
+            raise DeliveryError(f"after ? the mail URL may hold tls and ca, once each. {URL_HELP}")
+        tls = cls._choose_tls(parts, host, query.get("tls", [None])[0], verified="ca" in query)
         return cls(
             host=host,
             port=port or {"implicit": 465, "starttls": 587, "none": 25}[tls],
@@ -78,19 +78,19 @@ class Server:
         )
 
     @staticmethod
-    def _tls(parts: SplitResult, host: str, asked: str | None, *, verified: bool) -> str:
+    def _choose_tls(parts: SplitResult, host: str, asked: str | None, *, verified: bool) -> str:
         if parts.scheme == "smtps":
             if asked is not None:
                 raise DeliveryError("smtps:// is TLS from the start: leave tls= out, or write smtp://.")
             return "implicit"
         if asked is None:
-            return "none" if _is_this_machine(host) and not verified else "starttls"
+            return "none" if _is_loopback(host) and not verified else "starttls"
         if asked not in ("starttls", "none"):
             raise DeliveryError("tls= of the mail URL is starttls or none.")
         return asked
 
 
-def send(channel: MailChannel, post: Post) -> None:
+def send(channel: MailChannel, post: Envelope) -> None:
     """Send a message through the SMTP server of the channel's URL.
 
     Raises
@@ -100,29 +100,29 @@ def send(channel: MailChannel, post: Post) -> None:
     DeliveryError
         The server accepted the message for no recipient.
     """
-    server = Server.parse(post.url)
-    recipients = {address(text).addr_spec: text for text in post.message.to}
+    server = SmtpServer.parse(post.url)
+    recipients = {parse_address(text).addr_spec: text for text in post.message.to}
     if not recipients:
         raise DeliveryError('the message has no recipient. Give the reporter a "to:".')
-    letter = compose_letter(post.message, post.sender)
+    letter = build_mail(post.message, post.sender)
     try:
-        smtp = _connect(server, channel.timeout, post.folder)
+        smtp = _open_connection(server, channel.timeout, post.folder)
         try:
             if server.user is not None:
-                _login(smtp, server.user, server.password)
-            refused = smtp.send_message(letter, address(post.sender).addr_spec, list(recipients))
+                _log_in(smtp, server.user, server.password)
+            refused = smtp.send_message(letter, parse_address(post.sender).addr_spec, list(recipients))
         finally:
             # The server has accepted the message: an error while closing must not send it again.
             with contextlib.suppress(smtplib.SMTPException, OSError):
                 smtp.quit()
     except smtplib.SMTPRecipientsRefused as error:
-        raise DeliveryError(f"{server.host}: {_refusals(error.recipients.items())}") from None
+        raise DeliveryError(f"{server.host}: {_format_refusals(error.recipients.items())}") from None
     except smtplib.SMTPSenderRefused as error:
         raise DeliveryError(
-            f"{server.host}: sender {post.sender}: {error.smtp_code} {_text(error.smtp_error)}"
+            f"{server.host}: sender {post.sender}: {error.smtp_code} {_decode_answer(error.smtp_error)}"
         ) from None
     except smtplib.SMTPResponseException as error:
-        raise DeliveryError(f"{server.host}: {error.smtp_code} {_text(error.smtp_error)}") from None
+        raise DeliveryError(f"{server.host}: {error.smtp_code} {_decode_answer(error.smtp_error)}") from None
     except (smtplib.SMTPException, OSError) as error:
         # smtplib turns a timeout while reading into "connection closed".
         if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
@@ -132,17 +132,19 @@ def send(channel: MailChannel, post: Post) -> None:
             raise DeliveryError(f"{server.host}: {error}") from None
         raise DeliveryError(f"{server.host}:{server.port}: {error.strerror or error}") from None
     if refused:
-        raise RefusedError(f"{server.host}: {_refusals(refused.items())}", tuple(recipients[spec] for spec in refused))
+        raise RefusedError(
+            f"{server.host}: {_format_refusals(refused.items())}", tuple(recipients[spec] for spec in refused)
+        )
 
 
 def describe(channel: MailChannel, url: str) -> str:
     """Return where messages go, without user name and password."""
-    server = Server.parse(url)
+    server = SmtpServer.parse(url)
     tls = {"implicit": "TLS", "starttls": "STARTTLS", "none": "not encrypted"}[server.tls]
     return f"mail from {channel.from_} through {server.host}:{server.port} ({tls})"
 
 
-def _connect(server: Server, timeout: float, folder: Path) -> smtplib.SMTP:
+def _open_connection(server: SmtpServer, timeout: float, folder: Path) -> smtplib.SMTP:
     if server.tls == "none":
         return smtplib.SMTP(server.host, server.port, timeout=timeout)
     try:
@@ -160,7 +162,7 @@ def _connect(server: Server, timeout: float, folder: Path) -> smtplib.SMTP:
     return smtp
 
 
-def _login(smtp: smtplib.SMTP, user: str, password: str) -> None:
+def _log_in(smtp: smtplib.SMTP, user: str, password: str) -> None:
     if (user + password).isascii():
         smtp.login(user, password)
         return
@@ -171,18 +173,18 @@ def _login(smtp: smtplib.SMTP, user: str, password: str) -> None:
         raise smtplib.SMTPAuthenticationError(code, answer)
 
 
-def _is_this_machine(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def _refusals(refused: Iterable[tuple[str, tuple[int, bytes]]]) -> str:
-    return "; ".join(f"{recipient}: {code} {_text(answer)}" for recipient, (code, answer) in refused)
+def _format_refusals(refused: Iterable[tuple[str, tuple[int, bytes]]]) -> str:
+    return "; ".join(f"{recipient}: {code} {_decode_answer(answer)}" for recipient, (code, answer) in refused)
 
 
-def _text(answer: bytes | str) -> str:
+def _decode_answer(answer: bytes | str) -> str:
     """Return a server's answer on one line of at most 500 characters."""
     text = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer
     return " ".join(text.split())[:500]

@@ -11,14 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engine.errors import Position
 
-Because = Literal["new", "changed", "forced", "reused", "always", "depends", "never"]
+ActionCause = Literal["new", "changed", "forced", "reused", "always", "depends", "never"]
 
 
-class _Frozen(BaseModel):
+class _FrozenModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Change(_Frozen):
+class Change(_FrozenModel):
     """One difference between an earlier computation and the one that is needed now."""
 
     kind: Literal["spec", "variable", "data", "code", "version", "model", "reference"] = Field(
@@ -32,7 +32,7 @@ class Change(_Frozen):
     says: str = Field(description="The difference as text.")
 
 
-class Reads(_Frozen):
+class ReadSource(_FrozenModel):
     """One source that an action reads: a dataset without inputs, or a query whose number of rows is known."""
 
     dataset: str = Field(description="The name of the dataset, or of other rows, such as a model's held-out rows.")
@@ -40,7 +40,7 @@ class Reads(_Frozen):
     files: list[str] = Field([], description="The files of the dataset.")
 
 
-class Action(_Frozen):
+class Action(_FrozenModel):
     """One unit of work: done, or skipped because an earlier result is still valid."""
 
     kind: Literal["read", "train", "profile", "evaluate", "check", "set", "call", "write", "send"] = Field(
@@ -50,13 +50,13 @@ class Action(_Frozen):
     )
     target: str = Field(description="The dataset, model, evaluation store, file, variable or reporter.")
     result: str = Field("", description="What the action makes: a model version, or an evaluation's name.")
-    because: Because = Field(
+    because: ActionCause = Field(
         description="Why: new, changed and forced are computed; reused is not computed again; always is done every "
         "time; depends is decided by an earlier step; never is switched off."
     )
     reason: str = Field("", description="The reason as text.")
     changes: list[Change] = Field([], description="What has changed, if the reason is changed.")
-    reads: list[Reads] = Field([], description="What the action reads.")
+    reads: list[ReadSource] = Field([], description="What the action reads.")
     notes: list[str] = Field([], description="Further remarks.")
 
     @property
@@ -69,6 +69,6 @@ class Action(_Frozen):
         return f"{self.kind} {self.target}{f' {self.result}' if self.result else ''}: {self.because}, {reasons}"
 
 
-def spec_path(place: tuple[str, ...], path: tuple[str, ...]) -> str:
+def format_spec_path(place: tuple[str, ...], path: tuple[str, ...]) -> str:
     """Return a path in the spec as text: `models.fraud.test.seed`."""
     return ".".join((*place, *path))

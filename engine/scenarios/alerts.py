@@ -4,18 +4,20 @@ from collections.abc import Iterable
 from typing import Literal
 
 from engine import reporting
-from engine.data import reading
+from engine.data import explain_read_errors
 from engine.reporting.pages import EvaluationFacts
 from engine.scenarios.context import Context
 from engine.scenarios.result import Delivery, RunResult
-from engine.scenarios.steps.report import facts_of
-from engine.spec.conditions import Facts
+from engine.scenarios.steps.report import collect_report_facts
+from engine.spec.conditions import ConditionFacts
 from engine.store import Event, OutboxMessage
 
-CSV_ROWS = 10_000
+CSV_BATCH_ROWS = 10_000
 
 
-def compose(at: Literal["start", "end"], result: RunResult, known: Facts, context: Context) -> list[OutboxMessage]:
+def compose_messages(
+    at: Literal["start", "end"], result: RunResult, known: ConditionFacts, context: Context
+) -> list[OutboxMessage]:
     """Return the messages of the run's reporters; in a preview they are shown instead and none is returned."""
     facts = reporting.RunFacts(
         project=result.project,
@@ -25,46 +27,46 @@ def compose(at: Literal["start", "end"], result: RunResult, known: Facts, contex
         known=known,
         ended=result.ended,
         checks=[check for step in result.all_steps() for check in step.checks],
-        events=events(result),
+        events=list_events(result),
         server_url=context.project.server.url if context.project.server else None,
         log=context.log.text_path,
     )
     messages = []
-    for number, reporter in enumerate(context.scenario(result.scenario).reporters):
+    for number, reporter in enumerate(context.get_scenario(result.scenario).reporters):
         if reporter.at != at:
             continue
-        message = reporting.compose(
+        message = reporting.compose_message(
             reporter,
             facts,
             context.secrets,
             message_id=f"{result.id}.{number}",
             now=context.clock(),
-            csv_of=lambda dataset: _csv(dataset, context),
-            evaluations=lambda: _evaluations(result, context),
+            csv_of=lambda dataset: _stream_csv(dataset, context),
+            evaluations=lambda: _load_last_evaluations(result, context),
         )
         if context.preview is not None:
-            context.preview(reporting.preview(reporter, message, context.project, context.secrets))
+            context.preview(reporting.preview_message(reporter, message, context.project, context.secrets))
         elif message is not None:
             messages.append(message)
     return messages
 
 
-def events(result: RunResult) -> list[Event]:
+def list_events(result: RunResult) -> list[Event]:
     """Return the events of a run and of its child runs: each check result and each step outcome."""
     collected = []
     for step in result.all_steps():
         at = step.ended or result.started
-        collected += [reporting.check_event(check, at) for check in step.checks]
-        collected.append(reporting.step_event(step.name, step.outcome, step.reason, at))
+        collected += [reporting.create_check_event(check, at) for check in step.checks]
+        collected.append(reporting.create_step_event(step.name, step.outcome, step.reason, at))
     return collected
 
 
-def deliver(context: Context) -> list[Delivery]:
+def deliver_messages(context: Context) -> list[Delivery]:
     """Send the messages that wait in the outbox, of earlier runs too; return the deliveries of this run's messages."""
     if context.preview is not None or context.mode != "run":
         return []
     deliveries = []
-    for delivery in reporting.deliver(context.store, context.project, context.secrets, early=True):
+    for delivery in reporting.deliver_messages(context.store, context.project, context.secrets, early=True):
         message = delivery.message
         line = f"{message.reporter} to {message.channel}: {delivery.state}"
         if delivery.reason:
@@ -77,19 +79,19 @@ def deliver(context: Context) -> list[Delivery]:
     return deliveries
 
 
-def _evaluations(result: RunResult, context: Context) -> list[EvaluationFacts]:
+def _load_last_evaluations(result: RunResult, context: Context) -> list[EvaluationFacts]:
     """Return, for each store that the run has built, reused or checked, its last evaluation."""
     last: dict[str, str] = {}
     for step in result.all_steps():
         last |= {made.store: made.id for made in step.evaluations}
         last |= {check.target: check.evaluation for check in step.checks if check.evaluation}
-    return [facts_of(context.store.evaluation(id_), context) for id_ in last.values()]
+    return [collect_report_facts(context.store.get_evaluation(id_), context) for id_ in last.values()]
 
 
-def _csv(dataset: str, context: Context) -> Iterable[bytes]:
+def _stream_csv(dataset: str, context: Context) -> Iterable[bytes]:
     """Yield a dataset as CSV: the header, then batches of rows."""
     table = context.datasets.open(dataset)
-    with reading(table):
+    with explain_read_errors(table):
         yield table.frame.limit(0).collect().write_csv().encode()
-        for batch in table.frame.collect_batches(chunk_size=CSV_ROWS, maintain_order=True):
+        for batch in table.frame.collect_batches(chunk_size=CSV_BATCH_ROWS, maintain_order=True):
             yield batch.write_csv(include_header=False).encode()

@@ -20,34 +20,40 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.scenarios.actions import Because, Change, spec_path
-from engine.spec import Project
+from engine.scenarios.actions import ActionCause, Change, format_spec_path
+from engine.spec import ProjectSpec
 from engine.spec.resources.resource import Resource, default_of
-from engine.store import Remembered
+from engine.store import PastFacts
 
-CANDIDATES = 20
+MAX_CANDIDATES = 20
 """Number of earlier results that are compared, to find the one that differs least."""
-SHOWN = 40
+SHOWN_CHARACTERS = 40
 """Characters of a value that are shown; of longer values only the part that differs is shown."""
-FILES = 20
+LISTED_FILES = 20
 """Changed files that are listed one by one."""
 
-Facts = Mapping[str, Any]
-Places = Mapping[str, tuple[str, ...]]
+FingerprintFacts = Mapping[str, Any]
+RolePaths = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Why:
+class ChangeReason:
     """Why something is computed: the kind of reason, the reason as text, and the list of changes."""
 
-    because: Because
+    cause: ActionCause
     reason: str
     changes: list[Change]
 
 
-def why(
-    facts: Facts, earlier: Sequence[Remembered], places: Places, project: Project, *, never: str, since: str
-) -> Why:
+def explain_change(
+    facts: FingerprintFacts,
+    earlier: Sequence[PastFacts],
+    places: RolePaths,
+    project: ProjectSpec,
+    *,
+    never: str,
+    since: str,
+) -> ChangeReason:
     """Explain what has changed since the most similar earlier result.
 
     The earlier result with the fewest changes is chosen, since the newest may have been computed for another purpose
@@ -65,37 +71,46 @@ def why(
         Text before the label of the earlier result: `"version "` gives `since version 3`; if empty, no label is shown.
     """
     if not earlier:
-        return Why("new", never, [])
-    compared = [(candidate, changes(candidate.facts, facts, places, project)) for candidate in earlier]
+        return ChangeReason("new", never, [])
+    compared = [(candidate, find_changes(candidate.facts, facts, places, project)) for candidate in earlier]
     nearest, found = min(compared, key=lambda pair: len(pair[1]))  # min keeps the first of equals: the newest
     if not found:  # equal facts, unequal fingerprints: the function that computes fingerprints has changed
         found = [Change(kind="version", what="fingerprint", says="the way fingerprints are computed has changed")]
-    return Why("changed", f"since {since}{nearest.label}" if since else "", found)
+    return ChangeReason("changed", f"since {since}{nearest.label}" if since else "", found)
 
 
-def changes(before: Facts, after: Facts, places: Places, project: Project) -> list[Change]:
+def find_changes(
+    before: FingerprintFacts, after: FingerprintFacts, places: RolePaths, project: ProjectSpec
+) -> list[Change]:
     """Return the differences between two sets of facts, without duplicates."""
-    found: list[Change] = [*_data(before.get("datasets", {}), after.get("datasets", {}), project)]
+    found: list[Change] = [*_compare_datasets(before.get("datasets", {}), after.get("datasets", {}), project)]
     if before.get("model") != after.get("model"):
-        found.append(_model(before.get("model"), after.get("model"), places))
+        found.append(_describe_model_change(before.get("model"), after.get("model"), places))
     for role, place in places.items():
         old, new = (facts.get("spec", {}).get(role, {}) for facts in (before, after))
-        found += _settings(old, new, place, project)
-    found += _named("code", before, after)
-    found += _named("versions", before, after)
-    found += _metrics(before.get("metrics", []), after.get("metrics", []), places, project)
-    found += _reference(before.get("reference", {}), after.get("reference", {}), places, project)
+        found += _compare_settings(old, new, place, project)
+    found += _compare_named_values("code", before, after)
+    found += _compare_named_values("versions", before, after)
+    found += _compare_metrics(before.get("metrics", []), after.get("metrics", []), places, project)
+    found += _compare_references(before.get("reference", {}), after.get("reference", {}), places, project)
     # The same change can be found twice: a dataset is an input of the batch and of the reference, say.
     return list({(change.kind, change.what, change.says): change for change in found}.values())
 
 
-def _settings(before: Facts, after: Facts, place: tuple[str, ...], project: Project) -> Iterator[Change]:
+def _compare_settings(
+    before: FingerprintFacts, after: FingerprintFacts, place: tuple[str, ...], project: ProjectSpec
+) -> Iterator[Change]:
     section, name = place
-    yield from _differing(before, after, place, (), getattr(project.spec, section).get(name), project)
+    yield from _differing(before, after, place, (), getattr(project.resources, section).get(name), project)
 
 
 def _differing(
-    before: Facts, after: Facts, place: tuple[str, ...], above: tuple[str, ...], said: Any, project: Project
+    before: FingerprintFacts,
+    after: FingerprintFacts,
+    place: tuple[str, ...],
+    above: tuple[str, ...],
+    said: Any,
+    project: ProjectSpec,
 ) -> Iterator[Change]:
     """Compare the settings of what the spec says at a path now, which knows the defaults."""
     for key in dict.fromkeys([*after, *before]):
@@ -109,22 +124,24 @@ def _differing(
             inside = said.get(key) if isinstance(said, Mapping) else getattr(said, key, None)
             yield from _differing(nested[0], nested[1], place, path, inside, project)
         else:
-            yield _setting(place, path, old, new, project)
+            yield _describe_setting(place, path, old, new, project)
 
 
-def _setting(place: tuple[str, ...], path: tuple[str, ...], before: Any, after: Any, project: Project) -> Change:
-    what = spec_path(place, path)
+def _describe_setting(
+    place: tuple[str, ...], path: tuple[str, ...], before: Any, after: Any, project: ProjectSpec
+) -> Change:
+    what = format_spec_path(place, path)
     return Change(
         kind="spec",
         what=what,
         before=before,
         after=after,
         position=project.position(*place, *path),
-        says=f"{what} {from_to(before, after)}",
+        says=f"{what} {format_change(before, after)}",
     )
 
 
-def _data(before: Facts, after: Facts, project: Project) -> Iterator[Change]:
+def _compare_datasets(before: FingerprintFacts, after: FingerprintFacts, project: ProjectSpec) -> Iterator[Change]:
     """Yield the changes of the tables themselves, not of tables that only read a changed one.
 
     Tables are matched by fingerprint first: a dataset that was renamed has not changed.
@@ -134,9 +151,11 @@ def _data(before: Facts, after: Facts, project: Project) -> Iterator[Change]:
         if table["fingerprint"] in earlier:
             continue
         if name not in before:
-            yield Change(kind="data", what=spec_path(("datasets", name), ()), says=f"dataset {name} is a new input")
+            yield Change(
+                kind="data", what=format_spec_path(("datasets", name), ()), says=f"dataset {name} is a new input"
+            )
             continue
-        found = [*_table(name, before[name], table, project)]
+        found = [*_compare_tables(name, before[name], table, project)]
         # A query without changes of its own is explained by its inputs, if one of them has changed.
         inputs = any(after[other]["fingerprint"] not in earlier for other in after if other != name)
         if not found and not ("sql" in table and inputs):
@@ -145,41 +164,45 @@ def _data(before: Facts, after: Facts, project: Project) -> Iterator[Change]:
         yield from found
 
 
-def _table(name: str, before: Facts, after: Facts, project: Project) -> Iterator[Change]:
+def _compare_tables(
+    name: str, before: FingerprintFacts, after: FingerprintFacts, project: ProjectSpec
+) -> Iterator[Change]:
     place = ("datasets", name)
     # Each kind of dataset has facts of its own, so different keys mean another kind.
     if before.keys() != after.keys():
-        yield Change(kind="spec", what=spec_path(place, ("kind",)), says=f"the kind of dataset {name} has changed")
+        yield Change(
+            kind="spec", what=format_spec_path(place, ("kind",)), says=f"the kind of dataset {name} has changed"
+        )
         return
     if "sql" in after:
         if before["sql"] != after["sql"]:
-            yield _setting(place, ("sql",), before["sql"], after["sql"], project)
+            yield _describe_setting(place, ("sql",), before["sql"], after["sql"], project)
         for variable in sorted(before["variables"].keys() & after["variables"].keys()):
             old, new = before["variables"][variable], after["variables"][variable]
             if old != new:
                 # A value from the command line or a loop does not stand in the spec, so it has no position there.
                 overridden = variable in project.overrides
                 at = None if overridden else project.position("variables", variable)
-                says = f"variable {variable} {from_to(old, new)}"
+                says = f"variable {variable} {format_change(old, new)}"
                 yield Change(kind="variable", what=variable, before=old, after=new, position=at, says=says)
     elif "files" in after:
-        yield from _files(name, before, after)
+        yield from _compare_files(name, before, after)
         old, new = ({"format": facts["format"], "csv": facts["csv"]} for facts in (before, after))
-        yield from _settings(old, new, place, project)
+        yield from _compare_settings(old, new, place, project)
         for column in sorted(before["types"].keys() | after["types"].keys()):
             old, new = before["types"].get(column), after["types"].get(column)
             if old != new:
-                yield _setting((*place, "columns", column), ("type",), old, new, project)
+                yield _describe_setting((*place, "columns", column), ("type",), old, new, project)
     else:
         says = f"dataset {name}: {after['function']} returned different rows"
         yield Change(kind="data", what=f"datasets.{name}", says=says)
         old, new = ({"function": facts["function"], "arguments": facts["arguments"]} for facts in (before, after))
-        yield from _settings(old, new, place, project)
-        yield from _named("code", before, after)
-        yield from _named("versions", before, after)
+        yield from _compare_settings(old, new, place, project)
+        yield from _compare_named_values("code", before, after)
+        yield from _compare_named_values("versions", before, after)
 
 
-def _files(name: str, before: Facts, after: Facts) -> Iterator[Change]:
+def _compare_files(name: str, before: FingerprintFacts, after: FingerprintFacts) -> Iterator[Change]:
     old, new = before["files"], after["files"]
     # The facts do not list the files of a dataset that has thousands, so the changed ones cannot be named.
     if before["file_count"] > len(old) or after["file_count"] > len(new):
@@ -191,22 +214,24 @@ def _files(name: str, before: Facts, after: Facts) -> Iterator[Change]:
     texts = [(path, f"the content of {path} has changed") for path in new if path in old and old[path] != new[path]]
     texts += [(path, f"file {path} is new") for path in new if path not in old and new[path] not in moved]
     texts += [(path, f"file {path} is gone") for path in old if path not in new and old[path] not in moved]
-    for path, text in texts[:FILES]:
+    for path, text in texts[:LISTED_FILES]:
         says = f"dataset {name}: {text}"
         yield Change(kind="data", what=path, before=old.get(path), after=new.get(path), says=says)
-    if len(texts) > FILES:
-        says = f"dataset {name}: {len(texts) - FILES} more files have changed"
+    if len(texts) > LISTED_FILES:
+        says = f"dataset {name}: {len(texts) - LISTED_FILES} more files have changed"
         yield Change(kind="data", what=f"datasets.{name}", says=says)
 
 
-def _model(before: Any, after: Any, places: Places) -> Change:
+def _describe_model_change(before: Any, after: Any, places: RolePaths) -> Change:
     if "model" not in places:
         return Change(kind="model", what="model", before=before, says=f"the model was removed; it was {before}")
     name = places["model"][-1]
-    return Change(kind="model", what=name, before=before, after=after, says=f"model {name} {from_to(before, after)}")
+    return Change(
+        kind="model", what=name, before=before, after=after, says=f"model {name} {format_change(before, after)}"
+    )
 
 
-def _named(part: str, before: Facts, after: Facts) -> Iterator[Change]:
+def _compare_named_values(part: str, before: FingerprintFacts, after: FingerprintFacts) -> Iterator[Change]:
     old, new = before.get(part, {}), after.get(part, {})
     for name in new:
         if name in old and old[name] != new[name]:
@@ -214,11 +239,13 @@ def _named(part: str, before: Facts, after: Facts) -> Iterator[Change]:
                 says = f"the code of {name} has changed"
                 yield Change(kind="code", what=name, before=old[name], after=new[name], says=says)
             else:
-                says = f"version of {name} {from_to(old[name], new[name])}"
+                says = f"version of {name} {format_change(old[name], new[name])}"
                 yield Change(kind="version", what=name, before=old[name], after=new[name], says=says)
 
 
-def _metrics(before: Sequence[str], after: Sequence[str], places: Places, project: Project) -> Iterator[Change]:
+def _compare_metrics(
+    before: Sequence[str], after: Sequence[str], places: RolePaths, project: ProjectSpec
+) -> Iterator[Change]:
     if sorted(before) != sorted(after):
         more, less = sorted(set(after) - set(before)), sorted(set(before) - set(after))
         added = f"{', '.join(more)} now needed" if more else ""
@@ -226,23 +253,25 @@ def _metrics(before: Sequence[str], after: Sequence[str], places: Places, projec
         place = (*places["dataset"], "checks")
         yield Change(
             kind="spec",
-            what=spec_path(place, ()),
+            what=format_spec_path(place, ()),
             before=list(before),
             after=list(after),
             position=project.position(*place),
-            says=f"{spec_path(place, ())}: {'; '.join(filter(None, [added, dropped]))}",
+            says=f"{format_spec_path(place, ())}: {'; '.join(filter(None, [added, dropped]))}",
         )
 
 
-def _reference(before: Facts, after: Facts, places: Places, project: Project) -> Iterator[Change]:
+def _compare_references(
+    before: FingerprintFacts, after: FingerprintFacts, places: RolePaths, project: ProjectSpec
+) -> Iterator[Change]:
     if not after:
         return
     if before.get("kind") != after["kind"]:
-        yield _setting((*places["store"], "reference"), ("kind",), before.get("kind"), after["kind"], project)
+        yield _describe_setting((*places["store"], "reference"), ("kind",), before.get("kind"), after["kind"], project)
         return
-    yield from _data(before.get("datasets", {}), after.get("datasets", {}), project)
+    yield from _compare_datasets(before.get("datasets", {}), after.get("datasets", {}), project)
     if dataset := after.get("dataset"):
-        yield from _settings(before.get("spec", {}), after.get("spec", {}), ("datasets", dataset), project)
+        yield from _compare_settings(before.get("spec", {}), after.get("spec", {}), ("datasets", dataset), project)
     old, new = before.get("evaluations", {}), after.get("evaluations", {})
     if list(old.values()) != list(new.values()):
         names = [", ".join(evaluations) or "none" for evaluations in (old, new)]
@@ -250,23 +279,23 @@ def _reference(before: Facts, after: Facts, places: Places, project: Project) ->
         yield Change(kind="reference", what="reference", before=list(old), after=list(new), says=says)
 
 
-def from_to(before: Any, after: Any) -> str:
+def format_change(before: Any, after: Any) -> str:
     """Return `0.95 → 0.9`; of long values only the part that differs is shown."""
-    old, new = _text(before), _text(after)
-    if max(len(old), len(new)) <= SHOWN:
+    old, new = _format_value(before), _format_value(after)
+    if max(len(old), len(new)) <= SHOWN_CHARACTERS:
         return f"{old} → {new}"
     # Start at the word that holds the first different character; texts that differ in length alone, at the shorter end.
     start = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
     start = old.rfind(" ", 0, start) + 1
-    return f"{_cut(old, start)} → {_cut(new, start)}"
+    return f"{_cut_text(old, start)} → {_cut_text(new, start)}"
 
 
-def _cut(text: str, start: int) -> str:
-    end = start + SHOWN
+def _cut_text(text: str, start: int) -> str:
+    end = start + SHOWN_CHARACTERS
     return ("…" if start else "") + text[start:end] + ("…" if end < len(text) else "")
 
 
-def _text(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if value is None:
         return "unset"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

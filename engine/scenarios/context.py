@@ -11,13 +11,13 @@ from typing import Any, Literal
 
 from engine.data import Datasets
 from engine.scenarios.actions import Action
-from engine.scenarios.choice import scenario
 from engine.scenarios.log import RunLog
 from engine.scenarios.result import RunResult
-from engine.spec import Project
+from engine.scenarios.scenario_selection import resolve_scenario
+from engine.spec import ProjectSpec
 from engine.spec.resources.scenarios import Scenario
 from engine.spec.secrets import Secrets
-from engine.store import Busy, Store
+from engine.store import LockBusy, Store
 
 Mode = Literal["run", "dry run", "plan"]
 
@@ -46,33 +46,33 @@ class Context:
         The actions of the current step, in order; each planned action is appended.
     """
 
-    project: Project
+    project: ProjectSpec
     datasets: Datasets
     store: Store
     secrets: Secrets
     environ: Mapping[str, str]
     clock: Callable[[], datetime]
     log: RunLog
-    start: "Callable[[str, Context], RunResult]"
-    under: tuple[str, ...] = ()
+    start_scenario: "Callable[[str, Context], RunResult]"
+    held_locks: tuple[str, ...] = ()
     built: Mapping[str, str] = field(default_factory=dict)
     run: str | None = None
     trigger: str = "manual"
     preview: Callable[[str], None] | None = None
     mode: Mode = "run"
-    touched: Collection[str] = ()
+    touched_files: Collection[str] = ()
     actions: list[Action] = field(default_factory=list)
 
-    def scenario(self, name: str) -> Scenario:
+    def get_scenario(self, name: str) -> Scenario:
         """Return a scenario, with the current values of the variables."""
-        return scenario(self.project, name)
+        return resolve_scenario(self.project, name)
 
     def with_values(self, values: Mapping[str, Any]) -> "Context":
         """Return a context in which these variables have these values."""
         if not values:
             return self
         project = self.project.with_variables(values)
-        return replace(self, project=project, datasets=self.datasets.of(project))
+        return replace(self, project=project, datasets=self.datasets.with_project(project))
 
     def with_defaults(self, values: Mapping[str, Any]) -> "Context":
         """Return a context in which these variables have these values, unless they have been set already."""
@@ -81,10 +81,10 @@ class Context:
     @contextmanager
     def lock(self, name: str, *, wait: bool = True) -> "Iterator[Context]":
         """Hold a lock of the store; yield a context that knows its token, so that child runs may pass the lock."""
-        with self.store.lock(
-            name, wait=wait, run=self.run, scenario=self.log.scenario, under=self.under, waiting=self._say_waiting
+        with self.store.hold_lock(
+            name, wait=wait, run=self.run, scenario=self.log.scenario, under=self.held_locks, waiting=self._log_waiting
         ) as held:
-            yield replace(self, under=(*self.under, held.token))
+            yield replace(self, held_locks=(*self.held_locks, held.token))
 
-    def _say_waiting(self, busy: Busy) -> None:
+    def _log_waiting(self, busy: LockBusy) -> None:
         self.log.info(f"waiting: {busy}")

@@ -15,7 +15,7 @@ Level = Literal["info", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LogLine:
     """One entry of the log. `step` is empty if the entry concerns the whole run."""
 
     at: datetime
@@ -36,7 +36,7 @@ class RunLog:
     scenario: str
     clock: Callable[[], datetime]
     redact: Callable[[str], str]
-    listeners: Sequence[Callable[[Line], None]] = ()
+    listeners: Sequence[Callable[[LogLine], None]] = ()
     step: str = ""
 
     @property
@@ -55,14 +55,14 @@ class RunLog:
 
     def write(self, level: Level, text: str) -> None:
         """Add an entry. A text of several lines is one entry."""
-        line = Line(self.clock(), level, self.scenario, self.step, self.redact(text))
+        line = LogLine(self.clock(), level, self.scenario, self.step, self.redact(text))
         if self.folder:
-            _append(line, self.folder)
+            _append_line(line, self.folder)
         for listen in self.listeners:
             listen(line)
 
 
-def _append(line: Line, folder: Path) -> None:
+def _append_line(line: LogLine, folder: Path) -> None:
     where = f"[{line.step}] " if line.step else ""
     with (folder / "log.txt").open("a", encoding="utf-8") as people:
         people.write(f"{line.at:%Y-%m-%d %H:%M:%S}Z {line.level:7} {where}{line.text}\n")

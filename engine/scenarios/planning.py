@@ -14,22 +14,22 @@ from pydantic import BaseModel, ConfigDict, Field
 from engine.errors import Diagnostic, EngineError, Severity
 from engine.evaluation.record import Evaluation
 from engine.outcome import ExitCode, Outcome
-from engine.scenarios import doubts
+from engine.scenarios import data_validation
 from engine.scenarios.actions import Action
 from engine.scenarios.context import Context
 from engine.scenarios.result import StepResult
-from engine.scenarios.steps import KINDS
-from engine.spec.conditions import Facts, Undecided, decide
+from engine.scenarios.steps import STEP_KINDS
+from engine.spec.conditions import ConditionFacts, UndecidedCondition, evaluate_condition
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.models import TrainModel
 from engine.spec.resources.scenarios import AnyStep, Reporter, RunScenarioStep
 
 
-class _Frozen(BaseModel):
+class _PlanModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class StepPlan(_Frozen):
+class StepPlan(_PlanModel):
     """The plan of a step."""
 
     name: str = Field(description="The step's name.")
@@ -44,7 +44,7 @@ class StepPlan(_Frozen):
     scenario: "ScenarioPlan | None" = Field(None, description="The plan of the scenario that the step runs.")
 
 
-class ScenarioPlan(_Frozen):
+class ScenarioPlan(_PlanModel):
     """The plan of a scenario."""
 
     scenario: str = Field(description="The scenario's name.")
@@ -59,7 +59,7 @@ class ScenarioPlan(_Frozen):
                 yield from step.scenario.all_steps()
 
 
-class Plan(_Frozen):
+class Plan(_PlanModel):
     """The plan of one call of `engine run`."""
 
     schema_version: Literal[1] = Field(1, description="The version of this format.")
@@ -75,7 +75,7 @@ class Plan(_Frozen):
         for scenario in self.scenarios:
             yield from scenario.all_steps()
 
-    def actions(self) -> list[Action]:
+    def all_actions(self) -> list[Action]:
         """Return every action of every step that runs or may run."""
         return [action for step in self.all_steps() for action in step.actions]
 
@@ -92,73 +92,76 @@ class Planner:
 
     def __init__(self) -> None:
         self.findings = Findings()
-        self._depends: dict[tuple[str, str], str] = {}
+        self._conditional_steps: dict[tuple[str, str], str] = {}
 
-    def scenario(self, name: str, context: Context) -> ScenarioPlan:
+    def plan_scenario(self, name: str, context: Context) -> ScenarioPlan:
         """Plan a scenario; if another scenario runs it, `context` belongs to that one."""
         trigger = f"scenario {context.log.scenario}" if context.log.scenario else "manual"
         ready = replace(context, trigger=trigger, log=replace(context.log, scenario=name, step=""))
-        ready = ready.with_defaults(ready.scenario(name).variables)
-        declared = ready.scenario(name)
+        ready = ready.with_defaults(ready.get_scenario(name).variables)
+        declared = ready.get_scenario(name)
         steps: list[StepPlan] = []
         for turn in declared.for_each or [{}]:
             planned = [
-                step.model_copy(update={"turn": turn or None}) for step in self._steps(name, ready.with_values(turn))
+                step.model_copy(update={"turn": turn or None})
+                for step in self._plan_iteration(name, ready.with_values(turn))
             ]
             steps += planned
             if declared.fail_fast and any(step.problem for step in planned):
                 break
-        reporters = [_reporter(reporter, ready) for reporter in declared.reporters]
+        reporters = [_plan_reporter(reporter, ready) for reporter in declared.reporters]
         return ScenarioPlan(scenario=name, steps=steps, reporters=reporters)
 
-    def _steps(self, name: str, context: Context) -> Iterator[StepPlan]:
+    def _plan_iteration(self, name: str, context: Context) -> Iterator[StepPlan]:
         """Plan the steps of one iteration; each has the values that earlier steps have set."""
         outcomes: dict[str, Outcome] = {}
-        for index in range(len(context.scenario(name).steps)):
+        for index in range(len(context.get_scenario(name).steps)):
             # Read anew each time: an earlier step may have set variables that this step's settings contain.
-            step = context.scenario(name).steps[index]
-            runs, reason = _wanted(step, outcomes, context)
+            step = context.get_scenario(name).steps[index]
+            runs, reason = _predict_step(step, outcomes, context)
             if runs == "no":
                 outcomes[step.name] = Outcome.SKIPPED
                 yield StepPlan(name=step.name, kind=step.kind, runs=runs, reason=reason)
                 continue
-            planned, context = self._step(step, context, depending=runs == "depends")
+            planned, context = self._plan_step(step, context, depending=runs == "depends")
             # Of a step that will run only its failure is known; other outcomes stay undecided for later conditions.
             if planned.problem and step.on_failure == "fail":
                 outcomes[step.name] = Outcome.FAILED
             yield planned.model_copy(update={"runs": runs, "reason": reason})
 
-    def _step(self, step: AnyStep, context: Context, *, depending: bool) -> tuple[StepPlan, Context]:
+    def _plan_step(self, step: AnyStep, context: Context, *, depending: bool) -> tuple[StepPlan, Context]:
         """Plan one step; return its plan and the context of the steps after it."""
         plan = StepPlan(name=step.name, kind=step.kind, runs="yes")
         if isinstance(step, RunScenarioStep):
-            child = self.scenario(step.scenario, context.with_values(step.variables))
+            child = self.plan_scenario(step.scenario, context.with_values(step.variables))
             failing = [planned.name for planned in child.all_steps() if planned.problem]
             problem = f"step {failing[0]!r} of scenario {step.scenario!r} will fail" if failing else ""
             return plan.model_copy(update={"scenario": child, "problem": problem}), context
         at_step = replace(context, actions=[], log=replace(context.log, step=step.name))
         problem, result = "", None
         try:
-            result = KINDS[step.kind](step, at_step)
-            self._doubt(step, result, at_step)
+            result = STEP_KINDS[step.kind](step, at_step)
+            self._validate_data(step, result, at_step)
         except EngineError as error:
             problem = context.secrets.redact(str(error))
-        actions = [self._in_doubt(action) for action in at_step.actions]
+        actions = [self._mark_dependent(action) for action in at_step.actions]
         if depending:
-            self._depends |= {(action.kind, action.target): step.name for action in actions if not action.reused}
+            self._conditional_steps |= {
+                (action.kind, action.target): step.name for action in actions if not action.reused
+            }
         if result is not None:
             built = {made.store: made.id for made in result.evaluations}
             context = replace(context.with_values(result.variables), built={**context.built, **built})
         return plan.model_copy(update={"actions": actions, "problem": problem}), context
 
-    def _in_doubt(self, action: Action) -> Action:
+    def _mark_dependent(self, action: Action) -> Action:
         """Return the action with reason `depends` if it is reused only provided that an earlier step runs."""
-        step = self._depends.get((action.kind, action.target))
+        step = self._conditional_steps.get((action.kind, action.target))
         if not action.reused or step is None:
             return action
         return action.model_copy(update={"because": "depends", "reason": f"reused if step {step!r} has run"})
 
-    def _doubt(self, step: AnyStep, result: StepResult, context: Context) -> None:
+    def _validate_data(self, step: AnyStep, result: StepResult, context: Context) -> None:
         """Validate the columns that the spec names against the data that the step reads."""
         project = context.project
         target = getattr(step, "target", "")
@@ -167,36 +170,40 @@ class Planner:
             store = project.evaluation_stores[target]
             datasets |= {store.dataset}
             models |= {store.model} if store.model else set()
-            doubts.of_store(target, _measured(target, result, context), context, self.findings)
+            data_validation.validate_store(
+                target, _find_reused_evaluation(target, result, context), context, self.findings
+            )
         for model in sorted(models):
-            doubts.of_model(model, context, self.findings)
+            data_validation.validate_model(model, context, self.findings)
             spec = project.models[model]
             datasets |= {spec.dataset} if isinstance(spec, TrainModel) else set()
         for dataset in sorted(datasets):
-            doubts.of_dataset(dataset, context, self.findings)
+            data_validation.validate_dataset(dataset, context, self.findings)
 
 
-def _measured(store: str, result: StepResult, context: Context) -> Evaluation | None:
+def _find_reused_evaluation(store: str, result: StepResult, context: Context) -> Evaluation | None:
     """Return the evaluation that a step reuses; None if this plan has only simulated it, so that it has no metrics."""
     made = {made.store: made.id for made in result.evaluations} | dict(context.built)
-    evaluation = context.store.evaluation(made[store]) if store in made else context.store.newest(store)
+    evaluation = (
+        context.store.get_evaluation(made[store]) if store in made else context.store.find_newest_evaluation(store)
+    )
     return evaluation if evaluation is not None and evaluation.metrics else None
 
 
-def _wanted(
+def _predict_step(
     step: AnyStep, outcomes: dict[str, Outcome], context: Context
 ) -> tuple[Literal["yes", "no", "depends"], str]:
     """Return whether a step runs, as far as that is known before the run, and the reason."""
     if step.run_condition is None:
         return ("no", "an earlier step will fail") if Outcome.FAILED in outcomes.values() else ("yes", "")
-    return _decided(step.run_condition, outcomes, context)
+    return _predict_condition(step.run_condition, outcomes, context)
 
 
-def _decided(
+def _predict_condition(
     condition: str, outcomes: dict[str, Outcome], context: Context
 ) -> tuple[Literal["yes", "no", "depends"], str]:
     """Evaluate a run condition with the facts that are known before the run; `depends` if they do not decide it."""
-    known = Facts(
+    known = ConditionFacts(
         # The run's outcome is the worst of its steps', and nothing in a plan is worse than FAILED.
         outcome=Outcome.FAILED if Outcome.FAILED in outcomes.values() else None,
         steps=outcomes,
@@ -204,12 +211,16 @@ def _decided(
         variables=context.project.variables,
     )
     try:
-        return ("yes", "") if decide(condition, known) else ("no", f"its run_condition does not hold: {condition}")
-    except Undecided:
+        return (
+            ("yes", "")
+            if evaluate_condition(condition, known)
+            else ("no", f"its run_condition does not hold: {condition}")
+        )
+    except UndecidedCondition:
         return "depends", condition
 
 
-def _reporter(reporter: Reporter, context: Context) -> Action:
+def _plan_reporter(reporter: Reporter, context: Context) -> Action:
     """Return the action of a reporter: whether it will send, and when."""
     target = f"{reporter.name} to {reporter.channel}"
     if not reporter.active:
@@ -217,6 +228,6 @@ def _reporter(reporter: Reporter, context: Context) -> Action:
     when = f"at the {reporter.at} of the run"
     if reporter.run_condition is None:
         return Action(kind="send", target=target, because="always", reason=when)
-    runs, reason = _decided(reporter.run_condition, {}, context)
+    runs, reason = _predict_condition(reporter.run_condition, {}, context)
     because: dict[str, Literal["always", "never", "depends"]] = {"yes": "always", "no": "never", "depends": "depends"}
     return Action(kind="send", target=target, because=because[runs], reason=reason or when)

@@ -21,7 +21,7 @@ from typing import Any
 
 from engine.scenarios import steps
 from engine.scenarios.context import Context
-from engine.scenarios.log import Line
+from engine.scenarios.log import LogLine
 from engine.scenarios.result import StepResult
 from engine.spec.resources.scenarios import AnyStep
 
@@ -48,10 +48,10 @@ class _Limit:
 
     def _end(self, exceeded: str) -> None:
         self.passed = exceeded
-        _kill(self._worker)
+        _kill_process_group(self._worker)
 
 
-def run_step(index: int, step: AnyStep, seconds: float, context: Context) -> StepResult:
+def run_step_in_process(index: int, step: AnyStep, seconds: float, context: Context) -> StepResult:
     """Run step number `index` of the context's scenario in a process, which is killed after `seconds` of work."""
     request = {
         "spec": str(context.project.path),
@@ -60,7 +60,7 @@ def run_step(index: int, step: AnyStep, seconds: float, context: Context) -> Ste
         "index": index,
         "folder": str(context.log.folder),
         "run": context.run,
-        "under": context.under,
+        "under": context.held_locks,
         "built": context.built,
         "trigger": context.trigger,
         "preview": context.preview is not None,
@@ -83,20 +83,20 @@ def run_step(index: int, step: AnyStep, seconds: float, context: Context) -> Ste
             limit.set(seconds, f"it took longer than its timeout of {seconds:g} s and was stopped")
 
         try:
-            result = _converse(worker, json.dumps(request, default=str), context, ready)
+            result = _communicate(worker, json.dumps(request, default=str), context, ready)
         finally:
             limit.cancel()
-            _kill(worker)  # also ends what a finished step has left running in the background
+            _kill_process_group(worker)  # also ends what a finished step has left running in the background
     if limit.passed:
         context.store.abort_dead_runs()  # a child run in the worker died with it
-        return steps.failed(step, limit.passed, context)
+        return steps.fail_step(step, limit.passed, context)
     if result is None:
         reason = f"its process ended with exit code {worker.returncode} before it returned a result"
-        return steps.failed(step, reason, context)
+        return steps.fail_step(step, reason, context)
     return result
 
 
-def _converse(
+def _communicate(
     worker: "subprocess.Popen[str]", request: str, context: Context, ready: Callable[[], None]
 ) -> StepResult | None:
     """Send the request, call `ready` when the work begins, pass log entries on, return the result.
@@ -117,13 +117,13 @@ def _converse(
         elif "preview" in answer and context.preview:
             context.preview(answer["preview"])
         elif "line" in answer:
-            line = Line(**answer["line"] | {"at": datetime.fromisoformat(answer["line"]["at"])})
+            line = LogLine(**answer["line"] | {"at": datetime.fromisoformat(answer["line"]["at"])})
             for listen in context.log.listeners:
                 listen(line)
     return result
 
 
-def _kill(worker: "subprocess.Popen[str]") -> None:
+def _kill_process_group(worker: "subprocess.Popen[str]") -> None:
     """Kill the process group of the worker: the worker and every process that it has started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(worker.pid, signal.SIGKILL)

@@ -13,14 +13,14 @@ from engine.evaluation.record import CheckResult
 from engine.outcome import CheckOutcome, ExitCode, Outcome
 from engine.scenarios.actions import Action
 
-Cause = Literal["check", "failure"]
+FailureCause = Literal["check", "failure"]
 
 
-class _Result(BaseModel):
+class _ResultModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class EvaluationMade(_Result):
+class EvaluationMade(_ResultModel):
     """An evaluation that a step made or reused."""
 
     id: str = Field(description="The evaluation's id.")
@@ -29,13 +29,13 @@ class EvaluationMade(_Result):
     reused: bool = Field(description="Whether it existed already: nothing had changed, and no row was added.")
 
 
-class StepResult(_Result):
+class StepResult(_ResultModel):
     """The result of a step."""
 
     name: str = Field(description="The step's name.")
     kind: str = Field(description="The step's kind.")
     outcome: Outcome = Field(description="SUCCESS, WARNING, FAILED, ABORTED or SKIPPED.")
-    cause: Cause | None = Field(
+    cause: FailureCause | None = Field(
         None, description="Why it is FAILED: check (a check is ERROR) or failure (the step could not run)."
     )
     reason: str = Field("", description="The reason of the outcome as text.")
@@ -54,7 +54,7 @@ class StepResult(_Result):
     run: "RunResult | None" = Field(None, description="The run of another scenario that it started.")
 
 
-class Delivery(_Result):
+class Delivery(_ResultModel):
     """The delivery of one message."""
 
     reporter: str = Field(description="The reporter.")
@@ -63,7 +63,7 @@ class Delivery(_Result):
     reason: str = Field("", description="Why it is pending, in the receiver's words.")
 
 
-class RunResult(_Result):
+class RunResult(_ResultModel):
     """One run of a scenario."""
 
     schema_version: Literal[1] = Field(1, description="The version of this format.")

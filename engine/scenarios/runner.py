@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from engine.outcome import CheckOutcome, Outcome, worst, worst_check
+from engine.outcome import CheckOutcome, Outcome, worst_check_outcome, worst_outcome
 from engine.scenarios import process, steps
-from engine.scenarios.alerts import compose, deliver, events
+from engine.scenarios.alerts import compose_messages, deliver_messages, list_events
 from engine.scenarios.context import Context
 from engine.scenarios.result import RunResult, StepResult
-from engine.spec.conditions import Facts, Undecided, decide
+from engine.spec.conditions import ConditionFacts, UndecidedCondition, evaluate_condition
 from engine.spec.resources.scenarios import AnyStep
-from engine.store import RunRecord, StepRecord, new_id
+from engine.store import RunRecord, StepRecord, generate_id
 
 
 def run_scenario(name: str, context: Context) -> RunResult:
@@ -31,14 +31,16 @@ def run_scenario(name: str, context: Context) -> RunResult:
         The user has interrupted the run: it is ABORTED, and its messages wait in the outbox.
     """
     parent, trigger = context.run, f"scenario {context.log.scenario}" if context.run else "manual"
-    run = new_id(context.clock())
-    with replace(context, run=run).lock(f"scenario {name}", wait=context.scenario(name).on_busy == "wait") as locked:
-        log = replace(context.log, folder=context.store.folder_of_run(run), scenario=name, step="")
-        ready = replace(locked, trigger=trigger, log=log).with_defaults(context.scenario(name).variables)
-        return _run(name, run, parent, ready)
+    run = generate_id(context.clock())
+    with replace(context, run=run).lock(
+        f"scenario {name}", wait=context.get_scenario(name).on_busy == "wait"
+    ) as locked:
+        log = replace(context.log, folder=context.store.run_folder(run), scenario=name, step="")
+        ready = replace(locked, trigger=trigger, log=log).with_defaults(context.get_scenario(name).variables)
+        return _execute_run(name, run, parent, ready)
 
 
-def _run(name: str, run: str, parent: str | None, context: Context) -> RunResult:
+def _execute_run(name: str, run: str, parent: str | None, context: Context) -> RunResult:
     result = RunResult(
         id=run,
         project=context.project.name,
@@ -51,22 +53,24 @@ def _run(name: str, run: str, parent: str | None, context: Context) -> RunResult
         log=f"runs/{run}/log.txt",
     )
     context.log.info(f"{name} of {context.project.name} started, {context.trigger}")
-    started = replace(facts([], context), outcome=None)
-    context.store.start_run(_record(result), compose("start", result, started, context))
-    result.deliveries.extend(deliver(context))
+    started = replace(collect_condition_facts([], context), outcome=None)
+    context.store.start_run(_make_run_record(result), compose_messages("start", result, started, context))
+    result.deliveries.extend(deliver_messages(context))
     outcome = Outcome.ABORTED
     try:
-        for step in _turns(name, context):
+        for step in _run_iterations(name, context):
             result.steps.append(step)
-            context.store.add_step(run, _step_record(step))  # at once: a killed run keeps the steps that it finished
-        outcome = worst(step.outcome for step in result.steps)
+            context.store.add_step(
+                run, _make_step_record(step)
+            )  # at once: a killed run keeps the steps that it finished
+        outcome = worst_outcome(step.outcome for step in result.steps)
     finally:  # the end is recorded after an interruption too; the outcome is ABORTED then
         result = result.model_copy(update={"outcome": outcome, "ended": context.clock()})
-        _finish(result, context)
+        _finish_run(result, context)
     return result
 
 
-def _finish(result: RunResult, context: Context) -> None:
+def _finish_run(result: RunResult, context: Context) -> None:
     """Commit the run and its messages in one transaction, deliver them unless the run was interrupted, write run.json.
 
     Messages are committed before they are sent, so an alert is not lost if the process dies in between.
@@ -75,47 +79,47 @@ def _finish(result: RunResult, context: Context) -> None:
     for step in result.steps:
         if step.turn is None:  # values that an iteration sets end with it
             context = context.with_values(step.variables)
-    known = replace(facts(result.steps, context), outcome=result.outcome)
-    messages = compose("end", result, known, context)
-    context.store.finish_run(_record(result), messages)
+    known = replace(collect_condition_facts(result.steps, context), outcome=result.outcome)
+    messages = compose_messages("end", result, known, context)
+    context.store.finish_run(_make_run_record(result), messages)
     if result.outcome is not Outcome.ABORTED:
         # A message of `at: start` that was pending may have been sent now: the later delivery replaces the earlier.
-        deliveries = [*result.deliveries, *deliver(context)]
+        deliveries = [*result.deliveries, *deliver_messages(context)]
         result.deliveries[:] = {delivery.reporter: delivery for delivery in deliveries}.values()
-    contract = context.store.folder_of_run(result.id) / "run.json"
+    contract = context.store.run_folder(result.id) / "run.json"
     contract.write_text(result.model_dump_json(indent=1), encoding="utf-8")
 
 
-def _turns(name: str, context: Context) -> Iterator[StepResult]:
+def _run_iterations(name: str, context: Context) -> Iterator[StepResult]:
     """Run the steps once per iteration of `for_each`, or once without any."""
-    scenario = context.scenario(name)
+    scenario = context.get_scenario(name)
     for turn in scenario.for_each or [{}]:
         failed = False
         if turn:
             context.log.info("for_each: " + ", ".join(f"{variable} = {value}" for variable, value in turn.items()))
-        for step in _steps(name, context.with_values(turn)):
+        for step in _run_iteration(name, context.with_values(turn)):
             failed |= step.outcome is Outcome.FAILED
             yield step.model_copy(update={"turn": turn or None})
         if failed and scenario.fail_fast:
             return
 
 
-def _steps(name: str, context: Context) -> Iterator[StepResult]:
+def _run_iteration(name: str, context: Context) -> Iterator[StepResult]:
     """Run the steps of one iteration."""
     finished: list[StepResult] = []
-    for index in range(len(context.scenario(name).steps)):
+    for index in range(len(context.get_scenario(name).steps)):
         # Read anew each time: an earlier step may have set variables that this step's settings contain.
-        step = context.scenario(name).steps[index]
+        step = context.get_scenario(name).steps[index]
         at_step = replace(context, log=replace(context.log, step=step.name))
         started = context.clock()
-        result = _run_step(index, step, at_step, facts(finished, context))
+        result = _execute_step(index, step, at_step, collect_condition_facts(finished, context))
         finished.append(result.model_copy(update={"started": started, "ended": context.clock()}))
         yield finished[-1]
         built = {made.store: made.id for made in result.evaluations}
         context = replace(context.with_values(result.variables), built={**context.built, **built})
 
 
-def facts(found: Sequence[StepResult], context: Context) -> Facts:
+def collect_condition_facts(found: Sequence[StepResult], context: Context) -> ConditionFacts:
     """Return the facts that conditions can ask for; of a step or a check that ran several times, the worst outcome."""
     outcomes: dict[str, Outcome] = {}
     checks: dict[str, CheckOutcome] = {}
@@ -125,9 +129,9 @@ def facts(found: Sequence[StepResult], context: Context) -> Facts:
         outcomes[step.name] = step.outcome if earlier is None else max(earlier, step.outcome, key=list(Outcome).index)
         metrics |= step.metrics
         for check in step.checks:
-            checks[check.check] = worst_check([check.outcome, checks.get(check.check, CheckOutcome.OK)])
-    return Facts(
-        outcome=worst(outcomes.values()),
+            checks[check.check] = worst_check_outcome([check.outcome, checks.get(check.check, CheckOutcome.OK)])
+    return ConditionFacts(
+        outcome=worst_outcome(outcomes.values()),
         steps=outcomes,
         checks=checks,
         metrics=metrics,
@@ -136,20 +140,20 @@ def facts(found: Sequence[StepResult], context: Context) -> Facts:
     )
 
 
-def _run_step(index: int, step: AnyStep, context: Context, known: Facts) -> StepResult:
+def _execute_step(index: int, step: AnyStep, context: Context, known: ConditionFacts) -> StepResult:
     """Evaluate the step's condition, run the step, retry it if it fails, and apply `on_failure`."""
     try:
-        wanted = _wanted(step, known)
-    except Undecided as undecided:
+        wanted = _should_run(step, known)
+    except UndecidedCondition as undecided:
         # Neither running nor skipping would be right, so the step fails and the reporters say so.
-        return steps.failed(step, f"its run_condition cannot be decided: {undecided}", context)
+        return steps.fail_step(step, f"its run_condition cannot be decided: {undecided}", context)
     if not wanted:
         reason = "its run_condition does not hold" if step.run_condition else "an earlier step FAILED"
         context.log.info(f"SKIPPED: {reason}")
         return StepResult(name=step.name, kind=step.kind, outcome=Outcome.SKIPPED, reason=reason)
     tries = 1 + (step.retries.count if step.retries else 0)
     for attempt in range(1, tries + 1):
-        result = _attempt(index, step, context)
+        result = _attempt_step(index, step, context)
         if result.outcome is not Outcome.FAILED or attempt == tries:
             break
         context.log.warning(f"attempt {attempt} of {tries} FAILED; trying again")
@@ -162,29 +166,29 @@ def _run_step(index: int, step: AnyStep, context: Context, known: Facts) -> Step
     return result.model_copy(update=changes)
 
 
-def _wanted(step: AnyStep, known: Facts) -> bool:
+def _should_run(step: AnyStep, known: ConditionFacts) -> bool:
     """Return whether the step runs: by its condition, or without one unless an earlier step FAILED."""
     if step.run_condition is None:
         return Outcome.FAILED not in known.steps.values()
-    return decide(step.run_condition, known)
+    return evaluate_condition(step.run_condition, known)
 
 
-def _attempt(index: int, step: AnyStep, context: Context) -> StepResult:
+def _attempt_step(index: int, step: AnyStep, context: Context) -> StepResult:
     if step.timeout is None:
         return steps.run(step, context)
-    return process.run_step(index, step, step.timeout.total_seconds(), context)
+    return process.run_step_in_process(index, step, step.timeout.total_seconds(), context)
 
 
-def _record(result: RunResult) -> RunRecord:
+def _make_run_record(result: RunResult) -> RunRecord:
     return RunRecord(
         **result.model_dump(include={"id", "project", "scenario", "started", "who", "trigger", "parent", "variables"}),
         ended=result.ended,
         outcome=result.outcome,
-        steps=tuple(_step_record(step) for step in result.steps),
-        events=tuple(events(result)),
+        steps=tuple(_make_step_record(step) for step in result.steps),
+        events=tuple(list_events(result)),
     )
 
 
-def _step_record(step: StepResult) -> StepRecord:
+def _make_step_record(step: StepResult) -> StepRecord:
     fields = ("name", "kind", "outcome", "started", "ended", "reused", "reason", "turn")
     return StepRecord(**{field: getattr(step, field) for field in fields})

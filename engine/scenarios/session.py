@@ -13,20 +13,20 @@ from pathlib import Path
 from engine.data import Datasets
 from engine.evaluation.record import Evaluation
 from engine.scenarios.context import Context, Mode
-from engine.scenarios.log import Line, RunLog
+from engine.scenarios.log import LogLine, RunLog
 from engine.scenarios.planning import Plan, Planner
 from engine.scenarios.result import RunResult
 from engine.scenarios.runner import run_scenario
-from engine.scenarios.seen_files import SeenFiles
-from engine.scenarios.shadow import shadow
-from engine.spec import Project
-from engine.spec.catalogue import canonical
+from engine.scenarios.state_copy import copy_state
+from engine.scenarios.touched_files import TouchedFileHashes
+from engine.spec import ProjectSpec
+from engine.spec.metric_names import normalize_metric_name
 from engine.spec.secrets import Secrets
 from engine.store import OutboxMessage, Store, safe_name, utc_now
 
-LAST = 10
+SHOWN_EVALUATIONS = 10
 """Evaluations per store that are shown after a run."""
-DISPLAYED = ["data_drift", "drifted_columns"]
+DEFAULT_METRICS = ["data_drift", "drifted_columns"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class StoreView:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class CallResult:
     """The result of a call: its runs in order, the stores that they built, and every undelivered message.
 
     If `dry`, none of it was kept.
@@ -50,16 +50,16 @@ class Finished:
     dry: bool = False
 
 
-def run(
-    project: Project,
+def run_scenarios(
+    project: ProjectSpec,
     scenarios: Sequence[str],
     *,
     environ: Mapping[str, str] = os.environ,
     clock: Callable[[], datetime] = utc_now,
-    listeners: Sequence[Callable[[Line], None]] = (),
+    listeners: Sequence[Callable[[LogLine], None]] = (),
     preview: Callable[[str], None] | None = None,
     dry: bool = False,
-) -> Finished:
+) -> CallResult:
     """Run scenarios one after the other.
 
     Parameters
@@ -77,21 +77,23 @@ def run(
         The state cannot be used, or a scenario is already running and has `on_busy: refuse`.
     """
     mode: Mode = "dry run" if dry else "run"
-    with opened(project, environ=environ, clock=clock, listeners=listeners, preview=preview, mode=mode) as context:
+    with open_session(
+        project, environ=environ, clock=clock, listeners=listeners, preview=preview, mode=mode
+    ) as context:
         runs = [run_scenario(name, context) for name in scenarios]
         built = dict.fromkeys(made.store for run in runs for step in run.all_steps() for made in step.evaluations)
         stores = {
             name: StoreView(
-                list(map(canonical, project.evaluation_stores[name].display.metrics)) or DISPLAYED,
-                context.store.evaluations(name, LAST),
+                list(map(normalize_metric_name, project.evaluation_stores[name].display.metrics)) or DEFAULT_METRICS,
+                context.store.list_evaluations(name, SHOWN_EVALUATIONS),
             )
             for name in built
         }
-        return Finished(runs, stores, context.store.undelivered(), dry)
+        return CallResult(runs, stores, context.store.list_undelivered(), dry)
 
 
-def plan(
-    project: Project,
+def plan_scenarios(
+    project: ProjectSpec,
     scenarios: Sequence[str],
     *,
     environ: Mapping[str, str] = os.environ,
@@ -107,24 +109,24 @@ def plan(
         The state cannot be read.
     """
     planner = Planner()
-    with opened(project, environ=environ, clock=clock, mode="plan") as context:
-        planned = [planner.scenario(name, context) for name in scenarios]
+    with open_session(project, environ=environ, clock=clock, mode="plan") as context:
+        planned = [planner.plan_scenario(name, context) for name in scenarios]
     planner.findings.extend(project.warnings)
     return Plan(
         project=project.name,
         variables={name: str(value) for name, value in project.variables.items()},
         scenarios=planned,
-        findings=list(planner.findings.in_order()),
+        findings=list(planner.findings.sorted_by_position()),
     )
 
 
 @contextmanager
-def opened(
-    project: Project,
+def open_session(
+    project: ProjectSpec,
     *,
     environ: Mapping[str, str],
     clock: Callable[[], datetime] = utc_now,
-    listeners: Sequence[Callable[[Line], None]] = (),
+    listeners: Sequence[Callable[[LogLine], None]] = (),
     preview: Callable[[str], None] | None = None,
     mode: Mode = "run",
     state: Path | None = None,
@@ -141,14 +143,14 @@ def opened(
     secrets = Secrets(project, environ)
     log = RunLog(None, "", clock, secrets.redact, listeners)
     with ExitStack() as stack:
-        folder = state or state_folder(project)
+        folder = state or resolve_state_folder(project)
         if mode != "run" and state is None:
-            folder = stack.enter_context(shadow(folder))
+            folder = stack.enter_context(copy_state(folder))
         store = stack.enter_context(Store.open(folder, now=clock))
         if mode == "run":
             for dead in store.abort_dead_runs():
                 log.warning(f"run {dead.id} of {dead.scenario} was killed before it ended; it is now marked ABORTED")
-        hashes = SeenFiles(store.file_hashes)
+        hashes = TouchedFileHashes(store.file_hashes)
         yield Context(
             project=project,
             datasets=Datasets(project, hashes),
@@ -157,13 +159,13 @@ def opened(
             environ=environ,
             clock=clock,
             log=log,
-            start=run_scenario,
+            start_scenario=run_scenario,
             preview=preview,
             mode=mode,
-            touched=hashes.touched,
+            touched_files=hashes.touched,
         )
 
 
-def state_folder(project: Project) -> Path:
+def resolve_state_folder(project: ProjectSpec) -> Path:
     """Return the folder of the project's state; each project has its own, so specs in one folder share no state."""
     return project.folder / project.state.path / safe_name(project.name)

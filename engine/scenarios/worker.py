@@ -12,22 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from engine.scenarios import steps
-from engine.scenarios.log import Line
-from engine.scenarios.session import opened
+from engine.scenarios.log import LogLine
+from engine.scenarios.session import open_session
 from engine.spec import load
 
 
-def _obey(request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> None:
+def _execute_request(request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> None:
     """Run the requested step in this process; send its log entries, its previews and its result."""
     project = load(Path(request["spec"]), request["overrides"])
 
-    def send_line(line: Line) -> None:
+    def send_line(line: LogLine) -> None:
         send({"line": {**asdict(line), "at": line.at.isoformat()}})
 
     def send_preview(preview: str) -> None:
         send({"preview": preview})
 
-    with opened(
+    with open_session(
         project,
         environ=os.environ,
         listeners=[send_line],
@@ -35,12 +35,12 @@ def _obey(request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> No
         mode=request["mode"],
         state=Path(request["state"]),
     ) as context:
-        step = context.scenario(request["scenario"]).steps[request["index"]]
+        step = context.get_scenario(request["scenario"]).steps[request["index"]]
         log = replace(context.log, folder=Path(request["folder"]), scenario=request["scenario"], step=step.name)
         values = {name: request[name] for name in ("built", "run", "trigger")}
         # The tokens let this process pass the locks that the parent process holds for the run.
         send({"ready": True})
-        result = steps.run(step, replace(context, log=log, under=tuple(request["under"]), **values))
+        result = steps.run(step, replace(context, log=log, held_locks=tuple(request["under"]), **values))
         send({"result": result.model_dump(mode="json")})
 
 
@@ -53,7 +53,7 @@ def _main() -> None:
         answer.write(json.dumps(message) + "\n")
         answer.flush()
 
-    _obey(json.load(sys.stdin), send)
+    _execute_request(json.load(sys.stdin), send)
 
 
 if __name__ == "__main__":

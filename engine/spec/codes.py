@@ -3,7 +3,7 @@
 Codes are stable, because editors, CI filters and tests may rely on them. A new kind of problem needs a line here first.
 """
 
-CODES: dict[str, str] = {
+DIAGNOSTIC_CODES: dict[str, str] = {
     # files and YAML
     "file": "The spec file is missing, is not a regular file, cannot be read, or is larger than 1 MB.",
     "encoding": "The file is not UTF-8 text, or contains a control character.",

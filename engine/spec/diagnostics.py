@@ -12,14 +12,14 @@ from typing import Literal
 
 from engine.errors import Diagnostic, Position, Severity
 
-Format = Literal["text", "json", "github"]
+DiagnosticFormat = Literal["text", "json", "github"]
 TAB_WIDTH = 4
 LONGEST_LINE = 160
 
 _COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "help": "\x1b[36m", "off": "\x1b[0m"}
 
 
-MOST = 200
+MAX_FINDINGS = 200
 
 
 class TooManyFindings(Exception):  # noqa: N818  ends the validation, and is not shown to anybody
@@ -31,10 +31,10 @@ class Findings(list[Diagnostic]):
 
     def append(self, diagnostic: Diagnostic) -> None:
         """Add a problem. When the list is full, drop a warning, and raise TooManyFindings for an error."""
-        if len(self) < MOST:
+        if len(self) < MAX_FINDINGS:
             super().append(diagnostic)
         elif diagnostic.severity is Severity.ERROR:
-            message = f"there are more than {MOST} problems, of which only the first are shown"
+            message = f"there are more than {MAX_FINDINGS} problems, of which only the first are shown"
             super().append(Diagnostic(diagnostic.position, "too-many", message, "correct these, then validate again"))
             raise TooManyFindings
 
@@ -46,12 +46,12 @@ class Findings(list[Diagnostic]):
     def warning(self, position: Position, code: str, message: str, help_: str | None = None) -> None:
         self.append(Diagnostic(position, code, message, help_, Severity.WARNING))
 
-    def in_order(self) -> tuple[Diagnostic, ...]:
+    def sorted_by_position(self) -> tuple[Diagnostic, ...]:
         """Return the problems sorted by position, each once: what an alias repeats is validated more than once."""
         return tuple(sorted(dict.fromkeys(self), key=lambda d: (d.position, d.code, d.message)))
 
 
-def one_of(words: Iterable[str]) -> str:
+def join_with_or(words: Iterable[str]) -> str:
     """Join words for a sentence: `a, b or c`. After 20 words, only the number of the others is given."""
     all_words = list(words)
     if len(all_words) > 20:
@@ -59,17 +59,19 @@ def one_of(words: Iterable[str]) -> str:
     return " or ".join(filter(None, [", ".join(all_words[:-1]), *all_words[-1:]]))
 
 
-def render(diagnostics: Iterable[Diagnostic], form: Format = "text", *, colour: bool = False) -> str:
+def render_diagnostics(
+    diagnostics: Iterable[Diagnostic], form: DiagnosticFormat = "text", *, colour: bool = False
+) -> str:
     """Return the diagnostics as text for a terminal, as one JSON array, or as GitHub workflow commands."""
     if form == "json":
-        return json.dumps([_as_dict(d) for d in diagnostics], ensure_ascii=False, indent=2)
+        return json.dumps([_diagnostic_to_dict(d) for d in diagnostics], ensure_ascii=False, indent=2)
     if form == "github":
-        return "\n".join(_as_github(d) for d in diagnostics)
+        return "\n".join(_format_github_command(d) for d in diagnostics)
     lines: dict[str, list[str]] = {}
-    return "\n".join(_as_text(d, lines, colour) for d in diagnostics)
+    return "\n".join(_format_text(d, lines, colour) for d in diagnostics)
 
 
-def _as_dict(diagnostic: Diagnostic) -> dict[str, object]:
+def _diagnostic_to_dict(diagnostic: Diagnostic) -> dict[str, object]:
     def place(position: Position) -> dict[str, object]:
         return {
             "file": position.file,
@@ -88,7 +90,7 @@ def _as_dict(diagnostic: Diagnostic) -> dict[str, object]:
     }
 
 
-def _as_github(diagnostic: Diagnostic) -> str:
+def _format_github_command(diagnostic: Diagnostic) -> str:
     # The escapes of @actions/core, command.ts: without them a text of the spec could start a command of its own.
     def data(text: str) -> str:
         return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
@@ -104,29 +106,29 @@ def _as_github(diagnostic: Diagnostic) -> str:
     )
 
 
-def _as_text(diagnostic: Diagnostic, lines: dict[str, list[str]], colour: bool) -> str:
+def _format_text(diagnostic: Diagnostic, lines: dict[str, list[str]], colour: bool) -> str:
     def paint(name: str, text: str) -> str:
         return f"{_COLOURS[name]}{text}{_COLOURS['off']}" if colour else text
 
     at, severity = diagnostic.position, str(diagnostic.severity)
-    where = f"{printable(at.file)}:{at.line}:{at.column}"
+    where = f"{make_printable(at.file)}:{at.line}:{at.column}"
     out = [
-        f"{where}: {paint(severity, severity + ':')} {printable(diagnostic.message)} [{diagnostic.code}]",
-        *_excerpt(at, lines, lambda text: paint(severity, text)),
+        f"{where}: {paint(severity, severity + ':')} {make_printable(diagnostic.message)} [{diagnostic.code}]",
+        *_format_excerpt(at, lines, lambda text: paint(severity, text)),
     ]
     if diagnostic.also:
         other = diagnostic.also
-        out.append(f"  also here: {printable(other.file)}:{other.line}:{other.column}")
-        out += _excerpt(other, lines, lambda text: paint(severity, text))
+        out.append(f"  also here: {make_printable(other.file)}:{other.line}:{other.column}")
+        out += _format_excerpt(other, lines, lambda text: paint(severity, text))
     if diagnostic.help:
-        out.append(f"  {paint('help', 'help:')} {printable(diagnostic.help)}")
+        out.append(f"  {paint('help', 'help:')} {make_printable(diagnostic.help)}")
     return "\n".join(out)
 
 
-def _excerpt(position: Position, lines: dict[str, list[str]], paint: Callable[[str], str]) -> list[str]:
+def _format_excerpt(position: Position, lines: dict[str, list[str]], paint: Callable[[str], str]) -> list[str]:
     """Return the source line and a line of carets below the position, or nothing if the line cannot be shown."""
     if position.file not in lines:
-        lines[position.file] = source_lines(position.file)
+        lines[position.file] = read_source_lines(position.file)
     source = lines[position.file]
     if not 0 < position.line <= len(source) or not source[position.line - 1].strip():
         return []
@@ -137,14 +139,14 @@ def _excerpt(position: Position, lines: dict[str, list[str]], paint: Callable[[s
     shown = line[first : first + LONGEST_LINE]
     before, marked = line[first:start], line[start : start + position.length][: LONGEST_LINE // 2]
     number = f"{position.line:>5} | "
-    carets = "^" * max(1, _width(marked))
+    carets = "^" * max(1, _terminal_width(marked))
     return [
-        number + _expand(shown).rstrip(),
-        " " * 6 + "| " + " " * _width(before) + paint(carets),
+        number + _expand_tabs(shown).rstrip(),
+        " " * 6 + "| " + " " * _terminal_width(before) + paint(carets),
     ]
 
 
-def source_lines(file: str) -> list[str]:
+def read_source_lines(file: str) -> list[str]:
     """Return the lines of a spec file, or none if it cannot be read, which then is a diagnostic of its own."""
     try:
         path = Path(file)
@@ -157,17 +159,18 @@ def source_lines(file: str) -> list[str]:
     return raw.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def printable(text: str) -> str:
+def make_printable(text: str) -> str:
     """Return the text with line ends and control characters escaped, so that a spec cannot control the terminal."""
     return "".join(c if c == " " or c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-def _expand(text: str) -> str:
-    return "".join(" " * TAB_WIDTH if c == "\t" else printable(c) for c in text)
+def _expand_tabs(text: str) -> str:
+    return "".join(" " * TAB_WIDTH if c == "\t" else make_printable(c) for c in text)
 
 
-def _width(text: str) -> int:
+def _terminal_width(text: str) -> int:
     """Return the width of a text on a terminal: 2 columns per wide character, 0 per combining character."""
     return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in _expand(text)
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in _expand_tabs(text)
     )

@@ -12,16 +12,16 @@ from typing import get_origin
 
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
-from engine.spec.resources.project import ProjectSpec
-from engine.spec.source import read
-from engine.spec.tree import Entry, ListNode, MapNode, Node, ScalarNode, parse
+from engine.spec.resources.project import ProjectResource
+from engine.spec.source import read_source
+from engine.spec.yaml_tree import ListNode, MapEntry, MapNode, ScalarNode, YamlNode, parse_yaml
 
-SECTIONS = tuple(name for name, info in ProjectSpec.model_fields.items() if get_origin(info.annotation) is dict)
+SECTIONS = tuple(name for name, info in ProjectResource.model_fields.items() if get_origin(info.annotation) is dict)
 MAX_FILES = 100
 
 
 @dataclass(slots=True)
-class Files:
+class SpecFiles:
     """The merged tree, the files that it was read from, and per resource the folder of the file that declares it.
 
     `complete` is false if a file could not be read. What it declares is then unknown, so that no name can be checked.
@@ -30,52 +30,54 @@ class Files:
     root: MapNode
     paths: list[Path] = field(default_factory=list)
     folders: dict[tuple[str, str], Path] = field(default_factory=dict)
-    whole: bool = True
+    complete: bool = True
 
 
-def read_files(path: Path, findings: Findings) -> Files:
+def read_files(path: Path, findings: Findings) -> SpecFiles:
     """Read the spec and all files that it includes. A file that cannot be read is a finding."""
-    files = Files(MapNode(Position(str(path))))
-    _add(path, None, files, (), findings)
+    files = SpecFiles(MapNode(Position(str(path))))
+    _read_into(path, None, files, (), findings)
     return files
 
 
-def _add(path: Path, included_at: Position | None, files: Files, chain: tuple[Path, ...], findings: Findings) -> None:
+def _read_into(
+    path: Path, included_at: Position | None, files: SpecFiles, chain: tuple[Path, ...], findings: Findings
+) -> None:
     """Read a file into `files`, and then the files that it includes.
 
     `included_at` is the entry of `include:` that names the file, None for the spec itself. `chain` holds the files
     from the spec to the one that includes this one.
     """
-    real = _absolute(path)
+    real = _make_absolute(path)
     if real in chain:
         names = " → ".join(p.name for p in (*chain[chain.index(real) :], real))
         help_ = "remove one of these entries of include"
         findings.error(
             included_at or Position(str(path)), "include-cycle", f"these files include each other: {names}", help_
         )
-        files.whole = False
+        files.complete = False
         return
-    if real in map(_absolute, files.paths):
+    if real in map(_make_absolute, files.paths):
         return  # two files may include a third, which is read once
     if len(files.paths) >= MAX_FILES:
         findings.error(included_at or Position(str(path)), "include", f"a project may have at most {MAX_FILES} files")
-        files.whole = False
+        files.complete = False
         return
     # A missing file is a problem of the entry that names it; any other problem has its position in the file itself.
     reading = Findings()
-    source = read(path, reading)
+    source = read_source(path, reading)
     if included_at and reading and reading[0].code == "file":
         findings.error(included_at, "include", f"{path}: {reading[0].message}", reading[0].help)
-        files.whole = False
+        files.complete = False
         return
     findings += reading
-    tree = parse(source, findings) if source else None
+    tree = parse_yaml(source, findings) if source else None
     files.paths.append(path)
     if tree is None:
-        files.whole = False
+        files.complete = False
         return
     if not isinstance(tree, MapNode):
-        files.whole = False
+        files.complete = False
         what = "a list" if isinstance(tree, ListNode) else "a text"
         findings.error(
             tree.position,
@@ -91,37 +93,39 @@ def _add(path: Path, included_at: Position | None, files: Files, chain: tuple[Pa
             if not chain:  # the project shows the entries of the spec itself
                 files.root.entries[key] = entry
         elif key in SECTIONS and isinstance(entry.value, MapNode):
-            _unite(key, entry, entry.value, path, files, findings)
+            _merge_section(key, entry, entry.value, path, files, findings)
         elif key == "version" and key in files.root.entries and isinstance(entry.value, ScalarNode):
-            _same_version(entry, entry.value, files, findings)
+            _check_same_version(entry, entry.value, files, findings)
         else:
-            _place(files.root, entry, f'"{key}"', findings)
-    for item in _included(tree):
-        _add(path.parent / item.text, item.position, files, (*chain, real), findings)
+            _add_unique_entry(files.root, entry, f'"{key}"', findings)
+    for item in _list_included_files(tree):
+        _read_into(path.parent / item.text, item.position, files, (*chain, real), findings)
 
 
-def _absolute(path: Path) -> Path:
+def _make_absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100  Path.resolve raises ValueError if the name contains a NUL
 
 
-def _included(tree: MapNode) -> list[ScalarNode]:
+def _list_included_files(tree: MapNode) -> list[ScalarNode]:
     """Return the entries of `include:`. The validator reports entries of a wrong type."""
     value = tree.get("include")
     return [i for i in value.items if isinstance(i, ScalarNode) and i.text] if isinstance(value, ListNode) else []
 
 
-def _unite(section: str, entry: Entry, value: MapNode, path: Path, files: Files, findings: Findings) -> None:
+def _merge_section(
+    section: str, entry: MapEntry, value: MapNode, path: Path, files: SpecFiles, findings: Findings
+) -> None:
     """Add the entries of a section of one file to the section of the project."""
-    into = files.root.entries.setdefault(section, Entry(entry.key, MapNode(value.position)))
+    into = files.root.entries.setdefault(section, MapEntry(entry.key, MapNode(value.position)))
     if not isinstance(into.value, MapNode):  # another file has left the section empty
-        files.root.entries[section] = into = Entry(entry.key, MapNode(value.position))
+        files.root.entries[section] = into = MapEntry(entry.key, MapNode(value.position))
     for name, resource in value.entries.items():
         files.folders.setdefault((section, name), path.parent)
         if isinstance(into.value, MapNode):
-            _place(into.value, resource, f'{section}: "{name}"', findings)
+            _add_unique_entry(into.value, resource, f'{section}: "{name}"', findings)
 
 
-def _place(into: MapNode, entry: Entry, what: str, findings: Findings) -> None:
+def _add_unique_entry(into: MapNode, entry: MapEntry, what: str, findings: Findings) -> None:
     """Add an entry to a mapping, or report that an earlier file declares the same key."""
     first = into.entries.setdefault(entry.key.text, entry)
     if first is not entry:
@@ -134,8 +138,8 @@ def _place(into: MapNode, entry: Entry, what: str, findings: Findings) -> None:
         )
 
 
-def _same_version(entry: Entry, value: ScalarNode, files: Files, findings: Findings) -> None:
-    first: Node | None = files.root.get("version")
+def _check_same_version(entry: MapEntry, value: ScalarNode, files: SpecFiles, findings: Findings) -> None:
+    first: YamlNode | None = files.root.get("version")
     if isinstance(first, ScalarNode) and first.value != value.value:
         findings.error(
             value.position,

@@ -19,21 +19,21 @@ class Problem(NamedTuple):
     help: str | None = None
 
 
-def suggest(word: str, known: Iterable[str]) -> str | None:
+def find_similar_word(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that is most similar to a misspelt one, or None if none is similar."""
-    folded = {_fold(k): k for k in known}
-    close = get_close_matches(_fold(word)[:100], folded, n=1, cutoff=0.6)
+    folded = {_fold_case(k): k for k in known}
+    close = get_close_matches(_fold_case(word)[:100], folded, n=1, cutoff=0.6)
     return folded[close[0]] if close else None
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
     """Return a hint for an unknown word: the most similar known word, or else `otherwise` and all known words."""
     known = list(known)
-    close = suggest(word, known)
+    close = find_similar_word(word, known)
     if close is not None:
         return f'did you mean "{close}"?'
     return f"{otherwise} {', '.join(known)}" if known else f"{otherwise} none"
 
 
-def _fold(word: str) -> str:
+def _fold_case(word: str) -> str:
     return word.casefold().replace("-", "_").replace(" ", "_")

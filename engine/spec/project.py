@@ -12,27 +12,27 @@ from pathlib import Path
 
 from engine.errors import Diagnostic, Position, Severity, SpecError
 from engine.spec.diagnostics import Findings, TooManyFindings
-from engine.spec.include import Files, read_files
+from engine.spec.include import SpecFiles, read_files
 from engine.spec.problem import did_you_mean
-from engine.spec.render import render
-from engine.spec.resolver import Resolver
+from engine.spec.project_yaml import render_project
+from engine.spec.resolver import VariableResolver
 from engine.spec.resources.channels import AppriseChannel, FileChannel, MailChannel
 from engine.spec.resources.connections import Connection
 from engine.spec.resources.datasets import AnyDataset
-from engine.spec.resources.evaluation_stores import EvaluationStore
+from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.spec.resources.models import AnyModel
-from engine.spec.resources.project import ProjectSpec, Secret, Server, State
+from engine.spec.resources.project import ProjectResource, Secret, Server, State
 from engine.spec.resources.scenarios import Scenario
-from engine.spec.rules import Draft, check
-from engine.spec.shape import Reader
-from engine.spec.tree import MapNode, ScalarNode, place
-from engine.spec.variables import Value
+from engine.spec.rules import Draft, check_rules
+from engine.spec.validator import SpecValidator
+from engine.spec.variable_references import Value
+from engine.spec.yaml_tree import MapNode, ScalarNode, position_at
 
-VERSION = 1
+LANGUAGE_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Project:
+class ProjectSpec:
     """What was read from a spec: validated, with variables filled in.
 
     Attributes
@@ -48,10 +48,10 @@ class Project:
     """
 
     path: Path
-    spec: ProjectSpec
+    resources: ProjectResource
     variables: Mapping[str, Value]
     warnings: tuple[Diagnostic, ...]
-    _files: Files = field(repr=False)
+    _files: SpecFiles = field(repr=False)
     _overrides: Mapping[str, Value] = field(repr=False)
     _environ: Mapping[str, str] = field(repr=False)
 
@@ -66,59 +66,59 @@ class Project:
 
     @property
     def name(self) -> str:
-        return self.spec.project
+        return self.resources.project
 
     @property
     def datasets(self) -> dict[str, AnyDataset]:
-        return self.spec.datasets
+        return self.resources.datasets
 
     @property
     def models(self) -> dict[str, AnyModel]:
-        return self.spec.models
+        return self.resources.models
 
     @property
-    def evaluation_stores(self) -> dict[str, EvaluationStore]:
-        return self.spec.evaluation_stores
+    def evaluation_stores(self) -> dict[str, EvaluationStoreSpec]:
+        return self.resources.evaluation_stores
 
     @property
     def channels(self) -> dict[str, MailChannel | FileChannel | AppriseChannel]:
-        return self.spec.channels
+        return self.resources.channels
 
     @property
     def scenarios(self) -> dict[str, Scenario]:
-        return self.spec.scenarios
+        return self.resources.scenarios
 
     @property
     def connections(self) -> dict[str, Connection]:
-        return self.spec.connections
+        return self.resources.connections
 
     @property
     def secrets(self) -> dict[str, Secret]:
-        return self.spec.secrets
+        return self.resources.secrets
 
     @property
     def state(self) -> State:
-        return self.spec.state
+        return self.resources.state
 
     @property
     def server(self) -> Server | None:
-        return self.spec.server
+        return self.resources.server
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The paths of the spec and of all files that it includes."""
         return tuple(self._files.paths)
 
-    def with_variables(self, values: Mapping[str, Value]) -> "Project":
+    def with_variables(self, values: Mapping[str, Value]) -> "ProjectSpec":
         """Return the project with other values of its variables, validated again; raises SpecError."""
-        return _project(self.path, self._files, {**self._overrides, **values}, self._environ)
+        return _read_project(self.path, self._files, {**self._overrides, **values}, self._environ)
 
     def position(self, *path: str | int) -> Position:
         """Return the position in the spec of a key or a list item, or of the nearest one above if it does not exist.
 
         `project.position("evaluation_stores", "the_MES", "checks", "auc holds")`
         """
-        return place(self._files.root, path)
+        return position_at(self._files.root, path)
 
     def folder_of(self, section: str, name: str) -> Path:
         """Return the folder of the file that declares a resource, to which its paths and functions are relative."""
@@ -126,12 +126,12 @@ class Project:
 
     def render(self) -> str:
         """Return the project as one YAML document: included files merged, variables filled in, secrets masked."""
-        return render(self.spec)
+        return render_project(self.resources)
 
 
 def load(
     path: Path | str, variables: Mapping[str, Value] | None = None, environ: Mapping[str, str] = os.environ
-) -> Project:
+) -> ProjectSpec:
     """Read and validate a project.
 
     Parameters
@@ -148,43 +148,45 @@ def load(
     SpecError
         The spec has errors. The exception has all findings, in order of position.
     """
-    return _project(Path(path), None, variables or {}, environ)
+    return _read_project(Path(path), None, variables or {}, environ)
 
 
-def _project(path: Path, files: Files | None, overrides: Mapping[str, Value], environ: Mapping[str, str]) -> Project:
+def _read_project(
+    path: Path, files: SpecFiles | None, overrides: Mapping[str, Value], environ: Mapping[str, str]
+) -> ProjectSpec:
     findings = Findings()
     try:
         files = files or read_files(path, findings)
-        if not files.whole or _newer(files.root, findings):
-            raise SpecError(findings.in_order())
+        if not files.complete or _report_newer_version(files.root, findings):
+            raise SpecError(findings.sorted_by_position())
         declared = files.root.get("variables")
-        _check_overrides(files.root, overrides, findings)
-        resolver = Resolver(declared if isinstance(declared, MapNode) else None, overrides, environ, findings)
-        reader = Reader(resolver, findings)
-        spec = reader.project(files.root)
-        check(Draft(path, files, spec, resolver, reader.texts), findings)
+        _report_unknown_overrides(files.root, overrides, findings)
+        resolver = VariableResolver(declared if isinstance(declared, MapNode) else None, overrides, environ, findings)
+        reader = SpecValidator(resolver, findings)
+        spec = reader.validate_project(files.root)
+        check_rules(Draft(path, files, spec, resolver, reader.texts), findings)
     except TooManyFindings:
-        raise SpecError(findings.in_order()) from None
+        raise SpecError(findings.sorted_by_position()) from None
     if any(finding.severity is Severity.ERROR for finding in findings):
-        raise SpecError(findings.in_order())
-    return Project(path, spec, resolver.values, findings.in_order(), files, overrides, environ)
+        raise SpecError(findings.sorted_by_position())
+    return ProjectSpec(path, spec, resolver.values, findings.sorted_by_position(), files, overrides, environ)
 
 
-def _newer(root: MapNode, findings: Findings) -> bool:
+def _report_newer_version(root: MapNode, findings: Findings) -> bool:
     """Return whether the spec has a newer version, and report it: its other problems would be misleading."""
     version = root.get("version")
-    if not isinstance(version, ScalarNode) or not isinstance(version.value, int) or version.value <= VERSION:
+    if not isinstance(version, ScalarNode) or not isinstance(version.value, int) or version.value <= LANGUAGE_VERSION:
         return False
-    message = f"this spec has version {version.value}, but this engine supports only version {VERSION}"
+    message = f"this spec has version {version.value}, but this engine supports only version {LANGUAGE_VERSION}"
     findings.error(version.position, "newer-version", message, "upgrade the engine: pip install --upgrade engine")
     return True
 
 
-def _check_overrides(root: MapNode, overrides: Mapping[str, Value], findings: Findings) -> None:
+def _report_unknown_overrides(root: MapNode, overrides: Mapping[str, Value], findings: Findings) -> None:
     """Report given values of variables that the spec does not declare."""
     declared = root.get("variables")
     names = declared.entries if isinstance(declared, MapNode) else {}
     for name in sorted(overrides.keys() - names.keys()):
         help_ = did_you_mean(name, names, "the variables are") if names else "declare it under variables:"
-        at = place(root, ("variables",))
+        at = position_at(root, ("variables",))
         findings.error(at, "undeclared-variable", f'variable "{name[:60]}" is not declared', help_)

@@ -9,27 +9,27 @@ from dataclasses import dataclass
 from datetime import date
 
 from engine.spec.diagnostics import Findings
-from engine.spec.tree import Entry, MapNode, ScalarNode
-from engine.spec.variables import (
+from engine.spec.variable_references import (
     INVALID,
-    MAX_REFERENCES,
+    MAX_TEXT_REFERENCES,
     Invalid,
-    Reference,
     Value,
-    as_text,
-    fill,
-    iso_date,
-    only_reference,
-    read_value,
-    references,
-    shown,
-    undeclared,
+    VariableReference,
+    fill_references,
+    find_only_reference,
+    find_references,
+    format_value,
+    parse_iso_date,
+    parse_value,
+    quote_value,
+    report_undeclared_variable,
 )
+from engine.spec.yaml_tree import MapEntry, MapNode, ScalarNode
 
-MAX_TEXT = 1 << 20
-MAX_CHAIN = 100
+MAX_TEXT_LENGTH = 1 << 20
+MAX_VARIABLE_CHAIN = 100
 
-EXPECTED = {
+VARIABLE_TYPES = {
     "text": "text",
     "integer": "a whole number",
     "number": "a number",
@@ -39,14 +39,14 @@ EXPECTED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Type:
+class VariableType:
     """The type of a variable: one of VARIABLE_TYPES, or None for any. `declared` is true if the spec declares it."""
 
     name: str | None
-    said: bool = False
+    declared: bool = False
 
     @classmethod
-    def of(cls, value: Value) -> "Type":
+    def infer(cls, value: Value) -> "VariableType":
         """Return the type that a value has by itself."""
         kinds: list[tuple[type, str]] = [
             (bool, "boolean"), (int, "integer"), (float, "number"), (date, "date"), (str, "text")
@@ -64,22 +64,22 @@ class Type:
         ValueError
             The value does not have this type. The message says what was expected.
         """
-        if value is None and not self.said:
+        if value is None and not self.declared:
             return None
-        read = read_value(value) if isinstance(value, str) else value
-        found = Type.of(read).name
+        read = parse_value(value) if isinstance(value, str) else value
+        found = VariableType.infer(read).name
         if self.name is None:
             return read
         if self.name == "text":
-            return value if isinstance(value, str) else as_text(value)
-        if self.name == found or (self.name == "integer" and found == "number" and not self.said):
+            return value if isinstance(value, str) else format_value(value)
+        if self.name == found or (self.name == "integer" and found == "number" and not self.declared):
             return read
         if self.name == "number" and isinstance(read, int) and not isinstance(read, bool):
             return float(read)
-        raise ValueError(f"expected {EXPECTED[self.name]}, found {shown(value)}")
+        raise ValueError(f"expected {VARIABLE_TYPES[self.name]}, found {quote_value(value)}")
 
 
-class Resolver:
+class VariableResolver:
     """Resolves the `variables:` of a project, each when it is first needed.
 
     Attributes
@@ -96,30 +96,30 @@ class Resolver:
         self, declared: MapNode | None, overrides: Mapping[str, Value], environ: Mapping[str, str], findings: Findings
     ) -> None:
         self.values: dict[str, Value] = {}
-        self.types: dict[str, Type] = {}
-        self.used: set[str] = set()
-        self.declared = declared.entries if declared else {}
+        self.types: dict[str, VariableType] = {}
+        self.used_names: set[str] = set()
+        self.declarations = declared.entries if declared else {}
         self._overrides = overrides
         self._environ = environ
         self._findings = findings
-        self._under_way: list[str] = []
-        for name in self.declared:
-            self._resolve(name)
+        self._in_progress: list[str] = []
+        for name in self.declarations:
+            self._resolve_variable(name)
 
-    def _resolve(self, name: str) -> None:
+    def _resolve_variable(self, name: str) -> None:
         if name in self.types:
             return
-        entry = self.declared[name]
+        entry = self.declarations[name]
         if name in self._overrides:
-            self._override(name, entry)
+            self._apply_override(name, entry)
             return
-        self._under_way.append(name)
-        self.types[name], value = self._declared(entry)
-        self._under_way.pop()
+        self._in_progress.append(name)
+        self.types[name], value = self._resolve_declaration(entry)
+        self._in_progress.pop()
         if not isinstance(value, Invalid):
             self.values[name] = value
 
-    def _override(self, name: str, entry: Entry) -> None:
+    def _apply_override(self, name: str, entry: MapEntry) -> None:
         """Use the given value instead of the declared one.
 
         References in the declared value are not followed: what they refer to, such as an environment variable, may be
@@ -127,62 +127,62 @@ class Resolver:
         """
         node = entry.value
         declared_value = node.get("value") if isinstance(node, MapNode) else node
-        if isinstance(declared_value, ScalarNode) and (found := references(declared_value.text)):
-            self.used.update(reference.parts[0] for reference in found if reference.parts)
+        if isinstance(declared_value, ScalarNode) and (found := find_references(declared_value.text)):
+            self.used_names.update(reference.parts[0] for reference in found if reference.parts)
             kind = node.get("type") if isinstance(node, MapNode) else None
-            type_name = kind.text if isinstance(kind, ScalarNode) and kind.text in EXPECTED else None
-            self.types[name] = Type(type_name, said=type_name is not None)
+            type_name = kind.text if isinstance(kind, ScalarNode) and kind.text in VARIABLE_TYPES else None
+            self.types[name] = VariableType(type_name, declared=type_name is not None)
         else:
-            self.types[name], _ = self._declared(entry)
+            self.types[name], _ = self._resolve_declaration(entry)
         try:
             self.values[name] = self.types[name].convert(self._overrides[name])
         except ValueError as problem:
             self._findings.error(entry.key.position, "variable-value", f'variable "{name}": {problem}')
 
-    def _declared(self, entry: Entry) -> tuple[Type, Value | Invalid]:
+    def _resolve_declaration(self, entry: MapEntry) -> tuple[VariableType, Value | Invalid]:
         if isinstance(entry.value, ScalarNode):
-            value = self._value(entry.value)
-            if isinstance(value, str) and (day := iso_date(value)):
+            value = self._resolve_value(entry.value)
+            if isinstance(value, str) and (day := parse_iso_date(value)):
                 value = day
-            return Type(None) if isinstance(value, Invalid) else Type.of(value), value
+            return VariableType(None) if isinstance(value, Invalid) else VariableType.infer(value), value
         if not isinstance(entry.value, MapNode):
-            return Type(None), INVALID  # the validator reports it
+            return VariableType(None), INVALID  # the validator reports it
         kind, inner = entry.value.get("type"), entry.value.get("value")
-        if not isinstance(kind, ScalarNode) or kind.value not in EXPECTED or not isinstance(inner, ScalarNode):
-            return Type(None), INVALID  # the validator reports it
-        declared, value = Type(str(kind.value), said=True), self._value(inner)
+        if not isinstance(kind, ScalarNode) or kind.value not in VARIABLE_TYPES or not isinstance(inner, ScalarNode):
+            return VariableType(None), INVALID  # the validator reports it
+        declared, value = VariableType(str(kind.value), declared=True), self._resolve_value(inner)
         if isinstance(value, Invalid):
             return declared, INVALID
         text = inner.text if inner.value is not None and not isinstance(value, date) else value
         try:
-            return declared, declared.convert(value if references(inner.text) else text)
+            return declared, declared.convert(value if find_references(inner.text) else text)
         except ValueError as problem:
             self._findings.error(inner.position, "wrong-value", f'variable "{entry.key.text}": {problem}')
             return declared, INVALID
 
-    def _value(self, node: ScalarNode) -> Value | Invalid:
+    def _resolve_value(self, node: ScalarNode) -> Value | Invalid:
         if not isinstance(node.value, str) or "${" not in node.value:
             return node.value
-        if node.value.count("${") > MAX_REFERENCES:
+        if node.value.count("${") > MAX_TEXT_REFERENCES:
             return INVALID  # the validator reports it
         # Resolve all references before the first problem ends this, so that each problem is reported.
-        names = {reference.text: self._refer(node, reference) for reference in references(node.value)}
+        names = {reference.text: self._resolve_reference(node, reference) for reference in find_references(node.value)}
         if any(isinstance(value, Invalid) for value in names.values()):
             return INVALID
-        if only := only_reference(node.value):
+        if only := find_only_reference(node.value):
             value = names[only.text]
-            return read_value(value) if isinstance(value, str) and only.parts[0] == "env" else value
-        filled = fill(node.value, {}, lambda reference: as_text(names[reference.text]))
-        if len(filled) > MAX_TEXT:
+            return parse_value(value) if isinstance(value, str) and only.parts[0] == "env" else value
+        filled = fill_references(node.value, {}, lambda reference: format_value(names[reference.text]))
+        if len(filled) > MAX_TEXT_LENGTH:
             self._findings.error(
                 node.position, "variable-value", "with its references filled in, this text is larger than 1 MB"
             )
             return INVALID
         return filled
 
-    def _refer(self, node: ScalarNode, reference: Reference) -> Value | Invalid:
+    def _resolve_reference(self, node: ScalarNode, reference: VariableReference) -> Value | Invalid:
         """Return what a reference in a variable's value stands for; INVALID with a finding if that is nothing."""
-        at = node.at(reference.offset, reference.length)
+        at = node.position_of(reference.offset, reference.length)
         match reference.parts:
             case ("env", name):
                 if name in self._environ or reference.default is not None:
@@ -196,17 +196,19 @@ class Resolver:
                     "a variable cannot contain a secret",
                     "write ${secret.…} in the url of the channel",
                 )
-            case (name,) if name in self._under_way:
-                chain = " → ".join([*self._under_way[self._under_way.index(name) :], name])
+            case (name,) if name in self._in_progress:
+                chain = " → ".join([*self._in_progress[self._in_progress.index(name) :], name])
                 self._findings.error(at, "variable-cycle", f"these variables refer to each other: {chain}")
-            case (name,) if name in self.declared and len(self._under_way) > MAX_CHAIN:
+            case (name,) if name in self.declarations and len(self._in_progress) > MAX_VARIABLE_CHAIN:
                 self._findings.error(
-                    at, "variable-cycle", f"this is a chain of more than {MAX_CHAIN} variables that refer to each other"
+                    at,
+                    "variable-cycle",
+                    f"this is a chain of more than {MAX_VARIABLE_CHAIN} variables that refer to each other",
                 )
-            case (name,) if name in self.declared:
-                self._resolve(name)
-                self.used.add(name)
+            case (name,) if name in self.declarations:
+                self._resolve_variable(name)
+                self.used_names.add(name)
                 return self.values.get(name, INVALID)
             case _:
-                undeclared(node, reference, self.declared, self._findings)
+                report_undeclared_variable(node, reference, self.declarations, self._findings)
         return INVALID

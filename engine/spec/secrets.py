@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from engine.errors import Diagnostic, SpecError
-from engine.spec.project import Project
-from engine.spec.render import MASK
+from engine.spec.project import ProjectSpec
+from engine.spec.project_yaml import MASK
 from engine.spec.resources.project import Secret
-from engine.spec.variables import fill, references
+from engine.spec.variable_references import fill_references, find_references
 
-SHORTEST = 4
+MIN_REDACTED_LENGTH = 4
 """Shorter values are not masked: they would make other texts unreadable, and are not secret anyway."""
-MAX_BYTES = 1 << 16
+MAX_SECRET_BYTES = 1 << 16
 
 
 class Secrets:
@@ -32,13 +32,13 @@ class Secrets:
         The environment variables that `{env: NAME}` refers to.
     """
 
-    def __init__(self, project: Project, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, project: ProjectSpec, environ: Mapping[str, str] = os.environ) -> None:
         self._project = project
         self._environ = environ
         self._hidden = re.compile("(?!)")
         self._texts: set[str] = set()
         for name, secret in project.secrets.items():
-            self._hide(self._find(name, secret))
+            self._register_secret(self._read_secret(name, secret))
 
     def reveal(self, text: str) -> str | None:
         """Return a text with its secrets and variables filled in, or None if an optional secret in it is absent.
@@ -49,35 +49,35 @@ class Secrets:
             A required secret in the text is absent.
         """
         values: dict[str, str] = {}
-        for reference in references(text):
+        for reference in find_references(text):
             if reference.parts[0] == "secret":
                 name = reference.parts[1]
-                value = self._find(name, self._project.secrets[name])
+                value = self._read_secret(name, self._project.secrets[name])
                 if value is None and self._project.secrets[name].optional:
                     return None
                 if value is None:
-                    raise SpecError((self._absent(name),))
+                    raise SpecError((self._diagnose_absence(name),))
                 values[name] = value
-        revealed = fill(text, {**self._project.variables, "secret": values})
-        self._hide(revealed)
+        revealed = fill_references(text, {**self._project.variables, "secret": values})
+        self._register_secret(revealed)
         return revealed
 
     def redact(self, text: str) -> str:
         """Return a text with all secret values masked, also where they are encoded for a URL, JSON or Python."""
         return self._hidden.sub(MASK, text)
 
-    def _find(self, name: str, secret: Secret) -> str | None:
+    def _read_secret(self, name: str, secret: Secret) -> str | None:
         if secret.env is not None:
             return self._environ.get(secret.env) or None
         path = self._project.folder_of("secrets", name) / (secret.file or "")
         try:
             with path.open("rb") as stream:
-                raw = stream.read(MAX_BYTES)
+                raw = stream.read(MAX_SECRET_BYTES)
         except OSError:
             return None
         return raw.decode("utf-8", errors="replace").rstrip("\r\n") or None
 
-    def _absent(self, name: str) -> Diagnostic:
+    def _diagnose_absence(self, name: str) -> Diagnostic:
         secret = self._project.secrets[name]
         if secret.env is not None:
             what, help_ = f"the environment variable {secret.env} is not set", f"set {secret.env}"
@@ -88,7 +88,7 @@ class Secrets:
             at, "absent-secret", f'secret "{name}": {what}', f"{help_}, or declare the secret optional: true"
         )
 
-    def _hide(self, value: str | None) -> None:
+    def _register_secret(self, value: str | None) -> None:
         """Add a value to those that `redact` masks, and the parts of a URL: a server may quote the password alone."""
         if not value:
             return
@@ -101,7 +101,7 @@ class Secrets:
         if value.startswith(("http://", "https://")) and (path := urlsplit(value).path.strip("/")):
             parts.add(path)  # the path of a webhook is its key
         for part in {*parts, *map(unquote, parts)}:
-            if len(part) >= SHORTEST:
+            if len(part) >= MIN_REDACTED_LENGTH:
                 forms = {
                     part,
                     quote(part),

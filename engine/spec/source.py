@@ -13,9 +13,9 @@ from pathlib import Path
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
 
-MAX_BYTES = 1 << 20
+MAX_SPEC_BYTES = 1 << 20
 
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
+_FORBIDDEN_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 
 
 class Source:
@@ -35,7 +35,7 @@ class Source:
         return Position(self.file, line, start - self._starts[line - 1] + 1, max(1, stop - start))
 
 
-def read(path: Path, findings: Findings) -> Source | None:
+def read_source(path: Path, findings: Findings) -> Source | None:
     """Read a file. Return None if that is not possible; a finding then says why."""
     file = str(path)
     try:
@@ -48,7 +48,7 @@ def read(path: Path, findings: Findings) -> Source | None:
             findings.error(Position(file), "file", what)
             return None
         with os.fdopen(descriptor, "rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
+            raw = stream.read(MAX_SPEC_BYTES + 1)
     except (OSError, ValueError) as problem:
         if isinstance(problem, FileNotFoundError):
             text = "there is no such file"
@@ -58,15 +58,15 @@ def read(path: Path, findings: Findings) -> Source | None:
             text = f"this file cannot be read: {getattr(problem, 'strerror', None) or problem}"
         findings.error(Position(file), "file", text)
         return None
-    return decode(file, raw, findings)
+    return decode_source(file, raw, findings)
 
 
-def decode(file: str, raw: bytes, findings: Findings) -> Source | None:
+def decode_source(file: str, raw: bytes, findings: Findings) -> Source | None:
     """Decode the bytes of a file: UTF-8 with or without a BOM, any line ends, no control characters.
 
     Return None if the bytes are not such a text; a finding then says why.
     """
-    if len(raw) > MAX_BYTES:
+    if len(raw) > MAX_SPEC_BYTES:
         findings.error(
             Position(file), "file", "this file is larger than 1 MB", "split the project, and include its files"
         )
@@ -79,7 +79,7 @@ def decode(file: str, raw: bytes, findings: Findings) -> Source | None:
         findings.error(at, "encoding", f"byte 0x{raw[problem.start]:02X} is not UTF-8 text", "save the file as UTF-8")
         return None
     source = Source(file, text.replace("\r\n", "\n").replace("\r", "\n"))
-    if bad := _UNPRINTABLE.search(source.text):
+    if bad := _FORBIDDEN_CHARACTERS.search(source.text):
         code = f"U+{ord(bad[0]):04X}"
         findings.error(
             source.position(bad.start()),

@@ -10,7 +10,7 @@ import yaml
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
 
-_WORDS = [
+_EXPLANATIONS = [
     (
         "mapping values are not allowed",
         "this line has a second colon",
@@ -72,7 +72,7 @@ _WORDS = [
 ]
 
 
-def explain(
+def explain_yaml_error(
     problem: yaml.YAMLError, text: str, place: Callable[[int, int | None], Position], findings: Findings
 ) -> None:
     """Add a finding that says what is wrong with the YAML, where, and what to do."""
@@ -105,7 +105,7 @@ def explain(
             words, help_ = f"a text cannot start with {character} without quotes", "put the text in quotes"
         findings.error(position, "yaml", words, help_)
         return
-    for theirs, ours, help_or_none in _WORDS:
+    for theirs, ours, help_or_none in _EXPLANATIONS:
         if theirs in words:
             findings.error(position, "yaml", ours, help_or_none)
             return

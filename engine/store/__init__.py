@@ -1,7 +1,7 @@
 """The state of a project: evaluations, model versions, metric and check history, runs, outgoing messages, locks."""
 
 from engine.store.folders import safe_name
-from engine.store.locks import Busy, Held
+from engine.store.locks import LockBusy, LockHolder
 from engine.store.records import (
     Attachment,
     CheckPoint,
@@ -11,32 +11,32 @@ from engine.store.records import (
     MetricPoint,
     ModelVersion,
     OutboxMessage,
-    Remembered,
+    PastFacts,
     Removal,
     RunRecord,
     StepRecord,
-    new_id,
+    generate_id,
     utc_now,
 )
 from engine.store.store import Store
 
 __all__ = [
     "Attachment",
-    "Busy",
     "CheckPoint",
     "Claim",
     "Event",
-    "Held",
+    "LockBusy",
+    "LockHolder",
     "MessageState",
     "MetricPoint",
     "ModelVersion",
     "OutboxMessage",
-    "Remembered",
+    "PastFacts",
     "Removal",
     "RunRecord",
     "StepRecord",
     "Store",
-    "new_id",
+    "generate_id",
     "safe_name",
     "utc_now",
 ]

@@ -16,17 +16,17 @@ from typing import Any
 from sqlalchemy import URL, ColumnElement, Connection, Engine, Row, Table, create_engine, event, select
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from engine.store.tables import to_json
-from engine.store.trouble import in_words
+from engine.store.errors import translate_errors
+from engine.store.tables import serialize_json
 
-AT_ONCE = 500
+ROWS_PER_STATEMENT = 500
 """Rows that one statement asks for: databases limit the number of parameters."""
 
 
-def connect(path: Path, patience: float, *, migrating: bool = False) -> Engine:
+def create_database_engine(path: Path, patience: float, *, migrating: bool = False) -> Engine:
     """Return an engine on the SQLite file `path`; wait `patience` seconds for a locked database."""
     engine = create_engine(
-        URL.create("sqlite", database=str(path)), connect_args={"timeout": patience}, json_serializer=to_json
+        URL.create("sqlite", database=str(path)), connect_args={"timeout": patience}, json_serializer=serialize_json
     )
 
     @event.listens_for(engine, "connect")
@@ -52,29 +52,29 @@ class Database:
     def __init__(self, folder: Path, now: Callable[[], datetime], patience: float) -> None:
         self.folder = folder
         self.now = now
-        self._readers = connect(folder / "state.db", patience)
+        self._readers = create_database_engine(folder / "state.db", patience)
         self._writers = self._readers.execution_options(writes=True)
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def begin_read(self) -> Iterator[Connection]:
         """Open a transaction with one consistent view, which never waits for a writer."""
-        with in_words(self.folder), self._readers.begin() as connection:
+        with translate_errors(self.folder), self._readers.begin() as connection:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def begin_write(self) -> Iterator[Connection]:
         """Open a transaction that is committed whole or not at all."""
-        with in_words(self.folder), self._writers.begin() as connection:
+        with translate_errors(self.folder), self._writers.begin() as connection:
             yield connection
 
 
-def parts(
+def child_rows(
     connection: Connection, table: Table, owner: str, numbers: Sequence[int], *conditions: ColumnElement[bool]
 ) -> dict[int, list[Row[Any]]]:
     """Return, for each row number of the `owner` table, the rows of `table` that belong to it, ordered by place."""
     found: dict[int, list[Row[Any]]] = {number: [] for number in numbers}
-    for first in range(0, len(numbers), AT_ONCE):
-        some = table.c[owner].in_(numbers[first : first + AT_ONCE])
+    for first in range(0, len(numbers), ROWS_PER_STATEMENT):
+        some = table.c[owner].in_(numbers[first : first + ROWS_PER_STATEMENT])
         for row in connection.execute(select(table).where(some, *conditions).order_by(table.c[owner], table.c.place)):
             found[row._mapping[owner]].append(row)
     return found

@@ -8,19 +8,19 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, insert, select
 
 from engine.evaluation.record import Evaluation, Fingerprints
+from engine.store.errors import build_store_error
 from engine.store.folders import Folders, safe_name
-from engine.store.locks import file_lock
+from engine.store.locks import hold_file_lock
 from engine.store.metrics import insert_metrics, read_metrics
-from engine.store.records import MetricPoint, Remembered, Removal
+from engine.store.records import MetricPoint, PastFacts, Removal
 from engine.store.tables import evaluation_metrics, evaluations, removals, unfinished_folders
-from engine.store.trouble import store_error
 
-PLAIN = (
+EVALUATION_COLUMNS = (
     "id", "store", "name", "labels", "created", "engine_version", "kernel_version", "rows_read", "rows_used",
     "reference_rows", "columns", "left_out", "importance", "prediction", "performance", "model", "model_version", "run",
     "facts",
 )  # fmt: skip
-DETAIL = ("columns", "left_out", "importance", "prediction", "performance", "facts")
+DETAIL_COLUMNS = ("columns", "left_out", "importance", "prediction", "performance", "facts")
 
 
 class Evaluations(Folders):
@@ -29,17 +29,17 @@ class Evaluations(Folders):
     def add_evaluation(self, evaluation: Evaluation, files: Path | None = None) -> None:
         """Insert an evaluation. The folder `files` (from `staging`), if given, is moved into the state."""
         if files is None:
-            with self.writing() as connection:
-                _insert(connection, evaluation)
+            with self.begin_write() as connection:
+                _insert_evaluation(connection, evaluation)
             return
-        with self._adopting(files, lambda _: f"evaluations/{safe_name(evaluation.id)}") as (connection, _):
-            _insert(connection, evaluation)
+        with self._adopt_folder(files, lambda _: f"evaluations/{safe_name(evaluation.id)}") as (connection, _):
+            _insert_evaluation(connection, evaluation)
 
-    def folder_of_evaluation(self, id: str) -> Path:  # noqa: A002  (the record's own word)
+    def evaluation_folder(self, id: str) -> Path:  # noqa: A002  (the record's own word)
         """Return the folder of the evaluation's files; it does not exist for an evaluation without files."""
         return self.folder / "evaluations" / safe_name(id)
 
-    def evaluations(
+    def list_evaluations(
         self, store: str, last: int | None = None, *, metrics: Sequence[str] | None = None
     ) -> list[Evaluation]:
         """Return the evaluations of a store (the `last` of them), oldest first.
@@ -47,9 +47,9 @@ class Evaluations(Folders):
         With `metrics`, only these metrics are read (`drift.*` stands for every column), and no details.
         """
         query = select(evaluations).where(evaluations.c.store == store).order_by(evaluations.c.number.desc())
-        return self._load(query.limit(last), metrics)[::-1]
+        return self._read_evaluations(query.limit(last), metrics)[::-1]
 
-    def evaluation(self, id: str) -> Evaluation:  # noqa: A002  (the record's own word)
+    def get_evaluation(self, id: str) -> Evaluation:  # noqa: A002  (the record's own word)
         """Return one evaluation.
 
         Raises
@@ -57,33 +57,33 @@ class Evaluations(Folders):
         StoreError
             There is no evaluation with that id.
         """
-        found = self._load(select(evaluations).where(evaluations.c.id == id))
+        found = self._read_evaluations(select(evaluations).where(evaluations.c.id == id))
         if not found:
-            raise store_error(self.folder, f"there is no evaluation {id}", "look into the folder")
+            raise build_store_error(self.folder, f"there is no evaluation {id}", "look into the folder")
         return found[0]
 
-    def newest(self, store: str) -> Evaluation | None:
+    def find_newest_evaluation(self, store: str) -> Evaluation | None:
         """Return the newest evaluation of a store."""
-        return next(iter(self.evaluations(store, last=1)), None)
+        return next(iter(self.list_evaluations(store, last=1)), None)
 
-    def by_name(self, store: str, name: str) -> Evaluation | None:
+    def find_evaluation_by_name(self, store: str, name: str) -> Evaluation | None:
         """Return the newest evaluation with that name."""
-        return self._newest(store, evaluations.c.name == name)
+        return self._find_newest(store, evaluations.c.name == name)
 
     def find_evaluation(self, store: str, fingerprints: Fingerprints) -> Evaluation | None:
         """Return the newest evaluation whose fingerprints are all equal to these."""
         columns = (evaluations.c[f"{part}_fingerprint"] == value for part, value in asdict(fingerprints).items())
-        return self._newest(store, *columns)
+        return self._find_newest(store, *columns)
 
-    def evaluation_facts(self, store: str, last: int) -> list[Remembered]:
+    def list_evaluation_facts(self, store: str, last: int) -> list[PastFacts]:
         """Return the facts behind the fingerprints of the `last` evaluations, newest first."""
         query = select(evaluations.c.name, evaluations.c.facts).where(evaluations.c.store == store)
-        with self.reading() as connection:
+        with self.begin_read() as connection:
             return [
-                Remembered(*row) for row in connection.execute(query.order_by(evaluations.c.number.desc()).limit(last))
+                PastFacts(*row) for row in connection.execute(query.order_by(evaluations.c.number.desc()).limit(last))
             ]
 
-    def metric_history(self, store: str, metric: str, last: int | None = None) -> list[MetricPoint]:
+    def list_metric_points(self, store: str, metric: str, last: int | None = None) -> list[MetricPoint]:
         """Return the values of a metric in the `last` evaluations that have it, oldest first."""
         query = (
             select(evaluations.c.id, evaluations.c.name, evaluations.c.created, evaluation_metrics.c.value)
@@ -92,14 +92,14 @@ class Evaluations(Folders):
             .order_by(evaluations.c.number.desc())
             .limit(last)
         )
-        with self.reading() as connection:
+        with self.begin_read() as connection:
             return [MetricPoint(*row) for row in connection.execute(query)][::-1]
 
     def remove_evaluations(self, store: str, name: str, by: str) -> tuple[str, ...]:
         """Remove the evaluations with that name and their files, and record who removed them. Return their ids."""
-        with file_lock(self.folder, "files", shared=True):
+        with hold_file_lock(self.folder, "files", shared=True):
             chosen = (evaluations.c.store == store) & (evaluations.c.name == name)
-            with self.writing() as connection:
+            with self.begin_write() as connection:
                 ids = tuple(connection.scalars(select(evaluations.c.id).where(chosen).order_by(evaluations.c.number)))
                 if not ids:
                     return ()
@@ -112,31 +112,31 @@ class Evaluations(Folders):
                     insert(removals).values(store=store, name=name, evaluations=ids, by=by, at=self.now())
                 )
             for path in paths:
-                self._discard(path)
+                self._discard_folder(path)
         return ids
 
-    def removals(self, store: str) -> list[Removal]:
+    def list_removals(self, store: str) -> list[Removal]:
         """Return the removals from a store, oldest first."""
         query = select(removals).where(removals.c.store == store).order_by(removals.c.number)
-        with self.reading() as connection:
+        with self.begin_read() as connection:
             return [
                 Removal(row.store, row.name, tuple(row.evaluations), row.by, row.at)
                 for row in connection.execute(query)
             ]
 
-    def _newest(self, store: str, *conditions: Any) -> Evaluation | None:
+    def _find_newest(self, store: str, *conditions: Any) -> Evaluation | None:
         query = select(evaluations).where(evaluations.c.store == store, *conditions)
-        return next(iter(self._load(query.order_by(evaluations.c.number.desc()).limit(1))), None)
+        return next(iter(self._read_evaluations(query.order_by(evaluations.c.number.desc()).limit(1))), None)
 
-    def _load(self, query: Select[Any], only: Sequence[str] | None = None) -> list[Evaluation]:
-        skipped = () if only is None else DETAIL
+    def _read_evaluations(self, query: Select[Any], only: Sequence[str] | None = None) -> list[Evaluation]:
+        skipped = () if only is None else DETAIL_COLUMNS
         query = query.with_only_columns(*(column for column in evaluations.c if column.name not in skipped))
-        with self.reading() as connection:
+        with self.begin_read() as connection:
             rows = connection.execute(query).all()
             metrics = read_metrics(connection, evaluation_metrics, "evaluation", [row.number for row in rows], only)
         return [
             Evaluation(
-                **{name: getattr(row, name) for name in PLAIN if name not in skipped},
+                **{name: getattr(row, name) for name in EVALUATION_COLUMNS if name not in skipped},
                 fingerprints=Fingerprints(
                     row.model_fingerprint,
                     row.dataset_fingerprint,
@@ -150,8 +150,8 @@ class Evaluations(Folders):
         ]
 
 
-def _insert(connection: Connection, evaluation: Evaluation) -> None:
-    row = {name: getattr(evaluation, name) for name in PLAIN}
+def _insert_evaluation(connection: Connection, evaluation: Evaluation) -> None:
+    row = {name: getattr(evaluation, name) for name in EVALUATION_COLUMNS}
     row |= {f"{part}_fingerprint": value for part, value in asdict(evaluation.fingerprints).items()}
     made = insert(evaluations).values(**row, notes=evaluation.notes).returning(evaluations.c.number)
     number = connection.scalars(made).one()

@@ -21,11 +21,11 @@ from sqlalchemy import Connection, delete, insert, select
 
 from engine.errors import StoreError
 from engine.store.database import Database
-from engine.store.locks import file_lock, try_lock
+from engine.store.errors import ERRNO_CAUSES, build_store_error, translate_errors
+from engine.store.locks import hold_file_lock, try_lock
 from engine.store.tables import unfinished_folders
-from engine.store.trouble import SYSTEM, in_words, store_error
 
-LAYOUT = ("models", "evaluations", "snapshots", "runs", "locks", "staging")
+SUBFOLDERS = ("models", "evaluations", "snapshots", "runs", "locks", "staging")
 
 
 def safe_name(name: str) -> str:
@@ -40,10 +40,10 @@ class Folders(Database):
     """Staging folders, and folders that belong to rows."""
 
     @contextmanager
-    def staging(self) -> Iterator[Path]:
+    def stage_folder(self) -> Iterator[Path]:
         """Give a temporary folder on the state's file system; it is removed at the end unless it was moved away."""
-        with file_lock(self.folder, "files", shared=True):
-            with in_words(self.folder):
+        with hold_file_lock(self.folder, "files", shared=True):
+            with translate_errors(self.folder):
                 folder = self.folder / "staging" / secrets.token_hex(8)
                 folder.mkdir()
             try:
@@ -51,50 +51,50 @@ class Folders(Database):
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                     raise  # an error of the caller's own files
-                raise store_error(self.folder, *SYSTEM[error.errno], found=str(error)) from error
+                raise build_store_error(self.folder, *ERRNO_CAUSES[error.errno], found=str(error)) from error
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
-    def _adopting(self, files: Path, choose: Callable[[Connection], str]) -> Iterator[tuple[Connection, str]]:
+    def _adopt_folder(self, files: Path, choose: Callable[[Connection], str]) -> Iterator[tuple[Connection, str]]:
         """Move `files` to the path that `choose` returns; give the transaction that must insert its row."""
-        with file_lock(self.folder, "files", shared=True):
-            with in_words(self.folder):
-                sync(files)
-            with self.writing() as connection:
+        with hold_file_lock(self.folder, "files", shared=True):
+            with translate_errors(self.folder):
+                sync_tree(files)
+            with self.begin_write() as connection:
                 path = choose(connection)
                 target = self.folder / path
                 if target.exists():
-                    raise store_error(self.folder, f"{path} is already there", "move it away, then run again")
+                    raise build_store_error(self.folder, f"{path} is already there", "move it away, then run again")
                 connection.execute(insert(unfinished_folders).values(path=path))
             try:
-                with in_words(self.folder):
-                    move(files, target)
-                with self.writing() as connection:
+                with translate_errors(self.folder):
+                    move_folder(files, target)
+                with self.begin_write() as connection:
                     yield connection, path
                     connection.execute(delete(unfinished_folders).where(unfinished_folders.c.path == path))
             except Exception:
                 with suppress(StoreError):  # report the first error; the next opening removes the folder
-                    self._discard(path)
+                    self._discard_folder(path)
                 raise
 
-    def _discard(self, path: str) -> None:
+    def _discard_folder(self, path: str) -> None:
         """Remove the folder at `path` if it is listed as unfinished."""
-        with self.reading() as connection:
+        with self.begin_read() as connection:
             known = connection.scalar(select(unfinished_folders.c.path).where(unfinished_folders.c.path == path))
         if known is None:
             return
-        with in_words(self.folder):
+        with translate_errors(self.folder):
             if (self.folder / path).exists():
                 shutil.rmtree(self.folder / path)
-        with self.writing() as connection:
+        with self.begin_write() as connection:
             connection.execute(delete(unfinished_folders).where(unfinished_folders.c.path == path))
 
-    def _sweep(self) -> None:
+    def _remove_leftovers(self) -> None:
         """Remove what killed processes left, unless a process is working on files now."""
-        with self.reading() as connection:
+        with self.begin_read() as connection:
             left = list(connection.scalars(select(unfinished_folders.c.path)))
-        with in_words(self.folder):
+        with translate_errors(self.folder):
             staged = list((self.folder / "staging").iterdir())
             if not left and not staged:
                 return
@@ -103,30 +103,30 @@ class Folders(Database):
             return
         try:
             for path in left:
-                self._discard(path)
+                self._discard_folder(path)
             for folder in staged:
                 shutil.rmtree(folder, ignore_errors=True)
         finally:
             os.close(lock)
 
 
-def move(files: Path, target: Path) -> None:
+def move_folder(files: Path, target: Path) -> None:
     """Move a synced folder to `target`, whose parent may be new, so that the move survives a loss of power."""
     target.parent.mkdir(parents=True, exist_ok=True)
     files.rename(target)
-    _sync_one(target.parent)
-    _sync_one(target.parent.parent)
+    _sync_path(target.parent)
+    _sync_path(target.parent.parent)
 
 
-def sync(files: Path) -> None:
+def sync_tree(files: Path) -> None:
     """Write a tree of files to the disk, so that a later rename never survives without their content."""
     for parent, _, names in os.walk(files):
         for name in names:
-            _sync_one(Path(parent, name))
-        _sync_one(Path(parent))
+            _sync_path(Path(parent, name))
+        _sync_path(Path(parent))
 
 
-def _sync_one(path: Path) -> None:
+def _sync_path(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -11,8 +11,8 @@ from engine.errors import Position
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
 from engine.store.database import Database
-from engine.store.metrics import finite, insert_metrics, read_metrics
-from engine.store.records import CheckPoint, Remembered
+from engine.store.metrics import insert_metrics, nan_to_none, read_metrics
+from engine.store.records import CheckPoint, PastFacts
 from engine.store.tables import check_results, dataset_measurements, dataset_metrics
 
 
@@ -31,36 +31,38 @@ class History(Database):
         row = insert(dataset_measurements).values(
             dataset=dataset, fingerprint=fingerprint, run=run, created=self.now(), facts=facts or {}
         )
-        with self.writing() as connection:
+        with self.begin_write() as connection:
             number = connection.scalars(row.returning(dataset_measurements.c.number)).one()
             insert_metrics(connection, dataset_metrics, "measurement", number, values)
 
-    def dataset_metrics(self, dataset: str, fingerprint: str) -> dict[str, MetricValue] | None:
+    def find_dataset_metrics(self, dataset: str, fingerprint: str) -> dict[str, MetricValue] | None:
         """Return the metrics last measured on content with that fingerprint, or None."""
-        found = self._measured(dataset, dataset_measurements.c.fingerprint == fingerprint, last=1)
+        found = self._read_measurements(dataset, dataset_measurements.c.fingerprint == fingerprint, last=1)
         return found[0] if found else None
 
-    def dataset_facts(self, dataset: str, last: int) -> list[Remembered]:
+    def list_dataset_facts(self, dataset: str, last: int) -> list[PastFacts]:
         """Return the facts behind the fingerprints of the `last` measurements, newest first."""
         query = select(dataset_measurements.c.facts).where(dataset_measurements.c.dataset == dataset)
-        with self.reading() as connection:
+        with self.begin_read() as connection:
             found = connection.scalars(query.order_by(dataset_measurements.c.number.desc()).limit(last)).all()
-        return [Remembered(dataset, facts) for facts in found]
+        return [PastFacts(dataset, facts) for facts in found]
 
-    def earlier_dataset_metrics(
+    def list_earlier_dataset_metrics(
         self, dataset: str, run: str | None, last: int | None = None
     ) -> list[dict[str, MetricValue]]:
         """Return the `last` measurements made by runs other than `run`, oldest first."""
-        return self._measured(dataset, dataset_measurements.c.run.is_distinct_from(run), last)
+        return self._read_measurements(dataset, dataset_measurements.c.run.is_distinct_from(run), last)
 
-    def _measured(self, dataset: str, condition: ColumnElement[bool], last: int | None) -> list[dict[str, MetricValue]]:
+    def _read_measurements(
+        self, dataset: str, condition: ColumnElement[bool], last: int | None
+    ) -> list[dict[str, MetricValue]]:
         chosen = (
             select(dataset_measurements.c.number)
             .where(dataset_measurements.c.dataset == dataset, condition)
             .order_by(dataset_measurements.c.number.desc())
             .limit(last)
         )
-        with self.reading() as connection:
+        with self.begin_read() as connection:
             numbers = connection.scalars(chosen).all()[::-1]
             metrics = read_metrics(connection, dataset_metrics, "measurement", numbers)
         return [metrics[number] for number in numbers]
@@ -69,16 +71,16 @@ class History(Database):
         """Insert the check results of a run."""
         created = self.now()
         if results:
-            with self.writing() as connection:
+            with self.begin_write() as connection:
                 connection.execute(
                     insert(check_results),
                     [
-                        asdict(result) | {"run": run, "created": created, "value": finite(result.value)}
+                        asdict(result) | {"run": run, "created": created, "value": nan_to_none(result.value)}
                         for result in results
                     ],
                 )
 
-    def check_outcomes(self, store: str) -> dict[str, dict[str, list[CheckOutcome]]]:
+    def list_check_outcomes(self, store: str) -> dict[str, dict[str, list[CheckOutcome]]]:
         """Return the outcomes of the checks of an evaluation store when last applied, by evaluation id and check name.
 
         A wildcard check has several outcomes; each is listed once, however many metrics have it.
@@ -92,7 +94,7 @@ class History(Database):
         )
         found: dict[str, dict[str, list[CheckOutcome]]] = {}
         applied: dict[tuple[str, str], datetime] = {}
-        with self.reading() as connection:
+        with self.begin_read() as connection:
             for evaluation, check, created, outcome in connection.execute(query):
                 if applied.get((evaluation, check)) != created:
                     applied[evaluation, check] = created
@@ -100,7 +102,7 @@ class History(Database):
                 found[evaluation][check].append(CheckOutcome(outcome))
         return found
 
-    def check_history(
+    def list_check_points(
         self, target: str, check: str | None = None, last: int | None = None, *, evaluation: str | None = None
     ) -> list[CheckPoint]:
         """Return the check results of a store or dataset, oldest first.
@@ -113,7 +115,7 @@ class History(Database):
         if evaluation is not None:
             query = query.where(check_results.c.evaluation == evaluation)
         query = query.order_by(check_results.c.number.desc()).limit(last)
-        with self.reading() as connection:
+        with self.begin_read() as connection:
             rows = connection.execute(query).all()[::-1]
         return [
             CheckPoint(
@@ -128,7 +130,7 @@ class History(Database):
                     value=row.value,
                     bounds=row.bounds,
                     reason=row.reason,
-                    position=position(row.position),
+                    position=position_from_json(row.position),
                     evaluation=row.evaluation,
                 ),
             )
@@ -136,6 +138,6 @@ class History(Database):
         ]
 
 
-def position(value: Mapping[str, int | str] | None) -> Position | None:
+def position_from_json(value: Mapping[str, int | str] | None) -> Position | None:
     """Return the spec position that a JSON column holds."""
     return None if value is None else Position(**value)  # type: ignore[arg-type]  # JSON of asdict(Position)

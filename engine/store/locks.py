@@ -18,13 +18,13 @@ from datetime import datetime
 from pathlib import Path
 
 from engine.errors import StoreError
-from engine.store.trouble import in_words
+from engine.store.errors import translate_errors
 
 POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class LockHolder:
     """Who holds a lock, and since when. Child runs that present `token` share the lock."""
 
     name: str
@@ -40,10 +40,10 @@ class Held:
         return f"process {self.pid}{run}{scenario}, since {self.since}"
 
 
-class Busy(StoreError):  # noqa: N818  (a state, not a fault)
+class LockBusy(StoreError):  # noqa: N818  (a state, not a fault)
     """Another process holds the lock. `holder` says which, unless it has not written that yet."""
 
-    def __init__(self, folder: Path, name: str, holder: Held | None) -> None:
+    def __init__(self, folder: Path, name: str, holder: LockHolder | None) -> None:
         by = str(holder) if holder else "another process"
         super().__init__(
             f"state folder {folder}: {name} is busy: held by {by}. What to do: wait until it has ended, or end it."
@@ -63,7 +63,7 @@ def try_lock(path: Path, *, shared: bool = False) -> int | None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-            if _is_still(path, descriptor):
+            if _is_same_file(path, descriptor):
                 return descriptor
         except BlockingIOError:
             os.close(descriptor)
@@ -74,7 +74,7 @@ def try_lock(path: Path, *, shared: bool = False) -> int | None:
         os.close(descriptor)  # the holder has removed the file, and others now lock a new one: try again
 
 
-def _is_still(path: Path, descriptor: int) -> bool:
+def _is_same_file(path: Path, descriptor: int) -> bool:
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
@@ -82,10 +82,10 @@ def _is_still(path: Path, descriptor: int) -> bool:
 
 
 @contextmanager
-def file_lock(folder: Path, name: str, *, shared: bool = False) -> Iterator[None]:
+def hold_file_lock(folder: Path, name: str, *, shared: bool = False) -> Iterator[None]:
     """Hold the lock file `name` for one of the store's own short operations, waiting for it without a message."""
     path = folder / "locks" / f"{name}.lock"
-    with in_words(folder):
+    with translate_errors(folder):
         while (descriptor := try_lock(path, shared=shared)) is None:
             time.sleep(POLL_SECONDS)
     try:
@@ -101,7 +101,7 @@ class Locks:
     now: Callable[[], datetime]
 
     @contextmanager
-    def lock(
+    def hold_lock(
         self,
         name: str,
         *,
@@ -109,8 +109,8 @@ class Locks:
         run: str | None = None,
         scenario: str | None = None,
         under: Collection[str] = (),
-        waiting: Callable[[Busy], None] | None = None,
-    ) -> Iterator[Held]:
+        waiting: Callable[[LockBusy], None] | None = None,
+    ) -> Iterator[LockHolder]:
         """Hold the lock `name`.
 
         Parameters
@@ -129,32 +129,32 @@ class Locks:
         Busy
             Another process holds it, and `wait` is False or that many seconds have passed.
         """
-        with in_words(self.folder):
-            lock = self._wait(name, wait, under, waiting)
-        if isinstance(lock, Held):
+        with translate_errors(self.folder):
+            lock = self._acquire_lock(name, wait, under, waiting)
+        if isinstance(lock, LockHolder):
             yield lock
             return
         try:
             since = self.now().isoformat(timespec="seconds")
-            held = Held(name, os.getpid(), run, scenario, since, secrets.token_hex(8))
-            with in_words(self.folder):
-                _say(lock, json.dumps(asdict(held)))
+            held = LockHolder(name, os.getpid(), run, scenario, since, secrets.token_hex(8))
+            with translate_errors(self.folder):
+                _write_holder(lock, json.dumps(asdict(held)))
             yield held
         finally:
             os.ftruncate(lock, 0)
             os.close(lock)
 
-    def _wait(
-        self, name: str, wait: bool | float, under: Collection[str], waiting: Callable[[Busy], None] | None
-    ) -> int | Held:
+    def _acquire_lock(
+        self, name: str, wait: bool | float, under: Collection[str], waiting: Callable[[LockBusy], None] | None
+    ) -> int | LockHolder:
         """Return a descriptor that holds the lock, or the holder if it is a parent run."""
         path = lock_path(self.folder, name)
         deadline = float("inf") if wait is True else time.monotonic() + wait
         while (descriptor := try_lock(path)) is None:
-            holder = _holder(path)
+            holder = _read_holder(path)
             if holder and holder.token in under:
                 return holder
-            busy = Busy(self.folder, name, holder)
+            busy = LockBusy(self.folder, name, holder)
             if time.monotonic() >= deadline:
                 raise busy
             if waiting:
@@ -164,14 +164,14 @@ class Locks:
         return descriptor
 
 
-def _say(descriptor: int, text: str) -> None:
+def _write_holder(descriptor: int, text: str) -> None:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, text.encode(), 0)
 
 
-def _holder(path: Path) -> Held | None:
+def _read_holder(path: Path) -> LockHolder | None:
     """Return the holder written in the lock file; None if it has not been written yet."""
     try:
-        return Held(**json.loads(path.read_text(encoding="utf-8")))
+        return LockHolder(**json.loads(path.read_text(encoding="utf-8")))
     except (json.JSONDecodeError, FileNotFoundError):
         return None

@@ -7,15 +7,15 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Table, insert, or_
 
 from engine.evaluation.record import MetricValue
-from engine.store.database import parts
+from engine.store.database import child_rows
 
 
-def finite(value: float | None) -> float | None:
+def nan_to_none(value: float | None) -> float | None:
     """Return `value` as a float, and NaN as None. Infinities stay: they can be the minimum or maximum of a column."""
     return None if value is None or math.isnan(value) else float(value)
 
 
-def metric_value(row: Row[Any]) -> MetricValue:
+def metric_value_from_row(row: Row[Any]) -> MetricValue:
     """Return the metric value that a row holds."""
     return MetricValue(row.value, row.low, row.high, row.p_value, row.reason, row.failed, row.unlabelled)
 
@@ -26,7 +26,7 @@ def insert_metrics(
     """Insert the metrics that belong to row `number` of the owner, keeping their order."""
     if metrics:
         rows = [
-            {owner: number, "place": place, "metric": metric, **_columns(value)}
+            {owner: number, "place": place, "metric": metric, **_metric_fields(value)}
             for place, (metric, value) in enumerate(metrics.items())
         ]
         connection.execute(insert(table), rows)
@@ -39,18 +39,18 @@ def read_metrics(
 
     With `only`, just these metrics; `drift.*` stands for every column.
     """
-    wanted = [] if only is None else [_named(table, only)]
-    found = parts(connection, table, owner, numbers, *wanted)
-    return {number: {row.metric: metric_value(row) for row in rows} for number, rows in found.items()}
+    wanted = [] if only is None else [_match_metrics(table, only)]
+    found = child_rows(connection, table, owner, numbers, *wanted)
+    return {number: {row.metric: metric_value_from_row(row) for row in rows} for number, rows in found.items()}
 
 
-def _named(table: Table, names: Sequence[str]) -> ColumnElement[bool]:
+def _match_metrics(table: Table, names: Sequence[str]) -> ColumnElement[bool]:
     families = [name.removesuffix("*") for name in names if name.endswith(".*")]
     return or_(table.c.metric.in_(names), *(table.c.metric.startswith(family, autoescape=True) for family in families))
 
 
-def _columns(value: MetricValue) -> dict[str, Any]:
-    numbers = {name: finite(getattr(value, name)) for name in ("value", "low", "high", "p_value")}
+def _metric_fields(value: MetricValue) -> dict[str, Any]:
+    numbers = {name: nan_to_none(getattr(value, name)) for name in ("value", "low", "high", "p_value")}
     lost = numbers["value"] is None and value.value is not None
     reason = "not a number" if lost and value.reason is None else value.reason
     return {**numbers, "reason": reason, "failed": value.failed, "unlabelled": value.unlabelled}

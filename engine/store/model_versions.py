@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select
 
 from engine.store.folders import Folders, safe_name
-from engine.store.records import ModelVersion, Remembered
+from engine.store.records import ModelVersion, PastFacts
 from engine.store.tables import model_versions, unfinished_folders
 
 
@@ -31,7 +31,7 @@ class ModelVersions(Folders):
             return next(path for path in paths if path not in taken)
 
         created = self.now()
-        with self._adopting(files, free) as (connection, path):
+        with self._adopt_folder(files, free) as (connection, path):
             version = int(Path(path).name)
             connection.execute(
                 insert(model_versions).values(
@@ -47,26 +47,26 @@ class ModelVersions(Folders):
 
     def find_model_version(self, model: str, fingerprint: str) -> ModelVersion | None:
         """Return the newest version of `model` with that fingerprint, or None."""
-        return self._version(model, model_versions.c.fingerprint == fingerprint)
+        return self._find_version(model, model_versions.c.fingerprint == fingerprint)
 
-    def newest_model_version(self, model: str) -> ModelVersion | None:
+    def find_newest_model_version(self, model: str) -> ModelVersion | None:
         """Return the newest version of `model`, or None."""
-        return self._version(model)
+        return self._find_version(model)
 
-    def model_version(self, model: str, version: int) -> ModelVersion | None:
+    def find_model_version_number(self, model: str, version: int) -> ModelVersion | None:
         """Return that version of `model`, or None."""
-        return self._version(model, model_versions.c.version == version)
+        return self._find_version(model, model_versions.c.version == version)
 
-    def model_version_facts(self, model: str, last: int) -> list[Remembered]:
+    def list_model_version_facts(self, model: str, last: int) -> list[PastFacts]:
         """Return the facts behind the fingerprints of the `last` versions, newest first."""
         query = select(model_versions.c.version, model_versions.c.facts).where(model_versions.c.model == model)
-        with self.reading() as connection:
+        with self.begin_read() as connection:
             rows = connection.execute(query.order_by(model_versions.c.version.desc()).limit(last)).all()
-        return [Remembered(str(version), facts) for version, facts in rows]
+        return [PastFacts(str(version), facts) for version, facts in rows]
 
-    def _version(self, model: str, *conditions: Any) -> ModelVersion | None:
+    def _find_version(self, model: str, *conditions: Any) -> ModelVersion | None:
         query = select(model_versions).where(model_versions.c.model == model, *conditions)
-        with self.reading() as connection:
+        with self.begin_read() as connection:
             row = connection.execute(query.order_by(model_versions.c.version.desc()).limit(1)).first()
         if row is None:
             return None

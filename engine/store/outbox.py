@@ -13,46 +13,46 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, insert, or_, select, update
 
-from engine.store.database import Database, parts
+from engine.store.database import Database, child_rows
 from engine.store.records import Attachment, Claim, MessageState, OutboxMessage
 from engine.store.tables import attachments, outbox
 
-PLAIN = tuple(part.name for part in fields(OutboxMessage) if part.name not in ("attachments", "to", "state"))
+MESSAGE_COLUMNS = tuple(part.name for part in fields(OutboxMessage) if part.name not in ("attachments", "to", "state"))
 
 
 class Outbox(Database):
     """The outgoing messages of a project."""
 
-    def due_messages(self, now: datetime | None = None) -> list[OutboxMessage]:
+    def list_due_messages(self, now: datetime | None = None) -> list[OutboxMessage]:
         """Return the unclaimed messages that are due at `now` (default: the store's clock), oldest first."""
-        return self._messages(_due(now or self.now()))
+        return self._read_messages(_is_due(now or self.now()))
 
-    def undelivered(self, run: str | None = None) -> list[OutboxMessage]:
+    def list_undelivered(self, run: str | None = None) -> list[OutboxMessage]:
         """Return all messages that were not sent yet, or those of one run, oldest first."""
         unsent = outbox.c.state != MessageState.SENT
-        return self._messages(unsent if run is None else unsent & (outbox.c.run == run))
+        return self._read_messages(unsent if run is None else unsent & (outbox.c.run == run))
 
-    def messages(self, run: str) -> list[OutboxMessage]:
+    def list_messages(self, run: str) -> list[OutboxMessage]:
         """Return all messages of a run, oldest first."""
-        return self._messages(outbox.c.run == run)
+        return self._read_messages(outbox.c.run == run)
 
-    def claim(self, message: str, lasting: timedelta, *, early: bool = False) -> Claim | None:
+    def claim_message(self, message: str, lasting: timedelta, *, early: bool = False) -> Claim | None:
         """Claim a due message for the time `lasting`. Return None if it is not due or another sender has claimed it.
 
         With `early`, a message whose next try is in the future can be claimed too.
         """
         now = self.now()
         token, until = secrets.token_hex(8), now + lasting
-        free = (outbox.c.id == message) & (_unclaimed(now) if early else _due(now))
-        with self.writing() as connection:
+        free = (outbox.c.id == message) & (_is_unclaimed(now) if early else _is_due(now))
+        with self.begin_write() as connection:
             values = {"claim": token, "claimed_until": until, "tries": outbox.c.tries + 1}
             if not connection.execute(update(outbox).where(free).values(values)).rowcount:
                 return None
-        return Claim(self._messages(outbox.c.id == message)[0], token, until)
+        return Claim(self._read_messages(outbox.c.id == message)[0], token, until)
 
     def mark_sent(self, claim: Claim) -> None:
         """Record that the message was delivered, even if the claim has expired meanwhile."""
-        with self.writing() as connection:
+        with self.begin_write() as connection:
             connection.execute(
                 update(outbox)
                 .where(outbox.c.id == claim.message.id)
@@ -65,7 +65,7 @@ class Outbox(Database):
         `to` are the remaining recipients, if the server accepted the message for some of them. Nothing is recorded if
         the claim has expired and another sender has claimed the message.
         """
-        with self.writing() as connection:
+        with self.begin_write() as connection:
             connection.execute(
                 update(outbox)
                 .where(outbox.c.id == claim.message.id, outbox.c.claim == claim.token)
@@ -78,34 +78,34 @@ class Outbox(Database):
                 )
             )
 
-    def _messages(self, condition: ColumnElement[bool]) -> list[OutboxMessage]:
-        with self.reading() as connection:
+    def _read_messages(self, condition: ColumnElement[bool]) -> list[OutboxMessage]:
+        with self.begin_read() as connection:
             rows = connection.execute(select(outbox).where(condition).order_by(outbox.c.number)).all()
-            files = parts(connection, attachments, "message", [row.number for row in rows])
-        return [_message(row, files[row.number]) for row in rows]
+            files = child_rows(connection, attachments, "message", [row.number for row in rows])
+        return [_message_from_row(row, files[row.number]) for row in rows]
 
 
 def insert_messages(connection: Connection, messages: Sequence[OutboxMessage]) -> None:
     """Insert messages in the caller's transaction."""
     for message in messages:
-        row = {name: getattr(message, name) for name in (*PLAIN, "to", "state")}
+        row = {name: getattr(message, name) for name in (*MESSAGE_COLUMNS, "to", "state")}
         number = connection.scalars(insert(outbox).values(row).returning(outbox.c.number)).one()
         for place, attachment in enumerate(message.attachments):
             connection.execute(insert(attachments).values(asdict(attachment) | {"message": number, "place": place}))
 
 
-def _due(now: datetime) -> ColumnElement[bool]:
-    return _unclaimed(now) & or_(outbox.c.next_try.is_(None), outbox.c.next_try <= now)
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    return _is_unclaimed(now) & or_(outbox.c.next_try.is_(None), outbox.c.next_try <= now)
 
 
-def _unclaimed(now: datetime) -> ColumnElement[bool]:
+def _is_unclaimed(now: datetime) -> ColumnElement[bool]:
     free = or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= now)
     return (outbox.c.state == MessageState.PENDING) & free
 
 
-def _message(row: Row[Any], files: Sequence[Row[Any]]) -> OutboxMessage:
+def _message_from_row(row: Row[Any], files: Sequence[Row[Any]]) -> OutboxMessage:
     return OutboxMessage(
-        **{name: getattr(row, name) for name in PLAIN},
+        **{name: getattr(row, name) for name in MESSAGE_COLUMNS},
         to=tuple(row.to),
         state=MessageState(row.state),
         attachments=tuple(Attachment(file.name, file.media_type, file.content) for file in files),

@@ -22,7 +22,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def new_id(now: datetime) -> str:
+def generate_id(now: datetime) -> str:
     """Return an id that sorts by time and is safe as a file name: 20261123-013800-123456-7f3a9c1b."""
     return f"{now.astimezone(UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(4)}"
 
@@ -156,7 +156,7 @@ class MetricPoint(NamedTuple):
     value: float | None
 
 
-class Remembered(NamedTuple):
+class PastFacts(NamedTuple):
     """The facts behind an earlier fingerprint. `label` is the evaluation's name or the model version's number."""
 
     label: str

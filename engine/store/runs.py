@@ -14,17 +14,17 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from engine.outcome import Outcome
-from engine.store.database import Database, parts
+from engine.store.database import Database, child_rows
+from engine.store.errors import build_store_error, translate_errors
 from engine.store.folders import safe_name
-from engine.store.history import position
-from engine.store.locks import Busy, lock_path, try_lock
-from engine.store.metrics import finite
+from engine.store.history import position_from_json
+from engine.store.locks import LockBusy, lock_path, try_lock
+from engine.store.metrics import nan_to_none
 from engine.store.outbox import insert_messages
 from engine.store.records import Event, OutboxMessage, RunRecord, StepRecord
 from engine.store.tables import run_events, run_steps, runs
-from engine.store.trouble import in_words, store_error
 
-PLAIN = ("id", "project", "scenario", "started", "who", "trigger", "parent", "variables", "ended", "outcome")
+RUN_COLUMNS = ("id", "project", "scenario", "started", "who", "trigger", "parent", "variables", "ended", "outcome")
 
 
 class Runs(Database):
@@ -36,13 +36,13 @@ class Runs(Database):
 
     def start_run(self, run: RunRecord, messages: Sequence[OutboxMessage] = ()) -> None:
         """Record that `run` is RUNNING in this process, and queue the messages of its start."""
-        with in_words(self.folder):
-            lock = try_lock(self._run_lock(run.id))
+        with translate_errors(self.folder):
+            lock = try_lock(self._run_lock_path(run.id))
         if lock is None:
-            raise Busy(self.folder, f"run {run.id}", None)
+            raise LockBusy(self.folder, f"run {run.id}", None)
         try:
-            with self.writing() as connection:
-                connection.execute(insert(runs).values(_row(run)))
+            with self.begin_write() as connection:
+                connection.execute(insert(runs).values(_run_row(run)))
                 insert_messages(connection, messages)
         except BaseException:
             os.close(lock)
@@ -51,15 +51,15 @@ class Runs(Database):
 
     def add_step(self, run: str, step: StepRecord) -> None:
         """Append a finished step to a run."""
-        with self.writing() as connection:
-            number = self._number(connection, run)
+        with self.begin_write() as connection:
+            number = self._run_number(connection, run)
             place = len(connection.execute(select(run_steps.c.place).where(run_steps.c.run == number)).all())
             connection.execute(insert(run_steps).values(asdict(step) | {"run": number, "place": place}))
 
     def add_events(self, run: str, events: Sequence[Event]) -> None:
         """Record events after those before them, such as deliveries once the run has finished."""
-        with self.writing() as connection:
-            number = self._number(connection, run)
+        with self.begin_write() as connection:
+            number = self._run_number(connection, run)
             first = len(connection.execute(select(run_events.c.place).where(run_events.c.run == number)).all())
             _insert_events(connection, number, events, first)
 
@@ -70,9 +70,9 @@ class Runs(Database):
         """
         if run.outcome is None or run.ended is None:
             raise ValueError(f"run {run.id} has no outcome or no end")
-        with self.writing() as connection:
-            number = self._number(connection, run.id)
-            connection.execute(update(runs).where(runs.c.number == number).values(_row(run)))
+        with self.begin_write() as connection:
+            number = self._run_number(connection, run.id)
+            connection.execute(update(runs).where(runs.c.number == number).values(_run_row(run)))
             connection.execute(delete(run_steps).where(run_steps.c.run == number))
             connection.execute(delete(run_events).where(run_events.c.run == number))
             if run.steps:
@@ -82,9 +82,9 @@ class Runs(Database):
                 )
             _insert_events(connection, number, run.events, 0)
             insert_messages(connection, messages)
-        self._release(run.id)
+        self._release_run(run.id)
 
-    def run(self, id: str) -> RunRecord:  # noqa: A002  (the record's own word)
+    def get_run(self, id: str) -> RunRecord:  # noqa: A002  (the record's own word)
         """Return one run.
 
         Raises
@@ -92,33 +92,33 @@ class Runs(Database):
         StoreError
             There is no run with that id.
         """
-        found = self._runs(select(runs).where(runs.c.id == id))
+        found = self._read_runs(select(runs).where(runs.c.id == id))
         if not found:
-            raise store_error(self.folder, f"there is no run {id}", "look into the folder")
+            raise build_store_error(self.folder, f"there is no run {id}", "look into the folder")
         return found[0]
 
-    def runs(self, scenario: str | None = None, last: int | None = None, *, whole: bool = True) -> list[RunRecord]:
+    def list_runs(self, scenario: str | None = None, last: int | None = None, *, whole: bool = True) -> list[RunRecord]:
         """Return the runs (of a scenario; the `last` of them), oldest first.
 
         Without `whole`, steps and events are not read.
         """
         query = select(runs).order_by(runs.c.number.desc()).limit(last)
-        return self._runs(query if scenario is None else query.where(runs.c.scenario == scenario), whole)[::-1]
+        return self._read_runs(query if scenario is None else query.where(runs.c.scenario == scenario), whole)[::-1]
 
     def abort_dead_runs(self) -> list[RunRecord]:
         """Record as ABORTED the runs whose process has died, and return them, oldest first."""
         dead = []
-        for run in self._runs(select(runs).where(runs.c.outcome.is_(None)).order_by(runs.c.number)):
-            path = self._run_lock(run.id)
-            with in_words(self.folder):
+        for run in self._read_runs(select(runs).where(runs.c.outcome.is_(None)).order_by(runs.c.number)):
+            path = self._run_lock_path(run.id)
+            with translate_errors(self.folder):
                 lock = try_lock(path)
             if lock is None:
                 continue
             try:
                 ended = self.now()
                 event = Event("run", "error", f"run {run.id} was aborted: its process has died", ended)
-                with self.writing() as connection:
-                    number = self._number(connection, run.id)
+                with self.begin_write() as connection:
+                    number = self._run_number(connection, run.id)
                     still = (runs.c.number == number) & runs.c.outcome.is_(None)
                     values = {"outcome": Outcome.ABORTED, "ended": ended}
                     if connection.execute(update(runs).where(still).values(values)).rowcount:
@@ -129,39 +129,39 @@ class Runs(Database):
                 os.close(lock)
         return dead
 
-    def folder_of_run(self, id: str) -> Path:  # noqa: A002  (the record's own word)
+    def run_folder(self, id: str) -> Path:  # noqa: A002  (the record's own word)
         """Return the folder of a run's files (log, run.json); create it if it does not exist."""
         folder = self.folder / "runs" / safe_name(id)
-        with in_words(self.folder):
+        with translate_errors(self.folder):
             folder.mkdir(exist_ok=True)
         return folder
 
-    def _run_lock(self, run: str) -> Path:
+    def _run_lock_path(self, run: str) -> Path:
         return lock_path(self.folder, f"run {run}")
 
-    def _release(self, run: str) -> None:
+    def _release_run(self, run: str) -> None:
         if (lock := self._alive.pop(run, None)) is not None:
-            with in_words(self.folder):
-                self._run_lock(run).unlink(missing_ok=True)
+            with translate_errors(self.folder):
+                self._run_lock_path(run).unlink(missing_ok=True)
                 os.close(lock)
 
-    def _number(self, connection: Connection, run: str) -> int:
+    def _run_number(self, connection: Connection, run: str) -> int:
         number = connection.scalar(select(runs.c.number).where(runs.c.id == run))
         if number is None:
-            raise store_error(self.folder, f"there is no run {run}", "start it first")
+            raise build_store_error(self.folder, f"there is no run {run}", "start it first")
         return int(number)
 
-    def _runs(self, query: Select[Any], whole: bool = True) -> list[RunRecord]:
-        with self.reading() as connection:
+    def _read_runs(self, query: Select[Any], whole: bool = True) -> list[RunRecord]:
+        with self.begin_read() as connection:
             rows = connection.execute(query).all()
             numbers = [row.number for row in rows] if whole else []
-            steps = parts(connection, run_steps, "run", numbers)
-            events = parts(connection, run_events, "run", numbers)
-        return [_run(row, steps.get(row.number, ()), events.get(row.number, ())) for row in rows]
+            steps = child_rows(connection, run_steps, "run", numbers)
+            events = child_rows(connection, run_events, "run", numbers)
+        return [_run_from_row(row, steps.get(row.number, ()), events.get(row.number, ())) for row in rows]
 
 
-def _row(run: RunRecord) -> dict[str, Any]:
-    return {name: getattr(run, name) for name in PLAIN}
+def _run_row(run: RunRecord) -> dict[str, Any]:
+    return {name: getattr(run, name) for name in RUN_COLUMNS}
 
 
 def _insert_events(connection: Connection, run: int, events: Sequence[Event], first: int) -> None:
@@ -169,19 +169,21 @@ def _insert_events(connection: Connection, run: int, events: Sequence[Event], fi
         connection.execute(
             insert(run_events),
             [
-                asdict(event) | {"run": run, "place": place, "value": finite(event.value)}
+                asdict(event) | {"run": run, "place": place, "value": nan_to_none(event.value)}
                 for place, event in enumerate(events, first)
             ],
         )
 
 
-def _run(row: Row[Any], steps: Sequence[Row[Any]], events: Sequence[Row[Any]]) -> RunRecord:
+def _run_from_row(row: Row[Any], steps: Sequence[Row[Any]], events: Sequence[Row[Any]]) -> RunRecord:
     return RunRecord(
-        **{name: getattr(row, name) for name in PLAIN} | {"outcome": row.outcome and Outcome(row.outcome)},
-        steps=tuple(StepRecord(**_plain(step) | {"outcome": Outcome(step.outcome)}) for step in steps),
-        events=tuple(Event(**_plain(event) | {"position": position(event.position)}) for event in events),
+        **{name: getattr(row, name) for name in RUN_COLUMNS} | {"outcome": row.outcome and Outcome(row.outcome)},
+        steps=tuple(StepRecord(**_record_fields(step) | {"outcome": Outcome(step.outcome)}) for step in steps),
+        events=tuple(
+            Event(**_record_fields(event) | {"position": position_from_json(event.position)}) for event in events
+        ),
     )
 
 
-def _plain(part: Row[Any]) -> dict[str, Any]:
+def _record_fields(part: Row[Any]) -> dict[str, Any]:
     return {name: value for name, value in part._mapping.items() if name not in ("run", "place")}

@@ -8,25 +8,25 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
-from engine.store.database import connect
-from engine.store.locks import file_lock
-from engine.store.trouble import in_words, store_error
+from engine.store.database import create_database_engine
+from engine.store.errors import build_store_error, translate_errors
+from engine.store.locks import hold_file_lock
 
 REVISION = "0001"
-FOREIGN = "foreign"
+FOREIGN_DATABASE = "foreign"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def revision(connection: Connection) -> str | None:
+def read_revision(connection: Connection) -> str | None:
     """Return the revision of the schema; None for an empty database, FOREIGN for the database of another program."""
     tables = inspect(connection).get_table_names()
     if "alembic_version" in tables:
         found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
         return found
-    return FOREIGN if tables else None
+    return FOREIGN_DATABASE if tables else None
 
 
-def prepare(folder: Path, patience: float, migrations: Path = MIGRATIONS, target: str = REVISION) -> None:
+def prepare_schema(folder: Path, patience: float, migrations: Path = MIGRATIONS, target: str = REVISION) -> None:
     """Create `folder`/state.db, or migrate it to the revision `target`.
 
     Raises
@@ -34,26 +34,28 @@ def prepare(folder: Path, patience: float, migrations: Path = MIGRATIONS, target
     StoreError
         The database is newer than this engine, is not a state, or cannot be used.
     """
-    with in_words(folder):
-        if _found(folder, patience) != target:
-            with file_lock(folder, "schema"):
-                if _found(folder, patience) != target:  # another process may have done it while this one waited
-                    _migrate(folder, patience, migrations, target)
+    with translate_errors(folder):
+        if _read_file_revision(folder, patience) != target:
+            with hold_file_lock(folder, "schema"):
+                if (
+                    _read_file_revision(folder, patience) != target
+                ):  # another process may have done it while this one waited
+                    _migrate_schema(folder, patience, migrations, target)
 
 
-def _found(folder: Path, patience: float) -> str | None:
+def _read_file_revision(folder: Path, patience: float) -> str | None:
     path = folder / "state.db"
     # Another process is creating an empty file just now: reading it would disturb the change to WAL mode.
     if not path.exists() or not path.stat().st_size:
         return None
-    engine = connect(path, patience)
+    engine = create_database_engine(path, patience)
     try:
         with engine.begin() as connection:
-            found = revision(connection)
+            found = read_revision(connection)
     finally:
         engine.dispose()
-    if found == FOREIGN:
-        raise store_error(
+    if found == FOREIGN_DATABASE:
+        raise build_store_error(
             folder,
             "state.db is a database, but not the state of a project",
             "choose another folder with `state: {path: …}`",
@@ -61,19 +63,19 @@ def _found(folder: Path, patience: float) -> str | None:
     return found
 
 
-def _migrate(folder: Path, patience: float, migrations: Path, target: str) -> None:
+def _migrate_schema(folder: Path, patience: float, migrations: Path, target: str) -> None:
     from alembic.operations import Operations
     from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
 
     scripts = ScriptDirectory(migrations, version_locations=[migrations / "versions"])
     known = {script.revision for script in scripts.walk_revisions()}
-    engine = connect(folder / "state.db", patience, migrating=True)
+    engine = create_database_engine(folder / "state.db", patience, migrating=True)
     try:
         with engine.execution_options(writes=True).begin() as connection:
-            found = revision(connection)
+            found = read_revision(connection)
             if found is not None and found not in known:
-                raise store_error(
+                raise build_store_error(
                     folder,
                     f"state.db was written by a newer engine (schema {found}; this engine knows up to {target})",
                     "use that engine, or upgrade this one: pip install --upgrade engine",
@@ -85,7 +87,7 @@ def _migrate(folder: Path, patience: float, migrations: Path, target: str) -> No
                 context.run_migrations()
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
             if broken is not None:
-                raise store_error(
+                raise build_store_error(
                     folder,
                     f"migrating would leave rows of {broken[0]} without an owner",
                     "report this as a bug",

@@ -6,25 +6,25 @@ fingerprint write the same content.
 
 from pathlib import Path
 
-from engine.store.folders import Folders, move, sync
-from engine.store.trouble import in_words
+from engine.store.errors import translate_errors
+from engine.store.folders import Folders, move_folder, sync_tree
 
 
 class Snapshots(Folders):
     """The cached snapshots of references."""
 
-    def snapshot(self, fingerprint: str) -> Path | None:
+    def find_snapshot(self, fingerprint: str) -> Path | None:
         """Return the folder of this fingerprint, or None."""
         folder = self.folder / "snapshots" / fingerprint
         return folder if folder.is_dir() else None
 
     def add_snapshot(self, fingerprint: str, files: Path) -> None:
         """Move the folder `files` (from `staging`) into the cache; an existing folder of that fingerprint is kept."""
-        with in_words(self.folder):
-            sync(files)
+        with translate_errors(self.folder):
+            sync_tree(files)
             target = self.folder / "snapshots" / fingerprint
             try:
-                move(files, target)
+                move_folder(files, target)
             except OSError:
                 if not target.is_dir():
                     raise

@@ -15,18 +15,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from engine.store.errors import translate_errors
 from engine.store.evaluations import Evaluations
-from engine.store.file_hashes import FileHashes
-from engine.store.folders import LAYOUT
+from engine.store.file_hashes import FileHashCache
+from engine.store.folders import SUBFOLDERS
 from engine.store.history import History
 from engine.store.locks import Locks
 from engine.store.model_versions import ModelVersions
 from engine.store.outbox import Outbox
 from engine.store.records import utc_now
 from engine.store.runs import Runs
-from engine.store.schema import prepare
+from engine.store.schema import prepare_schema
 from engine.store.snapshots import Snapshots
-from engine.store.trouble import in_words
 
 
 class Store(Evaluations, ModelVersions, Snapshots, History, Runs, Outbox, Locks):
@@ -49,22 +49,22 @@ class Store(Evaluations, ModelVersions, Snapshots, History, Runs, Outbox, Locks)
             The folder or the database cannot be used; the message says why and what to do.
         """
         folder = folder.absolute()
-        with in_words(folder):
-            for part in LAYOUT:
+        with translate_errors(folder):
+            for part in SUBFOLDERS:
                 (folder / part).mkdir(parents=True, exist_ok=True)
-        prepare(folder, patience)
+        prepare_schema(folder, patience)
         store = cls(folder, now, patience)
         try:
-            store._sweep()
+            store._remove_leftovers()
         except BaseException:
             store.close()
             raise
         return store
 
     @property
-    def file_hashes(self) -> FileHashes:
+    def file_hashes(self) -> FileHashCache:
         """The cache of file hashes."""
-        return FileHashes(self)
+        return FileHashCache(self)
 
     def close(self) -> None:
         """Close files and locks. Runs of this process that have not finished count as dead from now on."""

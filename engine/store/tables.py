@@ -49,18 +49,18 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
 
 
-def to_json(value: object) -> str:
+def serialize_json(value: object) -> str:
     """Return `value` as JSON. NaN and infinities, which JSON lacks, become null; dates become ISO text.
 
     pydantic's serializer would also accept sets, whose order is not defined; here they are a TypeError.
     """
     try:
-        return json.dumps(value, allow_nan=False, default=_plain, separators=(",", ":"), ensure_ascii=False)
+        return json.dumps(value, allow_nan=False, default=_serialize_value, separators=(",", ":"), ensure_ascii=False)
     except ValueError:
-        return json.dumps(_finite(value), allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+        return json.dumps(_replace_infinite(value), allow_nan=False, separators=(",", ":"), ensure_ascii=False)
 
 
-def _plain(value: object) -> object:
+def _serialize_value(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, date):
@@ -68,17 +68,17 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-def _finite(value: object) -> object:
+def _replace_infinite(value: object) -> object:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: _replace_infinite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value if value is None or isinstance(value, str | int) else _plain(value)
+        return [_replace_infinite(item) for item in value]
+    return value if value is None or isinstance(value, str | int) else _serialize_value(value)
 
 
-JSON = PLAIN_JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+JSON_TYPE = PLAIN_JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -89,19 +89,19 @@ metadata = MetaData(
 )
 
 
-def _number() -> Column[int]:
+def _number_column() -> Column[int]:
     return Column("number", Integer, primary_key=True, autoincrement=True)
 
 
-def _owner(column: str, owner: str) -> Column[int]:
+def _owner_column(column: str, owner: str) -> Column[int]:
     return Column(column, Integer, ForeignKey(owner, ondelete="CASCADE"), primary_key=True)
 
 
-def _place() -> Column[int]:
+def _place_column() -> Column[int]:
     return Column("place", Integer, primary_key=True, autoincrement=False)
 
 
-def _measured() -> list[Column[Any]]:
+def _metric_columns() -> list[Column[Any]]:
     return [
         Column("metric", String, nullable=False),
         Column("value", Double),
@@ -117,11 +117,11 @@ def _measured() -> list[Column[Any]]:
 evaluations = Table(
     "evaluations",
     metadata,
-    _number(),
+    _number_column(),
     Column("id", String, nullable=False, unique=True),
     Column("store", String, nullable=False),
     Column("name", String, nullable=False),
-    Column("labels", JSON, nullable=False),
+    Column("labels", JSON_TYPE, nullable=False),
     Column("created", UtcDateTime, nullable=False),
     Column("model_fingerprint", String, nullable=False),
     Column("dataset_fingerprint", String, nullable=False),
@@ -132,16 +132,16 @@ evaluations = Table(
     Column("rows_read", BigInteger, nullable=False),
     Column("rows_used", BigInteger, nullable=False),
     Column("reference_rows", BigInteger, nullable=False),
-    Column("columns", JSON, nullable=False),
-    Column("left_out", JSON, nullable=False),
-    Column("importance", JSON, nullable=False),
-    Column("prediction", JSON, nullable=False),
-    Column("performance", JSON, nullable=False),
-    Column("notes", JSON, nullable=False),
+    Column("columns", JSON_TYPE, nullable=False),
+    Column("left_out", JSON_TYPE, nullable=False),
+    Column("importance", JSON_TYPE, nullable=False),
+    Column("prediction", JSON_TYPE, nullable=False),
+    Column("performance", JSON_TYPE, nullable=False),
+    Column("notes", JSON_TYPE, nullable=False),
     Column("model", String),
     Column("model_version", String),
     Column("run", String),
-    Column("facts", JSON, nullable=False),
+    Column("facts", JSON_TYPE, nullable=False),
     Index(None, "store", "name"),
     Index(None, "store", "dataset_fingerprint"),
 )
@@ -149,19 +149,19 @@ evaluations = Table(
 evaluation_metrics = Table(
     "evaluation_metrics",
     metadata,
-    _owner("evaluation", "evaluations.number"),
-    _place(),
-    *_measured(),
+    _owner_column("evaluation", "evaluations.number"),
+    _place_column(),
+    *_metric_columns(),
     Index(None, "metric", "evaluation", unique=True),
 )
 
 removals = Table(
     "removals",
     metadata,
-    _number(),
+    _number_column(),
     Column("store", String, nullable=False, index=True),
     Column("name", String, nullable=False),
-    Column("evaluations", JSON, nullable=False),
+    Column("evaluations", JSON_TYPE, nullable=False),
     Column("by", String, nullable=False),
     Column("at", UtcDateTime, nullable=False),
 )
@@ -169,13 +169,13 @@ removals = Table(
 model_versions = Table(
     "model_versions",
     metadata,
-    _number(),
+    _number_column(),
     Column("model", String, nullable=False),
     Column("version", Integer, nullable=False),
     Column("fingerprint", String, nullable=False),
     Column("created", UtcDateTime, nullable=False),
     Column("path", String, nullable=False),
-    Column("facts", JSON, nullable=False),
+    Column("facts", JSON_TYPE, nullable=False),
     UniqueConstraint("model", "version"),
 )
 
@@ -184,28 +184,28 @@ unfinished_folders = Table("unfinished_folders", metadata, Column("path", String
 dataset_measurements = Table(
     "dataset_measurements",
     metadata,
-    _number(),
+    _number_column(),
     Column("dataset", String, nullable=False),
     Column("fingerprint", String, nullable=False),
     Column("run", String),
     Column("created", UtcDateTime, nullable=False),
-    Column("facts", JSON, nullable=False),
+    Column("facts", JSON_TYPE, nullable=False),
     Index(None, "dataset", "fingerprint"),
 )
 
 dataset_metrics = Table(
     "dataset_metrics",
     metadata,
-    _owner("measurement", "dataset_measurements.number"),
-    _place(),
-    *_measured(),
+    _owner_column("measurement", "dataset_measurements.number"),
+    _place_column(),
+    *_metric_columns(),
     Index(None, "metric", "measurement", unique=True),
 )
 
 check_results = Table(
     "check_results",
     metadata,
-    _number(),
+    _number_column(),
     Column("run", String, index=True),
     Column("created", UtcDateTime, nullable=False),
     Column("target", String, nullable=False),
@@ -214,9 +214,9 @@ check_results = Table(
     Column("outcome", String, nullable=False),
     Column("counts_as", String, nullable=False),
     Column("value", Double),
-    Column("bounds", JSON, nullable=False),
+    Column("bounds", JSON_TYPE, nullable=False),
     Column("reason", String, nullable=False),
-    Column("position", JSON),
+    Column("position", JSON_TYPE),
     Column("evaluation", String),
     Index(None, "target", "check"),
 )
@@ -224,7 +224,7 @@ check_results = Table(
 runs = Table(
     "runs",
     metadata,
-    _number(),
+    _number_column(),
     Column("id", String, nullable=False, unique=True),
     Column("project", String, nullable=False),
     Column("scenario", String, nullable=False, index=True),
@@ -232,7 +232,7 @@ runs = Table(
     Column("who", String, nullable=False),
     Column("trigger", String, nullable=False),
     Column("parent", String),
-    Column("variables", JSON, nullable=False),
+    Column("variables", JSON_TYPE, nullable=False),
     Column("ended", UtcDateTime),
     Column("outcome", String, index=True),
 )
@@ -240,8 +240,8 @@ runs = Table(
 run_steps = Table(
     "run_steps",
     metadata,
-    _owner("run", "runs.number"),
-    _place(),
+    _owner_column("run", "runs.number"),
+    _place_column(),
     Column("name", String, nullable=False),
     Column("kind", String, nullable=False),
     Column("outcome", String, nullable=False),
@@ -249,33 +249,33 @@ run_steps = Table(
     Column("ended", UtcDateTime, nullable=False),
     Column("reused", Boolean, nullable=False),
     Column("reason", String, nullable=False),
-    Column("turn", JSON),
+    Column("turn", JSON_TYPE),
 )
 
 run_events = Table(
     "run_events",
     metadata,
-    _owner("run", "runs.number"),
-    _place(),
+    _owner_column("run", "runs.number"),
+    _place_column(),
     Column("kind", String, nullable=False),
     Column("severity", String, nullable=False),
     Column("what", String, nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("value", Double),
-    Column("range", JSON, nullable=False),
+    Column("range", JSON_TYPE, nullable=False),
     Column("where", String, nullable=False),
-    Column("position", JSON),
+    Column("position", JSON_TYPE),
 )
 
 outbox = Table(
     "outbox",
     metadata,
-    _number(),
+    _number_column(),
     Column("id", String, nullable=False, unique=True),
     Column("run", String, index=True),
     Column("reporter", String, nullable=False),
     Column("channel", String, nullable=False),
-    Column("to", JSON, nullable=False),
+    Column("to", JSON_TYPE, nullable=False),
     Column("subject", String, nullable=False),
     Column("text", String, nullable=False),
     Column("created", UtcDateTime, nullable=False),
@@ -290,8 +290,8 @@ outbox = Table(
 attachments = Table(
     "attachments",
     metadata,
-    _owner("message", "outbox.number"),
-    _place(),
+    _owner_column("message", "outbox.number"),
+    _place_column(),
     Column("name", String, nullable=False),
     Column("media_type", String, nullable=False),
     Column("content", LargeBinary, nullable=False),

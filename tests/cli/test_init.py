@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from engine import spec
 from engine.cli import init
 from engine.errors import DataError, UsageError
-from engine.scenarios import choice, session
+from engine.scenarios import scenario_selection, session
 from engine.scenarios.result import RunResult, exit_code
-from engine.spec import Project
+from engine.spec import ProjectSpec
 from engine.spec.resources.models import ScoredModel, TrainModel
 
 N = 300
@@ -32,7 +32,7 @@ Numbers = np.random.Generator
 
 
 def write(folder: Path, data: Path, *, target: str | None = None, prediction: str | None = None,
-          time: str | None = None) -> Project:  # fmt: skip
+          time: str | None = None) -> ProjectSpec:  # fmt: skip
     """Propose a spec for a file; it must be valid without a warning."""
     init.command(folder / "it is", str(data), target, prediction, time)
     project = spec.load(folder / "it is" / "project.yaml")
@@ -40,21 +40,21 @@ def write(folder: Path, data: Path, *, target: str | None = None, prediction: st
     return project
 
 
-def proposed(folder: Path, frame: pl.DataFrame, **columns: str) -> Project:
+def proposed(folder: Path, frame: pl.DataFrame, **columns: str) -> ProjectSpec:
     folder.mkdir(parents=True, exist_ok=True)
     frame.write_parquet(folder / "data.parquet")
     return write(folder, folder / "data.parquet", **columns)
 
 
-def ran(project: Project) -> list[RunResult]:
+def ran(project: ProjectSpec) -> list[RunResult]:
     """Run what `engine run` runs; checks may fail, nothing else may."""
-    finished = session.run(project, choice.chosen(project))
+    finished = session.run_scenarios(project, scenario_selection.select_scenarios(project))
     reasons = [step.reason for run in finished.runs for step in run.all_steps()]
     assert exit_code(finished.runs, undelivered=len(finished.undelivered), fail_on="error") in (0, 1), reasons
     return finished.runs
 
 
-def text(project: Project) -> str:
+def text(project: ProjectSpec) -> str:
     return project.path.read_text(encoding="utf-8")
 
 

@@ -21,7 +21,7 @@ import pytest
 
 import engine
 from engine.api import frames
-from engine.cli import main, pages, tables
+from engine.cli import main, printers, tables
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
 
 SPEC = """
@@ -307,7 +307,7 @@ def test_a_pipe_has_160_columns_and_no_control_characters(built: Path) -> None:
     ],
 )
 def test_numbers_are_told_in_four_digits(value: float, told: str) -> None:
-    assert tables.number(value) == told
+    assert tables.format_number(value) == told
 
 
 def test_without_labels_the_reason_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -326,5 +326,5 @@ def test_without_labels_the_reason_is_told_once(capsys: pytest.CaptureFixture[st
         reference_rows=1,
         metrics={"accuracy": unlabelled, "f1": unlabelled},
     )
-    pages.evaluation(one, frames.checks([], {}), "text")
+    printers.print_evaluation(one, frames.tabulate_checks([], {}), "text")
     assert "accuracy, f1: no labels" in capsys.readouterr().out

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.data import Datasets, HashesInMemory
+from engine.data import Datasets, InMemoryFileHashes
 from engine.spec import load
 
 Opened = Callable[..., Datasets]
@@ -20,6 +20,6 @@ def project(tmp_path: Path) -> Opened:
     def write(datasets: dict[str, Any], **sections: Any) -> Datasets:
         spec = tmp_path / "spec.yaml"
         spec.write_text(json.dumps({"version": 1, "project": "test", "datasets": datasets, **sections}))
-        return Datasets(load(spec), HashesInMemory())
+        return Datasets(load(spec), InMemoryFileHashes())
 
     return write

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.data import Table, verify
+from engine.data import Table, verify_contract
 from engine.data.contract import check_schema
 from engine.errors import DataError
 from engine.spec.resources.datasets import Column
@@ -20,7 +20,7 @@ def table(frame, **columns):
 
 def broken(frame, **columns):
     with pytest.raises(DataError) as caught:
-        verify(table(frame, **columns))
+        verify_contract(table(frame, **columns))
     return str(caught.value)
 
 
@@ -56,10 +56,10 @@ def test_verification_agrees_with_a_naive_twin(values, low, high, allowed, requi
     one = Table("t", pl.LazyFrame({"x": pl.Series(values, dtype=dtype)}), "", columns={"x": rules})
     expected = {rule: count for rule, count in naive(values, rules).items() if count}
     if not expected:
-        verify(one)
+        verify_contract(one)
         return
     with pytest.raises(DataError) as caught:
-        verify(one)
+        verify_contract(one)
     message = str(caught.value)
     assert message.count("column 'x'") == len(expected)
     for rule, count in expected.items():
@@ -126,7 +126,7 @@ def test_rules_on_every_family(values, dtype, rules, bad):
     one = table(series.to_frame(), x=rules)
     check_schema(one.frame.collect_schema(), one.columns)
     with pytest.raises(DataError, match=f"column 'x': {bad} "):
-        verify(one)
+        verify_contract(one)
 
 
 def test_a_column_without_any_value_has_every_type_and_breaks_only_required():
@@ -134,7 +134,7 @@ def test_a_column_without_any_value_has_every_type_and_breaks_only_required():
     rules = {"type": "date", "min": date(2017, 1, 1), "unique": True}
     one = table(frame, x=rules)
     check_schema(frame.schema, one.columns)
-    verify(one)
+    verify_contract(one)
     assert "2 values missing, but required: row 1, row 2" in broken(frame, x={**rules, "required": True})
 
 
@@ -182,7 +182,7 @@ def test_broken_rows_of_a_glob_are_named_by_file(project, tmp_path):
     pl.DataFrame({"a": [3, -4]}).write_csv(tmp_path / "2.csv")
     datasets = project({"t": {"path": "*.csv", "columns": {"a": {"min": 0}}}})
     with pytest.raises(DataError, match=r"column 'a': 1 value below min 0: row 2 of 2.csv \(-4\)"):
-        verify(datasets.open("t"))
+        verify_contract(datasets.open("t"))
 
 
 def test_an_entity_must_be_a_column(project, tmp_path):
@@ -200,7 +200,7 @@ def test_verification_streams(project, tmp_path):
     rules = {"a": {"type": "integer", "min": 0, "unique": True}, "s": {"required": True}}
     datasets = project({"t": {"path": "t.parquet", "columns": rules}})
     table = datasets.open("t")
-    verify(table)
+    verify_contract(table)
     heights = [batch.height for batch in table.frame.collect_batches(chunk_size=100_000)]
     assert sum(heights) == 1_000_000
     assert max(heights) <= 200_000

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.data import Table, dataset_metrics
-from engine.data.metrics import HELD
+from engine.data import Table, compute_dataset_metrics
+from engine.data.metrics import MAX_VALUES_HELD
 from engine.errors import DataError
-from engine.spec.catalogue import names
+from engine.spec.metric_names import list_statistics
 
-PER_COLUMN = [name for name in names("dataset") if name not in ("row_count", "column_count")]
+PER_COLUMN = [name for name in list_statistics("dataset") if name not in ("row_count", "column_count")]
 
 
 def table(frame):
@@ -25,7 +25,7 @@ def table(frame):
 @settings(deadline=None)
 @given(st.lists(st.none() | st.floats(-1e6, 1e6) | st.just(math.nan), max_size=20))
 def test_metrics_agree_with_numpy(values):
-    found = dataset_metrics(
+    found = compute_dataset_metrics(
         table(pl.DataFrame({"x": values}, schema={"x": pl.Float64})), [f"{name}.x" for name in PER_COLUMN]
     )
     present = np.array([v for v in values if v is not None and not math.isnan(v)])
@@ -43,20 +43,20 @@ def test_metrics_agree_with_numpy(values):
 
 def test_every_metric_of_the_catalogue_has_a_value():
     wanted = ["row_count", "column_count", *(f"{name}.x" for name in PER_COLUMN)]
-    found = dataset_metrics(table(pl.DataFrame({"x": [1, 2, 2]})), wanted)
+    found = compute_dataset_metrics(table(pl.DataFrame({"x": [1, 2, 2]})), wanted)
     assert list(found) == wanted
     assert all(isinstance(value, float) for value in found.values())
 
 
 def test_a_wildcard_is_every_column_that_has_the_metric():
     frame = pl.DataFrame({"a.b": [1], "s": ["x"], "d": [date(2017, 1, 1)], "t": [timedelta(minutes=1)]})
-    assert dataset_metrics(table(frame), ["mean.*"]) == {'mean."a.b"': 1.0, "mean.t": 60.0}
-    assert list(dataset_metrics(table(frame), ["distinct_count.*"]).values()) == [1.0] * 4
+    assert compute_dataset_metrics(table(frame), ["mean.*"]) == {'mean."a.b"': 1.0, "mean.t": 60.0}
+    assert list(compute_dataset_metrics(table(frame), ["distinct_count.*"]).values()) == [1.0] * 4
 
 
 def test_decimals_are_numbers_and_infinity_is_a_value():
     frame = pl.DataFrame({"d": pl.Series(["1.25", "2.75"]).cast(pl.Decimal(10, 2)), "i": [math.inf, 1.0]})
-    assert dataset_metrics(table(frame), ["mean.d", "max.i", "q95.d"]) == {
+    assert compute_dataset_metrics(table(frame), ["mean.d", "max.i", "q95.d"]) == {
         "mean.d": 2.0,
         "max.i": math.inf,
         "q95.d": pytest.approx(2.675),
@@ -64,12 +64,12 @@ def test_decimals_are_numbers_and_infinity_is_a_value():
 
 
 def test_sums_do_not_overflow():
-    assert dataset_metrics(table(pl.DataFrame({"i": [2**63 - 1, 2**63 - 1]})), ["sum.i"]) == {"sum.i": 2.0**64}
+    assert compute_dataset_metrics(table(pl.DataFrame({"i": [2**63 - 1, 2**63 - 1]})), ["sum.i"]) == {"sum.i": 2.0**64}
 
 
 def test_columns_of_any_type_are_counted():
     frame = pl.DataFrame({"l": [[1], [1], None], "s": [{"a": 1}, {"a": 2}, {"a": 2}], "n": [None] * 3})
-    assert dataset_metrics(table(frame), ["distinct_count.*", "missing_count.*", "mean.*"]) == {
+    assert compute_dataset_metrics(table(frame), ["distinct_count.*", "missing_count.*", "mean.*"]) == {
         "distinct_count.l": 1.0,
         "distinct_count.s": 2.0,
         "distinct_count.n": 0.0,
@@ -91,14 +91,14 @@ def test_columns_of_any_type_are_counted():
 )
 def test_a_metric_that_there_is_not(metric, said):
     with pytest.raises(DataError) as caught:
-        dataset_metrics(table(pl.DataFrame({"amount": [1.0], "s": ["x"]})), [metric])
+        compute_dataset_metrics(table(pl.DataFrame({"amount": [1.0], "s": ["x"]})), [metric])
     assert said in str(caught.value)
 
 
 def test_columns_of_a_long_table_are_held_a_few_at_a_time():
-    number = pl.int_range(HELD // 3, dtype=pl.Int32, eager=True)
+    number = pl.int_range(MAX_VALUES_HELD // 3, dtype=pl.Int32, eager=True)
     frame = pl.DataFrame({f"x{i}": number % (i + 2) for i in range(4)})
-    found = dataset_metrics(table(frame), ["distinct_count.*", "median.*"])
+    found = compute_dataset_metrics(table(frame), ["distinct_count.*", "median.*"])
     assert [found[f"distinct_count.x{i}"] for i in range(4)] == [2, 3, 4, 5]
     assert [found[f"median.x{i}"] for i in range(4)] == [frame[f"x{i}"].median() for i in range(4)]
 
@@ -106,6 +106,6 @@ def test_columns_of_a_long_table_are_held_a_few_at_a_time():
 def test_many_columns_cost_no_more_than_their_number():
     frame = pl.DataFrame({f"x{i}": [1.0, 2.0] for i in range(500)})
     started = time.perf_counter()
-    found = dataset_metrics(table(frame), [f"{name}.*" for name in PER_COLUMN])
+    found = compute_dataset_metrics(table(frame), [f"{name}.*" for name in PER_COLUMN])
     assert len(found) == 500 * len(PER_COLUMN)
     assert time.perf_counter() - started < 5

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from engine.data import dataset_metrics, verify
+from engine.data import compute_dataset_metrics, verify_contract
 
 FRAME = pl.DataFrame({"n": [1, 2, None], "x": [0.5, None, 2.0], "s": ["a", "b", None]})
 
@@ -101,7 +101,7 @@ def test_a_name_with_brackets_is_a_name_where_such_a_file_exists(project, tmp_pa
     ](path)
     datasets = project({"t": {"path": path.name}})
     table = datasets.open("t")
-    verify(table)
+    verify_contract(table)
     assert_frame_equal(rows(table), frame)
 
 
@@ -122,7 +122,7 @@ def test_widths_and_order_of_columns_may_differ_between_typed_files(project, tmp
     format_ = "parquet" if write == "write_parquet" else "arrow"
     table = project({"t": {"path": "*.dat", "format": format_}}).open("t")
     assert rows(table).rows() == [(1, "x"), (2, "y"), (None, None)]
-    assert dataset_metrics(table, ["sum.a"]) == {"sum.a": 3.0}
+    assert compute_dataset_metrics(table, ["sum.a"]) == {"sum.a": 3.0}
 
 
 def test_ndjson_files_may_lack_columns(project, tmp_path):
@@ -135,8 +135,8 @@ def test_a_csv_without_rows_is_a_table_without_rows(project, tmp_path):
     (tmp_path / "t.csv").write_text("a,b\n")
     datasets = project({"t": {"path": "t.csv", "columns": {"a": {"type": "integer", "required": True, "min": 1}}}})
     table = datasets.open("t")
-    verify(table)
-    assert dataset_metrics(table, ["row_count", "mean.a", "missing_share.b"]) == {
+    verify_contract(table)
+    assert compute_dataset_metrics(table, ["row_count", "mean.a", "missing_share.b"]) == {
         "row_count": 0.0,
         "mean.a": None,
         "missing_share.b": None,

@@ -7,15 +7,15 @@ import re
 import polars as pl
 import pytest
 
-from engine.data import reading, verify
+from engine.data import explain_read_errors, verify_contract
 from engine.errors import DataError
 
 FRAME = pl.DataFrame({"a": range(1000), "b": [str(i) for i in range(1000)]})
 
 
 def read(table):
-    verify(table)
-    with reading(table):
+    verify_contract(table)
+    with explain_read_errors(table):
         table.frame.collect()
 
 
@@ -251,7 +251,7 @@ def test_a_file_that_vanishes_after_it_was_opened(project, tmp_path):
     FRAME.write_parquet(tmp_path / "t.parquet")
     table = project({"t": {"path": "t.parquet"}}).open("t")
     (tmp_path / "t.parquet").unlink()
-    with pytest.raises(DataError, match=re.escape("dataset 't'")), reading(table):
+    with pytest.raises(DataError, match=re.escape("dataset 't'")), explain_read_errors(table):
         table.frame.collect()
 
 

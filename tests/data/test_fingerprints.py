@@ -11,8 +11,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.data import HashesInMemory
-from engine.data.fingerprints import combine, of_file, of_frame
+from engine.data import InMemoryFileHashes
+from engine.data.fingerprints import hash_file, hash_frame, hash_texts
 
 FRAME = pl.DataFrame({"a": [1, 2, 3], "s": ["x", None, "z"], "f": [0.5, float("nan"), None]})
 
@@ -25,16 +25,16 @@ def test_the_order_of_rows_does_not_matter_and_their_number_does(rows, random):
     shuffled = rows.copy()
     random.shuffle(shuffled)
     schema = {"a": pl.Int64, "s": pl.String}
-    one = of_frame(pl.DataFrame(rows, schema=schema, orient="row"))
-    assert one == of_frame(pl.DataFrame(shuffled, schema=schema, orient="row"))
+    one = hash_frame(pl.DataFrame(rows, schema=schema, orient="row"))
+    assert one == hash_frame(pl.DataFrame(shuffled, schema=schema, orient="row"))
     if rows:
-        assert one != of_frame(pl.DataFrame(rows[1:], schema=schema, orient="row"))
-        assert one != of_frame(pl.DataFrame([*rows, rows[0]], schema=schema, orient="row"))
+        assert one != hash_frame(pl.DataFrame(rows[1:], schema=schema, orient="row"))
+        assert one != hash_frame(pl.DataFrame([*rows, rows[0]], schema=schema, orient="row"))
 
 
 def test_a_lazy_frame_has_the_fingerprint_of_its_rows():
-    assert of_frame(FRAME.lazy()) == of_frame(FRAME)
-    assert of_frame(pl.concat([FRAME[:1], FRAME[1:]], rechunk=False)) == of_frame(FRAME)
+    assert hash_frame(FRAME.lazy()) == hash_frame(FRAME)
+    assert hash_frame(pl.concat([FRAME[:1], FRAME[1:]], rechunk=False)) == hash_frame(FRAME)
 
 
 def test_any_change_of_content_or_schema_shows():
@@ -48,14 +48,14 @@ def test_any_change_of_content_or_schema_shows():
         FRAME.head(0),
         FRAME.head(0).drop("a"),
     ]
-    assert len({of_frame(frame) for frame in [FRAME, *changed]}) == len(changed) + 1
+    assert len({hash_frame(frame) for frame in [FRAME, *changed]}) == len(changed) + 1
 
 
 def test_another_process_finds_the_same():
     frame = "pl.DataFrame({'a': [1, None], 's': ['x', 'y']})"
     code = f"import polars as pl; from engine.data.fingerprints import of_frame; print(of_frame({frame}))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    assert found == of_frame(pl.DataFrame({"a": [1, None], "s": ["x", "y"]}))
+    assert found == hash_frame(pl.DataFrame({"a": [1, None], "s": ["x", "y"]}))
 
 
 def test_a_frame_of_a_third_of_a_million_rows_takes_a_moment():
@@ -65,25 +65,25 @@ def test_a_frame_of_a_third_of_a_million_rows_takes_a_moment():
         | {f"s{i}": random.integers(0, 300_000, 330_000).astype(str) for i in range(2)}
     )
     started = time.perf_counter()
-    of_frame(frame)
+    hash_frame(frame)
     assert time.perf_counter() - started < 1
 
 
 def test_combine_does_not_run_texts_together():
-    assert combine("ab", "c") != combine("a", "bc")
-    assert combine("a", "") != combine("a")
+    assert hash_texts("ab", "c") != hash_texts("a", "bc")
+    assert hash_texts("a", "") != hash_texts("a")
 
 
 def test_a_file_is_read_again_only_when_it_was_changed(tmp_path):
-    path, hashes = tmp_path / "t", HashesInMemory()
+    path, hashes = tmp_path / "t", InMemoryFileHashes()
     path.write_bytes(b"one")
     stamp = path.stat()
-    first = of_file(path, hashes)
+    first = hash_file(path, hashes)
     path.write_bytes(b"two")
     os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    assert of_file(path, hashes) == first
+    assert hash_file(path, hashes) == first
     os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns + 1))
-    assert of_file(path, hashes) != first
+    assert hash_file(path, hashes) != first
 
 
 def test_renaming_moving_and_touching_files_changes_nothing(project, tmp_path):

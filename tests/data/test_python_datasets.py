@@ -6,7 +6,7 @@ import sys
 import polars as pl
 import pytest
 
-from engine.data import load_function, verify
+from engine.data import load_function, verify_contract
 from engine.errors import DataError
 
 
@@ -213,7 +213,7 @@ def test_a_contract_holds_for_what_a_function_returns(project, module):
     module("import polars as pl\ndef rows():\n    return pl.DataFrame({'a': [1, 2, 30]})\n")
     datasets = project({"t": {"kind": "python", "function": "made:rows", "columns": {"a": {"max": 10}}}})
     with pytest.raises(DataError, match=r"dataset 't': .*column 'a': 1 value above max 10: row 3 \(30\)"):
-        verify(datasets.open("t"))
+        verify_contract(datasets.open("t"))
 
 
 def test_frames_of_functions_are_polars_frames(project, module):

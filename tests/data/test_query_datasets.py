@@ -5,7 +5,7 @@ import re
 import polars as pl
 import pytest
 
-from engine.data import reading, verify
+from engine.data import explain_read_errors, verify_contract
 from engine.errors import DataError
 
 TRANSACTIONS = {"path": "transactions.parquet"}
@@ -75,7 +75,7 @@ def test_sql_that_cannot_be_planned(project, sql, said):
 def test_sql_that_fails_when_it_runs(project, sql, said):
     datasets = project({"transactions": TRANSACTIONS, "q": query(sql)})
     table = datasets.open("q")
-    with pytest.raises(DataError, match=f"dataset 'q' cannot be read: .*{re.escape(said)}"), reading(table):
+    with pytest.raises(DataError, match=f"dataset 'q' cannot be read: .*{re.escape(said)}"), explain_read_errors(table):
         table.frame.collect()
 
 
@@ -85,7 +85,7 @@ def test_a_file_that_cannot_be_read_is_blamed_through_the_query(project, tmp_pat
     table = datasets.open("q")
     with (
         pytest.raises(DataError, match=r"dataset 'late': .*late.csv, column 'card_id' .* row 20001 holds 'x'"),
-        reading(table),
+        explain_read_errors(table),
     ):
         table.frame.collect()
 
@@ -102,7 +102,7 @@ def test_the_inputs_of_a_query_can_be_held_to_their_contracts(project):
         DataError,
         match=r"dataset 'transactions': .*column 'amount': 1 value above max 3: row 4 of transactions.parquet \(4.0\)",
     ):
-        verify(table)
+        verify_contract(table)
 
 
 def test_the_entity_is_inherited_where_there_is_one_and_the_query_keeps_it(project):

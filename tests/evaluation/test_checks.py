@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import Position
-from engine.evaluation.checks import Subject, judge
+from engine.evaluation.checks import CheckTarget, apply_check
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
 from engine.spec.resources.checks import Check, MeanOfLast, PythonCheck, Range, RangeCheck, ValuesCheck
@@ -23,7 +23,7 @@ def found(
     folder: Path = Path(),
 ) -> list[CheckResult]:
     earlier = [{name: MetricValue(value) for name, value in metrics.items()} for metrics in past]
-    return judge("the check", check, Subject("store", metrics, earlier, folder, mask, "e1"), HERE)
+    return apply_check("the check", check, CheckTarget("store", metrics, earlier, folder, mask, "e1"), HERE)
 
 
 def mask(text: str) -> str:
@@ -100,11 +100,11 @@ def test_an_unknown_metric_says_of_what_its_statistic_is_known() -> None:
 
 
 def test_a_result_is_told_on_one_line() -> None:
-    assert one(RangeCheck(metric="m", max=1), 2.0).told == "the check: m 2 is above max 1"
-    assert one(RangeCheck(metric="m", max=1), None, reason="no rows").told == "the check: m has no value: no rows"
+    assert one(RangeCheck(metric="m", max=1), 2.0).summary == "the check: m 2 is above max 1"
+    assert one(RangeCheck(metric="m", max=1), None, reason="no rows").summary == "the check: m has no value: no rows"
     change = RangeCheck(metric="m", compare="previous", change="relative", soft_min=-0.3)
     fallen = one(change, 1.0, {"m": 2.0})
-    assert fallen.told == "the check: m changed by -0.5, which is below soft_min -0.3"
+    assert fallen.summary == "the check: m changed by -0.5, which is below soft_min -0.3"
     assert fallen.bounds == {"soft_min": -0.3, "compare": "previous", "change": "relative"}
 
 

@@ -18,7 +18,15 @@ from sklearn.svm import LinearSVC
 from engine import spec
 from engine.data import Table
 from engine.errors import ModelError
-from engine.models import facts, fingerprint, fit_fingerprint, load, performance, score, skops_path
+from engine.models import (
+    collect_model_facts,
+    find_skops_file,
+    fingerprint_fit,
+    fingerprint_model,
+    load_model,
+    measure_performance,
+    score_frame,
+)
 from engine.spec.resources.models import TrainModel
 
 FRAME = pl.DataFrame(
@@ -31,7 +39,7 @@ FRAME = pl.DataFrame(
 )
 
 
-def project(folder: Path, model: str) -> spec.Project:
+def project(folder: Path, model: str) -> spec.ProjectSpec:
     text = f"""
 version: 1
 project: kinds
@@ -50,7 +58,9 @@ models:
 
 
 def scored(folder: Path, model: str, frame: pl.DataFrame = FRAME, keep: tuple[str, ...] = ("fraud",)) -> pl.DataFrame:
-    return score(load(project(folder, model), "m", Table("batch", frame.lazy(), "0" * 32)), frame.lazy(), keep)
+    return score_frame(
+        load_model(project(folder, model), "m", Table("batch", frame.lazy(), "0" * 32)), frame.lazy(), keep
+    )
 
 
 SKOPS = """
@@ -80,7 +90,7 @@ def test_a_skops_pipeline_scores_a_polars_frame_by_its_own_column_names(tmp_path
     theirs = fitted.predict_proba(FRAME.select("shop", "amount"))
     np.testing.assert_array_equal(found.select("probability_0", "probability_1").to_numpy(), theirs)
     assert found["prediction"].to_list() == fitted.predict(FRAME.select("shop", "amount")).tolist()
-    loaded = load(project(tmp_path, SKOPS), "m", Table("batch", FRAME.lazy(), "0"))
+    loaded = load_model(project(tmp_path, SKOPS), "m", Table("batch", FRAME.lazy(), "0"))
     assert loaded.features == ("shop", "amount")
     assert (loaded.classes, loaded.positive, loaded.importance) == ((0, 1), 1, None)
 
@@ -176,9 +186,9 @@ def test_a_probability_column_is_decided_at_the_threshold(tmp_path):
     found = scored(tmp_path, declared)
     assert (found["probability_1"] == FRAME["p"]).all()
     assert (found["prediction"] == (FRAME["p"] >= 0.35).cast(pl.Int64)).all()
-    model = load(project(tmp_path, declared), "m", Table("batch", FRAME.lazy(), "0"))
+    model = load_model(project(tmp_path, declared), "m", Table("batch", FRAME.lazy(), "0"))
     assert model.features == ("amount", "shop")
-    assert performance(model, found).metrics["roc_auc"] == 1
+    assert measure_performance(model, found).metrics["roc_auc"] == 1
 
 
 def test_prediction_columns_of_all_tasks(tmp_path):
@@ -197,12 +207,12 @@ def test_a_batch_without_labels_needs_the_positive_class_said(tmp_path):
         scored(tmp_path, SCORED.format(what="probability: p"), nameless)
     found = scored(tmp_path, SCORED.format(what="probability: p\n    positive: 1"), nameless)
     assert set(found["prediction"]) == {0, 1}
-    model = load(
+    model = load_model(
         project(tmp_path, SCORED.format(what="probability: p\n    positive: 1")),
         "m",
         Table("batch", nameless.lazy(), "0"),
     )
-    assert performance(model, found).reasons["roc_auc"] == "no labels"
+    assert measure_performance(model, found).reasons["roc_auc"] == "no labels"
 
 
 @pytest.mark.parametrize(
@@ -308,7 +318,7 @@ def trained(**more: object) -> TrainModel:
 
 def test_what_changes_the_fit_and_what_does_not():
     data = Table("d", FRAME.lazy(), "a" * 32, entity="shop")
-    first = fit_fingerprint(trained(), data)
+    first = fingerprint_fit(trained(), data)
     assert len(first) == 32
     for other in (
         trained(description="new words"),
@@ -317,7 +327,7 @@ def test_what_changes_the_fit_and_what_does_not():
         trained(dataset="renamed"),
         trained(cost_matrix={"true_positive": 5}),
     ):
-        assert fit_fingerprint(other, data) == first
+        assert fingerprint_fit(other, data) == first
     changes = [
         trained(algorithm="random_forest"),
         trained(parameters={"max_iter": 3}),
@@ -327,15 +337,15 @@ def test_what_changes_the_fit_and_what_does_not():
         trained(test={"seed": 1}),
         trained(seed=1),
     ]
-    assert len({first, *(fit_fingerprint(c, data) for c in changes)}) == 8
-    assert fit_fingerprint(trained(), Table("d", FRAME.lazy(), "b" * 32, entity="shop")) != first
-    assert fit_fingerprint(trained(), Table("d", FRAME.lazy(), "a" * 32)) != first
+    assert len({first, *(fingerprint_fit(c, data) for c in changes)}) == 8
+    assert fingerprint_fit(trained(), Table("d", FRAME.lazy(), "b" * 32, entity="shop")) != first
+    assert fingerprint_fit(trained(), Table("d", FRAME.lazy(), "a" * 32)) != first
 
 
 def test_threshold_and_positive_are_in_the_identity_of_the_scores(tmp_path):
     def identity(more: str = "", fit: str = "f") -> str:
         declared = "{kind: train, task: binary_classification, target: y, dataset: batch%s}"
-        return fingerprint(facts(project(tmp_path, declared % more), "m", fit))
+        return fingerprint_model(collect_model_facts(project(tmp_path, declared % more), "m", fit))
 
     same = identity()
     assert identity(", description: words") == same
@@ -344,20 +354,20 @@ def test_threshold_and_positive_are_in_the_identity_of_the_scores(tmp_path):
 
 def test_the_identity_of_files_functions_and_columns(tmp_path):
     opened = project(tmp_path, SKOPS)
-    path = skops_path(opened, "m", opened.models["m"])
+    path = find_skops_file(opened, "m", opened.models["m"])
     path.write_bytes(b"one")
-    one = fingerprint(facts(opened, "m"))
+    one = fingerprint_model(collect_model_facts(opened, "m"))
     path.write_bytes(b"two")
-    assert fingerprint(facts(opened, "m")) != one
+    assert fingerprint_model(collect_model_facts(opened, "m")) != one
     path.unlink()
     with pytest.raises(ModelError, match="model m: there is no file"):
-        fingerprint(facts(opened, "m"))
+        fingerprint_model(collect_model_facts(opened, "m"))
 
     function = project(tmp_path, PYTHON.format(task="regression"))
     (tmp_path / "scoring.py").write_text("def score(frame): return 1")
-    before = fingerprint(facts(function, "m"))
+    before = fingerprint_model(collect_model_facts(function, "m"))
     (tmp_path / "scoring.py").write_text("def score(frame): return 2")
-    assert fingerprint(facts(function, "m")) != before
+    assert fingerprint_model(collect_model_facts(function, "m")) != before
 
     columns = [project(tmp_path, SCORED.format(what=f"prediction: {c}")) for c in ("amount", "p")]
-    assert len({fingerprint(facts(c, "m")) for c in columns}) == 2
+    assert len({fingerprint_model(collect_model_facts(c, "m")) for c in columns}) == 2

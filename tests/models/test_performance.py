@@ -13,9 +13,9 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from engine.errors import ModelError
-from engine.models import METRICS, FittedModel, Performance, performance
-from engine.models.classification import ranked
-from engine.spec import metrics as catalogue
+from engine.models import METRICS_BY_TASK, FittedModel, Performance, measure_performance
+from engine.models.classification import count_by_threshold
+from engine.spec import metric_catalogue as catalogue
 from engine.spec.resources.models import CostMatrix
 
 
@@ -34,7 +34,7 @@ def of_binary(truth, probability, threshold=0.5, cost=None) -> Performance:
     scored = pl.DataFrame(
         {"y": pl.Series(list(truth), dtype=pl.Int64), "prediction": (p >= threshold).astype(int)}
     ).with_columns(probability_0=1 - pl.Series(p), probability_1=pl.Series(p))
-    return performance(model("binary_classification", (0, 1), 1), scored, cost)
+    return measure_performance(model("binary_classification", (0, 1), 1), scored, cost)
 
 
 def of_classes(truth, matrix, names) -> Performance:
@@ -43,14 +43,14 @@ def of_classes(truth, matrix, names) -> Performance:
     scored = pl.DataFrame(
         {"y": truth, "prediction": prediction} | {f"probability_{i}": matrix[:, i] for i in range(len(names))}
     )
-    return performance(model("multiclass_classification", names), scored)
+    return measure_performance(model("multiclass_classification", names), scored)
 
 
 def of_numbers(truth, predicted) -> Performance:
     scored = pl.DataFrame(
         {"y": list(truth), "prediction": list(predicted)}, schema={"y": pl.Float64, "prediction": pl.Float64}
     )
-    return performance(model("regression"), scored)
+    return measure_performance(model("regression"), scored)
 
 
 def agree(found: Performance, theirs: dict[str, float]):
@@ -121,8 +121,10 @@ def test_binary_agrees_with_scikit_learn(pairs):
     if y.sum() + guess.sum():
         theirs["f1"] = sk.f1_score(y, guess)
     agree(found, theirs)
-    assert {n for n, v in found.metrics.items() if v is None} == set(METRICS["binary_classification"]) - set(theirs)
-    assert set(found.reasons) == set(METRICS["binary_classification"]) - set(theirs)
+    assert {n for n, v in found.metrics.items() if v is None} == set(METRICS_BY_TASK["binary_classification"]) - set(
+        theirs
+    )
+    assert set(found.reasons) == set(METRICS_BY_TASK["binary_classification"]) - set(theirs)
     json.dumps(found.detail, allow_nan=False)
 
 
@@ -160,7 +162,7 @@ def test_multiclass_agrees_with_scikit_learn(pairs):
         theirs["roc_auc"] = sk.roc_auc_score(y, p, multi_class="ovr", average="macro")
         theirs["roc_auc_weighted"] = sk.roc_auc_score(y, p, multi_class="ovr", average="weighted")
     agree(found, theirs)
-    assert set(found.reasons) == set(METRICS["multiclass_classification"]) - set(theirs)
+    assert set(found.reasons) == set(METRICS_BY_TASK["multiclass_classification"]) - set(theirs)
     json.dumps(found.detail, allow_nan=False)
 
 
@@ -199,7 +201,7 @@ def test_regression_agrees_with_scikit_learn_and_scipy(pairs):
     if (y != 0).all():
         theirs["mape"] = sk.mean_absolute_percentage_error(y, p)
     agree(found, theirs)
-    assert set(found.reasons) == set(METRICS["regression"]) - set(theirs)
+    assert set(found.reasons) == set(METRICS_BY_TASK["regression"]) - set(theirs)
     assert np.sum(found.detail["predicted_against_true"]["rows_true_columns_predicted"]) == len(y)
     json.dumps(found.detail, allow_nan=False)
 
@@ -211,7 +213,7 @@ def test_regression_agrees_with_scikit_learn_and_scipy(pairs):
 )
 def test_a_regression_metric_is_a_finite_number_or_has_a_reason(pairs, task):
     found = of_numbers([a for a, _ in pairs], [b for _, b in pairs])
-    for name in METRICS[task]:
+    for name in METRICS_BY_TASK[task]:
         value = found.metrics[name]
         assert (value is None) == (name in found.reasons)
         assert value is None or math.isfinite(value)
@@ -242,7 +244,7 @@ def test_without_labels_every_metric_says_so():
         pl.DataFrame({"y": [None, None], "prediction": [1, 0]}),
         pl.DataFrame({"y": [], "prediction": []}),
     ):
-        found = performance(model("binary_classification", (0, 1), 1), scored)
+        found = measure_performance(model("binary_classification", (0, 1), 1), scored)
         assert set(found.reasons.values()) == {"no labels"}
         assert found.unlabelled
         assert set(found.metrics.values()) == {None}
@@ -257,11 +259,11 @@ def test_partly_labelled_counts_the_labelled_rows():
 
 def test_rows_without_prediction_are_noted_and_do_not_count():
     scored = pl.DataFrame({"y": [1.0, 2.0, 4.0], "prediction": [1.0, None, 5.0]})
-    found = performance(model("regression"), scored)
+    found = measure_performance(model("regression"), scored)
     assert found.rows == 2
     assert found.metrics["mae"] == pytest.approx(0.5)
     assert "1 labelled rows have no prediction" in found.notes[0]
-    nobody = performance(model("regression"), scored.with_columns(prediction=pl.lit(None, pl.Float64)))
+    nobody = measure_performance(model("regression"), scored.with_columns(prediction=pl.lit(None, pl.Float64)))
     assert set(nobody.reasons.values()) == {"no predictions"}
     assert not nobody.unlabelled
 
@@ -270,7 +272,7 @@ def test_one_class_and_no_probabilities_are_reasons():
     found = of_binary([1, 1, 1], [0.9, 0.2, 0.8])
     assert found.reasons == {"roc_auc": "only one class in the labels", "mcc": "only one class in the labels"}
     scored = pl.DataFrame({"y": [0, 1], "prediction": [0, 1]})
-    found = performance(model("binary_classification", (0, 1), 1), scored)
+    found = measure_performance(model("binary_classification", (0, 1), 1), scored)
     assert found.reasons["roc_auc"] == "the model gives no probabilities"
     assert found.metrics["f1"] == 1
     nothing = of_binary([0, 0], [0.1, 0.2])
@@ -283,13 +285,13 @@ def test_a_class_that_the_model_does_not_know():
     assert found.metrics["accuracy"] == pytest.approx(2 / 3)
     assert found.reasons["log_loss"] == "the labels hold classes that the model does not know: new"
     scored = pl.DataFrame({"y": [0, 1, 7], "prediction": [0, 1, 1]})
-    strange = performance(model("binary_classification", (0, 1), 1), scored)
+    strange = measure_performance(model("binary_classification", (0, 1), 1), scored)
     assert strange.reasons["accuracy"] == ("the labels or predictions hold values that are not classes of the model: 7")
 
 
 def test_far_too_many_classes_are_a_reason_and_no_matrix():
     scored = pl.DataFrame({"y": [f"c{i}" for i in range(5000)], "prediction": "a"})
-    found = performance(model("multiclass_classification", ("a", "b")), scored)
+    found = measure_performance(model("multiclass_classification", ("a", "b")), scored)
     assert "at most 1,000 are measured" in found.reasons["accuracy"]
 
 
@@ -305,9 +307,9 @@ def test_labels_of_another_type_are_the_same_classes():
         scored = pl.DataFrame(
             {"y": truth, "prediction": prediction, "probability_0": 1 - np.array(p), "probability_1": p}
         )
-        assert performance(model("binary_classification", (0, 1), 1), scored).metrics == expected
+        assert measure_performance(model("binary_classification", (0, 1), 1), scored).metrics == expected
     with pytest.raises(ModelError, match='"y" holds String, but the task is regression'):
-        performance(model("regression"), pl.DataFrame({"y": ["1"], "prediction": [1.0]}))
+        measure_performance(model("regression"), pl.DataFrame({"y": ["1"], "prediction": [1.0]}))
 
 
 def test_the_other_class_as_positive():
@@ -315,7 +317,7 @@ def test_the_other_class_as_positive():
     scored = pl.DataFrame(
         {"y": truth, "prediction": (p >= 0.5).astype(int), "probability_0": 1 - p, "probability_1": p}
     )
-    found = performance(model("binary_classification", (0, 1), 0), scored).metrics
+    found = measure_performance(model("binary_classification", (0, 1), 0), scored).metrics
     assert found["precision"] == pytest.approx(sk.precision_score(truth, (p >= 0.5).astype(int), pos_label=0))
     assert found["roc_auc"] == pytest.approx(sk.roc_auc_score(truth, p))
 
@@ -331,13 +333,13 @@ def test_curves_are_short_and_lie_on_scikit_learn_s():
     assert set(ours) <= points
     assert len(ours) <= 200
     assert (ours[0], ours[-1]) == ((0, 0), (1, 1))
-    tps, fps, thresholds = ranked(y.astype(bool), p)
+    tps, fps, thresholds = count_by_threshold(y.astype(bool), p)
     assert tps[-1] + fps[-1] == len(y)
     assert (np.diff(thresholds) < 0).all()
 
 
 def test_the_catalogue_and_this_room_know_the_same_metrics():
-    ours = {name for names in METRICS.values() for name in names}
+    ours = {name for names in METRICS_BY_TASK.values() for name in names}
     assert ours == {m.name for m in catalogue.METRICS if m.labels and m.member is None and m.scope == "store"}
 
 

@@ -12,11 +12,11 @@ from threadpoolctl import threadpool_limits
 
 from engine.data import Table
 from engine.errors import ModelError
-from engine.models import FittedModel, performance, save, score, train
-from engine.models.features import encode
-from engine.models.fitted import Predicted
-from engine.models.saved import load_trained
-from engine.models.split import split
+from engine.models import FittedModel, measure_performance, save_trained, score_frame, train_model
+from engine.models.features import encode_frame
+from engine.models.fitted_model import Predictions
+from engine.models.persistence import load_trained
+from engine.models.split import split_held_out
 from engine.spec.resources.datasets import Column
 from engine.spec.resources.models import ALGORITHMS, TrainModel
 
@@ -63,16 +63,16 @@ def table(frame: pl.DataFrame, entity: str | None = "card") -> Table:
 def test_every_algorithm_learns_is_saved_and_scores_the_same_in_batches(algorithm, task, tmp_path):
     few = {"n_estimators": 12} if algorithm in ("random_forest", "extra_trees") else {}
     declared = spec(task, algorithm, parameters=few)
-    trained = train("m", declared, table(rows()))
-    save(trained.model, tmp_path)
+    trained = train_model("m", declared, table(rows()))
+    save_trained(trained.model, tmp_path)
     loaded = load_trained("m", declared, tmp_path)
 
-    at_once = trained.model.score(trained.test)
-    streamed = score(loaded, trained.test.lazy(), ["card", declared.target], batch_rows=37)
+    at_once = trained.model.score(trained.held_out)
+    streamed = score_frame(loaded, trained.held_out.lazy(), ["card", declared.target], batch_rows=37)
 
     assert streamed.select(at_once.columns).equals(at_once)
-    assert streamed["card"].equals(trained.test["card"])
-    measured = performance(loaded, streamed)
+    assert streamed["card"].equals(trained.held_out["card"])
+    measured = measure_performance(loaded, streamed)
     better = {"regression": ("r2", 0.3)}.get(task, ("roc_auc", 0.65))
     assert measured.metrics[better[0]] > better[1]
     assert loaded.features == ("amount", "age", "shop", "online", "wait")
@@ -89,7 +89,7 @@ def test_every_algorithm_learns_is_saved_and_scores_the_same_in_batches(algorith
 @pytest.mark.parametrize("content", ["{}", "[]", '{"format": 1}', "not JSON"])
 def test_a_damaged_model_json_is_said(content, tmp_path):
     declared = spec()
-    save(train("m", declared, table(rows())).model, tmp_path)
+    save_trained(train_model("m", declared, table(rows())).model, tmp_path)
     (tmp_path / "model.json").write_text(content)
     with pytest.raises(ModelError, match=r"model m: .*(is damaged: build the model with mode: force|cannot be read)"):
         load_trained("m", declared, tmp_path)
@@ -97,17 +97,17 @@ def test_a_damaged_model_json_is_said(content, tmp_path):
 
 def test_boosting_is_scikit_learns_on_the_encoded_rows():
     frame = rows().drop("level", "loss")
-    model = train("m", spec(features={}, parameters={"max_iter": 20}, seed=3), table(frame)).model
+    model = train_model("m", spec(features={}, parameters={"max_iter": 20}, seed=3), table(frame)).model
     features = model.predictor.features
     read = frame.select("id", "amount", "age", "shop", "online", "wait", "day", "card", "fraud")
-    training, held = split(read, target="fraud", entity="card", share=0.2, seed=0, where="m")
+    training, held = split_held_out(read, target="fraud", entity="card", share=0.2, seed=0, where="m")
     training = training.drop_nulls("fraud")
     assert [f.role for f in features] == ["numerical", "numerical", "categorical", "numerical", "numerical"]
     assert features[2].categories == ("food", "fuel", "toys")
     twin = HistGradientBoostingClassifier(max_iter=20, early_stopping=False, random_state=3, categorical_features=[2])
     with threadpool_limits(limits=1):
-        twin.fit(encode(training, features, "m"), training["fraud"].to_numpy())
-    theirs = twin.predict_proba(encode(held, features, "m"))
+        twin.fit(encode_frame(training, features, "m"), training["fraud"].to_numpy())
+    theirs = twin.predict_proba(encode_frame(held, features, "m"))
     ours = model.score(held).select("probability_0", "probability_1").to_numpy()
     np.testing.assert_array_equal(ours, theirs)
 
@@ -124,21 +124,21 @@ def test_no_entity_is_on_both_sides_and_order_does_not_matter(cards, share, seed
     chosen = {"target": "y", "entity": "card", "share": share, "seed": seed, "where": "m"}
     if entities < 2:
         with pytest.raises(ModelError, match="at least 2 values of the entity"):
-            split(frame, **chosen)
+            split_held_out(frame, **chosen)
         return
-    training, held = split(frame, **chosen)
+    training, held = split_held_out(frame, **chosen)
     assert training.height + held.height == frame.height
     assert training.height > 0
     assert held.height > 0
     assert not set(training["card"].drop_nulls()) & set(held["card"].drop_nulls())
-    again = split(frame.sample(fraction=1, shuffle=True, seed=1), **chosen)
+    again = split_held_out(frame.sample(fraction=1, shuffle=True, seed=1), **chosen)
     assert training.equals(again[0])
     assert held.equals(again[1])
 
 
 def test_equal_rows_are_divided_by_their_share():
     frame = pl.DataFrame({"x": [1] * 1000, "y": [0, 1] * 500})
-    training, held = split(frame, target="y", entity=None, share=0.3, seed=0, where="m")
+    training, held = split_held_out(frame, target="y", entity=None, share=0.3, seed=0, where="m")
     assert (training.height, held.height) == (700, 300)
     assert 100 < held["y"].sum() < 200
 
@@ -147,38 +147,38 @@ def test_a_label_that_arrives_later_does_not_move_a_row():
     labelled = rows()
     unlabelled = labelled.with_columns(fraud=pl.lit(None, pl.Int64))
     chosen = {"target": "fraud", "entity": None, "share": 0.2, "seed": 0, "where": "m"}
-    assert set(split(labelled, **chosen)[1]["id"]) == set(split(unlabelled, **chosen)[1]["id"])
+    assert set(split_held_out(labelled, **chosen)[1]["id"]) == set(split_held_out(unlabelled, **chosen)[1]["id"])
 
 
 @pytest.mark.parametrize("algorithm", ["hist_gradient_boosting", "random_forest", "logistic_regression"])
 def test_the_same_rows_in_another_order_give_the_same_model(algorithm):
     frame = rows()
     few = {"n_estimators": 8} if algorithm == "random_forest" else {}
-    first = train("m", spec(algorithm=algorithm, parameters=few), table(frame))
-    second = train(
+    first = train_model("m", spec(algorithm=algorithm, parameters=few), table(frame))
+    second = train_model(
         "m", spec(algorithm=algorithm, parameters=few), table(frame.reverse().sample(fraction=1, shuffle=True))
     )
-    assert first.test.equals(second.test)
+    assert first.held_out.equals(second.held_out)
     assert first.model.score(frame).equals(second.model.score(frame))
     assert first.model.importance == second.model.importance
 
 
 def test_categories_stored_as_categorical_do_not_depend_on_order():
     frame = rows().with_columns(pl.col("shop").cast(pl.Categorical))
-    first = train("m", spec(), table(frame))
-    second = train("m", spec(), table(frame.reverse()))
+    first = train_model("m", spec(), table(frame))
+    second = train_model("m", spec(), table(frame.reverse()))
     assert first.model.score(frame).equals(second.model.score(frame))
 
 
 def test_unlabelled_rows_are_held_out_but_not_trained_on():
-    trained = train("m", spec(), table(rows()))
-    assert 0 < trained.test["fraud"].null_count() < trained.test.height
+    trained = train_model("m", spec(), table(rows()))
+    assert 0 < trained.held_out["fraud"].null_count() < trained.held_out.height
     assert trained.model.details["rows_unlabelled"] > 0
     assert any("without a label were not used for training" in note for note in trained.notes)
 
 
 def test_seed_of_the_test_part_changes_it():
-    first, second = (train("m", spec(test={"seed": s}), table(rows())).test for s in (0, 1))
+    first, second = (train_model("m", spec(test={"seed": s}), table(rows())).held_out for s in (0, 1))
     assert set(first["card"]) != set(second["card"])
 
 
@@ -189,7 +189,7 @@ def test_unseen_categories_missing_values_and_infinities_are_scored():
     ).with_columns(pl.col("online").cast(pl.Boolean), wait=pl.lit(None))
     for algorithm in ("hist_gradient_boosting", "extra_trees", "logistic_regression", "decision_tree"):
         few = {"n_estimators": 5} if algorithm == "extra_trees" else {}
-        model = train("m", spec(algorithm=algorithm, parameters=few), table(rows())).model
+        model = train_model("m", spec(algorithm=algorithm, parameters=few), table(rows())).model
         scored = model.score(frame)
         assert scored["probability_1"].is_finite().all()
         assert scored["prediction"].is_in([0, 1]).all()
@@ -198,23 +198,23 @@ def test_unseen_categories_missing_values_and_infinities_are_scored():
 def test_infinite_numbers_are_trained_on():
     frame = rows().with_columns(amount=pl.when(pl.col("age") > 85).then(float("inf")).otherwise("amount"))
     for algorithm in ("hist_gradient_boosting", "decision_tree", "logistic_regression"):
-        train("m", spec(algorithm=algorithm), table(frame))
+        train_model("m", spec(algorithm=algorithm), table(frame))
 
 
 def test_more_categories_than_boosting_takes_share_one_code():
     frame = rows(3000).with_columns(shop=pl.Series([f"shop-{i % 400}" for i in range(3000)]))
-    model = train("m", spec(), table(frame)).model
+    model = train_model("m", spec(), table(frame)).model
     shop = next(f for f in model.predictor.features if f.name == "shop")
     assert len(shop.categories) == 254
     assert shop.others
-    codes = encode(frame.with_columns(shop=pl.lit("never seen")), [shop], "m")
+    codes = encode_frame(frame.with_columns(shop=pl.lit("never seen")), [shop], "m")
     assert (codes == 254).all()
 
 
 def test_declared_roles_decide():
     frame = rows()
     columns = {"age": Column(role="categorical"), "online": Column(role="ignore")}
-    model = train("m", spec(), Table("rows", frame.lazy(), "0" * 32, entity="card", columns=columns)).model
+    model = train_model("m", spec(), Table("rows", frame.lazy(), "0" * 32, entity="card", columns=columns)).model
     roles = {f.name: f.role for f in model.predictor.features}
     assert roles["age"] == "categorical"
     assert "online" not in roles
@@ -230,7 +230,7 @@ def test_columns_of_odd_types_are_left_out_with_a_reason():
         nan=pl.lit(float("nan")),
         price=pl.col("age").cast(pl.Decimal(10, 2)),
     )
-    model = train("m", spec(), table(odd)).model
+    model = train_model("m", spec(), table(odd)).model
     assert set(model.left_out) == {"id", "day", "tags", "raw", "at", "pair", "empty", "nan"}
     assert "price" in model.features
     assert model.left_out["empty"] == model.left_out["nan"] == "every value is missing"
@@ -238,20 +238,20 @@ def test_columns_of_odd_types_are_left_out_with_a_reason():
 
 def test_text_classes_and_booleans_are_classes():
     frame = rows().with_columns(fraud=pl.col("fraud").cast(pl.Boolean))
-    model = train("m", spec(positive=True), table(frame)).model
+    model = train_model("m", spec(positive=True), table(frame)).model
     assert (model.classes, model.positive) == ((False, True), True)
-    assert train("m", spec(positive=0), table(rows())).model.positive == 0
+    assert train_model("m", spec(positive=0), table(rows())).model.positive == 0
     texts = rows().with_columns(fraud=pl.col("fraud").replace_strict({0: "no", 1: "yes"}, return_dtype=pl.String))
-    model = train("m", spec(), table(texts)).model
+    model = train_model("m", spec(), table(texts)).model
     assert (model.classes, model.positive) == (("no", "yes"), "yes")
     assert model.score(texts)["prediction"].is_in(["no", "yes"]).all()
 
 
 def test_threshold_and_positive_decide_what_is_predicted():
-    low = train("m", spec(threshold=0.1), table(rows())).model
+    low = train_model("m", spec(threshold=0.1), table(rows())).model
     scored = low.score(rows())
     assert ((scored["probability_1"] >= 0.1).cast(pl.Int64) == scored["prediction"]).all()
-    zero = train("m", spec(threshold=0.1, positive=0), table(rows())).model.score(rows())
+    zero = train_model("m", spec(threshold=0.1, positive=0), table(rows())).model.score(rows())
     assert ((zero["probability_0"] >= 0.1) == (zero["prediction"] == 0)).all()
 
 
@@ -276,32 +276,32 @@ def test_threshold_and_positive_decide_what_is_predicted():
 )
 def test_what_does_not_fit_is_refused_in_the_users_words(change, said):
     with pytest.raises(ModelError, match=said):
-        train("fraud_model", spec(**change), table(rows()))
+        train_model("fraud_model", spec(**change), table(rows()))
 
 
 def test_a_target_without_labels_or_with_one_class_is_refused():
     with pytest.raises(ModelError, match="no training row has a value of the target"):
-        train("m", spec(), table(rows().with_columns(fraud=pl.lit(None, pl.Int64))))
+        train_model("m", spec(), table(rows().with_columns(fraud=pl.lit(None, pl.Int64))))
     with pytest.raises(ModelError, match="needs at least 2 classes"):
-        train("m", spec(), table(rows().with_columns(fraud=1)))
+        train_model("m", spec(), table(rows().with_columns(fraud=1)))
     with pytest.raises(ModelError, match="is infinite in"):
-        train("m", spec("regression"), table(rows().with_columns(loss=pl.lit(float("inf")))))
+        train_model("m", spec("regression"), table(rows().with_columns(loss=pl.lit(float("inf")))))
 
 
 def test_scoring_names_the_column_that_is_missing_or_mistyped():
-    model = train("m", spec(), table(rows())).model
+    model = train_model("m", spec(), table(rows())).model
     with pytest.raises(ModelError, match="model m: there is no column 'amount'"):
-        score(model, rows().drop("amount").lazy())
+        score_frame(model, rows().drop("amount").lazy())
     text = rows().with_columns(pl.col("amount").cast(pl.String)).lazy()
     with pytest.raises(ModelError, match="column 'amount' is text, but was number when the model was trained"):
-        score(model, text)
+        score_frame(model, text)
     with pytest.raises(ModelError, match="there is no column 'labl'"):
-        score(model, rows().lazy(), ["labl"])
-    assert score(model, rows().limit(0).lazy(), ["fraud"]).height == 0
+        score_frame(model, rows().lazy(), ["labl"])
+    assert score_frame(model, rows().limit(0).lazy(), ["fraud"]).height == 0
 
 
 def test_an_integer_that_became_a_float_and_a_boolean_that_became_a_number_are_the_same():
-    model = train("m", spec(), table(rows())).model
+    model = train_model("m", spec(), table(rows())).model
     other = rows().with_columns(pl.col("age").cast(pl.Float32), pl.col("online").cast(pl.Int8))
     assert model.score(other).equals(model.score(rows()))
 
@@ -314,11 +314,11 @@ def test_a_big_frame_is_scored_piece_by_piece(tmp_path):
 
         def predict(self, frame):
             heights.append(frame.height)
-            return Predicted(values=frame["x"])
+            return Predictions(values=frame["x"])
 
     pl.DataFrame({"x": np.arange(500_000), "y": 0}).write_parquet(tmp_path / "big.parquet", row_group_size=100_000)
     model = FittedModel("m", "regression", "y", ("x",), Counting())
-    scored = score(model, pl.scan_parquet(tmp_path / "big.parquet"), ["y"], batch_rows=20_000)
+    scored = score_frame(model, pl.scan_parquet(tmp_path / "big.parquet"), ["y"], batch_rows=20_000)
     assert (scored["prediction"] == np.arange(500_000)).all()
     assert scored.columns == ["y", "prediction"]
     assert max(heights) <= 100_000

@@ -9,8 +9,8 @@ import pytest
 from engine.errors import DeliveryError
 from engine.outcome import Outcome
 from engine.reporting import apprise
-from engine.reporting.letter import html_form
-from engine.reporting.post import Post
+from engine.reporting.envelope import Envelope
+from engine.reporting.mime import create_html_part
 from engine.spec.resources.channels import AppriseChannel
 from engine.store import Attachment, OutboxMessage
 
@@ -26,13 +26,13 @@ MESSAGE = OutboxMessage(
     subject="Überwachung ${x} {y}",
     text="Données <b>\nline two",
     created=datetime(2026, 11, 23, tzinfo=UTC),
-    attachments=(html_form("<p>Données</p>"), Attachment("batch.csv", "text/csv", b"a\n1\n")),
+    attachments=(create_html_part("<p>Données</p>"), Attachment("batch.csv", "text/csv", b"a\n1\n")),
 )
 CHANNEL = AppriseChannel(url="${secret.hook_url}")
 
 
 def send(url: str, outcome: Outcome | None = Outcome.WARNING) -> None:
-    apprise.send(CHANNEL, Post(MESSAGE, url, Path(), "engine@localhost", outcome))
+    apprise.send(CHANNEL, Envelope(MESSAGE, url, Path(), "engine@localhost", outcome))
 
 
 @pytest.mark.parametrize(

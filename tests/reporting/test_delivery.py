@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from engine.outcome import Outcome
-from engine.reporting import RunFacts, compose, deliver
-from engine.spec import Project, Secrets, load
-from engine.spec.conditions import Facts
+from engine.reporting import RunFacts, compose_message, deliver_messages
+from engine.spec import ProjectSpec, Secrets, load
+from engine.spec.conditions import ConditionFacts
 from engine.spec.resources.scenarios import Reporter
-from engine.store import MessageState, RunRecord, Store, new_id
+from engine.store import MessageState, RunRecord, Store, generate_id
 
 PASSWORD = "Zq7planted"
 
@@ -41,19 +41,19 @@ class Office:
     def queue(self, channel: str, *to: str, outcome: Outcome = Outcome.WARNING) -> str:
         """Finish a run whose reporter sends through `channel`; return the message's id."""
         now = self.clock()
-        run = RunRecord(new_id(now), self.project.name, "monitor", now, "me@here")
-        facts = RunFacts(self.project.name, "monitor", run.id, now, Facts(outcome=outcome), ended=now)
+        run = RunRecord(generate_id(now), self.project.name, "monitor", now, "me@here")
+        facts = RunFacts(self.project.name, "monitor", run.id, now, ConditionFacts(outcome=outcome), ended=now)
         reporter = Reporter(name="r", channel=channel, to=list(to), subject=f"to {', '.join(to)}")
         secrets = Secrets(self.project, self.environ)
-        message = compose(reporter, facts, secrets, message_id=new_id(now), now=now, csv_of=lambda _: ())
+        message = compose_message(reporter, facts, secrets, message_id=generate_id(now), now=now, csv_of=lambda _: ())
         assert message is not None
         self.store.start_run(run)
         self.store.finish_run(dataclasses.replace(run, ended=now, outcome=outcome), [message])
         return message.id
 
-    def deliver(self, *, early: bool = True, project: Project | None = None) -> list[tuple[MessageState, str]]:
+    def deliver(self, *, early: bool = True, project: ProjectSpec | None = None) -> list[tuple[MessageState, str]]:
         project = project or self.project
-        found = deliver(self.store, project, Secrets(project, self.environ), early=early)
+        found = deliver_messages(self.store, project, Secrets(project, self.environ), early=early)
         return [(delivery.state, delivery.reason) for delivery in found]
 
 
@@ -211,7 +211,7 @@ def test_two_senders_at_once_send_each_message_once(office, servers):
     def send() -> list[MessageState]:
         with Store.open(office.store.folder, now=office.clock) as store:
             secrets = Secrets(office.project, office.environ)
-            return [delivery.state for delivery in deliver(store, office.project, secrets, early=True)]
+            return [delivery.state for delivery in deliver_messages(store, office.project, secrets, early=True)]
 
     with ThreadPoolExecutor(2) as pool:
         states = [sending.result() for sending in [pool.submit(send), pool.submit(send)]]

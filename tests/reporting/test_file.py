@@ -9,8 +9,8 @@ import pytest
 
 from engine.errors import DeliveryError
 from engine.reporting import file
-from engine.reporting.letter import html_form
-from engine.reporting.post import Post
+from engine.reporting.envelope import Envelope
+from engine.reporting.mime import create_html_part
 from engine.spec.resources.channels import FileChannel
 from engine.store import Attachment, OutboxMessage
 
@@ -23,13 +23,13 @@ MESSAGE = OutboxMessage(
     subject="Überwachung",
     text="Données\n",
     created=datetime(2026, 11, 23, 3, 38, tzinfo=timezone(timedelta(hours=2))),
-    attachments=(html_form("<p>Données</p>"), Attachment("batch.csv", "text/csv", b"a\n1\n")),
+    attachments=(create_html_part("<p>Données</p>"), Attachment("batch.csv", "text/csv", b"a\n1\n")),
 )
 NAME = "20261123T013800Z-20261123-013800-123456-7f3a9c1b.eml"
 
 
 def send(folder: Path, path: str = "outbox", message: OutboxMessage = MESSAGE) -> None:
-    file.send(FileChannel(path=path), Post(message, "", folder, "engine@localhost", None))
+    file.send(FileChannel(path=path), Envelope(message, "", folder, "engine@localhost", None))
 
 
 def test_a_message_becomes_a_mail_that_mail_programs_read(tmp_path):

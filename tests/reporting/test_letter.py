@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.errors import DeliveryError
 from engine.formatting.control_characters import remove_controls, single_line
-from engine.reporting.letter import HEADER_CHARACTERS, address, compose_letter, html_form
+from engine.reporting.mime import HEADER_CHARACTERS, build_mail, create_html_part, parse_address
 from engine.store import Attachment, OutboxMessage
 
 NASTY = st.text() | st.text(alphabet="a@.\r\n\t\0 :;<>\"'=?,\\\u2028\u0085\ud800é📈Bcc", max_size=400)
@@ -28,7 +28,7 @@ def message(**changes: Any) -> OutboxMessage:
         subject="subject",
         text="text",
         created=datetime(2026, 11, 23, tzinfo=UTC),
-        attachments=(html_form("<p>text</p>"),),
+        attachments=(create_html_part("<p>text</p>"),),
     )
     return dataclasses.replace(plain, **changes)
 
@@ -36,9 +36,9 @@ def message(**changes: Any) -> OutboxMessage:
 @settings(deadline=None)
 @given(subject=NASTY, text=NASTY, name=NASTY, html=NASTY)
 def test_no_text_gets_out_of_its_place(subject, text, name, html):
-    attachments = (html_form(remove_controls(html)), Attachment(name or "file", "text/csv", b"a\n"))
+    attachments = (create_html_part(remove_controls(html)), Attachment(name or "file", "text/csv", b"a\n"))
     sent = message(subject=subject, text=remove_controls(text), attachments=attachments)
-    written = bytes(compose_letter(sent, "b@example.com"))
+    written = bytes(build_mail(sent, "b@example.com"))
     read = message_from_bytes(written, policy=policy.default)
     assert read.keys() == HEADERS
     assert read["To"] == "a@example.com"
@@ -56,12 +56,12 @@ ADDRESSES = st.from_regex(r"\A[\w .\"<>]{0,20}<?[\w.'+-]{1,20}@[\w.-]{1,20}>?\Z"
 @given(text=NASTY | ADDRESSES)
 def test_an_address_is_read_or_refused_and_never_more_than_one(text):
     try:
-        found = address(text)
+        found = parse_address(text)
     except DeliveryError:
         return
     assert found.addr_spec.isascii()
     assert found.username in text
-    letter = message_from_bytes(bytes(compose_letter(message(to=(text,)), text)), policy=policy.default)
+    letter = message_from_bytes(bytes(build_mail(message(to=(text,)), text)), policy=policy.default)
     assert letter.keys() == ["From", "To", *HEADERS[2:]]
     [read] = letter["To"].addresses
     assert read.addr_spec == found.addr_spec
@@ -82,7 +82,7 @@ def test_an_address_is_read_or_refused_and_never_more_than_one(text):
     ],
 )
 def test_addresses_as_people_write_them(text, name, spec):
-    assert (address(text).display_name, address(text).addr_spec) == (name, spec)
+    assert (parse_address(text).display_name, parse_address(text).addr_spec) == (name, spec)
 
 
 def test_a_long_line_is_cut():

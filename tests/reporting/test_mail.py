@@ -11,8 +11,8 @@ import pytest
 
 from engine.errors import DeliveryError
 from engine.reporting import mail
-from engine.reporting.letter import html_form
-from engine.reporting.post import Post
+from engine.reporting.envelope import Envelope
+from engine.reporting.mime import create_html_part
 from engine.spec.resources.channels import MailChannel
 from engine.store import Attachment, OutboxMessage
 
@@ -31,7 +31,7 @@ MESSAGE = OutboxMessage(
     text="Données\nline two\n.\nlast",
     created=datetime(2026, 11, 23, 1, 38, tzinfo=UTC),
     attachments=(
-        html_form("<p>Données</p>"),
+        create_html_part("<p>Données</p>"),
         Attachment("scenario_log.txt", "text/plain", "gefunden: ü\n".encode()),
         Attachment("Übersicht.csv", "text/csv", b"a,b\n1,2\n"),
     ),
@@ -40,7 +40,7 @@ MESSAGE = OutboxMessage(
 
 def send(url: str, message: OutboxMessage = MESSAGE, *, folder: Path = Path(), timeout: float = 5) -> None:
     channel = MailChannel(**{"url": "${secret.smtp_url}", "from": "DSS <dss@example.com>", "timeout": timeout})
-    mail.send(channel, Post(message, url, folder, channel.from_, None))
+    mail.send(channel, Envelope(message, url, folder, channel.from_, None))
 
 
 def parts(received: EmailMessage) -> dict[str, str]:
@@ -130,7 +130,7 @@ def test_starttls_is_not_given_up_where_the_server_does_not_offer_it(servers):
     ],
 )
 def test_only_this_machine_is_spoken_to_in_clear_unless_asked(url, host, port, tls):
-    server = mail.Server.parse(url)
+    server = mail.SmtpServer.parse(url)
     assert (server.host, server.port, server.tls) == (host, port, tls)
 
 

@@ -12,12 +12,12 @@ from engine.errors import DataError, Position, Severity
 from engine.evaluation.record import CheckResult
 from engine.formatting.numbers import format_duration
 from engine.outcome import CheckOutcome, Outcome
-from engine.reporting import RunFacts, check_event, compose, event_line, step_event
-from engine.reporting.facts import events_summary
-from engine.reporting.letter import is_html
-from engine.reporting.messages import MAX_ATTACHMENT
-from engine.spec import Project, Secrets, load
-from engine.spec.conditions import Facts
+from engine.reporting import RunFacts, compose_message, create_check_event, create_step_event, format_event
+from engine.reporting.facts import summarize_events
+from engine.reporting.messages import MAX_ATTACHMENT_BYTES
+from engine.reporting.mime import is_html_part
+from engine.spec import ProjectSpec, Secrets, load
+from engine.spec.conditions import ConditionFacts
 from engine.spec.resources.scenarios import Reporter
 from engine.store import OutboxMessage
 
@@ -49,7 +49,7 @@ BROKEN = dataclasses.replace(
 
 
 def run_facts(*checks: CheckResult, **changes: Any) -> RunFacts:
-    known = Facts(
+    known = ConditionFacts(
         outcome=Outcome.WARNING,
         steps={"Build MES": Outcome.SUCCESS, "MES_Warn": Outcome.WARNING},
         checks={check.check: check.outcome for check in checks},
@@ -64,14 +64,14 @@ def run_facts(*checks: CheckResult, **changes: Any) -> RunFacts:
         ended=ENDED,
         known=known,
         checks=checks,
-        events=[check_event(check, ENDED) for check in checks],
+        events=[create_check_event(check, ENDED) for check in checks],
         server_url="http://127.0.0.1:7310",
     )
     return dataclasses.replace(facts, **changes)
 
 
 @pytest.fixture
-def project(spec_file: Path) -> Project:
+def project(spec_file: Path) -> ProjectSpec:
     return load(spec_file, environ={})
 
 
@@ -86,16 +86,18 @@ def no_csv(name: str) -> Iterable[bytes]:
     raise DataError(f"{name}: no file matches")
 
 
-def say(project: Project, facts: RunFacts, csv_of: Any = no_csv, environ: Any = None, **settings: Any) -> OutboxMessage:
+def say(
+    project: ProjectSpec, facts: RunFacts, csv_of: Any = no_csv, environ: Any = None, **settings: Any
+) -> OutboxMessage:
     reporter = Reporter(name="r", channel="files", **settings)
     secrets = Secrets(project, environ or {})
-    message = compose(reporter, facts, secrets, message_id="1-a", now=ENDED, csv_of=csv_of)
+    message = compose_message(reporter, facts, secrets, message_id="1-a", now=ENDED, csv_of=csv_of)
     assert message is not None
     return message
 
 
 def html_of(message: OutboxMessage) -> str:
-    [content] = [part.content for part in message.attachments if is_html(part)]
+    [content] = [part.content for part in message.attachments if is_html_part(part)]
     assert content is not None
     return content.decode()
 
@@ -103,7 +105,7 @@ def html_of(message: OutboxMessage) -> str:
 def test_the_examples_reporter_word_for_word(project, log):
     reporter = project.scenarios["Data drift monitor"].reporters[0]
     facts = run_facts(DRIFT, MOVED, log=log)
-    message = compose(reporter, facts, Secrets(project, {}), message_id="1-a", now=ENDED, csv_of=no_csv)
+    message = compose_message(reporter, facts, Secrets(project, {}), message_id="1-a", now=ENDED, csv_of=no_csv)
     assert message is not None
     assert (message.channel, message.to, message.reporter) == ("ops_mail", ("mlops@example.com",), "Data drift warning")
     assert message.subject == 'DSS scenario "Data drift monitor" issued a warning'
@@ -114,7 +116,7 @@ def test_the_examples_reporter_word_for_word(project, log):
         "You can find the attached scenario log or view the scenario run here: "
         "http://127.0.0.1:7310/runs/20261123-013800-123456-7f3a9c1b\n"
     )
-    [file] = [part for part in message.attachments if not is_html(part)]
+    [file] = [part for part in message.attachments if not is_html_part(part)]
     assert (file.name, file.media_type) == ("scenario_log.txt", "text/plain")
     assert file.content == log.read_bytes()
 
@@ -132,7 +134,7 @@ def test_every_name_is_filled(project):
 
 
 def test_what_has_no_value_is_a_visible_note(project):
-    facts = run_facts(server_url=None, ended=None, known=Facts(metrics={"roc_auc": None}))
+    facts = run_facts(server_url=None, ended=None, known=ConditionFacts(metrics={"roc_auc": None}))
     text = "${scenarioRunURL} ${outcome} ${duration} ${metrics['roc_auc']} ${metrics['psi.age']} ${nothing}"
     assert say(project, facts, message=text).text == (
         "[no scenarioRunURL: the spec has no server url] [the run has not ended] [the run has not ended] "
@@ -141,12 +143,12 @@ def test_what_has_no_value_is_a_visible_note(project):
 
 
 def test_summaries(project):
-    step = step_event("Build MES", Outcome.FAILED, "transactions/*.parquet: no file\nmatches", ENDED)
-    noted = step_event("MES_Warn", Outcome.WARNING, "", ENDED)
+    step = create_step_event("Build MES", Outcome.FAILED, "transactions/*.parquet: no file\nmatches", ENDED)
+    noted = create_step_event("MES_Warn", Outcome.WARNING, "", ENDED)
     facts = run_facts(DRIFT, MOVED, EMPTY, BROKEN)
     facts = dataclasses.replace(facts, events=[*facts.events, step, noted])
     where = "(the_MES, card_fraud.yaml:62)"
-    assert events_summary(facts, Severity.WARNING).split("\n") == [
+    assert summarize_events(facts, Severity.WARNING).split("\n") == [
         f"data drift < 0.45: data_drift is 0.521346, allowed: soft_max 0.45 {where}",
         f"no feature moved: drift.flag has no value: the column is empty, allowed: soft_max 0.1, max 0.3 {where}",
     ]
@@ -165,7 +167,7 @@ def test_summaries(project):
 
 def test_a_check_that_is_a_function_tells_its_reason():
     check = CheckResult("the_MES", "mine", "", CheckOutcome.ERROR, CheckOutcome.ERROR, reason="too many zeros")
-    assert event_line(check_event(check, ENDED)) == "mine: too many zeros (the_MES)"
+    assert format_event(create_check_event(check, ENDED)) == "mine: too many zeros (the_MES)"
 
 
 def test_nothing_to_tell_is_said(project):
@@ -207,7 +209,7 @@ def test_the_html_form_shows_the_text_and_the_checks_and_runs_nothing(project):
 )
 def test_the_run_condition_decides(project, condition, sent):
     reporter = Reporter(name="r", channel="files", run_condition=condition)
-    message = compose(
+    message = compose_message(
         reporter, run_facts(DRIFT), Secrets(project, {}), message_id="1-a", now=ENDED, csv_of=no_csv
     )  # fmt: skip
     assert (message is not None) == sent
@@ -223,7 +225,9 @@ def test_a_condition_that_cannot_be_decided_sends_and_says_so(project):
 
 def test_an_inactive_reporter_says_nothing(project):
     reporter = Reporter(name="r", channel="files", active=False)
-    assert compose(reporter, run_facts(), Secrets(project, {}), message_id="1", now=ENDED, csv_of=no_csv) is None
+    assert (
+        compose_message(reporter, run_facts(), Secrets(project, {}), message_id="1", now=ENDED, csv_of=no_csv) is None
+    )
 
 
 def test_a_dataset_is_attached_as_csv(project):
@@ -233,7 +237,7 @@ def test_a_dataset_is_attached_as_csv(project):
         yield "1,ü\n".encode()
 
     message = say(project, run_facts(), csv_of, attach=["dataset:batch"])
-    [file] = [part for part in message.attachments if not is_html(part)]
+    [file] = [part for part in message.attachments if not is_html_part(part)]
     assert (file.name, file.media_type, file.content) == ("batch.csv", "text/csv", "a,b\n1,ü\n".encode())
 
 
@@ -246,11 +250,11 @@ def test_a_big_dataset_is_read_and_attached_in_part(project):
             yield b"%09d\n" % row * 1000
 
     message = say(project, run_facts(), csv_of, attach=["dataset:batch"], message="")
-    [file] = [part for part in message.attachments if not is_html(part)]
+    [file] = [part for part in message.attachments if not is_html_part(part)]
     assert file.content is not None
-    assert MAX_ATTACHMENT - 10 <= len(file.content) <= MAX_ATTACHMENT
+    assert MAX_ATTACHMENT_BYTES - 10 <= len(file.content) <= MAX_ATTACHMENT_BYTES
     assert file.content.endswith(b"\n")
-    assert len(read) <= MAX_ATTACHMENT / 10_000 + 1
+    assert len(read) <= MAX_ATTACHMENT_BYTES / 10_000 + 1
     assert "Note: batch.csv is cut: only its first 2 MB are attached" in message.text
 
 
@@ -258,9 +262,9 @@ def test_a_long_log_keeps_its_end(project, tmp_path):
     log = tmp_path / "long.txt"
     log.write_text("".join(f"{line:09d}\n" for line in range(300_000)))
     message = say(project, run_facts(log=log), attach=["scenario_log"], message="")
-    [file] = [part for part in message.attachments if not is_html(part)]
+    [file] = [part for part in message.attachments if not is_html_part(part)]
     assert file.content is not None
-    assert len(file.content) == MAX_ATTACHMENT
+    assert len(file.content) == MAX_ATTACHMENT_BYTES
     assert file.content.endswith(b"000299999\n")
     assert "only its last 2 MB" in message.text
 
@@ -268,7 +272,7 @@ def test_a_long_log_keeps_its_end(project, tmp_path):
 def test_what_cannot_be_attached_is_said_and_the_rest_goes_out(project, log, tmp_path):
     message = say(project, run_facts(log=log), attach=["dataset:batch", "scenario_log"], message="Hello")
     assert message.text.split("\n")[1] == "Note: dataset:batch is not attached: batch: no file matches"
-    assert [part.name for part in message.attachments if not is_html(part)] == ["scenario_log.txt"]
+    assert [part.name for part in message.attachments if not is_html_part(part)] == ["scenario_log.txt"]
     gone = say(project, run_facts(log=tmp_path / "gone"), attach=["scenario_log"], message="Hello")
     assert "Note: scenario_log is not attached: " in gone.text
     assert "the run keeps no log" in say(project, run_facts(), attach=["scenario_log"], message="Hello").text
@@ -298,7 +302,7 @@ def test_secrets_are_masked_wherever_they_come_from(project, log):
 
 
 def test_a_subject_is_one_line_whatever_a_variable_holds(project):
-    known = Facts(variables={"quarter": "Q4\r\nBcc: everybody@example.com\x00"})
+    known = ConditionFacts(variables={"quarter": "Q4\r\nBcc: everybody@example.com\x00"})
     message = say(project, run_facts(known=known), subject="${quarter}", message="a\x00\x1b[31m\tb")
     assert message.subject == "Q4 Bcc: everybody@example.com"
     assert message.text == "a  [31m\tb"

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 
 from engine.outcome import Outcome
-from engine.reporting import RunFacts, compose, preview
+from engine.reporting import RunFacts, compose_message, preview_message
 from engine.spec import Secrets, load
-from engine.spec.conditions import Facts
+from engine.spec.conditions import ConditionFacts
 
 NOW = datetime(2026, 11, 23, 1, 38, tzinfo=UTC)
 
@@ -15,11 +15,11 @@ def text_of(spec_file, environ, step=Outcome.WARNING):
     secrets = Secrets(project, environ)
     log = spec_file.with_name("log.txt")
     log.write_text("a line\n")
-    known = Facts(outcome=Outcome.WARNING, steps={"MES_Warn": step})
+    known = ConditionFacts(outcome=Outcome.WARNING, steps={"MES_Warn": step})
     facts = RunFacts("card_fraud", "Data drift monitor", "1-a", NOW, known, ended=NOW, log=log)
     reporter = project.scenarios["Data drift monitor"].reporters[0]
-    message = compose(reporter, facts, secrets, message_id="2-b", now=NOW, csv_of=lambda _: ())
-    return preview(reporter, message, project, secrets)
+    message = compose_message(reporter, facts, secrets, message_id="2-b", now=NOW, csv_of=lambda _: ())
+    return preview_message(reporter, message, project, secrets)
 
 
 def test_the_message_and_where_it_would_go(spec_file, servers, tmp_path):

@@ -17,12 +17,12 @@ import pytest
 
 from engine.evaluation.record import Evaluation
 from engine.outcome import Outcome
-from engine.reporting import RunFacts, compose
-from engine.reporting.pages import EvaluationFacts, overview, page
+from engine.reporting import RunFacts, compose_message
+from engine.reporting.pages import EvaluationFacts, draw_overview, render_page
 from engine.scenarios import session
-from engine.scenarios.steps.report import facts_of
+from engine.scenarios.steps.report import collect_report_facts
 from engine.spec import Secrets, load
-from engine.spec.conditions import Facts
+from engine.spec.conditions import ConditionFacts
 from engine.spec.resources.scenarios import Reporter
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -103,16 +103,18 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(folder / "old.parquet", 0, 1)
     write(folder / "first.parquet", 0, 2)
     write(folder / "second.parquet", 12, 3)
-    finished = session.run(load(folder / "shown.yaml", {"who": PLANTED}, {}), ["Watch"], environ={"TOKEN": PLANTED})
+    finished = session.run_scenarios(
+        load(folder / "shown.yaml", {"who": PLANTED}, {}), ["Watch"], environ={"TOKEN": PLANTED}
+    )
     assert [run.outcome for run in finished.runs] == [Outcome.WARNING]
     return folder / "shown.yaml"
 
 
 def facts(project: Path, store: str, name: str = NAME, **changes: object) -> EvaluationFacts:
-    with session.opened(load(project, environ={}), environ={}) as context:
-        evaluation = context.store.by_name(store, name)
+    with session.open_session(load(project, environ={}), environ={}) as context:
+        evaluation = context.store.find_evaluation_by_name(store, name)
         assert evaluation is not None
-        return facts_of(dataclasses.replace(evaluation, **changes), context)
+        return collect_report_facts(dataclasses.replace(evaluation, **changes), context)
 
 
 class Reader(html.parser.HTMLParser):
@@ -143,7 +145,7 @@ class Reader(html.parser.HTMLParser):
 
 @pytest.mark.parametrize("store", ["two", "number", "three"])
 def test_a_page_loads_nothing_and_names_are_only_names(project, store):
-    text = page(facts(project, store))
+    text = render_page(facts(project, store))
     read = Reader(text)
     assert all(link.startswith(("#", "http://127.0.0.1:7310/runs/")) for link in read.loaded)
     assert not re.search(r"url\(|@import|//cdn", text)
@@ -155,7 +157,7 @@ def test_a_page_loads_nothing_and_names_are_only_names(project, store):
 
 
 def test_a_page_shows_all_there_is(project):
-    two, number, three = (Reader(page(facts(project, store))).text for store in ("two", "number", "three"))
+    two, number, three = (Reader(render_page(facts(project, store))).text for store in ("two", "number", "three"))
     for said in ("Over time", "ROC curve", "Precision and recall", "Calibration", "Confusion matrix", "Fugacity"):
         assert said in two
     assert "not worse" in two
@@ -171,14 +173,14 @@ def test_a_page_shows_all_there_is(project):
 
 
 def test_secrets_are_masked_everywhere(project):
-    with session.opened(load(project, environ={}), environ={"TOKEN": PLANTED}) as context:
-        evaluation = context.store.by_name("two", NAME)
+    with session.open_session(load(project, environ={}), environ={"TOKEN": PLANTED}) as context:
+        evaluation = context.store.find_evaluation_by_name("two", NAME)
         assert evaluation is not None
         assert evaluation.labels == {"who": PLANTED}
         hidden = dataclasses.replace(
             evaluation, columns={f"{PLANTED} {name}": column for name, column in evaluation.columns.items()}
         )
-        text = page(facts_of(hidden, context), context.secrets.redact)
+        text = render_page(collect_report_facts(hidden, context), context.secrets.redact)
     assert "***" in text
     assert "pl&nted" not in text
     assert "pl&amp;nted" not in text
@@ -203,10 +205,10 @@ def test_a_page_of_many_columns_is_small(project, columns, limit):
     wide = dataclasses.replace(
         shown, evaluation=dataclasses.replace(shown.evaluation, **many(shown.evaluation, columns))
     )
-    text = page(wide)
+    text = render_page(wide)
     assert len(text.encode()) < limit
     assert text.index(f"column {columns - 1:04}") < text.index(f"column {columns - 2:04}")  # sorted by drift
-    assert overview(wide, str)[:8] == b"\x89PNG\r\n\x1a\n"
+    assert draw_overview(wide, str)[:8] == b"\x89PNG\r\n\x1a\n"
 
 
 def browse(path: Path, folder: Path, *flags: str) -> str:
@@ -226,7 +228,7 @@ def browse(path: Path, folder: Path, *flags: str) -> str:
 @browsed
 def test_in_a_browser_histograms_are_drawn_and_nothing_foreign_runs(project, tmp_path):
     path = tmp_path / "page.html"
-    path.write_text(page(facts(project, "two")))
+    path.write_text(render_page(facts(project, "two")))
     document = browse(path, tmp_path)
     assert "<title>owned" not in document
     assert Reader(document).elements.get("img") is None
@@ -241,7 +243,7 @@ def test_in_a_browser_only_what_is_in_view_is_drawn(project, tmp_path):
     shown = facts(project, "two")
     wide = dataclasses.replace(shown, evaluation=dataclasses.replace(shown.evaluation, **many(shown.evaluation, 1000)))
     path = tmp_path / "page.html"
-    path.write_text(page(wide))
+    path.write_text(render_page(wide))
     document = browse(path, tmp_path, "--window-size=1280,900")
     assert document.count("<tr data-column=") == 1000
     assert 20 <= len(re.findall(r'<td class="draw"><svg ', document)) < 200
@@ -253,7 +255,7 @@ def test_on_a_phone_nothing_sticks_out(project, tmp_path):
       for (const button of document.querySelectorAll("[aria-expanded=false]")) button.click();
       document.title = document.documentElement.scrollWidth <= innerWidth ? "fits" : "sticks out";
     </script></body>"""
-    text = page(facts(project, "two", name="Q1"))
+    text = render_page(facts(project, "two", name="Q1"))
     text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text).replace("</body>", measured)
     path = tmp_path / "page.html"
     path.write_text(text)
@@ -274,7 +276,7 @@ def test_the_step_writes_a_page_and_a_chart(project):
 
 
 def test_a_page_that_cannot_be_written_fails_its_step(project):
-    [run] = session.run(load(project, environ={}), ["Nowhere"], environ={}).runs
+    [run] = session.run_scenarios(load(project, environ={}), ["Nowhere"], environ={}).runs
     assert run.outcome is Outcome.FAILED
     assert "cannot write" in run.steps[0].reason
 
@@ -301,7 +303,7 @@ def test_a_mail_carries_the_page_and_shows_the_chart(project):
 
 
 def test_a_run_without_an_evaluation_says_so(project):
-    session.run(load(project, environ={}), ["Nothing"], environ={})
+    session.run_scenarios(load(project, environ={}), ["Nothing"], environ={})
     *_, mail = mails(project)
     said = mail.get_body(("plain",)).get_content()
     assert "Note: report is not attached: the run has no evaluation" in said
@@ -312,9 +314,9 @@ def test_a_page_too_large_for_mail_is_told_instead(project):
     shown = facts(project, "three")
     wide = dataclasses.replace(shown, evaluation=dataclasses.replace(shown.evaluation, **many(shown.evaluation, 4000)))
     now = shown.evaluation.created
-    message = compose(
+    message = compose_message(
         Reporter(name="r", channel="box", message="see", attach=["report"]),
-        RunFacts("shown", "Watch", "1", now, Facts(outcome=Outcome.WARNING), now),
+        RunFacts("shown", "Watch", "1", now, ConditionFacts(outcome=Outcome.WARNING), now),
         Secrets(load(project, environ={}), {}),
         message_id="1.0",
         now=now,

@@ -11,13 +11,13 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from engine.errors import Position
-from engine.evaluation.checks import Subject, judge
+from engine.evaluation.checks import CheckTarget, apply_check
 from engine.evaluation.record import CheckResult, Evaluation, Fingerprints, MetricValue
 from engine.formatting.numbers import format_figure, format_p_value, format_share
 from engine.outcome import CheckOutcome
-from engine.reporting.pages import EvaluationFacts, page
-from engine.reporting.pages.ranges import scale, zones
-from engine.reporting.pages.words import metric_value, sentences
+from engine.reporting.pages import EvaluationFacts, render_page
+from engine.reporting.pages.ranges import choose_scale, cut_zones
+from engine.reporting.pages.summary import format_metric, summarize_evaluation
 from engine.spec.resources.checks import RangeCheck
 
 OF_ZONES = {"ok": CheckOutcome.OK, "warning": CheckOutcome.WARNING, "error": CheckOutcome.ERROR}
@@ -61,11 +61,11 @@ def test_units():
         "–",  # noqa: RUF001
     )
     assert (format_p_value(0.04321), format_p_value(1e-9)) == ("0.04321", "< 0.0001")
-    assert metric_value("missing_share.a", 0.25) == "25 %"
-    assert metric_value('predicted_share."a.b"', 0.25) == "25 %"
-    assert metric_value("fugacity.1", 1.13) == "+113 %"
-    assert metric_value("drift_p.age", 1e-12) == "< 0.0001"
-    assert metric_value("row_count", 71160.0) == "71,160"
+    assert format_metric("missing_share.a", 0.25) == "25 %"
+    assert format_metric('predicted_share."a.b"', 0.25) == "25 %"
+    assert format_metric("fugacity.1", 1.13) == "+113 %"
+    assert format_metric("drift_p.age", 1e-12) == "< 0.0001"
+    assert format_metric("row_count", 71160.0) == "71,160"
 
 
 bounds_of = st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4, unique=True).map(sorted)
@@ -79,10 +79,10 @@ def test_a_value_lies_where_its_check_says(edges, named, value):
     }
     assume(all(abs(value - edge) > 1e-6 or value == edge for edge in bounds.values()))
     check = RangeCheck(metric="mine", **bounds)
-    subject = Subject("s", {"mine": MetricValue(value)}, [], Path(), str)
-    [result] = judge("c", check, subject, Position("s.yaml"))
-    start, end = scale("mine", bounds, [value])
-    drawn = zones(bounds, start, end)
+    subject = CheckTarget("s", {"mine": MetricValue(value)}, [], Path(), str)
+    [result] = apply_check("c", check, subject, Position("s.yaml"))
+    start, end = choose_scale("mine", bounds, [value])
+    drawn = cut_zones(bounds, start, end)
     assert start < value < end
     assert [zone.end for zone in drawn[:-1]] == [zone.start for zone in drawn[1:]]
     assert (drawn[0].start, drawn[-1].end) == (start, end)
@@ -91,9 +91,9 @@ def test_a_value_lies_where_its_check_says(edges, named, value):
 
 
 def test_a_scale_stays_within_what_is_possible():
-    assert scale("drift.a", {"soft_max": 0.1}, [0.17])[0] == 0
-    assert scale("roc_auc", {"soft_min": 0.7}, [0.98])[1] == 1
-    assert scale("roc_auc", {"soft_min": 0.7}, [0.76])[0] > 0.6
+    assert choose_scale("drift.a", {"soft_max": 0.1}, [0.17])[0] == 0
+    assert choose_scale("roc_auc", {"soft_min": 0.7}, [0.98])[1] == 1
+    assert choose_scale("roc_auc", {"soft_min": 0.7}, [0.76])[0] > 0.6
 
 
 COLUMN = {
@@ -125,7 +125,7 @@ def test_what_happened_in_three_sentences():
         "roc_auc": 0.75, "performance_change.roc_auc": -0.05, "prediction_drift.drift": 0.1,
     }  # fmt: skip
     checks = [check("a", CheckOutcome.WARNING), check("a", CheckOutcome.OK), check("b", CheckOutcome.OK)]
-    assert sentences(EvaluationFacts("p", "batch", evaluation(metrics, columns=columns), checks)) == [
+    assert summarize_evaluation(EvaluationFacts("p", "batch", evaluation(metrics, columns=columns), checks)) == [
         (
             "100 rows of batch were compared with 1,000 of the reference: a model tells them apart with an accuracy of "
             "0.6 (0.58 to 0.62), more than chance (0.5)."
@@ -143,16 +143,16 @@ def test_nothing_happened():
     facts = EvaluationFacts(
         "p", "batch", evaluation(metrics, columns={"a": COLUMN, "b": COLUMN}), [check("a", CheckOutcome.OK)]
     )
-    assert sentences(facts)[1:] == [
+    assert summarize_evaluation(facts)[1:] == [
         "None of the 2 columns drifted: chance explains every difference, and the predictions stayed where they were.",
         "How the model performs is not known: no row has a label yet. The one check holds.",
     ]
-    assert sentences(facts)[0].endswith("no more than chance (0.5).")
+    assert summarize_evaluation(facts)[0].endswith("no more than chance (0.5).")
 
 
 def test_an_evaluation_of_nothing_has_a_page_too():
     nothing = {"data_drift": MetricValue(None, reason="the batch has no rows")}
-    text = page(EvaluationFacts("p", "batch", evaluation(nothing, rows_used=0)))
+    text = render_page(EvaluationFacts("p", "batch", evaluation(nothing, rows_used=0)))
     assert "the batch has no rows" in text
     assert "The store declares no checks." in text
-    page(EvaluationFacts("p", "batch", evaluation({})))
+    render_page(EvaluationFacts("p", "batch", evaluation({})))

@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from engine.scenarios import choice, session
-from engine.scenarios.session import Finished
+from engine.scenarios import scenario_selection, session
+from engine.scenarios.session import CallResult
 from engine.spec import load
 
-Run = Callable[..., Finished]
+Run = Callable[..., CallResult]
 
 
 @pytest.fixture
@@ -31,9 +31,11 @@ def spec(tmp_path: Path) -> Callable[[str], Path]:
 def run(tmp_path: Path) -> Run:
     """Run scenarios of project.yaml as it now is."""
 
-    def run(*scenarios: str, **variables: object) -> Finished:
+    def run(*scenarios: str, **variables: object) -> CallResult:
         project = load(tmp_path / "project.yaml", variables, environ={})
-        return session.run(project, scenarios or choice.chosen(project), environ={"PATH": "/usr/bin:/bin"})
+        return session.run_scenarios(
+            project, scenarios or scenario_selection.select_scenarios(project), environ={"PATH": "/usr/bin:/bin"}
+        )
 
     return run
 

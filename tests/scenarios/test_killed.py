@@ -76,10 +76,10 @@ def check_whole(folder: Path, *, quiet: bool) -> list[str]:
     with Store.open(folder) as state:
         state.abort_dead_runs()
         if quiet:
-            assert all(run.outcome is not None for run in state.runs())
-        found = state.evaluations("watched")
+            assert all(run.outcome is not None for run in state.list_runs())
+        found = state.list_evaluations("watched")
         for evaluation in found:
-            assert Snapshot.load(state.folder_of_evaluation(evaluation.id)).columns.rows == evaluation.rows_used
+            assert Snapshot.load(state.evaluation_folder(evaluation.id)).columns.rows == evaluation.rows_used
             assert evaluation.metrics["data_drift"].value is not None
         assert {path.name for path in (folder / "evaluations").iterdir()} == {e.id for e in found}
         return [evaluation.name for evaluation in found]
@@ -143,8 +143,8 @@ def test_a_run_may_be_killed_at_any_moment(project: Path, forks: Forks, tmp_path
     assert forks.wait() == 0
     assert len(check_whole(project.parent / ".engine" / "test", quiet=True)) == 3
     with Store.open(project.parent / ".engine" / "test") as state:
-        assert state.undelivered() == []
-        assert state.runs("all")[-1].outcome is Outcome.SUCCESS
+        assert state.list_undelivered() == []
+        assert state.list_runs("all")[-1].outcome is Outcome.SUCCESS
         assert not list((state.folder / "staging").iterdir())
 
 

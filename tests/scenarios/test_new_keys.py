@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 from pydantic import create_model
 
-from engine.scenarios import choice, session
+from engine.scenarios import scenario_selection, session
 from engine.scenarios.actions import Action
-from engine.spec import Project, load
+from engine.spec import ProjectSpec, load
 from engine.spec.resources.models import ScoredModel, SkopsModel
 from engine.spec.resources.resource import Resource, facts_of
 
@@ -46,7 +46,7 @@ BROUGHT: dict[tuple[str, ...], str] = {
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def built(tmp_path_factory: pytest.TempPathFactory) -> ProjectSpec:
     """A project that has run once."""
     folder = tmp_path_factory.mktemp("built")
     for name, seed in (("old", 0), ("new", 1)):
@@ -55,7 +55,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
         frame.write_csv(folder / f"{name}.csv", separator=";")
     (folder / "project.yaml").write_text(SPEC)
     project = load(folder / "project.yaml", environ={})
-    (result,) = session.run(project, choice.chosen(project), environ={}).runs
+    (result,) = session.run_scenarios(project, scenario_selection.select_scenarios(project), environ={}).runs
     assert str(result.outcome) == "SUCCESS", result.steps
     return project
 
@@ -70,26 +70,26 @@ def later(kind: type[Resource], path: tuple[str, ...] = ()) -> type[Resource]:
     return create_model(kind.__name__, __base__=kind, **fields)
 
 
-def upgraded(project: Project, place: tuple[str, ...], brought: dict[str, int]) -> Project:
+def upgraded(project: ProjectSpec, place: tuple[str, ...], brought: dict[str, int]) -> ProjectSpec:
     """Return the project as a later version reads it, with or without the key in the spec."""
     section, name, key, *column = place
-    resource = getattr(project.spec, section)[name]
+    resource = getattr(project.resources, section)[name]
     said = resource.model_dump(exclude_unset=True)
     if column:
         columns = {column[0]: later(type(resource.columns[column[0]])).model_validate(said[key][column[0]] | brought)}
         resource = resource.model_copy(update={"columns": columns})
     else:
         resource = later(type(resource), (key,)).model_validate({**said, key: said.get(key, {}) | brought})
-    resources = {**getattr(project.spec, section), name: resource}
-    return replace(project, spec=project.spec.model_copy(update={section: resources}))
+    resources = {**getattr(project.resources, section), name: resource}
+    return replace(project, spec=project.resources.model_copy(update={section: resources}))
 
 
-def planned(project: Project) -> list[Action]:
-    return list(session.plan(project, choice.chosen(project), environ={}).actions())
+def planned(project: ProjectSpec) -> list[Action]:
+    return list(session.plan_scenarios(project, scenario_selection.select_scenarios(project), environ={}).all_actions())
 
 
 @pytest.mark.parametrize("place", BROUGHT, ids=".".join)
-def test_a_new_key_recomputes_nothing(place: tuple[str, ...], built: Project) -> None:
+def test_a_new_key_recomputes_nothing(place: tuple[str, ...], built: ProjectSpec) -> None:
     for brought in ({}, {"brought": 7}):
         actions = planned(upgraded(built, place, brought))
         assert len(actions) == 4
@@ -97,7 +97,7 @@ def test_a_new_key_recomputes_nothing(place: tuple[str, ...], built: Project) ->
 
 
 @pytest.mark.parametrize("place", BROUGHT, ids=".".join)
-def test_a_new_key_that_is_set_is_the_reason(place: tuple[str, ...], built: Project) -> None:
+def test_a_new_key_that_is_set_is_the_reason(place: tuple[str, ...], built: ProjectSpec) -> None:
     actions = planned(upgraded(built, place, {"brought": 8}))
     changed = next(action for action in actions if not action.reused)
     assert changed.kind == BROUGHT[place]

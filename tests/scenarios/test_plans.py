@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from engine.errors import Severity
 from engine.outcome import ExitCode
-from engine.scenarios import choice, session
+from engine.scenarios import scenario_selection, session
 from engine.scenarios.actions import Action
 from engine.scenarios.planning import Plan
 from engine.scenarios.result import RunResult
@@ -105,12 +105,12 @@ def folder(built: Path, tmp_path: Path) -> Path:
 
 def planned(folder: Path, **variables: object) -> Plan:
     project = load(folder / "project.yaml", variables, environ={})
-    return session.plan(project, choice.chosen(project), environ=ENVIRON)
+    return session.plan_scenarios(project, scenario_selection.select_scenarios(project), environ=ENVIRON)
 
 
 def done(folder: Path, **variables: object) -> list[RunResult]:
     project = load(folder / "project.yaml", variables, environ={})
-    return session.run(project, choice.chosen(project), environ=ENVIRON).runs
+    return session.run_scenarios(project, scenario_selection.select_scenarios(project), environ=ENVIRON).runs
 
 
 def actions(runs: list[RunResult]) -> list[Action]:
@@ -144,7 +144,7 @@ def recorded(*statements: str) -> Edit:
     """Change what the state remembers: as if an earlier version of the engine or of a library had written it."""
 
     def edit(folder: Path) -> None:
-        with Store.open(folder / ".engine" / "test") as state, state.writing() as connection:
+        with Store.open(folder / ".engine" / "test") as state, state.begin_write() as connection:
             for statement in statements:
                 connection.execute(text(statement))
 
@@ -330,14 +330,16 @@ def test_the_reason_for_every_kind_of_change(what: str, folder: Path) -> None:
     edit(folder)
     plan = planned(folder)
     assert plan.exit_code is ExitCode.OK, plan
-    found = {(action.kind, action.target): action for action in plan.actions()}
+    found = {(action.kind, action.target): action for action in plan.all_actions()}
     for key, (because, says) in expected.items():
         action = found[key]
         assert action.because == because, action
         said = [change.says for change in action.changes]
         assert len(said) == len(says)
         assert all(one.startswith(start) for one, start in zip(said, says, strict=True)), said
-    settings = [change for action in plan.actions() for change in action.changes if change.kind in ("spec", "variable")]
+    settings = [
+        change for action in plan.all_actions() for change in action.changes if change.kind in ("spec", "variable")
+    ]
     assert all(change.position is not None for change in settings)
 
 
@@ -345,7 +347,7 @@ def test_the_reason_for_every_kind_of_change(what: str, folder: Path) -> None:
 def test_what_changes_no_number_recomputes_nothing(what: str, folder: Path) -> None:
     NOTHING[what](folder)
     plan = planned(folder)
-    computing = [action for action in plan.actions() if action.kind in ("read", "train", "profile", "evaluate")]
+    computing = [action for action in plan.all_actions() if action.kind in ("read", "train", "profile", "evaluate")]
     assert len(computing) == 5
     assert all(action.reused for action in computing), computing
 
@@ -354,7 +356,7 @@ def test_a_touched_file_is_told(folder: Path) -> None:
     os.utime(folder / "new.parquet", (9e8, 9e8))  # a file of this very moment is not trusted to be what was hashed
     done(folder)
     os.utime(folder / "new.parquet", (1e9, 1e9))
-    found = {action.target: action.notes for action in planned(folder).actions() if action.kind == "read"}
+    found = {action.target: action.notes for action in planned(folder).all_actions() if action.kind == "read"}
     assert found == {"old": [], "later": ["new.parquet was touched, but its content is the same"], "new": []}
 
 
@@ -365,21 +367,21 @@ def test_a_touched_file_is_told(folder: Path) -> None:
 def test_the_run_does_what_its_plan_said(what: str, folder: Path) -> None:
     CHANGES[what][0](folder)
     plan = planned(folder)
-    assert compared(actions(done(folder))) == compared(plan.actions())
+    assert compared(actions(done(folder))) == compared(plan.all_actions())
     again = planned(folder)
     if what != "force":
-        assert compared(actions(done(folder))) == compared(again.actions())
-        assert all(action.reused or action.kind == "check" for action in again.actions())
+        assert compared(actions(done(folder))) == compared(again.all_actions())
+        assert all(action.reused or action.kind == "check" for action in again.all_actions())
 
 
 def test_rows_and_files_that_will_be_read(folder: Path) -> None:
     spec("oldest: 90", "oldest: 50")(folder)
-    found = {(action.kind, action.target): action for action in planned(folder).actions()}
+    found = {(action.kind, action.target): action for action in planned(folder).all_actions()}
     later, groups = found[EVALUATE].reads
     assert (later.dataset, later.rows, later.files) == ("groups", 2, []) or later.files == ["new.parquet"]
     assert {reads.dataset: reads.rows for reads in (later, groups)} == {"later": 300, "groups": 2}
     spec("seed: 1", "seed: 2")(folder)
-    trained = next(action for action in planned(folder).actions() if action.kind == "train")
+    trained = next(action for action in planned(folder).all_actions() if action.kind == "train")
     assert [(reads.dataset, reads.rows, reads.files) for reads in trained.reads] == [("old", 300, ["old.parquet"])]
     assert trained.result == "version 2"
 
@@ -397,13 +399,13 @@ def test_what_one_turn_builds_the_next_reuses(folder: Path) -> None:
     path.write_text(path.read_text() + LOOP)
     spec("    test: {seed: 1}", "    test: {seed: 9}")(folder)
     plan = planned(folder)
-    assert [(a.result, a.because) for a in plan.actions() if a.kind == "train"] == [
+    assert [(a.result, a.because) for a in plan.all_actions() if a.kind == "train"] == [
         ("version 2", "changed"), *[("version 2", "reused")] * 3
     ]  # fmt: skip
-    assert [(a.result, a.because) for a in plan.actions() if a.kind == "evaluate"] == [
+    assert [(a.result, a.because) for a in plan.all_actions() if a.kind == "evaluate"] == [
         ("young", "changed"), ("middle", "changed"), ("young", "reused"), ("first", "changed")
     ]  # fmt: skip
-    assert compared(actions(done(folder))) == compared(plan.actions())
+    assert compared(actions(done(folder))) == compared(plan.all_actions())
 
 
 CONDITIONS = """
@@ -438,7 +440,7 @@ def test_what_depends_on_earlier_steps_says_so(folder: Path) -> None:
 
 
 def planned_all(folder: Path) -> Plan:
-    return session.plan(load(folder / "project.yaml", environ={}), ["all"], environ=ENVIRON)
+    return session.plan_scenarios(load(folder / "project.yaml", environ={}), ["all"], environ=ENVIRON)
 
 
 def test_what_will_fail_is_told_and_what_follows_is_skipped(folder: Path) -> None:
@@ -531,7 +533,7 @@ def test_a_plan_changes_nothing(folder: Path) -> None:
 def test_a_dry_run_shows_everything_and_changes_nothing(folder: Path) -> None:
     project = load(folder / "project.yaml", {"oldest": 30, "name": "dry"}, environ={})
     said: list[str] = []
-    finished = session.run(project, ["all"], environ=ENVIRON, preview=said.append, dry=True)
+    finished = session.run_scenarios(project, ["all"], environ=ENVIRON, preview=said.append, dry=True)
     (result,) = finished.runs
     assert [made.name for step in result.steps for made in step.evaluations] == ["dry"]
     assert result.steps[0].metrics["data_drift"] is not None
@@ -551,7 +553,7 @@ NO_EFFECT = """
 def test_a_dry_run_sends_nothing_even_if_nobody_asks_to_see_it(folder: Path) -> None:
     spec(", run_condition: \"outcome != 'SUCCESS'\"", "")(folder)
     project = load(folder / "project.yaml", environ={})
-    (result,) = session.run(project, ["all"], environ=ENVIRON, dry=True).runs
+    (result,) = session.run_scenarios(project, ["all"], environ=ENVIRON, dry=True).runs
     assert result.deliveries == []
     assert not (folder / "outbox").exists()
 
@@ -563,8 +565,8 @@ def test_a_dry_run_calls_no_steps_that_may_change_anything(folder: Path) -> None
         module.write("\ndef leave():\n    open(__file__ + '.trace', 'w').close()\n")
     project = load(path, environ={})
     previews: list[str] = []
-    (result,) = session.run(project, ["effects"], environ=ENVIRON, preview=previews.append, dry=True).runs
+    (result,) = session.run_scenarios(project, ["effects"], environ=ENVIRON, preview=previews.append, dry=True).runs
     assert [str(step.outcome) for step in result.steps] == ["SKIPPED", "SKIPPED", "SUCCESS"]
     assert not list(folder.glob("*.trace"))
     with Store.open(folder / ".engine" / "test") as state:
-        assert len(state.evaluations("watched")) == 1
+        assert len(state.list_evaluations("watched")) == 1

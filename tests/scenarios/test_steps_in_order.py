@@ -9,9 +9,9 @@ import pytest
 from engine.outcome import Outcome
 from engine.scenarios import process
 from engine.scenarios.result import RunResult
-from engine.scenarios.session import Finished
+from engine.scenarios.session import CallResult
 
-Run = Callable[..., Finished]
+Run = Callable[..., CallResult]
 
 MODULE = """
     import pathlib, subprocess, time

@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 
 from engine.outcome import CheckOutcome, Outcome
-from engine.scenarios.session import Finished
+from engine.scenarios.session import CallResult
 
 Spec = Callable[[str], Path]
-Run = Callable[..., Finished]
+Run = Callable[..., CallResult]
 Rows = Callable[..., Path]
 
 WITHOUT_MODEL = """
@@ -34,7 +34,7 @@ WITH_MODEL = """
 """
 
 
-def reason(finished: Finished) -> str:
+def reason(finished: CallResult) -> str:
     (result,) = finished.runs
     assert result.steps[0].outcome is Outcome.FAILED
     return result.steps[0].reason
@@ -162,7 +162,7 @@ def test_a_check_of_a_metric_that_a_dataset_cannot_have_is_an_error_beside_the_o
     rows("people.parquet")
     for _ in range(2):  # read, then reused
         (result,) = run().runs
-        assert {check.told for check in result.steps[0].checks if check.outcome is CheckOutcome.ERROR} == {
+        assert {check.summary for check in result.steps[0].checks if check.outcome is CheckOutcome.ERROR} == {
             "enough: row_count 400 is below min 1000",
             (
                 "rich: mean.ages has no value: dataset 'people' has no column 'ages', which mean.ages needs; "

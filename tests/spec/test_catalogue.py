@@ -4,8 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.spec.catalogue import METRICS, MetricName, canonical, definition, lookup, members, names, parse
-from engine.spec.codes import CODES
+from engine.spec.codes import DIAGNOSTIC_CODES
+from engine.spec.metric_names import (
+    METRICS,
+    MetricName,
+    find_metric_definition,
+    list_members,
+    list_statistics,
+    normalize_metric_name,
+    parse_metric_name,
+    resolve_metric_name,
+)
 from engine.spec.problem import Problem
 
 
@@ -25,7 +34,7 @@ from engine.spec.problem import Problem
     ],
 )
 def test_a_legal_name_is_taken_apart(text: str, name: MetricName) -> None:
-    assert lookup(text, "store") == name
+    assert resolve_metric_name(text, "store") == name
 
 
 @pytest.mark.parametrize(
@@ -48,50 +57,50 @@ def test_a_legal_name_is_taken_apart(text: str, name: MetricName) -> None:
     ],
 )
 def test_a_wrong_name_gets_its_answer(text: str, place: tuple[int, int], code: str, help_: str) -> None:
-    problem = lookup(text, "store")
+    problem = resolve_metric_name(text, "store")
     assert isinstance(problem, Problem)
     assert (problem[:2], problem.code, problem.help) == (place, code, help_)
-    assert code in CODES
+    assert code in DIAGNOSTIC_CODES
 
 
 def test_a_store_and_a_dataset_do_not_share_their_metrics() -> None:
-    problem = lookup("column_count", "store")
+    problem = resolve_metric_name("column_count", "store")
     assert isinstance(problem, Problem)
     assert problem.message == "column_count is a metric of a dataset, but this is an evaluation store"
-    assert isinstance(lookup("data_drift", "dataset"), Problem)
-    assert lookup("missing_count.amount", "dataset") == MetricName("missing_count", "amount")
+    assert isinstance(resolve_metric_name("data_drift", "dataset"), Problem)
+    assert resolve_metric_name("missing_count.amount", "dataset") == MetricName("missing_count", "amount")
 
 
 def test_a_metric_asks_for_its_model_and_its_task() -> None:
     without, other = (
-        lookup("roc_auc", "store", task=None),
-        lookup("performance_change.roc_auc", "store", task="regression"),
+        resolve_metric_name("roc_auc", "store", task=None),
+        resolve_metric_name("performance_change.roc_auc", "store", task="regression"),
     )
     assert isinstance(without, Problem)
     assert isinstance(other, Problem)
     assert without.code == "metric-needs-model"
     assert other.code == "metric-needs-task"
-    assert lookup("rmse", "store", task="regression") == MetricName("rmse")
-    assert lookup("data_drift", "store", task=None) == MetricName("data_drift")
+    assert resolve_metric_name("rmse", "store", task="regression") == MetricName("rmse")
+    assert resolve_metric_name("data_drift", "store", task=None) == MetricName("data_drift")
 
 
 def test_the_users_own_metrics_win() -> None:
     own = {"gain", "psi", "per.mille"}
-    assert lookup("psi", "store", own=own) == MetricName("psi")
-    assert lookup("per.mille", "store", own=own) == MetricName("per.mille")
-    misspelt = lookup("gian", "dataset", own=own)
+    assert resolve_metric_name("psi", "store", own=own) == MetricName("psi")
+    assert resolve_metric_name("per.mille", "store", own=own) == MetricName("per.mille")
+    misspelt = resolve_metric_name("gian", "dataset", own=own)
     assert isinstance(misspelt, Problem)
     assert misspelt.help == 'did you mean "gain"?'
 
 
-@given(st.text(min_size=1), st.sampled_from(names("store")))
+@given(st.text(min_size=1), st.sampled_from(list_statistics("store")))
 def test_any_column_can_be_written_and_is_read_back(column: str, statistic: str) -> None:
     name = MetricName(statistic, column)
-    assert parse(str(name)) == name
+    assert parse_metric_name(str(name)) == name
 
 
 def test_a_name_has_one_spelling() -> None:
-    assert [canonical(text) for text in ('psi."x"', "psi.x", 'psi."a.b"', "data_drift", "psi.")] == [
+    assert [normalize_metric_name(text) for text in ('psi."x"', "psi.x", 'psi."a.b"', "data_drift", "psi.")] == [
         "psi.x",
         "psi.x",
         'psi."a.b"',
@@ -102,13 +111,13 @@ def test_a_name_has_one_spelling() -> None:
 
 @given(st.text())
 def test_any_text_is_a_name_or_a_problem_inside_it(text: str) -> None:
-    read = parse(text)
+    read = parse_metric_name(text)
     if isinstance(read, Problem):
         assert 0 <= read.offset <= len(text)
         assert read.length >= 1
     else:
-        assert parse(str(read)) == read
-    assert isinstance(lookup(text, "store"), Problem | MetricName)
+        assert parse_metric_name(str(read)) == read
+    assert isinstance(resolve_metric_name(text, "store"), Problem | MetricName)
 
 
 def test_the_table_is_sound() -> None:
@@ -119,21 +128,21 @@ def test_the_table_is_sound() -> None:
         if metric.neutral is not None and metric.low is not None:
             assert metric.low <= metric.neutral
         assert (metric.member == "column") == bool(metric.roles)
-        for member in members(metric) or []:
-            assert lookup(f"{metric.name}.{member}", metric.scope) == MetricName(metric.name, member)
+        for member in list_members(metric) or []:
+            assert resolve_metric_name(f"{metric.name}.{member}", metric.scope) == MetricName(metric.name, member)
 
 
 def test_a_definition_follows_what_the_metric_is_taken_on() -> None:
-    drift = lookup("data_drift", "store")
-    change = lookup("performance_change.log_loss", "store")
-    auc = lookup("performance_change.roc_auc", "store")
-    of_prediction = lookup("prediction_drift.ks", "store")
+    drift = resolve_metric_name("data_drift", "store")
+    change = resolve_metric_name("performance_change.log_loss", "store")
+    auc = resolve_metric_name("performance_change.roc_auc", "store")
+    of_prediction = resolve_metric_name("prediction_drift.ks", "store")
     assert isinstance(drift, MetricName)
     assert isinstance(change, MetricName)
     assert isinstance(auc, MetricName)
     assert isinstance(of_prediction, MetricName)
-    assert definition(drift, "store").neutral == 0.5
-    assert definition(change, "store").worse == "higher"
-    assert (definition(auc, "store").low, definition(auc, "store").high) == (-1, 1)
-    assert definition(of_prediction, "store").high == 1
-    assert definition(MetricName("mine"), "store").high is None
+    assert find_metric_definition(drift, "store").neutral == 0.5
+    assert find_metric_definition(change, "store").worse == "higher"
+    assert (find_metric_definition(auc, "store").low, find_metric_definition(auc, "store").high) == (-1, 1)
+    assert find_metric_definition(of_prediction, "store").high == 1
+    assert find_metric_definition(MetricName("mine"), "store").high is None

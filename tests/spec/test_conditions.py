@@ -12,17 +12,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.outcome import CheckOutcome, Outcome
-from engine.spec.codes import CODES
-from engine.spec.conditions import Facts, MetricPlace, Scope, Undecided, decide, problems, step_variable
+from engine.spec.codes import DIAGNOSTIC_CODES
+from engine.spec.conditions import (
+    ConditionFacts,
+    ConditionScope,
+    MetricOwner,
+    UndecidedCondition,
+    evaluate_condition,
+    find_condition_problems,
+    name_step_variable,
+)
 
-SCOPE = Scope(
+SCOPE = ConditionScope(
     steps=["Build MES", "MES_Warn"],
     later=["Clean up"],
     checks=["data drift < 0.45", "auc holds"],
-    metrics=[MetricPlace("store", "binary_classification", frozenset({"gain"}))],
+    metrics=[MetricOwner("store", "binary_classification", frozenset({"gain"}))],
     variables={"quarter": "Q4", "strict": True, "limit": 3, "day": date(2017, 10, 1), "nothing": None},
 )
-FACTS = Facts(
+FACTS = ConditionFacts(
     outcome=Outcome.WARNING,
     steps={"Build MES": Outcome.SUCCESS, "MES_Warn": Outcome.WARNING},
     checks={"data drift < 0.45": CheckOutcome.WARNING, "auc holds": CheckOutcome.EMPTY},
@@ -56,8 +64,8 @@ FACTS = Facts(
     ],
 )
 def test_a_legal_condition_is_decided(text: str, holds: bool) -> None:
-    assert problems(text, SCOPE) == []
-    assert decide(text, FACTS) is holds
+    assert find_condition_problems(text, SCOPE) == []
+    assert evaluate_condition(text, FACTS) is holds
 
 
 @pytest.mark.parametrize(
@@ -322,10 +330,10 @@ def test_a_legal_condition_is_decided(text: str, holds: bool) -> None:
     ],
 )
 def test_a_wrong_condition_gets_its_answer(text: str, marked: str, code: str, message: str, help_: str | None) -> None:
-    problem, *_ = problems(text, SCOPE)
+    problem, *_ = find_condition_problems(text, SCOPE)
     assert text[problem.offset : problem.offset + problem.length] == marked
     assert (problem.code, problem.message, problem.help) == (code, message, help_)
-    assert code in CODES
+    assert code in DIAGNOSTIC_CODES
 
 
 @pytest.mark.parametrize(
@@ -347,19 +355,23 @@ def test_a_wrong_condition_gets_its_answer(text: str, marked: str, code: str, me
     ],
 )
 def test_what_cel_has_and_conditions_do_not_is_refused(text: str, marked: str) -> None:
-    problem, *_ = problems(text, SCOPE)
+    problem, *_ = find_condition_problems(text, SCOPE)
     assert problem.code in ("condition-operator", "condition-syntax")
     assert text[problem.offset : problem.offset + problem.length] == marked
 
 
 def test_every_problem_is_found_in_one_go() -> None:
     text = "outcome == 'OK' || quater == 1 || metrics['psy.x'] > 2"
-    assert [p.code for p in problems(text, SCOPE)] == ["condition-outcome", "condition-name", "unknown-metric"]
+    assert [p.code for p in find_condition_problems(text, SCOPE)] == [
+        "condition-outcome",
+        "condition-name",
+        "unknown-metric",
+    ]
 
 
 @pytest.mark.parametrize("text", ["(" * 900 + "a" + ")" * 900, "a" * 3_000, "a" + " == a" * 300, "x" + ".x" * 500])
 def test_a_huge_condition_is_refused(text: str) -> None:
-    (problem,) = problems(text, SCOPE)
+    (problem,) = find_condition_problems(text, SCOPE)
     assert problem.code == "condition-too-big"
 
 
@@ -380,19 +392,19 @@ def test_a_huge_condition_is_refused(text: str) -> None:
     ],
 )
 def test_what_has_no_value_leaves_the_condition_undecided(text: str, reason: str) -> None:
-    with pytest.raises(Undecided) as undecided:
-        decide(text, FACTS)
+    with pytest.raises(UndecidedCondition) as undecided:
+        evaluate_condition(text, FACTS)
     assert str(undecided.value) == reason
 
 
 def test_a_condition_is_decided_as_soon_as_one_side_decides() -> None:
-    assert decide("metrics['roc_auc'] < 0.7 && !strict", FACTS) is False
-    assert decide("!strict && metrics['roc_auc'] < 0.7", FACTS) is False
-    assert decide("metrics['roc_auc'] < 0.7 || strict", FACTS) is True
+    assert evaluate_condition("metrics['roc_auc'] < 0.7 && !strict", FACTS) is False
+    assert evaluate_condition("!strict && metrics['roc_auc'] < 0.7", FACTS) is False
+    assert evaluate_condition("metrics['roc_auc'] < 0.7 || strict", FACTS) is True
 
 
 def test_a_steps_name_becomes_a_word() -> None:
-    assert step_variable("Build MES (Q4, é)") == "stepOutcome_Build_MES__Q4____"
+    assert name_step_variable("Build MES (Q4, é)") == "stepOutcome_Build_MES__Q4____"
 
 
 def test_the_parser_is_loaded_by_the_first_condition_only() -> None:
@@ -472,11 +484,11 @@ conditions = st.recursive(
 @given(conditions)
 def test_conditions_agree_with_a_plain_evaluator(part: Part) -> None:
     try:
-        holds = decide(part.text, FACTS)
-    except Undecided:
+        holds = evaluate_condition(part.text, FACTS)
+    except UndecidedCondition:
         holds = None
     assert holds is part.holds
-    assert {p.code for p in problems(part.text, SCOPE)} <= {"condition-constant"}
+    assert {p.code for p in find_condition_problems(part.text, SCOPE)} <= {"condition-constant"}
 
 
 WORDS = "== && || steps metrics checks outcome 'OK' 'psi.x' 1 2.5 1e9 true null limit day .outcome ['MES_Warn'] and"
@@ -486,13 +498,13 @@ PIECES = st.sampled_from([*"()[]!<>=&|.,'\"-+?:${}%é\n\x00", *WORDS.split(), " 
 @settings(max_examples=300)
 @given(st.one_of(st.text(), st.lists(PIECES, max_size=14).map("".join)))
 def test_any_text_gives_problems_inside_it_or_is_decided(text: str) -> None:
-    found = problems(text, SCOPE)
+    found = find_condition_problems(text, SCOPE)
     for problem in found:
         assert 0 <= problem.offset <= len(text)
         assert problem.length >= 1 or not text
-        assert problem.code in CODES
+        assert problem.code in DIAGNOSTIC_CODES
     try:
-        decided = decide(text, FACTS)
-    except Undecided:
+        decided = evaluate_condition(text, FACTS)
+    except UndecidedCondition:
         return
     assert decided in (True, False)

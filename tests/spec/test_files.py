@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import Diagnostic, SpecError
-from engine.spec import Project, load
-from engine.spec.diagnostics import render
+from engine.spec import ProjectSpec, load
+from engine.spec.diagnostics import render_diagnostics
 
 MINIMAL = "version: 1\nproject: p\n"
 
@@ -20,7 +20,7 @@ MINIMAL = "version: 1\nproject: p\n"
 def diagnostics(path: Path) -> tuple[Diagnostic, ...]:
     with pytest.raises(SpecError) as caught:
         load(path, environ={})
-    assert render(caught.value.diagnostics)
+    assert render_diagnostics(caught.value.diagnostics)
     return caught.value.diagnostics
 
 
@@ -168,13 +168,13 @@ def load_or_spec_error(path: Path) -> None:
     except SpecError as error:
         shown(error.diagnostics)
     else:
-        assert isinstance(found, Project)
+        assert isinstance(found, ProjectSpec)
         shown(found.warnings)
 
 
 def shown(found: tuple[Diagnostic, ...]) -> None:
     for form in ("text", "json", "github"):
-        render(found, form)
+        render_diagnostics(found, form)
     positions = [d.position for d in found]
     assert positions == sorted(positions)
     assert all(p.line >= 1 and p.column >= 1 and p.length >= 1 for p in positions)

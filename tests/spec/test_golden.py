@@ -13,11 +13,11 @@ import pytest
 
 from engine.errors import Severity, SpecError
 from engine.spec import load
-from engine.spec.codes import CODES
-from engine.spec.diagnostics import render
+from engine.spec.codes import DIAGNOSTIC_CODES
+from engine.spec.diagnostics import render_diagnostics
 from engine.spec.resources import project as vocabulary
 from engine.spec.resources.resource import Resource
-from engine.spec.types import Type, fields
+from engine.spec.value_types import ValueType, list_keys
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parents[1] / "engine" / "spec"
@@ -43,7 +43,7 @@ def expected(out: Path, found: str) -> str:
 def test_a_right_spec_loads(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(HERE / "ok")
     project = load(Path(f"{case}.yaml"), environ=ENVIRONMENT)
-    warnings = render(project.warnings)
+    warnings = render_diagnostics(project.warnings)
     assert warnings == expected(HERE / "ok" / f"{case}.out", warnings)
 
 
@@ -52,7 +52,7 @@ def test_a_wrong_spec_says_what_is_wrong(case: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(HERE / "bad")
     with pytest.raises(SpecError) as caught:
         load(Path(f"{case}.yaml"), environ=ENVIRONMENT)
-    found = render(caught.value.diagnostics)
+    found = render_diagnostics(caught.value.diagnostics)
     assert found == expected(HERE / "bad" / f"{case}.out", found)
     assert any(d.severity is Severity.ERROR for d in caught.value.diagnostics)
 
@@ -82,24 +82,24 @@ def emitted_codes() -> set[str]:
 
 
 def test_every_code_is_in_the_table() -> None:
-    assert emitted_codes() | shown_codes() <= CODES.keys()
+    assert emitted_codes() | shown_codes() <= DIAGNOSTIC_CODES.keys()
 
 
 def test_every_code_has_a_case() -> None:
-    assert CODES.keys() - shown_codes() - TESTED_ELSEWHERE.keys() == set()
+    assert DIAGNOSTIC_CODES.keys() - shown_codes() - TESTED_ELSEWHERE.keys() == set()
 
 
-def resources(type_: Type) -> set[type[Resource]]:
+def resources(type_: ValueType) -> set[type[Resource]]:
     found: set[type[Resource]] = set()
     for resource in type_.resources:
-        found |= {resource}.union(*(resources(field.type) for field in fields(resource).values()))
+        found |= {resource}.union(*(resources(field.type) for field in list_keys(resource).values()))
     for inner in (type_.items, type_.values):
         found |= resources(inner) if inner else set()
     return found
 
 
 def test_every_key_was_misspelt_once() -> None:
-    known = resources(Type(resources=(vocabulary.ProjectSpec,)))
-    keys = {key for resource in known for key in fields(resource)} - {"kind"}
+    known = resources(ValueType(resources=(vocabulary.ProjectResource,)))
+    keys = {key for resource in known for key in list_keys(resource)} - {"kind"}
     outs = "\n".join(out.read_text("utf-8") for out in (HERE / "bad").glob("misspelt_*.out"))
     assert keys - set(re.findall(r'did you mean "([^"]+)"', outs)) == set()

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from engine.errors import Position, SpecError
-from engine.spec import Project, load
-from engine.spec.diagnostics import render
-from engine.spec.render import mask
-from engine.spec.resources.project import ProjectSpec
+from engine.spec import ProjectSpec, load
+from engine.spec.diagnostics import render_diagnostics
+from engine.spec.project_yaml import mask_url
+from engine.spec.resources.project import ProjectResource
 
 OK = Path(__file__).parent / "ok"
 BAD = Path(__file__).parent / "bad"
@@ -26,7 +26,7 @@ def spec(tmp_path: Path, text: str) -> Path:
 
 
 @pytest.fixture
-def seed() -> Project:
+def seed() -> ProjectSpec:
     return load(OK / "seed_like.yaml")
 
 
@@ -38,10 +38,10 @@ def test_variables_are_typed_by_how_they_read() -> None:
         "p": 250, "q": "Q3 2017", "r": date(2017, 1, 1), "s": "rows: 250 ${p}",
     }  # fmt: skip
     assert project.name == "2017"
-    assert project.spec.description == "on"
+    assert project.resources.description == "on"
 
 
-def test_the_seed(seed: Project) -> None:
+def test_the_seed(seed: ProjectSpec) -> None:
     assert seed.variables["period_start"] == date(2017, 10, 1)
     assert seed.evaluation_stores["the_MES"].evaluation.labels == {"quarter": "Q4 2017"}
     assert "${period_start}" in seed.datasets["transactions_eval"].sql
@@ -50,14 +50,14 @@ def test_the_seed(seed: Project) -> None:
     assert seed.datasets["transactions"].kind == "python"
 
 
-def test_the_project_is_frozen(seed: Project) -> None:
+def test_the_project_is_frozen(seed: ProjectSpec) -> None:
     with pytest.raises(AttributeError):
         seed.path = Path("other")  # type: ignore[misc]
     with pytest.raises(Exception, match="frozen"):
-        seed.spec.project = "other"
+        seed.resources.project = "other"
 
 
-def test_other_values_of_variables(seed: Project) -> None:
+def test_other_values_of_variables(seed: ProjectSpec) -> None:
     later = seed.with_variables({"quarter": "Q1 2018", "period_start": "2018-01-01"})
     assert later.evaluation_stores["the_MES"].evaluation.name == "Q1 2018"
     assert later.variables["period_start"] == date(2018, 1, 1)
@@ -72,7 +72,7 @@ def test_other_values_of_variables(seed: Project) -> None:
         ("period_start", "soon", 'variable "period_start": expected a date such as 2017-10-01, found "soon"'),
     ],
 )
-def test_wrong_values_of_variables(seed: Project, name: str, value: str, message: str) -> None:
+def test_wrong_values_of_variables(seed: ProjectSpec, name: str, value: str, message: str) -> None:
     with pytest.raises(SpecError) as caught:
         seed.with_variables({name: value})
     assert [d.message for d in caught.value.diagnostics if d.severity == "error"] == [message]
@@ -133,7 +133,7 @@ scenarios:
     assert (step.timeout, step.retries.delay) == (timedelta(seconds=90), timedelta(seconds=0.5))
 
 
-def test_positions(seed: Project) -> None:
+def test_positions(seed: ProjectSpec) -> None:
     file = str(OK / "seed_like.yaml")
     lines = (OK / "seed_like.yaml").read_text("utf-8").split("\n")
 
@@ -170,15 +170,15 @@ def test_what_is_rendered_is_the_same_project(case: str, tmp_path: Path) -> None
     assert second.render() == rendered
     assert second.variables == project.variables
     left_out = {"include", "variables"}
-    assert second.spec.model_dump(exclude=left_out) == project.spec.model_dump(exclude=left_out)
+    assert second.resources.model_dump(exclude=left_out) == project.resources.model_dump(exclude=left_out)
 
 
 @pytest.mark.parametrize("case", sorted(p.stem for p in OK.glob("*.yaml")))
 def test_pydantic_agrees(case: str) -> None:
     """The walk over the tree accepts what the models accept, and makes the same of it."""
     project = load(OK / f"{case}.yaml", environ=ENVIRONMENT)
-    as_data = project.spec.model_dump(by_alias=True, exclude={"variables"})
-    assert ProjectSpec.model_validate(as_data).model_dump(by_alias=True, exclude={"variables"}) == as_data
+    as_data = project.resources.model_dump(by_alias=True, exclude={"variables"})
+    assert ProjectResource.model_validate(as_data).model_dump(by_alias=True, exclude={"variables"}) == as_data
 
 
 @pytest.mark.parametrize(
@@ -194,23 +194,23 @@ def test_pydantic_agrees(case: str) -> None:
     ],
 )
 def test_passwords_are_masked(written: str, masked: str) -> None:
-    assert mask(written) == masked
-    assert "hunter2" not in mask(written)
+    assert mask_url(written) == masked
+    assert "hunter2" not in mask_url(written)
 
 
 def test_formats() -> None:
     with pytest.raises(SpecError) as caught:
         load(BAD / "yaml_duplicate_keys.yaml")
     found = caught.value.diagnostics
-    data = json.loads(render(found, "json"))
+    data = json.loads(render_diagnostics(found, "json"))
     assert data[0]["line"] == 4
     assert data[0]["also"]["column"] == 7
     assert data[0]["severity"] == "error"
-    first = render(found, "github").splitlines()[0]
+    first = render_diagnostics(found, "github").splitlines()[0]
     assert first.startswith("::error file=")
     assert ",line=4,col=33,endColumn=37,title=duplicate-key::" in first
-    assert "\x1b[" in render(found, colour=True)
-    assert "\x1b[" not in render(found)
+    assert "\x1b[" in render_diagnostics(found, colour=True)
+    assert "\x1b[" not in render_diagnostics(found)
 
 
 def test_github_commands_cannot_be_injected(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_github_commands_cannot_be_injected(tmp_path: Path) -> None:
     path.write_text('version: 1\nproject: p\n"x\\n::error::y": 1\n')
     with pytest.raises(SpecError) as caught:
         load(path)
-    out = render(caught.value.diagnostics, "github")
+    out = render_diagnostics(caught.value.diagnostics, "github")
     assert len(out.splitlines()) == 1
     assert "a%2Cb%3Ac%25.yaml" in out
     assert "%0A::error::y" in out

@@ -10,23 +10,23 @@ from engine import spec
 from engine.cli.main import app
 from engine.errors import SpecError
 from engine.outcome import CheckOutcome, ExitCode, Outcome
-from engine.spec import diagnostics, reference
-from engine.spec.codes import CODES
-from engine.spec.metrics import METRICS
+from engine.spec import diagnostics, reference_page
+from engine.spec.codes import DIAGNOSTIC_CODES
+from engine.spec.metric_catalogue import METRICS
 from engine.spec.rules.messages import MESSAGE_NAMES
-from engine.spec.types import fields
+from engine.spec.value_types import list_keys
 
-PAGE = reference.page()
+PAGE = reference_page.render_reference_page()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 PROJECTS = [text for text in EXAMPLES if "\nversion: 1\n" in f"\n{text}"]
 FRAGMENTS = [text for text in EXAMPLES if text not in PROJECTS]
 
 
-def load(path: Path) -> spec.Project:
+def load(path: Path) -> spec.ProjectSpec:
     try:
         return spec.load(path, environ={})
     except SpecError as error:
-        pytest.fail(diagnostics.render(error.diagnostics))
+        pytest.fail(diagnostics.render_diagnostics(error.diagnostics))
 
 
 @pytest.mark.parametrize("text", PROJECTS)
@@ -52,23 +52,23 @@ def test_the_other_examples_are_valid_together_and_show_every_kind(tmp_path: Pat
         "channels": project.channels.values(),
         "steps": [step for scenario in project.scenarios.values() for step in scenario.steps],
     }
-    for section, kinds in reference.KINDS.items():
+    for section, kinds in reference_page.KINDS_BY_SECTION.items():
         assert {type(resource) for resource in shown[section]} == set(kinds.values()), section
 
 
 def test_the_conditions_of_the_page_are_legal() -> None:
-    from engine.spec.conditions import MetricPlace, Scope, problems
+    from engine.spec.conditions import ConditionScope, MetricOwner, find_condition_problems
 
     block = re.search(r"```\n(stepOutcome.*?)```", PAGE, re.DOTALL)
     assert block is not None
-    scope = Scope(["MES_Warn"], [], ["auc holds"], [MetricPlace("store")], {"quarter": "Q4 2017"})
+    scope = ConditionScope(["MES_Warn"], [], ["auc holds"], [MetricOwner("store")], {"quarter": "Q4 2017"})
     for line in block[1].splitlines():
-        assert problems(line, scope) == []
+        assert find_condition_problems(line, scope) == []
 
 
 def test_every_key_of_every_resource_is_in_the_page() -> None:
-    for resource in reference.resources().values():
-        for key, field in fields(resource).items():
+    for resource in reference_page.list_resources().values():
+        for key, field in list_keys(resource).items():
             if key != "kind":
                 said = re.escape(field.description.replace("<", "&lt;"))
                 assert re.search(rf"^\| `{key}` \| .*\| {said} \|$", PAGE, re.MULTILINE), key
@@ -78,7 +78,7 @@ def test_every_key_of_every_resource_is_in_the_page() -> None:
 def test_every_name_of_the_language_is_in_the_page() -> None:
     for metric in METRICS:
         assert re.search(rf"^\| `{metric.name}(\.<\w+>)?` \| .*{re.escape(metric.description)} \|$", PAGE, re.MULTILINE)
-    for code, text in CODES.items():
+    for code, text in DIAGNOSTIC_CODES.items():
         escaped = text.replace("<", "&lt;")
         assert f"| `{code}` | {escaped} |" in PAGE
     for name in MESSAGE_NAMES:

@@ -7,14 +7,14 @@ import jsonschema
 import pytest
 
 from engine.spec.diagnostics import Findings
-from engine.spec.schema import schema, write
-from engine.spec.tree import ListNode, MapNode, Node, Source, parse
+from engine.spec.json_schema import build_schema, write_schema_files
+from engine.spec.yaml_tree import ListNode, MapNode, Source, YamlNode, parse_yaml
 
 ROOT = Path(__file__).parents[2]
-VALIDATOR = jsonschema.Draft202012Validator(schema())
+VALIDATOR = jsonschema.Draft202012Validator(build_schema())
 
 
-def plain(node: Node) -> Any:
+def plain(node: YamlNode) -> Any:
     """Return what the loader has read, as the plain data that an editor checks."""
     if isinstance(node, MapNode):
         return {key: plain(entry.value) for key, entry in node.entries.items()}
@@ -23,7 +23,7 @@ def plain(node: Node) -> Any:
 
 def problems(text: str) -> list[str]:
     findings = Findings()
-    tree = parse(Source("spec.yaml", text), findings)
+    tree = parse_yaml(Source("spec.yaml", text), findings)
     assert tree is not None
     assert not findings
     return [error.message for error in VALIDATOR.iter_errors(plain(tree))]
@@ -34,13 +34,13 @@ def project(section: str) -> str:
 
 
 def test_the_committed_files_are_what_the_code_generates(tmp_path: Path) -> None:
-    for path in write(tmp_path):
+    for path in write_schema_files(tmp_path):
         committed = ROOT / "schemas" / path.name
         assert committed.read_text(encoding="utf-8") == path.read_text(encoding="utf-8"), "run: engine schema"
 
 
 def test_it_is_a_json_schema() -> None:
-    jsonschema.Draft202012Validator.check_schema(schema())
+    jsonschema.Draft202012Validator.check_schema(build_schema())
 
 
 @pytest.mark.parametrize("path", [*ROOT.glob("specs/*.yaml"), *ROOT.glob("tests/spec/ok/*.yaml")], ids=lambda p: p.name)
@@ -102,6 +102,6 @@ def objects(node: Any) -> list[dict[str, Any]]:
 
 
 def test_every_key_is_described() -> None:
-    for node in objects(schema()):
+    for node in objects(build_schema()):
         if node.get("additionalProperties") is False:
             assert all(key["description"] for key in node["properties"].values())

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engine.spec.codes import CODES
-from engine.spec.sql import bind, canonical, columns, problems, tables
+from engine.spec.codes import DIAGNOSTIC_CODES
+from engine.spec.sql import bind_variables, find_sql_problems, list_columns, list_tables, normalize_sql
 
 DATASETS = ["transactions", "cardholders", "my data"]
 VARIABLES = {"day": date(2017, 4, 1), "quarter": "Q4 '17", "limit": 2, "low": -1.5, "yes": True, "nothing": None}
@@ -74,15 +74,15 @@ def run(sql: str) -> list[tuple[object, ...]]:
     ],
 )
 def test_a_bound_query_runs_in_polars(sql: str, rows: list[tuple[object, ...]]) -> None:
-    assert problems(sql, DATASETS, VARIABLES) == []
-    assert sorted(map(str, run(bind(sql, VARIABLES)))) == sorted(map(str, rows))
+    assert find_sql_problems(sql, DATASETS, VARIABLES) == []
+    assert sorted(map(str, run(bind_variables(sql, VARIABLES)))) == sorted(map(str, rows))
 
 
 def test_the_columns_of_a_table_and_of_its_join_come_out_as_polars_names_them() -> None:
     sql = (
         "SELECT t.*, c.age AS card_age FROM transactions t JOIN cardholders c ON t.card = c.card WHERE t.day >= ${day}"
     )
-    frame = pl.SQLContext(FRAMES).execute(bind(sql, VARIABLES), eager=True)
+    frame = pl.SQLContext(FRAMES).execute(bind_variables(sql, VARIABLES), eager=True)
     assert frame.columns == ["id", "card", "amount", "day", "state", "flag", "card_age"]
 
 
@@ -94,30 +94,30 @@ def test_the_columns_of_a_table_and_of_its_join_come_out_as_polars_names_them() 
 @example("\x00\n\r\u2028")
 def test_any_text_bound_is_that_text_in_polars(text: str) -> None:
     sql = 'SELECT ${value} AS x, a FROM "my data" WHERE ${value} = ${value}'
-    assert run(bind(sql, {"value": text})) == [(text, 1)]
+    assert run(bind_variables(sql, {"value": text})) == [(text, 1)]
 
 
 @given(st.one_of(st.booleans(), st.integers(-(2**63) + 1, 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False)))
 def test_any_number_bound_is_that_number_in_polars(value: float) -> None:
-    ((found,),) = run(bind('SELECT ${value} AS x FROM "my data"', {"value": value}))
+    ((found,),) = run(bind_variables('SELECT ${value} AS x FROM "my data"', {"value": value}))
     assert found == value
     assert type(found) is type(value)
 
 
 @given(st.integers(-1000, 1000))
 def test_a_negative_number_makes_no_comment_of_a_minus(value: int) -> None:
-    assert run(bind('SELECT a -${value} AS x FROM "my data"', {"value": value})) == [(1 - value,)]
+    assert run(bind_variables('SELECT a -${value} AS x FROM "my data"', {"value": value})) == [(1 - value,)]
 
 
 @given(st.dates())
 def test_any_date_bound_is_that_date_in_polars(day: date) -> None:
-    assert run(bind('SELECT ${value} AS x FROM "my data"', {"value": day})) == [(day,)]
+    assert run(bind_variables('SELECT ${value} AS x FROM "my data"', {"value": day})) == [(day,)]
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_what_has_no_literal_is_refused(value: float) -> None:
     with pytest.raises(ValueError, match="cannot be written in SQL"):
-        bind("SELECT ${x}", {"x": value})
+        bind_variables("SELECT ${x}", {"x": value})
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_what_has_no_literal_is_refused(value: float) -> None:
     ],
 )
 def test_a_query_tells_which_tables_it_reads(sql: str, read: set[str]) -> None:
-    assert tables(sql) == read
+    assert list_tables(sql) == read
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_query_tells_which_tables_it_reads(sql: str, read: set[str]) -> None:
     ],
 )
 def test_a_query_tells_its_columns_where_it_shows_them(sql: str, names: list[str] | None) -> None:
-    assert columns(sql) == names
+    assert list_columns(sql) == names
 
 
 @pytest.mark.parametrize(
@@ -230,15 +230,15 @@ def test_a_query_tells_its_columns_where_it_shows_them(sql: str, names: list[str
     ],
 )
 def test_a_wrong_query_gets_its_answer(sql: str, marked: str | None, code: str, help_: str | None) -> None:
-    problem, *_ = problems(sql, DATASETS, VARIABLES)
+    problem, *_ = find_sql_problems(sql, DATASETS, VARIABLES)
     assert sql[problem.offset : problem.offset + problem.length] == (sql if marked is None else marked)
     assert (problem.code, problem.help) == (code, help_)
-    assert code in CODES
+    assert code in DIAGNOSTIC_CODES
 
 
 def test_every_unknown_dataset_and_variable_is_found_in_one_go() -> None:
     sql = "SELECT ${a} AS a FROM x\nJOIN y ON ${b} = 1"
-    found = [(p.code, sql[p.offset : p.offset + p.length]) for p in problems(sql, DATASETS, VARIABLES)]
+    found = [(p.code, sql[p.offset : p.offset + p.length]) for p in find_sql_problems(sql, DATASETS, VARIABLES)]
     unknown = "sql-unknown-variable", "sql-unknown-dataset"
     assert found == [(unknown[0], "${a}"), (unknown[1], "x"), (unknown[1], "y"), (unknown[0], "${b}")]
 
@@ -259,31 +259,31 @@ NESTED: dict[str, Callable[[int], str]] = {
 @pytest.mark.parametrize("nested", NESTED.values(), ids=NESTED)
 def test_what_is_nested_as_deep_as_may_be_is_read_by_polars(nested: Callable[[int], str]) -> None:
     """sqlglot and polars have limits of their own, which move with their versions: ours comes first."""
-    allowed = [n for n in range(1, 40) if not problems(nested(n), ["t"], {})]
+    allowed = [n for n in range(1, 40) if not find_sql_problems(nested(n), ["t"], {})]
     assert allowed == [*range(1, len(allowed) + 1)]
     assert 4 < len(allowed) < 39
     with pl.SQLContext({"t": pl.LazyFrame({"id": [1, 2]})}) as context:
-        assert context.execute(bind(nested(len(allowed)), {})).collect().height <= 2
-    assert [problem.code for problem in problems(nested(1500), ["t"], {})] == ["sql-too-big"]
+        assert context.execute(bind_variables(nested(len(allowed)), {})).collect().height <= 2
+    assert [problem.code for problem in find_sql_problems(nested(1500), ["t"], {})] == ["sql-too-big"]
 
 
 def test_a_long_chain_is_not_nested() -> None:
     for sql in ("SELECT " + " + ".join(["id"] * 1500) + " AS x FROM t", " UNION ALL ".join(["SELECT id FROM t"] * 300)):
-        assert problems(sql, ["t"], {}) == []
-        assert canonical(bind(sql, {}))
+        assert find_sql_problems(sql, ["t"], {}) == []
+        assert normalize_sql(bind_variables(sql, {}))
 
 
 def test_a_query_with_problems_is_not_bound() -> None:
     with pytest.raises(ValueError, match="cannot be the name of a table or column"):
-        bind("SELECT * FROM ${quarter}", VARIABLES)
+        bind_variables("SELECT * FROM ${quarter}", VARIABLES)
 
 
 def test_blanks_comments_and_the_case_of_keywords_do_not_change_a_query() -> None:
     one = "select id, Sum(amount) as s from transactions -- all\n  where day>= DATE '2017-04-01' group by id;"
     other = "SELECT id,\n SUM(amount) AS s FROM transactions /* x */ WHERE day >= date '2017-04-01' GROUP BY id"
-    assert canonical(one) == canonical(other)
+    assert normalize_sql(one) == normalize_sql(other)
     for changed in ("sum(Amount)", "sum(amount + 0)", "avg(amount)"):
-        assert canonical(one.replace("Sum(amount)", changed)) != canonical(one)
+        assert normalize_sql(one.replace("Sum(amount)", changed)) != normalize_sql(one)
 
 
 def test_sqlglot_is_loaded_by_the_first_query_only() -> None:
@@ -299,12 +299,12 @@ PIECES = st.sampled_from([*WORDS.split(), " ", "\n", "read_csv('x')"])
 
 @given(st.one_of(st.text(), st.lists(PIECES, max_size=14).map(" ".join), st.lists(PIECES, max_size=9).map("".join)))
 def test_any_text_gives_problems_inside_it_or_is_bound(sql: str) -> None:
-    found = problems(sql, DATASETS, VARIABLES)
+    found = find_sql_problems(sql, DATASETS, VARIABLES)
     for problem in found:
         assert 0 <= problem.offset <= len(sql)
         assert problem.length >= 1
-        assert problem.code in CODES
-    assert isinstance(tables(sql), set)
-    columns(sql)
+        assert problem.code in DIAGNOSTIC_CODES
+    assert isinstance(list_tables(sql), set)
+    list_columns(sql)
     if not found:
-        assert canonical(bind(sql, VARIABLES))
+        assert normalize_sql(bind_variables(sql, VARIABLES))

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.spec.core import NumberError, core
-from engine.spec.variables import as_text, escape, fill, references
+from engine.spec.variable_references import escape_references, fill_references, find_references, format_value
+from engine.spec.yaml_scalars import NumberError, resolve_scalar
 
 
 @pytest.mark.parametrize(
@@ -26,45 +26,48 @@ from engine.spec.variables import as_text, escape, fill, references
     ],
 )
 def test_a_reference(text: str, parts: tuple[str, ...]) -> None:
-    found = references(text)
+    found = find_references(text)
     assert [reference.parts for reference in found] == [parts]
 
 
 def test_a_default() -> None:
-    assert references("${env.A:-x y}")[0].default == "x y"
-    assert references("${env.A:-}")[0].default == ""
-    assert references("${env.A}")[0].default is None
+    assert find_references("${env.A:-x y}")[0].default == "x y"
+    assert find_references("${env.A:-}")[0].default == ""
+    assert find_references("${env.A}")[0].default is None
 
 
 def test_filling_in() -> None:
     names = {"a": 1, "b": True, "c": None, "d": {"x y": {"z": 0.5}}}
-    assert fill("${a} ${b} [${c}] ${d['x y'].z} $${a} $$ $ {a}", names) == "1 true [] 0.5 ${a} $$ $ {a}"
-    assert fill("${nothing} ${bad bad}", names, lambda reference: f"<{reference.text}>") == "<${nothing}> <${bad bad}>"
+    assert fill_references("${a} ${b} [${c}] ${d['x y'].z} $${a} $$ $ {a}", names) == "1 true [] 0.5 ${a} $$ $ {a}"
+    assert (
+        fill_references("${nothing} ${bad bad}", names, lambda reference: f"<{reference.text}>")
+        == "<${nothing}> <${bad bad}>"
+    )
     with pytest.raises(KeyError):
-        fill("${d.y}", names)
+        fill_references("${d.y}", names)
 
 
 def test_a_value_is_not_filled_in_again() -> None:
-    assert fill("${a}", {"a": "${b}", "b": "no"}) == "${b}"
+    assert fill_references("${a}", {"a": "${b}", "b": "no"}) == "${b}"
 
 
 @given(st.text())
 def test_places_are_where_the_reference_stands(text: str) -> None:
-    for reference in references(text):
+    for reference in find_references(text):
         assert text[reference.offset :][: reference.length] == reference.text
 
 
 @given(st.text())
 def test_what_is_escaped_is_filled_in_as_it_was(text: str) -> None:
-    assert fill(escape(text), {}) == text
+    assert fill_references(escape_references(text), {}) == text
 
 
 @given(
     st.lists(st.text(alphabet="ab ${}'[]", max_size=6).filter(lambda text: not text.endswith("$"))), st.text(max_size=5)
 )
 def test_values_stand_where_references_stood(texts: list[str], value: str) -> None:
-    joined = "${x}".join(escape(text) for text in texts)
-    assert fill(joined, {"x": value}) == value.join(texts)
+    joined = "${x}".join(escape_references(text) for text in texts)
+    assert fill_references(joined, {"x": value}) == value.join(texts)
 
 
 @pytest.mark.parametrize(
@@ -77,16 +80,16 @@ def test_values_stand_where_references_stood(texts: list[str], value: str) -> No
     ],
 )  # fmt: skip
 def test_the_core_types_of_yaml_1_2(text: str, value: object) -> None:
-    assert core(text) == value
-    assert type(core(text)) is type(value)
+    assert resolve_scalar(text) == value
+    assert type(resolve_scalar(text)) is type(value)
 
 
 @pytest.mark.parametrize("text", ["01", "-007", "00.5", "00", str(2**63), "1e999", "9" * 5000, "0" * 5000])
 def test_numbers_that_are_refused(text: str) -> None:
     with pytest.raises(NumberError):
-        core(text)
+        resolve_scalar(text)
 
 
 @given(st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False))
 def test_numbers_are_read_as_they_are_written(number: float) -> None:
-    assert core(as_text(number)) == number
+    assert resolve_scalar(format_value(number)) == number

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
-from engine.store import Store, new_id
+from engine.store import Store, generate_id
 
 
 @dataclass
@@ -44,7 +44,7 @@ def store(folder: Path, clock: Clock) -> Iterator[Store]:
 def make_evaluation(clock: Clock) -> Callable[..., Evaluation]:
     def make(name: str = "Q2 2017", store: str = "the_MES", **other: object) -> Evaluation:
         values: dict[str, object] = {
-            "id": new_id(clock()),
+            "id": generate_id(clock()),
             "store": store,
             "name": name,
             "labels": {"quarter": name},

@@ -18,7 +18,7 @@ from typing import Any
 
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
 from engine.outcome import Outcome
-from engine.store import Event, OutboxMessage, RunRecord, StepRecord, Store, new_id
+from engine.store import Event, OutboxMessage, RunRecord, StepRecord, Store, generate_id
 
 TURNS = 2
 
@@ -26,17 +26,18 @@ TURNS = 2
 def write(folder: Path) -> None:
     with Store.open(folder) as store:
         for turn in range(TURNS):
-            run = RunRecord(new_id(store.now()), "p", "s", store.now(), "ann@host")
+            run = RunRecord(generate_id(store.now()), "p", "s", store.now(), "ann@host")
             store.start_run(run)
             evaluation = Evaluation(
-                new_id(store.now()), "the_MES", f"turn {turn}", {}, store.now(), Fingerprints("m", "d", "r", run.id),
+                generate_id(store.now()), "the_MES", f"turn {turn}", {}, store.now(),
+                Fingerprints("m", "d", "r", run.id),
                 "0", "0", 1, 1, 1, {f"psi.c{i}": MetricValue(float(i)) for i in range(20)}, run=run.id,
             )  # fmt: skip
-            with store.staging() as files:
+            with store.stage_folder() as files:
                 for number in range(3):
                     (files / str(number)).write_text(evaluation.id)
                 store.add_evaluation(evaluation, files)
-            with store.staging() as files:
+            with store.stage_folder() as files:
                 (files / "model").write_text("model")
                 store.add_model_version("authorization", run.id, files)
             if turn == 1:

@@ -17,17 +17,17 @@ def test_dataset_metrics_by_fingerprint_and_over_time(store: Store) -> None:
     store.add_dataset_metrics("t", "f2", {"row_count": MetricValue(20.0)}, "run 2")
     store.add_dataset_metrics("t", "f1", {"row_count": MetricValue(11.0)}, "run 3")
     store.add_dataset_metrics("u", "f1", {"row_count": MetricValue(99.0)}, "run 3")
-    assert store.dataset_metrics("t", "f1") == {"row_count": MetricValue(11.0)}
-    assert store.dataset_metrics("t", "f9") is None
-    earlier = store.earlier_dataset_metrics("t", "run 3")
+    assert store.find_dataset_metrics("t", "f1") == {"row_count": MetricValue(11.0)}
+    assert store.find_dataset_metrics("t", "f9") is None
+    earlier = store.list_earlier_dataset_metrics("t", "run 3")
     assert [metrics["row_count"].value for metrics in earlier] == [10.0, 20.0]
     assert earlier[0]["mean.x"] == MetricValue(None, reason="not a number")
-    assert [metrics["row_count"].value for metrics in store.earlier_dataset_metrics("t", None, last=1)] == [11.0]
+    assert [metrics["row_count"].value for metrics in store.list_earlier_dataset_metrics("t", None, last=1)] == [11.0]
 
 
 def test_a_dataset_without_metrics_was_measured_nevertheless(store: Store) -> None:
     store.add_dataset_metrics("t", "f", {}, None)
-    assert store.dataset_metrics("t", "f") == {}
+    assert store.find_dataset_metrics("t", "f") == {}
 
 
 def test_check_results_come_back_as_they_were(store: Store) -> None:
@@ -47,11 +47,11 @@ def test_check_results_come_back_as_they_were(store: Store) -> None:
     store.add_check_results("run 1", [result, replace(result, check="another")])
     store.add_check_results("run 2", [empty])
     store.add_check_results("run 3", [])
-    assert store.check_history("the_MES", "data drift < 0.45") == [
+    assert store.list_check_points("the_MES", "data drift < 0.45") == [
         CheckPoint("run 1", store.now(), result),
         CheckPoint("run 2", store.now(), empty),
     ]
-    assert [point.run for point in store.check_history("the_MES", "data drift < 0.45", last=1)] == ["run 2"]
+    assert [point.run for point in store.list_check_points("the_MES", "data drift < 0.45", last=1)] == ["run 2"]
 
 
 def test_a_file_hash_holds_for_exactly_that_file(store: Store) -> None:
@@ -82,10 +82,10 @@ def test_the_outcomes_of_an_evaluation_are_those_of_the_last_time(store: Store, 
     again = [result("all", f"drift.{name}", CheckOutcome.OK) for name in "abc"]
     store.add_check_results(None, [*again, result("all", "drift.d", CheckOutcome.WARNING)])
     store.add_check_results(None, [result("all", "drift.a", CheckOutcome.EMPTY, "e2")])
-    assert store.check_outcomes("mes") == {
+    assert store.list_check_outcomes("mes") == {
         "e1": {"all": [CheckOutcome.OK, CheckOutcome.WARNING], "one": [CheckOutcome.WARNING]},
         "e2": {"all": [CheckOutcome.EMPTY]},
     }
-    assert [point.result for point in store.check_history("mes", evaluation="e1")][:2] == first
-    assert len(store.check_history("mes")) == 7
-    assert [point.result.evaluation for point in store.check_history("mes", last=1)] == ["e2"]
+    assert [point.result for point in store.list_check_points("mes", evaluation="e1")][:2] == first
+    assert len(store.list_check_points("mes")) == 7
+    assert [point.result.evaluation for point in store.list_check_points("mes", last=1)] == ["e2"]

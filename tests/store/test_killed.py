@@ -30,27 +30,27 @@ def check_whole(folder: Path) -> list[str]:
     """Open the store as the next run would, and look at everything. Return how the last runs ended."""
     with Store.open(folder) as store:
         store.abort_dead_runs()
-        evaluations = store.evaluations("the_MES")
+        evaluations = store.list_evaluations("the_MES")
         kept = {path.name for path in (folder / "evaluations").iterdir()}
         assert kept == {evaluation.id for evaluation in evaluations}
         for evaluation in evaluations:
             assert len(evaluation.metrics) == 20
-            files = sorted(store.folder_of_evaluation(evaluation.id).iterdir())
+            files = sorted(store.evaluation_folder(evaluation.id).iterdir())
             assert [file.read_text() for file in files] == [evaluation.id] * 3
-        newest = store.newest_model_version("authorization")
+        newest = store.find_newest_model_version("authorization")
         versions = {int(path.name) for path in (folder / "models" / "authorization").glob("*")}
         assert max(versions, default=None) == (newest and newest.version)
         assert list((folder / "staging").iterdir()) == []
-        with store.reading() as connection:
+        with store.begin_read() as connection:
             assert connection.scalars(select(unfinished_folders.c.path)).all() == []
-        queued = [message.run for message in store.undelivered()]
-        for run in store.runs():
+        queued = [message.run for message in store.list_undelivered()]
+        for run in store.list_runs():
             whole = run.outcome is Outcome.SUCCESS
             assert whole or run.outcome is Outcome.ABORTED
             assert len(run.events) == 1
             assert queued.count(run.id) == (3 if whole else 0)
             assert not whole or len(run.steps) == 1
-        return [run.state for run in store.runs()]
+        return [run.state for run in store.list_runs()]
 
 
 def test_killed_at_any_instant(folder: Path) -> None:
@@ -73,9 +73,9 @@ def test_two_writers_at_once_lose_nothing(folder: Path) -> None:
     processes = [subprocess.Popen([sys.executable, "-c", TWO, str(folder), name]) for name in ("one", "other")]
     assert [process.wait(timeout=60) for process in processes] == [0, 0]
     with Store.open(folder) as store:
-        newest = store.newest_model_version("authorization")
+        newest = store.find_newest_model_version("authorization")
         assert newest is not None
         assert newest.version == 80
-        found = [metrics["row_count"].value for metrics in store.earlier_dataset_metrics("t", "no run")]
+        found = [metrics["row_count"].value for metrics in store.list_earlier_dataset_metrics("t", "no run")]
         assert sorted(found) == [float(number) for number in range(40) for _ in ("one", "other")]
         assert len(list((folder / "models" / "authorization").iterdir())) == 80

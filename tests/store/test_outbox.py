@@ -35,29 +35,29 @@ def test_a_message_comes_back_as_it_was(store: Store) -> None:
     attachments = (Attachment("log.txt", "text/plain", b"one\n"), Attachment("", "text/html", b"\x00\xff"))
     sent = message("m", to=("a@example.com", "b@example.com"), attachments=attachments)
     queue(store, sent)
-    assert store.due_messages() == [sent]
-    assert store.messages("run") == [sent]
-    assert store.messages("another run") == []
+    assert store.list_due_messages() == [sent]
+    assert store.list_messages("run") == [sent]
+    assert store.list_messages("another run") == []
 
 
 def test_a_failed_message_is_due_at_its_next_try_and_says_why(store: Store) -> None:
     queue(store, message("m"))
-    claim = store.claim("m", MINUTE)
+    claim = store.claim_message("m", MINUTE)
     assert claim is not None
     store.mark_failed(claim, "550 no such user", store.now() + 5 * MINUTE)
-    assert store.due_messages() == []
-    assert store.claim("m", MINUTE) is None
-    assert ids(store.due_messages(store.now() + 5 * MINUTE)) == ["m"]
-    (left,) = store.undelivered()
+    assert store.list_due_messages() == []
+    assert store.claim_message("m", MINUTE) is None
+    assert ids(store.list_due_messages(store.now() + 5 * MINUTE)) == ["m"]
+    (left,) = store.list_undelivered()
     assert (left.state, left.tries, left.last_error) == (MessageState.PENDING, 1, "550 no such user")
 
 
 def test_who_was_served_is_not_served_again(store: Store) -> None:
     queue(store, message("m", to=("a@example.com", "b@example.com")))
-    claim = store.claim("m", MINUTE)
+    claim = store.claim_message("m", MINUTE)
     assert claim is not None
     store.mark_failed(claim, "550 no such user", store.now(), to=("b@example.com",))
-    assert [each.to for each in store.due_messages()] == [("b@example.com",)]
+    assert [each.to for each in store.list_due_messages()] == [("b@example.com",)]
 
 
 @dataclass
@@ -89,14 +89,14 @@ class Deliveries(RuleBasedStateMachine):
 
     @initialize()
     def empty(self) -> None:
-        with self.senders[0].writing() as connection:
+        with self.senders[0].begin_write() as connection:
             connection.execute(delete(outbox))
         self.known: dict[str, Known] = {}
 
     @rule(sender=st.integers(0, 1), count=st.integers(1, 2))
     def add(self, sender: int, count: int) -> None:
         made = [message(f"m{len(self.known) + i}") for i in range(count)]
-        with self.senders[sender].writing() as connection:
+        with self.senders[sender].begin_write() as connection:
             insert_messages(connection, made)
         self.known |= {each.id: Known() for each in made}
 
@@ -105,7 +105,7 @@ class Deliveries(RuleBasedStateMachine):
     )
     def take(self, sender: int, which: int, minutes: int, early: bool) -> Claim | None:
         name = f"m{which}"
-        claim = self.senders[sender].claim(name, minutes * MINUTE, early=early)
+        claim = self.senders[sender].claim_message(name, minutes * MINUTE, early=early)
         assert (claim is not None) == (name in self.due(early=early))
         if claim is not None:
             known = self.known[name]
@@ -150,8 +150,8 @@ class Deliveries(RuleBasedStateMachine):
     def both_see_the_same(self) -> None:
         unsent = [name for name, known in self.known.items() if known.state is not MessageState.SENT]
         for sender in self.senders:
-            assert ids(sender.due_messages()) == self.due()
-            assert ids(sender.undelivered()) == unsent
+            assert ids(sender.list_due_messages()) == self.due()
+            assert ids(sender.list_undelivered()) == unsent
 
 
 def test_deliveries_in_any_order(folder: Path) -> None:

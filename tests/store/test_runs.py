@@ -8,7 +8,7 @@ import pytest
 
 from engine.errors import Position, StoreError
 from engine.outcome import Outcome
-from engine.store import Busy, Event, OutboxMessage, RunRecord, StepRecord, Store
+from engine.store import Event, LockBusy, OutboxMessage, RunRecord, StepRecord, Store
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 RUN = RunRecord(
@@ -34,18 +34,18 @@ def finished(run: RunRecord, **other: object) -> RunRecord:
 
 def test_a_run_from_start_to_end(store: Store) -> None:
     store.start_run(RUN)
-    assert store.run("run 1") == RUN
-    assert store.run("run 1").state == "RUNNING"
+    assert store.get_run("run 1") == RUN
+    assert store.get_run("run 1").state == "RUNNING"
     store.add_step("run 1", BUILD)
     store.add_step("run 1", CHECKS)
-    assert store.run("run 1") == replace(RUN, steps=(BUILD, CHECKS))
+    assert store.get_run("run 1") == replace(RUN, steps=(BUILD, CHECKS))
     store.finish_run(finished(RUN), [MESSAGE])
-    assert store.run("run 1") == finished(RUN)
-    assert store.run("run 1").state == "WARNING"
-    assert store.due_messages() == [MESSAGE]
+    assert store.get_run("run 1") == finished(RUN)
+    assert store.get_run("run 1").state == "WARNING"
+    assert store.list_due_messages() == [MESSAGE]
     delivered = Event("delivery", "info", "sent to a@b.c", NOON)
     store.add_events("run 1", [delivered])
-    assert store.run("run 1").events == (DRIFTED, delivered)
+    assert store.get_run("run 1").events == (DRIFTED, delivered)
 
 
 def test_outcome_events_and_messages_are_one_transaction(store: Store) -> None:
@@ -53,8 +53,8 @@ def test_outcome_events_and_messages_are_one_transaction(store: Store) -> None:
     store.add_step("run 1", BUILD)
     with pytest.raises(StoreError, match="already exists"):
         store.finish_run(finished(RUN), [MESSAGE, MESSAGE])
-    assert store.run("run 1") == replace(RUN, steps=(BUILD,))
-    assert store.undelivered() == []
+    assert store.get_run("run 1") == replace(RUN, steps=(BUILD,))
+    assert store.list_undelivered() == []
 
 
 def test_a_run_without_an_end_is_not_finished(store: Store) -> None:
@@ -65,31 +65,31 @@ def test_a_run_without_an_end_is_not_finished(store: Store) -> None:
 
 def test_messages_of_the_start_are_queued_with_it(store: Store) -> None:
     store.start_run(RUN, [MESSAGE])
-    assert store.undelivered("run 1") == [MESSAGE]
+    assert store.list_undelivered("run 1") == [MESSAGE]
 
 
 def test_runs_by_scenario_oldest_first(store: Store) -> None:
     for number, scenario in enumerate(["a", "b", "a", "a"]):
         store.start_run(replace(RUN, id=f"run {number}", scenario=scenario, parent="run 0" if number else None))
-    assert [run.id for run in store.runs()] == ["run 0", "run 1", "run 2", "run 3"]
-    assert [run.id for run in store.runs("a", last=2)] == ["run 2", "run 3"]
-    assert [run.parent for run in store.runs(last=1)] == ["run 0"]
+    assert [run.id for run in store.list_runs()] == ["run 0", "run 1", "run 2", "run 3"]
+    assert [run.id for run in store.list_runs("a", last=2)] == ["run 2", "run 3"]
+    assert [run.parent for run in store.list_runs(last=1)] == ["run 0"]
 
 
 def test_dates_among_the_variables_come_back_as_text(store: Store) -> None:
     store.start_run(replace(RUN, variables={"period_start": date(2017, 10, 1)}))
-    assert store.run("run 1").variables == {"period_start": "2017-10-01"}
+    assert store.get_run("run 1").variables == {"period_start": "2017-10-01"}
 
 
 def test_unknown_runs(store: Store) -> None:
-    for ask in (store.run, lambda run: store.add_step(run, BUILD), lambda run: store.add_events(run, [DRIFTED])):
+    for ask in (store.get_run, lambda run: store.add_step(run, BUILD), lambda run: store.add_events(run, [DRIFTED])):
         with pytest.raises(StoreError, match="there is no run nope"):
             ask("nope")
 
 
 def test_an_id_is_taken_once(store: Store) -> None:
     store.start_run(RUN)
-    with pytest.raises(Busy):
+    with pytest.raises(LockBusy):
         store.start_run(RUN)
     store.finish_run(finished(RUN))
     with pytest.raises(StoreError, match="already exists"):
@@ -104,11 +104,11 @@ def test_a_living_run_is_not_aborted_a_dead_one_is(store: Store, folder: Path) -
         assert store.abort_dead_runs() == []
         assert other.abort_dead_runs() == []
     (dead,) = store.abort_dead_runs()
-    assert dead == store.run("run 2")
+    assert dead == store.get_run("run 2")
     assert (dead.id, dead.outcome, dead.ended) == ("run 2", Outcome.ABORTED, store.now())
     assert [event.what for event in dead.events] == [DRIFTED.what, "run run 2 was aborted: its process has died"]
     assert store.abort_dead_runs() == []
-    assert store.run("run 1").outcome is None
+    assert store.get_run("run 1").outcome is None
 
 
 def test_finished_runs_leave_no_lock_files(store: Store) -> None:
@@ -120,5 +120,5 @@ def test_finished_runs_leave_no_lock_files(store: Store) -> None:
 
 
 def test_a_run_has_a_folder(store: Store) -> None:
-    (store.folder_of_run("run 1") / "log.txt").write_text("x")
-    assert (store.folder_of_run("run 1") / "log.txt").read_text() == "x"
+    (store.run_folder("run 1") / "log.txt").write_text("x")
+    assert (store.run_folder("run 1") / "log.txt").read_text() == "x"

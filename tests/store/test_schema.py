@@ -15,8 +15,8 @@ from sqlalchemy.exc import OperationalError
 from engine.errors import StoreError
 from engine.evaluation.record import Evaluation
 from engine.store import Store
-from engine.store.database import connect
-from engine.store.schema import MIGRATIONS, REVISION, prepare, revision
+from engine.store.database import create_database_engine
+from engine.store.schema import MIGRATIONS, REVISION, prepare_schema, read_revision
 from engine.store.tables import metadata
 
 SECOND = """
@@ -69,7 +69,7 @@ def with_second_migration(tmp_path: Path, more: str = "") -> Path:
 
 
 def found(folder: Path, query: str) -> list[object]:
-    engine = connect(folder / "state.db", 1.0)
+    engine = create_database_engine(folder / "state.db", 1.0)
     with engine.begin() as connection:
         rows = list(connection.scalars(text(query)))
     engine.dispose()
@@ -77,10 +77,10 @@ def found(folder: Path, query: str) -> list[object]:
 
 
 def test_the_migrations_lead_to_the_tables(store: Store) -> None:
-    with store.reading() as connection:
+    with store.begin_read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
-        assert revision(connection) == REVISION
+        assert read_revision(connection) == REVISION
     assert ScriptDirectory(MIGRATIONS, version_locations=[MIGRATIONS / "versions"]).get_heads() == [REVISION]
 
 
@@ -92,7 +92,7 @@ def test_the_tables_are_postgresql_too() -> None:
 
 
 def test_the_database_is_as_it_should_be(store: Store) -> None:
-    with store.reading() as connection:
+    with store.begin_read() as connection:
         settings = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "foreign_keys")
         }
@@ -124,7 +124,7 @@ def test_opening_what_is_up_to_date_is_quick_and_needs_no_alembic(folder: Path) 
 def test_a_migration_keeps_the_data(store: Store, tmp_path: Path, make_evaluation: type[Evaluation]) -> None:
     store.add_evaluation(make_evaluation())
     store.close()
-    prepare(store.folder, 1.0, with_second_migration(tmp_path), "0002")
+    prepare_schema(store.folder, 1.0, with_second_migration(tmp_path), "0002")
     assert found(store.folder, "SELECT version_num FROM alembic_version") == ["0002"]
     assert found(store.folder, "SELECT mood FROM evaluations") == ["calm"]
     assert found(store.folder, "SELECT count(*) FROM evaluation_metrics") == [2]
@@ -137,9 +137,9 @@ def test_a_migration_that_fails_changes_nothing(
     store.add_evaluation(evaluation)
     store.close()
     with pytest.raises(OperationalError, match="no such table: absent"):
-        prepare(store.folder, 1.0, with_second_migration(tmp_path, more='    op.drop_table("absent")'), "0002")
+        prepare_schema(store.folder, 1.0, with_second_migration(tmp_path, more='    op.drop_table("absent")'), "0002")
     with Store.open(store.folder) as again:
-        assert again.evaluations("the_MES") == [evaluation]
+        assert again.list_evaluations("the_MES") == [evaluation]
     assert found(store.folder, "SELECT version_num FROM alembic_version") == [REVISION]
 
 
@@ -149,12 +149,14 @@ def test_a_migration_may_not_leave_rows_without_their_owner(
     store.add_evaluation(make_evaluation())
     store.close()
     with pytest.raises(StoreError, match="would leave rows of evaluation_metrics without an owner"):
-        prepare(store.folder, 1.0, with_second_migration(tmp_path, '    op.execute("DELETE FROM evaluations")'), "0002")
+        prepare_schema(
+            store.folder, 1.0, with_second_migration(tmp_path, '    op.execute("DELETE FROM evaluations")'), "0002"
+        )
     assert found(store.folder, "SELECT count(*) FROM evaluations") == [1]
 
 
 def test_a_newer_store_is_refused_with_what_to_do(store: Store) -> None:
-    with store.writing() as connection:
+    with store.begin_write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0099'"))
     store.close()
     with pytest.raises(StoreError, match=r"newer engine \(schema 0099.*What to do: use that engine, or upgrade"):

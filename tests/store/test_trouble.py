@@ -14,7 +14,7 @@ import pytest
 from engine.errors import StoreError
 from engine.evaluation.record import Evaluation
 from engine.outcome import Outcome
-from engine.store import OutboxMessage, RunRecord, Store, new_id
+from engine.store import OutboxMessage, RunRecord, Store, generate_id
 
 MakeEvaluation = Callable[..., Evaluation]
 AS_NOBODY = """
@@ -94,12 +94,12 @@ def test_a_database_locked_by_another_writer(store: Store, make_evaluation: Make
     other = sqlite3.connect(store.folder / "state.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with Store.open(store.folder, patience=0.1) as impatient:
-        assert impatient.evaluations("the_MES") == [evaluation]  # reading does not wait for a writer
+        assert impatient.list_evaluations("the_MES") == [evaluation]  # reading does not wait for a writer
         with pytest.raises(StoreError, match="locked by another process that is writing"):
             impatient.add_evaluation(make_evaluation())
     other.execute("ROLLBACK")
     other.close()
-    assert store.evaluations("the_MES") == [evaluation]
+    assert store.list_evaluations("the_MES") == [evaluation]
 
 
 @pytest.fixture
@@ -132,15 +132,15 @@ def test_a_full_disk_while_evaluations_are_added(small_disk: Path, make_evaluati
         with pytest.raises(StoreError, match="the disk is full"):  # noqa: PT012 (the loop is what is tried)
             while True:
                 evaluation = make_evaluation(columns={"x": {"text": "x" * 20_000}})
-                with store.staging() as files:
+                with store.stage_folder() as files:
                     (files / "profile").write_bytes(b"x" * 150_000)
                     store.add_evaluation(evaluation, files)
                 kept.append(evaluation)
         assert len(kept) > 3
-        assert store.evaluations("the_MES") == kept
+        assert store.list_evaluations("the_MES") == kept
     with Store.open(small_disk / "state") as store:
-        assert store.evaluations("the_MES") == kept
-        sizes = [(store.folder_of_evaluation(each.id) / "profile").stat().st_size for each in kept]
+        assert store.list_evaluations("the_MES") == kept
+        sizes = [(store.evaluation_folder(each.id) / "profile").stat().st_size for each in kept]
         assert sizes == [150_000] * len(kept)
         assert len(list((store.folder / "evaluations").iterdir())) == len(kept)
         assert list((store.folder / "staging").iterdir()) == []
@@ -149,19 +149,19 @@ def test_a_full_disk_while_evaluations_are_added(small_disk: Path, make_evaluati
 @pytest.mark.parametrize("leave", range(0, 60_000, 12_000))
 def test_a_full_disk_at_the_end_of_a_run_and_space_again(small_disk: Path, leave: int) -> None:
     with Store.open(small_disk / "state") as store:
-        run = RunRecord(new_id(store.now()), "p", "s", store.now(), "ann@host")
+        run = RunRecord(generate_id(store.now()), "p", "s", store.now(), "ann@host")
         store.start_run(run)
         filler = fill(small_disk, leave)
         message = OutboxMessage("m", run.id, "r", "c", (), "s", "t" * 200_000, store.now())
         ended = replace(run, outcome=Outcome.SUCCESS, ended=store.now())
         with pytest.raises(StoreError, match="the disk is full"):
             store.finish_run(ended, [message])
-        assert store.run(run.id) == run
-        assert store.undelivered() == []
+        assert store.get_run(run.id) == run
+        assert store.list_undelivered() == []
         filler.unlink()
         store.finish_run(ended, [message])
-        assert store.run(run.id) == ended
-        assert store.claim("m", timedelta(minutes=1)) is not None
+        assert store.get_run(run.id) == ended
+        assert store.claim_message("m", timedelta(minutes=1)) is not None
 
 
 def test_a_fresh_store_on_a_full_disk(small_disk: Path) -> None:

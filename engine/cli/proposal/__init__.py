@@ -10,21 +10,21 @@ from typing import Any
 import jinja2
 
 from engine.cli.proposal import columns as column_settings
-from engine.cli.proposal.models import proposed_model
-from engine.cli.proposal.periods import divide, reference_rows
-from engine.cli.proposal.wishes import Wishes
-from engine.cli.proposal.writing import is_key, quoted, text
-from engine.data.survey import Survey, look
-from engine.data.wording import meant
+from engine.cli.proposal.column_choices import ColumnChoices
+from engine.cli.proposal.models import propose_model
+from engine.cli.proposal.periods import divide_rows, select_reference
+from engine.cli.proposal.yaml_writing import can_be_key, format_text, quote_text
+from engine.data.inspection import FileInspection, summarise_columns
+from engine.data.polars_errors import format_suggestion
 from engine.drift import Role
 from engine.errors import DataError, UsageError
-from engine.spec.catalogue import MetricName
+from engine.spec.metric_names import MetricName
 from engine.spec.resources.datasets import Csv
 
-__all__ = ["Wishes", "describe", "propose"]
+__all__ = ["ColumnChoices", "describe_data", "propose_spec"]
 
 
-def propose(seen: Survey, wishes: Wishes, *, project: str, path: str, spec: str) -> str:
+def propose_spec(seen: FileInspection, wishes: ColumnChoices, *, project: str, path: str, spec: str) -> str:
     """Return the text of a proposed spec.
 
     Parameters
@@ -50,16 +50,16 @@ def propose(seen: Survey, wishes: Wishes, *, project: str, path: str, spec: str)
     named = [name for name in (wishes.target, wishes.prediction, wishes.time) if name is not None]
     for name in named:
         if name not in seen.columns:
-            raise UsageError(f"there is no column {name!r}{meant(name, list(seen.columns))}")
+            raise UsageError(f"there is no column {name!r}{format_suggestion(name, list(seen.columns))}")
         if named.count(name) > 1:
             raise UsageError(
                 f"column {name!r} is named twice: --target, --prediction and --time must be different columns"
             )
-    periods = divide(seen, wishes.time) if wishes.time else None
+    periods = divide_rows(seen, wishes.time) if wishes.time else None
     # Contracts and roles come from all rows; ranges and the model only from the reference, the later rows are checked.
-    reference = reference_rows(seen, periods)
-    rows, columns = look(reference)
-    roles = {name: column_settings.declared_role(column, seen.rows, wishes) for name, column in seen.columns.items()}
+    reference = select_reference(seen, periods)
+    rows, columns = summarise_columns(reference)
+    roles = {name: column_settings.suggest_role(column, seen.rows, wishes) for name, column in seen.columns.items()}
     compared = [
         column
         for name, column in columns.items()
@@ -68,7 +68,7 @@ def propose(seen: Survey, wishes: Wishes, *, project: str, path: str, spec: str)
     if not compared:
         reasons = "; ".join(f"{c.name}: {c.reason}" for c in columns.values() if c.reason)
         raise DataError(f"there is no column to compare{': ' + reasons if reasons else ''}")
-    model = proposed_model(reference, rows, columns, wishes) if wishes.target else None
+    model = propose_model(reference, rows, columns, wishes) if wishes.target else None
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=False,  # noqa: S701 - the output is YAML; the filter `text` quotes each value
@@ -77,30 +77,32 @@ def propose(seen: Survey, wishes: Wishes, *, project: str, path: str, spec: str)
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["text"] = text
-    environment.globals["metric"] = lambda statistic, name: text(str(MetricName(statistic, name)), filled=False)
+    environment.filters["text"] = format_text
+    environment.globals["metric"] = lambda statistic, name: format_text(str(MetricName(statistic, name)), filled=False)
     return environment.get_template("project.yaml.jinja").render(
         project=project,
         path=path,
         spec=spec,
         dataset=seen.dataset,
-        dialect=_dialect(seen.dataset.csv),
+        dialect=_format_dialect(seen.dataset.csv),
         rows=seen.rows,
         columns=[
-            column_settings.Line(c, column_settings.contract(c, seen, wishes), column_settings.remark(c))
+            column_settings.ColumnLine(
+                c, column_settings.propose_contract(c, seen, wishes), column_settings.describe_values(c)
+            )
             for c in seen.columns.values()
-            if is_key(c.name)
+            if can_be_key(c.name)
         ],
-        unnamed=[name for name in seen.columns if not is_key(name)],
+        unnamed=[name for name in seen.columns if not can_be_key(name)],
         entities=[c.name for c in seen.columns.values() if column_settings.may_be_entity(c, seen.rows)],
-        dates=[] if wishes.time else [c.name for c in columns.values() if c.family in ("date", "datetime")],
+        dates=[] if wishes.time else [c.name for c in columns.values() if c.column_type in ("date", "datetime")],
         gaps=[
-            (c.name, column_settings.share_above(c.missing))
+            (c.name, column_settings.propose_limit(c.missing))
             for c in columns.values()
-            if c.missing > 0.01 and is_key(c.name)
+            if c.missing > 0.01 and can_be_key(c.name)
         ],
-        usual_gap=column_settings.usual_gap(columns.values()),
-        means=list(column_settings.means([column for column in compared if roles[column.name] is None])),
+        usual_gap=column_settings.propose_missing_limit(columns.values()),
+        means=list(column_settings.propose_mean_ranges([column for column in compared if roles[column.name] is None])),
         least=max(1, (periods.smallest if periods else seen.rows) // 2),
         categorical=any(Role.CATEGORICAL in (c.role, roles[c.name]) for c in compared),
         periods=periods,
@@ -109,21 +111,21 @@ def propose(seen: Survey, wishes: Wishes, *, project: str, path: str, spec: str)
     )
 
 
-def describe(seen: Survey) -> str:
+def describe_data(seen: FileInspection) -> str:
     """Return a summary of the data: `300 rows, 3 columns: 1 number, 2 text`."""
     kinds: dict[str, int] = {}
     for column in seen.columns.values():
-        kinds[column.family] = kinds.get(column.family, 0) + 1
+        kinds[column.column_type] = kinds.get(column.column_type, 0) + 1
     return f"{seen.rows:,} rows, {len(seen.columns)} columns: " + ", ".join(f"{n} {kind}" for kind, n in kinds.items())
 
 
-def _dialect(dialect: Csv) -> str | None:
+def _format_dialect(dialect: Csv) -> str | None:
     """Return the settings of a CSV that differ from the defaults, as a YAML flow mapping; None if none does."""
     settings: dict[str, Any] = {}
     if dialect.separator != ",":
-        settings["separator"] = text(dialect.separator)
+        settings["separator"] = format_text(dialect.separator)
     if dialect.decimal_comma:
         settings["decimal_comma"] = "true"
     if dialect.null_values != [""]:
-        settings["null_values"] = "[" + ", ".join(quoted(value) for value in dialect.null_values) + "]"
+        settings["null_values"] = "[" + ", ".join(quote_text(value) for value in dialect.null_values) + "]"
     return "{" + ", ".join(f"{key}: {value}" for key, value in settings.items()) + "}" if settings else None

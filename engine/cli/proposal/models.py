@@ -6,23 +6,23 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from engine.cli.proposal.wishes import Wishes
-from engine.cli.proposal.writing import rounded, scalar, text
-from engine.data import Table, reading
-from engine.data.survey import Column
+from engine.cli.proposal.column_choices import ColumnChoices
+from engine.cli.proposal.yaml_writing import format_label, format_text, round_digits
+from engine.data import Table, explain_read_errors
+from engine.data.inspection import ColumnSummary
 from engine.errors import UsageError
-from engine.models.classes import MAX_CLASSES, Class, codes, observed
+from engine.models.classes import MAX_CLASSES, ClassValue, distinct_classes, encode_classes
 
-FEW_OF_A_CLASS = 10
+MIN_ROWS_PER_CLASS = 10
 """Rows that a class needs in the reference: with fewer, the held-out part could get them all."""
-FEW_TO_LEARN_FROM = 50
+MIN_REGRESSION_ROWS = 50
 """Values that a regression target needs."""
-MOST_CLASSES = 20
+MAX_INTEGER_CLASSES = 20
 """Whole numbers with more distinct values than this are amounts, others are classes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class ModelProposal:
     """The proposed model and the metric to monitor.
 
     `floor` is the value of the metric that a constant prediction reaches; the proposed check compares with it.
@@ -38,7 +38,7 @@ class Model:
     labelled: float
 
 
-def proposed_model(before: Table, rows: int, columns: dict[str, Column], wishes: Wishes) -> Model:
+def propose_model(before: Table, rows: int, columns: dict[str, ColumnSummary], wishes: ColumnChoices) -> ModelProposal:
     """Propose a model from the rows of the reference.
 
     Parameters
@@ -54,20 +54,22 @@ def proposed_model(before: Table, rows: int, columns: dict[str, Column], wishes:
         The target cannot be predicted, or the prediction does not fit it.
     """
     target = columns[str(wishes.target)]
-    with reading(before):
+    with explain_read_errors(before):
         named = dict.fromkeys([target.name, *([wishes.prediction] if wishes.prediction else [])])
         frame = before.frame.select(list(named)).collect(engine="streaming")
     values = frame[target.name]
     values = (values.fill_nan(None) if values.dtype.is_float() else values).drop_nulls()
-    if target.family not in ("integer", "number", "text", "boolean") or values.dtype == pl.Null:
-        raise UsageError(f"the target {target.name!r} has type {target.family}; it must be text, a number or a boolean")
-    task, reason = _task(target, values)
+    if target.column_type not in ("integer", "number", "text", "boolean") or values.dtype == pl.Null:
+        raise UsageError(
+            f"the target {target.name!r} has type {target.column_type}; it must be text, a number or a boolean"
+        )
+    task, reason = _infer_task(target, values)
     labelled = values.len() / rows
     if task == "regression":
-        return _regression(frame, values, wishes, reason, labelled)
-    classes = observed(values)
-    counts = {label: int((codes(values, classes) == i).sum()) for i, label in enumerate(classes)}
-    frequent = [label for label, count in counts.items() if count >= FEW_OF_A_CLASS]
+        return _propose_regression(frame, values, wishes, reason, labelled)
+    classes = distinct_classes(values)
+    counts = {label: int((encode_classes(values, classes) == i).sum()) for i, label in enumerate(classes)}
+    frequent = [label for label, count in counts.items() if count >= MIN_ROWS_PER_CLASS]
     if wishes.prediction is None and (
         len(frequent) < 2 or (task.startswith("binary") and len(frequent) < len(classes))
     ):
@@ -75,45 +77,47 @@ def proposed_model(before: Table, rows: int, columns: dict[str, Column], wishes:
         when = " before the time of the first batch" if wishes.time else ""
         raise UsageError(
             f"the target {target.name!r} has too few values to train a model: {rows_of_classes}; "
-            f"two classes with at least {FEW_OF_A_CLASS} rows each are needed{when}"
+            f"two classes with at least {MIN_ROWS_PER_CLASS} rows each are needed{when}"
         )
-    positive = _positive(classes, counts) if task.startswith("binary") else None
+    positive = _choose_positive(classes, counts) if task.startswith("binary") else None
     probability = wishes.prediction is not None and _is_probability(frame[wishes.prediction], classes, task)
     if wishes.prediction and not probability:
-        _must_be_classes(frame[wishes.prediction], classes, wishes.prediction)
+        _require_classes(frame[wishes.prediction], classes, wishes.prediction)
     # ROC AUC needs probabilities, which a prediction that is a class does not give.
     auc = task.startswith("binary") and (wishes.prediction is None or probability)
-    return Model(
+    return ModelProposal(
         task=task,
         why=reason,
-        said=text(wishes.prediction) if wishes.prediction else "",
-        positive=None if positive is None else scalar(positive),
+        said=format_text(wishes.prediction) if wishes.prediction else "",
+        positive=None if positive is None else format_label(positive),
         probability=probability,
         metric="roc_auc" if auc else "accuracy",
-        floor=0.6 if auc else rounded(max(counts.values()) / values.len()),
+        floor=0.6 if auc else round_digits(max(counts.values()) / values.len()),
         labelled=labelled,
     )
 
 
-def _regression(frame: pl.DataFrame, values: pl.Series, wishes: Wishes, reason: str, labelled: float) -> Model:
+def _propose_regression(
+    frame: pl.DataFrame, values: pl.Series, wishes: ColumnChoices, reason: str, labelled: float
+) -> ModelProposal:
     """Propose a regression; its floor is the mean absolute error of always predicting the median."""
     numbers = values.cast(pl.Float64)
     if wishes.prediction is None and numbers.is_infinite().any():
         raise UsageError(f"the target {values.name!r} has infinite values, so no model can be trained on it")
-    if wishes.prediction is None and numbers.len() < FEW_TO_LEARN_FROM:
+    if wishes.prediction is None and numbers.len() < MIN_REGRESSION_ROWS:
         raise UsageError(
             f"the target {values.name!r} has {numbers.len()} values, too few to train a model; "
-            f"at least {FEW_TO_LEARN_FROM} are needed"
+            f"at least {MIN_REGRESSION_ROWS} are needed"
         )
     if wishes.prediction and not frame[wishes.prediction].dtype.is_numeric():
         raise UsageError(f"the prediction {wishes.prediction!r} is not a number, but the target {values.name!r} is")
     error = (numbers - numbers.median()).abs().mean()
-    floor = rounded(error) if isinstance(error, float) and math.isfinite(error) and error > 0 else None
-    prediction = text(wishes.prediction) if wishes.prediction else ""
-    return Model("regression", reason, prediction, None, False, "mae", floor, labelled)
+    floor = round_digits(error) if isinstance(error, float) and math.isfinite(error) and error > 0 else None
+    prediction = format_text(wishes.prediction) if wishes.prediction else ""
+    return ModelProposal("regression", reason, prediction, None, False, "mae", floor, labelled)
 
 
-def _task(target: Column, values: pl.Series) -> tuple[str, str]:
+def _infer_task(target: ColumnSummary, values: pl.Series) -> tuple[str, str]:
     """Return the task that the target's type and number of distinct values suggest, and the reason."""
     distinct = values.n_unique()
     if distinct < 2:
@@ -121,8 +125,10 @@ def _task(target: Column, values: pl.Series) -> tuple[str, str]:
         raise UsageError(f"the target {target.name!r} has {what}, so there is nothing to predict")
     if distinct == 2:
         return "binary_classification", "it has two distinct values"
-    whole = target.family == "integer" or (target.family == "number" and bool((values == values.round()).all()))
-    if target.family == "text" or (whole and distinct <= MOST_CLASSES):
+    whole = target.column_type == "integer" or (
+        target.column_type == "number" and bool((values == values.round()).all())
+    )
+    if target.column_type == "text" or (whole and distinct <= MAX_INTEGER_CLASSES):
         if distinct > MAX_CLASSES:
             raise UsageError(
                 f"the target {target.name!r} is text with {distinct:,} distinct values; "
@@ -132,12 +138,12 @@ def _task(target: Column, values: pl.Series) -> tuple[str, str]:
     return "regression", "it is a number with many distinct values"
 
 
-def _positive(classes: Sequence[Class], counts: dict[Class, int]) -> Class:
+def _choose_positive(classes: Sequence[ClassValue], counts: dict[ClassValue, int]) -> ClassValue:
     """Return the positive class: true, the larger number, or the rarer text."""
     return min(classes, key=lambda label: counts[label]) if isinstance(classes[0], str) else classes[-1]
 
 
-def _is_probability(prediction: pl.Series, classes: Sequence[Class], task: str) -> bool:
+def _is_probability(prediction: pl.Series, classes: Sequence[ClassValue], task: str) -> bool:
     """Return whether a prediction is a probability: floats from 0 to 1 that are not just the classes."""
     if not task.startswith("binary") or not prediction.dtype.is_float():
         return False
@@ -145,9 +151,9 @@ def _is_probability(prediction: pl.Series, classes: Sequence[Class], task: str) 
     return known.len() > 0 and bool(known.is_between(0, 1).all()) and not set(known.unique()) <= set(classes)
 
 
-def _must_be_classes(prediction: pl.Series, classes: Sequence[Class], name: str) -> None:
+def _require_classes(prediction: pl.Series, classes: Sequence[ClassValue], name: str) -> None:
     """Raise UsageError if the prediction has a value that the target does not have."""
-    numbers = codes(prediction, classes)
+    numbers = encode_classes(prediction, classes)
     if (numbers == -2).any():  # -2 is the code of a value that is not a class
         unknown = prediction[int((numbers == -2).argmax())]
         labels = ", ".join(map(repr, classes[:10]))

@@ -6,12 +6,12 @@ from itertools import pairwise
 
 import polars as pl
 
-from engine.data import Table, reading
-from engine.data.survey import Column, Survey
+from engine.data import Table, explain_read_errors
+from engine.data.inspection import ColumnSummary, FileInspection
 from engine.errors import UsageError
-from engine.spec.variables import escape
+from engine.spec.variable_references import escape_references
 
-WINDOWS = 3
+WINDOW_COUNT = 3
 """Batches into which the later rows are divided."""
 
 
@@ -48,26 +48,26 @@ class Periods:
     smallest: int
 
 
-def reference_rows(seen: Survey, periods: Periods | None) -> Table:
+def select_reference(seen: FileInspection, periods: Periods | None) -> Table:
     """Return the rows of the reference: the earlier ones, or all if there is no time."""
     if periods is None:
         return seen.table
-    when = _when(periods.column, seen.columns[periods.column])
+    when = _time_expression(periods.column, seen.columns[periods.column])
     last = (
         pl.lit(periods.reference_last).str.to_date() if periods.word == "day" else pl.lit(int(periods.reference_last))
     )
     return replace(seen.table, frame=seen.table.frame.filter(when <= last))
 
 
-def _when(name: str, column: Column) -> pl.Expr:
+def _time_expression(name: str, column: ColumnSummary) -> pl.Expr:
     """Return the expression of a row's time: a whole number, or a date."""
     value = pl.col(name)
-    if column.family == "integer":
+    if column.column_type == "integer":
         return value
-    return value.str.to_date(strict=False) if column.family == "text" else value.cast(pl.Date)
+    return value.str.to_date(strict=False) if column.column_type == "text" else value.cast(pl.Date)
 
 
-def divide(seen: Survey, name: str) -> Periods:
+def divide_rows(seen: FileInspection, name: str) -> Periods:
     """Divide the rows: about two thirds are the reference, the others fall into windows with equally many days.
 
     Raises
@@ -76,17 +76,19 @@ def divide(seen: Survey, name: str) -> Periods:
         The column's values are not times, or they are all the same.
     """
     column = seen.columns[name]
-    if column.family not in ("date", "datetime", "integer", "text"):
-        raise UsageError(f"column {name!r} has type {column.family}; --time needs a date, a datetime or a whole number")
-    with reading(seen.table):
+    if column.column_type not in ("date", "datetime", "integer", "text"):
+        raise UsageError(
+            f"column {name!r} has type {column.column_type}; --time needs a date, a datetime or a whole number"
+        )
+    with explain_read_errors(seen.table):
         counts = (
-            seen.table.frame.group_by(_when(name, column).alias("when"))
+            seen.table.frame.group_by(_time_expression(name, column).alias("when"))
             .agg(pl.len(), pl.col(name).count().alias("said"))
             .collect(engine="streaming")
             .sort("when")
         )
     unread = counts.filter(pl.col("when").is_null())
-    if column.family == "text" and unread["said"].sum():
+    if column.column_type == "text" and unread["said"].sum():
         raise UsageError(
             f"column {name!r} is text, and {unread['said'].sum():,} of its values are not dates such as 2017-10-31"
         )
@@ -98,13 +100,17 @@ def divide(seen: Survey, name: str) -> Periods:
     before = timed["len"].cum_sum() / timed["len"].sum()
     end = min(max(1, int((before <= 2 / 3).sum())), timed.height - 1)
     later = timed.slice(end)
-    edges = [later.height * i // WINDOWS for i in range(WINDOWS + 1)] if later.height >= WINDOWS else [0, later.height]
+    edges = (
+        [later.height * i // WINDOW_COUNT for i in range(WINDOW_COUNT + 1)]
+        if later.height >= WINDOW_COUNT
+        else [0, later.height]
+    )
     pieces = [later.slice(low, high - low) for low, high in pairwise(edges)]
-    quoted = '"' + escape(name).replace('"', '""') + '"'
+    quoted = '"' + escape_references(name).replace('"', '""') + '"'
     return Periods(
         column=name,
-        sql=quoted if column.family == "integer" else f"CAST({quoted} AS DATE)",
-        word="number" if column.family == "integer" else "day",
+        sql=quoted if column.column_type == "integer" else f"CAST({quoted} AS DATE)",
+        word="number" if column.column_type == "integer" else "day",
         untimed=int(unread["len"].sum()),
         reference_last=str(timed["when"][end - 1]),
         windows=[Window(str(piece["when"][0]), str(piece["when"][-1])) for piece in pieces],

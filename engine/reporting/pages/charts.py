@@ -13,51 +13,53 @@ from markupsafe import Markup
 from engine.formatting.numbers import format_figure
 from engine.formatting.palette import AMBER, GREEN, GREY, RED
 from engine.reporting.pages.facts import NOTABLE, EvaluationFacts
-from engine.reporting.pages.ranges import is_range, scale, zones
-from engine.reporting.pages.words import metric_title, metric_value
+from engine.reporting.pages.ranges import choose_scale, cut_zones, is_range
+from engine.reporting.pages.summary import format_metric, format_metric_name
 from engine.store.records import MetricPoint
 
-Spec = dict[str, Any]
+ChartSpec = dict[str, Any]
 Redact = Callable[[str], str]
 
 VEGA_LITE = "6.1"
-NAMES = ("ink", "muted", "line", "surface", "batch", "reference", "ok", "warning", "error")
-PAGE = {name: f"var(--{name})" for name in NAMES}
-PAPER = dict(
+COLOUR_NAMES = ("ink", "muted", "line", "surface", "batch", "reference", "ok", "warning", "error")
+PAGE_COLOURS = {name: f"var(--{name})" for name in COLOUR_NAMES}
+PRINT_COLOURS = dict(
     zip(
-        NAMES,
+        COLOUR_NAMES,
         ("#1c2733", GREY, "#e3e7ec", "#ffffff", "#2563eb", "#94a3b8", GREEN, AMBER, RED),
         strict=True,
     )
 )
-LONGEST = 28
+LABEL_LENGTH = 28
 """Characters of a name in a chart."""
-LABELLED = 6
-BARS = 8
+LABELLED_POINTS = 6
+MOST_BARS = 8
 
 
-def svg(spec: Spec) -> Markup:
+def render_svg(spec: ChartSpec) -> Markup:
     """Draw a chart for the page as SVG, which scales with the page."""
     import vl_convert  # 30 MB that a run without charts need not load
 
-    drawn = vl_convert.vegalite_to_svg({**spec, "config": _config(PAGE)}, vl_version=VEGA_LITE, allowed_base_urls=[])
+    drawn = vl_convert.vegalite_to_svg(
+        {**spec, "config": _chart_config(PAGE_COLOURS)}, vl_version=VEGA_LITE, allowed_base_urls=[]
+    )
     # vl-convert escapes the texts in it.
     return Markup(drawn.replace("<svg ", '<svg aria-hidden="true" ', 1))  # noqa: S704
 
 
-def png(spec: Spec) -> bytes:
+def render_png(spec: ChartSpec) -> bytes:
     """Draw a chart as PNG on white, with two pixels per unit."""
     import vl_convert
 
     return vl_convert.vegalite_to_png(
-        {**spec, "config": _config(PAPER), "background": PAPER["surface"], "padding": 16},
+        {**spec, "config": _chart_config(PRINT_COLOURS), "background": PRINT_COLOURS["surface"], "padding": 16},
         vl_version=VEGA_LITE,
         scale=2,
         allowed_base_urls=[],
     )
 
 
-def _config(colours: Mapping[str, str]) -> Spec:
+def _chart_config(colours: Mapping[str, str]) -> ChartSpec:
     quiet = {"labelColor": colours["muted"], "titleColor": colours["muted"], "titleFontWeight": "normal"}
     return {
         "aria": False,
@@ -79,31 +81,31 @@ def _config(colours: Mapping[str, str]) -> Spec:
     }
 
 
-def history(
+def draw_history(
     metric: str,
     points: Sequence[MetricPoint],
     facts: EvaluationFacts,
     redact: Redact,
-    colours: Mapping[str, str] = PAGE,
+    colours: Mapping[str, str] = PAGE_COLOURS,
     size: tuple[int, int] = (290, 110),
-) -> Spec:
+) -> ChartSpec:
     """Draw a metric over evaluations, with this evaluation marked and the zones of its check shaded."""
     known = facts.evaluation.metrics.get(metric)
     low, high = (known.low, known.high) if known else (None, None)
-    held = [c.bounds for c in facts.checks if c.metric == metric and c.value == facts.value(metric)]
+    held = [c.bounds for c in facts.checks if c.metric == metric and c.value == facts.find_value(metric)]
     bounds = next((b for b in held if is_range(b)), {})
-    start, end = scale(metric, bounds, [*(point.value for point in points), low, high])
+    start, end = choose_scale(metric, bounds, [*(point.value for point in points), low, high])
     seen: dict[str, int] = {}
     rows = []
     for point in points:
-        name = clipped(redact(point.name))
+        name = clip_label(redact(point.name))
         seen[name] = seen.get(name, -1) + 1
         now = point.evaluation == facts.evaluation.id
         rows.append(
             {
                 "name": name + "\N{ZERO WIDTH SPACE}" * seen[name],  # keeps two evaluations of one name apart
                 "value": point.value,
-                "now": metric_value(metric, point.value) if now else None,
+                "now": format_metric(metric, point.value) if now else None,
                 "low": low if now else None,
                 "high": high if now else None,
             }
@@ -127,7 +129,7 @@ def history(
                     "color": {"field": "kind", "type": "nominal", "scale": None},
                 },
             }
-            for shaded in [[z for z in zones(bounds, start, end) if z.kind != "ok"]]
+            for shaded in [[z for z in cut_zones(bounds, start, end) if z.kind != "ok"]]
             if shaded
         ]
         + [
@@ -161,24 +163,26 @@ def history(
     }  # fmt: skip
 
 
-def importance(facts: EvaluationFacts, redact: Redact) -> Spec:
+def draw_importance(facts: EvaluationFacts, redact: Redact) -> ChartSpec:
     """Draw the columns' importance in the drift model against their importance in the monitored model.
 
     Each adds up to 1. Columns above the average of both are in the shaded quarter: drifted and important.
     """
     told, used = facts.evaluation.importance["drift"], facts.evaluation.importance["model"]
     limit = 1 / max(1, len(told))
-    rows: list[Spec] = [
+    rows: list[ChartSpec] = [
         {
-            "name": clipped(redact(name)),
+            "name": clip_label(redact(name)),
             "drift": told[name],
             "model": used.get(name, 0.0),
             "label": "",
-            "colour": PAGE["batch"] if (facts.evaluation.columns.get(name) or {}).get("drift") else PAGE["reference"],
+            "colour": PAGE_COLOURS["batch"]
+            if (facts.evaluation.columns.get(name) or {}).get("drift")
+            else PAGE_COLOURS["reference"],
         }
         for name in sorted(told, key=lambda name: -told[name] - used.get(name, 0.0))[:200]
     ]
-    for row in [row for row in rows if max(row["drift"], row["model"]) >= limit][:LABELLED]:
+    for row in [row for row in rows if max(row["drift"], row["model"]) >= limit][:LABELLED_POINTS]:
         row["label"] = row["name"]
     top = min(1.06, 1.12 * max([limit, *(row["drift"] for row in rows)]))
     right = min(1.06, 1.3 * max([limit, *(row["model"] for row in rows)]))
@@ -194,12 +198,12 @@ def importance(facts: EvaluationFacts, redact: Redact) -> Spec:
         "layer": [
             {
                 "data": {"values": quarter},
-                "mark": {"type": "rect", "color": PAGE["error"], "opacity": 0.09},
+                "mark": {"type": "rect", "color": PAGE_COLOURS["error"], "opacity": 0.09},
                 "encoding": {"x": x, "x2": {"field": "right"}, "y": y, "y2": {"field": "top"}},
             },
             {
                 "data": {"values": quarter},
-                "mark": {"type": "text", "align": "right", "dx": -8, "dy": -8, "fill": PAGE["error"]},
+                "mark": {"type": "text", "align": "right", "dx": -8, "dy": -8, "fill": PAGE_COLOURS["error"]},
                 "encoding": {
                     "x": {"field": "right", "type": "quantitative"},
                     "y": {"field": "drift", "type": "quantitative"},
@@ -220,22 +224,22 @@ def importance(facts: EvaluationFacts, redact: Redact) -> Spec:
     }
 
 
-def bars(
+def draw_bars(
     rows: Sequence[tuple[str, float]],
     redact: Redact,
     text: Callable[[float], str],
-    colours: Mapping[str, str] = PAGE,
+    colours: Mapping[str, str] = PAGE_COLOURS,
     width: int = 300,
-) -> Spec:
+) -> ChartSpec:
     """Draw named values as bars in their order; values of NOTABLE or more have another colour."""
     values = [
-        {"at": i, "name": clipped(redact(name)), "value": value, "text": text(value),
+        {"at": i, "name": clip_label(redact(name)), "value": value, "text": text(value),
          "colour": colours["batch"] if value >= NOTABLE else colours["reference"]}
         for i, (name, value) in enumerate(rows)
     ]  # fmt: skip
-    y: Spec = {"field": "name", "type": "nominal", "sort": {"field": "at"}, "title": None}
+    y: ChartSpec = {"field": "name", "type": "nominal", "sort": {"field": "at"}, "title": None}
     y["axis"] = {"labelColor": colours["ink"], "labelLimit": 170, "grid": False}
-    x: Spec = {"field": "value", "type": "quantitative", "title": None, "axis": None}
+    x: ChartSpec = {"field": "value", "type": "quantitative", "title": None, "axis": None}
     x["scale"] = {"domain": [0, 1.18 * max([0.2, *(value for _, value in rows)])], "nice": False}
     return {
         "width": width,
@@ -254,9 +258,9 @@ def bars(
     }
 
 
-def curve(
+def draw_curve(
     detail: Mapping[str, Sequence[float]], across: str, up: str, *, diagonal: bool, size: str | None = None
-) -> Spec:
+) -> ChartSpec:
     """Draw a curve in the unit square; `size` names the key of the points' sizes."""
     axis = {"format": "~g", "tickCount": 5}
     whole = {"domain": [0, 1], "nice": False}
@@ -267,16 +271,16 @@ def curve(
         {"at": at, "x": a, "y": b, "n": n}
         for at, (a, b, n) in enumerate(zip(detail[across], detail[up], sizes, strict=True))
     ]
-    encoding: Spec = {"x": x, "y": y, "order": {"field": "at"}}
-    layers: list[Spec] = [
-        {"data": {"values": rows}, "mark": {"type": "line", "color": PAGE["batch"]}, "encoding": encoding}
+    encoding: ChartSpec = {"x": x, "y": y, "order": {"field": "at"}}
+    layers: list[ChartSpec] = [
+        {"data": {"values": rows}, "mark": {"type": "line", "color": PAGE_COLOURS["batch"]}, "encoding": encoding}
     ]
     if size:
         bubbles = {"field": "n", "type": "quantitative", "legend": None, "scale": {"range": [20, 220]}}
         layers.append(
             {
                 "data": {"values": rows},
-                "mark": {"type": "circle", "color": PAGE["batch"], "opacity": 0.9},
+                "mark": {"type": "circle", "color": PAGE_COLOURS["batch"], "opacity": 0.9},
                 "encoding": {"x": x, "y": y, "size": bubbles},
             }
         )
@@ -285,14 +289,14 @@ def curve(
             0,
             {
                 "data": {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]},
-                "mark": {"type": "line", "color": PAGE["reference"], "strokeDash": [4, 4]},
+                "mark": {"type": "line", "color": PAGE_COLOURS["reference"], "strokeDash": [4, 4]},
                 "encoding": {"x": x, "y": y},
             },
         )
     return {"width": 240, "height": 240, "layer": layers}
 
 
-def heat(edges: Sequence[float], counts: Sequence[Sequence[int]]) -> Spec:
+def draw_heatmap(edges: Sequence[float], counts: Sequence[Sequence[int]]) -> ChartSpec:
     """Draw the counts of predicted against true values, in bins of the quantiles of both."""
     names = [f"≤ {format_figure(edge)}" for edge in edges[1:]] or [format_figure(edges[0])]
     rows = [
@@ -302,14 +306,14 @@ def heat(edges: Sequence[float], counts: Sequence[Sequence[int]]) -> Spec:
         if rows
     ]
     axis = {"labelOverlap": True, "labelAngle": 0, "domain": False}
-    x: Spec = {"field": "predicted", "type": "ordinal", "sort": {"field": "j"}, "title": "predicted", "axis": axis}
-    y: Spec = {"field": "true", "type": "ordinal", "sort": {"field": "i", "order": "descending"}, "title": "true"}
+    x: ChartSpec = {"field": "predicted", "type": "ordinal", "sort": {"field": "j"}, "title": "predicted", "axis": axis}
+    y: ChartSpec = {"field": "true", "type": "ordinal", "sort": {"field": "i", "order": "descending"}, "title": "true"}
     shade = {"field": "rows", "type": "quantitative", "legend": None, "scale": {"type": "sqrt", "range": [0.06, 1]}}
     return {
         "width": 300,
         "height": 300,
         "data": {"values": rows},
-        "mark": {"type": "rect", "color": PAGE["batch"]},
+        "mark": {"type": "rect", "color": PAGE_COLOURS["batch"]},
         "encoding": {
             "x": {**x, "scale": {"domain": names}},
             "y": {**y, "axis": axis, "scale": {"domain": names[::-1]}},
@@ -318,33 +322,36 @@ def heat(edges: Sequence[float], counts: Sequence[Sequence[int]]) -> Spec:
     }
 
 
-def overview(facts: EvaluationFacts, redact: Redact) -> bytes:
+def draw_overview(facts: EvaluationFacts, redact: Redact) -> bytes:
     """Draw the evaluation as one PNG: its first followed metric over time, and the drift of its columns."""
     evaluation = facts.evaluation
-    columns = [(name, column["drift"] or 0.0) for name, column in facts.columns()[:BARS]]
+    columns = [(name, column["drift"] or 0.0) for name, column in facts.sort_columns()[:MOST_BARS]]
     parts = []
-    followed = facts.followed()[:1]
+    followed = facts.list_followed_metrics()[:1]
     for metric in followed:
-        drawn = history(metric, facts.history.get(metric, ()), facts, redact, PAPER, (300, 24 * max(4, len(columns))))
-        parts.append(drawn | {"title": redact(metric_title(metric))})
+        drawn = draw_history(
+            metric, facts.history.get(metric, ()), facts, redact, PRINT_COLOURS, (300, 24 * max(4, len(columns)))
+        )
+        parts.append(drawn | {"title": redact(format_metric_name(metric))})
     if columns:
-        parts.append(bars(columns, redact, format_figure, PAPER, 230) | {"title": "Drift of the columns"})
+        parts.append(draw_bars(columns, redact, format_figure, PRINT_COLOURS, 230) | {"title": "Drift of the columns"})
     title = {
-        "text": clipped(redact(evaluation.name)) + (f": {facts.outcome}" if facts.outcome else ""),
+        "text": clip_label(redact(evaluation.name)) + (f": {facts.outcome}" if facts.outcome else ""),
         "subtitle": f"{redact(facts.project)}, {redact(evaluation.store)}: {format_figure(evaluation.rows_used)} rows",
         "fontSize": 16,
         "subtitleFontSize": 12,
         "offset": 16,
     }
-    return png({"title": title, "hconcat": parts or [{"mark": "text", "data": {"values": [{}]}}]})
+    return render_png({"title": title, "hconcat": parts or [{"mark": "text", "data": {"values": [{}]}}]})
 
 
-def clipped(text: str) -> str:
+def clip_label(text: str) -> str:
     """Return a name, cut to the length that a chart has room for."""
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return text if len(text) <= LABEL_LENGTH else f"{text[: LABEL_LENGTH - 1]}…"
 
 
-def overview_text(facts: EvaluationFacts) -> str:
+def describe_overview(facts: EvaluationFacts) -> str:
     """Return the overview as text, for readers who do not see it."""
-    drifted = [f"{name} {format_figure(drift)}" for name, drift in facts.drifted()[:3]]
-    return f"Drift: {', '.join(drifted) or 'no column drifted'}. Data drift {format_figure(facts.value('data_drift'))}."
+    drifted = [f"{name} {format_figure(drift)}" for name, drift in facts.list_drifted()[:3]]
+    data_drift = format_figure(facts.find_value("data_drift"))
+    return f"Drift: {', '.join(drifted) or 'no column drifted'}. Data drift {data_drift}."

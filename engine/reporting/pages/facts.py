@@ -7,17 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.evaluation.record import CheckResult, Evaluation
-from engine.outcome import CheckOutcome, worst_check
-from engine.spec.catalogue import METRICS
+from engine.outcome import CheckOutcome, worst_check_outcome
+from engine.spec.metric_names import METRICS
 from engine.store.records import MetricPoint
 
 NOTABLE = 0.1
 """A column with at least this drift counts as drifted, as in the metric `drifted_columns`."""
 
-PERFORMANCE = [metric.name for metric in METRICS if metric.scope == "store" and metric.labels and not metric.member]
-MOST_FOLLOWED = 8
+PERFORMANCE_METRICS = [
+    metric.name for metric in METRICS if metric.scope == "store" and metric.labels and not metric.member
+]
+MOST_HISTORIES = 8
 """Charts of histories on a page."""
-LEADING = ("roc_auc", "r2", "accuracy", "f1", "rmse", "mae")
+LEADING_METRICS = ("roc_auc", "r2", "accuracy", "f1", "rmse", "mae")
 """The first of these metrics that has a value stands for the performance, unless the store displays another."""
 
 
@@ -46,34 +48,34 @@ class EvaluationFacts:
     @property
     def outcome(self) -> CheckOutcome | None:
         """The worst outcome of the checks; None without checks."""
-        return worst_check(check.counts_as for check in self.checks) if self.checks else None
+        return worst_check_outcome(check.counts_as for check in self.checks) if self.checks else None
 
-    def value(self, metric: str) -> float | None:
+    def find_value(self, metric: str) -> float | None:
         """Return the value of a metric, or None."""
         known = self.evaluation.metrics.get(metric)
         return None if known is None else known.value
 
-    def columns(self) -> list[tuple[str, Mapping[str, Any]]]:
+    def sort_columns(self) -> list[tuple[str, Mapping[str, Any]]]:
         """Return the columns sorted by drift, largest first; columns without drift by their Jensen-Shannon distance."""
         return sorted(
             self.evaluation.columns.items(),
             key=lambda column: (-(column[1]["drift"] or 0), -(column[1]["statistics"].get("js") or 0)),
         )
 
-    def drifted(self) -> list[tuple[str, float]]:
+    def list_drifted(self) -> list[tuple[str, float]]:
         """Return the columns with drift and their drift, largest first."""
-        return [(name, column["drift"]) for name, column in self.columns() if column["drift"]]
+        return [(name, column["drift"]) for name, column in self.sort_columns() if column["drift"]]
 
-    def leading(self) -> str | None:
+    def find_leading_metric(self) -> str | None:
         """Return the metric that stands for the performance, or None."""
-        candidates = [*(metric for metric in self.displayed if metric in PERFORMANCE), *LEADING]
-        return next((metric for metric in candidates if self.value(metric) is not None), None)
+        candidates = [*(metric for metric in self.displayed if metric in PERFORMANCE_METRICS), *LEADING_METRICS]
+        return next((metric for metric in candidates if self.find_value(metric) is not None), None)
 
-    def followed(self) -> list[str]:
+    def list_followed_metrics(self) -> list[str]:
         """Return the metrics whose history is worth a chart: those displayed, and those that left a range."""
         results = Counter(c.check for c in self.checks)
         left = [c.metric for c in self.checks if c.counts_as is not CheckOutcome.OK and c.metric]
         held = [c.metric for c in self.checks if results[c.check] == 1 and c.metric]
-        first = ["data_drift", self.leading() or "", "drifted_columns", "prediction_drift.drift"]
+        first = ["data_drift", self.find_leading_metric() or "", "drifted_columns", "prediction_drift.drift"]
         wanted = dict.fromkeys([*self.displayed, *left[:4], *first, *held])
-        return [metric for metric in wanted if self.value(metric) is not None][:MOST_FOLLOWED]
+        return [metric for metric in wanted if self.find_value(metric) is not None][:MOST_HISTORIES]

@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from engine.spec.catalogue import MetricName, definition, parse
+from engine.spec.metric_names import MetricName, find_metric_definition, parse_metric_name
 
-BOUNDS = ("min", "soft_min", "soft_max", "max")
+BOUND_NAMES = ("min", "soft_min", "soft_max", "max")
 
 
-class Zone(NamedTuple):
+class ScaleZone(NamedTuple):
     """A part of a scale: ok, warning or error."""
 
     kind: str
@@ -19,15 +19,15 @@ class Zone(NamedTuple):
 
 def is_range(bounds: Mapping[str, Any]) -> bool:
     """Return whether these are bounds of a range, and not a set of values."""
-    return bool(bounds) and all(name in BOUNDS for name in bounds)
+    return bool(bounds) and all(name in BOUND_NAMES for name in bounds)
 
 
-def scale(metric: str, bounds: Mapping[str, Any], values: Iterable[float | None]) -> tuple[float, float]:
+def choose_scale(metric: str, bounds: Mapping[str, Any], values: Iterable[float | None]) -> tuple[float, float]:
     """Return the ends of a scale that shows the values and the bounds with a margin, within the metric's own range."""
     points = [*map(float, bounds.values())] if is_range(bounds) else []
     points += [value for value in values if value is not None and math.isfinite(value)]
-    name = parse(metric)
-    known = definition(name, "store") if isinstance(name, MetricName) else None
+    name = parse_metric_name(metric)
+    known = find_metric_definition(name, "store") if isinstance(name, MetricName) else None
     if known is not None and known.neutral is not None:
         points.append(known.neutral)
     low, high = (min(points), max(points)) if points else (0.0, 1.0)
@@ -40,7 +40,7 @@ def scale(metric: str, bounds: Mapping[str, Any], values: Iterable[float | None]
     return start, end
 
 
-def zones(bounds: Mapping[str, Any], start: float, end: float) -> list[Zone]:
+def cut_zones(bounds: Mapping[str, Any], start: float, end: float) -> list[ScaleZone]:
     """Cut a scale at the bounds: outside min and max error, outside soft_min and soft_max warning, else ok."""
     if not is_range(bounds):
         return []
@@ -48,5 +48,5 @@ def zones(bounds: Mapping[str, Any], start: float, end: float) -> list[Zone]:
     soft_low, soft_high = bounds.get("soft_min", hard_low), bounds.get("soft_max", hard_high)
     cuts: Sequence[float] = [start, hard_low, soft_low, soft_high, hard_high, end]
     kinds = ("error", "warning", "ok", "warning", "error")
-    found = (Zone(kind, max(a, start), min(b, end)) for kind, a, b in zip(kinds, cuts, cuts[1:], strict=False))
+    found = (ScaleZone(kind, max(a, start), min(b, end)) for kind, a, b in zip(kinds, cuts, cuts[1:], strict=False))
     return [zone for zone in found if zone.end > zone.start]

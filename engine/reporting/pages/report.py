@@ -18,19 +18,19 @@ from engine.evaluation.record import CheckResult
 from engine.formatting.numbers import format_figure, format_number, format_p_value, format_share
 from engine.formatting.templates import create_html_environment
 from engine.outcome import CheckOutcome
-from engine.reporting.facts import bounds, worst_first
+from engine.reporting.facts import format_bounds, sort_by_severity
 from engine.reporting.pages import charts
-from engine.reporting.pages.facts import NOTABLE, PERFORMANCE, EvaluationFacts
-from engine.reporting.pages.ranges import is_range, scale, zones
-from engine.reporting.pages.words import metric_title, metric_value, sentences
-from engine.spec.catalogue import MetricName, definition
+from engine.reporting.pages.facts import NOTABLE, PERFORMANCE_METRICS, EvaluationFacts
+from engine.reporting.pages.ranges import choose_scale, cut_zones, is_range
+from engine.reporting.pages.summary import format_metric, format_metric_name, summarize_evaluation
+from engine.spec.metric_names import MetricName, find_metric_definition
 
-MOST_RESULTS, MOST_FINE = 60, 8
+MOST_RESULTS, MOST_OK_RESULTS = 60, 8
 """Results of one check that are shown at most, and if fewer are not OK, results that are shown anyway."""
 Redact = Callable[[str], str]
 
 
-def page(facts: EvaluationFacts, redact: Redact = str) -> str:
+def render_page(facts: EvaluationFacts, redact: Redact = str) -> str:
     """Return the evaluation as an HTML page. `redact` masks secrets in every text."""
     here = Path(__file__).parent
     script = (here / "report.js").read_text(encoding="utf-8")
@@ -39,48 +39,48 @@ def page(facts: EvaluationFacts, redact: Redact = str) -> str:
         "figure": format_figure,
         "share": format_share,
         "p_value": format_p_value,
-        "rounded": _rounded,
+        "rounded": _sort_key,
     }
-    columns = facts.columns()
+    columns = facts.sort_columns()
     return templates.get_template("report.html").render(
         facts=facts,
         evaluation=facts.evaluation,
-        sentences=sentences(facts),
-        tiles=_tiles(facts),
-        checks=_checks(facts),
-        histories=_histories(facts, redact),
+        sentences=summarize_evaluation(facts),
+        tiles=_build_tiles(facts),
+        checks=_group_checks(facts),
+        histories=_draw_histories(facts, redact),
         columns=columns,
         notable=NOTABLE,
-        importance=_importance(facts, redact),
-        prediction=_prediction(facts),
-        performance=_performance(facts),
-        curves=_curves(facts),
-        confusion=_confusion(facts),
+        importance=_describe_importance(facts, redact),
+        prediction=_describe_prediction(facts),
+        performance=_compare_performance(facts),
+        curves=_draw_curves(facts),
+        confusion=_share_confusion(facts),
         residuals=facts.evaluation.performance.get("residuals"),
-        data=_json(_drawn(facts, columns), redact),
+        data=_embed_json(_collect_script_data(facts, columns), redact),
         style=Markup((here / "report.css").read_text(encoding="utf-8")),  # noqa: S704  (our own file)
         script=Markup(script),  # noqa: S704  (our own file)
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
 
 
-def _rounded(value: float | None) -> str:
+def _sort_key(value: float | None) -> str:
     """Return the value by which a table is sorted; a missing value comes last."""
     return "-1" if value is None else format_number(value)
 
 
-def _tiles(facts: EvaluationFacts) -> list[dict[str, str]]:
+def _build_tiles(facts: EvaluationFacts) -> list[dict[str, str]]:
     """Return the metrics at the top of the page."""
-    leading = facts.leading()
+    leading = facts.find_leading_metric()
     wanted = dict.fromkeys(["data_drift", "drifted_columns", *facts.displayed, leading or "", "prediction_drift.drift"])
     tiles = []
     for metric in wanted:
-        value = facts.value(metric)
+        value = facts.find_value(metric)
         if value is None:
             continue
         known = facts.evaluation.metrics[metric]
         note = ""
-        change = facts.value(f"performance_change.{metric}")
+        change = facts.find_value(f"performance_change.{metric}")
         if metric == "drifted_columns":
             note = f"of {len(facts.evaluation.columns):,}, at {NOTABLE:g} or more"
         elif change is not None:
@@ -92,147 +92,152 @@ def _tiles(facts: EvaluationFacts) -> list[dict[str, str]]:
             note = "0 is none, 1 complete"
         held = {c.counts_as for c in facts.checks if c.metric == metric}
         outcome = max(held, key=list(CheckOutcome).index) if held else ""
-        title = "prediction drift" if metric == "prediction_drift.drift" else metric_title(metric)
+        title = "prediction drift" if metric == "prediction_drift.drift" else format_metric_name(metric)
         tiles.append(
-            {"title": title, "value": metric_value(metric, value), "note": note, "outcome": str(outcome).lower()}
+            {"title": title, "value": format_metric(metric, value), "note": note, "outcome": str(outcome).lower()}
         )
     return tiles[:6]
 
 
-def _checks(facts: EvaluationFacts) -> list[dict[str, Any]]:
+def _group_checks(facts: EvaluationFacts) -> list[dict[str, Any]]:
     """Return the checks, the worst first, each with its results, the worst first."""
     by_name: dict[str, list[CheckResult]] = {}
-    for result in worst_first(facts.checks):
+    for result in sort_by_severity(facts.checks):
         by_name.setdefault(result.check, []).append(result)
     found = []
     for name, results in by_name.items():
         fine = sum(result.counts_as is CheckOutcome.OK for result in results)
-        shown = min(MOST_RESULTS, max(MOST_FINE, len(results) - fine))
-        told = [_result(result) for result in results[:shown]]
+        shown = min(MOST_RESULTS, max(MOST_OK_RESULTS, len(results) - fine))
+        told = [_describe_result(result) for result in results[:shown]]
         found.append({"name": name, "fine": fine, "all": len(results), "results": told})
     return found
 
 
-def _result(result: CheckResult) -> dict[str, Any]:
+def _describe_result(result: CheckResult) -> dict[str, Any]:
     told = {
         "metric": result.metric,
         "outcome": result.outcome,
-        "value": metric_value(result.metric, result.value),
-        "allowed": bounds(result.bounds).replace("_", " "),
+        "value": format_metric(result.metric, result.value),
+        "allowed": format_bounds(result.bounds).replace("_", " "),
         "reason": result.reason,
         "track": None,
     }
     if result.value is None or not is_range(result.bounds):
         return told
-    start, end = scale(result.metric, result.bounds, [result.value])
+    start, end = choose_scale(result.metric, result.bounds, [result.value])
 
     def at(value: float) -> float:
         return round(100 * min(1.0, max(0.0, (value - start) / (end - start))), 2)
 
     stretches = [
         {"kind": zone.kind, "left": at(zone.start), "width": round(at(zone.end) - at(zone.start), 2)}
-        for zone in zones(result.bounds, start, end)
+        for zone in cut_zones(result.bounds, start, end)
     ]
     return told | {
         "track": {"zones": stretches, "at": at(result.value), "start": format_figure(start), "end": format_figure(end)}
     }
 
 
-def _histories(facts: EvaluationFacts, redact: Redact) -> list[dict[str, Any]]:
+def _draw_histories(facts: EvaluationFacts, redact: Redact) -> list[dict[str, Any]]:
     found = []
-    for metric in facts.followed():
+    for metric in facts.list_followed_metrics():
         points = [point for point in facts.history.get(metric, ()) if point.value is not None]
         if len(points) > 1:
-            told = ", ".join(f"{point.name} {metric_value(metric, point.value)}" for point in points[-12:])
-            drawn = charts.svg(charts.history(metric, points, facts, redact))
-            found.append({"title": metric_title(metric), "svg": drawn, "text": f"{metric_title(metric)}: {told}"})
+            told = ", ".join(f"{point.name} {format_metric(metric, point.value)}" for point in points[-12:])
+            drawn = charts.render_svg(charts.draw_history(metric, points, facts, redact))
+            found.append(
+                {"title": format_metric_name(metric), "svg": drawn, "text": f"{format_metric_name(metric)}: {told}"}
+            )
     return found
 
 
-def _importance(facts: EvaluationFacts, redact: Redact) -> dict[str, Any] | None:
+def _describe_importance(facts: EvaluationFacts, redact: Redact) -> dict[str, Any] | None:
     told, used = (facts.evaluation.importance.get(side) or {} for side in ("drift", "model"))
     if not told:
         return None
     limit, ranked = 1 / len(told), sorted(told, key=lambda name: -told[name])
     drifted = {name for name, column in facts.evaluation.columns.items() if column.get("drift")}
-    top = [(name, told[name]) for name in ranked[: charts.BARS]]
-    drawn = charts.importance(facts, redact) if used else charts.bars(top, redact, format_share)
+    top = [(name, told[name]) for name in ranked[: charts.MOST_BARS]]
+    drawn = charts.draw_importance(facts, redact) if used else charts.draw_bars(top, redact, format_share)
     return {
-        "svg": charts.svg(drawn),
+        "svg": charts.render_svg(drawn),
         "text": "What tells batch and reference apart: "
         + ", ".join(f"{n} {format_share(told[n])}" for n in ranked[:10]),
         "has_model": bool(used),
         "dangerous": [n for n in ranked if n in drifted and told[n] >= limit and used.get(n, 0) >= limit],
         "rows": [(name, told[name], used.get(name)) for name in ranked[:20]],
-        "significant": bool(facts.value("data_drift_significant")),
+        "significant": bool(facts.find_value("data_drift_significant")),
     }
 
 
-def _prediction(facts: EvaluationFacts) -> dict[str, Any] | None:
+def _describe_prediction(facts: EvaluationFacts) -> dict[str, Any] | None:
     detail = facts.evaluation.prediction
     if not detail:
         return None
     classes = [name.partition(".")[2] for name in facts.evaluation.metrics if name.startswith("predicted_share.")]
     sides = ("reference_predicted_share", "predicted_share", "fugacity")
     rows = [
-        {"name": name.strip('"')} | {side: facts.value(f"{side}.{name}") for side in sides} for name in classes[:50]
+        {"name": name.strip('"')} | {side: facts.find_value(f"{side}.{name}") for side in sides}
+        for name in classes[:50]
     ]
     return {
         "sides": list(detail),
         "classes": rows,
         "more": len(classes) - len(rows),
-        "drift": facts.value("prediction_drift.drift"),
+        "drift": facts.find_value("prediction_drift.drift"),
         "deciles": detail["prediction"]["role"] == "numerical",
     }
 
 
-def _performance(facts: EvaluationFacts) -> list[dict[str, Any]]:
+def _compare_performance(facts: EvaluationFacts) -> list[dict[str, Any]]:
     rows = []
-    for metric in PERFORMANCE:
+    for metric in PERFORMANCE_METRICS:
         known = facts.evaluation.metrics.get(metric)
         if known is None or metric == "labelled_share":
             continue
-        change = facts.value(f"performance_change.{metric}")
-        worse = definition(MetricName(metric), "store").worse
+        change = facts.find_value(f"performance_change.{metric}")
+        worse = find_metric_definition(MetricName(metric), "store").worse
         sense = "" if not change or worse is None else "worse" if (change > 0) == (worse == "higher") else "better"
         rows.append(
             {
-                "name": metric_title(metric),
-                "value": metric_value(metric, known.value),
+                "name": format_metric_name(metric),
+                "value": format_metric(metric, known.value),
                 "reason": known.reason if known.value is None else None,
-                "reference": metric_value(
+                "reference": format_metric(
                     metric, known.value - change if known.value is not None and change is not None else None
                 ),
-                "change": "" if change is None else f"{'+' if change > 0 else ''}{metric_value(metric, change)}",
+                "change": "" if change is None else f"{'+' if change > 0 else ''}{format_metric(metric, change)}",
                 "sense": sense,
             }
         )
     return rows if any(row["reason"] is None for row in rows) else []
 
 
-def _curves(facts: EvaluationFacts) -> list[dict[str, Any]]:
+def _draw_curves(facts: EvaluationFacts) -> list[dict[str, Any]]:
     detail = facts.evaluation.performance
     found = []
     if "roc" in detail:
-        drawn = charts.curve(detail["roc"], "false_positive_rate", "true_positive_rate", diagonal=True)
-        found.append(("ROC curve", f"area {format_figure(facts.value('roc_auc'))}; the diagonal is guessing", drawn))
-    if "precision_recall" in detail:
-        drawn = charts.curve(detail["precision_recall"], "recall", "precision", diagonal=False)
+        drawn = charts.draw_curve(detail["roc"], "false_positive_rate", "true_positive_rate", diagonal=True)
         found.append(
-            ("Precision and recall", f"average precision {format_figure(facts.value('average_precision'))}", drawn)
+            ("ROC curve", f"area {format_figure(facts.find_value('roc_auc'))}; the diagonal is guessing", drawn)
+        )
+    if "precision_recall" in detail:
+        drawn = charts.draw_curve(detail["precision_recall"], "recall", "precision", diagonal=False)
+        found.append(
+            ("Precision and recall", f"average precision {format_figure(facts.find_value('average_precision'))}", drawn)
         )
     if "calibration" in detail:
-        drawn = charts.curve(detail["calibration"], "probability", "frequency", diagonal=True, size="rows")
-        error = format_figure(facts.value("calibration_error"))
+        drawn = charts.draw_curve(detail["calibration"], "probability", "frequency", diagonal=True, size="rows")
+        error = format_figure(facts.find_value("calibration_error"))
         found.append(("Calibration", f"predicted against true; error {error}", drawn))
     if "predicted_against_true" in detail:
         plot = detail["predicted_against_true"]
-        drawn = charts.heat(plot["edges"], plot["rows_true_columns_predicted"])
+        drawn = charts.draw_heatmap(plot["edges"], plot["rows_true_columns_predicted"])
         found.append(("Predicted against true", "rows by quantiles of both; the diagonal is right", drawn))
-    return [{"title": title, "note": note, "svg": charts.svg(drawn)} for title, note, drawn in found]
+    return [{"title": title, "note": note, "svg": charts.render_svg(drawn)} for title, note, drawn in found]
 
 
-def _confusion(facts: EvaluationFacts) -> dict[str, Any] | None:
+def _share_confusion(facts: EvaluationFacts) -> dict[str, Any] | None:
     matrix = facts.evaluation.performance.get("confusion_matrix")
     if matrix is None:
         return None
@@ -243,7 +248,7 @@ def _confusion(facts: EvaluationFacts) -> dict[str, Any] | None:
     return {"classes": matrix["classes"], "rows": list(zip(matrix["classes"], cells, strict=True))}
 
 
-def _drawn(facts: EvaluationFacts, columns: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+def _collect_script_data(facts: EvaluationFacts, columns: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
     """Return the data for the page's script: the histogram and the statistics of each column, as text.
 
     Many columns have the same statistics, so `statistics` holds each list of names once; a column has the index of its
@@ -251,13 +256,13 @@ def _drawn(facts: EvaluationFacts, columns: Sequence[tuple[str, Mapping[str, Any
     """
     shapes: dict[tuple[str, ...], int] = {}
     return {
-        "columns": [_column(name, column, shapes) for name, column in columns],
-        "predictions": [_column(name, column, shapes) for name, column in facts.evaluation.prediction.items()],
+        "columns": [_collect_column(name, column, shapes) for name, column in columns],
+        "predictions": [_collect_column(name, column, shapes) for name, column in facts.evaluation.prediction.items()],
         "statistics": list(map(list, shapes)),
     }
 
 
-def _column(name: str, column: Mapping[str, Any], shapes: dict[tuple[str, ...], int]) -> dict[str, Any]:
+def _collect_column(name: str, column: Mapping[str, Any], shapes: dict[tuple[str, ...], int]) -> dict[str, Any]:
     histogram = column["histogram"]
     extra = {label: histogram[label] for label in ("other", "missing") if any(histogram.get(label, ()))}
     sides = ("reference", "batch")
@@ -272,23 +277,23 @@ def _column(name: str, column: Mapping[str, Any], shapes: dict[tuple[str, ...], 
         "counts": [[*histogram[side], *(counts[i] for counts in extra.values())] for i, side in enumerate(sides)],
         "shape": shapes.setdefault(tuple(column["statistics"]), len(shapes)),
         "values": [
-            metric_value(key, value) if value is not None else column["reasons"].get(key, "")
+            format_metric(key, value) if value is not None else column["reasons"].get(key, "")
             for key, value in column["statistics"].items()
         ],
     }
 
 
-def _json(value: Any, redact: Redact) -> Markup:
+def _embed_json(value: Any, redact: Redact) -> Markup:
     """Return data for a script element, escaped so that nothing in it can end the element."""
-    text = json.dumps(_redacted(value, redact), ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(_redact_values(value, redact), ensure_ascii=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))  # noqa: S704
 
 
-def _redacted(value: Any, redact: Redact) -> Any:
+def _redact_values(value: Any, redact: Redact) -> Any:
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, list):
-        return [_redacted(each, redact) for each in value]
+        return [_redact_values(each, redact) for each in value]
     if isinstance(value, dict):
-        return {_redacted(key, redact): _redacted(each, redact) for key, each in value.items()}
+        return {_redact_values(key, redact): _redact_values(each, redact) for key, each in value.items()}
     return value

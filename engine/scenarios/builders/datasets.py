@@ -8,25 +8,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.data import Table, dataset_metrics, unmeasurable, verify
-from engine.evaluation.checks import Subject, judge
-from engine.evaluation.own_metrics import own_metrics
+from engine.data import Table, compute_dataset_metrics, find_unmeasurable_metrics, verify_contract
+from engine.evaluation.checks import CheckTarget, apply_check
+from engine.evaluation.custom_metrics import compute_custom_metrics
 from engine.evaluation.record import CheckResult, MetricValue
-from engine.evaluation.snapshot import digest
+from engine.evaluation.snapshot import hash_settings
 from engine.outcome import CheckOutcome
 from engine.scenarios.actions import Action
-from engine.scenarios.builders.decision import Decision, reads_of
-from engine.scenarios.changes import CANDIDATES, Why, why
+from engine.scenarios.builders.decision import Decision, list_sources
+from engine.scenarios.changes import MAX_CANDIDATES, ChangeReason, explain_change
 from engine.scenarios.context import Context
-from engine.spec.metrics import METRICS
+from engine.spec.metric_catalogue import METRICS
 from engine.spec.resources.checks import PythonCheck
 from engine.spec.resources.resource import facts_of
 
-EVERY_METRIC = [f"{metric.name}.*" if metric.member else metric.name for metric in METRICS if metric.scope == "dataset"]
+ALL_DATASET_METRICS = [
+    f"{metric.name}.*" if metric.member else metric.name for metric in METRICS if metric.scope == "dataset"
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Inspected:
+class InspectedDataset:
     """A dataset that has passed its contract and its checks: its table and its metrics."""
 
     table: Table
@@ -38,7 +40,7 @@ class ChecksFailed(Exception):  # noqa: N818 - the outcome of checks, not an err
     """A check of a dataset is ERROR, so nothing may be built from it."""
 
 
-def inspect(name: str, context: Context, found: list[CheckResult], *, force: bool = False) -> Inspected:
+def inspect_dataset(name: str, context: Context, found: list[CheckResult], *, force: bool = False) -> InspectedDataset:
     """Open a dataset; verify, measure and check its inputs, then the dataset itself.
 
     Parameters
@@ -62,20 +64,20 @@ def inspect(name: str, context: Context, found: list[CheckResult], *, force: boo
         # An input without files, contract and checks has nothing to verify.
         if not (source is table or source.files or source.columns or context.project.datasets[source.name].checks):
             continue
-        decision = decide(source, context, force=force)
-        metrics = decision.act(context)
+        decision = plan_dataset_read(source, context, force=force)
+        metrics = decision.apply(context)
         reused &= decision.action.reused
         if not context.project.datasets[source.name].checks:
             continue
-        results = decide_checks(source.name, metrics, context).act(context)
+        results = plan_dataset_checks(source.name, metrics, context).apply(context)
         found += results
         if failed := [check.check for check in results if check.counts_as is CheckOutcome.ERROR]:
             what = "check" if len(failed) == 1 else "checks"
             raise ChecksFailed(f"dataset {source.name!r}: {what} {', '.join(failed)} ended as ERROR")
-    return Inspected(table, metrics, reused)
+    return InspectedDataset(table, metrics, reused)
 
 
-def decide(
+def plan_dataset_read(
     table: Table, context: Context, *, force: bool = False, every: bool = False
 ) -> Decision[dict[str, MetricValue]]:
     """Plan to read a dataset: verify it and compute the metrics that its checks need, or `every` metric.
@@ -85,23 +87,23 @@ def decide(
     name, spec = table.name, context.project.datasets[table.name]
     checked = {check.metric for check in spec.checks.values() if not isinstance(check, PythonCheck)}
     every = every or any(isinstance(check, PythonCheck) for check in spec.checks.values())
-    wanted = EVERY_METRIC if every else sorted({"row_count", *(checked - spec.metrics.keys())})
+    wanted = ALL_DATASET_METRICS if every else sorted({"row_count", *(checked - spec.metrics.keys())})
     contract = {column: facts_of(declared) for column, declared in spec.columns.items()}
-    fingerprint = digest([table.fingerprint, contract, wanted])
-    known = context.store.dataset_metrics(name, fingerprint)
-    notes = [f"{path.name} was touched, but its content is the same" for path in _touched(table, context)]
+    fingerprint = hash_settings([table.fingerprint, contract, wanted])
+    known = context.store.find_dataset_metrics(name, fingerprint)
+    notes = [f"{path.name} was touched, but its content is the same" for path in _find_touched_files(table, context)]
     if known is not None and not force and not spec.metrics:
         reused = Action(kind="read", target=name, because="reused", reason="nothing has changed", notes=notes)
         return Decision(reused, lambda: known, lambda: known)
     facts = {"spec": {"dataset": {"columns": contract}}, "datasets": table.provenance(), "metrics": wanted}
     if known is None:
-        earlier = context.store.dataset_facts(name, CANDIDATES)
+        earlier = context.store.list_dataset_facts(name, MAX_CANDIDATES)
         places = {"dataset": ("datasets", name)}
-        reason = why(facts, earlier, places, context.project, never="it was never read", since="")
+        reason = explain_change(facts, earlier, places, context.project, never="it was never read", since="")
     elif force:
-        reason = Why("forced", "mode: force", [])
+        reason = ChangeReason("forced", "mode: force", [])
     else:
-        reason = Why("always", "its custom metrics are computed every time: what they read is not known", [])
+        reason = ChangeReason("always", "its custom metrics are computed every time: what they read is not known", [])
 
     def keep(values: dict[str, MetricValue]) -> dict[str, MetricValue]:
         context.store.add_dataset_metrics(name, fingerprint, values, context.run, facts)
@@ -110,54 +112,56 @@ def decide(
     action = Action(
         kind="read",
         target=name,
-        because=reason.because,
+        because=reason.cause,
         reason=reason.reason,
         changes=reason.changes,
-        reads=reads_of(table, context),
+        reads=list_sources(table, context),
         notes=notes,
     )
-    return Decision(action, lambda: keep(_measure(table, wanted, context)), lambda: keep(dict(known or {})))
+    return Decision(action, lambda: keep(_measure_dataset(table, wanted, context)), lambda: keep(dict(known or {})))
 
 
-def decide_checks(name: str, metrics: dict[str, MetricValue], context: Context) -> Decision[list[CheckResult]]:
+def plan_dataset_checks(name: str, metrics: dict[str, MetricValue], context: Context) -> Decision[list[CheckResult]]:
     """Plan the checks of a dataset, which are applied every time."""
     checks = list(context.project.datasets[name].checks)
     action = Action(kind="check", target=name, because="always", reason=", ".join(checks))
-    return Decision(action, lambda: judge_dataset(name, metrics, context), list)
+    return Decision(action, lambda: check_dataset(name, metrics, context), list)
 
 
-def _touched(table: Table, context: Context) -> Iterator[Path]:
+def _find_touched_files(table: Table, context: Context) -> Iterator[Path]:
     """Yield the files of a dataset that were written again with the same content since they were last read."""
-    return (path for path in (table.files.paths if table.files else ()) if str(path) in context.touched)
+    return (path for path in (table.files.paths if table.files else ()) if str(path) in context.touched_files)
 
 
-def _measure(table: Table, wanted: Sequence[str], context: Context) -> dict[str, MetricValue]:
+def _measure_dataset(table: Table, wanted: Sequence[str], context: Context) -> dict[str, MetricValue]:
     """Verify a dataset, then compute the wanted built-in metrics and all custom metrics."""
     spec = context.project.datasets[table.name]
     context.log.info(f"reading dataset {table.name}")
-    verify(table)
-    absent = unmeasurable(table, wanted)
+    verify_contract(table)
+    absent = find_unmeasurable_metrics(table, wanted)
     values = {metric: MetricValue(None, reason=reason, failed=True) for metric, reason in absent.items()}
     values |= {
         metric: MetricValue(value, reason=None if value is not None else "there are no values")
-        for metric, value in dataset_metrics(table, [metric for metric in wanted if metric not in absent]).items()
+        for metric, value in compute_dataset_metrics(
+            table, [metric for metric in wanted if metric not in absent]
+        ).items()
     }
-    return values | own_metrics(
+    return values | compute_custom_metrics(
         spec.metrics, table.frame, context.project.folder_of("datasets", table.name), context.secrets.redact
     )
 
 
-def judge_dataset(name: str, metrics: dict[str, MetricValue], context: Context) -> list[CheckResult]:
+def check_dataset(name: str, metrics: dict[str, MetricValue], context: Context) -> list[CheckResult]:
     """Apply the checks of a dataset to its metrics."""
-    subject = Subject(
-        target=name,
+    subject = CheckTarget(
+        name=name,
         metrics=metrics,
-        past=context.store.earlier_dataset_metrics(name, context.run),
+        past=context.store.list_earlier_dataset_metrics(name, context.run),
         folder=context.project.folder_of("datasets", name),
         redact=context.secrets.redact,
     )
     return [
         result
         for check, declared in context.project.datasets[name].checks.items()
-        for result in judge(check, declared, subject, context.project.position("datasets", name, "checks", check))
+        for result in apply_check(check, declared, subject, context.project.position("datasets", name, "checks", check))
     ]

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import polars as pl
 
 from engine.data import Table
-from engine.scenarios.actions import Action, Reads
+from engine.scenarios.actions import Action, ReadSource
 from engine.scenarios.context import Context
 
 T = TypeVar("T")
@@ -24,27 +24,27 @@ class Decision(Generic[T]):
     """A planned action with its executor, and with its simulation for `engine plan`."""
 
     action: Action
-    do: Callable[[], T]
-    pretend: Callable[[], T]
+    execute: Callable[[], T]
+    simulate: Callable[[], T]
 
-    def act(self, context: Context) -> T:
+    def apply(self, context: Context) -> T:
         """Record the action in the context and execute it; in a plan, simulate it."""
         context.actions.append(self.action)
         if context.mode == "plan":
-            return self.pretend()
+            return self.simulate()
         if self.action.because in ("changed", "forced"):
             context.log.info(str(self.action))
-        return self.do()
+        return self.execute()
 
 
-def reads_of(table: Table, context: Context, rows: float | None = None) -> list[Reads]:
+def list_sources(table: Table, context: Context, rows: float | None = None) -> list[ReadSource]:
     """Return what reading a table reads: its sources, and the table itself if it is a query with known `rows`.
 
     Rows are counted only where that is cheap: in memory, and in the footers of Parquet and Arrow files.
     """
     here = context.project.folder
     sources = [
-        Reads(
+        ReadSource(
             dataset=source.name,
             rows=source.frame.select(pl.len()).collect().item() or None if source.rereadable else None,
             files=[relpath(path, here) for path in source.files.paths] if source.files else [],
@@ -52,4 +52,4 @@ def reads_of(table: Table, context: Context, rows: float | None = None) -> list[
         for source in table.lineage().values()
         if not source.inputs
     ]
-    return [Reads(dataset=table.name, rows=int(rows)), *sources] if rows is not None and table.inputs else sources
+    return [ReadSource(dataset=table.name, rows=int(rows)), *sources] if rows is not None and table.inputs else sources

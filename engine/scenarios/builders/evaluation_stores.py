@@ -7,33 +7,41 @@ import polars as pl
 
 from engine import drift
 from engine.data import Table, materialise
-from engine.data.fingerprints import HashesInMemory, of_file
-from engine.data.functions import module_file
-from engine.evaluation.evaluate import Identity, evaluate, without_numbers
-from engine.evaluation.observe import Observation, observe
-from engine.evaluation.own_metrics import own_metrics
+from engine.data.fingerprints import InMemoryFileHashes, hash_file
+from engine.data.user_functions import find_module_file
+from engine.evaluation.batch_evaluation import EvaluationIdentity, build_empty_evaluation, evaluate_batch
+from engine.evaluation.custom_metrics import compute_custom_metrics
+from engine.evaluation.observation import Observation, snapshot_side
 from engine.evaluation.record import CheckResult, Evaluation, Fingerprints
-from engine.evaluation.snapshot import digest
+from engine.evaluation.snapshot import hash_settings
 from engine.scenarios.actions import Action
 from engine.scenarios.builders import models
-from engine.scenarios.builders.datasets import Inspected, inspect
-from engine.scenarios.builders.decision import Decision, reads_of
-from engine.scenarios.builders.references import SAMPLE_ROWS, Look, Reference, by_entity, reference_of
-from engine.scenarios.changes import CANDIDATES, Why, why
+from engine.scenarios.builders.datasets import InspectedDataset, inspect_dataset
+from engine.scenarios.builders.decision import Decision, list_sources
+from engine.scenarios.builders.references import (
+    SAMPLE_ROWS,
+    Reference,
+    ReferenceProfile,
+    apply_entity,
+    resolve_reference,
+)
+from engine.scenarios.changes import MAX_CANDIDATES, ChangeReason, explain_change
 from engine.scenarios.context import Context
 from engine.spec.resources.resource import facts_of
-from engine.store import new_id
+from engine.store import generate_id
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
+class EvaluationBuild:
     """The evaluation of the current batch, and whether an earlier one was reused."""
 
     evaluation: Evaluation
     reused: bool
 
 
-def build(name: str, context: Context, found: list[CheckResult], *, force: bool = False) -> Evaluated:
+def build_evaluation_store(
+    name: str, context: Context, found: list[CheckResult], *, force: bool = False
+) -> EvaluationBuild:
     """Evaluate the store's batch, after building its dataset and its model.
 
     Parameters
@@ -51,23 +59,23 @@ def build(name: str, context: Context, found: list[CheckResult], *, force: bool 
         A check of a dataset is ERROR.
     """
     spec = context.project.evaluation_stores[name]
-    inspected = inspect(spec.dataset, context, found)
+    inspected = inspect_dataset(spec.dataset, context, found)
     batch = inspected.table
-    version = models.build(spec.model, context, found) if spec.model else None
+    version = models.build_model(spec.model, context, found) if spec.model else None
     # One writer at a time: a second run waits here and then finds the evaluation of the first.
     with context.lock(f"evaluation store {name}") as locked:
-        reference = reference_of(name, batch, version, locked, found)
-        decision = decide(name, inspected, version, reference, locked, force=force)
-        evaluation = decision.act(locked)
+        reference = resolve_reference(name, batch, version, locked, found)
+        decision = plan_evaluation(name, inspected, version, reference, locked, force=force)
+        evaluation = decision.apply(locked)
         if decision.action.reused:
             locked.log.info(f"{name}: nothing has changed; evaluation {evaluation.name} is reused")
-        return Evaluated(evaluation, decision.action.reused)
+        return EvaluationBuild(evaluation, decision.action.reused)
 
 
-def decide(
+def plan_evaluation(
     name: str,
-    inspected: Inspected,
-    version: models.Version | None,
+    inspected: InspectedDataset,
+    version: models.ModelHandle | None,
     reference: Reference,
     context: Context,
     *,
@@ -76,41 +84,43 @@ def decide(
     """Plan the evaluation of the batch: reuse one with the same fingerprints, or make one, profiling the reference."""
     spec = context.project.evaluation_stores[name]
     batch = inspected.table
-    facts = _facts(name, batch, version, reference, context)
+    facts = _collect_evaluation_facts(name, batch, version, reference, context)
     fingerprints = Fingerprints(
         model=version.fingerprint if version else "",
         dataset=batch.fingerprint,
         reference=reference.fingerprint,
-        parameters=digest([facts["spec"], sorted(facts["code"].values()), facts["versions"]]),
+        parameters=hash_settings([facts["spec"], sorted(facts["code"].values()), facts["versions"]]),
     )
     known = context.store.find_evaluation(name, fingerprints)
     if known is not None and not force:
         reused = Action(kind="evaluate", target=name, result=known.name, because="reused", reason="nothing has changed")
         return Decision(reused, lambda: known, lambda: known)
     if known is not None:
-        reason = Why("forced", "mode: force", [])
+        reason = ChangeReason("forced", "mode: force", [])
     else:
-        earlier = context.store.evaluation_facts(name, CANDIDATES)
+        earlier = context.store.list_evaluation_facts(name, MAX_CANDIDATES)
         places = {"store": ("evaluation_stores", name), "dataset": ("datasets", spec.dataset)}
         if spec.model:
             places["model"] = ("models", spec.model)
-        reason = why(facts, earlier, places, context.project, never="it was never evaluated", since="evaluation ")
-    profile = reference.decide(batch)
+        reason = explain_change(
+            facts, earlier, places, context.project, never="it was never evaluated", since="evaluation "
+        )
+    profile = reference.plan_profile(batch)
     context.actions.append(profile.action)
     rows = inspected.metrics["row_count"].value if "row_count" in inspected.metrics else None
     action = Action(
         kind="evaluate",
         target=name,
         result=spec.evaluation.name or "",
-        because=reason.because,
+        because=reason.cause,
         reason=reason.reason,
         changes=reason.changes,
-        reads=reads_of(batch, context, rows),
+        reads=list_sources(batch, context, rows),
         notes=[reference.note] if reference.note else [],
     )
     created = context.clock()
-    identity = Identity(
-        id=new_id(created),
+    identity = EvaluationIdentity(
+        id=generate_id(created),
         store=name,
         name=spec.evaluation.name or f"{created:%Y-%m-%d %H:%M:%S}",
         labels=spec.evaluation.labels,
@@ -123,23 +133,23 @@ def decide(
     )
 
     def simulate() -> Evaluation:
-        profile.pretend()
-        evaluation = without_numbers(identity)
+        profile.simulate()
+        evaluation = build_empty_evaluation(identity)
         context.store.add_evaluation(evaluation)
         return evaluation
 
-    return Decision(action, lambda: _evaluate(identity, batch, version, reference, profile, context), simulate)
+    return Decision(action, lambda: _evaluate_batch(identity, batch, version, reference, profile, context), simulate)
 
 
-def _facts(
-    name: str, batch: Table, version: models.Version | None, reference: Reference, context: Context
+def _collect_evaluation_facts(
+    name: str, batch: Table, version: models.ModelHandle | None, reference: Reference, context: Context
 ) -> dict[str, Any]:
     """Return everything that the numbers depend on: data, model, reference, settings, custom metrics, kernel."""
     spec = context.project.evaluation_stores[name]
     folder = context.project.folder_of("evaluation_stores", name)
     custom = {metric: facts_of(declared, {"function", "arguments"}) for metric, declared in spec.metrics.items()}
-    modules = {module_file(folder, declared["function"].partition(":")[0]) for declared in custom.values()}
-    code = {path.name: of_file(path, HashesInMemory()) for path in sorted(modules)}
+    modules = {find_module_file(folder, declared["function"].partition(":")[0]) for declared in custom.values()}
+    code = {path.name: hash_file(path, InMemoryFileHashes()) for path in sorted(modules)}
     model: dict[str, Any] = {}
     if version:
         model = {**version.facts["spec"], **facts_of(context.project.models[version.name], {"cost_matrix"})}
@@ -161,24 +171,24 @@ def _facts(
     }
 
 
-def _evaluate(
-    identity: Identity,
+def _evaluate_batch(
+    identity: EvaluationIdentity,
     batch: Table,
-    version: models.Version | None,
+    version: models.ModelHandle | None,
     reference: Reference,
-    profile: Look,
+    profile: ReferenceProfile,
     context: Context,
 ) -> Evaluation:
     """Compute an evaluation and store it, with the snapshot of its batch."""
     name = identity.store
     spec = context.project.evaluation_stores[name]
     context.log.info(f"{name}: evaluating {identity.name}, dataset {batch.name}")
-    with context.store.staging() as folder, materialise(batch, folder / "rows") as table:
+    with context.store.stage_folder() as folder, materialise(batch, folder / "rows") as table:
         model = version.load(table, context) if version else None
-        against = profile.do(model)
+        against = profile.execute(model)
         # The batch is measured by the reference's entity and roles, so that both sides are comparable.
-        steady = by_entity(table, against.entity)
-        seen = observe(
+        steady = apply_entity(table, against.entity)
+        seen = snapshot_side(
             steady,
             {name: column.role for name, column in against.columns.columns.items()},
             against.left_out,
@@ -190,17 +200,17 @@ def _evaluate(
         )
         if reference.note:
             seen = replace(seen, notes=(*seen.notes, reference.note))
-        evaluation = evaluate(
+        evaluation = evaluate_batch(
             identity,
             seen,
             against,
             spec.drift,
             model_importance=model.importance if model else None,
-            own_metrics=own_metrics(
-                spec.metrics, _with_predictions(steady, seen), _folder(name, context), context.secrets.redact
+            own_metrics=compute_custom_metrics(
+                spec.metrics, _join_predictions(steady, seen), _find_store_folder(name, context), context.secrets.redact
             ),
         )
-        with context.store.staging() as files:
+        with context.store.stage_folder() as files:
             seen.snapshot.save(files)
             context.store.add_evaluation(evaluation, files)
     for note in evaluation.notes:
@@ -208,7 +218,7 @@ def _evaluate(
     return evaluation
 
 
-def _with_predictions(table: Table, seen: Observation) -> pl.LazyFrame:
+def _join_predictions(table: Table, seen: Observation) -> pl.LazyFrame:
     """Return the batch with the model's predictions as further columns, for custom metrics."""
     if seen.scored is None:
         return table.frame
@@ -217,5 +227,5 @@ def _with_predictions(table: Table, seen: Observation) -> pl.LazyFrame:
     return pl.concat([table.frame, predicted.lazy()], how="horizontal")
 
 
-def _folder(name: str, context: Context) -> Any:
+def _find_store_folder(name: str, context: Context) -> Any:
     return context.project.folder_of("evaluation_stores", name)

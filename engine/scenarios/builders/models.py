@@ -10,9 +10,9 @@ from engine import models
 from engine.data import Table
 from engine.evaluation.record import CheckResult
 from engine.scenarios.actions import Action
-from engine.scenarios.builders.datasets import Inspected, inspect
-from engine.scenarios.builders.decision import Decision, reads_of
-from engine.scenarios.changes import CANDIDATES, Why, why
+from engine.scenarios.builders.datasets import InspectedDataset, inspect_dataset
+from engine.scenarios.builders.decision import Decision, list_sources
+from engine.scenarios.changes import MAX_CANDIDATES, ChangeReason, explain_change
 from engine.scenarios.context import Context
 from engine.spec.resources.models import TrainModel
 from engine.store import ModelVersion
@@ -21,7 +21,7 @@ TEST_ROWS = "test.parquet"
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class ModelHandle:
     """A model that can be loaded.
 
     Attributes
@@ -44,10 +44,10 @@ class Version:
 
     def load(self, table: Table, context: Context) -> models.FittedModel:
         """Load the model, ready to score the table."""
-        return models.load(context.project, self.name, table, self.trained.folder if self.trained else None)
+        return models.load_model(context.project, self.name, table, self.trained.folder if self.trained else None)
 
 
-def build(name: str, context: Context, found: list[CheckResult], *, force: bool = False) -> Version:
+def build_model(name: str, context: Context, found: list[CheckResult], *, force: bool = False) -> ModelHandle:
     """Return the model's version for the current spec and data; train one if there is none.
 
     Parameters
@@ -66,14 +66,14 @@ def build(name: str, context: Context, found: list[CheckResult], *, force: bool 
     """
     spec = context.project.models[name]
     if not isinstance(spec, TrainModel):
-        facts = models.facts(context.project, name)
-        return Version(name, facts, models.fingerprint(facts))
-    inspected = inspect(spec.dataset, context, found)
-    fit = models.fit_fingerprint(spec, inspected.table)
+        facts = models.collect_model_facts(context.project, name)
+        return ModelHandle(name, facts, models.fingerprint_model(facts))
+    inspected = inspect_dataset(spec.dataset, context, found)
+    fit = models.fingerprint_fit(spec, inspected.table)
     # One training at a time: a second run waits here and then finds the version of the first.
     with context.lock(f"model {name}"):
-        decision = decide(name, spec, inspected, fit, context, force=force)
-        trained = decision.act(context)
+        decision = plan_training(name, spec, inspected, fit, context, force=force)
+        trained = decision.apply(context)
     if decision.action.reused:
         context.log.info(f"model {name}: nothing has changed; version {trained.version} is reused")
     identity = f"{fit}.{trained.version}"
@@ -84,14 +84,14 @@ def build(name: str, context: Context, found: list[CheckResult], *, force: bool 
         entity=inspected.table.entity,
         rereadable=True,
     )
-    facts = models.facts(context.project, name, identity)
-    return Version(
-        name, facts, models.fingerprint(facts), trained, inspected.table, test, reused=decision.action.reused
+    facts = models.collect_model_facts(context.project, name, identity)
+    return ModelHandle(
+        name, facts, models.fingerprint_model(facts), trained, inspected.table, test, reused=decision.action.reused
     )
 
 
-def decide(
-    name: str, spec: TrainModel, inspected: Inspected, fit: str, context: Context, *, force: bool
+def plan_training(
+    name: str, spec: TrainModel, inspected: InspectedDataset, fit: str, context: Context, *, force: bool
 ) -> Decision[ModelVersion]:
     """Plan the training of a version: reuse the one with the same fingerprint, or train a new one."""
     table = inspected.table
@@ -101,50 +101,50 @@ def decide(
             kind="train", target=name, result=f"version {known.version}", because="reused", reason="nothing has changed"
         )
         return Decision(reused, lambda: known, lambda: known)
-    made = models.fit_facts(spec, table)
+    made = models.collect_fit_facts(spec, table)
     facts = {
         "spec": {"model": made["spec"], "dataset": made["dataset"]},
         "datasets": table.provenance(),
         "versions": made["versions"],
     }
-    newest = context.store.newest_model_version(name)
+    newest = context.store.find_newest_model_version(name)
     if known is not None:
-        reason = Why("forced", "mode: force", [])
+        reason = ChangeReason("forced", "mode: force", [])
     else:
-        earlier = context.store.model_version_facts(name, CANDIDATES)
+        earlier = context.store.list_model_version_facts(name, MAX_CANDIDATES)
         places = {"model": ("models", name), "dataset": ("datasets", spec.dataset)}
-        reason = why(facts, earlier, places, context.project, never="it was never trained", since="version ")
+        reason = explain_change(facts, earlier, places, context.project, never="it was never trained", since="version ")
     rows = inspected.metrics["row_count"].value if "row_count" in inspected.metrics else None
     action = Action(
         kind="train",
         target=name,
         result=f"version {newest.version + 1 if newest else 1}",
-        because=reason.because,
+        because=reason.cause,
         reason=reason.reason,
         changes=reason.changes,
-        reads=reads_of(table, context, rows),
+        reads=list_sources(table, context, rows),
     )
 
     def simulate() -> ModelVersion:
         """Store a version without a model and without held-out rows, in the copy of the state."""
-        with context.store.staging() as folder:
+        with context.store.stage_folder() as folder:
             pl.DataFrame(schema=table.frame.collect_schema()).write_parquet(folder / TEST_ROWS)
             return context.store.add_model_version(name, fit, folder, facts)
 
-    return Decision(action, lambda: _train(name, spec, table, fit, facts, context), simulate)
+    return Decision(action, lambda: _train_version(name, spec, table, fit, facts, context), simulate)
 
 
-def _train(
+def _train_version(
     name: str, spec: TrainModel, table: Table, fit: str, facts: Mapping[str, Any], context: Context
 ) -> ModelVersion:
     """Train a version and store it, with its held-out rows."""
     context.log.info(f"model {name}: training {spec.algorithm} on dataset {table.name}")
-    trained = models.train(name, spec, table)
+    trained = models.train_model(name, spec, table)
     for note in trained.notes:
         context.log.info(f"model {name}: {note}")
-    with context.store.staging() as folder:
-        models.save(trained.model, folder)
-        trained.test.write_parquet(folder / TEST_ROWS)
+    with context.store.stage_folder() as folder:
+        models.save_trained(trained.model, folder)
+        trained.held_out.write_parquet(folder / TEST_ROWS)
         version = context.store.add_model_version(name, fit, folder, facts)
-    context.log.info(f"model {name}: version {version.version} trained, {trained.test.height:,} rows held out")
+    context.log.info(f"model {name}: version {version.version} trained, {trained.held_out.height:,} rows held out")
     return version

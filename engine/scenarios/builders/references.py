@@ -11,21 +11,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from engine import drift
-from engine.data import Table, materialise, reading
+from engine.data import Table, explain_read_errors, materialise
 from engine.errors import DataError
-from engine.evaluation.observe import observe
+from engine.evaluation.observation import snapshot_side
 from engine.evaluation.record import CheckResult, Evaluation
-from engine.evaluation.snapshot import Snapshot, digest
+from engine.evaluation.snapshot import Snapshot, hash_settings
 from engine.models import FittedModel
 from engine.scenarios.actions import Action
-from engine.scenarios.builders.datasets import inspect
-from engine.scenarios.builders.decision import reads_of
-from engine.scenarios.builders.models import Version
+from engine.scenarios.builders.datasets import inspect_dataset
+from engine.scenarios.builders.decision import list_sources
+from engine.scenarios.builders.models import ModelHandle
 from engine.scenarios.context import Context
 from engine.spec.resources.evaluation_stores import (
     DatasetReference,
     EvaluationReference,
-    EvaluationStore,
+    EvaluationStoreSpec,
     RollingReference,
 )
 
@@ -50,12 +50,12 @@ class Reference:
 
     fingerprint: str
     facts: Mapping[str, Any]
-    decide: Callable[[Table], Look]
+    plan_profile: Callable[[Table], ReferenceProfile]
     note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ReferenceProfile:
     """The planned profile of a reference.
 
     `execute` makes or loads it, given the model that scores the rows (None without a model); `simulate` stands in for
@@ -63,12 +63,12 @@ class Look:
     """
 
     action: Action
-    do: Callable[[FittedModel | None], Snapshot]
-    pretend: Callable[[], None]
+    execute: Callable[[FittedModel | None], Snapshot]
+    simulate: Callable[[], None]
 
 
-def reference_of(
-    name: str, batch: Table, version: Version | None, context: Context, found: list[CheckResult]
+def resolve_reference(
+    name: str, batch: Table, version: ModelHandle | None, context: Context, found: list[CheckResult]
 ) -> Reference:
     """Return the reference that an evaluation store declares.
 
@@ -81,45 +81,45 @@ def reference_of(
     declared = spec.reference
     if isinstance(declared, EvaluationReference):
         if declared.name == spec.evaluation.name:
-            return _of_itself("this is the reference evaluation", declared.kind, batch, spec, version, context)
-        evaluation = context.store.by_name(name, declared.name)
+            return _refer_to_batch("this is the reference evaluation", declared.kind, batch, spec, version, context)
+        evaluation = context.store.find_evaluation_by_name(name, declared.name)
         if evaluation is None:
-            names = ", ".join(dict.fromkeys(e.name for e in context.store.evaluations(name))) or "none yet"
+            names = ", ".join(dict.fromkeys(e.name for e in context.store.list_evaluations(name))) or "none yet"
             raise DataError(
                 f"reference of evaluation store {name!r}: there is no evaluation {declared.name!r}; "
                 f"there are: {names}. Build {name} once with evaluation: {{name: {declared.name}}}"
             )
-        return _of_evaluations("evaluation", [evaluation], context)
+        return _refer_to_evaluations("evaluation", [evaluation], context)
     if isinstance(declared, RollingReference):
         # The same batch evaluated again must not be its own reference.
-        others = [e for e in context.store.evaluations(name) if e.fingerprints.dataset != batch.fingerprint]
+        others = [e for e in context.store.list_evaluations(name) if e.fingerprints.dataset != batch.fingerprint]
         if others:
-            return _of_evaluations("rolling", others[-declared.last :], context)
-        return _of_itself("there is no earlier evaluation", declared.kind, batch, spec, version, context)
+            return _refer_to_evaluations("rolling", others[-declared.last :], context)
+        return _refer_to_batch("there is no earlier evaluation", declared.kind, batch, spec, version, context)
     if isinstance(declared, DatasetReference):
-        table = inspect(declared.dataset, context, found).table
+        table = inspect_dataset(declared.dataset, context, found).table
         roles = {"entity": table.entity, "columns": {column: {"role": role} for column, role in table.roles.items()}}
         facts = {"kind": "dataset", "dataset": table.name, "datasets": table.provenance(), "spec": roles}
-        return _of_table(table, facts, spec, version, context)
+        return _refer_to_table(table, facts, spec, version, context)
     if version is None or version.test is None:
         raise DataError(
             f"reference of evaluation store {name!r}: the engine did not train its model, so there are no held-out "
             "rows; declare a `reference:`"
         )
-    return _of_table(version.test, {"kind": "model_test"}, spec, version, context)
+    return _refer_to_table(version.test, {"kind": "model_test"}, spec, version, context)
 
 
-def _of_itself(
-    reason: str, kind: str, batch: Table, spec: EvaluationStore, version: Version | None, context: Context
+def _refer_to_batch(
+    reason: str, kind: str, batch: Table, spec: EvaluationStoreSpec, version: ModelHandle | None, context: Context
 ) -> Reference:
     """Return the batch as its own reference: the first evaluation of a store has no other, and later ones need it."""
     facts = {"kind": kind, "datasets": batch.provenance()}
-    return _of_table(batch, facts, spec, version, context, f"{reason}, so its batch is compared with itself")
+    return _refer_to_table(batch, facts, spec, version, context, f"{reason}, so its batch is compared with itself")
 
 
-def _of_evaluations(kind: str, evaluations: list[Evaluation], context: Context) -> Reference:
+def _refer_to_evaluations(kind: str, evaluations: list[Evaluation], context: Context) -> Reference:
     """Return earlier evaluations as the reference; the snapshots of their batches are united."""
-    snapshots = [context.store.folder_of_evaluation(evaluation.id) for evaluation in evaluations]
+    snapshots = [context.store.evaluation_folder(evaluation.id) for evaluation in evaluations]
     names = [evaluation.name for evaluation in evaluations]
     datasets = [evaluation.fingerprints.dataset for evaluation in evaluations]
     action = Action(
@@ -128,25 +128,27 @@ def _of_evaluations(kind: str, evaluations: list[Evaluation], context: Context) 
         because="reused",
         reason="its profile is stored" if len(names) == 1 else "their profiles are stored",
     )
-    profile = Look(action, lambda _: Snapshot.union([Snapshot.load(folder) for folder in snapshots]), lambda: None)
+    profile = ReferenceProfile(
+        action, lambda _: Snapshot.union([Snapshot.load(folder) for folder in snapshots]), lambda: None
+    )
     facts = {"kind": kind, "evaluations": dict(zip(names, datasets, strict=True))}
-    return Reference(digest(datasets), facts, lambda _: profile)
+    return Reference(hash_settings(datasets), facts, lambda _: profile)
 
 
-def _of_table(
+def _refer_to_table(
     table: Table,
     facts: Mapping[str, Any],
-    spec: EvaluationStore,
-    version: Version | None,
+    spec: EvaluationStoreSpec,
+    version: ModelHandle | None,
     context: Context,
     note: str | None = None,
 ) -> Reference:
     """Return a table as the reference; its profile is kept under a fingerprint of everything that it depends on."""
 
-    def plan_profile(batch: Table) -> Look:
+    def plan_profile(batch: Table) -> ReferenceProfile:
         # Declared roles, the later winning: of the training data, of the reference, of the batch.
         declared = {**(version.training.roles if version and version.training else {}), **table.roles, **batch.roles}
-        grouped = by_entity(table, batch.entity)
+        grouped = apply_entity(table, batch.entity)
         settings = {
             "table": table.fingerprint,
             "entity": grouped.entity,
@@ -157,49 +159,51 @@ def _of_table(
             "seed": spec.drift.seed,
             "kernel": drift.KERNEL_VERSION,
         }
-        fingerprint = digest(settings)
-        stored = context.store.snapshot(fingerprint)
+        fingerprint = hash_settings(settings)
+        stored = context.store.find_snapshot(fingerprint)
         if stored is not None:
             action = Action(kind="profile", target=table.name, because="reused", reason="its profile is stored")
-            return Look(action, lambda _: Snapshot.load(stored), lambda: None)
+            return ReferenceProfile(action, lambda _: Snapshot.load(stored), lambda: None)
 
         def execute(model: FittedModel | None) -> Snapshot:
             context.log.info(f"profiling the reference: {table.name}")
-            snapshot = _look(grouped, declared, spec, model, version, context)
-            with context.store.staging() as folder:
+            snapshot = _profile_reference(grouped, declared, spec, model, version, context)
+            with context.store.stage_folder() as folder:
                 snapshot.save(folder)
                 context.store.add_snapshot(fingerprint, folder)
             return snapshot
 
         def simulate() -> None:
-            with context.store.staging() as folder:
+            with context.store.stage_folder() as folder:
                 context.store.add_snapshot(fingerprint, folder)
 
         reason = "it was never profiled with this model and these settings"
-        action = Action(kind="profile", target=table.name, because="new", reason=reason, reads=reads_of(table, context))
-        return Look(action, execute, simulate)
+        action = Action(
+            kind="profile", target=table.name, because="new", reason=reason, reads=list_sources(table, context)
+        )
+        return ReferenceProfile(action, execute, simulate)
 
-    return Reference(digest([table.fingerprint, table.entity, table.roles]), facts, plan_profile, note)
+    return Reference(hash_settings([table.fingerprint, table.entity, table.roles]), facts, plan_profile, note)
 
 
-def by_entity(table: Table, entity: str | None) -> Table:
+def apply_entity(table: Table, entity: str | None) -> Table:
     """Return the table with the other side's entity, if it declares none itself and has that column."""
     if table.entity or entity is None or entity not in table.frame.collect_schema():
         return table
     return replace(table, entity=entity)
 
 
-def _look(
+def _profile_reference(
     table: Table,
     declared: Mapping[str, str],
-    spec: EvaluationStore,
+    spec: EvaluationStoreSpec,
     model: FittedModel | None,
-    version: Version | None,
+    version: ModelHandle | None,
     context: Context,
 ) -> Snapshot:
     """Profile the reference: infer the columns' roles, score its rows with the model, take the snapshot."""
-    with context.store.staging() as folder, materialise(table, folder) as steady:
-        with reading(steady):
+    with context.store.stage_folder() as folder, materialise(table, folder) as steady:
+        with explain_read_errors(steady):
             roles, left_out = drift.roles(
                 steady.frame,
                 {column: role for column, role in declared.items() if column in steady.frame.collect_schema()},
@@ -208,7 +212,7 @@ def _look(
                 exclude=spec.drift.columns.exclude,
             )
         cost_matrix = context.project.models[version.name].cost_matrix if version else None
-        return observe(
+        return snapshot_side(
             steady,
             roles,
             {**(model.left_out if model else {}), **left_out},

@@ -16,7 +16,7 @@ from engine.scenarios.result import StepResult
 from engine.scenarios.steps import build, compute_metrics, python, report, run_checks, run_scenario, set_variables
 from engine.spec.resources.scenarios import AnyStep
 
-KINDS: dict[str, Callable[[Any, Context], StepResult]] = {
+STEP_KINDS: dict[str, Callable[[Any, Context], StepResult]] = {
     "build": build.run,
     "run_checks": run_checks.run,
     "compute_metrics": compute_metrics.run,
@@ -31,19 +31,19 @@ def run(step: AnyStep, context: Context) -> StepResult:
     """Run a step once and return its result. An exception becomes a FAILED result."""
     context = replace(context, actions=[])
     try:
-        result = KINDS[step.kind](step, context).model_copy(update={"actions": context.actions})
+        result = STEP_KINDS[step.kind](step, context).model_copy(update={"actions": context.actions})
     except EngineError as error:
-        return failed(step, str(error), context)
+        return fail_step(step, str(error), context)
     except Exception as bug:  # noqa: BLE001 - the boundary: the run must go on to its reporters
         context.log.error("".join(traceback.format_exception(bug)))
-        return failed(step, f"internal error: {type(bug).__name__}: {bug}; the traceback is in the log", context)
+        return fail_step(step, f"internal error: {type(bug).__name__}: {bug}; the traceback is in the log", context)
     result = result.model_copy(update={"reason": context.secrets.redact(result.reason)})
     line = f"{result.outcome}: {result.reason}" if result.reason else str(result.outcome)
     context.log.write("error" if result.outcome is Outcome.FAILED else "info", line)
     return result
 
 
-def failed(step: AnyStep, reason: str, context: Context) -> StepResult:
+def fail_step(step: AnyStep, reason: str, context: Context) -> StepResult:
     """Log that a step could not run, and return its result."""
     reason = context.secrets.redact(reason)
     context.log.error(f"FAILED: {reason}")

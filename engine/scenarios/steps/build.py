@@ -3,7 +3,7 @@
 from engine.evaluation.record import CheckResult
 from engine.outcome import CheckOutcome, Outcome
 from engine.scenarios.builders import evaluation_stores, models
-from engine.scenarios.builders.datasets import ChecksFailed, inspect
+from engine.scenarios.builders.datasets import ChecksFailed, inspect_dataset
 from engine.scenarios.context import Context
 from engine.scenarios.result import EvaluationMade, StepResult
 from engine.spec.resources.scenarios import BuildStep
@@ -13,29 +13,29 @@ def run(step: BuildStep, context: Context) -> StepResult:
     """Build the target. A dataset's check that is WARNING makes the step WARNING; one that is ERROR stops it."""
     found: list[CheckResult] = []
     try:
-        result = _build(step, context, found)
+        result = _build_target(step, context, found)
     except ChecksFailed as failed:
-        result = _result(step, outcome=Outcome.FAILED, cause="check", reason=str(failed))
+        result = _make_result(step, outcome=Outcome.FAILED, cause="check", reason=str(failed))
     context.store.add_check_results(context.run, found)
     warned = any(check.counts_as is CheckOutcome.WARNING for check in found)
     outcome = Outcome.WARNING if warned and result.outcome is Outcome.SUCCESS else result.outcome
     return result.model_copy(update={"checks": found, "outcome": outcome})
 
 
-def _build(step: BuildStep, context: Context, found: list[CheckResult]) -> StepResult:
+def _build_target(step: BuildStep, context: Context, found: list[CheckResult]) -> StepResult:
     force = step.mode == "force"
     if step.target in context.project.datasets:
-        inspected = inspect(step.target, context, found, force=force)
+        inspected = inspect_dataset(step.target, context, found, force=force)
         values = {metric: known.value for metric, known in inspected.metrics.items()}
-        return _result(step, reused=inspected.reused, metrics=values)
+        return _make_result(step, reused=inspected.reused, metrics=values)
     if step.target in context.project.models:
-        version = models.build(step.target, context, found, force=force)
+        version = models.build_model(step.target, context, found, force=force)
         trained = f"version {version.trained.version}" if version.trained else ""
-        return _result(step, reused=version.reused, reason=trained)
-    evaluated = evaluation_stores.build(step.target, context, found, force=force)
+        return _make_result(step, reused=version.reused, reason=trained)
+    evaluated = evaluation_stores.build_evaluation_store(step.target, context, found, force=force)
     evaluation = evaluated.evaluation
     made = EvaluationMade(id=evaluation.id, store=step.target, name=evaluation.name, reused=evaluated.reused)
-    return _result(
+    return _make_result(
         step,
         reused=evaluated.reused,
         reason=f"evaluation {evaluation.name}{' reused' if evaluated.reused else ''}",
@@ -44,5 +44,5 @@ def _build(step: BuildStep, context: Context, found: list[CheckResult]) -> StepR
     )
 
 
-def _result(step: BuildStep, *, outcome: Outcome = Outcome.SUCCESS, **found: object) -> StepResult:
+def _make_result(step: BuildStep, *, outcome: Outcome = Outcome.SUCCESS, **found: object) -> StepResult:
     return StepResult.model_validate({"name": step.name, "kind": step.kind, "outcome": outcome, **found})

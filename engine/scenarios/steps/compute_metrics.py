@@ -1,7 +1,7 @@
 """Step `compute_metrics`: computes and stores every metric of a dataset."""
 
 from engine.outcome import Outcome
-from engine.scenarios.builders.datasets import decide
+from engine.scenarios.builders.datasets import plan_dataset_read
 from engine.scenarios.context import Context
 from engine.scenarios.result import StepResult
 from engine.spec.resources.scenarios import ComputeMetricsStep
@@ -9,8 +9,8 @@ from engine.spec.resources.scenarios import ComputeMetricsStep
 
 def run(step: ComputeMetricsStep, context: Context) -> StepResult:
     """Compute the metrics, unless nothing has changed."""
-    decision = decide(context.datasets.open(step.target), context, every=True)
-    metrics = decision.act(context)
+    decision = plan_dataset_read(context.datasets.open(step.target), context, every=True)
+    metrics = decision.apply(context)
     return StepResult(
         name=step.name,
         kind=step.kind,

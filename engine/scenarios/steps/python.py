@@ -9,7 +9,7 @@ from engine.scenarios.context import Context
 from engine.scenarios.result import StepResult
 from engine.spec.resources.scenarios import PythonStep
 
-ALLOWED = (Outcome.SUCCESS, Outcome.WARNING, Outcome.FAILED)
+ALLOWED_OUTCOMES = (Outcome.SUCCESS, Outcome.WARNING, Outcome.FAILED)
 
 
 def run(step: PythonStep, context: Context) -> StepResult:
@@ -25,21 +25,21 @@ def run(step: PythonStep, context: Context) -> StepResult:
         reason = f"a {context.mode} does not call {step.function}, because it may change or send anything"
         return StepResult(name=step.name, kind=step.kind, outcome=Outcome.SKIPPED, reason=reason)
 
-    call = (lambda: _call(step, context)) if context.mode == "run" else skip
-    return Decision(action, call, skip).act(context)
+    call = (lambda: _call_function(step, context)) if context.mode == "run" else skip
+    return Decision(action, call, skip).apply(context)
 
 
-def _call(step: PythonStep, context: Context) -> StepResult:
+def _call_function(step: PythonStep, context: Context) -> StepResult:
     """Call the function. It may return nothing, an outcome, a text for the log, or an outcome and a text."""
     function = load_function(context.project.folder_of("scenarios", context.log.scenario), step.function)
     answer = function(**step.arguments)
-    if answer is None or (isinstance(answer, str) and answer not in ALLOWED):
+    if answer is None or (isinstance(answer, str) and answer not in ALLOWED_OUTCOMES):
         answer = (Outcome.SUCCESS, answer or "")
     outcome, reason = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, "")
-    if not isinstance(outcome, str) or outcome not in ALLOWED:
+    if not isinstance(outcome, str) or outcome not in ALLOWED_OUTCOMES:
         raise DataError(
             f"{step.function} returned {answer!r}; the function of a step must return nothing, a text, "
-            f"one of {', '.join(ALLOWED)}, or a pair of outcome and text"
+            f"one of {', '.join(ALLOWED_OUTCOMES)}, or a pair of outcome and text"
         )
     outcome = Outcome(outcome)
     context.log.info(f"{step.function}: {outcome}{f', {reason}' if reason else ''}")

@@ -13,48 +13,51 @@ from engine.scenarios.actions import Action
 from engine.scenarios.builders.decision import Decision
 from engine.scenarios.context import Context
 from engine.scenarios.result import StepResult
-from engine.scenarios.steps.run_checks import evaluation_at_hand, judge_evaluation
-from engine.spec.catalogue import canonical
+from engine.scenarios.steps.run_checks import check_evaluation, find_current_evaluation
+from engine.spec.metric_names import normalize_metric_name
 from engine.spec.resources.scenarios import ReportStep
 
-LAST = 40
+HISTORY_LENGTH = 40
 """Evaluations in the history of a page."""
 
 
 def run(step: ReportStep, context: Context) -> StepResult:
     """Write the file; in a dry run or a plan, only say so."""
     path = context.project.folder_of("scenarios", context.log.scenario) / step.path
-    evaluation = evaluation_at_hand(step.target, context)
+    evaluation = find_current_evaluation(step.target, context)
     about = f"evaluation {evaluation.name} of {step.target}"
     done = StepResult(name=step.name, kind=step.kind, outcome=Outcome.SUCCESS, reason=step.path)
 
     def execute() -> StepResult:
         if context.mode == "run":
-            write(facts_of(evaluation, context), path, context)
+            write_report(collect_report_facts(evaluation, context), path, context)
             context.log.info(f"{step.path}: {about}")
         return done
 
     action = Action(kind="write", target=step.path, because="always", reason=about)
-    return Decision(action, execute, lambda: done).act(context)
+    return Decision(action, execute, lambda: done).apply(context)
 
 
-def facts_of(evaluation: Evaluation, context: Context) -> EvaluationFacts:
+def collect_report_facts(evaluation: Evaluation, context: Context) -> EvaluationFacts:
     """Return the facts that a page shows; the checks of the store are applied as the spec declares them now."""
     declared, server = context.project.evaluation_stores[evaluation.store], context.project.server
     facts = EvaluationFacts(
         project=context.project.name,
         dataset=declared.dataset,
         evaluation=evaluation,
-        checks=judge_evaluation(evaluation, context),
-        displayed=list(map(canonical, declared.display.metrics)),
+        checks=check_evaluation(evaluation, context),
+        displayed=list(map(normalize_metric_name, declared.display.metrics)),
         spec=context.project.render(),
         run_url=f"{server.url.rstrip('/')}/runs/{evaluation.run}" if server and evaluation.run else None,
     )
-    points = {metric: context.store.metric_history(evaluation.store, metric, LAST) for metric in facts.followed()}
+    points = {
+        metric: context.store.list_metric_points(evaluation.store, metric, HISTORY_LENGTH)
+        for metric in facts.list_followed_metrics()
+    }
     return replace(facts, history=points)
 
 
-def write(facts: EvaluationFacts, path: Path, context: Context) -> None:
+def write_report(facts: EvaluationFacts, path: Path, context: Context) -> None:
     """Write the page of an evaluation, or its chart if the path ends in .png. A reader never sees a partial file.
 
     Raises
@@ -64,7 +67,7 @@ def write(facts: EvaluationFacts, path: Path, context: Context) -> None:
     """
     redact = context.secrets.redact
     is_chart = path.suffix.lower() == ".png"
-    content = pages.overview(facts, redact) if is_chart else pages.page(facts, redact).encode("utf-8")
+    content = pages.draw_overview(facts, redact) if is_chart else pages.render_page(facts, redact).encode("utf-8")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replace_file(path) as part:

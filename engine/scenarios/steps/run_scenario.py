@@ -8,7 +8,7 @@ from engine.spec.resources.scenarios import RunScenarioStep
 
 def run(step: RunScenarioStep, context: Context) -> StepResult:
     """Run the scenario; the step's variables hold for that run only."""
-    child = context.start(step.scenario, context.with_values(step.variables))
+    child = context.start_scenario(step.scenario, context.with_values(step.variables))
     # A step that could not run outweighs a failed check, as in the exit code.
     causes = {found.cause for found in child.all_steps()}
     cause = "failure" if "failure" in causes else "check"

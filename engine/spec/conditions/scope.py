@@ -7,20 +7,20 @@ from datetime import date
 from typing import Literal
 
 from engine.outcome import CheckOutcome, Outcome
-from engine.spec.catalogue import MetricScope
+from engine.spec.metric_names import MetricScope
 from engine.spec.resources.resource import Scalar
 
-RESERVED = ("outcome", "steps", "checks", "metrics", "trigger")
+RESERVED_NAMES = ("outcome", "steps", "checks", "metrics", "trigger")
 STEP_PREFIX = "stepOutcome_"
 
-Type = Literal["true or false", "number", "text", "date", "outcome", "check outcome"]
+ConditionType = Literal["true or false", "number", "text", "date", "outcome", "check outcome"]
 
-FAMILIES: dict[Type | None, list[str]] = {"outcome": list(Outcome), "check outcome": list(CheckOutcome)}
+OUTCOME_VALUES: dict[ConditionType | None, list[str]] = {"outcome": list(Outcome), "check outcome": list(CheckOutcome)}
 """The two types that are outcomes, and the values of each."""
 
 
 @dataclass(frozen=True, slots=True)
-class MetricPlace:
+class MetricOwner:
     """A store or dataset whose metrics a condition may use. The fields are those of the metric lookup."""
 
     scope: MetricScope
@@ -29,7 +29,7 @@ class MetricPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class ConditionScope:
     """The names that a condition may use where it stands.
 
     Attributes
@@ -49,21 +49,21 @@ class Scope:
     steps: Sequence[str] = ()
     later: Sequence[str] = ()
     checks: Sequence[str] = ()
-    metrics: Sequence[MetricPlace] = ()
+    metrics: Sequence[MetricOwner] = ()
     variables: Mapping[str, Scalar | date] = field(default_factory=dict)
 
 
-def step_variable(step: str) -> str:
+def name_step_variable(step: str) -> str:
     """Return the name of a step's outcome in conditions; each character except A-Z a-z 0-9 becomes `_`."""
     return STEP_PREFIX + re.sub(r"[^A-Za-z0-9]", "_", step)
 
 
-def a(type_: Type | None) -> str:
+def with_article(type_: ConditionType | None) -> str:
     """Return the type's name with its article: "an outcome", "a number"."""
     return {"true or false": "true or false", "outcome": "an outcome"}.get(str(type_), f"a {type_}")
 
 
-def type_of(value: Scalar | date) -> Type | None:
+def infer_variable_type(value: Scalar | date) -> ConditionType | None:
     """Return the type of a variable's value in a condition; None for null."""
     if isinstance(value, bool):
         return "true or false"

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.spec.resources.resource import Function, Metric, Resource, Scalar
+from engine.spec.resources.resource import Function, MetricText, Resource, Scalar
 
 WhenEmpty = Literal["ok", "warning", "error"]
 
@@ -37,7 +37,7 @@ class RangeCheck(Range):
     """The value of a metric, or its change, must lie in a range."""
 
     kind: Literal["range"] = "range"
-    metric: Metric = Field(description="Metric to check: statistic or statistic.column; * stands for every column.")
+    metric: MetricText = Field(description="Metric to check: statistic or statistic.column; * stands for every column.")
     compare: Literal["previous", "reference"] | MeanOfLast | None = Field(
         None,
         description="Check the change from the previous evaluation, from the reference, or from a mean, instead of the "
@@ -47,7 +47,7 @@ class RangeCheck(Range):
         "absolute",
         description="With compare: check the difference, or the difference divided by the value compared with.",
     )
-    except_: dict[Metric, Range] = Field(
+    except_: dict[MetricText, Range] = Field(
         {}, alias="except", description="With * in metric: other bounds for single metrics, by their names."
     )
     when_empty: WhenEmpty | None = Field(
@@ -60,7 +60,7 @@ class ValuesCheck(Resource):
     """The value of a metric must be one of those listed."""
 
     kind: Literal["values"] = "values"
-    metric: Metric = Field(description="Metric to check: statistic or statistic.column.")
+    metric: MetricText = Field(description="Metric to check: statistic or statistic.column.")
     allowed: list[Scalar] = Field(min_length=1, description="Allowed values; any other value is an ERROR.")
     soft_allowed: list[Scalar] | None = Field(
         None, description="Those of the allowed values that are OK; the others are a WARNING."

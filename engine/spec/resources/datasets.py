@@ -55,14 +55,14 @@ ENDINGS: dict[str, str] = {
 }
 """The format of a file, by the ending of its path."""
 
-COMPRESSED = (".gz", ".zst")
+COMPRESSION_ENDINGS = (".gz", ".zst")
 """Endings of compressed files; the format is in the ending before them."""
 
 
-def format_of(path: str) -> str | None:
+def detect_format(path: str) -> str | None:
     """Return the format that the ending of a path stands for, or None for any other ending."""
     pure = PurePath(path)
-    ending = PurePath(pure.stem).suffix if pure.suffix.lower() in COMPRESSED else pure.suffix
+    ending = PurePath(pure.stem).suffix if pure.suffix.lower() in COMPRESSION_ENDINGS else pure.suffix
     return ENDINGS.get(ending.lower())
 
 

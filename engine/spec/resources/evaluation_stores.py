@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engine.spec.resources.checks import Check, PythonMetric
-from engine.spec.resources.resource import Metric, Names, Ref, Resource, Share
+from engine.spec.resources.resource import MetricText, Names, Ref, Resource, Share
 
 
 class NewEvaluation(Resource):
@@ -42,7 +42,7 @@ class RollingReference(Resource):
     last: int = Field(ge=1, description="How many evaluations to take.")
 
 
-Reference = Annotated[
+AnyReference = Annotated[
     ModelTestReference | DatasetReference | EvaluationReference | RollingReference, Field(discriminator="kind")
 ]
 REFERENCE_KINDS: dict[str, type[Resource]] = {
@@ -75,11 +75,11 @@ class DriftSettings(Resource):
 class Display(Resource):
     """What tables and reports show first."""
 
-    metrics: list[Metric] = Field([], description="Metrics to show, in this order.")
+    metrics: list[MetricText] = Field([], description="Metrics to show, in this order.")
     checks: Names = Field([], description="Checks to show, in this order.")
 
 
-class EvaluationStore(Resource):
+class EvaluationStoreSpec(Resource):
     """A store of evaluations (MES); each build adds one row."""
 
     description: str | None = Field(None, description="Free text for readers; a change of it recomputes nothing.")
@@ -90,7 +90,7 @@ class EvaluationStore(Resource):
     evaluation: NewEvaluation = Field(
         NewEvaluation.model_construct(), description="Name and labels of the next evaluation."
     )
-    reference: Reference | None = Field(
+    reference: AnyReference | None = Field(
         None, description="What to compare the batch with; the test rows of the model if left out."
     )
     drift: DriftSettings = Field(DriftSettings.model_construct(), description="How to measure drift.")

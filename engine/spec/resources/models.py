@@ -39,7 +39,7 @@ class Features(Resource):
     exclude: Names = Field([], description="Columns not to use. The target is never a feature.")
 
 
-class Test(Resource):
+class HoldOut(Resource):
     """The rows held out of training; they are the default reference for drift and performance."""
 
     share: Share = Field(
@@ -82,7 +82,7 @@ class TrainModel(Model):
     )
     dataset: Annotated[str, Ref("datasets")] = Field(description="Name of the dataset to train on.")
     features: Features = Field(Features.model_construct(), description="Which columns are features.")
-    test: Test = Field(Test.model_construct(), description="Which rows to hold out for testing.")
+    test: HoldOut = Field(HoldOut.model_construct(), description="Which rows to hold out for testing.")
     seed: int = Field(0, ge=0, description="Random seed of the training.")
 
 

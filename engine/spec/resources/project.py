@@ -8,7 +8,7 @@ from pydantic import Field
 from engine.spec.resources.channels import Channel
 from engine.spec.resources.connections import Connection
 from engine.spec.resources.datasets import AnyDataset
-from engine.spec.resources.evaluation_stores import EvaluationStore
+from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.spec.resources.models import AnyModel
 from engine.spec.resources.resource import Names, Ref, Resource, Scalar
 from engine.spec.resources.scenarios import Scenario
@@ -43,7 +43,7 @@ class Server(Resource):
     url: str = Field(description="Address of the server, with which ${scenarioRunURL} starts.")
 
 
-class ProjectSpec(Resource):
+class ProjectResource(Resource):
     """The keys at the top level of a spec."""
 
     version: Literal[1] = Field(description="Version of the spec language; must be 1.")
@@ -60,7 +60,7 @@ class ProjectSpec(Resource):
     connections: dict[str, Connection] = Field({}, description="Where data is stored.")
     datasets: dict[str, AnyDataset] = Field({}, description="Tables, by name.")
     models: dict[str, AnyModel] = Field({}, description="Models to monitor, by name.")
-    evaluation_stores: dict[str, EvaluationStore] = Field(
+    evaluation_stores: dict[str, EvaluationStoreSpec] = Field(
         {}, description="Stores in which evaluations are kept, by name."
     )
     channels: dict[str, Channel] = Field({}, description="Ways to deliver messages, by name.")

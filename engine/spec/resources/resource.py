@@ -57,14 +57,14 @@ class Ref:
 class Reading:
     """Marks how a text is read: which `${…}` may stand in it, and when they are filled in."""
 
-    as_: Literal["message", "condition", "sql", "secret", "function", "metric"]
+    name: Literal["message", "condition", "sql", "secret", "function", "metric"]
 
 
 Message = Annotated[str, Reading("message")]
 Condition = Annotated[str, Reading("condition")]
 Sql = Annotated[str, Reading("sql")]
 Function = Annotated[str, Reading("function")]
-Metric = Annotated[str, Reading("metric")]
+MetricText = Annotated[str, Reading("metric")]
 SecretText = Annotated[str, Reading("secret")]
 
 Names = list[str]

@@ -11,42 +11,42 @@ from engine.spec.diagnostics import Findings
 from engine.spec.rules import checks, messages, names, references, resources, sql, variables
 from engine.spec.rules.draft import Draft
 
-__all__ = ["Draft", "check"]
+__all__ = ["Draft", "check_rules"]
 
 PASSES: tuple[Callable[[Draft, Findings], None], ...] = (
-    names.legal_names,
-    names.reserved_variables,
-    names.one_name_one_thing,
-    names.own_metrics,
-    names.steps_and_reporters,
-    references.declared,
-    references.display,
-    references.attachments,
-    references.secret_texts,
-    references.scenario_cycles,
-    sql.queries,
-    sql.dataset_cycles,
-    sql.columns,
-    checks.metrics,
-    checks.ranges,
-    messages.run_conditions,
-    messages.message_names,
-    resources.functions,
-    resources.datasets,
-    resources.models,
-    resources.stores,
-    resources.secrets,
-    resources.server,
-    resources.channels,
-    resources.reporters,
-    variables.set_by_scenarios,
-    variables.no_references_in_keys,
-    variables.typed_values,
-    variables.unused,
+    names.check_names,
+    names.check_reserved_variables,
+    names.check_target_names,
+    names.check_custom_metrics,
+    names.check_steps_and_reporters,
+    references.check_declared_names,
+    references.check_displayed_checks,
+    references.check_attachments,
+    references.check_secret_references,
+    references.check_scenario_cycles,
+    sql.check_queries,
+    sql.check_dataset_cycles,
+    sql.check_columns,
+    checks.check_metrics,
+    checks.check_ranges,
+    messages.check_run_conditions,
+    messages.check_message_names,
+    resources.check_functions,
+    resources.check_datasets,
+    resources.check_models,
+    resources.check_stores,
+    resources.check_secrets,
+    resources.check_server,
+    resources.check_channels,
+    resources.check_reporters,
+    variables.check_scenario_variables,
+    variables.check_keys,
+    variables.warn_about_dates,
+    variables.warn_about_unused,
 )
 
 
-def check(draft: Draft, findings: Findings) -> None:
+def check_rules(draft: Draft, findings: Findings) -> None:
     """Run every pass over the draft and add its findings."""
     for rule in PASSES:
         rule(draft, findings)

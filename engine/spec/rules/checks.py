@@ -3,139 +3,145 @@
 import math
 from itertools import pairwise
 
-from engine.spec.catalogue import MetricName, MetricScope, definition, lookup
-from engine.spec.catalogue import parse as parse_metric
 from engine.spec.diagnostics import Findings
+from engine.spec.metric_names import MetricName, MetricScope, find_metric_definition, resolve_metric_name
+from engine.spec.metric_names import parse_metric_name as parse_metric
 from engine.spec.problem import Problem
 from engine.spec.resources.checks import Range, RangeCheck, ValuesCheck
-from engine.spec.rules.draft import Draft, report
-from engine.spec.rules.messages import task_of
-from engine.spec.shape import Path
-from engine.spec.variables import shown
+from engine.spec.rules.draft import Draft, report_problem
+from engine.spec.rules.messages import find_model_task
+from engine.spec.validator import SpecPath
+from engine.spec.variable_references import quote_value
 
-BOUNDS = ("min", "soft_min", "soft_max", "max")
+BOUND_KEYS = ("min", "soft_min", "soft_max", "max")
 
 
-def metrics(draft: Draft, findings: Findings) -> None:
+def check_metrics(draft: Draft, findings: Findings) -> None:
     """Check that each metric is built in or custom, and that its store has the model and task that it needs."""
-    for text in draft.read_as("metric"):
+    for text in draft.texts_read_as("metric"):
         section, owner = str(text.path[0]), str(text.path[1])
-        own = draft.names(section, owner, "metrics")
+        own = draft.declared_names(section, owner, "metrics")
         if section == "datasets":
-            found = lookup(text.value, "dataset", own=own)
+            found = resolve_metric_name(text.value, "dataset", own=own)
         else:
-            found = lookup(text.value, "store", task=task_of(draft, owner), own=own)
+            found = resolve_metric_name(text.value, "store", task=find_model_task(draft, owner), own=own)
         if isinstance(found, Problem):
-            report(findings, text, found)
+            report_problem(findings, text, found)
         elif found.wildcard and "display" in text.path:
             message = "a metric with * cannot be displayed"
             findings.error(text.node.position, "metric-member", message, f"write {found.statistic}.<column>")
 
 
-def ranges(draft: Draft, findings: Findings) -> None:
+def check_ranges(draft: Draft, findings: Findings) -> None:
     """Check each range: at least one bound, finite numbers in order, and keys that fit together."""
     for section in ("datasets", "evaluation_stores"):
         for owner, resource in getattr(draft.spec, section).items():
             for name, check in resource.checks.items():
                 path = (section, owner, "checks", name)
                 if isinstance(check, RangeCheck):
-                    _range(draft, findings, check, path)
-                    _exceptions(draft, findings, check, path)
-                    _change(draft, findings, check, path)
-                    _worth(draft, findings, check, path)
+                    _check_bounds(draft, findings, check, path)
+                    _check_exceptions(draft, findings, check, path)
+                    _check_change(draft, findings, check, path)
+                    _warn_about_bounds(draft, findings, check, path)
                 elif isinstance(check, ValuesCheck):
-                    _values(draft, findings, check, path)
+                    _check_allowed_values(draft, findings, check, path)
 
 
-def _range(draft: Draft, findings: Findings, bounds: Range, path: Path) -> None:
-    given = [(name, value) for name in BOUNDS if (value := getattr(bounds, name)) is not None]
+def _check_bounds(draft: Draft, findings: Findings, bounds: Range, path: SpecPath) -> None:
+    given = [(name, value) for name in BOUND_KEYS if (value := getattr(bounds, name)) is not None]
     if not given and not getattr(bounds, "except_", None):
         help_ = "add min, soft_min, soft_max or max"
-        findings.error(draft.position(*path), "no-bound", "this range has no bound", help_)
+        findings.error(draft.key_position(*path), "no-bound", "this range has no bound", help_)
     for name, value in given:
         if not math.isfinite(value):
-            message = f"{name} is {shown(value)}, but a bound must be a finite number"
-            findings.error(draft.value(*path, name), "bound", message, f"leave {name} out if there is no bound")
+            message = f"{name} is {quote_value(value)}, but a bound must be a finite number"
+            findings.error(
+                draft.value_position(*path, name), "bound", message, f"leave {name} out if there is no bound"
+            )
     # The bounds that are given must be in order; it is enough to compare neighbours.
     for (lower, low), (upper, high) in pairwise(given):
         if low > high:
-            at = draft.value(*path, upper)
-            order = " <= ".join(name for name in BOUNDS if getattr(bounds, name) is not None)
-            message = f"{upper} {shown(high)} is below {lower} {shown(low)}"
-            findings.error(at, "range-order", message, f"the order must be {order}", also=draft.value(*path, lower))
+            at = draft.value_position(*path, upper)
+            order = " <= ".join(name for name in BOUND_KEYS if getattr(bounds, name) is not None)
+            message = f"{upper} {quote_value(high)} is below {lower} {quote_value(low)}"
+            findings.error(
+                at, "range-order", message, f"the order must be {order}", also=draft.value_position(*path, lower)
+            )
 
 
-def _exceptions(draft: Draft, findings: Findings, check: RangeCheck, path: Path) -> None:
+def _check_exceptions(draft: Draft, findings: Findings, check: RangeCheck, path: SpecPath) -> None:
     metric = parse_metric(check.metric)
     if isinstance(metric, Problem):
         return
     if check.except_ and not metric.wildcard:
-        at = draft.position(*path, "except")
+        at = draft.key_position(*path, "except")
         help_ = f"write {metric.statistic}.* or remove except" if metric.member else "remove except"
         findings.error(at, "except", f"except needs a metric with *, but the metric is {check.metric}", help_)
         return
     for name, bounds in check.except_.items():
-        _range(draft, findings, bounds, (*path, "except", name))
-        other = lookup(name, _scope(path), own=draft.names(*path[:2], "metrics"))
+        _check_bounds(draft, findings, bounds, (*path, "except", name))
+        other = resolve_metric_name(name, _choose_metric_scope(path), own=draft.declared_names(*path[:2], "metrics"))
         if isinstance(other, MetricName) and other.statistic != metric.statistic:
-            at = draft.position(*path, "except", name)
+            at = draft.key_position(*path, "except", name)
             findings.error(
                 at, "except", f"{name} is not one of the metrics {check.metric}", f"write {metric.statistic}.<column>"
             )
         elif isinstance(other, MetricName) and other.wildcard:
             findings.error(
-                draft.position(*path, "except", name), "except", "an exception is for one metric and cannot contain *"
+                draft.key_position(*path, "except", name),
+                "except",
+                "an exception is for one metric and cannot contain *",
             )
 
 
-def _change(draft: Draft, findings: Findings, check: RangeCheck, path: Path) -> None:
+def _check_change(draft: Draft, findings: Findings, check: RangeCheck, path: SpecPath) -> None:
     if "change" in check.model_fields_set and check.compare is None:
         help_ = "add compare: previous, compare: reference or compare: {mean_of_last: 3}"
-        at = draft.position(*path, "change")
+        at = draft.key_position(*path, "change")
         findings.error(at, "needs-key", "change needs compare", help_)
     if path[0] == "datasets" and check.compare == "reference":
         message = "a dataset has no reference to compare with"
         findings.error(
-            draft.value(*path, "compare"),
+            draft.value_position(*path, "compare"),
             "compare",
             message,
             "write compare: previous, or put this check into an evaluation store",
         )
 
 
-def _scope(path: Path) -> MetricScope:
+def _choose_metric_scope(path: SpecPath) -> MetricScope:
     return "dataset" if path[0] == "datasets" else "store"
 
 
-def _worth(draft: Draft, findings: Findings, check: RangeCheck, path: Path) -> None:
+def _warn_about_bounds(draft: Draft, findings: Findings, check: RangeCheck, path: SpecPath) -> None:
     """Warn about a bound that is always or never broken, given the metric's limits and its value without drift."""
-    own = draft.names(*path[:2], "metrics")
-    found = lookup(check.metric, _scope(path), own=own)
+    own = draft.declared_names(*path[:2], "metrics")
+    found = resolve_metric_name(check.metric, _choose_metric_scope(path), own=own)
     if isinstance(found, Problem) or check.compare is not None or check.metric in own:
         return
-    metric = definition(found, _scope(path))
-    for name in BOUNDS:
+    metric = find_metric_definition(found, _choose_metric_scope(path))
+    for name in BOUND_KEYS:
         bound = getattr(check, name)
         if bound is None or not math.isfinite(bound):
             continue
         upper, verb = name.endswith("max"), "warns" if name.startswith("soft") else "fails"
-        given, at = f"{name} {shown(bound)}", draft.value(*path, name)
+        given, at = f"{name} {quote_value(bound)}", draft.value_position(*path, name)
         if upper and metric.neutral is not None and metric.worse == "higher" and bound < metric.neutral:
-            message = f"{given} is below no drift ({shown(metric.neutral)}): this check always {verb}"
+            message = f"{given} is below no drift ({quote_value(metric.neutral)}): this check always {verb}"
             findings.warning(at, "check-always", message)
         elif (edge := metric.high if upper else metric.low) is not None and (bound > edge if upper else bound < edge):
             side = "above" if upper else "below"
             help_ = "if this is a percentage, divide it by 100" if edge == 1 and bound <= 100 else None
-            message = f"{given}: {check.metric} is never {side} {shown(edge)}, so this check never {verb}"
+            message = f"{given}: {check.metric} is never {side} {quote_value(edge)}, so this check never {verb}"
             findings.warning(at, "check-never", message, help_)
 
 
-def _values(draft: Draft, findings: Findings, check: ValuesCheck, path: Path) -> None:
+def _check_allowed_values(draft: Draft, findings: Findings, check: ValuesCheck, path: SpecPath) -> None:
     for key in ("allowed", "soft_allowed"):
         for i, value in enumerate(getattr(check, key) or []):
-            at = draft.value(*path, key, i)
+            at = draft.value_position(*path, key, i)
             if isinstance(value, bool) or not isinstance(value, int | float):
-                findings.error(at, "wrong-value", f"a metric is a number, but this is {shown(value)}")
+                findings.error(at, "wrong-value", f"a metric is a number, but this is {quote_value(value)}")
             elif key == "soft_allowed" and value not in check.allowed:
-                message = f"{shown(value)} is not in allowed, so it is an ERROR although it is in soft_allowed"
+                message = f"{quote_value(value)} is not in allowed, so it is an ERROR although it is in soft_allowed"
                 findings.error(at, "range-order", message, "add it to allowed, or remove it from soft_allowed")

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
-from engine.spec.include import Files
+from engine.spec.include import SpecFiles
 from engine.spec.problem import Problem
-from engine.spec.resolver import Resolver
+from engine.spec.resolver import VariableResolver
 from engine.spec.resources.models import AnyModel
-from engine.spec.resources.project import ProjectSpec
-from engine.spec.shape import Text
-from engine.spec.tree import ListNode, MapNode, Node, ScalarNode, follow, place
+from engine.spec.resources.project import ProjectResource
+from engine.spec.validator import SpecText
+from engine.spec.yaml_tree import ListNode, MapNode, ScalarNode, YamlNode, node_at, position_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,53 +20,53 @@ class Draft:
     """A project whose rules are not checked yet: its tree, the resources of legal shape, and the texts to parse."""
 
     path: Path
-    files: Files
-    spec: ProjectSpec
-    variables: Resolver
-    texts: list[Text]
+    files: SpecFiles
+    spec: ProjectResource
+    variables: VariableResolver
+    texts: list[SpecText]
 
-    def names(self, *path: str | int) -> list[str]:
+    def declared_names(self, *path: str | int) -> list[str]:
         """Return the names that a mapping declares, including those of resources whose shape is wrong."""
-        node = self.node(*path)
+        node = self.find_node(*path)
         return list(node.entries) if isinstance(node, MapNode) else []
 
-    def node(self, *path: str | int) -> Node | None:
+    def find_node(self, *path: str | int) -> YamlNode | None:
         """Return the node at a path; None if there is none."""
-        return follow(self.files.root, path)
+        return node_at(self.files.root, path)
 
-    def text(self, *path: str | int) -> str | None:
+    def scalar_text(self, *path: str | int) -> str | None:
         """Return the text of the scalar at a path; None if there is no scalar."""
-        node = self.node(*path)
+        node = self.find_node(*path)
         return node.text if isinstance(node, ScalarNode) else None
 
-    def length(self, *path: str | int) -> int:
+    def list_length(self, *path: str | int) -> int:
         """Return the length of the list at a path; 0 if there is no list."""
-        node = self.node(*path)
+        node = self.find_node(*path)
         return len(node.items) if isinstance(node, ListNode) else 0
 
-    def position(self, *path: str | int) -> Position:
+    def key_position(self, *path: str | int) -> Position:
         """Return the position of a path: of the key for an entry of a mapping, of the value for an item of a list."""
-        return place(self.files.root, path)
+        return position_at(self.files.root, path)
 
-    def value(self, *path: str | int) -> Position:
+    def value_position(self, *path: str | int) -> Position:
         """Return the position of a value; if the spec does not have it, of the nearest key above."""
-        node = self.node(*path)
-        return self.position(*path) if node is None else node.position
+        node = self.find_node(*path)
+        return self.key_position(*path) if node is None else node.position
 
-    def read_as(self, *readings: str) -> Iterator[Text]:
+    def texts_read_as(self, *readings: str) -> Iterator[SpecText]:
         """Yield the texts that are read in one of these ways: "sql", "condition", "metric", …."""
         return (text for text in self.texts if text.reading in readings)
 
-    def model_of(self, store: str) -> AnyModel | None:
+    def model_of_store(self, store: str) -> AnyModel | None:
         """Return the model of an evaluation store, if both have a legal shape."""
         declared = self.spec.evaluation_stores.get(store)
         return self.spec.models.get(declared.model or "") if declared else None
 
 
-def report(findings: Findings, text: Text, problem: Problem) -> None:
+def report_problem(findings: Findings, text: SpecText, problem: Problem) -> None:
     """Add a problem inside a text to the findings, at its position in the file."""
     # Where variables were filled in, offsets do not match the file: the problem is reported at the whole text.
     at = text.node.position
     if text.value == text.node.text:
-        at = text.node.at(problem.offset, problem.length)
+        at = text.node.position_of(problem.offset, problem.length)
     findings.error(at, problem.code, problem.message, problem.help)

@@ -1,13 +1,13 @@
 """Rules of run conditions and messages: which names they may use where they stand."""
 
 from engine.spec import conditions
-from engine.spec.catalogue import lookup
-from engine.spec.conditions import MetricPlace, Scope, step_variable
+from engine.spec.conditions import ConditionScope, MetricOwner, name_step_variable
 from engine.spec.diagnostics import Findings
+from engine.spec.metric_names import resolve_metric_name
 from engine.spec.problem import Problem, did_you_mean
-from engine.spec.rules.draft import Draft, report
-from engine.spec.shape import Text
-from engine.spec.variables import Reference, references
+from engine.spec.rules.draft import Draft, report_problem
+from engine.spec.validator import SpecText
+from engine.spec.variable_references import VariableReference, find_references
 
 MESSAGE_NAMES = (
     "scenarioName",
@@ -24,31 +24,31 @@ MESSAGE_NAMES = (
 )
 
 
-def run_conditions(draft: Draft, findings: Findings) -> None:
+def check_run_conditions(draft: Draft, findings: Findings) -> None:
     """Check that each condition is legal and uses only names that have a value when it is evaluated."""
-    for text in draft.read_as("condition"):
-        scope = _scope(draft, text)
-        for problem in conditions.problems(text.value, scope):
-            report(findings, text, problem)
+    for text in draft.texts_read_as("condition"):
+        scope = _build_scope(draft, text)
+        for problem in conditions.find_condition_problems(text.value, scope):
+            report_problem(findings, text, problem)
 
 
-def message_names(draft: Draft, findings: Findings) -> None:
+def check_message_names(draft: Draft, findings: Findings) -> None:
     """Check that each `${…}` of a message has a value when the message is sent."""
-    for text in draft.read_as("message"):
-        scope = _scope(draft, text)
-        for reference in references(text.node.text):
-            at = text.node.at(reference.offset, reference.length)
-            problem = _problem(reference, scope, draft)
+    for text in draft.texts_read_as("message"):
+        scope = _build_scope(draft, text)
+        for reference in find_references(text.node.text):
+            at = text.node.position_of(reference.offset, reference.length)
+            problem = _find_name_problem(reference, scope, draft)
             if problem:
                 findings.error(at, problem.code, problem.message, problem.help)
-            elif reference.parts == ("scenarioRunURL",) and draft.node("server") is None:
+            elif reference.parts == ("scenarioRunURL",) and draft.find_node("server") is None:
                 message = "scenarioRunURL needs a server: without one, the message says that it has no value"
                 findings.warning(at, "no-server", message, "add server: {url: …}")
 
 
-def _problem(reference: Reference, scope: Scope, draft: Draft) -> Problem | None:
-    steps = {step_variable(step): step for step in scope.steps}
-    single = [*MESSAGE_NAMES, "trigger", *draft.variables.declared, *steps]
+def _find_name_problem(reference: VariableReference, scope: ConditionScope, draft: Draft) -> Problem | None:
+    steps = {name_step_variable(step): step for step in scope.steps}
+    single = [*MESSAGE_NAMES, "trigger", *draft.variables.declarations, *steps]
     known = [
         *single,
         *(f"steps['{s}'].outcome" for s in scope.steps),
@@ -59,7 +59,7 @@ def _problem(reference: Reference, scope: Scope, draft: Draft) -> Problem | None
             help_ = "write ${name} or ${checks['any text'].outcome}; $${ stands for ${ itself"
             return Problem(0, 0, "malformed-reference", f"{reference.text[:60]} is not a reference", help_)
         case (name,) if name in single:
-            draft.variables.used.add(name)
+            draft.variables.used_names.add(name)
             return None
         case ("secret" | "env", *_):
             return Problem(
@@ -70,10 +70,10 @@ def _problem(reference: Reference, scope: Scope, draft: Draft) -> Problem | None
         case ("checks", check, "outcome") if check in scope.checks:
             return None
         case ("metrics", metric):
-            found = [lookup(metric, p.scope, task=p.task, own=p.own) for p in scope.metrics]
+            found = [resolve_metric_name(metric, p.scope, task=p.task, own=p.own) for p in scope.metrics]
             problems = [f for f in found if isinstance(f, Problem)]
             return problems[0] if found and len(problems) == len(found) else None
-    later = {step_variable(step): step for step in scope.later}
+    later = {name_step_variable(step): step for step in scope.later}
     if reference.parts[0] in later or (reference.parts[0] == "steps" and reference.parts[1] in scope.later):
         return Problem(
             0,
@@ -87,29 +87,31 @@ def _problem(reference: Reference, scope: Scope, draft: Draft) -> Problem | None
     return Problem(0, 0, "message-name", f'unknown name "{name[:60]}" in a message', help_)
 
 
-def _scope(draft: Draft, text: Text) -> Scope:
+def _build_scope(draft: Draft, text: SpecText) -> ConditionScope:
     """Return the names that a text of a scenario may use.
 
     A step knows the steps before it, a reporter at the start none, a reporter at the end all.
     """
     _, scenario, part, index, *_ = text.path
-    names = [str(draft.text("scenarios", scenario, "steps", i, "name")) for i in range(_steps(draft, scenario))]
+    names = [
+        str(draft.scalar_text("scenarios", scenario, "steps", i, "name")) for i in range(_count_steps(draft, scenario))
+    ]
     over = len(names)
     if part == "steps":
         over = int(index)
-    elif draft.text("scenarios", scenario, part, index, "at") == "start":
+    elif draft.scalar_text("scenarios", scenario, part, index, "at") == "start":
         over = 0
-    owners = _owners(draft, str(scenario), set())
-    checks = [check for section, owner in owners for check in draft.names(section, owner, "checks")]
-    places = [_metrics(draft, section, owner) for section, owner in owners]
-    return Scope(names[:over], names[over:], checks, places, draft.variables.values)
+    owners = _find_metric_owners(draft, str(scenario), set())
+    checks = [check for section, owner in owners for check in draft.declared_names(section, owner, "checks")]
+    places = [_build_metric_owner(draft, section, owner) for section, owner in owners]
+    return ConditionScope(names[:over], names[over:], checks, places, draft.variables.values)
 
 
-def _steps(draft: Draft, scenario: str | int) -> int:
-    return draft.length("scenarios", scenario, "steps")
+def _count_steps(draft: Draft, scenario: str | int) -> int:
+    return draft.list_length("scenarios", scenario, "steps")
 
 
-def _owners(draft: Draft, scenario: str, seen: set[str]) -> list[tuple[str, str]]:
+def _find_metric_owners(draft: Draft, scenario: str, seen: set[str]) -> list[tuple[str, str]]:
     """Return section and name of the resources whose metrics and checks a scenario may compute.
 
     These are the stores that the steps of the scenario and of its child scenarios name, and all datasets, because a
@@ -117,26 +119,29 @@ def _owners(draft: Draft, scenario: str, seen: set[str]) -> list[tuple[str, str]
     """
     found: dict[tuple[str, str], None] = {}
     seen.add(scenario)
-    for i in range(_steps(draft, scenario)):
-        target = draft.text("scenarios", scenario, "steps", i, "target")
-        child = draft.text("scenarios", scenario, "steps", i, "scenario")
-        if target in draft.names("evaluation_stores"):
+    for i in range(_count_steps(draft, scenario)):
+        target = draft.scalar_text("scenarios", scenario, "steps", i, "target")
+        child = draft.scalar_text("scenarios", scenario, "steps", i, "scenario")
+        if target in draft.declared_names("evaluation_stores"):
             found["evaluation_stores", str(target)] = None
         if child and child not in seen:
-            found |= dict.fromkeys(_owners(draft, child, seen))
-    return [*found, *(("datasets", name) for name in draft.names("datasets") if ("datasets", name) not in found)]
+            found |= dict.fromkeys(_find_metric_owners(draft, child, seen))
+    return [
+        *found,
+        *(("datasets", name) for name in draft.declared_names("datasets") if ("datasets", name) not in found),
+    ]
 
 
-def _metrics(draft: Draft, section: str, owner: str) -> MetricPlace:
-    own = frozenset(draft.names(section, owner, "metrics"))
+def _build_metric_owner(draft: Draft, section: str, owner: str) -> MetricOwner:
+    own = frozenset(draft.declared_names(section, owner, "metrics"))
     if section == "datasets":
-        return MetricPlace("dataset", own=own)
-    return MetricPlace("store", task_of(draft, owner), own)
+        return MetricOwner("dataset", own=own)
+    return MetricOwner("store", find_model_task(draft, owner), own)
 
 
-def task_of(draft: Draft, store: str) -> str | None:
+def find_model_task(draft: Draft, store: str) -> str | None:
     """Return the task of a store's model; None if it has no model, "any" if the model's shape is wrong."""
-    if draft.node("evaluation_stores", store, "model") is None:
+    if draft.find_node("evaluation_stores", store, "model") is None:
         return None
-    model = draft.model_of(store)
+    model = draft.model_of_store(store)
     return model.task if model else "any"

@@ -3,84 +3,84 @@
 import re
 from collections.abc import Iterator
 
-from engine.spec.catalogue import names as metric_names
-from engine.spec.conditions import RESERVED, STEP_PREFIX, step_variable
+from engine.spec.conditions import RESERVED_NAMES, STEP_PREFIX, name_step_variable
 from engine.spec.diagnostics import Findings
 from engine.spec.include import SECTIONS
+from engine.spec.metric_names import list_statistics as metric_names
 from engine.spec.rules.draft import Draft
 from engine.spec.rules.messages import MESSAGE_NAMES
-from engine.spec.tree import ScalarNode
-from engine.spec.variables import is_identifier
+from engine.spec.variable_references import is_identifier
+from engine.spec.yaml_tree import ScalarNode
 
-IDENTIFIERS = ("variables", "secrets")
-BUILT = ("datasets", "models", "evaluation_stores")
-TAKEN = frozenset({*RESERVED, *MESSAGE_NAMES, "secret", "env", "in", "true", "false", "null"})
+IDENTIFIER_SECTIONS = ("variables", "secrets")
+TARGET_SECTIONS = ("datasets", "models", "evaluation_stores")
+RESERVED_VARIABLES = frozenset({*RESERVED_NAMES, *MESSAGE_NAMES, "secret", "env", "in", "true", "false", "null"})
 
-_ILLEGAL = re.compile(r"""["'/\x00-\x1f\x7f-\x9f]""")
-_LONGEST = 200
+_ILLEGAL_CHARACTERS = re.compile(r"""["'/\x00-\x1f\x7f-\x9f]""")
+_MAX_NAME_LENGTH = 200
 
 
-def legal_names(draft: Draft, findings: Findings) -> None:
+def check_names(draft: Draft, findings: Findings) -> None:
     """Check the characters of names.
 
     Names appear in messages, pages, files and conditions: they contain no quotes, slashes or control characters.
     """
     for section in SECTIONS:
-        for name in draft.names(section):
-            at = draft.position(section, name)
-            if section in IDENTIFIERS:
+        for name in draft.declared_names(section):
+            at = draft.key_position(section, name)
+            if section in IDENTIFIER_SECTIONS:
                 if not is_identifier(name):
                     help_ = "use A-Z a-z 0-9 and _, and do not start with a digit, so that ${…} can contain it"
                     findings.error(at, "name", f'"{name[:60]}" cannot be the name of a {section[:-1]}', help_)
                 continue
-            _legal(draft, findings, section, name)
+            _check_name(draft, findings, section, name)
             for part in ("checks", "metrics"):
-                for inner in draft.names(section, name, part):
-                    _legal(draft, findings, section, name, part, inner)
-    for scenario in draft.names("scenarios"):
+                for inner in draft.declared_names(section, name, part):
+                    _check_name(draft, findings, section, name, part, inner)
+    for scenario in draft.declared_names("scenarios"):
         for part in ("steps", "reporters"):
-            for i in range(draft.length("scenarios", scenario, part)):
-                node = draft.node("scenarios", scenario, part, i, "name")
-                if isinstance(node, ScalarNode) and (why := _why_illegal(node.text)):
+            for i in range(draft.list_length("scenarios", scenario, part)):
+                node = draft.find_node("scenarios", scenario, part, i, "name")
+                if isinstance(node, ScalarNode) and (why := _explain_illegal_name(node.text)):
                     findings.error(node.position, "name", f"this cannot be a name: {why}")
 
 
-def _legal(draft: Draft, findings: Findings, *path: str) -> None:
-    if why := _why_illegal(path[-1]):
-        findings.error(draft.position(*path), "name", f"this cannot be a name: {why}")
+def _check_name(draft: Draft, findings: Findings, *path: str) -> None:
+    if why := _explain_illegal_name(path[-1]):
+        findings.error(draft.key_position(*path), "name", f"this cannot be a name: {why}")
 
 
-def _why_illegal(name: str) -> str | None:
+def _explain_illegal_name(name: str) -> str | None:
     if not name.strip():
         return "it is empty"
     if name != name.strip():
         return "it starts or ends with a blank"
-    if len(name) > _LONGEST:
-        return f"it is longer than {_LONGEST} characters"
-    bad = _ILLEGAL.search(name)
+    if len(name) > _MAX_NAME_LENGTH:
+        return f"it is longer than {_MAX_NAME_LENGTH} characters"
+    bad = _ILLEGAL_CHARACTERS.search(name)
     if bad is None:
         return None
     return f"it contains {bad[0]}" if bad[0].isprintable() else f"it contains the control character U+{ord(bad[0]):04X}"
 
 
-def reserved_variables(draft: Draft, findings: Findings) -> None:
+def check_reserved_variables(draft: Draft, findings: Findings) -> None:
     """Check that no variable has a name that conditions and messages use for something else."""
-    for name in draft.names("variables"):
-        if name in TAKEN or name.startswith(STEP_PREFIX):
-            at = draft.position("variables", name)
+    for name in draft.declared_names("variables"):
+        if name in RESERVED_VARIABLES or name.startswith(STEP_PREFIX):
+            at = draft.key_position("variables", name)
             message = f'"{name}" is a reserved name of conditions and messages'
             findings.error(at, "reserved-name", message, "rename the variable")
 
 
-def one_name_one_thing(draft: Draft, findings: Findings) -> None:
+def check_target_names(draft: Draft, findings: Findings) -> None:
     """Check that datasets, models and evaluation stores have different names: `target: name` may be any of them."""
     first: dict[str, str] = {}
-    for section in BUILT:
-        for name in draft.names(section):
+    for section in TARGET_SECTIONS:
+        for name in draft.declared_names(section):
             if name in first:
-                other = draft.position(first[name], name)
+                other = draft.key_position(first[name], name)
                 what = f'"{name}" is already the name of a {first[name][:-1].replace("_", " ")} (line {other.line})'
-                at = draft.position(section, name)
+                at = draft.key_position(section, name)
                 findings.error(
                     at,
                     "duplicate-name",
@@ -91,23 +91,23 @@ def one_name_one_thing(draft: Draft, findings: Findings) -> None:
             first.setdefault(name, section)
 
 
-def own_metrics(draft: Draft, findings: Findings) -> None:
+def check_custom_metrics(draft: Draft, findings: Findings) -> None:
     """Check that no custom metric has the name of a built-in metric."""
     for section, taken in (("datasets", metric_names("dataset")), ("evaluation_stores", metric_names("store"))):
-        for owner in draft.names(section):
-            for name in draft.names(section, owner, "metrics"):
+        for owner in draft.declared_names(section):
+            for name in draft.declared_names(section, owner, "metrics"):
                 if name.partition(".")[0] in taken:
-                    at = draft.position(section, owner, "metrics", name)
+                    at = draft.key_position(section, owner, "metrics", name)
                     findings.error(at, "reserved-name", f'"{name}" is a built-in metric', "rename yours")
 
 
-def steps_and_reporters(draft: Draft, findings: Findings) -> None:
+def check_steps_and_reporters(draft: Draft, findings: Findings) -> None:
     """Check that steps, and reporters, of a scenario have different names; steps also as conditions write them."""
-    for scenario in draft.names("scenarios"):
+    for scenario in draft.declared_names("scenarios"):
         for part, what in (("steps", "step"), ("reporters", "reporter")):
             seen: dict[str, ScalarNode] = {}
-            for node in _named(draft, scenario, part):
-                key = step_variable(node.text) if part == "steps" else node.text
+            for node in _find_name_nodes(draft, scenario, part):
+                key = name_step_variable(node.text) if part == "steps" else node.text
                 first = seen.setdefault(key, node)
                 if first is node:
                     continue
@@ -118,8 +118,8 @@ def steps_and_reporters(draft: Draft, findings: Findings) -> None:
                 findings.error(node.position, "duplicate-name", message, "rename one of the two", also=first.position)
 
 
-def _named(draft: Draft, scenario: str, part: str) -> Iterator[ScalarNode]:
-    for i in range(draft.length("scenarios", scenario, part)):
-        node = draft.node("scenarios", scenario, part, i, "name")
+def _find_name_nodes(draft: Draft, scenario: str, part: str) -> Iterator[ScalarNode]:
+    for i in range(draft.list_length("scenarios", scenario, part)):
+        node = draft.find_node("scenarios", scenario, part, i, "name")
         if isinstance(node, ScalarNode):
             yield node

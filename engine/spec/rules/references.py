@@ -2,76 +2,76 @@
 
 from collections.abc import Iterator, Mapping
 
-from engine.spec.diagnostics import Findings, one_of
+from engine.spec.diagnostics import Findings, join_with_or
 from engine.spec.include import SECTIONS
 from engine.spec.problem import did_you_mean
 from engine.spec.rules.draft import Draft
-from engine.spec.variables import references
+from engine.spec.variable_references import find_references
 
 ATTACHMENTS = ("scenario_log", "report", "chart", "dataset:<name>")
 
 
-def what(section: str) -> str:
+def describe_section(section: str) -> str:
     """Return the singular of a section's name with its article: `evaluation_stores` → `an evaluation store`."""
     word = section.removesuffix("s").replace("_", " ")
     return f"an {word}" if word[0] in "aeiou" else f"a {word}"
 
 
-def declared(draft: Draft, findings: Findings) -> None:
+def check_declared_names(draft: Draft, findings: Findings) -> None:
     """Check that each name of another resource is declared in a section that it may come from."""
     for text in draft.texts:
-        known = [name for section in text.sections for name in draft.names(section)]
+        known = [name for section in text.sections for name in draft.declared_names(section)]
         if not text.sections or text.value in known:
             continue
-        kinds = one_of(what(section) for section in text.sections)
-        elsewhere = next((section for section in SECTIONS if text.value in draft.names(section)), None)
+        kinds = join_with_or(describe_section(section) for section in text.sections)
+        elsewhere = next((section for section in SECTIONS if text.value in draft.declared_names(section)), None)
         if elsewhere:
-            message = f'"{text.value[:60]}" is {what(elsewhere)}; expected the name of {kinds}'
+            message = f'"{text.value[:60]}" is {describe_section(elsewhere)}; expected the name of {kinds}'
         else:
             message = f'"{text.value[:60]}" is not the name of {kinds}'
         help_ = did_you_mean(text.value, known, "the names are") if known else f"declare it under {text.sections[0]}:"
         findings.error(text.node.position, "unknown-name", message, help_)
 
 
-def display(draft: Draft, findings: Findings) -> None:
+def check_displayed_checks(draft: Draft, findings: Findings) -> None:
     """Check that a store displays only checks that it declares."""
     for store, spec in draft.spec.evaluation_stores.items():
         for i, check in enumerate(spec.display.checks):
-            if check not in (known := draft.names("evaluation_stores", store, "checks")):
-                at = draft.value("evaluation_stores", store, "display", "checks", i)
+            if check not in (known := draft.declared_names("evaluation_stores", store, "checks")):
+                at = draft.value_position("evaluation_stores", store, "display", "checks", i)
                 help_ = did_you_mean(check, known, "its checks are")
                 findings.error(at, "unknown-name", f'this store has no check "{check[:60]}"', help_)
 
 
-def attachments(draft: Draft, findings: Findings) -> None:
+def check_attachments(draft: Draft, findings: Findings) -> None:
     """Check that each attachment of a reporter exists."""
     for scenario, spec in draft.spec.scenarios.items():
         for r, reporter in enumerate(spec.reporters):
             for i, wanted in enumerate(reporter.attach):
-                at = draft.value("scenarios", scenario, "reporters", r, "attach", i)
+                at = draft.value_position("scenarios", scenario, "reporters", r, "attach", i)
                 name = wanted.removeprefix("dataset:")
-                if wanted.startswith("dataset:") and name not in draft.names("datasets"):
-                    help_ = did_you_mean(name, draft.names("datasets"), "the datasets are")
+                if wanted.startswith("dataset:") and name not in draft.declared_names("datasets"):
+                    help_ = did_you_mean(name, draft.declared_names("datasets"), "the datasets are")
                     findings.error(at, "unknown-name", f'"{name[:60]}" is not a declared dataset', help_)
                 elif not wanted.startswith("dataset:") and wanted not in ATTACHMENTS:
                     help_ = did_you_mean(wanted, ATTACHMENTS, "the attachments are")
                     findings.error(at, "unknown-attachment", f'"{wanted[:60]}" cannot be attached', help_)
 
 
-def secret_texts(draft: Draft, findings: Findings) -> None:
+def check_secret_references(draft: Draft, findings: Findings) -> None:
     """Check that each secret that a text uses is declared."""
-    known = draft.names("secrets")
-    for text in draft.read_as("secret"):
-        for reference in references(text.node.text):
+    known = draft.declared_names("secrets")
+    for text in draft.texts_read_as("secret"):
+        for reference in find_references(text.node.text):
             if reference.parts[:1] == ("secret",) and (len(reference.parts) != 2 or reference.parts[1] not in known):
                 name = ".".join(reference.parts[1:])
                 help_ = did_you_mean(name, known, "the secrets are") if known else "declare it under secrets:"
-                at = text.node.at(reference.offset, reference.length)
+                at = text.node.position_of(reference.offset, reference.length)
                 message = f'"{name[:60]}" is not a declared secret' if name else "the name of the secret is missing"
                 findings.error(at, "unknown-secret", message, help_)
 
 
-def scenario_cycles(draft: Draft, findings: Findings) -> None:
+def check_scenario_cycles(draft: Draft, findings: Findings) -> None:
     """Check that no scenario runs itself, directly or through others: it would never end."""
     needs = {
         name: {
@@ -81,12 +81,14 @@ def scenario_cycles(draft: Draft, findings: Findings) -> None:
         }
         for name, scenario in draft.spec.scenarios.items()
     }
-    for path, chain in cycles(needs):
+    for path, chain in find_cycles(needs):
         names = " → ".join(chain)
-        findings.error(draft.value(*path), "cycle", f"a scenario runs itself: {names}", "remove one of these steps")
+        findings.error(
+            draft.value_position(*path), "cycle", f"a scenario runs itself: {names}", "remove one of these steps"
+        )
 
 
-def cycles(
+def find_cycles(
     needs: Mapping[str, Mapping[str, tuple[str | int, ...]]],
 ) -> Iterator[tuple[tuple[str | int, ...], list[str]]]:
     """Yield each cycle once: the path of the edge that closes it, and the names along the cycle.

@@ -3,16 +3,16 @@
 import re
 from urllib.parse import urlsplit
 
-from engine.spec.diagnostics import Findings, one_of
+from engine.spec.diagnostics import Findings, join_with_or
 from engine.spec.resources.channels import AppriseChannel, FileChannel, MailChannel
-from engine.spec.resources.datasets import ENDINGS, Column, FileDataset, format_of
+from engine.spec.resources.datasets import ENDINGS, Column, FileDataset, detect_format
 from engine.spec.resources.evaluation_stores import DatasetReference, ModelTestReference
 from engine.spec.resources.models import ScoredModel, TrainModel
 from engine.spec.rules.draft import Draft
-from engine.spec.shape import Path
-from engine.spec.variables import as_text, references, shown
+from engine.spec.validator import SpecPath
+from engine.spec.variable_references import find_references, format_value, quote_value
 
-ALGORITHMS_OF_ONE_TASK = {
+TASKS_OF_ALGORITHMS = {
     "logistic_regression": ("binary_classification", "multiclass_classification"),
     "linear_regression": ("regression",),
     "ridge": ("regression",),
@@ -26,14 +26,14 @@ _BOUNDS_HELP = {
     **dict.fromkeys(("text", "boolean", "duration"), "remove it: only numbers, dates and times have bounds"),
 }
 
-_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-_ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+|[^<>\r\n]*<[^@\s,;<>]+@[^@\s,;<>]+>")
+_FUNCTION_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_MAIL_ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+|[^<>\r\n]*<[^@\s,;<>]+@[^@\s,;<>]+>")
 
 
-def functions(draft: Draft, findings: Findings) -> None:
+def check_functions(draft: Draft, findings: Findings) -> None:
     """Check that each function of the user is written as `module:function`."""
-    for text in draft.read_as("function"):
-        if _FUNCTION.fullmatch(text.value) and ".py:" not in text.value:
+    for text in draft.texts_read_as("function"):
+        if _FUNCTION_PATH.fullmatch(text.value) and ".py:" not in text.value:
             continue
         file = re.fullmatch(r"(?:\./)?([\w/]+)\.py:(\w+)", text.value)
         dotted = re.fullmatch(r"([\w.]+)\.(\w+)", text.value)
@@ -48,48 +48,52 @@ def functions(draft: Draft, findings: Findings) -> None:
         findings.error(text.node.position, "function", message, help_)
 
 
-def datasets(draft: Draft, findings: Findings) -> None:
+def check_datasets(draft: Draft, findings: Findings) -> None:
     """Check that the format of each file is known, that csv settings are for CSV files, and the bounds of columns."""
     for name, dataset in draft.spec.datasets.items():
         if isinstance(dataset, FileDataset):
-            at = draft.value("datasets", name, "path")
-            format_ = dataset.format or format_of(dataset.path)
+            at = draft.value_position("datasets", name, "path")
+            format_ = dataset.format or detect_format(dataset.path)
             if not dataset.path.strip():
                 findings.error(at, "path", "the path is empty")
             elif format_ is None:
-                help_ = f"add format: csv, parquet, ndjson or arrow; or use one of the endings {one_of(ENDINGS)}"
+                help_ = f"add format: csv, parquet, ndjson or arrow; or use one of the endings {join_with_or(ENDINGS)}"
                 message = f'the format of "{dataset.path[-60:]}" is unknown: its ending does not tell it'
                 findings.error(at, "format", message, help_)
             elif format_ != "csv" and "csv" in dataset.model_fields_set:
-                key = draft.position("datasets", name, "csv")
+                key = draft.key_position("datasets", name, "csv")
                 message = f"csv settings are only for CSV files, but this is a {format_} file"
                 findings.error(key, "format", message, "remove them, or write format: csv")
         for column, contract in dataset.columns.items():
-            _column(draft, findings, contract, ("datasets", name, "columns", column))
+            _check_contract_bounds(draft, findings, contract, ("datasets", name, "columns", column))
 
 
-def _column(draft: Draft, findings: Findings, column: Column, path: Path) -> None:
+def _check_contract_bounds(draft: Draft, findings: Findings, column: Column, path: SpecPath) -> None:
     low, high = column.min, column.max
     for key, bound in (("min", low), ("max", high)):
         if bound is None or column.type is None:
             continue
         fits = column.type in (("integer", "number") if isinstance(bound, float) else ("date", "datetime"))
         if not fits:
-            message = f"{key} {shown(bound)} does not fit a {column.type} column"
-            findings.error(draft.value(*path, key), "bound", message, _BOUNDS_HELP.get(column.type))
+            message = f"{key} {quote_value(bound)} does not fit a {column.type} column"
+            findings.error(draft.value_position(*path, key), "bound", message, _BOUNDS_HELP.get(column.type))
     if low is not None and high is not None:
         if isinstance(low, float) != isinstance(high, float):
-            message = f"min {shown(low)} and max {shown(high)} have different types"
-            findings.error(draft.value(*path, "max"), "bound", message, "write two numbers or two dates")
+            message = f"min {quote_value(low)} and max {quote_value(high)} have different types"
+            findings.error(draft.value_position(*path, "max"), "bound", message, "write two numbers or two dates")
         elif isinstance(low, float) and isinstance(high, float) and not low <= high:
-            message = f"max {shown(high)} is below min {shown(low)}"
-            findings.error(draft.value(*path, "max"), "range-order", message, also=draft.value(*path, "min"))
-        elif as_text(low) > as_text(high) and not isinstance(low, float):
-            message = f"max {shown(high)} is before min {shown(low)}"
-            findings.error(draft.value(*path, "max"), "range-order", message, also=draft.value(*path, "min"))
+            message = f"max {quote_value(high)} is below min {quote_value(low)}"
+            findings.error(
+                draft.value_position(*path, "max"), "range-order", message, also=draft.value_position(*path, "min")
+            )
+        elif format_value(low) > format_value(high) and not isinstance(low, float):
+            message = f"max {quote_value(high)} is before min {quote_value(low)}"
+            findings.error(
+                draft.value_position(*path, "max"), "range-order", message, also=draft.value_position(*path, "min")
+            )
 
 
-def models(draft: Draft, findings: Findings) -> None:
+def check_models(draft: Draft, findings: Findings) -> None:
     """Check that task, algorithm, target and features of each model fit together."""
     for name, model in draft.spec.models.items():
         path = ("models", name)
@@ -97,48 +101,48 @@ def models(draft: Draft, findings: Findings) -> None:
             for key in ("positive", "threshold", "cost_matrix"):
                 if key in model.model_fields_set:
                     message = f"{key} is only for binary_classification, but the task is {model.task}"
-                    findings.error(draft.position(*path, key), "task", message, "remove it, or change the task")
+                    findings.error(draft.key_position(*path, key), "task", message, "remove it, or change the task")
         for i, feature in enumerate(model.features.include or []):
             if feature == model.target:
-                at = draft.value(*path, "features", "include", i)
+                at = draft.value_position(*path, "features", "include", i)
                 findings.error(at, "target-feature", f'the target "{feature[:60]}" cannot be a feature', "remove it")
-        if isinstance(model, TrainModel) and model.task not in ALGORITHMS_OF_ONE_TASK.get(
-            model.algorithm, (model.task,)
-        ):
+        if isinstance(model, TrainModel) and model.task not in TASKS_OF_ALGORITHMS.get(model.algorithm, (model.task,)):
             message = f"the algorithm {model.algorithm} cannot be used for {model.task}"
-            help_ = f"it can be used for {one_of(ALGORITHMS_OF_ONE_TASK[model.algorithm])}"
-            findings.error(draft.value(*path, "algorithm"), "task", message, help_)
+            help_ = f"it can be used for {join_with_or(TASKS_OF_ALGORITHMS[model.algorithm])}"
+            findings.error(draft.value_position(*path, "algorithm"), "task", message, help_)
         if isinstance(model, ScoredModel):
-            _scored(draft, findings, model, path)
+            _check_scored_model(draft, findings, model, path)
 
 
-def _scored(draft: Draft, findings: Findings, model: ScoredModel, path: Path) -> None:
+def _check_scored_model(draft: Draft, findings: Findings, model: ScoredModel, path: SpecPath) -> None:
     if model.task == "regression":
         if model.prediction is None:
             message = "a scored regression model needs the column of its predictions"
-            findings.error(draft.position(*path), "needs-key", message, "add prediction: <column>")
+            findings.error(draft.key_position(*path), "needs-key", message, "add prediction: <column>")
         if model.probability is not None:
             message = "a regression model predicts values, not probabilities"
-            findings.error(draft.position(*path, "probability"), "task", message, "remove it")
+            findings.error(draft.key_position(*path, "probability"), "task", message, "remove it")
     elif model.prediction is None and model.probability is None:
         message = "a scored model needs the columns of its predictions or probabilities"
-        findings.error(draft.position(*path), "needs-key", message, "add prediction: <column> or probability: <column>")
+        findings.error(
+            draft.key_position(*path), "needs-key", message, "add prediction: <column> or probability: <column>"
+        )
     elif model.task == "multiclass_classification" and isinstance(model.probability, str):
         message = "with several classes, each class needs its own column of probabilities"
         findings.error(
-            draft.value(*path, "probability"),
+            draft.value_position(*path, "probability"),
             "task",
             message,
             "write probability: {class: column, other class: column}",
         )
 
 
-def stores(draft: Draft, findings: Findings) -> None:
+def check_stores(draft: Draft, findings: Findings) -> None:
     """Check that each store has a reference, and that it is not the batch itself."""
     for name, store in draft.spec.evaluation_stores.items():
         path = ("evaluation_stores", name)
-        reference, model = store.reference, draft.model_of(name)
-        at = draft.position(*path, "reference")
+        reference, model = store.reference, draft.model_of_store(name)
+        at = draft.key_position(*path, "reference")
         if reference is None or isinstance(reference, ModelTestReference):
             help_ = "add reference: {kind: dataset, dataset: …}, {kind: evaluation, …} or {kind: rolling, …}"
             if store.model is None:
@@ -148,23 +152,23 @@ def stores(draft: Draft, findings: Findings) -> None:
                 findings.error(at, "no-reference", message, help_)
         elif isinstance(reference, DatasetReference) and reference.dataset == store.dataset:
             message = f'the batch and the reference are the same dataset "{store.dataset}", so there is never drift'
-            findings.warning(draft.value(*path, "reference", "dataset"), "same-dataset", message)
+            findings.warning(draft.value_position(*path, "reference", "dataset"), "same-dataset", message)
 
 
-def secrets(draft: Draft, findings: Findings) -> None:
+def check_secrets(draft: Draft, findings: Findings) -> None:
     """Check that each secret has exactly one source."""
     for name, secret in draft.spec.secrets.items():
-        at = draft.position("secrets", name)
+        at = draft.key_position("secrets", name)
         if secret.env is None and secret.file is None:
             findings.error(at, "secret-source", f'secret "{name}" has no source', "add env: NAME or file: path")
         elif secret.env is not None and secret.file is not None:
             findings.error(at, "secret-source", f'secret "{name}" has two sources', "keep env or file, not both")
 
 
-def server(draft: Draft, findings: Findings) -> None:
+def check_server(draft: Draft, findings: Findings) -> None:
     """Check that the server's URL is an http or https address."""
     if draft.spec.server and not _is_url(draft.spec.server.url, ("http", "https")):
-        at = draft.value("server", "url")
+        at = draft.value_position("server", "url")
         message = f'"{draft.spec.server.url[:60]}" is not the address of a server'
         findings.error(at, "url", message, "write http://host:port or https://host")
 
@@ -177,31 +181,33 @@ def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
         return False
 
 
-def channels(draft: Draft, findings: Findings) -> None:
+def check_channels(draft: Draft, findings: Findings) -> None:
     """Check that each channel has a legal URL without a password, and a fallback if its secret may be absent."""
     for name, channel in draft.spec.channels.items():
         if isinstance(channel, FileChannel):
             continue
         path = ("channels", name)
-        found = [r.parts[1] for r in references(channel.url) if r.parts[:1] == ("secret",) and len(r.parts) == 2]
-        if not references(channel.url):
-            _literal_url(draft, findings, channel, path)
+        found = [r.parts[1] for r in find_references(channel.url) if r.parts[:1] == ("secret",) and len(r.parts) == 2]
+        if not find_references(channel.url):
+            _check_literal_url(draft, findings, channel, path)
         optional = [s for s in found if s in draft.spec.secrets and draft.spec.secrets[s].optional]
         known = all(s in draft.spec.secrets for s in found)
         if channel.fallback and known and not optional:
             message = "fallback is never used: no secret in url is optional"
             help_ = "add optional: true to the secret, or remove fallback"
-            findings.warning(draft.position(*path, "fallback"), "fallback", message, help_)
+            findings.warning(draft.key_position(*path, "fallback"), "fallback", message, help_)
         if optional and not channel.fallback:
             message = f'if the secret "{optional[0]}" is absent, this channel cannot send'
             help_ = "add fallback: {kind: file, path: outbox}, or remove optional from the secret"
-            findings.warning(draft.position(*path), "fallback", message, help_)
-        if isinstance(channel, MailChannel) and not _ADDRESS.fullmatch(channel.from_):
-            findings.error(draft.value(*path, "from"), "address", f'"{channel.from_[:60]}" is not a mail address')
+            findings.warning(draft.key_position(*path), "fallback", message, help_)
+        if isinstance(channel, MailChannel) and not _MAIL_ADDRESS.fullmatch(channel.from_):
+            findings.error(
+                draft.value_position(*path, "from"), "address", f'"{channel.from_[:60]}" is not a mail address'
+            )
 
 
-def _literal_url(draft: Draft, findings: Findings, channel: MailChannel | AppriseChannel, path: Path) -> None:
-    at = draft.value(*path, "url")
+def _check_literal_url(draft: Draft, findings: Findings, channel: MailChannel | AppriseChannel, path: SpecPath) -> None:
+    at = draft.value_position(*path, "url")
     if isinstance(channel, MailChannel) and not _is_url(channel.url, ("smtp", "smtps")):
         help_ = "write smtp://host:587?tls=starttls or smtps://host; with a password as ${secret.name}"
         findings.error(at, "url", "this is not the address of a mail server", help_)
@@ -212,7 +218,7 @@ def _literal_url(draft: Draft, findings: Findings, channel: MailChannel | Appris
         findings.warning(at, "password", "this url contains a password", help_)
 
 
-def reporters(draft: Draft, findings: Findings) -> None:
+def check_reporters(draft: Draft, findings: Findings) -> None:
     """Check that each mail has receivers, that they are mail addresses, and that only mail has them."""
     for scenario, spec in draft.spec.scenarios.items():
         for i, reporter in enumerate(spec.reporters):
@@ -220,13 +226,13 @@ def reporters(draft: Draft, findings: Findings) -> None:
             channel = draft.spec.channels.get(reporter.channel)
             if isinstance(channel, MailChannel) and not reporter.to:
                 message = f'reporter "{reporter.name[:60]}" sends mail but has no receivers'
-                findings.error(draft.position(*path), "needs-key", message, "add to: [name@example.com]")
+                findings.error(draft.key_position(*path), "needs-key", message, "add to: [name@example.com]")
             for j, address in enumerate(reporter.to):
-                if not _ADDRESS.fullmatch(address):
-                    at = draft.value(*path, "to", j)
+                if not _MAIL_ADDRESS.fullmatch(address):
+                    at = draft.value_position(*path, "to", j)
                     findings.error(
                         at, "address", f'"{address[:60]}" is not a mail address', "write one address per entry"
                     )
             if channel and not isinstance(channel, MailChannel) and reporter.to:
                 message = f"to is only for mail, but this channel is of kind {channel.kind}"
-                findings.warning(draft.position(*path, "to"), "address", message, "remove it")
+                findings.warning(draft.key_position(*path, "to"), "address", message, "remove it")

@@ -7,49 +7,50 @@ Columns that a query itself shows (`SELECT a, b AS c`) are checked here, before 
 from collections.abc import Iterator
 
 from engine.spec import sql
-from engine.spec.catalogue import MetricName, MetricScope, definition, lookup
 from engine.spec.diagnostics import Findings
+from engine.spec.metric_names import MetricName, MetricScope, find_metric_definition, resolve_metric_name
 from engine.spec.problem import did_you_mean
 from engine.spec.resources.models import ScoredModel, TrainModel
-from engine.spec.rules.draft import Draft, report
-from engine.spec.rules.references import cycles
-from engine.spec.shape import Path
-from engine.spec.variables import references
+from engine.spec.rules.draft import Draft, report_problem
+from engine.spec.rules.references import find_cycles
+from engine.spec.validator import SpecPath
+from engine.spec.variable_references import find_references
 
 
-def queries(draft: Draft, findings: Findings) -> None:
+def check_queries(draft: Draft, findings: Findings) -> None:
     """Check that each query is one SELECT over declared datasets, with declared variables."""
-    names, variables = draft.names("datasets"), draft.names("variables")
-    for text in draft.read_as("sql"):
-        draft.variables.used.update(r.parts[0] for r in references(text.value) if r.parts)
-        for problem in sql.problems(text.value, names, variables):
-            report(findings, text, problem)
+    names, variables = draft.declared_names("datasets"), draft.declared_names("variables")
+    for text in draft.texts_read_as("sql"):
+        draft.variables.used_names.update(r.parts[0] for r in find_references(text.value) if r.parts)
+        for problem in sql.find_sql_problems(text.value, names, variables):
+            report_problem(findings, text, problem)
 
 
-def dataset_cycles(draft: Draft, findings: Findings) -> None:
+def check_dataset_cycles(draft: Draft, findings: Findings) -> None:
     """Check that no query reads itself, directly or through others."""
     needs = {
-        str(text.path[1]): dict.fromkeys(sorted(sql.tables(text.value)), text.path) for text in draft.read_as("sql")
+        str(text.path[1]): dict.fromkeys(sorted(sql.list_tables(text.value)), text.path)
+        for text in draft.texts_read_as("sql")
     }
-    for path, chain in cycles(needs):
+    for path, chain in find_cycles(needs):
         message = f"a dataset reads itself: {' → '.join(chain)}"
         help_ = "a query can only read datasets that do not read it"
-        findings.error(draft.position(*path), "cycle", message, help_)
+        findings.error(draft.key_position(*path), "cycle", message, help_)
 
 
-def columns(draft: Draft, findings: Findings) -> None:
+def check_columns(draft: Draft, findings: Findings) -> None:
     """Check that the columns that the spec uses are among those that the SQL shows."""
-    shown = {str(text.path[1]): sql.columns(text.value) for text in draft.read_as("sql")}
-    for dataset, column, path in _asked(draft):
+    shown = {str(text.path[1]): sql.list_columns(text.value) for text in draft.texts_read_as("sql")}
+    for dataset, column, path in _find_used_columns(draft):
         known = shown.get(dataset)
         if known is not None and column not in known:
-            node = draft.node(*path)
-            at = draft.position(*path) if "columns" in path[2:3] or node is None else node.position
+            node = draft.find_node(*path)
+            at = draft.key_position(*path) if "columns" in path[2:3] or node is None else node.position
             what = f'the SQL of dataset "{dataset}" has no column "{column[:60]}"'
             findings.error(at, "unknown-column", what, did_you_mean(column, known, "its columns are"))
 
 
-def _asked(draft: Draft) -> Iterator[tuple[str, str, Path]]:
+def _find_used_columns(draft: Draft) -> Iterator[tuple[str, str, SpecPath]]:
     """Yield dataset, column and path of each column that the spec uses."""
     for name, dataset in draft.spec.datasets.items():
         if dataset.entity is not None:
@@ -58,36 +59,41 @@ def _asked(draft: Draft) -> Iterator[tuple[str, str, Path]]:
     for name, model in draft.spec.models.items():
         if isinstance(model, TrainModel):
             yield model.dataset, model.target, ("models", name, "target")
-            yield from ((model.dataset, c, path) for c, path in _features(model, ("models", name)))
+            yield from ((model.dataset, c, path) for c, path in _find_feature_columns(model, ("models", name)))
     for name, store in draft.spec.evaluation_stores.items():
-        path: Path = ("evaluation_stores", name)
+        path: SpecPath = ("evaluation_stores", name)
         for i, column in enumerate(store.drift.columns.exclude):
             yield store.dataset, column, (*path, "drift", "columns", "exclude", i)
-        needed = draft.model_of(name)
+        needed = draft.model_of_store(name)
         if needed is not None:
             yield from ((store.dataset, column, (*path, "dataset")) for column in needed.features.include or [])
         if isinstance(needed, ScoredModel):
-            yield from ((store.dataset, column, (*path, "dataset")) for column in _scores(needed))
-    yield from _of_metrics(draft)
+            yield from ((store.dataset, column, (*path, "dataset")) for column in _list_score_columns(needed))
+    yield from _find_metric_columns(draft)
 
 
-def _features(model: TrainModel, path: Path) -> Iterator[tuple[str, Path]]:
+def _find_feature_columns(model: TrainModel, path: SpecPath) -> Iterator[tuple[str, SpecPath]]:
     for key in ("include", "exclude"):
         for i, column in enumerate(getattr(model.features, key) or []):
             yield column, (*path, "features", key, i)
 
 
-def _scores(model: ScoredModel) -> list[str]:
+def _list_score_columns(model: ScoredModel) -> list[str]:
     probability = model.probability
     several = [*probability.values()] if isinstance(probability, dict) else [probability]
     return [column for column in (model.prediction, *several) if column is not None]
 
 
-def _of_metrics(draft: Draft) -> Iterator[tuple[str, str, Path]]:
-    for text in draft.read_as("metric"):
+def _find_metric_columns(draft: Draft) -> Iterator[tuple[str, str, SpecPath]]:
+    for text in draft.texts_read_as("metric"):
         section, owner = str(text.path[0]), str(text.path[1])
         scope: MetricScope = "dataset" if section == "datasets" else "store"
-        dataset = owner if section == "datasets" else draft.text(section, owner, "dataset")
-        found = lookup(text.value, scope, own=draft.names(section, owner, "metrics"))
-        if isinstance(found, MetricName) and found.member and dataset and definition(found, scope).member == "column":
+        dataset = owner if section == "datasets" else draft.scalar_text(section, owner, "dataset")
+        found = resolve_metric_name(text.value, scope, own=draft.declared_names(section, owner, "metrics"))
+        if (
+            isinstance(found, MetricName)
+            and found.member
+            and dataset
+            and find_metric_definition(found, scope).member == "column"
+        ):
             yield dataset, found.member, text.path

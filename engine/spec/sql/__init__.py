@@ -16,30 +16,46 @@ from typing import TYPE_CHECKING, Any
 
 from engine.spec.problem import Problem, did_you_mean
 from engine.spec.resources.resource import Scalar
-from engine.spec.sql.reading import Query, find, index_of, parse, placeholders, read, with_placeholders
-from engine.spec.variables import Reference
+from engine.spec.sql.parsing import (
+    SqlQuery,
+    decode_placeholder_index,
+    find_placeholders,
+    find_word,
+    insert_placeholders,
+    parse_sql,
+    read_query,
+)
+from engine.spec.variable_references import VariableReference
 
 if TYPE_CHECKING:
     from sqlglot import exp
 
-__all__ = ["bind", "canonical", "columns", "outline", "problems", "tables", "variables"]
+__all__ = [
+    "bind_variables",
+    "find_sql_problems",
+    "list_columns",
+    "list_sql_variables",
+    "list_tables",
+    "normalize_sql",
+    "outline_sql",
+]
 
 
-def tables(sql: str) -> set[str]:
+def list_tables(sql: str) -> set[str]:
     """Return the names of the datasets that the query reads; empty if it cannot be parsed.
 
     Names of CTEs and aliases are not datasets.
     """
-    tree = read(sql).tree
-    return {table.name for table in _tables(tree)} if tree is not None else set()
+    tree = read_query(sql).tree
+    return {table.name for table in _find_dataset_tables(tree)} if tree is not None else set()
 
 
-def columns(sql: str) -> list[str] | None:
+def list_columns(sql: str) -> list[str] | None:
     """Return the names of the output columns; None if the SQL does not show them (`SELECT *`, `COUNT(*)`)."""
     from sqlglot import exp
 
     # A UNION has the column names of its first SELECT.
-    query: Any = read(sql).tree
+    query: Any = read_query(sql).tree
     while isinstance(query, exp.SetOperation | exp.Subquery):
         query = query.this
     if not isinstance(query, exp.Select):
@@ -48,17 +64,17 @@ def columns(sql: str) -> list[str] | None:
     return [e.output_name for e in query.expressions] if named else None
 
 
-def problems(sql: str, datasets: Collection[str], variables: Collection[str]) -> list[Problem]:
+def find_sql_problems(sql: str, datasets: Collection[str], variables: Collection[str]) -> list[Problem]:
     """Return every problem of a query, in order of position."""
-    query = read(sql)
-    found = [*query.problems, *_undeclared(query.references, variables)]
+    query = read_query(sql)
+    found = [*query.problems, *_find_undeclared_variables(query.references, variables)]
     if query.tree is not None:
-        found += _wrong_tables(query.sql, query.tree, datasets)
-        found += _wrong_places(query)
+        found += _check_tables(query.sql, query.tree, datasets)
+        found += _check_reference_places(query)
     return sorted(found, key=lambda problem: problem.offset)
 
 
-def bind(sql: str, variables: Mapping[str, Scalar | date]) -> str:
+def bind_variables(sql: str, variables: Mapping[str, Scalar | date]) -> str:
     """Return the query for polars' SQLContext, with a typed literal for each `${name}` and `${` for each `$${`.
 
     A text becomes `'…'`, a date `DATE '…'`, true and false TRUE and FALSE, null NULL; a number is written as it is.
@@ -70,10 +86,10 @@ def bind(sql: str, variables: Mapping[str, Scalar | date]) -> str:
     KeyError
         A variable has no value.
     """
-    query = read(sql)
-    if query.tree is None or (wrong := list(_wrong_places(query))):
+    query = read_query(sql)
+    if query.tree is None or (wrong := list(_check_reference_places(query))):
         raise ValueError((query.problems or wrong)[0].message)
-    literals = [_literal(variables[reference.parts[0]]) for reference in query.references]
+    literals = [_format_literal(variables[reference.parts[0]]) for reference in query.references]
     # Replace the references in the text itself: everything else stays as the user wrote it.
     bound, at = "", 0
     for reference, literal in zip(query.references, literals, strict=True):
@@ -82,35 +98,35 @@ def bind(sql: str, variables: Mapping[str, Scalar | date]) -> str:
     bound += sql[at:].replace("$${", "${")
     # Do the same in the syntax tree: every placeholder becomes the parsed literal. If the bound text does not parse to
     # this tree, a value has changed more than its own place, and the query is refused.
-    expected = parse(with_placeholders(sql, query.references).replace("$${", "${"))
-    for placeholder in placeholders(expected):
-        placeholder.replace(parse(f"SELECT {literals[index_of(placeholder)]}").expressions[0])
-    if parse(bound) != expected:
+    expected = parse_sql(insert_placeholders(sql, query.references).replace("$${", "${"))
+    for placeholder in find_placeholders(expected):
+        placeholder.replace(parse_sql(f"SELECT {literals[decode_placeholder_index(placeholder)]}").expressions[0])
+    if parse_sql(bound) != expected:
         raise ValueError("the values of the variables would change the structure of the query")
     return bound
 
 
-def canonical(bound: str) -> str:
+def normalize_sql(bound: str) -> str:
     """Return the normal form of a bound query: blanks, comments and the case of keywords make no difference."""
-    return str(parse(bound).sql(comments=False))
+    return str(parse_sql(bound).sql(comments=False))
 
 
 @lru_cache(maxsize=256)
-def outline(sql: str) -> str:
+def outline_sql(sql: str) -> str:
     """Return the normal form of a query with its references instead of values, for people: `… WHERE d < ${end}`."""
-    query = read(sql)
+    query = read_query(sql)
     if query.tree is None:
         return sql
-    names = {one.name: query.references[index_of(one)].text for one in placeholders(query.tree)}
+    names = {one.name: query.references[decode_placeholder_index(one)].text for one in find_placeholders(query.tree)}
     return re.sub(r":(_[0-9a-f]+)", lambda found: names.get(found[1], found[0]), query.tree.sql(comments=False))
 
 
-def variables(sql: str) -> set[str]:
+def list_sql_variables(sql: str) -> set[str]:
     """Return the names of the variables that the query uses."""
-    return {reference.parts[0] for reference in read(sql).references}
+    return {reference.parts[0] for reference in read_query(sql).references}
 
 
-def _undeclared(free: tuple[Reference, ...], variables: Collection[str]) -> Iterator[Problem]:
+def _find_undeclared_variables(free: tuple[VariableReference, ...], variables: Collection[str]) -> Iterator[Problem]:
     for reference in free:
         name = ".".join(reference.parts)
         if not reference.parts or (len(reference.parts) == 1 and name in variables):
@@ -123,16 +139,16 @@ def _undeclared(free: tuple[Reference, ...], variables: Collection[str]) -> Iter
         yield Problem(reference.offset, reference.length, "sql-unknown-variable", message, help_)
 
 
-def _tables(tree: "exp.Query") -> Iterator["exp.Table"]:
+def _find_dataset_tables(tree: "exp.Query") -> Iterator["exp.Table"]:
     """Yield each table that is not a CTE visible at its place, so must be a dataset."""
     from sqlglot import exp
 
     for table in tree.find_all(exp.Table):
-        if table.db or not isinstance(table.this, exp.Identifier) or table.name not in _ctes(table):
+        if table.db or not isinstance(table.this, exp.Identifier) or table.name not in _list_visible_ctes(table):
             yield table
 
 
-def _ctes(table: "exp.Table") -> set[str]:
+def _list_visible_ctes(table: "exp.Table") -> set[str]:
     """Return the names of the CTEs that are visible at a table.
 
     In a query these are all CTEs of its WITH and of the queries around it; in a CTE only those before it.
@@ -154,11 +170,11 @@ def _ctes(table: "exp.Table") -> set[str]:
     return names
 
 
-def _wrong_tables(sql: str, tree: "exp.Query", datasets: Collection[str]) -> Iterator[Problem]:
+def _check_tables(sql: str, tree: "exp.Query", datasets: Collection[str]) -> Iterator[Problem]:
     from sqlglot import exp
 
-    for table in _tables(tree):
-        start, size = _place(sql, table)
+    for table in _find_dataset_tables(tree):
+        start, size = _locate_table(sql, table)
         shown = sql[start : start + size]
         if isinstance(table.this, exp.Placeholder):
             continue
@@ -180,21 +196,21 @@ def _wrong_tables(sql: str, tree: "exp.Query", datasets: Collection[str]) -> Ite
             )
 
 
-def _place(sql: str, table: "exp.Table") -> tuple[int, int]:
+def _locate_table(sql: str, table: "exp.Table") -> tuple[int, int]:
     """Return offset and length of a table's name, or of the table function in its place."""
     meta = next((node.meta for node in table.walk() if "start" in node.meta), None)
     if meta is not None:
         return meta["start"], meta["end"] + 1 - meta["start"]
-    return find(sql, table.this.name or table.this.key)
+    return find_word(sql, table.this.name or table.this.key)
 
 
-def _wrong_places(query: Query) -> Iterator[Problem]:
+def _check_reference_places(query: SqlQuery) -> Iterator[Problem]:
     """Yield a problem for each reference that stands where SQL needs a name or a list instead of a value."""
     from sqlglot import exp
 
     assert query.tree is not None  # noqa: S101 # callers have looked
-    for placeholder in placeholders(query.tree):
-        reference, parent = query.references[index_of(placeholder)], placeholder.parent
+    for placeholder in find_placeholders(query.tree):
+        reference, parent = query.references[decode_placeholder_index(placeholder)], placeholder.parent
         message = help_ = ""
         if isinstance(parent, exp.Table | exp.Column | exp.Dot | exp.Identifier):
             message, help_ = (
@@ -217,7 +233,7 @@ def _wrong_places(query: Query) -> Iterator[Problem]:
             yield Problem(reference.offset, reference.length, "sql-variable", f"{reference.text}: {message}", help_)
 
 
-def _literal(value: Scalar | date) -> str:
+def _format_literal(value: Scalar | date) -> str:
     """Return the SQL literal of a variable's value."""
     if value is None:
         return "NULL"

@@ -1,0 +1,58 @@
+"""Writes values as YAML scalars that are read back unchanged, whatever characters a column's name has."""
+
+import math
+import re
+
+from engine.models.classes import ClassValue
+from engine.spec.variable_references import escape_references
+
+_PLAIN_SCALAR = re.compile(r"(\.\.?/)*[A-Za-z_][A-Za-z0-9_./-]*")
+_RESERVED_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+
+
+def format_text(value: str, *, filled: bool = True) -> str:
+    """Return a text as a YAML scalar, quoted if need be.
+
+    Parameters
+    ----------
+    filled
+        Whether variables are filled in at that place of the spec, so that `${` must be escaped.
+    """
+    if _PLAIN_SCALAR.fullmatch(value) and value.lower() not in _RESERVED_WORDS:
+        return value
+    shown = escape_references(value) if filled else value
+    return '"' + "".join(escape_character(character) for character in shown) + '"'
+
+
+def escape_character(character: str) -> str:
+    """Return a character as it stands inside double quotes of YAML."""
+    if character in '"\\':
+        return "\\" + character
+    if character.isprintable():
+        return character
+    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"
+
+
+def can_be_key(name: str) -> bool:
+    """Return whether a name can be a key of a spec: variables are not filled in there, so `${` cannot be escaped."""
+    return name != "" and "${" not in name
+
+
+def format_label(value: ClassValue) -> str:
+    """Return a class label as a YAML scalar."""
+    return format_text(value) if isinstance(value, str) else str(value).lower()
+
+
+def quote_text(value: str) -> str:
+    """Return a text as a YAML scalar in double quotes."""
+    return '"' + "".join(map(escape_character, escape_references(value))) + '"'
+
+
+def round_digits(value: float) -> float:
+    """Return a number with three significant digits."""
+    return float(f"{value:.3g}") if math.isfinite(value) else value
+
+
+def format_yaml_number(value: float) -> str:
+    """Return a number in a form that YAML reads as a number: whole up to 1e15, else as Python writes a float."""
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else repr(value)

@@ -1,0 +1,50 @@
+"""Custom metrics: a user's function takes a lazy frame and returns a number, or None for no value.
+
+A function that raises gives a failed metric with its reason, so that checks of it are ERROR.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from engine.data import load_function
+from engine.errors import DataError
+from engine.evaluation.record import MetricValue
+from engine.spec.resources.checks import PythonMetric
+
+
+def compute_custom_metrics(
+    declared: Mapping[str, PythonMetric], frame: pl.LazyFrame, folder: Path, redact: Callable[[str], str]
+) -> dict[str, MetricValue]:
+    """Compute each declared metric on a frame.
+
+    Parameters
+    ----------
+    folder
+        The folder of the functions' modules.
+    redact
+        Masks secrets in the reasons, which quote the functions' own error messages.
+    """
+    found = {name: _compute_custom_metric(metric, frame, folder) for name, metric in declared.items()}
+    return {name: replace(value, reason=value.reason and redact(value.reason)) for name, value in found.items()}
+
+
+def _compute_custom_metric(metric: PythonMetric, frame: pl.LazyFrame, folder: Path) -> MetricValue:
+    """Call the function of one metric and check what it returns."""
+    try:
+        answer = load_function(folder, metric.function)(frame, **metric.arguments)
+    except DataError as error:
+        return MetricValue(None, reason=str(error), failed=True)
+    if answer is None:
+        return MetricValue(None, reason=f"{metric.function} returned None")
+    try:
+        value = float(answer)
+    except (TypeError, ValueError):
+        reason = f"{metric.function} returned {type(answer).__name__}; a metric must return a number or None"
+        return MetricValue(None, reason=reason, failed=True)
+    if math.isnan(value):
+        return MetricValue(None, reason=f"{metric.function} returned NaN")
+    return MetricValue(value)

@@ -1,0 +1,103 @@
+"""Fingerprints of models: digests of everything that changes a model's numbers, and of nothing else.
+
+There are two. The fingerprint of the fit decides whether a trained version is still valid. The fingerprint of the model
+is kept by evaluations and also covers threshold and positive class, which change predictions without a new fit.
+Neither covers names and descriptions. Neither covers library versions, since an upgrade alone must not replace a model
+in production; model.json records them.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.data.fingerprints import InMemoryFileHashes, hash_file, hash_texts
+from engine.data.table import Table
+from engine.data.user_functions import find_module_file
+from engine.errors import ModelError
+from engine.spec import ProjectSpec
+from engine.spec.resources.models import PythonModel, ScoredModel, SkopsModel, TrainModel
+from engine.spec.resources.resource import facts_of
+
+TRAINING_VERSION = "1"
+"""Increased whenever a change of our training code gives another model for the same spec and data."""
+
+
+def collect_fit_facts(spec: TrainModel, table: Table) -> dict[str, Any]:
+    """Return the facts that a trained version depends on besides the content of its dataset, JSON-ready.
+
+    `spec` holds settings by their path in the model's declaration, `dataset` those by their path in the dataset's.
+    """
+    settings = facts_of(spec, {"task", "target", "algorithm", "parameters", "features", "test", "seed"})
+    if spec.features.exclude:
+        settings["features"]["exclude"].sort()
+    return {
+        "spec": settings,
+        "dataset": {"entity": table.entity, "columns": {name: {"role": role} for name, role in table.roles.items()}},
+        "versions": {"training": TRAINING_VERSION},
+    }
+
+
+def fingerprint_fit(spec: TrainModel, table: Table) -> str:
+    """Return the digest of all that a trained version depends on: equal digests, equal models."""
+    return _hash_json("train", collect_fit_facts(spec, table), table.fingerprint)
+
+
+def collect_model_facts(project: ProjectSpec, name: str, fit: str | None = None) -> dict[str, Any]:
+    """Return the facts that the scores of a model depend on, JSON-ready.
+
+    `spec` holds settings, `fit` the fingerprint of the trained version, `code` digests of files by file name.
+
+    Parameters
+    ----------
+    fit
+        For kind train, the fingerprint of the fit of the trained version.
+
+    Raises
+    ------
+    ModelError
+        The file of a skops model does not exist.
+    DataError
+        The module of a python model does not exist.
+
+    Notes
+    -----
+    For a python model only the module itself is covered, not the modules that it imports.
+    """
+    spec = project.models[name]
+    settings = {"kind", "task", "target", "positive", "threshold"}
+    files: list[Path] = []
+    match spec:
+        case SkopsModel():
+            settings |= {"features"}
+            files = [find_skops_file(project, name, spec)]
+            if not files[0].is_file():
+                raise ModelError(f"model {name}: there is no file {files[0]}")
+        case PythonModel():
+            settings |= {"function", "arguments", "features"}
+            files = [find_module_file(project.folder_of("models", name), spec.function.partition(":")[0])]
+        case ScoredModel():
+            settings |= {"prediction", "probability", "features"}
+    return {
+        "spec": facts_of(spec, settings),
+        "fit": fit,
+        "code": {path.name: hash_file(path, InMemoryFileHashes()) for path in files},
+    }
+
+
+def fingerprint_model(facts: Mapping[str, Any]) -> str:
+    """Return the digest of a model's facts. Names of files play no part, only their contents."""
+    return _hash_json("model", facts["spec"], facts["fit"], sorted(facts["code"].values()))
+
+
+def find_skops_file(project: ProjectSpec, name: str, spec: SkopsModel) -> Path:
+    """Return the path of a skops model's file, from its connection's folder or else from that of the spec."""
+    folder = project.folder_of("models", name)
+    if spec.connection is not None:
+        folder = project.folder_of("connections", spec.connection) / project.connections[spec.connection].root
+    return folder / spec.path
+
+
+def _hash_json(*parts: Any) -> str:
+    """Return the digest of JSON-ready values, independent of the order of keys."""
+    return hash_texts(*(json.dumps(part, sort_keys=True, ensure_ascii=False) for part in parts))

@@ -1,0 +1,124 @@
+"""A model that can score, whatever its kind.
+
+Kinds of models differ in their `Predictor`: a scikit-learn estimator, columns of the dataset, or a user's function.
+Classes, threshold and the columns of the scores are the same for all kinds and are handled here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from engine.errors import ModelError
+from engine.models.classes import ClassValue
+from engine.models.features import require_columns
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Predictions of n rows: `values` (classes or numbers, (n,)), `probabilities` (n, classes), or both."""
+
+    values: pl.Series | None = None
+    probabilities: npt.NDArray[np.float64] | None = None
+
+
+class Predictor(Protocol):
+    """Predicts the rows of a frame, which must have `columns`."""
+
+    @property
+    def columns(self) -> Sequence[str]: ...
+
+    def predict(self, frame: pl.DataFrame) -> Predictions: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FittedModel:
+    """A model, ready to score.
+
+    `features` are the input columns that drift compares. `classes` are sorted, and empty for a regression; the column
+    `probability_<i>` of the scores belongs to `classes[i]`. `positive` is None unless the task is binary. `importance`
+    sums to 1 over the features; None where it is unknown. `left_out` gives, by column, the reason why it is not a
+    feature. `details` is JSON-ready.
+    """
+
+    name: str
+    task: str
+    target: str
+    features: tuple[str, ...]
+    predictor: Predictor
+    classes: tuple[ClassValue, ...] = ()
+    positive: ClassValue | None = None
+    threshold: float = 0.5
+    importance: Mapping[str, float] | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def score(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return a frame with `prediction` and, where the model gives them, `probability_0`, `probability_1`, ….
+
+        Raises
+        ------
+        ModelError
+            A column is missing or has another type, or the predictions are malformed.
+        """
+        require_columns(self.predictor.columns, frame.columns, f"model {self.name}")
+        predicted = self.predictor.predict(frame)
+        if predicted.probabilities is None:
+            if predicted.values is None:
+                raise ModelError(f"model {self.name}: its function returned neither predictions nor probabilities")
+            return predicted.values.alias("prediction").to_frame()
+        by_class = {f"probability_{i}": predicted.probabilities[:, i] for i in range(len(self.classes))}
+        values = predicted.values if predicted.values is not None else self._classify(predicted.probabilities)
+        return pl.DataFrame({"prediction": values, **by_class})
+
+    def _classify(self, probabilities: npt.NDArray[np.float64]) -> pl.Series:
+        """Return the class predicted from probabilities, shape (rows, classes); null where one is missing."""
+        missing = np.isnan(probabilities).any(axis=1)
+        if self.positive is None:  # more than two classes: the most probable one
+            indices = np.where(missing, 0, np.nan_to_num(probabilities).argmax(axis=1))
+        else:  # two classes: the positive one from the threshold upwards
+            positive = self.classes.index(self.positive)
+            indices = np.where(probabilities[:, positive] >= self.threshold, positive, 1 - positive)
+        predicted = pl.Series(list(self.classes)).gather(indices)
+        return predicted.set(pl.Series(missing), None) if missing.any() else predicted
+
+
+def score_frame(
+    model: FittedModel, frame: pl.LazyFrame, keep: Sequence[str] = (), *, batch_rows: int = 131_072
+) -> pl.DataFrame:
+    """Score a lazy frame in batches.
+
+    Only the needed columns are read, and only the scores and kept columns stay in memory.
+
+    Parameters
+    ----------
+    keep
+        Columns to return beside the scores, such as target and entity.
+    batch_rows
+        Rows per batch; polars may give larger ones.
+
+    Returns
+    -------
+    DataFrame
+        The kept columns, `prediction`, `probability_<i>`; rows in the frame's order.
+
+    Raises
+    ------
+    ModelError
+        As in `FittedModel.score`, or a kept column has the name of a score.
+    """
+    columns = frame.collect_schema().names()
+    if clash := [c for c in keep if c == "prediction" or c.startswith("probability_")]:
+        raise ModelError(f"model {model.name}: column {clash[0]!r} has the name of a score column; rename it")
+    require_columns([*model.predictor.columns, *keep], columns, f"model {model.name}")
+    wanted = frame.select(*dict.fromkeys([*model.predictor.columns, *keep]))
+    batches = wanted.collect_batches(chunk_size=batch_rows, maintain_order=True)
+    scored = [pl.concat([b.select(keep), model.score(b)], how="horizontal") for b in batches if b.height]
+    if not scored:
+        empty = wanted.limit(0).collect()
+        scored = [pl.concat([empty.select(keep), pl.DataFrame(schema={"prediction": pl.Null})], how="horizontal")]
+    return pl.concat(scored, how="vertical_relaxed")

@@ -1,0 +1,109 @@
+"""A message as internet mail (RFC 5322), which the mail channel sends and the file channel writes.
+
+The standard library's EmailMessage encodes it. It raises on line breaks in headers, and an alert must not be lost for
+that, so header texts are made a single line first. The encoding is seven bits, so a server without 8BITMIME does not
+change the message.
+"""
+
+import hashlib
+import re
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+
+from engine.errors import DeliveryError
+from engine.formatting.control_characters import single_line
+from engine.store.records import Attachment, OutboxMessage
+
+MAIL_POLICY = SMTP.clone(cte_type="7bit")
+HEADER_CHARACTERS = 250
+"""A header text is cut here: servers refuse lines of more than 998 octets."""
+
+_ATOM = r"[A-Za-z0-9_!#$%&'*+/=?^`{|}~-]+"
+_ADDRESS = re.compile(
+    rf"""(?:(?P<name>"[^"<>]*"\s*|[^"<>@,;:]*)<)?(?P<user>{_ATOM}(?:\.{_ATOM})*)@(?P<domain>[\w-]+(?:\.[\w-]+)*)(?(name)>)"""
+)
+
+
+def parse_address(text: str) -> Address:
+    """Parse one mail address, with or without a display name.
+
+    The standard library's parser raises IndexError and other errors on mistyped addresses, so it is not used.
+
+    Raises
+    ------
+    DeliveryError
+        The text is not exactly one address.
+    """
+    found = _ADDRESS.fullmatch(text.strip())
+    try:
+        # Few servers accept letters outside ASCII in a domain, and fewer in the local part.
+        domain = found["domain"].encode("idna").decode("ascii") if found else ""
+    except UnicodeError:
+        domain = ""
+    if found is None or not domain:
+        raise DeliveryError(
+            f'"{single_line(text, HEADER_CHARACTERS)}" is not one mail address. Write name@example.com.'
+        )
+    return Address(single_line((found["name"] or "").strip().strip('"'), HEADER_CHARACTERS), found["user"], domain)
+
+
+def build_mail(message: OutboxMessage, sender: str) -> EmailMessage:
+    """Return `message` as mail from `sender`: a plain part, an HTML part with its pictures, then the attachments.
+
+    The same message has the same Message-ID and Date however often it is sent.
+
+    Raises
+    ------
+    DeliveryError
+        The sender or a recipient is not a mail address.
+    """
+    from_ = parse_address(sender)
+    letter = EmailMessage(policy=MAIL_POLICY)
+    letter["From"] = from_
+    if message.to:
+        letter["To"] = [parse_address(text) for text in message.to]
+    letter["Subject"] = single_line(message.subject, HEADER_CHARACTERS)
+    letter["Date"] = message.created
+    letter["Message-ID"] = f"<{message.id}@{from_.domain}>"
+    letter["Auto-Submitted"] = "auto-generated"
+    letter.set_content(message.text)
+    shows = ""
+    for attachment in sorted(message.attachments, key=is_html_part, reverse=True):
+        content = attachment.content or b""
+        if is_html_part(attachment):
+            shows = content.decode("utf-8")
+            letter.add_alternative(shows, subtype="html")
+            continue
+        main, _, sub = attachment.media_type.partition("/")
+        shown_as = create_content_id(message.id, attachment.name)
+        if f"cid:{shown_as}" in shows and (page := letter.get_body(("related", "html"))) is not None:
+            name = single_line(attachment.name, HEADER_CHARACTERS)
+            page.add_related(
+                content, maintype=main, subtype=sub, cid=f"<{shown_as}>", filename=name, disposition="inline"
+            )
+            continue
+        letter.add_attachment(
+            content,
+            maintype=main,
+            subtype=sub,
+            filename=single_line(attachment.name, HEADER_CHARACTERS),
+            params={"charset": "utf-8"} if main == "text" else None,
+        )
+    return letter
+
+
+def create_content_id(message_id: str, name: str) -> str:
+    """Return the content id by which the HTML part refers to an attached picture, safe as a part of a URL."""
+    digest = hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=8).hexdigest()
+    return f"{digest}.{message_id}@engine"
+
+
+def create_html_part(html: str) -> Attachment:
+    """Return the HTML part of a message as the outbox keeps it: an attachment without a name."""
+    return Attachment(name="", media_type="text/html", content=html.encode("utf-8"))
+
+
+def is_html_part(attachment: Attachment) -> bool:
+    """Return whether an attachment is the HTML part of its message."""
+    return not attachment.name

@@ -1,0 +1,151 @@
+"""Validates the spec against the data before anything is computed: unknown columns, checks that match nothing.
+
+`engine validate` reads no data, so it cannot check column names. Here the schemas of the datasets are known, and if an
+evaluation is reused, all its metrics. What will certainly fail is an error; what merely has no effect is a warning.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+
+import polars as pl
+
+from engine.errors import Position
+from engine.evaluation.record import Evaluation
+from engine.scenarios.context import Context
+from engine.spec.diagnostics import Findings
+from engine.spec.metric_catalogue import MetricScope
+from engine.spec.metric_names import find_metric_definition, normalize_metric_name, parse_metric_name
+from engine.spec.problem import Problem, did_you_mean
+from engine.spec.resources.checks import Check, PythonCheck, RangeCheck
+from engine.spec.resources.models import TrainModel
+
+SpecPath = tuple[str | int, ...]
+
+
+def validate_dataset(name: str, context: Context, findings: Findings) -> None:
+    """Add a finding for each check of a column that the dataset does not have."""
+    schema = context.datasets.open(name).frame.collect_schema()
+    roles = {column: _infer_role(dtype) for column, dtype in schema.items()}
+    checks = context.project.datasets[name].checks
+    own = context.project.datasets[name].metrics
+    for path, metric in _iterate_metrics(checks, ("datasets", name, "checks")):
+        _validate_metric(metric, context.project.position(*path), "dataset", roles, own, f"dataset {name!r}", findings)
+
+
+def validate_model(name: str, context: Context, findings: Findings) -> None:
+    """Add a finding for a target or a feature that the training dataset does not have."""
+    spec = context.project.models[name]
+    if not isinstance(spec, TrainModel):
+        return
+    schema = context.datasets.open(spec.dataset).frame.collect_schema()
+    named: dict[SpecPath, str] = {("target",): spec.target}
+    named |= {("features", "include", i): column for i, column in enumerate(spec.features.include or [])}
+    for path, column in named.items():
+        if column not in schema:
+            message = f"dataset {spec.dataset!r} has no column {column!r}"
+            at = context.project.position("models", name, *path)
+            findings.error(at, "unknown-column", message, did_you_mean(column, schema, "there are"))
+    for i, column in enumerate(spec.features.exclude):
+        if column not in schema:
+            at = context.project.position("models", name, "features", "exclude", i)
+            _warn_unknown_exclusion(column, spec.dataset, schema, at, findings)
+
+
+def validate_store(name: str, evaluation: Evaluation | None, context: Context, findings: Findings) -> None:
+    """Add a finding for each check and each displayed metric that the next evaluation cannot have.
+
+    Parameters
+    ----------
+    evaluation
+        The evaluation that is reused, if any: no other metrics than its own will exist.
+    """
+    spec = context.project.evaluation_stores[name]
+    batch = context.datasets.open(spec.dataset)
+    schema = batch.frame.collect_schema()
+    for i, column in enumerate(spec.drift.columns.exclude):
+        if column not in schema:
+            at = context.project.position("evaluation_stores", name, "drift", "columns", "exclude", i)
+            _warn_unknown_exclusion(column, spec.dataset, schema, at, findings)
+    place = ("evaluation_stores", name)
+    asked = [*_iterate_metrics(spec.checks, (*place, "checks"))]
+    asked += [((*place, "display", "metrics", i), metric) for i, metric in enumerate(spec.display.metrics)]
+    # Columns that take part: the model's features without its target, less what the spec excludes.
+    absent = {*spec.drift.columns.exclude, batch.entity}
+    if spec.model:
+        model = context.project.models[spec.model]
+        absent |= {model.target, *model.features.exclude}
+        absent |= set(schema) - set(model.features.include or schema)
+    roles = {column: None if column in absent else _infer_role(dtype) for column, dtype in schema.items()}
+    roles |= {c: r if r in ("numerical", "categorical") else None for c, r in batch.roles.items() if c not in absent}
+    for path, metric in asked:
+        at = context.project.position(*path)
+        if evaluation is None:
+            _validate_metric(metric, at, "store", roles, spec.metrics, f"dataset {spec.dataset!r}", findings)
+        else:
+            _validate_stored_metric(metric, at, evaluation, findings)
+
+
+def _iterate_metrics(checks: Mapping[str, Check], place: SpecPath) -> Iterator[tuple[SpecPath, str]]:
+    """Yield every metric that the checks name, with its path in the spec."""
+    for name, check in checks.items():
+        if isinstance(check, PythonCheck):
+            continue
+        yield (*place, name, "metric"), check.metric
+        if isinstance(check, RangeCheck):
+            for metric in check.except_:
+                yield (*place, name, "except", metric), metric
+
+
+def _infer_role(dtype: pl.DataType) -> str | None:
+    """Return the role that follows from a column's type; None if the type is not compared."""
+    if dtype.is_numeric() or dtype == pl.Duration:
+        return "numerical"
+    return None if dtype.is_temporal() or dtype.is_nested() else "categorical"
+
+
+def _validate_metric(
+    text: str,
+    at: Position,
+    scope: MetricScope,
+    roles: Mapping[str, str | None],
+    own: Collection[str],
+    where: str,
+    findings: Findings,
+) -> None:
+    """Add what is wrong with a metric of columns, judged by the columns' names and types."""
+    metric = parse_metric_name(text)
+    if text in own or isinstance(metric, Problem):
+        return
+    known, column = find_metric_definition(metric, scope), metric.member or ""
+    if known.member != "column":
+        return
+    if metric.wildcard:
+        if not any(role in known.roles for role in roles.values()):
+            message = f"{text} matches nothing: {where} has no {' or '.join(known.roles)} column that is compared"
+            findings.error(at, "unknown-metric", message)
+    elif column not in roles:
+        help_ = did_you_mean(column, roles, "there are")
+        findings.error(at, "unknown-column", f"{where} has no column {column!r}", help_)
+    elif (role := roles[column]) is None:
+        message = f"column {column!r} is not compared, so it has no {metric.statistic}"
+        findings.warning(at, "unknown-metric", message)
+    elif role not in known.roles:
+        findings.warning(at, "unknown-metric", f"column {column!r} is {role}, so it has no {metric.statistic}")
+
+
+def _validate_stored_metric(text: str, at: Position, evaluation: Evaluation, findings: Findings) -> None:
+    """Add a finding if the evaluation that is reused does not have the metric."""
+    wanted = normalize_metric_name(text)
+    if wanted.endswith(".*"):
+        if not any(metric.startswith(wanted[:-1]) for metric in evaluation.metrics):
+            message = f"{text} matches nothing: evaluation {evaluation.name!r} has no such metric"
+            findings.error(at, "unknown-metric", message)
+    elif wanted not in evaluation.metrics:
+        help_ = did_you_mean(wanted, list(evaluation.metrics)[:10], "it has, for example,")
+        findings.error(at, "unknown-metric", f"evaluation {evaluation.name!r} has no metric {text}", help_)
+
+
+def _warn_unknown_exclusion(
+    column: str, dataset: str, schema: Collection[str], at: Position, findings: Findings
+) -> None:
+    message = f"dataset {dataset!r} has no column {column!r}: there is nothing to exclude"
+    findings.warning(at, "unknown-column", message, did_you_mean(column, schema, "there are"))

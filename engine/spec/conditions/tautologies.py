@@ -1,0 +1,69 @@
+"""Parts of conditions that are always true or always false, whatever the outcomes are.
+
+`outcome != 'WARNING' || outcome != 'FAILED'` is true for every outcome, so a reporter with it always sends. A part that
+depends on at most three outcomes is evaluated for every combination of their values: at most 5 * 5 * 5 = 125.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+
+from engine.spec.conditions.scope import OUTCOME_VALUES, STEP_PREFIX
+from engine.spec.conditions.syntax import CONNECTIVES, EQUALITIES, ConditionNode
+from engine.spec.problem import Problem
+
+
+def find_tautologies(node: ConditionNode) -> Iterator[Problem]:
+    """Yield a problem for each largest part that depends on outcomes alone and has the same result for all of them."""
+    # The outcomes that this part depends on, or None if it depends on a metric or a variable too.
+    atoms = _find_outcome_operands(node)
+    if atoms is not None and len(atoms) <= 3:
+        families = [OUTCOME_VALUES["check outcome" if _reads_check(atom) else "outcome"] for atom in atoms]
+        # Truth table: the results over the product of all possible outcomes. One result means a constant part.
+        ends = {_evaluate_outcomes(node, dict(zip(atoms, values, strict=True))) for values in product(*families)}
+        if len(ends) == 1:
+            message = f"this is always {'true' if True in ends else 'false'}, whatever the outcome is"
+            size = node.end - node.start
+            help_ = "&& needs both sides to be true, || needs one of them"
+            yield Problem(node.start, size, "condition-constant", message, help_)
+            return
+    # Not constant as a whole: one of its operands still may be.
+    if node.value in CONNECTIVES:
+        for child in node.children:
+            yield from find_tautologies(child)
+
+
+def _reads_check(atom: ConditionNode) -> bool:
+    return any(part.value == "checks" for part in atom.walk() if part.kind == "name")
+
+
+def _find_outcome_operands(node: ConditionNode) -> set[ConditionNode] | None:
+    """Return the outcomes that an expression depends on; None if it depends on anything else."""
+    if node.kind == "call" and node.value in CONNECTIVES:
+        parts = [_find_outcome_operands(child) for child in node.children]
+        return None if None in parts else set().union(*(part for part in parts if part is not None))
+    if node.kind == "call" and node.value in (*EQUALITIES, "in"):
+        left, right = node.children
+        sides = [side for side in (left, right) if side.kind not in ("constant", "list")]
+        if all(s.kind == "select" or s.value == "outcome" or str(s.value).startswith(STEP_PREFIX) for s in sides):
+            return set(sides)
+    return None
+
+
+def _evaluate_outcomes(node: ConditionNode, outcomes: Mapping[ConditionNode, str]) -> bool:
+    """Evaluate an expression over outcomes and literals for one value of each outcome."""
+
+    def value(side: ConditionNode) -> object:
+        return outcomes.get(side, side.value)
+
+    first, rest = node.children[0], node.children[1:]
+    match node.value:
+        case "!":
+            return not _evaluate_outcomes(first, outcomes)
+        case "&&":
+            return _evaluate_outcomes(first, outcomes) and _evaluate_outcomes(rest[0], outcomes)
+        case "||":
+            return _evaluate_outcomes(first, outcomes) or _evaluate_outcomes(rest[0], outcomes)
+        case "in":
+            return value(first) in [item.value for item in rest[0].children]
+        case _:
+            return (value(first) == value(rest[0])) == (node.value == "==")

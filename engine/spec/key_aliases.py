@@ -1,0 +1,127 @@
+"""Keys that other tools use, and the keys of this language that correspond to them.
+
+The author of a spec who writes `if:` or `severity:` cannot be helped by a search for similar spellings. The first
+corresponding key that is allowed at the place is suggested.
+"""
+
+KEY_ALIASES: dict[str, tuple[str, ...]] = {
+    "if": ("run_condition",),
+    "when": ("run_condition",),
+    "condition": ("run_condition",),
+    "unless": ("run_condition",),
+    "type": ("kind",),
+    "warn": ("soft_max",),
+    "fail": ("max",),
+    "warning": ("soft_max",),
+    "error": ("max",),
+    "warn_if": ("soft_max",),
+    "error_if": ("max",),
+    "threshold": ("max",),
+    "soft_maximum": ("soft_max",),
+    "soft_minimum": ("soft_min",),
+    "maximum": ("max",),
+    "minimum": ("min",),
+    "lower": ("min",),
+    "upper": ("max",),
+    "gt": ("min",),
+    "gte": ("min",),
+    "lt": ("max",),
+    "lte": ("max",),
+    "values": ("allowed",),
+    "accepted_values": ("allowed",),
+    "enum": ("allowed",),
+    "not_null": ("required",),
+    "nullable": ("required",),
+    "args": ("arguments",),
+    "kwargs": ("arguments",),
+    "params": ("parameters", "arguments"),
+    "hyperparameters": ("parameters",),
+    "estimator": ("algorithm",),
+    "query": ("sql",),
+    "file": ("path",),
+    "location": ("path",),
+    "folder": ("path", "root"),
+    "dir": ("path", "root"),
+    "delimiter": ("separator",),
+    "sep": ("separator",),
+    "label": ("target",),
+    "pos_label": ("positive",),
+    "recipients": ("to",),
+    "recipient": ("to",),
+    "sender": ("from",),
+    "body": ("message",),
+    "text": ("message",),
+    "title": ("subject",),
+    "attachments": ("attach",),
+    "enabled": ("active",),
+    "host": ("url",),
+    "smtp": ("url",),
+    "retry": ("retries",),
+    "max_retries": ("retries",),
+    "attempts": ("count",),
+    "wait": ("delay",),
+    "continue_on_error": ("on_failure",),
+    "continue-on-error": ("on_failure",),
+    "allow_failure": ("on_failure",),
+    "foreach": ("for_each",),
+    "matrix": ("for_each",),
+    "loop": ("for_each",),
+    "jobs": ("steps", "scenarios"),
+    "tasks": ("steps", "scenarios"),
+    "pipelines": ("scenarios",),
+    "workflows": ("scenarios",),
+    "notify": ("reporters",),
+    "alerts": ("reporters",),
+    "notifications": ("reporters", "channels"),
+    "vars": ("variables",),
+    "env": ("variables",),
+    "name": ("project",),
+    "sources": ("datasets",),
+    "tables": ("datasets",),
+    "mes": ("evaluation_stores",),
+    "stores": ("evaluation_stores",),
+    "model_evaluation_stores": ("evaluation_stores",),
+    "baseline": ("reference",),
+    "current": ("dataset",),
+    "imports": ("include",),
+    "tests": ("checks",),
+    "expectations": ("checks",),
+    "schema": ("columns",),
+    "primary_key": ("entity",),
+    "group": ("entity",),
+}
+
+RENAMED = {"otherwise": "fallback"}
+"""Keys of earlier versions of the language, and their names now."""
+
+_CHECKS = "write checks: in an evaluation store or a dataset"
+_SOFT_BOUNDS_HINT = "for a WARNING write soft_min and soft_max, for an ERROR min and max"
+_SEVERITY_HINT = "the bounds decide: a value outside soft_min..soft_max is a WARNING, outside min..max an ERROR"
+_TRIGGER_HINT = "there are no triggers yet: let cron or another scheduler call engine run SPEC SCENARIO"
+UNSUPPORTED_KEYS: dict[str, str] = {
+    "severity": _SEVERITY_HINT,
+    "level": _SEVERITY_HINT,
+    "on": _TRIGGER_HINT,
+    "cron": _TRIGGER_HINT,
+    "schedule": _TRIGGER_HINT,
+    "trigger": _TRIGGER_HINT,
+    "triggers": _TRIGGER_HINT,
+    "needs": "steps run in the order of the list, so move this step behind those that it needs",
+    "depends_on": "steps run in the order of the list, and datasets are built when they are needed: remove it",
+    "extends": "write all keys of the resource out; include adds the entries of other files",
+    "tests": _CHECKS,
+    "expectations": _CHECKS,
+    "checks": _CHECKS,
+    "default": "write the value after the name of the variable, as in name: 5, or {type: integer, value: 5}",
+}
+
+
+def hint_for_key(word: str, allowed: list[str]) -> str | None:
+    """Return a hint for a key of another tool, at a place with these allowed keys, or None if the key is not known."""
+    key = word.lower()
+    if RENAMED.get(key) in allowed:
+        return f"{key} was renamed to {RENAMED[key]}"
+    for our_key in KEY_ALIASES.get(key, ()):
+        if our_key in allowed:
+            return f'did you mean "{our_key}"?' if our_key != "soft_max" else _SOFT_BOUNDS_HINT
+    return UNSUPPORTED_KEYS.get(key)

@@ -1,0 +1,245 @@
+"""Metric names, written `statistic` or `statistic.member`: parsing them, and looking them up in the catalogue.
+
+The member is a column, a class, or another statistic: `data_drift`, `psi.card_age`, `psi."a.b"`, `drift.*`,
+`prediction_drift.psi`, `performance_change.roc_auc`. A problem is returned instead of raised, because `validate`
+collects all of them and knows their positions in the file.
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from engine.spec.metric_catalogue import METRICS, MetricDefinition, MetricScope
+from engine.spec.problem import Problem, find_similar_word
+
+__all__ = [
+    "METRICS",
+    "MetricDefinition",
+    "MetricName",
+    "MetricScope",
+    "find_metric_definition",
+    "list_members",
+    "list_statistics",
+    "normalize_metric_name",
+    "parse_metric_name",
+    "resolve_metric_name",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricName:
+    """The parts of a metric name. `member` is None for a wildcard, and if there is no dot."""
+
+    statistic: str
+    member: str | None = None
+    wildcard: bool = False
+
+    def __str__(self) -> str:
+        """Return the name in normal form, which `parse_metric_name` turns into the same parts."""
+        if self.wildcard:
+            return f"{self.statistic}.*"
+        if self.member is None:
+            return self.statistic
+        plain = re.fullmatch(r'[^\s".*](?:[^".*\x00-\x1f\x7f]*[^\s".*])?', self.member)
+        quoted = self.member if plain else '"' + self.member.replace('"', '""') + '"'
+        return f"{self.statistic}.{quoted}"
+
+
+_METRICS_BY_NAME = {(metric.scope, metric.name): metric for metric in METRICS}
+
+_WHOLE_NAMES: dict[MetricScope, str] = {"dataset": "dataset", "store": "batch"}
+_MEMBER_NAMES: dict[str, str] = {
+    "column": "column",
+    "class": "class",
+    "statistic": "statistic",
+    "performance": "performance metric",
+}
+_METRIC_ALIASES = {
+    "auc": "roc_auc",
+    "roc": "roc_auc",
+    "average_precision_score": "average_precision",
+    "pr_auc": "average_precision",
+    "jensen_shannon": "js",
+    "jensenshannon": "js",
+    "kolmogorov_smirnov": "ks",
+    "logloss": "log_loss",
+    "brier_score": "brier",
+    "r2_score": "r2",
+    "rows": "row_count",
+    "count": "row_count",
+    "null_count": "missing_count",
+    "null_share": "missing_share",
+    "unique_count": "distinct_count",
+    "stddev": "std",
+    "concept_drift": "performance_change",
+    "dataset_drift": "drifted_share",
+}
+
+
+def list_statistics(scope: MetricScope) -> list[str]:
+    """Return the names of all statistics of a scope, in the order of the catalogue."""
+    return [metric.name for metric in METRICS if metric.scope == scope]
+
+
+def list_members(metric: MetricDefinition) -> list[str] | None:
+    """Return what may follow the dot of a metric, or None if that depends on the data."""
+    if metric.member == "statistic":
+        return [m.name for m in METRICS if m.scope == "store" and m.member == "column"]
+    if metric.member == "performance":
+        return [m.name for m in METRICS if m.labels and m.member is None]
+    return None
+
+
+def parse_metric_name(text: str) -> MetricName | Problem:
+    """Parse a metric name, without checking that the statistic exists."""
+    statistic, dot, member = text.partition(".")
+    if not statistic.strip():
+        return Problem(0, max(1, len(text)), "bad-metric", "a metric must be written statistic or statistic.column")
+    if statistic != statistic.strip() or '"' in statistic or "*" in statistic:
+        return Problem(
+            0,
+            len(statistic),
+            "bad-metric",
+            f"{statistic!r} is not a statistic: quotes and * are allowed only after the dot",
+        )
+    if not dot:
+        return MetricName(statistic)
+    at = len(statistic) + 1
+    if member == "*":
+        return MetricName(statistic, wildcard=True)
+    if re.fullmatch(r'"(?:[^"]|"")+"', member):
+        return MetricName(statistic, member[1:-1].replace('""', '"'))
+    plain = MetricName(statistic, member)
+    if member and str(plain) == text:
+        return plain
+    return Problem(
+        at,
+        max(1, len(member)),
+        "bad-metric",
+        f"the column {member!r} must be in double quotes" if member else "the column is missing after the dot",
+        f"write {plain}" if member and '"' not in member else 'quote the column: psi."a.b"; * stands for every column',
+    )
+
+
+def normalize_metric_name(text: str) -> str:
+    """Return a metric name in normal form: `psi.x` for `psi."x"`. A text that is not a metric name is unchanged."""
+    name = parse_metric_name(text)
+    return str(name) if isinstance(name, MetricName) else text
+
+
+def resolve_metric_name(
+    text: str, scope: MetricScope, *, task: str | None = "any", own: Collection[str] = ()
+) -> MetricName | Problem:
+    """Look up a metric name in the catalogue, and check that it is complete and fits the model.
+
+    Parameters
+    ----------
+    text
+        The name as written in the spec.
+    scope
+        Whether the metric is one of a dataset or of an evaluation store.
+    task
+        The task of the store's model; None if the store has no model, "any" if that is not known.
+    own
+        Names of the custom metrics of the dataset or store, which take precedence over the catalogue.
+    """
+    if text in own:
+        return MetricName(text)
+    name = parse_metric_name(text)
+    if isinstance(name, Problem):
+        return name
+    metric = _METRICS_BY_NAME.get((scope, name.statistic))
+    size = len(name.statistic)
+    if metric is None:
+        return _explain_unknown_metric(text, name, scope, own)
+    if metric.member is None and (name.member is not None or name.wildcard):
+        return Problem(
+            size,
+            len(text) - size,
+            "metric-member",
+            f"{metric.name} describes the whole {_WHOLE_NAMES[scope]} and takes no column",
+            f"write {metric.name}",
+        )
+    if metric.member is not None and name.member is None and not name.wildcard:
+        sample = {"column": "<column>", "class": "<class>", "statistic": "psi", "performance": "roc_auc"}[metric.member]
+        return Problem(
+            0,
+            size,
+            "metric-member",
+            f"{metric.name} needs a {_MEMBER_NAMES[metric.member]} after a dot",
+            f"write {metric.name}.{sample}, or {metric.name}.* for all",
+        )
+    allowed = list_members(metric)
+    if allowed is not None and name.member is not None and name.member not in allowed:
+        close = find_similar_word(_METRIC_ALIASES.get(name.member, name.member), allowed)
+        return Problem(
+            size + 1,
+            len(text) - size - 1,
+            "unknown-metric",
+            f"{name.member!r} cannot follow {metric.name}, which needs a {_MEMBER_NAMES[str(metric.member)]}",
+            f'did you mean "{metric.name}.{close}"?' if close else f"write one of {', '.join(allowed)}",
+        )
+    return _check_task(text, name, task)
+
+
+def _explain_unknown_metric(text: str, name: MetricName, scope: MetricScope, own: Collection[str]) -> Problem:
+    other: MetricScope = "store" if scope == "dataset" else "dataset"
+    where = {"dataset": "a dataset", "store": "an evaluation store"}
+    if (other, name.statistic) in _METRICS_BY_NAME:
+        message = f"{name.statistic} is a metric of {where[other]}, but this is {where[scope]}"
+    else:
+        message = f"unknown metric {name.statistic!r}"
+    alias = _METRIC_ALIASES.get(name.statistic.casefold().replace("-", "_").replace(" ", "_"))
+    close = (
+        alias
+        if (scope, alias) in _METRICS_BY_NAME
+        else find_similar_word(text if text in own else name.statistic, [*list_statistics(scope), *own])
+    )
+    if close is None:
+        help_ = f"the metrics of {where[scope]} are {', '.join(list_statistics(scope))}"
+    elif close in own:
+        help_ = f'did you mean "{close}"?'
+    else:
+        has_member = name.wildcard or name.member is not None
+        takes_member = _METRICS_BY_NAME[scope, close].member is not None
+        rest = text[len(name.statistic) :] if has_member and takes_member else ".<column>" if takes_member else ""
+        help_ = f'did you mean "{close}{rest}"?'
+    return Problem(0, len(name.statistic), "unknown-metric", message, help_)
+
+
+def _check_task(text: str, name: MetricName, task: str | None) -> MetricName | Problem:
+    metric = (
+        find_metric_definition(name, "store")
+        if ("store", name.statistic) in _METRICS_BY_NAME
+        else find_metric_definition(name, "dataset")
+    )
+    if not metric.tasks or task == "any" or task in metric.tasks:
+        return name
+    if task is None:
+        message = f"{text} needs a model, but this store has none"
+        return Problem(
+            0, len(text), "metric-needs-model", message, "declare model: for the store, or remove the metric"
+        )
+    tasks = " or ".join(metric.tasks)
+    message = f"{text} exists for {tasks} only, but the task of the model is {task}"
+    return Problem(0, len(text), "metric-needs-task", message, "the reference page lists the metrics of each task")
+
+
+def find_metric_definition(name: MetricName, scope: MetricScope) -> MetricDefinition:
+    """Return what the catalogue says about a metric.
+
+    `prediction_drift.psi` has the range of psi, and `performance_change.roc_auc` the direction of roc_auc. A custom
+    metric has neither range nor direction.
+    """
+    metric = _METRICS_BY_NAME.get((scope, name.statistic))
+    if metric is None:
+        return MetricDefinition(name.statistic, scope, "A metric of your own.")
+    if name.member is None or metric.member not in ("statistic", "performance"):
+        return metric
+    inner = _METRICS_BY_NAME["store", name.member]
+    # The difference of two values in [low, high] lies in [low - high, high - low].
+    if metric.member == "statistic":
+        return replace(inner, name=metric.name, member="statistic", tasks=metric.tasks, roles=())
+    bounded = inner.low is not None and inner.high is not None and metric.name == "performance_change"
+    width = inner.high - inner.low if bounded and inner.high is not None and inner.low is not None else None
+    return replace(metric, worse=inner.worse, tasks=inner.tasks, low=None if width is None else -width, high=width)

@@ -1,0 +1,251 @@
+"""Parsing of SQL with `${name}` references: to a syntax tree, or to the problems that prevent one.
+
+1. A scanner finds the references that are outside of comments, texts and quoted names.
+2. Each of them becomes a placeholder of the same length, so that offsets in the SQL stay valid.
+3. sqlglot parses the result. The tree must contain every placeholder; a missing one was read as part of a name.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, cast
+
+from engine.spec.problem import Problem, find_similar_word
+from engine.spec.variable_references import VariableReference, find_references
+
+if TYPE_CHECKING:
+    from sqlglot import Dialect, exp
+
+MAX_SQL_LENGTH = 20_000
+MAX_SQL_REFERENCES = 200
+MAX_DEPTH = 30
+"""Levels of the syntax tree. polars' parser reads 46; sqlglot 30.0 reads 34 before Python's stack is full."""
+
+_SQL_LEXEME = re.compile(
+    r"""(?P<escape>\$\$\{)
+    |(?P<text>'(?:''|[^'])*')
+    |(?P<name>"(?:""|[^"])*"|`[^`]*`)
+    |(?P<comment>--[^\n]*|/\*.*?\*/)
+    |(?P<unclosed>['"`]|/\*)
+    |(?P<dollar>\$\w*\$)
+    |(?P<end>;)
+    |(?P<word>\w+)
+    |(?P<blank>\s+)
+    |(?P<sign>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SqlQuery:
+    """A parsed query. The tree has a placeholder `_<hex index>` per reference; if it is None, `problems` says why."""
+
+    sql: str
+    references: tuple[VariableReference, ...]
+    tree: "exp.Query | None"
+    problems: tuple[Problem, ...] = ()
+
+
+@cache
+def _load_dialect() -> "type[Dialect]":
+    from sqlglot.dialects.duckdb import DuckDB
+
+    class PolarsSql(DuckDB):
+        """DuckDB's dialect, which also accepts names in backticks."""
+
+        class Tokenizer(DuckDB.Tokenizer):
+            IDENTIFIERS = ['"', "`"]  # noqa: RUF012 # sqlglot's own form
+
+    return PolarsSql
+
+
+def parse_sql(sql: str) -> "exp.Query":
+    """Return sqlglot's syntax tree; raises sqlglot's errors."""
+    import sqlglot
+
+    return cast("exp.Query", sqlglot.parse_one(sql, read=_load_dialect(), error_message_context=MAX_SQL_LENGTH))
+
+
+@lru_cache(maxsize=256)  # a loop reads the same few queries on every iteration; callers must not change the tree
+def read_query(sql: str) -> SqlQuery:
+    """Parse the SQL of a query dataset."""
+    from sqlglot.errors import ParseError, TokenError
+
+    if len(sql) > MAX_SQL_LENGTH:
+        message = f"the SQL has {len(sql)} characters, but at most {MAX_SQL_LENGTH} are allowed"
+        return SqlQuery(sql, (), None, (Problem(0, len(sql), "sql-too-big", message),))
+    lexed, found = _scan_references(sql)
+    if len(lexed) > MAX_SQL_REFERENCES:
+        message = f"the query has more than {MAX_SQL_REFERENCES} references to variables"
+        found.append(Problem(lexed[-1].offset, lexed[-1].length, "sql-too-big", message))
+    if found:
+        return SqlQuery(sql, lexed, None, tuple(found))
+    try:
+        tree = parse_sql(insert_placeholders(sql, lexed))
+        problem = _depth(sql, tree) or _check_statement(sql, tree) or _check_placeholders(sql, lexed, tree)
+    except ParseError as error:
+        problem = _translate_parse_error(sql, error.errors[0])
+    except TokenError:
+        problem = Problem(0, len(sql), "sql-syntax", "the SQL cannot be read")
+    except RecursionError:
+        problem = Problem(0, len(sql), "sql-too-big", _TOO_DEEP)
+    return SqlQuery(sql, lexed, tree if problem is None else None, () if problem is None else (problem,))
+
+
+def _scan_references(sql: str) -> tuple[tuple[VariableReference, ...], list[Problem]]:
+    """Return the references that become literals, and the problems that the text shows before it is parsed."""
+    by_offset = {reference.offset: reference for reference in find_references(sql)}
+    free: list[VariableReference] = []
+    found: list[Problem] = []
+    at, first, ended = 0, True, False
+    while at < len(sql):
+        # A reference here is outside of quotes and comments: those are consumed below as a whole.
+        if at in by_offset and not first:
+            free.append(by_offset[at])
+            at += by_offset[at].length
+            continue
+        lexeme = _SQL_LEXEME.match(sql, at)
+        assert lexeme is not None  # noqa: S101 # the last alternative takes any character
+        kind, text, at = lexeme.lastgroup, lexeme.group(), lexeme.end()
+        if kind in ("blank", "comment"):
+            continue
+        start, size = lexeme.start(), len(text)
+        if ended:
+            found.append(Problem(start, size, "sql-statement", "a query is one SELECT, but there is more after the ;"))
+            break
+        if first and text.upper() not in ("SELECT", "WITH", "("):
+            shown = by_offset[start].text if start in by_offset else text
+            suggestion = find_similar_word(text.upper(), ["SELECT", "WITH"])
+            help_ = f'did you mean "{suggestion}"?' if suggestion else "a query can only read data"
+            message = f"a query must start with SELECT or WITH, not with {shown}"
+            found.append(Problem(start, len(shown), "sql-statement", message, help_))
+            break
+        first, ended = False, kind == "end"
+        if kind in ("text", "name"):
+            found += _check_quoted_references(text, start, [r for r in by_offset.values() if start <= r.offset < at])
+        elif kind == "unclosed":
+            message = "the comment is never closed" if text == "/*" else f"the quote {text} is never closed"
+            found.append(Problem(start, size, "sql-syntax", message))
+            break
+        elif kind == "escape":
+            help_ = "inside a text it stands for ${; write ${name} for the value of a variable"
+            found.append(Problem(start, size, "sql-syntax", "$${ is only allowed inside a text", help_))
+        elif kind == "dollar":
+            found.append(
+                Problem(start, size, "sql-syntax", "$…$ is not a quote here", "write texts in 'single quotes'")
+            )
+    if first and not found:
+        found.append(Problem(0, max(1, len(sql)), "sql-syntax", "the SQL is empty"))
+    for reference in free:
+        if not reference.parts:
+            message = f"{reference.text} is not a reference to a variable"
+            found.append(Problem(reference.offset, reference.length, "sql-variable", message, "write ${name}"))
+    return tuple(free), found
+
+
+def _check_quoted_references(text: str, start: int, inside: list[VariableReference]) -> Iterator[Problem]:
+    """Yield a problem for each reference inside a quoted text or name."""
+    for reference in inside:
+        alone = reference.length == len(text) - 2
+        if text[0] == "'":
+            message = f"{reference.text} is inside quotes; a variable is inserted as a complete literal"
+            help_ = f"write {reference.text} without quotes" if alone else f"write '…' || {reference.text} || '…'"
+        else:
+            message = f"{reference.text} is inside a name; a variable is a value and cannot be part of a name"
+            help_ = "write the name itself"
+        yield Problem(reference.offset, reference.length, "sql-variable", message, help_)
+
+
+def insert_placeholders(sql: str, free: tuple[VariableReference, ...]) -> str:
+    """Return the SQL with a placeholder of the same length for each reference, so that offsets stay valid."""
+    for index, reference in enumerate(free):
+        # `${end}` has six characters: `$_` and the index in hex, padded with zeros to fill the rest.
+        name = f"$_{index:0{reference.length - 2}x}"
+        sql = sql[: reference.offset] + name + sql[reference.offset + reference.length :]
+    return sql
+
+
+def find_placeholders(tree: "exp.Query") -> list["exp.Placeholder"]:
+    """Return the placeholders of a tree."""
+    from sqlglot import exp
+
+    return list(tree.find_all(exp.Placeholder))
+
+
+def decode_placeholder_index(placeholder: "exp.Placeholder") -> int:
+    """Return the index of the reference that a placeholder stands for."""
+    return int(placeholder.name[1:], 16)
+
+
+_TOO_DEEP = f"the SQL is nested too deeply; at most {MAX_DEPTH} levels are allowed"
+
+
+def _depth(sql: str, tree: "exp.Expr") -> Problem | None:
+    """Return the problem of SQL that is nested more deeply than every one of its parsers supports."""
+    from sqlglot import exp
+
+    pending = [(tree, 0)]
+    while pending:
+        node, depth = pending.pop()
+        if depth > MAX_DEPTH:
+            return Problem(0, len(sql), "sql-too-big", _TOO_DEEP)
+        for child in node.iter_expressions():
+            # a chain such as a + b + c leans to the left; every reader takes it in a loop, so it is one level
+            chained = child is node.this and isinstance(node, exp.Binary | exp.SetOperation)
+            pending.append((child, depth if chained else depth + 1))
+    return None
+
+
+def _check_statement(sql: str, tree: "exp.Expr") -> Problem | None:
+    """Return the problem of a statement that is not one reading SELECT, anywhere in the tree."""
+    from sqlglot import exp
+
+    writes = tree.find(exp.DML, exp.DDL, exp.Command, exp.Into, exp.Create, exp.Drop)
+    if not isinstance(tree, exp.Query):
+        writes = tree
+    if writes is not None and not isinstance(writes, exp.Query):
+        word = writes.key.upper()
+        return Problem(
+            *find_word(sql, word), "sql-statement", f"a query can only read data, and {word} is not allowed in it"
+        )
+    empty = next((select for select in tree.find_all(exp.Select) if not select.expressions), None)
+    if empty is not None:
+        return Problem(*find_word(sql, "SELECT"), "sql-syntax", "this SELECT has no columns", "write SELECT *")
+    return None
+
+
+def find_word(sql: str, word: str) -> tuple[int, int]:
+    """Return offset and length of the first occurrence of a word; the whole SQL if it is not found."""
+    match = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", sql, re.IGNORECASE)
+    return (match.start(), len(word)) if match else (0, len(sql))
+
+
+def _check_placeholders(sql: str, free: tuple[VariableReference, ...], tree: "exp.Expr") -> Problem | None:
+    """Return the problem of a foreign placeholder (`?`, `$day`), or of a reference that is missing in the tree."""
+    from sqlglot import exp
+
+    found = list(tree.find_all(exp.Placeholder, exp.Parameter))
+    foreign = next((p for p in found if not re.fullmatch(r"_[0-9a-f]{2,}", p.name)), None)
+    if foreign is not None:
+        shown = foreign.sql(_load_dialect())
+        return Problem(*find_word(sql, shown), "sql-variable", f"{shown} is not a variable", "write ${name}")
+    ours = {int(p.name[1:], 16) for p in found}
+    for index, reference in enumerate(free):
+        if index not in ours:
+            message = f"{reference.text} stands where SQL does not allow a value"
+            return Problem(reference.offset, reference.length, "sql-variable", message)
+    return None
+
+
+def _translate_parse_error(sql: str, error: Mapping[str, Any]) -> Problem:
+    """Return sqlglot's syntax error as a problem; a placeholder is shown as the reference that the user wrote."""
+    token = str(error["highlight"])
+    start = min(len(str(error["start_context"])), max(0, len(sql) - 1))
+    shown = next((r.text for r in find_references(sql) if r.offset == start), token)
+    size = max(1, len(shown))
+    if "missing" in error["description"]:
+        return Problem(start, size, "sql-syntax", f"something is missing after {shown}")
+    if match := re.match(r"Expecting (\S+)", error["description"]):
+        return Problem(start, size, "sql-syntax", f"a {match[1]} is missing after {shown}")
+    return Problem(start, size, "sql-syntax", f"{shown} is not expected here")

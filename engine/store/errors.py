@@ -1,0 +1,80 @@
+"""Errors of the database and the file system in the user's words: which folder, what happened, what to do.
+
+Every access is translated, so that no caller sees an error of a driver. An error that these tables do not list is a
+bug and passes through unchanged.
+"""
+
+import errno
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
+
+from engine.errors import StoreError
+
+DISK_FULL = "the disk is full", "free some space and run again; everything committed before is complete"
+DAMAGED = (
+    "state.db is damaged",
+    "restore it from a backup, or move the folder away to start with an empty state (without evaluations and history)",
+)
+UNWRITABLE = "the folder cannot be written", "give this user write access to it, or set another `state: {path: …}`"
+
+SQLITE_CAUSES = {
+    sqlite3.SQLITE_BUSY: (
+        "state.db is locked by another process that is writing",
+        "wait for it to end, or end it; then run again",
+    ),
+    sqlite3.SQLITE_FULL: DISK_FULL,
+    sqlite3.SQLITE_NOTADB: (
+        "state.db is not a database",
+        "if it was overwritten, restore it from a backup; else choose another folder with `state: {path: …}`",
+    ),
+    sqlite3.SQLITE_CORRUPT: DAMAGED,
+    sqlite3.SQLITE_READONLY: UNWRITABLE,
+    sqlite3.SQLITE_CANTOPEN: UNWRITABLE,
+    sqlite3.SQLITE_PERM: UNWRITABLE,
+    sqlite3.SQLITE_IOERR: ("reading or writing the disk failed", "check the disk and its file system; then run again"),
+    sqlite3.SQLITE_CONSTRAINT: (
+        "this record already exists",
+        "run again: the run reuses what was already written",
+    ),
+}
+ERRNO_CAUSES = {
+    errno.ENOSPC: DISK_FULL,
+    errno.EDQUOT: ("this user's disk quota is used up", DISK_FULL[1]),
+    errno.EACCES: UNWRITABLE,
+    errno.EPERM: UNWRITABLE,
+    errno.EROFS: UNWRITABLE,
+    errno.ENOTDIR: ("a part of this path is a file, not a folder", "set another `state: {path: …}`"),
+    errno.EEXIST: ("a file or folder of another kind has this name", "set another `state: {path: …}`"),
+    errno.ENOTEMPTY: ("a folder that must be new already exists", "move it away, then run again"),
+    errno.EIO: SQLITE_CAUSES[sqlite3.SQLITE_IOERR],
+    errno.EMFILE: ("too many files are open", "raise the limit (`ulimit -n`), then run again"),
+}
+
+
+def build_store_error(folder: Path, cause: str, remedy: str, found: str = "") -> StoreError:
+    """Return an error that says where, what happened (with `found`, the system's own words), and what to do."""
+    return StoreError(f"state folder {folder}: {cause}{f' ({found})' if found else ''}. What to do: {remedy}.")
+
+
+@contextmanager
+def translate_errors(folder: Path) -> Iterator[None]:
+    """Raise the errors of the database and of the file system as StoreError."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as error:
+        found = getattr(error, "orig", error)
+        code = getattr(found, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_IOERR and shutil.disk_usage(folder).free < 2**20:
+            code = sqlite3.SQLITE_FULL  # SQLite reports a write-ahead log that cannot grow as an I/O error
+        if code not in SQLITE_CAUSES:
+            raise
+        raise build_store_error(folder, *SQLITE_CAUSES[code], found=str(found)) from error
+    except OSError as error:
+        if error.errno not in ERRNO_CAUSES:
+            raise
+        raise build_store_error(folder, *ERRNO_CAUSES[error.errno], found=str(error)) from error
