@@ -40,7 +40,7 @@ def _bins_in_numpy(values: NDArray[np.float64], edges: NDArray[np.float64]) -> C
     return np.where(np.isnan(values), 0, np.searchsorted(edges, values) + 1).astype(np.uint8)
 
 
-@kernel("u1[::1](f8[::1], f8[::1])", small=_bins_in_numpy)
+@kernel("u1[::1](f8[::1], f8[::1])", small=_bins_in_numpy, work=lambda values, _: len(values) / 20)
 def bins(values: NDArray[np.float64], edges: NDArray[np.float64]) -> Codes:
     """Return for each value 1 + how many of the ascending edges, at most 255, are below it; 0 for NaN.
 
@@ -164,7 +164,7 @@ def _add(
         scores[row] += value[-1 - node]
 
 
-@kernel("f8[::1](f8[::1])")
+@kernel("f8[::1](f8[::1])", work=lambda scores: 10 * len(scores))  # compiles quickly, and each tree calls it
 def _probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the probability that each row is the batch's; the last digits of numpy's exp differ between machines."""
     found = np.empty(len(scores))

@@ -17,7 +17,12 @@ def _runs_in_numpy(ordered: Values) -> tuple[Values, Counts]:
     return ordered[starts], np.diff(starts, append=len(ordered))
 
 
-@kernel("Tuple((f8[::1], i8[::1]))(f8[::1])", "Tuple((i8[::1], i8[::1]))(i8[::1])", small=_runs_in_numpy)
+@kernel(
+    "Tuple((f8[::1], i8[::1]))(f8[::1])",
+    "Tuple((i8[::1], i8[::1]))(i8[::1])",
+    small=_runs_in_numpy,
+    work=lambda ordered: len(ordered) / 20,
+)
 def runs(ordered: Values) -> tuple[Values, Counts]:
     """Return the distinct values of a sorted array and how often each occurs."""
     distinct = min(len(ordered), 1)

@@ -24,7 +24,7 @@ def _key(content: Any, occurrence: Any, seed: np.uint64) -> Any:
     return _finalized(_finalized(content + seed) + occurrence)
 
 
-@kernel("u8[::1](u8[::1], u8[::1], u8)", small=_key)
+@kernel("u8[::1](u8[::1], u8[::1], u8)", small=_key, work=lambda contents, *_: len(contents) / 20)
 def keys(contents: Hashes, occurrences: Hashes, seed: np.uint64) -> Hashes:
     """Return the key of each row, made of the hash of its content, the number of equal rows before it, and the seed."""
     found = np.empty(len(contents), np.uint64)
@@ -46,7 +46,7 @@ def _keys_below_in_numpy(
 @kernel(
     "Tuple((u8[::1], u8[::1]))(u8[::1], i8[::1], u8, u8)",
     small=_keys_below_in_numpy,
-    work=lambda _, times, *__: times.sum(),
+    work=lambda _, times, *__: times.sum() / 20,
 )
 def keys_below(contents: Hashes, times: NDArray[np.int64], seed: np.uint64, bound: np.uint64) -> tuple[Hashes, Hashes]:
     """Return the keys up to `bound` of contents that occur `times` times each, and the content of each key."""

@@ -14,13 +14,14 @@ import logging
 import os
 import re
 from collections.abc import Callable, Mapping
-from functools import cache, cached_property, update_wrapper
+from functools import cache, update_wrapper
 from hashlib import sha1
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 from threading import RLock
 from time import thread_time
+from types import FunctionType
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -68,7 +69,7 @@ def _parse_parameters(signature: str, scalars: Mapping[str, Callable[[Any], Any]
     found = []
     for const, kind, shape in _PARAMETER.findall(signature.rpartition("(")[2]):
         if shape:
-            found.append(_Parameter(None, np.dtype(kind), shape.count(":"), not const))
+            found.append(_Parameter(None, np.dtype(kind), shape.count(",") + 1, not const))
         else:
             found.append(_Parameter(scalars[kind]))
     return tuple(found)
@@ -155,11 +156,12 @@ class Kernel:
         self._work = work
         self._spent = 0.0
         self._compiled: list[Any] = [None] * len(signatures)
+        self._limits: list[float | None] = [None] * len(signatures)
 
     def __call__(self, *arguments: Any) -> Any:
         at = 0 if len(self._compiled) == 1 and self._compiled[0] else self._match(arguments)
         if self._compiled[at] is None:
-            if self._work and self._spent <= self._affordable and self._work(*arguments) <= LARGE:
+            if self._work and self._spent <= self._affordable(at) and self._work(*arguments) <= LARGE:
                 return self.interpret(*arguments)
             self.compile(at)
         return self._compiled[at](*arguments)
@@ -178,8 +180,11 @@ class Kernel:
         """Return a signature's dispatcher, whose code is loaded or compiled once per process."""
         with _lock:
             if self._compiled[at] is None:
+                # under a name of its own, as numba keeps an index for each name: `_affordable` looks for it
+                function = FunctionType(self.py_func.__code__, self.py_func.__globals__)
+                function.__qualname__ = self._name(at)
                 signature = re.sub(r"const (\w+)\[::1\]", r"Array(\1, 1, 'C', True)", self._signatures[at])
-                self._compiled[at] = _numba().njit(signature, cache=True, nogil=True)(self.py_func)
+                self._compiled[at] = _numba().njit(signature, cache=True, nogil=True)(function)
         return self._compiled[at]
 
     def _match(self, arguments: tuple[Any, ...]) -> int:
@@ -189,16 +194,23 @@ class Kernel:
         given = ", ".join(f"{a.dtype}[{a.ndim}]" if isinstance(a, np.ndarray) else type(a).__name__ for a in arguments)
         raise TypeError(f"{self.__name__}({given}): its signatures are {', '.join(self._signatures)}")
 
-    @cached_property
-    def _affordable(self) -> float:
-        """Seconds that this kernel may run as Python before it is loaded or compiled."""
-        # numba's index of a function's compiled signatures: FOLDER_SHA1/FILE.FUNCTION-LINE.pyVERSION.nbi
+    def is_cached(self, at: int) -> bool:
+        """Return whether the cache folder has the code of a signature, so that it need not be compiled."""
+        # numba's index of a function: FOLDER_SHA1/FILE.FUNCTION-LINE.pyVERSION.nbi
         code = self.py_func.__code__
         path = Path(code.co_filename).absolute()
         digest = sha1(str(path.parent).encode(), usedforsecurity=False).hexdigest()
-        index = f"*_{digest}/{path.stem}.{self.py_func.__name__}-{code.co_firstlineno}.py*.nbi"
-        held = any(Path(cache_folder()).glob(index))
-        return SECONDS_BEFORE_LOADING if held else SECONDS_BEFORE_COMPILING
+        index = f"*_{digest}/{path.stem}.{self._name(at)}-{code.co_firstlineno}.py*.nbi"
+        return any(Path(cache_folder()).glob(index))
+
+    def _name(self, at: int) -> str:
+        return f"{self.py_func.__name__}_{at}"
+
+    def _affordable(self, at: int) -> float:
+        """Return the seconds that this kernel may run as Python before a signature is loaded or compiled."""
+        if self._limits[at] is None:
+            self._limits[at] = SECONDS_BEFORE_LOADING if self.is_cached(at) else SECONDS_BEFORE_COMPILING
+        return self._limits[at]
 
     @property
     def _numba_type_(self) -> Any:

@@ -6,6 +6,7 @@ expansions for conditional distributions (1987). Its error is about a hundredth 
 the asymptotic chi-squared has no such bound where categories are rare.
 """
 
+import sys
 from math import erfc, exp, floor, inf, isfinite, log, nan, sqrt
 
 import numpy as np
@@ -16,6 +17,9 @@ from engine.drift.kernels.counting import Counts
 from engine.drift.kernels.lazy import helper, kernel
 
 Floats = NDArray[np.float64]
+
+LARGEST_EXPONENT = log(sys.float_info.max)
+"""Beyond it `exp` is infinite in compiled code and an error in Python."""
 
 
 @helper("Tuple((i8[::1], f8[::1], f8[::1]))(i8[::1], f8, f8)")
@@ -74,7 +78,10 @@ def _cumulants(
         w = w_x = w_y = w_xx = w_xy = w_yy = 0.0
         for i in range(start, ends[j]):
             x, y = square[i], off[i]
-            e = exp(weight[i] + s * x + u * y)
+            exponent = weight[i] + s * x + u * y
+            if not exponent <= LARGEST_EXPONENT:
+                return nan, nan, nan, nan, nan, nan
+            e = exp(exponent)
             w += e
             w_x += e * x
             w_y += e * y
@@ -94,7 +101,7 @@ def _cumulants(
     return k, k_s, k_u, k_ss, k_su, k_uu
 
 
-@kernel("f8(i8[::1], i8[::1], f8, f8, f8, f8)", work=None)
+@kernel("f8(i8[::1], i8[::1], f8, f8, f8, f8)", work=lambda pooled, *_: 300 * len(pooled))
 def chi2_tail(pooled: Counts, times: Counts, share: float, statistic: float, start: float, depth: float) -> float:
     """Return P(chi-squared >= statistic) over all labellings; NaN where the approximation does not apply.
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.drift.kernels.apart import distance
 from engine.drift.kernels.counting import Counts, Values
@@ -12,7 +13,35 @@ STRETCH = 2048
 """Values at a time, which stay in the processor's cache for their second pass."""
 
 
-@kernel("UniTuple(f8, 2)(const f8[::1], i8[::1], f8)", "UniTuple(f8, 2)(const i8[::1], i8[::1], i8)")
+def _sum_in_order(terms: NDArray[np.float64]) -> float:
+    """Return the sum from the first to the last, as a loop adds up: `np.sum` adds pairwise."""
+    return float(np.cumsum(terms)[-1])
+
+
+def _spread_in_numpy(values: Values, counts: Counts, centre: Any) -> tuple[float, float]:
+    rows = offset = squares = 0.0
+    for start in range(0, len(values), STRETCH):
+        some = values[start : start + STRETCH]
+        exact = (some - centre).astype(np.float64)
+        # see `distance`
+        away = np.where((exact >= 0) == (some >= centre), exact, some.astype(np.float64) - np.float64(centre))
+        times = counts[start : start + STRETCH].astype(np.float64) if len(counts) else np.ones(len(some))
+        more = _sum_in_order(times)
+        mean = _sum_in_order(times * away) / more
+        around = _sum_in_order(times * (away - mean) * (away - mean))
+        apart = mean - offset
+        rows += more
+        offset += apart * (more / rows)
+        squares += around + apart * apart * ((rows - more) * (more / rows))
+    return offset, squares
+
+
+@kernel(
+    "UniTuple(f8, 2)(const f8[::1], i8[::1], f8)",
+    "UniTuple(f8, 2)(const i8[::1], i8[::1], i8)",
+    small=_spread_in_numpy,
+    work=lambda values, *_: len(values) / 20,
+)
 def spread(values: Values, counts: Counts, centre: Any) -> tuple[float, float]:
     """Return mean - centre, and the sum of squared deviations from the mean, of at least one value.
 
