@@ -133,6 +133,13 @@ def _numba() -> Any:
     return numba
 
 
+@cache
+def _digest_of_sources() -> str:
+    """Return a digest of all kernels: the code of one contains that of the helpers in other files."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return sha1(b"".join(source.read_bytes() for source in sources), usedforsecurity=False).hexdigest()[:12]
+
+
 class Kernel:
     """A function that is run as Python while its input is small, and compiled when that is no longer cheap.
 
@@ -149,14 +156,14 @@ class Kernel:
     ) -> None:
         update_wrapper(self, py_func)
         self.py_func, self.small = py_func, small or py_func
-        self._signatures = signatures
+        self.signatures = signatures
         # with a signature per type of values, a scalar is such a value too, whose differences must wrap as in arrays
         scalars = _PYTHON_SCALARS if len(signatures) == 1 else _NUMPY_SCALARS
         self._parameters = tuple(_parse_parameters(signature, scalars) for signature in signatures)
         self._work = work
         self._spent = 0.0
         self._compiled: list[Any] = [None] * len(signatures)
-        self._limits: list[float | None] = [None] * len(signatures)
+        self._limits: dict[int, float] = {}
 
     def __call__(self, *arguments: Any) -> Any:
         at = 0 if len(self._compiled) == 1 and self._compiled[0] else self._match(arguments)
@@ -180,10 +187,9 @@ class Kernel:
         """Return a signature's dispatcher, whose code is loaded or compiled once per process."""
         with _lock:
             if self._compiled[at] is None:
-                # under a name of its own, as numba keeps an index for each name: `_affordable` looks for it
                 function = FunctionType(self.py_func.__code__, self.py_func.__globals__)
                 function.__qualname__ = self._name(at)
-                signature = re.sub(r"const (\w+)\[::1\]", r"Array(\1, 1, 'C', True)", self._signatures[at])
+                signature = re.sub(r"const (\w+)\[::1\]", r"Array(\1, 1, 'C', True)", self.signatures[at])
                 self._compiled[at] = _numba().njit(signature, cache=True, nogil=True)(function)
         return self._compiled[at]
 
@@ -192,7 +198,7 @@ class Kernel:
             if _accept(parameters, arguments):
                 return at
         given = ", ".join(f"{a.dtype}[{a.ndim}]" if isinstance(a, np.ndarray) else type(a).__name__ for a in arguments)
-        raise TypeError(f"{self.__name__}({given}): its signatures are {', '.join(self._signatures)}")
+        raise TypeError(f"{self.py_func.__name__}({given}): its signatures are {', '.join(self.signatures)}")
 
     def is_cached(self, at: int) -> bool:
         """Return whether the cache folder has the code of a signature, so that it need not be compiled."""
@@ -204,11 +210,12 @@ class Kernel:
         return any(Path(cache_folder()).glob(index))
 
     def _name(self, at: int) -> str:
-        return f"{self.py_func.__name__}_{at}"
+        """Return the name of a signature's code in the cache; numba itself looks at changes of one file only."""
+        return f"{self.py_func.__name__}_{at}_{_digest_of_sources()}"
 
     def _affordable(self, at: int) -> float:
         """Return the seconds that this kernel may run as Python before a signature is loaded or compiled."""
-        if self._limits[at] is None:
+        if at not in self._limits:
             self._limits[at] = SECONDS_BEFORE_LOADING if self.is_cached(at) else SECONDS_BEFORE_COMPILING
         return self._limits[at]
 
@@ -260,9 +267,17 @@ def kernel(
     work
         From the arguments, how much there is to do, in steps of a microsecond; None: never run as Python.
     """
-    return lambda function: cast(F, Kernel(function, signatures, small, work))
+
+    def declare(function: F) -> F:
+        return cast(F, Kernel(function, signatures, small, work))
+
+    return declare
 
 
 def helper(signature: str | None = None) -> Callable[[F], F]:
     """Declare a function that kernels call, with the types it is compiled for."""
-    return lambda function: cast(F, Helper(function, signature))
+
+    def declare(function: F) -> F:
+        return cast(F, Helper(function, signature))
+
+    return declare
