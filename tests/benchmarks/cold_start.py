@@ -1,12 +1,12 @@
-"""What the first run on a machine costs beyond the later ones: CPU seconds with nothing in the kernel cache, and with it.
+"""What the first run on a machine costs beyond later ones: CPU seconds with an empty kernel cache and with a full one.
 
     python tests/benchmarks/cold_start.py
     python tests/benchmarks/cold_start.py --against /path/to/another/venv/bin/python
 
-A spec is copied with its data functions to a fresh folder and run there by `engine run`, in a new process. `cold` starts
-with an empty cache, `warm` with what cold runs have left there; both compute everything. `compiling` is their
+A spec is copied with its data functions to a fresh folder, and a new process runs `engine run` there. `cold` starts
+with an empty cache, `warm` with what the cold run has left there; both compute everything. `compiling` is their
 difference. `import` imports what compares, `first` compares two small frames, `drift model` trains once. With
---against another build's interpreter runs in turns with this one, and `ratio` is this build's seconds by its.
+--against another build's interpreter runs in turns with this one; `ratio` is cold by its cold, warm by its warm.
 Medians of --times runs; user and system time of the whole process.
 """
 
@@ -47,10 +47,11 @@ except SystemExit as ended:
 def seconds(python: str, name: str, cache: str) -> float:
     """Return the CPU seconds of one process with this folder of compiled kernels."""
     with tempfile.TemporaryDirectory() as folder:
-        command: tuple[object, ...] = ("-c", CODE[name])
+        # -P: the engine of that interpreter, not the one in the current folder
+        command: tuple[object, ...] = ("-P", "-c", CODE[name])
         if not CODE[name]:
             shutil.copytree(SPECS, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".engine", "outbox"))
-            command = ("-c", RUN, folder, f"{name}.yaml")
+            command = ("-P", "-c", RUN, folder, f"{name}.yaml")
         cost: float = alone(*command, python=python, XDG_CACHE_HOME=cache, NUMBA_CACHE_DIR="")["process_cpu"]
         return cost
 

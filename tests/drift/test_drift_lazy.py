@@ -263,3 +263,82 @@ def test_the_table_has_no_kernel_that_is_gone():
     assert {name: len(makers) for name, makers in ARGUMENTS.items()} == {
         name: len(k.signatures) for name, k in KERNELS.items()
     }
+
+
+def run(code, cache, **environment):
+    inherited = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    command = [sys.executable, "-W", "error", "-c", code]
+    environ = inherited | {"XDG_CACHE_HOME": str(cache)} | environment
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+
+
+def test_nothing_is_compiled_before_it_is_needed(tmp_path):
+    code = "import sys, numpy as np, engine.drift.drift, engine.drift.classifier; "
+    code += "from engine.drift.kernels.counting import runs; runs(np.arange(9)); print('numba' in sys.modules)"
+    done = run(code, tmp_path)
+    assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+def scaled(*signatures, **how):
+    def scale(values, factor):
+        for i in range(len(values)):
+            values[i] = values[i] * factor
+        return values[0]
+
+    return kernel(*signatures, **how)(scale)
+
+
+def test_large_input_is_compiled_for_the_signature_that_it_has():
+    scale = scaled("f8(f8[::1], f8)", "i8(i8[::1], i8)")
+    scale(np.ones(LARGE), 2.0)
+    assert scale._compiled == [None, None]
+    assert scale(np.ones(LARGE + 1, np.int64), 2) == 2
+    assert scale._compiled[0] is None
+    assert scale._compiled[1] is not None
+    assert scale(np.ones(1, np.int64), 3) == 3, "and small input then runs there too"
+
+
+def test_what_has_run_long_enough_is_compiled():
+    scale = scaled("f8(f8[::1], f8)")
+    scale._spent = SECONDS_BEFORE_COMPILING + 0.01
+    assert scale(np.ones(1), 2.0) == 2.0
+    assert scale._compiled[0] is not None
+
+
+def test_what_the_cache_holds_is_loaded_sooner(tmp_path):
+    code = "import numpy as np; from engine.drift.kernels.counting import align; "
+    code += "print(align.is_cached(0), align.is_cached(1), align._affordable(0)); align.compile(0); "
+    code += "print(align.is_cached(0), align.is_cached(1))"
+    assert run(code, tmp_path).stdout == f"False False {SECONDS_BEFORE_COMPILING}\nTrue False\n"
+    assert run(code, tmp_path).stdout == f"True False {SECONDS_BEFORE_LOADING}\nTrue False\n"
+
+
+def test_threads_compile_once():
+    scale = scaled("f8(f8[::1], f8)", work=None)
+    with ThreadPoolExecutor(8) as pool:
+        compiled = list(pool.map(lambda _: (scale(np.ones(4), 2.0), scale._compiled[0])[1], range(8)))
+    assert len(set(map(id, compiled))) == 1
+
+
+@pytest.mark.parametrize("values", [np.ones(3, np.float32), np.ones((3, 1)), np.ones(6)[::2], [1.0]])
+@pytest.mark.parametrize("work", [None, len])
+def test_only_declared_types_are_taken(values, work):
+    scale = scaled("f8(f8[::1], f8)", work=work)
+    with pytest.raises(TypeError, match=r"f8\[::1\]"):
+        scale(values, 2.0)
+
+
+def test_read_only_arrays_are_taken_where_the_signature_says_const():
+    values = np.ones(3)
+    values.flags.writeable = False
+    with pytest.raises(TypeError, match="signatures"):
+        scaled("f8(f8[::1], f8)")(values, 2.0)
+    first = kernel("f8(const f8[::1])")(lambda values: values[0])
+    assert first.interpret(values) == first.compile(0)(values) == 1.0
+    writable = np.ones(3)
+    assert first.interpret(writable) == first.compile(0)(writable) == 1.0
+
+
+def test_interpreted_results_are_numbers_of_python():
+    scale = scaled("f8(f8[::1], f8)")
+    assert type(scale(np.ones(1), 2.0)) is float
