@@ -278,7 +278,7 @@ def boosted(
 
 def log_odds(codes: Codes, model: Trees) -> NDArray[np.float64]:
     """Return the log odds that each tree adds to each row: trees x rows."""
-    said = np.zeros((len(model[0]), len(codes)))
-    for column, left, child, value, scores in zip(*model, said, strict=True):
+    found = np.zeros((len(model[0]), len(codes)))
+    for column, left, child, value, scores in zip(*model, found, strict=True):
         _add(codes, column, left, child, value, scores)
-    return said
+    return found
