@@ -1,4 +1,4 @@
-"""The two-sided p-value of the two-sample Kolmogorov-Smirnov distance, without scipy.stats, whose import takes a second.
+"""The two-sided p-value of the two-sample Kolmogorov-Smirnov distance, without scipy.stats, which is slow to import.
 
 It is exact up to 10,000 rows per side. Beyond that it is Smirnov's approximation: the distribution of the one-sample
 distance of n * m / (n + m) values. scipy has the same limit, so its results can be compared with these.
