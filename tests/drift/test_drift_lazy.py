@@ -29,7 +29,7 @@ from engine.drift.kernels import (
     spread,
     text,
 )
-from engine.drift.kernels.lazy import LARGE, SECONDS_BEFORE_COMPILING, SECONDS_BEFORE_LOADING, Kernel, kernel
+from engine.drift.kernels.lazy import LARGE, SECONDS_BEFORE_COMPILING, SECONDS_BEFORE_STARTING, Kernel, kernel
 from engine.drift.ladder import Ladder
 
 MODULES = [import_module(f"engine.drift.kernels.{module.name}") for module in iter_modules(kernels.__path__)]
@@ -329,7 +329,7 @@ def test_what_the_cache_holds_is_loaded_sooner(tmp_path):
     code += "print(align.is_cached(0), align.is_cached(1), align._affordable(0)); align.compile(0); "
     code += "print(align.is_cached(0), align.is_cached(1))"
     assert run(code, tmp_path).stdout == f"False False {SECONDS_BEFORE_COMPILING}\nTrue False\n"
-    assert run(code, tmp_path).stdout == f"True False {SECONDS_BEFORE_LOADING}\nTrue False\n"
+    assert run(code, tmp_path).stdout == f"True False {SECONDS_BEFORE_STARTING}\nTrue False\n"
 
 
 def test_threads_compile_once():
@@ -361,3 +361,9 @@ def test_read_only_arrays_are_taken_where_the_signature_says_const():
 def test_interpreted_results_are_numbers_of_python():
     scale = scaled("f8(f8[::1], f8)")
     assert type(scale(np.ones(1), 2.0)) is float
+
+
+def test_kernels_call_kernels():
+    scale = scaled("f8(f8[::1], f8)", work=None)
+    twice = kernel("f8(f8[::1])", work=None)(lambda values: scale(values, 2.0) + scale(values, 3.0))
+    assert twice.interpret(np.ones(2)) == 8.0

@@ -31,11 +31,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 LARGE = 10_000
 """Work (elements of the longest array, unless the kernel measures it otherwise) above which a call is compiled."""
 
-SECONDS_BEFORE_COMPILING = 0.3
-"""CPU seconds that a kernel may run as Python in a process: about what compiling it takes."""
+SECONDS_BEFORE_COMPILING = 0.1
+"""CPU seconds that a kernel may run as Python in a process: less than compiling takes, as later processes pay it again."""
 
-SECONDS_BEFORE_LOADING = 0.02
-"""The same where the cache holds the kernel: about what loading it takes."""
+SECONDS_BEFORE_LOADING = 0.005
+"""The same where the cache holds the kernel and the process has used numba: about what loading it takes."""
+
+SECONDS_BEFORE_STARTING = 0.05
+"""The same where the cache holds the kernel and numba, whose start takes half a second, may not be needed at all."""
 
 _PARAMETER = re.compile(r"(const )?(\w+)(?:\[([^\]]*)\])?")
 _PYTHON_SCALARS: dict[str, Callable[[Any], Any]] = {"f8": float, "i8": int, "u8": np.uint64, "b1": bool}
@@ -163,7 +166,7 @@ class Kernel:
         self._work = work
         self._spent = 0.0
         self._compiled: list[Any] = [None] * len(signatures)
-        self._limits: dict[int, float] = {}
+        self._cached: dict[int, bool] = {}
 
     def __call__(self, *arguments: Any) -> Any:
         at = 0 if len(self._compiled) == 1 and self._compiled[0] else self._match(arguments)
@@ -187,7 +190,8 @@ class Kernel:
         """Return a signature's dispatcher, whose code is loaded or compiled once per process."""
         with _lock:
             if self._compiled[at] is None:
-                function = FunctionType(self.py_func.__code__, self.py_func.__globals__)
+                source = self.py_func
+                function = FunctionType(source.__code__, source.__globals__, None, None, source.__closure__)
                 function.__qualname__ = self._name(at)
                 signature = re.sub(r"const (\w+)\[::1\]", r"Array(\1, 1, 'C', True)", self.signatures[at])
                 self._compiled[at] = _numba().njit(signature, cache=True, nogil=True)(function)
@@ -215,9 +219,11 @@ class Kernel:
 
     def _affordable(self, at: int) -> float:
         """Return the seconds that this kernel may run as Python before a signature is loaded or compiled."""
-        if at not in self._limits:
-            self._limits[at] = SECONDS_BEFORE_LOADING if self.is_cached(at) else SECONDS_BEFORE_COMPILING
-        return self._limits[at]
+        if at not in self._cached:
+            self._cached[at] = self.is_cached(at)
+        if not self._cached[at]:
+            return SECONDS_BEFORE_COMPILING
+        return SECONDS_BEFORE_LOADING if _numba.cache_info().currsize else SECONDS_BEFORE_STARTING
 
     @property
     def _numba_type_(self) -> Any:
