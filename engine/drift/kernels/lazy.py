@@ -32,7 +32,7 @@ LARGE = 10_000
 """Work (elements of the longest array, unless the kernel measures it otherwise) above which a call is compiled."""
 
 SECONDS_BEFORE_COMPILING = 0.1
-"""CPU seconds that a kernel may run as Python in a process: less than compiling takes, as later processes pay it again."""
+"""CPU seconds that a kernel may run as Python in a process: less than compiling takes, because each process pays it."""
 
 SECONDS_BEFORE_LOADING = 0.005
 """The same where the cache holds the kernel and the process has used numba: about what loading it takes."""
