@@ -1,8 +1,8 @@
-"""Can a classifier tell the batch from the reference? Its accuracy on rows it has not seen is `data_drift`.
+"""A classifier that tells the batch from the reference: its accuracy on rows it was not trained on is `data_drift`.
 
-It sees what single columns do not: relations between them. Without care it also sees what is no drift: rows of one
-entity on both sides of its split (accuracy .97 without any drift), sides of unequal size, row order. So the split
-is by entity, the sides are balanced, and everything is drawn by hash of row content.
+It finds changed relations between columns, which no statistic of a single column shows. It would also find what is not
+drift: rows of one entity in both training and test (accuracy .97 without any drift), sides of unequal size, the order
+of rows. So the split is by entity, the sides are balanced, and rows are drawn by a hash of their content.
 """
 
 from collections.abc import Mapping
@@ -22,30 +22,31 @@ from engine.drift.sampling import most_rows, row_keys
 from engine.errors import DataError
 
 FEWEST_ROWS = 25
-"""Rows a side below which the classifier's trees cannot even split: they need 20 rows in each of two leaves."""
+"""Rows per side below which the trees cannot split: each of two leaves needs 20 rows."""
 
 ONE_IN = 5
-"""One entity (or row) in as many is held out."""
+"""One of so many entities (or rows) is held out."""
 
 TREES = 100
 
 TREE_VALUES = 1_000_000
-"""Values (rows times columns) that one tree sees, at most; half of the rows where that is less."""
+"""Values (rows times columns) that one tree sees at most; half of the rows where that is less."""
 
 TREE_ROWS = 2_000
-"""Rows that one tree sees whatever the columns, if there are as many."""
+"""Rows that one tree sees at least, if there are so many."""
 
 IMPORTANCE_ROWS = 10_000
-"""Held-out rows that the columns' importance is measured on."""
+"""Held-out rows on which the importance of columns is measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class DomainClassifier:
     """How well a classifier tells batch from reference on held-out rows.
 
-    `accuracy` (0.5: no drift, 1: complete) lies in [`low`, `high`] (Wilson, at the confidence asked for); `p_value` is
-    one-sided, conditional on the share predicted as batch. With an entity both count one row per entity and side.
-    `importance` sums to 1. Where nothing can be computed all are None and `reason` says why. `rows_used` is a side's.
+    `accuracy` is 0.5 without drift and 1 at most; [`low`, `high`] is its Wilson interval. `p_value` is one-sided and
+    conditional on the number of rows predicted as batch. With an entity, both count one row per entity and side.
+    `importance` sums to 1. `rows_used` is per side. If nothing can be computed, the numbers are None and `reason` says
+    why.
     """
 
     accuracy: float | None = None
@@ -62,7 +63,7 @@ class DomainClassifier:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Rows of both sides in the order of their keys: codes, side (1: batch), entity, held out or not."""
+    """Rows of both sides in the order of their keys; `side` is 1 for the batch."""
 
     codes: Codes
     starts: NDArray[np.int64]
@@ -87,18 +88,18 @@ def domain_classifier(
     Parameters
     ----------
     roles
-        The columns to look at. Missing values take part; categories unseen on one side are categories.
+        The columns to use. Missing values count as values, and so do categories that only one side has.
     entity
-        The column whose rows belong together: all rows of an entity, of both sides, are held out or none.
+        The column that says which rows belong together: of an entity all rows of both sides are held out, or none.
     max_rows
-        Most rows a side, fewer where columns are many; drawn by hash of content, like the split.
+        Rows per side at most, fewer if there are many columns; drawn by a hash of their content, as the split is.
     drawn_from
-        How many rows of reference and batch there are, where what is given is a sample of them: for the notes.
+        How many rows reference and batch have, if the frames are samples of them: for the notes.
 
     Raises
     ------
     DataError
-        A column is not there or cannot be read in its role.
+        A column is missing or cannot be read in its role.
     """
     for side, frame in (("reference", reference), ("batch", batch)):
         there = set(frame.columns)
@@ -115,8 +116,8 @@ def domain_classifier(
         return DomainClassifier(reason=f"too few entities to hold out one in {ONE_IN} of both sides")
     model = _trained(rows, train, np.array([role is Role.CATEGORICAL for role in roles.values()]))
     codes, truth = rows.codes[test], rows.side[test] == 1
-    said = log_odds(codes, model)
-    odds: NDArray[np.float64] = said.sum(axis=0)
+    by_tree = log_odds(codes, model)
+    odds: NDArray[np.float64] = by_tree.sum(axis=0)
     predicted = odds > 0
     accuracy = float((predicted == truth).mean())
     voting = _one_per_entity(rows, test) if entity else np.arange(len(test))
@@ -129,7 +130,7 @@ def domain_classifier(
         p_value,
         p_value < 1 - confidence,
         _auc(odds, truth),
-        dict(zip(roles, _importance(model, codes, truth, said), strict=True)),
+        dict(zip(roles, _importance(model, codes, truth, by_tree), strict=True)),
         n,
         _notes(n, drawn_from or (len(reference), len(batch)), len(roles), max_rows, entity),
     )
@@ -146,7 +147,7 @@ def _notes(n: int, available: tuple[int, int], columns: int, max_rows: int, enti
 def _drawn(
     reference: pl.DataFrame, batch: pl.DataFrame, roles: Mapping[str, Role], entity: str | None, n: int, seed: int
 ) -> _Rows:
-    """Draw `n` rows a side by key, and hold out every fifth entity (without one: row) in the order of its hash."""
+    """Draw the `n` rows per side with the lowest keys, and hold out every fifth entity (or row), by its hash."""
     frames, keys = [], []
     names = [*roles, *([entity] if entity and entity not in roles else [])]
     for frame in (reference, batch):
@@ -155,11 +156,11 @@ def _drawn(
         frames.append(frame[first] if n < len(key) else frame)
         keys.append(key[first])
     side = np.repeat(np.array([0, 1], np.int8), n)
-    # ties between the sides' keys (equal rows) are broken by side: the order is a function of the rows alone
+    # equal rows of both sides have equal keys and are ordered by side: the order depends on the rows alone
     order = np.lexsort((side, np.concatenate(keys)))
     codes, starts = coded(frames, roles, order)
     side = side[order]
-    if not entity:  # every row is one, numbered in the order of keys
+    if not entity:  # each row is an entity, numbered in the order of keys
         entities = np.arange(2 * n, dtype=np.uint64)
     else:
         hashes = [frame.get_column(entity).alias("").cast(pl.String).hash(seed + 1).to_numpy() for frame in frames]
@@ -168,7 +169,7 @@ def _drawn(
 
 
 def _held_out(entities: Hashes, side: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Hold out every fifth entity among those of the reference alone, of the batch alone, and of both."""
+    """Hold out every fifth entity of those that only the reference has, only the batch has, and both have."""
     distinct, of_row = np.unique(entities, return_inverse=True)
     where = np.zeros(len(distinct), np.int64)
     for s in (0, 1):
@@ -180,35 +181,35 @@ def _held_out(entities: Hashes, side: NDArray[np.int8]) -> NDArray[np.bool_]:
 
 
 def _balanced(rows: _Rows, part: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return the positions of a part with as many rows of one side as of the other: those with the smallest keys."""
+    """Return the positions of a part's rows with the smallest keys, equally many of both sides."""
     sides = [np.flatnonzero(part & (rows.side == s)) for s in (0, 1)]
     n = min(map(len, sides))
     return np.sort(np.concatenate([s[:n] for s in sides]))
 
 
 def _trained(rows: _Rows, train: NDArray[np.intp], categorical: NDArray[np.bool_]) -> Trees:
-    """Train on the rows `train`, of which each tree sees some and the next one others."""
+    """Train on the rows `train`; each tree sees another window of them."""
     some = max(TREE_ROWS, min(len(train) // 2, TREE_VALUES // len(categorical)))
     side = rows.side[train] == 1
     return boosted(rows.codes[train], rows.starts, categorical, side, TREES, min(some, len(train)))
 
 
-def _importance(model: Trees, codes: Codes, truth: NDArray[np.bool_], said: NDArray[np.float64]) -> list[float]:
-    """Return what shuffling each column among held-out rows adds to the log loss, as shares of the sum.
+def _importance(model: Trees, codes: Codes, truth: NDArray[np.bool_], by_tree: NDArray[np.float64]) -> list[float]:
+    """Return the permutation importance of each column: what shuffling it adds to the log loss, as a share of the sum.
 
-    The rows are in the order of their hashes, so to rotate a column is to shuffle it. Only the trees that ask for the
-    column answer again. A column that adds nothing has 0; where none adds anything all are equal.
+    The rows are in the order of their hashes, so rotating a column shuffles it. Only the trees that use the column are
+    evaluated again. If no column adds anything, all are equally important.
     """
-    codes, truth, said = codes[:IMPORTANCE_ROWS].copy(), truth[:IMPORTANCE_ROWS], said[:, :IMPORTANCE_ROWS]
-    odds = said.sum(axis=0)
+    codes, truth, by_tree = codes[:IMPORTANCE_ROWS].copy(), truth[:IMPORTANCE_ROWS], by_tree[:, :IMPORTANCE_ROWS]
+    odds = by_tree.sum(axis=0)
     before = _log_loss(odds, truth)
     losses = np.zeros(codes.shape[1])
     for column in np.unique(model[0][model[0] >= 0]):
         trees = (model[0] == column).any(axis=1)
         kept = codes[:, column].copy()
         codes[:, column] = np.roll(kept, len(kept) // 2)
-        asked = model[0][trees], model[1][trees], model[2][trees], model[3][trees]
-        change = log_odds(codes, asked).sum(axis=0) - said[trees].sum(axis=0)
+        using = model[0][trees], model[1][trees], model[2][trees], model[3][trees]
+        change = log_odds(codes, using).sum(axis=0) - by_tree[trees].sum(axis=0)
         codes[:, column] = kept
         losses[column] = max(0.0, _log_loss(odds + change, truth) - before)
     total = losses.sum()
@@ -220,13 +221,13 @@ def _log_loss(odds: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
 
 
 def _one_per_entity(rows: _Rows, test: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return the positions in `test` of one row per entity and side: the first, rows being in the order of keys."""
+    """Return the positions in `test` of the first row of each entity and side, in the order of keys."""
     pairs = np.stack([rows.entities[test], rows.side[test].astype(np.uint64)])
     return np.sort(np.unique(pairs, axis=1, return_index=True)[1])
 
 
 def _conditional_p(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
-    """Return the chance of as many hits among as many predicted, were the labels exchanged: hypergeometric, exact."""
+    """Return the probability of at least as many hits if the labels were exchanged at random: exact, hypergeometric."""
     rows, batch, claimed, hits = len(truth), int(truth.sum()), int(predicted.sum()), int((predicted & truth).sum())
     k = np.arange(hits, min(batch, claimed) + 1)
     ways = _log_choose(batch, k) + _log_choose(rows - batch, claimed - k) - _log_choose(rows, np.array([claimed]))
@@ -234,13 +235,13 @@ def _conditional_p(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> fl
 
 
 def _log_choose(n: int, k: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Log of the number of ways to choose k of n; minus infinity where there is none."""
+    """Return the log of the number of ways to choose k of n; minus infinity where there is none."""
     chosen: NDArray[np.float64] = gammaln(n + 1) - gammaln(k + 1) - gammaln(np.maximum(n - k, 0) + 1)
     return np.where((k >= 0) & (k <= n), chosen, -np.inf)
 
 
 def _wilson(share: float, n: int, confidence: float) -> tuple[float, float]:
-    """Wilson's score interval of a share of `n`."""
+    """Return Wilson's score interval of a share of `n` rows."""
     z = float(ndtri(0.5 + confidence / 2))
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     reach = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
@@ -248,7 +249,8 @@ def _wilson(share: float, n: int, confidence: float) -> tuple[float, float]:
 
 
 def _auc(odds: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
-    """Return the share of pairs, one row of each side, in which the batch's has the higher odds; ties count half."""
+    """Return the share of pairs of a row of each side where the batch's row has the higher odds; ties count half."""
+    # the Mann-Whitney statistic by mean ranks
     _, place, rows = np.unique(odds, return_inverse=True, return_counts=True)
     rank = np.cumsum(rows) - (rows - 1) / 2
     batch = int(truth.sum())

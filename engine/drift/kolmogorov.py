@@ -1,7 +1,7 @@
-"""The two-sided p of the two-sample Kolmogorov-Smirnov distance, without scipy.stats, which takes 0.3 to 1.4 s to load.
+"""The two-sided p-value of the two-sample Kolmogorov-Smirnov distance, without scipy.stats, which is slow to import.
 
-Exact up to 10,000 rows a side, and beyond that Smirnov's approximation, the distribution of the one-sample distance of
-n * m / (n + m) values: where scipy draws the line, so that anybody can check the number.
+It is exact up to 10,000 rows per side. Beyond that it is Smirnov's approximation: the distribution of the one-sample
+distance of n * m / (n + m) values. scipy has the same limit, so its results can be compared with these.
 """
 
 from math import ceil, exp, factorial, pi, sqrt
@@ -12,14 +12,14 @@ from engine.drift.kernels.binomial import stirling_error
 from engine.drift.kernels.lattice import one_sided_p, outer_path_share, outer_path_share_of_square
 
 EXACT_ROWS = 10_000
-"""Up to as many rows a side the p is exact, as in scipy."""
+"""The p-value is exact up to so many rows per side, as in scipy."""
 
 
 def p_value(gap: int, n: int, m: int) -> float:
-    """Return P(D >= gap / (n * m)) when both sides are drawn from one continuous distribution; safe with ties.
+    """Return P(D >= gap / (n * m)) if both sides are drawn from one continuous distribution; ties make it conservative.
 
-    Exact (Hodges 1958) up to 10,000 rows a side, where these differ down to about 1e-20; beyond and below that it is
-    `one_sample_p` (Simard and L'Ecuyer 2011).
+    Exact (Hodges 1958) up to 10,000 rows per side and down to about 1e-20; otherwise `one_sample_p` (Simard and
+    L'Ecuyer 2011).
 
     Parameters
     ----------
@@ -40,12 +40,12 @@ def p_value(gap: int, n: int, m: int) -> float:
 
 
 def one_sample_p(n: int, d: float) -> float:
-    """Return P(D >= d) of the one-sample Kolmogorov-Smirnov distance of n values, the branches chosen as in scipy."""
+    """Return P(D >= d) of the one-sample Kolmogorov-Smirnov distance of n values; scipy chooses the same formulas."""
     if d >= 1 or n * d <= 0.5:
         return float(d < 1)
     if n * d * d >= 370:
         return 0.0
-    # twice the one-sided p counts samples twice that are that far off on both sides: a share of exp(-6 n d^2)
+    # twice the one-sided p counts samples twice that are that far off in both directions: a share of exp(-6 n d^2)
     if d >= 0.5 or n * d * d > (4 if n <= 140 else 2.2):
         return min(1.0, 2 * one_sided_p(n, d))
     within = _durbin(n, d) if n <= 140 or (n <= 5_000 and n * d**1.5 <= 1.4) else _pelz_good(n, d)
@@ -53,7 +53,7 @@ def one_sample_p(n: int, d: float) -> float:
 
 
 def _durbin(n: int, d: float) -> float:
-    """P(D < d) exactly, as an entry of the n-th power of a matrix (Durbin 1968; Marsaglia, Tsang and Wang 2003)."""
+    """Return P(D < d) exactly: an entry of the n-th power of a matrix (Durbin 1968; Marsaglia, Tsang and Wang 2003)."""
     k = ceil(n * d)
     h, size = k - n * d, 2 * k - 1
     factorials = np.array([float(factorial(j)) for j in range(size + 1)])
@@ -63,13 +63,13 @@ def _durbin(n: int, d: float) -> float:
     matrix[:, 0] -= powers
     matrix[-1, :] -= powers[::-1]
     matrix[-1, 0] += max(0.0, 2 * h - 1) ** size / factorials[size]
-    # n! / n^n is e^-n times this: by factors of 1 / e nothing overflows
+    # P = n! / n^n * H^n[k, k]; n! / n^n is exp(-n) * scale, and each factor H takes one exp(-1), so nothing overflows
     scale = sqrt(2 * pi * n) * exp(stirling_error(n))
     return float(np.linalg.matrix_power(matrix * exp(-1), n)[k - 1, k - 1]) * scale
 
 
 def _pelz_good(n: int, d: float) -> float:
-    """P(D < d) for many values: Kolmogorov's limit and three terms in powers of 1 / sqrt(n) (Pelz and Good 1976)."""
+    """Return P(D < d) of many values: Kolmogorov's limit and three terms in 1 / sqrt(n) (Pelz and Good 1976)."""
     z = d * sqrt(n)
     z2, k = z * z, np.arange(1, 11)
     halves, wholes = ((k - 0.5) * pi) ** 2, (k * pi) ** 2

@@ -1,7 +1,7 @@
-"""Columns worked on in as many threads as there are cores; the kernels let others run meanwhile.
+"""A parallel map over columns, in as many threads as there are cores; compiled kernels release the interpreter lock.
 
-The threads stay: a process that compares every second would start thousands of them, each with scratch memory of its
-own. A task of the pool costs as much as a small column, so each thread gets a few hands of columns, not one at a time.
+The threads are kept: a process that compares every second would start thousands of them, each with scratch memory of
+its own. Submitting a task costs as much as a small column, so columns are submitted in chunks.
 """
 
 import os
@@ -16,7 +16,7 @@ R = TypeVar("R")
 THREADS = os.cpu_count() or 1
 
 HANDS = 4 * THREADS
-"""Few enough to cost nothing, enough for columns of unequal size."""
+"""Chunks per call: few enough to cost nothing, and enough to balance columns of unequal size."""
 
 
 @cache
@@ -24,19 +24,26 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(THREADS, "engine.drift")
 
 
-# a forked process has none of its parent's threads
+# a forked process does not have the threads of its parent
 os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def each(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """Return what `work` makes of each item, in their order; raises what it raised, when all have ended."""
+    """Return the results of `work` for all items, in their order.
+
+    Raises
+    ------
+    Exception
+        The first that `work` raised, once all threads have finished.
+    """
     waiting = list(items)
-    hands = min(len(waiting), HANDS)
-    dealt = [_pool().submit(lambda hand: list(map(work, hand)), waiting[i::hands]) for i in range(hands)]
-    problems = [problem for hand in dealt if (problem := hand.exception())]
+    chunks = min(len(waiting), HANDS)
+    # every n-th item in one chunk: neighbours are often alike in size
+    tasks = [_pool().submit(lambda chunk: list(map(work, chunk)), waiting[i::chunks]) for i in range(chunks)]
+    problems = [problem for task in tasks if (problem := task.exception())]
     if problems:
         raise problems[0]
     results: dict[int, R] = {}
-    for i, hand in enumerate(dealt):
-        results.update(zip(range(i, len(waiting), hands), hand.result(), strict=True))
+    for i, task in enumerate(tasks):
+        results.update(zip(range(i, len(waiting), chunks), task.result(), strict=True))
     return [results[i] for i in range(len(waiting))]

@@ -31,7 +31,8 @@ def test_where_nothing_can_be_cached_kernels_still_run_and_leave_nothing(tmp_pat
     home, temporary = tmp_path / "home", tmp_path / "tmp"
     home.touch()
     temporary.mkdir()
-    code = "import engine.drift.kernels, numba, pathlib; print(pathlib.Path(numba.config.CACHE_DIR).is_dir())"
+    code = "from engine.drift.kernels.text import align_text; align_text.compile(0); "
+    code += "import numba, pathlib; print(pathlib.Path(numba.config.CACHE_DIR).is_dir())"
     environment = {"HOME": str(home), "TMPDIR": str(temporary), "PATH": ""}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"

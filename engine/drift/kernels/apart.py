@@ -1,60 +1,79 @@
-"""How far two distribution functions are apart: their largest distance (Kolmogorov-Smirnov) and the area between them.
+"""The Kolmogorov-Smirnov and the Wasserstein distance of two empirical distribution functions.
 
-Both are tables of ascending values with counts. What lies between two values of a table, in a gap, is known by its
-count and sum alone, so the distribution function there lies in a band, and what is found is an interval. Where no gap
-of one side can hide anything from the other both of its ends are the exact number.
+The first is their largest vertical distance, the second the area between them. Both sides are tables of ascending
+values with counts. A table may have intervals between its values of which only the number of rows and their sum are
+known. There its distribution function lies between two bounds, and so do the distances.
 
-Distances are whole numbers, n * m times the real ones, and must fit 63 bits: three billion rows a side.
+Vertical distances are whole numbers, n * m times the real ones, and must fit 63 bits: three billion rows per side.
 """
 
 from typing import Any
 
 import numpy as np
-from numba import njit
-from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from engine.drift.kernels.counting import Counts, Values
+from engine.drift.kernels.lazy import helper, kernel, longest_array
 
 Sums = NDArray[np.float64]
 
 STRETCH = 1024
+"""Steps whose areas are added up apart from the total: many small sums lose fewer digits than a long one."""
 
 
-@register_jitable
+@helper()
 def _width(low: Any, high: Any) -> Any:
-    """Return high - low >= 0; of whole numbers it may need 64 bits without a sign."""
+    """Return high - low >= 0 as a float."""
+    # a difference of int64 that needs 64 bits wraps around to a negative number, 2^64 too small
     width = np.float64(high - low)
     return width + 18446744073709551616.0 if width < 0 else width
 
 
-@register_jitable
+@helper()
 def distance(value: Any, centre: Any) -> Any:
-    """Return value - centre as a float; of whole numbers it may overflow."""
+    """Return value - centre as a float."""
+    # the difference of int64 is exact; where it wraps around, which its sign shows, floats are subtracted
     exact = np.float64(value - centre)
     return exact if (exact >= 0) == (value >= centre) else np.float64(value) - np.float64(centre)
 
 
-@njit(
-    [
-        "Tuple((i8, f8))(f8[::1], i8[::1], f8[::1], i8[::1])",
-        "Tuple((i8, f8))(i8[::1], i8[::1], i8[::1], i8[::1])",
-    ],
-    cache=True,
-    nogil=True,
+def _apart_in_numpy(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts) -> tuple[int, float]:
+    n, m = a_counts.sum(), b_counts.sum()
+    values, place = np.unique(np.concatenate([a_values, b_values]), return_inverse=True)
+    # n * m * (F_a - F_b) at each value: whole numbers, exact in any order
+    changes = np.zeros(len(values), np.int64)
+    changes[place[: len(a_values)]] = m * a_counts
+    changes[place[len(a_values) :]] -= n * b_counts
+    gaps = np.cumsum(changes)
+    widths = (values[1:] - values[:-1]).astype(np.float64)
+    widths[widths < 0] += 18446744073709551616.0
+    areas = np.append(0.0, np.abs(gaps[:-1]).astype(np.float64) * widths)
+    # added up as the loop does: in stretches up to the end of one side, then one by one
+    both = int(np.searchsorted(values, min(a_values[-1], b_values[-1]), side="right"))
+    parts = [np.cumsum(areas[start : min(start + STRETCH, both)])[-1] for start in range(0, both, STRETCH)]
+    area = np.cumsum([*parts, *areas[both:]])[-1]
+    return int(np.abs(gaps).max()), float(area / (np.float64(n) * np.float64(m)))
+
+
+@kernel(
+    "Tuple((i8, f8))(f8[::1], i8[::1], f8[::1], i8[::1])",
+    "Tuple((i8, f8))(i8[::1], i8[::1], i8[::1], i8[::1])",
+    small=_apart_in_numpy,
+    work=lambda a_values, _, b_values, __: (len(a_values) + len(b_values)) / 10,
 )
 def apart(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts) -> tuple[int, float]:
-    """Return n * m times the largest distance, and the area, of two tables without gaps; neither is empty."""
+    """Return n * m times the largest distance, and the area, of two tables that hold all rows; neither is empty."""
     n, m = a_counts.sum(), b_counts.sum()
     i = j = gap = largest = np.int64(0)
     at = min(a_values[0], b_values[0])
     area = 0.0
     while i < len(a_values) and j < len(b_values):
-        part = 0.0  # many small sums lose fewer digits than a long one
+        part = 0.0
         for _ in range(STRETCH):
-            # products with truth values: which side is next is a coin toss, and a wrong guess costs more than all this
+            # the next value of either side: products with truth values, because the processor would mispredict half of
+            # the branches, and that costs more than the multiplications
             value = min(a_values[i], b_values[j])
-            part += np.float64(abs(gap)) * _width(at, value)
+            part += np.float64(abs(gap)) * _width(at, value)  # n * m * |F_a - F_b| is constant up to this value
             at = value
             a_next, b_next = np.int64(a_values[i] == value), np.int64(b_values[j] == value)
             gap += a_next * m * a_counts[i] - b_next * n * b_counts[j]
@@ -64,6 +83,7 @@ def apart(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts
             if i == len(a_values) or j == len(b_values):
                 break
         area += part
+    # one side has ended: its distribution function is 1 from here on
     for k in range(i, len(a_values)):
         area += np.float64(abs(gap)) * _width(at, a_values[k])
         at = a_values[k]
@@ -75,13 +95,10 @@ def apart(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts
     return int(largest), area / (np.float64(n) * np.float64(m))
 
 
-@njit(
-    [
-        "f8[::1](f8[::1], i8[::1], i8[::1], f8[::1], f8[::1], i8[::1], i8[::1], f8[::1], f8, f8, f8)",
-        "f8[::1](i8[::1], i8[::1], i8[::1], f8[::1], i8[::1], i8[::1], i8[::1], f8[::1], i8, i8, i8)",
-    ],
-    cache=True,
-    nogil=True,
+@kernel(
+    "f8[::1](f8[::1], i8[::1], i8[::1], f8[::1], f8[::1], i8[::1], i8[::1], f8[::1], f8, f8, f8)",
+    "f8[::1](i8[::1], i8[::1], i8[::1], f8[::1], i8[::1], i8[::1], i8[::1], f8[::1], i8, i8, i8)",
+    work=lambda *tables: 10 * longest_array(*tables),
 )
 def bounds(
     a_values: Values,
@@ -96,23 +113,24 @@ def bounds(
     low: float,
     high: float,
 ) -> NDArray[np.float64]:
-    """Return bounds of the largest distance, times n * m, and of the area: least, most, least, most.
+    """Return bounds of the largest distance, times n * m, and of the area: lower, upper, lower, upper.
 
     Parameters
     ----------
     a_gaps, a_sums
-        Count and sum of the distances from `centre` of the rows below the first value, between neighbours, and above
-        the last: one more than values.
+        For each interval below the first value, between neighbours, and above the last: its rows, and the sum of their
+        differences from `centre`. One element more than values.
     low, high
-        No value of either side lies outside.
+        All values of both sides are between these.
     """
     n, m = a_counts.sum() + a_gaps.sum(), b_counts.sum() + b_gaps.sum()
     i = j = 0
-    a_sure = b_sure = np.int64(0)  # rows up to here, without those of the gap that is open
-    a_low = b_low = np.int64(0)  # at least so many rows are up to here
+    a_sure = b_sure = np.int64(0)  # rows up to the last value of the side
+    a_low = b_low = np.int64(0)  # lower bound of the rows up to `at`
     least = most = np.int64(0)
     smallest = largest = 0.0
-    # since the last place where both sides were known: rows then, sums of the rows since, and what the area may be
+    # since the last value at which both numbers of rows were known: the rows there, the sums of the rows since then, an
+    # upper bound of the area since then, and whether F_a may have been above or below F_b
     since, a_then, b_then = low, np.int64(0), np.int64(0)
     a_sum = b_sum = widest = 0.0
     above = below = False
@@ -125,7 +143,7 @@ def bounds(
         a_closes, b_closes = a_next or ended, b_next or ended
         a_most, b_most = a_sure + a_gaps[i], b_sure + b_gaps[j]
         a_least, b_least = a_most if a_closes else a_sure, b_most if b_closes else b_sure
-        # on the way here a had a_low to a_most rows, b had b_low to b_most
+        # between the previous value and this one, n * F_a is in [a_low, a_most], and m * F_b in [b_low, b_most]
         up, down = a_most * m - b_low * n, b_most * n - a_low * m
         most = max(most, up, down)
         least = max(least, a_least * m - b_most * n, b_least * n - a_most * m)
@@ -135,9 +153,11 @@ def bounds(
         b_sum += b_sums[j] if b_closes else 0.0
         known = a_least == a_most and b_least == b_most
         if known:
+            # the signed area since then, from sums alone: the integral of a rows count is rows * value - sum of values
             reach = distance(value, centre)
             area = _width(since, value) * np.float64(a_then * m - b_then * n)
             area += (reach * (a_least - a_then) - a_sum) * m - (reach * (b_least - b_then) - b_sum) * n
+            # |signed area| is the area itself unless the functions may have crossed
             smallest += abs(area)
             largest += max(abs(area), widest) if above and below else abs(area)
         if ended:
@@ -151,6 +171,7 @@ def bounds(
         if b_next:
             b_low = b_sure = b_most + b_counts[j]
             j += 1
+        # at the value itself the counts on it are included
         a_high, b_high = max(a_low, a_most), max(b_low, b_most)
         least = max(least, a_low * m - b_high * n, b_low * n - a_high * m)
         if known:

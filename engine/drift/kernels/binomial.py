@@ -1,31 +1,54 @@
-"""Binomial probabilities to full relative accuracy for any number of rows: no factorials are subtracted.
+"""Binomial probabilities to full relative accuracy for any number of rows.
 
-From lgamma a probability among a billion rows has five digits; by Loader's (2000) deviance form it has fourteen.
+A difference of log factorials (`lgamma`) leaves five digits of a probability among a billion rows; the deviance form of
+Loader, Fast and Accurate Computation of Binomial Probabilities (2000), leaves fourteen.
 """
 
-from math import lgamma, log, log1p
+from math import log, log1p
 
-from numba import njit
+from engine.drift.kernels.lazy import helper
 
 HALF_LOG_2PI = 0.9189385332046727
 
+LOG_FACTORIALS = (
+    0.0,
+    0.0,
+    0.6931471805599453,
+    1.791759469228055,
+    3.1780538303479458,
+    4.787491742782046,
+    6.579251212010101,
+    8.525161361065413,
+    10.60460290274525,
+    12.80182748008147,
+    15.104412573075518,
+    17.502307845873887,
+    19.98721449566189,
+    22.55216385312342,
+    25.19122118273868,
+    27.89927138384089,
+)
+"""Logs of the factorials of 0 to 15 as glibc has them: the last digits of `lgamma` differ between Python and numba."""
 
-@njit("f8(f8)", cache=True, nogil=True)
+
+@helper("f8(f8)")
 def stirling_error(k: float) -> float:
-    """Return log(k!) less Stirling's approximation (k + 1/2) log k - k + log(2 pi) / 2."""
+    """Return log(k!) minus Stirling's approximation (k + 1/2) log k - k + log(2 pi) / 2, for whole numbers k >= 1."""
     if k < 16:
-        return lgamma(k + 1.0) - (k + 0.5) * log(k) + k - HALF_LOG_2PI
+        return LOG_FACTORIALS[int(k)] - (k + 0.5) * log(k) + k - HALF_LOG_2PI
+    # the asymptotic series 1/(12 k) - 1/(360 k^3) + 1/(1260 k^5) - 1/(1680 k^7), by Horner's rule
     k2 = k * k
     return (1 / 12 - (1 / 360 - (1 / 1260 - 1 / 1680 / k2) / k2) / k2) / k
 
 
-@njit("f8(f8, f8, f8)", cache=True, nogil=True)
+@helper("f8(f8, f8, f8)")
 def log_binomial(k: float, t: float, excess: float) -> float:
-    """Return the log of the binomial probability of k among t > 0, each of probability k/t + `excess`, not 0 nor 1."""
+    """Return log P(X = k) of a binomial X of t > 0 trials with probability k/t + `excess`, which is not 0 or 1."""
     if k == 0:
         return t * log1p(-excess)
     if k == t:
         return t * log1p(excess)
+    # with x = k/t and p = x + excess: t * (x log(p/x) + (1 - x) log((1 - p)/(1 - x))), the negated binomial deviance
     x = k / t
     deviance = t * (x * log1p(excess / x) + (1 - x) * log1p(-excess / (1 - x)))
     corrections = stirling_error(t) - stirling_error(k) - stirling_error(t - k)

@@ -1,28 +1,29 @@
-"""Boosted trees for one question: which side is a row from? Columns come as codes of one byte.
-
-Libraries lose the drift among noise: the best division of k categories gains about 2/pi * (k - 1) by chance, so columns
-of many categories win nearly every node, and a relation between two numbers, whose first division gains nothing, is
-never found (AUC .51 of LightGBM with 100 trees where this finds .66). Here what chance gains is subtracted. Gradients
-are whole numbers, so that no order of adding up matters; importing scikit-learn takes longer than this takes to train.
+"""Boosted trees that tell which of two sides a row is from. Columns are codes of one byte.
 
 Gradient boosting of least-squares trees with Newton's step in the leaves: Friedman, Annals of Statistics 29 (2001).
+
+Libraries lose the drift among noise. The best division of k categories gains about 2/pi * (k - 1) by chance, so columns
+of many categories win nearly every node, and a relation between two numbers, whose first division gains nothing, is
+never found (AUC .51 of LightGBM with 100 trees, .66 here). Here the gain of chance is subtracted. Gradients are whole
+numbers, so their sums do not depend on an order. Importing scikit-learn takes longer than this takes to train.
 """
 
 from math import exp, pi
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from engine.drift.kernels.lazy import kernel
 
 LEAVES = 31
 FEWEST = 20
 """Rows in a leaf."""
 FEWEST_OF_CATEGORY = 10
-"""Rows of a category in a node below which it goes right with those that the node has not seen."""
+"""A category with fewer rows in a node goes right, with the categories that the node has not seen."""
 RATE = 0.1
 CODES = 256
 NOTHING = 1e-9
-"""Share of what there is to explain below which a gain is rounding."""
+"""A gain below this share of the sum of squares is a rounding error."""
 
 _COUNT = 0xFFFFFFFF
 _STRIP = 4096
@@ -31,15 +32,19 @@ _GOLDEN = 0.6180339887498949
 Codes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 Trees = tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.int32], NDArray[np.float64]]
-"""Of each tree and node: the column asked, the codes that go left, the two children (a leaf as -1 - its number); of
-each tree and leaf: the log odds added. A tree without any node has column -1 and one leaf."""
+"""For each tree and node: its column, the codes that go left, the two children (a leaf as -1 - its number); for each
+tree and leaf: the log odds to add. A tree without a node has column -1 and one leaf."""
 
 
-@njit("u1[::1](f8[::1], f8[::1])", cache=True, nogil=True)
+def _bins_in_numpy(values: NDArray[np.float64], edges: NDArray[np.float64]) -> Codes:
+    return np.where(np.isnan(values), 0, np.searchsorted(edges, values) + 1).astype(np.uint8)
+
+
+@kernel("u1[::1](f8[::1], f8[::1])", small=_bins_in_numpy, work=lambda values, _: len(values) / 20)
 def bins(values: NDArray[np.float64], edges: NDArray[np.float64]) -> Codes:
     """Return for each value 1 + how many of the ascending edges, at most 255, are below it; 0 for NaN.
 
-    A binary search without branches: six times as fast as numpy's, which guesses which way it goes.
+    A binary search without branches, six times as fast as numpy's, whose branches the processor mispredicts.
     """
     padded = np.full(256, np.inf)
     for i in range(len(edges)):
@@ -53,9 +58,9 @@ def bins(values: NDArray[np.float64], edges: NDArray[np.float64]) -> Codes:
     return codes
 
 
-@njit("void(u1[:,::1], i4[::1], i8[::1], i8[::1], i8[::1])", cache=True, nogil=True)
+@kernel("void(u1[:,::1], i4[::1], i8[::1], i8[::1], i8[::1])", work=None)
 def _tally(codes: Codes, rows: NDArray[np.int32], weights: Ints, starts: Ints, sums: Ints) -> None:
-    """Add up the rows' weights by column and code, a strip of columns at a time whose sums stay in the cache."""
+    """Add up the rows' weights by column and code, some columns at a time, whose sums stay in the processor's cache."""
     sums[:] = 0
     columns = codes.shape[1]
     first = 0
@@ -71,116 +76,78 @@ def _tally(codes: Codes, rows: NDArray[np.int32], weights: Ints, starts: Ints, s
         first = last
 
 
-@njit("f8(i8, i8)", cache=True, nogil=True, inline="always")
-def _gain(part: int, whole: int) -> float:
-    """Return what is explained by dividing `whole` into `part` and the rest: sums of squares between, -1: too few."""
-    n, m = part & _COUNT, (whole - part) & _COUNT
-    if n < FEWEST or m < FEWEST:
-        return -1.0
-    g = float(part >> 32)
-    h = float(whole >> 32) - g
-    return (g * g * m + h * h * n) / (float(n) * m)
-
-
-@njit("f8(i8[::1], i8, b1[::1])", cache=True, nogil=True)
-def _ordered(sums: Ints, whole: int, left: NDArray[np.bool_]) -> float:
-    """Find the best threshold, with what is missing (code 0) on either side; say which codes go left."""
-    best, last, with_missing = -1.0, 0, False
-    part = 0
-    for code in range(1, len(sums)):
-        if sums[code] == 0:
-            continue
-        part += sums[code]
-        gain = _gain(part, whole)
-        if gain > best:
-            best, last, with_missing = gain, code, False
-        if sums[0] != 0:
-            gain = _gain(part + sums[0], whole)
-            if gain > best:
-                best, last, with_missing = gain, code, True
-    left[:] = False
-    left[1 : last + 1] = True
-    left[0] = with_missing
-    return best
-
-
-@njit("f8(i8[::1], i8, f8, b1[::1])", cache=True, nogil=True)
-def _unordered(sums: Ints, whole: int, variance: float, left: NDArray[np.bool_]) -> float:
-    """Find the best division of the categories, those of lower mean gradient left (Fisher 1958), less chance's gain.
-
-    Under the null the k means, standardised, fall on either side of 0: their distances from it, sqrt(2/pi) on average,
-    add up to a gain of about 2/pi * k * variance.
-    """
-    codes, means = np.empty(len(sums), np.int64), np.empty(len(sums))
-    k = 0
-    for code in range(len(sums)):
-        n = sums[code] & _COUNT
-        if n >= FEWEST_OF_CATEGORY:
-            codes[k], means[k] = code, (sums[code] >> 32) / (n + FEWEST_OF_CATEGORY)
-            k += 1
-    for step in (109, 41, 19, 5, 1):  # Shell's sort: numpy's costs numba seconds to compile
-        for i in range(step, k):
-            code, mean = codes[i], means[i]
-            j = i
-            while j >= step and (means[j - step] > mean or (means[j - step] == mean and codes[j - step] > code)):
-                codes[j], means[j] = codes[j - step], means[j - step]
-                j -= step
-            codes[j], means[j] = code, mean
-    left[:] = False
-    best, last = -1.0, 0
-    part = 0
-    for j in range(k):
-        part += sums[codes[j]]
-        gain = _gain(part, whole)
-        if gain > best:
-            best, last = gain, j + 1
-    for j in range(last):
-        left[codes[j]] = True
-    return best - 2 / pi * max(k - 1, 0) * variance
-
-
-@njit("Tuple((f8, i8))(i8[::1], i8[::1], b1[::1], i8, f8, b1[::1])", cache=True, nogil=True)
+@kernel("Tuple((f8, i8))(i8[::1], i8[::1], b1[::1], i8, f8, b1[::1])", work=None)
 def _best_split(
     sums: Ints, starts: Ints, categorical: NDArray[np.bool_], whole: int, variance: float, left: NDArray[np.bool_]
 ) -> tuple[float, int]:
-    """Return the largest gain in a node and its column, -1 where none gains; fill in the codes that go left."""
+    """Return the largest gain in a node and its column, -1 where none gains; fill in the codes that go left.
+
+    The gain of a division is what it explains of the gradients' sum of squares. Of k categories, those of lower mean
+    gradient go left (Fisher 1958), and what chance gains is subtracted: under the null hypothesis their k standardised
+    means lie on both sides of 0 at a mean distance of sqrt(2/pi), which adds up to about 2/pi * k * variance.
+    """
     n, g = whole & _COUNT, float(whole >> 32)
     best, found = NOTHING * n * variance, -1
     if n < 2 * FEWEST:
         return 0.0, found
-    trial = np.zeros(CODES, np.bool_)
+    codes, means = np.empty(CODES, np.int64), np.empty(CODES)
     for column in range(len(categorical)):
-        here = sums[starts[column] : starts[column + 1]]
-        side = trial[: len(here)]
-        gain = _unordered(here, whole, variance, side) if categorical[column] else _ordered(here, whole, side)
-        gain -= g * g / n
-        if gain > best:
-            best, found = gain, column
-            for code in range(len(left)):
-                left[code] = code < len(side) and side[code]
+        start, size = starts[column], starts[column + 1] - starts[column]
+        missing, penalty = np.int64(0), 0.0
+        # the codes in the order in which they go left
+        k = 0
+        if categorical[column]:
+            for code in range(size):
+                rows = sums[start + code] & _COUNT
+                if rows >= FEWEST_OF_CATEGORY:
+                    codes[k], means[k] = code, (sums[start + code] >> 32) / (rows + FEWEST_OF_CATEGORY)
+                    k += 1
+            for step in (109, 41, 19, 5, 1):  # Shell's sort: numpy's takes numba seconds to compile
+                for i in range(step, k):
+                    code, mean = codes[i], means[i]
+                    j = i
+                    while j >= step and (
+                        means[j - step] > mean or (means[j - step] == mean and codes[j - step] > code)
+                    ):
+                        codes[j], means[j] = codes[j - step], means[j - step]
+                        j -= step
+                    codes[j], means[j] = code, mean
+            penalty = 2 / pi * max(k - 1, 0) * variance
+        else:
+            missing = sums[start]  # code 0: tried on either side of every threshold
+            for code in range(1, size):
+                codes[k] = code
+                k += 1
+        # the best number of codes that go left
+        top, last, with_missing = -1.0, 0, False
+        part = np.int64(0)
+        for j in range(k):
+            if sums[start + codes[j]] == 0:
+                continue
+            part += sums[start + codes[j]]
+            for joins in range(2 if missing != 0 else 1):
+                side = part + missing * joins
+                a, b = side & _COUNT, (whole - side) & _COUNT
+                if a < FEWEST or b < FEWEST:
+                    continue
+                # g^2 / a + h^2 / b of the sums g and h of the gradients on both sides
+                g_left = float(side >> 32)
+                g_right = float(whole >> 32) - g_left
+                gain = (g_left * g_left * b + g_right * g_right * a) / (float(a) * b)
+                if gain > top:
+                    top, last, with_missing = gain, j + 1, joins == 1
+        top = top - penalty - g * g / n
+        if top > best:
+            best, found = top, column
+            left[:] = False
+            for j in range(last):
+                left[codes[j]] = True
+            if with_missing:
+                left[0] = True
     return best if found >= 0 else 0.0, found
 
 
-@njit("i8(i4[::1], u1[:,::1], i8, b1[::1], i4[::1])", cache=True, nogil=True)
-def _divide(
-    rows: NDArray[np.int32], codes: Codes, column: int, left: NDArray[np.bool_], spare: NDArray[np.int32]
-) -> int:
-    """Move the rows that go left to the front, both parts in their order; return how many those are."""
-    a = b = 0
-    for i in range(len(rows)):
-        row = rows[i]
-        if left[codes[row, column]]:
-            rows[a] = row
-            a += 1
-        else:
-            spare[b] = row
-            b += 1
-    for i in range(b):
-        rows[a + i] = spare[i]
-    return a
-
-
-@njit("void(u1[:,::1], i4[::1], b1[:,::1], i4[:,::1], f8[::1], f8[::1])", cache=True, nogil=True)
+@kernel("void(u1[:,::1], i4[::1], b1[:,::1], i4[:,::1], f8[::1], f8[::1])", work=None)
 def _add(
     codes: Codes,
     column: NDArray[np.int32],
@@ -197,11 +164,15 @@ def _add(
         scores[row] += value[-1 - node]
 
 
-@njit(
-    "void(u1[:,::1], i8[::1], b1[::1], b1[::1], i8, i8, f8[::1], i8[:,::1], i4[::1], b1[:,::1], i4[:,::1], f8[::1])",
-    cache=True,
-    nogil=True,
-)
+@kernel("f8[::1](f8[::1])", work=lambda scores: 10 * len(scores))  # compiles quickly, and each tree calls it
+def _probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the probability that each row is the batch's; the last digits of numpy's exp differ between machines."""
+    found = np.empty(len(scores))
+    for i in range(len(scores)):
+        found[i] = 1 / (1 + exp(-scores[i]))
+    return found
+
+
 def _grow(
     codes: Codes,
     starts: Ints,
@@ -216,64 +187,63 @@ def _grow(
     children: NDArray[np.int32],
     values: NDArray[np.float64],
 ) -> None:
-    """Grow one tree, best node first, from the `size` rows that start at `first`; add what it says to the scores."""
-    rows, spare, weights = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(len(codes), np.int64)
-    # of the leaves so far: the rows' range, their weights' sum, the best split, the node above and which child it is
-    begin, end, whole = np.zeros(LEAVES, np.int64), np.zeros(LEAVES, np.int64), np.zeros(LEAVES, np.int64)
-    gain, column = np.zeros(LEAVES), np.zeros(LEAVES, np.int64)
-    left = np.zeros((LEAVES, CODES), np.bool_)
-    above, which = np.zeros(LEAVES, np.int64), np.zeros(LEAVES, np.int64)
+    """Grow one tree, best node first, from the `size` rows that start at `first`; add its log odds to the scores."""
+    rows = ((first + np.arange(size)) % len(codes)).astype(np.int32)
+    p, weights = np.empty(len(codes)), np.empty(len(codes), np.int64)
+    p[rows] = _probabilities(scores[rows])
     # the gradient in the upper half of a weight, in steps so small that its sum fits; 1, to count, in the lower half
     scale = float(min(2**31 // size - 1, 2**24))
-    whole[0], squares = 0, 0
-    for i in range(size):
-        row = rows[i] = (first + i) % len(codes)
-        gradient = int(np.rint((1 / (1 + exp(-scores[row])) - batch[row]) * scale))
-        weights[row] = (gradient << 32) + 1
-        whole[0] += weights[row]
-        squares += gradient * gradient
-    variance = squares / size
-    begin[0], end[0] = 0, size
+    gradients = np.rint((p[rows] - batch[rows]) * scale).astype(np.int64)
+    weights[rows] = (gradients << 32) + 1
+    variance = int((gradients * gradients).sum()) / size
+    # of each leaf so far: the range of its rows, the sum of their weights, its best split, and its place in its parent
+    begin, end, whole = [0], [size], [int(weights[rows].sum())]
+    left = np.zeros((LEAVES, CODES), np.bool_)
+    parent: list[tuple[int, int]] = [(0, 0)]
+
+    def split(leaf: int) -> tuple[float, int]:
+        return _best_split(sums[leaf], starts, categorical, whole[leaf], variance, left[leaf])
+
     _tally(codes, rows, weights, starts, sums[0])
-    gain[0], column[0] = _best_split(sums[0], starts, categorical, whole[0], variance, left[0])
-    leaves = 1
-    while leaves < LEAVES:
-        old, new, node = 0, leaves, leaves - 1
-        for leaf in range(1, leaves):
-            if gain[leaf] > gain[old]:
-                old = leaf
-        if gain[old] <= 0:
+    best = [split(0)]
+    while len(best) < LEAVES:
+        new, node = len(best), len(best) - 1
+        old = max(range(new), key=lambda leaf: best[leaf][0])
+        gain, column = best[old]
+        if gain <= 0:
             break
-        columns[node] = column[old]
-        for code in range(CODES):
-            lefts[node, code] = left[old, code]
-        middle = begin[old] + _divide(rows[begin[old] : end[old]], codes, column[old], left[old], spare)
-        # the smaller part is the new leaf and is counted; what it takes away leaves the other
+        columns[node], lefts[node] = column, left[old]
+        # the rows that go left come first; both parts stay in their order
+        here = rows[begin[old] : end[old]]
+        goes_left = left[old][codes[here, column]]
+        here[:] = np.concatenate([here[goes_left], here[~goes_left]])
+        middle = begin[old] + int(goes_left.sum())
+        # the smaller part is the new leaf, whose weights are added up; the larger part has the difference
         if middle - begin[old] <= end[old] - middle:
-            begin[new], end[new], begin[old], right = begin[old], middle, middle, old
+            begin.append(begin[old])
+            end.append(middle)
+            begin[old], right = middle, old
         else:
-            begin[new], end[new], end[old], right = middle, end[old], middle, new
-        children[node, 0], children[node, 1] = -1 - (old + new - right), -1 - right
+            begin.append(middle)
+            end.append(end[old])
+            end[old], right = middle, new
+        children[node] = -1 - (old + new - right), -1 - right
         if node:
-            children[above[old], which[old]] = node
-        above[old], above[new], which[old], which[new] = node, node, right == old, right == new
+            children[parent[old]] = node
+        parent[old] = node, int(right == old)
+        parent.append((node, int(right == new)))
         _tally(codes, rows[begin[new] : end[new]], weights, starts, sums[new])
-        whole[new] = 0
-        for i in range(starts[-1]):
-            sums[old, i] -= sums[new, i]
-        for code in range(starts[1]):
-            whole[new] += sums[new, code]
+        sums[old] -= sums[new]
+        whole.append(int(sums[new, : starts[1]].sum()))
         whole[old] -= whole[new]
-        leaves += 1
-        if leaves == LEAVES:
-            break
-        for leaf in (old, new):
-            gain[leaf], column[leaf] = _best_split(sums[leaf], starts, categorical, whole[leaf], variance, left[leaf])
-    for leaf in range(leaves):
-        curvature = 1.0  # one row more, undecided four times over: no step is large where all is certain
-        for i in range(begin[leaf], end[leaf]):
-            p = 1 / (1 + exp(-scores[rows[i]]))
-            curvature += p * (1 - p)
+        best.append((0.0, -1))
+        if len(best) < LEAVES:
+            best[old], best[new] = split(old), split(new)
+    for leaf in range(len(best)):
+        # Newton's step: the sum of the gradients by that of the curvatures p (1 - p), in the order of the rows, and one
+        # row more of curvature 1, so that no step is large where all is certain
+        of_rows = p[rows[begin[leaf] : end[leaf]]]
+        curvature = np.cumsum(np.append(1.0, of_rows * (1 - of_rows)))[-1]
         values[leaf] = -RATE * ((whole[leaf] >> 32) / scale) / curvature
     _add(codes, columns, lefts, children, values, scores)
 
@@ -281,16 +251,16 @@ def _grow(
 def boosted(
     codes: Codes, starts: Ints, categorical: NDArray[np.bool_], batch: NDArray[np.bool_], trees: int, size: int
 ) -> Trees:
-    """Train on rows in random order: a window of them, which each tree sees, is then a random sample.
+    """Train on rows in random order, so that the window of rows that each tree sees is a random sample.
 
     Parameters
     ----------
     codes
-        Rows x columns; 0 is missing, the others are in the order of the values where the column has one.
+        Rows x columns; 0 is missing. The codes of a column that is not categorical are in the order of its values.
     starts
         The running sum of how many codes each column has, from 0.
     batch
-        Which rows are the batch's; what is learned is the log odds of that.
+        Which rows are the batch's. The trees give the log odds of that.
     size
         How many rows a tree sees, at most all.
     """
@@ -307,8 +277,8 @@ def boosted(
 
 
 def log_odds(codes: Codes, model: Trees) -> NDArray[np.float64]:
-    """Return what each tree says of each row: trees x rows, to be added up."""
-    said = np.zeros((len(model[0]), len(codes)))
-    for column, left, child, value, scores in zip(*model, said, strict=True):
+    """Return the log odds that each tree adds to each row: trees x rows."""
+    found = np.zeros((len(model[0]), len(codes)))
+    for column, left, child, value, scores in zip(*model, found, strict=True):
         _add(codes, column, left, child, value, scores)
-    return said
+    return found

@@ -1,26 +1,27 @@
-"""Sorted values as distinct values with counts, and two such tables laid side by side."""
+"""Tables of ascending distinct values with counts: how they are made of sorted values, merged and searched."""
 
 from typing import Any
 
 import numpy as np
-from numba import njit, types
 from numpy.typing import NDArray
+
+from engine.drift.kernels.lazy import kernel
 
 Values = NDArray[Any]
 """float64 or int64."""
 Counts = NDArray[np.int64]
 
-READ_FLOATS, READ_WHOLES = (types.Array(kind, 1, "C", readonly=True) for kind in (types.f8, types.i8))
-"""In signatures: what polars lends without copying, besides arrays of one's own."""
+
+def _runs_in_numpy(ordered: Values) -> tuple[Values, Counts]:
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)])
+    return ordered[starts], np.diff(starts, append=len(ordered))
 
 
-@njit(
-    [
-        "Tuple((f8[::1], i8[::1]))(f8[::1])",
-        "Tuple((i8[::1], i8[::1]))(i8[::1])",
-    ],
-    cache=True,
-    nogil=True,
+@kernel(
+    "Tuple((f8[::1], i8[::1]))(f8[::1])",
+    "Tuple((i8[::1], i8[::1]))(i8[::1])",
+    small=_runs_in_numpy,
+    work=lambda ordered: len(ordered) / 20,
 )
 def runs(ordered: Values) -> tuple[Values, Counts]:
     """Return the distinct values of a sorted array and how often each occurs."""
@@ -39,13 +40,9 @@ def runs(ordered: Values) -> tuple[Values, Counts]:
     return values, counts
 
 
-@njit(
-    [
-        "Tuple((f8[::1], i8[::1], i8[::1]))(f8[::1], i8[::1], f8[::1], i8[::1])",
-        "Tuple((i8[::1], i8[::1], i8[::1]))(i8[::1], i8[::1], i8[::1], i8[::1])",
-    ],
-    cache=True,
-    nogil=True,
+@kernel(
+    "Tuple((f8[::1], i8[::1], i8[::1]))(f8[::1], i8[::1], f8[::1], i8[::1])",
+    "Tuple((i8[::1], i8[::1], i8[::1]))(i8[::1], i8[::1], i8[::1], i8[::1])",
 )
 def align(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts) -> tuple[Values, Counts, Counts]:
     """Merge two tables of sorted distinct values: the union of the values, the counts of a, the counts of b."""
@@ -54,6 +51,7 @@ def align(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts
     a, b = np.zeros(most, np.int64), np.zeros(most, np.int64)
     i = j = k = 0
     while i < len(a_values) or j < len(b_values):
+        # the smaller of the two next values; both sides where they are equal
         from_a = i < len(a_values) and (j == len(b_values) or a_values[i] <= b_values[j])
         from_b = j < len(b_values) and (i == len(a_values) or b_values[j] <= a_values[i])
         if from_a:
@@ -66,15 +64,17 @@ def align(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts
     return values[:k].copy(), a[:k].copy(), b[:k].copy()
 
 
-@njit(["i8[::1](f8[::1], f8[::1])", "i8[::1](i8[::1], i8[::1])"], cache=True, nogil=True)
+@kernel("i8[::1](f8[::1], f8[::1])", "i8[::1](i8[::1], i8[::1])")
 def places(table: Values, wanted: Values) -> NDArray[np.int64]:
     """Return how many values of an ascending table are below each of the wanted ones, which ascend too.
 
-    Searches on from the last place in doubling steps: numpy's search starts anew each time and waits for memory.
+    Equal to `np.searchsorted(table, wanted)`, which starts from the middle of the table for each value and waits for
+    memory there; this starts from the last place.
     """
     found = np.empty(len(wanted), np.int64)
     low = 0
     for i in range(len(wanted)):
+        # the place is within [low, low + step): steps double until that holds, then the interval is halved
         step = 1
         while low + step <= len(table) and table[low + step - 1] < wanted[i]:
             low += step

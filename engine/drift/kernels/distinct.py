@@ -1,46 +1,54 @@
-"""Distinct 64-bit keys and how often each occurs, in any order, by a hash table in one pass.
+"""Distinct 64-bit keys and how often each occurs, by a hash table with linear probing, in one pass.
 
-Sorting them, as numpy's `unique` does, takes three to five times as long where there are many; polars' own counting
-of texts takes ten times as long.
+Sorting, as numpy's `unique` does, takes three to five times as long where there are many keys; polars' own counting of
+texts takes ten times as long.
 """
 
 import numpy as np
-from numba import njit, types
 from numpy.typing import NDArray
 
 from engine.drift.kernels.counting import Counts
+from engine.drift.kernels.lazy import kernel
 
 Keys = NDArray[np.uint64]
 Places = NDArray[np.int32]
 
 FEWEST_SLOTS = 1024
 SLOTS_A_KEY = 4
-"""A table that is fuller than this searches long."""
+"""At least so many slots per key: in a fuller table the searches are long."""
 
 
-@njit(
-    # polars gives arrays that must not be written to; those that may be are taken too
-    types.int64(
-        types.Array(types.uint64, 1, "C", readonly=True),
-        types.int32[::1],
-        types.uint64[::1],
-        types.int32[::1],
-        types.int64[::1],
-    ),
-    cache=True,
-    nogil=True,
+def _distinct_in_numpy(keys: Keys, slots: Places, found: Keys, firsts: Places, counts: Counts) -> int:
+    values, first, times = np.unique(keys, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    n = len(values)
+    found[:n], firsts[:n], counts[:n] = values[order], first[order], times[order]
+    return n
+
+
+@kernel(
+    "i8(const u8[::1], i4[::1], u8[::1], i4[::1], i8[::1])",
+    small=_distinct_in_numpy,
+    work=lambda keys, *_: len(keys) / 10,
 )
 def distinct(keys: Keys, slots: Places, found: Keys, firsts: Places, counts: Counts) -> int:
-    """Return the number of distinct keys; write each, where it comes first and how often it occurs, in that order.
+    """Write the distinct keys in the order in which they first occur, and return how many they are.
 
-    The low bits of the keys have to be well mixed, as those of hashes are. `found`, `firsts` and `counts` are as long
-    as `keys`; of `slots`, at least `SLOTS_A_KEY` times as many and a power of two, no more are touched than needed.
-    They are the caller's, to be used again: fresh memory costs more than the counting.
+    Parameters
+    ----------
+    keys
+        Their low bits must be well mixed, as those of hashes are.
+    slots
+        Scratch memory: a power of two, at least `SLOTS_A_KEY` times as many as keys. No more are used than needed.
+    found, firsts, counts
+        As long as `keys`; receive each distinct key, the position of its first occurrence, and its number of
+        occurrences. The caller allocates them to use them again: fresh memory costs more than the counting.
     """
     size, n = min(FEWEST_SLOTS, len(slots)), 0
     slots[:size] = -1
     mask = np.uint64(size - 1)
     for i in range(len(keys)):
+        # a slot holds the position of its key in `found`, -1 where it is free
         key = keys[i]
         at = key & mask
         known = slots[at]
@@ -52,6 +60,7 @@ def distinct(keys: Keys, slots: Places, found: Keys, firsts: Places, counts: Cou
             continue
         slots[at], found[n], firsts[n], counts[n] = n, key, i, 1
         n += 1
+        # the table starts small, to stay in the processor's cache, and grows by rehashing
         if n * SLOTS_A_KEY > size:
             size = min(size * 8, len(slots))
             slots[:size] = -1

@@ -1,38 +1,56 @@
-"""Pseudo-random keys of rows, of which a sample takes the lowest, without holding one for every row."""
+"""Pseudo-random keys of rows: a sample consists of the rows with the lowest keys."""
+
+from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from engine.drift.kernels.lazy import helper, kernel
 
 Hashes = NDArray[np.uint64]
 
 
-@njit("u8(u8)", cache=True, nogil=True)
-def _finalized(z: np.uint64) -> np.uint64:
-    """Return the output of splitmix64 for the state z."""
-    z += np.uint64(0x9E3779B97F4A7C15)
+@helper()
+def _finalized(z: Any) -> Any:
+    """Return the output of the generator splitmix64 (Steele, Lea and Flood 2014) for the state z, before its step."""
+    z = z + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
 
 
-@njit("u8(u8, u8, u8)", cache=True, nogil=True)
-def _key(content: np.uint64, occurrence: np.uint64, seed: np.uint64) -> np.uint64:
+@helper()
+def _key(content: Any, occurrence: Any, seed: np.uint64) -> Any:
     return _finalized(_finalized(content + seed) + occurrence)
 
 
-@njit("u8[::1](u8[::1], u8[::1], u8)", cache=True, nogil=True)
+@kernel("u8[::1](u8[::1], u8[::1], u8)", small=_key, work=lambda contents, *_: len(contents) / 20)
 def keys(contents: Hashes, occurrences: Hashes, seed: np.uint64) -> Hashes:
-    """Return the key of each row: of the hash of its content, of how many equal rows come before, and of the seed."""
+    """Return the key of each row, made of the hash of its content, the number of equal rows before it, and the seed."""
     found = np.empty(len(contents), np.uint64)
     for i in range(len(contents)):
         found[i] = _key(contents[i], occurrences[i], seed)
     return found
 
 
-@njit("Tuple((u8[::1], u8[::1]))(u8[::1], i8[::1], u8, u8)", cache=True, nogil=True)
+def _keys_below_in_numpy(
+    contents: Hashes, times: NDArray[np.int64], seed: np.uint64, bound: np.uint64
+) -> tuple[Hashes, Hashes]:
+    whose = np.repeat(contents, times)
+    occurrences = np.arange(len(whose)) - np.repeat(np.cumsum(times) - times, times)
+    found = _key(whose, occurrences.astype(np.uint64), seed)
+    low = found <= bound
+    return found[low], whose[low]
+
+
+@kernel(
+    "Tuple((u8[::1], u8[::1]))(u8[::1], i8[::1], u8, u8)",
+    small=_keys_below_in_numpy,
+    work=lambda _, times, *__: times.sum() / 20,
+)
 def keys_below(contents: Hashes, times: NDArray[np.int64], seed: np.uint64, bound: np.uint64) -> tuple[Hashes, Hashes]:
-    """Return the keys up to `bound` of contents that occur as often as `times` says, and whose keys they are."""
+    """Return the keys up to `bound` of contents that occur `times` times each, and the content of each key."""
+    # counted first, then written: few keys are low, and memory for all of them would not fit
     room = 0
     for i in range(len(contents)):
         for occurrence in range(times[i]):

@@ -1,36 +1,35 @@
-"""What two counts owe to chance alone when the labels "reference" and "batch" are exchanged: hypergeometric sums.
+"""Exact sums over all ways to label pooled rows "reference" and "batch", by the hypergeometric distribution.
 
-Each category of t pooled rows gives the reference a hypergeometric number of them; means over labellings of anything
-that adds up over categories follow from that marginal alone, exactly, with no draws.
+Of the t pooled rows of a category, the reference gets a hypergeometric number. That marginal distribution alone
+determines the mean, over all labellings, of anything that is a sum over categories, so nothing has to be drawn.
 """
 
 from math import exp, floor, log, sqrt
 
-from numba import njit
-
 from engine.drift.kernels.binomial import log_binomial
 from engine.drift.kernels.counting import Counts
 from engine.drift.kernels.distances import gain
+from engine.drift.kernels.lazy import helper, kernel
 
 
-@njit("f8(i8, i8, i8, i8)", cache=True, nogil=True)
+@helper("f8(i8, i8, i8, i8)")
 def divergence_term(k: int, t: int, n: int, m: int) -> float:
-    """One category's part of the Jensen-Shannon divergence (bits): k of n reference rows, t - k of m batch rows."""
+    """Return a category's part of the Jensen-Shannon divergence in bits: k of n reference and t - k of m batch rows."""
     p, q = k / n, (t - k) / m
     return (p + q) * gain((p - q) / (p + q)) / (4 * log(2.0))
 
 
-@njit("i8(i8, i8, i8)", cache=True, nogil=True)
+@helper("i8(i8, i8, i8)")
 def _mode(t: int, n: int, m: int) -> int:
     return min(max(floor((t + 1.0) * (n + 1.0) / (n + m + 2.0)), t - m, 0), t, n)
 
 
-@njit("f8(i8, i8, i8)", cache=True, nogil=True)
+@helper("f8(i8, i8, i8)")
 def expected_divergence_term(t: int, n: int, m: int) -> float:
     """Return the mean of `divergence_term` over all labellings of n + m rows, t > 0 of them in the category.
 
-    The sum runs outwards from the mode. Where the distribution is wide it takes every s-th count, s half a standard
-    deviation, which is enough for the last digits of a mean of something as smooth as this.
+    The sum goes from the mode in both directions. Where the distribution is wide it takes every s-th count, where s is
+    half a standard deviation: the summand is so smooth that the mean has all its digits.
     """
     low, high, mode, total = max(0, t - m), min(t, n), _mode(t, n, m), n + m
     spread = sqrt(t / total * n * (m / total) * ((total - t) / max(total - 1, 1)))
@@ -39,6 +38,7 @@ def expected_divergence_term(t: int, n: int, m: int) -> float:
         for up in (True, False):
             w, k = 1.0, mode
             while k < high if up else k > low:
+                # w is P(k) / P(mode), by the ratio of neighbouring probabilities
                 if up:
                     w *= (t - k) / (k + 1.0) * ((n - k) / (m - t + k + 1.0))
                     k += 1
@@ -50,6 +50,7 @@ def expected_divergence_term(t: int, n: int, m: int) -> float:
                 weights += w
                 mean += w * divergence_term(k, t, n, m)
         return mean / weights
+    # P(k) is proportional to Binomial(k; t, share) * Binomial(n - k; total - t, share), whatever the share
     step, share, rest = int(spread / 2), n / total, total - t
     peak = log_binomial(mode, t, share - mode / t) + log_binomial(n - mode, rest, share - (n - mode) / rest)
     for s in range(-18, 19):
@@ -61,23 +62,25 @@ def expected_divergence_term(t: int, n: int, m: int) -> float:
     return mean / weights
 
 
-@njit("f8(i8[::1], i8[::1], i8, i8)", cache=True, nogil=True)
+@kernel("f8(i8[::1], i8[::1], i8, i8)", work=lambda pooled, *_: 100 * len(pooled))
 def expected_divergence(pooled: Counts, times: Counts, n: int, m: int) -> float:
-    """Return the mean divergence over all labellings, of categories of `pooled` > 0 rows, `times` of each."""
+    """Return the mean divergence over all labellings, of `times` categories with `pooled` > 0 rows each."""
     mean = 0.0
     for i in range(len(pooled)):
         mean += times[i] * expected_divergence_term(pooled[i], n, m)
     return mean
 
 
-@njit("f8(i8, i8, i8, i8)", cache=True, nogil=True)
+@kernel("f8(i8, i8, i8, i8)", work=lambda _, t, n, m: 10 * sqrt(min(t, n, m)))
 def two_category_p(k: int, t: int, n: int, m: int) -> float:
-    """Return the two-sided exact p of k of n against t - k of m: Fisher's test, all tables no likelier than this one.
+    """Return the two-sided p of Fisher's exact test of k of n rows against t - k of m rows.
 
-    Walks outwards from the mode with the ratio of neighbouring probabilities, so that no probability is a difference,
-    until what is left is below the last digit; a table 1e-300 times as likely as the mode has p = 0.
+    It sums the probabilities of all tables that are not more likely than this one, from the mode in both directions, by
+    the ratio of neighbouring probabilities, until the rest is below the last digit. No probability is a difference.
+    Where this table is less than 1e-300 times as likely as the mode, p is 0.
     """
     low, high, mode = max(0, t - m), min(t, n), _mode(t, n, m)
+    # w = P(k) / P(mode)
     w, j = 1.0, mode
     while j < k and w > 1e-300:
         w *= (t - j) * float(n - j) / ((j + 1.0) * (m - t + j + 1.0))
@@ -87,7 +90,7 @@ def two_category_p(k: int, t: int, n: int, m: int) -> float:
         j -= 1
     if w <= 1e-300:
         return 0.0
-    observed = w * (1 + 1e-7)  # tables as likely as this one are as extreme, whatever the rounding
+    observed = w * (1 + 1e-7)  # rounding must not exclude tables that are exactly as likely as this one
     everything, extreme = 1.0, 1.0 if observed >= 1 else 0.0
     w, j = 1.0, mode
     while j < high and (w > observed or w > 1e-24 * extreme):

@@ -1,30 +1,45 @@
-"""Exact distributions of Kolmogorov-Smirnov distances: of two samples by counting lattice paths, of one by a sum."""
+"""Exact distributions of Kolmogorov-Smirnov distances: for two samples by lattice paths, for one sample by a sum."""
 
 from math import exp
 
 import numpy as np
-from numba import njit
 
 from engine.drift.kernels.binomial import log_binomial
+from engine.drift.kernels.lazy import LARGE, kernel
 
 
-@njit("f8(i8, i8, i8)", cache=True, nogil=True)
+def _outer_path_share_in_numpy(n: int, m: int, gap: int) -> float:
+    if n > m:
+        n, m = m, n
+    share = np.ones(n + 2)
+    share[n] = 0.0
+    xs = np.arange(n, -1, -1.0)
+    for s in range(1, n + m + 1):
+        low, high = max(0, s - m, (s * n - gap) // (n + m) + 1), min(n, s, -((-s * n - gap) // (n + m)) - 1)
+        if low <= high:
+            here, x = share[n - high : n - low + 2], xs[n - high : n - low + 1]
+            here[:-1] = (x * here[1:] + (s - x) * here[:-1]) * (1.0 / s)
+        share[n - low + 1] = 1.0
+    return float(share[0])
+
+
+@kernel("f8(i8, i8, i8)", small=_outer_path_share_in_numpy, work=lambda n, m, _: n + m)
 def outer_path_share(n: int, m: int, gap: int) -> float:
     """Return the share of lattice paths from (0, 0) to (n, m) that reach abs(x*m - y*n) >= gap.
 
-    That share is P(D >= gap / (n*m)) without ties (Hodges 1958). Every path into (x, y) comes from (x-1, y) with
-    probability x/(x+y), else from (x, y-1): only positive terms are added, so that small probabilities keep their
-    relative accuracy, where counting the paths that stay inside would cancel. Time: twice `gap`. It goes diagonal by
-    diagonal, x + y constant: a point depends on the diagonal before only, so the compiler makes vectors of it, which
-    it cannot row by row.
+    That share is P(D >= gap / (n*m)) without ties (Hodges 1958). A random path into (x, y) comes from (x-1, y) with
+    probability x/(x+y), else from (x, y-1). Only positive terms are added, so small probabilities keep their relative
+    accuracy; counting the paths that stay inside would cancel. The time is proportional to `gap`.
     """
     if n > m:
         n, m = m, n
-    # at n - x: a diagonal is then updated in place, ascending; 1 on and beyond the border
+    # share[n - x] is the share of the paths into (x, s - x) that have reached the border; 1 on it and beyond. Diagonal
+    # x + y = s depends on the one before only: it is updated in place, in a loop that the compiler vectorises
     share = np.ones(n + 2)
     share[n] = 0.0
     xs = np.arange(n, -1, -1).astype(np.float64)
     for s in range(1, n + m + 1):
+        # the x of the diagonal that are inside the borders
         low = max(0, s - m, (s * n - gap) // (n + m) + 1)
         high = min(n, s, -((-s * n - gap) // (n + m)) - 1)
         if low <= high:
@@ -36,15 +51,16 @@ def outer_path_share(n: int, m: int, gap: int) -> float:
     return float(share[0])
 
 
-@njit("f8(i8, i8)", cache=True, nogil=True)
+@kernel("f8(i8, i8)", work=lambda n, _: n)
 def outer_path_share_of_square(n: int, steps: int) -> float:
     """Return the share of lattice paths from (0, 0) to (n, n) that reach abs(x - y) >= steps.
 
-    By reflection it is twice the alternating sum of C(2n, n - j*steps) / C(2n, n) over j (Gnedenko and Korolyuk 1951),
-    whose first term leads where it is small.
+    By reflection it is twice the alternating sum of C(2n, n - j*steps) / C(2n, n) over j >= 1 (Gnedenko and Korolyuk
+    1951). Where the sum is small its first term dominates, so nothing cancels.
     """
     share, sign, ratio = 0.0, 2.0, 1.0
     for i in range(n):
+        # ratio = C(2n, n - i - 1) / C(2n, n)
         ratio *= (n - i) / (n + i + 1.0)
         if (i + 1) % steps == 0:
             share += sign * ratio
@@ -54,13 +70,13 @@ def outer_path_share_of_square(n: int, steps: int) -> float:
     return min(1.0, max(0.0, share))
 
 
-@njit("f8(i8, f8)", cache=True, nogil=True)
+@kernel("f8(i8, f8)", work=lambda n, _: min(n, LARGE))
 def one_sided_p(n: int, d: float) -> float:
     """Return P(D+ >= d) of the one-sample, one-sided distance of n values (Birnbaum and Tingey 1951).
 
-    The sum over where the empirical distribution first exceeds has a term a value. For p below 0.5 they are smooth and
-    vanish at both ends, so that of many values every s-th tells the sum to the last digits; scipy's takes a second for
-    a million.
+    The sum has a term for each value at which the empirical distribution may first exceed the other by d. For p below
+    0.5 the terms are smooth and vanish at both ends, so every s-th of many terms gives the sum to the last digits.
+    scipy takes a second for a million values.
     """
     step = max(1, n // 4096)
     total = 0.0

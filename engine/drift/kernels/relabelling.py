@@ -1,18 +1,19 @@
-"""Random exchanges of the labels of pooled rows: the chi-squared statistic of each labelling."""
+"""The chi-squared statistic of random labellings of pooled rows."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from engine.drift.kernels.lazy import kernel
 
-@njit("f8[::1](i8[::1], f8[::1], i8, i8, u8)", cache=True, nogil=True)
+
+@kernel("f8[::1](i8[::1], f8[::1], i8, i8, u8)", work=None)
 def relabelled(
     labels: NDArray[np.int64], weights: NDArray[np.float64], size: int, draws: int, state: np.uint64
 ) -> NDArray[np.float64]:
     """Return, for each of `draws` samples of `size` rows without replacement, sum(weights * counts**2) by category.
 
-    `labels` holds the category of every pooled row and is shuffled in place (a Fisher-Yates of its head; any order
-    to start from is as good, so it is never restored). The generator is splitmix64 from `state`.
+    `labels` holds the category of every pooled row. The first `size` of them are shuffled in place (Fisher and Yates),
+    from whatever order they are in. The random numbers are those of splitmix64 from `state`.
     """
     counts = np.zeros(len(weights), np.int64)
     sums = np.empty(draws)
@@ -29,7 +30,7 @@ def relabelled(
             j = i + np.int64((z >> np.uint64(11)) * (1.0 / 9007199254740992.0) * (total - i))
             labels[i], labels[j] = labels[j], labels[i]
             c = labels[i]
-            s += (2 * counts[c] + 1) * weights[c]
+            s += (2 * counts[c] + 1) * weights[c]  # (count + 1)^2 - count^2
             counts[c] += 1
         sums[d] = s
         for i in range(size):

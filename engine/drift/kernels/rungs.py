@@ -1,48 +1,49 @@
-"""Which rung of a ladder a value stands on, or between which two: what one pass over a batch counts, in 4 ns a value.
+"""The position of values among thousands of ascending grid points, in one pass, at 4 ns per value.
 
-A binary search among thousands of rungs costs several times as much, and sorting too. Instead a monotone map takes a
-value to a bucket that holds one rung at most, and two comparisons with that rung do the rest. The map is linear within
-each of some coarse cells, so that buckets get about equal shares of the rows whatever their distribution.
+A binary search costs several times as much, and so does sorting. Instead a monotone map takes a value to a bucket that
+holds at most one grid point, and two comparisons with that point give the position. The map is linear within each of
+some coarse cells, so buckets get about equal shares of the rows whatever the distribution.
 
-The position of a value is 2k in the gap below rung k, 2k + 1 on it: the rungs below it plus the rungs not above it.
-`cells` has a row a coarse cell: its smallest image, buckets per image, its first bucket, its last.
+The position of a value is 2k between the grid points k - 1 and k, and 2k + 1 on point k. `cells` has a row per coarse
+cell: its smallest image, buckets per unit of the image, its first bucket, its last.
 """
 
 from typing import Any
 
 import numpy as np
-from numba import b1, f8, i8, njit, types, u1
-from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from engine.drift.kernels.apart import Sums, distance
-from engine.drift.kernels.counting import READ_FLOATS, READ_WHOLES, Values
+from engine.drift.kernels.counting import Values
+from engine.drift.kernels.lazy import helper, kernel
 
 __all__ = ["LARGEST", "Cells", "Sums", "Tally", "buckets", "count", "images", "select"]
 
 Cells = NDArray[np.float64]
 Tally = NDArray[np.float64]
-"""A row a position: how many values, and the sum of their distances from the centre."""
+"""A row per position: how many values, and the sum of their differences from the centre."""
 
 LARGEST = 1e300
-"""Buckets do not tell apart what lies beyond: differences would overflow."""
+"""Larger values get the bucket of this one: their differences would overflow."""
 
 STRETCH = 2048
-"""Values worked on at a time: bucket by bucket first, a loop that vectorises; then their counts."""
+"""Values at a time: first their buckets, in a loop that the compiler vectorises, then their counts."""
 
 
-@register_jitable
+@helper()
 def _image(value: Any, bits: bool) -> Any:
-    """Return the value; or where `bits`, its upper 32 bits as a whole number in the same order: roughly a logarithm."""
+    """Return the value, or with `bits` its upper 32 bits as a whole number in the same order: roughly a logarithm."""
     if not bits:
         return min(LARGEST, max(-LARGEST, value))  # in this order NaN becomes a number too
     upper = np.int32(np.float64(value).view(np.int64) >> 32)
+    # of a negative number all bits but the sign are inverted: the larger its magnitude, the smaller the result
     return np.float64(upper ^ ((upper >> np.int32(31)) & np.int32(0x7FFFFFFF)))
 
 
-@register_jitable
+@helper()
 def _place(values: Values, bits: bool, low: float, scale: float, cells: Cells, found: NDArray[np.uint32]) -> None:
-    """Write the bucket of each value: unsigned, because numba checks signed indices for being negative."""
+    """Write the bucket of each value; unsigned, because numba tests signed indices for being negative."""
+    # the coarse cell of each value, then the bucket within it
     last = np.float64(len(cells) - 1)
     for i in range(len(values)):
         image = _image(np.float64(values[i]), bits)
@@ -53,16 +54,16 @@ def _place(values: Values, bits: bool, low: float, scale: float, cells: Cells, f
         found[i] = np.uint32(np.int32(min(max(at, cell[2]), cell[3])))
 
 
-@njit("f8[::1](f8[::1], b1)", cache=True, nogil=True)
+@kernel("f8[::1](f8[::1], b1)", work=None)
 def images(values: NDArray[np.float64], bits: bool) -> NDArray[np.float64]:
-    """Return where each value lies on the scale that cells are laid on."""
+    """Return the image of each value, which cells are intervals of."""
     found = np.empty(len(values))
     for i in range(len(values)):
         found[i] = _image(values[i], bits)
     return found
 
 
-@njit("u4[::1](f8[::1], b1, f8, f8, f8[:,::1])", cache=True, nogil=True)
+@kernel("u4[::1](f8[::1], b1, f8, f8, f8[:,::1])", work=None)
 def buckets(values: NDArray[np.float64], bits: bool, low: float, scale: float, cells: Cells) -> NDArray[np.uint32]:
     """Return the bucket of each value."""
     found = np.empty(len(values), np.uint32)
@@ -70,37 +71,31 @@ def buckets(values: NDArray[np.float64], bits: bool, low: float, scale: float, c
     return found
 
 
-@njit(
-    [
-        types.void(READ_FLOATS, b1, f8, f8, f8[:, ::1], f8[::1], f8, f8[:, ::1]),
-        types.void(READ_WHOLES, b1, f8, f8, f8[:, ::1], i8[::1], i8, f8[:, ::1]),
-    ],
-    cache=True,
-    nogil=True,
+@kernel(
+    "void(const f8[::1], b1, f8, f8, f8[:,::1], f8[::1], f8, f8[:,::1])",
+    "void(const i8[::1], b1, f8, f8, f8[:,::1], i8[::1], i8, f8[:,::1])",
+    work=None,
 )
 def count(
     values: Values, bits: bool, low: float, scale: float, cells: Cells, pivots: Values, centre: float, tally: Tally
 ) -> None:
-    """Add the values to the tally of positions; `pivots` has the rung of each bucket, else the next one above it."""
+    """Add the values to the tally of positions; `pivots` has the grid point of each bucket, else the next above it."""
     found = np.empty(STRETCH, np.uint32)
     for start in range(0, len(values), STRETCH):
         some = values[start : start + STRETCH]
         _place(some, bits, low, scale, cells, found)
         for i in range(len(some)):
             value, pivot = some[i], pivots[found[i]]
-            # sums of truth values: a branch would be guessed wrong every other time
+            # sums of truth values: the processor would mispredict half of the branches
             at = np.uint32(np.uint32(2) * found[i] + np.uint32(value >= pivot) + np.uint32(value > pivot))
             tally[at, 0] += 1.0
             tally[at, 1] += distance(value, centre)
 
 
-@njit(
-    [
-        i8(READ_FLOATS, b1, f8, f8, f8[:, ::1], f8[::1], u1[::1], f8[::1]),
-        i8(READ_WHOLES, b1, f8, f8, f8[:, ::1], i8[::1], u1[::1], i8[::1]),
-    ],
-    cache=True,
-    nogil=True,
+@kernel(
+    "i8(const f8[::1], b1, f8, f8, f8[:,::1], f8[::1], u1[::1], f8[::1])",
+    "i8(const i8[::1], b1, f8, f8, f8[:,::1], i8[::1], u1[::1], i8[::1])",
+    work=None,
 )
 def select(
     values: Values,
@@ -112,7 +107,7 @@ def select(
     wanted: NDArray[np.uint8],
     chosen: Values,
 ) -> int:
-    """Write the values of wanted buckets, but those on a rung, to `chosen`, which has room for all; return how many."""
+    """Write the values of wanted buckets that are not grid points to `chosen`, as long as `values`; return how many."""
     found = np.empty(STRETCH, np.uint32)
     k = 0
     for start in range(0, len(values), STRETCH):

@@ -1,29 +1,33 @@
-"""The tail of chi-squared over all labellings without drawing any: a double saddlepoint approximation.
+"""The tail of chi-squared over all labellings, by a double saddlepoint approximation instead of drawing.
 
-The counts of one side are independent binomials given their sum, so that the cumulants of chi-squared and of the sum
-together are sums over categories; the conditional tail follows from them by Skovgaard's (1987) formula. Its error is
-of the order of a hundredth of the p-value itself, however small that is: an asymptotic chi-squared has no such bound
-where categories are rare.
+Given their sum, the counts of one side are independent binomials. The joint cumulants of chi-squared and the sum are
+therefore sums over categories, and the conditional tail follows from them by the formula of Skovgaard, Saddlepoint
+expansions for conditional distributions (1987). Its error is about a hundredth of the p-value, however small that is;
+the asymptotic chi-squared has no such bound where categories are rare.
 """
 
+import sys
 from math import erfc, exp, floor, inf, isfinite, log, nan, sqrt
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from engine.drift.kernels.binomial import log_binomial
 from engine.drift.kernels.counting import Counts
+from engine.drift.kernels.lazy import helper, kernel
 
 Floats = NDArray[np.float64]
 
+LARGEST_EXPONENT = log(sys.float_info.max)
+"""Beyond it `exp` is infinite in compiled code and an error in Python."""
 
-@njit("Tuple((i8[::1], f8[::1], f8[::1]))(i8[::1], f8, f8)", cache=True, nogil=True)
+
+@helper("Tuple((i8[::1], f8[::1], f8[::1]))(i8[::1], f8, f8)")
 def _grid(pooled: Counts, share: float, depth: float) -> tuple[Counts, Floats, Floats]:
-    """Return the likely counts for each of `pooled`: where they end, how far from its mean each lies, its log weight.
+    """Return the likely counts for each of `pooled`: where its counts end, their distances from its mean, log weights.
 
-    A count is likely within exp(-depth) of the mode. Where the binomial is wide every s-th count stands for s of them,
-    s half a standard deviation.
+    A count is likely if its probability is at least exp(-depth) times that of the mode. Where the binomial is wide
+    every s-th count stands for s of them, s being half a standard deviation.
     """
     ends = np.empty(len(pooled), np.int64)
     size = 0
@@ -44,7 +48,11 @@ def _grid(pooled: Counts, share: float, depth: float) -> tuple[Counts, Floats, F
                 if w < -depth:
                     break
                 if size == len(off):
-                    off, weight = np.append(off, np.empty(size)), np.append(weight, np.empty(size))
+                    # twice the room, by a loop: np.append takes numba six times as long to compile
+                    more_off, more_weight = np.empty(2 * size), np.empty(2 * size)
+                    for i in range(size):
+                        more_off[i], more_weight[i] = off[i], weight[i]
+                    off, weight = more_off, more_weight
                 off[size], weight[size] = k - t * share, w
                 size += 1
                 if step == 1 and direction > 0 and k < t:
@@ -53,21 +61,27 @@ def _grid(pooled: Counts, share: float, depth: float) -> tuple[Counts, Floats, F
                     w += log(k / (t - k + 1.0) * (1 - share) / share)
                 k += direction
         ends[j] = size
-    return ends, off[:size].copy(), weight[:size].copy()
+    return ends, off[:size], weight[:size]
 
 
-@njit("UniTuple(f8, 6)(i8[::1], i8[::1], f8[::1], f8[::1], f8[::1], f8, f8)", cache=True, nogil=True)
+@helper("UniTuple(f8, 6)(i8[::1], i8[::1], f8[::1], f8[::1], f8[::1], f8, f8)")
 def _cumulants(
     times: Counts, ends: Counts, off: Floats, square: Floats, weight: Floats, s: float, u: float
 ) -> tuple[float, float, float, float, float, float]:
-    """Return K(s, u), its two first and three second derivatives: K_s, K_u, K_ss, K_su, K_uu."""
+    """Return K(s, u) and its derivatives K_s, K_u, K_ss, K_su, K_uu; NaN where they overflow.
+
+    K is the log of E exp(s * chi-squared + u * (sum - its mean)), a sum over categories.
+    """
     k = k_s = k_u = k_ss = k_su = k_uu = 0.0
     start = 0
     for j in range(len(times)):
         w = w_x = w_y = w_xx = w_xy = w_yy = 0.0
         for i in range(start, ends[j]):
             x, y = square[i], off[i]
-            e = exp(weight[i] + s * x + u * y)
+            exponent = weight[i] + s * x + u * y
+            if not exponent <= LARGEST_EXPONENT:
+                return nan, nan, nan, nan, nan, nan
+            e = exp(exponent)
             w += e
             w_x += e * x
             w_y += e * y
@@ -87,23 +101,23 @@ def _cumulants(
     return k, k_s, k_u, k_ss, k_su, k_uu
 
 
-@njit("f8(i8[::1], i8[::1], f8, f8, f8, f8)", cache=True, nogil=True)
+@kernel("f8(i8[::1], i8[::1], f8, f8, f8, f8)", work=lambda pooled, *_: 300 * len(pooled))
 def chi2_tail(pooled: Counts, times: Counts, share: float, statistic: float, start: float, depth: float) -> float:
     """Return P(chi-squared >= statistic) over all labellings; NaN where the approximation does not apply.
 
     Parameters
     ----------
     pooled, times
-        Rows of a category, more than none, and how many categories have as many.
+        Rows of a category, at least one, and how many categories have as many.
     share
         Of the side whose counts vary among all rows.
     statistic
-        Chi-squared observed.
+        The observed chi-squared.
     start
-        Where to look for the saddlepoint first: of a gamma with the same moments it is (1 - mean/x) mean/variance.
+        The first guess of the saddlepoint: that of a gamma with the same moments is (1 - mean/x) * mean / variance.
     depth
         Counts less likely than exp(-depth) times the likeliest are taken as impossible. Chi-squared of rare counts
-        has a heavy tail: outcomes that never occur would otherwise lead the cumulants.
+        has a heavy tail: outcomes that never occur would otherwise dominate the cumulants.
     """
     ends, off, weight = _grid(pooled, share, depth)
     square = np.empty_like(off)
@@ -113,6 +127,7 @@ def chi2_tail(pooled: Counts, times: Counts, share: float, statistic: float, sta
             j += 1
         square[i] = off[i] * off[i] / (pooled[j] * share * (1 - share))
     k0, _, _, _, _, k_uu0 = _cumulants(times, ends, off, square, weight, 0.0, 0.0)
+    # Newton's method for K_s = statistic, K_u = 0
     s, u = start, 0.0
     k, k_s, k_u, k_ss, k_su, k_uu = _cumulants(times, ends, off, square, weight, s, u)
     for _ in range(50):
@@ -123,7 +138,7 @@ def chi2_tail(pooled: Counts, times: Counts, share: float, statistic: float, sta
         if gap * gap <= 1e-12 * k_ss and k_u * k_u <= 1e-12 * k_uu:
             break
         ds, du = (gap * k_uu + k_u * k_su) / determinant, (-k_u * k_ss - gap * k_su) / determinant
-        # K(s, u) - s * statistic is convex: a step that does not lower it was too long
+        # K(s, u) - s * statistic is convex: a step that does not lower it was too long and is halved
         before = k - s * statistic
         for _ in range(40):
             k, k_s, k_u, k_ss, k_su, k_uu = _cumulants(times, ends, off, square, weight, s + ds, u + du)
@@ -138,6 +153,7 @@ def chi2_tail(pooled: Counts, times: Counts, share: float, statistic: float, sta
     deviance = 2 * (s * statistic - k + k0)
     if not (deviance > 1e-4 and isfinite(deviance)):
         return nan
+    # Skovgaard's formula: 1 - Phi(w) + phi(w) (1/v - 1/w)
     w = sqrt(deviance) if s > 0 else -sqrt(deviance)
     v = s * sqrt((k_ss * k_uu - k_su * k_su) / k_uu0)
     return 0.5 * erfc(w / sqrt(2.0)) + exp(-deviance / 2) / sqrt(2 * np.pi) * (1 / v - 1 / w)

@@ -1,28 +1,51 @@
-"""Mean and spread of values in one pass that is as exact as two: stretch by stretch, each about its own mean."""
+"""Mean and sum of squared deviations in one pass over memory, as accurate as the two-pass formula."""
 
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numpy.typing import NDArray
 
 from engine.drift.kernels.apart import distance
-from engine.drift.kernels.counting import READ_FLOATS, READ_WHOLES, Counts, Values
+from engine.drift.kernels.counting import Counts, Values
+from engine.drift.kernels.lazy import kernel
 
 STRETCH = 2048
+"""Values at a time, which stay in the processor's cache for their second pass."""
 
 
-@njit(
-    [
-        types.UniTuple(types.f8, 2)(READ_FLOATS, types.i8[::1], types.f8),  # type: ignore[no-untyped-call]  # numba's
-        types.UniTuple(types.f8, 2)(READ_WHOLES, types.i8[::1], types.i8),  # type: ignore[no-untyped-call]  # numba's
-    ],
-    cache=True,
-    nogil=True,
+def _sum_in_order(terms: NDArray[np.float64]) -> float:
+    """Return the sum from the first to the last, as a loop adds up: `np.sum` adds pairwise."""
+    return float(np.cumsum(terms)[-1])
+
+
+def _spread_in_numpy(values: Values, counts: Counts, centre: Any) -> tuple[float, float]:
+    rows = offset = squares = 0.0
+    for start in range(0, len(values), STRETCH):
+        some = values[start : start + STRETCH]
+        exact = (some - centre).astype(np.float64)
+        # see `distance`
+        away = np.where((exact >= 0) == (some >= centre), exact, some.astype(np.float64) - np.float64(centre))
+        times = counts[start : start + STRETCH].astype(np.float64) if len(counts) else np.ones(len(some))
+        more = _sum_in_order(times)
+        mean = _sum_in_order(times * away) / more
+        around = _sum_in_order(times * (away - mean) * (away - mean))
+        apart = mean - offset
+        rows += more
+        offset += apart * (more / rows)
+        squares += around + apart * apart * ((rows - more) * (more / rows))
+    return offset, squares
+
+
+@kernel(
+    "UniTuple(f8, 2)(const f8[::1], i8[::1], f8)",
+    "UniTuple(f8, 2)(const i8[::1], i8[::1], i8)",
+    small=_spread_in_numpy,
+    work=lambda values, *_: len(values) / 20,
 )
 def spread(values: Values, counts: Counts, centre: Any) -> tuple[float, float]:
     """Return mean - centre, and the sum of squared deviations from the mean, of at least one value.
 
-    Values occur once each if there are no `counts`. Stretches are united as in Chan, Golub and LeVeque 1979.
+    Each value occurs once if `counts` is empty. Stretches are merged by the formula of Chan, Golub and LeVeque (1979).
     """
     away = np.empty(STRETCH)
     times = np.ones(STRETCH)
@@ -41,6 +64,7 @@ def spread(values: Values, counts: Counts, centre: Any) -> tuple[float, float]:
         around = 0.0
         for i in range(n):
             around += times[i] * (away[i] - mean) * (away[i] - mean)
+        # merge: the mean moves by the share of the new rows; the squares gain the square of the means' difference
         apart = mean - offset
         rows += more
         offset += apart * (more / rows)

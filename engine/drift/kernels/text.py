@@ -1,21 +1,21 @@
-"""Sorted lists of strings laid side by side, without making a Python object of any of them.
+"""Merging of two sorted lists of strings without a Python object per string.
 
 A list is the UTF-8 bytes of its strings, one after another, and where each of them ends. The order is that of the
 bytes, which is that of the code points.
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from engine.drift.kernels.counting import Counts
+from engine.drift.kernels.lazy import helper, kernel
 
 Text = NDArray[np.uint8]
 
 
-@njit("i8(u1[::1], i8, i8, u1[::1], i8, i8)", cache=True, nogil=True)
+@helper("i8(u1[::1], i8, i8, u1[::1], i8, i8)")
 def _order(a: Text, a_start: int, a_end: int, b: Text, b_start: int, b_end: int) -> int:
-    """Below 0 where the string of a comes first, 0 where they are equal, above 0 where that of b does."""
+    """Return a number below 0 where the string of a comes first, 0 where they are equal, else above 0."""
     for i in range(min(a_end - a_start, b_end - b_start)):
         x, y = a[a_start + i], b[b_start + i]
         if x != y:
@@ -23,11 +23,12 @@ def _order(a: Text, a_start: int, a_end: int, b: Text, b_start: int, b_end: int)
     return (a_end - a_start) - (b_end - b_start)
 
 
-@njit("Tuple((i8[::1], i8[::1], i8))(u1[::1], i8[::1], u1[::1], i8[::1])", cache=True, nogil=True)
+@kernel("Tuple((i8[::1], i8[::1], i8))(u1[::1], i8[::1], u1[::1], i8[::1])")
 def align_text(a: Text, a_ends: Counts, b: Text, b_ends: Counts) -> tuple[Counts, Counts, int]:
     """Merge two strictly ascending lists: the place in the union of each string of a, of each of b, and its size.
 
-    Ends that do not ascend within their text are taken as the nearest that do.
+    Ends that do not ascend, or lie outside their text, are replaced by the nearest ones that fit: they may come from a
+    damaged file, and compiled code reads any memory.
     """
     to_a, to_b = np.empty(len(a_ends), np.int64), np.empty(len(b_ends), np.int64)
     i = j = size = a_start = b_start = 0

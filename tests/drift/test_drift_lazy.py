@@ -1,0 +1,369 @@
+"""Every kernel gives the same bits as Python and compiled; which of the two runs, and when."""
+
+import copy
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from pkgutil import iter_modules
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from engine.drift import kernels
+from engine.drift.kernels import (
+    apart,
+    boosting,
+    counting,
+    distances,
+    distinct,
+    drawing,
+    hypergeometric,
+    lattice,
+    relabelling,
+    rungs,
+    saddlepoint,
+    spread,
+    text,
+)
+from engine.drift.kernels.lazy import LARGE, SECONDS_BEFORE_COMPILING, SECONDS_BEFORE_STARTING, Kernel, kernel
+from engine.drift.ladder import Ladder
+
+MODULES = [import_module(f"engine.drift.kernels.{module.name}") for module in iter_modules(kernels.__path__)]
+KERNELS = {k for module in MODULES for k in vars(module).values() if isinstance(k, Kernel)}
+
+EXTREMES = {
+    "f8": np.array([0.0, 1.0, -1.0, 0.1, 5e-324, 1e-300, 1e300, -1e308, 2.0**53, 1 / 3]),
+    "i8": np.array([0, 1, -1, 2**53, 2**53 + 1, -(2**63), 2**63 - 1]),
+}
+
+
+def some_values(random, kind, most=3_000):
+    """One value or more, with ties or without, some extreme; sizes on both sides of every stretch."""
+    size = int(random.choice([1, 2, 7, 40, 1_024, 1_025, 2_100, most]))
+    if kind == "i8":
+        found = random.integers(0, 50, size) if random.random() < 0.5 else random.integers(-(2**40), 2**40, size)
+    else:
+        found = [random.standard_normal(size), random.integers(0, 50, size) / 10, random.lognormal(0, 9, size)]
+        found = found[random.integers(3)]
+    extreme = random.random(size) < random.choice([0, 0.1])
+    return np.where(extreme, random.choice(EXTREMES[kind], size), found)
+
+
+def a_table(random, kind):
+    values = np.unique(some_values(random, kind))
+    return values, random.integers(1, random.choice([2, 1_000]), len(values))
+
+
+def for_apart(random, kind):
+    return *a_table(random, kind), *a_table(random, kind)
+
+
+def bounds(random, kind):
+    """Tables some of whose rows are in intervals; a side has at least one row."""
+    sides = [a_table(random, kind) for _ in range(2)]
+    found = []
+    for values, counts in sides:
+        gaps = random.integers(0, 5, len(values) + 1) * (random.random(len(values) + 1) < 0.5)
+        gaps[0] += 1
+        found += [values, counts * random.integers(0, 2, len(values)), gaps, gaps * random.standard_normal(len(gaps))]
+    ends = np.concatenate([values for values, _ in sides])
+    number = np.int64 if kind == "i8" else np.float64
+    return *found, number(ends[len(ends) // 2]), number(ends.min()), number(ends.max())
+
+
+def rows_of_trees(random):
+    n, columns = int(random.choice([40, 500, 3_000])), int(random.integers(1, 5))
+    codes = random.integers(0, random.choice([3, 60, 255], columns), (n, columns)).astype(np.uint8)
+    starts = np.concatenate([[0], np.cumsum(codes.max(axis=0).astype(np.int64) + 1)])
+    rows = random.permutation(n)[: int(random.integers(1, n + 1))].astype(np.int32)
+    weights = (random.integers(-1_000, 1_000, n) << 32) + 1
+    return codes, rows, weights, starts, np.empty(starts[-1], np.int64)
+
+
+def best_split(random):
+    codes, rows, weights, starts, sums = rows_of_trees(random)
+    for column in range(codes.shape[1]):
+        for code in range(starts[column + 1] - starts[column]):
+            sums[starts[column] + code] = weights[rows[codes[rows, column] == code]].sum()
+    categorical = random.random(codes.shape[1]) < 0.5
+    variance = float(random.lognormal(8, 2))
+    return sums, starts, categorical, int(weights[rows].sum()), variance, np.zeros(boosting.CODES, np.bool_)
+
+
+def add(random):
+    codes = rows_of_trees(random)[0]
+    nodes = int(random.integers(1, 31))
+    columns = random.integers(0, codes.shape[1], 30).astype(np.int32)
+    children = np.array([[-1 - i, i + 1 if i + 1 < nodes else -2 - i] for i in range(30)], np.int32)
+    return (
+        codes,
+        columns,
+        random.random((30, boosting.CODES)) < 0.5,
+        children,
+        random.random(31),
+        random.random(len(codes)),
+    )
+
+
+def below(random):
+    contents = random.integers(0, 2**64, random.integers(0, 300), np.uint64)
+    return (
+        contents,
+        random.integers(0, 4, len(contents)),
+        np.uint64(7),
+        np.uint64(random.integers(0, 2**64, dtype=np.uint64)),
+    )
+
+
+def for_distinct(random):
+    keys = random.integers(0, random.choice([50, 2**63]), random.integers(0, 2_000)).astype(np.uint64)
+    slots = np.empty(1 << (distinct.SLOTS_A_KEY * len(keys)).bit_length(), np.int32)
+    of_keys = (np.zeros(len(keys), kind) for kind in (np.uint64, np.int32, np.int64))
+    return keys * np.uint64(0x9E3779B97F4A7C15), slots, *of_keys
+
+
+def counts_of(random):
+    k = random.integers(1, 40)
+    r, b = random.integers(0, random.choice([2, 50, 100_000]), (2, k))
+    r[0] += 1
+    b[-1] += 1
+    return r, b
+
+
+def sides(random):
+    n, m = (int(x) for x in random.integers(1, random.choice([30, 1_000, 10**7]), 2))
+    t = int(random.integers(1, n + m))
+    return int(random.integers(max(0, t - m), min(t, n) + 1)), t, n, m
+
+
+def divergence(random):
+    r, b = counts_of(random)
+    pooled, times = np.unique((r + b)[(r + b) > 0], return_counts=True)
+    return pooled, times, int(r.sum()), int(b.sum())
+
+
+def paths(random):
+    n, m = (int(x) for x in random.integers(1, random.choice([10, 400]), 2))
+    return n, m, int(random.integers(1, n * m + 1))
+
+
+def labels(random):
+    pooled = random.integers(1, 20, 30)
+    found = random.permutation(np.repeat(np.arange(30), pooled))
+    return found, 1 / pooled, len(found) // 3, 5, np.uint64(random.integers(2**63))
+
+
+def on_ladder(random, kind):
+    ladder = Ladder.of(*a_table(random, kind), 64)
+    laid = ladder.bits, ladder.low, ladder.scale, ladder.cells, ladder.pivots
+    return ladder, some_values(random, kind), laid
+
+
+def count(random, kind):
+    ladder, values, laid = on_ladder(random, kind)
+    return values, *laid, ladder.rungs.dtype.type(ladder.centre), ladder.tally()
+
+
+def select(random, kind):
+    _, values, laid = on_ladder(random, kind)
+    return values, *laid, random.integers(0, 2, len(laid[-1])).astype(np.uint8), np.zeros_like(values)
+
+
+def buckets(random):
+    _, values, laid = on_ladder(random, "f8")
+    return values, *laid[:-1]
+
+
+def tail(random):
+    pooled = np.unique(random.integers(1, random.choice([10, 300, 100_000]), random.integers(2, 12)))
+    times = random.integers(1, 50, len(pooled))
+    k, mean, spread = int(times.sum()), times.sum() - 1, np.sqrt(2 * times.sum())
+    statistic = float(mean + random.uniform(-1, 12) * spread)
+    assume(statistic > 0 and k > 2)
+    share = float(random.uniform(0.02, 0.5))
+    return pooled, times, share, statistic, (1 - mean / statistic) / 2, float(random.choice([16, 25]))
+
+
+def texts(random):
+    found = []
+    for _ in range(2):
+        words = sorted({bytes(random.integers(97, 100, random.integers(0, 4)).tolist()) for _ in range(20)})
+        words = words[: random.integers(0, 21)]
+        found += [np.frombuffer(b"".join(words), np.uint8).copy(), np.cumsum([0, *map(len, words)])[1:]]
+    return tuple(found)
+
+
+def for_spread(random, kind):
+    values = some_values(random, kind)
+    counts = random.integers(1, 9, len(values)) if random.random() < 0.5 else np.empty(0, np.int64)
+    return values, counts, values[len(values) // 2]
+
+
+def of(make, kind):
+    return lambda random: make(random, kind)
+
+
+def both(make):
+    return [of(make, "f8"), of(make, "i8")]
+
+
+ARGUMENTS = {
+    boosting._add: [add],
+    boosting._best_split: [best_split],
+    boosting._probabilities: [lambda random: (random.normal(0, 5, 300),)],
+    boosting._tally: [rows_of_trees],
+    counting.align: both(for_apart),
+    text.align_text: [texts],
+    apart.apart: both(for_apart),
+    boosting.bins: [
+        lambda random: (np.append(some_values(random, "f8"), np.nan), np.unique(some_values(random, "f8", 200)[:250]))
+    ],
+    apart.bounds: both(bounds),
+    rungs.buckets: [buckets],
+    saddlepoint.chi2_tail: [tail],
+    rungs.count: both(count),
+    distances.distances: [counts_of],
+    distinct.distinct: [for_distinct],
+    hypergeometric.expected_divergence: [divergence],
+    rungs.images: [lambda random: (some_values(random, "f8"), bool(random.integers(2)))],
+    drawing.keys: [lambda random: (*random.integers(0, 2**64, (2, 50), np.uint64), np.uint64(random.integers(2**63)))],
+    drawing.keys_below: [below],
+    lattice.one_sided_p: [lambda random: (int(random.integers(1, 20_000)), float(random.uniform(1e-3, 0.9)))],
+    lattice.outer_path_share: [paths],
+    lattice.outer_path_share_of_square: [lambda random: tuple(int(x) for x in random.integers(1, [500, 50]))],
+    counting.places: both(lambda random, kind: (a_table(random, kind)[0], a_table(random, kind)[0])),
+    relabelling.relabelled: [labels],
+    counting.runs: both(lambda random, kind: (np.sort(some_values(random, kind)),)),
+    rungs.select: both(select),
+    spread.spread: both(for_spread),
+    hypergeometric.two_category_p: [sides],
+}
+"""For each kernel and signature, what makes arguments."""
+
+
+def bits(found):
+    """Everything that can be seen of a result, so that == compares all of it; which NaN it is cannot be seen."""
+    if isinstance(found, np.ndarray):
+        plain = np.where(np.isnan(found), np.nan, found) if found.dtype == np.float64 else found
+        return "array", str(found.dtype), found.shape, plain.tobytes()
+    if isinstance(found, tuple):
+        return tuple(map(bits, found))
+    return type(found), found.hex() if isinstance(found, float) else found
+
+
+def test_every_kernel_is_in_the_table():
+    assert {tested.__name__: len(makers) for tested, makers in ARGUMENTS.items()} == {
+        found.__name__: len(found.signatures) for found in KERNELS
+    }
+
+
+@pytest.mark.parametrize(
+    ("tested", "signature"),
+    [(tested, at) for tested, makers in ARGUMENTS.items() for at in range(len(makers))],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_every_kernel_gives_the_same_bits_interpreted_and_compiled(tested, signature):
+    @settings(max_examples=20)
+    @given(st.integers(0, 2**32))
+    def compare(seed):
+        given_to_both = ARGUMENTS[tested][signature](np.random.default_rng(seed))
+        seen = []
+        for run in (tested.interpret, tested.compile(signature)):
+            arguments = copy.deepcopy(given_to_both)
+            with np.errstate(all="raise"):
+                result = run(*arguments)
+            if tested is distinct.distinct:  # the rest is scratch
+                arguments = [written[:result] for written in arguments[2:]]
+            seen.append((bits(result), [bits(a) for a in arguments if isinstance(a, np.ndarray)]))
+        assert seen[0] == seen[1]
+
+    compare()
+
+
+def run(code, cache, **environment):
+    inherited = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    command = [sys.executable, "-W", "error", "-c", code]
+    environ = inherited | {"XDG_CACHE_HOME": str(cache)} | environment
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+
+
+def test_nothing_is_compiled_before_it_is_needed(tmp_path):
+    code = "import sys, numpy as np, engine.drift.drift, engine.drift.classifier; "
+    code += "from engine.drift.kernels.counting import runs; runs(np.arange(9)); print('numba' in sys.modules)"
+    done = run(code, tmp_path)
+    assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+def scaled(*signatures, **how):
+    def scale(values, factor):
+        for i in range(len(values)):
+            values[i] = values[i] * factor
+        return values[0]
+
+    return kernel(*signatures, **how)(scale)
+
+
+def test_large_input_is_compiled_for_the_signature_that_it_has():
+    scale = scaled("f8(f8[::1], f8)", "i8(i8[::1], i8)")
+    scale(np.ones(LARGE), 2.0)
+    assert scale._compiled == [None, None]
+    assert scale(np.ones(LARGE + 1, np.int64), 2) == 2
+    assert scale._compiled[0] is None
+    assert scale._compiled[1] is not None
+    assert scale(np.ones(1, np.int64), 3) == 3, "and small input then runs there too"
+
+
+def test_what_has_run_long_enough_is_compiled():
+    scale = scaled("f8(f8[::1], f8)")
+    scale._spent = SECONDS_BEFORE_COMPILING + 0.01
+    assert scale(np.ones(1), 2.0) == 2.0
+    assert scale._compiled[0] is not None
+
+
+def test_what_the_cache_holds_is_loaded_sooner(tmp_path):
+    code = "import numpy as np; from engine.drift.kernels.counting import align; "
+    code += "print(align.is_cached(0), align.is_cached(1), align._affordable(0)); align.compile(0); "
+    code += "print(align.is_cached(0), align.is_cached(1))"
+    assert run(code, tmp_path).stdout == f"False False {SECONDS_BEFORE_COMPILING}\nTrue False\n"
+    assert run(code, tmp_path).stdout == f"True False {SECONDS_BEFORE_STARTING}\nTrue False\n"
+
+
+def test_threads_compile_once():
+    scale = scaled("f8(f8[::1], f8)", work=None)
+    with ThreadPoolExecutor(8) as pool:
+        compiled = list(pool.map(lambda _: (scale(np.ones(4), 2.0), scale._compiled[0])[1], range(8)))
+    assert len(set(map(id, compiled))) == 1
+
+
+@pytest.mark.parametrize("values", [np.ones(3, np.float32), np.ones((3, 1)), np.ones(6)[::2], [1.0]])
+@pytest.mark.parametrize("work", [None, len])
+def test_only_declared_types_are_taken(values, work):
+    scale = scaled("f8(f8[::1], f8)", work=work)
+    with pytest.raises(TypeError, match=r"f8\[::1\]"):
+        scale(values, 2.0)
+
+
+def test_read_only_arrays_are_taken_where_the_signature_says_const():
+    values = np.ones(3)
+    values.flags.writeable = False
+    with pytest.raises(TypeError, match="signatures"):
+        scaled("f8(f8[::1], f8)")(values, 2.0)
+    first = kernel("f8(const f8[::1])")(lambda values: values[0])
+    assert first.interpret(values) == first.compile(0)(values) == 1.0
+    writable = np.ones(3)
+    assert first.interpret(writable) == first.compile(0)(writable) == 1.0
+
+
+def test_interpreted_results_are_numbers_of_python():
+    scale = scaled("f8(f8[::1], f8)")
+    assert type(scale(np.ones(1), 2.0)) is float
+
+
+def test_kernels_call_kernels():
+    scale = scaled("f8(f8[::1], f8)", work=None)
+    twice = kernel("f8(f8[::1])", work=None)(lambda values: scale(values, 2.0) + scale(values, 3.0))
+    assert twice.interpret(np.ones(2)) == 8.0
