@@ -14,21 +14,21 @@ from engine.drift.roles import Role, roles
 if TYPE_CHECKING:
     from engine.drift.classifier import DomainClassifier, domain_classifier
     from engine.drift.columns import Categorical, Numerical
-    from engine.drift.drift import ColumnDrift, Drift, compare
+    from engine.drift.comparison import ColumnDrift, Drift, compare
     from engine.drift.profiles import Profile, profile
     from engine.drift.sampling import sample
 
 KERNEL_VERSION = "3"
 """Version of the numbers: it changes whenever this package may give another number for the same data."""
 
-_AT_FIRST_USE = {
+_LAZY_EXPORTS = {
     "Categorical": "columns",
-    "ColumnDrift": "drift",
+    "ColumnDrift": "comparison",
     "DomainClassifier": "classifier",
-    "Drift": "drift",
+    "Drift": "comparison",
     "Numerical": "columns",
     "Profile": "profiles",
-    "compare": "drift",
+    "compare": "comparison",
     "domain_classifier": "classifier",
     "profile": "profiles",
     "sample": "sampling",
@@ -52,6 +52,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _AT_FIRST_USE:
+    if name not in _LAZY_EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"engine.drift.{_AT_FIRST_USE[name]}"), name)
+    return getattr(import_module(f"engine.drift.{_LAZY_EXPORTS[name]}"), name)

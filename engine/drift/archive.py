@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from engine.errors import StoreError
 
-FORMAT = "engine profile"
-VERSION = 2
-READABLE = (1, 2)
-LARGEST = 1 << 34
+FORMAT_NAME = "engine profile"
+FORMAT_VERSION = 2
+READABLE_VERSIONS = (1, 2)
+MAX_UNPACKED_BYTES = 1 << 34
 """Maximum size of all members of a file together when unpacked: 16 GiB, in bytes."""
 
 _NPY_HEADER = re.compile(
@@ -30,10 +30,10 @@ _NPY_HEADER = re.compile(
     re.DOTALL,
 )
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+_ZIP_TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
 
-def write(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+def write_archive(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write `header` and `arrays` to `path`, replacing it in one step.
 
     Raises
@@ -44,23 +44,25 @@ def write(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[An
     # write beside the target, then rename: the rename is atomic within one file system
     partial = path.with_name(path.name + ".part")
     try:
-        _pack(partial, header, arrays)
+        _write_zip(partial, header, arrays)
         partial.replace(path)
     except OSError as problem:
         partial.unlink(missing_ok=True)
         raise StoreError(f"{path}: cannot be written: {problem.strerror or problem}") from problem
 
 
-def _pack(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+def _write_zip(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
-        text = json.dumps({"format": FORMAT, "version": VERSION, **header}, ensure_ascii=False, sort_keys=True)
-        file.writestr(zipfile.ZipInfo("header.json", _EPOCH), text, zipfile.ZIP_DEFLATED)
+        text = json.dumps(
+            {"format": FORMAT_NAME, "version": FORMAT_VERSION, **header}, ensure_ascii=False, sort_keys=True
+        )
+        file.writestr(zipfile.ZipInfo("header.json", _ZIP_TIMESTAMP), text, zipfile.ZIP_DEFLATED)
         for name, array in arrays.items():
-            with file.open(zipfile.ZipInfo(f"{name}.npy", _EPOCH), "w", force_zip64=True) as member:
+            with file.open(zipfile.ZipInfo(f"{name}.npy", _ZIP_TIMESTAMP), "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
 
 
-def digest(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
+def digest_content(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
     """Return the BLAKE2b hex digest of the header and of the names, types, shapes and bytes of the arrays."""
     content = blake2b(repr(header).encode(), digest_size=32)
     for name, array in arrays.items():
@@ -69,7 +71,7 @@ def digest(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str
     return content.hexdigest()
 
 
-def _array(data: bytes) -> NDArray[Any]:
+def _parse_npy(data: bytes) -> NDArray[Any]:
     """Parse one .npy member.
 
     Its header must match one strict pattern and the size of the data before memory is allocated. numpy's own reader
@@ -84,7 +86,7 @@ def _array(data: bytes) -> NDArray[Any]:
     return np.frombuffer(data, dtype, offset=header.end()).copy()
 
 
-def read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return the header and the arrays of a file that `write_archive` wrote.
 
     Raises
@@ -94,20 +96,22 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """
     try:
         with zipfile.ZipFile(path) as file:
-            if sum(member.file_size for member in file.infolist()) > LARGEST:
-                raise StoreError(f"{path}: not a profile of this engine: it unpacks to more than {LARGEST >> 30} GiB")
+            if sum(member.file_size for member in file.infolist()) > MAX_UNPACKED_BYTES:
+                raise StoreError(
+                    f"{path}: not a profile of this engine: it unpacks to more than {MAX_UNPACKED_BYTES >> 30} GiB"
+                )
             if not {member.compress_type for member in file.infolist()} <= {zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED}:
                 raise ValueError("it uses an unknown compression method")
             header = json.loads(file.read("header.json"))
-            if not isinstance(header, dict) or header.get("format") != FORMAT:
+            if not isinstance(header, dict) or header.get("format") != FORMAT_NAME:
                 raise StoreError(f"{path}: not a profile of this engine")
-            if header.get("version") not in READABLE:
+            if header.get("version") not in READABLE_VERSIONS:
                 raise StoreError(
                     f"{path}: the profile has format version {header.get('version')!r}, and this engine reads versions "
-                    f"up to {VERSION}; upgrade the engine, or build the reference again"
+                    f"up to {FORMAT_VERSION}; upgrade the engine, or build the reference again"
                 )
             arrays = {
-                member.filename.removesuffix(".npy"): _array(file.read(member))
+                member.filename.removesuffix(".npy"): _parse_npy(file.read(member))
                 for member in file.infolist()
                 if member.filename.endswith(".npy")
             }

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 import polars as pl
 
-ROWS = 131_072
+BLOCK_ROWS = 131_072
 """Rows per block: enough that one call per column and block costs nothing, few enough to stay in the CPU cache."""
 
-VALUES = 1 << 24
+BLOCK_VALUES = 1 << 24
 """Maximum number of values per block, over all its columns: 128 MB of 8-byte numbers."""
 
 # By default polars decodes far ahead of a slow caller: 1.5 GB for 30 columns. With a prefetch of one row group it takes
@@ -24,12 +24,12 @@ if "POLARS_ROW_GROUP_PREFETCH_SIZE" not in os.environ:
     pl.Config.reload_env_vars()
 
 
-def rows_of(columns: int) -> int:
+def rows_per_block(columns: int) -> int:
     """Return the number of rows per block for a frame of `columns` columns."""
-    return min(ROWS, max(1024, VALUES // max(1, columns)))
+    return min(BLOCK_ROWS, max(1024, BLOCK_VALUES // max(1, columns)))
 
 
-def blocks(frame: pl.LazyFrame, rows: int = ROWS) -> Iterator[pl.DataFrame]:
+def iterate_blocks(frame: pl.LazyFrame, rows: int = BLOCK_ROWS) -> Iterator[pl.DataFrame]:
     """Yield the rows of `frame` in order, in contiguous blocks of exactly `rows` rows; the last block may be shorter.
 
     A frame without rows yields no block. Memory is bounded by a few blocks and row groups, however slow the caller is.

@@ -14,17 +14,17 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import gammaln, ndtri
 
-from engine.drift.features import coded
-from engine.drift.kernels.boosting import Codes, Trees, boosted, log_odds
-from engine.drift.kernels.drawing import Hashes
+from engine.drift.feature_encoding import encode_features
+from engine.drift.kernels.boosting import Codes, Trees, predict_log_odds, train_trees
+from engine.drift.kernels.sampling_keys import Hashes
 from engine.drift.roles import Role
-from engine.drift.sampling import most_rows, row_keys
+from engine.drift.sampling import limit_rows, row_keys
 from engine.errors import DataError
 
 FEWEST_ROWS = 25
 """Rows per side below which the trees cannot split: each of two leaves needs 20 rows."""
 
-ONE_IN = 5
+HOLD_OUT_ONE_IN = 5
 """One of so many entities (or rows) is held out."""
 
 TREES = 100
@@ -62,7 +62,7 @@ class DomainClassifier:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
+class _EncodedRows:
     """Rows of both sides in the order of their keys; `side` is 1 for the batch."""
 
     codes: Codes
@@ -107,46 +107,48 @@ def domain_classifier(
             raise DataError(f"the {side} lacks {', '.join(map(repr, absent))}")
     if not roles:
         return DomainClassifier(reason="no column takes part")
-    n = min(len(reference), len(batch), most_rows(len(roles), max_rows))
+    n = min(len(reference), len(batch), limit_rows(len(roles), max_rows))
     if n < FEWEST_ROWS:
         return DomainClassifier(reason=f"too few rows: {n} a side, at least {FEWEST_ROWS} are needed")
-    rows = _drawn(reference, batch, roles, entity, n, seed)
-    train, test = _balanced(rows, ~rows.held_out), _balanced(rows, rows.held_out)
-    if len(train) < 2 * FEWEST_ROWS * (ONE_IN - 1) // ONE_IN or not len(test):
-        return DomainClassifier(reason=f"too few entities to hold out one in {ONE_IN} of both sides")
-    model = _trained(rows, train, np.array([role is Role.CATEGORICAL for role in roles.values()]))
+    rows = _draw_rows(reference, batch, roles, entity, n, seed)
+    train, test = _balance_sides(rows, ~rows.held_out), _balance_sides(rows, rows.held_out)
+    if len(train) < 2 * FEWEST_ROWS * (HOLD_OUT_ONE_IN - 1) // HOLD_OUT_ONE_IN or not len(test):
+        return DomainClassifier(reason=f"too few entities to hold out one in {HOLD_OUT_ONE_IN} of both sides")
+    model = _train(rows, train, np.array([role is Role.CATEGORICAL for role in roles.values()]))
     codes, truth = rows.codes[test], rows.side[test] == 1
-    by_tree = log_odds(codes, model)
+    by_tree = predict_log_odds(codes, model)
     odds: NDArray[np.float64] = by_tree.sum(axis=0)
     predicted = odds > 0
     accuracy = float((predicted == truth).mean())
-    voting = _one_per_entity(rows, test) if entity else np.arange(len(test))
-    p_value = _conditional_p(predicted[voting], truth[voting])
-    low, high = _wilson(accuracy, len(voting), confidence)
+    voting = _first_row_per_entity(rows, test) if entity else np.arange(len(test))
+    p_value = _hypergeometric_p(predicted[voting], truth[voting])
+    low, high = _wilson_interval(accuracy, len(voting), confidence)
     return DomainClassifier(
         accuracy,
         low,
         high,
         p_value,
         p_value < 1 - confidence,
-        _auc(odds, truth),
-        dict(zip(roles, _importance(model, codes, truth, by_tree), strict=True)),
+        _area_under_roc(odds, truth),
+        dict(zip(roles, _measure_importance(model, codes, truth, by_tree), strict=True)),
         n,
-        _notes(n, drawn_from or (len(reference), len(batch)), len(roles), max_rows, entity),
+        _write_notes(n, drawn_from or (len(reference), len(batch)), len(roles), max_rows, entity),
     )
 
 
-def _notes(n: int, available: tuple[int, int], columns: int, max_rows: int, entity: str | None) -> tuple[str, ...]:
+def _write_notes(
+    n: int, available: tuple[int, int], columns: int, max_rows: int, entity: str | None
+) -> tuple[str, ...]:
     notes = [] if entity else ["the p-value takes rows for independent; declare an entity where they are not"]
     if max(available) > n:
-        why = f": no more, because columns are {columns:,}" if n == most_rows(columns, max_rows) < max_rows else ""
+        why = f": no more, because columns are {columns:,}" if n == limit_rows(columns, max_rows) < max_rows else ""
         notes.append(f"{n:,} rows a side of {available[0]:,} reference rows and {available[1]:,} batch rows{why}")
     return tuple(notes)
 
 
-def _drawn(
+def _draw_rows(
     reference: pl.DataFrame, batch: pl.DataFrame, roles: Mapping[str, Role], entity: str | None, n: int, seed: int
-) -> _Rows:
+) -> _EncodedRows:
     """Draw the `n` rows per side with the lowest keys, and hold out every fifth entity (or row), by its hash."""
     frames, keys = [], []
     names = [*roles, *([entity] if entity and entity not in roles else [])]
@@ -158,17 +160,17 @@ def _drawn(
     side = np.repeat(np.array([0, 1], np.int8), n)
     # equal rows of both sides have equal keys and are ordered by side: the order depends on the rows alone
     order = np.lexsort((side, np.concatenate(keys)))
-    codes, starts = coded(frames, roles, order)
+    codes, starts = encode_features(frames, roles, order)
     side = side[order]
     if not entity:  # each row is an entity, numbered in the order of keys
         entities = np.arange(2 * n, dtype=np.uint64)
     else:
         hashes = [frame.get_column(entity).alias("").cast(pl.String).hash(seed + 1).to_numpy() for frame in frames]
         entities = np.concatenate(hashes)[order]
-    return _Rows(codes, starts, side, entities, _held_out(entities, side))
+    return _EncodedRows(codes, starts, side, entities, _hold_out(entities, side))
 
 
-def _held_out(entities: Hashes, side: NDArray[np.int8]) -> NDArray[np.bool_]:
+def _hold_out(entities: Hashes, side: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Hold out every fifth entity of those that only the reference has, only the batch has, and both have."""
     distinct, of_row = np.unique(entities, return_inverse=True)
     where = np.zeros(len(distinct), np.int64)
@@ -176,25 +178,27 @@ def _held_out(entities: Hashes, side: NDArray[np.int8]) -> NDArray[np.bool_]:
         where |= (np.bincount(of_row[side == s], minlength=len(distinct)) > 0) << s
     held_out = np.zeros(len(distinct), np.bool_)
     for group in (1, 2, 3):
-        held_out[np.flatnonzero(where == group)[::ONE_IN]] = True
+        held_out[np.flatnonzero(where == group)[::HOLD_OUT_ONE_IN]] = True
     return held_out[of_row]
 
 
-def _balanced(rows: _Rows, part: NDArray[np.bool_]) -> NDArray[np.intp]:
+def _balance_sides(rows: _EncodedRows, part: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Return the positions of a part's rows with the smallest keys, equally many of both sides."""
     sides = [np.flatnonzero(part & (rows.side == s)) for s in (0, 1)]
     n = min(map(len, sides))
     return np.sort(np.concatenate([s[:n] for s in sides]))
 
 
-def _trained(rows: _Rows, train: NDArray[np.intp], categorical: NDArray[np.bool_]) -> Trees:
+def _train(rows: _EncodedRows, train: NDArray[np.intp], categorical: NDArray[np.bool_]) -> Trees:
     """Train on the rows `train`; each tree sees another window of them."""
     some = max(TREE_ROWS, min(len(train) // 2, TREE_VALUES // len(categorical)))
     side = rows.side[train] == 1
-    return boosted(rows.codes[train], rows.starts, categorical, side, TREES, min(some, len(train)))
+    return train_trees(rows.codes[train], rows.starts, categorical, side, TREES, min(some, len(train)))
 
 
-def _importance(model: Trees, codes: Codes, truth: NDArray[np.bool_], by_tree: NDArray[np.float64]) -> list[float]:
+def _measure_importance(
+    model: Trees, codes: Codes, truth: NDArray[np.bool_], by_tree: NDArray[np.float64]
+) -> list[float]:
     """Return the permutation importance of each column: what shuffling it adds to the log loss, as a share of the sum.
 
     The rows are in the order of their hashes, so rotating a column shuffles it. Only the trees that use the column are
@@ -209,7 +213,7 @@ def _importance(model: Trees, codes: Codes, truth: NDArray[np.bool_], by_tree: N
         kept = codes[:, column].copy()
         codes[:, column] = np.roll(kept, len(kept) // 2)
         using = model[0][trees], model[1][trees], model[2][trees], model[3][trees]
-        change = log_odds(codes, using).sum(axis=0) - by_tree[trees].sum(axis=0)
+        change = predict_log_odds(codes, using).sum(axis=0) - by_tree[trees].sum(axis=0)
         codes[:, column] = kept
         losses[column] = max(0.0, _log_loss(odds + change, truth) - before)
     total = losses.sum()
@@ -220,13 +224,13 @@ def _log_loss(odds: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
     return float(np.logaddexp(0, np.where(truth, -odds, odds)).mean())
 
 
-def _one_per_entity(rows: _Rows, test: NDArray[np.intp]) -> NDArray[np.intp]:
+def _first_row_per_entity(rows: _EncodedRows, test: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return the positions in `test` of the first row of each entity and side, in the order of keys."""
     pairs = np.stack([rows.entities[test], rows.side[test].astype(np.uint64)])
     return np.sort(np.unique(pairs, axis=1, return_index=True)[1])
 
 
-def _conditional_p(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+def _hypergeometric_p(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
     """Return the probability of at least as many hits if the labels were exchanged at random: exact, hypergeometric."""
     rows, batch, claimed, hits = len(truth), int(truth.sum()), int(predicted.sum()), int((predicted & truth).sum())
     k = np.arange(hits, min(batch, claimed) + 1)
@@ -240,7 +244,7 @@ def _log_choose(n: int, k: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.where((k >= 0) & (k <= n), chosen, -np.inf)
 
 
-def _wilson(share: float, n: int, confidence: float) -> tuple[float, float]:
+def _wilson_interval(share: float, n: int, confidence: float) -> tuple[float, float]:
     """Return Wilson's score interval of a share of `n` rows."""
     z = float(ndtri(0.5 + confidence / 2))
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
@@ -248,7 +252,7 @@ def _wilson(share: float, n: int, confidence: float) -> tuple[float, float]:
     return max(0.0, centre - reach), min(1.0, centre + reach)
 
 
-def _auc(odds: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
+def _area_under_roc(odds: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
     """Return the share of pairs of a row of each side where the batch's row has the higher odds; ties count half."""
     # the Mann-Whitney statistic by mean ranks
     _, place, rows = np.unique(odds, return_inverse=True, return_counts=True)

@@ -16,14 +16,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.kernels.apart import Sums
-from engine.drift.kernels.counting import Counts, Values, align, places
-from engine.drift.kernels.spread import spread
-from engine.drift.kernels.text import align_text
-from engine.drift.ladder import Ladder, away, evenly
+from engine.drift.kernels.cdf_distance import Sums
+from engine.drift.kernels.moments import mean_and_squares
+from engine.drift.kernels.text_merge import merge_texts
+from engine.drift.kernels.value_tables import Counts, Values, merge_tables, search_sorted
+from engine.drift.quantile_grid import QuantileGrid, quantile_positions, subtract_centre
 from engine.drift.roles import Role
 
-_ONCE = np.empty(0, np.int64)
+_NO_COUNTS = np.empty(0, np.int64)
 """In place of counts: each value occurs once."""
 
 Positions = NDArray[np.int32]
@@ -46,7 +46,7 @@ class Moments:
     high: float = nan
 
     @classmethod
-    def of(cls, values: Values, counts: Counts | None = None, centre: float | None = None) -> Self:
+    def from_values(cls, values: Values, counts: Counts | None = None, centre: float | None = None) -> Self:
         """Compute the moments of values that occur once each, or as often as `counts` says.
 
         Where a value is infinite, or the sums overflow, the mean and the squared deviations are NaN.
@@ -63,7 +63,7 @@ class Moments:
         if centre is None:
             centre = values[len(values) // 2].item()
             centre = centre if isfinite(centre) else 0.0
-        offset, squares = spread(values, _ONCE if counts is None else counts, values.dtype.type(centre))
+        offset, squares = mean_and_squares(values, _NO_COUNTS if counts is None else counts, values.dtype.type(centre))
         finite = isfinite(offset) and isfinite(squares)
         return cls(rows, centre, offset if finite else nan, squares if finite else nan, low, high)
 
@@ -90,7 +90,7 @@ class Moments:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Gaps:
+class GridIntervals:
     """Totals of the rows between grid points: below the first, between each two neighbours, and above the last.
 
     `counts` are the numbers of rows per interval, `sums` the sums of value - `centre` over these rows. Both have one
@@ -103,11 +103,11 @@ class Gaps:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Chosen:
+class EntityRows:
     """The chosen row of each entity: distinct ascending `values`, and per entity the position of its row's value."""
 
     values: Values
-    at: Positions
+    positions: Positions
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,15 +123,15 @@ class Numerical:
     counts: Counts
     missing: int
     moments: Moments
-    gaps: Gaps | None = None
-    chosen: Chosen | None = None
+    intervals: GridIntervals | None = None
+    entity_rows: EntityRows | None = None
 
     role = Role.NUMERICAL
 
     @classmethod
-    def exact(cls, values: Values, counts: Counts, missing: int, chosen: Chosen | None = None) -> Self:
+    def exact(cls, values: Values, counts: Counts, missing: int, chosen: EntityRows | None = None) -> Self:
         """Return an exact column of distinct ascending values and their counts, all at least 1."""
-        return cls(values, counts, missing, Moments.of(values, counts), None, chosen)
+        return cls(values, counts, missing, Moments.from_values(values, counts), None, chosen)
 
     @property
     def present(self) -> int:
@@ -139,57 +139,57 @@ class Numerical:
         return self.moments.rows
 
     @cached_property
-    def upto(self) -> Counts:
+    def cumulative_counts(self) -> Counts:
         """Number of rows less than or equal to each value: the distribution function times the rows."""
-        counts = self.counts if self.gaps is None else self.counts + self.gaps.counts[:-1]
+        counts = self.counts if self.intervals is None else self.counts + self.intervals.counts[:-1]
         return np.cumsum(counts)
 
     @cached_property
-    def _ladders(self) -> dict[int, Ladder]:
+    def _grids(self) -> dict[int, QuantileGrid]:
         return {}
 
-    def ladder(self, size: int) -> Ladder:
+    def quantile_grid(self, size: int) -> QuantileGrid:
         """Return the grid of at most `size` of this column's values for counting other samples; it is cached."""
-        if size not in self._ladders:
-            self._ladders[size] = Ladder.of(self.values, self.counts, size)
-        return self._ladders[size]
+        if size not in self._grids:
+            self._grids[size] = QuantileGrid.from_counts(self.values, self.counts, size)
+        return self._grids[size]
 
     def one_per_entity(self) -> "Numerical":
         """Return the exact column of one row per entity, or the column itself where no entity is declared."""
-        if self.chosen is None:
+        if self.entity_rows is None:
             return self
-        present = self.chosen.at[self.chosen.at >= 0]
-        counts = np.bincount(present, minlength=len(self.chosen.values)).astype(np.int64)
-        return Numerical.exact(self.chosen.values, counts, len(self.chosen.at) - len(present))
+        present = self.entity_rows.positions[self.entity_rows.positions >= 0]
+        counts = np.bincount(present, minlength=len(self.entity_rows.values)).astype(np.int64)
+        return Numerical.exact(self.entity_rows.values, counts, len(self.entity_rows.positions) - len(present))
 
     @property
     def centre(self) -> float:
         """The number that is subtracted from values before they are summed."""
-        return self.moments.centre if self.gaps is None else self.gaps.centre
+        return self.moments.centre if self.intervals is None else self.intervals.centre
 
     @cached_property
-    def _away(self) -> NDArray[np.float64]:
+    def _centred_sums(self) -> NDArray[np.float64]:
         """Per value count * (value - centre), and a trailing 0, so that slices of `np.add.reduceat` may end there."""
         low, high = (self.values[i].item() for i in (0, -1)) if len(self.values) else (0, 0)
-        apart = away(self.values, low, high, self.centre)
+        apart = subtract_centre(self.values, low, high, self.centre)
         # a value without rows may be infinite, and 0 * inf is NaN
         return np.append(np.where(self.counts, apart, 0.0) * self.counts, 0.0)
 
     @property
     def deciles(self) -> Values:
         """The nine deciles: the smallest values that at least 1/10, ..., 9/10 of the rows do not exceed."""
-        return self.values[evenly(self.upto, 10)[:-1]] if len(self.values) else self.values
+        return self.values[quantile_positions(self.cumulative_counts, 10)[:-1]] if len(self.values) else self.values
 
-    def knows(self, values: Values) -> NDArray[np.bool_]:
+    def counts_known_at(self, values: Values) -> NDArray[np.bool_]:
         """Return for which of `values`, ascending, the numbers of rows below, equal and above are known exactly."""
-        if self.gaps is None:
+        if self.intervals is None:
             return np.ones(len(values), np.bool_)
-        at, found = self._places(values)
-        return np.asarray((self.gaps.counts[at] == 0) | found)
+        at, found = self._find_positions(values)
+        return np.asarray((self.intervals.counts[at] == 0) | found)
 
-    def _places(self, values: Values) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    def _find_positions(self, values: Values) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return how many of the column's values are less than each of `values`, ascending; and which it contains."""
-        at = places(self.values, values)
+        at = search_sorted(self.values, values)
         if not len(self.values):
             return at, np.zeros(len(values), np.bool_)
         return at, self.values[np.minimum(at, len(self.values) - 1)] == values
@@ -199,14 +199,14 @@ class Numerical:
         if self.values.dtype == np.float64:
             return self
         values, starts = np.unique(self.values.astype(np.float64), return_index=True)
-        chosen = self.chosen and _chosen_as_floats(self.chosen)
-        if self.gaps is None:
+        chosen = self.entity_rows and _entity_rows_as_floats(self.entity_rows)
+        if self.intervals is None:
             counts = np.add.reduceat(self.counts, starts) if len(starts) else self.counts
             return Numerical.exact(values, counts, self.missing, chosen)
         # first drop the grid points that rows of a neighbouring interval would become equal to
-        column = self._apart_as_floats(starts)
+        column = self._drop_ambiguous_points(starts)
         values, starts = np.unique(column.values.astype(np.float64), return_index=True)
-        intervals = column.gaps or self.gaps
+        intervals = column.intervals or self.intervals
         # an interval between two points that become equal ends up on that value: its rows join the value's count
         outer = np.append(starts, len(column.values))
         inner = intervals.counts.copy()
@@ -215,25 +215,27 @@ class Numerical:
         centre = float(intervals.centre)
         sums = (intervals.sums + float(intervals.centre - centre) * intervals.counts)[outer]
         moments = replace(self.moments, low=float(self.moments.low), high=float(self.moments.high))
-        return Numerical(values, counts, self.missing, moments, Gaps(intervals.counts[outer], sums, centre), chosen)
+        return Numerical(
+            values, counts, self.missing, moments, GridIntervals(intervals.counts[outer], sums, centre), chosen
+        )
 
-    def _apart_as_floats(self, starts: NDArray[np.intp]) -> "Numerical":
+    def _drop_ambiguous_points(self, starts: NDArray[np.intp]) -> "Numerical":
         """Return the column without those grid points that a row of an interval may equal after conversion to floats.
 
         Whether such a row then lies on the point or beside it is unknown, so the count of the point would be wrong.
         `starts` are the positions of the first value of each group that becomes one float.
         """
-        if self.gaps is None or not len(starts):
+        if self.intervals is None or not len(starts):
             return self
         ends = np.append(starts[1:], len(self.values)) - 1
         # a group is ambiguous if its neighbouring interval has rows and the next integer outside becomes the same float
         below, above = self.values[starts], self.values[ends]
-        reached = (self.gaps.counts[starts] > 0) & ((below - 1).astype(np.float64) == below.astype(np.float64))
-        reached |= (self.gaps.counts[ends + 1] > 0) & ((above + 1).astype(np.float64) == above.astype(np.float64))
+        reached = (self.intervals.counts[starts] > 0) & ((below - 1).astype(np.float64) == below.astype(np.float64))
+        reached |= (self.intervals.counts[ends + 1] > 0) & ((above + 1).astype(np.float64) == above.astype(np.float64))
         if not reached.any():
             return self
         values = self.values[np.repeat(~reached, ends + 1 - starts)]
-        counts, intervals = self.at(values, self.gaps.centre)
+        counts, intervals = self.regrid(values, self.intervals.centre)
         return Numerical(values, counts, self.missing, self.moments, intervals)
 
     def merge(self, other: "Column", keep: NDArray[np.intp] | None) -> "Numerical":
@@ -243,20 +245,26 @@ class Numerical:
         """
         if not isinstance(other, Numerical):
             raise TypeError(f"a numerical column cannot be merged with {type(other).__name__}")
-        a, b = one_type(self, other)
-        chosen = None if keep is None or a.chosen is None or b.chosen is None else _both(a.chosen, b.chosen, keep)
+        a, b = unify_types(self, other)
+        chosen = (
+            None
+            if keep is None or a.entity_rows is None or b.entity_rows is None
+            else _merge_entity_rows(a.entity_rows, b.entity_rows, keep)
+        )
         missing = a.missing + b.missing
-        if a.gaps is None and b.gaps is None:
-            values, in_a, in_b = align(a.values, a.counts, b.values, b.counts)
+        if a.intervals is None and b.intervals is None:
+            values, in_a, in_b = merge_tables(a.values, a.counts, b.values, b.counts)
             return Numerical.exact(values, in_a + in_b, missing, chosen)
         # only values whose counts are exact on both sides can be points of the common grid
-        values = np.unique(np.concatenate([a.values[b.knows(a.values)], b.values[a.knows(b.values)]]))
-        centre = (a if a.gaps else b).centre
-        (counts_a, intervals_a), (counts_b, intervals_b) = a.at(values, centre), b.at(values, centre)
-        intervals = Gaps(intervals_a.counts + intervals_b.counts, intervals_a.sums + intervals_b.sums, centre)
+        values = np.unique(
+            np.concatenate([a.values[b.counts_known_at(a.values)], b.values[a.counts_known_at(b.values)]])
+        )
+        centre = (a if a.intervals else b).centre
+        (counts_a, intervals_a), (counts_b, intervals_b) = a.regrid(values, centre), b.regrid(values, centre)
+        intervals = GridIntervals(intervals_a.counts + intervals_b.counts, intervals_a.sums + intervals_b.sums, centre)
         return Numerical(values, counts_a + counts_b, missing, a.moments + b.moments, intervals, chosen)
 
-    def at(self, values: Values, centre: float) -> tuple[Counts, Gaps]:
+    def regrid(self, values: Values, centre: float) -> tuple[Counts, GridIntervals]:
         """Return the rows equal to each of `values`, and the totals of the intervals between them.
 
         Parameters
@@ -267,26 +275,26 @@ class Numerical:
             The centre of the sums that are returned.
         """
         # values[left:right] of this column equal the new value: none or one
-        left, found = self._places(values)
+        left, found = self._find_positions(values)
         right = left + found
         counts = np.where(found, np.append(self.counts, 0)[left], 0)
-        below = np.append(0, self.upto)[left]
+        below = np.append(0, self.cumulative_counts)[left]
         starts, ends = np.append(0, right), np.append(left, len(self.values))
         # a new interval covers this column's values[start:end]; reduceat sums all slices in one call, and every second
         # result is one between an end and the next start. For an empty slice reduceat returns one element instead of 0.
         cuts = np.stack([starts, ends], axis=1).ravel()
-        sums = np.add.reduceat(self._away, cuts)[::2]
+        sums = np.add.reduceat(self._centred_sums, cuts)[::2]
         sums[starts == ends] = 0.0
-        if self.gaps is not None:
+        if self.intervals is not None:
             # likewise its intervals [start:end + 1]: a new point is an old one or lies in an empty interval
-            below += self.gaps.counts[left]
-            sums += np.add.reduceat(np.append(self.gaps.sums, 0.0), cuts + np.tile([0, 1], len(starts)))[::2]
+            below += self.intervals.counts[left]
+            sums += np.add.reduceat(np.append(self.intervals.sums, 0.0), cuts + np.tile([0, 1], len(starts)))[::2]
         rows = np.append(below, self.present) - np.append(0, below + counts)
         # from sums about the old centre to sums about the new one; as a float, since int64 might overflow
         sums += float(self.centre - centre) * rows
-        return counts, Gaps(rows, sums, centre)
+        return counts, GridIntervals(rows, sums, centre)
 
-    def beside(self, other: "Numerical") -> "Numerical":
+    def reduce_for_comparison(self, other: "Numerical") -> "Numerical":
         """Return the column reduced to the values that its distances from `other`, which is not exact, depend on.
 
         In an interval where `other` has no rows, its distribution function is constant, so the difference F - G is
@@ -294,56 +302,56 @@ class Numerical:
         unless F - G changes its sign within: only there are the values in between needed. In an interval where `other`
         has rows the distances have bounds in any case.
         """
-        if self.gaps is not None or other.gaps is None or len(self.values) < 4 * len(other.values):
+        if self.intervals is not None or other.intervals is None or len(self.values) < 4 * len(other.values):
             return self
-        crossing = crossings(self, other) & (other.gaps.counts == 0)
-        left, found = self._places(other.values)
+        crossing = crossing_intervals(self, other) & (other.intervals.counts == 0)
+        left, found = self._find_positions(other.values)
         starts, ends = np.append(0, left + found)[crossing], np.append(left, len(self.values))[crossing]
         between = [self.values[i:j] for i, j in zip(starts, ends, strict=True)]
         values = np.concatenate([other.values, *between])
         values.sort()
-        counts, intervals = self.at(values, other.gaps.centre)
+        counts, intervals = self.regrid(values, other.intervals.centre)
         return Numerical(values, counts, self.missing, self.moments, intervals)
 
 
-def rows_about(column: Numerical, other: Numerical) -> tuple[Counts, Counts]:
+def rows_around_intervals(column: Numerical, other: Numerical) -> tuple[Counts, Counts]:
     """Return, per interval of `other`, the column's rows up to its start (inclusive), and those below its end.
 
     Divided by the rows they are the smallest and the largest value of the column's distribution function in the
     interval, ends excluded.
     """
-    upto = np.append(0, column.upto)
-    if column is other and column.gaps is not None:
-        return upto, upto + column.gaps.counts
-    left, found = column._places(other.values)
+    upto = np.append(0, column.cumulative_counts)
+    if column is other and column.intervals is not None:
+        return upto, upto + column.intervals.counts
+    left, found = column._find_positions(other.values)
     return np.append(0, upto[left + found]), np.append(upto[left], column.present)
 
 
-def crossings(exact: Numerical, other: Numerical) -> NDArray[np.bool_]:
+def crossing_intervals(exact: Numerical, other: Numerical) -> NDArray[np.bool_]:
     """Return the intervals of `other` in which the difference of the two distribution functions may change its sign."""
     n, m = exact.present, other.present
     # F - G may be positive where max F > min G, and negative where max G > min F; in integers, times n m
-    (r_start, r_end), (b_start, b_end) = rows_about(exact, other), rows_about(other, other)
+    (r_start, r_end), (b_start, b_end) = rows_around_intervals(exact, other), rows_around_intervals(other, other)
     return np.asarray((r_end * m > b_start * n) & (b_end * n > r_start * m))
 
 
-def one_type(a: Numerical, b: Numerical) -> tuple[Numerical, Numerical]:
+def unify_types(a: Numerical, b: Numerical) -> tuple[Numerical, Numerical]:
     """Return both as they are if they have the same type, else both as float64."""
     return (a, b) if a.values.dtype == b.values.dtype else (a.as_floats(), b.as_floats())
 
 
-def _chosen_as_floats(chosen: Chosen) -> Chosen:
+def _entity_rows_as_floats(chosen: EntityRows) -> EntityRows:
     values, to = np.unique(chosen.values.astype(np.float64), return_inverse=True)
-    return Chosen(values, np.append(to, -1).astype(np.int32)[chosen.at])
+    return EntityRows(values, np.append(to, -1).astype(np.int32)[chosen.positions])
 
 
-def _both(a: Chosen, b: Chosen, keep: NDArray[np.intp]) -> Chosen:
+def _merge_entity_rows(a: EntityRows, b: EntityRows, keep: NDArray[np.intp]) -> EntityRows:
     """Return the chosen rows of both samples that are in `keep`."""
     values = np.union1d(a.values, b.values)
-    positions = [np.append(np.searchsorted(values, side.values), -1)[side.at] for side in (a, b)]
+    positions = [np.append(np.searchsorted(values, side.values), -1)[side.positions] for side in (a, b)]
     used, new_positions = np.unique(np.concatenate(positions)[keep], return_inverse=True)
     missing = used < 0
-    return Chosen(values[used[~missing]], (new_positions - missing.sum()).astype(np.int32))
+    return EntityRows(values[used[~missing]], (new_positions - missing.sum()).astype(np.int32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -358,12 +366,12 @@ class Categorical:
     ends: Counts
     counts: Counts
     missing: int
-    chosen: Positions | None = None
+    entity_rows: Positions | None = None
 
     role = Role.CATEGORICAL
 
     @classmethod
-    def of(cls, labels: Sequence[str], counts: Counts, missing: int, chosen: Positions | None = None) -> Self:
+    def from_labels(cls, labels: Sequence[str], counts: Counts, missing: int, chosen: Positions | None = None) -> Self:
         """Return the column of labels, ascending by their UTF-8 bytes, and their counts."""
         encoded = [label.encode() for label in labels]
         ends = np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)))
@@ -380,18 +388,18 @@ class Categorical:
         """Number of rows with a value."""
         return int(self.counts.sum())
 
-    def label(self, position: int) -> str:
+    def label_at(self, position: int) -> str:
         """Return the label at one position, without decoding the others."""
         start = self.ends[position - 1] if position else 0
         return self.text[start : self.ends[position]].tobytes().decode()
 
     def one_per_entity(self) -> "Categorical":
         """Return the column of one row per entity, or the column itself where no entity is declared."""
-        if self.chosen is None:
+        if self.entity_rows is None:
             return self
-        present = self.chosen[self.chosen >= 0]
+        present = self.entity_rows[self.entity_rows >= 0]
         counts = np.bincount(present, minlength=len(self.counts)).astype(np.int64)
-        return Categorical(self.text, self.ends, counts, len(self.chosen) - len(present))
+        return Categorical(self.text, self.ends, counts, len(self.entity_rows) - len(present))
 
     def merge(self, other: "Column", keep: NDArray[np.intp] | None) -> "Categorical":
         """Return the column of both samples together.
@@ -400,7 +408,7 @@ class Categorical:
         """
         if not isinstance(other, Categorical):
             raise TypeError(f"a categorical column cannot be merged with {type(other).__name__}")
-        to_a, to_b, size = align_text(self.text, self.ends, other.text, other.ends)
+        to_a, to_b, size = merge_texts(self.text, self.ends, other.text, other.ends)
         counts = np.zeros(size, np.int64)
         counts[to_a] += self.counts
         counts[to_b] += other.counts
@@ -409,18 +417,18 @@ class Categorical:
             for label, place in zip(column.labels, to.tolist(), strict=True):
                 labels[place] = label
         chosen = None
-        if keep is not None and self.chosen is not None and other.chosen is not None:
-            moved = [np.append(to, -1)[side.chosen] for side, to in ((self, to_a), (other, to_b))]
+        if keep is not None and self.entity_rows is not None and other.entity_rows is not None:
+            moved = [np.append(to, -1)[side.entity_rows] for side, to in ((self, to_a), (other, to_b))]
             chosen = np.concatenate(moved)[keep].astype(np.int32)
-        return Categorical.of(labels, counts, self.missing + other.missing, chosen)
+        return Categorical.from_labels(labels, counts, self.missing + other.missing, chosen)
 
 
-def side_by_side(a: Categorical, b: Categorical) -> tuple[Counts, Counts, NDArray[np.int64], NDArray[np.int64]]:
+def align_categories(a: Categorical, b: Categorical) -> tuple[Counts, Counts, NDArray[np.int64], NDArray[np.int64]]:
     """Return the counts of both columns over the union of their labels, and the positions of their labels in it."""
     if np.array_equal(a.ends, b.ends) and np.array_equal(a.text, b.text):
         same = np.arange(len(a.ends))
         return a.counts, b.counts, same, same
-    to_a, to_b, size = align_text(a.text, a.ends, b.text, b.ends)
+    to_a, to_b, size = merge_texts(a.text, a.ends, b.text, b.ends)
     counts = np.zeros((2, size), np.int64)
     counts[0, to_a], counts[1, to_b] = a.counts, b.counts
     return counts[0], counts[1], to_a, to_b
@@ -439,4 +447,4 @@ class Entities:
 
     column: str
     keys: NDArray[np.uint64]
-    rows: NDArray[np.uint64]
+    row_hashes: NDArray[np.uint64]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from engine.drift.canonical import categories
+from engine.drift.normalization import normalize_categories
 from engine.errors import DataError
 
 
@@ -28,20 +28,20 @@ def from_pandas(frame: Any) -> pl.DataFrame:
             f"several columns of the pandas DataFrame are named {', '.join(map(repr, repeated))}; "
             "give every column its own name"
         )
-    return pl.DataFrame([_column(name, frame.iloc[:, i]) for i, name in enumerate(names)])
+    return pl.DataFrame([_convert_series(name, frame.iloc[:, i]) for i, name in enumerate(names)])
 
 
-def _column(name: str, column: Any) -> pl.Series:
+def _convert_series(name: str, column: Any) -> pl.Series:
     """Return a pandas Series, in any of the storage forms of pandas, as a polars Series."""
     dtype = column.dtype
     if hasattr(dtype, "pyarrow_dtype") or getattr(dtype, "storage", "") == "pyarrow":
         return pl.Series(name, column.array.__arrow_array__())
     if hasattr(column, "cat"):
         codes = pl.Series(name, column.cat.codes.to_numpy())
-        labels = categories(_column(name, column.cat.categories.to_series()))
+        labels = normalize_categories(_convert_series(name, column.cat.categories.to_series()))
         return codes.set(codes < 0, None).cat.to(pl.Enum(labels))
     if (zone := getattr(dtype, "tz", None)) is not None:
-        utc = _column(name, column.dt.tz_convert("UTC").dt.tz_localize(None))
+        utc = _convert_series(name, column.dt.tz_convert("UTC").dt.tz_localize(None))
         return utc.dt.replace_time_zone("UTC").dt.convert_time_zone(str(zone))
     missing = column.isna().to_numpy(dtype=bool)
     plain = getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype))
@@ -54,10 +54,10 @@ def _column(name: str, column: Any) -> pl.Series:
         return pl.Series(name, values.astype(f"{plain.kind}8[ms]") if np.datetime_data(plain)[0] == "s" else values)
     objects = column.to_numpy(dtype=object, copy=True)
     objects[missing] = None
-    return _from_objects(name, objects.tolist(), text=str(dtype).startswith("str"))
+    return _convert_objects(name, objects.tolist(), text=str(dtype).startswith("str"))
 
 
-def _from_objects(name: str, objects: list[Any], *, text: bool) -> pl.Series:
+def _convert_objects(name: str, objects: list[Any], *, text: bool) -> pl.Series:
     """Return Python objects, None where missing, as a polars Series; mixed integers and floats become floats."""
     kinds = {type(value) for value in objects} - {type(None)}
     numbers = len(kinds) > 1 and all(issubclass(kind, int | float | np.number) for kind in kinds)

@@ -14,14 +14,20 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import polars as pl
 
-from engine.drift import archive, stored
-from engine.drift.canonical import as_categories, categories, named, plan
-from engine.drift.collecting import MOST_VALUES, Categories, Distinct, Reader, read
-from engine.drift.columns import Chosen, Column, Entities, Numerical
+from engine.drift import archive, profile_io
+from engine.drift.accumulators import (
+    MAX_DISTINCT_VALUES,
+    Accumulator,
+    CategoryAccumulator,
+    ExactAccumulator,
+    read_columns,
+)
+from engine.drift.columns import Column, Entities, EntityRows, Numerical
+from engine.drift.normalization import as_categories, column_named, normalize_categories, plan_normalization
 from engine.drift.roles import Role
 from engine.drift.roles import roles as found_roles
-from engine.drift.sampling import content
-from engine.drift.sources import readable, scan
+from engine.drift.sampling import row_content_hash
+from engine.drift.sources import scan_table, translate_read_errors
 from engine.errors import DataError
 
 T = TypeVar("T")
@@ -64,7 +70,7 @@ class Profile:
         entities, keep = None, None
         if self.entities is not None and other.entities is not None:
             keys = np.concatenate([self.entities.keys, other.entities.keys])
-            rows = np.concatenate([self.entities.rows, other.entities.rows])
+            rows = np.concatenate([self.entities.row_hashes, other.entities.row_hashes])
             # of an entity's rows the one with the smallest hash stays: the first of each key; ~key differs from any key
             order = np.lexsort((rows, keys))
             keep = order[np.diff(keys[order], prepend=~keys[order[:1]]) != 0]
@@ -74,11 +80,11 @@ class Profile:
 
     def fingerprint(self) -> str:
         """Return the BLAKE2b hex digest of the profile's content."""
-        return archive.digest(*stored.parts(self.rows, self.columns, self.entities))
+        return archive.digest_content(*profile_io.to_arrays(self.rows, self.columns, self.entities))
 
     def save(self, path: Path | str) -> None:
         """Write the profile to a file; an existing file is replaced atomically."""
-        archive.write(Path(path), *stored.parts(self.rows, self.columns, self.entities))
+        archive.write_archive(Path(path), *profile_io.to_arrays(self.rows, self.columns, self.entities))
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -89,7 +95,7 @@ class Profile:
         StoreError
             The file is missing, damaged, not a profile, or written by a newer engine.
         """
-        return cls(*stored.restored(Path(path)))
+        return cls(*profile_io.read_profile(Path(path)))
 
 
 def profile(
@@ -98,7 +104,7 @@ def profile(
     *,
     entity: str | None = None,
     against: Profile | None = None,
-    most_values: int = MOST_VALUES,
+    most_values: int = MAX_DISTINCT_VALUES,
 ) -> Profile:
     """Return the profile of the columns in `roles`; reads the data once, or twice where a column is not exact.
 
@@ -124,13 +130,22 @@ def profile(
     DataError
         A column does not exist or cannot be used in its role, or the data cannot be read.
     """
-    rows, entities, columns = _read(
-        scan(data), roles, entity, against, lambda _, column: column, keep=True, exact=True, most_values=most_values
+    rows, entities, columns = _read_sample(
+        scan_table(data),
+        roles,
+        entity,
+        against,
+        lambda _, column: column,
+        keep=True,
+        exact=True,
+        most_values=most_values,
     )
     return Profile(rows, columns, entities)
 
 
-def columns_for(reference: Profile, data: Any, finish: Callable[[str, Column], T], *, exact: bool) -> dict[str, T]:
+def read_batch_columns(
+    reference: Profile, data: Any, finish: Callable[[str, Column], T], *, exact: bool
+) -> dict[str, T]:
     """Read the columns of a batch for a comparison with `reference`; return the result of `finish` for each.
 
     A column is only as exact as the comparison needs, and is freed after `finish`.
@@ -152,11 +167,13 @@ def columns_for(reference: Profile, data: Any, finish: Callable[[str, Column], T
             "the profile of the reference is too old to say which column its entity is; "
             "profile the batch with entity= and compare the two profiles"
         )
-    return _read(scan(data), None, entity, reference, finish, keep=False, exact=exact, most_values=MOST_VALUES)[2]
+    return _read_sample(
+        scan_table(data), None, entity, reference, finish, keep=False, exact=exact, most_values=MAX_DISTINCT_VALUES
+    )[2]
 
 
-@readable()
-def _read(
+@translate_read_errors()
+def _read_sample(
     frame: pl.LazyFrame,
     roles: Mapping[str, Role | str] | None,
     entity: str | None,
@@ -169,10 +186,10 @@ def _read(
 ) -> tuple[int, Entities | None, dict[str, T]]:
     if roles is None:
         roles = against.roles if against else found_roles(frame, entity=entity)[0]
-    kept_roles = {name: _compared(name, role) for name, role in roles.items()}
+    kept_roles = {name: _require_comparable_role(name, role) for name, role in roles.items()}
     if entity is not None and entity not in frame.collect_schema():
         raise DataError(f"the data lacks the column {entity!r}, which is the entity")
-    reading = plan(frame, kept_roles)
+    reading = plan_normalization(frame, kept_roles)
     schema = frame.select(reading.values()).collect_schema()
     # the reference's columns to count against, converted to the type of the comparison: int64 if both sides are int64,
     # else both are float64
@@ -185,32 +202,35 @@ def _read(
                 reference_columns[name] = converted
                 reading[name] = reading[name] if whole else reading[name].cast(pl.Float64)
 
-    def first(name: str) -> Reader:
+    def first(name: str) -> Accumulator:
         if kept_roles[name] is Role.CATEGORICAL:
-            return Categories()
+            return CategoryAccumulator()
         whole = schema[name] == pl.Int64 and (
             name not in reference_columns or reference_columns[name].values.dtype == np.int64
         )
-        return Distinct(whole, reference_columns.get(name), most_values, keep=keep, exact=exact)
+        return ExactAccumulator(whole, reference_columns.get(name), most_values, keep=keep, exact=exact)
 
     if entity is None:
-        rows, finished = read(frame, reading, first, finish)
+        rows, finished = read_columns(frame, reading, first, finish)
         return rows, None, finished
-    chosen_rows = _one_row_per_entity(frame, reading, entity)
+    chosen_rows = _choose_entity_rows(frame, reading, entity)
     entities = Entities(entity, chosen_rows["entity"].to_numpy().copy(), chosen_rows["row"].to_numpy().copy())
-    rows, finished = read(
-        frame, reading, first, lambda name, column: finish(name, _with_chosen(column, chosen_rows[f"value {name}"]))
+    rows, finished = read_columns(
+        frame,
+        reading,
+        first,
+        lambda name, column: finish(name, _attach_entity_rows(column, chosen_rows[f"value {name}"])),
     )
     return rows, entities, finished
 
 
-def _compared(name: str, role: str) -> Role:
+def _require_comparable_role(name: str, role: str) -> Role:
     if role not in (Role.NUMERICAL, Role.CATEGORICAL):
         raise DataError(f"column {name!r} cannot be compared as {role!s}; its role must be numerical or categorical")
     return Role(role)
 
 
-def _one_row_per_entity(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], entity: str) -> pl.DataFrame:
+def _choose_entity_rows(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], entity: str) -> pl.DataFrame:
     """Return, per entity, the row with the smallest hash.
 
     Returns
@@ -222,7 +242,9 @@ def _one_row_per_entity(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], ent
     if dtype.is_nested() or dtype in (pl.Object, pl.Binary):
         raise DataError(f"the entity, column {entity!r}, holds {dtype}; an entity must be text, a number or a date")
     values = {name: f"value {name}" for name in reading}
-    read = frame.select(named(entity).alias("entity"), *(read.alias(values[name]) for name, read in reading.items()))
+    read = frame.select(
+        column_named(entity).alias("entity"), *(read.alias(values[name]) for name, read in reading.items())
+    )
     schema = read.collect_schema()
     # the choice must not depend on column types: numbers are hashed as floats, categories as text
     alike = {
@@ -232,8 +254,8 @@ def _one_row_per_entity(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], ent
     floats = read.with_columns(expr.alias(f"alike {value}") for value, expr in alike.items())
     key = as_categories("entity", dtype).hash(1)  # as text, so 7 and 7.0 are the same entity
     row = pl.sum_horizontal(
-        content(floats.collect_schema(), [f"alike {value}" for value in alike]),
-        *(_beyond_floats(value) for value in alike if schema[value] == pl.Int64),
+        row_content_hash(floats.collect_schema(), [f"alike {value}" for value in alike]),
+        *(_hash_float_remainder(value) for value in alike if schema[value] == pl.Int64),
         key,  # without it, all entities that have a row of the same content would choose that row or none
     )
     keyed = floats.select(key, row.hash(2).alias("row"), *alike)
@@ -243,7 +265,7 @@ def _one_row_per_entity(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], ent
     return one.collect(engine="streaming").sort("entity")
 
 
-def _beyond_floats(name: str) -> pl.Expr:
+def _hash_float_remainder(name: str) -> pl.Expr:
     """Return a hash of what conversion to float loses of an integer; 0 for most integers.
 
     Without it, rows that differ only in the last digits of large integers would have equal hashes.
@@ -253,13 +275,13 @@ def _beyond_floats(name: str) -> pl.Expr:
     return rest.fill_null(whole).reinterpret(signed=False) * pl.lit(0xBF58476D1CE4E5B9, pl.UInt64)
 
 
-def _with_chosen(column: Column, chosen_values: pl.Series) -> Column:
+def _attach_entity_rows(column: Column, chosen_values: pl.Series) -> Column:
     """Return the column with the values of the entities' chosen rows, one per entity."""
     if isinstance(column, Numerical):
         values, positions = np.unique(chosen_values.drop_nulls().to_numpy(), return_inverse=True)
         at = np.full(len(chosen_values), -1, np.int32)
         at[chosen_values.is_not_null().to_numpy()] = positions
-        return replace(column, chosen=Chosen(values, at))
+        return replace(column, entity_rows=EntityRows(values, at))
     place = {label: i for i, label in enumerate(column.labels)}
-    at = np.array([-1 if label is None else place[label] for label in categories(chosen_values)], np.int32)
-    return replace(column, chosen=at)
+    at = np.array([-1 if label is None else place[label] for label in normalize_categories(chosen_values)], np.int32)
+    return replace(column, entity_rows=at)

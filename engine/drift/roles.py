@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from engine.drift.canonical import Role, named
-from engine.drift.sources import readable, scan
+from engine.drift.normalization import Role, column_named
+from engine.drift.sources import scan_table, translate_read_errors
 from engine.errors import DataError
 
 __all__ = ["FEW_ROWS", "Role", "roles"]
@@ -21,11 +21,11 @@ FEW_ROWS = 20
 HEAD_ROWS = 100_000
 """Minimum number of rows that are examined first: with fewer, a second query costs more than it saves."""
 
-_DISTINCT = "an identifier: nearly every value is different"
+_NEARLY_DISTINCT = "an identifier: nearly every value is different"
 _COUNTS_UP = "counts up with row order"
 
 
-@readable()
+@translate_read_errors()
 def roles(
     data: Any,
     declared: Mapping[str, str] | None = None,
@@ -55,16 +55,16 @@ def roles(
     DataError
         A column of `only` does not exist, a declared role does not fit the column's type, or the data cannot be read.
     """
-    frame = scan(data)
+    frame = scan_table(data)
     schema = frame.collect_schema()
     declared = declared or {}
     if absent := [name for name in only or () if name not in schema]:
-        raise DataError(f"the reference lacks the model's {_columns(absent)}; it has {', '.join(schema)}")
+        raise DataError(f"the reference lacks the model's {_quote_columns(absent)}; it has {', '.join(schema)}")
     taking: dict[str, Role] = {}
     left_out: dict[str, str] = {}
     for name in schema if only is None else only:
         role = Role(declared[name]) if name in declared else None
-        type_role = _by_type(schema[name])
+        type_role = _role_of_type(schema[name])
         if name in exclude:
             left_out[name] = "excluded from drift"
         elif name == entity:
@@ -76,39 +76,39 @@ def roles(
         elif role is Role.NUMERICAL and type_role is Role.CATEGORICAL and schema[name] not in (pl.Boolean, pl.Null):
             raise DataError(f"column {name!r} is declared numerical, but holds text; declare it categorical")
         elif role is None and type_role is None:
-            left_out[name] = f"a {_word(schema[name])}: it would tell any two periods apart"
+            left_out[name] = f"a {_name_temporal_type(schema[name])}: it would tell any two periods apart"
         else:
             taking[name] = role or type_role or Role.NUMERICAL
     undeclared = {name: role for name, role in taking.items() if name not in declared}
-    for name, reason in _identifying(frame, schema, undeclared, counters=only is None).items():
+    for name, reason in _find_identifying_columns(frame, schema, undeclared, counters=only is None).items():
         del taking[name]
         left_out[name] = reason
     return taking, left_out
 
 
-def _by_type(dtype: pl.DataType) -> Role | None:
+def _role_of_type(dtype: pl.DataType) -> Role | None:
     if dtype.is_numeric() or dtype == pl.Duration:
         return Role.NUMERICAL
     return None if dtype.is_temporal() else Role.CATEGORICAL
 
 
-def _identifying(
+def _find_identifying_columns(
     frame: pl.LazyFrame, schema: pl.Schema, columns: Mapping[str, Role], *, counters: bool
 ) -> dict[str, str]:
     """Return the text columns that are nearly all distinct and the integer columns that count up, with the reason."""
     texts = [name for name, role in columns.items() if role is Role.CATEGORICAL and schema[name] != pl.Boolean]
     integers = [name for name in columns if counters and schema[name].is_integer()]
-    suspects = dict.fromkeys(texts, _DISTINCT) | dict.fromkeys(integers, _COUNTS_UP)
+    suspects = dict.fromkeys(texts, _NEARLY_DISTINCT) | dict.fromkeys(integers, _COUNTS_UP)
     rows: int = frame.select(pl.len()).collect(engine="streaming").item() if suspects else 0
     if rows < FEW_ROWS:
         return {}
     head = max(rows // 8, HEAD_ROWS)
     if head < rows:
-        suspects = _uncleared(frame.head(head), suspects, rows)
-    return _uncleared(frame, suspects, rows)
+        suspects = _keep_suspects(frame.head(head), suspects, rows)
+    return _keep_suspects(frame, suspects, rows)
 
 
-def _uncleared(frame: pl.LazyFrame, suspects: Mapping[str, str], total: int) -> dict[str, str]:
+def _keep_suspects(frame: pl.LazyFrame, suspects: Mapping[str, str], total: int) -> dict[str, str]:
     """Return the suspects that these rows do not clear, where the whole frame has `total` rows.
 
     A text column identifies rows if fewer than 1 in 20 of its values repeat an earlier one. Further rows cannot make
@@ -119,7 +119,7 @@ def _uncleared(frame: pl.LazyFrame, suspects: Mapping[str, str], total: int) -> 
         return {}
     uncleared = []
     for name, reason in suspects.items():
-        column = named(name)
+        column = column_named(name)
         if reason == _COUNTS_UP:
             uncleared.append(((column > column.shift()).sum() == pl.len() - 1).alias(name))
         else:
@@ -131,9 +131,9 @@ def _uncleared(frame: pl.LazyFrame, suspects: Mapping[str, str], total: int) -> 
     return {name: reason for name, reason in suspects.items() if found[name]}
 
 
-def _columns(names: Sequence[str]) -> str:
+def _quote_columns(names: Sequence[str]) -> str:
     return ("column " if len(names) == 1 else "columns ") + ", ".join(map(repr, names))
 
 
-def _word(dtype: pl.DataType) -> str:
+def _name_temporal_type(dtype: pl.DataType) -> str:
     return "date" if dtype == pl.Date else "time of day" if dtype == pl.Time else "datetime"

@@ -14,27 +14,27 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from engine.drift.canonical import named
-from engine.drift.kernels.drawing import Hashes, keys, keys_below
+from engine.drift.kernels.sampling_keys import Hashes, make_keys, make_keys_below
+from engine.drift.normalization import column_named
 
-MOST_VALUES = 10_000_000
+MAX_SAMPLE_VALUES = 10_000_000
 """Maximum number of values (rows times columns) of a sample: 80 MB of floats. A frame with no more is read once."""
 
-_BUFFERED = 2**20
+_MAX_BUFFERED_HASHES = 2**20
 """Maximum number of hashes in memory, 8 MB; beyond that they are written to files."""
 
-_PARTS = 256
+_HASH_FILES = 256
 """Number of files: one per value of the first byte of a hash."""
 
-_ROW = "\0row"
+_HASH_COLUMN = "\0row"
 
 
-def most_rows(columns: int, rows: int) -> int:
+def limit_rows(columns: int, rows: int) -> int:
     """Return the number of rows of a sample: `rows`, or fewer where `columns` columns would make too many values."""
-    return min(rows, max(1, MOST_VALUES // max(1, columns)))
+    return min(rows, max(1, MAX_SAMPLE_VALUES // max(1, columns)))
 
 
-def content(schema: pl.Schema, names: Sequence[str]) -> pl.Expr:
+def row_content_hash(schema: pl.Schema, names: Sequence[str]) -> pl.Expr:
     """Return an expression for the hash of a row's values in the columns `names`; the order of `names` does not matter.
 
     It is the sum, modulo 2**64, of the hashes of the values, with another seed per column. This takes a third of the
@@ -42,20 +42,22 @@ def content(schema: pl.Schema, names: Sequence[str]) -> pl.Expr:
     """
     # enums and categoricals are hashed as text: their own hash would depend on their list of values
     listed = (pl.Enum, pl.Categorical)
-    texts = (named(name).cast(pl.String) if schema[name] in listed else named(name) for name in sorted(names))
+    texts = (
+        column_named(name).cast(pl.String) if schema[name] in listed else column_named(name) for name in sorted(names)
+    )
     # polars needs minutes to plan a chain of thousands of +
     return pl.sum_horizontal(pl.lit(0, pl.UInt64), *(value.hash(seed) for seed, value in enumerate(texts)))
 
 
 def row_keys(frame: pl.DataFrame, names: Sequence[str], seed: int) -> Hashes:
     """Return a pseudo-random key per row, a function of its content, its occurrence and the seed."""
-    hashes = frame.select(content(frame.schema, names)).to_series().to_numpy()
+    hashes = frame.select(row_content_hash(frame.schema, names)).to_series().to_numpy()
     order = np.argsort(hashes)  # need not be stable: equal rows are interchangeable
     ordered = hashes[order]
     starts = _run_starts(ordered)
     occurrences = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
     found = np.empty_like(ordered)
-    found[order] = keys(ordered, occurrences.astype(np.uint64), np.uint64(seed % 2**64))
+    found[order] = make_keys(ordered, occurrences.astype(np.uint64), np.uint64(seed % 2**64))
     return found
 
 
@@ -69,46 +71,46 @@ def sample(
     the frame: the counts, 16 bytes per distinct row, go to temporary files.
     """
     names = list(dict.fromkeys([*columns, *([entity] if entity else [])]))
-    rows = most_rows(len(names), rows)
-    row = content(frame.collect_schema(), names).alias(_ROW)
-    small = MOST_VALUES // (len(names) + 1)
-    head = frame.select(*map(named, names), row).head(small + 1).collect(engine="streaming")
+    rows = limit_rows(len(names), rows)
+    row = row_content_hash(frame.collect_schema(), names).alias(_HASH_COLUMN)
+    small = MAX_SAMPLE_VALUES // (len(names) + 1)
+    head = frame.select(*map(column_named, names), row).head(small + 1).collect(engine="streaming")
     whole = head if len(head) <= small else None
     del head
     with TemporaryDirectory(prefix="engine-sample-") as folder:
-        counts = _Counts(Path(folder))
+        counts = _HashCounter(Path(folder))
         if whole is not None:
-            counts.add(whole[_ROW].to_numpy())
+            counts.add(whole[_HASH_COLUMN].to_numpy())
         else:
             for batch in frame.select(row).collect_batches(maintain_order=False, engine="streaming"):
-                counts.add(batch[_ROW].to_numpy())
-        drawn = counts.lowest(rows, seed)
+                counts.add(batch[_HASH_COLUMN].to_numpy())
+        drawn = counts.draw_lowest(rows, seed)
     if whole is None:
         # a filter is applied while reading; a join took three times the memory
-        wanted = frame.filter(row.is_in(drawn[_ROW].implode())).select(*map(named, names), row)
-        whole = wanted.unique(_ROW, keep="any").collect(engine="streaming")
-    once = whole.unique(_ROW, keep="any").join(drawn, on=_ROW, how="inner").sort(_ROW)
-    return once.select(map(named, names))[np.repeat(np.arange(len(once)), once["times"].to_numpy())]
+        wanted = frame.filter(row.is_in(drawn[_HASH_COLUMN].implode())).select(*map(column_named, names), row)
+        whole = wanted.unique(_HASH_COLUMN, keep="any").collect(engine="streaming")
+    once = whole.unique(_HASH_COLUMN, keep="any").join(drawn, on=_HASH_COLUMN, how="inner").sort(_HASH_COLUMN)
+    return once.select(map(column_named, names))[np.repeat(np.arange(len(once)), once["times"].to_numpy())]
 
 
-class _Counts:
+class _HashCounter:
     """Counts how often each hash occurs; many hashes are written to files as (hash, times), by their first byte."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.total = 0
         self._buffer: list[Hashes] = []
-        self._buffered = 0
+        self._buffered_hashes = 0
         self._spilled = False
 
     def add(self, hashes: Hashes) -> None:
         self._buffer.append(hashes)
-        self._buffered += len(hashes)
+        self._buffered_hashes += len(hashes)
         self.total += len(hashes)
-        if self._buffered > _BUFFERED:
-            self._spill()
+        if self._buffered_hashes > _MAX_BUFFERED_HASHES:
+            self._spill_buffer()
 
-    def lowest(self, rows: int, seed: int) -> pl.DataFrame:
+    def draw_lowest(self, rows: int, seed: int) -> pl.DataFrame:
         """Return the hashes with the `rows` lowest keys, and how many `times` each hash is among them.
 
         Only keys below a bound are computed, so memory does not grow with the number of rows.
@@ -118,7 +120,10 @@ class _Counts:
         share = (rows + 6 * rows**0.5 + 20) / max(self.total, 1)
         while True:
             bound = np.uint64(min(int(share * 2**64), 2**64 - 1))
-            below = [keys_below(hashes, times, np.uint64(seed % 2**64), bound) for hashes, times in self._parts()]
+            below = [
+                make_keys_below(hashes, times, np.uint64(seed % 2**64), bound)
+                for hashes, times in self._iterate_counts()
+            ]
             all_keys, owners = (np.concatenate(part) for part in zip(*below, strict=True))
             if len(all_keys) >= min(rows, self.total):
                 break
@@ -126,32 +131,32 @@ class _Counts:
         if len(all_keys) > rows:
             owners = owners[np.argpartition(all_keys, rows)[:rows]]
         hashes, times = np.unique(owners, return_counts=True)
-        return pl.DataFrame({_ROW: hashes, "times": times})
+        return pl.DataFrame({_HASH_COLUMN: hashes, "times": times})
 
-    def _parts(self) -> Iterator[tuple[Hashes, NDArray[np.int64]]]:
+    def _iterate_counts(self) -> Iterator[tuple[Hashes, NDArray[np.int64]]]:
         """Yield distinct hashes and their counts, one file after another; all occurrences of a hash are in one file."""
         if not self._spilled:
-            yield _counted(np.concatenate([np.empty(0, np.uint64), *self._buffer]))
+            yield _count_hashes(np.concatenate([np.empty(0, np.uint64), *self._buffer]))
             return
-        self._spill()
-        for part in range(_PARTS):
+        self._spill_buffer()
+        for part in range(_HASH_FILES):
             pairs = np.fromfile(self.folder / str(part), np.uint64).reshape(-1, 2)
             pairs = pairs[np.argsort(pairs[:, 0])]
             starts = _run_starts(pairs[:, 0])
             yield pairs[starts, 0], np.add.reduceat(pairs[:, 1], starts).astype(np.int64)
 
-    def _spill(self) -> None:
+    def _spill_buffer(self) -> None:
         """Append the buffered hashes, with counts, to the files."""
-        hashes, times = _counted(np.concatenate([np.empty(0, np.uint64), *self._buffer]))
-        self._buffer, self._buffered, self._spilled = [], 0, True
+        hashes, times = _count_hashes(np.concatenate([np.empty(0, np.uint64), *self._buffer]))
+        self._buffer, self._buffered_hashes, self._spilled = [], 0, True
         pairs = np.column_stack([hashes, times.astype(np.uint64)])
-        ends = np.searchsorted(hashes, np.arange(1, _PARTS, dtype=np.uint64) << np.uint64(56))
+        ends = np.searchsorted(hashes, np.arange(1, _HASH_FILES, dtype=np.uint64) << np.uint64(56))
         for part, some in enumerate(np.split(pairs, ends)):
             with (self.folder / str(part)).open("ab") as file:
                 file.write(some.tobytes())
 
 
-def _counted(hashes: Hashes) -> tuple[Hashes, NDArray[np.int64]]:
+def _count_hashes(hashes: Hashes) -> tuple[Hashes, NDArray[np.int64]]:
     """Return the distinct hashes, ascending, and how often each occurs."""
     hashes = np.sort(hashes)
     starts = _run_starts(hashes)

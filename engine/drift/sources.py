@@ -14,13 +14,13 @@ import polars as pl
 
 from engine.errors import DataError
 
-ALLOWED = (
+ACCEPTED_FORMS = (
     "a polars or pandas DataFrame, a LazyFrame, an Arrow table, record batches, or the path of a Parquet, CSV or "
     "Arrow file or of a folder of Parquet files"
 )
 
 
-def scan(data: Any) -> pl.LazyFrame:
+def scan_table(data: Any) -> pl.LazyFrame:
     """Return the rows of `data` as a lazy frame.
 
     Parameters
@@ -44,20 +44,20 @@ def scan(data: Any) -> pl.LazyFrame:
     if isinstance(data, pl.LazyFrame):
         return data
     if isinstance(data, str | Path):
-        return _files(Path(data))
+        return _scan_path(Path(data))
     if _is_table(data):
-        return _table(data).lazy()
+        return _to_polars(data).lazy()
     parts = list(data) if isinstance(data, Iterable) and not isinstance(data, Mapping | bytes) else []
     if not parts or not all(map(_is_table, parts)):
-        raise DataError(f"{_kind(data)} is not a table; give {ALLOWED}")
+        raise DataError(f"{_qualified_type_name(data)} is not a table; give {ACCEPTED_FORMS}")
     try:
-        return pl.concat([_table(part) for part in parts], rechunk=False).lazy()
+        return pl.concat([_to_polars(part) for part in parts], rechunk=False).lazy()
     except pl.exceptions.PolarsError as problem:
         raise DataError(f"the record batches differ in their columns: {problem}") from problem
 
 
 @contextmanager
-def readable(what: object = "the data") -> Iterator[None]:
+def translate_read_errors(what: object = "the data") -> Iterator[None]:
     """Raise a `DataError` that names `what` if reading fails in the block, or in the decorated function.
 
     It surrounds the whole work on a frame, because polars fails only when it reaches the faulty row.
@@ -86,11 +86,11 @@ def _is_pandas(data: Any) -> bool:
     return any(cls.__name__ == "DataFrame" and cls.__module__.split(".")[0] == "pandas" for cls in type(data).__mro__)
 
 
-def _kind(data: Any) -> str:
+def _qualified_type_name(data: Any) -> str:
     return f"{type(data).__module__}.{type(data).__qualname__}".removeprefix("builtins.")
 
 
-def _table(data: Any) -> pl.DataFrame:
+def _to_polars(data: Any) -> pl.DataFrame:
     if isinstance(data, pl.DataFrame):
         return data
     if _is_pandas(data):
@@ -100,10 +100,10 @@ def _table(data: Any) -> pl.DataFrame:
     try:
         return pl.DataFrame(data)
     except pl.exceptions.PolarsError as problem:
-        raise DataError(f"{_kind(data)} is not a table: {problem}") from problem
+        raise DataError(f"{_qualified_type_name(data)} is not a table: {problem}") from problem
 
 
-def _files(path: Path) -> pl.LazyFrame:
+def _scan_path(path: Path) -> pl.LazyFrame:
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in (".parquet", ".pq"))
     elif path.exists() or not has_magic(str(path)):
@@ -112,35 +112,39 @@ def _files(path: Path) -> pl.LazyFrame:
         files = sorted(map(Path, glob(str(path), recursive=True)))  # noqa: PTH207  Path.glob wants a folder to start from
     if not files:
         raise DataError(f"the folder {path} holds no Parquet file" if path.is_dir() else f"no file matches {path}")
-    readers = {_reader(file) for file in files}
+    readers = {_choose_scanner(file) for file in files}
     if len(readers) > 1:
         raise DataError(f"{path} matches files of several formats; give a path that matches only one")
     if absent := [file for file in files if not file.exists()]:
         raise DataError(f"there is no file {absent[0]}")
-    with readable(path):
+    with translate_read_errors(path):
         frame = readers.pop()(files, path.is_dir())
         frame.collect_schema()  # polars opens the files here for the first time
     return frame
 
 
-def _reader(file: Path) -> Callable[[list[Path], bool], pl.LazyFrame]:
-    for endings, reader in _READERS.items():
+def _choose_scanner(file: Path) -> Callable[[list[Path], bool], pl.LazyFrame]:
+    for endings, reader in _SCANNERS.items():
         if file.name.lower().endswith(endings):
             return reader
-    known = ", ".join(ending for endings in _READERS for ending in endings)
+    known = ", ".join(ending for endings in _SCANNERS for ending in endings)
     raise DataError(f"{file} has an unknown ending; known endings are {known}")
 
 
-def _parquet(files: list[Path], folder: bool) -> pl.LazyFrame:
+def _scan_parquet_files(files: list[Path], folder: bool) -> pl.LazyFrame:
     return pl.scan_parquet(files, glob=False, hive_partitioning=folder)
 
 
-def _csv(files: list[Path], _: bool) -> pl.LazyFrame:
+def _scan_csv_files(files: list[Path], _: bool) -> pl.LazyFrame:
     return pl.scan_csv(files, glob=False, infer_schema_length=10_000, try_parse_dates=True)
 
 
-def _arrow(files: list[Path], _: bool) -> pl.LazyFrame:
+def _scan_arrow_files(files: list[Path], _: bool) -> pl.LazyFrame:
     return pl.scan_ipc(files, glob=False, hive_partitioning=False)
 
 
-_READERS = {(".parquet", ".pq"): _parquet, (".csv", ".csv.gz"): _csv, (".arrow", ".ipc", ".feather"): _arrow}
+_SCANNERS = {
+    (".parquet", ".pq"): _scan_parquet_files,
+    (".csv", ".csv.gz"): _scan_csv_files,
+    (".arrow", ".ipc", ".feather"): _scan_arrow_files,
+}

@@ -15,20 +15,20 @@ R = TypeVar("R")
 
 THREADS = os.cpu_count() or 1
 
-HANDS = 4 * THREADS
+CHUNKS = 4 * THREADS
 """Chunks per call: few enough to cost nothing, and enough to balance columns of unequal size."""
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
+def _thread_pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(THREADS, "engine.drift")
 
 
 # a forked process does not have the threads of its parent
-os.register_at_fork(after_in_child=_pool.cache_clear)
+os.register_at_fork(after_in_child=_thread_pool.cache_clear)
 
 
-def each(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+def parallel_map(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """Return the results of `work` for all items, in their order.
 
     Raises
@@ -37,9 +37,9 @@ def each(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
         The first that `work` raised, once all threads have finished.
     """
     waiting = list(items)
-    chunks = min(len(waiting), HANDS)
+    chunks = min(len(waiting), CHUNKS)
     # every n-th item in one chunk: neighbours are often alike in size
-    tasks = [_pool().submit(lambda chunk: list(map(work, chunk)), waiting[i::chunks]) for i in range(chunks)]
+    tasks = [_thread_pool().submit(lambda chunk: list(map(work, chunk)), waiting[i::chunks]) for i in range(chunks)]
     problems = [problem for task in tasks if (problem := task.exception())]
     if problems:
         raise problems[0]

@@ -14,37 +14,37 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincc
 
-from engine.drift.kernels.counting import Counts
-from engine.drift.kernels.distances import distances
-from engine.drift.kernels.hypergeometric import expected_divergence, two_category_p
-from engine.drift.kernels.relabelling import relabelled
+from engine.drift.kernels.count_distances import measure_count_distances
+from engine.drift.kernels.hypergeometric import expected_divergence, fisher_exact_p
+from engine.drift.kernels.relabelling import draw_relabellings
 from engine.drift.kernels.saddlepoint import chi2_tail
+from engine.drift.kernels.value_tables import Counts
 
-EXCEEDANCES = 50
+MAX_EXCEEDANCES = 50
 """Number of permutations at least as extreme as the data after which drawing stops (Besag and Clifford 1991)."""
 
-MOST_DRAWS = 500_000
+MAX_DRAWS = 500_000
 """Maximum number of permutations per column: a drawn p-value is at least 2e-6, for any confidence."""
 
-MOST_SECONDS = 0.1
+MAX_DRAWING_SECONDS = 0.1
 """Estimated drawing time per column above which the saddlepoint approximation is used instead if it applies."""
 
-MOST_SHUFFLED = 20_000_000
+MAX_SHUFFLED_ROWS = 20_000_000
 """Maximum number of rows whose labels are shuffled one by one, at eight bytes per row."""
 
-LARGE = 100.0
+MIN_GAMMA_VARIANCE = 100.0
 """Variance of every count from which the gamma distribution with the exact mean and variance of chi-squared gives its
 tail to 3 %."""
 
-OUTCOMES = 1e4
+MIN_SADDLEPOINT_OUTCOMES = 1e4
 """Number of likely outcomes from which chi-squared is continuous enough for the saddlepoint approximation."""
 
-DEPTHS = 16.0, 25.0
+TRUNCATION_DEPTHS = 16.0, 25.0
 """Counts less likely than exp(-depth) are left out of the cumulants. If the p-values of the two depths differ, rare
 counts matter, and the approximation is not used."""
 
 
-def effect(r: Counts, b: Counts) -> float:
+def effect_size(r: Counts, b: Counts) -> float:
     """Return the effect size sqrt(max(0, (J - E) / (1 - E))), 0 to 1.
 
     J is the Jensen-Shannon divergence in bits between the shares of two sides, and E its mean over all permutations of
@@ -60,7 +60,7 @@ def effect(r: Counts, b: Counts) -> float:
     chance = expected_divergence(pooled, times, n, m)
     if chance > 1 - 1e-9:  # every permutation is as different as possible: J cannot exceed chance
         return 0.0
-    return float(np.sqrt(max(0.0, (distances(r, b)[2] - chance) / (1 - chance))))
+    return float(np.sqrt(max(0.0, (measure_count_distances(r, b)[2] - chance) / (1 - chance))))
 
 
 def permutation_moments(pooled: Counts, n: int) -> tuple[float, float]:
@@ -112,7 +112,7 @@ def homogeneity_p(r: Counts, b: Counts, *, level: float, tests: int, seed: int, 
         return 1.0
     if len(r) == 2:
         # Fisher's exact test: the hypergeometric distribution
-        return two_category_p(int(r[0]), int(pooled[0]), n, total - n)
+        return fisher_exact_p(int(r[0]), int(pooled[0]), n, total - n)
     # chi-squared is the same for both sides; work with the smaller one
     if 2 * n > total:
         r, n = pooled - r, total - n
@@ -127,32 +127,32 @@ def homogeneity_p(r: Counts, b: Counts, *, level: float, tests: int, seed: int, 
     # the tail of the gamma distribution with this mean and variance: shape mean^2 / variance, rate mean / variance
     guess = float(gammaincc(mean * mean / variance, statistic * mean / variance))
     variances = expected * (1 - share)
-    if guess > min(1.0, 4 * level) or variances.min() >= LARGE:
+    if guess > min(1.0, 4 * level) or variances.min() >= MIN_GAMMA_VARIANCE:
         return guess
     # Holm compares the smallest p with level / tests: ten times the permutations that are needed to get below it
-    draws = int(min(max(2_000, np.ceil(10 * tests / level)), MOST_DRAWS))
+    draws = int(min(max(2_000, np.ceil(10 * tests / level)), MAX_DRAWS))
     excess = statistic - mean
     # Cantelli's inequality: P(X - mean >= excess) <= variance / (variance + excess^2), finer than draws could show
     bound = variance / (variance + excess * excess) if excess > 0 else 1.0
     if bound < 1 / draws:
         return bound
     # a permutation takes 4 ns per row (shuffled) or 150 ns per category (drawn); numpy draws from fewer than 1e9 rows
-    seconds = draws * min(n * 4e-9 if total <= MOST_SHUFFLED else np.inf, len(r) * 1.5e-7)
-    long = seconds > MOST_SECONDS or total >= 1_000_000_000
+    seconds = draws * min(n * 4e-9 if total <= MAX_SHUFFLED_ROWS else np.inf, len(r) * 1.5e-7)
+    long = seconds > MAX_DRAWING_SECONDS or total >= 1_000_000_000
     # a count of variance v > 1 has about sqrt(v) likely values; their product is the number of likely outcomes
-    if long or np.log(variances[variances > 1]).sum() / 2 >= np.log(OUTCOMES):
-        sizes, times = _by_size(pooled)
+    if long or np.log(variances[variances > 1]).sum() / 2 >= np.log(MIN_SADDLEPOINT_OUTCOMES):
+        sizes, times = _group_similar_sizes(pooled)
         start = (1 - mean / statistic) * mean / variance
-        p, deeper = (chi2_tail(sizes, times, share, statistic, start, depth) for depth in DEPTHS)
+        p, deeper = (chi2_tail(sizes, times, share, statistic, start, depth) for depth in TRUNCATION_DEPTHS)
         wider = float(np.fmax(p, deeper))
         # the approximation holds if both depths agree, or if even the larger p is far below the level
         agree = abs(p - deeper) <= 0.05 * p or 100 * wider < level / tests
         if (agree or long) and 0 <= wider <= 1:
             return wider
-    return _drawn_p(r, pooled, draws, seed, name) if total < 1_000_000_000 else bound
+    return _estimate_permutation_p(r, pooled, draws, seed, name) if total < 1_000_000_000 else bound
 
 
-def _by_size(pooled: Counts) -> tuple[Counts, Counts]:
+def _group_similar_sizes(pooled: Counts) -> tuple[Counts, Counts]:
     """Return category sizes and the number of categories of each; from 64 rows on, sizes within 5 % are grouped.
 
     A group has the mean size of its categories. The cumulants of a category's part of chi-squared hardly depend on its
@@ -165,7 +165,7 @@ def _by_size(pooled: Counts) -> tuple[Counts, Counts]:
     return np.rint(np.add.reduceat(sizes * times, first) / together).astype(np.int64), together
 
 
-def _drawn_p(r: Counts, pooled: Counts, draws: int, seed: int, name: str) -> float:
+def _estimate_permutation_p(r: Counts, pooled: Counts, draws: int, seed: int, name: str) -> float:
     """Return the sequential permutation p-value of Besag and Clifford (1991).
 
     Drawing stops at `MAX_EXCEEDANCES` permutations that are at least as extreme as the data; p is then exceedances
@@ -181,20 +181,20 @@ def _drawn_p(r: Counts, pooled: Counts, draws: int, seed: int, name: str) -> flo
     observed = float((r * r * weights).sum()) * (1 - 1e-12)
     state = int.from_bytes(blake2b(f"{seed} {name}".encode(), digest_size=8).digest())
     rng = np.random.default_rng(state)
-    few_rows = size < 10 * len(pooled) and pooled.sum() <= MOST_SHUFFLED
+    few_rows = size < 10 * len(pooled) and pooled.sum() <= MAX_SHUFFLED_ROWS
     labels = np.repeat(np.arange(len(pooled), dtype=np.int64), pooled) if few_rows else np.empty(0, np.int64)
     exceeding = done = 0
     block = 200
     while done < draws:
         block = min(block, draws - done)
         if few_rows:
-            sums = relabelled(labels, weights, size, block, np.uint64(rng.integers(1 << 63)))
+            sums = draw_relabellings(labels, weights, size, block, np.uint64(rng.integers(1 << 63)))
         else:
             counts = rng.multivariate_hypergeometric(pooled, size, size=block, method="marginals")
             sums = (counts * counts) @ weights
         hits = np.flatnonzero(sums >= observed)
-        if exceeding + len(hits) >= EXCEEDANCES:
-            return EXCEEDANCES / (done + int(hits[EXCEEDANCES - exceeding - 1]) + 1)
+        if exceeding + len(hits) >= MAX_EXCEEDANCES:
+            return MAX_EXCEEDANCES / (done + int(hits[MAX_EXCEEDANCES - exceeding - 1]) + 1)
         exceeding += len(hits)
         done += block
         block = min(2 * block, max(1, 4_000_000 // len(pooled)))

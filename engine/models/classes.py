@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from engine.drift.canonical import categories
+from engine.drift.normalization import normalize_categories
 from engine.errors import ModelError
 
 ClassValue = bool | int | float | str
@@ -21,7 +21,7 @@ MAX_CLASSES = 1_000
 
 def class_labels(values: pl.Series) -> pl.Series:
     """Return the labels of the values: canonical texts, null where a value is missing."""
-    return categories(values.cast(pl.Int8) if values.dtype == pl.Boolean else values)
+    return normalize_categories(values.cast(pl.Int8) if values.dtype == pl.Boolean else values)
 
 
 def label_of(value: ClassValue) -> str:

@@ -23,8 +23,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from engine import drift
-from engine.drift import binned, verdict
-from engine.drift.kolmogorov import p_value
+from engine.drift import binned_distances, verdict
+from engine.drift.ks_test import ks_p_value
 
 LEVEL = 0.05
 Draw = Callable[[np.random.Generator, int, bool], Mapping[str, object]]
@@ -85,13 +85,13 @@ class Counted:
             p = verdict.homogeneity_p(*bins, level=LEVEL, tests=self.columns, seed=seed, name=str(i))
             if self.ordered:
                 gap = int(np.abs(np.cumsum(r) * self.batch - np.cumsum(b) * self.reference).max())
-                usual.append(p_value(gap, self.reference, self.batch))
+                usual.append(ks_p_value(gap, self.reference, self.batch))
                 p = min(1.0, 2 * min(p, usual[-1]))
             else:
-                usual.append(binned.distances(r, b)["chi2_p"])
+                usual.append(binned_distances.measure_binned_distances(r, b)["chi2_p"])
             p_values.append(p)
         significant = np.flatnonzero(verdict.holm(p_values) < LEVEL)
-        return any(verdict.effect(*sides[i]) > 0 for i in significant), min(usual) < LEVEL
+        return any(verdict.effect_size(*sides[i]) > 0 for i in significant), min(usual) < LEVEL
 
 
 def normal(columns: int, shift: float = 0.0, outlier: float | None = None) -> Draw:

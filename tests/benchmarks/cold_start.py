@@ -24,7 +24,7 @@ SPECS = HERE.parents[1] / "specs"
 
 FRAMES = f"import sys; sys.path.insert(0, {str(HERE)!r}); from data import table; from engine import drift; "
 CODE = {
-    "import": "import engine.drift.drift",
+    "import": "import engine.drift.comparison",
     "first": FRAMES + "drift.compare(drift.profile(table(1_000)), table(1_000, 1, 0.3))",
     "drift model": FRAMES
     + "before = table(2_000); drift.domain_classifier(before, table(2_000, 1, 0.3), drift.roles(before.lazy())[0])",

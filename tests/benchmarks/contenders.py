@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 IMPORTS = {
-    "engine": ("polars", "engine.drift.drift"),
+    "engine": ("polars", "engine.drift.comparison"),
     "scipy": ("polars", "scipy.stats"),
     "evidently": ("pandas", "evidently.presets"),
     "nannyml": ("pandas", "nannyml"),

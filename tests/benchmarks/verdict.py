@@ -16,8 +16,8 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift import binned, verdict
-from engine.drift.kolmogorov import p_value
+from engine.drift import binned_distances, verdict
+from engine.drift.ks_test import ks_p_value
 
 LEVEL = 0.05
 Counts = NDArray[np.int64]
@@ -78,15 +78,15 @@ def judge(columns: list[Column], each: Callable[..., Iterator[float]]) -> int:
 
     def p_of(i: int) -> float:
         c = columns[i]
-        binned.distances(c.r, c.b)
+        binned_distances.measure_binned_distances(c.r, c.b)
         p = verdict.homogeneity_p(c.r, c.b, level=LEVEL, tests=tests, seed=0, name=str(i))
         if c.gap is None:
             return p
         # as many rows as have a value: the last bin is of those that are missing
-        return min(1.0, 2 * min(p, p_value(c.gap, int(c.r[:-1].sum()), int(c.b[:-1].sum()))))
+        return min(1.0, 2 * min(p, ks_p_value(c.gap, int(c.r[:-1].sum()), int(c.b[:-1].sum()))))
 
     significant = np.flatnonzero(verdict.holm(list(each(p_of, range(tests)))) < LEVEL)
-    list(each(lambda i: verdict.effect(columns[i].r, columns[i].b), significant))
+    list(each(lambda i: verdict.effect_size(columns[i].r, columns[i].b), significant))
     return len(significant)
 
 

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.drift.kernels.boosting import FEWEST, FEWEST_OF_CATEGORY, LEAVES, NOTHING, RATE, bins, boosted, log_odds
+from engine.drift.kernels.boosting import (
+    FEWEST_CATEGORY_ROWS,
+    FEWEST_LEAF_ROWS,
+    LEARNING_RATE,
+    LEAVES,
+    SMALLEST_GAIN,
+    assign_bins,
+    predict_log_odds,
+    train_trees,
+)
 
 
 def splits(column, gradient, categorical, variance):
@@ -15,8 +24,8 @@ def splits(column, gradient, categorical, variance):
     present = np.unique(column)
     penalty = 0.0
     if categorical:
-        kept = [c for c in present if (column == c).sum() >= FEWEST_OF_CATEGORY]
-        kept.sort(key=lambda c: gradient[column == c].sum() / ((column == c).sum() + FEWEST_OF_CATEGORY))
+        kept = [c for c in present if (column == c).sum() >= FEWEST_CATEGORY_ROWS]
+        kept.sort(key=lambda c: gradient[column == c].sum() / ((column == c).sum() + FEWEST_CATEGORY_ROWS))
         ways = [kept[: k + 1] for k in range(len(kept))]
         penalty = 2 / pi * (len(kept) - 1) * variance
     else:
@@ -27,7 +36,7 @@ def splits(column, gradient, categorical, variance):
     for way in ways:
         left = np.isin(column, way)
         n, m = left.sum(), (~left).sum()
-        if min(n, m) >= FEWEST:
+        if min(n, m) >= FEWEST_LEAF_ROWS:
             g, h = gradient[left].sum(), gradient[~left].sum()
             between = g * g / n + h * h / m - gradient.sum() ** 2 / len(left)
             yield between - penalty, way
@@ -45,7 +54,7 @@ def naive(codes, categorical, batch, trees):
             for at, rows in enumerate(leaves):
                 for column in range(codes.shape[1]):
                     for gain, way in splits(codes[rows, column], gradient[rows], categorical[column], variance):
-                        if gain > max(best[0] * (1 + 1e-9), NOTHING * len(rows) * variance):
+                        if gain > max(best[0] * (1 + 1e-9), SMALLEST_GAIN * len(rows) * variance):
                             best = (gain, at, column, way)
             if not best[3]:
                 break
@@ -54,7 +63,7 @@ def naive(codes, categorical, batch, trees):
             left = np.isin(codes[rows, column], way)
             leaves += [rows[left], rows[~left]]
         for rows in leaves:
-            scores[rows] -= RATE * gradient[rows].sum() / (1 + (p[rows] * (1 - p[rows])).sum())
+            scores[rows] -= LEARNING_RATE * gradient[rows].sum() / (1 + (p[rows] * (1 - p[rows])).sum())
     return scores
 
 
@@ -71,8 +80,8 @@ def test_the_trees_are_those_of_the_twin(seed):
     codes, batch = drifted(seed)
     categorical = np.array([False, False, True])
     starts = np.concatenate([[0], np.cumsum(codes.max(axis=0).astype(np.int64) + 1)])
-    model = boosted(codes, starts, categorical, batch, 3, len(codes))
-    assert log_odds(codes, model).sum(axis=0) == pytest.approx(naive(codes, categorical, batch, 3), abs=1e-5)
+    model = train_trees(codes, starts, categorical, batch, 3, len(codes))
+    assert predict_log_odds(codes, model).sum(axis=0) == pytest.approx(naive(codes, categorical, batch, 3), abs=1e-5)
 
 
 def test_a_column_of_many_categories_without_drift_is_left_alone():
@@ -83,14 +92,14 @@ def test_a_column_of_many_categories_without_drift_is_left_alone():
     y = np.where(batch, x, rng.integers(1, 33, n))
     codes = np.column_stack([x, y, *rng.integers(0, 250, (6, n))]).astype(np.uint8)
     starts = np.concatenate([[0], np.cumsum(codes.max(axis=0).astype(np.int64) + 1)])
-    columns, *_ = model = boosted(codes, starts, np.array([False] * 2 + [True] * 6), batch, 20, n // 2)
+    columns, *_ = model = train_trees(codes, starts, np.array([False] * 2 + [True] * 6), batch, 20, n // 2)
     asked = columns[columns >= 0]
     assert (asked < 2).mean() > 0.8
-    assert ((log_odds(codes, model).sum(axis=0) > 0) == batch).mean() > 0.8
+    assert ((predict_log_odds(codes, model).sum(axis=0) > 0) == batch).mean() > 0.8
 
 
 @given(st.lists(st.floats(), min_size=1, max_size=50), st.lists(st.floats(allow_nan=False), unique=True, max_size=63))
 def test_bins_are_those_of_numpy(values, edges):
     values, edges = np.array(values), np.sort(np.array(edges, dtype=float))
     expected = np.where(np.isnan(values), 0, np.searchsorted(edges, values) + 1)
-    assert bins(values, edges).tolist() == expected.tolist()
+    assert assign_bins(values, edges).tolist() == expected.tolist()

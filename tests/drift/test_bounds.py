@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.drift import Drift, Profile, collecting, compare, profile, profiles
+from engine.drift import Drift, Profile, accumulators, compare, profile, profiles
 
 X = {"x": "numerical"}
 BIG = 2**60
@@ -54,7 +54,7 @@ def outside(rough: Drift, sharp: Drift, rounding: float) -> Iterator[str]:
 @pytest.fixture(scope="module", autouse=True)
 def few_rungs() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(collecting, "RUNGS", 64)
+        patch.setattr(accumulators, "GRID_POINTS", 64)
         yield
 
 
@@ -92,7 +92,7 @@ def test_the_exact_figure_lies_between(sides: tuple[str, str], seed: int, most: 
         ):
             assert list(outside(comparison, sharp, rounding)) == []
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(profiles, "MOST_VALUES", most)
+            patch.setattr(profiles, "MAX_DISTINCT_VALUES", most)
             for comparison in (compare(exact, frame(b)), compare(exact, rough(b, exact))):
                 assert comparison.columns["x"].bounds == {}
                 assert list(outside(comparison, sharp, 0.0)) == []

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_series_equal
 
 from engine.drift import Role
-from engine.drift.blocks import blocks
-from engine.drift.canonical import categories, plan
+from engine.drift.blocks import iterate_blocks
+from engine.drift.normalization import normalize_categories, plan_normalization
 from engine.errors import DataError
 
 INT, FLOAT = pl.Int64(), pl.Float64()
@@ -24,7 +24,7 @@ NUMERIC = [t for t in pl.datatypes.group.NUMERIC_DTYPES if not t.is_decimal()]
 def ordered(column: pl.Series) -> pl.Series:
     """Return the column as it is read where it is numerical."""
     frame = column.to_frame()
-    return frame.select(plan(frame.lazy(), {column.name: Role.NUMERICAL})[column.name]).to_series()
+    return frame.select(plan_normalization(frame.lazy(), {column.name: Role.NUMERICAL})[column.name]).to_series()
 
 
 def same_bits(found: pl.Series, wanted: list[float | None]) -> None:
@@ -37,7 +37,7 @@ def same_bits(found: pl.Series, wanted: list[float | None]) -> None:
 def test_every_numeric_type_reads_as_int64_or_float64(dtype: Any):
     found = ordered(pl.Series("x", [0, 1, None, 100], dtype=dtype))
     assert_series_equal(found, pl.Series("x", [0, 1, None, 100], dtype=INT if dtype.is_integer() else FLOAT))
-    assert categories(pl.Series("x", [0, 1, None, 100], dtype=dtype)).to_list() == ["0", "1", None, "100"]
+    assert normalize_categories(pl.Series("x", [0, 1, None, 100], dtype=dtype)).to_list() == ["0", "1", None, "100"]
 
 
 @pytest.mark.parametrize("dtype", [pl.Float16, pl.Float32, pl.Float64])
@@ -46,7 +46,7 @@ def test_floats_lose_nan_and_the_sign_of_zero_and_nothing_else(dtype: Any):
         ordered(pl.Series([-0.0, math.nan, None, math.inf, -math.inf, 1.5, -0.25], dtype=dtype)),
         [0.0, None, None, math.inf, -math.inf, 1.5, -0.25],
     )
-    text = categories(pl.Series([-0.0, math.nan, None, math.inf, -math.inf, 1.5, 3.0], dtype=dtype))
+    text = normalize_categories(pl.Series([-0.0, math.nan, None, math.inf, -math.inf, 1.5, 3.0], dtype=dtype))
     assert text.to_list() == ["0", None, None, "inf", "-inf", "1.5", "3"]
 
 
@@ -73,7 +73,7 @@ def test_whole_numbers_stay_whole_if_int64_holds_them(dtype: Any, values: list[i
     found = ordered(pl.Series("n", [*values, None], dtype=dtype))
     assert found.dtype == (FLOAT if wide else INT)
     assert found.to_list() == [*(map(float, values) if wide else values), None]
-    assert categories(pl.Series("n", [*values, None], dtype=dtype)).to_list() == [*map(str, values), None]
+    assert normalize_categories(pl.Series("n", [*values, None], dtype=dtype)).to_list() == [*map(str, values), None]
 
 
 @given(st.lists(st.integers(-(2**63 // 10**6), 2**63 // 10**6)))
@@ -84,7 +84,7 @@ def test_a_duration_is_the_same_float_in_any_unit(milliseconds: list[int]):
     for unit in ("us", "ns"):
         assert ordered(column.cast(pl.Duration(unit))).equals(wanted)
         assert ordered(column.to_physical().cast(pl.Datetime("ms")).cast(pl.Datetime(unit))).equals(wanted)
-        assert categories(column.cast(pl.Duration(unit))).equals(categories(column))
+        assert normalize_categories(column.cast(pl.Duration(unit))).equals(normalize_categories(column))
     for found, exact in zip(wanted, milliseconds, strict=True):
         assert abs(found - exact / 1000) <= math.ulp(exact / 1000)
 
@@ -96,15 +96,15 @@ def test_what_people_write_reads_as_written():
     assert ordered(pl.Series([datetime(1970, 1, 2, tzinfo=UTC)])).to_list() == [86400.0]
     assert ordered(pl.Series([True, None, False])).to_list() == [1, None, 0]
     assert ordered(pl.Series([Decimal("1.10"), Decimal("-0.5"), None])).to_list() == [1.1, -0.5, None]
-    assert categories(pl.Series([Decimal("1.10"), Decimal("3.00"), None])).to_list() == ["1.1", "3", None]
-    assert categories(pl.Series([True, None])).to_list() == ["true", None]
-    assert categories(pl.Series([date(2017, 1, 2)])).to_list() == ["2017-01-02"]
+    assert normalize_categories(pl.Series([Decimal("1.10"), Decimal("3.00"), None])).to_list() == ["1.1", "3", None]
+    assert normalize_categories(pl.Series([True, None])).to_list() == ["true", None]
+    assert normalize_categories(pl.Series([date(2017, 1, 2)])).to_list() == ["2017-01-02"]
 
 
 @pytest.mark.parametrize("dtype", [pl.Categorical, pl.Enum(["b", "a", ""])])
 def test_encoded_text_is_the_text(dtype: Any):
     text = pl.Series("t", ["a", None, "b", "", "a"])
-    assert_series_equal(categories(text.cast(dtype)), text)
+    assert_series_equal(normalize_categories(text.cast(dtype)), text)
 
 
 @pytest.mark.parametrize(
@@ -114,8 +114,8 @@ def test_encoded_text_is_the_text(dtype: Any):
 def test_a_column_without_values_is_fine_in_any_type(dtype: Any, rows: int):
     column = pl.Series("c", [None] * rows, dtype=dtype)
     assert_series_equal(ordered(column), pl.Series("c", [None] * rows, dtype=INT if dtype == pl.Boolean else FLOAT))
-    assert_series_equal(categories(column), pl.Series("c", [None] * rows, dtype=pl.String))
-    read = column.to_frame().lazy().select(plan(column.to_frame().lazy(), {"c": Role.NUMERICAL})["c"])
+    assert_series_equal(normalize_categories(column), pl.Series("c", [None] * rows, dtype=pl.String))
+    read = column.to_frame().lazy().select(plan_normalization(column.to_frame().lazy(), {"c": Role.NUMERICAL})["c"])
     assert read.collect().height == rows
 
 
@@ -128,10 +128,10 @@ def test_what_cannot_be_read_is_said():
         ("x", Role.NUMERICAL, "the data lacks 'x'; it has 't', 'l', 'b', 'n'"),
     ):
         with pytest.raises(DataError) as caught:
-            plan(frame, {"n": Role.NUMERICAL, column: role})
+            plan_normalization(frame, {"n": Role.NUMERICAL, column: role})
         assert str(caught.value) == problem
     with pytest.raises(DataError, match="'o' is compared as categorical, but holds object"):
-        categories(pl.Series("o", [object()], dtype=pl.Object))
+        normalize_categories(pl.Series("o", [object()], dtype=pl.Object))
 
 
 @given(st.lists(st.floats(width=32) | st.none(), max_size=30), st.integers(1, 9))
@@ -143,8 +143,8 @@ def test_read_by_blocks_is_read_whole(values: list[float | None], rows: int):
             "d": pl.Series(range(len(values)), dtype=pl.Duration("ns")),
         }
     )
-    reading = frame.select(plan(frame, dict.fromkeys("fud", Role.NUMERICAL)).values())
+    reading = frame.select(plan_normalization(frame, dict.fromkeys("fud", Role.NUMERICAL)).values())
     for name in "fud":
         whole = ordered(frame.collect()[name])
-        parts = [block[name] for block in blocks(reading, rows)]
+        parts = [block[name] for block in iterate_blocks(reading, rows)]
         assert_series_equal(pl.concat([whole.clear(), *parts]), whole)

@@ -7,7 +7,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from engine.drift import Role, compare, domain_classifier, profile, roles, sample, sampling
-from engine.drift.classifier import _auc, _conditional_p
+from engine.drift.classifier import _area_under_roc, _hypergeometric_p
 from engine.errors import DataError
 
 N, C = Role.NUMERICAL, Role.CATEGORICAL
@@ -127,14 +127,14 @@ def test_the_p_is_the_hypergeometric_tail(rows, batch, claimed, hits):
     truth = np.arange(rows) < batch
     predicted = (np.arange(rows) < hits) | (np.arange(rows) >= rows - (claimed - hits))
     expected = stats.hypergeom.sf(hits - 1, rows, batch, claimed)
-    assert _conditional_p(predicted, truth) == pytest.approx(expected, rel=1e-8)
-    assert _conditional_p(~truth, truth) == pytest.approx(1, abs=1e-9)
+    assert _hypergeometric_p(predicted, truth) == pytest.approx(expected, rel=1e-8)
+    assert _hypergeometric_p(~truth, truth) == pytest.approx(1, abs=1e-9)
 
 
 def test_the_auc_is_that_of_sklearn():
     rng = np.random.default_rng(0)
     truth, odds = rng.random(500) < 0.4, rng.integers(0, 30, 500) / 7
-    assert _auc(odds, truth) == pytest.approx(roc_auc_score(truth, odds), abs=1e-12)
+    assert _area_under_roc(odds, truth) == pytest.approx(roc_auc_score(truth, odds), abs=1e-12)
 
 
 def test_without_drift_the_p_errs_on_the_safe_side_at_every_level():
@@ -158,7 +158,7 @@ def test_a_relation_is_found_among_columns_of_many_categories():
 
 
 def test_wide_frames_say_that_columns_cost_rows(monkeypatch):
-    monkeypatch.setattr(sampling, "MOST_VALUES", 300)
+    monkeypatch.setattr(sampling, "MAX_SAMPLE_VALUES", 300)
     found = judged(people(110, 0), people(120, 1))
     assert found.rows_used == 100
     assert "100 rows a side of 110 reference rows and 120 batch rows: no more, because columns" in found.notes[1]

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from engine.drift import Drift, Profile, compare, profile, profiles
-from engine.drift.canonical import as_ordered
+from engine.drift.normalization import as_numbers
 
 ROLES = {
     **dict.fromkeys(["odd", "offset", "large", "unsigned", "price", "day", "took", "small"], "numerical"),
@@ -66,7 +66,7 @@ def parquet(rows: int) -> Callable[[Path], Path]:
 
 
 def csv(folder: Path) -> Path:
-    BATCH.with_columns(as_ordered("took", BATCH.schema["took"])).write_csv(folder / "t.csv")
+    BATCH.with_columns(as_numbers("took", BATCH.schema["took"])).write_csv(folder / "t.csv")
     return folder / "t.csv"
 
 
@@ -116,7 +116,7 @@ def different(a: Drift, b: Drift) -> Iterator[str]:
 def compared(request: pytest.FixtureRequest) -> Iterator[tuple[Profile, Drift]]:
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "on a ladder":
-            patch.setattr(profiles, "MOST_VALUES", 20_000)
+            patch.setattr(profiles, "MAX_DISTINCT_VALUES", 20_000)
         reference = profile(REFERENCE, ROLES, entity="card" if "entity" in request.param else None)
         yield reference, compare(reference, BATCH)
 

@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from engine.drift.kernels.binomial import log_binomial, stirling_error
-from engine.drift.kernels.counting import align, runs
+from engine.drift.kernels.grid_positions import find_buckets, to_images
 from engine.drift.kernels.hypergeometric import (
     divergence_term,
     expected_divergence,
     expected_divergence_term,
-    two_category_p,
+    fisher_exact_p,
 )
-from engine.drift.kernels.relabelling import relabelled
-from engine.drift.kernels.rungs import buckets, images
-from engine.drift.ladder import Ladder
+from engine.drift.kernels.relabelling import draw_relabellings
+from engine.drift.kernels.value_tables import count_distinct_sorted, merge_tables
+from engine.drift.quantile_grid import QuantileGrid
 
 
 def test_where_nothing_can_be_cached_kernels_still_run_and_leave_nothing(tmp_path):
@@ -31,7 +31,7 @@ def test_where_nothing_can_be_cached_kernels_still_run_and_leave_nothing(tmp_pat
     home, temporary = tmp_path / "home", tmp_path / "tmp"
     home.touch()
     temporary.mkdir()
-    code = "from engine.drift.kernels.text import align_text; align_text.compile(0); "
+    code = "from engine.drift.kernels.text_merge import align_text; align_text.compile(0); "
     code += "import numba, pathlib; print(pathlib.Path(numba.config.CACHE_DIR).is_dir())"
     environment = {"HOME": str(home), "TMPDIR": str(temporary), "PATH": ""}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
@@ -54,7 +54,7 @@ def arrays(values):
 
 @given(arrays((floats, integers)))
 def test_runs_counts_distinct_values(ordered):
-    values, counts = runs(ordered)
+    values, counts = count_distinct_sorted(ordered)
     expected = np.unique(ordered, return_counts=True)
     np.testing.assert_array_equal(values, expected[0])
     np.testing.assert_array_equal(counts, expected[1])
@@ -62,8 +62,8 @@ def test_runs_counts_distinct_values(ordered):
 
 @given(st.lists(floats, max_size=30), st.lists(floats, max_size=30))
 def test_align_lays_two_tables_side_by_side(a, b):
-    tables = [runs(np.sort(np.array(x, np.float64) + 0.0)) for x in (a, b)]
-    values, of_a, of_b = align(*tables[0], *tables[1])
+    tables = [count_distinct_sorted(np.sort(np.array(x, np.float64) + 0.0)) for x in (a, b)]
+    values, of_a, of_b = merge_tables(*tables[0], *tables[1])
     assert values.tolist() == sorted(set(tables[0][0]) | set(tables[1][0]))
     assert of_a.tolist() == [a.count(v) for v in values]
     assert of_b.tolist() == [b.count(v) for v in values]
@@ -99,23 +99,23 @@ def test_two_category_p_is_fishers(n, m, data):
     t = data.draw(st.integers(0, n + m))
     k = data.draw(st.integers(max(0, t - m), min(t, n)))
     expected = stats.fisher_exact([[k, n - k], [t - k, m - t + k]]).pvalue
-    assert two_category_p(k, t, n, m) == pytest.approx(expected, rel=1e-9)
+    assert fisher_exact_p(k, t, n, m) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(("k", "t", "n", "m"), [(500, 40_000, 100_000, 9_000_000), (20_300, 40_000, 500_000, 500_000)])
 def test_two_category_p_of_large_tables(k, t, n, m):
     expected = stats.fisher_exact([[k, n - k], [t - k, m - t + k]]).pvalue
-    assert two_category_p(k, t, n, m) == pytest.approx(expected, rel=1e-6)
+    assert fisher_exact_p(k, t, n, m) == pytest.approx(expected, rel=1e-6)
 
 
 def test_two_category_p_of_a_billion_rows():
     half = 500_000_000
     # the normal approximation is as good as exact here
     z = 40_000 / np.sqrt(half * 0.5 * 0.5)
-    assert two_category_p(half // 2 + 40_000, half, half, half) == pytest.approx(
+    assert fisher_exact_p(half // 2 + 40_000, half, half, half) == pytest.approx(
         2 * stats.norm.sf(z * np.sqrt(2)), rel=1e-3
     )
-    assert two_category_p(half - 1, half, half, half) == 0.0
+    assert fisher_exact_p(half - 1, half, half, half) == 0.0
 
 
 @settings(max_examples=20)
@@ -124,7 +124,7 @@ def test_relabelled_draws_every_labelling_as_often_as_it_should(pooled, seed):
     pooled = np.array(pooled)
     size, draws = int(pooled.sum()) // 2, 4_000
     labels = np.repeat(np.arange(len(pooled)), pooled)
-    sums = relabelled(labels, 1 / pooled, size, draws, np.uint64(seed))
+    sums = draw_relabellings(labels, 1 / pooled, size, draws, np.uint64(seed))
     chances: dict[float, float] = {}
     for counts in product(*(range(t + 1) for t in pooled)):
         if sum(counts) == size:
@@ -170,11 +170,11 @@ def test_expected_divergence_adds_up_over_categories():
 
 @given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=50), st.lists(st.floats(), max_size=50), st.booleans())
 def test_buckets_are_in_the_order_of_the_values_and_none_is_outside(base, values, bits):
-    ladder = Ladder.of(*np.unique(np.array(base) + 0.0, return_counts=True), 16)
-    scale = (ladder.low, ladder.scale) if bits == ladder.bits else (0.0, 1e300)
+    ladder = QuantileGrid.from_counts(*np.unique(np.array(base) + 0.0, return_counts=True), 16)
+    scale = (ladder.low, ladder.scale) if bits == ladder.by_bits else (0.0, 1e300)
     for some in (values, *([value] for value in values), [np.nan]):  # those that fill no vector register too
-        assert (buckets(np.array(some, np.float64), bits, *scale, ladder.cells) < 16).all()
+        assert (find_buckets(np.array(some, np.float64), bits, *scale, ladder.cells) < 16).all()
     ordered = np.sort(np.array([value for value in values if not np.isnan(value)], np.float64))
-    assert (np.diff(images(ordered, bits)) >= 0).all()
-    if bits == ladder.bits:
-        assert (np.diff(buckets(ordered, bits, *scale, ladder.cells).astype(int)) >= 0).all()
+    assert (np.diff(to_images(ordered, bits)) >= 0).all()
+    if bits == ladder.by_bits:
+        assert (np.diff(find_buckets(ordered, bits, *scale, ladder.cells).astype(int)) >= 0).all()

@@ -10,8 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from engine.drift.kernels.lattice import one_sided_p, outer_path_share, outer_path_share_of_square
-from engine.drift.kolmogorov import one_sample_p, p_value
+from engine.drift.kernels.ks_distribution import one_sided_p, outer_path_share, outer_path_share_of_square
+from engine.drift.ks_test import ks_p_value, one_sample_ks_p
 
 
 def _share_outside(n, m, gap):
@@ -47,14 +47,14 @@ def test_p_is_scipys_exact_one(n, m):
     for shift in (0, 0.1, 0.3, 1):
         a, b = rng.normal(size=n), rng.normal(shift, 1, m)
         expected = stats.ks_2samp(a, b, method="exact")
-        assert p_value(round(expected.statistic * n * m), n, m) == pytest.approx(expected.pvalue, rel=1e-9)
+        assert ks_p_value(round(expected.statistic * n * m), n, m) == pytest.approx(expected.pvalue, rel=1e-9)
 
 
 def test_the_line_between_exact_and_approximate_is_scipys():
     rng = np.random.default_rng(0)
     for n in (10_000, 10_001):
         found = stats.ks_2samp(rng.normal(size=40), rng.normal(0.3, 1, n))
-        assert p_value(round(found.statistic * 40 * n), 40, n) == pytest.approx(found.pvalue, rel=1e-9)
+        assert ks_p_value(round(found.statistic * 40 * n), 40, n) == pytest.approx(found.pvalue, rel=1e-9)
 
 
 @pytest.mark.parametrize(("n", "m"), [(1_000_000, 900_000), (2_000_003, 100), (30_000, 29_000_000), (10**9, 10**8)])
@@ -63,14 +63,14 @@ def test_p_of_many_rows_is_scipys_approximation(n, m, distance):
     effective = n * m / (n + m)
     gap = int(distance / np.sqrt(effective) * n * m)
     expected = stats.kstwo.sf(gap / (n * m), round(effective))
-    assert p_value(gap, n, m) == pytest.approx(expected, rel=1e-5 if effective > 1e7 else 1e-9)
+    assert ks_p_value(gap, n, m) == pytest.approx(expected, rel=1e-5 if effective > 1e7 else 1e-9)
 
 
 @given(st.integers(1, 20_000), st.floats(0.01, 30))
 def test_the_one_sample_distribution_is_scipys(n, squared):
     assume(min(abs(squared - 2.2), abs(squared - 4)) > 1e-9)  # scipy changes formulas there, by a 2e-5th of p
     d = np.sqrt(squared / n)
-    assert one_sample_p(n, d) == pytest.approx(stats.kstwo.sf(d, n), rel=1e-9)
+    assert one_sample_ks_p(n, d) == pytest.approx(stats.kstwo.sf(d, n), rel=1e-9)
 
 
 @given(st.integers(1, 30_000), st.floats(0.001, 0.999))
@@ -84,17 +84,17 @@ def test_the_one_sided_distribution_is_scipys(n, d):
 @given(st.integers(1, 10**9), st.integers(1, 10**9), st.floats(0, 1))
 def test_p_is_a_probability_whichever_side_is_which(n, m, distance):
     gap = int(distance * n * m)
-    p = p_value(gap, n, m)
+    p = ks_p_value(gap, n, m)
     assert 0 <= p <= 1
-    assert p_value(gap, m, n) == p
+    assert ks_p_value(gap, m, n) == p
 
 
 def test_p_falls_as_the_distance_grows():
     for n, m in ((30, 50), (4_000, 4_000), (100, 50_000), (10**6, 10**5)):
-        p = [p_value(int(d * n * m), n, m) for d in np.linspace(0, 1, 60)]
+        p = [ks_p_value(int(d * n * m), n, m) for d in np.linspace(0, 1, 60)]
         assert (np.diff(p) <= 1e-12).all()
         assert (p[0], p[-1] < 1e-12) == (1, True)
 
 
 def test_nothing_apart_is_no_evidence():
-    assert p_value(0, 5, 7) == 1.0
+    assert ks_p_value(0, 5, 7) == 1.0

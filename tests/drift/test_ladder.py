@@ -15,13 +15,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.drift import Numerical, Role, compare, profile
-from engine.drift.collecting import Distinct, OnLadder
+from engine.drift.accumulators import ExactAccumulator, GridAccumulator
+from engine.drift.column_statistics import measure_column
 from engine.drift.columns import Moments
-from engine.drift.findings import find
-from engine.drift.kernels.apart import apart, bounds
-from engine.drift.kernels.counting import places
-from engine.drift.kernels.spread import spread
-from engine.drift.ladder import Ladder
+from engine.drift.kernels.cdf_distance import ks_wasserstein, ks_wasserstein_bounds
+from engine.drift.kernels.moments import mean_and_squares
+from engine.drift.kernels.value_tables import search_sorted
+from engine.drift.quantile_grid import QuantileGrid
 
 LARGEST, SMALLEST = np.finfo(np.float64).max, 5e-324
 odd = st.sampled_from([0.0, SMALLEST, -SMALLEST, LARGEST, -LARGEST, np.inf, -np.inf, 1e-300, 1e300, 1.0, 1 + 2**-52])
@@ -64,7 +64,7 @@ def read(reader, values, cut=7):
 
 
 def found(reference, batch):
-    return find(reference, batch, name="x", level=0.05, tests=1, seed=0)
+    return measure_column(reference, batch, name="x", level=0.05, tests=1, seed=0)
 
 
 def digits(measured):
@@ -90,30 +90,30 @@ def equal(a, b, rel=1e-9):
 @given(extreme_sides, st.sampled_from([8, 16, 64]))
 def test_positions_are_those_of_a_search(both, size):
     reference, batch = both
-    ladder = Ladder.of(*np.unique(reference, return_counts=True), size)
-    tally = ladder.tally()
-    ladder.count(batch, tally)
-    on, gaps, _ = ladder.folded(tally)
-    at = np.searchsorted(ladder.rungs, batch, "left") + np.searchsorted(ladder.rungs, batch, "right")
-    counts = np.bincount(at, minlength=2 * len(ladder.rungs) + 1)
+    ladder = QuantileGrid.from_counts(*np.unique(reference, return_counts=True), size)
+    tally = ladder.empty_counts()
+    ladder.add_values(batch, tally)
+    on, gaps, _ = ladder.collect(tally)
+    at = np.searchsorted(ladder.points, batch, "left") + np.searchsorted(ladder.points, batch, "right")
+    counts = np.bincount(at, minlength=2 * len(ladder.points) + 1)
     assert on.tolist() == counts[1::2].tolist()
     assert gaps.tolist() == counts[::2].tolist()
-    assert np.isin(ladder.rungs, reference).all()
-    laid = ladder.tally()
-    ladder.lay(*np.unique(batch, return_counts=True), laid)
+    assert np.isin(ladder.points, reference).all()
+    laid = ladder.empty_counts()
+    ladder.add_counts(*np.unique(batch, return_counts=True), laid)
     assert (laid[:, 0] == tally[:, 0]).all()
 
 
 @given(extreme_sides, st.data())
 def test_values_of_wanted_gaps_are_selected(both, data):
     reference, batch = both
-    ladder = Ladder.of(*np.unique(reference, return_counts=True), 16)
+    ladder = QuantileGrid.from_counts(*np.unique(reference, return_counts=True), 16)
     wanted = np.array(
-        data.draw(st.lists(st.booleans(), min_size=len(ladder.rungs) + 1, max_size=len(ladder.rungs) + 1))
+        data.draw(st.lists(st.booleans(), min_size=len(ladder.points) + 1, max_size=len(ladder.points) + 1))
     )
-    chosen = np.sort(ladder.select(batch, wanted))
-    inside = wanted[np.searchsorted(ladder.rungs, batch)] & ~np.isin(batch, ladder.rungs)
-    at = wanted[np.searchsorted(ladder.rungs, chosen)]
+    chosen = np.sort(ladder.select_values(batch, wanted))
+    inside = wanted[np.searchsorted(ladder.points, batch)] & ~np.isin(batch, ladder.points)
+    at = wanted[np.searchsorted(ladder.points, chosen)]
     assert chosen[at].tolist() == np.sort(batch[inside]).tolist()
 
 
@@ -121,7 +121,7 @@ def test_values_of_wanted_gaps_are_selected(both, data):
 @example((np.array([0.0] * 50 + [1.0]), np.array([0.0] * 30 + [0.5, 2.0])), 8, 90)
 def test_every_figure_is_that_of_all_values(both, size, cut):
     reference, batch = exact(both[0]), both[1]
-    column = read(OnLadder(reference.ladder(size), reference), batch, cut)
+    column = read(GridAccumulator(reference.quantile_grid(size), reference), batch, cut)
     on_ladder = found(reference, column)
     assert on_ladder.bounds == {}
     equal(on_ladder, found(reference, exact(batch)), rel=1e-6)
@@ -130,7 +130,10 @@ def test_every_figure_is_that_of_all_values(both, size, cut):
 @given(sides, st.sampled_from([8, 16]))
 def test_in_one_pass_every_figure_lies_within_its_bounds(both, size):
     reference, batch = exact(both[0]), both[1]
-    rough, sharp = found(reference, read(OnLadder(reference.ladder(size), None), batch)), found(reference, exact(batch))
+    rough, sharp = (
+        found(reference, read(GridAccumulator(reference.quantile_grid(size), None), batch)),
+        found(reference, exact(batch)),
+    )
     for name in ("ks", "wasserstein", "median", "q05", "q25", "q75", "q95", "ks_p"):
         value = sharp.statistics[name]
         if value is not None and rough.statistics[name] is not None:  # an end may be infinite
@@ -143,8 +146,8 @@ def test_in_one_pass_every_figure_lies_within_its_bounds(both, size):
 @given(floats, floats)
 def test_a_reference_of_too_many_values_gives_bounds_that_hold(before, now):
     before, now = np.array(before), np.array(now)
-    reference = read(Distinct(False, None, 8), before)
-    assert (reference.gaps is None) == (len(np.unique(before)) <= 8)
+    reference = read(ExactAccumulator(False, None, 8), before)
+    assert (reference.intervals is None) == (len(np.unique(before)) <= 8)
     assert reference.present == len(before)
     rough, sharp = found(reference, exact(now)), found(exact(before), exact(now))
     for name in ("ks", "wasserstein", "reference_median", "ks_p"):
@@ -158,7 +161,9 @@ def test_a_reference_of_too_many_values_gives_bounds_that_hold(before, now):
 @given(sides, st.integers(0, 90), st.sampled_from([8, 16]))
 def test_parts_counted_on_one_ladder_add_up(both, cut, size):
     reference, batch = exact(both[0]), both[1]
-    parts = [read(OnLadder(reference.ladder(size), reference), part) for part in (batch[:cut], batch[cut:])]
+    parts = [
+        read(GridAccumulator(reference.quantile_grid(size), reference), part) for part in (batch[:cut], batch[cut:])
+    ]
     together = parts[0].merge(parts[1], None)
     assert together.present == len(batch)
     value = found(reference, exact(batch)).statistics
@@ -182,7 +187,7 @@ def test_exact_columns_merge_exactly(both):
 @given(sides)
 def test_distances_of_tables_are_those_of_their_definition(both):
     a, b = (exact(side) for side in both)
-    gap, area = apart(a.values, a.counts, b.values, b.counts)
+    gap, area = ks_wasserstein(a.values, a.counts, b.values, b.counts)
     union = np.union1d(a.values, b.values)
     rows = [np.searchsorted(np.sort(side), union, "right").tolist() for side in both]
     n, m = map(len, both)
@@ -190,7 +195,7 @@ def test_distances_of_tables_are_those_of_their_definition(both):
     assert gap == max(differences)
     nothing = [np.zeros(len(c.values) + 1, np.int64) for c in (a, b)]
     ends = union[0], union[-1], union[-1]
-    low, high, least, most = bounds(
+    low, high, least, most = ks_wasserstein_bounds(
         a.values,
         a.counts,
         nothing[0],
@@ -214,7 +219,7 @@ def test_distances_of_tables_are_those_of_their_definition(both):
 @given(extreme_sides)
 def test_places_are_those_of_a_search(both):
     table, wanted = np.unique(both[0]), np.sort(both[1])
-    assert places(table, wanted).tolist() == np.searchsorted(table, wanted).tolist()
+    assert search_sorted(table, wanted).tolist() == np.searchsorted(table, wanted).tolist()
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=200).map(np.array), st.integers(0, 200))
@@ -222,7 +227,7 @@ def test_moments_of_parts_are_those_of_the_whole(values, cut):
     exactly = [Fraction(x) for x in values.tolist()]
     mean = sum(exactly) / len(exactly)
     squares = float(sum((x - mean) ** 2 for x in exactly))
-    for m in (Moments.of(values), Moments.of(values[:cut]) + Moments.of(values[cut:])):
+    for m in (Moments.from_values(values), Moments.from_values(values[:cut]) + Moments.from_values(values[cut:])):
         assert (m.rows, m.low, m.high) == (len(values), values.min(), values.max())
         assert m.mean == pytest.approx(float(mean), rel=1e-12, abs=1e-9)
         assert m.squares == pytest.approx(squares, rel=1e-9, abs=1e-16)
@@ -230,7 +235,7 @@ def test_moments_of_parts_are_those_of_the_whole(values, cut):
 
 def test_far_from_zero_no_digits_are_lost():
     values = 1e12 + np.arange(100_000) % 7
-    offset, squares = spread(values, np.empty(0, np.int64), 1e12)
+    offset, squares = mean_and_squares(values, np.empty(0, np.int64), 1e12)
     near = np.arange(100_000) % 7
     assert offset == pytest.approx(near.mean(), rel=1e-13)
     assert squares == pytest.approx(near.var() * 100_000, rel=1e-12)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from engine.drift.kernels.saddlepoint import chi2_tail
-from engine.drift.verdict import DEPTHS, homogeneity_p, permutation_moments
+from engine.drift.verdict import TRUNCATION_DEPTHS, homogeneity_p, permutation_moments
 
 
-def tail(pooled, n, statistic, depth=DEPTHS[0]):
+def tail(pooled, n, statistic, depth=TRUNCATION_DEPTHS[0]):
     sizes, times = np.unique(pooled, return_counts=True)
     mean, variance = permutation_moments(pooled, n)
     start = (1 - mean / statistic) * mean / variance

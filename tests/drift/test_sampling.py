@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from engine.drift import sample, sampling
-from engine.drift.sampling import content, most_rows, row_keys
+from engine.drift.sampling import limit_rows, row_content_hash, row_keys
 
 COLUMNS = ["a", "b", "c"]
 
@@ -29,8 +29,8 @@ def naive(frame, rows, seed):
 @pytest.fixture
 def narrow(monkeypatch):
     """Budgets so small that a small table goes through files and is read twice."""
-    monkeypatch.setattr(sampling, "_BUFFERED", 100)
-    monkeypatch.setattr(sampling, "MOST_VALUES", 1500)
+    monkeypatch.setattr(sampling, "_MAX_BUFFERED_HASHES", 100)
+    monkeypatch.setattr(sampling, "MAX_SAMPLE_VALUES", 1500)
 
 
 @pytest.mark.parametrize("distinct", [1, 3, 400, 10**9])
@@ -53,22 +53,24 @@ def test_a_frame_that_does_not_fit_gives_the_same(distinct, tmp_path):
 
 
 def test_wide_frames_give_fewer_rows():
-    assert most_rows(30, 100_000) == 100_000
-    assert most_rows(2000, 100_000) == 5000
-    assert most_rows(10**9, 100) == 1
+    assert limit_rows(30, 100_000) == 100_000
+    assert limit_rows(2000, 100_000) == 5000
+    assert limit_rows(10**9, 100) == 1
     wide = pl.DataFrame(np.zeros((4, 3000)))
     assert sample(wide.lazy(), wide.columns, 3).shape == (3, 3000)
 
 
 def test_columns_of_equal_values_swapped_hash_differently():
     rows = pl.DataFrame({"a": [1, 2, 1, 2], "b": [2, 1, 1, 2]})
-    assert rows.select(content(rows.schema, ["b", "a"])).to_series().n_unique() == 4
-    assert rows.select(x=content(rows.schema, ["b", "a"])).equals(rows.select(x=content(rows.schema, ["a", "b"])))
+    assert rows.select(row_content_hash(rows.schema, ["b", "a"])).to_series().n_unique() == 4
+    assert rows.select(x=row_content_hash(rows.schema, ["b", "a"])).equals(
+        rows.select(x=row_content_hash(rows.schema, ["a", "b"]))
+    )
 
 
 def test_rows_of_small_numbers_do_not_collide():
     grid = pl.DataFrame(np.stack(np.meshgrid(*[np.arange(64)] * 3), -1).reshape(-1, 3), schema=COLUMNS)
-    assert grid.select(content(grid.schema, COLUMNS)).to_series().n_unique() == 64**3
+    assert grid.select(row_content_hash(grid.schema, COLUMNS)).to_series().n_unique() == 64**3
 
 
 def test_how_a_category_is_stored_does_not_matter():

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from engine.drift.sources import scan
+from engine.drift.sources import scan_table
 from engine.errors import DataError
 
 TABLE = pl.DataFrame({"n": [1, None, 3], "x": [0.5, None, -1.0], "t": ["a", None, ""], "d": [date(2017, 1, 2)] * 3})
@@ -31,15 +31,15 @@ class Stream:
 
 def test_polars_as_it_is():
     lazy = TABLE.lazy()
-    assert scan(lazy) is lazy
-    assert_frame_equal(scan(TABLE).collect(), TABLE)
-    assert_frame_equal(scan(TABLE.clear()).collect(), TABLE.clear())
+    assert scan_table(lazy) is lazy
+    assert_frame_equal(scan_table(TABLE).collect(), TABLE)
+    assert_frame_equal(scan_table(TABLE.clear()).collect(), TABLE.clear())
 
 
 def test_an_arrow_stream_without_pyarrow():
-    assert_frame_equal(scan(Stream(TABLE)).collect(), TABLE)
-    assert_frame_equal(scan([Stream(TABLE), TABLE]).collect(), pl.concat([TABLE, TABLE]))
-    assert_frame_equal(scan(Stream(part) for part in (TABLE[:1], TABLE[1:])).collect(), TABLE)
+    assert_frame_equal(scan_table(Stream(TABLE)).collect(), TABLE)
+    assert_frame_equal(scan_table([Stream(TABLE), TABLE]).collect(), pl.concat([TABLE, TABLE]))
+    assert_frame_equal(scan_table(Stream(part) for part in (TABLE[:1], TABLE[1:])).collect(), TABLE)
 
 
 def test_pyarrow_in_any_form():
@@ -47,10 +47,10 @@ def test_pyarrow_in_any_form():
     table = pa.table({name: TABLE[name].to_list() for name in TABLE.columns})
     batches = table.to_batches(max_chunksize=2)
     for data in (table, batches, iter(batches), pa.RecordBatchReader.from_batches(table.schema, batches)):
-        assert_frame_equal(scan(data).collect(), TABLE)
-    assert_frame_equal(scan(batches[0]).collect(), TABLE[:2])
+        assert_frame_equal(scan_table(data).collect(), TABLE)
+    assert_frame_equal(scan_table(batches[0]).collect(), TABLE[:2])
     encoded = table.set_column(2, "t", table["t"].dictionary_encode())
-    assert_frame_equal(scan(encoded).collect(), TABLE.with_columns(pl.col("t").cast(pl.Categorical)))
+    assert_frame_equal(scan_table(encoded).collect(), TABLE.with_columns(pl.col("t").cast(pl.Categorical)))
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "T.PQ", "t.csv", "t.csv.gz", "t.arrow", "t.ipc", "t.feather"])
@@ -64,7 +64,7 @@ def test_files(tmp_path: Path, name: str, kind: Any):
         (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
     else:
         table.write_ipc(tmp_path / name)
-    assert_frame_equal(scan(kind(tmp_path / name)).collect(), table)
+    assert_frame_equal(scan_table(kind(tmp_path / name)).collect(), table)
 
 
 def test_folders_and_globs(tmp_path: Path):
@@ -72,10 +72,10 @@ def test_folders_and_globs(tmp_path: Path):
         (tmp_path / at).parent.mkdir(parents=True)
         part.write_parquet(tmp_path / at)
     (tmp_path / "_SUCCESS").touch()
-    assert_frame_equal(scan(tmp_path).collect(), TABLE.with_columns(year=pl.Series([2016, 2017, 2017])))
-    assert_frame_equal(scan(f"{tmp_path}/**/*.p*q*").collect(), TABLE)
+    assert_frame_equal(scan_table(tmp_path).collect(), TABLE.with_columns(year=pl.Series([2016, 2017, 2017])))
+    assert_frame_equal(scan_table(f"{tmp_path}/**/*.p*q*").collect(), TABLE)
     TABLE.write_parquet(tmp_path / "a[1].parquet")
-    assert_frame_equal(scan(tmp_path / "a[1].parquet").collect(), TABLE)
+    assert_frame_equal(scan_table(tmp_path / "a[1].parquet").collect(), TABLE)
 
 
 def test_what_cannot_be_read_is_said(tmp_path: Path):
@@ -99,7 +99,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path):
         (tmp_path / "[bt]*[tv]", "matches files of several formats"),
     ):
         with pytest.raises(DataError) as caught:
-            scan(data)
+            scan_table(data)
         assert problem in str(caught.value)
 
 
@@ -166,8 +166,8 @@ def expected() -> pl.DataFrame:
 @pytest.mark.parametrize("pyarrow", ["", "sys.modules['pyarrow'] = None"])
 def test_pandas_with_and_without_pyarrow(tmp_path: Path, pyarrow: str):
     pytest.importorskip("pandas")
-    code = f"import sys\n{pyarrow}\n{PANDAS}\nfrom engine.drift.sources import scan\nimport polars as pl\n"
-    code += "scan(frame).collect().write_ipc(sys.argv[1]); assert scan(frame.iloc[:0]).collect().shape == (0, 27)"
+    code = f"import sys\n{pyarrow}\n{PANDAS}\nfrom engine.drift.sources import scan_table\nimport polars as pl\n"
+    code += "scan_table(frame).collect().write_ipc(sys.argv[1]); assert scan_table(frame.iloc[:0]).collect().shape == (0, 27)"
     subprocess.run([sys.executable, "-c", code, tmp_path / "t.arrow"], check=True)
     found, wanted = pl.read_ipc(tmp_path / "t.arrow"), expected()
     for name in wanted.columns:
@@ -185,8 +185,8 @@ def test_pandas_columns_held_by_arrow():
             "d": pd.array([date(2017, 1, 2)] * 3, dtype=pd.ArrowDtype(pa.date32())),
         }
     )
-    assert_frame_equal(scan(frame).collect(), TABLE)
-    assert_frame_equal(scan([frame, TABLE]).collect(), pl.concat([TABLE, TABLE]))
+    assert_frame_equal(scan_table(frame).collect(), TABLE)
+    assert_frame_equal(scan_table([frame, TABLE]).collect(), pl.concat([TABLE, TABLE]))
 
 
 def test_what_pandas_may_hold_and_nobody_compares():
@@ -197,8 +197,8 @@ def test_what_pandas_may_hold_and_nobody_compares():
         (pd.Series([1j]), "column 'c' of the pandas DataFrame holds complex objects"),
     ):
         with pytest.raises(DataError, match=problem):
-            scan(pd.DataFrame({"c": column}))
+            scan_table(pd.DataFrame({"c": column}))
     with pytest.raises(DataError, match="several columns of the pandas DataFrame are named 'a'"):
-        scan(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+        scan_table(pd.DataFrame([[1, 2]], columns=["a", "a"]))
     with pytest.raises(DataError, match=r"pandas.*Series is not a table"):
-        scan(pd.Series([1], name="a"))
+        scan_table(pd.Series([1], name="a"))

@@ -72,7 +72,7 @@ def test_a_file_of_version_1_gives_the_numbers_of_its_rows(name: str, entity: st
 @pytest.mark.parametrize("entity", [None, "card"])
 def test_columns_with_gaps_are_the_same_saved_and_loaded(tmp_path: Path, entity: str | None):
     before = profile(spread(), ROLES, entity=entity, most_values=50)
-    assert all(before.columns[name].gaps is not None for name in ("amount", "count"))
+    assert all(before.columns[name].intervals is not None for name in ("amount", "count"))
     before.save(tmp_path / "p")
     after = Profile.load(tmp_path / "p")
     batch = profile(spread(700), ROLES, entity=entity)

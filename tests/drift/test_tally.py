@@ -14,28 +14,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.drift import tally
-from engine.drift.canonical import categories
-from engine.drift.kernels.distinct import SLOTS_A_KEY, distinct
-from engine.drift.tally import Tally
+from engine.drift import category_counter
+from engine.drift.category_counter import CategoryCounter
+from engine.drift.kernels.key_counts import SLOTS_PER_KEY, count_keys
+from engine.drift.normalization import normalize_categories
 
 
 def by_hand(column: pl.Series) -> dict[str, int]:
-    counts = Counter(categories(column))
+    counts = Counter(normalize_categories(column))
     counts.pop(None, 0)
     return {text: counts[text] for text in sorted(counts, key=str.encode)}
 
 
-def found(counted: Tally) -> dict[str, int]:
-    labels, counts = counted.table()
+def found(counted: CategoryCounter) -> dict[str, int]:
+    labels, counts = counted.sorted_counts()
     assert labels.dtype == pl.String
     assert counts.dtype == np.int64
     assert list(labels) == sorted(set(labels), key=str.encode)
     return dict(zip(labels, counts.tolist(), strict=True))
 
 
-def tallied(*columns: pl.Series) -> Tally:
-    counted = Tally()
+def tallied(*columns: pl.Series) -> CategoryCounter:
+    counted = CategoryCounter()
     for column in columns:
         counted.add(column)
     return counted
@@ -88,15 +88,15 @@ def test_types_that_hold_the_same_categories_add_up():
 
 
 def test_nothing():
-    assert found(Tally()) == {}
+    assert found(CategoryCounter()) == {}
 
 
 @pytest.mark.parametrize("kinds", [2, 3_000, 10**6])
 def test_many_rows_and_categories(kinds: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(tally, "MOST_WAITING", 1_000)
+    monkeypatch.setattr(category_counter, "MAX_PENDING_LABELS", 1_000)
     numbers = np.random.default_rng(0).integers(0, kinds, 400_000)
     column = pl.Series(numbers).cast(pl.String) + " of a text that is too long to be kept inline"
-    labels, counts = tallied(column, column[:7]).table()
+    labels, counts = tallied(column, column[:7]).sorted_counts()
     wanted = pl.concat([column, column[:7]]).alias("v").value_counts().sort("v")
     assert labels.to_list() == wanted["v"].to_list()
     assert counts.tolist() == wanted["count"].to_list()
@@ -106,7 +106,7 @@ def test_the_text_of_a_block_is_not_kept():
     def resident() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
-    counted, before = Tally(), 0
+    counted, before = CategoryCounter(), 0
     for i in range(60):
         counted.add(pl.Series([f"{i} {'long' * 25}"]).gather([0] * 3 + [0]))
         block = pl.Series(["x" * 100_000 + str(j % 2) for j in range(20)])
@@ -115,17 +115,17 @@ def test_the_text_of_a_block_is_not_kept():
             gc.collect()
             before = resident()
     assert resident() - before < 40e6
-    assert len(counted.table()[0]) == 62
+    assert len(counted.sorted_counts()[0]) == 62
 
 
 @given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3)))
 def test_distinct_keys(keys: list[int]):
     """Against a dictionary; the keys need not be mixed to be counted, only to be counted fast."""
     array = np.array(keys, np.uint64)
-    slots = np.empty(1 << (SLOTS_A_KEY * len(keys)).bit_length(), np.int32)
+    slots = np.empty(1 << (SLOTS_PER_KEY * len(keys)).bit_length(), np.int32)
     places: dict[str, Any] = {"found": array.copy(), "firsts": np.empty(len(keys), np.int32)}
     counts = np.empty(len(keys), np.int64)
-    n = distinct(array, slots, places["found"], places["firsts"], counts)
+    n = count_keys(array, slots, places["found"], places["firsts"], counts)
     wanted = Counter(keys)
     assert places["found"][:n].tolist() == list(wanted)
     assert places["firsts"][:n].tolist() == [keys.index(key) for key in wanted]
@@ -135,7 +135,7 @@ def test_distinct_keys(keys: list[int]):
 def test_distinct_keys_beyond_every_size_of_its_table():
     keys = np.random.default_rng(0).permutation(np.repeat(np.arange(30_000, dtype=np.uint64) << np.uint64(3), 3))
     found, firsts, counts = np.empty(90_000, np.uint64), np.empty(90_000, np.int32), np.empty(90_000, np.int64)
-    n = distinct(keys, np.empty(1 << 19, np.int32), found, firsts, counts)
+    n = count_keys(keys, np.empty(1 << 19, np.int32), found, firsts, counts)
     assert n == 30_000
     assert (counts[:n] == 3).all()
     assert (keys[firsts[:n]] == found[:n]).all()

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from engine.drift import Role, binned, compare, profile
-from engine.drift.verdict import effect, holm, homogeneity_p, permutation_moments
+from engine.drift import Role, binned_distances, compare, profile
+from engine.drift.verdict import effect_size, holm, homogeneity_p, permutation_moments
 
 LEVEL = 0.05
 
 
 def chi2(r, b):
-    return binned.distances(r, b)["chi2"]
+    return binned_distances.measure_binned_distances(r, b)["chi2"]
 
 
 def labellings(pooled, n):
@@ -49,11 +49,13 @@ def test_permutation_moments_are_those_of_all_labellings(table):
 @given(tables)
 def test_the_effect_takes_off_the_mean_of_all_labellings(table):
     pooled, n = table
-    everything = [(binned.distances(r, b)["js"] ** 2, r, b, p) for r, b, p in labellings(pooled, n)]
+    everything = [
+        (binned_distances.measure_binned_distances(r, b)["js"] ** 2, r, b, p) for r, b, p in labellings(pooled, n)
+    ]
     chance = sum(j * p for j, _, _, p in everything)
     for j, r, b, _ in everything[:5]:
         expected = np.sqrt(max(0, (j - chance) / (1 - chance))) if chance < 1 - 1e-9 else 0
-        assert effect(r, b) == pytest.approx(expected, abs=1e-6)
+        assert effect_size(r, b) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(

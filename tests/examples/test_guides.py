@@ -60,7 +60,7 @@ def test_the_python_works_from_top_to_bottom(guide: str, specs: Path, monkeypatc
     for block in blocks(guide, "python"):
         exec(compile(block, guide, "exec"), known)
     if guide == "drift_as_a_library.md":
-        assert {"found", "week", "told_apart"} <= known.keys()
+        assert {"found", "week", "drift_model"} <= known.keys()
 
 
 PIECES = """

@@ -8,7 +8,7 @@ import sys
 
 import engine.cli.output
 import engine.drift.classifier
-import engine.drift.drift
+import engine.drift.comparison
 import engine.models.training
 import engine.scenarios.session  # noqa: F401 - all are loaded for the forks
 from engine.cli.main import _main

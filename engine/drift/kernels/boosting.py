@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 from engine.drift.kernels.lazy import kernel
 
 LEAVES = 31
-FEWEST = 20
+FEWEST_LEAF_ROWS = 20
 """Rows in a leaf."""
-FEWEST_OF_CATEGORY = 10
+FEWEST_CATEGORY_ROWS = 10
 """A category with fewer rows in a node goes right, with the categories that the node has not seen."""
-RATE = 0.1
+LEARNING_RATE = 0.1
 CODES = 256
-NOTHING = 1e-9
+SMALLEST_GAIN = 1e-9
 """A gain below this share of the sum of squares is a rounding error."""
 
-_COUNT = 0xFFFFFFFF
-_STRIP = 4096
-_GOLDEN = 0.6180339887498949
+_COUNT_BITS = 0xFFFFFFFF
+_SUMS_AT_A_TIME = 4096
+_GOLDEN_RATIO = 0.6180339887498949
 
 Codes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -36,12 +36,12 @@ Trees = tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.int32], NDArray[n
 tree and leaf: the log odds to add. A tree without a node has column -1 and one leaf."""
 
 
-def _bins_in_numpy(values: NDArray[np.float64], edges: NDArray[np.float64]) -> Codes:
+def _assign_bins_in_numpy(values: NDArray[np.float64], edges: NDArray[np.float64]) -> Codes:
     return np.where(np.isnan(values), 0, np.searchsorted(edges, values) + 1).astype(np.uint8)
 
 
-@kernel("u1[::1](f8[::1], f8[::1])", small=_bins_in_numpy, work=lambda values, _: len(values) / 20)
-def bins(values: NDArray[np.float64], edges: NDArray[np.float64]) -> Codes:
+@kernel("u1[::1](f8[::1], f8[::1])", small=_assign_bins_in_numpy, work=lambda values, _: len(values) / 20)
+def assign_bins(values: NDArray[np.float64], edges: NDArray[np.float64]) -> Codes:
     """Return for each value 1 + how many of the ascending edges, at most 255, are below it; 0 for NaN.
 
     A binary search without branches, six times as fast as numpy's, whose branches the processor mispredicts.
@@ -59,14 +59,14 @@ def bins(values: NDArray[np.float64], edges: NDArray[np.float64]) -> Codes:
 
 
 @kernel("void(u1[:,::1], i4[::1], i8[::1], i8[::1], i8[::1])", work=None)
-def _tally(codes: Codes, rows: NDArray[np.int32], weights: Ints, starts: Ints, sums: Ints) -> None:
+def _sum_weights(codes: Codes, rows: NDArray[np.int32], weights: Ints, starts: Ints, sums: Ints) -> None:
     """Add up the rows' weights by column and code, some columns at a time, whose sums stay in the processor's cache."""
     sums[:] = 0
     columns = codes.shape[1]
     first = 0
     while first < columns:
         last = first + 1
-        while last < columns and starts[last + 1] - starts[first] <= _STRIP:
+        while last < columns and starts[last + 1] - starts[first] <= _SUMS_AT_A_TIME:
             last += 1
         for i in range(len(rows)):
             row = rows[i]
@@ -77,7 +77,7 @@ def _tally(codes: Codes, rows: NDArray[np.int32], weights: Ints, starts: Ints, s
 
 
 @kernel("Tuple((f8, i8))(i8[::1], i8[::1], b1[::1], i8, f8, b1[::1])", work=None)
-def _best_split(
+def _find_best_split(
     sums: Ints, starts: Ints, categorical: NDArray[np.bool_], whole: int, variance: float, left: NDArray[np.bool_]
 ) -> tuple[float, int]:
     """Return the largest gain in a node and its column, -1 where none gains; fill in the codes that go left.
@@ -86,9 +86,9 @@ def _best_split(
     gradient go left (Fisher 1958), and what chance gains is subtracted: under the null hypothesis their k standardised
     means lie on both sides of 0 at a mean distance of sqrt(2/pi), which adds up to about 2/pi * k * variance.
     """
-    n, g = whole & _COUNT, float(whole >> 32)
-    best, found = NOTHING * n * variance, -1
-    if n < 2 * FEWEST:
+    n, g = whole & _COUNT_BITS, float(whole >> 32)
+    best, found = SMALLEST_GAIN * n * variance, -1
+    if n < 2 * FEWEST_LEAF_ROWS:
         return 0.0, found
     codes, means = np.empty(CODES, np.int64), np.empty(CODES)
     for column in range(len(categorical)):
@@ -98,9 +98,9 @@ def _best_split(
         k = 0
         if categorical[column]:
             for code in range(size):
-                rows = sums[start + code] & _COUNT
-                if rows >= FEWEST_OF_CATEGORY:
-                    codes[k], means[k] = code, (sums[start + code] >> 32) / (rows + FEWEST_OF_CATEGORY)
+                rows = sums[start + code] & _COUNT_BITS
+                if rows >= FEWEST_CATEGORY_ROWS:
+                    codes[k], means[k] = code, (sums[start + code] >> 32) / (rows + FEWEST_CATEGORY_ROWS)
                     k += 1
             for step in (109, 41, 19, 5, 1):  # Shell's sort: numpy's takes numba seconds to compile
                 for i in range(step, k):
@@ -127,8 +127,8 @@ def _best_split(
             part += sums[start + codes[j]]
             for joins in range(2 if missing != 0 else 1):
                 side = part + missing * joins
-                a, b = side & _COUNT, (whole - side) & _COUNT
-                if a < FEWEST or b < FEWEST:
+                a, b = side & _COUNT_BITS, (whole - side) & _COUNT_BITS
+                if a < FEWEST_LEAF_ROWS or b < FEWEST_LEAF_ROWS:
                     continue
                 # g^2 / a + h^2 / b of the sums g and h of the gradients on both sides
                 g_left = float(side >> 32)
@@ -148,7 +148,7 @@ def _best_split(
 
 
 @kernel("void(u1[:,::1], i4[::1], b1[:,::1], i4[:,::1], f8[::1], f8[::1])", work=None)
-def _add(
+def _add_log_odds(
     codes: Codes,
     column: NDArray[np.int32],
     left: NDArray[np.bool_],
@@ -165,7 +165,7 @@ def _add(
 
 
 @kernel("f8[::1](f8[::1])", work=lambda scores: 10 * len(scores))  # compiles quickly, and each tree calls it
-def _probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+def _to_probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the probability that each row is the batch's; the last digits of numpy's exp differ between machines."""
     found = np.empty(len(scores))
     for i in range(len(scores)):
@@ -173,7 +173,7 @@ def _probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def _grow(
+def _grow_tree(
     codes: Codes,
     starts: Ints,
     categorical: NDArray[np.bool_],
@@ -190,7 +190,7 @@ def _grow(
     """Grow one tree, best node first, from the `size` rows that start at `first`; add its log odds to the scores."""
     rows = ((first + np.arange(size)) % len(codes)).astype(np.int32)
     p, weights = np.empty(len(codes)), np.empty(len(codes), np.int64)
-    p[rows] = _probabilities(scores[rows])
+    p[rows] = _to_probabilities(scores[rows])
     # the gradient in the upper half of a weight, in steps so small that its sum fits; 1, to count, in the lower half
     scale = float(min(2**31 // size - 1, 2**24))
     gradients = np.rint((p[rows] - batch[rows]) * scale).astype(np.int64)
@@ -202,9 +202,9 @@ def _grow(
     parent: list[tuple[int, int]] = [(0, 0)]
 
     def split(leaf: int) -> tuple[float, int]:
-        return _best_split(sums[leaf], starts, categorical, whole[leaf], variance, left[leaf])
+        return _find_best_split(sums[leaf], starts, categorical, whole[leaf], variance, left[leaf])
 
-    _tally(codes, rows, weights, starts, sums[0])
+    _sum_weights(codes, rows, weights, starts, sums[0])
     best = [split(0)]
     while len(best) < LEAVES:
         new, node = len(best), len(best) - 1
@@ -232,7 +232,7 @@ def _grow(
             children[parent[old]] = node
         parent[old] = node, int(right == old)
         parent.append((node, int(right == new)))
-        _tally(codes, rows[begin[new] : end[new]], weights, starts, sums[new])
+        _sum_weights(codes, rows[begin[new] : end[new]], weights, starts, sums[new])
         sums[old] -= sums[new]
         whole.append(int(sums[new, : starts[1]].sum()))
         whole[old] -= whole[new]
@@ -244,11 +244,11 @@ def _grow(
         # row more of curvature 1, so that no step is large where all is certain
         of_rows = p[rows[begin[leaf] : end[leaf]]]
         curvature = np.cumsum(np.append(1.0, of_rows * (1 - of_rows)))[-1]
-        values[leaf] = -RATE * ((whole[leaf] >> 32) / scale) / curvature
-    _add(codes, columns, lefts, children, values, scores)
+        values[leaf] = -LEARNING_RATE * ((whole[leaf] >> 32) / scale) / curvature
+    _add_log_odds(codes, columns, lefts, children, values, scores)
 
 
-def boosted(
+def train_trees(
     codes: Codes, starts: Ints, categorical: NDArray[np.bool_], batch: NDArray[np.bool_], trees: int, size: int
 ) -> Trees:
     """Train on rows in random order, so that the window of rows that each tree sees is a random sample.
@@ -270,15 +270,15 @@ def boosted(
     values = np.zeros((trees, LEAVES))
     scores, sums = np.zeros(len(codes)), np.empty((LEAVES, starts[-1]), np.int64)
     for t in range(trees):
-        first = int(t * _GOLDEN % 1 * len(codes))  # windows that overlap as little as they can
+        first = int(t * _GOLDEN_RATIO % 1 * len(codes))  # windows that overlap as little as they can
         tree = columns[t], lefts[t], children[t], values[t]
-        _grow(codes, starts, categorical, batch, first, size, scores, sums, *tree)
+        _grow_tree(codes, starts, categorical, batch, first, size, scores, sums, *tree)
     return columns, lefts, children, values
 
 
-def log_odds(codes: Codes, model: Trees) -> NDArray[np.float64]:
+def predict_log_odds(codes: Codes, model: Trees) -> NDArray[np.float64]:
     """Return the log odds that each tree adds to each row: trees x rows."""
     found = np.zeros((len(model[0]), len(codes)))
     for column, left, child, value, scores in zip(*model, found, strict=True):
-        _add(codes, column, left, child, value, scores)
+        _add_log_odds(codes, column, left, child, value, scores)
     return found

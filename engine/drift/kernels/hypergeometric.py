@@ -7,20 +7,20 @@ determines the mean, over all labellings, of anything that is a sum over categor
 from math import exp, floor, log, sqrt
 
 from engine.drift.kernels.binomial import log_binomial
-from engine.drift.kernels.counting import Counts
-from engine.drift.kernels.distances import gain
+from engine.drift.kernels.count_distances import divergence_gain
 from engine.drift.kernels.lazy import helper, kernel
+from engine.drift.kernels.value_tables import Counts
 
 
 @helper("f8(i8, i8, i8, i8)")
 def divergence_term(k: int, t: int, n: int, m: int) -> float:
     """Return a category's part of the Jensen-Shannon divergence in bits: k of n reference and t - k of m batch rows."""
     p, q = k / n, (t - k) / m
-    return (p + q) * gain((p - q) / (p + q)) / (4 * log(2.0))
+    return (p + q) * divergence_gain((p - q) / (p + q)) / (4 * log(2.0))
 
 
 @helper("i8(i8, i8, i8)")
-def _mode(t: int, n: int, m: int) -> int:
+def _likeliest_count(t: int, n: int, m: int) -> int:
     return min(max(floor((t + 1.0) * (n + 1.0) / (n + m + 2.0)), t - m, 0), t, n)
 
 
@@ -31,7 +31,7 @@ def expected_divergence_term(t: int, n: int, m: int) -> float:
     The sum goes from the mode in both directions. Where the distribution is wide it takes every s-th count, where s is
     half a standard deviation: the summand is so smooth that the mean has all its digits.
     """
-    low, high, mode, total = max(0, t - m), min(t, n), _mode(t, n, m), n + m
+    low, high, mode, total = max(0, t - m), min(t, n), _likeliest_count(t, n, m), n + m
     spread = sqrt(t / total * n * (m / total) * ((total - t) / max(total - 1, 1)))
     weights, mean = 1.0, divergence_term(mode, t, n, m)
     if spread < 8:
@@ -72,14 +72,14 @@ def expected_divergence(pooled: Counts, times: Counts, n: int, m: int) -> float:
 
 
 @kernel("f8(i8, i8, i8, i8)", work=lambda _, t, n, m: 10 * sqrt(min(t, n, m)))
-def two_category_p(k: int, t: int, n: int, m: int) -> float:
+def fisher_exact_p(k: int, t: int, n: int, m: int) -> float:
     """Return the two-sided p of Fisher's exact test of k of n rows against t - k of m rows.
 
     It sums the probabilities of all tables that are not more likely than this one, from the mode in both directions, by
     the ratio of neighbouring probabilities, until the rest is below the last digit. No probability is a difference.
     Where this table is less than 1e-300 times as likely as the mode, p is 0.
     """
-    low, high, mode = max(0, t - m), min(t, n), _mode(t, n, m)
+    low, high, mode = max(0, t - m), min(t, n), _likeliest_count(t, n, m)
     # w = P(k) / P(mode)
     w, j = 1.0, mode
     while j < k and w > 1e-300:

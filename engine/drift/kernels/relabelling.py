@@ -7,7 +7,7 @@ from engine.drift.kernels.lazy import kernel
 
 
 @kernel("f8[::1](i8[::1], f8[::1], i8, i8, u8)", work=None)
-def relabelled(
+def draw_relabellings(
     labels: NDArray[np.int64], weights: NDArray[np.float64], size: int, draws: int, state: np.uint64
 ) -> NDArray[np.float64]:
     """Return, for each of `draws` samples of `size` rows without replacement, sum(weights * counts**2) by category.

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.drift.kernels.binomial import log_binomial
-from engine.drift.kernels.counting import Counts
 from engine.drift.kernels.lazy import helper, kernel
+from engine.drift.kernels.value_tables import Counts
 
 Floats = NDArray[np.float64]
 
@@ -23,7 +23,7 @@ LARGEST_EXPONENT = log(sys.float_info.max)
 
 
 @helper("Tuple((i8[::1], f8[::1], f8[::1]))(i8[::1], f8, f8)")
-def _grid(pooled: Counts, share: float, depth: float) -> tuple[Counts, Floats, Floats]:
+def _likely_counts(pooled: Counts, share: float, depth: float) -> tuple[Counts, Floats, Floats]:
     """Return the likely counts for each of `pooled`: where its counts end, their distances from its mean, log weights.
 
     A count is likely if its probability is at least exp(-depth) times that of the mode. Where the binomial is wide
@@ -65,7 +65,7 @@ def _grid(pooled: Counts, share: float, depth: float) -> tuple[Counts, Floats, F
 
 
 @helper("UniTuple(f8, 6)(i8[::1], i8[::1], f8[::1], f8[::1], f8[::1], f8, f8)")
-def _cumulants(
+def _sum_cumulants(
     times: Counts, ends: Counts, off: Floats, square: Floats, weight: Floats, s: float, u: float
 ) -> tuple[float, float, float, float, float, float]:
     """Return K(s, u) and its derivatives K_s, K_u, K_ss, K_su, K_uu; NaN where they overflow.
@@ -119,17 +119,17 @@ def chi2_tail(pooled: Counts, times: Counts, share: float, statistic: float, sta
         Counts less likely than exp(-depth) times the likeliest are taken as impossible. Chi-squared of rare counts
         has a heavy tail: outcomes that never occur would otherwise dominate the cumulants.
     """
-    ends, off, weight = _grid(pooled, share, depth)
+    ends, off, weight = _likely_counts(pooled, share, depth)
     square = np.empty_like(off)
     j = 0
     for i in range(len(off)):
         while i >= ends[j]:
             j += 1
         square[i] = off[i] * off[i] / (pooled[j] * share * (1 - share))
-    k0, _, _, _, _, k_uu0 = _cumulants(times, ends, off, square, weight, 0.0, 0.0)
+    k0, _, _, _, _, k_uu0 = _sum_cumulants(times, ends, off, square, weight, 0.0, 0.0)
     # Newton's method for K_s = statistic, K_u = 0
     s, u = start, 0.0
-    k, k_s, k_u, k_ss, k_su, k_uu = _cumulants(times, ends, off, square, weight, s, u)
+    k, k_s, k_u, k_ss, k_su, k_uu = _sum_cumulants(times, ends, off, square, weight, s, u)
     for _ in range(50):
         determinant = k_ss * k_uu - k_su * k_su
         gap = statistic - k_s
@@ -141,7 +141,7 @@ def chi2_tail(pooled: Counts, times: Counts, share: float, statistic: float, sta
         # K(s, u) - s * statistic is convex: a step that does not lower it was too long and is halved
         before = k - s * statistic
         for _ in range(40):
-            k, k_s, k_u, k_ss, k_su, k_uu = _cumulants(times, ends, off, square, weight, s + ds, u + du)
+            k, k_s, k_u, k_ss, k_su, k_uu = _sum_cumulants(times, ends, off, square, weight, s + ds, u + du)
             if k - (s + ds) * statistic <= before + 1e-9 * abs(before):
                 break
             ds, du = ds / 2, du / 2

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.drift import verdict
+from engine.drift.column_statistics import ColumnStatistics, measure_column
 from engine.drift.columns import Column, Numerical
-from engine.drift.findings import Findings, find
-from engine.drift.profiles import Profile, columns_for, profile
+from engine.drift.profiles import Profile, profile, read_batch_columns
 from engine.drift.roles import Role
-from engine.drift.threads import each
+from engine.drift.threads import parallel_map
 from engine.errors import DataError, UsageError
 
-NOTABLE = 0.1
+NOTABLE_DRIFT = 0.1
 """A column whose drift is at least this large counts as drifted."""
 
 
@@ -62,7 +62,7 @@ class Drift:
     @property
     def drifted_columns(self) -> int:
         """Number of columns whose drift is at least 0.1."""
-        return sum((c.drift or 0) >= NOTABLE for c in self.columns.values())
+        return sum((c.drift or 0) >= NOTABLE_DRIFT for c in self.columns.values())
 
     @property
     def drifted_share(self) -> float | None:
@@ -108,23 +108,23 @@ def compare(
         reference = profile(reference)
     level, tests = 1 - confidence, len(reference.columns)
 
-    def measure(name: str, column: Column) -> Findings:
-        return find(reference.columns[name], column, name=name, level=level, tests=tests, seed=seed)
+    def measure(name: str, column: Column) -> ColumnStatistics:
+        return measure_column(reference.columns[name], column, name=name, level=level, tests=tests, seed=seed)
 
     if isinstance(batch, Profile):
-        batch_columns = _fitting(reference, batch)
-        measured = each(lambda name: measure(name, batch_columns[name]), reference.columns)
+        batch_columns = _require_same_columns(reference, batch)
+        measured = parallel_map(lambda name: measure(name, batch_columns[name]), reference.columns)
         findings = dict(zip(reference.columns, measured, strict=True))
     else:
-        findings = columns_for(reference, batch, measure, exact=exact)
+        findings = read_batch_columns(reference, batch, measure, exact=exact)
     # the family of tests is all columns of the reference
     adjusted = verdict.holm([f.p for f in findings.values()]).tolist()
     columns = {
-        name: _judged(reference.columns[name].role, f, p, level)
+        name: _judge_column(reference.columns[name].role, f, p, level)
         for (name, f), p in zip(findings.items(), adjusted, strict=True)
     }
     notes = [note for f in findings.values() for note in f.notes]
-    wide = [name for name, column in reference.columns.items() if isinstance(column, Numerical) and column.gaps]
+    wide = [name for name, column in reference.columns.items() if isinstance(column, Numerical) and column.intervals]
     if wide:
         notes.append(
             f"the reference has too many distinct values in {', '.join(map(repr, wide))} to keep all of them: "
@@ -133,7 +133,7 @@ def compare(
     return Drift(columns, tuple(notes))
 
 
-def _fitting(reference: Profile, batch: Profile) -> Mapping[str, Column]:
+def _require_same_columns(reference: Profile, batch: Profile) -> Mapping[str, Column]:
     """Return the batch's columns after checking that they have the names, roles and entity of the reference."""
     if absent := [name for name in reference.columns if name not in batch.columns]:
         raise DataError(
@@ -151,13 +151,13 @@ def _fitting(reference: Profile, batch: Profile) -> Mapping[str, Column]:
     return batch.columns
 
 
-def _judged(role: Role, measured: Findings, p: float, level: float) -> ColumnDrift:
+def _judge_column(role: Role, measured: ColumnStatistics, p: float, level: float) -> ColumnDrift:
     """Return the result of a column, given its p-value after adjustment for the number of columns."""
     if measured.bins is None:
         reasons = {"drift": measured.reasons["psi"], "drift_p": measured.reasons["psi"]}
         return ColumnDrift(role, None, None, False, measured.statistics, measured.reasons | reasons, measured.histogram)
     significant = p < level
-    drift = verdict.effect(*measured.bins) if significant else 0.0
+    drift = verdict.effect_size(*measured.bins) if significant else 0.0
     return ColumnDrift(
         role, drift, p, significant, measured.statistics, measured.reasons, measured.histogram, measured.bounds
     )

@@ -8,11 +8,11 @@ from math import sqrt
 
 from scipy.special import chdtrc
 
-from engine.drift.kernels import distances as kernel
-from engine.drift.kernels.counting import Counts
+from engine.drift.kernels import count_distances as kernel
+from engine.drift.kernels.value_tables import Counts
 
 
-def distances(r: Counts, b: Counts) -> dict[str, float]:
+def measure_binned_distances(r: Counts, b: Counts) -> dict[str, float]:
     """Return every distance between the shares of two sides.
 
     Parameters
@@ -36,7 +36,7 @@ def distances(r: Counts, b: Counts) -> dict[str, float]:
         `cramers_v`, Cramér's V between side and bin, corrected for bias (Bergsma 2013), 0 to 1.
     """
     # rounding may carry a distance slightly above 1
-    k, psi, divergence, squared_hellinger, variation, largest, chi2 = kernel.distances(r, b)
+    k, psi, divergence, squared_hellinger, variation, largest, chi2 = kernel.measure_count_distances(r, b)
     return {
         "psi": psi,
         "js": sqrt(min(1.0, divergence)),
@@ -45,11 +45,11 @@ def distances(r: Counts, b: Counts) -> dict[str, float]:
         "l_infinity": largest,
         "chi2": chi2,
         "chi2_p": float(chdtrc(k - 1, chi2)) if k > 1 else 1.0,
-        "cramers_v": _cramers_v(chi2, k, int(r.sum() + b.sum())),
+        "cramers_v": _corrected_cramers_v(chi2, k, int(r.sum() + b.sum())),
     }
 
 
-def _cramers_v(chi2: float, k: float, total: int) -> float:
+def _corrected_cramers_v(chi2: float, k: float, total: int) -> float:
     """Return the bias-corrected Cramér's V of a 2 x k table (Bergsma 2013)."""
     if k < 2:
         return 0.0

@@ -12,57 +12,57 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.drift.columns import Numerical
-from engine.drift.kernels.apart import apart, bounds
-from engine.drift.kernels.counting import Counts, Values
-from engine.drift.ladder import evenly
+from engine.drift.kernels.cdf_distance import ks_wasserstein, ks_wasserstein_bounds
+from engine.drift.kernels.value_tables import Counts, Values
+from engine.drift.quantile_grid import quantile_positions
 
-QUANTILES = {"median": 50, "q05": 5, "q25": 25, "q75": 75, "q95": 95}
+QUANTILE_PERCENTS = {"median": 50, "q05": 5, "q25": 25, "q75": 75, "q95": 95}
 """The quantiles that are reported, in percent: with integers their ranks can be computed without rounding."""
 
-Floats = NDArray[np.float64]
+FloatArray = NDArray[np.float64]
 
 
-class Interval(NamedTuple):
+class Bounds(NamedTuple):
     """The bounds of a statistic; both ends are equal where it is exact."""
 
     low: float
     high: float
 
 
-def moments(column: Numerical) -> dict[str, Interval]:
+def summarize_column(column: Numerical) -> dict[str, Bounds]:
     """Return mean, std (n - 1 degrees of freedom), min, max and quantiles; NaN where one does not exist.
 
     Quantiles are of type 7 of Hyndman and Fan (1996), numpy's default: linear between two order statistics.
     """
     n = column.present
     if not n:
-        return dict.fromkeys(["mean", "std", "min", "max", *QUANTILES], Interval(nan, nan))
+        return dict.fromkeys(["mean", "std", "min", "max", *QUANTILE_PERCENTS], Bounds(nan, nan))
     m = column.moments
     std = sqrt(m.squares / (n - 1)) if n > 1 and m.squares >= 0 else nan
     exact = {"mean": m.mean, "std": std, "min": float(m.low), "max": float(m.high)}
     return {
-        **{name: Interval(value, value) for name, value in exact.items()},
-        **dict(zip(QUANTILES, _quantiles(column), strict=True)),
+        **{name: Bounds(value, value) for name, value in exact.items()},
+        **dict(zip(QUANTILE_PERCENTS, _bound_quantiles(column), strict=True)),
     }
 
 
-def _quantiles(column: Numerical) -> list[Interval]:
+def _bound_quantiles(column: Numerical) -> list[Bounds]:
     """Return the bounds of each quantile in `QUANTILE_PERCENTS`."""
     # the q % quantile has rank q (n - 1) / 100, counted from 0: in integers, a rank and a remainder out of 100
-    ranks, rest = np.divmod(np.array(list(QUANTILES.values())) * (column.present - 1), 100)
-    (low, high), (low_next, high_next) = (_order_statistics(column, r) for r in (ranks, ranks + (rest > 0)))
+    ranks, rest = np.divmod(np.array(list(QUANTILE_PERCENTS.values())) * (column.present - 1), 100)
+    (low, high), (low_next, high_next) = (_bound_order_statistics(column, r) for r in (ranks, ranks + (rest > 0)))
     part = rest / 100
     with np.errstate(invalid="ignore"):  # NaN between -inf and inf
         lows = np.where(low == low_next, low, low * (1 - part) + low_next * part)
         highs = np.where(high == high_next, high, high * (1 - part) + high_next * part)
-    return [Interval(*ends) for ends in zip(lows.tolist(), highs.tolist(), strict=True)]
+    return [Bounds(*ends) for ends in zip(lows.tolist(), highs.tolist(), strict=True)]
 
 
-def _order_statistics(column: Numerical, ranks: Counts) -> tuple[Floats, Floats]:
+def _bound_order_statistics(column: Numerical, ranks: Counts) -> tuple[FloatArray, FloatArray]:
     """Return lower and upper bounds of the order statistics of these ranks, where the smallest value has rank 0."""
-    at, in_interval = places_of_ranks(column, ranks)
+    at, in_interval = locate_ranks(column, ranks)
     m = column.moments
-    if column.gaps is None:
+    if column.intervals is None:
         exact = column.values[at].astype(np.float64)
         return exact, exact
     # a rank within an interval: the value lies between the neighbouring grid points, and between minimum and maximum
@@ -72,20 +72,20 @@ def _order_statistics(column: Numerical, ranks: Counts) -> tuple[Floats, Floats]
     return np.where(in_interval, below, above), above
 
 
-def places_of_ranks(column: Numerical, ranks: Counts) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+def locate_ranks(column: Numerical, ranks: Counts) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Return the positions of the values with these ranks, and whether each rank lies in the interval below its value.
 
     Position `len(values)` is the interval above the last value.
     """
-    at = np.searchsorted(column.upto, ranks, side="right")
-    if column.gaps is None:
+    at = np.searchsorted(column.cumulative_counts, ranks, side="right")
+    if column.intervals is None:
         return at, np.zeros(len(at), np.bool_)
     # ranks from the rows up to the previous value onwards belong to the interval first, then to the value itself
-    below = np.append(0, column.upto)[at]
-    return at, np.asarray(ranks < below + column.gaps.counts[at])
+    below = np.append(0, column.cumulative_counts)[at]
+    return at, np.asarray(ranks < below + column.intervals.counts[at])
 
 
-def apart_by(a: Numerical, b: Numerical) -> tuple[tuple[int, int], Interval]:
+def measure_cdf_distances(a: Numerical, b: Numerical) -> tuple[tuple[int, int], Bounds]:
     """Return bounds of the Kolmogorov-Smirnov and the first Wasserstein distance between two columns.
 
     The Kolmogorov-Smirnov distance is the largest difference between the two distribution functions at any value, so
@@ -102,29 +102,31 @@ def apart_by(a: Numerical, b: Numerical) -> tuple[tuple[int, int], Interval]:
     differences, areas
         Bounds of n * m times the Kolmogorov-Smirnov distance, as integers; and bounds of the Wasserstein distance.
     """
-    a, b = a.beside(b), b.beside(a)
+    a, b = a.reduce_for_comparison(b), b.reduce_for_comparison(a)
     low, high = min(a.moments.low, b.moments.low), max(a.moments.high, b.moments.high)
-    if a.gaps is None and b.gaps is None:
-        difference, area = apart(a.values, a.counts, b.values, b.counts)
-        differences, areas = (difference, difference), Interval(area, area)
+    if a.intervals is None and b.intervals is None:
+        difference, area = ks_wasserstein(a.values, a.counts, b.values, b.counts)
+        differences, areas = (difference, difference), Bounds(area, area)
     else:
-        centre = (a if a.gaps else b).centre
+        centre = (a if a.intervals else b).centre
         ends = [a.values.dtype.type(end) for end in (low, high)]
-        bounded = bounds(*_table(a, centre), *_table(b, centre), a.values.dtype.type(centre), *ends)
-        differences, areas = (int(bounded[0]), int(bounded[1])), Interval(float(bounded[2]), float(bounded[3]))
-    return differences, areas if isfinite(low) and isfinite(high) else Interval(inf, inf)
+        bounded = ks_wasserstein_bounds(
+            *_cdf_table(a, centre), *_cdf_table(b, centre), a.values.dtype.type(centre), *ends
+        )
+        differences, areas = (int(bounded[0]), int(bounded[1])), Bounds(float(bounded[2]), float(bounded[3]))
+    return differences, areas if isfinite(low) and isfinite(high) else Bounds(inf, inf)
 
 
-def _table(column: Numerical, centre: float) -> tuple[Values, Counts, Counts, Values]:
+def _cdf_table(column: Numerical, centre: float) -> tuple[Values, Counts, Counts, Values]:
     """Return values, their counts, and the counts and sums of the intervals, where the sums are about `centre`."""
     size = len(column.values) + 1
-    if column.gaps is None:
+    if column.intervals is None:
         return column.values, column.counts, np.zeros(size, np.int64), np.zeros(size)
-    sums = column.gaps.sums + float(column.gaps.centre - centre) * column.gaps.counts
-    return column.values, column.counts, column.gaps.counts, sums
+    sums = column.intervals.sums + float(column.intervals.centre - centre) * column.intervals.counts
+    return column.values, column.counts, column.intervals.counts, sums
 
 
-def edges(reference: Numerical, batch: Numerical) -> Values:
+def choose_bin_edges(reference: Numerical, batch: Numerical) -> Values:
     """Return the inner edges of the reference-quantile bins, ascending.
 
     Bins are (edge, next edge], and the outer bins are unbounded. An edge is a decile of the reference that occurs as a
@@ -133,34 +135,36 @@ def edges(reference: Numerical, batch: Numerical) -> Values:
     it, so that a shift of its rows in either direction changes the counts.
     """
     deciles = reference.deciles
-    if not batch.knows(deciles).all():
-        known = batch.knows(reference.values)
-        places = np.minimum(evenly(reference.upto, 10)[:-1], len(known) - 1)
+    if not batch.counts_known_at(deciles).all():
+        known = batch.counts_known_at(reference.values)
+        places = np.minimum(quantile_positions(reference.cumulative_counts, 10)[:-1], len(known) - 1)
         nearest = np.minimum(np.searchsorted(np.flatnonzero(known), places), known.sum() - 1)
         # per decile, the first value at or above it whose counts are exact on both sides; else the last such value
         deciles = reference.values[known][nearest] if known.any() else deciles[:0]
     at, times = np.unique(deciles, return_counts=True)
     heavy = at[times > 1]
     smallest = np.iinfo(np.int64).min if at.dtype == np.int64 else -inf
-    return np.unique(np.concatenate([at, before(heavy[heavy > smallest])]))
+    return np.unique(np.concatenate([at, next_below(heavy[heavy > smallest])]))
 
 
-def before(values: Values) -> Values:
+def next_below(values: Values) -> Values:
     """Return the next smaller number of each: integer or float. The result for the smallest int64 is meaningless."""
     with np.errstate(over="ignore"):  # below the smallest float is -inf
         return values - 1 if values.dtype == np.int64 else np.nextafter(values, -inf)
 
 
-def binned(inner: Values, column: Numerical) -> Counts:
+def count_bins(inner: Values, column: Numerical) -> Counts:
     """Return the number of rows per bin.
 
     `inner` are the inner edges, ascending: each is a value whose counts are exact in the column, or just below one.
     """
     at = np.searchsorted(column.values, inner, side="right")
-    upto = np.where(at > 0, column.upto[at - 1], 0) if len(column.values) else np.zeros(len(inner), np.int64)
-    if column.gaps is not None and len(column.values):
+    upto = (
+        np.where(at > 0, column.cumulative_counts[at - 1], 0) if len(column.values) else np.zeros(len(inner), np.int64)
+    )
+    if column.intervals is not None and len(column.values):
         # an edge just below a value comes after all rows of the interval below that value; an edge that is the grid
         # point before comes before all of them
         ends = column.values[np.minimum(at, len(column.values) - 1)]
-        upto += np.where((at < len(column.values)) & (before(ends) == inner), column.gaps.counts[at], 0)
+        upto += np.where((at < len(column.values)) & (next_below(ends) == inner), column.intervals.counts[at], 0)
     return np.diff(upto, prepend=0, append=column.present)

@@ -26,17 +26,17 @@ class Role(StrEnum):
     IGNORE = "ignore"
 
 
-_PER_SECOND = {"ns": 1_000_000_000, "us": 1_000_000, "ms": 1_000}
-_WIDE = (pl.UInt64, pl.Int128, pl.UInt128)
+_TICKS_PER_SECOND = {"ns": 1_000_000_000, "us": 1_000_000, "ms": 1_000}
+_WIDE_INTEGERS = (pl.UInt64, pl.Int128, pl.UInt128)
 
 
-def named(name: str) -> pl.Expr:
+def column_named(name: str) -> pl.Expr:
     """Return an expression for the column of exactly this name; `pl.col` would take `*` and `^...$` as patterns."""
     pattern = name == "*" or (name.startswith("^") and name.endswith("$"))
     return cs.by_name(name).as_expr() if pattern else pl.col(name)
 
 
-def as_ordered(name: str, dtype: pl.DataType, *, wide: bool = False) -> pl.Expr:
+def as_numbers(name: str, dtype: pl.DataType, *, wide: bool = False) -> pl.Expr:
     """Return an expression for the column's values as Int64 or Float64; missing values are null.
 
     Parameters
@@ -46,9 +46,9 @@ def as_ordered(name: str, dtype: pl.DataType, *, wide: bool = False) -> pl.Expr:
     wide
         True if the column holds integers outside the range of int64: they become floats.
     """
-    column = named(name)
+    column = column_named(name)
     if isinstance(dtype, pl.Duration | pl.Datetime):
-        return _seconds(column.to_physical(), _PER_SECOND[dtype.time_unit or "us"])
+        return _ticks_to_seconds(column.to_physical(), _TICKS_PER_SECOND[dtype.time_unit or "us"])
     if dtype == pl.Date:
         return column.to_physical().cast(pl.Int64) * 86_400  # pandas and some files store dates as datetimes
     if not wide and (dtype.is_integer() or dtype in (pl.Boolean, pl.Time)):
@@ -63,7 +63,7 @@ def as_categories(name: str, dtype: pl.DataType) -> pl.Expr:
 
     `dtype` is the column's type: any type except nested ones, bytes and Python objects.
     """
-    column = named(name)
+    column = column_named(name)
     if dtype.is_decimal():
         column = column.cast(pl.Float64)
     elif dtype == pl.Duration:
@@ -83,7 +83,7 @@ def as_categories(name: str, dtype: pl.DataType) -> pl.Expr:
     )
 
 
-def plan(frame: pl.LazyFrame, roles: Mapping[str, Role]) -> dict[str, pl.Expr]:
+def plan_normalization(frame: pl.LazyFrame, roles: Mapping[str, Role]) -> dict[str, pl.Expr]:
     """Return, for each column in `roles`, the expression that normalizes it for its role.
 
     Where types do not suffice, one streaming pass reads the columns concerned. It finds out whether the integers of
@@ -101,24 +101,24 @@ def plan(frame: pl.LazyFrame, roles: Mapping[str, Role]) -> dict[str, pl.Expr]:
     schema = frame.collect_schema()
     if absent := [name for name in roles if name not in schema]:
         raise DataError(f"the data lacks {', '.join(map(repr, absent))}; it has {', '.join(map(repr, schema))}")
-    facts = _facts(frame, schema, roles)
+    facts = _inspect_values(frame, schema, roles)
     reading = {}
     for name, role in roles.items():
         dtype = schema[name]
-        if not _fits(dtype, role):
+        if not _fits_role(dtype, role):
             if (example := facts[name]) is not None:
-                what = f"{_held(dtype)}: {example!r}" if role is Role.NUMERICAL else _held(dtype)
+                what = f"{_describe_dtype(dtype)}: {example!r}" if role is Role.NUMERICAL else _describe_dtype(dtype)
                 raise DataError(f"column {name!r} is compared as {role}, but holds {what}")
             nothing = pl.lit(None, pl.Float64 if role is Role.NUMERICAL else pl.String)
-            reading[name] = pl.when(named(name).is_null()).then(nothing).alias(name)
+            reading[name] = pl.when(column_named(name).is_null()).then(nothing).alias(name)
         elif role is Role.NUMERICAL:
-            reading[name] = as_ordered(name, dtype, wide=facts.get(name, False))
+            reading[name] = as_numbers(name, dtype, wide=facts.get(name, False))
         else:
-            reading[name] = named(name)
+            reading[name] = column_named(name)
     return reading
 
 
-def categories(column: pl.Series) -> pl.Series:
+def normalize_categories(column: pl.Series) -> pl.Series:
     """Return the values of a categorical column as text; missing values are null.
 
     Raises
@@ -127,11 +127,11 @@ def categories(column: pl.Series) -> pl.Series:
         The column holds lists, structures, bytes or Python objects, which are not categories.
     """
     frame = column.to_frame()
-    read = frame.select(plan(frame.lazy(), {column.name: Role.CATEGORICAL})[column.name])
+    read = frame.select(plan_normalization(frame.lazy(), {column.name: Role.CATEGORICAL})[column.name])
     return read.select(as_categories(column.name, read.schema[column.name])).to_series()
 
 
-def _seconds(ticks: pl.Expr, per_second: int) -> pl.Expr:
+def _ticks_to_seconds(ticks: pl.Expr, per_second: int) -> pl.Expr:
     """Return ticks as seconds, so that the same time in any unit gives the same float.
 
     Full seconds and the remainder are converted separately, because a count of nanoseconds exceeds 2**53 after 105
@@ -144,13 +144,13 @@ def _seconds(ticks: pl.Expr, per_second: int) -> pl.Expr:
     return ticks.sign() * ((size // per_second).cast(pl.Float64) + rest / (rest * 0.0 + per_second))
 
 
-def _fits(dtype: pl.DataType, role: Role) -> bool:
+def _fits_role(dtype: pl.DataType, role: Role) -> bool:
     if role is Role.NUMERICAL:
         return dtype.is_numeric() or dtype.is_temporal() or dtype in (pl.Boolean, pl.Null)
     return not (dtype.is_nested() or dtype in (pl.Object, pl.Binary))
 
 
-def _facts(frame: pl.LazyFrame, schema: pl.Schema, roles: Mapping[str, Role]) -> dict[str, Any]:
+def _inspect_values(frame: pl.LazyFrame, schema: pl.Schema, roles: Mapping[str, Role]) -> dict[str, Any]:
     """Read what the types do not tell, in one pass.
 
     Returns
@@ -159,12 +159,15 @@ def _facts(frame: pl.LazyFrame, schema: pl.Schema, roles: Mapping[str, Role]) ->
         For a column whose type does not fit its role, an example value, or None where all values are missing. For a
         numerical column of wide integers, whether a value lies outside the range of int64.
     """
-    examples = [name for name, role in roles.items() if not _fits(schema[name], role)]
-    ranged = [name for name, role in roles.items() if role is Role.NUMERICAL and schema[name] in _WIDE]
+    examples = [name for name, role in roles.items() if not _fits_role(schema[name], role)]
+    ranged = [name for name, role in roles.items() if role is Role.NUMERICAL and schema[name] in _WIDE_INTEGERS]
     if not examples and not ranged:
         return {}
-    firsts = [named(name).drop_nulls().first().alias(name) for name in examples]
-    ranges = [pl.struct(named(name).min().alias("low"), named(name).max().alias("high")).alias(name) for name in ranged]
+    firsts = [column_named(name).drop_nulls().first().alias(name) for name in examples]
+    ranges = [
+        pl.struct(column_named(name).min().alias("low"), column_named(name).max().alias("high")).alias(name)
+        for name in ranged
+    ]
     found = frame.select(*firsts, *ranges).collect(engine="streaming").row(0, named=True)
     for name in ranged:
         low, high = found[name].values()
@@ -172,7 +175,7 @@ def _facts(frame: pl.LazyFrame, schema: pl.Schema, roles: Mapping[str, Role]) ->
     return found
 
 
-def _held(dtype: pl.DataType) -> str:
+def _describe_dtype(dtype: pl.DataType) -> str:
     """Return what a column of this type holds, in words for a message."""
     if dtype == pl.Binary:
         return "bytes"

@@ -15,22 +15,22 @@ from hypothesis import strategies as st
 
 from engine.drift import kernels
 from engine.drift.kernels import (
-    apart,
     boosting,
-    counting,
-    distances,
-    distinct,
-    drawing,
+    cdf_distance,
+    count_distances,
+    grid_positions,
     hypergeometric,
-    lattice,
+    key_counts,
+    ks_distribution,
+    moments,
     relabelling,
-    rungs,
     saddlepoint,
-    spread,
-    text,
+    sampling_keys,
+    text_merge,
+    value_tables,
 )
 from engine.drift.kernels.lazy import LARGE, SECONDS_BEFORE_COMPILING, SECONDS_BEFORE_STARTING, Kernel, kernel
-from engine.drift.ladder import Ladder
+from engine.drift.quantile_grid import QuantileGrid
 
 MODULES = [import_module(f"engine.drift.kernels.{module.name}") for module in iter_modules(kernels.__path__)]
 KERNELS = {k for module in MODULES for k in vars(module).values() if isinstance(k, Kernel)}
@@ -121,7 +121,7 @@ def below(random):
 
 def for_distinct(random):
     keys = random.integers(0, random.choice([50, 2**63]), random.integers(0, 2_000)).astype(np.uint64)
-    slots = np.empty(1 << (distinct.SLOTS_A_KEY * len(keys)).bit_length(), np.int32)
+    slots = np.empty(1 << (key_counts.SLOTS_PER_KEY * len(keys)).bit_length(), np.int32)
     of_keys = (np.zeros(len(keys), kind) for kind in (np.uint64, np.int32, np.int64))
     return keys * np.uint64(0x9E3779B97F4A7C15), slots, *of_keys
 
@@ -158,14 +158,14 @@ def labels(random):
 
 
 def on_ladder(random, kind):
-    ladder = Ladder.of(*a_table(random, kind), 64)
-    laid = ladder.bits, ladder.low, ladder.scale, ladder.cells, ladder.pivots
+    ladder = QuantileGrid.from_counts(*a_table(random, kind), 64)
+    laid = ladder.by_bits, ladder.low, ladder.scale, ladder.cells, ladder.pivots
     return ladder, some_values(random, kind), laid
 
 
 def count(random, kind):
     ladder, values, laid = on_ladder(random, kind)
-    return values, *laid, ladder.rungs.dtype.type(ladder.centre), ladder.tally()
+    return values, *laid, ladder.points.dtype.type(ladder.centre), ladder.empty_counts()
 
 
 def select(random, kind):
@@ -181,8 +181,8 @@ def buckets(random):
 def tail(random):
     pooled = np.unique(random.integers(1, random.choice([10, 300, 100_000]), random.integers(2, 12)))
     times = random.integers(1, 50, len(pooled))
-    k, mean, spread = int(times.sum()), times.sum() - 1, np.sqrt(2 * times.sum())
-    statistic = float(mean + random.uniform(-1, 12) * spread)
+    k, mean, moments = int(times.sum()), times.sum() - 1, np.sqrt(2 * times.sum())
+    statistic = float(mean + random.uniform(-1, 12) * moments)
     assume(statistic > 0 and k > 2)
     share = float(random.uniform(0.02, 0.5))
     return pooled, times, share, statistic, (1 - mean / statistic) / 2, float(random.choice([16, 25]))
@@ -212,35 +212,37 @@ def both(make):
 
 
 ARGUMENTS = {
-    boosting._add: [add],
-    boosting._best_split: [best_split],
-    boosting._probabilities: [lambda random: (random.normal(0, 5, 300),)],
-    boosting._tally: [rows_of_trees],
-    counting.align: both(for_apart),
-    text.align_text: [texts],
-    apart.apart: both(for_apart),
-    boosting.bins: [
+    boosting._add_log_odds: [add],
+    boosting._find_best_split: [best_split],
+    boosting._to_probabilities: [lambda random: (random.normal(0, 5, 300),)],
+    boosting._sum_weights: [rows_of_trees],
+    value_tables.merge_tables: both(for_apart),
+    text_merge.merge_texts: [texts],
+    cdf_distance.ks_wasserstein: both(for_apart),
+    boosting.assign_bins: [
         lambda random: (np.append(some_values(random, "f8"), np.nan), np.unique(some_values(random, "f8", 200)[:250]))
     ],
-    apart.bounds: both(bounds),
-    rungs.buckets: [buckets],
+    cdf_distance.ks_wasserstein_bounds: both(bounds),
+    grid_positions.find_buckets: [buckets],
     saddlepoint.chi2_tail: [tail],
-    rungs.count: both(count),
-    distances.distances: [counts_of],
-    distinct.distinct: [for_distinct],
+    grid_positions.count_positions: both(count),
+    count_distances.measure_count_distances: [counts_of],
+    key_counts.count_keys: [for_distinct],
     hypergeometric.expected_divergence: [divergence],
-    rungs.images: [lambda random: (some_values(random, "f8"), bool(random.integers(2)))],
-    drawing.keys: [lambda random: (*random.integers(0, 2**64, (2, 50), np.uint64), np.uint64(random.integers(2**63)))],
-    drawing.keys_below: [below],
-    lattice.one_sided_p: [lambda random: (int(random.integers(1, 20_000)), float(random.uniform(1e-3, 0.9)))],
-    lattice.outer_path_share: [paths],
-    lattice.outer_path_share_of_square: [lambda random: tuple(int(x) for x in random.integers(1, [500, 50]))],
-    counting.places: both(lambda random, kind: (a_table(random, kind)[0], a_table(random, kind)[0])),
-    relabelling.relabelled: [labels],
-    counting.runs: both(lambda random, kind: (np.sort(some_values(random, kind)),)),
-    rungs.select: both(select),
-    spread.spread: both(for_spread),
-    hypergeometric.two_category_p: [sides],
+    grid_positions.to_images: [lambda random: (some_values(random, "f8"), bool(random.integers(2)))],
+    sampling_keys.make_keys: [
+        lambda random: (*random.integers(0, 2**64, (2, 50), np.uint64), np.uint64(random.integers(2**63)))
+    ],
+    sampling_keys.make_keys_below: [below],
+    ks_distribution.one_sided_p: [lambda random: (int(random.integers(1, 20_000)), float(random.uniform(1e-3, 0.9)))],
+    ks_distribution.outer_path_share: [paths],
+    ks_distribution.outer_path_share_of_square: [lambda random: tuple(int(x) for x in random.integers(1, [500, 50]))],
+    value_tables.search_sorted: both(lambda random, kind: (a_table(random, kind)[0], a_table(random, kind)[0])),
+    relabelling.draw_relabellings: [labels],
+    value_tables.count_distinct_sorted: both(lambda random, kind: (np.sort(some_values(random, kind)),)),
+    grid_positions.select_from_buckets: both(select),
+    moments.mean_and_squares: both(for_spread),
+    hypergeometric.fisher_exact_p: [sides],
 }
 """For each kernel and signature, what makes arguments."""
 
@@ -276,7 +278,7 @@ def test_every_kernel_gives_the_same_bits_interpreted_and_compiled(tested, signa
             arguments = copy.deepcopy(given_to_both)
             with np.errstate(all="raise"):
                 result = run(*arguments)
-            if tested is distinct.distinct:  # the rest is scratch
+            if tested is key_counts.count_keys:  # the rest is scratch
                 arguments = [written[:result] for written in arguments[2:]]
             seen.append((bits(result), [bits(a) for a in arguments if isinstance(a, np.ndarray)]))
         assert seen[0] == seen[1]
@@ -292,8 +294,8 @@ def run(code, cache, **environment):
 
 
 def test_nothing_is_compiled_before_it_is_needed(tmp_path):
-    code = "import sys, numpy as np, engine.drift.drift, engine.drift.classifier; "
-    code += "from engine.drift.kernels.counting import runs; runs(np.arange(9)); print('numba' in sys.modules)"
+    code = "import sys, numpy as np, engine.drift.comparison, engine.drift.classifier; "
+    code += "from engine.drift.kernels.value_tables import runs; runs(np.arange(9)); print('numba' in sys.modules)"
     done = run(code, tmp_path)
     assert (done.stdout, done.stderr) == ("False\n", "")
 
@@ -325,7 +327,7 @@ def test_what_has_run_long_enough_is_compiled():
 
 
 def test_what_the_cache_holds_is_loaded_sooner(tmp_path):
-    code = "import numpy as np; from engine.drift.kernels.counting import align; "
+    code = "import numpy as np; from engine.drift.kernels.value_tables import align; "
     code += "print(align.is_cached(0), align.is_cached(1), align._affordable(0)); align.compile(0); "
     code += "print(align.is_cached(0), align.is_cached(1))"
     assert run(code, tmp_path).stdout == f"False False {SECONDS_BEFORE_COMPILING}\nTrue False\n"

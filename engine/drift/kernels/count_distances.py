@@ -8,12 +8,12 @@ from math import log, log1p, sqrt
 
 import numpy as np
 
-from engine.drift.kernels.counting import Counts
 from engine.drift.kernels.lazy import helper, kernel
+from engine.drift.kernels.value_tables import Counts
 
 
 @helper("f8(f8)")
-def gain(d: float) -> float:
+def divergence_gain(d: float) -> float:
     """Return (1 + d) log(1 + d) + (1 - d) log(1 - d), from -1 to 1."""
     d2 = d * d
     if d2 < 0.01:  # near 0 the two terms cancel: the sum of d^2k / (k (2k - 1)) from k = 1
@@ -36,7 +36,7 @@ def log_ratio(x: float, y: float, apart: float) -> float:
 
 
 @kernel("UniTuple(f8, 7)(i8[::1], i8[::1])", work=lambda r, b: 5 * len(r))
-def distances(r: Counts, b: Counts) -> tuple[float, float, float, float, float, float, float]:
+def measure_count_distances(r: Counts, b: Counts) -> tuple[float, float, float, float, float, float, float]:
     """Return k, psi, divergence, squared Hellinger, total variation, l-infinity and chi-squared.
 
     k is the number of categories that either side has; the divergence is in bits; both sides have rows, and the
@@ -63,7 +63,7 @@ def distances(r: Counts, b: Counts) -> tuple[float, float, float, float, float, 
         apart = float(r[i] * m - b[i] * n)
         # Jensen-Shannon: the sum of p log(2p / (p + q)) + q log(2q / (p + q)) over 2, in terms of d
         both = x * m + y * n
-        divergence += both * gain(apart / both)
+        divergence += both * divergence_gain(apart / both)
         # Hellinger: sqrt(p) - sqrt(q) = (p - q) / (sqrt(p) + sqrt(q))
         roots = sqrt(x * m) + sqrt(y * n)
         hellinger += apart / roots * (apart / roots)

@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.kernels.counting import Counts, Values
 from engine.drift.kernels.lazy import helper, kernel, longest_array
+from engine.drift.kernels.value_tables import Counts, Values
 
 Sums = NDArray[np.float64]
 
-STRETCH = 1024
+STEPS_PER_SUM = 1024
 """Steps whose areas are added up apart from the total: many small sums lose fewer digits than a long one."""
 
 
 @helper()
-def _width(low: Any, high: Any) -> Any:
+def _subtract_ascending(low: Any, high: Any) -> Any:
     """Return high - low >= 0 as a float."""
     # a difference of int64 that needs 64 bits wraps around to a negative number, 2^64 too small
     width = np.float64(high - low)
@@ -30,14 +30,16 @@ def _width(low: Any, high: Any) -> Any:
 
 
 @helper()
-def distance(value: Any, centre: Any) -> Any:
+def subtract_as_float(value: Any, centre: Any) -> Any:
     """Return value - centre as a float."""
     # the difference of int64 is exact; where it wraps around, which its sign shows, floats are subtracted
     exact = np.float64(value - centre)
     return exact if (exact >= 0) == (value >= centre) else np.float64(value) - np.float64(centre)
 
 
-def _apart_in_numpy(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts) -> tuple[int, float]:
+def _ks_wasserstein_in_numpy(
+    a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts
+) -> tuple[int, float]:
     n, m = a_counts.sum(), b_counts.sum()
     values, place = np.unique(np.concatenate([a_values, b_values]), return_inverse=True)
     # n * m * (F_a - F_b) at each value: whole numbers, exact in any order
@@ -50,7 +52,7 @@ def _apart_in_numpy(a_values: Values, a_counts: Counts, b_values: Values, b_coun
     areas = np.append(0.0, np.abs(gaps[:-1]).astype(np.float64) * widths)
     # added up as the loop does: in stretches up to the end of one side, then one by one
     both = int(np.searchsorted(values, min(a_values[-1], b_values[-1]), side="right"))
-    parts = [np.cumsum(areas[start : min(start + STRETCH, both)])[-1] for start in range(0, both, STRETCH)]
+    parts = [np.cumsum(areas[start : min(start + STEPS_PER_SUM, both)])[-1] for start in range(0, both, STEPS_PER_SUM)]
     area = np.cumsum([*parts, *areas[both:]])[-1]
     return int(np.abs(gaps).max()), float(area / (np.float64(n) * np.float64(m)))
 
@@ -58,10 +60,10 @@ def _apart_in_numpy(a_values: Values, a_counts: Counts, b_values: Values, b_coun
 @kernel(
     "Tuple((i8, f8))(f8[::1], i8[::1], f8[::1], i8[::1])",
     "Tuple((i8, f8))(i8[::1], i8[::1], i8[::1], i8[::1])",
-    small=_apart_in_numpy,
+    small=_ks_wasserstein_in_numpy,
     work=lambda a_values, _, b_values, __: (len(a_values) + len(b_values)) / 10,
 )
-def apart(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts) -> tuple[int, float]:
+def ks_wasserstein(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts) -> tuple[int, float]:
     """Return n * m times the largest distance, and the area, of two tables that hold all rows; neither is empty."""
     n, m = a_counts.sum(), b_counts.sum()
     i = j = gap = largest = np.int64(0)
@@ -69,11 +71,13 @@ def apart(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts
     area = 0.0
     while i < len(a_values) and j < len(b_values):
         part = 0.0
-        for _ in range(STRETCH):
+        for _ in range(STEPS_PER_SUM):
             # the next value of either side: products with truth values, because the processor would mispredict half of
             # the branches, and that costs more than the multiplications
             value = min(a_values[i], b_values[j])
-            part += np.float64(abs(gap)) * _width(at, value)  # n * m * |F_a - F_b| is constant up to this value
+            part += np.float64(abs(gap)) * _subtract_ascending(
+                at, value
+            )  # n * m * |F_a - F_b| is constant up to this value
             at = value
             a_next, b_next = np.int64(a_values[i] == value), np.int64(b_values[j] == value)
             gap += a_next * m * a_counts[i] - b_next * n * b_counts[j]
@@ -85,11 +89,11 @@ def apart(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts
         area += part
     # one side has ended: its distribution function is 1 from here on
     for k in range(i, len(a_values)):
-        area += np.float64(abs(gap)) * _width(at, a_values[k])
+        area += np.float64(abs(gap)) * _subtract_ascending(at, a_values[k])
         at = a_values[k]
         gap += m * a_counts[k]
     for k in range(j, len(b_values)):
-        area += np.float64(abs(gap)) * _width(at, b_values[k])
+        area += np.float64(abs(gap)) * _subtract_ascending(at, b_values[k])
         at = b_values[k]
         gap -= n * b_counts[k]
     return int(largest), area / (np.float64(n) * np.float64(m))
@@ -100,7 +104,7 @@ def apart(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts
     "f8[::1](i8[::1], i8[::1], i8[::1], f8[::1], i8[::1], i8[::1], i8[::1], f8[::1], i8, i8, i8)",
     work=lambda *tables: 10 * longest_array(*tables),
 )
-def bounds(
+def ks_wasserstein_bounds(
     a_values: Values,
     a_counts: Counts,
     a_gaps: Counts,
@@ -148,22 +152,22 @@ def bounds(
         most = max(most, up, down)
         least = max(least, a_least * m - b_most * n, b_least * n - a_most * m)
         above, below = above or up > 0, below or down > 0
-        widest += _width(at, value) * np.float64(max(up, down))
+        widest += _subtract_ascending(at, value) * np.float64(max(up, down))
         a_sum += a_sums[i] if a_closes else 0.0
         b_sum += b_sums[j] if b_closes else 0.0
         known = a_least == a_most and b_least == b_most
         if known:
             # the signed area since then, from sums alone: the integral of a rows count is rows * value - sum of values
-            reach = distance(value, centre)
-            area = _width(since, value) * np.float64(a_then * m - b_then * n)
+            reach = subtract_as_float(value, centre)
+            area = _subtract_ascending(since, value) * np.float64(a_then * m - b_then * n)
             area += (reach * (a_least - a_then) - a_sum) * m - (reach * (b_least - b_then) - b_sum) * n
             # |signed area| is the area itself unless the functions may have crossed
             smallest += abs(area)
             largest += max(abs(area), widest) if above and below else abs(area)
         if ended:
             break
-        a_sum += 0.0 if known or not a_next else a_counts[i] * distance(value, centre)
-        b_sum += 0.0 if known or not b_next else b_counts[j] * distance(value, centre)
+        a_sum += 0.0 if known or not a_next else a_counts[i] * subtract_as_float(value, centre)
+        b_sum += 0.0 if known or not b_next else b_counts[j] * subtract_as_float(value, centre)
         a_low, b_low = a_least, b_least
         if a_next:
             a_low = a_sure = a_most + a_counts[i]

@@ -11,11 +11,11 @@ After one pass every statistic has bounds. An interval has to be refined only
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.columns import Numerical, crossings, rows_about
-from engine.drift.numerical import QUANTILES, places_of_ranks
+from engine.drift.columns import Numerical, crossing_intervals, rows_around_intervals
+from engine.drift.numerical_statistics import QUANTILE_PERCENTS, locate_ranks
 
 
-def doubtful(reference: Numerical, batch: Numerical, most: int) -> NDArray[np.bool_]:
+def intervals_to_refine(reference: Numerical, batch: Numerical, most: int) -> NDArray[np.bool_]:
     """Return the mask of intervals of `batch` to refine so that every statistic is as exact as `reference` allows.
 
     Intervals for the distances are left out where they would bring the rows to more than `most`. The distance then
@@ -26,29 +26,29 @@ def doubtful(reference: Numerical, batch: Numerical, most: int) -> NDArray[np.bo
     array of bool
         One element per interval: one more than `batch` has grid points.
     """
-    intervals = batch.gaps
+    intervals = batch.intervals
     if intervals is None or not batch.present:
         return np.zeros(len(batch.values) + 1, np.bool_)
     wanted = np.zeros(len(intervals.counts), np.bool_)
     # quantiles: a quantile lies between the order statistics of two ranks (see `summarize_column`)
-    ranks, rest = np.divmod(np.array(list(QUANTILES.values())) * (batch.present - 1), 100)
-    places, in_interval = places_of_ranks(batch, np.concatenate([ranks, ranks + (rest > 0)]))
+    ranks, rest = np.divmod(np.array(list(QUANTILE_PERCENTS.values())) * (batch.present - 1), 100)
+    places, in_interval = locate_ranks(batch, np.concatenate([ranks, ranks + (rest > 0)]))
     wanted[places[in_interval]] = True
-    if reference.present and reference.gaps is None:
+    if reference.present and reference.intervals is None:
         # bins: the edges are deciles of the reference, usually grid points already
         deciles = reference.deciles
-        wanted[np.searchsorted(batch.values, deciles[~batch.knows(deciles)])] = True
+        wanted[np.searchsorted(batch.values, deciles[~batch.counts_known_at(deciles)])] = True
         # distances: Kolmogorov-Smirnov first, then Wasserstein
-        for candidates in (_largest(reference, batch), crossings(reference, batch)):
+        for candidates in (_intervals_with_ks_candidates(reference, batch), crossing_intervals(reference, batch)):
             if intervals.counts[wanted | candidates].sum() <= most:
                 wanted |= candidates
     return wanted & (intervals.counts > 0)
 
 
-def _largest(reference: Numerical, batch: Numerical) -> NDArray[np.bool_]:
+def _intervals_with_ks_candidates(reference: Numerical, batch: Numerical) -> NDArray[np.bool_]:
     """Return the intervals in which the Kolmogorov-Smirnov distance may be attained."""
     n, m = reference.present, batch.present
-    (r_start, r_end), (b_start, b_end) = rows_about(reference, batch), rows_about(batch, batch)
+    (r_start, r_end), (b_start, b_end) = rows_around_intervals(reference, batch), rows_around_intervals(batch, batch)
     # in integers: n m |F - G|. It is known exactly at both ends of every interval; within an interval it is at most the
     # largest F minus the smallest G, or the largest G minus the smallest F.
     known = max(np.abs(r_start * m - b_start * n).max(), np.abs(r_end * m - b_end * n).max())

@@ -9,13 +9,13 @@ from math import ceil, exp, factorial, pi, sqrt
 import numpy as np
 
 from engine.drift.kernels.binomial import stirling_error
-from engine.drift.kernels.lattice import one_sided_p, outer_path_share, outer_path_share_of_square
+from engine.drift.kernels.ks_distribution import one_sided_p, outer_path_share, outer_path_share_of_square
 
 EXACT_ROWS = 10_000
 """The p-value is exact up to so many rows per side, as in scipy."""
 
 
-def p_value(gap: int, n: int, m: int) -> float:
+def ks_p_value(gap: int, n: int, m: int) -> float:
     """Return P(D >= gap / (n * m)) if both sides are drawn from one continuous distribution; ties make it conservative.
 
     Exact (Hodges 1958) up to 10,000 rows per side and down to about 1e-20; otherwise `one_sample_p` (Simard and
@@ -36,10 +36,10 @@ def p_value(gap: int, n: int, m: int) -> float:
             return outer_path_share_of_square(n, -(-gap // n))
         if exp(-2 * effective * distance * distance) > 1e-20:
             return outer_path_share(n, m, gap)
-    return one_sample_p(round(effective), distance)
+    return one_sample_ks_p(round(effective), distance)
 
 
-def one_sample_p(n: int, d: float) -> float:
+def one_sample_ks_p(n: int, d: float) -> float:
     """Return P(D >= d) of the one-sample Kolmogorov-Smirnov distance of n values; scipy chooses the same formulas."""
     if d >= 1 or n * d <= 0.5:
         return float(d < 1)
@@ -48,11 +48,11 @@ def one_sample_p(n: int, d: float) -> float:
     # twice the one-sided p counts samples twice that are that far off in both directions: a share of exp(-6 n d^2)
     if d >= 0.5 or n * d * d > (4 if n <= 140 else 2.2):
         return min(1.0, 2 * one_sided_p(n, d))
-    within = _durbin(n, d) if n <= 140 or (n <= 5_000 and n * d**1.5 <= 1.4) else _pelz_good(n, d)
+    within = _durbin_cdf(n, d) if n <= 140 or (n <= 5_000 and n * d**1.5 <= 1.4) else _pelz_good_cdf(n, d)
     return min(1.0, max(0.0, 1 - within))
 
 
-def _durbin(n: int, d: float) -> float:
+def _durbin_cdf(n: int, d: float) -> float:
     """Return P(D < d) exactly: an entry of the n-th power of a matrix (Durbin 1968; Marsaglia, Tsang and Wang 2003)."""
     k = ceil(n * d)
     h, size = k - n * d, 2 * k - 1
@@ -68,7 +68,7 @@ def _durbin(n: int, d: float) -> float:
     return float(np.linalg.matrix_power(matrix * exp(-1), n)[k - 1, k - 1]) * scale
 
 
-def _pelz_good(n: int, d: float) -> float:
+def _pelz_good_cdf(n: int, d: float) -> float:
     """Return P(D < d) of many values: Kolmogorov's limit and three terms in 1 / sqrt(n) (Pelz and Good 1976)."""
     z = d * sqrt(n)
     z2, k = z * z, np.arange(1, 11)

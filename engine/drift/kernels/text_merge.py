@@ -7,14 +7,14 @@ bytes, which is that of the code points.
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.kernels.counting import Counts
 from engine.drift.kernels.lazy import helper, kernel
+from engine.drift.kernels.value_tables import Counts
 
-Text = NDArray[np.uint8]
+TextBytes = NDArray[np.uint8]
 
 
 @helper("i8(u1[::1], i8, i8, u1[::1], i8, i8)")
-def _order(a: Text, a_start: int, a_end: int, b: Text, b_start: int, b_end: int) -> int:
+def _compare_texts(a: TextBytes, a_start: int, a_end: int, b: TextBytes, b_start: int, b_end: int) -> int:
     """Return a number below 0 where the string of a comes first, 0 where they are equal, else above 0."""
     for i in range(min(a_end - a_start, b_end - b_start)):
         x, y = a[a_start + i], b[b_start + i]
@@ -24,7 +24,7 @@ def _order(a: Text, a_start: int, a_end: int, b: Text, b_start: int, b_end: int)
 
 
 @kernel("Tuple((i8[::1], i8[::1], i8))(u1[::1], i8[::1], u1[::1], i8[::1])")
-def align_text(a: Text, a_ends: Counts, b: Text, b_ends: Counts) -> tuple[Counts, Counts, int]:
+def merge_texts(a: TextBytes, a_ends: Counts, b: TextBytes, b_ends: Counts) -> tuple[Counts, Counts, int]:
     """Merge two strictly ascending lists: the place in the union of each string of a, of each of b, and its size.
 
     Ends that do not ascend, or lie outside their text, are replaced by the nearest ones that fit: they may come from a
@@ -40,7 +40,7 @@ def align_text(a: Text, a_ends: Counts, b: Text, b_ends: Counts) -> tuple[Counts
         elif j == len(b_ends):
             order = -1
         else:
-            order = _order(a, a_start, a_end, b, b_start, b_end)
+            order = _compare_texts(a, a_start, a_end, b, b_start, b_end)
         if order <= 0:
             to_a[i] = size
             i, a_start = i + 1, a_end

@@ -12,63 +12,63 @@ from threading import local
 import numpy as np
 import polars as pl
 
-from engine.drift.blocks import ROWS
-from engine.drift.canonical import as_categories
-from engine.drift.kernels.counting import Counts
-from engine.drift.kernels.distinct import SLOTS_A_KEY, distinct
+from engine.drift.blocks import BLOCK_ROWS
+from engine.drift.kernels.key_counts import SLOTS_PER_KEY, count_keys
+from engine.drift.kernels.value_tables import Counts
+from engine.drift.normalization import as_categories
 
-MOST_WAITING = 1 << 18
+MAX_PENDING_LABELS = 1 << 18
 """Number of (category, count) pairs of single blocks that are kept before equal categories are combined; more if there
 are many distinct categories: twice their number."""
 
 
-class _Scratch(local):
+class _ScratchArrays(local):
     """The arrays that the kernel `distinct` writes to, one set per thread."""
 
     def __init__(self) -> None:
-        self.slots = np.empty(SLOTS_A_KEY * ROWS, np.int32)
-        self.found = np.empty(ROWS, np.uint64)
-        self.firsts = np.empty(ROWS, np.int32)
-        self.counts = np.empty(ROWS, np.int64)
+        self.slots = np.empty(SLOTS_PER_KEY * BLOCK_ROWS, np.int32)
+        self.found = np.empty(BLOCK_ROWS, np.uint64)
+        self.firsts = np.empty(BLOCK_ROWS, np.int32)
+        self.counts = np.empty(BLOCK_ROWS, np.int64)
 
 
-_scratch = _Scratch()
+_thread_scratch = _ScratchArrays()
 
 
-class Tally:
+class CategoryCounter:
     """Counts how often each category of one column occurs."""
 
     def __init__(self) -> None:
         self._labels = pl.Series("label", [], pl.String)
         self._counts: list[Counts] = []
-        self._settled = 0
+        self._combined = 0
 
     def add(self, column: pl.Series) -> None:
         """Add values, of any type that can be categorical."""
         # operations on Series only: the same as polars queries would take longer than the counting
-        for start in range(0, len(column), ROWS):
-            block = column.slice(start, ROWS)
-            scratch = _scratch
-            n = distinct(block.hash().to_numpy(), scratch.slots, scratch.found, scratch.firsts, scratch.counts)
+        for start in range(0, len(column), BLOCK_ROWS):
+            block = column.slice(start, BLOCK_ROWS)
+            scratch = _thread_scratch
+            n = count_keys(block.hash().to_numpy(), scratch.slots, scratch.found, scratch.firsts, scratch.counts)
             labels = block[pl.Series(scratch.firsts[:n])]
             if labels.dtype != pl.String:
                 labels = labels.alias("label").to_frame().select(as_categories("label", labels.dtype)).to_series()
             # + "" makes a copy: the selected labels would keep the text of the whole block in memory
-            self._add(labels + "", scratch.counts[:n].copy())
+            self._append_block(labels + "", scratch.counts[:n].copy())
 
-    def table(self) -> tuple[pl.Series, Counts]:
+    def sorted_counts(self) -> tuple[pl.Series, Counts]:
         """Return the categories, ascending by their UTF-8 bytes (the order of code points), and their counts."""
-        self._settle()
+        self._combine_equal()
         present = self._labels.is_not_null()
         return self._labels.filter(present).alias(""), self._counts[0][present.to_numpy()]
 
-    def _add(self, labels: pl.Series, counts: Counts) -> None:
+    def _append_block(self, labels: pl.Series, counts: Counts) -> None:
         self._labels.append(labels)
         self._counts.append(counts)
-        if len(self._labels) > max(MOST_WAITING, 2 * self._settled):
-            self._settle()
+        if len(self._labels) > max(MAX_PENDING_LABELS, 2 * self._combined):
+            self._combine_equal()
 
-    def _settle(self) -> None:
+    def _combine_equal(self) -> None:
         """Add the counts of equal categories, by sorting: that takes half the memory of grouping in polars."""
         counts = np.concatenate([np.empty(0, np.int64), *self._counts])
         if len(counts):
@@ -76,4 +76,4 @@ class Tally:
             labels = self._labels[order]
             starts = np.flatnonzero(labels.ne_missing(labels.shift()).to_numpy() | (np.arange(len(labels)) == 0))
             self._labels, counts = labels[pl.Series(starts)], np.add.reduceat(counts[order.to_numpy()], starts)
-        self._counts, self._settled = [counts], len(counts)
+        self._counts, self._combined = [counts], len(counts)

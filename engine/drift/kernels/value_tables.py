@@ -12,7 +12,7 @@ Values = NDArray[Any]
 Counts = NDArray[np.int64]
 
 
-def _runs_in_numpy(ordered: Values) -> tuple[Values, Counts]:
+def _count_distinct_in_numpy(ordered: Values) -> tuple[Values, Counts]:
     starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)])
     return ordered[starts], np.diff(starts, append=len(ordered))
 
@@ -20,10 +20,10 @@ def _runs_in_numpy(ordered: Values) -> tuple[Values, Counts]:
 @kernel(
     "Tuple((f8[::1], i8[::1]))(f8[::1])",
     "Tuple((i8[::1], i8[::1]))(i8[::1])",
-    small=_runs_in_numpy,
+    small=_count_distinct_in_numpy,
     work=lambda ordered: len(ordered) / 20,
 )
-def runs(ordered: Values) -> tuple[Values, Counts]:
+def count_distinct_sorted(ordered: Values) -> tuple[Values, Counts]:
     """Return the distinct values of a sorted array and how often each occurs."""
     distinct = min(len(ordered), 1)
     for i in range(1, len(ordered)):
@@ -44,7 +44,9 @@ def runs(ordered: Values) -> tuple[Values, Counts]:
     "Tuple((f8[::1], i8[::1], i8[::1]))(f8[::1], i8[::1], f8[::1], i8[::1])",
     "Tuple((i8[::1], i8[::1], i8[::1]))(i8[::1], i8[::1], i8[::1], i8[::1])",
 )
-def align(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts) -> tuple[Values, Counts, Counts]:
+def merge_tables(
+    a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts
+) -> tuple[Values, Counts, Counts]:
     """Merge two tables of sorted distinct values: the union of the values, the counts of a, the counts of b."""
     most = len(a_values) + len(b_values)
     values = np.empty(most, a_values.dtype)
@@ -65,7 +67,7 @@ def align(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts
 
 
 @kernel("i8[::1](f8[::1], f8[::1])", "i8[::1](i8[::1], i8[::1])")
-def places(table: Values, wanted: Values) -> NDArray[np.int64]:
+def search_sorted(table: Values, wanted: Values) -> NDArray[np.int64]:
     """Return how many values of an ascending table are below each of the wanted ones, which ascend too.
 
     Equal to `np.searchsorted(table, wanted)`, which starts from the middle of the table for each value and waits for

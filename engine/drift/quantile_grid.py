@@ -16,15 +16,15 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.kernels import rungs as kernel
-from engine.drift.kernels.counting import Counts, Values, places
+from engine.drift.kernels import grid_positions as kernel
+from engine.drift.kernels.value_tables import Counts, Values, search_sorted
 
-A_CELL = 8
+BUCKETS_PER_CELL = 8
 """Average number of buckets per coarse cell."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ladder:
+class QuantileGrid:
     """Ascending grid points, and the monotone map from values to buckets that the kernel uses to find them.
 
     Attributes
@@ -43,17 +43,17 @@ class Ladder:
         The map: linear from a value's image to a coarse cell, and linear within each cell (see the kernel).
     """
 
-    rungs: Values
+    points: Values
     centre: float
     pivots: Values
-    before: NDArray[np.int64]
-    bits: bool
+    points_before: NDArray[np.int64]
+    by_bits: bool
     low: float
     scale: float
     cells: kernel.Cells
 
     @classmethod
-    def of(cls, values: Values, counts: Counts, size: int) -> Self:
+    def from_counts(cls, values: Values, counts: Counts, size: int) -> Self:
         """Return a grid of at most `size` points for rows like these.
 
         There are `size` buckets with about equal shares of the rows. The point of a bucket is its most frequent value,
@@ -65,24 +65,24 @@ class Ladder:
             Distinct ascending values, at least one, and their counts.
         """
         upto = np.cumsum(counts)
-        deciles = evenly(upto, 10)[:-1]
+        deciles = quantile_positions(upto, 10)[:-1]
         # a sample of eight values per bucket is enough to fit the map
-        sample, weights = _sampled(upto, deciles, 8 * size)
+        sample, weights = _sample_positions(upto, deciles, 8 * size)
         floats = values[sample].astype(np.float64)
         # fit both maps, linear and logarithmic, and take the one whose fullest bucket has fewer rows
-        scales = [_laid(floats, weights, bits, size) for bits in (False, True)]
-        bucketed = [kernel.buckets(floats, bits, *scales[bits]) for bits in (False, True)]
+        scales = [_fit_bucket_map(floats, weights, bits, size) for bits in (False, True)]
+        bucketed = [kernel.find_buckets(floats, bits, *scales[bits]) for bits in (False, True)]
         fullest = [np.bincount(buckets, weights, size).max() for buckets in bucketed]
         bits = bool(fullest[True] < fullest[False])
         # grid points: one per bucket that contains a sampled value; deciles outrank any count
-        chosen = _heaviest(bucketed[bits], np.where(np.isin(sample, deciles), np.inf, counts[sample]))
+        chosen = _heaviest_per_bucket(bucketed[bits], np.where(np.isin(sample, deciles), np.inf, counts[sample]))
         before = np.searchsorted(bucketed[bits][chosen], np.arange(size + 1, dtype=np.uint32))
         centre = values[len(values) // 2].item()
         points = values[sample[chosen]]
         pivots = points[np.minimum(before[:-1], len(points) - 1)]
         return cls(points, centre if isfinite(centre) else 0.0, pivots, before, bits, *scales[bits])
 
-    def tally(self) -> kernel.Tally:
+    def empty_counts(self) -> kernel.PositionSums:
         """Return empty counts for this grid: a row of count and sum per position.
 
         Position 2k is for values of bucket k below its pivot, 2k + 1 for values equal to it, 2k + 2 for those above it.
@@ -90,58 +90,64 @@ class Ladder:
         """
         return np.zeros((2 * len(self.pivots) + 1, 2))
 
-    def count(self, values: Values, grid_counts: kernel.Tally) -> None:
+    def add_values(self, values: Values, grid_counts: kernel.PositionSums) -> None:
         """Add values, each once, to counts of this grid."""
-        centre = self.rungs.dtype.type(self.centre)
-        kernel.count(values, self.bits, self.low, self.scale, self.cells, self.pivots, centre, grid_counts)
+        centre = self.points.dtype.type(self.centre)
+        kernel.count_positions(values, self.by_bits, self.low, self.scale, self.cells, self.pivots, centre, grid_counts)
 
-    def lay(self, values: Values, counts: Counts, grid_counts: kernel.Tally) -> None:
+    def add_counts(self, values: Values, counts: Counts, grid_counts: kernel.PositionSums) -> None:
         """Add distinct values, ascending, with their counts to counts of this grid."""
-        bucket = kernel.buckets(values.astype(np.float64), self.bits, self.low, self.scale, self.cells)
+        bucket = kernel.find_buckets(values.astype(np.float64), self.by_bits, self.low, self.scale, self.cells)
         pivots = self.pivots[bucket]
         positions = 2 * bucket.astype(np.int64) + (values >= pivots) + (values > pivots)
         grid_counts[:, 0] += np.bincount(positions, counts, len(grid_counts))
         with np.errstate(over="ignore", invalid="ignore"):  # sums of very large numbers are infinite
-            sums = counts * away(values, values[0].item(), values[-1].item(), self.centre)
+            sums = counts * subtract_centre(values, values[0].item(), values[-1].item(), self.centre)
             grid_counts[:, 1] += np.bincount(positions, sums, len(grid_counts))
 
-    def folded(self, grid_counts: kernel.Tally) -> tuple[Counts, Counts, kernel.Sums]:
+    def collect(self, grid_counts: kernel.PositionSums) -> tuple[Counts, Counts, kernel.Sums]:
         """Return the rows equal to each grid point, and the rows and the sum of each interval.
 
         Several buckets may share an interval: those without a grid point of their own.
         """
         # in the result intervals are even and points odd; points_before[k] is the interval that bucket k starts in, and
         # the number of the bucket's own point if it has one
-        has_point = np.diff(self.before) > 0
+        has_point = np.diff(self.points_before) > 0
         to = np.empty(len(grid_counts), np.int64)
-        to[::2] = 2 * self.before
-        to[1::2] = 2 * self.before[:-1] + has_point
-        rows, sums = (np.bincount(to, grid_counts[:, i], 2 * len(self.rungs) + 1) for i in (0, 1))
+        to[::2] = 2 * self.points_before
+        to[1::2] = 2 * self.points_before[:-1] + has_point
+        rows, sums = (np.bincount(to, grid_counts[:, i], 2 * len(self.points) + 1) for i in (0, 1))
         return rows[1::2].astype(np.int64), rows[::2].astype(np.int64), sums[::2].astype(np.float64)
 
-    def select(self, values: Values, wanted_intervals: NDArray[np.bool_]) -> Values:
+    def select_values(self, values: Values, wanted_intervals: NDArray[np.bool_]) -> Values:
         """Return the values of some intervals, and perhaps other values of the same buckets; grid points are left out.
 
         `wanted_intervals` is a mask. The caller filters the result: to do it here would take a search.
         """
         # a bucket overlaps the interval before its grid point and, if it has a point, the interval after it
-        wanted_buckets = (wanted_intervals[self.before[:-1]] | wanted_intervals[self.before[1:]]).astype(np.uint8)
+        wanted_buckets = (wanted_intervals[self.points_before[:-1]] | wanted_intervals[self.points_before[1:]]).astype(
+            np.uint8
+        )
         chosen = np.empty_like(values)
-        n = kernel.select(values, self.bits, self.low, self.scale, self.cells, self.pivots, wanted_buckets, chosen)
+        n = kernel.select_from_buckets(
+            values, self.by_bits, self.low, self.scale, self.cells, self.pivots, wanted_buckets, chosen
+        )
         return chosen[:n].copy()
 
 
-def evenly(upto: Counts, parts: int) -> NDArray[np.int64]:
+def quantile_positions(upto: Counts, parts: int) -> NDArray[np.int64]:
     """Return the positions of the values at which the shares 1/parts, 2/parts, ..., 1 of the rows are reached.
 
     `upto` are the rows less than or equal to each of the distinct ascending values.
     """
     # the k-th is the first value with at least ceil(k total / parts) rows up to it
     total = int(upto[-1]) if len(upto) else 0
-    return places(upto, -(-total * np.arange(1, parts + 1) // parts))
+    return search_sorted(upto, -(-total * np.arange(1, parts + 1) // parts))
 
 
-def _sampled(upto: Counts, included: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _sample_positions(
+    upto: Counts, included: NDArray[np.int64], most: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the positions of about `most` values, in equal steps of rows, and the weight of each.
 
     `included` are positions to include in any case. A value that has more rows than a step counts as one step, since it
@@ -150,12 +156,12 @@ def _sampled(upto: Counts, included: NDArray[np.int64], most: int) -> tuple[NDAr
     if len(upto) <= most:
         step = max(1, int(upto[-1]) // most)
         return np.arange(len(upto)), np.minimum(np.diff(upto, prepend=0), step).astype(np.float64)
-    positions = np.sort(np.concatenate([evenly(upto, most), included]))
+    positions = np.sort(np.concatenate([quantile_positions(upto, most), included]))
     positions = positions[np.diff(positions, prepend=-1) > 0]
     return positions, np.ones(len(positions))
 
 
-def _laid(
+def _fit_bucket_map(
     values: NDArray[np.float64], weights: NDArray[np.float64], bits: bool, size: int
 ) -> tuple[float, float, kernel.Cells]:
     """Fit the map from values to buckets: cells of equal width, each with buckets in proportion to its rows.
@@ -175,15 +181,15 @@ def _laid(
         Cell number = (image - low) * scale. `cells` has a row per cell: the smallest image in it, buckets per unit of
         image, its first bucket, and its last bucket.
     """
-    image = kernel.images(values, bits)
+    image = kernel.to_images(values, bits)
     upto = np.cumsum(weights)
     # the range of the cells leaves out half a bucket of rows at each end, so that outliers do not widen all cells
     outer = upto[-1] / (2 * size)
     low, high = (float(image[np.searchsorted(upto, at)]) for at in (outer, upto[-1] - outer))
     if not low < high:
         low, high = float(image[0]), float(image[-1])
-    number = size // A_CELL
-    scale = min(number / (high - low), kernel.LARGEST) if low < high else 0.0
+    number = size // BUCKETS_PER_CELL
+    scale = min(number / (high - low), kernel.LARGEST_IMAGE) if low < high else 0.0
     cell = np.clip((image - low) * scale, 0, number - 1).astype(np.int64)
     starts = np.searchsorted(cell, np.arange(number + 1))
     # cumulative shares of the rows at the cells' boundaries, times the number of buckets, are the buckets' boundaries
@@ -194,11 +200,11 @@ def _laid(
     begin = image[np.minimum(starts[:-1], len(image) - 1)]
     width = image[np.maximum(starts[1:] - 1, 0)] - begin
     with np.errstate(divide="ignore", over="ignore"):
-        slope = np.where(width > 0, np.minimum((last - first + 1) / width, kernel.LARGEST), 0.0)
+        slope = np.where(width > 0, np.minimum((last - first + 1) / width, kernel.LARGEST_IMAGE), 0.0)
     return low, scale, np.ascontiguousarray(np.stack([begin, slope, first, last], axis=1))
 
 
-def _heaviest(buckets: NDArray[np.uint32], importance: Counts) -> NDArray[np.intp]:
+def _heaviest_per_bucket(buckets: NDArray[np.uint32], importance: Counts) -> NDArray[np.intp]:
     """Return the position of the most important value of each bucket that has values, the middle one if it ties.
 
     `buckets` ascend. A point in the middle of its bucket halves the rows of the intervals beside it.
@@ -211,7 +217,7 @@ def _heaviest(buckets: NDArray[np.uint32], importance: Counts) -> NDArray[np.int
     return np.where(importance[middle] == most, middle, candidates[np.searchsorted(candidates, starts)])
 
 
-def away(values: Values, low: float, high: float, centre: float) -> NDArray[np.float64]:
+def subtract_centre(values: Values, low: float, high: float, centre: float) -> NDArray[np.float64]:
     """Return values - centre as floats, computed in int64 where that cannot overflow.
 
     `low` and `high` are bounds of the values.

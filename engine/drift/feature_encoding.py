@@ -12,21 +12,21 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from engine.drift.canonical import as_categories, plan
-from engine.drift.kernels.boosting import Codes, bins
+from engine.drift.kernels.boosting import Codes, assign_bins
+from engine.drift.normalization import as_categories, plan_normalization
 from engine.drift.roles import Role
 
-BINS = 250
+MAX_BINS = 250
 """Maximum number of bins of a numerical column; with the code for missing values they fit one byte."""
 
 EDGE_ROWS = 20_000
 """Number of rows from which the bin edges are computed."""
 
-MOST_CATEGORIES = 254
+MAX_CODED_CATEGORIES = 254
 """Number of most frequent categories that have a code of their own; all others share one more code."""
 
 
-def coded(
+def encode_features(
     frames: Sequence[pl.DataFrame], roles: Mapping[str, Role], order: NDArray[np.intp]
 ) -> tuple[Codes, NDArray[np.int64]]:
     """Encode the rows of all frames.
@@ -47,47 +47,49 @@ def coded(
     DataError
         A column cannot be read in its role.
     """
-    read = [_read(frame, roles) for frame in frames]
+    read = [_normalize_features(frame, roles) for frame in frames]
     codes = np.empty((len(order), len(roles)), np.uint8)
     sizes = np.empty(len(roles), np.int64)
     for at, (name, role) in enumerate(roles.items()):
         # renamed, because polars would take some names as patterns
         column = pl.concat([frame.get_column(name).alias("value") for frame in read])
         if role is Role.NUMERICAL:
-            codes[:, at] = _binned(column.cast(pl.Float64).to_numpy()[order])
+            codes[:, at] = _encode_numbers(column.cast(pl.Float64).to_numpy()[order])
         else:
-            codes[:, at] = _numbered(column)[order]
+            codes[:, at] = _encode_categories(column)[order]
         sizes[at] = int(codes[:, at].max()) + 1
     return codes, np.concatenate([[0], np.cumsum(sizes)])
 
 
-def _read(frame: pl.DataFrame, roles: Mapping[str, Role]) -> pl.DataFrame:
-    reading = plan(frame.lazy(), roles)
+def _normalize_features(frame: pl.DataFrame, roles: Mapping[str, Role]) -> pl.DataFrame:
+    reading = plan_normalization(frame.lazy(), roles)
     read = frame.select(reading.values())
     texts = (as_categories(name, read.schema[name]) for name, role in roles.items() if role is Role.CATEGORICAL)
     return read.with_columns(*texts)
 
 
-def _binned(values: NDArray[np.float64]) -> Codes:
+def _encode_numbers(values: NDArray[np.float64]) -> Codes:
     """Return the bin of each value, counted from 1; 0 for NaN."""
     sample = np.sort(values[:EDGE_ROWS])
     sample = sample[: len(sample) - np.isnan(sample).sum()]
     # the edges are the distinct values if there are few, else equidistant quantiles of the sample; NaN sorts last
     distinct = sample[np.concatenate([sample[:1] == sample[:1], sample[1:] != sample[:-1]])]
-    if len(distinct) > BINS:
-        distinct = np.unique(sample[np.arange(1, BINS) * len(sample) // BINS])
-    return bins(values, distinct)
+    if len(distinct) > MAX_BINS:
+        distinct = np.unique(sample[np.arange(1, MAX_BINS) * len(sample) // MAX_BINS])
+    return assign_bins(values, distinct)
 
 
-def _numbered(text: pl.Series) -> Codes:
+def _encode_categories(text: pl.Series) -> Codes:
     """Return the rank of each category by frequency, counted from 1; 0 for a missing value.
 
     Categories of equal frequency are ranked by name, so the codes do not depend on the order of the rows.
     """
     frequencies = text.drop_nulls().value_counts(name="count").sort(["count", text.name], descending=[True, False])
-    coded_labels = frequencies[text.name].head(MOST_CATEGORIES)
+    coded_labels = frequencies[text.name].head(MAX_CODED_CATEGORIES)
     if not len(coded_labels):
         return np.zeros(len(text), np.uint8)
     numbers = pl.int_range(1, len(coded_labels) + 1, dtype=pl.UInt8, eager=True)
-    codes = text.replace_strict(coded_labels, numbers, default=MOST_CATEGORIES + 1, return_dtype=pl.UInt8).to_numpy()
+    codes = text.replace_strict(
+        coded_labels, numbers, default=MAX_CODED_CATEGORIES + 1, return_dtype=pl.UInt8
+    ).to_numpy()
     return np.where(text.is_null().to_numpy(), 0, codes).astype(np.uint8)

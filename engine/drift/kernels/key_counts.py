@@ -7,18 +7,18 @@ texts takes ten times as long.
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.kernels.counting import Counts
 from engine.drift.kernels.lazy import kernel
+from engine.drift.kernels.value_tables import Counts
 
 Keys = NDArray[np.uint64]
 Places = NDArray[np.int32]
 
 FEWEST_SLOTS = 1024
-SLOTS_A_KEY = 4
+SLOTS_PER_KEY = 4
 """At least so many slots per key: in a fuller table the searches are long."""
 
 
-def _distinct_in_numpy(keys: Keys, slots: Places, found: Keys, firsts: Places, counts: Counts) -> int:
+def _count_keys_in_numpy(keys: Keys, slots: Places, found: Keys, firsts: Places, counts: Counts) -> int:
     values, first, times = np.unique(keys, return_index=True, return_counts=True)
     order = np.argsort(first)
     n = len(values)
@@ -28,10 +28,10 @@ def _distinct_in_numpy(keys: Keys, slots: Places, found: Keys, firsts: Places, c
 
 @kernel(
     "i8(const u8[::1], i4[::1], u8[::1], i4[::1], i8[::1])",
-    small=_distinct_in_numpy,
+    small=_count_keys_in_numpy,
     work=lambda keys, *_: len(keys) / 10,
 )
-def distinct(keys: Keys, slots: Places, found: Keys, firsts: Places, counts: Counts) -> int:
+def count_keys(keys: Keys, slots: Places, found: Keys, firsts: Places, counts: Counts) -> int:
     """Write the distinct keys in the order in which they first occur, and return how many they are.
 
     Parameters
@@ -61,7 +61,7 @@ def distinct(keys: Keys, slots: Places, found: Keys, firsts: Places, counts: Cou
         slots[at], found[n], firsts[n], counts[n] = n, key, i, 1
         n += 1
         # the table starts small, to stay in the processor's cache, and grows by rehashing
-        if n * SLOTS_A_KEY > size:
+        if n * SLOTS_PER_KEY > size:
             size = min(size * 8, len(slots))
             slots[:size] = -1
             mask = np.uint64(size - 1)

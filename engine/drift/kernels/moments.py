@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.kernels.apart import distance
-from engine.drift.kernels.counting import Counts, Values
+from engine.drift.kernels.cdf_distance import subtract_as_float
 from engine.drift.kernels.lazy import kernel
+from engine.drift.kernels.value_tables import Counts, Values
 
-STRETCH = 2048
+VALUES_PER_STRETCH = 2048
 """Values at a time, which stay in the processor's cache for their second pass."""
 
 
@@ -18,14 +18,14 @@ def _sum_in_order(terms: NDArray[np.float64]) -> float:
     return float(np.cumsum(terms)[-1])
 
 
-def _spread_in_numpy(values: Values, counts: Counts, centre: Any) -> tuple[float, float]:
+def _mean_and_squares_in_numpy(values: Values, counts: Counts, centre: Any) -> tuple[float, float]:
     rows = offset = squares = 0.0
-    for start in range(0, len(values), STRETCH):
-        some = values[start : start + STRETCH]
+    for start in range(0, len(values), VALUES_PER_STRETCH):
+        some = values[start : start + VALUES_PER_STRETCH]
         exact = (some - centre).astype(np.float64)
         # see `distance`
         away = np.where((exact >= 0) == (some >= centre), exact, some.astype(np.float64) - np.float64(centre))
-        times = counts[start : start + STRETCH].astype(np.float64) if len(counts) else np.ones(len(some))
+        times = counts[start : start + VALUES_PER_STRETCH].astype(np.float64) if len(counts) else np.ones(len(some))
         more = _sum_in_order(times)
         mean = _sum_in_order(times * away) / more
         around = _sum_in_order(times * (away - mean) * (away - mean))
@@ -39,21 +39,21 @@ def _spread_in_numpy(values: Values, counts: Counts, centre: Any) -> tuple[float
 @kernel(
     "UniTuple(f8, 2)(const f8[::1], i8[::1], f8)",
     "UniTuple(f8, 2)(const i8[::1], i8[::1], i8)",
-    small=_spread_in_numpy,
+    small=_mean_and_squares_in_numpy,
     work=lambda values, *_: len(values) / 20,
 )
-def spread(values: Values, counts: Counts, centre: Any) -> tuple[float, float]:
+def mean_and_squares(values: Values, counts: Counts, centre: Any) -> tuple[float, float]:
     """Return mean - centre, and the sum of squared deviations from the mean, of at least one value.
 
     Each value occurs once if `counts` is empty. Stretches are merged by the formula of Chan, Golub and LeVeque (1979).
     """
-    away = np.empty(STRETCH)
-    times = np.ones(STRETCH)
+    away = np.empty(VALUES_PER_STRETCH)
+    times = np.ones(VALUES_PER_STRETCH)
     rows = offset = squares = 0.0
-    for start in range(0, len(values), STRETCH):
-        n = min(STRETCH, len(values) - start)
+    for start in range(0, len(values), VALUES_PER_STRETCH):
+        n = min(VALUES_PER_STRETCH, len(values) - start)
         for i in range(n):
-            away[i] = distance(values[start + i], centre)
+            away[i] = subtract_as_float(values[start + i], centre)
         for i in range(n if len(counts) else 0):
             times[i] = counts[start + i]
         more = total = 0.0
