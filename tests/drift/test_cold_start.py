@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-USE = "from engine.drift.kernels.text_merge import align_text; align_text.compile(0)"
+USE = "from engine.drift.kernels.text_merge import merge_texts; merge_texts.compile(0)"
 
 
 def told(cache):
@@ -24,7 +24,7 @@ def test_compiling_is_announced_once(tmp_path):
 def test_first_uses_at_the_same_time_do_not_disturb_each_other(tmp_path):
     environ = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
     environ.pop("NUMBA_CACHE_DIR", None)
-    code = "import numpy as np; from engine.drift.kernels.text_merge import align_text as align; "
+    code = "import numpy as np; from engine.drift.kernels.text_merge import merge_texts as align; "
     code += "t, e = np.frombuffer(b'ab', np.uint8).copy(), np.array([1, 2]); print(align.compile(0)(t, e, t, e)[2])"
     both = [subprocess.Popen([sys.executable, "-c", code], env=environ, stdout=subprocess.PIPE) for _ in range(3)]
     assert [process.communicate()[0].strip() for process in both] == [b"2"] * 3

@@ -31,7 +31,7 @@ def test_where_nothing_can_be_cached_kernels_still_run_and_leave_nothing(tmp_pat
     home, temporary = tmp_path / "home", tmp_path / "tmp"
     home.touch()
     temporary.mkdir()
-    code = "from engine.drift.kernels.text_merge import align_text; align_text.compile(0); "
+    code = "from engine.drift.kernels.text_merge import merge_texts; merge_texts.compile(0); "
     code += "import numba, pathlib; print(pathlib.Path(numba.config.CACHE_DIR).is_dir())"
     environment = {"HOME": str(home), "TMPDIR": str(temporary), "PATH": ""}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

@@ -59,7 +59,7 @@ def read(reader, values, cut=7):
     while not isinstance(reader, Numerical):
         for start in range(0, len(values), cut):
             reader.add(pl.Series(values[start : start + cut]))
-        reader = reader.done(len(values))
+        reader = reader.finish(len(values))
     return reader
 
 

@@ -295,7 +295,7 @@ def run(code, cache, **environment):
 
 def test_nothing_is_compiled_before_it_is_needed(tmp_path):
     code = "import sys, numpy as np, engine.drift.comparison, engine.drift.classifier; "
-    code += "from engine.drift.kernels.value_tables import runs; runs(np.arange(9)); print('numba' in sys.modules)"
+    code += "from engine.drift.kernels.value_tables import count_distinct_sorted; count_distinct_sorted(np.arange(9)); print('numba' in sys.modules)"
     done = run(code, tmp_path)
     assert (done.stdout, done.stderr) == ("False\n", "")
 
@@ -327,7 +327,7 @@ def test_what_has_run_long_enough_is_compiled():
 
 
 def test_what_the_cache_holds_is_loaded_sooner(tmp_path):
-    code = "import numpy as np; from engine.drift.kernels.value_tables import align; "
+    code = "import numpy as np; from engine.drift.kernels.value_tables import merge_tables as align; "
     code += "print(align.is_cached(0), align.is_cached(1), align._affordable(0)); align.compile(0); "
     code += "print(align.is_cached(0), align.is_cached(1))"
     assert run(code, tmp_path).stdout == f"False False {SECONDS_BEFORE_COMPILING}\nTrue False\n"
