@@ -53,7 +53,7 @@ def test_any_change_of_content_or_schema_shows():
 
 def test_another_process_finds_the_same():
     frame = "pl.DataFrame({'a': [1, None], 's': ['x', 'y']})"
-    code = f"import polars as pl; from engine.data.fingerprints import of_frame; print(of_frame({frame}))"
+    code = f"import polars as pl; from engine.data.fingerprints import hash_frame; print(hash_frame({frame}))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert found == hash_frame(pl.DataFrame({"a": [1, None], "s": ["x", "y"]}))
 

@@ -42,15 +42,15 @@ def test_nothing_is_left_where_the_table_cannot_be_read(project, tmp_path):
 BOUNDED = """
 import json, resource, sys
 from pathlib import Path
-from engine.data import Datasets, HashesInMemory, dataset_metrics, materialise, verify
+from engine.data import Datasets, InMemoryFileHashes, compute_dataset_metrics, materialise, verify_contract
 from engine.spec import load
 
-datasets = Datasets(load(Path(sys.argv[1])), HashesInMemory())
+datasets = Datasets(load(Path(sys.argv[1])), InMemoryFileHashes())
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 table = datasets.open("t")
-verify(table)
+verify_contract(table)
 with materialise(table, Path(sys.argv[1]).parent) as cheap:
-    found = dataset_metrics(cheap, ["row_count", "mean.x0", "missing_count.x1"])
+    found = compute_dataset_metrics(cheap, ["row_count", "mean.x0", "missing_count.x1"])
 print(json.dumps({"mb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, **found}))
 """
 

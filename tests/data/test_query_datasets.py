@@ -158,7 +158,7 @@ def test_other_variables_share_what_is_known(project, tmp_path):
     )
     counts = []
     for least in (1, 2, 3):
-        turn = datasets.of(datasets.project.with_variables({"least": least}))
+        turn = datasets.with_project(datasets.project.with_variables({"least": least}))
         counts.append(turn.open("q").frame.collect().height)
     assert counts == [3, 2, 1]
     assert (tmp_path / "calls").read_text() == "x"

@@ -73,7 +73,7 @@ def test_a_message_is_sent_once(office, servers):
     office.queue("ops_mail", "a@example.com")
     assert office.deliver() == [SENT]
     assert office.deliver() == []
-    assert office.store.undelivered() == []
+    assert office.store.list_undelivered() == []
     assert [recipients for recipients, _ in inbox.mails] == [["a@example.com"]]
 
 
@@ -87,7 +87,7 @@ def test_messages_go_in_order_and_one_failure_stops_no_other(office, servers):
     assert [state for state, _ in states] == [MessageState.SENT, MessageState.PENDING, MessageState.SENT]
     assert states[1][1] == 'channel "ops_mail": 127.0.0.1: b@example.com: 550 5.1.1 no such user'
     assert [mail["Subject"] for _, mail in inbox.mails] == ["to a@example.com", "to c@example.com"]
-    [waiting] = office.store.undelivered()
+    [waiting] = office.store.list_undelivered()
     assert waiting.last_error == states[1][1]
 
 
@@ -138,7 +138,7 @@ def test_only_refused_recipients_are_tried_again(office, servers):
     assert office.deliver() == [
         (MessageState.PENDING, 'channel "ops_mail": 127.0.0.1: b@example.com: 450 4.2.2 mailbox full')
     ]
-    assert office.store.undelivered()[0].to == ("B <b@example.com>",)
+    assert office.store.list_undelivered()[0].to == ("B <b@example.com>",)
     inbox.refuse = {}
     assert office.deliver() == [SENT]
     assert [recipients for recipients, _ in inbox.mails] == [["a@example.com", "c@example.com"], ["b@example.com"]]
@@ -151,7 +151,7 @@ def test_the_pause_doubles_from_a_minute_to_an_hour_and_never_ends(office):
     for _ in range(8):
         [(state, _)] = office.deliver(early=False)
         assert state is MessageState.PENDING
-        pause = office.store.undelivered()[0].next_try - office.clock()
+        pause = office.store.list_undelivered()[0].next_try - office.clock()
         pauses.append(pause / timedelta(minutes=1))
         office.clock.now += pause
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
@@ -162,7 +162,7 @@ def test_the_pause_doubles_from_a_minute_to_an_hour_and_never_ends(office):
 
 def test_a_message_in_another_senders_hands_is_left_there(office):
     id_ = office.queue("files")
-    claim = office.store.claim(id_, timedelta(minutes=5))
+    claim = office.store.claim_message(id_, timedelta(minutes=5))
     assert office.deliver() == [(MessageState.PENDING, "another process is sending it")]
     office.clock.forward(minutes=5)
     assert office.deliver() == [SENT]
@@ -217,7 +217,7 @@ def test_two_senders_at_once_send_each_message_once(office, servers):
         states = [sending.result() for sending in [pool.submit(send), pool.submit(send)]]
     assert sum(state is MessageState.SENT for found in states for state in found) == 6
     assert sorted(mail["Message-ID"] for _, mail in inbox.mails) == sorted(f"<{id_}@example.com>" for id_ in ids)
-    assert office.store.undelivered() == []
+    assert office.store.list_undelivered() == []
 
 
 def test_a_server_that_repeats_the_password_does_not_get_it_into_the_reason(office, servers):
@@ -229,7 +229,7 @@ def test_a_server_that_repeats_the_password_does_not_get_it_into_the_reason(offi
     office.queue("ops_mail", "a@example.com")
     [(_, reason)] = office.deliver()
     assert reason == 'channel "ops_mail": 127.0.0.1: a@example.com: 550 you are not Zq7user with ***'
-    assert office.store.undelivered()[0].last_error == reason
+    assert office.store.list_undelivered()[0].last_error == reason
 
 
 @pytest.mark.parametrize("url", ["smtp://{}:{}@127.0.0.1:1", "smtp://{}:{}@127.0.0.1:1x", "{} {}", "smtp://{}/{}"])

@@ -19,7 +19,7 @@ from engine.evaluation.record import MetricValue
 from engine.store import Store
 with Store.open(Path(sys.argv[1])) as store:
     for number in range(40):
-        with store.staging() as files:
+        with store.stage_folder() as files:
             (files / "model").write_text("x")
             store.add_model_version("authorization", sys.argv[2], files)
         store.add_dataset_metrics("t", sys.argv[2], {"row_count": MetricValue(float(number))}, None)

@@ -15,20 +15,20 @@ HOLD = """
 import sys
 from pathlib import Path
 from engine.store import Store
-with Store.open(Path(sys.argv[1])) as store, store.lock("the_MES", run="run 7", scenario="Data drift monitor") as held:
+with Store.open(Path(sys.argv[1])) as store, store.hold_lock("the_MES", run="run 7", scenario="Data drift monitor") as held:
     print(held.token, flush=True)
     sys.stdin.readline()
 """
 UNDER = """
 import sys
 from pathlib import Path
-from engine.store import Busy, Store
+from engine.store import LockBusy, Store
 with Store.open(Path(sys.argv[1])) as store:
     for under in ([sys.argv[2]], ["another"]):
         try:
-            with store.lock("the_MES", wait=False, under=under) as held:
+            with store.hold_lock("the_MES", wait=False, under=under) as held:
                 print(held.token)
-        except Busy as busy:
+        except LockBusy as busy:
             print(busy.holder.pid)
 """
 
