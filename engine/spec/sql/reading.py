@@ -96,6 +96,7 @@ def _lex(sql: str) -> tuple[tuple[Reference, ...], list[Problem]]:
     free: list[Reference] = []
     found: list[Problem] = []
     at, first, ended = 0, True, False
+    depth = deepest = 0
     while at < len(sql):
         if at in by_offset and not first:
             free.append(by_offset[at])
@@ -118,6 +119,8 @@ def _lex(sql: str) -> tuple[tuple[Reference, ...], list[Problem]]:
             found.append(Problem(start, len(shown), "sql-statement", message, help_))
             break
         first, ended = False, kind == "end"
+        depth += (text in ("(", "[", "{")) - (text in (")", "]", "}"))
+        deepest = max(deepest, depth)
         if kind in ("text", "name"):
             found += _quoted(text, start, [r for r in by_offset.values() if start <= r.offset < at])
         elif kind == "unclosed":
@@ -133,6 +136,8 @@ def _lex(sql: str) -> tuple[tuple[Reference, ...], list[Problem]]:
             )
     if first and not found:
         found.append(Problem(0, max(1, len(sql)), "sql-syntax", "the SQL is empty"))
+    if deepest > MAX_DEPTH:  # before sqlglot reads it: whether it finds a mistake or no end of Python's stack, varies
+        return tuple(free), [Problem(0, len(sql), "sql-too-big", _TOO_DEEP)]
     for reference in free:
         if not reference.parts:
             message = f"{reference.text} is no reference"
