@@ -210,6 +210,7 @@ def test_a_query_tells_its_columns_where_it_shows_them(sql: str, names: list[str
         ("SELECT ${quater} AS x", "${quater}", "sql-unknown-variable", 'did you mean "quarter"?'),
         ("SELECT ${secret.warehouse} AS x", "${secret.warehouse}", "sql-unknown-variable", "connections take secrets"),
         ("SELECT " + "(" * 2_000 + "1" + ")" * 2_000, None, "sql-too-big", None),
+        ("SELECT " + "(" * 40 + "FROM" + "(" * 40, None, "sql-too-big", None),
         ("SELECT '" + "x" * 30_000 + "'", None, "sql-too-big", None),
         ("SELECT " + ", ".join(["${day}"] * 300), "${day}", "sql-too-big", None),
     ],
