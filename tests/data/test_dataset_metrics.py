@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.data import Table, dataset_metrics
@@ -21,7 +21,6 @@ def table(frame):
     return Table("t", frame.lazy(), "")
 
 
-@settings(deadline=None)
 @given(st.lists(st.none() | st.floats(-1e6, 1e6) | st.just(math.nan), max_size=20))
 def test_metrics_agree_with_numpy(values):
     found = dataset_metrics(

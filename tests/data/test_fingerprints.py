@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.data import HashesInMemory
@@ -15,7 +15,6 @@ from engine.data.fingerprints import combine, of_file, of_frame
 FRAME = pl.DataFrame({"a": [1, 2, 3], "s": ["x", None, "z"], "f": [0.5, float("nan"), None]})
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 3) | st.none(), st.sampled_from(["x", "y", "", None])), max_size=8), st.randoms()
 )

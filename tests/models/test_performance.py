@@ -90,7 +90,7 @@ labels_and_probabilities = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(labels_and_probabilities)
 def test_binary_agrees_with_scikit_learn(pairs):
     y = np.array([t for t, _ in pairs])
@@ -125,7 +125,7 @@ def test_binary_agrees_with_scikit_learn(pairs):
     json.dumps(found.detail, allow_nan=False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.integers(0, 3), st.lists(st.floats(0.01, 1), min_size=4, max_size=4)), min_size=1, max_size=50
@@ -177,7 +177,7 @@ def test_weighted_area_with_every_class_present():
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(sixteenths, sixteenths), min_size=2, max_size=60))
 def test_regression_agrees_with_scikit_learn_and_scipy(pairs):
     y = np.array([a for a, _ in pairs])
@@ -203,7 +203,7 @@ def test_regression_agrees_with_scikit_learn_and_scipy(pairs):
     json.dumps(found.detail, allow_nan=False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.floats(allow_nan=True), st.floats(allow_nan=True)), max_size=20),
     st.sampled_from(["regression"]),

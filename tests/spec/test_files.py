@@ -181,7 +181,7 @@ def shown(found: tuple[Diagnostic, ...]) -> None:
     assert all(p.line >= 1 and p.column >= 1 and p.length >= 1 for p in positions)
 
 
-RELAXED = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RELAXED = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @RELAXED

@@ -161,5 +161,5 @@ def test_deliveries_in_any_order(folder: Path) -> None:
     with Store.open(folder, now=clock) as one, Store.open(folder, now=clock) as other:
         machine = type("OnOneStore", (Deliveries,), {"senders": (one, other), "clock": clock})
         run_state_machine_as_test(  # type: ignore[no-untyped-call]
-            machine, settings=settings(max_examples=25, stateful_step_count=20, deadline=None)
+            machine, settings=settings(max_examples=25, stateful_step_count=20)
         )
