@@ -173,6 +173,7 @@ def frames(draw: st.DrawFn) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
+@pytest.mark.slow
 @given(frames())
 @example(pl.DataFrame({"lowest": [-1.7976931348623157e308] * 30}))
 @settings(max_examples=15, suppress_health_check=list(HealthCheck))
@@ -424,6 +425,7 @@ def engine(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_first_minutes(tmp_path: Path) -> None:
     """As a newcomer types it: the example, the command that it prints, then a spec for a file."""
     told = engine(tmp_path, "init", "hello")
