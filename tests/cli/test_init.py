@@ -173,9 +173,10 @@ def frames(draw: st.DrawFn) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
+@pytest.mark.slow
 @given(frames())
 @example(pl.DataFrame({"lowest": [-1.7976931348623157e308] * 30}))
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 def test_any_frame_of_simple_types_gives_a_spec_that_runs(frame: pl.DataFrame) -> None:
     with TemporaryDirectory() as folder:
         try:
@@ -219,27 +220,24 @@ def test_ranges_come_from_the_data_and_say_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "times",
+    ("times", "turns", "rows"),
     [
-        days(),
-        pl.Series([datetime(2024, 1, 1, 7) + timedelta(hours=5 * i) if i % 10 else None for i in range(N)]),  # noqa: DTZ001
-        pl.Series([datetime(2024, 1, 1) + timedelta(hours=i) for i in range(N)]).dt.replace_time_zone("UTC"),  # noqa: DTZ001
-        pl.Series([str(day) for day in days()]),
-        pl.Series([-5 + i // 30 for i in range(N)]),
-        pl.Series([date(2024, 1, 1)] * 299 + [date(9999, 12, 31)]),
-        pl.Series([date(1, 1, 1) + timedelta(days=i) for i in range(N)]),
+        (days(), 3, 103),
+        (pl.Series([datetime(2024, 1, 1, 7) + timedelta(hours=5 * i) if i % 10 else None for i in range(N)]), 3, 94),  # noqa: DTZ001
+        (pl.Series([datetime(2024, 1, 1) + timedelta(hours=i) for i in range(N)]).dt.replace_time_zone("UTC"), 3, 108),  # noqa: DTZ001
+        (pl.Series([str(day) for day in days()]), 3, 103),
+        (pl.Series([-5 + i // 30 for i in range(N)]), 3, 120),
+        (pl.Series([date(2024, 1, 1)] * 299 + [date(9999, 12, 31)]), 1, 1),
+        (pl.Series([date(1, 1, 1) + timedelta(days=i) for i in range(N)]), 3, 101),
     ],
 )
-def test_a_time_divides_the_rows(times: pl.Series, tmp_path: Path) -> None:
+def test_a_time_divides_the_rows(times: pl.Series, turns: int, rows: int, tmp_path: Path) -> None:
+    """The newer third of the rows, roughly, in three turns of whole periods."""
     name = 'a "day" of ${x}'
     project = proposed(tmp_path, plain().with_columns(times.alias(name)), time=name)
     (run,) = ran(project)
-    turns = len(run.steps)
-    assert 1 <= turns <= 3
     evaluated = [step.run.steps[0].metrics for step in run.steps if step.run]
-    rows = sum(metrics["row_count"] or 0 for metrics in evaluated)
-    known = times.len() - times.null_count()
-    assert known / 10 < rows < known / 2 or rows == 1
+    assert (len(run.steps), sum(metrics["row_count"] or 0 for metrics in evaluated)) == (turns, rows)
     assert all(f"drift.{name}" not in metrics for metrics in evaluated)
 
 
@@ -265,7 +263,8 @@ def test_a_target_gets_a_model_and_its_task(target: pl.Expr, task: str, positive
     runs = ran(project)
     found = [step.metrics for run in runs for step in run.all_steps() if step.kind == "build"]
     assert all(metrics["labelled_share"] for metrics in found)
-    assert {"roc_auc", "mae"} & set(found[0]) or task.startswith("multi")
+    performance = "mae" if task == "regression" else "accuracy"
+    assert all(metrics[performance] is not None for metrics in found)
 
 
 SCORES = np.random.default_rng(1).random(N)
@@ -426,6 +425,7 @@ def engine(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_first_minutes(tmp_path: Path) -> None:
     """As a newcomer types it: the example, the command that it prints, then a spec for a file."""
     told = engine(tmp_path, "init", "hello")

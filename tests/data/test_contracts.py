@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.data import Table, verify_contract
@@ -41,7 +41,6 @@ floats = st.one_of(st.none(), st.sampled_from([-math.inf, -1.5, 0.0, 0.5, 2.0, m
 bounds = st.none() | st.integers(-4, 4).map(float)
 
 
-@settings(deadline=None)
 @given(
     values=st.lists(numbers, max_size=12) | st.lists(floats, max_size=12),
     low=bounds,

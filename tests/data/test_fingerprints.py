@@ -4,11 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 
-import numpy as np
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.data import InMemoryFileHashes
@@ -17,7 +15,6 @@ from engine.data.fingerprints import hash_file, hash_frame, hash_texts
 FRAME = pl.DataFrame({"a": [1, 2, 3], "s": ["x", None, "z"], "f": [0.5, float("nan"), None]})
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 3) | st.none(), st.sampled_from(["x", "y", "", None])), max_size=8), st.randoms()
 )
@@ -56,17 +53,6 @@ def test_another_process_finds_the_same():
     code = f"import polars as pl; from engine.data.fingerprints import hash_frame; print(hash_frame({frame}))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert found == hash_frame(pl.DataFrame({"a": [1, None], "s": ["x", "y"]}))
-
-
-def test_a_frame_of_a_third_of_a_million_rows_takes_a_moment():
-    random = np.random.default_rng(0)
-    frame = pl.DataFrame(
-        {f"c{i}": random.normal(size=330_000) for i in range(6)}
-        | {f"s{i}": random.integers(0, 300_000, 330_000).astype(str) for i in range(2)}
-    )
-    started = time.perf_counter()
-    hash_frame(frame)
-    assert time.perf_counter() - started < 1
 
 
 def test_combine_does_not_run_texts_together():

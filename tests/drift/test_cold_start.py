@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 USE = "from engine.drift.kernels.text_merge import merge_texts; merge_texts.compile(0)"
 
 
@@ -16,11 +18,13 @@ def told(cache):
     return done.stderr
 
 
+@pytest.mark.slow
 def test_compiling_is_announced_once(tmp_path):
     assert told(tmp_path) == "compiling kernels, once on this machine: this takes some seconds\n"
     assert told(tmp_path) == ""
 
 
+@pytest.mark.slow
 def test_first_uses_at_the_same_time_do_not_disturb_each_other(tmp_path):
     environ = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
     environ.pop("NUMBA_CACHE_DIR", None)

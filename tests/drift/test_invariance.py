@@ -151,6 +151,7 @@ print(profile(path + "/batch.parquet", roles, entity="card").fingerprint())
 """
 
 
+@pytest.mark.slow
 def test_threads_change_no_bit(tmp_path: Path):
     BATCH.write_parquet(tmp_path / "batch.parquet", row_group_size=30_000)
     REFERENCE.write_parquet(tmp_path / "reference.parquet")

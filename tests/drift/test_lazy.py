@@ -295,7 +295,8 @@ def run(code, cache, **environment):
 
 def test_nothing_is_compiled_before_it_is_needed(tmp_path):
     code = "import sys, numpy as np, engine.drift.comparison, engine.drift.classifier; "
-    code += "from engine.drift.kernels.value_tables import count_distinct_sorted; count_distinct_sorted(np.arange(9)); print('numba' in sys.modules)"
+    code += "from engine.drift.kernels.value_tables import count_distinct_sorted; "
+    code += "count_distinct_sorted(np.arange(9)); print('numba' in sys.modules)"
     done = run(code, tmp_path)
     assert (done.stdout, done.stderr) == ("False\n", "")
 

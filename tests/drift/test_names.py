@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from engine.drift import Role, compare, domain_classifier, profile, roles, sample
+from engine.errors import DataError
 
 NAMES = ["x", "^x$", "^.*$", "*", "", "a b", "ü", "entity", "row", "value x", "x low", "\0row", "$", "^", "1", "None"]
 
@@ -31,7 +32,7 @@ def test_a_column_may_have_any_name(dtype: type[pl.DataType], entity: str | None
 
 def test_a_column_that_does_not_fit_its_role_is_found_beside_one_named_like_its_range():
     frame = pl.DataFrame({"x": pl.Series([2**63], dtype=pl.UInt64), "x low": ["a"]})
-    with pytest.raises(Exception, match="'x low' is compared as numerical, but holds text: 'a'"):
+    with pytest.raises(DataError, match="'x low' is compared as numerical, but holds text: 'a'"):
         profile(frame, dict.fromkeys(frame.columns, Role.NUMERICAL))
 
 

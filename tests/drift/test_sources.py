@@ -167,7 +167,8 @@ def expected() -> pl.DataFrame:
 def test_pandas_with_and_without_pyarrow(tmp_path: Path, pyarrow: str):
     pytest.importorskip("pandas")
     code = f"import sys\n{pyarrow}\n{PANDAS}\nfrom engine.drift.sources import scan_table\nimport polars as pl\n"
-    code += "scan_table(frame).collect().write_ipc(sys.argv[1]); assert scan_table(frame.iloc[:0]).collect().shape == (0, 27)"
+    code += "scan_table(frame).collect().write_ipc(sys.argv[1]); "
+    code += "assert scan_table(frame.iloc[:0]).collect().shape == (0, 27)"
     subprocess.run([sys.executable, "-c", code, tmp_path / "t.arrow"], check=True)
     found, wanted = pl.read_ipc(tmp_path / "t.arrow"), expected()
     for name in wanted.columns:

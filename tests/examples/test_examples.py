@@ -1,7 +1,6 @@
 """Both examples, run as processes: what they find, whom they tell, what the second run does not do again."""
 
 import json
-import resource
 import socket
 from collections.abc import Callable, Iterator
 from email import message_from_bytes, policy
@@ -106,20 +105,13 @@ def test_card_fraud_writes_the_mail_where_no_server_is_configured(card_fraud: Pa
 
 
 def test_card_fraud_again_reuses_all_and_warns_again(card_fraud_copy: Path, engine: Callable[..., Done]) -> None:
-    before = seconds_of_children()
     again = engine(card_fraud_copy, "run", "card_fraud.yaml", "--format", "json")
     assert again.returncode == 0, again.stderr
-    assert seconds_of_children() - before < 8  # under 2 s by the clock on a quiet machine; this one may be shared
     assert len(evaluations(card_fraud_copy, "the_MES")) == 3
     assert len(outbox(card_fraud_copy)) == 2
     with Store.open(card_fraud_copy / ".engine" / "card_fraud") as state:
         newest = [state.list_runs(name)[-1] for name in ("Recursive_MES", "Data drift monitor")]
     assert all(step.reused for run in newest for step in run.steps if step.kind == "build")
-
-
-def seconds_of_children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 class Mailbox:

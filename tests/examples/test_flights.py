@@ -26,6 +26,7 @@ def promised(spec: Path) -> dict[str, list[float]]:
     return {season: [float(number) for number in numbers] for season, *numbers in rows}
 
 
+@pytest.mark.slow
 def test_what_the_comments_promise(specs: Path, engine: Engine) -> None:
     valid = engine(specs, "validate", "flights.yaml")
     assert (valid.returncode, valid.stdout) == (0, "flights.yaml: valid\n")

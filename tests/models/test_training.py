@@ -112,7 +112,7 @@ def test_boosting_is_scikit_learns_on_the_encoded_rows():
     np.testing.assert_array_equal(ours, theirs)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     cards=st.lists(st.one_of(st.none(), st.integers(0, 30)), min_size=2, max_size=200),
     share=st.floats(0.01, 0.99),

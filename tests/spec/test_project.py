@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from engine.errors import Position, SpecError
 from engine.spec import ProjectSpec, load
@@ -53,7 +54,7 @@ def test_the_seed(seed: ProjectSpec) -> None:
 def test_the_project_is_frozen(seed: ProjectSpec) -> None:
     with pytest.raises(AttributeError):
         seed.path = Path("other")  # type: ignore[misc]
-    with pytest.raises(Exception, match="frozen"):
+    with pytest.raises(ValidationError, match="frozen"):
         seed.resources.project = "other"
 
 

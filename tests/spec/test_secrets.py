@@ -90,12 +90,17 @@ def test_a_password_put_into_a_url_is_hidden(path: Path) -> None:
     assert "horse" not in found.redact("auth correct+horse correct%20horse correct horse failed")
 
 
-@given(st.text(min_size=4, max_size=30), st.text(max_size=20), st.text(max_size=20))
+NO_MASK = st.characters(exclude_characters="*", exclude_categories=["Cs"])
+
+
+@given(st.text(NO_MASK, min_size=4, max_size=30), st.text(NO_MASK, max_size=20), st.text(NO_MASK, max_size=20))
 def test_no_value_survives(tmp_path_factory: pytest.TempPathFactory, value: str, before: str, after: str) -> None:
     folder = tmp_path_factory.mktemp("secrets")
     (folder / "spec.yaml").write_text(SPEC)
     redacted = secrets(folder / "spec.yaml", PASSWORD=value).redact(before + value + after)
-    assert value not in redacted.replace("***", "") or value in before + after or not value.strip("*")
+    assert value not in redacted
+    if not set(value) & set(before + after):
+        assert redacted == f"{before}***{after}"
 
 
 def test_secrets_are_in_no_representation(path: Path) -> None:

@@ -90,7 +90,7 @@ def killed_at(folder: Path, point: int) -> None:
 
 def main(folder: Path, kills: int) -> None:
     points = count_points(folder)
-    instants = random.Random(0)
+    instants = random.Random(int(os.environ.get("ENGINE_SEED", "0")))
     for number in range(kills):
         stratum = number * points // kills, (number + 1) * points // kills
         writers = []

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.exc import StatementError
 
 from engine.errors import StoreError
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
@@ -47,7 +48,7 @@ def test_times_of_any_zone_come_back_in_utc(store: Store, make_evaluation: MakeE
 
 def test_a_time_without_a_zone_is_refused(store: Store, make_evaluation: MakeEvaluation) -> None:
     naive = make_evaluation().created.replace(tzinfo=None)
-    with pytest.raises(Exception, match="has no time zone"):
+    with pytest.raises(StatementError, match="has no time zone"):
         store.add_evaluation(make_evaluation(created=naive))
     assert store.list_evaluations("the_MES") == []
 

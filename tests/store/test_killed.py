@@ -1,9 +1,11 @@
 """Killed at any instant, the store opens, and holds nothing half: no evaluation, no folder, no run, no message."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select
 
 from engine.outcome import Outcome
@@ -11,7 +13,7 @@ from engine.store import Store
 from engine.store.tables import unfinished_folders
 
 WRITERS = Path(__file__).with_name("killed_writers.py")
-KILLS = 51
+KILLS = int(os.environ.get("ENGINE_KILLS", "15"))  # tests/campaigns/kills.py sets more of them
 TWO = """
 import sys
 from pathlib import Path
@@ -53,6 +55,7 @@ def check_whole(folder: Path) -> list[str]:
         return [run.state for run in store.list_runs()]
 
 
+@pytest.mark.slow
 def test_killed_at_any_instant(folder: Path) -> None:
     Store.open(folder).close()
     command = [sys.executable, str(WRITERS), str(folder), str(KILLS)]
@@ -69,6 +72,7 @@ def test_killed_at_any_instant(folder: Path) -> None:
     assert states.count("SUCCESS") > KILLS / 3
 
 
+@pytest.mark.slow
 def test_two_writers_at_once_lose_nothing(folder: Path) -> None:
     processes = [subprocess.Popen([sys.executable, "-c", TWO, str(folder), name]) for name in ("one", "other")]
     assert [process.wait(timeout=60) for process in processes] == [0, 0]

@@ -15,9 +15,10 @@ HOLD = """
 import sys
 from pathlib import Path
 from engine.store import Store
-with Store.open(Path(sys.argv[1])) as store, store.hold_lock("the_MES", run="run 7", scenario="Data drift monitor") as held:
-    print(held.token, flush=True)
-    sys.stdin.readline()
+with Store.open(Path(sys.argv[1])) as store:
+    with store.hold_lock("the_MES", run="run 7", scenario="Data drift monitor") as held:
+        print(held.token, flush=True)
+        sys.stdin.readline()
 """
 UNDER = """
 import sys

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -154,10 +155,11 @@ class Deliveries(RuleBasedStateMachine):
             assert ids(sender.list_undelivered()) == unsent
 
 
+@pytest.mark.slow
 def test_deliveries_in_any_order(folder: Path) -> None:
     clock = Clock()
     with Store.open(folder, now=clock) as one, Store.open(folder, now=clock) as other:
         machine = type("OnOneStore", (Deliveries,), {"senders": (one, other), "clock": clock})
         run_state_machine_as_test(  # type: ignore[no-untyped-call]
-            machine, settings=settings(max_examples=25, stateful_step_count=20, deadline=None)
+            machine, settings=settings(max_examples=25, stateful_step_count=20)
         )

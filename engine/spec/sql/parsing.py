@@ -99,6 +99,7 @@ def _scan_references(sql: str) -> tuple[tuple[VariableReference, ...], list[Prob
     free: list[VariableReference] = []
     found: list[Problem] = []
     at, first, ended = 0, True, False
+    depth = deepest = 0
     while at < len(sql):
         # A reference here is outside of quotes and comments: those are consumed below as a whole.
         if at in by_offset and not first:
@@ -122,6 +123,8 @@ def _scan_references(sql: str) -> tuple[tuple[VariableReference, ...], list[Prob
             found.append(Problem(start, len(shown), "sql-statement", message, help_))
             break
         first, ended = False, kind == "end"
+        depth += (text in ("(", "[", "{")) - (text in (")", "]", "}"))
+        deepest = max(deepest, depth)
         if kind in ("text", "name"):
             found += _check_quoted_references(text, start, [r for r in by_offset.values() if start <= r.offset < at])
         elif kind == "unclosed":
@@ -137,6 +140,8 @@ def _scan_references(sql: str) -> tuple[tuple[VariableReference, ...], list[Prob
             )
     if first and not found:
         found.append(Problem(0, max(1, len(sql)), "sql-syntax", "the SQL is empty"))
+    if deepest > MAX_DEPTH:  # before sqlglot reads it: whether it finds a mistake or no end of Python's stack, varies
+        return tuple(free), [Problem(0, len(sql), "sql-too-big", _TOO_DEEP)]
     for reference in free:
         if not reference.parts:
             message = f"{reference.text} is not a reference to a variable"

@@ -1,7 +1,7 @@
 """How often the verdict alarms where nothing has drifted, and how often it finds what has.
 
-    python tests/benchmarks/calibration.py --times 400
-    python tests/benchmarks/calibration.py --times 5000 --case "rare flags"
+    python tests/campaigns/calibration.py --times 400
+    python tests/campaigns/calibration.py --times 5000 --case "rare flags"
 
 Draws pairs of samples from one source (or from two that differ as named), compares them, and counts the comparisons
 in which any column's `drift` is above 0. Prints a 95 % interval (Wilson) with each share: without drift it has to lie
