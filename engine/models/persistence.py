@@ -27,13 +27,25 @@ MAX_MODEL_BYTES = 4 * 2**30
 
 
 def save_trained(model: FittedModel, folder: Path) -> None:
-    """Write a trained model into `folder`, which must exist."""
+    """Write a trained model into `folder`, which must exist.
+
+    Raises
+    ------
+    ModelError
+        skops cannot write the estimator.
+    """
     from skops import io
 
     predictor = model.predictor
     if not isinstance(predictor, TrainedPredictor):
         raise TypeError("only trained models are saved")
-    (folder / "model.skops").write_bytes(io.dumps(predictor.estimator))
+    try:
+        content = io.dumps(predictor.estimator)
+    except RecursionError as error:  # of an estimator that refers to itself, as boosting with `scoring` does
+        raise ModelError(
+            f"model {model.name}: skops cannot save an estimator with these parameters: remove `scoring`"
+        ) from error
+    (folder / "model.skops").write_bytes(content)
     facts = {
         "format": MODEL_FORMAT,
         "algorithm": predictor.algorithm,

@@ -95,6 +95,13 @@ def test_a_damaged_model_json_is_said(content, tmp_path):
         load_trained("m", declared, tmp_path)
 
 
+def test_what_skops_cannot_save_is_said(tmp_path):
+    declared = spec(algorithm="hist_gradient_boosting", parameters={"early_stopping": True, "scoring": "accuracy"})
+    model = train_model("m", declared, table(rows())).model
+    with pytest.raises(ModelError, match="model m: skops cannot save an estimator with these parameters"):
+        save_trained(model, tmp_path)
+
+
 def test_boosting_is_scikit_learns_on_the_encoded_rows():
     frame = rows().drop("level", "loss")
     model = train_model("m", spec(features={}, parameters={"max_iter": 20}, seed=3), table(frame)).model
