@@ -11,8 +11,8 @@ import typer
 
 from engine import spec
 from engine.cli.options import Format, Variables, parse_variables
+from engine.formatting.hints import suggest_name
 from engine.spec import diagnostics
-from engine.spec.problem import did_you_mean
 
 
 def command(
@@ -76,4 +76,4 @@ def require_scenarios(names: Sequence[str], project: spec.ProjectSpec) -> None:
         raise typer.BadParameter(message, param_hint="SCENARIO")
     for name in names:
         if declared and name not in declared:
-            raise typer.BadParameter(f"there is no scenario {name!r}; {did_you_mean(name, declared, 'there are')}")
+            raise typer.BadParameter(f"there is no scenario {name!r}{suggest_name(name, declared)}")

@@ -13,9 +13,9 @@ from typing import Any
 import polars as pl
 
 from engine.data.column_types import column_type
-from engine.data.polars_errors import format_suggestion
 from engine.data.table import Table, explain_read_errors
 from engine.errors import DataError
+from engine.formatting.hints import suggest_name
 from engine.spec.resources.datasets import Column
 from engine.spec.resources.resource import Scalar
 
@@ -36,7 +36,7 @@ def check_schema(schema: Mapping[str, pl.DataType], contract: Mapping[str, Colum
     faults = []
     for column, rules in contract.items():
         if column not in schema:
-            faults.append(f"there is no column {column!r}{format_suggestion(column, list(schema))}")
+            faults.append(f"there is no column {column!r}{suggest_name(column, list(schema))}")
             continue
         actual = column_type(schema[column])
         if rules.type and actual != rules.type and (actual, rules.type) != ("integer", "number") and actual != "null":

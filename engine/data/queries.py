@@ -5,9 +5,10 @@ import re
 import polars as pl
 
 from engine.data.fingerprints import hash_texts
-from engine.data.polars_errors import READ_ERRORS, describe_error, format_suggestion
+from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.data.table import Table
 from engine.errors import DataError
+from engine.formatting.hints import suggest_name
 from engine.spec import sql
 
 
@@ -54,5 +55,5 @@ def _explain_query_error(error: BaseException, inputs: tuple[Table, ...]) -> str
         columns = {name for table in inputs for name in table.frame.collect_schema() if table.name == found["table"]}
         # The table named may be an alias of the query's, which belongs to no input.
         columns = columns or {name for table in inputs for name in table.frame.collect_schema()}
-        return f"{text}{format_suggestion(found['column'], sorted(columns))}"
+        return f"{text}{suggest_name(found['column'], sorted(columns))}"
     return text

@@ -12,9 +12,9 @@ from typing import Any
 from engine.data import load_function
 from engine.errors import DataError, Position
 from engine.evaluation.record import CheckResult, MetricValue
+from engine.formatting.hints import did_you_mean
 from engine.outcome import CheckOutcome
 from engine.spec.metric_names import normalize_metric_name
-from engine.spec.problem import did_you_mean
 from engine.spec.resources.checks import Check, MeanOfLast, PythonCheck, Range, RangeCheck, ValuesCheck, WhenEmpty
 from engine.spec.resources.resource import Scalar
 

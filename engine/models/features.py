@@ -14,9 +14,9 @@ import numpy.typing as npt
 import polars as pl
 
 from engine.data.column_types import column_type
-from engine.data.polars_errors import format_suggestion
 from engine.drift import Role, roles
 from engine.errors import DataError, ModelError
+from engine.formatting.hints import suggest_name
 from engine.models.classes import class_labels, format_names
 from engine.spec.resources.models import Features
 
@@ -49,7 +49,7 @@ def require_columns(names: Sequence[str], columns: Sequence[str], where: str) ->
     """
     for name in names:
         if name not in columns:
-            raise ModelError(f"{where}: there is no column {name!r}{format_suggestion(name, list(columns))}")
+            raise ModelError(f"{where}: there is no column {name!r}{suggest_name(name, list(columns))}")
 
 
 def select_features(

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.errors import Diagnostic, Position, Severity, SpecError
+from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings, TooManyFindings
 from engine.spec.include import SpecFiles, read_files
-from engine.spec.problem import did_you_mean
 from engine.spec.project_yaml import render_project
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.channels import AppriseChannel, FileChannel, MailChannel

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import Position
+from engine.formatting.hints import did_you_mean, find_similar
 from engine.spec.diagnostics import Findings, join_with_or
 from engine.spec.key_aliases import hint_for_key
-from engine.spec.problem import did_you_mean, find_similar_word
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.resource import Resource
@@ -164,7 +164,7 @@ class SpecValidator:
         """Report an unknown key. Return the keys that it was probably meant to be, which are then not missing."""
         allowed, word = list(list_keys(chosen)), entry.key.text
         others = [r.model_fields["kind"].default for r in resources if r is not chosen and word in list_keys(r)]
-        near = find_similar_word(word, allowed)
+        near = find_similar(word, allowed)
         if others:
             help_ = (
                 f"it is a key of kind: {join_with_or(others)}" if kind_given else f"add kind: {join_with_or(others)}"
@@ -216,7 +216,7 @@ class SpecValidator:
         """Report a scalar of the wrong type, with a hint if it is a common mistake."""
         help_ = None
         if isinstance(value, str) and type_.literals:
-            near = find_similar_word(value, [str(word) for word in type_.literals])
+            near = find_similar(value, [str(word) for word in type_.literals])
             help_ = f'did you mean "{near}"?' if near else None
         elif isinstance(value, bool) and str in type_.scalars:
             help_ = f'put it in quotes to make it text: "{node.text}"'

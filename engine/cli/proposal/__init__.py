@@ -15,9 +15,9 @@ from engine.cli.proposal.models import propose_model
 from engine.cli.proposal.periods import divide_rows, select_reference
 from engine.cli.proposal.yaml_writing import can_be_key, format_text, quote_text
 from engine.data.inspection import FileInspection, summarise_columns
-from engine.data.polars_errors import format_suggestion
 from engine.drift import Role
 from engine.errors import DataError, UsageError
+from engine.formatting.hints import suggest_name
 from engine.spec.metric_names import MetricName
 from engine.spec.resources.datasets import Csv
 
@@ -50,7 +50,7 @@ def propose_spec(seen: FileInspection, wishes: ColumnChoices, *, project: str, p
     named = [name for name in (wishes.target, wishes.prediction, wishes.time) if name is not None]
     for name in named:
         if name not in seen.columns:
-            raise UsageError(f"there is no column {name!r}{format_suggestion(name, list(seen.columns))}")
+            raise UsageError(f"there is no column {name!r}{suggest_name(name, list(seen.columns))}")
         if named.count(name) > 1:
             raise UsageError(
                 f"column {name!r} is named twice: --target, --prediction and --time must be different columns"

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from datetime import date
 
+from engine.formatting.hints import did_you_mean, find_similar
 from engine.outcome import CheckOutcome, Outcome
 from engine.spec.conditions.scope import (
     OUTCOME_VALUES,
@@ -23,7 +24,7 @@ from engine.spec.conditions.scope import (
 from engine.spec.conditions.syntax import CONNECTIVES, ORDERINGS, ConditionNode
 from engine.spec.conditions.tautologies import find_tautologies
 from engine.spec.metric_names import MetricName, resolve_metric_name
-from engine.spec.problem import Problem, did_you_mean, find_similar_word
+from engine.spec.problem import Problem
 
 _OUTCOME_ALIASES = {
     "outcome": {"OK": "SUCCESS", "ERROR": "FAILED", "FAILURE": "FAILED", "PASSED": "SUCCESS", "CANCELLED": "ABORTED"},
@@ -263,7 +264,7 @@ class _TypeChecker:
         known, found = OUTCOME_VALUES[family], str(value.value)
         if found in known:
             return
-        meant = _OUTCOME_ALIASES[family].get(found.upper().replace(" ", "")) or find_similar_word(found, known)
+        meant = _OUTCOME_ALIASES[family].get(found.upper().replace(" ", "")) or find_similar(found, known)
         help_ = f'did you mean "{meant}"? ' if meant else ""
         message = f"{found!r} is not an outcome of a {'check' if family == 'check outcome' else 'step or run'}"
         self.report(value, "condition-outcome", message, help_ + self.list_outcomes(family))

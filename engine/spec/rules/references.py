@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
+from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings, join_with_or
 from engine.spec.include import SECTIONS
-from engine.spec.problem import did_you_mean
 from engine.spec.rules.draft import Draft
 from engine.spec.variable_references import find_references
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
-from engine.spec.problem import Problem, find_similar_word
+from engine.formatting.hints import find_similar
+from engine.spec.problem import Problem
 from engine.spec.variable_references import VariableReference, find_references
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def _scan_references(sql: str) -> tuple[tuple[VariableReference, ...], list[Prob
             break
         if first and text.upper() not in ("SELECT", "WITH", "("):
             shown = by_offset[start].text if start in by_offset else text
-            suggestion = find_similar_word(text.upper(), ["SELECT", "WITH"])
+            suggestion = find_similar(text.upper(), ["SELECT", "WITH"])
             help_ = f'did you mean "{suggestion}"?' if suggestion else "a query can only read data"
             message = f"a query must start with SELECT or WITH, not with {shown}"
             found.append(Problem(start, len(shown), "sql-statement", message, help_))
