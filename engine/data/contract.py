@@ -16,6 +16,7 @@ from engine.data.column_types import column_type
 from engine.data.table import Table, explain_read_errors
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
+from engine.formatting.lists import join_some
 from engine.spec.resources.datasets import Column
 from engine.spec.resources.resource import Scalar
 
@@ -148,7 +149,7 @@ def _compile_rules(name: str, column: Column, dtype: pl.DataType) -> Iterator[_R
             value > _bound_literal("max", column.max, dtype),
         )
     if column.allowed is not None:
-        shown = ", ".join(map(repr, column.allowed[:MAX_ROWS_SHOWN])) + ", …" * (len(column.allowed) > MAX_ROWS_SHOWN)
+        shown = join_some(map(repr, column.allowed), MAX_ROWS_SHOWN)
         legal = _cast_allowed_values(column.allowed, dtype)
         # Categories and enums are compared as text: their own type refuses values that they do not list.
         compared = value.cast(pl.String) if column_type(dtype) == "text" else value

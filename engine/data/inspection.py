@@ -22,6 +22,7 @@ from engine.data.files import DatasetFiles, find_files
 from engine.data.metrics import compute_dataset_metrics
 from engine.data.table import Table, explain_read_errors
 from engine.errors import DataError
+from engine.formatting.numbers import format_number
 from engine.spec.metric_names import MetricName
 from engine.spec.resources.datasets import Csv, FileDataset, detect_format
 
@@ -161,7 +162,7 @@ def _format_extreme(value: str | float | None) -> str | None:
     """Return a smallest or largest value for display; a time loses zero fractions of a second and a midnight."""
     if isinstance(value, str):
         return re.sub(r"\.0+(?!\d)", "", value).removesuffix(" 00:00:00")
-    return None if value is None else f"{value:.6g}"
+    return None if value is None else format_number(value)
 
 
 def _values_by_frequency(table: Table, name: str) -> tuple[str, ...]:

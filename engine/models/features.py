@@ -17,7 +17,8 @@ from engine.data.column_types import column_type
 from engine.drift import Role, roles
 from engine.errors import DataError, ModelError
 from engine.formatting.hints import suggest_name
-from engine.models.classes import class_labels, format_names
+from engine.formatting.lists import join_some
+from engine.models.classes import class_labels
 from engine.spec.resources.models import Features
 
 MAX_CATEGORIES = 255
@@ -116,7 +117,7 @@ def describe_features(
         raise ModelError(f"{where}: column {name!r} cannot be a feature: {reason}")
     if not taking:
         raise ModelError(
-            f"{where}: no column is left to be a feature; {format_names([f'{c}: {r}' for c, r in left_out.items()])}"
+            f"{where}: no column is left to be a feature; {join_some([f'{c}: {r}' for c, r in left_out.items()])}"
         )
     features = []
     for name, role in taking.items():

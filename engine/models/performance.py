@@ -14,7 +14,8 @@ import numpy.typing as npt
 import polars as pl
 
 from engine.errors import ModelError
-from engine.models.classes import MAX_CLASSES, distinct_classes, encode_classes, format_names, label_of
+from engine.formatting.lists import join_some
+from engine.models.classes import MAX_CLASSES, distinct_classes, encode_classes, label_of
 from engine.models.classification import MetricsOrReasons, measure_binary, measure_multiclass
 from engine.models.fitted_model import FittedModel
 from engine.models.regression import measure_regression
@@ -118,7 +119,7 @@ def _measure_task(
     probabilities = frame.select(columns).to_numpy() if set(columns) <= set(frame.columns) and classes else None
     if model.positive is not None:
         if foreign:
-            reason = f"the labels or predictions hold values that are not classes of the model: {format_names(foreign)}"
+            reason = f"the labels or predictions hold values that are not classes of the model: {join_some(foreign)}"
             return dict.fromkeys(METRICS_BY_TASK[model.task], reason), {}
         at = classes.index(model.positive)
         return measure_binary(

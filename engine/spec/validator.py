@@ -11,7 +11,8 @@ from typing import Any
 
 from engine.errors import Position
 from engine.formatting.hints import did_you_mean, find_similar
-from engine.spec.diagnostics import Findings, join_with_or
+from engine.formatting.lists import join_alternatives
+from engine.spec.diagnostics import Findings
 from engine.spec.key_aliases import hint_for_key
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.project import ProjectResource
@@ -166,12 +167,10 @@ class SpecValidator:
         others = [r.model_fields["kind"].default for r in resources if r is not chosen and word in list_keys(r)]
         near = find_similar(word, allowed)
         if others:
-            help_ = (
-                f"it is a key of kind: {join_with_or(others)}" if kind_given else f"add kind: {join_with_or(others)}"
-            )
+            help_ = f"{'it is a key of' if kind_given else 'add'} kind: {join_alternatives(others)}"
         else:
             help_ = hint_for_key(word, allowed) or (
-                f'did you mean "{near}"?' if near else f"the keys here are {join_with_or(allowed)}"
+                f'did you mean "{near}"?' if near else f"the keys here are {join_alternatives(allowed)}"
             )
         self.findings.error(entry.key.position, "unknown-key", f'unknown key "{word[:60]}"', help_)
         if others:  # the kind is probably wrong or missing, so its own required keys say nothing

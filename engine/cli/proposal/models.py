@@ -11,6 +11,7 @@ from engine.cli.proposal.yaml_writing import format_label, format_text, round_di
 from engine.data import Table, explain_read_errors
 from engine.data.inspection import ColumnSummary
 from engine.errors import UsageError
+from engine.formatting.lists import join_some
 from engine.models.classes import MAX_CLASSES, ClassValue, distinct_classes, encode_classes
 
 MIN_ROWS_PER_CLASS = 10
@@ -73,7 +74,7 @@ def propose_model(before: Table, rows: int, columns: dict[str, ColumnSummary], w
     if wishes.prediction is None and (
         len(frequent) < 2 or (task.startswith("binary") and len(frequent) < len(classes))
     ):
-        rows_of_classes = ", ".join(f"{label!r} {count} times" for label, count in list(counts.items())[:10])
+        rows_of_classes = join_some(f"{label!r} {count} times" for label, count in counts.items())
         when = " before the time of the first batch" if wishes.time else ""
         raise UsageError(
             f"the target {target.name!r} has too few values to train a model: {rows_of_classes}; "
@@ -156,5 +157,5 @@ def _require_classes(prediction: pl.Series, classes: Sequence[ClassValue], name:
     numbers = encode_classes(prediction, classes)
     if (numbers == -2).any():  # -2 is the code of a value that is not a class
         unknown = prediction[int((numbers == -2).argmax())]
-        labels = ", ".join(map(repr, classes[:10]))
+        labels = join_some(map(repr, classes))
         raise UsageError(f"the prediction {name!r} holds {unknown!r}, which is not a value of the target ({labels})")
