@@ -10,14 +10,13 @@ import polars as pl
 from engine.evaluation.record import Evaluation
 from engine.formatting.numbers import format_number
 from engine.outcome import CheckOutcome, worst_check_outcome
-from engine.spec.metric_names import METRICS
+from engine.spec.metric_catalogue import PERFORMANCE_METRICS
 from engine.store import CheckPoint, RunRecord
 
 SHOWN_CATEGORIES = 3
 """Categories in the summary of a column."""
 
 UTC = pl.Datetime("us", "UTC")
-PERFORMANCE_METRICS = [metric.name for metric in METRICS if metric.labels and metric.member is None]
 
 
 def tabulate_evaluations(

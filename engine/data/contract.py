@@ -5,7 +5,7 @@ that counts the violations of every rule in a single streaming pass. Rows are se
 Checking rule by rule would read the data once per rule.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -51,6 +51,15 @@ def check_schema(schema: Mapping[str, pl.DataType], contract: Mapping[str, Colum
         raise DataError(_format_faults("the columns do not match the contract", faults))
 
 
+def refuse_pattern_names(columns: Iterable[str], where: str) -> None:
+    """Raise a DataError if polars reads the name of a column as a pattern of columns: "*" or "^…$"."""
+    for name in columns:
+        if name == "*" or (name.startswith("^") and name.endswith("$")):
+            raise DataError(
+                f"{where} has a column {name!r}: polars takes this name for a pattern of columns; rename it"
+            )
+
+
 def verify_contract(table: Table) -> None:
     """Check every row of a table against its contract.
 
@@ -67,10 +76,7 @@ def verify_contract(table: Table) -> None:
         if table.files and (fault := table.files.find_short_line()):
             raise DataError(f"dataset {table.name!r}: {fault}")
         schema = table.frame.collect_schema()
-        for name in schema:
-            if name == "*" or (name.startswith("^") and name.endswith("$")):
-                reason = "polars takes this name for a pattern of columns; rename it"
-                raise DataError(f"dataset {table.name!r} has a column {name!r}: {reason}")
+        refuse_pattern_names(schema, f"dataset {table.name!r}")
         rules = [rule for name, column in table.columns.items() for rule in _compile_rules(name, column, schema[name])]
         if not rules:
             return

@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from pathlib import Path
 from typing import Self
 
 import polars as pl
@@ -86,7 +85,7 @@ class Datasets:
     def _build_table(self, name: str, dataset: AnyDataset, inputs: tuple[Table, ...]) -> Table:
         entity, columns = dataset.entity, dataset.columns
         if isinstance(dataset, FileDataset):
-            root = self._root_folder(name, dataset)
+            root = self.project.root_of("datasets", name, dataset.connection)
             files = find_files(dataset, root)
             fingerprint, facts = files.compute_fingerprint(self._file_hashes, root)
             cheap = files.format in ("parquet", "arrow")
@@ -109,13 +108,6 @@ class Datasets:
         }
         cheap = isinstance(returned, pl.DataFrame)
         return Table(name, returned.lazy(), fingerprint, entity, columns, rereadable=cheap, facts=facts)
-
-    def _root_folder(self, name: str, dataset: FileDataset) -> Path:
-        """Return the folder that a file dataset's path starts from: its connection's, else that of the spec."""
-        if dataset.connection is None:
-            return self.project.folder_of("datasets", name)
-        connection = self.project.connections[dataset.connection]
-        return self.project.folder_of("connections", dataset.connection) / connection.root
 
     def _call_function(
         self, name: str, dataset: PythonDataset

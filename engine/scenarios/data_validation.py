@@ -18,8 +18,7 @@ from engine.spec.metric_names import find_metric_definition, normalize_metric_na
 from engine.spec.problem import Problem
 from engine.spec.resources.checks import Check, PythonCheck, RangeCheck
 from engine.spec.resources.models import TrainModel
-
-SpecPath = tuple[str | int, ...]
+from engine.spec.validator import SpecPath
 
 
 def validate_dataset(name: str, context: Context, findings: Findings) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from engine.formatting.hints import find_similar
-from engine.spec.metric_catalogue import METRICS, MetricDefinition, MetricScope
+from engine.spec.metric_catalogue import METRICS, PERFORMANCE_METRICS, MetricDefinition, MetricScope
 from engine.spec.problem import Problem
 
 __all__ = [
@@ -87,7 +87,7 @@ def list_members(metric: MetricDefinition) -> list[str] | None:
     if metric.member == "statistic":
         return [m.name for m in METRICS if m.scope == "store" and m.member == "column"]
     if metric.member == "performance":
-        return [m.name for m in METRICS if m.labels and m.member is None]
+        return list(PERFORMANCE_METRICS)
     return None
 
 

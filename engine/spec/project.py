@@ -124,6 +124,12 @@ class ProjectSpec:
         """Return the folder of the file that declares a resource, to which its paths and functions are relative."""
         return self._files.folders.get((section, name), self.folder)
 
+    def root_of(self, section: str, name: str, connection: str | None) -> Path:
+        """Return the folder that a resource's path starts from: its connection's, else that of its file."""
+        if connection is None:
+            return self.folder_of(section, name)
+        return self.folder_of("connections", connection) / self.connections[connection].root
+
     def render(self) -> str:
         """Return the project as one YAML document: included files merged, variables filled in, secrets masked."""
         return render_project(self.resources)

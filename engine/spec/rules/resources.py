@@ -8,16 +8,10 @@ from engine.spec.diagnostics import Findings
 from engine.spec.resources.channels import AppriseChannel, FileChannel, MailChannel
 from engine.spec.resources.datasets import ENDINGS, Column, FileDataset, detect_format
 from engine.spec.resources.evaluation_stores import DatasetReference, ModelTestReference
-from engine.spec.resources.models import ScoredModel, TrainModel
+from engine.spec.resources.models import ALGORITHMS, ScoredModel, TrainModel
 from engine.spec.rules.draft import Draft
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import find_references, format_value, quote_value
-
-TASKS_OF_ALGORITHMS = {
-    "logistic_regression": ("binary_classification", "multiclass_classification"),
-    "linear_regression": ("regression",),
-    "ridge": ("regression",),
-}
 
 _BOUNDS_HELP = {
     "integer": "write a number",
@@ -108,9 +102,9 @@ def check_models(draft: Draft, findings: Findings) -> None:
             if feature == model.target:
                 at = draft.value_position(*path, "features", "include", i)
                 findings.error(at, "target-feature", f'the target "{feature[:60]}" cannot be a feature', "remove it")
-        if isinstance(model, TrainModel) and model.task not in TASKS_OF_ALGORITHMS.get(model.algorithm, (model.task,)):
+        if isinstance(model, TrainModel) and model.task not in ALGORITHMS.get(model.algorithm, (model.task,)):
             message = f"the algorithm {model.algorithm} cannot be used for {model.task}"
-            help_ = f"it can be used for {join_alternatives(TASKS_OF_ALGORITHMS[model.algorithm])}"
+            help_ = f"it can be used for {join_alternatives(ALGORITHMS[model.algorithm])}"
             findings.error(draft.value_position(*path, "algorithm"), "task", message, help_)
         if isinstance(model, ScoredModel):
             _check_scored_model(draft, findings, model, path)
