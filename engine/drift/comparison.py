@@ -115,7 +115,7 @@ def compare(
     else:
         findings = read_batch_columns(reference, batch, measure, exact=exact)
     # the family of tests is all columns of the reference
-    adjusted = verdict.holm([f.p for f in findings.values()]).tolist()
+    adjusted = verdict.adjust_p_values([f.p for f in findings.values()]).tolist()
     columns = {
         name: _judge_column(reference.columns[name].role, f, p, level)
         for (name, f), p in zip(findings.items(), adjusted, strict=True)

@@ -58,7 +58,7 @@ def propose_spec(seen: FileInspection, wishes: ColumnChoices, *, project: str, p
     periods = divide_rows(seen, wishes.time) if wishes.time else None
     # Contracts and roles come from all rows; ranges and the model only from the reference, the later rows are checked.
     reference = select_reference(seen, periods)
-    rows, columns = summarise_columns(reference)
+    _, columns = summarise_columns(reference)
     roles = {name: column_settings.suggest_role(column, seen.rows, wishes) for name, column in seen.columns.items()}
     compared = [
         column
@@ -68,7 +68,7 @@ def propose_spec(seen: FileInspection, wishes: ColumnChoices, *, project: str, p
     if not compared:
         reasons = "; ".join(f"{c.name}: {c.reason}" for c in columns.values() if c.reason)
         raise DataError(f"there is no column to compare{': ' + reasons if reasons else ''}")
-    model = propose_model(reference, rows, columns, wishes) if wishes.target else None
+    model = propose_model(reference, columns, wishes) if wishes.target else None
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=False,  # noqa: S701 - the output is YAML; the filter `text` quotes each value
