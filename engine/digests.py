@@ -16,10 +16,14 @@ def digest_texts(*texts: str) -> str:
     return digest.hexdigest()
 
 
+def canonical_json(value: object) -> str:
+    """Return data as JSON with sorted keys; what JSON does not have, such as a date, as its text."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+
+
 def digest_json(value: object) -> str:
     """Return the digest of JSON-ready data; the order of keys does not matter."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=DIGEST_SIZE).hexdigest()
+    return hashlib.blake2b(canonical_json(value).encode(), digest_size=DIGEST_SIZE).hexdigest()
 
 
 def digest_file(path: Path) -> str:

@@ -94,7 +94,7 @@ class EvaluationStore:
         try:
             return find_by_id("evaluation", name, {evaluation.id: evaluation.id for evaluation in known})
         except UsageError:
-            raise unknown_name("evaluation", name, list(ids)) from None
+            raise unknown_name("evaluation", name, list(ids)[::-1]) from None
 
     def metrics(self, evaluation: str | Evaluation | None = None) -> pl.DataFrame:
         """Return every metric of an evaluation: metric, value, low, high, p_value, reason."""
@@ -176,9 +176,8 @@ class EvaluationStore:
         with self.open_session() as context, context.lock(f"evaluation store {self.name}"):
             ids = context.store.remove_evaluations(self.name, name, f"{getpass.getuser()}@{platform.node()}")
             if not ids:
-                raise unknown_name(
-                    "evaluation", name, [e.name for e in context.store.list_evaluations(self.name, metrics=[])]
-                )
+                known = context.store.list_evaluations(self.name, metrics=[])
+                raise unknown_name("evaluation", name, [evaluation.name for evaluation in reversed(known)])
             return ids
 
     def removals(self) -> list[Removal]:

@@ -8,15 +8,15 @@ from typing import Any
 import polars as pl
 
 from engine.evaluation.record import Evaluation
+from engine.formatting.numbers import format_number
 from engine.outcome import CheckOutcome, worst_check_outcome
-from engine.spec.metric_names import METRICS
+from engine.spec.metric_catalogue import PERFORMANCE_METRICS
 from engine.store import CheckPoint, RunRecord
 
 SHOWN_CATEGORIES = 3
 """Categories in the summary of a column."""
 
 UTC = pl.Datetime("us", "UTC")
-PERFORMANCE_METRICS = [metric.name for metric in METRICS if metric.labels and metric.member is None]
 
 
 def tabulate_evaluations(
@@ -148,7 +148,7 @@ def tabulate_checks(points: Sequence[CheckPoint], names: Mapping[str, str]) -> p
             "outcome": str(result.outcome),
             "counts_as": str(result.counts_as),
             "value": result.value,
-            "bounds": ", ".join(f"{bound} {_format_bound(limit)}" for bound, limit in result.bounds.items()) or None,
+            "bounds": ", ".join(f"{bound} {format_number(limit)}" for bound, limit in result.bounds.items()) or None,
             "reason": result.reason or None,
             "run": run,
             "evaluation_id": result.evaluation,
@@ -156,10 +156,6 @@ def tabulate_checks(points: Sequence[CheckPoint], names: Mapping[str, str]) -> p
         for run, created, result in points
     ]
     return pl.DataFrame(rows, schema)
-
-
-def _format_bound(limit: Any) -> str:
-    return f"{limit:g}" if isinstance(limit, float) else str(limit)
 
 
 def tabulate_runs(found: Sequence[RunRecord]) -> pl.DataFrame:

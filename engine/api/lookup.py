@@ -4,23 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from engine.errors import UsageError
-from engine.spec.problem import did_you_mean
-
-LISTED_NAMES = 10
-"""Names that are listed if none is similar."""
+from engine.formatting.hints import suggest_name
 
 T = TypeVar("T")
 
 
 def unknown_name(what: str, name: str, known: Sequence[str]) -> UsageError:
-    """Return the error for an unknown name, with the most similar name or else the newest names as help."""
-    names = list(dict.fromkeys(known))
-    help_ = did_you_mean(name, names, "there are")
-    if not help_.startswith("did you mean"):
-        help_ = did_you_mean(
-            name, names[-LISTED_NAMES:], "there are" if len(names) <= LISTED_NAMES else "the newest are"
-        )
-    return UsageError(f"there is no {what} {name!r}; {help_}")
+    """Return the error for an unknown name, with the most similar name or else the first known names as help."""
+    return UsageError(f"there is no {what} {name!r}{suggest_name(name, list(dict.fromkeys(known)))}")
 
 
 def find_by_id(what: str, wanted: str, known: Mapping[str, T]) -> T:
@@ -34,4 +25,4 @@ def find_by_id(what: str, wanted: str, known: Mapping[str, T]) -> T:
     for id_, value in known.items():
         if wanted in (id_, id_.rpartition("-")[2]):
             return value
-    raise unknown_name(what, wanted, list(known))
+    raise unknown_name(what, wanted, list(known)[::-1])  # ids are known oldest first

@@ -4,7 +4,7 @@ Nothing stays open between calls, so an idle notebook holds no lock and no file.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,7 +85,7 @@ class Project:
         StoreError
             The state cannot be used, or the scenario is already running and has `on_busy: refuse`.
         """
-        return self._run_scenarios([scenario])[0]
+        return self._run_scenarios(scenario)[0]
 
     def run_all(self) -> list[Run]:
         """Run the scenarios of `run:` (or the only one), as `engine run` does, and return their runs in order.
@@ -97,15 +97,10 @@ class Project:
         StoreError
             As `run`.
         """
-        names = scenario_selection.select_scenarios(self.spec)
-        if not names:
-            raise UsageError(f"name a scenario: {', '.join(self.scenarios)}; or set `run:` in the spec")
-        return self._run_scenarios(names)
+        return self._run_scenarios()
 
-    def _run_scenarios(self, names: Sequence[str]) -> list[Run]:
-        for name in names:
-            if name not in self.scenarios:
-                raise unknown_name("scenario", name, self.scenarios)
+    def _run_scenarios(self, *named: str) -> list[Run]:
+        names = scenario_selection.select_scenarios(self.spec, named)
         return session.run_scenarios(self.spec, names, environ=self.environ, listeners=self.listeners).runs
 
     def store(self, name: str) -> EvaluationStore:

@@ -12,24 +12,14 @@ from rich.table import Table
 
 from engine.errors import Diagnostic, Severity
 from engine.evaluation.record import CheckResult
+from engine.formatting.numbers import format_cell
+from engine.formatting.palette import TERMINAL_COLOURS
 from engine.outcome import CheckOutcome, ExitCode, worst_outcome
 from engine.scenarios.log import LogLine
 from engine.scenarios.result import RunResult, StepResult
 from engine.scenarios.session import CallResult
 from engine.spec import diagnostics
 
-COLOURS = {
-    "SUCCESS": "green",
-    "OK": "green",
-    "SENT": "green",
-    "WARNING": "yellow",
-    "EMPTY": "yellow",
-    "PENDING": "yellow",
-    "FAILED": "red",
-    "ERROR": "red",
-    "ABORTED": "red",
-    "SKIPPED": "dim",
-}
 WIDTH_IN_A_PIPE = 160
 
 
@@ -109,33 +99,34 @@ def render_annotations(checks: Iterable[CheckResult]) -> str:
     )
 
 
-def _colour_word(word: str) -> str:
-    return f"[{COLOURS[word]}]{word}[/]"
+def colour_word(word: str) -> str:
+    """Return an outcome as markup in its colour; any other text as it is."""
+    return f"[{TERMINAL_COLOURS[word]}]{word}[/]" if word in TERMINAL_COLOURS else escape(word)
 
 
 def _show_run(run: RunResult, console: Console, depth: int) -> None:
     seconds = (run.ended - run.started).total_seconds() if run.ended else 0
     indent = "  " * depth
-    console.print(f"{indent}[bold]{escape(run.scenario)}[/]  {_colour_word(str(run.outcome))}  {seconds:.1f} s")
+    console.print(f"{indent}[bold]{escape(run.scenario)}[/]  {colour_word(str(run.outcome))}  {seconds:.1f} s")
     for step in run.steps:
         _show_step(step, console, depth + 1)
     for delivery in run.deliveries:
         sender = f"{delivery.reporter} to {delivery.channel}"
         reason = f"  {delivery.reason}" if delivery.reason else ""
-        console.print(f"{indent}  {escape(sender)}  {_colour_word(delivery.state)}{escape(reason)}")
+        console.print(f"{indent}  {escape(sender)}  {colour_word(delivery.state)}{escape(reason)}")
 
 
 def _show_step(step: StepResult, console: Console, depth: int) -> None:
     indent = "  " * depth
     turn = ", ".join(f"{name} = {value}" for name, value in (step.turn or {}).items())
     remarks = "  ".join(escape(part) for part in (step.reason, turn) if part)
-    console.print(f"{indent}{escape(step.name)}  {_colour_word(str(step.outcome))}  {remarks}")
+    console.print(f"{indent}{escape(step.name)}  {colour_word(str(step.outcome))}  {remarks}")
     passed = sum(check.counts_as is CheckOutcome.OK for check in step.checks)
     for check in step.checks:
         if check.counts_as is not CheckOutcome.OK:
-            console.print(f"{indent}  {_colour_word(str(check.outcome))}  {escape(check.summary)}")
+            console.print(f"{indent}  {colour_word(str(check.outcome))}  {escape(check.summary)}")
     if passed:
-        console.print(f"{indent}  {_colour_word('OK')}  {passed} {'check' if passed == 1 else 'checks'}")
+        console.print(f"{indent}  {colour_word('OK')}  {passed} {'check' if passed == 1 else 'checks'}")
     if step.run is not None:
         _show_run(step.run, console, depth + 1)
 
@@ -149,7 +140,7 @@ def _show_store(name: str, finished: CallResult, console: Console) -> None:
         table.add_column(escape(metric), justify="right")
     for evaluation in shown.evaluations:
         values = [evaluation.metrics.get(metric) for metric in shown.metrics]
-        cells = ["-" if known is None or known.value is None else f"{known.value:.4g}" for known in values]
+        cells = ["-" if known is None or known.value is None else format_cell(known.value) for known in values]
         table.add_row(escape(evaluation.name), *cells)
     console.print()
     console.print(table)

@@ -10,7 +10,6 @@ import typer
 
 from engine import spec
 from engine.cli.options import Variables, parse_variables
-from engine.cli.run import require_scenarios
 
 
 def command(
@@ -34,8 +33,7 @@ def command(
     from engine.cli import plan_text
     from engine.scenarios import scenario_selection, session
 
-    names = scenarios or scenario_selection.select_scenarios(project)
-    require_scenarios(names, project)
+    names = scenario_selection.select_scenarios(project, scenarios or ())
     with contextlib.redirect_stdout(sys.stderr):  # what user functions print must not get into the answer
         plan = session.plan_scenarios(project, names)
     if format_ == "json":

@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from engine.formatting.control_characters import escape_controls
+from engine.formatting.lists import join_some
 from engine.scenarios.actions import Action, ActionCause, Change, ReadSource
 from engine.scenarios.planning import Plan, ScenarioPlan, StepPlan
 from engine.spec import diagnostics
-from engine.spec.diagnostics import make_printable
 
 DEFAULT_WIDTH = 100
 """Width of the text if standard output is not a terminal."""
@@ -52,7 +53,7 @@ def render_plan(plan: Plan, *, colour: bool) -> str:
 
 def _print_line(console: Console, indent: int, *parts: tuple[str, str]) -> None:
     """Print a line made of styled parts; if it is too long, its continuation is indented further."""
-    line = Text.assemble(*((make_printable(text), style) for text, style in parts))
+    line = Text.assemble(*((escape_controls(text), style) for text, style in parts))
     first, *rest = line.wrap(console, max(console.width - indent, MIN_WIDTH))
     console.print(Padding(first, (0, 0, 0, indent)))
     if rest:
@@ -130,9 +131,7 @@ def _format_position(change: Change) -> str:
 
 def _format_source(reads: ReadSource) -> str:
     rows = f"{reads.rows:,} rows of " if reads.rows is not None else ""
-    files = ", ".join(reads.files[:SHOWN_FILES]) + (
-        f" and {len(reads.files) - SHOWN_FILES} more" * (len(reads.files) > SHOWN_FILES)
-    )
+    files = join_some(reads.files, SHOWN_FILES)
     return f"{rows}{reads.dataset}{f' ({files})' if files else ''}"
 
 

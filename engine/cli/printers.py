@@ -10,8 +10,9 @@ import polars as pl
 from engine.api import EvaluationStore, Project, frames
 from engine.api.lookup import unknown_name
 from engine.cli.options import TableFormat
-from engine.cli.tables import Page, format_number, render_data, render_json, to_records
+from engine.cli.tables import Page, render_data, render_json, to_records
 from engine.evaluation.record import CheckResult, Evaluation
+from engine.formatting.numbers import format_cell
 from engine.spec.metric_names import METRICS
 from engine.store import CheckPoint, utc_now
 
@@ -191,9 +192,7 @@ def print_comparison(one: Evaluation, reference: str, format_: TableFormat) -> N
         print(render_json(asdict(one) | {"compared_with": reference}))
         return
     drifted = [(name, column["drift"]) for name, column in one.columns.items() if column["drift"]]
-    most = ", ".join(
-        f"{name} ({format_number(drift)})" for name, drift in sorted(drifted, key=lambda pair: -pair[1])[:5]
-    )
+    most = ", ".join(f"{name} ({format_cell(drift)})" for name, drift in sorted(drifted, key=lambda pair: -pair[1])[:5])
     page = Page()
     page.add_title(f"{one.store}: from {reference} to {one.name}")
     page.add_line(f"{len(drifted)} of {len(one.columns)} columns drifted{': ' if most else ''}{most}")
@@ -208,7 +207,7 @@ def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -
     metrics = frames.tabulate_metrics(one)
     whole = {name for name in one.metrics if name in BATCH_METRICS or (name not in STORE_METRICS and "." not in name)}
     interval = [
-        f"{format_number(low)} to {format_number(high)}" if low is not None and high is not None else None
+        f"{format_cell(low)} to {format_cell(high)}" if low is not None and high is not None else None
         for low, high in metrics.select("low", "high").iter_rows()
     ]
     page.add_title("the batch as a whole (data_drift: 0.5 means no drift, 1 complete drift)")

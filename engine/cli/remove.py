@@ -31,7 +31,7 @@ def command(
     existing = one.evaluations([])["name"].to_list()
     for name in evaluations:
         if name not in existing:
-            raise unknown_name("evaluation", name, existing)
+            raise unknown_name("evaluation", name, existing[::-1])
     if not yes:
         if not sys.stdin.isatty():
             raise typer.BadParameter("cannot ask for confirmation without a terminal; use --yes to remove without it")

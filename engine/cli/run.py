@@ -3,7 +3,6 @@
 import contextlib
 import signal
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,7 +11,6 @@ import typer
 from engine import spec
 from engine.cli.options import Format, Variables, parse_variables
 from engine.spec import diagnostics
-from engine.spec.problem import did_you_mean
 
 
 def command(
@@ -48,8 +46,7 @@ def command(
     from engine.scenarios import scenario_selection, session
     from engine.scenarios.result import exit_code
 
-    names = scenarios or scenario_selection.select_scenarios(project)
-    require_scenarios(names, project)
+    names = scenario_selection.select_scenarios(project, scenarios or ())
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped run ends like an interrupted one: ABORTED
     previews: list[str] = []
     # Standard output holds the results only; what user functions print goes to standard error.
@@ -66,14 +63,3 @@ def command(
     code = exit_code(finished.runs, undelivered=len(finished.undelivered), fail_on=fail_on)
     print(output.render_results(finished, format_, code, session.resolve_state_folder(project)))
     return code
-
-
-def require_scenarios(names: Sequence[str], project: spec.ProjectSpec) -> None:
-    """Raise typer.BadParameter if a scenario is unknown, or if none is named and the spec has no `run:`."""
-    declared = list(project.scenarios)
-    if not names:
-        message = f"name a scenario: {', '.join(declared)}; or set `run:` in the spec"
-        raise typer.BadParameter(message, param_hint="SCENARIO")
-    for name in names:
-        if declared and name not in declared:
-            raise typer.BadParameter(f"there is no scenario {name!r}; {did_you_mean(name, declared, 'there are')}")

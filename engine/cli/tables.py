@@ -5,7 +5,6 @@ wrapped. Names and categories come from untrusted data, so control characters ar
 """
 
 import json
-import re
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -19,15 +18,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from engine.cli.options import TableFormat
-from engine.cli.output import COLOURS, WIDTH_IN_A_PIPE
+from engine.cli.output import WIDTH_IN_A_PIPE, colour_word
+from engine.formatting.control_characters import remove_controls, single_line
+from engine.formatting.numbers import format_cell
 
 TEXT_WIDTHS = (14, 24)
 """Least width of a column of text; the second, if its words are that long."""
 
 COLUMN_GAP = "  "
 """The space after a column."""
-
-_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 class Page:
@@ -39,24 +38,24 @@ class Page:
 
     def add_title(self, text: str) -> None:
         """Add a title, after an empty line."""
-        self._console.print(f"\n[bold]{escape(strip_control_characters(text))}[/]")
+        self._console.print(f"\n[bold]{escape(single_line(text))}[/]")
 
     def add_line(self, text: str, *, style: str | None = None) -> None:
         """Add a line of text, wrapped between words."""
         table = Table(box=None, pad_edge=False, show_header=False)
-        table.add_row(" ", escape(strip_control_characters(text)), style=style)
+        table.add_row(" ", escape(single_line(text)), style=style)
         self._console.print(table)
 
     def add_raw(self, text: str) -> None:
         """Add a line that is not wrapped, however long it is."""
-        self._console.print(escape(strip_control_characters(text)), soft_wrap=True)
+        self._console.print(escape(remove_controls(text).expandtabs()), soft_wrap=True)
 
     def add_facts(self, facts: Mapping[str, str]) -> None:
         """Add a list of names with their texts; empty texts are left out."""
         table = Table(box=None, pad_edge=False, show_header=False)
         for name, fact in facts.items():
             if fact:
-                table.add_row(" ", f"[dim]{escape(name)}[/]", escape(strip_control_characters(fact)))
+                table.add_row(" ", f"[dim]{escape(name)}[/]", escape(single_line(fact)))
         self._console.print(table)
 
     def add_table(self, frame: pl.DataFrame, headers: Mapping[str, str] | None = None, *, empty: str = "none") -> None:
@@ -74,7 +73,7 @@ class Page:
             self.add_line(empty, style="dim")
             return
         shown = [name for name in headers if name in frame.columns and frame[name].null_count() < frame.height]
-        cells = {name: [format_cell(value) for value in frame[name]] for name in shown}
+        cells = {name: [_format_value(value) for value in frame[name]] for name in shown}
         natural = {name: max(map(cell_len, (headers[name], *cells[name]))) for name in shown}
         texts = {name for name in shown if frame[name].dtype == pl.String}
         needs = {
@@ -87,10 +86,10 @@ class Page:
         table = Table(box=None, pad_edge=False, padding=(0, len(COLUMN_GAP), 0, 0))
         table.add_column(" ")
         for name, width in widths.items():
-            header, justify = escape(strip_control_characters(headers[name])), "left" if name in texts else "right"
+            header, justify = escape(single_line(headers[name])), "left" if name in texts else "right"
             table.add_column(header, justify=justify, width=width, overflow="fold")  # type: ignore[arg-type] # of the two
         for row in zip(*(cells[name] for name in widths), strict=True):
-            table.add_row("", *(f"[{COLOURS[text]}]{text}[/]" if text in COLOURS else escape(text) for text in row))
+            table.add_row("", *map(colour_word, row))
         self._console.print(table)
         if left_out := [headers[name] for name in shown if name not in widths]:
             hidden = f"{', '.join(left_out)} {'does' if len(left_out) == 1 else 'do'} not fit"
@@ -133,26 +132,15 @@ def _fit_widths(needs: Mapping[str, int], natural: Mapping[str, int], room: int)
     return widths
 
 
-def format_cell(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """Return a value as a table shows it."""
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        return format_number(value)
-    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else strip_control_characters(str(value))
-
-
-def format_number(value: float) -> str:
-    """Return a number with four significant digits; whole numbers, and those from 1,000 on, without a fraction."""
-    whole = abs(value) < 1e15 and (abs(value) >= 1000 or value == int(value))
-    return f"{value:,.0f}" if whole else f"{value:.4g}"
-
-
-def strip_control_characters(text: str) -> str:
-    """Return a text as one line: each run of control characters becomes a space."""
-    return _CONTROL_CHARACTERS.sub(" ", text)
+        return format_cell(value)
+    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else single_line(str(value))
 
 
 def render_data(frame: pl.DataFrame, format_: TableFormat) -> str:

@@ -3,7 +3,7 @@
 from engine.data.column_types import column_type
 from engine.data.contract import verify_contract
 from engine.data.datasets import Datasets
-from engine.data.fingerprints import FileHashes, InMemoryFileHashes, hash_texts
+from engine.data.fingerprints import FileHashes, InMemoryFileHashes
 from engine.data.materialise import materialise
 from engine.data.metrics import compute_dataset_metrics, find_unmeasurable_metrics
 from engine.data.table import Table, explain_read_errors
@@ -18,7 +18,6 @@ __all__ = [
     "compute_dataset_metrics",
     "explain_read_errors",
     "find_unmeasurable_metrics",
-    "hash_texts",
     "load_function",
     "materialise",
     "verify_contract",

@@ -5,7 +5,7 @@ that counts the violations of every rule in a single streaming pass. Rows are se
 Checking rule by rule would read the data once per rule.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -13,9 +13,10 @@ from typing import Any
 import polars as pl
 
 from engine.data.column_types import column_type
-from engine.data.polars_errors import format_suggestion
 from engine.data.table import Table, explain_read_errors
 from engine.errors import DataError
+from engine.formatting.hints import suggest_name
+from engine.formatting.lists import join_some
 from engine.spec.resources.datasets import Column
 from engine.spec.resources.resource import Scalar
 
@@ -36,7 +37,7 @@ def check_schema(schema: Mapping[str, pl.DataType], contract: Mapping[str, Colum
     faults = []
     for column, rules in contract.items():
         if column not in schema:
-            faults.append(f"there is no column {column!r}{format_suggestion(column, list(schema))}")
+            faults.append(f"there is no column {column!r}{suggest_name(column, list(schema))}")
             continue
         actual = column_type(schema[column])
         if rules.type and actual != rules.type and (actual, rules.type) != ("integer", "number") and actual != "null":
@@ -48,6 +49,15 @@ def check_schema(schema: Mapping[str, pl.DataType], contract: Mapping[str, Colum
             faults.append(f"column {column!r} is {actual}, but {error}")
     if faults:
         raise DataError(_format_faults("the columns do not match the contract", faults))
+
+
+def refuse_pattern_names(columns: Iterable[str], where: str) -> None:
+    """Raise a DataError if polars reads the name of a column as a pattern of columns: "*" or "^…$"."""
+    for name in columns:
+        if name == "*" or (name.startswith("^") and name.endswith("$")):
+            raise DataError(
+                f"{where} has a column {name!r}: polars takes this name for a pattern of columns; rename it"
+            )
 
 
 def verify_contract(table: Table) -> None:
@@ -66,10 +76,7 @@ def verify_contract(table: Table) -> None:
         if table.files and (fault := table.files.find_short_line()):
             raise DataError(f"dataset {table.name!r}: {fault}")
         schema = table.frame.collect_schema()
-        for name in schema:
-            if name == "*" or (name.startswith("^") and name.endswith("$")):
-                reason = "polars takes this name for a pattern of columns; rename it"
-                raise DataError(f"dataset {table.name!r} has a column {name!r}: {reason}")
+        refuse_pattern_names(schema, f"dataset {table.name!r}")
         rules = [rule for name, column in table.columns.items() for rule in _compile_rules(name, column, schema[name])]
         if not rules:
             return
@@ -148,7 +155,7 @@ def _compile_rules(name: str, column: Column, dtype: pl.DataType) -> Iterator[_R
             value > _bound_literal("max", column.max, dtype),
         )
     if column.allowed is not None:
-        shown = ", ".join(map(repr, column.allowed[:MAX_ROWS_SHOWN])) + ", …" * (len(column.allowed) > MAX_ROWS_SHOWN)
+        shown = join_some(map(repr, column.allowed), MAX_ROWS_SHOWN)
         legal = _cast_allowed_values(column.allowed, dtype)
         # Categories and enums are compared as text: their own type refuses values that they do not list.
         compared = value.cast(pl.String) if column_type(dtype) == "text" else value

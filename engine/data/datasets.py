@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from pathlib import Path
 from typing import Self
 
 import polars as pl
@@ -18,10 +17,10 @@ from engine.data import queries
 from engine.data.contract import check_schema
 from engine.data.files import find_files
 from engine.data.fingerprints import FileHashes, hash_file, hash_frame
-from engine.data.polars_errors import format_suggestion
 from engine.data.table import Table, explain_read_errors
 from engine.data.user_functions import call_frame_function, find_module_file, translate_user_code_errors
 from engine.errors import DataError
+from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
 from engine.spec.resources.datasets import AnyDataset, FileDataset, PythonDataset, QueryDataset
 from engine.spec.resources.resource import Scalar
@@ -66,7 +65,7 @@ class Datasets:
             return opened[name]
         dataset = self.project.datasets.get(name)
         if dataset is None:
-            raise DataError(f"there is no dataset {name!r}{format_suggestion(name, list(self.project.datasets))}")
+            raise DataError(f"there is no dataset {name!r}{suggest_name(name, list(self.project.datasets))}")
         inputs: tuple[Table, ...] = ()
         if isinstance(dataset, QueryDataset):
             # `opened` holds each table once, however many queries read it; the spec's rules have refused cycles.
@@ -78,7 +77,7 @@ class Datasets:
         with _prefix_dataset_name(name):
             check_schema(schema, dataset.columns)
             if table.entity is not None and table.entity not in schema:
-                hint = format_suggestion(table.entity, list(schema))
+                hint = suggest_name(table.entity, list(schema))
                 raise DataError(f"there is no column {table.entity!r}, which the dataset declares as entity{hint}")
         opened[name] = table
         return table
@@ -86,7 +85,7 @@ class Datasets:
     def _build_table(self, name: str, dataset: AnyDataset, inputs: tuple[Table, ...]) -> Table:
         entity, columns = dataset.entity, dataset.columns
         if isinstance(dataset, FileDataset):
-            root = self._root_folder(name, dataset)
+            root = self.project.root_of("datasets", name, dataset.connection)
             files = find_files(dataset, root)
             fingerprint, facts = files.compute_fingerprint(self._file_hashes, root)
             cheap = files.format in ("parquet", "arrow")
@@ -109,13 +108,6 @@ class Datasets:
         }
         cheap = isinstance(returned, pl.DataFrame)
         return Table(name, returned.lazy(), fingerprint, entity, columns, rereadable=cheap, facts=facts)
-
-    def _root_folder(self, name: str, dataset: FileDataset) -> Path:
-        """Return the folder that a file dataset's path starts from: its connection's, else that of the spec."""
-        if dataset.connection is None:
-            return self.project.folder_of("datasets", name)
-        connection = self.project.connections[dataset.connection]
-        return self.project.folder_of("connections", dataset.connection) / connection.root
 
     def _call_function(
         self, name: str, dataset: PythonDataset

@@ -19,9 +19,11 @@ import polars as pl
 
 from engine.data.column_types import POLARS_DTYPES, column_type
 from engine.data.csv_faults import find_record_fault, find_value_fault, may_have_short_line, open_bytes
-from engine.data.fingerprints import FileHashes, hash_file, hash_texts
-from engine.data.polars_errors import READ_ERRORS, describe_error, format_suggestion
+from engine.data.fingerprints import FileHashes, hash_file
+from engine.data.polars_errors import READ_ERRORS, describe_error
+from engine.digests import digest_texts
 from engine.errors import DataError
+from engine.formatting.hints import suggest_name
 from engine.spec.resources.datasets import Csv, FileDataset, detect_format
 from engine.spec.resources.resource import facts_of
 
@@ -84,7 +86,7 @@ class DatasetFiles:
         )
         settings = json.dumps([how, types], sort_keys=True)
         facts = {"format": self.format, "csv": how, "types": types, "file_count": len(digests), "files": listed}
-        return hash_texts(self.format, settings, *sorted(digests.values())), facts
+        return digest_texts(self.format, settings, *sorted(digests.values())), facts
 
     def find_short_line(self) -> str | None:
         """Describe the first CSV line with too few fields, which polars fills with nulls without an error."""
@@ -308,7 +310,7 @@ def _suggest_file(path: Path) -> str:
     if not folder.is_dir():
         return f"; there is no folder {folder} either"
     names = {one.name for one in folder.iterdir() if not one.name.startswith(".")}
-    return format_suggestion(path.name, sorted(names - {path.name}))
+    return suggest_name(path.name, sorted(names - {path.name}))
 
 
 def _find_ndjson_fault(path: Path) -> str | None:

@@ -7,15 +7,13 @@ hash stable within one version only. After an upgrade of polars, the data of pyt
 and are computed again; changed data never count as unchanged.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Protocol
 
 import polars as pl
 
+from engine.digests import digest_file, digest_texts
 from engine.errors import DataError
-
-DIGEST_SIZE = 16
 
 
 class FileHashes(Protocol):
@@ -38,25 +36,12 @@ class InMemoryFileHashes(dict[tuple[str, int, int], str]):
         self[path, size, mtime_ns] = digest
 
 
-def hash_texts(*parts: str) -> str:
-    """Return one digest of several texts, in their order.
-
-    Each text is hashed with its length before it, so that ("ab", "c") and ("a", "bc") have different digests.
-    """
-    digest = hashlib.blake2b(digest_size=DIGEST_SIZE)
-    for part in parts:
-        content = part.encode()
-        digest.update(len(content).to_bytes(8, "little") + content)
-    return digest.hexdigest()
-
-
 def hash_file(path: Path, hashes: FileHashes) -> str:
     """Return the digest of a file's bytes, from the cache if size and modification time are unchanged."""
     state = path.stat()
     digest = hashes.get(str(path), state.st_size, state.st_mtime_ns)
     if digest is None:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_SIZE)).hexdigest()
+        digest = digest_file(path)
         hashes.put(str(path), state.st_size, state.st_mtime_ns, digest)
     return digest
 
@@ -81,7 +66,7 @@ def hash_frame(frame: pl.DataFrame | pl.LazyFrame) -> str:
         .collect(engine="streaming")
         .row(0)
     )
-    return hash_texts(*(f"{name}:{dtype}" for name, dtype in schema.items()), *map(str, sums))
+    return digest_texts(*(f"{name}:{dtype}" for name, dtype in schema.items()), *map(str, sums))
 
 
 def _hash_rows(batch: pl.DataFrame) -> pl.DataFrame:

@@ -17,11 +17,13 @@ import polars as pl
 
 from engine import drift
 from engine.data.column_types import POLARS_DTYPES, column_type
+from engine.data.contract import refuse_pattern_names
 from engine.data.csv_faults import open_bytes
 from engine.data.files import DatasetFiles, find_files
 from engine.data.metrics import compute_dataset_metrics
 from engine.data.table import Table, explain_read_errors
 from engine.errors import DataError
+from engine.formatting.numbers import format_number
 from engine.spec.metric_names import MetricName
 from engine.spec.resources.datasets import Csv, FileDataset, detect_format
 
@@ -109,8 +111,7 @@ def summarise_columns(table: Table) -> tuple[int, dict[str, ColumnSummary]]:
     """
     with explain_read_errors(table):
         schema = table.frame.collect_schema()
-        if pattern := next((name for name in schema if name == "*" or (name[:1], name[-1:]) == ("^", "$")), None):
-            raise DataError(f"polars takes the column name {pattern!r} for a pattern of columns: rename the column")
+        refuse_pattern_names(schema, table.name)
         # One pass for what dataset metrics do not give: ends of times, and whether all texts start like a date.
         flat = [name for name, dtype in schema.items() if not dtype.is_nested() and dtype not in (pl.Object, pl.Binary)]
         times = [name for name, dtype in schema.items() if dtype.is_temporal() and dtype != pl.Duration]
@@ -161,7 +162,7 @@ def _format_extreme(value: str | float | None) -> str | None:
     """Return a smallest or largest value for display; a time loses zero fractions of a second and a midnight."""
     if isinstance(value, str):
         return re.sub(r"\.0+(?!\d)", "", value).removesuffix(" 00:00:00")
-    return None if value is None else f"{value:.6g}"
+    return None if value is None else format_number(value)
 
 
 def _values_by_frequency(table: Table, name: str) -> tuple[str, ...]:

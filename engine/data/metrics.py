@@ -12,9 +12,9 @@ from typing import NamedTuple
 import polars as pl
 
 from engine.data.column_types import column_type
-from engine.data.polars_errors import format_suggestion
 from engine.data.table import Table, explain_read_errors
 from engine.errors import DataError
+from engine.formatting.hints import suggest_name
 from engine.spec.metric_names import MetricName, list_statistics, parse_metric_name
 
 _MetricExpression = Callable[[pl.Expr], pl.Expr]
@@ -134,7 +134,7 @@ def _expand_metric_name(dataset: str, text: str, schema: pl.Schema) -> Iterator[
     if name.wildcard:
         yield from ((str(MetricName(statistic, one)), _ColumnStatistic(statistic, one)) for one in suitable)
     elif column not in schema:
-        hint = format_suggestion(column, list(schema))
+        hint = suggest_name(column, list(schema))
         raise DataError(f"dataset {dataset!r} has no column {column!r}, which {text} needs{hint}")
     elif column not in suitable:
         raise DataError(

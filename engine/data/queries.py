@@ -4,10 +4,11 @@ import re
 
 import polars as pl
 
-from engine.data.fingerprints import hash_texts
-from engine.data.polars_errors import READ_ERRORS, describe_error, format_suggestion
+from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.data.table import Table
+from engine.digests import digest_texts
 from engine.errors import DataError
+from engine.formatting.hints import suggest_name
 from engine.spec import sql
 
 
@@ -38,7 +39,9 @@ def plan_query(query: str, inputs: tuple[Table, ...]) -> pl.LazyFrame:
 
 def fingerprint_query(query: str, inputs: tuple[Table, ...]) -> str:
     """Return the digest of a query with its variables inserted: its normalized SQL, and its inputs' fingerprints."""
-    return hash_texts(sql.normalize_sql(query), *(part for table in inputs for part in (table.name, table.fingerprint)))
+    return digest_texts(
+        sql.normalize_sql(query), *(part for table in inputs for part in (table.name, table.fingerprint))
+    )
 
 
 def inherit_entity(frame: pl.LazyFrame, inputs: tuple[Table, ...]) -> str | None:
@@ -54,5 +57,5 @@ def _explain_query_error(error: BaseException, inputs: tuple[Table, ...]) -> str
         columns = {name for table in inputs for name in table.frame.collect_schema() if table.name == found["table"]}
         # The table named may be an alias of the query's, which belongs to no input.
         columns = columns or {name for table in inputs for name in table.frame.collect_schema()}
-        return f"{text}{format_suggestion(found['column'], sorted(columns))}"
+        return f"{text}{suggest_name(found['column'], sorted(columns))}"
     return text

@@ -17,8 +17,9 @@ from typing import Any
 
 import polars as pl
 
-from engine.data.polars_errors import describe_error, format_suggestion
+from engine.data.polars_errors import describe_error
 from engine.errors import DataError, EngineError
+from engine.formatting.hints import suggest_name
 
 
 def find_module_file(folder: Path, name: str) -> Path:
@@ -34,7 +35,7 @@ def find_module_file(folder: Path, name: str) -> Path:
         if path.is_file():
             return path
     known = sorted(path.stem for path in folder.glob("*.py"))
-    raise DataError(f"there is no module {name!r}: {stem}.py does not exist{format_suggestion(name, known)}")
+    raise DataError(f"there is no module {name!r}: {stem}.py does not exist{suggest_name(name, known)}")
 
 
 def load_function(folder: Path, reference: str) -> Callable[..., Any]:
@@ -62,7 +63,7 @@ def load_function(folder: Path, reference: str) -> Callable[..., Any]:
     function = getattr(module, name, None)
     if not callable(function):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise DataError(f"{path} has no function {name!r}{format_suggestion(name, known)}")
+        raise DataError(f"{path} has no function {name!r}{suggest_name(name, known)}")
 
     def call(*arguments: Any, **keywords: Any) -> Any:
         with _importable(folder, modules), translate_user_code_errors(folder, reference):

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 KERNEL_VERSION = "3"
 """Version of the numbers: it changes whenever this package may give another number for the same data."""
 
+NOTABLE_DRIFT = 0.1
+"""A column whose drift is at least this large counts as drifted."""
+
 _LAZY_EXPORTS = {
     "Categorical": "columns",
     "ColumnDrift": "comparison",
@@ -36,6 +39,7 @@ _LAZY_EXPORTS = {
 
 __all__ = [
     "KERNEL_VERSION",
+    "NOTABLE_DRIFT",
     "Categorical",
     "ColumnDrift",
     "DomainClassifier",

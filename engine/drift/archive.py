@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.atomic_files import replace_file
 from engine.errors import StoreError
 
 FORMAT_NAME = "engine profile"
@@ -41,13 +42,10 @@ def write_archive(path: Path, header: Mapping[str, Any], arrays: Mapping[str, ND
     StoreError
         The file cannot be written, for example because the disk is full. An earlier file at `path` stays as it was.
     """
-    # write beside the target, then rename: the rename is atomic within one file system
-    partial = path.with_name(path.name + ".part")
     try:
-        _write_zip(partial, header, arrays)
-        partial.replace(path)
+        with replace_file(path) as part:
+            _write_zip(part, header, arrays)
     except OSError as problem:
-        partial.unlink(missing_ok=True)
         raise StoreError(f"{path}: cannot be written: {problem.strerror or problem}") from problem
 
 

@@ -206,7 +206,7 @@ def _measure_importance(
     """
     codes, truth, by_tree = codes[:IMPORTANCE_ROWS].copy(), truth[:IMPORTANCE_ROWS], by_tree[:, :IMPORTANCE_ROWS]
     odds = by_tree.sum(axis=0)
-    before = _log_loss(odds, truth)
+    before = _logistic_loss(odds, truth)
     losses = np.zeros(codes.shape[1])
     for column in np.unique(model[0][model[0] >= 0]):
         trees = (model[0] == column).any(axis=1)
@@ -215,12 +215,12 @@ def _measure_importance(
         using = model[0][trees], model[1][trees], model[2][trees], model[3][trees]
         change = predict_log_odds(codes, using).sum(axis=0) - by_tree[trees].sum(axis=0)
         codes[:, column] = kept
-        losses[column] = max(0.0, _log_loss(odds + change, truth) - before)
+        losses[column] = max(0.0, _logistic_loss(odds + change, truth) - before)
     total = losses.sum()
     return (losses / total if total > 0 else np.full(len(losses), 1 / len(losses))).tolist()
 
 
-def _log_loss(odds: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
+def _logistic_loss(odds: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
     return float(np.logaddexp(0, np.where(truth, -odds, odds)).mean())
 
 

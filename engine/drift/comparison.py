@@ -7,16 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.drift import verdict
+from engine.drift import NOTABLE_DRIFT, verdict
 from engine.drift.column_statistics import ColumnStatistics, measure_column
 from engine.drift.columns import Column, Numerical
 from engine.drift.profiles import Profile, profile, read_batch_columns
 from engine.drift.roles import Role
 from engine.drift.threads import parallel_map
 from engine.errors import DataError, UsageError
-
-NOTABLE_DRIFT = 0.1
-"""A column whose drift is at least this large counts as drifted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +115,7 @@ def compare(
     else:
         findings = read_batch_columns(reference, batch, measure, exact=exact)
     # the family of tests is all columns of the reference
-    adjusted = verdict.holm([f.p for f in findings.values()]).tolist()
+    adjusted = verdict.adjust_p_values([f.p for f in findings.values()]).tolist()
     columns = {
         name: _judge_column(reference.columns[name].role, f, p, level)
         for (name, f), p in zip(findings.items(), adjusted, strict=True)

@@ -201,7 +201,7 @@ def _estimate_permutation_p(r: Counts, pooled: Counts, draws: int, seed: int, na
     return (exceeding + 1) / (draws + 1)
 
 
-def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
+def adjust_p_values(p_values: Sequence[float]) -> NDArray[np.float64]:
     """Return the p-values adjusted for their number (Holm 1979); reject those whose adjusted value is below the level.
 
     The i-th smallest of k, counted from 0, is multiplied by k - i; adjusted values never decrease in that order.

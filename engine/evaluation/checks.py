@@ -12,11 +12,12 @@ from typing import Any
 from engine.data import load_function
 from engine.errors import DataError, Position
 from engine.evaluation.record import CheckResult, MetricValue
+from engine.formatting.hints import did_you_mean
+from engine.formatting.lists import join_some
+from engine.formatting.numbers import format_number
 from engine.outcome import CheckOutcome
 from engine.spec.metric_names import normalize_metric_name
-from engine.spec.problem import did_you_mean
 from engine.spec.resources.checks import Check, MeanOfLast, PythonCheck, Range, RangeCheck, ValuesCheck, WhenEmpty
-from engine.spec.resources.resource import Scalar
 
 MetricsByName = Mapping[str, MetricValue]
 
@@ -125,24 +126,20 @@ def _check_range(limits: Range, value: float, *, changed: bool) -> Finding:
         (limits.soft_max, "above soft_max", CheckOutcome.WARNING),
     ):
         if bound is not None and (value < bound if "below" in side else value > bound):
-            shown = f"changed by {value:.6g}, which" if changed else f"{value:.6g}"
-            return Finding(outcome, f"{shown} is {side} {bound:.6g}", value)
+            shown = f"changed by {format_number(value)}, which" if changed else format_number(value)
+            return Finding(outcome, f"{shown} is {side} {format_number(bound)}", value)
     return Finding(CheckOutcome.OK, "", value)
 
 
 def _check_values(check: ValuesCheck, value: float) -> Finding:
     """Compare a value with the allowed ones."""
+    shown = format_number(value)
     if value not in check.allowed:
-        return Finding(CheckOutcome.ERROR, f"{value:.6g} is not in allowed ({_join_values(check.allowed)})", value)
+        return Finding(CheckOutcome.ERROR, f"{shown} is not in allowed ({join_some(check.allowed)})", value)
     if check.soft_allowed is not None and value not in check.soft_allowed:
-        return Finding(
-            CheckOutcome.WARNING, f"{value:.6g} is not in soft_allowed ({_join_values(check.soft_allowed)})", value
-        )
+        reason = f"{shown} is not in soft_allowed ({join_some(check.soft_allowed)})"
+        return Finding(CheckOutcome.WARNING, reason, value)
     return Finding(CheckOutcome.OK, "", value)
-
-
-def _join_values(values: Sequence[Scalar]) -> str:
-    return ", ".join(str(value) for value in values)
 
 
 def _compute_change(check: RangeCheck, metric: str, measured: MetricValue, subject: CheckTarget) -> MetricValue:

@@ -14,10 +14,10 @@ import polars as pl
 
 from engine import drift
 from engine.data import Table, explain_read_errors
-from engine.data.polars_errors import format_suggestion
 from engine.errors import DataError
 from engine.evaluation.record import MetricValue
 from engine.evaluation.snapshot import Snapshot
+from engine.formatting.hints import suggest_name
 from engine.models import FittedModel, Performance, measure_performance, score_frame
 from engine.spec.resources.models import CostMatrix
 
@@ -108,7 +108,7 @@ def _require_dataset_columns(columns: Iterable[str], table: Table, who: str) -> 
     available = table.frame.collect_schema().names()
     if absent := [column for column in columns if column not in available]:
         others = f", nor {', '.join(map(repr, absent[1:10]))}" if absent[1:] else ""
-        hint = format_suggestion(absent[0], available)
+        hint = suggest_name(absent[0], available)
         raise DataError(f"dataset {table.name!r} has no column {absent[0]!r}{others}, which {who}{hint}")
 
 

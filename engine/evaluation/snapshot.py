@@ -7,7 +7,6 @@ evaluation can be the reference of a later one, and the data of a reference are 
 
 from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -105,9 +104,3 @@ def _mean_metric(metrics: Sequence[MetricValue]) -> MetricValue:
     """Return the mean of the metrics that have a value; where none has, the first with its reason."""
     values = [metric.value for metric in metrics if metric.value is not None]
     return MetricValue(sum(values) / len(values)) if values else metrics[0]
-
-
-def hash_settings(value: object) -> str:
-    """Return the BLAKE2b hex digest of JSON-ready data, independent of the order of keys: a fingerprint of settings."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

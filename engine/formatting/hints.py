@@ -1,7 +1,9 @@
-"""Hints for a name that does not exist: the most similar one that does."""
+"""Hints for a name that does not exist: the most similar one that does, or else the names there are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+
+from engine.formatting.lists import join_some
 
 
 def find_similar(word: str, known: Iterable[str]) -> str | None:
@@ -17,7 +19,18 @@ def did_you_mean(word: str, known: Iterable[str], alternative: str) -> str:
     similar = find_similar(word, names)
     if similar is not None:
         return f'did you mean "{similar}"?'
+    if len(names) == 1 and alternative.endswith(" are"):
+        return f"there is only {names[0]}"
     return f"{alternative} {', '.join(names) or 'none'}"
+
+
+def suggest_name(name: str, known: Sequence[str]) -> str:
+    """Return the end of a message about an unknown name: `; did you mean 'x'?`, or else up to ten known names."""
+    if similar := find_similar(name, known):
+        return f"; did you mean {similar!r}?"
+    if len(known) == 1:
+        return f"; there is only {known[0]!r}"
+    return f"; there are {join_some(map(repr, known)) or 'none'}"
 
 
 def _fold_case(word: str) -> str:

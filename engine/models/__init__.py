@@ -13,9 +13,10 @@ from engine.models.fingerprints import (
 )
 from engine.models.fitted_model import FittedModel, score_frame
 from engine.models.loading import load_model
-from engine.models.performance import METRICS_BY_TASK, Performance, measure_performance
+from engine.models.performance import Performance, measure_performance
 from engine.models.persistence import save_trained
 from engine.models.training import TrainingResult, train_model
+from engine.spec.metric_catalogue import METRICS_BY_TASK
 
 __all__ = [
     "METRICS_BY_TASK",

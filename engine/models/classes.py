@@ -13,6 +13,7 @@ import polars as pl
 
 from engine.drift.normalization import normalize_categories
 from engine.errors import ModelError
+from engine.formatting.lists import join_some
 
 ClassValue = bool | int | float | str
 
@@ -68,11 +69,5 @@ def find_positive_class(classes: Sequence[ClassValue], declared: ClassValue | No
         if label_of(one) == label_of(declared):
             return one
     raise ModelError(
-        f"{where}: positive is {declared!r}, but the classes are {format_names(classes)}; set positive to one of these"
+        f"{where}: positive is {declared!r}, but the classes are {join_some(classes)}; set positive to one of these"
     )
-
-
-def format_names(names: Sequence[object], most: int = 10) -> str:
-    """Return the names joined by commas, at most `most` of them and the number of the others."""
-    shown = ", ".join(str(name) for name in names[:most])
-    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from engine.formatting.lists import join_some
 from engine.spec.resources.models import CostMatrix
 
 Floats = npt.NDArray[np.float64]
@@ -174,7 +175,7 @@ def measure_multiclass(
         return metrics | dict.fromkeys(of_probability, "some rows have no probability"), detail
     unknown = [names[i] for i in range(probabilities.shape[1], k) if support[i]]
     if unknown:
-        reason = f"the labels hold classes that the model does not know: {', '.join(unknown[:10])}"
+        reason = f"the labels hold classes that the model does not know: {join_some(unknown)}"
         return metrics | dict.fromkeys(of_probability, reason), detail
     right = probabilities[np.arange(n), truth]
     confident = probabilities.max(axis=1)
@@ -188,7 +189,7 @@ def measure_multiclass(
     }
     absent = [names[i] for i in range(probabilities.shape[1]) if not support[i]]
     if absent:
-        reason = f"no row is labelled {', '.join(absent[:10])}"
+        reason = f"no row is labelled {join_some(absent)}"
         return metrics | dict.fromkeys(("roc_auc", "roc_auc_weighted"), reason), detail
     if probabilities.shape[1] < 2:
         return metrics | dict.fromkeys(("roc_auc", "roc_auc_weighted"), ONE_CLASS), detail

@@ -14,10 +14,11 @@ import numpy.typing as npt
 import polars as pl
 
 from engine.data.column_types import column_type
-from engine.data.polars_errors import format_suggestion
 from engine.drift import Role, roles
 from engine.errors import DataError, ModelError
-from engine.models.classes import class_labels, format_names
+from engine.formatting.hints import suggest_name
+from engine.formatting.lists import join_some
+from engine.models.classes import class_labels
 from engine.spec.resources.models import Features
 
 MAX_CATEGORIES = 255
@@ -49,7 +50,7 @@ def require_columns(names: Sequence[str], columns: Sequence[str], where: str) ->
     """
     for name in names:
         if name not in columns:
-            raise ModelError(f"{where}: there is no column {name!r}{format_suggestion(name, list(columns))}")
+            raise ModelError(f"{where}: there is no column {name!r}{suggest_name(name, list(columns))}")
 
 
 def select_features(
@@ -116,7 +117,7 @@ def describe_features(
         raise ModelError(f"{where}: column {name!r} cannot be a feature: {reason}")
     if not taking:
         raise ModelError(
-            f"{where}: no column is left to be a feature; {format_names([f'{c}: {r}' for c, r in left_out.items()])}"
+            f"{where}: no column is left to be a feature; {join_some([f'{c}: {r}' for c, r in left_out.items()])}"
         )
     features = []
     for name, role in taking.items():

@@ -6,14 +6,14 @@ Neither covers names and descriptions. Neither covers library versions, since an
 in production; model.json records them.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.data.fingerprints import InMemoryFileHashes, hash_file, hash_texts
+from engine.data.fingerprints import InMemoryFileHashes, hash_file
 from engine.data.table import Table
 from engine.data.user_functions import find_module_file
+from engine.digests import canonical_json, digest_texts
 from engine.errors import ModelError
 from engine.spec import ProjectSpec
 from engine.spec.resources.models import PythonModel, ScoredModel, SkopsModel, TrainModel
@@ -40,7 +40,7 @@ def collect_fit_facts(spec: TrainModel, table: Table) -> dict[str, Any]:
 
 def fingerprint_fit(spec: TrainModel, table: Table) -> str:
     """Return the digest of all that a trained version depends on: equal digests, equal models."""
-    return _hash_json("train", collect_fit_facts(spec, table), table.fingerprint)
+    return digest_texts(*map(canonical_json, ("train", collect_fit_facts(spec, table), table.fingerprint)))
 
 
 def collect_model_facts(project: ProjectSpec, name: str, fit: str | None = None) -> dict[str, Any]:
@@ -87,17 +87,9 @@ def collect_model_facts(project: ProjectSpec, name: str, fit: str | None = None)
 
 def fingerprint_model(facts: Mapping[str, Any]) -> str:
     """Return the digest of a model's facts. Names of files play no part, only their contents."""
-    return _hash_json("model", facts["spec"], facts["fit"], sorted(facts["code"].values()))
+    return digest_texts(*map(canonical_json, ("model", facts["spec"], facts["fit"], sorted(facts["code"].values()))))
 
 
 def find_skops_file(project: ProjectSpec, name: str, spec: SkopsModel) -> Path:
     """Return the path of a skops model's file, from its connection's folder or else from that of the spec."""
-    folder = project.folder_of("models", name)
-    if spec.connection is not None:
-        folder = project.folder_of("connections", spec.connection) / project.connections[spec.connection].root
-    return folder / spec.path
-
-
-def _hash_json(*parts: Any) -> str:
-    """Return the digest of JSON-ready values, independent of the order of keys."""
-    return hash_texts(*(json.dumps(part, sort_keys=True, ensure_ascii=False) for part in parts))
+    return project.root_of("models", name, spec.connection) / spec.path

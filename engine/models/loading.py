@@ -12,7 +12,8 @@ from threadpoolctl import threadpool_limits
 from engine.data.table import Table, explain_read_errors
 from engine.data.user_functions import load_function
 from engine.errors import DataError, ModelError
-from engine.models.classes import MAX_CLASSES, ClassValue, distinct_classes, find_positive_class, format_names, label_of
+from engine.formatting.lists import join_some
+from engine.models.classes import MAX_CLASSES, ClassValue, distinct_classes, find_positive_class, label_of
 from engine.models.features import select_features
 from engine.models.fingerprints import find_skops_file
 from engine.models.fitted_model import FittedModel, Predictions, Predictor
@@ -106,7 +107,7 @@ def _load_skops(name: str, spec: SkopsModel, path: Path, table: Table, where: st
     if spec.task == "binary_classification" and len(classes) != 2:
         raise ModelError(
             f"{where}: the task is binary_classification, but the estimator has {len(classes)} classes: "
-            f"{format_names(classes)}"
+            f"{join_some(classes)}"
         )
     predictor = EstimatorPredictor(columns, estimator, classifies, where)
     return _build_fitted_model(name, spec, tuple(columns), predictor, classes, where)
@@ -226,7 +227,7 @@ def _collect_classes(
             seen += [c for c in found if label_of(c) not in {label_of(s) for s in seen}]
     if len(seen) > MAX_CLASSES:
         raise ModelError(
-            f"{where}: {len(seen):,} classes in {format_names(sources)}, more than {MAX_CLASSES:,}; "
+            f"{where}: {len(seen):,} classes in {join_some(sources)}, more than {MAX_CLASSES:,}; "
             "is the task regression?"
         )
     if named:
@@ -254,6 +255,6 @@ def _complete_two_classes(seen: list[ClassValue], spec: Model, where: str) -> li
         advice = "declare positive:" if len(seen) < 2 else "is the task multiclass_classification?"
         raise ModelError(
             f"{where}: binary_classification needs 2 classes, but the data hold {len(seen)}"
-            f"{': ' + format_names(seen) if seen else ''}; {advice}"
+            f"{': ' + join_some(seen) if seen else ''}; {advice}"
         )
     return seen

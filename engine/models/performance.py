@@ -5,7 +5,7 @@ would validate and sort a million rows again for each metric, and importing them
 tests compare with them. A metric that is not defined has a reason, never NaN and never a conventional 0.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,25 +14,15 @@ import numpy.typing as npt
 import polars as pl
 
 from engine.errors import ModelError
-from engine.models.classes import MAX_CLASSES, distinct_classes, encode_classes, format_names, label_of
+from engine.formatting.lists import join_some
+from engine.models.classes import MAX_CLASSES, distinct_classes, encode_classes, label_of
 from engine.models.classification import MetricsOrReasons, measure_binary, measure_multiclass
 from engine.models.fitted_model import FittedModel
 from engine.models.regression import measure_regression
+from engine.spec.metric_catalogue import METRICS_BY_TASK
 from engine.spec.resources.models import CostMatrix
 
 NO_LABELS = "no labels"
-
-METRICS_BY_TASK: Mapping[str, Sequence[str]] = {
-    "binary_classification": (
-        *("accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "log_loss", "brier"),
-        *("calibration_error", "mcc", "hamming_loss", "lift", "cost_matrix_gain"),
-    ),
-    "multiclass_classification": (
-        *("accuracy", "precision", "recall", "f1", "precision_weighted", "recall_weighted", "f1_weighted"),
-        *("roc_auc", "roc_auc_weighted", "log_loss", "brier", "calibration_error", "mcc", "hamming_loss"),
-    ),
-    "regression": ("mae", "mse", "rmse", "rmsle", "mape", "r2", "explained_variance", "pearson"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +108,7 @@ def _measure_task(
     probabilities = frame.select(columns).to_numpy() if set(columns) <= set(frame.columns) and classes else None
     if model.positive is not None:
         if foreign:
-            reason = f"the labels or predictions hold values that are not classes of the model: {format_names(foreign)}"
+            reason = f"the labels or predictions hold values that are not classes of the model: {join_some(foreign)}"
             return dict.fromkeys(METRICS_BY_TASK[model.task], reason), {}
         at = classes.index(model.positive)
         return measure_binary(

@@ -18,7 +18,8 @@ import numpy.typing as npt
 import polars as pl
 
 from engine.errors import ModelError
-from engine.models.classes import ClassValue, encode_classes, format_names, label_of
+from engine.formatting.lists import join_some
+from engine.models.classes import ClassValue, encode_classes, label_of
 from engine.models.fitted_model import Predictions
 
 SUM_TOLERANCE = 1e-3
@@ -70,7 +71,7 @@ class PredictionParser:
                 if answer.shape[1] != len(self.classes):
                     raise ModelError(
                         f"{self.where}: returned an array of {answer.shape[1]} columns, but there are "
-                        f"{len(self.classes)} classes: {format_names(self.classes)}"
+                        f"{len(self.classes)} classes: {join_some(self.classes)}"
                     )
                 return {label_of(c): pl.Series(answer[:, i]) for i, c in enumerate(self.classes)}
         # One column without a name: floats are probabilities in a binary task, all else are predictions.
@@ -100,7 +101,7 @@ class PredictionParser:
         if set(columns) != set(names):
             raise ModelError(
                 f"{self.where}: got {self._list_columns(columns)}; "
-                f"needed are the probabilities of the classes {format_names(names)}"
+                f"needed are the probabilities of the classes {join_some(names)}"
             )
         by_class = np.column_stack([self._check_probabilities(columns[n], n) for n in names])
         # A NaN compares as false: a row with a missing probability passes here and gets no class later.
@@ -139,9 +140,9 @@ class PredictionParser:
             row = int(unknown.argmax())
             raise ModelError(
                 f"{self.where}: row {row + 1:,} is predicted {column[row]!r}, which is not one of the classes "
-                f"{format_names(self.classes)}"
+                f"{join_some(self.classes)}"
             )
         return pl.Series(list(self.classes)).gather(np.maximum(places, 0)).set(pl.Series(places < 0), None)
 
     def _list_columns(self, columns: Mapping[str, pl.Series]) -> str:
-        return format_names(list(columns)) if columns else "nothing"
+        return join_some(list(columns)) if columns else "nothing"

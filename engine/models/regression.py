@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.models.classification import Floats, MetricsOrReasons
+from engine.spec.metric_catalogue import METRICS_BY_TASK
 
 PLOT_BINS = 20
 _HALF_OF_LARGEST = np.finfo(np.float64).max / 2
@@ -34,9 +35,8 @@ def measure_regression(truth: Floats, predicted: Floats) -> tuple[MetricsOrReaso
     `explained_variance` 1 - var(t - p) / var(t); `pearson` the correlation of t and p. scikit-learn divides by a tiny
     number where `mape` has a true value of 0; here the metric then has no value.
     """
-    names = ("mae", "mse", "rmse", "rmsle", "mape", "r2", "explained_variance", "pearson")
     if not (np.isfinite(truth).all() and np.isfinite(predicted).all()):
-        return dict.fromkeys(names, "the labels or predictions hold infinite values"), {}
+        return dict.fromkeys(METRICS_BY_TASK["regression"], "the labels or predictions hold infinite values"), {}
     # Squares of finite values may overflow: such a metric gets a reason instead of infinity.
     with np.errstate(over="ignore", invalid="ignore"):
         metrics = _regression_metrics(truth, predicted)

@@ -14,14 +14,8 @@ from threadpoolctl import threadpool_limits
 from engine.data.column_types import column_type
 from engine.data.table import Table, explain_read_errors
 from engine.errors import ModelError
-from engine.models.classes import (
-    MAX_CLASSES,
-    ClassValue,
-    distinct_classes,
-    encode_classes,
-    find_positive_class,
-    format_names,
-)
+from engine.formatting.lists import join_some
+from engine.models.classes import MAX_CLASSES, ClassValue, distinct_classes, encode_classes, find_positive_class
 from engine.models.estimators import build_estimator, fit_estimator, replace_infinities
 from engine.models.features import (
     MAX_CATEGORIES,
@@ -183,7 +177,7 @@ def _training_classes(spec: TrainModel, labelled: pl.DataFrame, where: str) -> t
     if kind not in ("integer", "number", "boolean", "text"):
         raise ModelError(f'{where}: the target "{spec.target}" is {kind}; classes are text, numbers or booleans')
     classes = distinct_classes(labelled[spec.target])
-    found = f"the training rows hold {len(classes):,}: {format_names(classes)}"
+    found = f"the training rows hold {len(classes):,}: {join_some(classes)}"
     if len(classes) < 2:
         raise ModelError(f'{where}: "{spec.target}" needs at least 2 classes to learn from; {found}')
     if spec.task == "binary_classification" and len(classes) > 2:

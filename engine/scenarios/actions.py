@@ -14,11 +14,13 @@ from engine.errors import Position
 ActionCause = Literal["new", "changed", "forced", "reused", "always", "depends", "never"]
 
 
-class _FrozenModel(BaseModel):
+class FrozenModel(BaseModel):
+    """A part of a plan or of a result, which nobody changes and which has no other fields."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Change(_FrozenModel):
+class Change(FrozenModel):
     """One difference between an earlier computation and the one that is needed now."""
 
     kind: Literal["spec", "variable", "data", "code", "version", "model", "reference"] = Field(
@@ -32,7 +34,7 @@ class Change(_FrozenModel):
     says: str = Field(description="The difference as text.")
 
 
-class ReadSource(_FrozenModel):
+class ReadSource(FrozenModel):
     """One source that an action reads: a dataset without inputs, or a query whose number of rows is known."""
 
     dataset: str = Field(description="The name of the dataset, or of other rows, such as a model's held-out rows.")
@@ -40,7 +42,7 @@ class ReadSource(_FrozenModel):
     files: list[str] = Field([], description="The files of the dataset.")
 
 
-class Action(_FrozenModel):
+class Action(FrozenModel):
     """One unit of work: done, or skipped because an earlier result is still valid."""
 
     kind: Literal["read", "train", "profile", "evaluate", "check", "set", "call", "write", "send"] = Field(

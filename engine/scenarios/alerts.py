@@ -61,7 +61,7 @@ def list_events(result: RunResult) -> list[Event]:
     return collected
 
 
-def deliver_messages(context: Context) -> list[Delivery]:
+def deliver_waiting_messages(context: Context) -> list[Delivery]:
     """Send the messages that wait in the outbox, of earlier runs too; return the deliveries of this run's messages."""
     if context.preview is not None or context.mode != "run":
         return []

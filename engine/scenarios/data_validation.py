@@ -10,15 +10,15 @@ import polars as pl
 
 from engine.errors import Position
 from engine.evaluation.record import Evaluation
+from engine.formatting.hints import did_you_mean
 from engine.scenarios.context import Context
 from engine.spec.diagnostics import Findings
 from engine.spec.metric_catalogue import MetricScope
 from engine.spec.metric_names import find_metric_definition, normalize_metric_name, parse_metric_name
-from engine.spec.problem import Problem, did_you_mean
+from engine.spec.problem import Problem
 from engine.spec.resources.checks import Check, PythonCheck, RangeCheck
 from engine.spec.resources.models import TrainModel
-
-SpecPath = tuple[str | int, ...]
+from engine.spec.validator import SpecPath
 
 
 def validate_dataset(name: str, context: Context, findings: Findings) -> None:

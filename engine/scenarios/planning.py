@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from engine.errors import Diagnostic, EngineError, Severity
 from engine.evaluation.record import Evaluation
 from engine.outcome import ExitCode, Outcome
 from engine.scenarios import data_validation
-from engine.scenarios.actions import Action
+from engine.scenarios.actions import Action, FrozenModel
 from engine.scenarios.context import Context
 from engine.scenarios.result import StepResult
 from engine.scenarios.steps import STEP_KINDS
@@ -25,11 +25,7 @@ from engine.spec.resources.models import TrainModel
 from engine.spec.resources.scenarios import AnyStep, Reporter, RunScenarioStep
 
 
-class _PlanModel(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class StepPlan(_PlanModel):
+class StepPlan(FrozenModel):
     """The plan of a step."""
 
     name: str = Field(description="The step's name.")
@@ -44,7 +40,7 @@ class StepPlan(_PlanModel):
     scenario: "ScenarioPlan | None" = Field(None, description="The plan of the scenario that the step runs.")
 
 
-class ScenarioPlan(_PlanModel):
+class ScenarioPlan(FrozenModel):
     """The plan of a scenario."""
 
     scenario: str = Field(description="The scenario's name.")
@@ -59,7 +55,7 @@ class ScenarioPlan(_PlanModel):
                 yield from step.scenario.all_steps()
 
 
-class Plan(_PlanModel):
+class Plan(FrozenModel):
     """The plan of one call of `engine run`."""
 
     schema_version: Literal[1] = Field(1, description="The version of this format.")

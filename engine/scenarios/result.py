@@ -7,20 +7,16 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from engine.evaluation.record import CheckResult
 from engine.outcome import CheckOutcome, ExitCode, Outcome
-from engine.scenarios.actions import Action
+from engine.scenarios.actions import Action, FrozenModel
 
 FailureCause = Literal["check", "failure"]
 
 
-class _ResultModel(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class EvaluationMade(_ResultModel):
+class EvaluationMade(FrozenModel):
     """An evaluation that a step made or reused."""
 
     id: str = Field(description="The evaluation's id.")
@@ -29,7 +25,7 @@ class EvaluationMade(_ResultModel):
     reused: bool = Field(description="Whether it existed already: nothing had changed, and no row was added.")
 
 
-class StepResult(_ResultModel):
+class StepResult(FrozenModel):
     """The result of a step."""
 
     name: str = Field(description="The step's name.")
@@ -54,7 +50,7 @@ class StepResult(_ResultModel):
     run: "RunResult | None" = Field(None, description="The run of another scenario that it started.")
 
 
-class Delivery(_ResultModel):
+class Delivery(FrozenModel):
     """The delivery of one message."""
 
     reporter: str = Field(description="The reporter.")
@@ -63,7 +59,7 @@ class Delivery(_ResultModel):
     reason: str = Field("", description="Why it is pending, in the receiver's words.")
 
 
-class RunResult(_ResultModel):
+class RunResult(FrozenModel):
     """One run of a scenario."""
 
     schema_version: Literal[1] = Field(1, description="The version of this format.")

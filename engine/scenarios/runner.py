@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome, worst_outcome
 from engine.scenarios import process, steps
-from engine.scenarios.alerts import compose_messages, deliver_messages, list_events
+from engine.scenarios.alerts import compose_messages, deliver_waiting_messages, list_events
 from engine.scenarios.context import Context
 from engine.scenarios.result import RunResult, StepResult
 from engine.spec.conditions import ConditionFacts, UndecidedCondition, evaluate_condition
@@ -55,7 +55,7 @@ def _execute_run(name: str, run: str, parent: str | None, context: Context) -> R
     context.log.info(f"{name} of {context.project.name} started, {context.trigger}")
     started = replace(collect_condition_facts([], context), outcome=None)
     context.store.start_run(_make_run_record(result), compose_messages("start", result, started, context))
-    result.deliveries.extend(deliver_messages(context))
+    result.deliveries.extend(deliver_waiting_messages(context))
     outcome = Outcome.ABORTED
     try:
         for step in _run_iterations(name, context):
@@ -84,7 +84,7 @@ def _finish_run(result: RunResult, context: Context) -> None:
     context.store.finish_run(_make_run_record(result), messages)
     if result.outcome is not Outcome.ABORTED:
         # A message of `at: start` that was pending may have been sent now: the later delivery replaces the earlier.
-        deliveries = [*result.deliveries, *deliver_messages(context)]
+        deliveries = [*result.deliveries, *deliver_waiting_messages(context)]
         result.deliveries[:] = {delivery.reporter: delivery for delivery in deliveries}.values()
     contract = context.store.run_folder(result.id) / "run.json"
     contract.write_text(result.model_dump_json(indent=1), encoding="utf-8")

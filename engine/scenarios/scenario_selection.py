@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from engine.errors import UsageError
+from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec
 from engine.spec.resources.scenarios import BuildStep, RunChecksStep, Scenario
 
@@ -9,14 +11,25 @@ DEFAULT_SCENARIO = "default"
 """Name of the scenario of a project that declares none: it builds every evaluation store and runs every check."""
 
 
-def select_scenarios(project: ProjectSpec) -> Sequence[str]:
-    """Return the scenarios to run if the user names none; empty if there are several and the spec has no `run:`."""
-    declared = project.resources.run
-    if declared is not None:
-        return [declared] if isinstance(declared, str) else declared
-    if not project.scenarios:
-        return [DEFAULT_SCENARIO]
-    return list(project.scenarios) if len(project.scenarios) == 1 else []
+def select_scenarios(project: ProjectSpec, named: Sequence[str] = ()) -> Sequence[str]:
+    """Return the scenarios to run: those that the user names, else those of `run:`, else the only one.
+
+    Raises
+    ------
+    UsageError
+        There is no scenario of that name; or none is named, there are several, and the spec has no `run:`.
+    """
+    declared = list(project.scenarios) or [DEFAULT_SCENARIO]
+    for name in named:
+        if name not in declared:
+            raise UsageError(f"there is no scenario {name!r}{suggest_name(name, declared)}")
+    if named:
+        return named
+    if (run := project.resources.run) is not None:
+        return [run] if isinstance(run, str) else run
+    if len(declared) > 1:
+        raise UsageError(f"name a scenario: {', '.join(declared)}; or set `run:` in the spec")
+    return declared
 
 
 def resolve_scenario(project: ProjectSpec, name: str) -> Scenario:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.errors import Diagnostic, Position, Severity
+from engine.formatting.control_characters import escape_controls
 
 DiagnosticFormat = Literal["text", "json", "github"]
 TAB_WIDTH = 4
@@ -49,14 +50,6 @@ class Findings(list[Diagnostic]):
     def sorted_by_position(self) -> tuple[Diagnostic, ...]:
         """Return the problems sorted by position, each once: what an alias repeats is validated more than once."""
         return tuple(sorted(dict.fromkeys(self), key=lambda d: (d.position, d.code, d.message)))
-
-
-def join_with_or(words: Iterable[str]) -> str:
-    """Join words for a sentence: `a, b or c`. After 20 words, only the number of the others is given."""
-    all_words = list(words)
-    if len(all_words) > 20:
-        return ", ".join(all_words[:20]) + f" and {len(all_words) - 20} more"
-    return " or ".join(filter(None, [", ".join(all_words[:-1]), *all_words[-1:]]))
 
 
 def render_diagnostics(
@@ -111,17 +104,17 @@ def _format_text(diagnostic: Diagnostic, lines: dict[str, list[str]], colour: bo
         return f"{_COLOURS[name]}{text}{_COLOURS['off']}" if colour else text
 
     at, severity = diagnostic.position, str(diagnostic.severity)
-    where = f"{make_printable(at.file)}:{at.line}:{at.column}"
+    where = f"{escape_controls(at.file)}:{at.line}:{at.column}"
     out = [
-        f"{where}: {paint(severity, severity + ':')} {make_printable(diagnostic.message)} [{diagnostic.code}]",
+        f"{where}: {paint(severity, severity + ':')} {escape_controls(diagnostic.message)} [{diagnostic.code}]",
         *_format_excerpt(at, lines, lambda text: paint(severity, text)),
     ]
     if diagnostic.also:
         other = diagnostic.also
-        out.append(f"  also here: {make_printable(other.file)}:{other.line}:{other.column}")
+        out.append(f"  also here: {escape_controls(other.file)}:{other.line}:{other.column}")
         out += _format_excerpt(other, lines, lambda text: paint(severity, text))
     if diagnostic.help:
-        out.append(f"  {paint('help', 'help:')} {make_printable(diagnostic.help)}")
+        out.append(f"  {paint('help', 'help:')} {escape_controls(diagnostic.help)}")
     return "\n".join(out)
 
 
@@ -159,13 +152,8 @@ def read_source_lines(file: str) -> list[str]:
     return raw.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def make_printable(text: str) -> str:
-    """Return the text with line ends and control characters escaped, so that a spec cannot control the terminal."""
-    return "".join(c if c == " " or c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
 def _expand_tabs(text: str) -> str:
-    return "".join(" " * TAB_WIDTH if c == "\t" else make_printable(c) for c in text)
+    return "".join(" " * TAB_WIDTH if c == "\t" else escape_controls(c) for c in text)
 
 
 def _terminal_width(text: str) -> int:

@@ -285,3 +285,10 @@ METRICS: tuple[MetricDefinition, ...] = (
     *_define_performance_metrics(),
     *_define_change_metrics(),
 )
+"""All metrics, in the order in which they are shown."""
+
+_MEASURED = [metric for metric in METRICS if metric.labels and metric.member is None]
+
+PERFORMANCE_METRICS = tuple(metric.name for metric in _MEASURED)
+METRICS_BY_TASK = {task: tuple(metric.name for metric in _MEASURED if task in metric.tasks) for task in _ALL_TASKS}
+"""The performance metrics that a model of each task has."""

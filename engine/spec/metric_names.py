@@ -9,8 +9,9 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from engine.spec.metric_catalogue import METRICS, MetricDefinition, MetricScope
-from engine.spec.problem import Problem, find_similar_word
+from engine.formatting.hints import find_similar
+from engine.spec.metric_catalogue import METRICS, PERFORMANCE_METRICS, MetricDefinition, MetricScope
+from engine.spec.problem import Problem
 
 __all__ = [
     "METRICS",
@@ -86,7 +87,7 @@ def list_members(metric: MetricDefinition) -> list[str] | None:
     if metric.member == "statistic":
         return [m.name for m in METRICS if m.scope == "store" and m.member == "column"]
     if metric.member == "performance":
-        return [m.name for m in METRICS if m.labels and m.member is None]
+        return list(PERFORMANCE_METRICS)
     return None
 
 
@@ -171,7 +172,7 @@ def resolve_metric_name(
         )
     allowed = list_members(metric)
     if allowed is not None and name.member is not None and name.member not in allowed:
-        close = find_similar_word(_METRIC_ALIASES.get(name.member, name.member), allowed)
+        close = find_similar(_METRIC_ALIASES.get(name.member, name.member), allowed)
         return Problem(
             size + 1,
             len(text) - size - 1,
@@ -193,7 +194,7 @@ def _explain_unknown_metric(text: str, name: MetricName, scope: MetricScope, own
     close = (
         alias
         if (scope, alias) in _METRICS_BY_NAME
-        else find_similar_word(text if text in own else name.statistic, [*list_statistics(scope), *own])
+        else find_similar(text if text in own else name.statistic, [*list_statistics(scope), *own])
     )
     if close is None:
         help_ = f"the metrics of {where[scope]} are {', '.join(list_statistics(scope))}"

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.errors import Diagnostic, Position, Severity, SpecError
+from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings, TooManyFindings
 from engine.spec.include import SpecFiles, read_files
-from engine.spec.problem import did_you_mean
 from engine.spec.project_yaml import render_project
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.channels import AppriseChannel, FileChannel, MailChannel
@@ -123,6 +123,12 @@ class ProjectSpec:
     def folder_of(self, section: str, name: str) -> Path:
         """Return the folder of the file that declares a resource, to which its paths and functions are relative."""
         return self._files.folders.get((section, name), self.folder)
+
+    def root_of(self, section: str, name: str, connection: str | None) -> Path:
+        """Return the folder that a resource's path starts from: its connection's, else that of its file."""
+        if connection is None:
+            return self.folder_of(section, name)
+        return self.folder_of("connections", connection) / self.connections[connection].root
 
     def render(self) -> str:
         """Return the project as one YAML document: included files merged, variables filled in, secrets masked."""

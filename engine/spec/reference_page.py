@@ -12,9 +12,10 @@ from importlib.resources import files
 
 from pydantic import BaseModel
 
+from engine.formatting.lists import join_alternatives
+from engine.formatting.numbers import format_number
 from engine.outcome import CheckOutcome, ExitCode, Outcome
 from engine.spec.codes import DIAGNOSTIC_CODES
-from engine.spec.diagnostics import join_with_or
 from engine.spec.metric_catalogue import METRICS, MetricDefinition
 from engine.spec.resources.channels import CHANNEL_KINDS
 from engine.spec.resources.checks import CHECK_KINDS
@@ -205,7 +206,7 @@ def _format_default(value: object) -> str:
 def _describe_type(type_: ValueType) -> str:
     """Describe the values of a type, for a table."""
     if type_.sections:
-        name = f"the name of {join_with_or(describe_section(section) for section in type_.sections)}"
+        name = f"the name of {join_alternatives(describe_section(section) for section in type_.sections)}"
         return f"{name}, or a list of them" if type_.items else name
     words = []
     if type_.reading:
@@ -219,7 +220,7 @@ def _describe_type(type_: ValueType) -> str:
             f"a mapping by {'metric' if type_.key_reading else 'name'}; each value is {_describe_type(type_.values)}"
         )
     if len(type_.resources) > 1:
-        words.append(f"a resource of kind {join_with_or(r.model_fields['kind'].default for r in type_.resources)}")
+        words.append(f"a resource of kind {join_alternatives(r.model_fields['kind'].default for r in type_.resources)}")
     elif type_.resources:
         words.append(
             f"a mapping with {', '.join(f'`{key}`' for key in list_keys(type_.resources[0]) if key != 'kind')}"
@@ -236,7 +237,7 @@ def _render_metrics(metrics: Iterable[MetricDefinition]) -> str:
                 _format_metric_name(m),
                 _describe_metric_owner(m),
                 _format_metric_range(m),
-                _format_number(m.neutral),
+                _format_limit(m.neutral),
                 m.worse or "",
                 m.description,
             )
@@ -260,8 +261,8 @@ def _describe_metric_owner(metric: MetricDefinition) -> str:
 def _format_metric_range(metric: MetricDefinition) -> str:
     if metric.low is None and metric.high is None:
         return ""
-    return f"{_format_number(metric.low) or '-∞'} to {_format_number(metric.high) or '∞'}"
+    return f"{_format_limit(metric.low) or '-∞'} to {_format_limit(metric.high) or '∞'}"
 
 
-def _format_number(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"
+def _format_limit(value: float | None) -> str:
+    return "" if value is None else format_number(value)

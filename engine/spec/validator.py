@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import Position
-from engine.spec.diagnostics import Findings, join_with_or
+from engine.formatting.hints import did_you_mean, find_similar
+from engine.formatting.lists import join_alternatives
+from engine.spec.diagnostics import Findings
 from engine.spec.key_aliases import hint_for_key
-from engine.spec.problem import did_you_mean, find_similar_word
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.resource import Resource
@@ -164,14 +165,12 @@ class SpecValidator:
         """Report an unknown key. Return the keys that it was probably meant to be, which are then not missing."""
         allowed, word = list(list_keys(chosen)), entry.key.text
         others = [r.model_fields["kind"].default for r in resources if r is not chosen and word in list_keys(r)]
-        near = find_similar_word(word, allowed)
+        near = find_similar(word, allowed)
         if others:
-            help_ = (
-                f"it is a key of kind: {join_with_or(others)}" if kind_given else f"add kind: {join_with_or(others)}"
-            )
+            help_ = f"{'it is a key of' if kind_given else 'add'} kind: {join_alternatives(others)}"
         else:
             help_ = hint_for_key(word, allowed) or (
-                f'did you mean "{near}"?' if near else f"the keys here are {join_with_or(allowed)}"
+                f'did you mean "{near}"?' if near else f"the keys here are {join_alternatives(allowed)}"
             )
         self.findings.error(entry.key.position, "unknown-key", f'unknown key "{word[:60]}"', help_)
         if others:  # the kind is probably wrong or missing, so its own required keys say nothing
@@ -216,7 +215,7 @@ class SpecValidator:
         """Report a scalar of the wrong type, with a hint if it is a common mistake."""
         help_ = None
         if isinstance(value, str) and type_.literals:
-            near = find_similar_word(value, [str(word) for word in type_.literals])
+            near = find_similar(value, [str(word) for word in type_.literals])
             help_ = f'did you mean "{near}"?' if near else None
         elif isinstance(value, bool) and str in type_.scalars:
             help_ = f'put it in quotes to make it text: "{node.text}"'

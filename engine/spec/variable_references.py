@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings
-from engine.spec.problem import did_you_mean
 from engine.spec.yaml_scalars import NumberError, PlainValue, resolve_scalar
 from engine.spec.yaml_tree import ScalarNode
 

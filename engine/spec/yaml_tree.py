@@ -19,10 +19,10 @@ from engine.spec.source import Source
 from engine.spec.yaml_errors import explain_yaml_error
 from engine.spec.yaml_scalars import NumberError, PlainValue, resolve_scalar
 
-MAX_DEPTH = 64
+MAX_YAML_DEPTH = 64
 MAX_NODES = 200_000
 
-_TOO_DEEP = f"this is nested more than {MAX_DEPTH} levels deep"
+_YAML_TOO_DEEP = f"this is nested more than {MAX_YAML_DEPTH} levels deep"
 
 
 @dataclass(slots=True, eq=False)
@@ -141,7 +141,7 @@ def parse_yaml(source: Source, findings: Findings) -> YamlNode | None:
 
 
 def _report_depth(problem: yaml.YAMLError, taken: int, source: Source, builder: "_TreeBuilder") -> None:
-    """Let the builder reach `MAX_DEPTH`: libyaml 0.2.6 scans ahead and refuses 1,000 levels before it gives events.
+    """Let the builder reach `MAX_YAML_DEPTH`: libyaml 0.2.6 scans ahead and refuses 1,000 levels before any event.
 
     The text before that place has the events that are missing, under every libyaml. The first `taken` are known.
     """
@@ -204,8 +204,8 @@ class _TreeBuilder:
             return self._attach_node(node, 1, at)
         elif isinstance(event, yaml.CollectionStartEvent):
             self._check_tag(event, at)
-            if len(self._open) >= MAX_DEPTH:
-                self._findings.error(at, "yaml-depth", _TOO_DEEP)
+            if len(self._open) >= MAX_YAML_DEPTH:
+                self._findings.error(at, "yaml-depth", _YAML_TOO_DEEP)
                 return False
             if self._open and isinstance(self._open[-1].node, MapNode) and self._open[-1].key is None:
                 self._findings.error(at, "yaml-key", "a key must be text, but this is a list or a mapping")

@@ -32,10 +32,6 @@ class Outbox(Database):
         unsent = outbox.c.state != MessageState.SENT
         return self._read_messages(unsent if run is None else unsent & (outbox.c.run == run))
 
-    def list_messages(self, run: str) -> list[OutboxMessage]:
-        """Return all messages of a run, oldest first."""
-        return self._read_messages(outbox.c.run == run)
-
     def claim_message(self, message: str, lasting: timedelta, *, early: bool = False) -> Claim | None:
         """Claim a due message for the time `lasting`. Return None if it is not due or another sender has claimed it.
 

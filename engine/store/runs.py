@@ -56,13 +56,6 @@ class Runs(Database):
             place = len(connection.execute(select(run_steps.c.place).where(run_steps.c.run == number)).all())
             connection.execute(insert(run_steps).values(asdict(step) | {"run": number, "place": place}))
 
-    def add_events(self, run: str, events: Sequence[Event]) -> None:
-        """Record events after those before them, such as deliveries once the run has finished."""
-        with self.begin_write() as connection:
-            number = self._run_number(connection, run)
-            first = len(connection.execute(select(run_events.c.place).where(run_events.c.run == number)).all())
-            _insert_events(connection, number, events, first)
-
     def finish_run(self, run: RunRecord, messages: Sequence[OutboxMessage] = ()) -> None:
         """Record in one transaction how `run` ended, and queue the messages about it.
 
@@ -80,7 +73,7 @@ class Runs(Database):
                     insert(run_steps),
                     [asdict(step) | {"run": number, "place": place} for place, step in enumerate(run.steps)],
                 )
-            _insert_events(connection, number, run.events, 0)
+            _insert_events(connection, number, run.events)
             insert_messages(connection, messages)
         self._release_run(run.id)
 
@@ -122,8 +115,8 @@ class Runs(Database):
                     still = (runs.c.number == number) & runs.c.outcome.is_(None)
                     values = {"outcome": Outcome.ABORTED, "ended": ended}
                     if connection.execute(update(runs).where(still).values(values)).rowcount:
-                        _insert_events(connection, number, [event], len(run.events))
-                        dead.append(replace(run, outcome=Outcome.ABORTED, ended=ended, events=(*run.events, event)))
+                        _insert_events(connection, number, [event])
+                        dead.append(replace(run, outcome=Outcome.ABORTED, ended=ended, events=(event,)))
                 path.unlink(missing_ok=True)
             finally:
                 os.close(lock)
@@ -164,13 +157,13 @@ def _run_row(run: RunRecord) -> dict[str, Any]:
     return {name: getattr(run, name) for name in RUN_COLUMNS}
 
 
-def _insert_events(connection: Connection, run: int, events: Sequence[Event], first: int) -> None:
+def _insert_events(connection: Connection, run: int, events: Sequence[Event]) -> None:
     if events:
         connection.execute(
             insert(run_events),
             [
                 asdict(event) | {"run": run, "place": place, "value": nan_to_none(event.value)}
-                for place, event in enumerate(events, first)
+                for place, event in enumerate(events)
             ],
         )
 

@@ -110,7 +110,7 @@ def test_runs_have_outcomes_steps_and_checks(copied: engine.Project) -> None:
     assert {check.check for check in run.steps[1].checks} == {"nothing moved", "auc holds"}
     (same,) = engine.run(copied.spec.path, "watch", {"month": "june"})
     assert same.outcome is Outcome.SUCCESS
-    with pytest.raises(UsageError, match="there is no scenario 'wotch'; did you mean \"watch\""):
+    with pytest.raises(UsageError, match="there is no scenario 'wotch'; did you mean 'watch'"):
         copied.run("wotch")
     with pytest.raises(UsageError, match="name a scenario: watch, months, other"):
         copied.run_all()
@@ -168,11 +168,11 @@ def test_an_evaluation_is_found_by_name_id_and_the_last_part_of_its_id(project: 
     assert store.evaluation(june.id).id == store.evaluation(june.id.rpartition("-")[2]).id == june.id
     assert store.evaluation().name == "july"
     assert store.before().name == "june"
-    with pytest.raises(UsageError, match="there is no evaluation 'jnue'; did you mean \"june\""):
+    with pytest.raises(UsageError, match="there is no evaluation 'jnue'; did you mean 'june'"):
         store.evaluation("jnue")
     with pytest.raises(UsageError, match="no evaluation before 'june'"):
         store.compare("june")
-    with pytest.raises(UsageError, match="there is no evaluation store 'mse'; did you mean \"mes\""):
+    with pytest.raises(UsageError, match="there is no evaluation store 'mse'; did you mean 'mes'"):
         project.store("mse")
 
 
@@ -187,7 +187,7 @@ def test_compared_with_a_dataset_it_is_what_a_store_with_that_reference_says(pro
     assert project.store("mes").compare("july", "dataset:may").metrics == (
         project.store("against_may").evaluation("july").metrics
     )
-    with pytest.raises(UsageError, match="there is no dataset 'mai'; did you mean \"may\""):
+    with pytest.raises(UsageError, match="there is no dataset 'mai'; did you mean 'may'"):
         project.store("mes").compare("july", "dataset:mai")
 
 

@@ -85,7 +85,7 @@ def judge(columns: list[Column], each: Callable[..., Iterator[float]]) -> int:
         # as many rows as have a value: the last bin is of those that are missing
         return min(1.0, 2 * min(p, ks_p_value(c.gap, int(c.r[:-1].sum()), int(c.b[:-1].sum()))))
 
-    significant = np.flatnonzero(verdict.holm(list(each(p_of, range(tests)))) < LEVEL)
+    significant = np.flatnonzero(verdict.adjust_p_values(list(each(p_of, range(tests)))) < LEVEL)
     list(each(lambda i: verdict.effect_size(columns[i].r, columns[i].b), significant))
     return len(significant)
 

@@ -90,7 +90,7 @@ class Counted:
             else:
                 usual.append(binned_distances.measure_binned_distances(r, b)["chi2_p"])
             p_values.append(p)
-        significant = np.flatnonzero(verdict.holm(p_values) < LEVEL)
+        significant = np.flatnonzero(verdict.adjust_p_values(p_values) < LEVEL)
         return any(verdict.effect_size(*sides[i]) > 0 for i in significant), min(usual) < LEVEL
 
 

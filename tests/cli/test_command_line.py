@@ -101,7 +101,7 @@ def test_a_wrong_command_line_is_exit_2_and_nothing_runs(
 
 def test_what_to_run_must_be_said_and_a_near_miss_gets_its_name(engine: Engine) -> None:
     assert "name a scenario: one, two; or set `run:` in the spec" in engine("run", "quick.yaml").stderr
-    assert 'did you mean "one"?' in engine("run", "quick.yaml", "onee").stderr
+    assert "did you mean 'one'?" in engine("run", "quick.yaml", "onee").stderr
 
 
 def test_validate_many_files_shows_every_problem(engine: Engine, tmp_path: Path) -> None:

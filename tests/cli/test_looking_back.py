@@ -21,8 +21,9 @@ import pytest
 
 import engine
 from engine.api import frames
-from engine.cli import main, printers, tables
+from engine.cli import main, printers
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
+from engine.formatting.numbers import format_cell
 
 SPEC = """
     version: 1
@@ -170,17 +171,17 @@ def test_runs_and_one_run_with_its_log(said: Engine) -> None:
 @pytest.mark.parametrize(
     ("arguments", "help_"),
     [
-        (("show", "drfit"), 'did you mean "drift"?'),
-        (("show", "drift", "w33"), 'did you mean "w3"?'),
+        (("show", "drfit"), "did you mean 'drift'?"),
+        (("show", "drift", "w33"), "did you mean 'w3'?"),
         (("show", "drift", "--metric", "psy.age"), 'did you mean "psi.age"?'),
         (("show", "drift", "--sort", "nmae"), "unknown metric 'nmae'"),
-        (("show", "drift", "--label", "prity=w1"), 'did you mean "parity"?'),
+        (("show", "drift", "--label", "prity=w1"), "did you mean 'parity'?"),
         (("show", "drift", "--label", "parity"), "'parity' is not KEY=VALUE"),
         (("show", "--checks"), "--checks needs an evaluation store or a dataset"),
         (("show", "--runs", "--metric", "ks.age"), "apply only to the table of a store"),
         (("show", "--run", "77"), "there is no run '77'"),
         (("compare", "drift", "w1"), "no evaluation before 'w1'"),
-        (("compare", "drift", "w3", "--reference", "dataset:befor"), 'did you mean "before"?'),
+        (("compare", "drift", "w3", "--reference", "dataset:befor"), "did you mean 'before'?"),
         (("compare", "drift", "w3", "--reference", "model_test"), "no model that the engine trained"),
         (("check", "drift", "w4"), "there is no evaluation 'w4'"),
         (("remove", "drift", "w4", "--yes"), "there is no evaluation 'w4'"),
@@ -307,7 +308,7 @@ def test_a_pipe_has_160_columns_and_no_control_characters(built: Path) -> None:
     ],
 )
 def test_numbers_are_told_in_four_digits(value: float, told: str) -> None:
-    assert tables.format_number(value) == told
+    assert format_cell(value) == told
 
 
 def test_without_labels_the_reason_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:

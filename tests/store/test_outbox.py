@@ -37,8 +37,8 @@ def test_a_message_comes_back_as_it_was(store: Store) -> None:
     sent = message("m", to=("a@example.com", "b@example.com"), attachments=attachments)
     queue(store, sent)
     assert store.list_due_messages() == [sent]
-    assert store.list_messages("run") == [sent]
-    assert store.list_messages("another run") == []
+    assert store.list_undelivered("run") == [sent]
+    assert store.list_undelivered("another run") == []
 
 
 def test_a_failed_message_is_due_at_its_next_try_and_says_why(store: Store) -> None:

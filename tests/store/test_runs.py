@@ -43,9 +43,6 @@ def test_a_run_from_start_to_end(store: Store) -> None:
     assert store.get_run("run 1") == finished(RUN)
     assert store.get_run("run 1").state == "WARNING"
     assert store.list_due_messages() == [MESSAGE]
-    delivered = Event("delivery", "info", "sent to a@b.c", NOON)
-    store.add_events("run 1", [delivered])
-    assert store.get_run("run 1").events == (DRIFTED, delivered)
 
 
 def test_outcome_events_and_messages_are_one_transaction(store: Store) -> None:
@@ -82,7 +79,7 @@ def test_dates_among_the_variables_come_back_as_text(store: Store) -> None:
 
 
 def test_unknown_runs(store: Store) -> None:
-    for ask in (store.get_run, lambda run: store.add_step(run, BUILD), lambda run: store.add_events(run, [DRIFTED])):
+    for ask in (store.get_run, lambda run: store.add_step(run, BUILD)):
         with pytest.raises(StoreError, match="there is no run nope"):
             ask("nope")
 
@@ -100,13 +97,12 @@ def test_a_living_run_is_not_aborted_a_dead_one_is(store: Store, folder: Path) -
     store.start_run(RUN)
     with Store.open(folder) as other:
         other.start_run(replace(RUN, id="run 2"))
-        other.add_events("run 2", [DRIFTED])
         assert store.abort_dead_runs() == []
         assert other.abort_dead_runs() == []
     (dead,) = store.abort_dead_runs()
     assert dead == store.get_run("run 2")
     assert (dead.id, dead.outcome, dead.ended) == ("run 2", Outcome.ABORTED, store.now())
-    assert [event.what for event in dead.events] == [DRIFTED.what, "run run 2 was aborted: its process has died"]
+    assert [event.what for event in dead.events] == ["run run 2 was aborted: its process has died"]
     assert store.abort_dead_runs() == []
     assert store.get_run("run 1").outcome is None
 

@@ -15,9 +15,9 @@ from engine.cli.proposal.models import propose_model
 from engine.cli.proposal.periods import divide_rows, select_reference
 from engine.cli.proposal.yaml_writing import can_be_key, format_text, quote_text
 from engine.data.inspection import FileInspection, summarise_columns
-from engine.data.polars_errors import format_suggestion
 from engine.drift import Role
 from engine.errors import DataError, UsageError
+from engine.formatting.hints import suggest_name
 from engine.spec.metric_names import MetricName
 from engine.spec.resources.datasets import Csv
 
@@ -50,7 +50,7 @@ def propose_spec(seen: FileInspection, wishes: ColumnChoices, *, project: str, p
     named = [name for name in (wishes.target, wishes.prediction, wishes.time) if name is not None]
     for name in named:
         if name not in seen.columns:
-            raise UsageError(f"there is no column {name!r}{format_suggestion(name, list(seen.columns))}")
+            raise UsageError(f"there is no column {name!r}{suggest_name(name, list(seen.columns))}")
         if named.count(name) > 1:
             raise UsageError(
                 f"column {name!r} is named twice: --target, --prediction and --time must be different columns"
@@ -58,7 +58,7 @@ def propose_spec(seen: FileInspection, wishes: ColumnChoices, *, project: str, p
     periods = divide_rows(seen, wishes.time) if wishes.time else None
     # Contracts and roles come from all rows; ranges and the model only from the reference, the later rows are checked.
     reference = select_reference(seen, periods)
-    rows, columns = summarise_columns(reference)
+    _, columns = summarise_columns(reference)
     roles = {name: column_settings.suggest_role(column, seen.rows, wishes) for name, column in seen.columns.items()}
     compared = [
         column
@@ -68,7 +68,7 @@ def propose_spec(seen: FileInspection, wishes: ColumnChoices, *, project: str, p
     if not compared:
         reasons = "; ".join(f"{c.name}: {c.reason}" for c in columns.values() if c.reason)
         raise DataError(f"there is no column to compare{': ' + reasons if reasons else ''}")
-    model = propose_model(reference, rows, columns, wishes) if wishes.target else None
+    model = propose_model(reference, columns, wishes) if wishes.target else None
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=False,  # noqa: S701 - the output is YAML; the filter `text` quotes each value

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from engine.cli.proposal.column_choices import ColumnChoices
-from engine.cli.proposal.yaml_writing import format_label, format_text, round_digits
+from engine.cli.proposal.yaml_writing import format_label, round_digits
 from engine.data import Table, explain_read_errors
 from engine.data.inspection import ColumnSummary
 from engine.errors import UsageError
+from engine.formatting.lists import join_some
 from engine.models.classes import MAX_CLASSES, ClassValue, distinct_classes, encode_classes
 
 MIN_ROWS_PER_CLASS = 10
@@ -30,23 +31,19 @@ class ModelProposal:
 
     task: str
     why: str
-    said: str
     positive: str | None
     probability: bool
     metric: str
     floor: float | None
-    labelled: float
 
 
-def propose_model(before: Table, rows: int, columns: dict[str, ColumnSummary], wishes: ColumnChoices) -> ModelProposal:
+def propose_model(before: Table, columns: dict[str, ColumnSummary], wishes: ColumnChoices) -> ModelProposal:
     """Propose a model from the rows of the reference.
 
     Parameters
     ----------
     before
         The reference: the rows before the first batch.
-    rows
-        How many they are.
 
     Raises
     ------
@@ -64,16 +61,15 @@ def propose_model(before: Table, rows: int, columns: dict[str, ColumnSummary], w
             f"the target {target.name!r} has type {target.column_type}; it must be text, a number or a boolean"
         )
     task, reason = _infer_task(target, values)
-    labelled = values.len() / rows
     if task == "regression":
-        return _propose_regression(frame, values, wishes, reason, labelled)
+        return _propose_regression(frame, values, wishes, reason)
     classes = distinct_classes(values)
     counts = {label: int((encode_classes(values, classes) == i).sum()) for i, label in enumerate(classes)}
     frequent = [label for label, count in counts.items() if count >= MIN_ROWS_PER_CLASS]
     if wishes.prediction is None and (
         len(frequent) < 2 or (task.startswith("binary") and len(frequent) < len(classes))
     ):
-        rows_of_classes = ", ".join(f"{label!r} {count} times" for label, count in list(counts.items())[:10])
+        rows_of_classes = join_some(f"{label!r} {count} times" for label, count in counts.items())
         when = " before the time of the first batch" if wishes.time else ""
         raise UsageError(
             f"the target {target.name!r} has too few values to train a model: {rows_of_classes}; "
@@ -88,18 +84,14 @@ def propose_model(before: Table, rows: int, columns: dict[str, ColumnSummary], w
     return ModelProposal(
         task=task,
         why=reason,
-        said=format_text(wishes.prediction) if wishes.prediction else "",
         positive=None if positive is None else format_label(positive),
         probability=probability,
         metric="roc_auc" if auc else "accuracy",
         floor=0.6 if auc else round_digits(max(counts.values()) / values.len()),
-        labelled=labelled,
     )
 
 
-def _propose_regression(
-    frame: pl.DataFrame, values: pl.Series, wishes: ColumnChoices, reason: str, labelled: float
-) -> ModelProposal:
+def _propose_regression(frame: pl.DataFrame, values: pl.Series, wishes: ColumnChoices, reason: str) -> ModelProposal:
     """Propose a regression; its floor is the mean absolute error of always predicting the median."""
     numbers = values.cast(pl.Float64)
     if wishes.prediction is None and numbers.is_infinite().any():
@@ -113,8 +105,7 @@ def _propose_regression(
         raise UsageError(f"the prediction {wishes.prediction!r} is not a number, but the target {values.name!r} is")
     error = (numbers - numbers.median()).abs().mean()
     floor = round_digits(error) if isinstance(error, float) and math.isfinite(error) and error > 0 else None
-    prediction = format_text(wishes.prediction) if wishes.prediction else ""
-    return ModelProposal("regression", reason, prediction, None, False, "mae", floor, labelled)
+    return ModelProposal("regression", reason, None, False, "mae", floor)
 
 
 def _infer_task(target: ColumnSummary, values: pl.Series) -> tuple[str, str]:
@@ -156,5 +147,5 @@ def _require_classes(prediction: pl.Series, classes: Sequence[ClassValue], name:
     numbers = encode_classes(prediction, classes)
     if (numbers == -2).any():  # -2 is the code of a value that is not a class
         unknown = prediction[int((numbers == -2).argmax())]
-        labels = ", ".join(map(repr, classes[:10]))
+        labels = join_some(map(repr, classes))
         raise UsageError(f"the prediction {name!r} holds {unknown!r}, which is not a value of the target ({labels})")

@@ -10,9 +10,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from engine.drift import NOTABLE_DRIFT
 from engine.formatting.numbers import format_figure
 from engine.formatting.palette import AMBER, GREEN, GREY, RED
-from engine.reporting.pages.facts import NOTABLE, EvaluationFacts
+from engine.reporting.pages.facts import EvaluationFacts
 from engine.reporting.pages.ranges import choose_scale, cut_zones, is_range
 from engine.reporting.pages.summary import format_metric, format_metric_name
 from engine.store.records import MetricPoint
@@ -231,10 +232,10 @@ def draw_bars(
     colours: Mapping[str, str] = PAGE_COLOURS,
     width: int = 300,
 ) -> ChartSpec:
-    """Draw named values as bars in their order; values of NOTABLE or more have another colour."""
+    """Draw named values as bars in their order; values of NOTABLE_DRIFT or more have another colour."""
     values = [
         {"at": i, "name": clip_label(redact(name)), "value": value, "text": text(value),
-         "colour": colours["batch"] if value >= NOTABLE else colours["reference"]}
+         "colour": colours["batch"] if value >= NOTABLE_DRIFT else colours["reference"]}
         for i, (name, value) in enumerate(rows)
     ]  # fmt: skip
     y: ChartSpec = {"field": "name", "type": "nominal", "sort": {"field": "at"}, "title": None}

@@ -8,15 +8,9 @@ from typing import Any
 
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.outcome import CheckOutcome, worst_check_outcome
-from engine.spec.metric_names import METRICS
+from engine.spec.metric_catalogue import PERFORMANCE_METRICS
 from engine.store.records import MetricPoint
 
-NOTABLE = 0.1
-"""A column with at least this drift counts as drifted, as in the metric `drifted_columns`."""
-
-PERFORMANCE_METRICS = [
-    metric.name for metric in METRICS if metric.scope == "store" and metric.labels and not metric.member
-]
 MOST_HISTORIES = 8
 """Charts of histories on a page."""
 LEADING_METRICS = ("roc_auc", "r2", "accuracy", "f1", "rmse", "mae")

@@ -8,26 +8,28 @@ megabytes. The page's content security policy allows this script and no other, s
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
+from engine.drift import NOTABLE_DRIFT
 from engine.evaluation.record import CheckResult
 from engine.formatting.numbers import format_figure, format_number, format_p_value, format_share
 from engine.formatting.templates import create_html_environment
 from engine.outcome import CheckOutcome
 from engine.reporting.facts import format_bounds, sort_by_severity
 from engine.reporting.pages import charts
-from engine.reporting.pages.facts import NOTABLE, PERFORMANCE_METRICS, EvaluationFacts
+from engine.reporting.pages.charts import Redact
+from engine.reporting.pages.facts import EvaluationFacts
 from engine.reporting.pages.ranges import choose_scale, cut_zones, is_range
 from engine.reporting.pages.summary import format_metric, format_metric_name, summarize_evaluation
+from engine.spec.metric_catalogue import PERFORMANCE_METRICS
 from engine.spec.metric_names import MetricName, find_metric_definition
 
 MOST_RESULTS, MOST_OK_RESULTS = 60, 8
 """Results of one check that are shown at most, and if fewer are not OK, results that are shown anyway."""
-Redact = Callable[[str], str]
 
 
 def render_page(facts: EvaluationFacts, redact: Redact = str) -> str:
@@ -50,7 +52,7 @@ def render_page(facts: EvaluationFacts, redact: Redact = str) -> str:
         checks=_group_checks(facts),
         histories=_draw_histories(facts, redact),
         columns=columns,
-        notable=NOTABLE,
+        notable=NOTABLE_DRIFT,
         importance=_describe_importance(facts, redact),
         prediction=_describe_prediction(facts),
         performance=_compare_performance(facts),
@@ -82,7 +84,7 @@ def _build_tiles(facts: EvaluationFacts) -> list[dict[str, str]]:
         note = ""
         change = facts.find_value(f"performance_change.{metric}")
         if metric == "drifted_columns":
-            note = f"of {len(facts.evaluation.columns):,}, at {NOTABLE:g} or more"
+            note = f"of {len(facts.evaluation.columns):,}, at {NOTABLE_DRIFT:g} or more"
         elif change is not None:
             note = f"{format_figure(abs(change))} {'below' if change < 0 else 'above'} the reference"
         elif metric == "data_drift":

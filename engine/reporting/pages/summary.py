@@ -2,10 +2,11 @@
 
 from collections import Counter
 
+from engine.drift import NOTABLE_DRIFT
 from engine.formatting.lists import join_words
 from engine.formatting.numbers import format_figure, format_p_value, format_share
 from engine.outcome import CheckOutcome
-from engine.reporting.pages.facts import NOTABLE, EvaluationFacts
+from engine.reporting.pages.facts import EvaluationFacts
 from engine.spec.metric_names import MetricName, parse_metric_name
 
 _METRIC_NAMES = {
@@ -70,7 +71,7 @@ def _summarize_columns(facts: EvaluationFacts) -> str:
     drifted, columns = facts.list_drifted(), len(facts.evaluation.columns)
     if not columns:
         return "No column takes part in the comparison."
-    notable = [f"{name} ({format_figure(drift)})" for name, drift in drifted if drift >= NOTABLE]
+    notable = [f"{name} ({format_figure(drift)})" for name, drift in drifted if drift >= NOTABLE_DRIFT]
     if notable:
         rest = [f"{len(notable) - 3} more"] if len(notable) > 3 else []
         told = f"{len(notable)} of {columns} columns drifted: {join_words([*notable[:3], *rest])}"

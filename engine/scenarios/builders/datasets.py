@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.data import Table, compute_dataset_metrics, find_unmeasurable_metrics, verify_contract
+from engine.digests import digest_json
 from engine.evaluation.checks import CheckTarget, apply_check
 from engine.evaluation.custom_metrics import compute_custom_metrics
 from engine.evaluation.record import CheckResult, MetricValue
-from engine.evaluation.snapshot import hash_settings
 from engine.outcome import CheckOutcome
 from engine.scenarios.actions import Action
 from engine.scenarios.builders.decision import Decision, list_sources
@@ -89,7 +89,7 @@ def plan_dataset_read(
     every = every or any(isinstance(check, PythonCheck) for check in spec.checks.values())
     wanted = ALL_DATASET_METRICS if every else sorted({"row_count", *(checked - spec.metrics.keys())})
     contract = {column: facts_of(declared) for column, declared in spec.columns.items()}
-    fingerprint = hash_settings([table.fingerprint, contract, wanted])
+    fingerprint = digest_json([table.fingerprint, contract, wanted])
     known = context.store.find_dataset_metrics(name, fingerprint)
     notes = [f"{path.name} was touched, but its content is the same" for path in _find_touched_files(table, context)]
     if known is not None and not force and not spec.metrics:

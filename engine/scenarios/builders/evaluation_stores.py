@@ -9,11 +9,11 @@ from engine import drift
 from engine.data import Table, materialise
 from engine.data.fingerprints import InMemoryFileHashes, hash_file
 from engine.data.user_functions import find_module_file
+from engine.digests import digest_json
 from engine.evaluation.batch_evaluation import EvaluationIdentity, build_empty_evaluation, evaluate_batch
 from engine.evaluation.custom_metrics import compute_custom_metrics
 from engine.evaluation.observation import Observation, snapshot_side
 from engine.evaluation.record import CheckResult, Evaluation, Fingerprints
-from engine.evaluation.snapshot import hash_settings
 from engine.scenarios.actions import Action
 from engine.scenarios.builders import models
 from engine.scenarios.builders.datasets import InspectedDataset, inspect_dataset
@@ -89,7 +89,7 @@ def plan_evaluation(
         model=version.fingerprint if version else "",
         dataset=batch.fingerprint,
         reference=reference.fingerprint,
-        parameters=hash_settings([facts["spec"], sorted(facts["code"].values()), facts["versions"]]),
+        parameters=digest_json([facts["spec"], sorted(facts["code"].values()), facts["versions"]]),
     )
     known = context.store.find_evaluation(name, fingerprints)
     if known is not None and not force:

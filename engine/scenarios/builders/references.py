@@ -12,10 +12,11 @@ from typing import Any
 
 from engine import drift
 from engine.data import Table, explain_read_errors, materialise
+from engine.digests import digest_json
 from engine.errors import DataError
 from engine.evaluation.observation import snapshot_side
 from engine.evaluation.record import CheckResult, Evaluation
-from engine.evaluation.snapshot import Snapshot, hash_settings
+from engine.evaluation.snapshot import Snapshot
 from engine.models import FittedModel
 from engine.scenarios.actions import Action
 from engine.scenarios.builders.datasets import inspect_dataset
@@ -132,7 +133,7 @@ def _refer_to_evaluations(kind: str, evaluations: list[Evaluation], context: Con
         action, lambda _: Snapshot.union([Snapshot.load(folder) for folder in snapshots]), lambda: None
     )
     facts = {"kind": kind, "evaluations": dict(zip(names, datasets, strict=True))}
-    return Reference(hash_settings(datasets), facts, lambda _: profile)
+    return Reference(digest_json(datasets), facts, lambda _: profile)
 
 
 def _refer_to_table(
@@ -159,7 +160,7 @@ def _refer_to_table(
             "seed": spec.drift.seed,
             "kernel": drift.KERNEL_VERSION,
         }
-        fingerprint = hash_settings(settings)
+        fingerprint = digest_json(settings)
         stored = context.store.find_snapshot(fingerprint)
         if stored is not None:
             action = Action(kind="profile", target=table.name, because="reused", reason="its profile is stored")
@@ -183,7 +184,7 @@ def _refer_to_table(
         )
         return ReferenceProfile(action, execute, simulate)
 
-    return Reference(hash_settings([table.fingerprint, table.entity, table.roles]), facts, plan_profile, note)
+    return Reference(digest_json([table.fingerprint, table.entity, table.roles]), facts, plan_profile, note)
 
 
 def apply_entity(table: Table, entity: str | None) -> Table:

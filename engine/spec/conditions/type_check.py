@@ -7,8 +7,8 @@ with a problem has the type None, and no further problem is reported for the exp
 
 import re
 from collections.abc import Iterable
-from datetime import date
 
+from engine.formatting.hints import did_you_mean, find_similar
 from engine.outcome import CheckOutcome, Outcome
 from engine.spec.conditions.scope import (
     OUTCOME_VALUES,
@@ -23,7 +23,8 @@ from engine.spec.conditions.scope import (
 from engine.spec.conditions.syntax import CONNECTIVES, ORDERINGS, ConditionNode
 from engine.spec.conditions.tautologies import find_tautologies
 from engine.spec.metric_names import MetricName, resolve_metric_name
-from engine.spec.problem import Problem, did_you_mean, find_similar_word
+from engine.spec.problem import Problem
+from engine.spec.variable_references import parse_iso_date
 
 _OUTCOME_ALIASES = {
     "outcome": {"OK": "SUCCESS", "ERROR": "FAILED", "FAILURE": "FAILED", "PASSED": "SUCCESS", "CANCELLED": "ABORTED"},
@@ -263,7 +264,7 @@ class _TypeChecker:
         known, found = OUTCOME_VALUES[family], str(value.value)
         if found in known:
             return
-        meant = _OUTCOME_ALIASES[family].get(found.upper().replace(" ", "")) or find_similar_word(found, known)
+        meant = _OUTCOME_ALIASES[family].get(found.upper().replace(" ", "")) or find_similar(found, known)
         help_ = f'did you mean "{meant}"? ' if meant else ""
         message = f"{found!r} is not an outcome of a {'check' if family == 'check outcome' else 'step or run'}"
         self.report(value, "condition-outcome", message, help_ + self.list_outcomes(family))
@@ -274,7 +275,7 @@ class _TypeChecker:
     def check_dates(self, sides: Iterable[tuple[ConditionNode, ConditionType]]) -> bool:
         """Return whether both sides are dates or texts such as '2017-10-01'; report the first that is not."""
         for node, type_ in sides:
-            iso = type_ == "text" and node.kind == "constant" and _is_iso_date(str(node.value))
+            iso = type_ == "text" and node.kind == "constant" and parse_iso_date(str(node.value)) is not None
             if type_ != "date" and not iso:
                 self.report(
                     node,
@@ -313,16 +314,6 @@ def _suggest_unquoted_number(sides: Iterable[tuple[ConditionNode, ConditionType]
             if type_ == "text" and node.kind == "constant" and re.fullmatch(r"-?\d+(\.\d+)?", str(node.value)):
                 return f"write numbers without quotes: {node.value}"
     return None
-
-
-def _is_iso_date(text: str) -> bool:
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
-        return False
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _contains_name(node: ConditionNode) -> bool:

@@ -1,10 +1,11 @@
 """Rules of run conditions and messages: which names they may use where they stand."""
 
+from engine.formatting.hints import did_you_mean
 from engine.spec import conditions
 from engine.spec.conditions import ConditionScope, MetricOwner, name_step_variable
 from engine.spec.diagnostics import Findings
 from engine.spec.metric_names import resolve_metric_name
-from engine.spec.problem import Problem, did_you_mean
+from engine.spec.problem import Problem
 from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.validator import SpecText
 from engine.spec.variable_references import VariableReference, find_references

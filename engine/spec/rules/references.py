@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 
-from engine.spec.diagnostics import Findings, join_with_or
+from engine.formatting.hints import did_you_mean
+from engine.formatting.lists import join_alternatives
+from engine.spec.diagnostics import Findings
 from engine.spec.include import SECTIONS
-from engine.spec.problem import did_you_mean
 from engine.spec.rules.draft import Draft
 from engine.spec.variable_references import find_references
 
@@ -23,7 +24,7 @@ def check_declared_names(draft: Draft, findings: Findings) -> None:
         known = [name for section in text.sections for name in draft.declared_names(section)]
         if not text.sections or text.value in known:
             continue
-        kinds = join_with_or(describe_section(section) for section in text.sections)
+        kinds = join_alternatives(describe_section(section) for section in text.sections)
         elsewhere = next((section for section in SECTIONS if text.value in draft.declared_names(section)), None)
         if elsewhere:
             message = f'"{text.value[:60]}" is {describe_section(elsewhere)}; expected the name of {kinds}'

@@ -3,20 +3,15 @@
 import re
 from urllib.parse import urlsplit
 
-from engine.spec.diagnostics import Findings, join_with_or
+from engine.formatting.lists import join_alternatives
+from engine.spec.diagnostics import Findings
 from engine.spec.resources.channels import AppriseChannel, FileChannel, MailChannel
 from engine.spec.resources.datasets import ENDINGS, Column, FileDataset, detect_format
 from engine.spec.resources.evaluation_stores import DatasetReference, ModelTestReference
-from engine.spec.resources.models import ScoredModel, TrainModel
+from engine.spec.resources.models import ALGORITHMS, ScoredModel, TrainModel
 from engine.spec.rules.draft import Draft
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import find_references, format_value, quote_value
-
-TASKS_OF_ALGORITHMS = {
-    "logistic_regression": ("binary_classification", "multiclass_classification"),
-    "linear_regression": ("regression",),
-    "ridge": ("regression",),
-}
 
 _BOUNDS_HELP = {
     "integer": "write a number",
@@ -57,7 +52,8 @@ def check_datasets(draft: Draft, findings: Findings) -> None:
             if not dataset.path.strip():
                 findings.error(at, "path", "the path is empty")
             elif format_ is None:
-                help_ = f"add format: csv, parquet, ndjson or arrow; or use one of the endings {join_with_or(ENDINGS)}"
+                endings = join_alternatives(ENDINGS)
+                help_ = f"add format: csv, parquet, ndjson or arrow; or use one of the endings {endings}"
                 message = f'the format of "{dataset.path[-60:]}" is unknown: its ending does not tell it'
                 findings.error(at, "format", message, help_)
             elif format_ != "csv" and "csv" in dataset.model_fields_set:
@@ -106,9 +102,9 @@ def check_models(draft: Draft, findings: Findings) -> None:
             if feature == model.target:
                 at = draft.value_position(*path, "features", "include", i)
                 findings.error(at, "target-feature", f'the target "{feature[:60]}" cannot be a feature', "remove it")
-        if isinstance(model, TrainModel) and model.task not in TASKS_OF_ALGORITHMS.get(model.algorithm, (model.task,)):
+        if isinstance(model, TrainModel) and model.task not in ALGORITHMS.get(model.algorithm, (model.task,)):
             message = f"the algorithm {model.algorithm} cannot be used for {model.task}"
-            help_ = f"it can be used for {join_with_or(TASKS_OF_ALGORITHMS[model.algorithm])}"
+            help_ = f"it can be used for {join_alternatives(ALGORITHMS[model.algorithm])}"
             findings.error(draft.value_position(*path, "algorithm"), "task", message, help_)
         if isinstance(model, ScoredModel):
             _check_scored_model(draft, findings, model, path)

@@ -6,10 +6,10 @@ Columns that a query itself shows (`SELECT a, b AS c`) are checked here, before 
 
 from collections.abc import Iterator
 
+from engine.formatting.hints import did_you_mean
 from engine.spec import sql
 from engine.spec.diagnostics import Findings
 from engine.spec.metric_names import MetricName, MetricScope, find_metric_definition, resolve_metric_name
-from engine.spec.problem import did_you_mean
 from engine.spec.resources.models import ScoredModel, TrainModel
 from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.rules.references import find_cycles

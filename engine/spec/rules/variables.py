@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 
 from engine.errors import Severity
+from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings
-from engine.spec.problem import did_you_mean
 from engine.spec.rules.draft import Draft
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import find_references, parse_iso_date

@@ -14,7 +14,8 @@ from functools import lru_cache
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from engine.spec.problem import Problem, did_you_mean
+from engine.formatting.hints import did_you_mean
+from engine.spec.problem import Problem
 from engine.spec.resources.resource import Scalar
 from engine.spec.sql.parsing import (
     SqlQuery,

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
-from engine.spec.problem import Problem, find_similar_word
+from engine.formatting.hints import find_similar
+from engine.spec.problem import Problem
 from engine.spec.variable_references import VariableReference, find_references
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 MAX_SQL_LENGTH = 20_000
 MAX_SQL_REFERENCES = 200
-MAX_DEPTH = 30
+MAX_SQL_DEPTH = 30
 """Levels of the syntax tree. polars' parser reads 46; sqlglot 30.0 reads 34 before Python's stack is full."""
 
 _SQL_LEXEME = re.compile(
@@ -89,7 +90,7 @@ def read_query(sql: str) -> SqlQuery:
     except TokenError:
         problem = Problem(0, len(sql), "sql-syntax", "the SQL cannot be read")
     except RecursionError:
-        problem = Problem(0, len(sql), "sql-too-big", _TOO_DEEP)
+        problem = Problem(0, len(sql), "sql-too-big", _SQL_TOO_DEEP)
     return SqlQuery(sql, lexed, tree if problem is None else None, () if problem is None else (problem,))
 
 
@@ -117,7 +118,7 @@ def _scan_references(sql: str) -> tuple[tuple[VariableReference, ...], list[Prob
             break
         if first and text.upper() not in ("SELECT", "WITH", "("):
             shown = by_offset[start].text if start in by_offset else text
-            suggestion = find_similar_word(text.upper(), ["SELECT", "WITH"])
+            suggestion = find_similar(text.upper(), ["SELECT", "WITH"])
             help_ = f'did you mean "{suggestion}"?' if suggestion else "a query can only read data"
             message = f"a query must start with SELECT or WITH, not with {shown}"
             found.append(Problem(start, len(shown), "sql-statement", message, help_))
@@ -183,7 +184,7 @@ def decode_placeholder_index(placeholder: "exp.Placeholder") -> int:
     return int(placeholder.name[1:], 16)
 
 
-_TOO_DEEP = f"the SQL is nested too deeply; at most {MAX_DEPTH} levels are allowed"
+_SQL_TOO_DEEP = f"the SQL is nested too deeply; at most {MAX_SQL_DEPTH} levels are allowed"
 
 
 def _depth(sql: str, tree: "exp.Expr") -> Problem | None:
@@ -193,8 +194,8 @@ def _depth(sql: str, tree: "exp.Expr") -> Problem | None:
     pending = [(tree, 0)]
     while pending:
         node, depth = pending.pop()
-        if depth > MAX_DEPTH:
-            return Problem(0, len(sql), "sql-too-big", _TOO_DEEP)
+        if depth > MAX_SQL_DEPTH:
+            return Problem(0, len(sql), "sql-too-big", _SQL_TOO_DEEP)
         for child in node.iter_expressions():
             # a chain such as a + b + c leans to the left; every reader takes it in a loop, so it is one level
             chained = child is node.this and isinstance(node, exp.Binary | exp.SetOperation)
