@@ -81,7 +81,7 @@ def upgraded(project: ProjectSpec, place: tuple[str, ...], brought: dict[str, in
     else:
         resource = later(type(resource), (key,)).model_validate({**said, key: said.get(key, {}) | brought})
     resources = {**getattr(project.resources, section), name: resource}
-    return replace(project, spec=project.resources.model_copy(update={section: resources}))
+    return replace(project, resources=project.resources.model_copy(update={section: resources}))
 
 
 def planned(project: ProjectSpec) -> list[Action]:
