@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from engine.drift.roles import Role, roles
 
 if TYPE_CHECKING:
-    from engine.drift.classifier import DomainClassifier, domain_classifier
+    from engine.drift.classifier import DomainClassifierResult, domain_classifier
     from engine.drift.columns import Categorical, Numerical
     from engine.drift.comparison import ColumnDrift, Drift, compare
     from engine.drift.profiles import Profile, profile
@@ -24,7 +24,7 @@ KERNEL_VERSION = "3"
 _LAZY_EXPORTS = {
     "Categorical": "columns",
     "ColumnDrift": "comparison",
-    "DomainClassifier": "classifier",
+    "DomainClassifierResult": "classifier",
     "Drift": "comparison",
     "Numerical": "columns",
     "Profile": "profiles",
@@ -38,7 +38,7 @@ __all__ = [
     "KERNEL_VERSION",
     "Categorical",
     "ColumnDrift",
-    "DomainClassifier",
+    "DomainClassifierResult",
     "Drift",
     "Numerical",
     "Profile",

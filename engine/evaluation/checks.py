@@ -39,7 +39,7 @@ class CheckTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckFinding:
     """An outcome with its reason and the value that it was found on.
 
     `labels_missing` tells that only labels are missing. An EMPTY outcome then counts as OK, unless the check has
@@ -67,7 +67,7 @@ def apply_check(name: str, check: Check, subject: CheckTarget, position: Positio
         return [_apply_to_metric(name, check, wanted, subject, position)]
     matches = [metric for metric in subject.metrics if metric.startswith(wanted.removesuffix("*"))]
     if not matches:
-        nothing = Finding(CheckOutcome.ERROR, f"{check.metric} matches no metric of {subject.name}")
+        nothing = CheckFinding(CheckOutcome.ERROR, f"{check.metric} matches no metric of {subject.name}")
         return [_build_result(name, check.metric, nothing, CheckOutcome.ERROR, {}, subject, position)]
     return [_apply_to_metric(name, check, metric, subject, position) for metric in matches]
 
@@ -100,12 +100,12 @@ def _apply_to_metric(
     return _build_result(name, metric, finding, _apply_when_empty(finding, check.when_empty), bounds, subject, position)
 
 
-def _missing_value_finding(metric: MetricValue) -> Finding:
+def _missing_value_finding(metric: MetricValue) -> CheckFinding:
     """Return the finding for a metric without a value."""
     reason = metric.reason or "no reason is recorded"
     if metric.failed:
-        return Finding(CheckOutcome.ERROR, reason)
-    return Finding(CheckOutcome.EMPTY, reason, labels_missing=metric.unlabelled)
+        return CheckFinding(CheckOutcome.ERROR, reason)
+    return CheckFinding(CheckOutcome.EMPTY, reason, labels_missing=metric.unlabelled)
 
 
 def _describe_unknown_metric(metric: str, subject: CheckTarget) -> str:
@@ -116,7 +116,7 @@ def _describe_unknown_metric(metric: str, subject: CheckTarget) -> str:
     return f"{subject.name} has no metric {metric}{hint}"
 
 
-def _check_range(limits: Range, value: float, *, changed: bool) -> Finding:
+def _check_range(limits: Range, value: float, *, changed: bool) -> CheckFinding:
     """Compare a value, or the change of one, with a range whose bounds are inclusive; hard bounds come first."""
     for bound, side, outcome in (
         (limits.min, "below min", CheckOutcome.ERROR),
@@ -126,19 +126,19 @@ def _check_range(limits: Range, value: float, *, changed: bool) -> Finding:
     ):
         if bound is not None and (value < bound if "below" in side else value > bound):
             shown = f"changed by {value:.6g}, which" if changed else f"{value:.6g}"
-            return Finding(outcome, f"{shown} is {side} {bound:.6g}", value)
-    return Finding(CheckOutcome.OK, "", value)
+            return CheckFinding(outcome, f"{shown} is {side} {bound:.6g}", value)
+    return CheckFinding(CheckOutcome.OK, "", value)
 
 
-def _check_values(check: ValuesCheck, value: float) -> Finding:
+def _check_values(check: ValuesCheck, value: float) -> CheckFinding:
     """Compare a value with the allowed ones."""
     if value not in check.allowed:
-        return Finding(CheckOutcome.ERROR, f"{value:.6g} is not in allowed ({_join_values(check.allowed)})", value)
+        return CheckFinding(CheckOutcome.ERROR, f"{value:.6g} is not in allowed ({_join_values(check.allowed)})", value)
     if check.soft_allowed is not None and value not in check.soft_allowed:
-        return Finding(
+        return CheckFinding(
             CheckOutcome.WARNING, f"{value:.6g} is not in soft_allowed ({_join_values(check.soft_allowed)})", value
         )
-    return Finding(CheckOutcome.OK, "", value)
+    return CheckFinding(CheckOutcome.OK, "", value)
 
 
 def _join_values(values: Sequence[Scalar]) -> str:
@@ -181,22 +181,22 @@ def _find_baseline(check: RangeCheck, metric: str, value: float, subject: CheckT
     return sum(values) / len(values) if values else "there is no earlier value to compare with"
 
 
-def _call_check_function(check: PythonCheck, subject: CheckTarget) -> Finding:
+def _call_check_function(check: PythonCheck, subject: CheckTarget) -> CheckFinding:
     """Call the function of a python check with {metric: value}; it returns an outcome, or (outcome, reason)."""
     values = {name: metric.value for name, metric in subject.metrics.items()}
     try:
         answer = load_function(subject.folder, check.function)(values, **check.arguments)
     except DataError as error:
-        return Finding(CheckOutcome.ERROR, subject.redact(str(error)))
+        return CheckFinding(CheckOutcome.ERROR, subject.redact(str(error)))
     outcome, reason = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, "")
     if outcome not in list(CheckOutcome):
         allowed = ", ".join(CheckOutcome)
         message = f"{check.function} returned {answer!r}; a check must return one of {allowed}, or (outcome, reason)"
-        return Finding(CheckOutcome.ERROR, subject.redact(message))
-    return Finding(CheckOutcome(outcome), subject.redact(str(reason)))
+        return CheckFinding(CheckOutcome.ERROR, subject.redact(message))
+    return CheckFinding(CheckOutcome(outcome), subject.redact(str(reason)))
 
 
-def _apply_when_empty(finding: Finding, when_empty: WhenEmpty | None) -> CheckOutcome:
+def _apply_when_empty(finding: CheckFinding, when_empty: WhenEmpty | None) -> CheckOutcome:
     """Return the outcome that a finding counts as: EMPTY counts as `when_empty` says, by default as WARNING."""
     if finding.outcome is not CheckOutcome.EMPTY:
         return finding.outcome
@@ -208,7 +208,7 @@ def _apply_when_empty(finding: Finding, when_empty: WhenEmpty | None) -> CheckOu
 def _build_result(
     check: str,
     metric: str,
-    finding: Finding,
+    finding: CheckFinding,
     counts_as: CheckOutcome,
     bounds: Mapping[str, Any],
     subject: CheckTarget,

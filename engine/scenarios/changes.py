@@ -100,11 +100,11 @@ def find_changes(
 def _compare_settings(
     before: FingerprintFacts, after: FingerprintFacts, place: tuple[str, ...], project: ProjectSpec
 ) -> Iterator[Change]:
-    section, name = place
-    yield from _differing(before, after, place, (), getattr(project.resources, section).get(name), project)
+    section, name = place yield from _compare_nested_settings(before, after, place, (), getattr(project.resources,
+    section).get(name), project)
 
 
-def _differing(
+def _compare_nested_settings(
     before: FingerprintFacts,
     after: FingerprintFacts,
     place: tuple[str, ...],
@@ -122,7 +122,7 @@ def _differing(
         nested = [side or {} for side in (old, new) if side is None or isinstance(side, Mapping)]
         if len(nested) == 2 and any(nested):
             inside = said.get(key) if isinstance(said, Mapping) else getattr(said, key, None)
-            yield from _differing(nested[0], nested[1], place, path, inside, project)
+            yield from _compare_nested_settings(nested[0], nested[1], place, path, inside, project)
         else:
             yield _describe_setting(place, path, old, new, project)
 

@@ -21,7 +21,7 @@ from engine.drift.kernels.hypergeometric import (
     expected_divergence_term,
     fisher_exact_p,
 )
-from engine.drift.kernels.relabelling import draw_relabellings
+from engine.drift.kernels.label_permutations import draw_permutations
 from engine.drift.kernels.value_tables import count_distinct_sorted, merge_tables
 from engine.drift.quantile_grid import QuantileGrid
 
@@ -124,7 +124,7 @@ def test_relabelled_draws_every_labelling_as_often_as_it_should(pooled, seed):
     pooled = np.array(pooled)
     size, draws = int(pooled.sum()) // 2, 4_000
     labels = np.repeat(np.arange(len(pooled)), pooled)
-    sums = draw_relabellings(labels, 1 / pooled, size, draws, np.uint64(seed))
+    sums = draw_permutations(labels, 1 / pooled, size, draws, np.uint64(seed))
     chances: dict[float, float] = {}
     for counts in product(*(range(t + 1) for t in pooled)):
         if sum(counts) == size:

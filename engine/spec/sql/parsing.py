@@ -83,7 +83,7 @@ def read_query(sql: str) -> SqlQuery:
         return SqlQuery(sql, lexed, None, tuple(found))
     try:
         tree = parse_sql(insert_placeholders(sql, lexed))
-        problem = _depth(sql, tree) or _check_statement(sql, tree) or _check_placeholders(sql, lexed, tree)
+        problem = _check_depth(sql, tree) or _check_statement(sql, tree) or _check_placeholders(sql, lexed, tree)
     except ParseError as error:
         problem = _translate_parse_error(sql, error.errors[0])
     except TokenError:
@@ -181,7 +181,7 @@ def decode_placeholder_index(placeholder: "exp.Placeholder") -> int:
 _TOO_DEEP = f"the SQL is nested too deeply; at most {MAX_DEPTH} levels are allowed"
 
 
-def _depth(sql: str, tree: "exp.Expr") -> Problem | None:
+def _check_depth(sql: str, tree: "exp.Expr") -> Problem | None:
     """Return the problem of SQL that is nested more deeply than every one of its parsers supports."""
     from sqlglot import exp
 

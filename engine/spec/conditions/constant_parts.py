@@ -12,7 +12,7 @@ from engine.spec.conditions.syntax import CONNECTIVES, EQUALITIES, ConditionNode
 from engine.spec.problem import Problem
 
 
-def find_tautologies(node: ConditionNode) -> Iterator[Problem]:
+def find_constant_parts(node: ConditionNode) -> Iterator[Problem]:
     """Yield a problem for each largest part that depends on outcomes alone and has the same result for all of them."""
     # The outcomes that this part depends on, or None if it depends on a metric or a variable too.
     atoms = _find_outcome_operands(node)
@@ -29,7 +29,7 @@ def find_tautologies(node: ConditionNode) -> Iterator[Problem]:
     # Not constant as a whole: one of its operands still may be.
     if node.value in CONNECTIVES:
         for child in node.children:
-            yield from find_tautologies(child)
+            yield from find_constant_parts(child)
 
 
 def _reads_check(atom: ConditionNode) -> bool:
