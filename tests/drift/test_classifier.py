@@ -158,9 +158,13 @@ def test_a_relation_is_found_among_columns_of_many_categories():
 
 
 def test_wide_frames_say_that_columns_cost_rows(monkeypatch):
-    monkeypatch.setattr(sampling, "MAX_SAMPLE_VALUES", 300) found = judged(people(110, 0), people(120, 1)) assert
-    found.rows_used == 100 assert "100 rows per side of 110 reference rows and 120 batch rows: no more are used, because
-    there are" in found.notes[1]
+    monkeypatch.setattr(sampling, "MAX_SAMPLE_VALUES", 300)
+    found = judged(people(110, 0), people(120, 1))
+    assert found.rows_used == 100
+    expected = (
+        "100 rows per side of 110 reference rows and 120 batch rows: no more are used, because there are 3 columns"
+    )
+    assert expected in found.notes[1]
 
 
 def test_a_sample_says_what_it_was_drawn_from():

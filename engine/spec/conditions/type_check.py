@@ -150,7 +150,7 @@ class _TypeChecker:
             self.report(
                 node,
                 "condition-name",
-                "this is not a name of conditions",
+                "a condition cannot use this",
                 f"write {legal or 'one of ' + ', '.join(_MEMBER_FORMS.values())}",
             )
             return None
