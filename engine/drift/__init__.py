@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from engine.drift.roles import Role, roles
 
 if TYPE_CHECKING:
-    from engine.drift.classifier import DomainClassifier, domain_classifier
+    from engine.drift.classifier import DomainClassifierResult, domain_classifier
     from engine.drift.columns import Categorical, Numerical
     from engine.drift.comparison import ColumnDrift, Drift, compare
     from engine.drift.profiles import Profile, profile
@@ -27,7 +27,7 @@ NOTABLE_DRIFT = 0.1
 _LAZY_EXPORTS = {
     "Categorical": "columns",
     "ColumnDrift": "comparison",
-    "DomainClassifier": "classifier",
+    "DomainClassifierResult": "classifier",
     "Drift": "comparison",
     "Numerical": "columns",
     "Profile": "profiles",
@@ -42,7 +42,7 @@ __all__ = [
     "NOTABLE_DRIFT",
     "Categorical",
     "ColumnDrift",
-    "DomainClassifier",
+    "DomainClassifierResult",
     "Drift",
     "Numerical",
     "Profile",

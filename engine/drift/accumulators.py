@@ -1,6 +1,6 @@
 """Read the columns of a frame block by block into accumulators, in one pass or more.
 
-Numerical columns take one of three ways:
+A numerical column is read in one of three ways:
 
 - up to a million distinct values are counted exactly (`ExactAccumulator`);
 - beyond that, values are counted on a quantile grid (`GridAccumulator`): the reference's grid where the column will be
@@ -58,6 +58,8 @@ def read_columns(
 
     Parameters
     ----------
+    frame
+        The rows, as they are before normalization.
     reading
         The normalizing expression of each column.
     first
@@ -67,7 +69,7 @@ def read_columns(
 
     Returns
     -------
-    rows, results
+    rows, finished
         The number of rows, and the result of `finish` per column, in the order of `reading`.
     """
     if not reading:
@@ -161,7 +163,7 @@ class ExactAccumulator:
             self._grid_accumulator.add(block)
             return
         values = present_values(block)
-        # after an overflow only values with a matching hash are added: the table is then a sample to make a grid from
+        # after an overflow only values with a matching hash are added: the grid is made from this sample
         self._waiting_values.append(values if self._sampling_divisor == 1 else values[self._has_sampled_hash(values)])
         self._waiting_rows += len(self._waiting_values[-1])
         if self._waiting_rows >= self._max_distinct:
@@ -202,8 +204,8 @@ class ExactAccumulator:
             return
         self._sampling_divisor *= np.uint64(2)
         # values that are more frequent than an average interval are kept in any case, as they should be grid points
-        stay = self._has_sampled_hash(values) | (counts > counts.sum() // GRID_POINTS + 1)
-        self._table = values[stay], counts[stay]
+        kept = self._has_sampled_hash(values) | (counts > counts.sum() // GRID_POINTS + 1)
+        self._table = values[kept], counts[kept]
 
     def _switch_to_grid(self, against: Numerical) -> None:
         """Switch to the reference's grid, and add what was collected so far."""
@@ -215,7 +217,8 @@ class ExactAccumulator:
         self._table, self._waiting_values = (self._table[0][:0].copy(), self._table[1][:0].copy()), []
 
     def _has_sampled_hash(self, values: Values) -> NDArray[np.bool_]:
-        # a hash by one xor-shift and one multiplication, by the first multiplier of splitmix64 (Steele et al. 2014)
+        """Return which values are in the sample: those whose hash is divisible by the sampling divisor."""
+        # the hash: one xor-shift and one multiplication, with the first multiplier of splitmix64 (Steele et al. 2014)
         mixed = values.view(np.uint64)
         mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xBF58476D1CE4E5B9)
         return np.asarray((mixed >> np.uint64(32)) % self._sampling_divisor == 0)
@@ -235,7 +238,7 @@ class GridAccumulator:
 
     def add_values(self, values: Values) -> None:
         """Add values, each once."""
-        # all parts are measured about the centre of the first one, so that few digits are lost when they are added
+        # the moments of all parts have the centre of the first part, so that few digits are lost when they are added
         self._moments += Moments.from_values(values, None, self._moments.centre if self._moments.rows else None)
         self.grid.add_values(values, self._grid_counts)
 
@@ -255,35 +258,36 @@ class GridAccumulator:
 
 
 class RefiningAccumulator:
-    """Reads the values of some grid intervals, and turns those intervals into exact counts."""
+    """Reads the values of the `wanted` grid intervals (a mask), and turns these intervals into exact counts."""
 
     def __init__(
         self, grid: QuantileGrid, column: Numerical, intervals: GridIntervals, wanted: NDArray[np.bool_]
     ) -> None:
         self._grid, self._column, self._intervals, self._wanted = grid, column, intervals, wanted
-        self._found: list[Values] = []
+        self._selected: list[Values] = []
 
     def add(self, block: pl.Series) -> None:
-        self._found.append(self._grid.select_values(present_values(block), self._wanted))
+        self._selected.append(self._grid.select_values(present_values(block), self._wanted))
 
     def finish(self, rows: int) -> Column:
         column = self._column
         # selection is by bucket, so it may include values of neighbouring intervals that were not wanted
-        found = np.concatenate(self._found)
-        found.sort()
-        values, counts = count_distinct_sorted(found)
-        at = np.searchsorted(column.values, values)
-        inside = self._wanted[at]
-        values, counts, at = values[inside], counts[inside], at[inside]
+        selected = np.concatenate(self._selected)
+        selected.sort()
+        values, counts = count_distinct_sorted(selected)
+        # the interval that each value lies in, which is also where it is inserted among the grid points
+        interval = np.searchsorted(column.values, values)
+        inside = self._wanted[interval]
+        values, counts, interval = values[inside], counts[inside], interval[inside]
         # a refined interval has no rows left: each of its values becomes a point with empty intervals on both sides
         intervals = GridIntervals(
-            np.insert(np.where(self._wanted, 0, self._intervals.counts), at, 0),
-            np.insert(np.where(self._wanted, 0.0, self._intervals.sums), at, 0.0),
+            np.insert(np.where(self._wanted, 0, self._intervals.counts), interval, 0),
+            np.insert(np.where(self._wanted, 0.0, self._intervals.sums), interval, 0.0),
             self._intervals.centre,
         )
         return Numerical(
-            np.insert(column.values, at, values),
-            np.insert(column.counts, at, counts),
+            np.insert(column.values, interval, values),
+            np.insert(column.counts, interval, counts),
             column.missing,
             column.moments,
             intervals,

@@ -1,6 +1,6 @@
 """Read a frame in order, in blocks of equal size; polars decodes the next blocks while the caller uses this one.
 
-Floating-point sums depend on how the rows are divided, and polars' own chunks depend on the number of threads. With
+Floating-point sums depend on how the rows are split, and the chunks of polars depend on the number of threads. With
 blocks of a fixed size every sum is bit-identical on any machine. Slicing the frame once per block would open the file
 and start a query each time, which takes 1.9 times as long; a sink with a callback cannot be used as an iterator.
 Polars decodes a bounded number of blocks ahead, then waits, and stops when the iterator is dropped.
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import polars as pl
 
 BLOCK_ROWS = 131_072
-"""Rows per block: enough that one call per column and block costs nothing, few enough to stay in the CPU cache."""
+"""Rows per block: enough that one call per column and block costs nothing, few enough for the processor's cache."""
 
 BLOCK_VALUES = 1 << 24
 """Maximum number of values per block, over all its columns: 128 MB of 8-byte numbers."""

@@ -18,16 +18,16 @@ from engine.drift.kernels.value_tables import Counts
 from engine.drift.normalization import as_categories
 
 MAX_PENDING_LABELS = 1 << 18
-"""Number of (category, count) pairs of single blocks that are kept before equal categories are combined; more if there
-are many distinct categories: twice their number."""
+"""Number of (category, count) pairs of single blocks that are kept before equal categories are combined. If there are
+many distinct categories, it is twice their number."""
 
 
 class _ScratchArrays(local):
-    """The arrays that the kernel `distinct` writes to, one set per thread."""
+    """The arrays that the kernel `count_keys` writes to, one set per thread."""
 
     def __init__(self) -> None:
         self.slots = np.empty(SLOTS_PER_KEY * BLOCK_ROWS, np.int32)
-        self.found = np.empty(BLOCK_ROWS, np.uint64)
+        self.distinct = np.empty(BLOCK_ROWS, np.uint64)
         self.firsts = np.empty(BLOCK_ROWS, np.int32)
         self.counts = np.empty(BLOCK_ROWS, np.int64)
 
@@ -49,7 +49,7 @@ class CategoryCounter:
         for start in range(0, len(column), BLOCK_ROWS):
             block = column.slice(start, BLOCK_ROWS)
             scratch = _thread_scratch
-            n = count_keys(block.hash().to_numpy(), scratch.slots, scratch.found, scratch.firsts, scratch.counts)
+            n = count_keys(block.hash().to_numpy(), scratch.slots, scratch.distinct, scratch.firsts, scratch.counts)
             labels = block[pl.Series(scratch.firsts[:n])]
             if labels.dtype != pl.String:
                 labels = labels.alias("label").to_frame().select(as_categories("label", labels.dtype)).to_series()

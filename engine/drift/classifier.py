@@ -1,8 +1,9 @@
-"""A classifier that tells the batch from the reference: its accuracy on rows it was not trained on is `data_drift`.
+"""The drift model: a domain classifier, which predicts whether a row is from the batch or from the reference.
 
-It finds changed relations between columns, which no statistic of a single column shows. It would also find what is not
-drift: rows of one entity in both training and test (accuracy .97 without any drift), sides of unequal size, the order
-of rows. So the split is by entity, the sides are balanced, and rows are drawn by a hash of their content.
+Its accuracy on held-out rows is the metric `data_drift`. It finds changed relations between columns, which no statistic
+of a single column shows. It would also find what is not drift: rows of one entity in both training and test (accuracy
+.97 without any drift), sides of unequal size, the order of rows. So the split is by entity, the sides are balanced, and
+rows are drawn by a hash of their content.
 """
 
 from collections.abc import Mapping
@@ -25,28 +26,30 @@ FEWEST_ROWS = 25
 """Rows per side below which the trees cannot split: each of two leaves needs 20 rows."""
 
 HOLD_OUT_ONE_IN = 5
-"""One of so many entities (or rows) is held out."""
+"""One in this many entities (or rows, without an entity) is held out."""
 
 TREES = 100
+"""Number of trees of the drift model."""
 
 TREE_VALUES = 1_000_000
-"""Values (rows times columns) that one tree sees at most; half of the rows where that is less."""
+"""Maximum number of values (rows times columns) that a tree is trained on; at most half of the rows."""
 
 TREE_ROWS = 2_000
-"""Rows that one tree sees at least, if there are so many."""
+"""Minimum number of rows that a tree is trained on, if there are as many."""
 
 IMPORTANCE_ROWS = 10_000
 """Held-out rows on which the importance of columns is measured."""
 
 
 @dataclass(frozen=True, slots=True)
-class DomainClassifier:
-    """How well a classifier tells batch from reference on held-out rows.
+class DomainClassifierResult:
+    """How well the drift model distinguishes batch and reference, measured on held-out rows.
 
     `accuracy` is 0.5 without drift and 1 at most; [`low`, `high`] is its Wilson interval. `p_value` is one-sided and
-    conditional on the number of rows predicted as batch. With an entity, both count one row per entity and side.
-    `importance` sums to 1. `rows_used` is per side. If nothing can be computed, the numbers are None and `reason` says
-    why.
+    conditional on the number of rows predicted as batch. With an entity, the interval and the p-value use one row per
+    entity and side as sample size, because the rows of an entity are not independent; `accuracy` is that of all
+    held-out rows. `importance` sums to 1. `rows_used` is per side. If nothing can be computed, the numbers are None and
+    `reason` gives the reason.
     """
 
     accuracy: float | None = None
@@ -63,7 +66,11 @@ class DomainClassifier:
 
 @dataclass(frozen=True, slots=True)
 class _EncodedRows:
-    """Rows of both sides in the order of their keys; `side` is 1 for the batch."""
+    """Rows of both sides in the order of their sampling keys.
+
+    Per row: its `codes` (see `encode_features`, also for `starts`), its `side`, which is 1 for the batch, the hash of
+    its entity, and whether it is `held_out`.
+    """
 
     codes: Codes
     starts: NDArray[np.int64]
@@ -82,19 +89,21 @@ def domain_classifier(
     max_rows: int = 100_000,
     seed: int = 0,
     drawn_from: tuple[int, int] | None = None,
-) -> DomainClassifier:
-    """Train a classifier to tell `batch` from `reference` and measure it on held-out rows.
+) -> DomainClassifierResult:
+    """Train a classifier to distinguish the rows of `batch` and `reference`, and measure it on held-out rows.
 
     Parameters
     ----------
     roles
         The columns to use. Missing values count as values, and so do categories that only one side has.
     entity
-        The column that says which rows belong together: of an entity all rows of both sides are held out, or none.
+        The column that says which rows belong together: either all rows of an entity are held out, on both sides, or
+        none.
     max_rows
-        Rows per side at most, fewer if there are many columns; drawn by a hash of their content, as the split is.
+        Maximum number of rows per side; there are fewer if there are many columns. Rows are drawn and split by a hash
+        of their content.
     drawn_from
-        How many rows reference and batch have, if the frames are samples of them: for the notes.
+        Numbers of rows of reference and batch, if the frames are samples of them: for the notes.
 
     Raises
     ------
@@ -102,34 +111,34 @@ def domain_classifier(
         A column is missing or cannot be read in its role.
     """
     for side, frame in (("reference", reference), ("batch", batch)):
-        there = set(frame.columns)
-        if absent := [name for name in [*roles, *([entity] if entity else [])] if name not in there]:
+        present = set(frame.columns)
+        if absent := [name for name in [*roles, *([entity] if entity else [])] if name not in present]:
             raise DataError(f"the {side} lacks {', '.join(map(repr, absent))}")
     if not roles:
-        return DomainClassifier(reason="no column takes part")
+        return DomainClassifierResult(reason="there is no column to compare")
     n = min(len(reference), len(batch), limit_rows(len(roles), max_rows))
     if n < FEWEST_ROWS:
-        return DomainClassifier(reason=f"too few rows: {n} a side, at least {FEWEST_ROWS} are needed")
+        return DomainClassifierResult(reason=f"too few rows: {n} rows per side, at least {FEWEST_ROWS} are needed")
     rows = _draw_rows(reference, batch, roles, entity, n, seed)
     train, test = _balance_sides(rows, ~rows.held_out), _balance_sides(rows, rows.held_out)
     if len(train) < 2 * FEWEST_ROWS * (HOLD_OUT_ONE_IN - 1) // HOLD_OUT_ONE_IN or not len(test):
-        return DomainClassifier(reason=f"too few entities to hold out one in {HOLD_OUT_ONE_IN} of both sides")
+        return DomainClassifierResult(reason=f"too few entities to hold out one in {HOLD_OUT_ONE_IN} of both sides")
     model = _train(rows, train, np.array([role is Role.CATEGORICAL for role in roles.values()]))
     codes, truth = rows.codes[test], rows.side[test] == 1
     by_tree = predict_log_odds(codes, model)
-    odds: NDArray[np.float64] = by_tree.sum(axis=0)
-    predicted = odds > 0
+    log_odds: NDArray[np.float64] = by_tree.sum(axis=0)
+    predicted = log_odds > 0
     accuracy = float((predicted == truth).mean())
-    voting = _first_row_per_entity(rows, test) if entity else np.arange(len(test))
-    p_value = _hypergeometric_p(predicted[voting], truth[voting])
-    low, high = _wilson_interval(accuracy, len(voting), confidence)
-    return DomainClassifier(
+    independent_rows = _first_row_per_entity(rows, test) if entity else np.arange(len(test))
+    p_value = _hypergeometric_p(predicted[independent_rows], truth[independent_rows])
+    low, high = _wilson_interval(accuracy, len(independent_rows), confidence)
+    return DomainClassifierResult(
         accuracy,
         low,
         high,
         p_value,
         p_value < 1 - confidence,
-        _area_under_roc(odds, truth),
+        _area_under_roc(log_odds, truth),
         dict(zip(roles, _measure_importance(model, codes, truth, by_tree), strict=True)),
         n,
         _write_notes(n, drawn_from or (len(reference), len(batch)), len(roles), max_rows, entity),
@@ -139,24 +148,25 @@ def domain_classifier(
 def _write_notes(
     n: int, available: tuple[int, int], columns: int, max_rows: int, entity: str | None
 ) -> tuple[str, ...]:
-    notes = [] if entity else ["the p-value takes rows for independent; declare an entity where they are not"]
+    notes = [] if entity else ["the p-value assumes that rows are independent; declare an entity if they are not"]
     if max(available) > n:
-        why = f": no more, because columns are {columns:,}" if n == limit_rows(columns, max_rows) < max_rows else ""
-        notes.append(f"{n:,} rows a side of {available[0]:,} reference rows and {available[1]:,} batch rows{why}")
+        limited = n == limit_rows(columns, max_rows) < max_rows
+        why = f": no more are used, because there are {columns:,} columns" if limited else ""
+        notes.append(f"{n:,} rows per side of {available[0]:,} reference rows and {available[1]:,} batch rows{why}")
     return tuple(notes)
 
 
 def _draw_rows(
     reference: pl.DataFrame, batch: pl.DataFrame, roles: Mapping[str, Role], entity: str | None, n: int, seed: int
 ) -> _EncodedRows:
-    """Draw the `n` rows per side with the lowest keys, and hold out every fifth entity (or row), by its hash."""
+    """Draw the `n` rows per side with the lowest keys, and hold out every fifth entity (or row) by its hash."""
     frames, keys = [], []
     names = [*roles, *([entity] if entity and entity not in roles else [])]
     for frame in (reference, batch):
         key = row_keys(frame, names, seed)
-        first = np.sort(np.argpartition(key, n - 1)[:n]) if n < len(key) else np.arange(n)
-        frames.append(frame[first] if n < len(key) else frame)
-        keys.append(key[first])
+        lowest = np.sort(np.argpartition(key, n - 1)[:n]) if n < len(key) else np.arange(n)
+        frames.append(frame[lowest] if n < len(key) else frame)
+        keys.append(key[lowest])
     side = np.repeat(np.array([0, 1], np.int8), n)
     # equal rows of both sides have equal keys and are ordered by side: the order depends on the rows alone
     order = np.lexsort((side, np.concatenate(keys)))
@@ -171,29 +181,34 @@ def _draw_rows(
 
 
 def _hold_out(entities: Hashes, side: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Hold out every fifth entity of those that only the reference has, only the batch has, and both have."""
-    distinct, of_row = np.unique(entities, return_inverse=True)
-    where = np.zeros(len(distinct), np.int64)
+    """Return which rows are held out: those of every fifth entity.
+
+    Entities of the reference only, of the batch only, and of both sides are counted apart, so that a fifth of each
+    group is held out.
+    """
+    distinct, entity_of_row = np.unique(entities, return_inverse=True)
+    # 1: the entity has rows in the reference, 2: in the batch, 3: in both
+    sides = np.zeros(len(distinct), np.int64)
     for s in (0, 1):
-        where |= (np.bincount(of_row[side == s], minlength=len(distinct)) > 0) << s
+        sides |= (np.bincount(entity_of_row[side == s], minlength=len(distinct)) > 0) << s
     held_out = np.zeros(len(distinct), np.bool_)
     for group in (1, 2, 3):
-        held_out[np.flatnonzero(where == group)[::HOLD_OUT_ONE_IN]] = True
-    return held_out[of_row]
+        held_out[np.flatnonzero(sides == group)[::HOLD_OUT_ONE_IN]] = True
+    return held_out[entity_of_row]
 
 
 def _balance_sides(rows: _EncodedRows, part: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return the positions of a part's rows with the smallest keys, equally many of both sides."""
+    """Return positions of rows in `part`, a mask: equally many of both sides, those with the smallest keys."""
     sides = [np.flatnonzero(part & (rows.side == s)) for s in (0, 1)]
     n = min(map(len, sides))
     return np.sort(np.concatenate([s[:n] for s in sides]))
 
 
 def _train(rows: _EncodedRows, train: NDArray[np.intp], categorical: NDArray[np.bool_]) -> Trees:
-    """Train on the rows `train`; each tree sees another window of them."""
-    some = max(TREE_ROWS, min(len(train) // 2, TREE_VALUES // len(categorical)))
+    """Train on the rows at the positions `train`; each tree sees another window of them."""
+    window = max(TREE_ROWS, min(len(train) // 2, TREE_VALUES // len(categorical)))
     side = rows.side[train] == 1
-    return train_trees(rows.codes[train], rows.starts, categorical, side, TREES, min(some, len(train)))
+    return train_trees(rows.codes[train], rows.starts, categorical, side, TREES, min(window, len(train)))
 
 
 def _measure_importance(
@@ -201,27 +216,34 @@ def _measure_importance(
 ) -> list[float]:
     """Return the permutation importance of each column: what shuffling it adds to the log loss, as a share of the sum.
 
-    The rows are in the order of their hashes, so rotating a column shuffles it. Only the trees that use the column are
-    evaluated again. If no column adds anything, all are equally important.
+    The rows are in the order of their sampling keys, so rotating a column shuffles it. Only the trees that use the
+    column are evaluated again. If shuffling never increases the loss, all columns are equally important.
+
+    Parameters
+    ----------
+    codes, truth
+        The held-out rows, and whether each is from the batch.
+    by_tree
+        The log odds that each tree adds to each of these rows.
     """
     codes, truth, by_tree = codes[:IMPORTANCE_ROWS].copy(), truth[:IMPORTANCE_ROWS], by_tree[:, :IMPORTANCE_ROWS]
-    odds = by_tree.sum(axis=0)
-    before = _logistic_loss(odds, truth)
+    log_odds = by_tree.sum(axis=0)
+    before = _logistic_loss(log_odds, truth)
     losses = np.zeros(codes.shape[1])
     for column in np.unique(model[0][model[0] >= 0]):
         trees = (model[0] == column).any(axis=1)
-        kept = codes[:, column].copy()
-        codes[:, column] = np.roll(kept, len(kept) // 2)
+        original = codes[:, column].copy()
+        codes[:, column] = np.roll(original, len(original) // 2)
         using = model[0][trees], model[1][trees], model[2][trees], model[3][trees]
         change = predict_log_odds(codes, using).sum(axis=0) - by_tree[trees].sum(axis=0)
-        codes[:, column] = kept
-        losses[column] = max(0.0, _logistic_loss(odds + change, truth) - before)
+        codes[:, column] = original
+        losses[column] = max(0.0, _logistic_loss(log_odds + change, truth) - before)
     total = losses.sum()
     return (losses / total if total > 0 else np.full(len(losses), 1 / len(losses))).tolist()
 
 
-def _logistic_loss(odds: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
-    return float(np.logaddexp(0, np.where(truth, -odds, odds)).mean())
+def _logistic_loss(log_odds: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
+    return float(np.logaddexp(0, np.where(truth, -log_odds, log_odds)).mean())
 
 
 def _first_row_per_entity(rows: _EncodedRows, test: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -231,17 +253,21 @@ def _first_row_per_entity(rows: _EncodedRows, test: NDArray[np.intp]) -> NDArray
 
 
 def _hypergeometric_p(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
-    """Return the probability of at least as many hits if the labels were exchanged at random: exact, hypergeometric."""
-    rows, batch, claimed, hits = len(truth), int(truth.sum()), int(predicted.sum()), int((predicted & truth).sum())
-    k = np.arange(hits, min(batch, claimed) + 1)
-    ways = _log_choose(batch, k) + _log_choose(rows - batch, claimed - k) - _log_choose(rows, np.array([claimed]))
-    return min(1.0, float(np.exp(ways).sum()))
+    """Return the exact probability of at least as many hits after a random permutation of the labels.
+
+    A hit is a row of the batch that is predicted as batch. The number of hits is then hypergeometric.
+    """
+    rows, batch, positive, hits = len(truth), int(truth.sum()), int(predicted.sum()), int((predicted & truth).sum())
+    k = np.arange(hits, min(batch, positive) + 1)
+    # P(k) = C(batch, k) C(rows - batch, positive - k) / C(rows, positive)
+    log_p = _log_choose(batch, k) + _log_choose(rows - batch, positive - k) - _log_choose(rows, np.array([positive]))
+    return min(1.0, float(np.exp(log_p).sum()))
 
 
 def _log_choose(n: int, k: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the log of the number of ways to choose k of n; minus infinity where there is none."""
-    chosen: NDArray[np.float64] = gammaln(n + 1) - gammaln(k + 1) - gammaln(np.maximum(n - k, 0) + 1)
-    return np.where((k >= 0) & (k <= n), chosen, -np.inf)
+    log_ways: NDArray[np.float64] = gammaln(n + 1) - gammaln(k + 1) - gammaln(np.maximum(n - k, 0) + 1)
+    return np.where((k >= 0) & (k <= n), log_ways, -np.inf)
 
 
 def _wilson_interval(share: float, n: int, confidence: float) -> tuple[float, float]:
@@ -252,10 +278,10 @@ def _wilson_interval(share: float, n: int, confidence: float) -> tuple[float, fl
     return max(0.0, centre - reach), min(1.0, centre + reach)
 
 
-def _area_under_roc(odds: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
+def _area_under_roc(log_odds: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
     """Return the share of pairs of a row of each side where the batch's row has the higher odds; ties count half."""
     # the Mann-Whitney statistic by mean ranks
-    _, place, rows = np.unique(odds, return_inverse=True, return_counts=True)
+    _, inverse, rows = np.unique(log_odds, return_inverse=True, return_counts=True)
     rank = np.cumsum(rows) - (rows - 1) / 2
     batch = int(truth.sum())
-    return float((rank[place[truth]].sum() - batch * (batch + 1) / 2) / (batch * (len(truth) - batch)))
+    return float((rank[inverse[truth]].sum() - batch * (batch + 1) / 2) / (batch * (len(truth) - batch)))

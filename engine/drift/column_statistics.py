@@ -18,7 +18,7 @@ from engine.drift.roles import Role
 from engine.errors import DataError
 
 MAX_CATEGORIES_PER_ROW = 5
-"""Categories per row beyond which no test has power, which the report then says."""
+"""Categories per row beyond which no test has power; a note then says so."""
 
 MAX_HISTOGRAM_LABELS = 50
 """Maximum number of categories that a histogram shows; the rows of all others are added up."""
@@ -66,7 +66,7 @@ def measure_column(
     name
         The column's name, for messages and for the seed of the permutations.
     level, tests, seed
-        Of the verdict: see `homogeneity_p`.
+        Parameters of the verdict: see `homogeneity_p`.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def _measure_categorical(
     """Record the statistics of categorical columns; return the counts of all rows, and of one row per entity."""
     r, b, to_r, to_b = align_categories(reference, batch)
     shown, rest = _split_by_frequency(r + b)
-    labels = [_union_label(reference, to_r, batch, to_b, place) for place in shown.tolist()]
+    labels = [_union_label(reference, to_r, batch, to_b, position) for position in shown.tolist()]
     sides = {"reference": r[shown].tolist(), "batch": b[shown].tolist()}
     result.histogram = {"labels": labels, **sides, "other": [int(r[rest].sum()), int(b[rest].sum())]}
     m = int(b.sum()) + batch.missing
@@ -185,7 +185,7 @@ def _bound_cdf_distances(reference: Numerical, batch: Numerical) -> tuple[Bounds
     if not n or not m:
         return (Bounds(nan, nan),) * 3
     (least, most), area = numerical_statistics.measure_cdf_distances(reference, batch)
-    # the p-value decreases with the distance, so its bounds change places
+    # the p-value decreases with the distance, so the upper bound belongs to the smallest distance
     high = ks_p_value(least, n, m)
     return (
         Bounds(least / (n * m), most / (n * m)),
@@ -206,10 +206,14 @@ def _split_by_frequency(counts: Counts) -> tuple[NDArray[np.intp], NDArray[np.in
     return shown, np.flatnonzero(rest)
 
 
-def _union_label(a: Categorical, to_a: Counts, b: Categorical, to_b: Counts, place: int) -> str:
-    """Return the label at a position in the union of the labels of a and b, without decoding the others."""
-    at = int(np.searchsorted(to_a, place))
-    return a.label_at(at) if at < len(to_a) and to_a[at] == place else b.label_at(int(np.searchsorted(to_b, place)))
+def _union_label(a: Categorical, to_a: Counts, b: Categorical, to_b: Counts, position: int) -> str:
+    """Return the label at a position in the union of the labels of a and b, without decoding the others.
+
+    `to_a` and `to_b` are the positions of the labels of a and of b in the union.
+    """
+    i = int(np.searchsorted(to_a, position))
+    in_a = i < len(to_a) and to_a[i] == position
+    return a.label_at(i) if in_a else b.label_at(int(np.searchsorted(to_b, position)))
 
 
 def _select_binned_distances(role: Role, r: Counts, b: Counts) -> dict[str, float]:

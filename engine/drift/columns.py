@@ -1,9 +1,10 @@
 """The profile of one column: distinct values with counts, and for a column that is not exact, interval totals.
 
-A numerical column is *exact* if the value of every row is in its table. Otherwise the table holds some thousands of
-grid points, and each interval between neighbouring points is known by its number of rows and the sum of their values.
-Every statistic is then bounded: the true value certainly lies between two numbers close together. A sketch (KLL,
-t-digest) would need about as much code, but its error bounds hold only with a probability.
+A numerical column is *exact* if the value of every row is in its table. Otherwise the table holds up to 65,536 grid
+points (`accumulators.GRID_POINTS`), and each interval between neighbouring points is known by its number of rows and
+the sum of their values. Every statistic then has bounds: two numbers close together, between which the true value
+certainly lies. A sketch (KLL, t-digest) would need about as much code, but its error bounds hold only with a
+probability.
 """
 
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ _NO_COUNTS = np.empty(0, np.int64)
 """In place of counts: each value occurs once."""
 
 Positions = NDArray[np.int32]
-"""Per entity, the position in a table of the value of its chosen row; -1 where that value is missing."""
+"""Per entity, the position in a table of the value of its row (see `EntityRows`); -1 where that value is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +79,12 @@ class Moments:
             return self if self.rows else other
         rows = self.rows + other.rows
         # d = mean_2 - mean_1; mean = mean_1 + d n_2 / n; squares = squares_1 + squares_2 + d^2 n_1 n_2 / n
-        apart = other.offset - self.offset + (other.centre - self.centre)
+        d = other.offset - self.offset + (other.centre - self.centre)
         return Moments(
             rows,
             self.centre,
-            self.offset + apart * (other.rows / rows),
-            self.squares + other.squares + apart * apart * (self.rows * (other.rows / rows)),
+            self.offset + d * (other.rows / rows),
+            self.squares + other.squares + d * d * (self.rows * (other.rows / rows)),
             min(self.low, other.low),
             max(self.high, other.high),
         )
@@ -104,7 +105,11 @@ class GridIntervals:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EntityRows:
-    """The chosen row of each entity: distinct ascending `values`, and per entity the position of its row's value."""
+    """The values of one row per entity.
+
+    Where rows belong to entities, p-values are computed from one row per entity: the one with the smallest content hash
+    (see `Entities`). This has the distinct `values` of these rows, ascending, and per entity the position of its value.
+    """
 
     values: Values
     positions: Positions
@@ -115,8 +120,8 @@ class Numerical:
     """The profile of a numerical column.
 
     It holds distinct ascending `values` (float64 or int64) with their `counts`, the number of rows that are `missing`,
-    and the `moments` of the rest. `intervals` is None where the column is exact; otherwise the values are grid points,
-    and one with a count of 0 is certainly the value of no row.
+    and the `moments` of the rest. `intervals` is None where the column is exact; otherwise the values are grid points.
+    If the count of a grid point is 0, no row has that value.
     """
 
     values: Values
@@ -129,9 +134,9 @@ class Numerical:
     role = Role.NUMERICAL
 
     @classmethod
-    def exact(cls, values: Values, counts: Counts, missing: int, chosen: EntityRows | None = None) -> Self:
+    def exact(cls, values: Values, counts: Counts, missing: int, entity_rows: EntityRows | None = None) -> Self:
         """Return an exact column of distinct ascending values and their counts, all at least 1."""
-        return cls(values, counts, missing, Moments.from_values(values, counts), None, chosen)
+        return cls(values, counts, missing, Moments.from_values(values, counts), None, entity_rows)
 
     @property
     def present(self) -> int:
@@ -171,9 +176,9 @@ class Numerical:
     def _centred_sums(self) -> NDArray[np.float64]:
         """Per value count * (value - centre), and a trailing 0, so that slices of `np.add.reduceat` may end there."""
         low, high = (self.values[i].item() for i in (0, -1)) if len(self.values) else (0, 0)
-        apart = subtract_centre(self.values, low, high, self.centre)
+        differences = subtract_centre(self.values, low, high, self.centre)
         # a value without rows may be infinite, and 0 * inf is NaN
-        return np.append(np.where(self.counts, apart, 0.0) * self.counts, 0.0)
+        return np.append(np.where(self.counts, differences, 0.0) * self.counts, 0.0)
 
     @property
     def deciles(self) -> Values:
@@ -184,25 +189,25 @@ class Numerical:
         """Return for which of `values`, ascending, the numbers of rows below, equal and above are known exactly."""
         if self.intervals is None:
             return np.ones(len(values), np.bool_)
-        at, found = self._find_positions(values)
-        return np.asarray((self.intervals.counts[at] == 0) | found)
+        positions, contained = self._find_positions(values)
+        return np.asarray((self.intervals.counts[positions] == 0) | contained)
 
     def _find_positions(self, values: Values) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return how many of the column's values are less than each of `values`, ascending; and which it contains."""
-        at = search_sorted(self.values, values)
+        positions = search_sorted(self.values, values)
         if not len(self.values):
-            return at, np.zeros(len(values), np.bool_)
-        return at, self.values[np.minimum(at, len(self.values) - 1)] == values
+            return positions, np.zeros(len(values), np.bool_)
+        return positions, self.values[np.minimum(positions, len(self.values) - 1)] == values
 
     def as_floats(self) -> "Numerical":
         """Return the column as float64; integers beyond 2**53 may become equal, and then their counts are added."""
         if self.values.dtype == np.float64:
             return self
         values, starts = np.unique(self.values.astype(np.float64), return_index=True)
-        chosen = self.entity_rows and _entity_rows_as_floats(self.entity_rows)
+        entity_rows = self.entity_rows and _entity_rows_as_floats(self.entity_rows)
         if self.intervals is None:
             counts = np.add.reduceat(self.counts, starts) if len(starts) else self.counts
-            return Numerical.exact(values, counts, self.missing, chosen)
+            return Numerical.exact(values, counts, self.missing, entity_rows)
         # first drop the grid points that rows of a neighbouring interval would become equal to
         column = self._drop_ambiguous_points(starts)
         values, starts = np.unique(column.values.astype(np.float64), return_index=True)
@@ -216,7 +221,7 @@ class Numerical:
         sums = (intervals.sums + float(intervals.centre - centre) * intervals.counts)[outer]
         moments = replace(self.moments, low=float(self.moments.low), high=float(self.moments.high))
         return Numerical(
-            values, counts, self.missing, moments, GridIntervals(intervals.counts[outer], sums, centre), chosen
+            values, counts, self.missing, moments, GridIntervals(intervals.counts[outer], sums, centre), entity_rows
         )
 
     def _drop_ambiguous_points(self, starts: NDArray[np.intp]) -> "Numerical":
@@ -241,12 +246,13 @@ class Numerical:
     def merge(self, other: "Column", keep: NDArray[np.intp] | None) -> "Numerical":
         """Return the column of both samples together.
 
-        `keep` has the positions of the entities' rows that stay, among those of this column followed by the other's.
+        `keep` are positions in the entities of this column followed by those of the other: one per entity of the
+        result. None if there are no entities.
         """
         if not isinstance(other, Numerical):
             raise TypeError(f"a numerical column cannot be merged with {type(other).__name__}")
         a, b = unify_types(self, other)
-        chosen = (
+        entity_rows = (
             None
             if keep is None or a.entity_rows is None or b.entity_rows is None
             else _merge_entity_rows(a.entity_rows, b.entity_rows, keep)
@@ -254,7 +260,7 @@ class Numerical:
         missing = a.missing + b.missing
         if a.intervals is None and b.intervals is None:
             values, in_a, in_b = merge_tables(a.values, a.counts, b.values, b.counts)
-            return Numerical.exact(values, in_a + in_b, missing, chosen)
+            return Numerical.exact(values, in_a + in_b, missing, entity_rows)
         # only values whose counts are exact on both sides can be points of the common grid
         values = np.unique(
             np.concatenate([a.values[b.counts_known_at(a.values)], b.values[a.counts_known_at(b.values)]])
@@ -262,7 +268,7 @@ class Numerical:
         centre = (a if a.intervals else b).centre
         (counts_a, intervals_a), (counts_b, intervals_b) = a.regrid(values, centre), b.regrid(values, centre)
         intervals = GridIntervals(intervals_a.counts + intervals_b.counts, intervals_a.sums + intervals_b.sums, centre)
-        return Numerical(values, counts_a + counts_b, missing, a.moments + b.moments, intervals, chosen)
+        return Numerical(values, counts_a + counts_b, missing, a.moments + b.moments, intervals, entity_rows)
 
     def regrid(self, values: Values, centre: float) -> tuple[Counts, GridIntervals]:
         """Return the rows equal to each of `values`, and the totals of the intervals between them.
@@ -274,10 +280,10 @@ class Numerical:
         centre
             The centre of the sums that are returned.
         """
-        # values[left:right] of this column equal the new value: none or one
-        left, found = self._find_positions(values)
-        right = left + found
-        counts = np.where(found, np.append(self.counts, 0)[left], 0)
+        # this column's values[left:right] equal the new value: none or one
+        left, contained = self._find_positions(values)
+        right = left + contained
+        counts = np.where(contained, np.append(self.counts, 0)[left], 0)
         below = np.append(0, self.cumulative_counts)[left]
         starts, ends = np.append(0, right), np.append(left, len(self.values))
         # a new interval covers this column's values[start:end]; reduceat sums all slices in one call, and every second
@@ -286,7 +292,8 @@ class Numerical:
         sums = np.add.reduceat(self._centred_sums, cuts)[::2]
         sums[starts == ends] = 0.0
         if self.intervals is not None:
-            # likewise its intervals [start:end + 1]: a new point is an old one or lies in an empty interval
+            # a new interval likewise covers this column's intervals [start:end + 1]: a new point is an old one or lies
+            # in an empty interval
             below += self.intervals.counts[left]
             sums += np.add.reduceat(np.append(self.intervals.sums, 0.0), cuts + np.tile([0, 1], len(starts)))[::2]
         rows = np.append(below, self.present) - np.append(0, below + counts)
@@ -305,8 +312,8 @@ class Numerical:
         if self.intervals is not None or other.intervals is None or len(self.values) < 4 * len(other.values):
             return self
         crossing = crossing_intervals(self, other) & (other.intervals.counts == 0)
-        left, found = self._find_positions(other.values)
-        starts, ends = np.append(0, left + found)[crossing], np.append(left, len(self.values))[crossing]
+        left, contained = self._find_positions(other.values)
+        starts, ends = np.append(0, left + contained)[crossing], np.append(left, len(self.values))[crossing]
         between = [self.values[i:j] for i, j in zip(starts, ends, strict=True)]
         values = np.concatenate([other.values, *between])
         values.sort()
@@ -317,14 +324,14 @@ class Numerical:
 def rows_around_intervals(column: Numerical, other: Numerical) -> tuple[Counts, Counts]:
     """Return, per interval of `other`, the column's rows up to its start (inclusive), and those below its end.
 
-    Divided by the rows they are the smallest and the largest value of the column's distribution function in the
-    interval, ends excluded.
+    Divided by the column's number of rows, these are the smallest and the largest value of its distribution function in
+    the interval, ends excluded.
     """
     upto = np.append(0, column.cumulative_counts)
     if column is other and column.intervals is not None:
         return upto, upto + column.intervals.counts
-    left, found = column._find_positions(other.values)
-    return np.append(0, upto[left + found]), np.append(upto[left], column.present)
+    left, contained = column._find_positions(other.values)
+    return np.append(0, upto[left + contained]), np.append(upto[left], column.present)
 
 
 def crossing_intervals(exact: Numerical, other: Numerical) -> NDArray[np.bool_]:
@@ -340,15 +347,18 @@ def unify_types(a: Numerical, b: Numerical) -> tuple[Numerical, Numerical]:
     return (a, b) if a.values.dtype == b.values.dtype else (a.as_floats(), b.as_floats())
 
 
-def _entity_rows_as_floats(chosen: EntityRows) -> EntityRows:
-    values, to = np.unique(chosen.values.astype(np.float64), return_inverse=True)
-    return EntityRows(values, np.append(to, -1).astype(np.int32)[chosen.positions])
+def _entity_rows_as_floats(entity_rows: EntityRows) -> EntityRows:
+    values, new_positions = np.unique(entity_rows.values.astype(np.float64), return_inverse=True)
+    # position -1 (missing) selects the appended last element, so it stays -1
+    return EntityRows(values, np.append(new_positions, -1).astype(np.int32)[entity_rows.positions])
 
 
 def _merge_entity_rows(a: EntityRows, b: EntityRows, keep: NDArray[np.intp]) -> EntityRows:
-    """Return the chosen rows of both samples that are in `keep`."""
+    """Return the rows of the entities at the positions `keep` among those of a followed by those of b."""
     values = np.union1d(a.values, b.values)
+    # position -1 (missing) selects the appended last element, so it stays -1
     positions = [np.append(np.searchsorted(values, side.values), -1)[side.positions] for side in (a, b)]
+    # only the values that are still used are kept; if some are missing, -1 is the first of the used positions
     used, new_positions = np.unique(np.concatenate(positions)[keep], return_inverse=True)
     missing = used < 0
     return EntityRows(values[used[~missing]], (new_positions - missing.sum()).astype(np.int32))
@@ -359,7 +369,7 @@ class Categorical:
     """The profile of a categorical column: distinct labels with their `counts`, and the number of `missing` rows.
 
     The labels ascend by their UTF-8 bytes. These are stored one label after another in `text`; label i ends at byte
-    `ends[i]`. `entity_rows` holds, per entity, the position of its chosen row's label, -1 where it is missing.
+    `ends[i]`. `entity_rows` has the position of the label of one row per entity (see `Entities`), -1 where missing.
     """
 
     text: NDArray[np.uint8]
@@ -371,11 +381,13 @@ class Categorical:
     role = Role.CATEGORICAL
 
     @classmethod
-    def from_labels(cls, labels: Sequence[str], counts: Counts, missing: int, chosen: Positions | None = None) -> Self:
+    def from_labels(
+        cls, labels: Sequence[str], counts: Counts, missing: int, entity_rows: Positions | None = None
+    ) -> Self:
         """Return the column of labels, ascending by their UTF-8 bytes, and their counts."""
         encoded = [label.encode() for label in labels]
         ends = np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)))
-        return cls(np.frombuffer(b"".join(encoded), np.uint8).copy(), ends, counts, missing, chosen)
+        return cls(np.frombuffer(b"".join(encoded), np.uint8).copy(), ends, counts, missing, entity_rows)
 
     @property
     def labels(self) -> list[str]:
@@ -404,7 +416,8 @@ class Categorical:
     def merge(self, other: "Column", keep: NDArray[np.intp] | None) -> "Categorical":
         """Return the column of both samples together.
 
-        `keep` has the positions of the entities' rows that stay, among those of this column followed by the other's.
+        `keep` are positions in the entities of this column followed by those of the other: one per entity of the
+        result. None if there are no entities.
         """
         if not isinstance(other, Categorical):
             raise TypeError(f"a categorical column cannot be merged with {type(other).__name__}")
@@ -413,14 +426,15 @@ class Categorical:
         counts[to_a] += self.counts
         counts[to_b] += other.counts
         labels = [""] * size
-        for column, to in ((self, to_a), (other, to_b)):
-            for label, place in zip(column.labels, to.tolist(), strict=True):
-                labels[place] = label
-        chosen = None
+        for column, new_positions in ((self, to_a), (other, to_b)):
+            for label, position in zip(column.labels, new_positions.tolist(), strict=True):
+                labels[position] = label
+        entity_rows = None
         if keep is not None and self.entity_rows is not None and other.entity_rows is not None:
+            # position -1 (missing) selects the appended last element, so it stays -1
             moved = [np.append(to, -1)[side.entity_rows] for side, to in ((self, to_a), (other, to_b))]
-            chosen = np.concatenate(moved)[keep].astype(np.int32)
-        return Categorical.from_labels(labels, counts, self.missing + other.missing, chosen)
+            entity_rows = np.concatenate(moved)[keep].astype(np.int32)
+        return Categorical.from_labels(labels, counts, self.missing + other.missing, entity_rows)
 
 
 def align_categories(a: Categorical, b: Categorical) -> tuple[Counts, Counts, NDArray[np.int64], NDArray[np.int64]]:
@@ -441,8 +455,8 @@ Column = Numerical | Categorical
 class Entities:
     """The entities of a sample, ascending by `keys`, the hashes of their names.
 
-    One row per entity is chosen: the row with the smallest content hash, which is in `row_hashes`. `column` is the
-    name of the entity's column.
+    One row represents its entity in p-values, because the rows of an entity are not independent: the row with the
+    smallest content hash, which is in `row_hashes`. `column` is the name of the entity's column.
     """
 
     column: str

@@ -23,7 +23,7 @@ EDGE_ROWS = 20_000
 """Number of rows from which the bin edges are computed."""
 
 MAX_CODED_CATEGORIES = 254
-"""Number of most frequent categories that have a code of their own; all others share one more code."""
+"""Number of categories, the most frequent ones, that have a code each; all others share one more code."""
 
 
 def encode_features(
@@ -50,14 +50,14 @@ def encode_features(
     read = [_normalize_features(frame, roles) for frame in frames]
     codes = np.empty((len(order), len(roles)), np.uint8)
     sizes = np.empty(len(roles), np.int64)
-    for at, (name, role) in enumerate(roles.items()):
+    for i, (name, role) in enumerate(roles.items()):
         # renamed, because polars would take some names as patterns
         column = pl.concat([frame.get_column(name).alias("value") for frame in read])
         if role is Role.NUMERICAL:
-            codes[:, at] = _encode_numbers(column.cast(pl.Float64).to_numpy()[order])
+            codes[:, i] = _encode_numbers(column.cast(pl.Float64).to_numpy()[order])
         else:
-            codes[:, at] = _encode_categories(column)[order]
-        sizes[at] = int(codes[:, at].max()) + 1
+            codes[:, i] = _encode_categories(column)[order]
+        sizes[i] = int(codes[:, i].max()) + 1
     return codes, np.concatenate([[0], np.cumsum(sizes)])
 
 
@@ -70,9 +70,10 @@ def _normalize_features(frame: pl.DataFrame, roles: Mapping[str, Role]) -> pl.Da
 
 def _encode_numbers(values: NDArray[np.float64]) -> Codes:
     """Return the bin of each value, counted from 1; 0 for NaN."""
+    # NaN is sorted to the end
     sample = np.sort(values[:EDGE_ROWS])
     sample = sample[: len(sample) - np.isnan(sample).sum()]
-    # the edges are the distinct values if there are few, else equidistant quantiles of the sample; NaN sorts last
+    # the edges are the distinct values if there are few, else equidistant quantiles of the sample
     distinct = sample[np.concatenate([sample[:1] == sample[:1], sample[1:] != sample[:-1]])]
     if len(distinct) > MAX_BINS:
         distinct = np.unique(sample[np.arange(1, MAX_BINS) * len(sample) // MAX_BINS])

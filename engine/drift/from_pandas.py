@@ -2,7 +2,7 @@
 
 polars' own conversion needs pyarrow (170 MB), and its result types depend on whether pyarrow is installed. pandas is
 not imported here: a caller that has a pandas frame has imported it. This module is imported with the first such frame,
-because nothing else on the way needs numpy.
+because opening any other table does not need numpy.
 """
 
 from typing import Any
@@ -62,13 +62,13 @@ def _convert_objects(name: str, objects: list[Any], *, text: bool) -> pl.Series:
     kinds = {type(value) for value in objects} - {type(None)}
     numbers = len(kinds) > 1 and all(issubclass(kind, int | float | np.number) for kind in kinds)
     try:
-        found = pl.Series(name, objects, dtype=pl.String if text else pl.Float64 if numbers else None)
+        series = pl.Series(name, objects, dtype=pl.String if text else pl.Float64 if numbers else None)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
-        found = pl.Series(name, [], dtype=pl.Object)
-    if found.dtype == pl.Object:
+        series = pl.Series(name, [], dtype=pl.Object)
+    if series.dtype == pl.Object:
         type_names = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise DataError(
             f"column {name!r} of the pandas DataFrame holds {type_names} objects, "
             "which do not fit a single column type; convert the column to numbers or text"
         )
-    return found
+    return series

@@ -12,13 +12,13 @@ from engine.drift.kernels.binomial import stirling_error
 from engine.drift.kernels.ks_distribution import one_sided_p, outer_path_share, outer_path_share_of_square
 
 EXACT_ROWS = 10_000
-"""The p-value is exact up to so many rows per side, as in scipy."""
+"""Maximum number of rows per side for which the p-value is exact; scipy has the same limit."""
 
 
 def ks_p_value(gap: int, n: int, m: int) -> float:
     """Return P(D >= gap / (n * m)) if both sides are drawn from one continuous distribution; ties make it conservative.
 
-    Exact (Hodges 1958) up to 10,000 rows per side and down to about 1e-20; otherwise `one_sample_p` (Simard and
+    Exact (Hodges 1958) up to 10,000 rows per side and down to about 1e-20; otherwise `one_sample_ks_p` (Simard and
     L'Ecuyer 2011).
 
     Parameters
@@ -45,7 +45,7 @@ def one_sample_ks_p(n: int, d: float) -> float:
         return float(d < 1)
     if n * d * d >= 370:
         return 0.0
-    # twice the one-sided p counts samples twice that are that far off in both directions: a share of exp(-6 n d^2)
+    # twice the one-sided p counts samples twice that differ by d in both directions, a share of exp(-6 n d^2)
     if d >= 0.5 or n * d * d > (4 if n <= 140 else 2.2):
         return min(1.0, 2 * one_sided_p(n, d))
     within = _durbin_cdf(n, d) if n <= 140 or (n <= 5_000 and n * d**1.5 <= 1.4) else _pelz_good_cdf(n, d)
@@ -63,7 +63,8 @@ def _durbin_cdf(n: int, d: float) -> float:
     matrix[:, 0] -= powers
     matrix[-1, :] -= powers[::-1]
     matrix[-1, 0] += max(0.0, 2 * h - 1) ** size / factorials[size]
-    # P = n! / n^n * H^n[k, k]; n! / n^n is exp(-n) * scale, and each factor H takes one exp(-1), so nothing overflows
+    # P = n! / n^n * H^n[k, k], where n! / n^n = exp(-n) * scale. Each factor H is multiplied by exp(-1), so that
+    # nothing overflows.
     scale = sqrt(2 * pi * n) * exp(stirling_error(n))
     return float(np.linalg.matrix_power(matrix * exp(-1), n)[k - 1, k - 1]) * scale
 

@@ -1,10 +1,10 @@
 """Normalize column values of any type, so that equal values compare equal on both sides.
 
 Numbers become int64 where the column holds integers (exact beyond 2**53) and float64 otherwise; durations, dates and
-datetimes become seconds; categories become text, where 1.0 and 1 are the same category. NaN is missing, and -0.0 is
-0.0. Comparing raw types instead would make an integer column differ from itself after a null has turned it into
-floats. Normalization consists of polars expressions, so casting runs in the threads of polars. Only what depends on
-all values (do they fit int64?) needs a pass over the data.
+datetimes become seconds; a time of day becomes an integer number of nanoseconds; categories become text, where 1.0 and
+1 are the same category. NaN is missing, and -0.0 is 0.0. Comparing raw types instead would make an integer column
+differ from itself after a null has turned it into floats. Normalization consists of polars expressions, so casting runs
+in the threads of polars. Only what depends on all values (do they fit int64?) needs a pass over the data.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from engine.errors import DataError
 
 
 class Role(StrEnum):
-    """How a column takes part in a comparison, which decides how its values are read."""
+    """How a column is used in a comparison, which decides how its values are read."""
 
     NUMERICAL = "numerical"
     CATEGORICAL = "categorical"
@@ -151,7 +151,7 @@ def _fits_role(dtype: pl.DataType, role: Role) -> bool:
 
 
 def _inspect_values(frame: pl.LazyFrame, schema: pl.Schema, roles: Mapping[str, Role]) -> dict[str, Any]:
-    """Read what the types do not tell, in one pass.
+    """Read the facts that do not follow from the types, in one pass.
 
     Returns
     -------

@@ -60,15 +60,15 @@ def _bound_quantiles(column: Numerical) -> list[Bounds]:
 
 def _bound_order_statistics(column: Numerical, ranks: Counts) -> tuple[FloatArray, FloatArray]:
     """Return lower and upper bounds of the order statistics of these ranks, where the smallest value has rank 0."""
-    at, in_interval = locate_ranks(column, ranks)
+    positions, in_interval = locate_ranks(column, ranks)
     m = column.moments
     if column.intervals is None:
-        exact = column.values[at].astype(np.float64)
+        exact = column.values[positions].astype(np.float64)
         return exact, exact
     # a rank within an interval: the value lies between the neighbouring grid points, and between minimum and maximum
     values = column.values.astype(np.float64)
-    below = np.clip(np.append(m.low, values)[at], m.low, None)
-    above = np.clip(np.append(values, m.high)[at], None, m.high)
+    below = np.clip(np.append(m.low, values)[positions], m.low, None)
+    above = np.clip(np.append(values, m.high)[positions], None, m.high)
     return np.where(in_interval, below, above), above
 
 
@@ -77,12 +77,12 @@ def locate_ranks(column: Numerical, ranks: Counts) -> tuple[NDArray[np.intp], ND
 
     Position `len(values)` is the interval above the last value.
     """
-    at = np.searchsorted(column.cumulative_counts, ranks, side="right")
+    positions = np.searchsorted(column.cumulative_counts, ranks, side="right")
     if column.intervals is None:
-        return at, np.zeros(len(at), np.bool_)
-    # ranks from the rows up to the previous value onwards belong to the interval first, then to the value itself
-    below = np.append(0, column.cumulative_counts)[at]
-    return at, np.asarray(ranks < below + column.intervals.counts[at])
+        return positions, np.zeros(len(positions), np.bool_)
+    # the ranks after the previous value belong first to the interval, then to the value itself
+    below = np.append(0, column.cumulative_counts)[positions]
+    return positions, np.asarray(ranks < below + column.intervals.counts[positions])
 
 
 def measure_cdf_distances(a: Numerical, b: Numerical) -> tuple[tuple[int, int], Bounds]:
@@ -131,20 +131,20 @@ def choose_bin_edges(reference: Numerical, batch: Numerical) -> Values:
 
     Bins are (edge, next edge], and the outer bins are unbounded. An edge is a decile of the reference that occurs as a
     value; where a side is not exact, it is the next value at which the counts of both sides are exact. A value at which
-    two or more deciles coincide has at least a tenth of the rows. It gets a bin of its own by another edge just below
-    it, so that a shift of its rows in either direction changes the counts.
+    two or more deciles coincide has at least a tenth of the rows. Another edge just below it makes it a separate bin,
+    so that a shift of its rows in either direction changes the counts.
     """
     deciles = reference.deciles
     if not batch.counts_known_at(deciles).all():
-        known = batch.counts_known_at(reference.values)
-        places = np.minimum(quantile_positions(reference.cumulative_counts, 10)[:-1], len(known) - 1)
-        nearest = np.minimum(np.searchsorted(np.flatnonzero(known), places), known.sum() - 1)
+        exact = batch.counts_known_at(reference.values)
+        positions = np.minimum(quantile_positions(reference.cumulative_counts, 10)[:-1], len(exact) - 1)
+        nearest = np.minimum(np.searchsorted(np.flatnonzero(exact), positions), exact.sum() - 1)
         # per decile, the first value at or above it whose counts are exact on both sides; else the last such value
-        deciles = reference.values[known][nearest] if known.any() else deciles[:0]
-    at, times = np.unique(deciles, return_counts=True)
-    heavy = at[times > 1]
-    smallest = np.iinfo(np.int64).min if at.dtype == np.int64 else -inf
-    return np.unique(np.concatenate([at, next_below(heavy[heavy > smallest])]))
+        deciles = reference.values[exact][nearest] if exact.any() else deciles[:0]
+    edges, times = np.unique(deciles, return_counts=True)
+    heavy = edges[times > 1]
+    smallest = np.iinfo(np.int64).min if edges.dtype == np.int64 else -inf
+    return np.unique(np.concatenate([edges, next_below(heavy[heavy > smallest])]))
 
 
 def next_below(values: Values) -> Values:
@@ -158,13 +158,15 @@ def count_bins(inner: Values, column: Numerical) -> Counts:
 
     `inner` are the inner edges, ascending: each is a value whose counts are exact in the column, or just below one.
     """
-    at = np.searchsorted(column.values, inner, side="right")
-    upto = (
-        np.where(at > 0, column.cumulative_counts[at - 1], 0) if len(column.values) else np.zeros(len(inner), np.int64)
-    )
+    # values[:following] of the column are less than or equal to the edge
+    following = np.searchsorted(column.values, inner, side="right")
+    upto = np.zeros(len(inner), np.int64)
+    if len(column.values):
+        upto = np.where(following > 0, column.cumulative_counts[following - 1], 0)
     if column.intervals is not None and len(column.values):
         # an edge just below a value comes after all rows of the interval below that value; an edge that is the grid
         # point before comes before all of them
-        ends = column.values[np.minimum(at, len(column.values) - 1)]
-        upto += np.where((at < len(column.values)) & (next_below(ends) == inner), column.intervals.counts[at], 0)
+        next_values = column.values[np.minimum(following, len(column.values) - 1)]
+        just_below = (following < len(column.values)) & (next_below(next_values) == inner)
+        upto += np.where(just_below, column.intervals.counts[following], 0)
     return np.diff(upto, prepend=0, append=column.present)

@@ -73,8 +73,8 @@ def read_profile(path: Path) -> tuple[int, dict[str, Column], Entities | None]:
     header, arrays = archive.read_archive(path)
     by_column: dict[str, dict[str, NDArray[Any]]] = {}
     for key, array in arrays.items():
-        place, _, name = key.rpartition(".")
-        by_column.setdefault(place, {})[name] = array
+        index, _, name = key.rpartition(".")
+        by_column.setdefault(index, {})[name] = array
     try:
         rows = _require_row_count(header["rows"])
         entities = _parse_entities(header.get("entity") or "", by_column.get("", {}))
@@ -119,24 +119,27 @@ def _parse_categorical(missing: int, _: list[list[Any]], arrays: Arrays) -> Cate
     _require(
         (bounds[1:] >= bounds[:-1]).all() and bounds[-2] == len(text), "the ends of labels do not match their text"
     )
-    at = _require_array(arrays, "chosen", np.int32) if "chosen" in arrays else None
-    column = Categorical(text, ends, counts, missing, at)
+    entity_rows = _require_array(arrays, "chosen", np.int32) if "chosen" in arrays else None
+    column = Categorical(text, ends, counts, missing, entity_rows)
     _require(all(a < b for a, b in pairwise(column.labels)), "labels are not in ascending order")
-    _require(at is None or _all_in_range(at, len(counts)), "a position of an entity's label is out of range")
+    _require(
+        entity_rows is None or _all_in_range(entity_rows, len(counts)),
+        "a position of an entity's label is out of range",
+    )
     return column
 
 
 def _parse_numerical(missing: int, approximate: list[list[Any]], arrays: Arrays) -> Numerical:
     values, counts = _require_values(arrays, "values"), _require_counts(arrays, "counts")
     _require(len(values) == len(counts), "the numbers of values and of their counts differ")
-    chosen = _parse_entity_rows(values, arrays)
+    entity_rows = _parse_entity_rows(values, arrays)
     if not approximate:
         _require((counts >= 1).all(), "a value has a count of 0")
-        return Numerical.exact(values, counts, missing, chosen)
+        return Numerical.exact(values, counts, missing, entity_rows)
     [[rows, *moments, centre]] = approximate
     _require(all(type(number) in (int, float) for number in (*moments, centre)), "a moment is not a number")
     intervals = GridIntervals(_require_counts(arrays, "gaps"), _require_array(arrays, "sums", np.float64), centre)
-    column = Numerical(values, counts, missing, Moments(_require_row_count(rows), *moments), intervals, chosen)
+    column = Numerical(values, counts, missing, Moments(_require_row_count(rows), *moments), intervals, entity_rows)
     _require_consistent_column(column, intervals)
     return column
 
@@ -171,9 +174,12 @@ def _require_consistent_column(column: Numerical, intervals: GridIntervals) -> N
         isfinite(moments.centre) and isfinite(intervals.centre) and (moments.low <= moments.high or not moments.rows),
         "the centre is not finite, or the minimum exceeds the maximum",
     )
-    held = values[column.counts > 0]
+    with_rows = values[column.counts > 0]
     starts, ends = np.append(moments.low, values), np.append(values, moments.high)
-    _require((held >= moments.low).all() and (held <= moments.high).all(), "a value lies outside minimum and maximum")
+    _require(
+        (with_rows >= moments.low).all() and (with_rows <= moments.high).all(),
+        "a value lies outside minimum and maximum",
+    )
     _require(
         (((starts < moments.high) & (ends > moments.low)) | (intervals.counts == 0))[1:-1].all(),
         "an interval with rows lies outside minimum and maximum",
@@ -197,17 +203,17 @@ def _require_consistent_column(column: Numerical, intervals: GridIntervals) -> N
 def _parse_entity_rows(column: Values, arrays: Arrays) -> EntityRows | None:
     if "chosen" not in arrays:
         return None
-    at = _require_array(arrays, "chosen", np.int32)
+    positions = _require_array(arrays, "chosen", np.int32)
     values = _require_values(arrays, "chosen_values") if "chosen_values" in arrays else column
     _require(
-        _all_in_range(at, len(values)) and values.dtype == column.dtype,
+        _all_in_range(positions, len(values)) and values.dtype == column.dtype,
         "the values of entities do not match the column",
     )
     if "chosen_values" in arrays:
-        return EntityRows(values, at)
-    # format version 1 has positions in the column's own values
-    used, to = np.unique(at, return_inverse=True)
-    return EntityRows(values[used[used >= 0]], (to - (used < 0).sum()).astype(np.int32))
+        return EntityRows(values, positions)
+    # in format version 1 they are positions in the values of the column; if some are missing, -1 is the first one used
+    used, new_positions = np.unique(positions, return_inverse=True)
+    return EntityRows(values[used[used >= 0]], (new_positions - (used < 0).sum()).astype(np.int32))
 
 
 def _require_array(arrays: Arrays, name: str, *types: type[np.generic]) -> NDArray[Any]:
@@ -237,8 +243,9 @@ def _require_row_count(number: Any) -> int:
     return int(number)
 
 
-def _all_in_range(at: NDArray[Any], size: int) -> bool:
-    return bool(((at >= -1) & (at < size)).all())
+def _all_in_range(positions: NDArray[Any], size: int) -> bool:
+    """Return whether all positions are in an array of `size` elements, or -1 for a missing value."""
+    return bool(((positions >= -1) & (positions < size)).all())
 
 
 def _require(holds: object, problem: str) -> None:

@@ -1,9 +1,9 @@
 """Profiles: what is kept of a sample to compute every statistic, which is each column's values and their counts.
 
-A column with up to a million distinct values is exact; beyond that, statistics have certain bounds, as no sketch is
-used. Two profiles give the same numbers as the rows they were made from, in any order and split, and profiles can be
-merged. Where rows belong to entities, one row per entity (the one with the smallest hash) is kept as well: p-values
-are computed from these rows.
+A column with up to a million distinct values is exact. Beyond that, statistics have bounds that hold with certainty
+(see `columns`). Two profiles give the same numbers as the rows they were made from, in any order and split, and
+profiles can be merged. Where rows belong to entities, one row per entity (the one with the smallest hash) is kept as
+well: p-values are computed from these rows.
 """
 
 from collections.abc import Callable, Mapping
@@ -71,7 +71,8 @@ class Profile:
         if self.entities is not None and other.entities is not None:
             keys = np.concatenate([self.entities.keys, other.entities.keys])
             rows = np.concatenate([self.entities.row_hashes, other.entities.row_hashes])
-            # of an entity's rows the one with the smallest hash stays: the first of each key; ~key differs from any key
+            # per entity the row with the smallest hash is kept: the first one of each key in this order; the first key
+            # is compared with its complement, which differs from it
             order = np.lexsort((rows, keys))
             keep = order[np.diff(keys[order], prepend=~keys[order[:1]]) != 0]
             entities = Entities(self.entities.column, keys[keep], rows[keep])
@@ -111,8 +112,8 @@ def profile(
     Parameters
     ----------
     data
-        A polars frame, lazy or not, the path of a Parquet, CSV or Arrow file, Arrow data, or a pandas frame. Rows come
-        are read in blocks: memory grows with the number of columns, not of rows.
+        A polars frame, lazy or not, the path of a Parquet, CSV or Arrow file, Arrow data, or a pandas frame. Rows are
+        read in blocks: memory grows with the number of columns, not of rows.
     roles
         The role of each column, numerical or categorical. By default the roles of `against`, or else those that
         `engine.drift.roles` finds.
@@ -247,26 +248,26 @@ def _choose_entity_rows(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], ent
     )
     schema = read.collect_schema()
     # the choice must not depend on column types: numbers are hashed as floats, categories as text
-    alike = {
+    comparable = {
         value: pl.col(value).cast(pl.Float64) if schema[value].is_numeric() else as_categories(value, schema[value])
         for value in values.values()
     }
-    floats = read.with_columns(expr.alias(f"alike {value}") for value, expr in alike.items())
+    floats = read.with_columns(expr.alias(f"comparable {value}") for value, expr in comparable.items())
     key = as_categories("entity", dtype).hash(1)  # as text, so 7 and 7.0 are the same entity
     row = pl.sum_horizontal(
-        row_content_hash(floats.collect_schema(), [f"alike {value}" for value in alike]),
-        *(_hash_float_remainder(value) for value in alike if schema[value] == pl.Int64),
+        row_content_hash(floats.collect_schema(), [f"comparable {value}" for value in comparable]),
+        *(_hash_float_remainder(value) for value in comparable if schema[value] == pl.Int64),
         key,  # without it, all entities that have a row of the same content would choose that row or none
     )
-    keyed = floats.select(key, row.hash(2).alias("row"), *alike)
+    keyed = floats.select(key, row.hash(2).alias("row"), *comparable)
     smallest = keyed.group_by("entity").agg(pl.col("row").min())
     # rows of one entity with equal hashes have equal content, so any of them will do
-    one = keyed.join(smallest, on=["entity", "row"], how="semi").unique("entity", keep="any")
-    return one.collect(engine="streaming").sort("entity")
+    chosen = keyed.join(smallest, on=["entity", "row"], how="semi").unique("entity", keep="any")
+    return chosen.collect(engine="streaming").sort("entity")
 
 
 def _hash_float_remainder(name: str) -> pl.Expr:
-    """Return a hash of what conversion to float loses of an integer; 0 for most integers.
+    """Return a hash of the difference between an integer and its float; 0 for most integers.
 
     Without it, rows that differ only in the last digits of large integers would have equal hashes.
     """
@@ -279,9 +280,9 @@ def _attach_entity_rows(column: Column, chosen_values: pl.Series) -> Column:
     """Return the column with the values of the entities' chosen rows, one per entity."""
     if isinstance(column, Numerical):
         values, positions = np.unique(chosen_values.drop_nulls().to_numpy(), return_inverse=True)
-        at = np.full(len(chosen_values), -1, np.int32)
-        at[chosen_values.is_not_null().to_numpy()] = positions
-        return replace(column, entity_rows=EntityRows(values, at))
-    place = {label: i for i, label in enumerate(column.labels)}
-    at = np.array([-1 if label is None else place[label] for label in normalize_categories(chosen_values)], np.int32)
-    return replace(column, entity_rows=at)
+        entity_positions = np.full(len(chosen_values), -1, np.int32)
+        entity_positions[chosen_values.is_not_null().to_numpy()] = positions
+        return replace(column, entity_rows=EntityRows(values, entity_positions))
+    index = {label: i for i, label in enumerate(column.labels)}
+    labels = normalize_categories(chosen_values)
+    return replace(column, entity_rows=np.array([-1 if label is None else index[label] for label in labels], np.int32))

@@ -1,4 +1,4 @@
-"""A quantile grid: some thousand values of a reference, at which a batch of any size is counted in one pass.
+"""A quantile grid: up to 65,536 values of a reference, at which a batch of any size is counted in one pass.
 
 For each grid point the numbers of the batch's rows below, equal to and above it are exact; for each interval between
 two points, the number of rows in it and the sum of their values. These counts bound every statistic of two
@@ -38,9 +38,11 @@ class QuantileGrid:
     points_before
         Per bucket, the number of grid points in earlier buckets; one element more, which is the number of points.
     by_bits
-        True if values are mapped by the bits of their floating-point form, which grow like a logarithm.
+        The number that a value is mapped to first is its *image*: the value itself, or, if this is True, a number made
+        of the bits of its floating-point form, which grows like a logarithm.
     low, scale, cells
-        The map: linear from a value's image to a coarse cell, and linear within each cell (see the kernel).
+        The map from images to buckets: linear from an image to a coarse cell, and linear within each cell (see the
+        kernel).
     """
 
     points: Values
@@ -74,7 +76,7 @@ class QuantileGrid:
         bucketed = [kernel.find_buckets(floats, bits, *scales[bits]) for bits in (False, True)]
         fullest = [np.bincount(buckets, weights, size).max() for buckets in bucketed]
         bits = bool(fullest[True] < fullest[False])
-        # grid points: one per bucket that contains a sampled value; deciles outrank any count
+        # grid points: one per bucket that contains a sampled value; a decile is preferred to any count
         chosen = _heaviest_per_bucket(bucketed[bits], np.where(np.isin(sample, deciles), np.inf, counts[sample]))
         before = np.searchsorted(bucketed[bits][chosen], np.arange(size + 1, dtype=np.uint32))
         centre = values[len(values) // 2].item()
@@ -108,15 +110,15 @@ class QuantileGrid:
     def collect(self, grid_counts: kernel.PositionSums) -> tuple[Counts, Counts, kernel.Sums]:
         """Return the rows equal to each grid point, and the rows and the sum of each interval.
 
-        Several buckets may share an interval: those without a grid point of their own.
+        Neighbouring buckets share an interval where there is no grid point between them.
         """
         # in the result intervals are even and points odd; points_before[k] is the interval that bucket k starts in, and
-        # the number of the bucket's own point if it has one
+        # the index of the point in the bucket if there is one
         has_point = np.diff(self.points_before) > 0
-        to = np.empty(len(grid_counts), np.int64)
-        to[::2] = 2 * self.points_before
-        to[1::2] = 2 * self.points_before[:-1] + has_point
-        rows, sums = (np.bincount(to, grid_counts[:, i], 2 * len(self.points) + 1) for i in (0, 1))
+        targets = np.empty(len(grid_counts), np.int64)
+        targets[::2] = 2 * self.points_before
+        targets[1::2] = 2 * self.points_before[:-1] + has_point
+        rows, sums = (np.bincount(targets, grid_counts[:, i], 2 * len(self.points) + 1) for i in (0, 1))
         return rows[1::2].astype(np.int64), rows[::2].astype(np.int64), sums[::2].astype(np.float64)
 
     def select_values(self, values: Values, wanted_intervals: NDArray[np.bool_]) -> Values:
@@ -146,17 +148,17 @@ def quantile_positions(upto: Counts, parts: int) -> NDArray[np.int64]:
 
 
 def _sample_positions(
-    upto: Counts, included: NDArray[np.int64], most: int
+    upto: Counts, included: NDArray[np.int64], size: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the positions of about `most` values, in equal steps of rows, and the weight of each.
+    """Return the positions of about `size` values, in equal steps of rows, and the weight of each.
 
     `included` are positions to include in any case. A value that has more rows than a step counts as one step, since it
-    will be a grid point of its own and needs no more buckets.
+    will be a grid point itself and needs no more buckets.
     """
-    if len(upto) <= most:
-        step = max(1, int(upto[-1]) // most)
+    if len(upto) <= size:
+        step = max(1, int(upto[-1]) // size)
         return np.arange(len(upto)), np.minimum(np.diff(upto, prepend=0), step).astype(np.float64)
-    positions = np.sort(np.concatenate([quantile_positions(upto, most), included]))
+    positions = np.sort(np.concatenate([quantile_positions(upto, size), included]))
     positions = positions[np.diff(positions, prepend=-1) > 0]
     return positions, np.ones(len(positions))
 
@@ -205,9 +207,10 @@ def _fit_bucket_map(
 
 
 def _heaviest_per_bucket(buckets: NDArray[np.uint32], importance: Counts) -> NDArray[np.intp]:
-    """Return the position of the most important value of each bucket that has values, the middle one if it ties.
+    """Return the position of the most important value of each bucket; the middle one if it is among them.
 
-    `buckets` ascend. A point in the middle of its bucket halves the rows of the intervals beside it.
+    `buckets` has the bucket of each value, ascending. A point in the middle of its bucket divides the rows of the
+    bucket equally between the intervals on both sides.
     """
     starts = np.flatnonzero(np.diff(buckets, prepend=buckets[:1] + 1))
     ends = np.append(starts[1:], len(buckets))

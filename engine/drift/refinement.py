@@ -32,8 +32,8 @@ def intervals_to_refine(reference: Numerical, batch: Numerical, most: int) -> ND
     wanted = np.zeros(len(intervals.counts), np.bool_)
     # quantiles: a quantile lies between the order statistics of two ranks (see `summarize_column`)
     ranks, rest = np.divmod(np.array(list(QUANTILE_PERCENTS.values())) * (batch.present - 1), 100)
-    places, in_interval = locate_ranks(batch, np.concatenate([ranks, ranks + (rest > 0)]))
-    wanted[places[in_interval]] = True
+    positions, in_interval = locate_ranks(batch, np.concatenate([ranks, ranks + (rest > 0)]))
+    wanted[positions[in_interval]] = True
     if reference.present and reference.intervals is None:
         # bins: the edges are deciles of the reference, usually grid points already
         deciles = reference.deciles
@@ -51,5 +51,5 @@ def _intervals_with_ks_candidates(reference: Numerical, batch: Numerical) -> NDA
     (r_start, r_end), (b_start, b_end) = rows_around_intervals(reference, batch), rows_around_intervals(batch, batch)
     # in integers: n m |F - G|. It is known exactly at both ends of every interval; within an interval it is at most the
     # largest F minus the smallest G, or the largest G minus the smallest F.
-    known = max(np.abs(r_start * m - b_start * n).max(), np.abs(r_end * m - b_end * n).max())
-    return np.asarray(np.maximum(r_end * m - b_start * n, b_end * n - r_start * m) > known)
+    largest_exact = max(np.abs(r_start * m - b_start * n).max(), np.abs(r_end * m - b_end * n).max())
+    return np.asarray(np.maximum(r_end * m - b_start * n, b_end * n - r_start * m) > largest_exact)

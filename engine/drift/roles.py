@@ -98,37 +98,38 @@ def _find_identifying_columns(
     """Return the text columns that are nearly all distinct and the integer columns that count up, with the reason."""
     texts = [name for name, role in columns.items() if role is Role.CATEGORICAL and schema[name] != pl.Boolean]
     integers = [name for name in columns if counters and schema[name].is_integer()]
-    suspects = dict.fromkeys(texts, _NEARLY_DISTINCT) | dict.fromkeys(integers, _COUNTS_UP)
-    rows: int = frame.select(pl.len()).collect(engine="streaming").item() if suspects else 0
+    candidates = dict.fromkeys(texts, _NEARLY_DISTINCT) | dict.fromkeys(integers, _COUNTS_UP)
+    rows: int = frame.select(pl.len()).collect(engine="streaming").item() if candidates else 0
     if rows < FEW_ROWS:
         return {}
     head = max(rows // 8, HEAD_ROWS)
     if head < rows:
-        suspects = _keep_suspects(frame.head(head), suspects, rows)
-    return _keep_suspects(frame, suspects, rows)
+        candidates = _filter_candidates(frame.head(head), candidates, rows)
+    return _filter_candidates(frame, candidates, rows)
 
 
-def _keep_suspects(frame: pl.LazyFrame, suspects: Mapping[str, str], total: int) -> dict[str, str]:
-    """Return the suspects that these rows do not clear, where the whole frame has `total` rows.
+def _filter_candidates(frame: pl.LazyFrame, candidates: Mapping[str, str], total: int) -> dict[str, str]:
+    """Return the candidates that, judged by these rows, may still be identifiers or counters.
 
-    A text column identifies rows if fewer than 1 in 20 of its values repeat an earlier one. Further rows cannot make
-    repeats fewer, and at most all of them hold a value, so a column is cleared as soon as 20 repeats >= the largest
-    possible number of values. Texts are compared by 64-bit hashes, in half the time and a third of the memory.
+    The rows are the first of `total`. A text column identifies rows if fewer than 1 in 20 of its values repeat an
+    earlier one. Further rows cannot make the repeats fewer, and at most all of them have a value, so a column is no
+    longer a candidate as soon as 20 * repeats >= the largest possible number of values. Texts are compared by 64-bit
+    hashes, in half the time and a third of the memory.
     """
-    if not suspects:
+    if not candidates:
         return {}
-    uncleared = []
-    for name, reason in suspects.items():
+    tests = []
+    for name, reason in candidates.items():
         column = column_named(name)
         if reason == _COUNTS_UP:
-            uncleared.append(((column > column.shift()).sum() == pl.len() - 1).alias(name))
+            tests.append(((column > column.shift()).sum() == pl.len() - 1).alias(name))
         else:
             present = column.count().cast(pl.Int64)
             at_most = present + total - pl.len().cast(pl.Int64)
             repeats = present - column.drop_nulls().hash().n_unique().cast(pl.Int64)
-            uncleared.append(((20 * repeats < at_most) & (at_most >= FEW_ROWS)).alias(name))
-    found = frame.select(uncleared).collect(engine="streaming").row(0, named=True)
-    return {name: reason for name, reason in suspects.items() if found[name]}
+            tests.append(((20 * repeats < at_most) & (at_most >= FEW_ROWS)).alias(name))
+    remains = frame.select(tests).collect(engine="streaming").row(0, named=True)
+    return {name: reason for name, reason in candidates.items() if remains[name]}
 
 
 def _quote_columns(names: Sequence[str]) -> str:

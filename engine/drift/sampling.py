@@ -2,8 +2,8 @@
 
 Equal rows are distinguished by their occurrence (first, second, ...). Any order of the rows gives the same set of
 (content, occurrence), so the sample is the same. For that all equal rows must be counted: with a threshold on the hash
-alone, equal rows would be drawn all or none, and a reservoir depends on positions. Hashes are those of polars, which
-are stable within one version of polars.
+alone, either all equal rows would be drawn or none, and a reservoir depends on positions. Hashes are those of polars,
+which are stable within one version of polars.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from engine.drift.kernels.sampling_keys import Hashes, make_keys, make_keys_belo
 from engine.drift.normalization import column_named
 
 MAX_SAMPLE_VALUES = 10_000_000
-"""Maximum number of values (rows times columns) of a sample: 80 MB of floats. A frame with no more is read once."""
+"""Maximum number of values (rows times columns) of a sample: 80 MB of floats. A frame that fits is read once."""
 
 _MAX_BUFFERED_HASHES = 2**20
 """Maximum number of hashes in memory, 8 MB; beyond that they are written to files."""
@@ -40,13 +40,14 @@ def row_content_hash(schema: pl.Schema, names: Sequence[str]) -> pl.Expr:
     It is the sum, modulo 2**64, of the hashes of the values, with another seed per column. This takes a third of the
     time of hashing a struct.
     """
-    # enums and categoricals are hashed as text: their own hash would depend on their list of values
-    listed = (pl.Enum, pl.Categorical)
-    texts = (
-        column_named(name).cast(pl.String) if schema[name] in listed else column_named(name) for name in sorted(names)
+    # enums and categoricals are hashed as text: otherwise the hash would depend on their list of values
+    with_values = (pl.Enum, pl.Categorical)
+    values = (
+        column_named(name).cast(pl.String) if schema[name] in with_values else column_named(name)
+        for name in sorted(names)
     )
     # polars needs minutes to plan a chain of thousands of +
-    return pl.sum_horizontal(pl.lit(0, pl.UInt64), *(value.hash(seed) for seed, value in enumerate(texts)))
+    return pl.sum_horizontal(pl.lit(0, pl.UInt64), *(value.hash(seed) for seed, value in enumerate(values)))
 
 
 def row_keys(frame: pl.DataFrame, names: Sequence[str], seed: int) -> Hashes:
@@ -56,9 +57,9 @@ def row_keys(frame: pl.DataFrame, names: Sequence[str], seed: int) -> Hashes:
     ordered = hashes[order]
     starts = _run_starts(ordered)
     occurrences = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
-    found = np.empty_like(ordered)
-    found[order] = make_keys(ordered, occurrences.astype(np.uint64), np.uint64(seed % 2**64))
-    return found
+    keys = np.empty_like(ordered)
+    keys[order] = make_keys(ordered, occurrences.astype(np.uint64), np.uint64(seed % 2**64))
+    return keys
 
 
 def sample(
@@ -89,8 +90,8 @@ def sample(
         # a filter is applied while reading; a join took three times the memory
         wanted = frame.filter(row.is_in(drawn[_HASH_COLUMN].implode())).select(*map(column_named, names), row)
         whole = wanted.unique(_HASH_COLUMN, keep="any").collect(engine="streaming")
-    once = whole.unique(_HASH_COLUMN, keep="any").join(drawn, on=_HASH_COLUMN, how="inner").sort(_HASH_COLUMN)
-    return once.select(map(column_named, names))[np.repeat(np.arange(len(once)), once["times"].to_numpy())]
+    distinct = whole.unique(_HASH_COLUMN, keep="any").join(drawn, on=_HASH_COLUMN, how="inner").sort(_HASH_COLUMN)
+    return distinct.select(map(column_named, names))[np.repeat(np.arange(len(distinct)), distinct["times"].to_numpy())]
 
 
 class _HashCounter:
@@ -115,8 +116,9 @@ class _HashCounter:
 
         Only keys below a bound are computed, so memory does not grow with the number of rows.
         """
-        # keys are uniform: the number below a bound of `share` is binomial with mean share * total. Six standard
-        # deviations above `rows` it is at least `rows`, but for one case in a billion: then the share is doubled.
+        # keys are uniform, so the number of keys below the bound is binomial with mean share * total. If this mean is
+        # six standard deviations above `rows`, there are at least `rows` such keys, except in one case of a billion:
+        # then the share is doubled.
         share = (rows + 6 * rows**0.5 + 20) / max(self.total, 1)
         while True:
             bound = np.uint64(min(int(share * 2**64), 2**64 - 1))
@@ -124,13 +126,13 @@ class _HashCounter:
                 make_keys_below(hashes, times, np.uint64(seed % 2**64), bound)
                 for hashes, times in self._iterate_counts()
             ]
-            all_keys, owners = (np.concatenate(part) for part in zip(*below, strict=True))
+            all_keys, key_hashes = (np.concatenate(part) for part in zip(*below, strict=True))
             if len(all_keys) >= min(rows, self.total):
                 break
             share *= 2
         if len(all_keys) > rows:
-            owners = owners[np.argpartition(all_keys, rows)[:rows]]
-        hashes, times = np.unique(owners, return_counts=True)
+            key_hashes = key_hashes[np.argpartition(all_keys, rows)[:rows]]
+        hashes, times = np.unique(key_hashes, return_counts=True)
         return pl.DataFrame({_HASH_COLUMN: hashes, "times": times})
 
     def _iterate_counts(self) -> Iterator[tuple[Hashes, NDArray[np.int64]]]:

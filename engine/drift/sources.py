@@ -1,7 +1,7 @@
 """Open a table of any form as a polars LazyFrame: polars, pandas, Arrow data, files.
 
 Neither pandas nor pyarrow is imported: the caller's object is asked for its data. Any object that implements Arrow's
-PyCapsule interface is accepted as a table; a list of known types would never be complete.
+PyCapsule interface is accepted as a table; a list of types would never be complete.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -127,8 +127,8 @@ def _choose_scanner(file: Path) -> Callable[[list[Path], bool], pl.LazyFrame]:
     for endings, reader in _SCANNERS.items():
         if file.name.lower().endswith(endings):
             return reader
-    known = ", ".join(ending for endings in _SCANNERS for ending in endings)
-    raise DataError(f"{file} has an unknown ending; known endings are {known}")
+    endings_text = ", ".join(ending for endings in _SCANNERS for ending in endings)
+    raise DataError(f"{file} has an unknown ending; known endings are {endings_text}")
 
 
 def _scan_parquet_files(files: list[Path], folder: bool) -> pl.LazyFrame:

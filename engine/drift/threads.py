@@ -1,7 +1,7 @@
 """A parallel map over columns, in as many threads as there are cores; compiled kernels release the interpreter lock.
 
-The threads are kept: a process that compares every second would start thousands of them, each with scratch memory of
-its own. Submitting a task costs as much as a small column, so columns are submitted in chunks.
+The threads are kept: otherwise a process that compares every second would start thousands of them, each with its
+scratch memory. Submitting a task costs as much as a small column, so columns are submitted in chunks.
 """
 
 import os
@@ -34,7 +34,7 @@ def parallel_map(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
     Raises
     ------
     Exception
-        The first that `work` raised, once all threads have finished.
+        The first exception that `work` raised, after all threads have finished.
     """
     waiting = list(items)
     chunks = min(len(waiting), CHUNKS)

@@ -1,10 +1,12 @@
 """Decide whether a difference is significant, and measure its effect size beyond what chance explains.
 
-The p-value is conditional on the pooled counts. It is exact for two categories; for more categories it is the share of
-permutations of the labels "reference" and "batch" that are as extreme as the data. Where counts are large, that share
-follows from the exact moments of chi-squared; elsewhere from a saddlepoint approximation; where neither holds, from
-random permutations. The asymptotic chi-squared test would not do: with rare categories it alarms in up to 40 of 100
-evaluations without drift, and to pool rare categories only moves the error elsewhere.
+Pooled counts are those of both sides together, and the p-value is conditional on them. A *permutation of the labels*
+gives the labels "reference" and "batch" to the pooled rows in another order, as many of each as before. Without drift
+all permutations are equally likely, so the p-value is the share of permutations that are at least as extreme as the
+data. It is exact for two categories. For more, it follows from the exact moments of chi-squared where counts are large,
+elsewhere from a saddlepoint approximation, and where neither holds from random permutations. The asymptotic chi-squared
+test would not do: with rare categories it alarms in up to 40 of 100 evaluations without drift, and to pool rare
+categories only moves the error elsewhere.
 """
 
 from collections.abc import Sequence
@@ -16,7 +18,7 @@ from scipy.special import gammaincc
 
 from engine.drift.kernels.count_distances import measure_count_distances
 from engine.drift.kernels.hypergeometric import expected_divergence, fisher_exact_p
-from engine.drift.kernels.relabelling import draw_relabellings
+from engine.drift.kernels.label_permutations import draw_permutations
 from engine.drift.kernels.saddlepoint import chi2_tail
 from engine.drift.kernels.value_tables import Counts
 
@@ -33,11 +35,11 @@ MAX_SHUFFLED_ROWS = 20_000_000
 """Maximum number of rows whose labels are shuffled one by one, at eight bytes per row."""
 
 MIN_GAMMA_VARIANCE = 100.0
-"""Variance of every count from which the gamma distribution with the exact mean and variance of chi-squared gives its
-tail to 3 %."""
+"""If the variance of every count is at least this, the gamma distribution with the exact mean and variance of
+chi-squared gives the tail probability of chi-squared to within 3 %."""
 
 MIN_SADDLEPOINT_OUTCOMES = 1e4
-"""Number of likely outcomes from which chi-squared is continuous enough for the saddlepoint approximation."""
+"""If there are at least as many likely outcomes, chi-squared is continuous enough for the saddlepoint approximation."""
 
 TRUNCATION_DEPTHS = 16.0, 25.0
 """Counts less likely than exp(-depth) are left out of the cumulants. If the p-values of the two depths differ, rare
@@ -124,31 +126,35 @@ def homogeneity_p(r: Counts, b: Counts, *, level: float, tests: int, seed: int, 
     # chi-squared is the same for every permutation, such as with one row per category
     if variance <= 1e-12 * mean * mean:
         return 1.0
-    # the tail of the gamma distribution with this mean and variance: shape mean^2 / variance, rate mean / variance
-    guess = float(gammaincc(mean * mean / variance, statistic * mean / variance))
+    # From cheap to expensive: the gamma distribution, Cantelli's bound, the saddlepoint approximation, and random
+    # permutations. The tail of the gamma distribution with this mean and variance: shape mean^2 / variance, rate mean /
+    # variance. It is used where it is accurate, and where it is so far above the level (4 times) that its error cannot
+    # matter.
+    gamma_p = float(gammaincc(mean * mean / variance, statistic * mean / variance))
     variances = expected * (1 - share)
-    if guess > min(1.0, 4 * level) or variances.min() >= MIN_GAMMA_VARIANCE:
-        return guess
+    if gamma_p > min(1.0, 4 * level) or variances.min() >= MIN_GAMMA_VARIANCE:
+        return gamma_p
     # Holm compares the smallest p with level / tests: ten times the permutations that are needed to get below it
     draws = int(min(max(2_000, np.ceil(10 * tests / level)), MAX_DRAWS))
     excess = statistic - mean
-    # Cantelli's inequality: P(X - mean >= excess) <= variance / (variance + excess^2), finer than draws could show
+    # Cantelli's inequality: P(X - mean >= excess) <= variance / (variance + excess^2). If the bound is below 1 / draws,
+    # random permutations could not show more.
     bound = variance / (variance + excess * excess) if excess > 0 else 1.0
     if bound < 1 / draws:
         return bound
     # a permutation takes 4 ns per row (shuffled) or 150 ns per category (drawn); numpy draws from fewer than 1e9 rows
     seconds = draws * min(n * 4e-9 if total <= MAX_SHUFFLED_ROWS else np.inf, len(r) * 1.5e-7)
-    long = seconds > MAX_DRAWING_SECONDS or total >= 1_000_000_000
+    too_slow = seconds > MAX_DRAWING_SECONDS or total >= 1_000_000_000
     # a count of variance v > 1 has about sqrt(v) likely values; their product is the number of likely outcomes
-    if long or np.log(variances[variances > 1]).sum() / 2 >= np.log(MIN_SADDLEPOINT_OUTCOMES):
+    if too_slow or np.log(variances[variances > 1]).sum() / 2 >= np.log(MIN_SADDLEPOINT_OUTCOMES):
         sizes, times = _group_similar_sizes(pooled)
         start = (1 - mean / statistic) * mean / variance
-        p, deeper = (chi2_tail(sizes, times, share, statistic, start, depth) for depth in TRUNCATION_DEPTHS)
-        wider = float(np.fmax(p, deeper))
+        p, p_deep = (chi2_tail(sizes, times, share, statistic, start, depth) for depth in TRUNCATION_DEPTHS)
+        larger_p = float(np.fmax(p, p_deep))
         # the approximation holds if both depths agree, or if even the larger p is far below the level
-        agree = abs(p - deeper) <= 0.05 * p or 100 * wider < level / tests
-        if (agree or long) and 0 <= wider <= 1:
-            return wider
+        agree = abs(p - p_deep) <= 0.05 * p or 100 * larger_p < level / tests
+        if (agree or too_slow) and 0 <= larger_p <= 1:
+            return larger_p
     return _estimate_permutation_p(r, pooled, draws, seed, name) if total < 1_000_000_000 else bound
 
 
@@ -159,10 +165,10 @@ def _group_similar_sizes(pooled: Counts) -> tuple[Counts, Counts]:
     size, so grouping changes p by at most 1e-3 of its value.
     """
     sizes, times = np.unique(pooled, return_counts=True)
-    alike = np.where(sizes < 64, sizes, np.floor(20 * np.log(sizes / 64)) + 64)
-    first = np.flatnonzero(np.diff(alike, prepend=-1))
-    together = np.add.reduceat(times, first)
-    return np.rint(np.add.reduceat(sizes * times, first) / together).astype(np.int64), together
+    group = np.where(sizes < 64, sizes, np.floor(20 * np.log(sizes / 64)) + 64)
+    first = np.flatnonzero(np.diff(group, prepend=-1))
+    group_times = np.add.reduceat(times, first)
+    return np.rint(np.add.reduceat(sizes * times, first) / group_times).astype(np.int64), group_times
 
 
 def _estimate_permutation_p(r: Counts, pooled: Counts, draws: int, seed: int, name: str) -> float:
@@ -182,13 +188,13 @@ def _estimate_permutation_p(r: Counts, pooled: Counts, draws: int, seed: int, na
     state = int.from_bytes(blake2b(f"{seed} {name}".encode(), digest_size=8).digest())
     rng = np.random.default_rng(state)
     few_rows = size < 10 * len(pooled) and pooled.sum() <= MAX_SHUFFLED_ROWS
-    labels = np.repeat(np.arange(len(pooled), dtype=np.int64), pooled) if few_rows else np.empty(0, np.int64)
+    categories = np.repeat(np.arange(len(pooled), dtype=np.int64), pooled) if few_rows else np.empty(0, np.int64)
     exceeding = done = 0
     block = 200
     while done < draws:
         block = min(block, draws - done)
         if few_rows:
-            sums = draw_relabellings(labels, weights, size, block, np.uint64(rng.integers(1 << 63)))
+            sums = draw_permutations(categories, weights, size, block, np.uint64(rng.integers(1 << 63)))
         else:
             counts = rng.multivariate_hypergeometric(pooled, size, size=block, method="marginals")
             sums = (counts * counts) @ weights

@@ -110,7 +110,7 @@ def build_empty_evaluation(identity: EvaluationIdentity) -> Evaluation:
     )
 
 
-def _data_drift_metrics(drift_model: drift.DomainClassifier) -> dict[str, MetricValue]:
+def _data_drift_metrics(drift_model: drift.DomainClassifierResult) -> dict[str, MetricValue]:
     """Return the metrics of the classifier that tells rows of the batch from rows of the reference."""
     reason = drift_model.reason
     significant = drift_model.significant

@@ -1,7 +1,7 @@
 """Checks: a check of the spec, applied to the metrics of a dataset or an evaluation, gives check results.
 
 Every declared check gives at least one result; a wildcard check gives one per metric. A metric that could not be
-computed gives ERROR, a metric without a value gives EMPTY, each with the reason: no metric is skipped without a word.
+computed gives ERROR, a metric without a value gives EMPTY, each with the reason: no metric is skipped silently.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -40,10 +40,10 @@ class CheckTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """An outcome with its reason and the value that it was found on.
+class CheckFinding:
+    """The outcome of a check, with its reason and the value that was checked.
 
-    `labels_missing` tells that only labels are missing. An EMPTY outcome then counts as OK, unless the check has
+    `labels_missing` is true if only labels are missing. An EMPTY outcome then counts as OK, unless the check has
     `when_empty`.
     """
 
@@ -53,7 +53,7 @@ class Finding:
     labels_missing: bool = False
 
 
-def apply_check(name: str, check: Check, subject: CheckTarget, position: Position) -> list[CheckResult]:
+def apply_check(name: str, check: Check, target: CheckTarget, position: Position) -> list[CheckResult]:
     """Apply one check.
 
     Returns
@@ -61,24 +61,24 @@ def apply_check(name: str, check: Check, subject: CheckTarget, position: Positio
     One result; for a wildcard one per metric that it matches, or one ERROR where it matches none.
     """
     if isinstance(check, PythonCheck):
-        finding = _call_check_function(check, subject)
-        return [_build_result(name, "", finding, finding.outcome, {}, subject, position)]
+        finding = _call_check_function(check, target)
+        return [_build_result(name, "", finding, finding.outcome, {}, target, position)]
     wanted = normalize_metric_name(check.metric)
     if not wanted.endswith(".*"):
-        return [_apply_to_metric(name, check, wanted, subject, position)]
-    matches = [metric for metric in subject.metrics if metric.startswith(wanted.removesuffix("*"))]
+        return [_apply_to_metric(name, check, wanted, target, position)]
+    matches = [metric for metric in target.metrics if metric.startswith(wanted.removesuffix("*"))]
     if not matches:
-        nothing = Finding(CheckOutcome.ERROR, f"{check.metric} matches no metric of {subject.name}")
-        return [_build_result(name, check.metric, nothing, CheckOutcome.ERROR, {}, subject, position)]
-    return [_apply_to_metric(name, check, metric, subject, position) for metric in matches]
+        nothing = CheckFinding(CheckOutcome.ERROR, f"{check.metric} matches no metric of {target.name}")
+        return [_build_result(name, check.metric, nothing, CheckOutcome.ERROR, {}, target, position)]
+    return [_apply_to_metric(name, check, metric, target, position) for metric in matches]
 
 
 def _apply_to_metric(
-    name: str, check: RangeCheck | ValuesCheck, metric: str, subject: CheckTarget, position: Position
+    name: str, check: RangeCheck | ValuesCheck, metric: str, target: CheckTarget, position: Position
 ) -> CheckResult:
     """Apply a check to one concrete metric: find its value, or its change, and compare it with the bounds."""
-    measured = subject.metrics.get(metric) or MetricValue(
-        None, reason=_describe_unknown_metric(metric, subject), failed=True
+    measured = target.metrics.get(metric) or MetricValue(
+        None, reason=_describe_unknown_metric(metric, target), failed=True
     )
     if isinstance(check, ValuesCheck):
         bounds: dict[str, Any] = {"allowed": check.allowed, "soft_allowed": check.soft_allowed}
@@ -89,7 +89,7 @@ def _apply_to_metric(
         limits: Range = excepted.get(metric, check)
         bounds = limits.model_dump(include={"min", "soft_min", "soft_max", "max"})
         if check.compare is not None:
-            measured = _compute_change(check, metric, measured, subject)
+            measured = _compute_change(check, metric, measured, target)
             bounds |= _comparison_settings(check)
         changed = bool(check.compare)
         finding = (
@@ -98,26 +98,26 @@ def _apply_to_metric(
             else _check_range(limits, measured.value, changed=changed)
         )
     bounds = {key: bound for key, bound in bounds.items() if bound is not None}
-    return _build_result(name, metric, finding, _apply_when_empty(finding, check.when_empty), bounds, subject, position)
+    return _build_result(name, metric, finding, _apply_when_empty(finding, check.when_empty), bounds, target, position)
 
 
-def _missing_value_finding(metric: MetricValue) -> Finding:
+def _missing_value_finding(metric: MetricValue) -> CheckFinding:
     """Return the finding for a metric without a value."""
     reason = metric.reason or "no reason is recorded"
     if metric.failed:
-        return Finding(CheckOutcome.ERROR, reason)
-    return Finding(CheckOutcome.EMPTY, reason, labels_missing=metric.unlabelled)
+        return CheckFinding(CheckOutcome.ERROR, reason)
+    return CheckFinding(CheckOutcome.EMPTY, reason, labels_missing=metric.unlabelled)
 
 
-def _describe_unknown_metric(metric: str, subject: CheckTarget) -> str:
+def _describe_unknown_metric(metric: str, target: CheckTarget) -> str:
     """Return the message for a metric that does not exist; it suggests columns or classes that have the statistic."""
     statistic, _, member = metric.partition(".")
-    members = [other.partition(".")[2] for other in subject.metrics if other.startswith(f"{statistic}.")]
+    members = [other.partition(".")[2] for other in target.metrics if other.startswith(f"{statistic}.")]
     hint = f"; {did_you_mean(member, members, f'{statistic} exists for')[:300]}" if members else ""
-    return f"{subject.name} has no metric {metric}{hint}"
+    return f"{target.name} has no metric {metric}{hint}"
 
 
-def _check_range(limits: Range, value: float, *, changed: bool) -> Finding:
+def _check_range(limits: Range, value: float, *, changed: bool) -> CheckFinding:
     """Compare a value, or the change of one, with a range whose bounds are inclusive; hard bounds come first."""
     for bound, side, outcome in (
         (limits.min, "below min", CheckOutcome.ERROR),
@@ -127,26 +127,26 @@ def _check_range(limits: Range, value: float, *, changed: bool) -> Finding:
     ):
         if bound is not None and (value < bound if "below" in side else value > bound):
             shown = f"changed by {format_number(value)}, which" if changed else format_number(value)
-            return Finding(outcome, f"{shown} is {side} {format_number(bound)}", value)
-    return Finding(CheckOutcome.OK, "", value)
+            return CheckFinding(outcome, f"{shown} is {side} {format_number(bound)}", value)
+    return CheckFinding(CheckOutcome.OK, "", value)
 
 
-def _check_values(check: ValuesCheck, value: float) -> Finding:
+def _check_values(check: ValuesCheck, value: float) -> CheckFinding:
     """Compare a value with the allowed ones."""
     shown = format_number(value)
     if value not in check.allowed:
-        return Finding(CheckOutcome.ERROR, f"{shown} is not in allowed ({join_some(check.allowed)})", value)
+        return CheckFinding(CheckOutcome.ERROR, f"{shown} is not in allowed ({join_some(check.allowed)})", value)
     if check.soft_allowed is not None and value not in check.soft_allowed:
         reason = f"{shown} is not in soft_allowed ({join_some(check.soft_allowed)})"
-        return Finding(CheckOutcome.WARNING, reason, value)
-    return Finding(CheckOutcome.OK, "", value)
+        return CheckFinding(CheckOutcome.WARNING, reason, value)
+    return CheckFinding(CheckOutcome.OK, "", value)
 
 
-def _compute_change(check: RangeCheck, metric: str, measured: MetricValue, subject: CheckTarget) -> MetricValue:
+def _compute_change(check: RangeCheck, metric: str, measured: MetricValue, target: CheckTarget) -> MetricValue:
     """Return the change of a metric from the baseline that `compare` names, absolute or relative as `change` says."""
     if measured.value is None:
         return measured
-    baseline = _find_baseline(check, metric, measured.value, subject)
+    baseline = _find_baseline(check, metric, measured.value, target)
     if isinstance(baseline, str):
         return MetricValue(None, reason=baseline)
     difference = measured.value - baseline
@@ -163,37 +163,37 @@ def _comparison_settings(check: RangeCheck) -> dict[str, str]:
     return {"compare": str(against), "change": check.change}
 
 
-def _find_baseline(check: RangeCheck, metric: str, value: float, subject: CheckTarget) -> float | str:
+def _find_baseline(check: RangeCheck, metric: str, value: float, target: CheckTarget) -> float | str:
     """Return the value that a metric is compared with, or the reason why there is none."""
     if check.compare == "reference":
         # A performance metric: the reference's value is the batch's minus the change that was measured.
-        if (changed := subject.metrics.get(f"performance_change.{metric}")) and changed.value is not None:
+        if (changed := target.metrics.get(f"performance_change.{metric}")) and changed.value is not None:
             return value - changed.value
-        reference = subject.metrics.get(f"reference_{metric}")
+        reference = target.metrics.get(f"reference_{metric}")
         baseline = reference.value if reference else None
         return baseline if baseline is not None else f"the reference has no {metric}"
     last = check.compare.mean_of_last if isinstance(check.compare, MeanOfLast) else 1
-    earlier = [metrics[metric].value for metrics in subject.past[-last:] if metric in metrics]
+    earlier = [metrics[metric].value for metrics in target.past[-last:] if metric in metrics]
     values = [value for value in earlier if value is not None]
     return sum(values) / len(values) if values else "there is no earlier value to compare with"
 
 
-def _call_check_function(check: PythonCheck, subject: CheckTarget) -> Finding:
+def _call_check_function(check: PythonCheck, target: CheckTarget) -> CheckFinding:
     """Call the function of a python check with {metric: value}; it returns an outcome, or (outcome, reason)."""
-    values = {name: metric.value for name, metric in subject.metrics.items()}
+    values = {name: metric.value for name, metric in target.metrics.items()}
     try:
-        answer = load_function(subject.folder, check.function)(values, **check.arguments)
+        returned = load_function(target.folder, check.function)(values, **check.arguments)
     except DataError as error:
-        return Finding(CheckOutcome.ERROR, subject.redact(str(error)))
-    outcome, reason = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, "")
+        return CheckFinding(CheckOutcome.ERROR, target.redact(str(error)))
+    outcome, reason = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, "")
     if outcome not in list(CheckOutcome):
         allowed = ", ".join(CheckOutcome)
-        message = f"{check.function} returned {answer!r}; a check must return one of {allowed}, or (outcome, reason)"
-        return Finding(CheckOutcome.ERROR, subject.redact(message))
-    return Finding(CheckOutcome(outcome), subject.redact(str(reason)))
+        message = f"{check.function} returned {returned!r}; a check must return one of {allowed}, or (outcome, reason)"
+        return CheckFinding(CheckOutcome.ERROR, target.redact(message))
+    return CheckFinding(CheckOutcome(outcome), target.redact(str(reason)))
 
 
-def _apply_when_empty(finding: Finding, when_empty: WhenEmpty | None) -> CheckOutcome:
+def _apply_when_empty(finding: CheckFinding, when_empty: WhenEmpty | None) -> CheckOutcome:
     """Return the outcome that a finding counts as: EMPTY counts as `when_empty` says, by default as WARNING."""
     if finding.outcome is not CheckOutcome.EMPTY:
         return finding.outcome
@@ -205,14 +205,14 @@ def _apply_when_empty(finding: Finding, when_empty: WhenEmpty | None) -> CheckOu
 def _build_result(
     check: str,
     metric: str,
-    finding: Finding,
+    finding: CheckFinding,
     counts_as: CheckOutcome,
     bounds: Mapping[str, Any],
-    subject: CheckTarget,
+    target: CheckTarget,
     position: Position,
 ) -> CheckResult:
     return CheckResult(
-        target=subject.name,
+        target=target.name,
         check=check,
         metric=metric,
         outcome=finding.outcome,
@@ -221,5 +221,5 @@ def _build_result(
         bounds=bounds,
         reason=finding.reason,
         position=position,
-        evaluation=subject.evaluation,
+        evaluation=target.evaluation,
     )

@@ -1,9 +1,9 @@
 """Importance of each feature for a trained model, summing to 1, to be read beside the feature's drift.
 
-Trees and forests report their own: the mean decrease in impurity. For a linear model it is the standard deviation of
-the answer when one feature alone varies (for a number: |coefficient| times standard deviation). Boosting gets
-permutation importance (Breiman 2001; Fisher, Rudin & Dominici 2019): the increase of the loss on held-out rows when the
-feature's values are shuffled.
+Trees and forests compute it in training: the mean decrease in impurity. For a linear model it is the standard deviation
+of the linear predictor (the prediction of a regression, the decision function of a classification) when one feature
+alone varies; for a number that is |coefficient| times standard deviation. Boosting gets permutation importance (Breiman
+2001; Fisher, Rudin & Dominici 2019): the increase of the loss on held-out rows when the feature's values are shuffled.
 """
 
 from collections.abc import Sequence
@@ -54,18 +54,18 @@ def compute_importance(
 
 
 def _linear_importance(estimator: Any, rows: FeatureMatrix) -> FeatureMatrix:
-    """Return, per feature, the standard deviation of the linear answer while only that feature varies.
+    """Return, per feature, the standard deviation of the linear predictor while only that feature varies.
 
-    With several classes there is one answer per class; the mean over classes is returned.
+    With several classes there is one linear predictor per class; the mean over classes is returned.
     """
-    answer = getattr(estimator, "decision_function", estimator.predict)
-    moved = []
+    predict_linear = getattr(estimator, "decision_function", estimator.predict)
+    deviations = []
     for column in range(rows.shape[1]):
-        # Row 0 repeated, with this one column as it is: its codes pass through the model's own one-hot encoding.
-        alone = np.repeat(rows[:1], len(rows), axis=0)
-        alone[:, column] = rows[:, column]
-        moved.append(np.std(np.asarray(answer(alone)), axis=0).mean())
-    return np.array(moved)
+        # Row 0 repeated, with only this column as it is: its codes pass through the one-hot encoding of the model.
+        varied = np.repeat(rows[:1], len(rows), axis=0)
+        varied[:, column] = rows[:, column]
+        deviations.append(np.std(np.asarray(predict_linear(varied)), axis=0).mean())
+    return np.array(deviations)
 
 
 def _permutation_importance(estimator: Any, rows: FeatureMatrix, target: npt.NDArray[Any], seed: int) -> FeatureMatrix:

@@ -1,9 +1,9 @@
 """Explains why something is computed again, by comparing the facts behind its fingerprint with earlier facts.
 
-A fingerprint tells that something has changed, but not what. So the facts that it is computed from are stored beside
-it. They are nested JSON with these parts; a part that plays no role is left out:
+A fingerprint shows that something has changed, but not what. So the facts that it is computed from are stored beside
+it. They are nested JSON with these parts; a part that does not matter is left out:
 
-spec       the settings, per role (model, dataset, store) and path within that resource
+spec       the settings, per function of a resource in the computation (model, dataset, store) and path within it
 datasets   the provenance of the data: every table that it is made from
 code       digests of Python files, or of a model's file
 versions   versions of the kernels, and of the training code
@@ -11,8 +11,8 @@ metrics    the names of the metrics that are measured
 model      the version of the trained model
 reference  what the batch is compared with
 
-Settings that are a default are not among the facts, so that a new key is no change: what is not there is compared, and
-told, as the default that it has.
+Settings that equal their default are not stored, so adding a key to the spec format changes no fingerprint. A setting
+that is absent is therefore compared, and reported, as its default.
 """
 
 import json
@@ -101,30 +101,41 @@ def _compare_settings(
     before: FingerprintFacts, after: FingerprintFacts, place: tuple[str, ...], project: ProjectSpec
 ) -> Iterator[Change]:
     section, name = place
-    yield from _differing(before, after, place, (), getattr(project.resources, section).get(name), project)
+    resource = getattr(project.resources, section).get(name)
+    yield from _compare_nested_settings(before, after, place, (), resource, project)
 
 
-def _differing(
+def _compare_nested_settings(
     before: FingerprintFacts,
     after: FingerprintFacts,
-    place: tuple[str, ...],
-    above: tuple[str, ...],
-    said: Any,
+    resource_path: tuple[str, ...],
+    inner_path: tuple[str, ...],
+    current: Any,
     project: ProjectSpec,
 ) -> Iterator[Change]:
-    """Compare the settings of what the spec says at a path now, which knows the defaults."""
+    """Yield the settings that differ, recursively.
+
+    Parameters
+    ----------
+    before, after
+        The stored settings at a path of the spec.
+    resource_path, inner_path
+        That path: of the resource, and within it.
+    current
+        The object of the current spec at that path, from which defaults are taken.
+    """
     for key in dict.fromkeys([*after, *before]):
-        default = default_of(said, key) if isinstance(said, Resource) else None
+        default = default_of(current, key) if isinstance(current, Resource) else None
         old, new = (facts.get(key, default) for facts in (before, after))
         if old == new:
             continue
-        path = (*above, key)
+        path = (*inner_path, key)
         nested = [side or {} for side in (old, new) if side is None or isinstance(side, Mapping)]
         if len(nested) == 2 and any(nested):
-            inside = said.get(key) if isinstance(said, Mapping) else getattr(said, key, None)
-            yield from _differing(nested[0], nested[1], place, path, inside, project)
+            inside = current.get(key) if isinstance(current, Mapping) else getattr(current, key, None)
+            yield from _compare_nested_settings(nested[0], nested[1], resource_path, path, inside, project)
         else:
-            yield _describe_setting(place, path, old, new, project)
+            yield _describe_setting(resource_path, path, old, new, project)
 
 
 def _describe_setting(
@@ -156,7 +167,7 @@ def _compare_datasets(before: FingerprintFacts, after: FingerprintFacts, project
             )
             continue
         found = [*_compare_tables(name, before[name], table, project)]
-        # A query without changes of its own is explained by its inputs, if one of them has changed.
+        # A query that has not changed itself is explained by its inputs, if one of them has changed.
         inputs = any(after[other]["fingerprint"] not in earlier for other in after if other != name)
         if not found and not ("sql" in table and inputs):
             says = f"the content of dataset {name} has changed"
@@ -168,7 +179,7 @@ def _compare_tables(
     name: str, before: FingerprintFacts, after: FingerprintFacts, project: ProjectSpec
 ) -> Iterator[Change]:
     place = ("datasets", name)
-    # Each kind of dataset has facts of its own, so different keys mean another kind.
+    # Each kind of dataset has different facts, so different keys mean another kind.
     if before.keys() != after.keys():
         yield Change(
             kind="spec", what=format_spec_path(place, ("kind",)), says=f"the kind of dataset {name} has changed"
@@ -180,7 +191,7 @@ def _compare_tables(
         for variable in sorted(before["variables"].keys() & after["variables"].keys()):
             old, new = before["variables"][variable], after["variables"][variable]
             if old != new:
-                # A value from the command line or a loop does not stand in the spec, so it has no position there.
+                # A value from the command line or a loop is not in the spec, so it has no position there.
                 overridden = variable in project.overrides
                 at = None if overridden else project.position("variables", variable)
                 says = f"variable {variable} {format_change(old, new)}"

@@ -56,7 +56,7 @@ def validate_store(name: str, evaluation: Evaluation | None, context: Context, f
     Parameters
     ----------
     evaluation
-        The evaluation that is reused, if any: no other metrics than its own will exist.
+        The evaluation that is reused, if any: only its metrics will exist.
     """
     spec = context.project.evaluation_stores[name]
     batch = context.datasets.open(spec.dataset)
@@ -66,9 +66,9 @@ def validate_store(name: str, evaluation: Evaluation | None, context: Context, f
             at = context.project.position("evaluation_stores", name, "drift", "columns", "exclude", i)
             _warn_unknown_exclusion(column, spec.dataset, schema, at, findings)
     place = ("evaluation_stores", name)
-    asked = [*_iterate_metrics(spec.checks, (*place, "checks"))]
-    asked += [((*place, "display", "metrics", i), metric) for i, metric in enumerate(spec.display.metrics)]
-    # Columns that take part: the model's features without its target, less what the spec excludes.
+    named = [*_iterate_metrics(spec.checks, (*place, "checks"))]
+    named += [((*place, "display", "metrics", i), metric) for i, metric in enumerate(spec.display.metrics)]
+    # Columns that are not compared: excluded ones, the entity, the model's target, and all that are not its features.
     absent = {*spec.drift.columns.exclude, batch.entity}
     if spec.model:
         model = context.project.models[spec.model]
@@ -76,7 +76,7 @@ def validate_store(name: str, evaluation: Evaluation | None, context: Context, f
         absent |= set(schema) - set(model.features.include or schema)
     roles = {column: None if column in absent else _infer_role(dtype) for column, dtype in schema.items()}
     roles |= {c: r if r in ("numerical", "categorical") else None for c, r in batch.roles.items() if c not in absent}
-    for path, metric in asked:
+    for path, metric in named:
         at = context.project.position(*path)
         if evaluation is None:
             _validate_metric(metric, at, "store", roles, spec.metrics, f"dataset {spec.dataset!r}", findings)

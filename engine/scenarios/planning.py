@@ -93,19 +93,19 @@ class Planner:
     def plan_scenario(self, name: str, context: Context) -> ScenarioPlan:
         """Plan a scenario; if another scenario runs it, `context` belongs to that one."""
         trigger = f"scenario {context.log.scenario}" if context.log.scenario else "manual"
-        ready = replace(context, trigger=trigger, log=replace(context.log, scenario=name, step=""))
-        ready = ready.with_defaults(ready.get_scenario(name).variables)
-        declared = ready.get_scenario(name)
+        started = replace(context, trigger=trigger, log=replace(context.log, scenario=name, step=""))
+        started = started.with_defaults(started.get_scenario(name).variables)
+        declared = started.get_scenario(name)
         steps: list[StepPlan] = []
         for turn in declared.for_each or [{}]:
             planned = [
                 step.model_copy(update={"turn": turn or None})
-                for step in self._plan_iteration(name, ready.with_values(turn))
+                for step in self._plan_iteration(name, started.with_values(turn))
             ]
             steps += planned
             if declared.fail_fast and any(step.problem for step in planned):
                 break
-        reporters = [_plan_reporter(reporter, ready) for reporter in declared.reporters]
+        reporters = [_plan_reporter(reporter, started) for reporter in declared.reporters]
         return ScenarioPlan(scenario=name, steps=steps, reporters=reporters)
 
     def _plan_iteration(self, name: str, context: Context) -> Iterator[StepPlan]:
@@ -120,7 +120,8 @@ class Planner:
                 yield StepPlan(name=step.name, kind=step.kind, runs=runs, reason=reason)
                 continue
             planned, context = self._plan_step(step, context, depending=runs == "depends")
-            # Of a step that will run only its failure is known; other outcomes stay undecided for later conditions.
+            # If a step will run, the plan can only predict that it fails; every other outcome stays undecided for later
+            # conditions.
             if planned.problem and step.on_failure == "fail":
                 outcomes[step.name] = Outcome.FAILED
             yield planned.model_copy(update={"runs": runs, "reason": reason})
@@ -199,7 +200,7 @@ def _predict_condition(
     condition: str, outcomes: dict[str, Outcome], context: Context
 ) -> tuple[Literal["yes", "no", "depends"], str]:
     """Evaluate a run condition with the facts that are known before the run; `depends` if they do not decide it."""
-    known = ConditionFacts(
+    condition_facts = ConditionFacts(
         # The run's outcome is the worst of its steps', and nothing in a plan is worse than FAILED.
         outcome=Outcome.FAILED if Outcome.FAILED in outcomes.values() else None,
         steps=outcomes,
@@ -209,7 +210,7 @@ def _predict_condition(
     try:
         return (
             ("yes", "")
-            if evaluate_condition(condition, known)
+            if evaluate_condition(condition, condition_facts)
             else ("no", f"its run_condition does not hold: {condition}")
         )
     except UndecidedCondition:

@@ -80,15 +80,15 @@ class VariableType:
 
 
 class VariableResolver:
-    """Resolves the `variables:` of a project, each when it is first needed.
+    """Resolves the variables of a project; a variable that another refers to is resolved first.
 
     Attributes
     ----------
     values, types
         The value and the type of each variable. A variable with a problem has no value.
-    used
+    used_names
         Names of variables that something refers to. The passes over the spec add to it.
-    declared
+    declarations
         The entries of `variables:`.
     """
 
@@ -123,7 +123,7 @@ class VariableResolver:
         """Use the given value instead of the declared one.
 
         References in the declared value are not followed: what they refer to, such as an environment variable, may be
-        absent for the very reason that the value is given.
+        absent because the value is given.
         """
         node = entry.value
         declared_value = node.get("value") if isinstance(node, MapNode) else node
@@ -153,9 +153,11 @@ class VariableResolver:
         declared, value = VariableType(str(kind.value), declared=True), self._resolve_value(inner)
         if isinstance(value, Invalid):
             return declared, INVALID
-        text = inner.text if inner.value is not None and not isinstance(value, date) else value
+        # The text as it is written is converted, so that 007 stays "007" for the type text. Except for null, a date,
+        # and a value whose references were filled in.
+        as_written = inner.value is not None and not isinstance(value, date) and not find_references(inner.text)
         try:
-            return declared, declared.convert(value if find_references(inner.text) else text)
+            return declared, declared.convert(inner.text if as_written else value)
         except ValueError as problem:
             self._findings.error(inner.position, "wrong-value", f'variable "{entry.key.text}": {problem}')
             return declared, INVALID

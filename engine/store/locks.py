@@ -1,8 +1,8 @@
 """Locks between processes, by `flock`: the operating system releases a lock when its process ends, however it ends.
 
-A row in the database would outlive a killed process, and only a guessed timeout could tell. Lock files are named by a
-hash, since lock names are any text, and their content says who holds them. A child run, in this process or another,
-uses its parent's lock by presenting the lock's token.
+A lock kept as a row in the database would outlive a killed process; that it is stale could only be guessed by a
+timeout. Lock files are named by a hash, since lock names are any text, and their content describes the process that
+holds them. A child run, in this process or another, uses its parent's lock by presenting the lock's token.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ POLL_SECONDS = 0.02
 
 @dataclass(frozen=True, slots=True)
 class LockHolder:
-    """Who holds a lock, and since when. Child runs that present `token` share the lock."""
+    """The process that holds a lock, and the time since when. Child runs that present `token` share the lock."""
 
     name: str
     pid: int
@@ -83,7 +83,7 @@ def _is_same_file(path: Path, descriptor: int) -> bool:
 
 @contextmanager
 def hold_file_lock(folder: Path, name: str, *, shared: bool = False) -> Iterator[None]:
-    """Hold the lock file `name` for one of the store's own short operations, waiting for it without a message."""
+    """Hold the lock file `name` for a short operation of the store, waiting for it without a message."""
     path = folder / "locks" / f"{name}.lock"
     with translate_errors(folder):
         while (descriptor := try_lock(path, shared=shared)) is None:
@@ -95,7 +95,7 @@ def hold_file_lock(folder: Path, name: str, *, shared: bool = False) -> Iterator
 
 
 class Locks:
-    """The named locks of a state folder."""
+    """Mixin with the named locks of a state folder; the store provides `folder` and `now`."""
 
     folder: Path
     now: Callable[[], datetime]
@@ -118,7 +118,7 @@ class Locks:
         wait
             True: as long as it takes; False: not at all; a number: that many seconds.
         run, scenario
-            Written into the lock file, to tell others who holds it.
+            Written into the lock file, as information for other processes.
         under
             Tokens of locks that parent runs hold. If one of them belongs to this lock, the lock counts as held.
         waiting
@@ -126,7 +126,7 @@ class Locks:
 
         Raises
         ------
-        Busy
+        LockBusy
             Another process holds it, and `wait` is False or that many seconds have passed.
         """
         with translate_errors(self.folder):

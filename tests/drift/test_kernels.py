@@ -21,7 +21,7 @@ from engine.drift.kernels.hypergeometric import (
     expected_divergence_term,
     fisher_exact_p,
 )
-from engine.drift.kernels.relabelling import draw_relabellings
+from engine.drift.kernels.label_permutations import draw_permutations
 from engine.drift.kernels.value_tables import count_distinct_sorted, merge_tables
 from engine.drift.quantile_grid import QuantileGrid
 
@@ -70,7 +70,7 @@ def test_align_lays_two_tables_side_by_side(a, b):
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.data())
-def test_expected_divergence_term_is_the_mean_over_labellings(n, m, data):
+def test_expected_divergence_term_is_the_mean_over_permutations(n, m, data):
     t = data.draw(st.integers(1, n + m))
     support = range(max(0, t - m), min(t, n) + 1)
     ways = comb(n + m, n)
@@ -120,11 +120,11 @@ def test_two_category_p_of_a_billion_rows():
 
 @settings(max_examples=20)
 @given(st.lists(st.integers(1, 4), min_size=2, max_size=3), st.integers(0, 2**32))
-def test_relabelled_draws_every_labelling_as_often_as_it_should(pooled, seed):
+def test_permutations_are_drawn_as_often_as_they_should_be(pooled, seed):
     pooled = np.array(pooled)
     size, draws = int(pooled.sum()) // 2, 4_000
     labels = np.repeat(np.arange(len(pooled)), pooled)
-    sums = draw_relabellings(labels, 1 / pooled, size, draws, np.uint64(seed))
+    sums = draw_permutations(labels, 1 / pooled, size, draws, np.uint64(seed))
     chances: dict[float, float] = {}
     for counts in product(*(range(t + 1) for t in pooled)):
         if sum(counts) == size:

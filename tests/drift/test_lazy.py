@@ -22,8 +22,8 @@ from engine.drift.kernels import (
     hypergeometric,
     key_counts,
     ks_distribution,
+    label_permutations,
     moments,
-    relabelling,
     saddlepoint,
     sampling_keys,
     text_merge,
@@ -238,7 +238,7 @@ ARGUMENTS = {
     ks_distribution.outer_path_share: [paths],
     ks_distribution.outer_path_share_of_square: [lambda random: tuple(int(x) for x in random.integers(1, [500, 50]))],
     value_tables.search_sorted: both(lambda random, kind: (a_table(random, kind)[0], a_table(random, kind)[0])),
-    relabelling.draw_relabellings: [labels],
+    label_permutations.draw_permutations: [labels],
     value_tables.count_distinct_sorted: both(lambda random, kind: (np.sort(some_values(random, kind)),)),
     grid_positions.select_from_buckets: both(select),
     moments.mean_and_squares: both(for_spread),
@@ -329,7 +329,7 @@ def test_what_has_run_long_enough_is_compiled():
 
 def test_what_the_cache_holds_is_loaded_sooner(tmp_path):
     code = "import numpy as np; from engine.drift.kernels.value_tables import merge_tables as align; "
-    code += "print(align.is_cached(0), align.is_cached(1), align._affordable(0)); align.compile(0); "
+    code += "print(align.is_cached(0), align.is_cached(1), align._affordable_seconds(0)); align.compile(0); "
     code += "print(align.is_cached(0), align.is_cached(1))"
     assert run(code, tmp_path).stdout == f"False False {SECONDS_BEFORE_COMPILING}\nTrue False\n"
     assert run(code, tmp_path).stdout == f"True False {SECONDS_BEFORE_STARTING}\nTrue False\n"

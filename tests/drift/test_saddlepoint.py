@@ -21,7 +21,7 @@ def tail(pooled, n, statistic, depth=TRUNCATION_DEPTHS[0]):
 
 
 def drawn(pooled, n, draws, seed=0):
-    """Chi-squared of many labellings, ascending, and the labellings."""
+    """Chi-squared of many permutations, ascending, and the permutations."""
     rng = np.random.default_rng(seed)
     counts = rng.multivariate_hypergeometric(pooled, n, size=draws, method="marginals")
     expected = pooled * (n / pooled.sum())
@@ -40,7 +40,7 @@ def shares(kind, k):
 
 
 @pytest.mark.parametrize(("pooled", "n"), [([33, 28, 24, 31], 50), ([13, 12, 14, 15, 17], 26), ([9, 8, 9, 10, 8], 21)])
-def test_the_tail_of_small_tables_is_that_of_all_labellings(pooled, n):
+def test_the_tail_of_small_tables_is_that_of_all_permutations(pooled, n):
     """Near the mid-p, as a continuous approximation of a lattice is; of few categories it is rather too large."""
     pooled = np.array(pooled)
     share = n / pooled.sum()

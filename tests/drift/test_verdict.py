@@ -23,7 +23,7 @@ def chi2(r, b):
     return binned_distances.measure_binned_distances(r, b)["chi2"]
 
 
-def labellings(pooled, n):
+def permutations(pooled, n):
     """Enumerate every way to give the reference n of the pooled rows, with its probability."""
     for r in product(*(range(t + 1) for t in pooled)):
         if sum(r) == n:
@@ -37,9 +37,9 @@ tables = st.lists(st.integers(1, 6), min_size=2, max_size=4).flatmap(
 
 
 @given(tables)
-def test_permutation_moments_are_those_of_all_labellings(table):
+def test_permutation_moments_are_those_of_all_permutations(table):
     pooled, n = table
-    everything = [(chi2(r, b), p) for r, b, p in labellings(pooled, n)]
+    everything = [(chi2(r, b), p) for r, b, p in permutations(pooled, n)]
     mean = sum(x * p for x, p in everything)
     variance = sum((x - mean) ** 2 * p for x, p in everything)
     if sum(pooled) >= 4:
@@ -47,10 +47,10 @@ def test_permutation_moments_are_those_of_all_labellings(table):
 
 
 @given(tables)
-def test_the_effect_takes_off_the_mean_of_all_labellings(table):
+def test_the_effect_takes_off_the_mean_of_all_permutations(table):
     pooled, n = table
     everything = [
-        (binned_distances.measure_binned_distances(r, b)["js"] ** 2, r, b, p) for r, b, p in labellings(pooled, n)
+        (binned_distances.measure_binned_distances(r, b)["js"] ** 2, r, b, p) for r, b, p in permutations(pooled, n)
     ]
     chance = sum(j * p for j, _, _, p in everything)
     for j, r, b, _ in everything[:5]:
@@ -61,10 +61,10 @@ def test_the_effect_takes_off_the_mean_of_all_labellings(table):
 @pytest.mark.parametrize(
     ("r", "b"), [([9, 1, 2], [2, 6, 5]), ([5, 5, 5, 0], [1, 2, 4, 6]), ([30, 9, 1], [2, 3, 4]), ([3, 1, 1], [1, 1, 2])]
 )
-def test_homogeneity_p_is_that_of_all_labellings(r, b):
+def test_homogeneity_p_is_that_of_all_permutations(r, b):
     r, b = np.array(r), np.array(b)
     observed = chi2(r, b) - 1e-9
-    exact = sum(p for x, y, p in labellings((r + b).tolist(), int(r.sum())) if chi2(x, y) >= observed)
+    exact = sum(p for x, y, p in permutations((r + b).tolist(), int(r.sum())) if chi2(x, y) >= observed)
     found = np.mean([homogeneity_p(r, b, level=0.9, tests=1, seed=s, name="x") for s in range(40)])
     assert found == pytest.approx(exact, rel=0.1, abs=1e-3)
 
@@ -97,7 +97,7 @@ def test_homogeneity_p_of_more_rows_than_numpy_draws_from():
 
 
 @pytest.mark.parametrize("rows", [300, 300_000])
-def test_enough_labellings_are_drawn_to_pass_the_level_among_200_columns(rows):
+def test_enough_permutations_are_drawn_to_pass_the_level_among_200_columns(rows):
     p = np.array([0.25, 0.2, 0.2, 0.2, 0.15])
     r = stats.multinomial.rvs(rows, p, random_state=1)
     shifted = p + np.array([0.16, -0.05, -0.05, -0.05, -0.01]) * np.sqrt(300 / rows)

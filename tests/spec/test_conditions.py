@@ -195,7 +195,7 @@ def test_a_legal_condition_is_decided(text: str, holds: bool) -> None:
             "steps.MES_Warn.outcome == 'OK'",
             "steps.MES_Warn.outcome",
             "condition-name",
-            "this is not a name of conditions",
+            "a condition cannot use this",
             "write steps['…'].outcome",
         ),
         (

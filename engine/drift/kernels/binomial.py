@@ -1,7 +1,7 @@
 """Binomial probabilities to full relative accuracy for any number of rows.
 
-A difference of log factorials (`lgamma`) leaves five digits of a probability among a billion rows; the deviance form of
-Loader, Fast and Accurate Computation of Binomial Probabilities (2000), leaves fourteen.
+With a billion rows, a difference of log factorials (`lgamma`) has five correct digits left. The deviance form of
+Loader, Fast and Accurate Computation of Binomial Probabilities (2000), has fourteen.
 """
 
 from math import log, log1p
@@ -28,7 +28,8 @@ LOG_FACTORIALS = (
     25.19122118273868,
     27.89927138384089,
 )
-"""Logs of the factorials of 0 to 15 as glibc has them: the last digits of `lgamma` differ between Python and numba."""
+"""Logs of the factorials of 0 to 15, as glibc computes them: the last digits of `lgamma` differ between Python and
+numba."""
 
 
 @helper("f8(f8)")
@@ -43,7 +44,11 @@ def stirling_error(k: float) -> float:
 
 @helper("f8(f8, f8, f8)")
 def log_binomial(k: float, t: float, excess: float) -> float:
-    """Return log P(X = k) of a binomial X of t > 0 trials with probability k/t + `excess`, which is not 0 or 1."""
+    """Return log P(X = k) of a binomial X of t > 0 trials with probability k/t + `excess`, which is not 0 or 1.
+
+    The probability is given by its difference from the observed fraction k/t, because the caller can compute this
+    difference with more digits than the sum has.
+    """
     if k == 0:
         return t * log1p(-excess)
     if k == t:

@@ -1,11 +1,12 @@
-"""Boosted trees that tell which of two sides a row is from. Columns are codes of one byte.
+"""Boosted trees of the drift model: they predict which of two sides a row is from. Columns are codes of one byte.
 
 Gradient boosting of least-squares trees with Newton's step in the leaves: Friedman, Annals of Statistics 29 (2001).
 
-Libraries lose the drift among noise. The best division of k categories gains about 2/pi * (k - 1) by chance, so columns
-of many categories win nearly every node, and a relation between two numbers, whose first division gains nothing, is
-never found (AUC .51 of LightGBM with 100 trees, .66 here). Here the gain of chance is subtracted. Gradients are whole
-numbers, so their sums do not depend on an order. Importing scikit-learn takes longer than this takes to train.
+Common libraries miss drift that is hidden among columns with many categories. The best split of k categories gains
+about 2/pi * (k - 1) by chance alone, so such columns are chosen in nearly every node, and an interaction of two
+numerical columns, whose first split gains nothing by itself, is never found (in our test: AUC .51 for LightGBM with 100
+trees, .66 here). So the gain expected by chance is subtracted. Gradients are whole numbers, so their sums do not depend
+on the order of the rows. Importing scikit-learn takes longer than training here.
 """
 
 from math import exp, pi
@@ -17,23 +18,30 @@ from engine.drift.kernels.lazy import kernel
 
 LEAVES = 31
 FEWEST_LEAF_ROWS = 20
-"""Rows in a leaf."""
+"""Minimum number of rows in a leaf."""
 FEWEST_CATEGORY_ROWS = 10
-"""A category with fewer rows in a node goes right, with the categories that the node has not seen."""
+"""A category with fewer rows in a node goes right, as do the categories without a row in the node."""
 LEARNING_RATE = 0.1
 CODES = 256
+"""Maximum number of codes of a column: one byte."""
 SMALLEST_GAIN = 1e-9
 """A gain below this share of the sum of squares is a rounding error."""
 
 _COUNT_BITS = 0xFFFFFFFF
-_SUMS_AT_A_TIME = 4096
+"""A row's weight is its whole-number gradient in the upper 32 bits and 1 in the lower 32 bits. So one sum of weights
+has the sum of the gradients (`>> 32`) and the number of rows (`& _COUNT_BITS`)."""
+
+_SUMS_PER_PASS = 4096
+"""Maximum number of sums of weights that a pass over the rows updates: they stay in the processor's cache."""
+
 _GOLDEN_RATIO = 0.6180339887498949
 
 Codes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 Trees = tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.int32], NDArray[np.float64]]
-"""For each tree and node: its column, the codes that go left, the two children (a leaf as -1 - its number); for each
-tree and leaf: the log odds to add. A tree without a node has column -1 and one leaf."""
+"""Four arrays, whose first axis is the tree. Columns: the column that a node splits by, -1 for no node. Lefts: per
+node, a mask of the codes that go left. Children: per node, the left and the right child, where leaf n is coded as
+-1 - n. Values: the log odds that a leaf adds. Node 0 is the root; a tree without nodes has one leaf, leaf 0."""
 
 
 def _assign_bins_in_numpy(values: NDArray[np.float64], edges: NDArray[np.float64]) -> Codes:
@@ -42,7 +50,7 @@ def _assign_bins_in_numpy(values: NDArray[np.float64], edges: NDArray[np.float64
 
 @kernel("u1[::1](f8[::1], f8[::1])", small=_assign_bins_in_numpy, work=lambda values, _: len(values) / 20)
 def assign_bins(values: NDArray[np.float64], edges: NDArray[np.float64]) -> Codes:
-    """Return for each value 1 + how many of the ascending edges, at most 255, are below it; 0 for NaN.
+    """Return for each value 1 + the number of edges below it; 0 for NaN. The edges ascend; there are at most 254.
 
     A binary search without branches, six times as fast as numpy's, whose branches the processor mispredicts.
     """
@@ -51,6 +59,7 @@ def assign_bins(values: NDArray[np.float64], edges: NDArray[np.float64]) -> Code
         padded[i] = edges[i]
     codes = np.empty(len(values), np.uint8)
     for i in range(len(values)):
+        # `below` edges are below the value for certain; infinity as padding is below none
         value, below = values[i], 0
         for step in (128, 64, 32, 16, 8, 4, 2, 1):
             below += step * (padded[below + step - 1] < value)
@@ -60,13 +69,27 @@ def assign_bins(values: NDArray[np.float64], edges: NDArray[np.float64]) -> Code
 
 @kernel("void(u1[:,::1], i4[::1], i8[::1], i8[::1], i8[::1])", work=None)
 def _sum_weights(codes: Codes, rows: NDArray[np.int32], weights: Ints, starts: Ints, sums: Ints) -> None:
-    """Add up the rows' weights by column and code, some columns at a time, whose sums stay in the processor's cache."""
+    """Add up the weights of `rows` by column and code, in passes over some columns each.
+
+    Parameters
+    ----------
+    codes
+        Rows x columns.
+    rows
+        Positions of the rows to add up.
+    weights
+        Gradient and count of each row of `codes` (see `_COUNT_BITS`).
+    starts
+        The sums of column c are `sums[starts[c] : starts[c + 1]]`, one per code.
+    sums
+        Output, overwritten: the sums of weights.
+    """
     sums[:] = 0
     columns = codes.shape[1]
     first = 0
     while first < columns:
         last = first + 1
-        while last < columns and starts[last + 1] - starts[first] <= _SUMS_AT_A_TIME:
+        while last < columns and starts[last + 1] - starts[first] <= _SUMS_PER_PASS:
             last += 1
         for i in range(len(rows)):
             row = rows[i]
@@ -80,26 +103,45 @@ def _sum_weights(codes: Codes, rows: NDArray[np.int32], weights: Ints, starts: I
 def _find_best_split(
     sums: Ints, starts: Ints, categorical: NDArray[np.bool_], whole: int, variance: float, left: NDArray[np.bool_]
 ) -> tuple[float, int]:
-    """Return the largest gain in a node and its column, -1 where none gains; fill in the codes that go left.
+    """Return the largest gain of a split of a node, and its column; 0 and -1 if no split gains anything.
 
-    The gain of a division is what it explains of the gradients' sum of squares. Of k categories, those of lower mean
-    gradient go left (Fisher 1958), and what chance gains is subtracted: under the null hypothesis their k standardised
-    means lie on both sides of 0 at a mean distance of sqrt(2/pi), which adds up to about 2/pi * k * variance.
+    The gain of a split is the part of the gradients' sum of squares that it explains:
+    G_l^2 / n_l + G_r^2 / n_r - G^2 / n, where G is the sum of the gradients and n the number of rows of the left side,
+    of the right side, and of the node.
+
+    Categories are ordered by mean gradient, and the first of them go left: the best split into two sets is one of these
+    (Fisher 1958). The gain expected by chance is then subtracted. Without drift the k standardised means are
+    independent normal numbers, and a split by their sign explains (k * sqrt(2/pi))^2 / k = 2/pi * k times the variance.
+    k - 1 takes the place of k, because the mean over all categories is fitted.
+
+    Parameters
+    ----------
+    sums, starts
+        Sums of weights by column and code: see `_sum_weights`.
+    categorical
+        Per column, whether its codes are categories, in any order. Other codes are in the order of the values.
+    whole
+        The sum of the weights of the node's rows.
+    variance
+        The mean squared gradient of a row of the tree.
+    left
+        Output, if a column is returned: a mask of the codes that go left.
     """
     n, g = whole & _COUNT_BITS, float(whole >> 32)
-    best, found = SMALLEST_GAIN * n * variance, -1
+    best_gain, best_column = SMALLEST_GAIN * n * variance, -1
     if n < 2 * FEWEST_LEAF_ROWS:
-        return 0.0, found
+        return 0.0, best_column
     codes, means = np.empty(CODES, np.int64), np.empty(CODES)
     for column in range(len(categorical)):
         start, size = starts[column], starts[column + 1] - starts[column]
         missing, penalty = np.int64(0), 0.0
-        # the codes in the order in which they go left
+        # codes[:k] becomes the codes in the order in which they go left: a split sends the first few of them left
         k = 0
         if categorical[column]:
             for code in range(size):
                 rows = sums[start + code] & _COUNT_BITS
                 if rows >= FEWEST_CATEGORY_ROWS:
+                    # shrunk towards 0, as if as many more rows had gradient 0: small categories are not first by chance
                     codes[k], means[k] = code, (sums[start + code] >> 32) / (rows + FEWEST_CATEGORY_ROWS)
                     k += 1
             for step in (109, 41, 19, 5, 1):  # Shell's sort: numpy's takes numba seconds to compile
@@ -118,33 +160,33 @@ def _find_best_split(
             for code in range(1, size):
                 codes[k] = code
                 k += 1
-        # the best number of codes that go left
-        top, last, with_missing = -1.0, 0, False
-        part = np.int64(0)
+        # try every number of codes that go left; `top_count` is the best, with missing values on the left or not
+        top, top_count, top_missing_left = -1.0, 0, False
+        prefix = np.int64(0)
         for j in range(k):
             if sums[start + codes[j]] == 0:
                 continue
-            part += sums[start + codes[j]]
-            for joins in range(2 if missing != 0 else 1):
-                side = part + missing * joins
-                a, b = side & _COUNT_BITS, (whole - side) & _COUNT_BITS
-                if a < FEWEST_LEAF_ROWS or b < FEWEST_LEAF_ROWS:
+            prefix += sums[start + codes[j]]
+            for missing_left in range(2 if missing != 0 else 1):
+                side = prefix + missing * missing_left
+                n_left, n_right = side & _COUNT_BITS, (whole - side) & _COUNT_BITS
+                if n_left < FEWEST_LEAF_ROWS or n_right < FEWEST_LEAF_ROWS:
                     continue
-                # g^2 / a + h^2 / b of the sums g and h of the gradients on both sides
+                # G_l^2 / n_l + G_r^2 / n_r
                 g_left = float(side >> 32)
                 g_right = float(whole >> 32) - g_left
-                gain = (g_left * g_left * b + g_right * g_right * a) / (float(a) * b)
+                gain = (g_left * g_left * n_right + g_right * g_right * n_left) / (float(n_left) * n_right)
                 if gain > top:
-                    top, last, with_missing = gain, j + 1, joins == 1
+                    top, top_count, top_missing_left = gain, j + 1, missing_left == 1
         top = top - penalty - g * g / n
-        if top > best:
-            best, found = top, column
+        if top > best_gain:
+            best_gain, best_column = top, column
             left[:] = False
-            for j in range(last):
+            for j in range(top_count):
                 left[codes[j]] = True
-            if with_missing:
+            if top_missing_left:
                 left[0] = True
-    return best if found >= 0 else 0.0, found
+    return best_gain if best_column >= 0 else 0.0, best_column
 
 
 @kernel("void(u1[:,::1], i4[::1], b1[:,::1], i4[:,::1], f8[::1], f8[::1])", work=None)
@@ -156,7 +198,17 @@ def _add_log_odds(
     value: NDArray[np.float64],
     scores: NDArray[np.float64],
 ) -> None:
-    """Add one tree's log odds to the scores of the rows."""
+    """Add one tree's log odds to the scores of the rows.
+
+    Parameters
+    ----------
+    codes
+        Rows x columns.
+    column, left, child, value
+        One tree of `Trees`.
+    scores
+        Input and output: the log odds of each row.
+    """
     for row in range(len(codes)):
         node = 0 if column[0] >= 0 else -1
         while node >= 0:
@@ -166,11 +218,14 @@ def _add_log_odds(
 
 @kernel("f8[::1](f8[::1])", work=lambda scores: 10 * len(scores))  # compiles quickly, and each tree calls it
 def _to_probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the probability that each row is the batch's; the last digits of numpy's exp differ between machines."""
-    found = np.empty(len(scores))
+    """Return 1 / (1 + exp(-score)): the probability that each row is from the batch.
+
+    numpy's exp would not do: its last digits differ between machines.
+    """
+    probabilities = np.empty(len(scores))
     for i in range(len(scores)):
-        found[i] = 1 / (1 + exp(-scores[i]))
-    return found
+        probabilities[i] = 1 / (1 + exp(-scores[i]))
+    return probabilities
 
 
 def _grow_tree(
@@ -187,16 +242,32 @@ def _grow_tree(
     children: NDArray[np.int32],
     values: NDArray[np.float64],
 ) -> None:
-    """Grow one tree, best node first, from the `size` rows that start at `first`; add its log odds to the scores."""
+    """Grow one tree, the leaf with the largest gain first, and add its log odds to the scores.
+
+    Parameters
+    ----------
+    codes, starts, categorical, batch
+        See `train_trees`.
+    first, size
+        The tree is grown from `size` consecutive rows from `first` on; after the last row comes row 0.
+    scores
+        Input and output: the log odds of each row so far.
+    sums
+        Working memory: one row of sums of weights per leaf (see `_sum_weights`).
+    columns, lefts, children, values
+        Output: one tree of `Trees`.
+    """
     rows = ((first + np.arange(size)) % len(codes)).astype(np.int32)
+    # p: the probability that a row is from the batch; both arrays are set at the tree's rows only
     p, weights = np.empty(len(codes)), np.empty(len(codes), np.int64)
     p[rows] = _to_probabilities(scores[rows])
-    # the gradient in the upper half of a weight, in steps so small that its sum fits; 1, to count, in the lower half
+    # gradients p - y in whole numbers of 1 / scale: the largest scale at which the sum of `size` gradients fits 32 bits
     scale = float(min(2**31 // size - 1, 2**24))
     gradients = np.rint((p[rows] - batch[rows]) * scale).astype(np.int64)
     weights[rows] = (gradients << 32) + 1
     variance = int((gradients * gradients).sum()) / size
-    # of each leaf so far: the range of its rows, the sum of their weights, its best split, and its place in its parent
+    # per leaf so far: its rows are rows[begin:end], and `whole` is the sum of their weights; `best` is the gain and the
+    # column of its best split, and `left` the codes that this split sends left; `parent` is its entry in `children`
     begin, end, whole = [0], [size], [int(weights[rows].sum())]
     left = np.zeros((LEAVES, CODES), np.bool_)
     parent: list[tuple[int, int]] = [(0, 0)]
@@ -207,6 +278,7 @@ def _grow_tree(
     _sum_weights(codes, rows, weights, starts, sums[0])
     best = [split(0)]
     while len(best) < LEAVES:
+        # leaf `old` becomes a node with two leaves: one is called `old` again, the other `new`
         new, node = len(best), len(best) - 1
         old = max(range(new), key=lambda leaf: best[leaf][0])
         gain, column = best[old]
@@ -214,11 +286,11 @@ def _grow_tree(
             break
         columns[node], lefts[node] = column, left[old]
         # the rows that go left come first; both parts stay in their order
-        here = rows[begin[old] : end[old]]
-        goes_left = left[old][codes[here, column]]
-        here[:] = np.concatenate([here[goes_left], here[~goes_left]])
+        leaf_rows = rows[begin[old] : end[old]]
+        goes_left = left[old][codes[leaf_rows, column]]
+        leaf_rows[:] = np.concatenate([leaf_rows[goes_left], leaf_rows[~goes_left]])
         middle = begin[old] + int(goes_left.sum())
-        # the smaller part is the new leaf, whose weights are added up; the larger part has the difference
+        # the smaller part is the new leaf, whose weights are added up; the sums of the larger part are the difference
         if middle - begin[old] <= end[old] - middle:
             begin.append(begin[old])
             end.append(middle)
@@ -227,6 +299,7 @@ def _grow_tree(
             begin.append(middle)
             end.append(end[old])
             end[old], right = middle, new
+        # leaf n is coded as -1 - n; old + new - right is the leaf that is on the left
         children[node] = -1 - (old + new - right), -1 - right
         if node:
             children[parent[old]] = node
@@ -234,16 +307,17 @@ def _grow_tree(
         parent.append((node, int(right == new)))
         _sum_weights(codes, rows[begin[new] : end[new]], weights, starts, sums[new])
         sums[old] -= sums[new]
+        # every row has a code in column 0, so the sums of that column add up to the whole leaf
         whole.append(int(sums[new, : starts[1]].sum()))
         whole[old] -= whole[new]
         best.append((0.0, -1))
         if len(best) < LEAVES:
             best[old], best[new] = split(old), split(new)
     for leaf in range(len(best)):
-        # Newton's step: the sum of the gradients by that of the curvatures p (1 - p), in the order of the rows, and one
-        # row more of curvature 1, so that no step is large where all is certain
-        of_rows = p[rows[begin[leaf] : end[leaf]]]
-        curvature = np.cumsum(np.append(1.0, of_rows * (1 - of_rows)))[-1]
+        # Newton's step: the sum of the gradients divided by the sum of the curvatures p (1 - p), added in the order of
+        # the rows. One more row of curvature 1 keeps the step small where every p is near 0 or 1.
+        leaf_p = p[rows[begin[leaf] : end[leaf]]]
+        curvature = np.cumsum(np.append(1.0, leaf_p * (1 - leaf_p)))[-1]
         values[leaf] = -LEARNING_RATE * ((whole[leaf] >> 32) / scale) / curvature
     _add_log_odds(codes, columns, lefts, children, values, scores)
 
@@ -251,18 +325,23 @@ def _grow_tree(
 def train_trees(
     codes: Codes, starts: Ints, categorical: NDArray[np.bool_], batch: NDArray[np.bool_], trees: int, size: int
 ) -> Trees:
-    """Train on rows in random order, so that the window of rows that each tree sees is a random sample.
+    """Train trees that give the log odds that a row is from the batch, each on a window of consecutive rows.
 
     Parameters
     ----------
     codes
-        Rows x columns; 0 is missing. The codes of a column that is not categorical are in the order of its values.
+        Rows x columns; 0 is a missing value. The caller must pass the rows in random order: a window is then a random
+        sample.
     starts
-        The running sum of how many codes each column has, from 0.
+        The cumulative numbers of codes per column, starting with 0: one element more than there are columns.
+    categorical
+        Per column, whether its codes are categories. The codes of other columns are in the order of the values.
     batch
-        Which rows are the batch's. The trees give the log odds of that.
+        Per row, whether it is from the batch.
+    trees
+        Number of trees.
     size
-        How many rows a tree sees, at most all.
+        Number of rows in a window, at most all.
     """
     columns = np.full((trees, LEAVES - 1), -1, np.int32)
     lefts = np.zeros((trees, LEAVES - 1, CODES), np.bool_)
@@ -270,7 +349,7 @@ def train_trees(
     values = np.zeros((trees, LEAVES))
     scores, sums = np.zeros(len(codes)), np.empty((LEAVES, starts[-1]), np.int64)
     for t in range(trees):
-        first = int(t * _GOLDEN_RATIO % 1 * len(codes))  # windows that overlap as little as they can
+        first = int(t * _GOLDEN_RATIO % 1 * len(codes))  # spreads the windows evenly
         tree = columns[t], lefts[t], children[t], values[t]
         _grow_tree(codes, starts, categorical, batch, first, size, scores, sums, *tree)
     return columns, lefts, children, values
@@ -278,7 +357,7 @@ def train_trees(
 
 def predict_log_odds(codes: Codes, model: Trees) -> NDArray[np.float64]:
     """Return the log odds that each tree adds to each row: trees x rows."""
-    found = np.zeros((len(model[0]), len(codes)))
-    for column, left, child, value, scores in zip(*model, found, strict=True):
+    log_odds = np.zeros((len(model[0]), len(codes)))
+    for column, left, child, value, scores in zip(*model, log_odds, strict=True):
         _add_log_odds(codes, column, left, child, value, scores)
-    return found
+    return log_odds

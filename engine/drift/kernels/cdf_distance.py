@@ -1,10 +1,11 @@
 """The Kolmogorov-Smirnov and the Wasserstein distance of two empirical distribution functions.
 
-The first is their largest vertical distance, the second the area between them. Both sides are tables of ascending
-values with counts. A table may have intervals between its values of which only the number of rows and their sum are
-known. There its distribution function lies between two bounds, and so do the distances.
+The first is their largest vertical distance, the second the area between them. Both sides, a and b, are tables of
+ascending values with counts. A table may have intervals between its values, of which only the number of rows and the
+sum of their values are known. There its distribution function lies between two bounds, and so do the distances.
 
-Vertical distances are whole numbers, n * m times the real ones, and must fit 63 bits: three billion rows per side.
+Vertical distances are multiplied by n * m, the numbers of rows of both sides, which makes them whole numbers. They must
+fit 63 bits: three billion rows per side.
 """
 
 from typing import Any
@@ -18,7 +19,8 @@ from engine.drift.kernels.value_tables import Counts, Values
 Sums = NDArray[np.float64]
 
 STEPS_PER_SUM = 1024
-"""Steps whose areas are added up apart from the total: many small sums lose fewer digits than a long one."""
+"""Steps whose areas are added up before they are added to the total: many small sums lose fewer digits than one long
+sum."""
 
 
 @helper()
@@ -41,19 +43,19 @@ def _ks_wasserstein_in_numpy(
     a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts
 ) -> tuple[int, float]:
     n, m = a_counts.sum(), b_counts.sum()
-    values, place = np.unique(np.concatenate([a_values, b_values]), return_inverse=True)
+    values, positions = np.unique(np.concatenate([a_values, b_values]), return_inverse=True)
     # n * m * (F_a - F_b) at each value: whole numbers, exact in any order
     changes = np.zeros(len(values), np.int64)
-    changes[place[: len(a_values)]] = m * a_counts
-    changes[place[len(a_values) :]] -= n * b_counts
+    changes[positions[: len(a_values)]] = m * a_counts
+    changes[positions[len(a_values) :]] -= n * b_counts
     gaps = np.cumsum(changes)
     widths = (values[1:] - values[:-1]).astype(np.float64)
     widths[widths < 0] += 18446744073709551616.0
     areas = np.append(0.0, np.abs(gaps[:-1]).astype(np.float64) * widths)
-    # added up as the loop does: in stretches up to the end of one side, then one by one
-    both = int(np.searchsorted(values, min(a_values[-1], b_values[-1]), side="right"))
-    parts = [np.cumsum(areas[start : min(start + STEPS_PER_SUM, both)])[-1] for start in range(0, both, STEPS_PER_SUM)]
-    area = np.cumsum([*parts, *areas[both:]])[-1]
+    # added up as the loop does: in stretches as long as both sides have values, then one by one
+    joint = int(np.searchsorted(values, min(a_values[-1], b_values[-1]), side="right"))
+    stretches = [areas[start : min(start + STEPS_PER_SUM, joint)] for start in range(0, joint, STEPS_PER_SUM)]
+    area = np.cumsum([*(np.cumsum(stretch)[-1] for stretch in stretches), *areas[joint:]])[-1]
     return int(np.abs(gaps).max()), float(area / (np.float64(n) * np.float64(m)))
 
 
@@ -66,19 +68,19 @@ def _ks_wasserstein_in_numpy(
 def ks_wasserstein(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts) -> tuple[int, float]:
     """Return n * m times the largest distance, and the area, of two tables that hold all rows; neither is empty."""
     n, m = a_counts.sum(), b_counts.sum()
+    # the next values of the sides are a_values[i] and b_values[j]; gap is n * m * (F_a - F_b) from `previous` on
     i = j = gap = largest = np.int64(0)
-    at = min(a_values[0], b_values[0])
+    previous = min(a_values[0], b_values[0])
     area = 0.0
     while i < len(a_values) and j < len(b_values):
         part = 0.0
         for _ in range(STEPS_PER_SUM):
-            # the next value of either side: products with truth values, because the processor would mispredict half of
-            # the branches, and that costs more than the multiplications
             value = min(a_values[i], b_values[j])
-            part += np.float64(abs(gap)) * _subtract_ascending(
-                at, value
-            )  # n * m * |F_a - F_b| is constant up to this value
-            at = value
+            # n * m * |F_a - F_b| is constant from the previous value up to this one
+            part += np.float64(abs(gap)) * _subtract_ascending(previous, value)
+            previous = value
+            # products with truth values instead of branches: the processor would mispredict half of the branches, which
+            # costs more than the multiplications
             a_next, b_next = np.int64(a_values[i] == value), np.int64(b_values[j] == value)
             gap += a_next * m * a_counts[i] - b_next * n * b_counts[j]
             largest = max(largest, abs(gap))
@@ -89,12 +91,12 @@ def ks_wasserstein(a_values: Values, a_counts: Counts, b_values: Values, b_count
         area += part
     # one side has ended: its distribution function is 1 from here on
     for k in range(i, len(a_values)):
-        area += np.float64(abs(gap)) * _subtract_ascending(at, a_values[k])
-        at = a_values[k]
+        area += np.float64(abs(gap)) * _subtract_ascending(previous, a_values[k])
+        previous = a_values[k]
         gap += m * a_counts[k]
     for k in range(j, len(b_values)):
-        area += np.float64(abs(gap)) * _subtract_ascending(at, b_values[k])
-        at = b_values[k]
+        area += np.float64(abs(gap)) * _subtract_ascending(previous, b_values[k])
+        previous = b_values[k]
         gap -= n * b_counts[k]
     return int(largest), area / (np.float64(n) * np.float64(m))
 
@@ -117,71 +119,90 @@ def ks_wasserstein_bounds(
     low: float,
     high: float,
 ) -> NDArray[np.float64]:
-    """Return bounds of the largest distance, times n * m, and of the area: lower, upper, lower, upper.
+    """Return bounds of the largest distance, times n * m, and of the area.
 
     Parameters
     ----------
-    a_gaps, a_sums
+    a_values, a_counts, b_values, b_counts
+        Distinct ascending values of both sides, and the rows that equal each. A count may be 0.
+    a_gaps, a_sums, b_gaps, b_sums
         For each interval below the first value, between neighbours, and above the last: its rows, and the sum of their
         differences from `centre`. One element more than values.
+    centre
+        The number that is subtracted from values before they are summed.
     low, high
         All values of both sides are between these.
+
+    Returns
+    -------
+    bounds
+        Four numbers: lower and upper bound of n * m times the largest distance, lower and upper bound of the area.
     """
     n, m = a_counts.sum() + a_gaps.sum(), b_counts.sum() + b_gaps.sum()
+    # The sweep visits the values of both sides in ascending order, then `high`. At each, a side "closes" its interval i
+    # (or j) if it has a value there, or if both sides have ended: then all rows of the interval lie below the value.
+    # Otherwise the value is inside the interval, and any number of its rows may lie below. All numbers are rows:
+    #   a_before  up to the previous value of the side itself, which is exact
+    #   a_start   the fewest up to the previous value of either side
+    #   a_fewest  the fewest, and
+    #   a_most    the most that are less than the current value
+    a_before = b_before = np.int64(0)
+    a_start = b_start = np.int64(0)
     i = j = 0
-    a_sure = b_sure = np.int64(0)  # rows up to the last value of the side
-    a_low = b_low = np.int64(0)  # lower bound of the rows up to `at`
-    least = most = np.int64(0)
-    smallest = largest = 0.0
-    # since the last value at which both numbers of rows were known: the rows there, the sums of the rows since then, an
-    # upper bound of the area since then, and whether F_a may have been above or below F_b
-    since, a_then, b_then = low, np.int64(0), np.int64(0)
-    a_sum = b_sum = widest = 0.0
+    ks_low = ks_high = np.int64(0)
+    area_low = area_high = 0.0
+    # The area is computed in stretches. A stretch ends at a value at which the numbers of rows of both sides are exact.
+    # It starts at `stretch_start` with a_first rows up to there; a_sum is the sum of value - centre of the rows after
+    # that; stretch_high is an upper bound of its area; above: F_a may exceed F_b in it; below: F_b may exceed F_a.
+    stretch_start, a_first, b_first = low, np.int64(0), np.int64(0)
+    a_sum = b_sum = stretch_high = 0.0
     above = below = False
-    at = low
+    previous = low
     while True:
         ended = i == len(a_values) and j == len(b_values)
         a_next = i < len(a_values) and (j == len(b_values) or a_values[i] <= b_values[j])
         b_next = j < len(b_values) and (i == len(a_values) or b_values[j] <= a_values[i])
         value = high if ended else a_values[i] if a_next else b_values[j]
         a_closes, b_closes = a_next or ended, b_next or ended
-        a_most, b_most = a_sure + a_gaps[i], b_sure + b_gaps[j]
-        a_least, b_least = a_most if a_closes else a_sure, b_most if b_closes else b_sure
-        # between the previous value and this one, n * F_a is in [a_low, a_most], and m * F_b in [b_low, b_most]
-        up, down = a_most * m - b_low * n, b_most * n - a_low * m
-        most = max(most, up, down)
-        least = max(least, a_least * m - b_most * n, b_least * n - a_most * m)
+        a_most, b_most = a_before + a_gaps[i], b_before + b_gaps[j]
+        a_fewest, b_fewest = a_most if a_closes else a_before, b_most if b_closes else b_before
+        # between the previous value and this one, n * F_a is in [a_start, a_most], and m * F_b in [b_start, b_most]
+        up, down = a_most * m - b_start * n, b_most * n - a_start * m
+        ks_high = max(ks_high, up, down)
+        # just below this value, n * F_a is in [a_fewest, a_most]: the functions differ by at least this much
+        ks_low = max(ks_low, a_fewest * m - b_most * n, b_fewest * n - a_most * m)
         above, below = above or up > 0, below or down > 0
-        widest += _subtract_ascending(at, value) * np.float64(max(up, down))
+        stretch_high += _subtract_ascending(previous, value) * np.float64(max(up, down))
         a_sum += a_sums[i] if a_closes else 0.0
         b_sum += b_sums[j] if b_closes else 0.0
-        known = a_least == a_most and b_least == b_most
-        if known:
-            # the signed area since then, from sums alone: the integral of a rows count is rows * value - sum of values
+        exact = a_fewest == a_most and b_fewest == b_most
+        if exact:
+            # the signed area of the stretch follows from sums alone: with k rows x_1 ... x_k in it, the integral of
+            # their cumulative count up to `value` is k * value - sum of x_i; rows before it count over its whole width
             reach = subtract_as_float(value, centre)
-            area = _subtract_ascending(since, value) * np.float64(a_then * m - b_then * n)
-            area += (reach * (a_least - a_then) - a_sum) * m - (reach * (b_least - b_then) - b_sum) * n
+            area = _subtract_ascending(stretch_start, value) * np.float64(a_first * m - b_first * n)
+            area += (reach * (a_fewest - a_first) - a_sum) * m - (reach * (b_fewest - b_first) - b_sum) * n
             # |signed area| is the area itself unless the functions may have crossed
-            smallest += abs(area)
-            largest += max(abs(area), widest) if above and below else abs(area)
+            area_low += abs(area)
+            area_high += max(abs(area), stretch_high) if above and below else abs(area)
         if ended:
             break
-        a_sum += 0.0 if known or not a_next else a_counts[i] * subtract_as_float(value, centre)
-        b_sum += 0.0 if known or not b_next else b_counts[j] * subtract_as_float(value, centre)
-        a_low, b_low = a_least, b_least
+        a_sum += 0.0 if exact or not a_next else a_counts[i] * subtract_as_float(value, centre)
+        b_sum += 0.0 if exact or not b_next else b_counts[j] * subtract_as_float(value, centre)
+        a_start, b_start = a_fewest, b_fewest
         if a_next:
-            a_low = a_sure = a_most + a_counts[i]
+            a_start = a_before = a_most + a_counts[i]
             i += 1
         if b_next:
-            b_low = b_sure = b_most + b_counts[j]
+            b_start = b_before = b_most + b_counts[j]
             j += 1
-        # at the value itself the counts on it are included
-        a_high, b_high = max(a_low, a_most), max(b_low, b_most)
-        least = max(least, a_low * m - b_high * n, b_low * n - a_high * m)
-        if known:
-            since, a_then, b_then = value, a_low, b_low
-            a_sum = b_sum = widest = 0.0
+        # at the value itself, with the rows that equal it
+        a_at_most, b_at_most = max(a_start, a_most), max(b_start, b_most)
+        ks_low = max(ks_low, a_start * m - b_at_most * n, b_start * n - a_at_most * m)
+        if exact:
+            stretch_start, a_first, b_first = value, a_start, b_start
+            a_sum = b_sum = stretch_high = 0.0
             above = below = False
-        at = value
+        previous = value
     rows = np.float64(n) * np.float64(m)
-    return np.array([np.float64(least), np.float64(most), smallest / rows, largest / rows])
+    return np.array([np.float64(ks_low), np.float64(ks_high), area_low / rows, area_high / rows])

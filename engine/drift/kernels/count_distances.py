@@ -1,7 +1,8 @@
-"""Distances between two rows of counts, all in one pass and without cancellation.
+"""Distances between the counts of two sides over the same categories, all in one pass and without cancellation.
 
-Formulas in the shares p and q lose half of their digits where the distributions are nearly equal. Everything here
-starts from r * m - b * n, an exact whole number, and from d = (r * m - b * n) / (r * m + b * n) = (p - q) / (p + q).
+r and b are the counts of a category on the two sides, n and m the rows of the sides, p = r / n and q = b / m the
+shares. Formulas in p and q lose half of their digits where the distributions are nearly equal. Everything here starts
+from r * m - b * n, an exact whole number, and from d = (r * m - b * n) / (r * m + b * n) = (p - q) / (p + q).
 """
 
 from math import log, log1p, sqrt
@@ -14,7 +15,11 @@ from engine.drift.kernels.value_tables import Counts
 
 @helper("f8(f8)")
 def divergence_gain(d: float) -> float:
-    """Return (1 + d) log(1 + d) + (1 - d) log(1 - d), from -1 to 1."""
+    """Return (1 + d) log(1 + d) + (1 - d) log(1 - d) for d from -1 to 1.
+
+    Times (p + q) / 2 it is p log(2p / (p + q)) + q log(2q / (p + q)), a category's part of twice the Jensen-Shannon
+    divergence in nats.
+    """
     d2 = d * d
     if d2 < 0.01:  # near 0 the two terms cancel: the sum of d^2k / (k (2k - 1)) from k = 1
         series = 1 / 66 + d2 * (1 / 91 + d2 / 120)
@@ -25,9 +30,9 @@ def divergence_gain(d: float) -> float:
 
 
 @helper("f8(f8, f8, f8)")
-def log_ratio(x: float, y: float, apart: float) -> float:
-    """Return log(x / y); `apart` is x - y."""
-    d = apart / (x + y)
+def log_ratio(x: float, y: float, difference: float) -> float:
+    """Return log(x / y); `difference` is x - y, which the caller may know more exactly."""
+    d = difference / (x + y)
     d2 = d * d
     if d2 < 0.01:  # 2 artanh(d) = 2 (d + d^3 / 3 + d^5 / 5 + ...)
         series = 1 / 11 + d2 * (1 / 13 + d2 / 15)
@@ -37,10 +42,10 @@ def log_ratio(x: float, y: float, apart: float) -> float:
 
 @kernel("UniTuple(f8, 7)(i8[::1], i8[::1])", work=lambda r, b: 5 * len(r))
 def measure_count_distances(r: Counts, b: Counts) -> tuple[float, float, float, float, float, float, float]:
-    """Return k, psi, divergence, squared Hellinger, total variation, l-infinity and chi-squared.
+    """Return k, PSI, divergence, squared Hellinger distance, total variation, l-infinity and chi-squared.
 
-    k is the number of categories that either side has; the divergence is in bits; both sides have rows, and the
-    product of their numbers fits 63 bits.
+    k is the number of categories that either side has. The divergence is that of Jensen and Shannon, in bits. Both
+    sides must have rows, and the product of their numbers must fit 63 bits.
     """
     n = m = np.int64(0)
     k = r_empty = b_empty = 0
@@ -60,20 +65,22 @@ def measure_count_distances(r: Counts, b: Counts) -> tuple[float, float, float, 
         if r[i] == 0 and b[i] == 0:
             continue
         x, y = float(r[i]), float(b[i])
-        apart = float(r[i] * m - b[i] * n)
-        # Jensen-Shannon: the sum of p log(2p / (p + q)) + q log(2q / (p + q)) over 2, in terms of d
-        both = x * m + y * n
-        divergence += both * divergence_gain(apart / both)
+        # n * m * (p - q) and n * m * (p + q)
+        difference = float(r[i] * m - b[i] * n)
+        total = x * m + y * n
+        # Jensen-Shannon: half the sum of p log(2p / (p + q)) + q log(2q / (p + q)), in terms of d
+        divergence += total * divergence_gain(difference / total)
         # Hellinger: sqrt(p) - sqrt(q) = (p - q) / (sqrt(p) + sqrt(q))
         roots = sqrt(x * m) + sqrt(y * n)
-        hellinger += apart / roots * (apart / roots)
-        variation += abs(apart)
-        largest = max(largest, abs(apart))
-        chi2 += apart / (x + y) * apart
+        hellinger += difference / roots * (difference / roots)
+        variation += abs(difference)
+        largest = max(largest, abs(difference))
+        chi2 += difference / (x + y) * difference
+        # PSI: (p - q) log(p / q), with the filled counts
         x, y = max(x, 0.5) * m_filled, max(y, 0.5) * n_filled
         if filled:
-            apart = x - y
-        psi += apart * log_ratio(x, y, apart)
+            difference = x - y
+        psi += difference * log_ratio(x, y, difference)
     return (
         float(k),
         psi / (n_filled * m_filled),

@@ -1,7 +1,10 @@
-"""Exact sums over all ways to label pooled rows "reference" and "batch", by the hypergeometric distribution.
+"""Exact sums over all permutations of the labels "reference" and "batch", by the hypergeometric distribution.
 
-Of the t pooled rows of a category, the reference gets a hypergeometric number. That marginal distribution alone
-determines the mean, over all labellings, of anything that is a sum over categories, so nothing has to be drawn.
+After a random permutation, the number of a category's t pooled rows that are labelled "reference" is hypergeometric.
+This marginal distribution alone determines the mean, over all permutations, of anything that is a sum over categories,
+so nothing has to be drawn.
+
+In this module n and m are the rows of the two sides, t the rows of a category on both sides, and k those of side n.
 """
 
 from math import exp, floor, log, sqrt
@@ -14,31 +17,33 @@ from engine.drift.kernels.value_tables import Counts
 
 @helper("f8(i8, i8, i8, i8)")
 def divergence_term(k: int, t: int, n: int, m: int) -> float:
-    """Return a category's part of the Jensen-Shannon divergence in bits: k of n reference and t - k of m batch rows."""
+    """Return the part of the Jensen-Shannon divergence, in bits, of a category with k of n and t - k of m rows."""
     p, q = k / n, (t - k) / m
     return (p + q) * divergence_gain((p - q) / (p + q)) / (4 * log(2.0))
 
 
 @helper("i8(i8, i8, i8)")
 def _likeliest_count(t: int, n: int, m: int) -> int:
+    """Return the mode of the hypergeometric distribution of k."""
     return min(max(floor((t + 1.0) * (n + 1.0) / (n + m + 2.0)), t - m, 0), t, n)
 
 
 @helper("f8(i8, i8, i8)")
 def expected_divergence_term(t: int, n: int, m: int) -> float:
-    """Return the mean of `divergence_term` over all labellings of n + m rows, t > 0 of them in the category.
+    """Return the mean of `divergence_term` over all permutations of the labels of n + m rows, for t > 0.
 
     The sum goes from the mode in both directions. Where the distribution is wide it takes every s-th count, where s is
-    half a standard deviation: the summand is so smooth that the mean has all its digits.
+    half a standard deviation: the terms are so smooth that the mean has all its digits.
     """
     low, high, mode, total = max(0, t - m), min(t, n), _likeliest_count(t, n, m), n + m
     spread = sqrt(t / total * n * (m / total) * ((total - t) / max(total - 1, 1)))
+    # sums of w and of w * term, where w is P(k) / P(mode), starting with the mode itself
     weights, mean = 1.0, divergence_term(mode, t, n, m)
     if spread < 8:
         for up in (True, False):
             w, k = 1.0, mode
             while k < high if up else k > low:
-                # w is P(k) / P(mode), by the ratio of neighbouring probabilities
+                # w of the next k, by the ratio of neighbouring probabilities
                 if up:
                     w *= (t - k) / (k + 1.0) * ((n - k) / (m - t + k + 1.0))
                     k += 1
@@ -51,6 +56,7 @@ def expected_divergence_term(t: int, n: int, m: int) -> float:
                 mean += w * divergence_term(k, t, n, m)
         return mean / weights
     # P(k) is proportional to Binomial(k; t, share) * Binomial(n - k; total - t, share), whatever the share
+    # with share = n / total; log_binomial takes share minus the observed fraction, which keeps digits
     step, share, rest = int(spread / 2), n / total, total - t
     peak = log_binomial(mode, t, share - mode / t) + log_binomial(n - mode, rest, share - (n - mode) / rest)
     for s in range(-18, 19):
@@ -64,7 +70,11 @@ def expected_divergence_term(t: int, n: int, m: int) -> float:
 
 @kernel("f8(i8[::1], i8[::1], i8, i8)", work=lambda pooled, *_: 100 * len(pooled))
 def expected_divergence(pooled: Counts, times: Counts, n: int, m: int) -> float:
-    """Return the mean divergence over all labellings, of `times` categories with `pooled` > 0 rows each."""
+    """Return the mean Jensen-Shannon divergence, in bits, over all permutations of the labels.
+
+    `pooled` are the distinct sizes of categories (rows of both sides, at least 1), and `times` the number of categories
+    of each size.
+    """
     mean = 0.0
     for i in range(len(pooled)):
         mean += times[i] * expected_divergence_term(pooled[i], n, m)
@@ -80,7 +90,7 @@ def fisher_exact_p(k: int, t: int, n: int, m: int) -> float:
     Where this table is less than 1e-300 times as likely as the mode, p is 0.
     """
     low, high, mode = max(0, t - m), min(t, n), _likeliest_count(t, n, m)
-    # w = P(k) / P(mode)
+    # w = P(j) / P(mode), first for j = k
     w, j = 1.0, mode
     while j < k and w > 1e-300:
         w *= (t - j) * float(n - j) / ((j + 1.0) * (m - t + j + 1.0))
@@ -91,6 +101,7 @@ def fisher_exact_p(k: int, t: int, n: int, m: int) -> float:
     if w <= 1e-300:
         return 0.0
     observed = w * (1 + 1e-7)  # rounding must not exclude tables that are exactly as likely as this one
+    # the sums of w over all tables, and over those that are not more likely than this one
     everything, extreme = 1.0, 1.0 if observed >= 1 else 0.0
     w, j = 1.0, mode
     while j < high and (w > observed or w > 1e-24 * extreme):

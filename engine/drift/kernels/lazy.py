@@ -29,7 +29,8 @@ import numpy as np
 F = TypeVar("F", bound=Callable[..., Any])
 
 LARGE = 10_000
-"""Work (elements of the longest array, unless the kernel measures it otherwise) above which a call is compiled."""
+"""Estimated work of a call above which it is compiled, in units of about a microsecond of Python. By default a call has
+one unit per element of its longest array (see `kernel`)."""
 
 SECONDS_BEFORE_COMPILING = 0.1
 """CPU seconds that a kernel may run as Python in a process: less than compiling takes, because each process pays it."""
@@ -38,17 +39,17 @@ SECONDS_BEFORE_LOADING = 0.005
 """The same where the cache holds the kernel and the process has used numba: about what loading it takes."""
 
 SECONDS_BEFORE_STARTING = 0.05
-"""The same where the cache holds the kernel and numba, whose start takes half a second, may not be needed at all."""
+"""The same where the cache holds the kernel, but the process has not imported numba yet, which takes half a second."""
 
 _PARAMETER = re.compile(r"(const )?(\w+)(?:\[([^\]]*)\])?")
 _PYTHON_SCALARS: dict[str, Callable[[Any], Any]] = {"f8": float, "i8": int, "u8": np.uint64, "b1": bool}
 _NUMPY_SCALARS = _PYTHON_SCALARS | {"f8": np.float64, "i8": np.int64}
 _lock = RLock()
-"""Reentrant: compiling a kernel makes the dispatchers of those that it calls."""
+"""Reentrant, because compiling a kernel makes the dispatchers of the kernels and helpers that it calls."""
 
 
 class _Parameter(NamedTuple):
-    """A parameter of a signature: `convert` is for scalars, the rest for arrays."""
+    """A parameter of a signature. `convert` makes a scalar of its type, None for an array; the rest is for arrays."""
 
     convert: Callable[[Any], Any] | None
     dtype: Any = None
@@ -69,16 +70,16 @@ class _Parameter(NamedTuple):
 
 def _parse_parameters(signature: str, scalars: Mapping[str, Callable[[Any], Any]]) -> tuple[_Parameter, ...]:
     """Return the parameters of a signature, which are the last part of it in parentheses."""
-    found = []
+    parameters = []
     for const, kind, shape in _PARAMETER.findall(signature.rpartition("(")[2]):
         if shape:
-            found.append(_Parameter(None, np.dtype(kind), shape.count(",") + 1, not const))
+            parameters.append(_Parameter(None, np.dtype(kind), shape.count(",") + 1, not const))
         else:
-            found.append(_Parameter(scalars[kind]))
-    return tuple(found)
+            parameters.append(_Parameter(scalars[kind]))
+    return tuple(parameters)
 
 
-def _accept(parameters: tuple[_Parameter, ...], arguments: tuple[Any, ...]) -> bool:
+def _accept_arguments(parameters: tuple[_Parameter, ...], arguments: tuple[Any, ...]) -> bool:
     return len(parameters) == len(arguments) and all(map(_Parameter.accepts, parameters, arguments))
 
 
@@ -96,7 +97,7 @@ def longest_array(*arguments: Any) -> int:
 
 @cache
 def cache_folder() -> str:
-    """Return the folder that compiled kernels are kept in; one of this process where no other is writable."""
+    """Return the folder of compiled kernels; if none is writable, a temporary one that this process removes at exit."""
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):
         return chosen
     root = os.environ.get("XDG_CACHE_HOME") or str(Path("~").expanduser() / ".cache")
@@ -160,7 +161,8 @@ class Kernel:
         update_wrapper(self, py_func)
         self.py_func, self.small = py_func, small or py_func
         self.signatures = signatures
-        # with a signature per type of values, a scalar is such a value too, whose differences must wrap as in arrays
+        # A kernel with several signatures takes float64 or int64 values, and its scalars are values of that type. They
+        # stay numpy scalars, so that int64 differences wrap around as they do in compiled code.
         scalars = _PYTHON_SCALARS if len(signatures) == 1 else _NUMPY_SCALARS
         self._parameters = tuple(_parse_parameters(signature, scalars) for signature in signatures)
         self._work = work
@@ -169,65 +171,71 @@ class Kernel:
         self._cached: dict[int, bool] = {}
 
     def __call__(self, *arguments: Any) -> Any:
-        at = 0 if len(self._compiled) == 1 and self._compiled[0] else self._match(arguments)
-        if self._compiled[at] is None:
-            if self._work and self._spent <= self._affordable(at) and self._work(*arguments) <= LARGE:
+        # compiled code checks its arguments itself
+        index = 0 if len(self._compiled) == 1 and self._compiled[0] else self._match_signature(arguments)
+        if self._compiled[index] is None:
+            if self._work and self._spent <= self._affordable_seconds(index) and self._work(*arguments) <= LARGE:
                 return self.interpret(*arguments)
-            self.compile(at)
-        return self._compiled[at](*arguments)
+            self.compile(index)
+        return self._compiled[index](*arguments)
 
     def interpret(self, *arguments: Any) -> Any:
-        """Return the result without compiled code."""
-        parameters = self._parameters[self._match(arguments)]
+        """Run the function as Python, and count the CPU time that it takes."""
+        parameters = self._parameters[self._match_signature(arguments)]
         converted = [a if p.convert is None else p.convert(a) for p, a in zip(parameters, arguments, strict=True)]
-        began = thread_time()
+        start = thread_time()
         with np.errstate(all="ignore"):  # compiled code wraps and overflows without a warning
             result = self.small(*converted)
-        self._spent += thread_time() - began
+        self._spent += thread_time() - start
         return _to_python(result)
 
-    def compile(self, at: int) -> Any:
-        """Return a signature's dispatcher, whose code is loaded or compiled once per process."""
+    def compile(self, index: int) -> Any:
+        """Return the dispatcher of a signature, given by its position; it is loaded or compiled once per process."""
         with _lock:
-            if self._compiled[at] is None:
+            if self._compiled[index] is None:
+                # a copy of the function, whose name in the cache is one per signature and version of the sources
                 source = self.py_func
                 function = FunctionType(source.__code__, source.__globals__, None, None, source.__closure__)
-                function.__qualname__ = self._name(at)
-                signature = re.sub(r"const (\w+)\[::1\]", r"Array(\1, 1, 'C', True)", self.signatures[at])
-                self._compiled[at] = _numba().njit(signature, cache=True, nogil=True)(function)
-        return self._compiled[at]
+                function.__qualname__ = self._cached_name(index)
+                signature = re.sub(r"const (\w+)\[::1\]", r"Array(\1, 1, 'C', True)", self.signatures[index])
+                self._compiled[index] = _numba().njit(signature, cache=True, nogil=True)(function)
+        return self._compiled[index]
 
-    def _match(self, arguments: tuple[Any, ...]) -> int:
-        for at, parameters in enumerate(self._parameters):
-            if _accept(parameters, arguments):
-                return at
+    def _match_signature(self, arguments: tuple[Any, ...]) -> int:
+        """Return the position of the first signature that accepts the arguments."""
+        for index, parameters in enumerate(self._parameters):
+            if _accept_arguments(parameters, arguments):
+                return index
         given = ", ".join(f"{a.dtype}[{a.ndim}]" if isinstance(a, np.ndarray) else type(a).__name__ for a in arguments)
         raise TypeError(f"{self.py_func.__name__}({given}): its signatures are {', '.join(self.signatures)}")
 
-    def is_cached(self, at: int) -> bool:
+    def is_cached(self, index: int) -> bool:
         """Return whether the cache folder has the code of a signature, so that it need not be compiled."""
         # numba's index of a function: FOLDER_SHA1/FILE.FUNCTION-LINE.pyVERSION.nbi
         code = self.py_func.__code__
         path = Path(code.co_filename).absolute()
         digest = sha1(str(path.parent).encode(), usedforsecurity=False).hexdigest()
-        index = f"*_{digest}/{path.stem}.{self._name(at)}-{code.co_firstlineno}.py*.nbi"
-        return any(Path(cache_folder()).glob(index))
+        pattern = f"*_{digest}/{path.stem}.{self._cached_name(index)}-{code.co_firstlineno}.py*.nbi"
+        return any(Path(cache_folder()).glob(pattern))
 
-    def _name(self, at: int) -> str:
-        """Return the name of a signature's code in the cache; numba itself looks at changes of one file only."""
-        return f"{self.py_func.__name__}_{at}_{_digest_of_sources()}"
+    def _cached_name(self, index: int) -> str:
+        """Return the name of a signature's code in the cache.
 
-    def _affordable(self, at: int) -> float:
+        It has a digest of all kernels, because numba itself notices only changes in the kernel's own file.
+        """
+        return f"{self.py_func.__name__}_{index}_{_digest_of_sources()}"
+
+    def _affordable_seconds(self, index: int) -> float:
         """Return the seconds that this kernel may run as Python before a signature is loaded or compiled."""
-        if at not in self._cached:
-            self._cached[at] = self.is_cached(at)
-        if not self._cached[at]:
+        if index not in self._cached:
+            self._cached[index] = self.is_cached(index)
+        if not self._cached[index]:
             return SECONDS_BEFORE_COMPILING
         return SECONDS_BEFORE_LOADING if _numba.cache_info().currsize else SECONDS_BEFORE_STARTING
 
     @property
     def _numba_type_(self) -> Any:
-        """What numba asks for where a kernel calls another one: the type of its dispatcher."""
+        """The type of the dispatcher, which numba reads where a kernel calls another one."""
         return self.compile(0)._numba_type_
 
 
@@ -246,14 +254,14 @@ class Helper:
     def __call__(self, *arguments: Any) -> Any:
         if self._converters is None:
             return self.py_func(*arguments)
-        # as in compiled code: a whole number given for an f8 is a float from here on
+        # as in compiled code: a whole number given for an f8 becomes a float
         return self.py_func(*[c(a) if c else a for c, a in zip(self._converters, arguments, strict=True)])
 
     @property
     def _numba_type_(self) -> Any:
         with _lock:
             if self._dispatcher is None:
-                # no entry for Python: half of what a small function takes to compile
+                # no wrapper for calls from Python: it is half of the time that compiling a small function takes
                 options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
                 self._dispatcher = _numba().njit(self._signature, **options)(self.py_func)
         return self._dispatcher._numba_type_
@@ -267,11 +275,12 @@ def kernel(
     Parameters
     ----------
     signatures
-        As numba writes them, and `const f8[::1]` for arrays that may be read-only. Other types are a TypeError.
+        In numba's notation, with `const f8[::1]` for arrays that may be read-only. Other types raise a TypeError.
     small
-        What to run instead of the function where there is little to do; it must give the same bits.
+        The function to run instead where there is little work; it must give the same bits.
     work
-        From the arguments, how much there is to do, in steps of a microsecond; None: never run as Python.
+        Estimates the work of a call from its arguments, in units of about a microsecond of Python (see `LARGE`). None
+        if the kernel must never run as Python.
     """
 
     def declare(function: F) -> F:
@@ -281,7 +290,7 @@ def kernel(
 
 
 def helper(signature: str | None = None) -> Callable[[F], F]:
-    """Declare a function that kernels call, with the types it is compiled for."""
+    """Declare a function that kernels call; without a signature it is compiled for the types of each call."""
 
     def declare(function: F) -> F:
         return cast(F, Helper(function, signature))

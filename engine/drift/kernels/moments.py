@@ -10,29 +10,30 @@ from engine.drift.kernels.lazy import kernel
 from engine.drift.kernels.value_tables import Counts, Values
 
 VALUES_PER_STRETCH = 2048
-"""Values at a time, which stay in the processor's cache for their second pass."""
+"""Values per stretch. The second pass over a stretch finds its values in the processor's cache."""
 
 
 def _sum_in_order(terms: NDArray[np.float64]) -> float:
-    """Return the sum from the first to the last, as a loop adds up: `np.sum` adds pairwise."""
+    """Return the sum, added from the first to the last term as a loop does; `np.sum` adds pairwise."""
     return float(np.cumsum(terms)[-1])
 
 
 def _mean_and_squares_in_numpy(values: Values, counts: Counts, centre: Any) -> tuple[float, float]:
     rows = offset = squares = 0.0
     for start in range(0, len(values), VALUES_PER_STRETCH):
-        some = values[start : start + VALUES_PER_STRETCH]
-        exact = (some - centre).astype(np.float64)
-        # see `distance`
-        away = np.where((exact >= 0) == (some >= centre), exact, some.astype(np.float64) - np.float64(centre))
-        times = counts[start : start + VALUES_PER_STRETCH].astype(np.float64) if len(counts) else np.ones(len(some))
-        more = _sum_in_order(times)
-        mean = _sum_in_order(times * away) / more
-        around = _sum_in_order(times * (away - mean) * (away - mean))
-        apart = mean - offset
-        rows += more
-        offset += apart * (more / rows)
-        squares += around + apart * apart * ((rows - more) * (more / rows))
+        stretch = values[start : start + VALUES_PER_STRETCH]
+        exact = (stretch - centre).astype(np.float64)
+        # see `subtract_as_float`
+        wrapped = (exact >= 0) != (stretch >= centre)
+        centred = np.where(wrapped, stretch.astype(np.float64) - np.float64(centre), exact)
+        times = counts[start : start + VALUES_PER_STRETCH].astype(np.float64) if len(counts) else np.ones(len(stretch))
+        new_rows = _sum_in_order(times)
+        mean = _sum_in_order(times * centred) / new_rows
+        new_squares = _sum_in_order(times * (centred - mean) * (centred - mean))
+        difference = mean - offset
+        rows += new_rows
+        offset += difference * (new_rows / rows)
+        squares += new_squares + difference * difference * ((rows - new_rows) * (new_rows / rows))
     return offset, squares
 
 
@@ -47,26 +48,28 @@ def mean_and_squares(values: Values, counts: Counts, centre: Any) -> tuple[float
 
     Each value occurs once if `counts` is empty. Stretches are merged by the formula of Chan, Golub and LeVeque (1979).
     """
-    away = np.empty(VALUES_PER_STRETCH)
+    # the values of a stretch minus the centre, and their counts
+    centred = np.empty(VALUES_PER_STRETCH)
     times = np.ones(VALUES_PER_STRETCH)
     rows = offset = squares = 0.0
     for start in range(0, len(values), VALUES_PER_STRETCH):
         n = min(VALUES_PER_STRETCH, len(values) - start)
         for i in range(n):
-            away[i] = subtract_as_float(values[start + i], centre)
+            centred[i] = subtract_as_float(values[start + i], centre)
         for i in range(n if len(counts) else 0):
             times[i] = counts[start + i]
-        more = total = 0.0
+        new_rows = total = 0.0
         for i in range(n):
-            more += times[i]
-            total += times[i] * away[i]
-        mean = total / more
-        around = 0.0
+            new_rows += times[i]
+            total += times[i] * centred[i]
+        mean = total / new_rows
+        new_squares = 0.0
         for i in range(n):
-            around += times[i] * (away[i] - mean) * (away[i] - mean)
-        # merge: the mean moves by the share of the new rows; the squares gain the square of the means' difference
-        apart = mean - offset
-        rows += more
-        offset += apart * (more / rows)
-        squares += around + apart * apart * ((rows - more) * (more / rows))
+            new_squares += times[i] * (centred[i] - mean) * (centred[i] - mean)
+        # merge n_1 rows with n_2 new ones: with d = mean_2 - mean_1 the mean moves by d * n_2 / n, and the squared
+        # deviations grow by d^2 * n_1 * n_2 / n
+        difference = mean - offset
+        rows += new_rows
+        offset += difference * (new_rows / rows)
+        squares += new_squares + difference * difference * ((rows - new_rows) * (new_rows / rows))
     return offset, squares

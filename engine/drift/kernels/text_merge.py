@@ -1,7 +1,7 @@
 """Merging of two sorted lists of strings without a Python object per string.
 
-A list is the UTF-8 bytes of its strings, one after another, and where each of them ends. The order is that of the
-bytes, which is that of the code points.
+A list consists of two arrays: the UTF-8 bytes of its strings, one after another, and for each string the position
+after its last byte. Strings are ordered by their bytes, which is also the order of code points.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ TextBytes = NDArray[np.uint8]
 
 @helper("i8(u1[::1], i8, i8, u1[::1], i8, i8)")
 def _compare_texts(a: TextBytes, a_start: int, a_end: int, b: TextBytes, b_start: int, b_end: int) -> int:
-    """Return a number below 0 where the string of a comes first, 0 where they are equal, else above 0."""
+    """Compare a[a_start:a_end] with b[b_start:b_end]: below 0 if a's comes first, 0 if equal, above 0 if b's does."""
     for i in range(min(a_end - a_start, b_end - b_start)):
         x, y = a[a_start + i], b[b_start + i]
         if x != y:
@@ -25,10 +25,15 @@ def _compare_texts(a: TextBytes, a_start: int, a_end: int, b: TextBytes, b_start
 
 @kernel("Tuple((i8[::1], i8[::1], i8))(u1[::1], i8[::1], u1[::1], i8[::1])")
 def merge_texts(a: TextBytes, a_ends: Counts, b: TextBytes, b_ends: Counts) -> tuple[Counts, Counts, int]:
-    """Merge two strictly ascending lists: the place in the union of each string of a, of each of b, and its size.
+    """Merge two strictly ascending lists.
 
-    Ends that do not ascend, or lie outside their text, are replaced by the nearest ones that fit: they may come from a
-    damaged file, and compiled code reads any memory.
+    Ends that do not ascend, or lie outside their text, are replaced by the nearest possible ones: they may come from a
+    damaged file, and compiled code does not check what memory it reads.
+
+    Returns
+    -------
+    to_a, to_b, size
+        The position in the union of each string of a, and of each of b; and the size of the union.
     """
     to_a, to_b = np.empty(len(a_ends), np.int64), np.empty(len(b_ends), np.int64)
     i = j = size = a_start = b_start = 0

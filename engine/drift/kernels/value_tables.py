@@ -1,4 +1,4 @@
-"""Tables of ascending distinct values with counts: how they are made of sorted values, merged and searched."""
+"""Tables of ascending distinct values with counts: they are made from sorted values, merged and searched."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def _count_distinct_in_numpy(ordered: Values) -> tuple[Values, Counts]:
     work=lambda ordered: len(ordered) / 20,
 )
 def count_distinct_sorted(ordered: Values) -> tuple[Values, Counts]:
-    """Return the distinct values of a sorted array and how often each occurs."""
+    """Return the distinct values of a sorted array and the count of each."""
     distinct = min(len(ordered), 1)
     for i in range(1, len(ordered)):
         distinct += ordered[i] != ordered[i - 1]
@@ -47,10 +47,10 @@ def count_distinct_sorted(ordered: Values) -> tuple[Values, Counts]:
 def merge_tables(
     a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts
 ) -> tuple[Values, Counts, Counts]:
-    """Merge two tables of sorted distinct values: the union of the values, the counts of a, the counts of b."""
-    most = len(a_values) + len(b_values)
-    values = np.empty(most, a_values.dtype)
-    a, b = np.zeros(most, np.int64), np.zeros(most, np.int64)
+    """Merge two tables; return the union of their values, the counts of a and the counts of b, 0 where absent."""
+    size = len(a_values) + len(b_values)
+    values = np.empty(size, a_values.dtype)
+    a, b = np.zeros(size, np.int64), np.zeros(size, np.int64)
     i = j = k = 0
     while i < len(a_values) or j < len(b_values):
         # the smaller of the two next values; both sides where they are equal
@@ -68,15 +68,15 @@ def merge_tables(
 
 @kernel("i8[::1](f8[::1], f8[::1])", "i8[::1](i8[::1], i8[::1])")
 def search_sorted(table: Values, wanted: Values) -> NDArray[np.int64]:
-    """Return how many values of an ascending table are below each of the wanted ones, which ascend too.
+    """Return how many values of an ascending table are below each of the wanted values, which must ascend too.
 
-    Equal to `np.searchsorted(table, wanted)`, which starts from the middle of the table for each value and waits for
-    memory there; this starts from the last place.
+    The result is that of `np.searchsorted(table, wanted)`. numpy starts each search in the middle of the table and
+    waits for memory there. This one starts from the result of the search before.
     """
-    found = np.empty(len(wanted), np.int64)
+    positions = np.empty(len(wanted), np.int64)
     low = 0
     for i in range(len(wanted)):
-        # the place is within [low, low + step): steps double until that holds, then the interval is halved
+        # the result is within [low, low + step): steps double until that holds, then the interval is halved
         step = 1
         while low + step <= len(table) and table[low + step - 1] < wanted[i]:
             low += step
@@ -88,5 +88,5 @@ def search_sorted(table: Values, wanted: Values) -> NDArray[np.int64]:
                 low = middle + 1
             else:
                 high = middle
-        found[i] = low
-    return found
+        positions[i] = low
+    return positions

@@ -34,6 +34,7 @@ PRINT_COLOURS = dict(
 LABEL_LENGTH = 28
 """Characters of a name in a chart."""
 LABELLED_POINTS = 6
+MOST_POINTS = 200
 MOST_BARS = 8
 
 
@@ -91,10 +92,10 @@ def draw_history(
     size: tuple[int, int] = (290, 110),
 ) -> ChartSpec:
     """Draw a metric over evaluations, with this evaluation marked and the zones of its check shaded."""
-    known = facts.evaluation.metrics.get(metric)
-    low, high = (known.low, known.high) if known else (None, None)
-    held = [c.bounds for c in facts.checks if c.metric == metric and c.value == facts.find_value(metric)]
-    bounds = next((b for b in held if is_range(b)), {})
+    measured = facts.evaluation.metrics.get(metric)
+    low, high = (measured.low, measured.high) if measured else (None, None)
+    applied = [c.bounds for c in facts.checks if c.metric == metric and c.value == facts.find_value(metric)]
+    bounds = next((b for b in applied if is_range(b)), {})
     start, end = choose_scale(metric, bounds, [*(point.value for point in points), low, high])
     seen: dict[str, int] = {}
     rows = []
@@ -169,19 +170,21 @@ def draw_importance(facts: EvaluationFacts, redact: Redact) -> ChartSpec:
 
     Each adds up to 1. Columns above the average of both are in the shaded quarter: drifted and important.
     """
-    told, used = facts.evaluation.importance["drift"], facts.evaluation.importance["model"]
-    limit = 1 / max(1, len(told))
+    drift_importance, model_importance = facts.evaluation.importance["drift"], facts.evaluation.importance["model"]
+    sums = {name: drift_importance[name] + model_importance.get(name, 0.0) for name in drift_importance}
+    most_important = sorted(sums, key=lambda name: -sums[name])[:MOST_POINTS]
+    limit = 1 / max(1, len(drift_importance))
     rows: list[ChartSpec] = [
         {
             "name": clip_label(redact(name)),
-            "drift": told[name],
-            "model": used.get(name, 0.0),
+            "drift": drift_importance[name],
+            "model": model_importance.get(name, 0.0),
             "label": "",
             "colour": PAGE_COLOURS["batch"]
             if (facts.evaluation.columns.get(name) or {}).get("drift")
             else PAGE_COLOURS["reference"],
         }
-        for name in sorted(told, key=lambda name: -told[name] - used.get(name, 0.0))[:200]
+        for name in most_important
     ]
     for row in [row for row in rows if max(row["drift"], row["model"]) >= limit][:LABELLED_POINTS]:
         row["label"] = row["name"]
@@ -324,7 +327,7 @@ def draw_heatmap(edges: Sequence[float], counts: Sequence[Sequence[int]]) -> Cha
 
 
 def draw_overview(facts: EvaluationFacts, redact: Redact) -> bytes:
-    """Draw the evaluation as one PNG: its first followed metric over time, and the drift of its columns."""
+    """Draw the evaluation as one PNG: the first displayed metric over time, and the drift of the columns."""
     evaluation = facts.evaluation
     columns = [(name, column["drift"] or 0.0) for name, column in facts.sort_columns()[:MOST_BARS]]
     parts = []

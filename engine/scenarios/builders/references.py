@@ -69,9 +69,20 @@ class ReferenceProfile:
 
 
 def resolve_reference(
-    name: str, batch: Table, version: ModelHandle | None, context: Context, found: list[CheckResult]
+    name: str, batch: Table, model_handle: ModelHandle | None, context: Context, check_results: list[CheckResult]
 ) -> Reference:
     """Return the reference that an evaluation store declares.
+
+    Parameters
+    ----------
+    name
+        The name of the evaluation store.
+    batch
+        The table of the evaluation.
+    model_handle
+        The model of the store; None if it has none.
+    check_results
+        Output: the check results of datasets that are read here are appended.
 
     Raises
     ------
@@ -82,7 +93,9 @@ def resolve_reference(
     declared = spec.reference
     if isinstance(declared, EvaluationReference):
         if declared.name == spec.evaluation.name:
-            return _refer_to_batch("this is the reference evaluation", declared.kind, batch, spec, version, context)
+            return _refer_to_batch(
+                "this is the reference evaluation", declared.kind, batch, spec, model_handle, context
+            )
         evaluation = context.store.find_evaluation_by_name(name, declared.name)
         if evaluation is None:
             names = ", ".join(dict.fromkeys(e.name for e in context.store.list_evaluations(name))) or "none yet"
@@ -96,26 +109,26 @@ def resolve_reference(
         others = [e for e in context.store.list_evaluations(name) if e.fingerprints.dataset != batch.fingerprint]
         if others:
             return _refer_to_evaluations("rolling", others[-declared.last :], context)
-        return _refer_to_batch("there is no earlier evaluation", declared.kind, batch, spec, version, context)
+        return _refer_to_batch("there is no earlier evaluation", declared.kind, batch, spec, model_handle, context)
     if isinstance(declared, DatasetReference):
-        table = inspect_dataset(declared.dataset, context, found).table
+        table = inspect_dataset(declared.dataset, context, check_results).table
         roles = {"entity": table.entity, "columns": {column: {"role": role} for column, role in table.roles.items()}}
         facts = {"kind": "dataset", "dataset": table.name, "datasets": table.provenance(), "spec": roles}
-        return _refer_to_table(table, facts, spec, version, context)
-    if version is None or version.test is None:
+        return _refer_to_table(table, facts, spec, model_handle, context)
+    if model_handle is None or model_handle.test is None:
         raise DataError(
             f"reference of evaluation store {name!r}: the engine did not train its model, so there are no held-out "
             "rows; declare a `reference:`"
         )
-    return _refer_to_table(version.test, {"kind": "model_test"}, spec, version, context)
+    return _refer_to_table(model_handle.test, {"kind": "model_test"}, spec, model_handle, context)
 
 
 def _refer_to_batch(
-    reason: str, kind: str, batch: Table, spec: EvaluationStoreSpec, version: ModelHandle | None, context: Context
+    reason: str, kind: str, batch: Table, spec: EvaluationStoreSpec, model_handle: ModelHandle | None, context: Context
 ) -> Reference:
     """Return the batch as its own reference: the first evaluation of a store has no other, and later ones need it."""
     facts = {"kind": kind, "datasets": batch.provenance()}
-    return _refer_to_table(batch, facts, spec, version, context, f"{reason}, so its batch is compared with itself")
+    return _refer_to_table(batch, facts, spec, model_handle, context, f"{reason}, so its batch is compared with itself")
 
 
 def _refer_to_evaluations(kind: str, evaluations: list[Evaluation], context: Context) -> Reference:
@@ -140,7 +153,7 @@ def _refer_to_table(
     table: Table,
     facts: Mapping[str, Any],
     spec: EvaluationStoreSpec,
-    version: ModelHandle | None,
+    model_handle: ModelHandle | None,
     context: Context,
     note: str | None = None,
 ) -> Reference:
@@ -148,12 +161,13 @@ def _refer_to_table(
 
     def plan_profile(batch: Table) -> ReferenceProfile:
         # Declared roles, the later winning: of the training data, of the reference, of the batch.
-        declared = {**(version.training.roles if version and version.training else {}), **table.roles, **batch.roles}
+        training_roles = model_handle.training.roles if model_handle and model_handle.training else {}
+        declared = {**training_roles, **table.roles, **batch.roles}
         grouped = apply_entity(table, batch.entity)
         settings = {
             "table": table.fingerprint,
             "entity": grouped.entity,
-            "model": version.fingerprint if version else "",
+            "model": model_handle.fingerprint if model_handle else "",
             "roles": declared,
             "excluded": sorted(spec.drift.columns.exclude),
             "rows": max(SAMPLE_ROWS, spec.drift.max_rows),
@@ -168,7 +182,7 @@ def _refer_to_table(
 
         def execute(model: FittedModel | None) -> Snapshot:
             context.log.info(f"profiling the reference: {table.name}")
-            snapshot = _profile_reference(grouped, declared, spec, model, version, context)
+            snapshot = _profile_reference(grouped, declared, spec, model, model_handle, context)
             with context.store.stage_folder() as folder:
                 snapshot.save(folder)
                 context.store.add_snapshot(fingerprint, folder)
@@ -199,22 +213,22 @@ def _profile_reference(
     declared: Mapping[str, str],
     spec: EvaluationStoreSpec,
     model: FittedModel | None,
-    version: ModelHandle | None,
+    model_handle: ModelHandle | None,
     context: Context,
 ) -> Snapshot:
     """Profile the reference: infer the columns' roles, score its rows with the model, take the snapshot."""
-    with context.store.stage_folder() as folder, materialise(table, folder) as steady:
-        with explain_read_errors(steady):
+    with context.store.stage_folder() as folder, materialise(table, folder) as materialised:
+        with explain_read_errors(materialised):
             roles, left_out = drift.roles(
-                steady.frame,
-                {column: role for column, role in declared.items() if column in steady.frame.collect_schema()},
+                materialised.frame,
+                {column: role for column, role in declared.items() if column in materialised.frame.collect_schema()},
                 only=model.features if model else None,
-                entity=steady.entity,
+                entity=materialised.entity,
                 exclude=spec.drift.columns.exclude,
             )
-        cost_matrix = context.project.models[version.name].cost_matrix if version else None
+        cost_matrix = context.project.models[model_handle.name].cost_matrix if model_handle else None
         return snapshot_side(
-            steady,
+            materialised,
             roles,
             {**(model.left_out if model else {}), **left_out},
             model=model,

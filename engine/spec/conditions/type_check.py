@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from engine.formatting.hints import did_you_mean, find_similar
 from engine.outcome import CheckOutcome, Outcome
+from engine.spec.conditions.constant_parts import find_constant_parts
 from engine.spec.conditions.scope import (
     OUTCOME_VALUES,
     RESERVED_NAMES,
@@ -21,7 +22,6 @@ from engine.spec.conditions.scope import (
     with_article,
 )
 from engine.spec.conditions.syntax import CONNECTIVES, ORDERINGS, ConditionNode
-from engine.spec.conditions.tautologies import find_tautologies
 from engine.spec.metric_names import MetricName, resolve_metric_name
 from engine.spec.problem import Problem
 from engine.spec.variable_references import parse_iso_date
@@ -41,7 +41,7 @@ def check_types(tree: ConditionNode, scope: ConditionScope) -> list[Problem]:
     examiner = _TypeChecker(scope)
     examiner.require_boolean(tree, None)
     if not examiner.problems:
-        return list(find_tautologies(tree))
+        return list(find_constant_parts(tree))
     return sorted(examiner.problems, key=lambda problem: problem.offset)
 
 
@@ -151,7 +151,7 @@ class _TypeChecker:
             self.report(
                 node,
                 "condition-name",
-                "this is not a name of conditions",
+                "a condition cannot use this",
                 f"write {legal or 'one of ' + ', '.join(_MEMBER_FORMS.values())}",
             )
             return None

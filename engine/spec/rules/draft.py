@@ -1,4 +1,7 @@
-"""The input of the rules: a project whose shape was read, before it is known to be correct, with its tree."""
+"""The input of the rules: a project whose keys and types of values are valid, with its tree of YAML nodes.
+
+The rules between resources are not checked yet. The keys and the types of values of a resource are called its shape.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +20,11 @@ from engine.spec.yaml_tree import ListNode, MapNode, ScalarNode, YamlNode, node_
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A project whose rules are not checked yet: its tree, the resources of legal shape, and the texts to parse."""
+    """A project before the rules between its resources are checked.
+
+    `files` has the tree of YAML nodes, `spec` the resources whose shape is valid, and `texts` the SQL, conditions and
+    other texts that are parsed by the rules.
+    """
 
     path: Path
     files: SpecFiles
@@ -26,7 +33,7 @@ class Draft:
     texts: list[SpecText]
 
     def declared_names(self, *path: str | int) -> list[str]:
-        """Return the names that a mapping declares, including those of resources whose shape is wrong."""
+        """Return the names that a mapping declares, including those of resources whose shape is invalid."""
         node = self.find_node(*path)
         return list(node.entries) if isinstance(node, MapNode) else []
 
@@ -58,7 +65,7 @@ class Draft:
         return (text for text in self.texts if text.reading in readings)
 
     def model_of_store(self, store: str) -> AnyModel | None:
-        """Return the model of an evaluation store, if both have a legal shape."""
+        """Return the model of an evaluation store, if the shapes of both are valid."""
         declared = self.spec.evaluation_stores.get(store)
         return self.spec.models.get(declared.model or "") if declared else None
 

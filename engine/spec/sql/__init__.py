@@ -127,8 +127,10 @@ def list_sql_variables(sql: str) -> set[str]:
     return {reference.parts[0] for reference in read_query(sql).references}
 
 
-def _find_undeclared_variables(free: tuple[VariableReference, ...], variables: Collection[str]) -> Iterator[Problem]:
-    for reference in free:
+def _find_undeclared_variables(
+    references: tuple[VariableReference, ...], variables: Collection[str]
+) -> Iterator[Problem]:
+    for reference in references:
         name = ".".join(reference.parts)
         if not reference.parts or (len(reference.parts) == 1 and name in variables):
             continue
@@ -163,7 +165,7 @@ def _list_visible_ctes(table: "exp.Table") -> set[str]:
         if isinstance(outer, exp.With):  # the table is in a CTE of this WITH: it sees the CTEs before that one
             before = outer.expressions[: next(i for i, cte in enumerate(outer.expressions) if cte is inside)]
             names |= {cte.alias for cte in before}
-        elif isinstance(inside, exp.With):  # the query that owns this WITH: its visible CTEs are already added
+        elif isinstance(inside, exp.With):  # the query of this WITH: its visible CTEs are already added
             pass
         elif (with_ := outer.args.get("with_")) is not None:
             names |= {cte.alias for cte in with_.expressions}
@@ -206,10 +208,10 @@ def _locate_table(sql: str, table: "exp.Table") -> tuple[int, int]:
 
 
 def _check_reference_places(query: SqlQuery) -> Iterator[Problem]:
-    """Yield a problem for each reference that stands where SQL needs a name or a list instead of a value."""
+    """Yield a problem for each reference at a place where SQL needs a name or a list instead of a value."""
     from sqlglot import exp
 
-    assert query.tree is not None  # noqa: S101 # callers have looked
+    assert query.tree is not None  # noqa: S101 # callers have checked
     for placeholder in find_placeholders(query.tree):
         reference, parent = query.references[decode_placeholder_index(placeholder)], placeholder.parent
         message = help_ = ""
@@ -220,7 +222,7 @@ def _check_reference_places(query: SqlQuery) -> Iterator[Problem]:
             )
         elif placeholder.arg_key == "alias" or isinstance(parent, exp.Aliases | exp.TableAlias):
             message, help_ = (
-                "a variable is a value, but here SQL expects a name after AS or another word",
+                "a variable is a value, but at this place SQL reads it as an alias",
                 "write the name itself; before a variable that is a date, leave DATE out",
             )
         elif isinstance(parent, exp.Ordered | exp.Group):

@@ -76,35 +76,36 @@ def read_query(sql: str) -> SqlQuery:
     if len(sql) > MAX_SQL_LENGTH:
         message = f"the SQL has {len(sql)} characters, but at most {MAX_SQL_LENGTH} are allowed"
         return SqlQuery(sql, (), None, (Problem(0, len(sql), "sql-too-big", message),))
-    lexed, found = _scan_references(sql)
-    if len(lexed) > MAX_SQL_REFERENCES:
+    # the references outside comments, texts and quoted names
+    references, found = _scan_references(sql)
+    if len(references) > MAX_SQL_REFERENCES:
         message = f"the query has more than {MAX_SQL_REFERENCES} references to variables"
-        found.append(Problem(lexed[-1].offset, lexed[-1].length, "sql-too-big", message))
+        found.append(Problem(references[-1].offset, references[-1].length, "sql-too-big", message))
     if found:
-        return SqlQuery(sql, lexed, None, tuple(found))
+        return SqlQuery(sql, references, None, tuple(found))
     try:
-        tree = parse_sql(insert_placeholders(sql, lexed))
-        problem = _depth(sql, tree) or _check_statement(sql, tree) or _check_placeholders(sql, lexed, tree)
+        tree = parse_sql(insert_placeholders(sql, references))
+        problem = _check_depth(sql, tree) or _check_statement(sql, tree) or _check_placeholders(sql, references, tree)
     except ParseError as error:
         problem = _translate_parse_error(sql, error.errors[0])
     except TokenError:
         problem = Problem(0, len(sql), "sql-syntax", "the SQL cannot be read")
     except RecursionError:
         problem = Problem(0, len(sql), "sql-too-big", _SQL_TOO_DEEP)
-    return SqlQuery(sql, lexed, tree if problem is None else None, () if problem is None else (problem,))
+    return SqlQuery(sql, references, tree if problem is None else None, () if problem is None else (problem,))
 
 
 def _scan_references(sql: str) -> tuple[tuple[VariableReference, ...], list[Problem]]:
-    """Return the references that become literals, and the problems that the text shows before it is parsed."""
+    """Return the references outside comments, texts and quoted names, and the problems found before parsing."""
     by_offset = {reference.offset: reference for reference in find_references(sql)}
-    free: list[VariableReference] = []
+    references: list[VariableReference] = []
     found: list[Problem] = []
     at, first, ended = 0, True, False
     depth = deepest = 0
     while at < len(sql):
         # A reference here is outside of quotes and comments: those are consumed below as a whole.
         if at in by_offset and not first:
-            free.append(by_offset[at])
+            references.append(by_offset[at])
             at += by_offset[at].length
             continue
         lexeme = _SQL_LEXEME.match(sql, at)
@@ -141,13 +142,13 @@ def _scan_references(sql: str) -> tuple[tuple[VariableReference, ...], list[Prob
             )
     if first and not found:
         found.append(Problem(0, max(1, len(sql)), "sql-syntax", "the SQL is empty"))
-    if deepest > MAX_DEPTH:  # before sqlglot reads it: whether it finds a mistake or no end of Python's stack, varies
-        return tuple(free), [Problem(0, len(sql), "sql-too-big", _TOO_DEEP)]
-    for reference in free:
+    if deepest > MAX_SQL_DEPTH:  # before sqlglot parses it: its versions need different amounts of stack
+        return tuple(references), [Problem(0, len(sql), "sql-too-big", _SQL_TOO_DEEP)]
+    for reference in references:
         if not reference.parts:
             message = f"{reference.text} is not a reference to a variable"
             found.append(Problem(reference.offset, reference.length, "sql-variable", message, "write ${name}"))
-    return tuple(free), found
+    return tuple(references), found
 
 
 def _check_quoted_references(text: str, start: int, inside: list[VariableReference]) -> Iterator[Problem]:
@@ -163,9 +164,9 @@ def _check_quoted_references(text: str, start: int, inside: list[VariableReferen
         yield Problem(reference.offset, reference.length, "sql-variable", message, help_)
 
 
-def insert_placeholders(sql: str, free: tuple[VariableReference, ...]) -> str:
+def insert_placeholders(sql: str, references: tuple[VariableReference, ...]) -> str:
     """Return the SQL with a placeholder of the same length for each reference, so that offsets stay valid."""
-    for index, reference in enumerate(free):
+    for index, reference in enumerate(references):
         # `${end}` has six characters: `$_` and the index in hex, padded with zeros to fill the rest.
         name = f"$_{index:0{reference.length - 2}x}"
         sql = sql[: reference.offset] + name + sql[reference.offset + reference.length :]
@@ -187,8 +188,8 @@ def decode_placeholder_index(placeholder: "exp.Placeholder") -> int:
 _SQL_TOO_DEEP = f"the SQL is nested too deeply; at most {MAX_SQL_DEPTH} levels are allowed"
 
 
-def _depth(sql: str, tree: "exp.Expr") -> Problem | None:
-    """Return the problem of SQL that is nested more deeply than every one of its parsers supports."""
+def _check_depth(sql: str, tree: "exp.Expr") -> Problem | None:
+    """Return a problem if the SQL is nested so deeply that one of its parsers may fail."""
     from sqlglot import exp
 
     pending = [(tree, 0)]
@@ -197,14 +198,14 @@ def _depth(sql: str, tree: "exp.Expr") -> Problem | None:
         if depth > MAX_SQL_DEPTH:
             return Problem(0, len(sql), "sql-too-big", _SQL_TOO_DEEP)
         for child in node.iter_expressions():
-            # a chain such as a + b + c leans to the left; every reader takes it in a loop, so it is one level
+            # a chain such as a + b + c is nested on the left; every parser reads it in a loop, so it is one level
             chained = child is node.this and isinstance(node, exp.Binary | exp.SetOperation)
             pending.append((child, depth if chained else depth + 1))
     return None
 
 
 def _check_statement(sql: str, tree: "exp.Expr") -> Problem | None:
-    """Return the problem of a statement that is not one reading SELECT, anywhere in the tree."""
+    """Return a problem if the statement, or any part of it, does anything but read with SELECT."""
     from sqlglot import exp
 
     writes = tree.find(exp.DML, exp.DDL, exp.Command, exp.Into, exp.Create, exp.Drop)
@@ -227,8 +228,8 @@ def find_word(sql: str, word: str) -> tuple[int, int]:
     return (match.start(), len(word)) if match else (0, len(sql))
 
 
-def _check_placeholders(sql: str, free: tuple[VariableReference, ...], tree: "exp.Expr") -> Problem | None:
-    """Return the problem of a foreign placeholder (`?`, `$day`), or of a reference that is missing in the tree."""
+def _check_placeholders(sql: str, references: tuple[VariableReference, ...], tree: "exp.Expr") -> Problem | None:
+    """Return a problem if the tree has a placeholder of the user (`?`, `$day`), or lacks that of a reference."""
     from sqlglot import exp
 
     found = list(tree.find_all(exp.Placeholder, exp.Parameter))
@@ -237,9 +238,9 @@ def _check_placeholders(sql: str, free: tuple[VariableReference, ...], tree: "ex
         shown = foreign.sql(_load_dialect())
         return Problem(*find_word(sql, shown), "sql-variable", f"{shown} is not a variable", "write ${name}")
     ours = {int(p.name[1:], 16) for p in found}
-    for index, reference in enumerate(free):
+    for index, reference in enumerate(references):
         if index not in ours:
-            message = f"{reference.text} stands where SQL does not allow a value"
+            message = f"{reference.text} is at a place where SQL does not allow a value"
             return Problem(reference.offset, reference.length, "sql-variable", message)
     return None
 

@@ -12,16 +12,17 @@ from engine.spec.conditions.syntax import CONNECTIVES, EQUALITIES, ConditionNode
 from engine.spec.problem import Problem
 
 
-def find_tautologies(node: ConditionNode) -> Iterator[Problem]:
+def find_constant_parts(node: ConditionNode) -> Iterator[Problem]:
     """Yield a problem for each largest part that depends on outcomes alone and has the same result for all of them."""
     # The outcomes that this part depends on, or None if it depends on a metric or a variable too.
-    atoms = _find_outcome_operands(node)
-    if atoms is not None and len(atoms) <= 3:
-        families = [OUTCOME_VALUES["check outcome" if _reads_check(atom) else "outcome"] for atom in atoms]
+    operands = _find_outcome_operands(node)
+    if operands is not None and len(operands) <= 3:
+        possible_values = [OUTCOME_VALUES["check outcome" if _reads_check(one) else "outcome"] for one in operands]
         # Truth table: the results over the product of all possible outcomes. One result means a constant part.
-        ends = {_evaluate_outcomes(node, dict(zip(atoms, values, strict=True))) for values in product(*families)}
-        if len(ends) == 1:
-            message = f"this is always {'true' if True in ends else 'false'}, whatever the outcome is"
+        combinations = (dict(zip(operands, values, strict=True)) for values in product(*possible_values))
+        results = {_evaluate_outcomes(node, values) for values in combinations}
+        if len(results) == 1:
+            message = f"this is always {'true' if True in results else 'false'}, whatever the outcome is"
             size = node.end - node.start
             help_ = "&& needs both sides to be true, || needs one of them"
             yield Problem(node.start, size, "condition-constant", message, help_)
@@ -29,11 +30,11 @@ def find_tautologies(node: ConditionNode) -> Iterator[Problem]:
     # Not constant as a whole: one of its operands still may be.
     if node.value in CONNECTIVES:
         for child in node.children:
-            yield from find_tautologies(child)
+            yield from find_constant_parts(child)
 
 
-def _reads_check(atom: ConditionNode) -> bool:
-    return any(part.value == "checks" for part in atom.walk() if part.kind == "name")
+def _reads_check(operand: ConditionNode) -> bool:
+    return any(part.value == "checks" for part in operand.walk() if part.kind == "name")
 
 
 def _find_outcome_operands(node: ConditionNode) -> set[ConditionNode] | None:
