@@ -1,5 +1,6 @@
 """Whatever is asked for or read wrongly is said in the words of who asked, and no library's error escapes."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,7 @@ def test_a_batch_that_does_not_fit_its_reference():
 def test_a_disk_that_is_full(tmp_path: Path):
     profile(FRAME, TAKING).save(tmp_path / "p")
     before = (tmp_path / "p").read_bytes()
-    (tmp_path / "p.part").symlink_to("/dev/full")
+    (tmp_path / f".p.{os.getpid()}").symlink_to("/dev/full")
     with pytest.raises(StoreError, match="cannot be written: No space left"):
         profile(FRAME[:2], TAKING).save(tmp_path / "p")
     assert (tmp_path / "p").read_bytes() == before
