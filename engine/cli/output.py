@@ -149,7 +149,7 @@ def _show_store(name: str, finished: CallResult, console: Console) -> None:
         table.add_column(escape(metric), justify="right")
     for evaluation in shown.evaluations:
         values = [evaluation.metrics.get(metric) for metric in shown.metrics]
-        cells = ["-" if known is None or known.value is None else f"{known.value:.4g}" for known in values]
+        cells = ["-" if measured is None or measured.value is None else f"{measured.value:.4g}" for measured in values]
         table.add_row(escape(evaluation.name), *cells)
     console.print()
     console.print(table)

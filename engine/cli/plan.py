@@ -36,7 +36,7 @@ def command(
 
     names = scenarios or scenario_selection.select_scenarios(project)
     require_scenarios(names, project)
-    with contextlib.redirect_stdout(sys.stderr):  # what user functions print must not get into the answer
+    with contextlib.redirect_stdout(sys.stderr):  # what user functions print must not get into the output
         plan = session.plan_scenarios(project, names)
     if format_ == "json":
         print(plan.model_dump_json(indent=1))

@@ -55,7 +55,7 @@ def snapshot_side(
     Parameters
     ----------
     roles, left_out
-        The columns that take part, and the reasons why others do not. Both sides use those of the reference.
+        The columns that are compared, and the reasons why others are not. Both sides use those of the reference.
     model, cost_matrix
         The model that scores the rows, and its gains per row; None for a comparison without a model.
     sample_rows

@@ -62,7 +62,7 @@ def run_facts(*checks: CheckResult, **changes: Any) -> RunFacts:
         run_id="20261123-013800-123456-7f3a9c1b",
         started=STARTED,
         ended=ENDED,
-        known=known,
+        condition_facts=known,
         checks=checks,
         events=[create_check_event(check, ENDED) for check in checks],
         server_url="http://127.0.0.1:7310",

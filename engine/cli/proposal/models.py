@@ -30,7 +30,7 @@ class ModelProposal:
 
     task: str
     why: str
-    said: str
+    prediction: str
     positive: str | None
     probability: bool
     metric: str
@@ -88,7 +88,7 @@ def propose_model(before: Table, rows: int, columns: dict[str, ColumnSummary], w
     return ModelProposal(
         task=task,
         why=reason,
-        said=format_text(wishes.prediction) if wishes.prediction else "",
+        prediction=format_text(wishes.prediction) if wishes.prediction else "",
         positive=None if positive is None else format_label(positive),
         probability=probability,
         metric="roc_auc" if auc else "accuracy",
@@ -147,8 +147,8 @@ def _is_probability(prediction: pl.Series, classes: Sequence[ClassValue], task: 
     """Return whether a prediction is a probability: floats from 0 to 1 that are not just the classes."""
     if not task.startswith("binary") or not prediction.dtype.is_float():
         return False
-    known = prediction.fill_nan(None).drop_nulls()
-    return known.len() > 0 and bool(known.is_between(0, 1).all()) and not set(known.unique()) <= set(classes)
+    present = prediction.fill_nan(None).drop_nulls()
+    return present.len() > 0 and bool(present.is_between(0, 1).all()) and not set(present.unique()) <= set(classes)
 
 
 def _require_classes(prediction: pl.Series, classes: Sequence[ClassValue], name: str) -> None:
