@@ -34,7 +34,7 @@ _EXPLANATIONS = [
     (
         "unknown escape character",
         "unknown escape after \\ in a text with double quotes",
-        "for a backslash write \\\\",
+        "write \\\\ for a backslash, or use single quotes",
     ),
     ("block sequence entries are not allowed", "a list item cannot start here", "put the - on a line of its own"),
     ("block mapping entries are not allowed", "a key cannot start here", "put it on a line of its own"),
