@@ -1,7 +1,7 @@
-"""The exceptions of the engine, one class per person who can act on them, and the diagnostics of a spec.
+"""The exceptions of the engine, one class per group of people that can act on them, and the diagnostics of a spec.
 
-Every message is written for that person: it says where the problem is, what was found, what is allowed, and what to
-do. An exception of another class is a bug of the engine.
+Every message is written for that person: it names the place of the problem, what was found, what is allowed, and what
+to do. An exception of another class is a bug of the engine.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One problem of a spec. `code` is stable and documented, `help` says what to do, `also` is a second place."""
+    """One problem of a spec. `code` is stable and documented, `help` is what to do, `also` is a second place."""
 
     position: Position
     code: str
@@ -66,4 +66,4 @@ class StoreError(EngineError):
 
 
 class DeliveryError(EngineError):
-    """A message was not accepted. The text contains the answer of the receiver."""
+    """A message was not accepted. The text quotes the reply of the receiver."""

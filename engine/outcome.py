@@ -27,7 +27,7 @@ class CheckOutcome(StrEnum):
 
 
 class ExitCode(IntEnum):
-    """The exit codes of all commands. If several apply, the reference page says which is used."""
+    """The exit codes of all commands. If several apply, the reference page defines which is used."""
 
     OK = 0
     CHECK_ERROR = 1

@@ -1,4 +1,4 @@
-"""Compares an evaluation with another reference than its own, using the stored snapshot of its batch.
+"""Compares an evaluation with another reference than the one of its store, using the stored snapshot of its batch.
 
 The batch itself may have been deleted or changed since. The snapshot describes the rows that were evaluated, so
 comparing two evaluations reads no data at all.
@@ -140,7 +140,7 @@ def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, c
         against,
         declared.drift,
         model_importance=evaluation.importance.get("model"),
-        own_metrics={name: known for name, known in evaluation.metrics.items() if name in declared.metrics},
+        own_metrics={name: value for name, value in evaluation.metrics.items() if name in declared.metrics},
     )
     return replace(made, notes=(*notes, *([reference.note] if reference.note else []), *made.notes))
 

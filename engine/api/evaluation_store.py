@@ -69,7 +69,7 @@ class EvaluationStore:
 
     def _parse_metric(self, text: str) -> str:
         task = self.project.models[self.spec.model].task if self.spec.model else None
-        found = resolve_metric_name(text, "store", task=task, own=self.spec.metrics)
+        found = resolve_metric_name(text, "store", task=task, custom_metrics=self.spec.metrics)
         if isinstance(found, Problem):
             raise UsageError(f"{found.message}; {found.help}" if found.help else found.message)
         return text if text in self.spec.metrics else str(found)
@@ -83,16 +83,17 @@ class EvaluationStore:
         return context.store.get_evaluation(self._resolve_id(name, context))
 
     def _resolve_id(self, name: str | None, context: Context) -> str:
-        known = context.store.list_evaluations(self.name, metrics=[])
-        if not known:
+        evaluations = context.store.list_evaluations(self.name, metrics=[])
+        if not evaluations:
             raise UsageError(f"evaluation store {self.name!r} has no evaluations yet: build it first")
-        ids = {evaluation.name: evaluation.id for evaluation in known}  # oldest first, so the newest of a name wins
+        # oldest first, so that a name gets the id of its newest evaluation
+        ids = {evaluation.name: evaluation.id for evaluation in evaluations}
         if name is None:
-            return known[-1].id
+            return evaluations[-1].id
         if name in ids:
             return ids[name]
         try:
-            return find_by_id("evaluation", name, {evaluation.id: evaluation.id for evaluation in known})
+            return find_by_id("evaluation", name, {evaluation.id: evaluation.id for evaluation in evaluations})
         except UsageError:
             raise unknown_name("evaluation", name, list(ids)[::-1]) from None
 
@@ -165,11 +166,11 @@ class EvaluationStore:
             return self._load_previous(self._resolve_id(evaluation, context), context)
 
     def _load_previous(self, id_: str, context: Context) -> Evaluation:
-        known = context.store.list_evaluations(self.name, metrics=[])
-        index = [evaluation.id for evaluation in known].index(id_)
+        evaluations = context.store.list_evaluations(self.name, metrics=[])
+        index = [evaluation.id for evaluation in evaluations].index(id_)
         if not index:
-            raise UsageError(f"there is no evaluation before {known[0].name!r}; name a reference")
-        return context.store.get_evaluation(known[index - 1].id)
+            raise UsageError(f"there is no evaluation before {evaluations[0].name!r}; name a reference")
+        return context.store.get_evaluation(evaluations[index - 1].id)
 
     def remove(self, name: str) -> tuple[str, ...]:
         """Remove every evaluation of that name with its files, record who removed it, and return the ids."""

@@ -34,7 +34,7 @@ def tabulate_evaluations(
     schema |= {name: pl.Float64 for name in names if name not in schema}
     schema |= {**dict.fromkeys(checks, pl.String), "id": pl.String}
     rows = [
-        {name: known.value for name, known in one.metrics.items() if name in schema}
+        {name: measured.value for name, measured in one.metrics.items() if name in schema}
         | {f"labels.{key}": value for key, value in one.labels.items()}
         | {f"checks.{check}": str(worst_check_outcome(ended)) for check, ended in outcomes.get(one.id, {}).items()}
         | {"name": one.name, "created": one.created, "rows": one.rows_read, "id": one.id}
@@ -53,8 +53,8 @@ def tabulate_metrics(evaluation: Evaluation) -> pl.DataFrame:
     """Return one row per metric of an evaluation: its value, interval and p-value, or the reason why it has none."""
     schema = {"metric": pl.String, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "p_value": pl.Float64}
     rows = [
-        {"metric": name, **{part: getattr(known, part) for part in ("value", "low", "high", "p_value", "reason")}}
-        for name, known in evaluation.metrics.items()
+        {"metric": name, **{part: getattr(measured, part) for part in ("value", "low", "high", "p_value", "reason")}}
+        for name, measured in evaluation.metrics.items()
     ]
     return pl.DataFrame(rows, {**schema, "reason": pl.String})
 
@@ -84,8 +84,8 @@ def tabulate_columns(evaluation: Evaluation) -> pl.DataFrame:
 def _summarize_sides(column: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Return a column's values as text: in the reference, in the batch."""
     if column["role"] == "numerical":
-        known = column["statistics"]
-        return _format_spread(known, "reference_"), _format_spread(known, "")
+        statistics = column["statistics"]
+        return _format_spread(statistics, "reference_"), _format_spread(statistics, "")
     histogram = column["histogram"]
     sides = (histogram["reference"], histogram["batch"])
     # Categories beyond the listed ones are counted together as `other`.
@@ -100,8 +100,8 @@ def _summarize_sides(column: Mapping[str, Any]) -> tuple[str | None, str | None]
     return tuple(", ".join(f"{share[2]} {share[side]:.1%}" for share in shown) for side in (0, 1))  # type: ignore[return-value] # two sides
 
 
-def _format_spread(known: Mapping[str, float | None], side: str) -> str | None:
-    mean, std = known.get(f"{side}mean"), known.get(f"{side}std")
+def _format_spread(statistics: Mapping[str, float | None], side: str) -> str | None:
+    mean, std = statistics.get(f"{side}mean"), statistics.get(f"{side}std")
     if mean is None:
         return None
     return f"{mean:.4g}" if std is None else f"{mean:.4g} ± {std:.3g}"
@@ -112,13 +112,14 @@ def tabulate_performance(evaluation: Evaluation) -> pl.DataFrame:
     schema = {"metric": pl.String, "reference": pl.Float64, "batch": pl.Float64, "change": pl.Float64}
     rows = []
     for name in PERFORMANCE_METRICS:
-        if (known := evaluation.metrics.get(name)) is None:
+        if (measured := evaluation.metrics.get(name)) is None:
             continue
         changed = evaluation.metrics.get(f"performance_change.{name}")
         change = changed.value if changed else None
-        before = None if known.value is None or change is None else known.value - change  # change = batch - reference
-        reason = known.reason or (changed.reason if changed else None)
-        rows.append({"metric": name, "reference": before, "batch": known.value, "change": change, "reason": reason})
+        # change = batch - reference
+        before = None if measured.value is None or change is None else measured.value - change
+        reason = measured.reason or (changed.reason if changed else None)
+        rows.append({"metric": name, "reference": before, "batch": measured.value, "change": change, "reason": reason})
     return pl.DataFrame(rows, {**schema, "reason": pl.String})
 
 

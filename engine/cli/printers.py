@@ -117,7 +117,7 @@ def collapse_passed(checks: pl.DataFrame) -> pl.DataFrame:
 def find_sort_column(sort: str, frame: pl.DataFrame) -> str | None:
     """Return the column that `--sort` names; the prefix `labels.` or `checks.` may be left out."""
     name = sort.removeprefix("-")
-    return next((known for known in (name, f"labels.{name}", f"checks.{name}") if known in frame.columns), None)
+    return next((column for column in (name, f"labels.{name}", f"checks.{name}") if column in frame.columns), None)
 
 
 def add_short_ids(frame: pl.DataFrame) -> pl.DataFrame:

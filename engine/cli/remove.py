@@ -1,4 +1,4 @@
-"""`engine remove`: removes evaluations from a store, after a confirmation, and records by whom and when."""
+"""`engine remove`: removes evaluations from a store, after a confirmation, and records the user and the time."""
 
 import os
 import sys

@@ -106,8 +106,8 @@ def _print_store_table(
         frame = store.evaluations([*(metrics or store.displayed), sort.removeprefix("-")])
     for key, value in labels.items():
         if f"labels.{key}" not in frame.columns:
-            known = [name.removeprefix("labels.") for name in frame.columns if name.startswith("labels.")]
-            raise unknown_name("label", key, known)
+            keys = [name.removeprefix("labels.") for name in frame.columns if name.startswith("labels.")]
+            raise unknown_name("label", key, keys)
         frame = frame.filter(frame[f"labels.{key}"] == value)
     printers.print_table(
         printers.format_store_title(store),

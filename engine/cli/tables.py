@@ -66,7 +66,7 @@ class Page:
         headers
             The columns to show, with their headers; by default all. Columns without any value are left out.
         empty
-            The text that stands for a table without rows.
+            The text that is shown instead of a table without rows.
         """
         headers = headers or {name: name for name in frame.columns}
         if frame.is_empty():
@@ -109,7 +109,7 @@ def _compute_min_width(*texts: str) -> int:
 def _fit_widths(needs: Mapping[str, int], natural: Mapping[str, int], room: int) -> dict[str, int]:
     """Return the widths of the columns that fit, from the left, at least one; the remaining room is shared.
 
-    rich's own algorithm shrinks the widest column further, so that words and numbers are broken.
+    The algorithm of rich shrinks the widest column further, so that words and numbers are broken.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ POLARS_DTYPES: dict[str, pl.DataType] = {
 
 
 def column_type(dtype: pl.DataType) -> str:
-    """Return the column type of a polars type, or polars' own name in lower case where a spec has no word for it.
+    """Return the column type of a polars type, or polars' name for it in lower case where a spec has no word for it.
 
     Integers of any width are `integer`, floats and decimals `number`, categories and enums `text`. A column without
     any value may have the type `null`.

@@ -157,7 +157,7 @@ def _compile_rules(name: str, column: Column, dtype: pl.DataType) -> Iterator[_R
     if column.allowed is not None:
         shown = join_some(map(repr, column.allowed), MAX_ROWS_SHOWN)
         legal = _cast_allowed_values(column.allowed, dtype)
-        # Categories and enums are compared as text: their own type refuses values that they do not list.
+        # Categories and enums are compared as text: their type refuses values that they do not list.
         compared = value.cast(pl.String) if column_type(dtype) == "text" else value
         yield _Rule(name, f"not in allowed ({shown})", value, ~compared.is_in(legal.implode()) & value.is_not_null())
     if column.unique:

@@ -29,7 +29,7 @@ def open_bytes(path: Path) -> IO[bytes]:
 def may_have_short_line(path: Path, dialect: Csv, width: int) -> bool:
     """Tell whether a line may have fewer fields than `width`.
 
-    The answer may be wrong in one direction only. It is also true for a quoted text that spans lines and for a line
+    The result may be wrong in one direction only. It is also true for a quoted text that spans lines and for a line
     that is not valid UTF-8; `find_record_fault` then decides.
     """
     line = pl.col("line")

@@ -1,4 +1,4 @@
-"""Messages of polars' errors for the owner of the data, without the parts that are meant for programmers."""
+"""Messages of polars' errors for the owner of the data, without the parts that are for programmers."""
 
 import re
 

@@ -41,7 +41,7 @@ def find_module_file(folder: Path, name: str) -> Path:
 def load_function(folder: Path, reference: str) -> Callable[..., Any]:
     """Return the function that `reference`, "module:function", names in `folder`.
 
-    When called, the function can import the modules of the folder, and an exception of its own becomes a DataError
+    When called, the function can import the modules of the folder, and an exception that it raises becomes a DataError
     that names the user's file and line.
 
     Raises
@@ -134,7 +134,7 @@ def _belongs_to_folder(folder: Path, name: str) -> bool:
 
 @contextmanager
 def translate_user_code_errors(folder: Path, doing: str) -> Iterator[None]:
-    """Translate an exception of user code into a DataError that names the innermost line of the user's own files.
+    """Translate an exception of user code into a DataError that names the innermost line in the user's files.
 
     `doing` starts the message: "importing made.py" gives "importing made.py failed: …".
     """

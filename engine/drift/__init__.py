@@ -1,6 +1,6 @@
 """Compare a batch with a reference, column by column and all columns together.
 
-The package can be used on its own: it takes tables and knows nothing of specs, stores or models. All rows are used,
+The package can be used alone: it takes tables and knows nothing of specs, stores or models. All rows are used,
 statistics are exact or come with certain bounds, and the verdicts are calibrated. The modules below are imported at
 first use, because a run in which nothing changed needs none of them, and importing numba and scipy would take most of
 its time.

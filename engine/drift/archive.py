@@ -1,6 +1,6 @@
 """The profile file: a zip archive of a JSON header and named arrays, which is written completely or not at all.
 
-Pickle would execute code from the file, and a format of our own would need a parser. The checksums of the zip detect
+Pickle would execute code from the file, and another format would need a parser. The checksums of the zip detect
 damage, the header holds the format version, and sizes are checked before anything is unpacked. Timestamps are fixed,
 so equal content gives equal bytes.
 """
@@ -72,7 +72,7 @@ def digest_content(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
 def _parse_npy(data: bytes) -> NDArray[Any]:
     """Parse one .npy member.
 
-    Its header must match one strict pattern and the size of the data before memory is allocated. numpy's own reader
+    Its header must match one strict pattern and the size of the data before memory is allocated. The reader of numpy
     evaluates the header as a Python literal, so a damaged one can raise any error of Python's parser.
     """
     header = _NPY_HEADER.match(data)

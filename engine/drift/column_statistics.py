@@ -18,7 +18,7 @@ from engine.drift.roles import Role
 from engine.errors import DataError
 
 MAX_CATEGORIES_PER_ROW = 5
-"""Categories per row beyond which no test has power; a note then says so."""
+"""Categories per row beyond which no test has power; a note then reports it."""
 
 MAX_HISTOGRAM_LABELS = 50
 """Maximum number of categories that a histogram shows; the rows of all others are added up."""
@@ -240,5 +240,5 @@ def _share_of_rows(part: int, rows: int) -> float:
 
 
 def _explain_empty_side(reference: int, what: str, batch: int) -> str:
-    """Say which side has none of `what`; return an empty text where both sides have some."""
+    """Return the text that names the side without `what`; an empty text where both sides have some."""
     return f"the {'batch' if reference else 'reference'} has no {what}" if not (reference and batch) else ""

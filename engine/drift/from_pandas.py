@@ -1,6 +1,6 @@
 """Convert a pandas DataFrame to a polars DataFrame, column by column, through numpy.
 
-polars' own conversion needs pyarrow (170 MB), and its result types depend on whether pyarrow is installed. pandas is
+The conversion of polars needs pyarrow (170 MB), and its result types depend on whether pyarrow is installed. pandas is
 not imported here: a caller that has a pandas frame has imported it. This module is imported with the first such frame,
 because opening any other table does not need numpy.
 """
@@ -26,7 +26,7 @@ def from_pandas(frame: Any) -> pl.DataFrame:
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(
             f"several columns of the pandas DataFrame are named {', '.join(map(repr, repeated))}; "
-            "give every column its own name"
+            "give every column another name"
         )
     return pl.DataFrame([_convert_series(name, frame.iloc[:, i]) for i, name in enumerate(names)])
 

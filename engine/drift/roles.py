@@ -1,6 +1,6 @@
-"""Decide which columns take part in a comparison and in which role; give a reason for each column left out.
+"""Decide which columns are compared and in which role; give a reason for each column left out.
 
-A date or a row number distinguishes any two periods perfectly and says nothing about drift. A text column in which
+A date or a row number distinguishes any two periods perfectly but does not indicate drift. A text column in which
 nearly every value is new has no distribution to compare. Both are left out, unless a role is declared for them.
 """
 
@@ -33,7 +33,7 @@ def roles(
     exclude: Sequence[str] = (),
     entity: str | None = None,
 ) -> tuple[dict[str, Role], dict[str, str]]:
-    """Return the roles of the columns that take part, and the reason for each column that is left out.
+    """Return the roles of the columns that are compared, and the reason for each column that is left out.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def roles(
     declared = declared or {}
     if absent := [name for name in only or () if name not in schema]:
         raise DataError(f"the reference lacks the model's {_quote_columns(absent)}; it has {', '.join(schema)}")
-    taking: dict[str, Role] = {}
+    compared: dict[str, Role] = {}
     left_out: dict[str, str] = {}
     for name in schema if only is None else only:
         role = Role(declared[name]) if name in declared else None
@@ -78,12 +78,12 @@ def roles(
         elif role is None and type_role is None:
             left_out[name] = f"a {_name_temporal_type(schema[name])}: it would tell any two periods apart"
         else:
-            taking[name] = role or type_role or Role.NUMERICAL
-    undeclared = {name: role for name, role in taking.items() if name not in declared}
+            compared[name] = role or type_role or Role.NUMERICAL
+    undeclared = {name: role for name, role in compared.items() if name not in declared}
     for name, reason in _find_identifying_columns(frame, schema, undeclared, counters=only is None).items():
-        del taking[name]
+        del compared[name]
         left_out[name] = reason
-    return taking, left_out
+    return compared, left_out
 
 
 def _role_of_type(dtype: pl.DataType) -> Role | None:

@@ -143,7 +143,7 @@ def _check_values(check: ValuesCheck, value: float) -> CheckFinding:
 
 
 def _compute_change(check: RangeCheck, metric: str, measured: MetricValue, target: CheckTarget) -> MetricValue:
-    """Return the change of a metric from the baseline that `compare` names, absolute or relative as `change` says."""
+    """Return the change of a metric from the baseline that `compare` names: absolute or relative, as in `change`."""
     if measured.value is None:
         return measured
     baseline = _find_baseline(check, metric, measured.value, target)
@@ -194,7 +194,7 @@ def _call_check_function(check: PythonCheck, target: CheckTarget) -> CheckFindin
 
 
 def _apply_when_empty(finding: CheckFinding, when_empty: WhenEmpty | None) -> CheckOutcome:
-    """Return the outcome that a finding counts as: EMPTY counts as `when_empty` says, by default as WARNING."""
+    """Return the outcome that a finding counts as: EMPTY counts as `when_empty`, by default as WARNING."""
     if finding.outcome is not CheckOutcome.EMPTY:
         return finding.outcome
     if when_empty is None:

@@ -26,7 +26,7 @@ def compute_custom_metrics(
     folder
         The folder of the functions' modules.
     redact
-        Masks secrets in the reasons, which quote the functions' own error messages.
+        Masks secrets in the reasons, which quote the error messages of the functions.
     """
     found = {name: _compute_custom_metric(metric, frame, folder) for name, metric in declared.items()}
     return {name: replace(value, reason=value.reason and redact(value.reason)) for name, value in found.items()}
@@ -35,15 +35,15 @@ def compute_custom_metrics(
 def _compute_custom_metric(metric: PythonMetric, frame: pl.LazyFrame, folder: Path) -> MetricValue:
     """Call the function of one metric and check what it returns."""
     try:
-        answer = load_function(folder, metric.function)(frame, **metric.arguments)
+        returned = load_function(folder, metric.function)(frame, **metric.arguments)
     except DataError as error:
         return MetricValue(None, reason=str(error), failed=True)
-    if answer is None:
+    if returned is None:
         return MetricValue(None, reason=f"{metric.function} returned None")
     try:
-        value = float(answer)
+        value = float(returned)
     except (TypeError, ValueError):
-        reason = f"{metric.function} returned {type(answer).__name__}; a metric must return a number or None"
+        reason = f"{metric.function} returned {type(returned).__name__}; a metric must return a number or None"
         return MetricValue(None, reason=reason, failed=True)
     if math.isnan(value):
         return MetricValue(None, reason=f"{metric.function} returned NaN")

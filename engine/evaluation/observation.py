@@ -55,7 +55,7 @@ def snapshot_side(
     Parameters
     ----------
     roles, left_out
-        The columns that take part, and the reasons why others do not. Both sides use those of the reference.
+        The columns that are compared, and the reasons why others are not. Both sides use those of the reference.
     model, cost_matrix
         The model that scores the rows, and its gains per row; None for a comparison without a model.
     sample_rows
@@ -103,13 +103,13 @@ def _add_dataset_name(table: Table) -> Iterator[None]:
         raise DataError(f"dataset {table.name!r}: {error}") from error
 
 
-def _require_dataset_columns(columns: Iterable[str], table: Table, who: str) -> None:
-    """Raise a DataError unless the table has the columns; `who` completes "which …" in its message."""
+def _require_dataset_columns(columns: Iterable[str], table: Table, needed_by: str) -> None:
+    """Raise a DataError unless the table has the columns; `needed_by` completes "which …" in its message."""
     available = table.frame.collect_schema().names()
     if absent := [column for column in columns if column not in available]:
         others = f", nor {', '.join(map(repr, absent[1:10]))}" if absent[1:] else ""
         hint = suggest_name(absent[0], available)
-        raise DataError(f"dataset {table.name!r} has no column {absent[0]!r}{others}, which {who}{hint}")
+        raise DataError(f"dataset {table.name!r} has no column {absent[0]!r}{others}, which {needed_by}{hint}")
 
 
 def _profile_predictions(

@@ -23,7 +23,7 @@ from engine.evaluation.record import MetricValue
 class Snapshot:
     """What is kept of one side of a comparison.
 
-    `columns` is the profile of the columns that take part; `left_out` gives, by column, the reason why it does not.
+    `columns` is the profile of the columns that are compared; `left_out` gives, by column, the reason why it is not.
     `sample` holds rows with these columns and the `entity`, for the drift model. `predictions` is the profile of
     `prediction` (the class or the value) and, for a binary model with probabilities, of `probability`. `performance`
     holds the performance metrics by name.

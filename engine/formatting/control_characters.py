@@ -1,4 +1,4 @@
-"""Texts of others without control characters: what a spec, a table or a server says must not drive a terminal."""
+"""Texts of others without control characters: text from a spec, a table or a server must not control a terminal."""
 
 import re
 

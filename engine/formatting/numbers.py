@@ -19,7 +19,7 @@ def format_cell(value: float) -> str:
 
 
 def format_figure(value: float | None) -> str:
-    """Return a number for a page, with four significant digits: 71,160, 0.5965, 2.3 × 10⁻⁷."""  # noqa: RUF002  (the sign meant)
+    """Return a number for a page, with four significant digits: 71,160, 0.5965, 2.3 × 10⁻⁷."""  # noqa: RUF002  (the multiplication sign is intended)
     if value is None:
         return MISSING
     sign, size = (MINUS if value < 0 else ""), abs(value)

@@ -1,4 +1,4 @@
-"""Jinja2 environments for our own HTML templates. What users write is a value in a template, never a template."""
+"""Jinja2 environments for the HTML templates of the engine. Users' texts are values in a template, never templates."""
 
 from collections.abc import Callable
 from pathlib import Path

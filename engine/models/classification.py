@@ -1,7 +1,7 @@
 """Metrics of classification: from the confusion matrix, from one sort of the probabilities, and from bins of them.
 
 Definitions are those of scikit-learn unless a docstring gives another. Where a metric is not defined, its value is a
-sentence that says why.
+sentence with the reason.
 """
 
 from collections.abc import Mapping, Sequence

@@ -30,7 +30,7 @@ _ESTIMATOR_CLASSES: Mapping[str, tuple[str, str | None, str | None]] = {
     "ridge": ("linear_model", None, "Ridge"),
 }
 _DEFAULT_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
-    "hist_gradient_boosting": {"early_stopping": False},  # its own validation split would ignore entities
+    "hist_gradient_boosting": {"early_stopping": False},  # its validation split would ignore entities
     "logistic_regression": {"max_iter": 1000},
 }
 _RESERVED_PARAMETERS = {
@@ -54,7 +54,7 @@ TRUSTED_TYPES: Mapping[str, Sequence[str]] = {
     "linear_regression": _ENCODER_TYPES,
     "ridge": _ENCODER_TYPES,
 }
-"""By algorithm, the types of our own files that skops does not trust by default; no other type is loaded."""
+"""By algorithm, the types in the files of this engine that skops does not trust by default; no other type is loaded."""
 
 LINEAR_ALGORITHMS = frozenset({"logistic_regression", "linear_regression", "ridge"})
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -128,7 +128,7 @@ def fit_estimator(unfitted: Any, rows: FeatureMatrix, target: npt.NDArray[Any], 
     Returns
     -------
     estimator, notes
-        The fitted estimator, and scikit-learn's warnings in its own words.
+        The fitted estimator, and the warnings of scikit-learn, unchanged.
 
     Raises
     ------

@@ -37,7 +37,7 @@ def load_model(project: ProjectSpec, name: str, table: Table, version: Path | No
     Raises
     ------
     ModelError
-        The model cannot be loaded or does not fit the table; the message says what to change.
+        The model cannot be loaded or does not fit the table; the message suggests what to change.
     """
     spec = project.models[name]
     where = f"model {name}"
@@ -182,9 +182,9 @@ def _load_python(name: str, spec: PythonModel, folder: Path, table: Table, where
     columns = table.frame.collect_schema().names()
     features = select_features(spec.features, columns, spec.target, entity=table.entity, where=where)
     classes = _collect_classes(spec, table, [], (), where)
-    answers = PredictionParser(classes, _positive_class(spec, classes, where), f"{where}: {spec.function}")
+    parser = PredictionParser(classes, _positive_class(spec, classes, where), f"{where}: {spec.function}")
     return _build_fitted_model(
-        name, spec, tuple(features), FunctionPredictor(features, answers, function, spec.arguments), classes, where
+        name, spec, tuple(features), FunctionPredictor(features, parser, function, spec.arguments), classes, where
     )
 
 

@@ -29,8 +29,8 @@ NO_LABELS = "no labels"
 class Performance:
     """Performance of a model on one batch.
 
-    `metrics` holds every metric of the task; where a value is None, `reasons` says why. `rows` counts the rows with
-    both a label and a prediction. `labelled_share` is the share of all rows that have a label; None for zero rows.
+    `metrics` holds every metric of the task; where a value is None, `reasons` has the reason. `rows` counts the rows
+    with both a label and a prediction. `labelled_share` is the share of all rows that have a label; None for zero rows.
     `unlabelled` tells that no row has a label. `detail` is JSON-ready: confusion matrix and curves, or the plots of a
     regression.
     """

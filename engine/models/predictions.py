@@ -34,16 +34,16 @@ class PredictionParser:
     positive: ClassValue | None
     where: str
 
-    def parse(self, answer: Any, rows: int) -> Predictions:
+    def parse(self, output: Any, rows: int) -> Predictions:
         """Return a prediction for `rows` rows in the common form.
 
         Raises
         ------
         ModelError
-            The answer has another length or an unknown type, or holds something other than classes, numbers or
+            The output has another length or an unknown type, or holds something other than classes, numbers or
             probabilities.
         """
-        columns = self._to_columns(answer)
+        columns = self._to_columns(output)
         if len(columns) == 1 and not {*columns} & {"prediction", "probability", *map(label_of, self.classes)}:
             # A frame of one column counts as that column, whatever its name.
             columns = self._to_columns(next(iter(columns.values())))
@@ -60,22 +60,22 @@ class PredictionParser:
         probabilities = self._parse_probabilities(columns, rows) if columns else None
         return Predictions(self._parse_classes(values) if values is not None else None, probabilities)
 
-    def _to_columns(self, answer: Any) -> dict[str, pl.Series]:
-        """Return the answer as columns by name: `prediction`, `probability`, or the label of a class."""
-        match answer:
+    def _to_columns(self, output: Any) -> dict[str, pl.Series]:
+        """Return the output of a model as columns by name: `prediction`, `probability`, or the label of a class."""
+        match output:
             case pl.DataFrame():
-                return {str(c): answer[c] for c in answer.columns}
+                return {str(c): output[c] for c in output.columns}
             case Mapping():
-                return {str(c) if isinstance(c, str) else label_of(c): self._to_series(v) for c, v in answer.items()}
-            case np.ndarray() if answer.ndim == 2:
-                if answer.shape[1] != len(self.classes):
+                return {str(c) if isinstance(c, str) else label_of(c): self._to_series(v) for c, v in output.items()}
+            case np.ndarray() if output.ndim == 2:
+                if output.shape[1] != len(self.classes):
                     raise ModelError(
-                        f"{self.where}: returned an array of {answer.shape[1]} columns, but there are "
+                        f"{self.where}: returned an array of {output.shape[1]} columns, but there are "
                         f"{len(self.classes)} classes: {join_some(self.classes)}"
                     )
-                return {label_of(c): pl.Series(answer[:, i]) for i, c in enumerate(self.classes)}
+                return {label_of(c): pl.Series(output[:, i]) for i, c in enumerate(self.classes)}
         # One column without a name: floats are probabilities in a binary task, all else are predictions.
-        only = self._to_series(answer)
+        only = self._to_series(output)
         is_probability = self.positive is not None and only.dtype.is_float()
         return {"probability" if is_probability else "prediction": only}
 
@@ -130,7 +130,7 @@ class PredictionParser:
         return column.cast(pl.Float64).fill_null(float("nan")).alias(name)
 
     def _parse_classes(self, column: pl.Series) -> pl.Series:
-        """Return predicted classes as the model's own values: "1", 1.0 and true all become the class 1."""
+        """Return predicted classes as values of the target: "1", 1.0 and true all become the class 1."""
         # With more than two classes, a predicted class that occurs among no labels is accepted as it is.
         if self.positive is None:
             return column.cast(pl.String) if isinstance(column.dtype, pl.Categorical | pl.Enum) else column

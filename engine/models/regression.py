@@ -1,6 +1,6 @@
 """Metrics of regression, and the data of the plots of predicted against true values.
 
-Definitions are those of scikit-learn and scipy. Where a metric is not defined, its value is a sentence that says why.
+Definitions are those of scikit-learn and scipy. Where a metric is not defined, its value is a sentence with the reason.
 """
 
 from typing import Any

@@ -73,7 +73,7 @@ def train_model(name: str, spec: TrainModel, table: Table) -> TrainingResult:
     Raises
     ------
     ModelError
-        Columns, target, classes, algorithm or parameters do not fit together; the message says what to change.
+        Columns, target, classes, algorithm or parameters do not fit together; the message suggests what to change.
     """
     where = f"model {name}"
     schema = table.frame.collect_schema()

@@ -1,7 +1,7 @@
 """The apprise channel: Slack, Teams, Telegram, webhooks and a hundred more.
 
 Apprise returns a boolean and writes the cause to its log. The log is captured while it sends, so that an error holds
-the service's own words. The parts of the URL, which are the credentials of most services, are masked in them.
+the reply of the service. The parts of the URL, which are the credentials of most services, are masked in them.
 """
 
 import logging
@@ -22,7 +22,7 @@ NOTIFICATION_TYPES: dict[Outcome | None, str] = {
 }
 """The type of a notification: services show it as a colour, incident services open and close incidents by it."""
 DETAIL_PREFIXES = ("Response Details", "Socket Exception")
-"""How apprise begins the debug records that hold the answer of the service."""
+"""How apprise begins the debug records that hold the reply of the service."""
 
 # Their debug records hold whole URLs, and with them tokens: none of them may reach a log of ours unmasked.
 logging.getLogger("apprise").propagate = False

@@ -1,7 +1,7 @@
 """The kinds of channels, and the functions that send through any of them.
 
 A kind is a module with `send` and `describe`, and a line in `CHANNEL_KINDS`. The secrets in a channel's URL are
-revealed here, just before use, and masked here in the answers of servers.
+revealed here, just before use, and masked here in the replies of servers.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def send_message(
     RefusedError
         The message was accepted for some recipients and refused for others.
     DeliveryError
-        The message was not accepted. The text holds the receiver's own words, secrets masked.
+        The message was not accepted. The text quotes the reply of the receiver, secrets masked.
     """
     sender = channel.from_ if isinstance(channel, MailChannel) else DEFAULT_SENDER
     try:
@@ -71,8 +71,8 @@ def describe_channel(channel: Channel, secrets: Secrets) -> str:
         The channel cannot be used.
     """
     used, url = _resolve_channel(channel, secrets)
-    told = CHANNEL_KINDS[used.kind].describe(used, url)
-    return secrets.redact(told if used is channel else f"{told} (its secret is absent)")
+    description = CHANNEL_KINDS[used.kind].describe(used, url)
+    return secrets.redact(description if used is channel else f"{description} (its secret is absent)")
 
 
 def _resolve_channel(channel: Channel, secrets: Secrets) -> tuple[Channel, str]:

@@ -24,7 +24,7 @@ FIRST_DELAY, LONGEST_DELAY = timedelta(minutes=1), timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The state of a message after a try; `reason` says why it was not sent."""
+    """The state of a message after a try; `reason` is why it was not sent."""
 
     message: OutboxMessage
     state: MessageState
@@ -69,8 +69,8 @@ def _deliver_message(
             raise DeliveryError("the spec does not declare this channel any more")
         send_message(channel, message, secrets, project.folder_of("channels", message.channel), outcome)
     except Exception as error:  # noqa: BLE001 - the boundary: a bug in one channel must not stop the other messages
-        said = error if isinstance(error, EngineError) else f"internal error: {type(error).__name__}: {error}"
-        reason = secrets.redact(f'channel "{message.channel}": {said}')
+        problem = error if isinstance(error, EngineError) else f"internal error: {type(error).__name__}: {error}"
+        reason = secrets.redact(f'channel "{message.channel}": {problem}')
         now = store.now()
         delay = min(FIRST_DELAY * 2 ** min(message.tries - 1, 10), LONGEST_DELAY)
         store.mark_failed(claim, reason, now + delay, error.refused if isinstance(error, RefusedError) else None)

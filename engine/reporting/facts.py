@@ -43,16 +43,16 @@ _STEP_SEVERITY: dict[Outcome, Literal["info", "warning", "error"]] = {
 class RunFacts:
     """A run as its reporters see it.
 
-    `known` holds what a run condition can read: the outcome (None before the end), the outcomes of steps and checks,
-    metrics, the trigger, variables. `checks` holds every result: of each iteration, and of each metric of a wildcard.
-    `events` are the lines of the summaries. Times are aware. `log` is the path of the run's log.
+    `condition_facts` is what a run condition reads: the outcome (None before the end), the outcomes of steps and
+    checks, metrics, the trigger, variables. `checks` holds every result: of each iteration, and of each metric of a
+    wildcard. `events` are the lines of the summaries. Times are aware. `log` is the path of the run's log.
     """
 
     project: str
     scenario: str
     run_id: str
     started: datetime
-    known: ConditionFacts
+    condition_facts: ConditionFacts
     ended: datetime | None = None
     checks: Sequence[CheckResult] = ()
     events: Sequence[Event] = ()
@@ -67,7 +67,7 @@ class RunFacts:
 
 def message_values(facts: RunFacts) -> dict[str, object]:
     """Return every name that a message can use, with its value; a missing value is a note in square brackets."""
-    known = facts.known
+    known = facts.condition_facts
     outcome = NOT_ENDED if known.outcome is None else str(known.outcome)
     return {
         **known.variables,
@@ -106,8 +106,8 @@ def summarize_checks(facts: RunFacts) -> str:
     if not facts.checks:
         return "no checks"
     counts = Counter(check.outcome for check in facts.checks)
-    told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in reversed(CheckOutcome) if counts[outcome])
-    return f"checks: {told}\n" + join_lines(
+    per_outcome = ", ".join(f"{counts[outcome]} {outcome}" for outcome in reversed(CheckOutcome) if counts[outcome])
+    return f"checks: {per_outcome}\n" + join_lines(
         f"{check.outcome} {format_event(create_check_event(check, facts.started))}"
         for check in sort_by_severity(facts.checks)
     )
@@ -148,12 +148,12 @@ def create_step_event(name: str, outcome: Outcome, reason: str, at: datetime) ->
 
 def format_event(event: Event) -> str:
     """Return an event on one line: what, value, range, where."""
-    told = event.what if event.value is None else f"{event.what} is {format_number(event.value)}"
+    text = event.what if event.value is None else f"{event.what} is {format_number(event.value)}"
     if event.range:
-        told += f", allowed: {format_bounds(event.range)}"
+        text += f", allowed: {format_bounds(event.range)}"
     place = None if event.position is None else f"{event.position.file}:{event.position.line}"
     where = ", ".join(part for part in (event.where, place) if part)
-    return single_line(f"{told} ({where})" if where else told, limit=1000)
+    return single_line(f"{text} ({where})" if where else text, limit=1000)
 
 
 def format_bounds(range_: Mapping[str, object]) -> str:

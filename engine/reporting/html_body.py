@@ -27,7 +27,7 @@ def render_html_body(
 
     `pictures` are the attached images to show: the content id and a description of each.
     """
-    outcome = facts.known.outcome
+    outcome = facts.condition_facts.outcome
     rows = [
         {
             "name": check.check,

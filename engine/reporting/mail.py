@@ -1,9 +1,9 @@
-"""The mail channel: SMTP, encrypted unless the URL says otherwise.
+"""The mail channel: SMTP, encrypted unless the URL sets tls=none.
 
 smtps:// is TLS from the first byte. smtp:// must switch to TLS by STARTTLS before anything is sent, except with
 ?tls=none or to this machine without ?ca=. "Encrypt if the server offers it" was refused, because an attacker between
 the two can remove the offer and read the password. Certificates are verified, against the authorities of ?ca= if
-given. An error holds the server's own words, never the user name or the password.
+given. An error quotes the reply of the server, never the user name or the password.
 """
 
 import contextlib
@@ -119,10 +119,10 @@ def send(channel: MailChannel, post: Envelope) -> None:
         raise DeliveryError(f"{server.host}: {_format_refusals(error.recipients.items())}") from None
     except smtplib.SMTPSenderRefused as error:
         raise DeliveryError(
-            f"{server.host}: sender {post.sender}: {error.smtp_code} {_decode_answer(error.smtp_error)}"
+            f"{server.host}: sender {post.sender}: {error.smtp_code} {_decode_reply(error.smtp_error)}"
         ) from None
     except smtplib.SMTPResponseException as error:
-        raise DeliveryError(f"{server.host}: {error.smtp_code} {_decode_answer(error.smtp_error)}") from None
+        raise DeliveryError(f"{server.host}: {error.smtp_code} {_decode_reply(error.smtp_error)}") from None
     except (smtplib.SMTPException, OSError) as error:
         # smtplib turns a timeout while reading into "connection closed".
         if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
@@ -168,9 +168,9 @@ def _log_in(smtp: smtplib.SMTP, user: str, password: str) -> None:
         return
     # smtplib encodes ASCII only; the mechanism PLAIN is UTF-8 (RFC 4616).
     smtp.ehlo_or_helo_if_needed()
-    code, answer = smtp.docmd("AUTH", "PLAIN " + b64encode(f"\0{user}\0{password}".encode()).decode("ascii"))
+    code, reply = smtp.docmd("AUTH", "PLAIN " + b64encode(f"\0{user}\0{password}".encode()).decode("ascii"))
     if code != 235:
-        raise smtplib.SMTPAuthenticationError(code, answer)
+        raise smtplib.SMTPAuthenticationError(code, reply)
 
 
 def _is_loopback(host: str) -> bool:
@@ -181,10 +181,10 @@ def _is_loopback(host: str) -> bool:
 
 
 def _format_refusals(refused: Iterable[tuple[str, tuple[int, bytes]]]) -> str:
-    return "; ".join(f"{recipient}: {code} {_decode_answer(answer)}" for recipient, (code, answer) in refused)
+    return "; ".join(f"{recipient}: {code} {_decode_reply(reply)}" for recipient, (code, reply) in refused)
 
 
-def _decode_answer(answer: bytes | str) -> str:
-    """Return a server's answer on one line of at most 500 characters."""
-    text = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer
+def _decode_reply(reply: bytes | str) -> str:
+    """Return a server's reply on one line of at most 500 characters."""
+    text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply
     return " ".join(text.split())[:500]

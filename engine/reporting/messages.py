@@ -72,7 +72,7 @@ def compose_message(
     notes: list[str] = []
     if reporter.run_condition is not None:
         try:
-            if not evaluate_condition(reporter.run_condition, facts.known):
+            if not evaluate_condition(reporter.run_condition, facts.condition_facts):
                 return None
         except UndecidedCondition as undecided:
             notes.append(f"the run condition {reporter.run_condition} cannot be decided, so this was sent: {undecided}")

@@ -2,7 +2,7 @@
 
 `engine plan`, `run.json` and the log share this one model, so they cannot disagree. A reason is structured data: which
 setting of the spec changed, its old and new value and its position; or which file, or which version. The text that
-people read is made from that data and stands beside it.
+people read is made from that data and stored beside it.
 """
 
 from typing import Any, Literal

@@ -16,7 +16,7 @@ CSV_BATCH_ROWS = 10_000
 
 
 def compose_messages(
-    at: Literal["start", "end"], result: RunResult, known: ConditionFacts, context: Context
+    at: Literal["start", "end"], result: RunResult, condition_facts: ConditionFacts, context: Context
 ) -> list[OutboxMessage]:
     """Return the messages of the run's reporters; in a preview they are shown instead and none is returned."""
     facts = reporting.RunFacts(
@@ -24,7 +24,7 @@ def compose_messages(
         scenario=result.scenario,
         run_id=result.id,
         started=result.started,
-        known=known,
+        condition_facts=condition_facts,
         ended=result.ended,
         checks=[check for step in result.all_steps() for check in step.checks],
         events=list_events(result),

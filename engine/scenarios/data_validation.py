@@ -26,9 +26,11 @@ def validate_dataset(name: str, context: Context, findings: Findings) -> None:
     schema = context.datasets.open(name).frame.collect_schema()
     roles = {column: _infer_role(dtype) for column, dtype in schema.items()}
     checks = context.project.datasets[name].checks
-    own = context.project.datasets[name].metrics
+    custom_metrics = context.project.datasets[name].metrics
     for path, metric in _iterate_metrics(checks, ("datasets", name, "checks")):
-        _validate_metric(metric, context.project.position(*path), "dataset", roles, own, f"dataset {name!r}", findings)
+        _validate_metric(
+            metric, context.project.position(*path), "dataset", roles, custom_metrics, f"dataset {name!r}", findings
+        )
 
 
 def validate_model(name: str, context: Context, findings: Findings) -> None:
@@ -107,20 +109,20 @@ def _validate_metric(
     at: Position,
     scope: MetricScope,
     roles: Mapping[str, str | None],
-    own: Collection[str],
+    custom_metrics: Collection[str],
     where: str,
     findings: Findings,
 ) -> None:
     """Add what is wrong with a metric of columns, judged by the columns' names and types."""
     metric = parse_metric_name(text)
-    if text in own or isinstance(metric, Problem):
+    if text in custom_metrics or isinstance(metric, Problem):
         return
-    known, column = find_metric_definition(metric, scope), metric.member or ""
-    if known.member != "column":
+    definition, column = find_metric_definition(metric, scope), metric.member or ""
+    if definition.member != "column":
         return
     if metric.wildcard:
-        if not any(role in known.roles for role in roles.values()):
-            message = f"{text} matches nothing: {where} has no {' or '.join(known.roles)} column that is compared"
+        if not any(role in definition.roles for role in roles.values()):
+            message = f"{text} matches nothing: {where} has no {' or '.join(definition.roles)} column that is compared"
             findings.error(at, "unknown-metric", message)
     elif column not in roles:
         help_ = did_you_mean(column, roles, "there are")
@@ -128,7 +130,7 @@ def _validate_metric(
     elif (role := roles[column]) is None:
         message = f"column {column!r} is not compared, so it has no {metric.statistic}"
         findings.warning(at, "unknown-metric", message)
-    elif role not in known.roles:
+    elif role not in definition.roles:
         findings.warning(at, "unknown-metric", f"column {column!r} is {role}, so it has no {metric.statistic}")
 
 

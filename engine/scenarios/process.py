@@ -1,7 +1,7 @@
 """Runs a step that has a timeout in a separate process, because a thread cannot be stopped reliably.
 
 The process (`worker.py`) gets the spec's path and the run's values, loads the project itself and uses the run's locks.
-At the timeout it is killed together with every process that it has started. It answers with JSON lines: when it is
+At the timeout it is killed together with every process that it has started. It replies with JSON lines: when it is
 ready, log entries and previews while it works, so the terminal shows them at once, and at the end the result.
 
 The timeout counts from the moment when the process is ready: the time that Python needs to start and to import is not
@@ -30,7 +30,7 @@ START_LIMIT = 300.0
 
 
 class _Limit:
-    """Kills a process when its time is over; `passed` then says which limit it exceeded."""
+    """Kills a process when its time is over; `passed` is then the limit that it exceeded."""
 
     def __init__(self, worker: "subprocess.Popen[str]") -> None:
         self.passed: str | None = None
@@ -73,7 +73,7 @@ def run_step_in_process(index: int, step: AnyStep, seconds: float, context: Cont
         stdout=subprocess.PIPE,
         text=True,
         encoding="utf-8",
-        start_new_session=True,  # a process group of its own, which can be killed as a whole
+        start_new_session=True,  # another process group, which can be killed as a whole
         env=dict(context.environ),
     ) as worker:
         limit = _Limit(worker)
@@ -109,15 +109,15 @@ def _communicate(
     with contextlib.suppress(BrokenPipeError), worker.stdin as stdin:  # the worker may have died at its start
         stdin.write(request)
     for text in worker.stdout:
-        answer: dict[str, Any] = json.loads(text)
-        if "ready" in answer:
+        message: dict[str, Any] = json.loads(text)
+        if "ready" in message:
             ready()
-        elif "result" in answer:
-            result = StepResult.model_validate(answer["result"])
-        elif "preview" in answer and context.preview:
-            context.preview(answer["preview"])
-        elif "line" in answer:
-            line = LogLine(**answer["line"] | {"at": datetime.fromisoformat(answer["line"]["at"])})
+        elif "result" in message:
+            result = StepResult.model_validate(message["result"])
+        elif "preview" in message and context.preview:
+            context.preview(message["preview"])
+        elif "line" in message:
+            line = LogLine(**message["line"] | {"at": datetime.fromisoformat(message["line"]["at"])})
             for listen in context.log.listeners:
                 listen(line)
     return result

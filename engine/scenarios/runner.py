@@ -79,8 +79,8 @@ def _finish_run(result: RunResult, context: Context) -> None:
     for step in result.steps:
         if step.turn is None:  # values that an iteration sets end with it
             context = context.with_values(step.variables)
-    known = replace(collect_condition_facts(result.steps, context), outcome=result.outcome)
-    messages = compose_messages("end", result, known, context)
+    condition_facts = replace(collect_condition_facts(result.steps, context), outcome=result.outcome)
+    messages = compose_messages("end", result, condition_facts, context)
     context.store.finish_run(_make_run_record(result), messages)
     if result.outcome is not Outcome.ABORTED:
         # A message of `at: start` that was pending may have been sent now: the later delivery replaces the earlier.
@@ -140,10 +140,10 @@ def collect_condition_facts(found: Sequence[StepResult], context: Context) -> Co
     )
 
 
-def _execute_step(index: int, step: AnyStep, context: Context, known: ConditionFacts) -> StepResult:
+def _execute_step(index: int, step: AnyStep, context: Context, condition_facts: ConditionFacts) -> StepResult:
     """Evaluate the step's condition, run the step, retry it if it fails, and apply `on_failure`."""
     try:
-        wanted = _should_run(step, known)
+        wanted = _should_run(step, condition_facts)
     except UndecidedCondition as undecided:
         # Neither running nor skipping would be right, so the step fails and the reporters say so.
         return steps.fail_step(step, f"its run_condition cannot be decided: {undecided}", context)
@@ -166,11 +166,11 @@ def _execute_step(index: int, step: AnyStep, context: Context, known: ConditionF
     return result.model_copy(update=changes)
 
 
-def _should_run(step: AnyStep, known: ConditionFacts) -> bool:
+def _should_run(step: AnyStep, condition_facts: ConditionFacts) -> bool:
     """Return whether the step runs: by its condition, or without one unless an earlier step FAILED."""
     if step.run_condition is None:
-        return Outcome.FAILED not in known.steps.values()
-    return evaluate_condition(step.run_condition, known)
+        return Outcome.FAILED not in condition_facts.steps.values()
+    return evaluate_condition(step.run_condition, condition_facts)
 
 
 def _attempt_step(index: int, step: AnyStep, context: Context) -> StepResult:

@@ -167,5 +167,5 @@ def open_session(
 
 
 def resolve_state_folder(project: ProjectSpec) -> Path:
-    """Return the folder of the project's state; each project has its own, so specs in one folder share no state."""
+    """Return the folder of the project's state; each project has another one, so specs in one folder share no state."""
     return project.folder / project.state.path / safe_name(project.name)

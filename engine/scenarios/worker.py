@@ -1,6 +1,6 @@
 """The process of a step with a timeout: `python -m engine.scenarios.worker`.
 
-`process.py` starts it and writes a request to its standard input; JSON lines on its standard output are the answer.
+`process.py` starts it and writes a request to its standard input; JSON lines on its standard output are the reply.
 """
 
 import json
@@ -45,13 +45,13 @@ def _execute_request(request: dict[str, Any], send: Callable[[dict[str, Any]], N
 
 
 def _main() -> None:
-    """Read the request and answer it. What a user's function prints goes to standard error, not into the answer."""
-    answer = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    """Read the request and write the reply. Output of a user's function goes to standard error, not into the reply."""
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
     def send(message: dict[str, Any]) -> None:
-        answer.write(json.dumps(message) + "\n")
-        answer.flush()
+        output.write(json.dumps(message) + "\n")
+        output.flush()
 
     _execute_request(json.load(sys.stdin), send)
 

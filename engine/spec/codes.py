@@ -31,7 +31,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "undeclared-variable": "A variable is not declared.",
     "variable-cycle": "Variables refer to each other in a circle, or in too long a chain.",
     "variable-value": "A value does not match the type of its variable, or is too long.",
-    "reference-in-key": "A ${…} stands in a key; only values are filled in.",
+    "reference-in-key": "A ${…} is in a key; only values are filled in.",
     "environment": "An environment variable is not set, or ${env.…} is used outside of variables.",
     "date": "A text looks like a date, but that date does not exist.",
     "secret-here": "A ${secret.…} or ${env.…} is used where it is not allowed.",
@@ -90,7 +90,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "sql-statement": "The SQL is not a single SELECT.",
     "sql-unknown-dataset": "The SQL reads a table that is not a declared dataset.",
     "sql-file": "The SQL reads a file or a table function; only declared datasets may be read.",
-    "sql-variable": "A ${…} stands in the SQL at a place where a literal is not allowed.",
+    "sql-variable": "A ${…} is in the SQL at a place where a literal is not allowed.",
     "sql-unknown-variable": "The SQL uses a variable that is not declared.",
     "sql-too-big": "The SQL is too long or too deeply nested.",
 }

@@ -84,7 +84,7 @@ def _diagnostic_to_dict(diagnostic: Diagnostic) -> dict[str, object]:
 
 
 def _format_github_command(diagnostic: Diagnostic) -> str:
-    # The escapes of @actions/core, command.ts: without them a text of the spec could start a command of its own.
+    # The escapes of @actions/core, command.ts: without them a text of the spec could start another command.
     def data(text: str) -> str:
         return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
@@ -140,7 +140,7 @@ def _format_excerpt(position: Position, lines: dict[str, list[str]], paint: Call
 
 
 def read_source_lines(file: str) -> list[str]:
-    """Return the lines of a spec file, or none if it cannot be read, which then is a diagnostic of its own."""
+    """Return the lines of a spec file, or none if it cannot be read, which is then reported as another diagnostic."""
     try:
         path = Path(file)
         if not path.is_file():

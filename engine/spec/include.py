@@ -2,7 +2,7 @@
 
 The entries of a section of an included file are added to the same section of the project, and never merged with each
 other: a resource is declared completely in one file, and its paths are relative to that file's folder. Every node keeps
-its position in its own file.
+its position in the file that it is from.
 """
 
 import os

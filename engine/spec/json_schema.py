@@ -1,7 +1,7 @@
 """The JSON Schema of the language, with which editors complete, explain and check keys.
 
-It is built from the same types (`value_types.list_keys`) as the validator uses, so the two agree on keys and kinds.
-pydantic's own schema was refused: it knows neither `${…}` nor that `kind` may be left out. What a schema cannot express
+It is built from the same types (`value_types.list_keys`) as the validator uses, so the two agree on keys and kinds. The
+schema of pydantic was refused: it knows neither `${…}` nor that `kind` may be left out. What a schema cannot express
 (names of other resources, metrics, conditions, SQL) is left to `engine validate`; the schema accepts every valid spec.
 """
 

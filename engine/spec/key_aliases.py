@@ -1,6 +1,6 @@
 """Keys that other tools use, and the keys of this language that correspond to them.
 
-The author of a spec who writes `if:` or `severity:` cannot be helped by a search for similar spellings. The first
+A search for similar spellings does not help if the author of a spec writes `if:` or `severity:`. The first
 corresponding key that is allowed at the place is suggested.
 """
 

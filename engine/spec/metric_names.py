@@ -129,7 +129,7 @@ def normalize_metric_name(text: str) -> str:
 
 
 def resolve_metric_name(
-    text: str, scope: MetricScope, *, task: str | None = "any", own: Collection[str] = ()
+    text: str, scope: MetricScope, *, task: str | None = "any", custom_metrics: Collection[str] = ()
 ) -> MetricName | Problem:
     """Look up a metric name in the catalogue, and check that it is complete and fits the model.
 
@@ -141,10 +141,10 @@ def resolve_metric_name(
         Whether the metric is one of a dataset or of an evaluation store.
     task
         The task of the store's model; None if the store has no model, "any" if that is not known.
-    own
+    custom_metrics
         Names of the custom metrics of the dataset or store, which take precedence over the catalogue.
     """
-    if text in own:
+    if text in custom_metrics:
         return MetricName(text)
     name = parse_metric_name(text)
     if isinstance(name, Problem):
@@ -152,7 +152,7 @@ def resolve_metric_name(
     metric = _METRICS_BY_NAME.get((scope, name.statistic))
     size = len(name.statistic)
     if metric is None:
-        return _explain_unknown_metric(text, name, scope, own)
+        return _explain_unknown_metric(text, name, scope, custom_metrics)
     if metric.member is None and (name.member is not None or name.wildcard):
         return Problem(
             size,
@@ -183,7 +183,9 @@ def resolve_metric_name(
     return _check_task(text, name, task)
 
 
-def _explain_unknown_metric(text: str, name: MetricName, scope: MetricScope, own: Collection[str]) -> Problem:
+def _explain_unknown_metric(
+    text: str, name: MetricName, scope: MetricScope, custom_metrics: Collection[str]
+) -> Problem:
     other: MetricScope = "store" if scope == "dataset" else "dataset"
     where = {"dataset": "a dataset", "store": "an evaluation store"}
     if (other, name.statistic) in _METRICS_BY_NAME:
@@ -194,11 +196,13 @@ def _explain_unknown_metric(text: str, name: MetricName, scope: MetricScope, own
     close = (
         alias
         if (scope, alias) in _METRICS_BY_NAME
-        else find_similar(text if text in own else name.statistic, [*list_statistics(scope), *own])
+        else find_similar(
+            text if text in custom_metrics else name.statistic, [*list_statistics(scope), *custom_metrics]
+        )
     )
     if close is None:
         help_ = f"the metrics of {where[scope]} are {', '.join(list_statistics(scope))}"
-    elif close in own:
+    elif close in custom_metrics:
         help_ = f'did you mean "{close}"?'
     else:
         has_member = name.wildcard or name.member is not None
@@ -227,14 +231,14 @@ def _check_task(text: str, name: MetricName, task: str | None) -> MetricName | P
 
 
 def find_metric_definition(name: MetricName, scope: MetricScope) -> MetricDefinition:
-    """Return what the catalogue says about a metric.
+    """Return the entry of the catalogue for a metric.
 
     `prediction_drift.psi` has the range of psi, and `performance_change.roc_auc` the direction of roc_auc. A custom
     metric has neither range nor direction.
     """
     metric = _METRICS_BY_NAME.get((scope, name.statistic))
     if metric is None:
-        return MetricDefinition(name.statistic, scope, "A metric of your own.")
+        return MetricDefinition(name.statistic, scope, "A custom metric.")
     if name.member is None or metric.member not in ("statistic", "performance"):
         return metric
     inner = _METRICS_BY_NAME["store", name.member]

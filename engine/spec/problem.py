@@ -1,6 +1,6 @@
 """A problem inside one text of the spec: a metric name, a run condition, SQL.
 
-A problem has an offset in its text only. The loader knows where the text stands in the file, and turns both into a
+A problem has an offset in its text only. The loader knows the position of the text in the file, and turns both into a
 `Diagnostic`. Parsers return problems instead of raising them, because an exception could report only the first.
 """
 

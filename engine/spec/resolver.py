@@ -62,7 +62,7 @@ class VariableType:
         Raises
         ------
         ValueError
-            The value does not have this type. The message says what was expected.
+            The value does not have this type. The message names what was expected.
         """
         if value is None and not self.declared:
             return None

@@ -36,7 +36,7 @@ class Source:
 
 
 def read_source(path: Path, findings: Findings) -> Source | None:
-    """Read a file. Return None if that is not possible; a finding then says why."""
+    """Read a file. Return None if that is not possible; a finding then gives the reason."""
     file = str(path)
     try:
         # O_NONBLOCK: opening a pipe without a writer would block otherwise
@@ -64,7 +64,7 @@ def read_source(path: Path, findings: Findings) -> Source | None:
 def decode_source(file: str, raw: bytes, findings: Findings) -> Source | None:
     """Decode the bytes of a file: UTF-8 with or without a BOM, any line ends, no control characters.
 
-    Return None if the bytes are not such a text; a finding then says why.
+    Return None if the bytes are not such a text; a finding then gives the reason.
     """
     if len(raw) > MAX_SPEC_BYTES:
         findings.error(

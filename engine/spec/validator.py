@@ -1,7 +1,7 @@
 """From the tree to the resources: validates every key, kind and value, and fills in variables.
 
 The resource classes are pydantic models, and this module validates the tree by their fields, constraints and markers.
-pydantic's own validation was refused: its errors name classes and union branches that users have never seen, it knows
+The validation of pydantic was refused: its errors name classes and union branches that users have never seen, it knows
 no positions in the file and no partial results, and compiling its schemas takes longer than everything else.
 """
 
@@ -131,7 +131,7 @@ class SpecValidator:
     def _check_missing_keys(
         self, keys: Mapping[str, ResourceKey], node: MapNode, at: Position, explained: set[str]
     ) -> bool:
-        """Report missing keys, except those in `explained`, which were probably meant by an unknown key."""
+        """Report missing keys, except those in `explained`, for which an unknown key was probably written."""
         missing = [
             (key, field_)
             for key, field_ in keys.items()
@@ -162,7 +162,7 @@ class SpecValidator:
     def _report_unknown_key(
         self, resources: tuple[type[Resource], ...], chosen: type[Resource], entry: MapEntry, kind_given: bool
     ) -> set[str]:
-        """Report an unknown key. Return the keys that it was probably meant to be, which are then not missing."""
+        """Report an unknown key. Return the keys for which it was probably written, which are then not missing."""
         allowed, word = list(list_keys(chosen)), entry.key.text
         others = [r.model_fields["kind"].default for r in resources if r is not chosen and word in list_keys(r)]
         near = find_similar(word, allowed)
@@ -173,7 +173,7 @@ class SpecValidator:
                 f'did you mean "{near}"?' if near else f"the keys here are {join_alternatives(allowed)}"
             )
         self.findings.error(entry.key.position, "unknown-key", f'unknown key "{word[:60]}"', help_)
-        if others:  # the kind is probably wrong or missing, so its own required keys say nothing
+        if others:  # the kind is probably wrong or missing, so the required keys of this kind say nothing
             return set() if kind_given else set(allowed)
         return {near} if near else set()
 
@@ -242,7 +242,7 @@ class SpecValidator:
         )
 
     def _check_references(self, type_: ValueType, node: ScalarNode) -> None:
-        """Report references that are not allowed in this text, where only variables, and perhaps secrets, may stand."""
+        """Report references that are not allowed in this text: all but variables, and in some texts secrets."""
         if type_.reading in ("message", "condition", "sql"):
             return  # these allow other names, which the rules check
         for reference in find_references(node.text):

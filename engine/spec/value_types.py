@@ -168,7 +168,7 @@ def satisfies_constraint(constraint: Constraint, value: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ResourceKey:
-    """A key of a resource: its type, whether it must be given, and what the reference page says about it."""
+    """A key of a resource: its type, whether it must be given, and its text on the reference page."""
 
     type: ValueType
     required: bool

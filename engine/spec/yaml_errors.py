@@ -1,6 +1,6 @@
 """Plain-English messages for the syntax errors that libyaml reports.
 
-A table maps phrases of libyaml to messages. An error that is not in the table keeps libyaml's own message.
+A table maps phrases of libyaml to messages. An error that is not in the table keeps the message of libyaml.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ _EXPLANATIONS = [
     (
         "unknown escape character",
         "unknown escape after \\ in a text with double quotes",
-        "for a backslash write \\\\",
+        "write \\\\ for a backslash, or use single quotes",
     ),
     ("block sequence entries are not allowed", "a list item cannot start here", "put the - on a line of its own"),
     ("block mapping entries are not allowed", "a key cannot start here", "put it on a line of its own"),
@@ -75,7 +75,7 @@ _EXPLANATIONS = [
 def explain_yaml_error(
     problem: yaml.YAMLError, text: str, place: Callable[[int, int | None], Position], findings: Findings
 ) -> None:
-    """Add a finding that says what is wrong with the YAML, where, and what to do."""
+    """Add a finding with the error in the YAML, its place, and what to do."""
     mark = getattr(problem, "problem_mark", None)
     words = str(getattr(problem, "problem", None) or problem)
     at = min(mark.index, len(text)) if mark else 0

@@ -1,6 +1,6 @@
 """The core schema of YAML 1.2 (section 10.3.2): the value of an unquoted scalar.
 
-PyYAML's own resolvers are not used: they implement YAML 1.1, which reads `on` as true, `12:30` as 750 and `010` as 8.
+The resolvers of PyYAML are not used: they implement YAML 1.1, which reads `on` as true, `12:30` as 750 and `010` as 8.
 """
 
 import math
@@ -24,9 +24,9 @@ _LEADING_ZERO_PATTERN = re.compile(r"[-+]?0[0-9]+(\.[0-9]*)?")
 class NumberError(ValueError):
     """A text looks like a number but cannot be used as one. `nearest` is a number to continue with in its place."""
 
-    def __init__(self, message: str, meant: PlainValue) -> None:
+    def __init__(self, message: str, nearest: PlainValue) -> None:
         super().__init__(message)
-        self.nearest = meant
+        self.nearest = nearest
 
 
 def resolve_scalar(text: str) -> PlainValue:
@@ -43,7 +43,7 @@ def resolve_scalar(text: str) -> PlainValue:
         nearest = float(text) if "." in text else int(text[:300])
         raise NumberError(f"{text[:40]} has leading zeros, so it is unclear whether it is a number or text", nearest)
     if _INTEGER_PATTERN.fullmatch(text):
-        if len(text) > 40:  # int() would refuse more than 4,300 digits with an error of its own
+        if len(text) > 40:  # int() would refuse more than 4,300 digits with another error
             raise NumberError("this whole number does not fit in 64 bits", 0)
         whole = int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
         if not -(2**63) <= whole < 2**63:

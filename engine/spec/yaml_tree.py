@@ -121,7 +121,7 @@ YamlNode = ScalarNode | ListNode | MapNode
 
 
 def parse_yaml(source: Source, findings: Findings) -> YamlNode | None:
-    """Parse a file that holds one YAML document. Return None if it is empty or invalid; a finding then says why."""
+    """Parse a file with one YAML document. Return None if it is empty or invalid; a finding then gives the reason."""
     builder = _TreeBuilder(source, findings)
     taken = 0
     try:
@@ -143,7 +143,8 @@ def parse_yaml(source: Source, findings: Findings) -> YamlNode | None:
 def _report_depth(problem: yaml.YAMLError, taken: int, source: Source, builder: "_TreeBuilder") -> None:
     """Let the builder reach `MAX_YAML_DEPTH`: libyaml 0.2.6 scans ahead and refuses 1,000 levels before any event.
 
-    The text before that place has the events that are missing, under every libyaml. The first `taken` are known.
+    The text before that place has the events that are missing, under every libyaml. The first `taken` events have been
+    given already.
     """
     mark = getattr(problem, "problem_mark", None)
     before = source.text[: mark.index] if mark else source.text

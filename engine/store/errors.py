@@ -57,7 +57,7 @@ ERRNO_CAUSES = {
 
 
 def build_store_error(folder: Path, cause: str, remedy: str, found: str = "") -> StoreError:
-    """Return an error that says where, what happened (with `found`, the system's own words), and what to do."""
+    """Return an error with the folder, the cause (and `found`, the message of the system), and what to do."""
     return StoreError(f"state folder {folder}: {cause}{f' ({found})' if found else ''}. What to do: {remedy}.")
 
 

@@ -3,8 +3,8 @@
 Files and rows cannot change in one transaction, so the database serves as the journal. Adding: the folder's path is
 inserted into `unfinished_folders`, the folder is renamed into place, and one transaction deletes the path and inserts
 the row that owns the folder. Removing: one transaction deletes the row and inserts the path, then the folder is
-deleted. Every process that works on files holds the lock `files` shared. When a state is opened and nobody holds that
-lock, the paths in `unfinished_folders` and the folders in `staging` belong to killed processes and are removed.
+deleted. Every process that works on files holds the lock `files` shared. When a state is opened and no process holds
+that lock, the paths in `unfinished_folders` and the folders in `staging` belong to killed processes and are removed.
 """
 
 import errno
@@ -50,7 +50,7 @@ class Folders(Database):
                 yield folder
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                    raise  # an error of the caller's own files
+                    raise  # an error in the files of the caller
                 raise build_store_error(self.folder, *ERRNO_CAUSES[error.errno], found=str(error)) from error
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -81,8 +81,8 @@ class Folders(Database):
     def _discard_folder(self, path: str) -> None:
         """Remove the folder at `path` if it is listed as unfinished."""
         with self.begin_read() as connection:
-            known = connection.scalar(select(unfinished_folders.c.path).where(unfinished_folders.c.path == path))
-        if known is None:
+            listed = connection.scalar(select(unfinished_folders.c.path).where(unfinished_folders.c.path == path))
+        if listed is None:
             return
         with translate_errors(self.folder):
             if (self.folder / path).exists():

@@ -41,7 +41,7 @@ class LockHolder:
 
 
 class LockBusy(StoreError):  # noqa: N818  (a state, not a fault)
-    """Another process holds the lock. `holder` says which, unless it has not written that yet."""
+    """Another process holds the lock. `holder` describes it, unless it has not written that yet."""
 
     def __init__(self, folder: Path, name: str, holder: LockHolder | None) -> None:
         by = str(holder) if holder else "another process"

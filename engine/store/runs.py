@@ -1,6 +1,6 @@
 """Runs: recorded at their start, after each step, and at their end together with the messages about them.
 
-Each run holds a lock of its own while its process lives. If a run is RUNNING and nobody holds its lock, its process
+Each run holds a lock while its process lives. If a run is RUNNING and no process holds its lock, its process
 was killed. This needs no heartbeat and no guessed timeout.
 """
 

@@ -69,12 +69,12 @@ def _migrate_schema(folder: Path, patience: float, migrations: Path, target: str
     from alembic.script import ScriptDirectory
 
     scripts = ScriptDirectory(migrations, version_locations=[migrations / "versions"])
-    known = {script.revision for script in scripts.walk_revisions()}
+    revisions = {script.revision for script in scripts.walk_revisions()}
     engine = create_database_engine(folder / "state.db", patience, migrating=True)
     try:
         with engine.execution_options(writes=True).begin() as connection:
             found = read_revision(connection)
-            if found is not None and found not in known:
+            if found is not None and found not in revisions:
                 raise build_store_error(
                     folder,
                     f"state.db was written by a newer engine (schema {found}; this engine knows up to {target})",

@@ -30,7 +30,7 @@ from engine.store.snapshots import Snapshots
 
 
 class Store(Evaluations, ModelVersions, Snapshots, History, Runs, Outbox, Locks):
-    """An open state folder. Threads can share it; each process must open its own."""
+    """An open state folder. Threads can share it; each process must open another one."""
 
     @classmethod
     def open(cls, folder: Path, *, now: Callable[[], datetime] = utc_now, patience: float = 10.0) -> Self:
@@ -46,7 +46,7 @@ class Store(Evaluations, ModelVersions, Snapshots, History, Runs, Outbox, Locks)
         Raises
         ------
         StoreError
-            The folder or the database cannot be used; the message says why and what to do.
+            The folder or the database cannot be used; the message gives the reason and what to do.
         """
         folder = folder.absolute()
         with translate_errors(folder):

@@ -62,7 +62,7 @@ def run_facts(*checks: CheckResult, **changes: Any) -> RunFacts:
         run_id="20261123-013800-123456-7f3a9c1b",
         started=STARTED,
         ended=ENDED,
-        known=known,
+        condition_facts=known,
         checks=checks,
         events=[create_check_event(check, ENDED) for check in checks],
         server_url="http://127.0.0.1:7310",
@@ -134,7 +134,7 @@ def test_every_name_is_filled(project):
 
 
 def test_what_has_no_value_is_a_visible_note(project):
-    facts = run_facts(server_url=None, ended=None, known=ConditionFacts(metrics={"roc_auc": None}))
+    facts = run_facts(server_url=None, ended=None, condition_facts=ConditionFacts(metrics={"roc_auc": None}))
     text = "${scenarioRunURL} ${outcome} ${duration} ${metrics['roc_auc']} ${metrics['psi.age']} ${nothing}"
     assert say(project, facts, message=text).text == (
         "[no scenarioRunURL: the spec has no server url] [the run has not ended] [the run has not ended] "
@@ -303,7 +303,7 @@ def test_secrets_are_masked_wherever_they_come_from(project, log):
 
 def test_a_subject_is_one_line_whatever_a_variable_holds(project):
     known = ConditionFacts(variables={"quarter": "Q4\r\nBcc: everybody@example.com\x00"})
-    message = say(project, run_facts(known=known), subject="${quarter}", message="a\x00\x1b[31m\tb")
+    message = say(project, run_facts(condition_facts=known), subject="${quarter}", message="a\x00\x1b[31m\tb")
     assert message.subject == "Q4 Bcc: everybody@example.com"
     assert message.text == "a  [31m\tb"
 

@@ -85,10 +85,10 @@ def test_a_metric_asks_for_its_model_and_its_task() -> None:
 
 
 def test_the_users_own_metrics_win() -> None:
-    own = {"gain", "psi", "per.mille"}
-    assert resolve_metric_name("psi", "store", own=own) == MetricName("psi")
-    assert resolve_metric_name("per.mille", "store", own=own) == MetricName("per.mille")
-    misspelt = resolve_metric_name("gian", "dataset", own=own)
+    custom_metrics = {"gain", "psi", "per.mille"}
+    assert resolve_metric_name("psi", "store", custom_metrics=custom_metrics) == MetricName("psi")
+    assert resolve_metric_name("per.mille", "store", custom_metrics=custom_metrics) == MetricName("per.mille")
+    misspelt = resolve_metric_name("gian", "dataset", custom_metrics=custom_metrics)
     assert isinstance(misspelt, Problem)
     assert misspelt.help == 'did you mean "gain"?'
 

@@ -43,7 +43,7 @@ def propose_spec(seen: FileInspection, wishes: ColumnChoices, *, project: str, p
     Raises
     ------
     UsageError
-        A named column does not exist or cannot have that role; the message says why.
+        A named column does not exist or cannot have that role; the message gives the reason.
     DataError
         The data cannot be read, or have no column that can be compared.
     """

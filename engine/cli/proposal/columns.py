@@ -107,7 +107,7 @@ def propose_limit(share: float) -> float:
 def propose_missing_limit(columns: Iterable[ColumnSummary]) -> float:
     """Return the limit of missing values for all columns: 2 %, or more if a column has more and cannot be an exception.
 
-    A column whose name cannot be a YAML key cannot have an entry of its own.
+    A column whose name cannot be a YAML key cannot have an entry.
     """
     return max([0.02, *(propose_limit(c.missing) for c in columns if c.missing > 0.01 and not can_be_key(c.name))])
 

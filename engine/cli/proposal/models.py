@@ -138,8 +138,8 @@ def _is_probability(prediction: pl.Series, classes: Sequence[ClassValue], task: 
     """Return whether a prediction is a probability: floats from 0 to 1 that are not just the classes."""
     if not task.startswith("binary") or not prediction.dtype.is_float():
         return False
-    known = prediction.fill_nan(None).drop_nulls()
-    return known.len() > 0 and bool(known.is_between(0, 1).all()) and not set(known.unique()) <= set(classes)
+    present = prediction.fill_nan(None).drop_nulls()
+    return present.len() > 0 and bool(present.is_between(0, 1).all()) and not set(present.unique()) <= set(classes)
 
 
 def _require_classes(prediction: pl.Series, classes: Sequence[ClassValue], name: str) -> None:

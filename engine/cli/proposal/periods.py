@@ -12,7 +12,7 @@ from engine.errors import UsageError
 from engine.spec.variable_references import escape_references
 
 WINDOW_COUNT = 3
-"""Batches into which the later rows are divided."""
+"""Number of batches into which the later rows are split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """How the rows are divided: where the reference ends, and the windows of the later rows.
+    """How the rows are split: where the reference ends, and the windows of the later rows.
 
     Attributes
     ----------
@@ -83,19 +83,19 @@ def divide_rows(seen: FileInspection, name: str) -> Periods:
     with explain_read_errors(seen.table):
         counts = (
             seen.table.frame.group_by(_time_expression(name, column).alias("when"))
-            .agg(pl.len(), pl.col(name).count().alias("said"))
+            .agg(pl.len(), pl.col(name).count().alias("present"))
             .collect(engine="streaming")
             .sort("when")
         )
     unread = counts.filter(pl.col("when").is_null())
-    if column.column_type == "text" and unread["said"].sum():
+    if column.column_type == "text" and unread["present"].sum():
         raise UsageError(
-            f"column {name!r} is text, and {unread['said'].sum():,} of its values are not dates such as 2017-10-31"
+            f"column {name!r} is text, and {unread['present'].sum():,} of its values are not dates such as 2017-10-31"
         )
     timed = counts.drop_nulls("when")
     if timed.height < 2:
         many = "no value" if timed.height == 0 else "only one distinct value"
-        raise UsageError(f"column {name!r} has {many}, so its rows cannot be divided into earlier and later ones")
+        raise UsageError(f"column {name!r} has {many}, so its rows cannot be split into earlier and later ones")
     # The reference ends with the last day by which at most two thirds of the rows have come; each side has a day.
     before = timed["len"].cum_sum() / timed["len"].sum()
     end = min(max(1, int((before <= 2 / 3).sum())), timed.height - 1)

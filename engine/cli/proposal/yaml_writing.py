@@ -25,7 +25,7 @@ def format_text(value: str, *, filled: bool = True) -> str:
 
 
 def escape_character(character: str) -> str:
-    """Return a character as it stands inside double quotes of YAML."""
+    """Return a character as it is written inside double quotes of YAML."""
     if character in '"\\':
         return "\\" + character
     if character.isprintable():

@@ -1,7 +1,7 @@
 """Distinct 64-bit keys and how often each occurs, by a hash table with linear probing, in one pass.
 
-Sorting, as numpy's `unique` does, takes three to five times as long where there are many keys; polars' own counting of
-texts takes ten times as long.
+Sorting, as numpy's `unique` does, takes three to five times as long where there are many keys; the counting of texts
+in polars takes ten times as long.
 """
 
 import numpy as np

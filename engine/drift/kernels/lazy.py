@@ -4,8 +4,8 @@ Compiling all kernels at import took over twenty seconds, for a first run that n
 these some thousand values. A `Kernel` runs as Python while that is cheap, then compiles the one signature that is
 asked for, or loads it from the cache on disk. Both ways give the same bits: no kernel may use `fastmath`.
 
-The cache is in the user's cache folder, not beside the source: an installation may be read-only, and then numba's own
-choice fails in places where no home directory exists. Before the first compilation of a process the logger
+The cache is in the user's cache folder, not beside the source: an installation may be read-only, and the default of
+numba fails where no home directory exists. Before the first compilation of a process the logger
 `engine.drift` warns, because compiling takes seconds.
 """
 
@@ -221,7 +221,7 @@ class Kernel:
     def _cached_name(self, index: int) -> str:
         """Return the name of a signature's code in the cache.
 
-        It has a digest of all kernels, because numba itself notices only changes in the kernel's own file.
+        It has a digest of all kernels, because numba notices only changes in the file of the kernel.
         """
         return f"{self.py_func.__name__}_{index}_{_digest_of_sources()}"
 

@@ -1,8 +1,9 @@
 """Charts as Vega-Lite, drawn by vl-convert: SVG for the page, PNG for mails.
 
-They are drawn when the page is written, so that the page needs no 0.9 MB of JavaScript and also shows in programs that
-run none. The SVG refers to the page's own colour variables, and so follows light and dark. The specs are plain data:
-Altair, which builds them from objects, takes half a second to import and would save nothing here.
+They are drawn when the page is written, so that the page does not need 0.9 MB of JavaScript and is also complete in
+programs that do not run any. The SVG refers to the colour variables of the page, and so follows light and dark mode.
+The specs are plain data: Altair, which builds them from objects, takes half a second to import and would save nothing
+here.
 """
 
 from collections.abc import Callable, Mapping, Sequence

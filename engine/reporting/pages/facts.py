@@ -14,7 +14,7 @@ from engine.store.records import MetricPoint
 MOST_HISTORIES = 8
 """Charts of histories on a page."""
 LEADING_METRICS = ("roc_auc", "r2", "accuracy", "f1", "rmse", "mae")
-"""The first of these metrics that has a value stands for the performance, unless the store displays another."""
+"""The first of these metrics that has a value represents the performance, unless the store displays another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ class EvaluationFacts:
 
     def find_value(self, metric: str) -> float | None:
         """Return the value of a metric, or None."""
-        known = self.evaluation.metrics.get(metric)
-        return None if known is None else known.value
+        measured = self.evaluation.metrics.get(metric)
+        return None if measured is None else measured.value
 
     def sort_columns(self) -> list[tuple[str, Mapping[str, Any]]]:
         """Return the columns sorted by drift, largest first; columns without drift by their Jensen-Shannon distance."""
@@ -61,7 +61,7 @@ class EvaluationFacts:
         return [(name, column["drift"]) for name, column in self.sort_columns() if column["drift"]]
 
     def find_leading_metric(self) -> str | None:
-        """Return the metric that stands for the performance, or None."""
+        """Return the metric that represents the performance, or None."""
         candidates = [*(metric for metric in self.displayed if metric in PERFORMANCE_METRICS), *LEADING_METRICS]
         return next((metric for metric in candidates if self.find_value(metric) is not None), None)
 

@@ -23,20 +23,20 @@ def is_range(bounds: Mapping[str, Any]) -> bool:
 
 
 def choose_scale(metric: str, bounds: Mapping[str, Any], values: Iterable[float | None]) -> tuple[float, float]:
-    """Return the ends of a scale that shows the values and the bounds with a margin, within the metric's own range."""
+    """Return the ends of a scale that shows the values and the bounds with a margin, within the range of the metric."""
     points = [*map(float, bounds.values())] if is_range(bounds) else []
     points += [value for value in values if value is not None and math.isfinite(value)]
     name = parse_metric_name(metric)
-    known = find_metric_definition(name, "store") if isinstance(name, MetricName) else None
-    if known is not None and known.neutral is not None:
-        points.append(known.neutral)
+    definition = find_metric_definition(name, "store") if isinstance(name, MetricName) else None
+    if definition is not None and definition.neutral is not None:
+        points.append(definition.neutral)
     low, high = (min(points), max(points)) if points else (0.0, 1.0)
     span = (high - low) or abs(high) or 1.0
     start, end = low - span * 0.35, high + span * 0.35
-    if known is not None and known.low is not None and known.low <= low:
-        start = known.low if low - known.low < span * 1.5 else max(start, known.low)
-    if known is not None and known.high is not None and known.high >= high:
-        end = min(end, known.high)
+    if definition is not None and definition.low is not None and definition.low <= low:
+        start = definition.low if low - definition.low < span * 1.5 else max(start, definition.low)
+    if definition is not None and definition.high is not None and definition.high >= high:
+        end = min(end, definition.high)
     return start, end
 
 

@@ -80,7 +80,7 @@ def _build_tiles(facts: EvaluationFacts) -> list[dict[str, str]]:
         value = facts.find_value(metric)
         if value is None:
             continue
-        known = facts.evaluation.metrics[metric]
+        measured = facts.evaluation.metrics[metric]
         note = ""
         change = facts.find_value(f"performance_change.{metric}")
         if metric == "drifted_columns":
@@ -88,12 +88,14 @@ def _build_tiles(facts: EvaluationFacts) -> list[dict[str, str]]:
         elif change is not None:
             note = f"{format_figure(abs(change))} {'below' if change < 0 else 'above'} the reference"
         elif metric == "data_drift":
-            within = "" if known.low is None else f"{format_figure(known.low)} to {format_figure(known.high)}; "
+            within = (
+                "" if measured.low is None else f"{format_figure(measured.low)} to {format_figure(measured.high)}; "
+            )
             note = f"{within}0.5 is none"
         elif metric == "prediction_drift.drift":
             note = "0 is none, 1 complete"
-        held = {c.counts_as for c in facts.checks if c.metric == metric}
-        outcome = max(held, key=list(CheckOutcome).index) if held else ""
+        outcomes = {c.counts_as for c in facts.checks if c.metric == metric}
+        outcome = max(outcomes, key=list(CheckOutcome).index) if outcomes else ""
         title = "prediction drift" if metric == "prediction_drift.drift" else format_metric_name(metric)
         tiles.append(
             {"title": title, "value": format_metric(metric, value), "note": note, "outcome": str(outcome).lower()}
@@ -106,17 +108,17 @@ def _group_checks(facts: EvaluationFacts) -> list[dict[str, Any]]:
     by_name: dict[str, list[CheckResult]] = {}
     for result in sort_by_severity(facts.checks):
         by_name.setdefault(result.check, []).append(result)
-    found = []
+    groups = []
     for name, results in by_name.items():
         fine = sum(result.counts_as is CheckOutcome.OK for result in results)
         shown = min(MOST_RESULTS, max(MOST_OK_RESULTS, len(results) - fine))
-        told = [_describe_result(result) for result in results[:shown]]
-        found.append({"name": name, "fine": fine, "all": len(results), "results": told})
-    return found
+        described = [_describe_result(result) for result in results[:shown]]
+        groups.append({"name": name, "fine": fine, "all": len(results), "results": described})
+    return groups
 
 
 def _describe_result(result: CheckResult) -> dict[str, Any]:
-    told = {
+    description = {
         "metric": result.metric,
         "outcome": result.outcome,
         "value": format_metric(result.metric, result.value),
@@ -125,7 +127,7 @@ def _describe_result(result: CheckResult) -> dict[str, Any]:
         "track": None,
     }
     if result.value is None or not is_range(result.bounds):
-        return told
+        return description
     start, end = choose_scale(result.metric, result.bounds, [result.value])
 
     def at(value: float) -> float:
@@ -135,39 +137,40 @@ def _describe_result(result: CheckResult) -> dict[str, Any]:
         {"kind": zone.kind, "left": at(zone.start), "width": round(at(zone.end) - at(zone.start), 2)}
         for zone in cut_zones(result.bounds, start, end)
     ]
-    return told | {
+    return description | {
         "track": {"zones": stretches, "at": at(result.value), "start": format_figure(start), "end": format_figure(end)}
     }
 
 
 def _draw_histories(facts: EvaluationFacts, redact: Redact) -> list[dict[str, Any]]:
-    found = []
+    histories = []
     for metric in facts.list_followed_metrics():
         points = [point for point in facts.history.get(metric, ()) if point.value is not None]
         if len(points) > 1:
-            told = ", ".join(f"{point.name} {format_metric(metric, point.value)}" for point in points[-12:])
-            drawn = charts.render_svg(charts.draw_history(metric, points, facts, redact))
-            found.append(
-                {"title": format_metric_name(metric), "svg": drawn, "text": f"{format_metric_name(metric)}: {told}"}
+            values = ", ".join(f"{point.name} {format_metric(metric, point.value)}" for point in points[-12:])
+            svg = charts.render_svg(charts.draw_history(metric, points, facts, redact))
+            histories.append(
+                {"title": format_metric_name(metric), "svg": svg, "text": f"{format_metric_name(metric)}: {values}"}
             )
-    return found
+    return histories
 
 
 def _describe_importance(facts: EvaluationFacts, redact: Redact) -> dict[str, Any] | None:
-    told, used = (facts.evaluation.importance.get(side) or {} for side in ("drift", "model"))
-    if not told:
+    drift_importance, model_importance = (facts.evaluation.importance.get(side) or {} for side in ("drift", "model"))
+    if not drift_importance:
         return None
-    limit, ranked = 1 / len(told), sorted(told, key=lambda name: -told[name])
+    limit, ranked = 1 / len(drift_importance), sorted(drift_importance, key=lambda name: -drift_importance[name])
+    important = [name for name in ranked if drift_importance[name] >= limit]
     drifted = {name for name, column in facts.evaluation.columns.items() if column.get("drift")}
-    top = [(name, told[name]) for name in ranked[: charts.MOST_BARS]]
-    drawn = charts.draw_importance(facts, redact) if used else charts.draw_bars(top, redact, format_share)
+    top = [(name, drift_importance[name]) for name in ranked[: charts.MOST_BARS]]
+    chart = charts.draw_importance(facts, redact) if model_importance else charts.draw_bars(top, redact, format_share)
     return {
-        "svg": charts.render_svg(drawn),
+        "svg": charts.render_svg(chart),
         "text": "What tells batch and reference apart: "
-        + ", ".join(f"{n} {format_share(told[n])}" for n in ranked[:10]),
-        "has_model": bool(used),
-        "dangerous": [n for n in ranked if n in drifted and told[n] >= limit and used.get(n, 0) >= limit],
-        "rows": [(name, told[name], used.get(name)) for name in ranked[:20]],
+        + ", ".join(f"{n} {format_share(drift_importance[n])}" for n in ranked[:10]),
+        "has_model": bool(model_importance),
+        "dangerous": [n for n in important if n in drifted and model_importance.get(n, 0) >= limit],
+        "rows": [(name, drift_importance[name], model_importance.get(name)) for name in ranked[:20]],
         "significant": bool(facts.find_value("data_drift_significant")),
     }
 
@@ -194,8 +197,8 @@ def _describe_prediction(facts: EvaluationFacts) -> dict[str, Any] | None:
 def _compare_performance(facts: EvaluationFacts) -> list[dict[str, Any]]:
     rows = []
     for metric in PERFORMANCE_METRICS:
-        known = facts.evaluation.metrics.get(metric)
-        if known is None or metric == "labelled_share":
+        measured = facts.evaluation.metrics.get(metric)
+        if measured is None or metric == "labelled_share":
             continue
         change = facts.find_value(f"performance_change.{metric}")
         worse = find_metric_definition(MetricName(metric), "store").worse
@@ -203,10 +206,10 @@ def _compare_performance(facts: EvaluationFacts) -> list[dict[str, Any]]:
         rows.append(
             {
                 "name": format_metric_name(metric),
-                "value": format_metric(metric, known.value),
-                "reason": known.reason if known.value is None else None,
+                "value": format_metric(metric, measured.value),
+                "reason": measured.reason if measured.value is None else None,
                 "reference": format_metric(
-                    metric, known.value - change if known.value is not None and change is not None else None
+                    metric, measured.value - change if measured.value is not None and change is not None else None
                 ),
                 "change": "" if change is None else f"{'+' if change > 0 else ''}{format_metric(metric, change)}",
                 "sense": sense,

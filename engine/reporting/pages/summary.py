@@ -48,19 +48,18 @@ def summarize_evaluation(facts: EvaluationFacts) -> list[str]:
 
 def _summarize_drift(facts: EvaluationFacts) -> str:
     evaluation = facts.evaluation
-    known = evaluation.metrics.get("data_drift")
-    told = (
+    accuracy = evaluation.metrics.get("data_drift")
+    compared = (
         f"{format_figure(evaluation.rows_used)} rows of {facts.dataset} were compared with "
         f"{format_figure(evaluation.reference_rows)} of the reference"
     )
-    if known is None or known.value is None:
-        reason = _in_parentheses(known.reason if known else None)
-        return f"{told}; no model could tell whether they differ as a whole{reason}."
-    within = f" ({format_figure(known.low)} to {format_figure(known.high)})" if known.low is not None else ""
+    if accuracy is None or accuracy.value is None:
+        reason = _in_parentheses(accuracy.reason if accuracy else None)
+        return f"{compared}; no model could tell whether they differ as a whole{reason}."
+    within = f" ({format_figure(accuracy.low)} to {format_figure(accuracy.high)})" if accuracy.low is not None else ""
     verdict = "more than chance" if facts.find_value("data_drift_significant") else "no more than chance"
-    return (
-        f"{told}: a model tells them apart with an accuracy of {format_figure(known.value)}{within}, {verdict} (0.5)."
-    )
+    reached = f"a model tells them apart with an accuracy of {format_figure(accuracy.value)}{within}"
+    return f"{compared}: {reached}, {verdict} (0.5)."
 
 
 def _in_parentheses(reason: str | None) -> str:
@@ -74,19 +73,19 @@ def _summarize_columns(facts: EvaluationFacts) -> str:
     notable = [f"{name} ({format_figure(drift)})" for name, drift in drifted if drift >= NOTABLE_DRIFT]
     if notable:
         rest = [f"{len(notable) - 3} more"] if len(notable) > 3 else []
-        told = f"{len(notable)} of {columns} columns drifted: {join_words([*notable[:3], *rest])}"
+        sentence = f"{len(notable)} of {columns} columns drifted: {join_words([*notable[:3], *rest])}"
     elif drifted:
         name, drift = drifted[0]
         most = f"{name} ({format_figure(drift)})"
-        told = f"No column drifted notably; {len(drifted)} of {columns} drifted a little, {most} most"
+        sentence = f"No column drifted notably; {len(drifted)} of {columns} drifted a little, {most} most"
     else:
-        told = f"None of the {columns} columns drifted: chance explains every difference"
+        sentence = f"None of the {columns} columns drifted: chance explains every difference"
     predicted = facts.find_value("prediction_drift.drift")
     if predicted is None:
-        return f"{told}."
-    but = "and" if bool(drifted) == bool(predicted) else "but"
-    moved = f"moved by {format_figure(predicted)}" if predicted else "stayed where they were"
-    return f"{told}, {but} the predictions {moved}."
+        return f"{sentence}."
+    conjunction = "and" if bool(drifted) == bool(predicted) else "but"
+    change = f"moved by {format_figure(predicted)}" if predicted else "stayed where they were"
+    return f"{sentence}, {conjunction} the predictions {change}."
 
 
 def _summarize_performance(facts: EvaluationFacts) -> str:
@@ -115,9 +114,9 @@ def _summarize_checks(facts: EvaluationFacts) -> str:
     wrong = [name for level in (CheckOutcome.ERROR, CheckOutcome.WARNING) for name in worst if worst[name] is level]
     if not wrong:
         return f"All {len(worst)} checks hold." if len(worst) > 1 else "The one check holds."
-    told = [f"{count[level]} {word}" for level, word in _OUTCOME_VERBS.items() if count[level]]
+    numbers = [f"{count[level]} {word}" for level, word in _OUTCOME_VERBS.items() if count[level]]
     shown = [f"“{name}”" for name in wrong[:3]] + ([f"{len(wrong) - 3} more"] if len(wrong) > 3 else [])
-    return f"Of {len(worst)} checks {join_words(told)}: {join_words(shown)}."
+    return f"Of {len(worst)} checks {join_words(numbers)}: {join_words(shown)}."
 
 
 _OUTCOME_VERBS = {CheckOutcome.ERROR: "failed", CheckOutcome.WARNING: "warned"}

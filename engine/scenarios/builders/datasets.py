@@ -90,13 +90,13 @@ def plan_dataset_read(
     wanted = ALL_DATASET_METRICS if every else sorted({"row_count", *(checked - spec.metrics.keys())})
     contract = {column: facts_of(declared) for column, declared in spec.columns.items()}
     fingerprint = digest_json([table.fingerprint, contract, wanted])
-    known = context.store.find_dataset_metrics(name, fingerprint)
+    stored = context.store.find_dataset_metrics(name, fingerprint)
     notes = [f"{path.name} was touched, but its content is the same" for path in _find_touched_files(table, context)]
-    if known is not None and not force and not spec.metrics:
+    if stored is not None and not force and not spec.metrics:
         reused = Action(kind="read", target=name, because="reused", reason="nothing has changed", notes=notes)
-        return Decision(reused, lambda: known, lambda: known)
+        return Decision(reused, lambda: stored, lambda: stored)
     facts = {"spec": {"dataset": {"columns": contract}}, "datasets": table.provenance(), "metrics": wanted}
-    if known is None:
+    if stored is None:
         earlier = context.store.list_dataset_facts(name, MAX_CANDIDATES)
         places = {"dataset": ("datasets", name)}
         reason = explain_change(facts, earlier, places, context.project, never="it was never read", since="")
@@ -118,7 +118,7 @@ def plan_dataset_read(
         reads=list_sources(table, context),
         notes=notes,
     )
-    return Decision(action, lambda: keep(_measure_dataset(table, wanted, context)), lambda: keep(dict(known or {})))
+    return Decision(action, lambda: keep(_measure_dataset(table, wanted, context)), lambda: keep(dict(stored or {})))
 
 
 def plan_dataset_checks(name: str, metrics: dict[str, MetricValue], context: Context) -> Decision[list[CheckResult]]:

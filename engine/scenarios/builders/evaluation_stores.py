@@ -91,11 +91,13 @@ def plan_evaluation(
         reference=reference.fingerprint,
         parameters=digest_json([facts["spec"], sorted(facts["code"].values()), facts["versions"]]),
     )
-    known = context.store.find_evaluation(name, fingerprints)
-    if known is not None and not force:
-        reused = Action(kind="evaluate", target=name, result=known.name, because="reused", reason="nothing has changed")
-        return Decision(reused, lambda: known, lambda: known)
-    if known is not None:
+    stored = context.store.find_evaluation(name, fingerprints)
+    if stored is not None and not force:
+        reused = Action(
+            kind="evaluate", target=name, result=stored.name, because="reused", reason="nothing has changed"
+        )
+        return Decision(reused, lambda: stored, lambda: stored)
+    if stored is not None:
         reason = ChangeReason("forced", "mode: force", [])
     else:
         earlier = context.store.list_evaluation_facts(name, MAX_CANDIDATES)

@@ -95,12 +95,16 @@ def plan_training(
 ) -> Decision[ModelVersion]:
     """Plan the training of a version: reuse the one with the same fingerprint, or train a new one."""
     table = inspected.table
-    known = context.store.find_model_version(name, fit)
-    if known is not None and not force:
+    stored = context.store.find_model_version(name, fit)
+    if stored is not None and not force:
         reused = Action(
-            kind="train", target=name, result=f"version {known.version}", because="reused", reason="nothing has changed"
+            kind="train",
+            target=name,
+            result=f"version {stored.version}",
+            because="reused",
+            reason="nothing has changed",
         )
-        return Decision(reused, lambda: known, lambda: known)
+        return Decision(reused, lambda: stored, lambda: stored)
     made = models.collect_fit_facts(spec, table)
     facts = {
         "spec": {"model": made["spec"], "dataset": made["dataset"]},
@@ -108,7 +112,7 @@ def plan_training(
         "versions": made["versions"],
     }
     newest = context.store.find_newest_model_version(name)
-    if known is not None:
+    if stored is not None:
         reason = ChangeReason("forced", "mode: force", [])
     else:
         earlier = context.store.list_model_version_facts(name, MAX_CANDIDATES)

@@ -59,7 +59,7 @@ class Reference:
 class ReferenceProfile:
     """The planned profile of a reference.
 
-    `execute` makes or loads it, given the model that scores the rows (None without a model); `simulate` stands in for
+    `execute` makes or loads it, given the model that scores the rows (None without a model); `simulate` replaces
     that in a plan.
     """
 
@@ -105,7 +105,7 @@ def resolve_reference(
             )
         return _refer_to_evaluations("evaluation", [evaluation], context)
     if isinstance(declared, RollingReference):
-        # The same batch evaluated again must not be its own reference.
+        # A batch that is evaluated again must not be compared with itself.
         others = [e for e in context.store.list_evaluations(name) if e.fingerprints.dataset != batch.fingerprint]
         if others:
             return _refer_to_evaluations("rolling", others[-declared.last :], context)
@@ -126,7 +126,7 @@ def resolve_reference(
 def _refer_to_batch(
     reason: str, kind: str, batch: Table, spec: EvaluationStoreSpec, model_handle: ModelHandle | None, context: Context
 ) -> Reference:
-    """Return the batch as its own reference: the first evaluation of a store has no other, and later ones need it."""
+    """Return the batch as its reference: the first evaluation of a store has no other, and later ones need it."""
     facts = {"kind": kind, "datasets": batch.provenance()}
     return _refer_to_table(batch, facts, spec, model_handle, context, f"{reason}, so its batch is compared with itself")
 

@@ -26,7 +26,7 @@ def _build_target(step: BuildStep, context: Context, found: list[CheckResult]) -
     force = step.mode == "force"
     if step.target in context.project.datasets:
         inspected = inspect_dataset(step.target, context, found, force=force)
-        values = {metric: known.value for metric, known in inspected.metrics.items()}
+        values = {metric: measured.value for metric, measured in inspected.metrics.items()}
         return _make_result(step, reused=inspected.reused, metrics=values)
     if step.target in context.project.models:
         version = models.build_model(step.target, context, found, force=force)
@@ -40,7 +40,7 @@ def _build_target(step: BuildStep, context: Context, found: list[CheckResult]) -
         reused=evaluated.reused,
         reason=f"evaluation {evaluation.name}{' reused' if evaluated.reused else ''}",
         evaluations=[made],
-        metrics={metric: known.value for metric, known in evaluation.metrics.items()},
+        metrics={metric: measured.value for metric, measured in evaluation.metrics.items()},
     )
 
 

@@ -16,5 +16,5 @@ def run(step: ComputeMetricsStep, context: Context) -> StepResult:
         kind=step.kind,
         outcome=Outcome.SUCCESS,
         reused=decision.action.reused,
-        metrics={metric: known.value for metric, known in metrics.items()},
+        metrics={metric: measured.value for metric, measured in metrics.items()},
     )

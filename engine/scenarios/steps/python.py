@@ -32,13 +32,13 @@ def run(step: PythonStep, context: Context) -> StepResult:
 def _call_function(step: PythonStep, context: Context) -> StepResult:
     """Call the function. It may return nothing, an outcome, a text for the log, or an outcome and a text."""
     function = load_function(context.project.folder_of("scenarios", context.log.scenario), step.function)
-    answer = function(**step.arguments)
-    if answer is None or (isinstance(answer, str) and answer not in ALLOWED_OUTCOMES):
-        answer = (Outcome.SUCCESS, answer or "")
-    outcome, reason = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, "")
+    returned = function(**step.arguments)
+    if returned is None or (isinstance(returned, str) and returned not in ALLOWED_OUTCOMES):
+        returned = (Outcome.SUCCESS, returned or "")
+    outcome, reason = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, "")
     if not isinstance(outcome, str) or outcome not in ALLOWED_OUTCOMES:
         raise DataError(
-            f"{step.function} returned {answer!r}; the function of a step must return nothing, a text, "
+            f"{step.function} returned {returned!r}; the function of a step must return nothing, a text, "
             f"one of {', '.join(ALLOWED_OUTCOMES)}, or a pair of outcome and text"
         )
     outcome = Outcome(outcome)

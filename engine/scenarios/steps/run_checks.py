@@ -25,11 +25,11 @@ def run(step: RunChecksStep, context: Context) -> StepResult:
         except ChecksFailed:
             context.log.error(f"dataset {step.target!r}: a check ended as ERROR")
         else:
-            metrics = {metric: known.value for metric, known in inspected.metrics.items()}
+            metrics = {metric: measured.value for metric, measured in inspected.metrics.items()}
     else:
         evaluation = find_current_evaluation(step.target, context)
         found = plan_evaluation_checks(evaluation, context).apply(context)
-        metrics = {metric: known.value for metric, known in evaluation.metrics.items()}
+        metrics = {metric: measured.value for metric, measured in evaluation.metrics.items()}
     context.store.add_check_results(context.run, found)
     for check in found:
         if check.counts_as is not CheckOutcome.OK:

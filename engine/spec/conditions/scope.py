@@ -1,4 +1,4 @@
-"""The names that a condition may use where it stands, and the types of conditions."""
+"""The names that a condition may use at its place in the spec, and the types of conditions."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -25,19 +25,19 @@ class MetricOwner:
 
     scope: MetricScope
     task: str | None = "any"
-    own: frozenset[str] = frozenset()
+    custom_metrics: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class ConditionScope:
-    """The names that a condition may use where it stands.
+    """The names that a condition may use at its place in the spec.
 
     Attributes
     ----------
     steps
         Names of the steps that have run when the condition is evaluated, in order. For a reporter at the end: all.
     later
-        Names of the steps that have not run by then; for a step's own condition, this includes the step itself.
+        Names of the steps that have not run by then; for the condition of a step, this includes the step itself.
     checks
         Names of the checks that the scenario may run.
     metrics

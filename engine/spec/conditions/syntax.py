@@ -1,6 +1,7 @@
 """The syntax of run conditions: from text to a tree whose nodes know their positions, or to problems.
 
-1. Our own scanner splits the text into tokens. It says what to write instead of `=`, `and` or `${…}`, and it knows
+1. A scanner of this module splits the text into tokens. It suggests what to write instead of `=`, `and` or `${…}`, and
+it knows
    where tokens end, which CEL's positions do not tell.
 2. Whole numbers become decimals (`1` becomes `1.0`), because CEL does not compare int with double.
 3. CEL parses. Its tree is a serialized `cel.expr.ParsedExpr` message, which is decoded here: the protobuf runtime
@@ -84,7 +85,7 @@ class ConditionNode:
 
 @dataclass(frozen=True, slots=True)
 class ConditionSyntax:
-    """A parsed condition: the text for CEL and the tree. If `tree` is None, `problems` says why."""
+    """A parsed condition: the text for CEL and the tree. If `tree` is None, `problems` has the reasons."""
 
     cel: str
     tree: ConditionNode | None

@@ -125,7 +125,7 @@ class _TypeChecker:
         if name in (*Outcome, *CheckOutcome):
             help_ = f"write texts in quotes: '{name}'"
         elif any(
-            isinstance(resolve_metric_name(name, p.scope, task=p.task, own=p.own), MetricName)
+            isinstance(resolve_metric_name(name, p.scope, task=p.task, custom_metrics=p.custom_metrics), MetricName)
             for p in self.scope.metrics
         ):
             help_ = f"write metrics['{name}']"
@@ -180,7 +180,9 @@ class _TypeChecker:
 
     def infer_metric_type(self, key: ConditionNode, text: str) -> ConditionType | None:
         """Type `metrics['…']`: a number if any store or dataset of the scenario has that metric."""
-        results = [resolve_metric_name(text, p.scope, task=p.task, own=p.own) for p in self.scope.metrics]
+        results = [
+            resolve_metric_name(text, p.scope, task=p.task, custom_metrics=p.custom_metrics) for p in self.scope.metrics
+        ]
         if any(isinstance(r, MetricName) and r.wildcard for r in results):
             self.report(
                 key,
@@ -261,10 +263,10 @@ class _TypeChecker:
 
     def check_outcome(self, family: ConditionType, value: ConditionNode) -> None:
         """Check that a literal is an outcome of its type, spelled as the engine spells it."""
-        known, found = OUTCOME_VALUES[family], str(value.value)
-        if found in known:
+        possible, found = OUTCOME_VALUES[family], str(value.value)
+        if found in possible:
             return
-        meant = _OUTCOME_ALIASES[family].get(found.upper().replace(" ", "")) or find_similar(found, known)
+        meant = _OUTCOME_ALIASES[family].get(found.upper().replace(" ", "")) or find_similar(found, possible)
         help_ = f'did you mean "{meant}"? ' if meant else ""
         message = f"{found!r} is not an outcome of a {'check' if family == 'check outcome' else 'step or run'}"
         self.report(value, "condition-outcome", message, help_ + self.list_outcomes(family))

@@ -1,6 +1,6 @@
 """What the resources of the language are built from: the frozen base model, and markers for special texts.
 
-The type of a field says how its text is read. A plain `str` has its variables filled in when the project is read. A
+The type of a field decides how its text is read. A plain `str` has its variables filled in when the project is read. A
 `SecretText` may also hold `${secret.name}` and is filled in only when it is used. A `Message`, `Condition` or `Sql`
 keeps its text as written: the values of a message are known only during a run, a condition names variables directly,
 and a variable in SQL becomes a literal. `Ref("datasets")` marks the name of a resource in that section, so that one
@@ -24,10 +24,11 @@ class Resource(BaseModel):
 
 
 def facts_of(resource: Resource, keys: Set[str] | None = None) -> dict[str, Any]:
-    """Return what a resource says, JSON-ready, for a fingerprint: of `keys`, or of all, those that are no default.
+    """Return the settings of a resource, JSON-ready, for a fingerprint: those of `keys` (or all) that are not defaults.
 
-    A key that a later version of the language brings then changes nobody's fingerprints. Whoever changes a default
-    raises the version of what it is a default of. `kind` is always said: it tells resources of equal keys apart.
+    So a new key in a later version of the language changes no existing fingerprint. When a default is changed, the
+    version of the computation that it belongs to must be raised. `kind` is always included, because resources of
+    different kinds may have equal keys.
     """
     facts = resource.model_dump(mode="json", include=None if keys is None else set(keys), exclude_defaults=True)
     kind = getattr(resource, "kind", None)
@@ -35,7 +36,7 @@ def facts_of(resource: Resource, keys: Set[str] | None = None) -> dict[str, Any]
 
 
 def default_of(resource: Resource, key: str) -> Any:
-    """Return what a key that is left out means, as `facts_of` says it; None where it has no default."""
+    """Return the default of a key, in the form that `facts_of` gives it; None if it has no default."""
     field = type(resource).model_fields.get(key)
     if field is None or field.is_required():
         return None
@@ -55,7 +56,7 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Marks how a text is read: which `${…}` may stand in it, and when they are filled in."""
+    """Marks how a text is read: which `${…}` are allowed in it, and when they are filled in."""
 
     name: Literal["message", "condition", "sql", "secret", "function", "metric"]
 

@@ -20,11 +20,13 @@ def check_metrics(draft: Draft, findings: Findings) -> None:
     """Check that each metric is built in or custom, and that its store has the model and task that it needs."""
     for text in draft.texts_read_as("metric"):
         section, owner = str(text.path[0]), str(text.path[1])
-        own = draft.declared_names(section, owner, "metrics")
+        custom_metrics = draft.declared_names(section, owner, "metrics")
         if section == "datasets":
-            found = resolve_metric_name(text.value, "dataset", own=own)
+            found = resolve_metric_name(text.value, "dataset", custom_metrics=custom_metrics)
         else:
-            found = resolve_metric_name(text.value, "store", task=find_model_task(draft, owner), own=own)
+            found = resolve_metric_name(
+                text.value, "store", task=find_model_task(draft, owner), custom_metrics=custom_metrics
+            )
         if isinstance(found, Problem):
             report_problem(findings, text, found)
         elif found.wildcard and "display" in text.path:
@@ -80,7 +82,9 @@ def _check_exceptions(draft: Draft, findings: Findings, check: RangeCheck, path:
         return
     for name, bounds in check.except_.items():
         _check_bounds(draft, findings, bounds, (*path, "except", name))
-        other = resolve_metric_name(name, _choose_metric_scope(path), own=draft.declared_names(*path[:2], "metrics"))
+        other = resolve_metric_name(
+            name, _choose_metric_scope(path), custom_metrics=draft.declared_names(*path[:2], "metrics")
+        )
         if isinstance(other, MetricName) and other.statistic != metric.statistic:
             at = draft.key_position(*path, "except", name)
             findings.error(
@@ -115,9 +119,9 @@ def _choose_metric_scope(path: SpecPath) -> MetricScope:
 
 def _warn_about_bounds(draft: Draft, findings: Findings, check: RangeCheck, path: SpecPath) -> None:
     """Warn about a bound that is always or never broken, given the metric's limits and its value without drift."""
-    own = draft.declared_names(*path[:2], "metrics")
-    found = resolve_metric_name(check.metric, _choose_metric_scope(path), own=own)
-    if isinstance(found, Problem) or check.compare is not None or check.metric in own:
+    custom_metrics = draft.declared_names(*path[:2], "metrics")
+    found = resolve_metric_name(check.metric, _choose_metric_scope(path), custom_metrics=custom_metrics)
+    if isinstance(found, Problem) or check.compare is not None or check.metric in custom_metrics:
         return
     metric = find_metric_definition(found, _choose_metric_scope(path))
     for name in BOUND_KEYS:

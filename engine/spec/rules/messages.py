@@ -1,4 +1,4 @@
-"""Rules of run conditions and messages: which names they may use where they stand."""
+"""Rules of run conditions and messages: which names they may use at their places in the spec."""
 
 from engine.formatting.hints import did_you_mean
 from engine.spec import conditions
@@ -71,7 +71,10 @@ def _find_name_problem(reference: VariableReference, scope: ConditionScope, draf
         case ("checks", check, "outcome") if check in scope.checks:
             return None
         case ("metrics", metric):
-            found = [resolve_metric_name(metric, p.scope, task=p.task, own=p.own) for p in scope.metrics]
+            found = [
+                resolve_metric_name(metric, p.scope, task=p.task, custom_metrics=p.custom_metrics)
+                for p in scope.metrics
+            ]
             problems = [f for f in found if isinstance(f, Problem)]
             return problems[0] if found and len(problems) == len(found) else None
     later = {name_step_variable(step): step for step in scope.later}
@@ -134,10 +137,10 @@ def _find_metric_owners(draft: Draft, scenario: str, seen: set[str]) -> list[tup
 
 
 def _build_metric_owner(draft: Draft, section: str, owner: str) -> MetricOwner:
-    own = frozenset(draft.declared_names(section, owner, "metrics"))
+    custom_metrics = frozenset(draft.declared_names(section, owner, "metrics"))
     if section == "datasets":
-        return MetricOwner("dataset", own=own)
-    return MetricOwner("store", find_model_task(draft, owner), own)
+        return MetricOwner("dataset", custom_metrics=custom_metrics)
+    return MetricOwner("store", find_model_task(draft, owner), custom_metrics)
 
 
 def find_model_task(draft: Draft, store: str) -> str | None:

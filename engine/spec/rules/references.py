@@ -97,7 +97,7 @@ def find_cycles(
     Parameters
     ----------
     needs
-        For each name the names that it needs, each with the path in the spec that says so.
+        For each name the names that it needs, each with the path in the spec where it is named.
     """
     # Depth-first search with an explicit stack: `chain` is the current path from `start`, `done` what was finished.
     # An edge back into `chain` closes a cycle.

@@ -32,7 +32,7 @@ def check_functions(draft: Draft, findings: Findings) -> None:
             continue
         file = re.fullmatch(r"(?:\./)?([\w/]+)\.py:(\w+)", text.value)
         dotted = re.fullmatch(r"([\w.]+)\.(\w+)", text.value)
-        # What was probably meant: `my_data.py:read` (a file) or `my_data.read` (a dotted path).
+        # The probable intention: `my_data.py:read` (a file) or `my_data.read` (a dotted path).
         parts = file or (None if text.value.endswith(".py") else dotted)
         help_ = (
             f"write {parts[1].replace('/', '.')}:{parts[2]}"

@@ -89,7 +89,7 @@ def _find_metric_columns(draft: Draft) -> Iterator[tuple[str, str, SpecPath]]:
         section, owner = str(text.path[0]), str(text.path[1])
         scope: MetricScope = "dataset" if section == "datasets" else "store"
         dataset = owner if section == "datasets" else draft.scalar_text(section, owner, "dataset")
-        found = resolve_metric_name(text.value, scope, own=draft.declared_names(section, owner, "metrics"))
+        found = resolve_metric_name(text.value, scope, custom_metrics=draft.declared_names(section, owner, "metrics"))
         if (
             isinstance(found, MetricName)
             and found.member

@@ -40,7 +40,7 @@ _SQL_LEXEME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class SqlQuery:
-    """A parsed query. The tree has a placeholder `_<hex index>` per reference; if it is None, `problems` says why."""
+    """A parsed query. The tree has a placeholder `_<hex index>` per reference; it is None if there are `problems`."""
 
     sql: str
     references: tuple[VariableReference, ...]
