@@ -318,7 +318,7 @@ def test_a_prediction_is_watched_as_it_is(
         ({"target": "amount", "prediction": "shop"}, "is not a number"),
         ({"time": "amount"}, "has type number; --time needs"),
         ({"time": "shop"}, "are not dates such as"),
-        ({"time": "constant_day"}, "cannot be divided into earlier and later"),
+        ({"time": "constant_day"}, "cannot be split into earlier and later"),
     ],
 )
 def test_a_column_that_does_not_fit_is_refused(columns: dict[str, str], said: str, tmp_path: Path) -> None:
