@@ -6,6 +6,7 @@ neither file nor line, so `DatasetFiles.find_fault` reads the files again to fin
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -61,7 +62,9 @@ class DatasetFiles:
             return pl.concat([frame for _, frame in self.scan_each()], how="diagonal_relaxed")
         except READ_ERRORS as error:
             explained = (fault for path in self.paths if (fault := self._explain_fault(path)))
-            raise DataError(self.find_fault() or next(explained, describe_error(error))) from error
+            foreign = (fault for path in self.paths if (fault := _find_foreign_content(path, self.format)))
+            fault = self.find_fault() or next(explained, None) or next(foreign, None)
+            raise DataError(fault or describe_error(error)) from error
 
     def scan_each(self) -> Iterator[tuple[str, pl.LazyFrame]]:
         """Give the name and the lazy rows of each file."""
@@ -103,7 +106,8 @@ class DatasetFiles:
                 for _ in self._scan_paths((path,)).collect_batches(maintain_order=False):
                     pass  # reading is the test: batches are dropped, so a file larger than memory passes
             except READ_ERRORS as error:
-                return self._explain_fault(path) or f"{path} cannot be read, it may be damaged: {describe_error(error)}"
+                fault = self._explain_fault(path) or _find_foreign_content(path, self.format)
+                return fault or f"{path} cannot be read, it may be damaged: {describe_error(error)}"
         return None
 
     def _explain_fault(self, path: Path) -> str | None:
@@ -309,6 +313,23 @@ def _suggest_file(path: Path) -> str:
         return f"; there is no folder {folder} either"
     names = {one.name for one in folder.iterdir() if not one.name.startswith(".")}
     return format_suggestion(path.name, sorted(names - {path.name}))
+
+
+_FIRST_BYTES = {"parquet": b"PAR1", "arrow": b"ARROW1"}
+
+
+def _find_foreign_content(path: Path, format_: str) -> str | None:
+    """Describe a file whose first bytes are not those of its binary format; None for another format."""
+    signature = _FIRST_BYTES.get(format_)
+    if signature is None:
+        return None
+    with path.open("rb") as file:
+        start = file.read(1000)
+    if start.startswith(signature):
+        return None
+    text = re.fullmatch(rb"[\t\n\r\x20-\x7e\x80-\xff]*", start) is not None
+    hint = "; it looks like text: if it is CSV, declare format: csv" if text else ""
+    return f"{path} is not a file in the format {format_}{hint}"
 
 
 def _find_ndjson_fault(path: Path) -> str | None:

@@ -109,7 +109,7 @@ def domain_classifier(
         return DomainClassifier(reason="no column takes part")
     n = min(len(reference), len(batch), limit_rows(len(roles), max_rows))
     if n < FEWEST_ROWS:
-        return DomainClassifier(reason=f"too few rows: {n} a side, at least {FEWEST_ROWS} are needed")
+        return DomainClassifier(reason=_explain_too_few_rows(n, reference, batch))
     rows = _draw_rows(reference, batch, roles, entity, n, seed)
     train, test = _balance_sides(rows, ~rows.held_out), _balance_sides(rows, rows.held_out)
     if len(train) < 2 * FEWEST_ROWS * (HOLD_OUT_ONE_IN - 1) // HOLD_OUT_ONE_IN or not len(test):
@@ -136,13 +136,26 @@ def domain_classifier(
     )
 
 
+def _explain_too_few_rows(n: int, reference: pl.DataFrame, batch: pl.DataFrame) -> str:
+    side = "batch" if len(batch) <= len(reference) else "reference"
+    return f"too few rows: {n} of the {side} can be used, at least {FEWEST_ROWS} are needed"
+
+
 def _write_notes(
     n: int, available: tuple[int, int], columns: int, max_rows: int, entity: str | None
 ) -> tuple[str, ...]:
-    notes = [] if entity else ["the p-value takes rows for independent; declare an entity where they are not"]
+    assumption = (
+        "the p-value assumes that rows are independent; if several rows belong to one customer, machine or card, "
+    )
+    notes = [] if entity else [f"{assumption}declare that column as entity"]
     if max(available) > n:
-        why = f": no more, because columns are {columns:,}" if n == limit_rows(columns, max_rows) < max_rows else ""
-        notes.append(f"{n:,} rows a side of {available[0]:,} reference rows and {available[1]:,} batch rows{why}")
+        why = (
+            f", no more because there are {columns:,} columns" if n == limit_rows(columns, max_rows) < max_rows else ""
+        )
+        notes.append(
+            f"data_drift compares {n:,} of {available[0]:,} rows of the reference with {n:,} of {available[1]:,} rows of "
+            f"the batch{why}"
+        )
     return tuple(notes)
 
 

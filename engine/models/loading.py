@@ -149,7 +149,8 @@ def _load_scored(name: str, spec: ScoredModel, table: Table, where: str) -> Fitt
         PredictionParser(classes, _positive_class(spec, classes, where), where), spec.prediction, spec.probability
     )
     columns = table.frame.collect_schema().names()
-    features = select_features(spec.features, columns, spec.target, entity=table.entity, where=where)
+    source = f"{where}: dataset {table.name!r}"
+    features = select_features(spec.features, columns, spec.target, entity=table.entity, where=source)
     return _build_fitted_model(
         name, spec, tuple(c for c in features if c not in predictor.columns), predictor, classes, where
     )
@@ -179,7 +180,8 @@ def _load_python(name: str, spec: PythonModel, folder: Path, table: Table, where
     except DataError as error:
         raise ModelError(f"{where}: {error}") from error
     columns = table.frame.collect_schema().names()
-    features = select_features(spec.features, columns, spec.target, entity=table.entity, where=where)
+    source = f"{where}: dataset {table.name!r}"
+    features = select_features(spec.features, columns, spec.target, entity=table.entity, where=source)
     classes = _collect_classes(spec, table, [], (), where)
     answers = PredictionParser(classes, _positive_class(spec, classes, where), f"{where}: {spec.function}")
     return _build_fitted_model(

@@ -36,7 +36,7 @@ def measure_regression(truth: Floats, predicted: Floats) -> tuple[MetricsOrReaso
     """
     names = ("mae", "mse", "rmse", "rmsle", "mape", "r2", "explained_variance", "pearson")
     if not (np.isfinite(truth).all() and np.isfinite(predicted).all()):
-        return dict.fromkeys(names, "the labels or predictions hold infinite values"), {}
+        return dict.fromkeys(names, "the target values or predictions hold infinite values"), {}
     # Squares of finite values may overflow: such a metric gets a reason instead of infinity.
     with np.errstate(over="ignore", invalid="ignore"):
         metrics = _regression_metrics(truth, predicted)

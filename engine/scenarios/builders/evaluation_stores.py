@@ -9,6 +9,7 @@ from engine import drift
 from engine.data import Table, materialise
 from engine.data.fingerprints import InMemoryFileHashes, hash_file
 from engine.data.user_functions import find_module_file
+from engine.errors import DataError
 from engine.evaluation.batch_evaluation import EvaluationIdentity, build_empty_evaluation, evaluate_batch
 from engine.evaluation.custom_metrics import compute_custom_metrics
 from engine.evaluation.observation import Observation, snapshot_side
@@ -200,16 +201,18 @@ def _evaluate_batch(
         )
         if reference.note:
             seen = replace(seen, notes=(*seen.notes, reference.note))
-        evaluation = evaluate_batch(
-            identity,
-            seen,
-            against,
-            spec.drift,
-            model_importance=model.importance if model else None,
-            own_metrics=compute_custom_metrics(
-                spec.metrics, _join_predictions(steady, seen), _find_store_folder(name, context), context.secrets.redact
-            ),
+        own_metrics = compute_custom_metrics(
+            spec.metrics, _join_predictions(steady, seen), _find_store_folder(name, context), context.secrets.redact
         )
+        importance = model.importance if model else None
+        try:
+            evaluation = evaluate_batch(
+                identity, seen, against, spec.drift, model_importance=importance, own_metrics=own_metrics
+            )
+        except DataError as error:
+            if seen.rows:
+                raise
+            raise DataError(f"dataset {batch.name!r} has no rows, so there is nothing to evaluate") from error
         with context.store.stage_folder() as files:
             seen.snapshot.save(files)
             context.store.add_evaluation(evaluation, files)

@@ -12,6 +12,8 @@ from typing import Any
 
 from engine import drift
 from engine.data import Table, explain_read_errors, materialise
+from engine.data.csv_faults import suggest_separator
+from engine.data.polars_errors import format_suggestion
 from engine.errors import DataError
 from engine.evaluation.observation import snapshot_side
 from engine.evaluation.record import CheckResult, Evaluation
@@ -167,7 +169,7 @@ def _refer_to_table(
 
         def execute(model: FittedModel | None) -> Snapshot:
             context.log.info(f"profiling the reference: {table.name}")
-            snapshot = _profile_reference(grouped, declared, spec, model, version, context)
+            snapshot = _profile_reference(grouped, batch, declared, spec, model, version, context)
             with context.store.stage_folder() as folder:
                 snapshot.save(folder)
                 context.store.add_snapshot(fingerprint, folder)
@@ -193,8 +195,24 @@ def apply_entity(table: Table, entity: str | None) -> Table:
     return replace(table, entity=entity)
 
 
+def _require_features(table: Table, batch: Table, model: FittedModel | None) -> None:
+    """Raise a DataError if the reference lacks a feature of the model; all other columns may be features if undeclared.
+
+    A model that the engine did not train takes its features from the columns of the batch, so the fault may be there.
+    """
+    available = table.frame.collect_schema().names()
+    for name in model.features if model else ():
+        if name not in available:
+            of_batch = batch.frame.collect_schema().names()
+            if hint := suggest_separator(of_batch):
+                raise DataError(f"dataset {batch.name!r} has a single column{hint}")
+            what = f"dataset {table.name!r} has no column {name!r}, which model {model.name!r} needs" if model else ""
+            raise DataError(f"{what}{format_suggestion(name, available)}")
+
+
 def _profile_reference(
     table: Table,
+    batch: Table,
     declared: Mapping[str, str],
     spec: EvaluationStoreSpec,
     model: FittedModel | None,
@@ -204,6 +222,7 @@ def _profile_reference(
     """Profile the reference: infer the columns' roles, score its rows with the model, take the snapshot."""
     with context.store.stage_folder() as folder, materialise(table, folder) as steady:
         with explain_read_errors(steady):
+            _require_features(steady, batch, model)
             roles, left_out = drift.roles(
                 steady.frame,
                 {column: role for column, role in declared.items() if column in steady.frame.collect_schema()},
