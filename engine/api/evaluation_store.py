@@ -168,7 +168,9 @@ class EvaluationStore:
         known = context.store.list_evaluations(self.name, metrics=[])
         index = [evaluation.id for evaluation in known].index(id_)
         if not index:
-            raise UsageError(f"there is no evaluation before {known[0].name!r}; name a reference")
+            raise UsageError(
+                f"there is no evaluation before {known[0].name!r}; name the reference, such as dataset:NAME"
+            )
         return context.store.get_evaluation(known[index - 1].id)
 
     def remove(self, name: str) -> tuple[str, ...]:

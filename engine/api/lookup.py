@@ -15,11 +15,10 @@ T = TypeVar("T")
 def unknown_name(what: str, name: str, known: Sequence[str]) -> UsageError:
     """Return the error for an unknown name, with the most similar name or else the newest names as help."""
     names = list(dict.fromkeys(known))
-    help_ = did_you_mean(name, names, "there are")
+    there = "there is only" if len(names) == 1 else "there are"
+    help_ = did_you_mean(name, names, there)
     if not help_.startswith("did you mean"):
-        help_ = did_you_mean(
-            name, names[-LISTED_NAMES:], "there are" if len(names) <= LISTED_NAMES else "the newest are"
-        )
+        help_ = did_you_mean(name, names[-LISTED_NAMES:], there if len(names) <= LISTED_NAMES else "the newest are")
     return UsageError(f"there is no {what} {name!r}; {help_}")
 
 
@@ -34,4 +33,4 @@ def find_by_id(what: str, wanted: str, known: Mapping[str, T]) -> T:
     for id_, value in known.items():
         if wanted in (id_, id_.rpartition("-")[2]):
             return value
-    raise unknown_name(what, wanted, list(known))
+    raise unknown_name(what, wanted, [id_.rpartition("-")[2] for id_ in known])

@@ -11,6 +11,7 @@ import typer
 
 from engine import spec
 from engine.cli.options import Format, Variables, parse_variables
+from engine.errors import UsageError
 from engine.spec import diagnostics
 from engine.spec.problem import did_you_mean
 
@@ -20,7 +21,7 @@ def command(
     scenarios: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SCENARIO]...",
+            metavar="SCENARIO",
             help="The scenarios to run; by default those of `run:` in the spec.",
             show_default=False,
         ),
@@ -69,11 +70,11 @@ def command(
 
 
 def require_scenarios(names: Sequence[str], project: spec.ProjectSpec) -> None:
-    """Raise typer.BadParameter if a scenario is unknown, or if none is named and the spec has no `run:`."""
+    """Raise UsageError if a scenario is unknown, typer.BadParameter if none is named and the spec has no `run:`."""
     declared = list(project.scenarios)
     if not names:
         message = f"name a scenario: {', '.join(declared)}; or set `run:` in the spec"
         raise typer.BadParameter(message, param_hint="SCENARIO")
     for name in names:
         if declared and name not in declared:
-            raise typer.BadParameter(f"there is no scenario {name!r}; {did_you_mean(name, declared, 'there are')}")
+            raise UsageError(f"there is no scenario {name!r}; {did_you_mean(name, declared, 'there are')}")

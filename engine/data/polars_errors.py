@@ -47,4 +47,8 @@ def format_suggestion(name: str, known: Sequence[str]) -> str:
     if near := find_similar_word(name, known):
         return f"; did you mean {near!r}?"
     shown = ", ".join(repr(one) for one in known[:10])
-    return f"; there are {shown}{' and others' if len(known) > 10 else ''}" if known else ""
+    return (
+        f"; there {'is only' if len(known) == 1 else 'are'} {shown}{' and others' if len(known) > 10 else ''}"
+        if known
+        else ""
+    )

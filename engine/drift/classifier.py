@@ -153,8 +153,8 @@ def _write_notes(
             f", no more because there are {columns:,} columns" if n == limit_rows(columns, max_rows) < max_rows else ""
         )
         notes.append(
-            f"data_drift compares {n:,} of {available[0]:,} rows of the reference with {n:,} of {available[1]:,} rows of "
-            f"the batch{why}"
+            f"data_drift compares {n:,} of {available[0]:,} rows of the reference with "
+            f"{n:,} of {available[1]:,} rows of the batch{why}"
         )
     return tuple(notes)
 

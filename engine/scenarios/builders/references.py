@@ -168,7 +168,7 @@ def _refer_to_table(
             return ReferenceProfile(action, lambda _: Snapshot.load(stored), lambda: None)
 
         def execute(model: FittedModel | None) -> Snapshot:
-            context.log.info(f"profiling the reference: {table.name}")
+            context.log.info(f"computing the statistics of the reference: {table.name}")
             snapshot = _profile_reference(grouped, batch, declared, spec, model, version, context)
             with context.store.stage_folder() as folder:
                 snapshot.save(folder)
@@ -179,7 +179,7 @@ def _refer_to_table(
             with context.store.stage_folder() as folder:
                 context.store.add_snapshot(fingerprint, folder)
 
-        reason = "it was never profiled with this model and these settings"
+        reason = "its statistics for this model and these settings are not stored yet"
         action = Action(
             kind="profile", target=table.name, because="new", reason=reason, reads=list_sources(table, context)
         )
