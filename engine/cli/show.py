@@ -106,7 +106,7 @@ def _print_store_table(
         try:
             frame = store.evaluations([*(metrics or store.displayed), sort.removeprefix("-")])
         except UsageError:
-            raise unknown_name("column or metric to sort by,", sort.removeprefix("-"), frame.columns) from None
+            raise unknown_name("column or metric", sort.removeprefix("-"), frame.columns) from None
     for key, value in labels.items():
         if f"labels.{key}" not in frame.columns:
             known = [name.removeprefix("labels.") for name in frame.columns if name.startswith("labels.")]

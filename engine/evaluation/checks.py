@@ -94,7 +94,7 @@ def _apply_to_metric(
         finding = (
             _missing_value_finding(measured)
             if measured.value is None
-            else _check_range(limits, measured.value, changed=changed)
+            else _check_range(limits, measured.value, metric, changed=changed)
         )
     bounds = {key: bound for key, bound in bounds.items() if bound is not None}
     return _build_result(name, metric, finding, _apply_when_empty(finding, check.when_empty), bounds, subject, position)
@@ -116,7 +116,7 @@ def _describe_unknown_metric(metric: str, subject: CheckTarget) -> str:
     return f"{subject.name} has no metric {metric}{hint}"
 
 
-def _check_range(limits: Range, value: float, *, changed: bool) -> Finding:
+def _check_range(limits: Range, value: float, metric: str, *, changed: bool) -> Finding:
     """Compare a value, or the change of one, with a range whose bounds are inclusive; hard bounds come first."""
     for bound, side, outcome in (
         (limits.min, "below min", CheckOutcome.ERROR),
@@ -125,7 +125,8 @@ def _check_range(limits: Range, value: float, *, changed: bool) -> Finding:
         (limits.soft_max, "above soft_max", CheckOutcome.WARNING),
     ):
         if bound is not None and (value < bound if "below" in side else value > bound):
-            shown = f"changed by {value:.6g}, which" if changed else f"{value:.6g}"
+            answer = " (yes)" if metric == "data_drift_significant" and value == 1 else ""  # a number, but read as yes
+            shown = f"changed by {value:.6g}, which" if changed else f"{value:.6g}{answer}"
             return Finding(outcome, f"{shown} is {side} {bound:.6g}", value)
     return Finding(CheckOutcome.OK, "", value)
 
