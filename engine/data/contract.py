@@ -228,13 +228,17 @@ def _locate_violations(table: Table, rule: _Rule) -> str:
 
     Rows that repeat a value may be in different files, so `unique` is searched in the whole table.
     """
-    per_file = table.files is not None and (rule.is_violation is not None or len(table.files.paths) == 1)
-    parts = table.files.scan_each() if table.files and per_file else [("", table.frame)]
+    files = table.files
+    if files and rule.is_violation is None and len(files.paths) > 1:
+        files = None
+    frames = (frame for _, frame in files.scan_each()) if files else iter([table.frame])
     shown: list[str] = []
-    for label, frame in parts:
-        of = f" of {label}" if label else ""
-        rows = rule.first_violations(frame).iter_rows()
-        shown += [f"row {row}{of}{'' if value is None else f' ({_shorten_value(value)})'}" for row, value in rows]
+    for number, frame in enumerate(frames):
+        found = rule.first_violations(frame)
+        rows = found["row"].to_list()
+        places = files.name_rows(files.paths[number], rows) if files else [f"row {row}" for row in rows]
+        values = ["" if value is None else f" ({_shorten_value(value)})" for value in found["value"]]
+        shown += [f"{place}{value}" for place, value in zip(places, values, strict=True)]
         if len(shown) >= MAX_ROWS_SHOWN:
             break
     return ", ".join(shown[:MAX_ROWS_SHOWN])

@@ -107,9 +107,37 @@ def _decode_lines(file: IO[bytes]) -> Iterator[str]:
     return (line.decode("utf-8-sig" if number == 0 else "utf-8") for number, line in enumerate(file))
 
 
-def find_value_fault(
-    path: Path, texts: pl.LazyFrame, types: Mapping[str, pl.DataType], decimal_comma: bool
-) -> str | None:
+def locate_rows(path: Path, dialect: Csv, rows: Sequence[int]) -> dict[int, int]:
+    """Return the line on which each of some rows (counted from 1, without the header) begins.
+
+    Returns
+    -------
+    dict
+        Empty where the lines are not certain: a blank line or a record that cannot be read comes before the rows, or
+        the file is compressed with Zstandard.
+    """
+    lines: dict[int, int] = {}
+    if path.suffix == ".zst" or not rows:
+        return lines
+    with open_bytes(path) as file:
+        quoting = {"quotechar": dialect.quote} if dialect.quote else {"quoting": csv.QUOTE_NONE}
+        records = csv.reader(_decode_lines(file), delimiter=dialect.separator, strict=True, **quoting)
+        start = 1
+        try:
+            for row, record in enumerate(records, 0 if dialect.header else 1):
+                if not record:
+                    return {}
+                if row in rows:
+                    lines[row] = start
+                if row >= max(rows):
+                    return lines
+                start = records.line_num + 1  # the next record's first line: a record may span lines
+        except (UnicodeDecodeError, csv.Error, EOFError, zlib.error, gzip.BadGzipFile):
+            pass
+    return {}
+
+
+def find_value_fault(path: Path, texts: pl.LazyFrame, types: Mapping[str, pl.DataType], dialect: Csv) -> str | None:
     """Describe the first column with values that cannot be read as its type, with the first rows of them.
 
     Parameters
@@ -120,12 +148,12 @@ def find_value_fault(
         The file with every column as text, where texts that mean a missing value are null.
     types
         The declared or inferred type per column.
-    decimal_comma
-        Whether numbers are written with a decimal comma.
+    dialect
+        How the file is written.
     """
     for name, dtype in types.items():
         text = pl.col(name)
-        number = text.str.replace(",", ".", literal=True) if decimal_comma else text
+        number = text.str.replace(",", ".", literal=True) if dialect.decimal_comma else text
         parsers = {
             "integer": text.cast(pl.Int64, strict=False),
             "number": number.cast(pl.Float64, strict=False),
@@ -137,11 +165,16 @@ def find_value_fault(
         if parsed is None:  # every value can be read as text
             continue
         # A parser returns null where it fails, so a text that is present but parsed to null is at fault.
-        rows = texts.select(text.alias("value"), bad=parsed.is_null() & text.is_not_null())
+        is_number = number.cast(pl.Float64, strict=False).is_not_null()
+        rows = texts.select(text.alias("value"), is_number=is_number, bad=parsed.is_null() & text.is_not_null())
         bad = rows.with_row_index("row", offset=1).filter("bad").head(_MAX_VALUES_SHOWN).collect(engine="streaming")
         if bad.height:
-            where = ", ".join(f"row {row} holds {value[:60]!r}" for row, value, _ in bad.iter_rows())
-            decimal = type_name == "integer" and bad["value"].cast(pl.Float64, strict=False).null_count() == 0
+            lines = locate_rows(path, dialect, bad["row"].to_list())
+            where = ", ".join(
+                f"{f'line {lines[row]}' if row in lines else f'row {row}'} holds {value[:60]!r}"
+                for row, value in bad.select("row", "value").iter_rows()
+            )
+            decimal = type_name == "integer" and bad["is_number"].all()
             kind, declared = ("holds decimal numbers", "number") if decimal else ("is text", "text")
             return (
                 f"{path}, column {name!r} is read as {type_name}, but {where}; if the column {kind}, declare "

@@ -8,7 +8,7 @@ neither file nor line, so `DatasetFiles.find_fault` reads the files again to fin
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from glob import escape, glob, has_magic
 from os.path import relpath
@@ -19,7 +19,7 @@ from typing import Any
 import polars as pl
 
 from engine.data.column_types import POLARS_DTYPES, column_type
-from engine.data.csv_faults import find_record_fault, find_value_fault, may_have_short_line, open_bytes
+from engine.data.csv_faults import find_record_fault, find_value_fault, locate_rows, may_have_short_line, open_bytes
 from engine.data.fingerprints import FileHashes, hash_file, hash_texts
 from engine.data.polars_errors import READ_ERRORS, describe_error, format_suggestion
 from engine.errors import DataError
@@ -71,6 +71,11 @@ class DatasetFiles:
         for path in self.paths:
             yield path.name, self._scan_paths((path,))
 
+    def name_rows(self, path: Path, rows: Sequence[int]) -> list[str]:
+        """Return how to find rows (counted from 1) of a file: `line 50 of new.csv`, `row 49 of new.parquet`."""
+        lines = locate_rows(path, self.csv, rows) if self.format == "csv" else {}
+        return [f"{f'line {lines[row]}' if row in lines else f'row {row}'} of {path.name}" for row in rows]
+
     def compute_fingerprint(self, hashes: FileHashes, root: Path) -> tuple[str, dict[str, Any]]:
         """Return the fingerprint of the dataset, and the JSON-ready facts that it is made of.
 
@@ -121,7 +126,7 @@ class DatasetFiles:
             # The types that polars gave the columns, and the same file with every column as text.
             types = self._scan_paths((path,)).collect_schema()
             texts = self._scan_csv([path], 0, dict.fromkeys(types, pl.String()))
-            return find_value_fault(path, texts, types, self.csv.decimal_comma)
+            return find_value_fault(path, texts, types, self.csv)
         except READ_ERRORS:
             return None
 
@@ -323,13 +328,16 @@ def _find_foreign_content(path: Path, format_: str) -> str | None:
     signature = _FIRST_BYTES.get(format_)
     if signature is None:
         return None
-    with path.open("rb") as file:
-        start = file.read(1000)
+    try:
+        with path.open("rb") as file:
+            start = file.read(1000)
+    except OSError:
+        return None
     if start.startswith(signature):
         return None
     text = re.fullmatch(rb"[\t\n\r\x20-\x7e\x80-\xff]*", start) is not None
-    hint = "; it looks like text: if it is CSV, declare format: csv" if text else ""
-    return f"{path} is not a file in the format {format_}{hint}"
+    hint = "; it looks like text: if it is CSV, declare format: csv" if text else ", or it is damaged"
+    return f"{path} cannot be read, it is not a file in the format {format_}{hint}"
 
 
 def _find_ndjson_fault(path: Path) -> str | None:

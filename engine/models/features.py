@@ -49,7 +49,7 @@ def require_columns(names: Sequence[str], columns: Sequence[str], where: str, na
     """
     for name in names:
         if name not in columns:
-            names_it = f", which its {named_by} names" if named_by else ""
+            names_it = f", which the model names under {named_by}" if named_by else ""
             raise ModelError(f"{where}: there is no column {name!r}{names_it}{format_suggestion(name, list(columns))}")
 
 

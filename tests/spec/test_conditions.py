@@ -382,7 +382,7 @@ def test_a_huge_condition_is_refused(text: str) -> None:
         ("metrics['f1'] < 0.7", "the metric 'f1' has no value"),
         (
             "metrics['ks.x'] < 0.7 || metrics['roc_auc'] < 0.1",
-            "the metric 'ks.x' has no value; the metric 'roc_auc' has no value",
+            "no earlier step has computed the metric 'ks.x'; the metric 'roc_auc' has no value",
         ),
         ("steps['Clean up'].outcome == 'FAILED'", "the step 'Clean up' has not run"),
         ("stepOutcome_Clean_up == 'FAILED'", "stepOutcome_Clean_up has no value"),
