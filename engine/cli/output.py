@@ -84,8 +84,8 @@ def render_results(finished: CallResult, form: diagnostics.DiagnosticFormat, cod
             _show_store(name, finished, console)
         for message in finished.undelivered:
             reason = f": {message.last_error}" if message.last_error else ""
-            run = f" (run {message.run.rpartition('-')[2]})" if message.run else ""
-            what = f"{message.reporter} to {message.channel}{run}{reason}"
+            of_run = f" (run {message.run.rpartition('-')[2]})" if message.run else ""
+            what = f"{message.reporter} to {message.channel}{of_run}{reason}"
             console.print(f"[yellow]undelivered, tried again by the next run:[/] {escape(what)}")
         if finished.dry:
             console.print("\n[bold]dry run[/]: nothing was kept, nothing was sent")

@@ -100,13 +100,18 @@ def _print_store_table(
     """Print the table of a store's evaluations, filtered by labels, with remarks about removed evaluations."""
     from engine.api.lookup import unknown_name
     from engine.cli import printers
+    from engine.spec.metric_names import list_statistics
+    from engine.spec.problem import find_similar_word
 
     frame = store.evaluations(metrics)
     if sort is not None and printers.find_sort_column(sort, frame) is None:  # a metric that is not shown: show it too
         try:
             frame = store.evaluations([*(metrics or store.displayed), sort.removeprefix("-")])
         except UsageError:
-            raise unknown_name("column or metric", sort.removeprefix("-"), frame.columns) from None
+            wanted, known = sort.removeprefix("-"), [*frame.columns, *list_statistics("store")]
+            near = find_similar_word(wanted, known)
+            help_ = f'did you mean "{near}"?' if near else f"the columns are {', '.join(frame.columns)}"
+            raise UsageError(f"--sort: there is no column or metric {wanted!r}; {help_}") from None
     for key, value in labels.items():
         if f"labels.{key}" not in frame.columns:
             known = [name.removeprefix("labels.") for name in frame.columns if name.startswith("labels.")]

@@ -139,7 +139,8 @@ class VariableResolver:
         try:
             self.values[name] = self.types[name].convert(self._overrides[name])
         except ValueError as problem:
-            self._findings.error(entry.key.position, "variable-value", f'variable "{name}": {problem}')
+            message = f'the value given for variable "{name}": {problem}'
+            self._findings.error(entry.key.position, "variable-value", message)
 
     def _resolve_declaration(self, entry: MapEntry) -> tuple[VariableType, Value | Invalid]:
         if isinstance(entry.value, ScalarNode):

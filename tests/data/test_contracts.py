@@ -76,8 +76,10 @@ def test_every_broken_rule_of_every_column_is_reported_with_its_first_rows():
         "dataset 't' breaks the rules of its columns:",
         "  column 'score': 1 of 9 values is missing, but the column is required: row 3",
         "  column 'score': 1 of 9 values is below min 300: row 2 (250)",
-        "  column 'score': 6 of 9 values are above max 850: "
-        "row 4 (900), row 5 (870), row 6 (851), row 7 (852), row 8 (853)",
+        (
+            "  column 'score': 6 of 9 values are above max 850: "
+            "row 4 (900), row 5 (870), row 6 (851), row 7 (852), row 8 (853)"
+        ),
         "  column 'flag': 1 of 9 values is not in allowed (0, 1): row 3 (2)",
     ]
 

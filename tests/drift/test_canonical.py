@@ -125,8 +125,10 @@ def test_what_cannot_be_read_is_said():
         (
             "t",
             Role.NUMERICAL,
-            "column 't' is compared as numerical, but row 2 holds text: 'high'; correct it, or declare what it means if it "
-            "stands for a missing value (csv: null_values)",
+            (
+                "column 't' is compared as numerical, but row 2 holds text: 'high'; correct it, "
+                "or declare what it means if it stands for a missing value (csv: null_values)"
+            ),
         ),
         ("l", Role.CATEGORICAL, "column 'l' is compared as categorical, but holds lists or structures"),
         ("b", Role.CATEGORICAL, "column 'b' is compared as categorical, but holds bytes"),
