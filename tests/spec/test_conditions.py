@@ -147,8 +147,8 @@ def test_a_legal_condition_is_decided(text: str, holds: bool) -> None:
             "metric-needs-task",
             "rmse exists for regression only, but the task of the model is binary_classification",
             (
-                "for binary_classification there are accuracy, precision, recall, f1, roc_auc, average_precision, log_loss, "
-                "brier, calibration_error, mcc, hamming_loss, lift, cost_matrix_gain"
+                "for binary_classification there are accuracy, precision, recall, f1, roc_auc, average_precision, "
+                "log_loss, brier, calibration_error, mcc, hamming_loss, lift, cost_matrix_gain"
             ),
         ),
         (
