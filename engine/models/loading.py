@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
+from engine.data.csv_faults import suggest_separator
+from engine.data.polars_errors import format_suggestion
 from engine.data.table import Table, explain_read_errors
 from engine.data.user_functions import load_function
 from engine.errors import DataError, ModelError
@@ -235,15 +237,22 @@ def _collect_classes(
         by_text = {label_of(c): c for c in seen}
         seen = [by_text.get(n, n) for n in named]
     if spec.task == "binary_classification":
-        seen = _complete_two_classes(seen, spec, where)
+        found, hint = f"the data hold {len(seen)}{': ' + format_names(seen) if seen else ''}", ""
+        if not sources:
+            found = f"dataset {table.name!r} has no column {spec.target!r}"
+            hint = suggest_separator(available) or format_suggestion(spec.target, available)
+        elif not seen:
+            found = f"dataset {table.name!r} has no value in {format_names(sources)}"
+        seen = _complete_two_classes(seen, spec, where, found, hint)
     return tuple(sorted(seen, key=lambda c: (isinstance(c, str), c)))
 
 
-def _complete_two_classes(seen: list[ClassValue], spec: Model, where: str) -> list[ClassValue]:
+def _complete_two_classes(seen: list[ClassValue], spec: Model, where: str, found: str, hint: str) -> list[ClassValue]:
     """Return the two classes of a binary task; a declared positive class makes up for one that the data lack.
 
     A batch may hold one class only, or none. Then the positive class is added, and if it is alone, the other one: 0
-    for 1, 1 for 0, otherwise "not " and the positive class.
+    for 1, 1 for 0, otherwise "not " and the positive class. In the error, `found` says which classes the data hold,
+    and `hint` comes last.
     """
     if len(seen) < 2 and spec.positive is not None:
         positive = spec.positive
@@ -253,9 +262,10 @@ def _complete_two_classes(seen: list[ClassValue], spec: Model, where: str) -> li
             other = {"0": 1, "1": 0}.get(label_of(positive), f"not {label_of(positive)}")
             seen = [*seen, other]
     if len(seen) != 2:
-        advice = "declare positive:" if len(seen) < 2 else "is the task multiclass_classification?"
-        raise ModelError(
-            f"{where}: binary_classification needs 2 classes, but the data hold {len(seen)}"
-            f"{': ' + format_names(seen) if seen else ''}; {advice}"
+        advice = (
+            "declare positive: if a batch may lack one of them"
+            if len(seen) < 2
+            else "is the task multiclass_classification?"
         )
+        raise ModelError(f"{where}: binary_classification needs 2 classes, but {found}; {advice}{hint}")
     return seen
