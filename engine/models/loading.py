@@ -237,13 +237,13 @@ def _collect_classes(
         by_text = {label_of(c): c for c in seen}
         seen = [by_text.get(n, n) for n in named]
     if spec.task == "binary_classification":
-        found, hint = f"the data hold {len(seen)}{': ' + format_names(seen) if seen else ''}", ""
+        held, hint = f"the data hold {len(seen)}{': ' + format_names(seen) if seen else ''}", ""
         if not sources:
-            found = f"dataset {table.name!r} has no column {spec.target!r}"
+            held = f"dataset {table.name!r} has no column {spec.target!r}"
             hint = suggest_separator(available) or format_suggestion(spec.target, available)
         elif not seen:
-            found = f"dataset {table.name!r} has no value in {format_names(sources)}"
-        seen = _complete_two_classes(seen, spec, where, found, hint)
+            held = f"dataset {table.name!r} has no value in {format_names(sources)}"
+        seen = _complete_two_classes(seen, spec, where, held, hint)
     return tuple(sorted(seen, key=lambda c: (isinstance(c, str), c)))
 
 
