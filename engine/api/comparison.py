@@ -56,7 +56,7 @@ def compare_with_rows(evaluation: Evaluation, reference: str, context: Context) 
         if version is None:
             raise UsageError(
                 f"evaluation store {evaluation.store!r} has no model that the engine trained, so there are no "
-                "held-out rows; name another reference"
+                "held-out rows; name another reference: an evaluation, or dataset:NAME"
             )
         path = version.folder / TEST_ROWS
         table = Table("model_test", pl.scan_parquet(path, glob=False), version.fingerprint, rereadable=True)

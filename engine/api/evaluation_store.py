@@ -169,7 +169,9 @@ class EvaluationStore:
         evaluations = context.store.list_evaluations(self.name, metrics=[])
         index = [evaluation.id for evaluation in evaluations].index(id_)
         if not index:
-            raise UsageError(f"there is no evaluation before {evaluations[0].name!r}; name a reference")
+            raise UsageError(
+                f"there is no evaluation before {evaluations[0].name!r}; name the reference, such as dataset:NAME"
+            )
         return context.store.get_evaluation(evaluations[index - 1].id)
 
     def remove(self, name: str) -> tuple[str, ...]:

@@ -25,4 +25,4 @@ def find_by_id(what: str, wanted: str, known: Mapping[str, T]) -> T:
     for id_, value in known.items():
         if wanted in (id_, id_.rpartition("-")[2]):
             return value
-    raise unknown_name(what, wanted, list(known)[::-1])  # ids are known oldest first
+    raise unknown_name(what, wanted, [id_.rpartition("-")[2] for id_ in known][::-1])  # ids are known oldest first

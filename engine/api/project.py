@@ -106,6 +106,9 @@ class Project:
     def store(self, name: str) -> EvaluationStore:
         """Return an evaluation store; raises UsageError if the name is unknown."""
         if name not in self.stores:
+            if name in self.spec.datasets and self.stores:
+                stores = ", ".join(self.stores)
+                raise UsageError(f"{name!r} is a dataset, but an evaluation store is needed: {stores}")
             raise unknown_name("evaluation store", name, self.stores)
         return EvaluationStore(name, self.spec, self.open_session)
 

@@ -18,7 +18,7 @@ def command(
     evaluation: Annotated[
         str | None,
         typer.Argument(
-            metavar="[EVALUATION]", help="The evaluation's name or id; by default the newest.", show_default=False
+            metavar="EVALUATION", help="The evaluation's name or id; by default the newest.", show_default=False
         ),
     ] = None,
     var: Variables = None,
@@ -38,6 +38,8 @@ def command(
         found = Project(declared, os.environ, (listen,)).check(target, evaluation)
     if format_ == "github":
         print(output.render_annotations(found))
+    elif not found and format_ == "text":
+        print(f"{target} has no checks; declare some under its key checks:")
     else:
         printers.print_checks(target, found, format_)
     return checks_exit_code(found, fail_on)

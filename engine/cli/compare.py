@@ -17,7 +17,7 @@ def command(
     evaluation: Annotated[
         str | None,
         typer.Argument(
-            metavar="[EVALUATION]", help="The evaluation's name or id; by default the newest.", show_default=False
+            metavar="EVALUATION", help="The evaluation's name or id; by default the newest.", show_default=False
         ),
     ] = None,
     reference: Annotated[

@@ -16,7 +16,7 @@ SPEC_NAME = "project.yaml"
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(help="The folder to write to.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to write to.", show_default=False)],
     data: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Your data: Parquet, CSV, NDJSON or Arrow. The file is not copied."),

@@ -7,6 +7,7 @@ the engine: its traceback is written to a file.
 import gc
 import os
 import platform
+import re
 import sys
 import tempfile
 import traceback
@@ -59,7 +60,9 @@ def _main() -> int:
             raise KeyboardInterrupt
         return code
     except typer.TyperException as mistake:
-        print(f"engine: error: {mistake.format_message()}\nTry engine --help.", file=sys.stderr)
+        context = getattr(mistake, "ctx", None)
+        verb = context.command_path if context else "engine"
+        print(f"engine: error: {_format_mistake(mistake)}\nTry {verb} --help.", file=sys.stderr)
         return ExitCode.USAGE
     except (KeyboardInterrupt, typer.Abort):
         print("engine: interrupted", file=sys.stderr)
@@ -78,6 +81,12 @@ def _main() -> int:
         return ExitCode.OK
     except Exception as bug:  # noqa: BLE001 - the last boundary: reported as a bug, with the traceback in a file
         return _report_bug(bug)
+
+
+def _format_mistake(mistake: typer.TyperException) -> str:
+    """Return the message of a mistake in the arguments, without the phrases of the libraries that found it."""
+    text = mistake.format_message().replace("Value error, ", "").replace("Input should be", "must be")
+    return re.sub(r"^Invalid value(?: for '?([^:']*)'?)?: ", lambda found: f"{found[1]}: " if found[1] else "", text)
 
 
 def _report_bug(bug: Exception) -> int:

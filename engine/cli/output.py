@@ -74,7 +74,9 @@ def render_results(finished: CallResult, form: diagnostics.DiagnosticFormat, cod
             _show_store(name, finished, console)
         for message in finished.undelivered:
             reason = f": {message.last_error}" if message.last_error else ""
-            console.print(f"[yellow]undelivered[/] {escape(f'{message.reporter} to {message.channel}{reason}')}")
+            of_run = f" (run {message.run.rpartition('-')[2]})" if message.run else ""
+            what = f"{message.reporter} to {message.channel}{of_run}{reason}"
+            console.print(f"[yellow]undelivered, tried again by the next run:[/] {escape(what)}")
         if finished.dry:
             console.print("\n[bold]dry run[/]: nothing was kept, nothing was sent")
     return "\n".join(line.rstrip() for line in captured.get().rstrip().splitlines())
@@ -121,14 +123,23 @@ def _show_step(step: StepResult, console: Console, depth: int) -> None:
     turn = ", ".join(f"{name} = {value}" for name, value in (step.turn or {}).items())
     remarks = "  ".join(escape(part) for part in (step.reason, turn) if part)
     console.print(f"{indent}{escape(step.name)}  {colour_word(str(step.outcome))}  {remarks}")
-    passed = sum(check.counts_as is CheckOutcome.OK for check in step.checks)
+    passed = [check.check for check in step.checks if check.counts_as is CheckOutcome.OK]
     for check in step.checks:
         if check.counts_as is not CheckOutcome.OK:
             console.print(f"{indent}  {colour_word(str(check.outcome))}  {escape(check.summary)}")
     if passed:
-        console.print(f"{indent}  {colour_word('OK')}  {passed} {'check' if passed == 1 else 'checks'}")
+        console.print(f"{indent}  {colour_word('OK')}  {escape(_count_passed(passed))}")
     if step.run is not None:
         _show_run(step.run, console, depth + 1)
+
+
+def _count_passed(checks: list[str]) -> str:
+    """Return how many metrics passed which checks; `checks` has the name of the check for each of the metrics."""
+    names = list(dict.fromkeys(checks))
+    declared = "1 check" if len(names) == 1 else f"{len(names)} checks"
+    if len(names) == len(checks):
+        return declared
+    return f"{len(checks)} metrics of {repr(names[0]) if len(names) == 1 else declared}"
 
 
 def _show_store(name: str, finished: CallResult, console: Console) -> None:
@@ -144,3 +155,11 @@ def _show_store(name: str, finished: CallResult, console: Console) -> None:
         table.add_row(escape(evaluation.name), *cells)
     console.print()
     console.print(table)
+    reasons = {
+        f"{metric} is unknown: {known.reason}": None
+        for evaluation in shown.evaluations
+        for metric in shown.metrics
+        if (known := evaluation.metrics.get(metric)) is not None and known.value is None and known.reason
+    }
+    for reason in reasons:
+        console.print(escape(reason), style="dim")

@@ -17,7 +17,7 @@ def command(
     scenarios: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SCENARIO]...",
+            metavar="SCENARIO",
             help="The scenarios to plan; by default those of `run:` in the spec.",
             show_default=False,
         ),
@@ -27,7 +27,11 @@ def command(
         Literal["text", "json"], typer.Option("--format", help="text for people, json for programs.")
     ] = "text",
 ) -> int:
-    """Show what a run would do, each action with its reason. Changes nothing."""
+    """Show what a run would do, each action with its reason. Changes nothing.
+
+    Signs: + new, ~ changed, ! forced, = reused, · done every time, ? decided during the run, - not done, x fails. To
+    profile a reference means to compute the statistics that batches are compared with.
+    """
     project = spec.load(path, parse_variables(var))
 
     from engine.cli import plan_text

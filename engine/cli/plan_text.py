@@ -136,14 +136,19 @@ def _format_source(reads: ReadSource) -> str:
 
 
 def _summarize_plan(plan: Plan) -> str:
-    """Return the summary: `2 to read, 1 to train; 3 reused; 1 message may be sent`."""
+    """Return the summary: `2 to read, 1 to train; 3 reused; 1 message may be sent`.
+
+    How many steps will fail comes first.
+    """
     actions = plan.all_actions()
     todo = [action for action in actions if action.because in ("new", "changed", "forced") or _is_repeated_work(action)]
     counts = [f"{_count_kind(todo, kind)} {words}" for kind, words in _SUMMARY_WORDS.items() if _count_kind(todo, kind)]
     reused = sum(action.reused for action in actions)
     senders = [action for scenario in _walk_scenarios(plan.scenarios) for action in scenario.reporters]
     sends = sum(action.because in ("always", "depends") for action in senders)
-    parts = [", ".join(counts) or "nothing to compute", f"{reused} reused"]
+    failing = sum(bool(step.problem) for step in plan.all_steps())
+    failures = [f"{failing} {'step' if failing == 1 else 'steps'} will fail"] if failing else []
+    parts = [*failures, ", ".join(counts) or "nothing to compute", f"{reused} reused"]
     return "; ".join([*parts, f"{sends} {'message' if sends == 1 else 'messages'} may be sent"] if sends else parts)
 
 

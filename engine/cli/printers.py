@@ -13,6 +13,7 @@ from engine.cli.options import TableFormat
 from engine.cli.tables import Page, render_data, render_json, to_records
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.formatting.numbers import format_cell
+from engine.outcome import CheckOutcome
 from engine.spec.metric_names import METRICS
 from engine.store import CheckPoint, utc_now
 
@@ -215,7 +216,7 @@ def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -
         metrics.with_columns(pl.Series("interval", interval, pl.String)).filter(pl.col("metric").is_in(list(whole))),
         {"metric": "metric", "value": "value", "interval": "interval", "p_value": "p", "reason": "reason"},
     )
-    page.add_title("columns, the most drifted first (in drift model, in model: feature importance)")
+    page.add_title("columns, the most drifted first (drift is 0 unless it is significant)")
     columns = frames.tabulate_columns(one)
     # Columns of zeros only take room: nothing is missing, no category is new.
     idle = [name for name in columns.columns if name.endswith(("missing_share", "unseen_share"))]
@@ -225,6 +226,9 @@ def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -
     )
     if columns.height > SHOWN_ROWS:
         page.add_line(f"{columns.height - SHOWN_ROWS} more columns: --format csv and json show all", style="dim")
+    if not columns.is_empty():
+        meaning = "for telling batch and reference apart (in drift model), for the predictions of the model (in model)"
+        page.add_line(f"importance of a column {meaning}", style="dim")
     for name, reason in list(one.left_out.items())[:SHOWN_ROWS]:
         page.add_line(f"{name} is not compared: {reason}", style="dim")
     predicted = frames.tabulate_predictions(one)
@@ -234,7 +238,11 @@ def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -
         page.add_table(drift, {"metric": "metric", "value": "value", "p_value": "p", "reason": "reason"})
         page.add_table(
             predicted,
-            {"predicted": PREDICTION_HEADERS[one.prediction["prediction"]["role"]], **sides, "fugacity": "fugacity"},
+            {
+                "predicted": PREDICTION_HEADERS[one.prediction["prediction"]["role"]],
+                **sides,
+                "fugacity": "relative change",
+            },
         )
     performance = frames.tabulate_performance(one)
     if not performance.is_empty():
@@ -256,9 +264,9 @@ def print_checks(target: str, found: Sequence[CheckResult], format_: Literal["te
         print(render_json(list(found)))
         return
     page = Page()
-    page.add_title(
-        f"{target}: {', '.join(f'{n} {outcome}' for outcome, n in Counter(r.outcome for r in found).items())}"
-    )
+    counts = Counter(result.outcome for result in found)
+    by_severity = sorted(counts.items(), key=lambda pair: list(CheckOutcome).index(pair[0]), reverse=True)
+    page.add_title(f"{target}: {', '.join(f'{n} {outcome}' for outcome, n in by_severity)}")
     now = utc_now()
     _add_outcomes(frames.tabulate_checks([CheckPoint(None, now, result) for result in found], {}), page)
     page.print()

@@ -16,7 +16,7 @@ def command(
     path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
     store: Annotated[str, typer.Argument(metavar="STORE", help="The evaluation store.", show_default=False)],
     evaluations: Annotated[
-        list[str], typer.Argument(metavar="EVALUATION...", help="The names of the evaluations.", show_default=False)
+        list[str], typer.Argument(metavar="EVALUATION", help="The names of the evaluations.", show_default=False)
     ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     var: Variables = None,

@@ -16,13 +16,13 @@ def command(
     store: Annotated[
         str | None,
         typer.Argument(
-            metavar="[STORE]", help="The evaluation store; may be left out if there is only one.", show_default=False
+            metavar="STORE", help="The evaluation store; may be left out if there is only one.", show_default=False
         ),
     ] = None,
     evaluation: Annotated[
         str | None,
         typer.Argument(
-            metavar="[EVALUATION]", help="The evaluation's name or id; by default the newest.", show_default=False
+            metavar="EVALUATION", help="The evaluation's name or id; by default the newest.", show_default=False
         ),
     ] = None,
     output: Annotated[

@@ -18,7 +18,7 @@ def command(
     scenarios: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SCENARIO]...",
+            metavar="SCENARIO",
             help="The scenarios to run; by default those of `run:` in the spec.",
             show_default=False,
         ),

@@ -8,6 +8,7 @@ import typer
 
 from engine import spec
 from engine.cli.options import TableFormat, Variables, parse_pairs, parse_variables
+from engine.errors import UsageError
 from engine.outcome import ExitCode
 
 if TYPE_CHECKING:
@@ -21,12 +22,10 @@ def command(
     path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
     store: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[STORE]", help="An evaluation store; with --checks also a dataset.", show_default=False
-        ),
+        typer.Argument(metavar="STORE", help="An evaluation store; with --checks also a dataset.", show_default=False),
     ] = None,
     evaluation: Annotated[
-        str | None, typer.Argument(metavar="[EVALUATION]", help="The evaluation's name or id.", show_default=False)
+        str | None, typer.Argument(metavar="EVALUATION", help="The evaluation's name or id.", show_default=False)
     ] = None,
     metric: Annotated[
         list[str] | None,
@@ -44,7 +43,8 @@ def command(
         typer.Option(metavar="COLUMN", help="Sort by a column or metric, smallest first; -COLUMN: largest first."),
     ] = None,
     last: Annotated[
-        int | None, typer.Option(min=1, help="Show only this many rows, the newest; by default 20 as text.")
+        int | None,
+        typer.Option(min=1, metavar="ROWS", help="Show only this many rows, the newest; by default 20 as text."),
     ] = None,
     checks: Annotated[bool, typer.Option("--checks", help="Show all results of the checks of STORE.")] = False,
     runs: Annotated[bool, typer.Option("--runs", help="Show the runs.")] = False,
@@ -100,10 +100,18 @@ def _print_store_table(
     """Print the table of a store's evaluations, filtered by labels, with remarks about removed evaluations."""
     from engine.api.lookup import unknown_name
     from engine.cli import printers
+    from engine.formatting.hints import find_similar
+    from engine.spec.metric_names import list_statistics
 
     frame = store.evaluations(metrics)
     if sort is not None and printers.find_sort_column(sort, frame) is None:  # a metric that is not shown: show it too
-        frame = store.evaluations([*(metrics or store.displayed), sort.removeprefix("-")])
+        try:
+            frame = store.evaluations([*(metrics or store.displayed), sort.removeprefix("-")])
+        except UsageError:
+            wanted, known = sort.removeprefix("-"), [*frame.columns, *list_statistics("store")]
+            near = find_similar(wanted, known)
+            help_ = f'did you mean "{near}"?' if near else f"the columns are {', '.join(frame.columns)}"
+            raise UsageError(f"--sort: there is no column or metric {wanted!r}; {help_}") from None
     for key, value in labels.items():
         if f"labels.{key}" not in frame.columns:
             keys = [name.removeprefix("labels.") for name in frame.columns if name.startswith("labels.")]

@@ -15,7 +15,7 @@ from engine.spec import diagnostics
 
 
 def command(
-    specs: Annotated[list[Path], typer.Argument(metavar="SPEC...", help="Spec files.", show_default=False)],
+    specs: Annotated[list[Path], typer.Argument(metavar="SPEC", help="Spec files.", show_default=False)],
     var: Variables = None,
     format_: Format = "text",
 ) -> int:

@@ -41,14 +41,14 @@ def check_schema(schema: Mapping[str, pl.DataType], contract: Mapping[str, Colum
             continue
         actual = column_type(schema[column])
         if rules.type and actual != rules.type and (actual, rules.type) != ("integer", "number") and actual != "null":
-            faults.append(f"column {column!r} is {actual}, but the contract says type: {rules.type}")
+            faults.append(f"column {column!r} is {actual}, but the spec declares type: {rules.type}")
             continue
         try:
             list(_compile_rules(column, rules, schema[column]))
         except TypeError as error:
             faults.append(f"column {column!r} is {actual}, but {error}")
     if faults:
-        raise DataError(_format_faults("the columns do not match the contract", faults))
+        raise DataError(_format_faults("the columns are not as the spec declares them", faults))
 
 
 def refuse_pattern_names(columns: Iterable[str], where: str) -> None:
@@ -81,18 +81,18 @@ def verify_contract(table: Table) -> None:
         if not rules:
             return
         # One plan with one count per rule: a single streaming pass over the data.
-        counts = table.frame.select(rule.count_violations().alias(str(i)) for i, rule in enumerate(rules))
-        found = counts.collect(engine="streaming").row(0)
+        counts = (rule.count_violations().alias(str(i)) for i, rule in enumerate(rules))
+        *found, rows = table.frame.select(*counts, pl.len().alias("rows")).collect(engine="streaming").row(0)
         broken = [(rule, count) for rule, count in zip(rules, found, strict=True) if count]
         if not broken:
             return
         # Only now, and only for the broken rules, are the rows themselves searched.
         faults = [
-            f"column {rule.column!r}: {count} {'value' if count == 1 else 'values'} {rule.description}: "
+            f"column {rule.column!r}: {count} of {rows} values {'is' if count == 1 else 'are'} {rule.description}: "
             f"{_locate_violations(table, rule)}"
             for rule, count in broken
         ]
-    raise DataError(_format_faults(f"dataset {table.name!r}: the data do not match the contract", faults))
+    raise DataError(_format_faults(f"dataset {table.name!r} breaks the rules of its columns", faults))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class _Rule:
     """One rule of one column.
 
     `value` is the column with NaN as null. `is_violation` is true in each row that breaks the rule; None for `unique`,
-    which depends on all rows. `description` completes the sentence "3 values …".
+    which depends on all rows. `description` completes the sentence "3 of 90 values are …".
     """
 
     column: str
@@ -136,7 +136,7 @@ def _compile_rules(name: str, column: Column, dtype: pl.DataType) -> Iterator[_R
     value = pl.col(name).fill_nan(None) if dtype.is_float() else pl.col(name)
     if column.required:
         # The value shown is the column itself, so that a message tells NaN from null.
-        yield _Rule(name, "missing, but required", pl.col(name), value.is_null())
+        yield _Rule(name, "missing, but the column is required", pl.col(name), value.is_null())
     if dtype == pl.Null:
         return
     # A comparison with null is null, which sum() counts as 0: missing values break neither min nor max.
@@ -161,7 +161,7 @@ def _compile_rules(name: str, column: Column, dtype: pl.DataType) -> Iterator[_R
         compared = value.cast(pl.String) if column_type(dtype) == "text" else value
         yield _Rule(name, f"not in allowed ({shown})", value, ~compared.is_in(legal.implode()) & value.is_not_null())
     if column.unique:
-        yield _Rule(name, "repeated, but unique", value, None)
+        yield _Rule(name, "equal to an earlier one, but the column must be unique", value, None)
 
 
 def _bound_literal(rule: str, bound: float | date, dtype: pl.DataType) -> pl.Expr:
@@ -235,12 +235,17 @@ def _locate_violations(table: Table, rule: _Rule) -> str:
 
     Rows that repeat a value may be in different files, so `unique` is searched in the whole table.
     """
-    parts = table.files.scan_each() if table.files and rule.is_violation is not None else [("", table.frame)]
+    files = table.files
+    if files and rule.is_violation is None and len(files.paths) > 1:
+        files = None
+    frames = (frame for _, frame in files.scan_each()) if files else iter([table.frame])
     shown: list[str] = []
-    for label, frame in parts:
-        of = f" of {label}" if label else ""
-        rows = rule.first_violations(frame).iter_rows()
-        shown += [f"row {row}{of}{'' if value is None else f' ({_shorten_value(value)})'}" for row, value in rows]
+    for number, frame in enumerate(frames):
+        found = rule.first_violations(frame)
+        rows = found["row"].to_list()
+        places = files.name_rows(files.paths[number], rows) if files else [f"row {row}" for row in rows]
+        values = ["" if value is None else f" ({_shorten_value(value)})" for value in found["value"]]
+        shown += [f"{place}{value}" for place, value in zip(places, values, strict=True)]
         if len(shown) >= MAX_ROWS_SHOWN:
             break
     return ", ".join(shown[:MAX_ROWS_SHOWN])

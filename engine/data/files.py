@@ -6,8 +6,9 @@ neither file nor line, so `DatasetFiles.find_fault` reads the files again to fin
 """
 
 import json
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from glob import escape, glob, has_magic
 from os.path import relpath
@@ -18,7 +19,7 @@ from typing import Any
 import polars as pl
 
 from engine.data.column_types import POLARS_DTYPES, column_type
-from engine.data.csv_faults import find_record_fault, find_value_fault, may_have_short_line, open_bytes
+from engine.data.csv_faults import find_record_fault, find_value_fault, locate_rows, may_have_short_line, open_bytes
 from engine.data.fingerprints import FileHashes, hash_file
 from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.digests import digest_texts
@@ -63,12 +64,19 @@ class DatasetFiles:
             return pl.concat([frame for _, frame in self.scan_each()], how="diagonal_relaxed")
         except READ_ERRORS as error:
             explained = (fault for path in self.paths if (fault := self._explain_fault(path)))
-            raise DataError(self.find_fault() or next(explained, describe_error(error))) from error
+            foreign = (fault for path in self.paths if (fault := _find_foreign_content(path, self.format)))
+            fault = self.find_fault() or next(explained, None) or next(foreign, None)
+            raise DataError(fault or describe_error(error)) from error
 
     def scan_each(self) -> Iterator[tuple[str, pl.LazyFrame]]:
         """Give the name and the lazy rows of each file."""
         for path in self.paths:
             yield path.name, self._scan_paths((path,))
+
+    def name_rows(self, path: Path, rows: Sequence[int]) -> list[str]:
+        """Return how to find rows (counted from 1) of a file: `line 50 of new.csv`, `row 49 of new.parquet`."""
+        lines = locate_rows(path, self.csv, rows) if self.format == "csv" else {}
+        return [f"{f'line {lines[row]}' if row in lines else f'row {row}'} of {path.name}" for row in rows]
 
     def compute_fingerprint(self, hashes: FileHashes, root: Path) -> tuple[str, dict[str, Any]]:
         """Return the fingerprint of the dataset, and the JSON-ready facts that it is made of.
@@ -105,7 +113,8 @@ class DatasetFiles:
                 for _ in self._scan_paths((path,)).collect_batches(maintain_order=False):
                     pass  # reading is the test: batches are dropped, so a file larger than memory passes
             except READ_ERRORS as error:
-                return self._explain_fault(path) or f"{path} cannot be read, it may be damaged: {describe_error(error)}"
+                fault = self._explain_fault(path) or _find_foreign_content(path, self.format)
+                return fault or f"{path} cannot be read, it may be damaged: {describe_error(error)}"
         return None
 
     def _explain_fault(self, path: Path) -> str | None:
@@ -119,7 +128,7 @@ class DatasetFiles:
             # The types that polars gave the columns, and the same file with every column as text.
             types = self._scan_paths((path,)).collect_schema()
             texts = self._scan_csv([path], 0, dict.fromkeys(types, pl.String()))
-            return find_value_fault(path, texts, types, self.csv.decimal_comma)
+            return find_value_fault(path, texts, types, self.csv)
         except READ_ERRORS:
             return None
 
@@ -311,6 +320,26 @@ def _suggest_file(path: Path) -> str:
         return f"; there is no folder {folder} either"
     names = {one.name for one in folder.iterdir() if not one.name.startswith(".")}
     return suggest_name(path.name, sorted(names - {path.name}))
+
+
+_FIRST_BYTES = {"parquet": b"PAR1", "arrow": b"ARROW1"}
+
+
+def _find_foreign_content(path: Path, format_: str) -> str | None:
+    """Describe a file whose first bytes are not those of its binary format; None for another format."""
+    signature = _FIRST_BYTES.get(format_)
+    if signature is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            start = file.read(1000)
+    except OSError:
+        return None
+    if start.startswith(signature):
+        return None
+    text = re.fullmatch(rb"[\t\n\r\x20-\x7e\x80-\xff]*", start) is not None
+    hint = "; it looks like text: if it is CSV, declare format: csv" if text else ", or it is damaged"
+    return f"{path} cannot be read, it is not a file in the format {format_}{hint}"
 
 
 def _find_ndjson_fault(path: Path) -> str | None:

@@ -19,4 +19,23 @@ def describe_error(error: BaseException) -> str:
     if found := re.match(r'unable to find column "(?P<name>.*?)"; valid columns: \[(?P<valid>.*)\]', text):
         columns = re.findall(r'"(.*?)"', found["valid"])
         return f"there is no column {found['name']!r}{suggest_name(found['name'], columns)}"
+    if found := re.match(r"cannot compare string with (numeric|\w+) type", text):
+        return f"a text is compared with a {'number' if found[1] == 'numeric' else found[1]}"
+    if found := re.match(
+        r"conversion from `(\w+)` to `(\w+)[^`]*` failed in column '(.*)' for (\d+) out of (\d+) values(.*)",
+        text,
+        re.DOTALL,
+    ):
+        before, after, column, failed, rows, examples = found.groups()
+        return (
+            f"{failed} of {rows} values of column {column!r} cannot be converted from {_name_type(before)} to "
+            f"{_name_type(after)}{examples}"
+        )
     return text
+
+
+def _name_type(name: str) -> str:
+    """Return the word for a type that polars' messages call str, i64 or f64."""
+    if re.fullmatch(r"[iu]\d+", name):
+        return "integer"
+    return {"str": "text", "f32": "number", "f64": "number", "bool": "boolean"}.get(name, name)

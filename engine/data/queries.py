@@ -33,7 +33,7 @@ def plan_query(query: str, inputs: tuple[Table, ...]) -> pl.LazyFrame:
             frame = context.execute(query, eager=False)
             frame.collect_schema()
     except READ_ERRORS as error:
-        raise DataError(f"its SQL cannot be planned: {_explain_query_error(error, inputs)}") from error
+        raise DataError(f"its SQL is not valid: {_explain_query_error(error, inputs)}") from error
     return frame
 
 

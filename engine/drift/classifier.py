@@ -118,7 +118,7 @@ def domain_classifier(
         return DomainClassifierResult(reason="there is no column to compare")
     n = min(len(reference), len(batch), limit_rows(len(roles), max_rows))
     if n < FEWEST_ROWS:
-        return DomainClassifierResult(reason=f"too few rows: {n} rows per side, at least {FEWEST_ROWS} are needed")
+        return DomainClassifierResult(reason=_explain_too_few_rows(n, reference, batch))
     rows = _draw_rows(reference, batch, roles, entity, n, seed)
     train, test = _balance_sides(rows, ~rows.held_out), _balance_sides(rows, rows.held_out)
     if len(train) < 2 * FEWEST_ROWS * (HOLD_OUT_ONE_IN - 1) // HOLD_OUT_ONE_IN or not len(test):
@@ -145,14 +145,26 @@ def domain_classifier(
     )
 
 
+def _explain_too_few_rows(n: int, reference: pl.DataFrame, batch: pl.DataFrame) -> str:
+    side = "batch" if len(batch) <= len(reference) else "reference"
+    return f"too few rows: {n} of the {side} can be used, at least {FEWEST_ROWS} are needed"
+
+
 def _write_notes(
     n: int, available: tuple[int, int], columns: int, max_rows: int, entity: str | None
 ) -> tuple[str, ...]:
-    notes = [] if entity else ["the p-value assumes that rows are independent; declare an entity if they are not"]
+    assumption = (
+        "the p-value assumes that rows are independent; if several rows belong to one customer, machine or card, "
+    )
+    notes = [] if entity else [f"{assumption}declare that column as entity"]
     if max(available) > n:
-        limited = n == limit_rows(columns, max_rows) < max_rows
-        why = f": no more are used, because there are {columns:,} columns" if limited else ""
-        notes.append(f"{n:,} rows per side of {available[0]:,} reference rows and {available[1]:,} batch rows{why}")
+        why = (
+            f", no more because there are {columns:,} columns" if n == limit_rows(columns, max_rows) < max_rows else ""
+        )
+        notes.append(
+            f"data_drift compares {n:,} of {available[0]:,} rows of the reference with "
+            f"{n:,} of {available[1]:,} rows of the batch{why}"
+        )
     return tuple(notes)
 
 

@@ -133,8 +133,10 @@ def compare(
 def _require_same_columns(reference: Profile, batch: Profile) -> Mapping[str, Column]:
     """Return the batch's columns after checking that they have the names, roles and entity of the reference."""
     if absent := [name for name in reference.columns if name not in batch.columns]:
+        if not batch.rows:
+            raise DataError("the batch has no rows, so there is nothing to compare")
         raise DataError(
-            f"the batch lacks {', '.join(map(repr, absent))}, which the reference has; profile the same columns of both"
+            f"the batch lacks {', '.join(map(repr, absent))}, which the reference has; give both the same columns"
         )
     for name, column in reference.columns.items():
         if (other := batch.columns[name].role) is not column.role:

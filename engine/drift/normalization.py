@@ -107,8 +107,7 @@ def plan_normalization(frame: pl.LazyFrame, roles: Mapping[str, Role]) -> dict[s
         dtype = schema[name]
         if not _fits_role(dtype, role):
             if (example := facts[name]) is not None:
-                what = f"{_describe_dtype(dtype)}: {example!r}" if role is Role.NUMERICAL else _describe_dtype(dtype)
-                raise DataError(f"column {name!r} is compared as {role}, but holds {what}")
+                raise DataError(_explain_unfit_values(name, dtype, role, example))
             nothing = pl.lit(None, pl.Float64 if role is Role.NUMERICAL else pl.String)
             reading[name] = pl.when(column_named(name).is_null()).then(nothing).alias(name)
         elif role is Role.NUMERICAL:
@@ -156,23 +155,53 @@ def _inspect_values(frame: pl.LazyFrame, schema: pl.Schema, roles: Mapping[str, 
     Returns
     -------
     dict
-        For a column whose type does not fit its role, an example value, or None where all values are missing. For a
-        numerical column of wide integers, whether a value lies outside the range of int64.
+        For a column whose type does not fit its role, a row number and the value there, or None where all values are
+        missing: the first text that is not a number if there is one, else the first value. For a numerical column of
+        wide integers, whether a value lies outside the range of int64.
     """
     examples = [name for name, role in roles.items() if not _fits_role(schema[name], role)]
     ranged = [name for name, role in roles.items() if role is Role.NUMERICAL and schema[name] in _WIDE_INTEGERS]
     if not examples and not ranged:
         return {}
-    firsts = [column_named(name).drop_nulls().first().alias(name) for name in examples]
+    firsts = [_first_unfit_value(name, schema[name]).alias(name) for name in examples]
     ranges = [
         pl.struct(column_named(name).min().alias("low"), column_named(name).max().alias("high")).alias(name)
         for name in ranged
     ]
     found = frame.select(*firsts, *ranges).collect(engine="streaming").row(0, named=True)
+    for name in examples:
+        found[name] = None if found[name]["row"] is None else (found[name]["row"] + 1, found[name]["value"])
     for name in ranged:
         low, high = found[name].values()
         found[name] = low is not None and not -(2**63) <= low <= high < 2**63
     return found
+
+
+def _first_unfit_value(name: str, dtype: pl.DataType) -> pl.Expr:
+    """Return an expression for the index (from 0) and the value of the first text that is not a number.
+
+    Without such a text, and in a column of another type, it is the first value.
+    """
+    column = column_named(name)
+    present = column.is_not_null()
+    wrong = present & column.cast(pl.Float64, strict=False).is_null() if dtype == pl.String else present
+    at = pl.coalesce(wrong.arg_true().first(), present.arg_true().first())
+    return pl.struct(at.alias("row"), column.get(at, null_on_oob=True).alias("value"))
+
+
+def _explain_unfit_values(name: str, dtype: pl.DataType, role: Role, example: tuple[int, Any]) -> str:
+    """Return the message for a column whose values cannot be used in its role; `example` is a row and its value."""
+    row, value = example
+    if role is not Role.NUMERICAL:
+        return f"column {name!r} is compared as {role}, but holds {_describe_dtype(dtype)}"
+    message = f"column {name!r} is compared as numerical, but row {row:,} holds {_describe_dtype(dtype)}: {value!r}"
+    if dtype != pl.String:
+        return message
+    try:
+        float(value)
+    except ValueError:
+        return f"{message}; correct it, or declare what it means if it stands for a missing value (csv: null_values)"
+    return f"{message}; declare the column as numbers where the data are read"
 
 
 def _describe_dtype(dtype: pl.DataType) -> str:

@@ -59,7 +59,7 @@ def roles(
     schema = frame.collect_schema()
     declared = declared or {}
     if absent := [name for name in only or () if name not in schema]:
-        raise DataError(f"the reference lacks the model's {_quote_columns(absent)}; it has {', '.join(schema)}")
+        raise DataError(f"the reference has no {_quote_columns(absent)}; it has {', '.join(schema)}")
     compared: dict[str, Role] = {}
     left_out: dict[str, str] = {}
     for name in schema if only is None else only:
@@ -76,7 +76,7 @@ def roles(
         elif role is Role.NUMERICAL and type_role is Role.CATEGORICAL and schema[name] not in (pl.Boolean, pl.Null):
             raise DataError(f"column {name!r} is declared numerical, but holds text; declare it categorical")
         elif role is None and type_role is None:
-            left_out[name] = f"a {_name_temporal_type(schema[name])}: it would tell any two periods apart"
+            left_out[name] = f"a {_name_temporal_type(schema[name])}, which always differs between two periods"
         else:
             compared[name] = role or type_role or Role.NUMERICAL
     undeclared = {name: role for name, role in compared.items() if name not in declared}

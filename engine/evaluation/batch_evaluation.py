@@ -213,7 +213,7 @@ def _performance_changes(before: Mapping[str, MetricValue], now: Mapping[str, Me
         if old.value is None or new.value is None:
             lacking = old if old.value is None else new
             side = "the reference" if old.value is None else "the batch"
-            unknown = MetricValue(None, reason=f"{side} has no {name}: {lacking.reason}", unlabelled=lacking.unlabelled)
+            unknown = MetricValue(None, reason=f"unknown for {side}: {lacking.reason}", unlabelled=lacking.unlabelled)
             changes[absolute] = changes[relative] = unknown
             continue
         changes[absolute] = MetricValue(new.value - old.value)

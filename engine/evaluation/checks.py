@@ -95,7 +95,7 @@ def _apply_to_metric(
         finding = (
             _missing_value_finding(measured)
             if measured.value is None
-            else _check_range(limits, measured.value, changed=changed)
+            else _check_range(limits, measured.value, metric, changed=changed)
         )
     bounds = {key: bound for key, bound in bounds.items() if bound is not None}
     return _build_result(name, metric, finding, _apply_when_empty(finding, check.when_empty), bounds, target, position)
@@ -117,7 +117,7 @@ def _describe_unknown_metric(metric: str, target: CheckTarget) -> str:
     return f"{target.name} has no metric {metric}{hint}"
 
 
-def _check_range(limits: Range, value: float, *, changed: bool) -> CheckFinding:
+def _check_range(limits: Range, value: float, metric: str, *, changed: bool) -> CheckFinding:
     """Compare a value, or the change of one, with a range whose bounds are inclusive; hard bounds come first."""
     for bound, side, outcome in (
         (limits.min, "below min", CheckOutcome.ERROR),
@@ -126,7 +126,8 @@ def _check_range(limits: Range, value: float, *, changed: bool) -> CheckFinding:
         (limits.soft_max, "above soft_max", CheckOutcome.WARNING),
     ):
         if bound is not None and (value < bound if "below" in side else value > bound):
-            shown = f"changed by {format_number(value)}, which" if changed else format_number(value)
+            answer = " (yes)" if metric == "data_drift_significant" and value == 1 else ""  # a number, but read as yes
+            shown = f"changed by {format_number(value)}, which" if changed else f"{format_number(value)}{answer}"
             return CheckFinding(outcome, f"{shown} is {side} {format_number(bound)}", value)
     return CheckFinding(CheckOutcome.OK, "", value)
 

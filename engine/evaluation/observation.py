@@ -14,6 +14,7 @@ import polars as pl
 
 from engine import drift
 from engine.data import Table, explain_read_errors
+from engine.data.csv_faults import suggest_separator
 from engine.errors import DataError
 from engine.evaluation.record import MetricValue
 from engine.evaluation.snapshot import Snapshot
@@ -77,6 +78,7 @@ def snapshot_side(
         sample = drift.sample(table.frame, kept, sample_rows, entity=entity, seed=seed)
         if model is None:
             return Observation(columns.rows, Snapshot(columns, dict(left_out), sample, entity, None, {}))
+        _require_dataset_columns(model.predictor.columns, table, f"model {model.name!r} needs")
         available = table.frame.collect_schema().names()
         extra = [name for name in (model.target, entity) if name and name in available]
         scored = score_frame(model, table.frame, list(dict.fromkeys(extra)))
@@ -108,7 +110,7 @@ def _require_dataset_columns(columns: Iterable[str], table: Table, needed_by: st
     available = table.frame.collect_schema().names()
     if absent := [column for column in columns if column not in available]:
         others = f", nor {', '.join(map(repr, absent[1:10]))}" if absent[1:] else ""
-        hint = suggest_name(absent[0], available)
+        hint = suggest_separator(available) or suggest_name(absent[0], available)
         raise DataError(f"dataset {table.name!r} has no column {absent[0]!r}{others}, which {needed_by}{hint}")
 
 

@@ -28,7 +28,8 @@ MAX_MATRIX_CLASSES = 50
 """The largest number of classes for which a confusion matrix is stored."""
 
 NO_PROBABILITIES = "the model gives no probabilities"
-ONE_CLASS = "only one class in the labels"
+ONE_CLASS = "all target values are of one class"
+NO_POSITIVE = "no target value is the positive class"
 
 
 def measure_binary(
@@ -75,8 +76,10 @@ def measure_binary(
     metrics: dict[str, float | str] = {
         "accuracy": (tp + tn) / n,
         "precision": tp / (tp + fp) if tp + fp else "no row was predicted positive",
-        "recall": tp / positives if positives else "no row is labelled positive",
-        "f1": 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else "no row is positive, neither by label nor by prediction",
+        "recall": tp / positives if positives else NO_POSITIVE,
+        "f1": 2 * tp / (2 * tp + fp + fn)
+        if tp + fp + fn
+        else "no row is positive, neither by its target value nor by its prediction",
         "mcc": _matthews_correlation(np.array([[tn, fp], [fn, tp]])) if both else ONE_CLASS,
         "hamming_loss": (fp + fn) / n,
         "cost_matrix_gain": gain / n,
@@ -97,11 +100,11 @@ def measure_binary(
     top = float(np.interp(LIFT_SHARE * n, np.r_[0, tps + fps], np.r_[0, tps])) / (LIFT_SHARE * n)
     metrics |= {
         "roc_auc": _roc_auc(tps, fps) if both else ONE_CLASS,
-        "average_precision": _average_precision(tps, fps) if positives else "no row is labelled positive",
+        "average_precision": _average_precision(tps, fps) if positives else NO_POSITIVE,
         "log_loss": _log_loss(right),
         "brier": float(np.mean((1 - right) ** 2)),  # (1 - right)^2 = (p - y)^2 for either class
         "calibration_error": error,
-        "lift": top / (positives / n) if positives else "no row is labelled positive",
+        "lift": top / (positives / n) if positives else NO_POSITIVE,
     }
     detail["calibration"] = calibration
     if both:
@@ -175,7 +178,7 @@ def measure_multiclass(
         return metrics | dict.fromkeys(of_probability, "some rows have no probability"), detail
     unknown = [names[i] for i in range(probabilities.shape[1], k) if support[i]]
     if unknown:
-        reason = f"the labels hold classes that the model does not know: {join_some(unknown)}"
+        reason = f"the target column holds classes that the model does not know: {join_some(unknown)}"
         return metrics | dict.fromkeys(of_probability, reason), detail
     right = probabilities[np.arange(n), truth]
     confident = probabilities.max(axis=1)
@@ -189,7 +192,7 @@ def measure_multiclass(
     }
     absent = [names[i] for i in range(probabilities.shape[1]) if not support[i]]
     if absent:
-        reason = f"no row is labelled {join_some(absent)}"
+        reason = f"no target value is {join_some(absent)}"
         return metrics | dict.fromkeys(("roc_auc", "roc_auc_weighted"), reason), detail
     if probabilities.shape[1] < 2:
         return metrics | dict.fromkeys(("roc_auc", "roc_auc_weighted"), ONE_CLASS), detail

@@ -40,8 +40,8 @@ class Feature:
     others: bool = False
 
 
-def require_columns(names: Sequence[str], columns: Sequence[str], where: str) -> None:
-    """Check that every name is a column.
+def require_columns(names: Sequence[str], columns: Sequence[str], where: str, named_by: str = "") -> None:
+    """Check that every name is a column; `named_by` says which key of the spec names them.
 
     Raises
     ------
@@ -50,7 +50,8 @@ def require_columns(names: Sequence[str], columns: Sequence[str], where: str) ->
     """
     for name in names:
         if name not in columns:
-            raise ModelError(f"{where}: there is no column {name!r}{suggest_name(name, list(columns))}")
+            names_it = f", which the model names under {named_by}" if named_by else ""
+            raise ModelError(f"{where}: there is no column {name!r}{names_it}{suggest_name(name, list(columns))}")
 
 
 def select_features(
@@ -65,7 +66,8 @@ def select_features(
     ModelError
         The spec names a column that does not exist, or no column is left.
     """
-    require_columns([*(features.include or []), *features.exclude], columns, f"{where}: features")
+    require_columns(features.include or [], columns, where, "features: include")
+    require_columns(features.exclude, columns, where, "features: exclude")
     chosen = features.include or [c for c in columns if c != entity]
     selected = [c for c in chosen if c != target and c not in features.exclude]
     if not selected:

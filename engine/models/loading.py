@@ -9,9 +9,11 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
+from engine.data.csv_faults import suggest_separator
 from engine.data.table import Table, explain_read_errors
 from engine.data.user_functions import load_function
 from engine.errors import DataError, ModelError
+from engine.formatting.hints import suggest_name
 from engine.formatting.lists import join_some
 from engine.models.classes import MAX_CLASSES, ClassValue, distinct_classes, find_positive_class, label_of
 from engine.models.features import select_features
@@ -150,7 +152,8 @@ def _load_scored(name: str, spec: ScoredModel, table: Table, where: str) -> Fitt
         PredictionParser(classes, _positive_class(spec, classes, where), where), spec.prediction, spec.probability
     )
     columns = table.frame.collect_schema().names()
-    features = select_features(spec.features, columns, spec.target, entity=table.entity, where=where)
+    source = f"{where}: dataset {table.name!r}"
+    features = select_features(spec.features, columns, spec.target, entity=table.entity, where=source)
     return _build_fitted_model(
         name, spec, tuple(c for c in features if c not in predictor.columns), predictor, classes, where
     )
@@ -180,7 +183,8 @@ def _load_python(name: str, spec: PythonModel, folder: Path, table: Table, where
     except DataError as error:
         raise ModelError(f"{where}: {error}") from error
     columns = table.frame.collect_schema().names()
-    features = select_features(spec.features, columns, spec.target, entity=table.entity, where=where)
+    source = f"{where}: dataset {table.name!r}"
+    features = select_features(spec.features, columns, spec.target, entity=table.entity, where=source)
     classes = _collect_classes(spec, table, [], (), where)
     parser = PredictionParser(classes, _positive_class(spec, classes, where), f"{where}: {spec.function}")
     return _build_fitted_model(
@@ -234,15 +238,22 @@ def _collect_classes(
         by_text = {label_of(c): c for c in seen}
         seen = [by_text.get(n, n) for n in named]
     if spec.task == "binary_classification":
-        seen = _complete_two_classes(seen, spec, where)
+        held, hint = f"the data hold {len(seen)}{': ' + join_some(seen) if seen else ''}", ""
+        if not sources:
+            held = f"dataset {table.name!r} has no column {spec.target!r}"
+            hint = suggest_separator(available) or suggest_name(spec.target, available)
+        elif not seen:
+            held = f"dataset {table.name!r} has no value in {join_some(sources)}"
+        seen = _complete_two_classes(seen, spec, where, held, hint)
     return tuple(sorted(seen, key=lambda c: (isinstance(c, str), c)))
 
 
-def _complete_two_classes(seen: list[ClassValue], spec: Model, where: str) -> list[ClassValue]:
+def _complete_two_classes(seen: list[ClassValue], spec: Model, where: str, found: str, hint: str) -> list[ClassValue]:
     """Return the two classes of a binary task; a declared positive class makes up for one that the data lack.
 
     A batch may hold one class only, or none. Then the positive class is added, and if it is alone, the other one: 0
-    for 1, 1 for 0, otherwise "not " and the positive class.
+    for 1, 1 for 0, otherwise "not " and the positive class. In the error, `found` says which classes the data hold,
+    and `hint` comes last.
     """
     if len(seen) < 2 and spec.positive is not None:
         positive = spec.positive
@@ -252,9 +263,10 @@ def _complete_two_classes(seen: list[ClassValue], spec: Model, where: str) -> li
             other = {"0": 1, "1": 0}.get(label_of(positive), f"not {label_of(positive)}")
             seen = [*seen, other]
     if len(seen) != 2:
-        advice = "declare positive:" if len(seen) < 2 else "is the task multiclass_classification?"
-        raise ModelError(
-            f"{where}: binary_classification needs 2 classes, but the data hold {len(seen)}"
-            f"{': ' + join_some(seen) if seen else ''}; {advice}"
+        advice = (
+            "declare positive: if a batch may lack one of them"
+            if len(seen) < 2
+            else "is the task multiclass_classification?"
         )
+        raise ModelError(f"{where}: binary_classification needs 2 classes, but {found}; {advice}{hint}")
     return seen

@@ -64,11 +64,14 @@ def measure_performance(model: FittedModel, scored: pl.DataFrame, cost_matrix: C
     used = labelled & _has_value(scored, "prediction")
     rows = int(used.sum())
     if not rows:
-        reason = "no predictions" if labelled.any() else NO_LABELS
+        reason = "no row has a target value and a prediction"
+        if not labelled.any():
+            absent = model.target not in scored.columns
+            reason = f"{'there is no' if absent else 'no row has a value in the'} target column {model.target!r}"
         nothing = dict.fromkeys(METRICS_BY_TASK[model.task])
         return Performance(nothing, dict.fromkeys(nothing, reason), 0, share, unlabelled=not labelled.any())
     missed = int(labelled.sum()) - rows
-    notes = (f"{missed:,} labelled rows have no prediction and are not measured",) if missed else ()
+    notes = (f"{missed:,} rows with a target value have no prediction and are not measured",) if missed else ()
     frame = scored if rows == scored.height else scored.filter(pl.Series(used))
     found, detail = _measure_task(model, frame, cost_matrix or CostMatrix())
     metrics = {name: value if isinstance(value := found[name], float) else None for name in METRICS_BY_TASK[model.task]}
@@ -108,7 +111,7 @@ def _measure_task(
     probabilities = frame.select(columns).to_numpy() if set(columns) <= set(frame.columns) and classes else None
     if model.positive is not None:
         if foreign:
-            reason = f"the labels or predictions hold values that are not classes of the model: {join_some(foreign)}"
+            reason = f"target values or predictions are not classes of the model: {join_some(foreign)}"
             return dict.fromkeys(METRICS_BY_TASK[model.task], reason), {}
         at = classes.index(model.positive)
         return measure_binary(
@@ -120,7 +123,7 @@ def _measure_task(
         )
     union = [*classes, *foreign]
     if len(union) > MAX_CLASSES:
-        reason = f"{len(union):,} classes in the labels and predictions; at most {MAX_CLASSES:,} are measured"
+        reason = f"{len(union):,} classes in the target values and predictions; at most {MAX_CLASSES:,} are measured"
         return dict.fromkeys(METRICS_BY_TASK[model.task], reason), {}
     return measure_multiclass(
         encode_classes(truth, union),

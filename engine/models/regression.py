@@ -36,7 +36,7 @@ def measure_regression(truth: Floats, predicted: Floats) -> tuple[MetricsOrReaso
     number where `mape` has a true value of 0; here the metric then has no value.
     """
     if not (np.isfinite(truth).all() and np.isfinite(predicted).all()):
-        return dict.fromkeys(METRICS_BY_TASK["regression"], "the labels or predictions hold infinite values"), {}
+        return dict.fromkeys(METRICS_BY_TASK["regression"], "the target values or predictions hold infinite values"), {}
     # Squares of finite values may overflow: such a metric gets a reason instead of infinity.
     with np.errstate(over="ignore", invalid="ignore"):
         metrics = _regression_metrics(truth, predicted)

@@ -49,7 +49,8 @@ def split_held_out(
     units = ordered["__unit"].unique().sort()
     if units.len() < 2:
         counted = f'values of the entity "{entity}"' if entity else "rows"
-        raise ModelError(f"{where}: at least 2 {counted} are needed to hold a part out, found {units.len()}")
+        found = f"there {'is' if units.len() == 1 else 'are'} {units.len()}"
+        raise ModelError(f"{where}: at least 2 {counted} are needed, because some are kept for the test; {found}")
     # Hold out the units with the smallest numbers.
     held = min(max(1, round(share * units.len())), units.len() - 1)
     is_held = pl.col("__unit") <= units[held - 1]

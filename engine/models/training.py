@@ -77,8 +77,9 @@ def train_model(name: str, spec: TrainModel, table: Table) -> TrainingResult:
     """
     where = f"model {name}"
     schema = table.frame.collect_schema()
-    require_columns([spec.target], schema.names(), f"{where}: target")
-    chosen = select_features(spec.features, schema.names(), spec.target, entity=table.entity, where=where)
+    source = f"{where}: dataset {table.name!r}"
+    require_columns([spec.target], schema.names(), source, "target")
+    chosen = select_features(spec.features, schema.names(), spec.target, entity=table.entity, where=source)
     entity = [table.entity] if table.entity else []
     needed = list(dict.fromkeys([*chosen, *entity, spec.target]))
     # Categories become text: their physical codes depend on the order of rows, and so would their hashes.
@@ -86,7 +87,7 @@ def train_model(name: str, spec: TrainModel, table: Table) -> TrainingResult:
     with explain_read_errors(table):
         frame = table.frame.select(needed).with_columns(pl.col(texts).cast(pl.String)).collect(engine="streaming")
     training, test = split_held_out(
-        frame, target=spec.target, entity=table.entity, share=spec.test.share, seed=spec.test.seed, where=where
+        frame, target=spec.target, entity=table.entity, share=spec.test.share, seed=spec.test.seed, where=source
     )
     labelled = training.filter(_has_label(spec.target, training))
     if not labelled.height:
@@ -122,7 +123,7 @@ def train_model(name: str, spec: TrainModel, table: Table) -> TrainingResult:
     notes = [
         *(f'"{column}" is not a feature: {reason}' for column, reason in left_out.items()),
         *(
-            [f"{training.height - labelled.height:,} rows without a label were not used for training"]
+            [f"{training.height - labelled.height:,} rows without a target value were not used for training"]
             if labelled.height < training.height
             else []
         ),

@@ -36,8 +36,12 @@ CHANNEL_KINDS = {
 
 def send_message(
     channel: Channel, message: OutboxMessage, secrets: Secrets, folder: Path, outcome: Outcome | None = None
-) -> None:
+) -> str:
     """Send `message` through `channel`, or through its `fallback` where its secret is absent.
+
+    Returns
+    -------
+    Where the message went if that is the fallback, else an empty text.
 
     Parameters
     ----------
@@ -60,6 +64,7 @@ def send_message(
     except DeliveryError as error:
         error.args = (secrets.redact(str(error)),)
         raise
+    return "" if used is channel else f"by its fallback: {describe_channel(channel, secrets)}"
 
 
 def describe_channel(channel: Channel, secrets: Secrets) -> str:
@@ -83,5 +88,5 @@ def _resolve_channel(channel: Channel, secrets: Secrets) -> tuple[Channel, str]:
     if url is not None:
         return channel, url
     if channel.fallback is None:
-        raise DeliveryError("the secret in its url is absent. Provide it, or declare a fallback:.")
+        raise DeliveryError("the secret in the url of this channel is absent. Provide it, or declare a fallback:.")
     return channel.fallback, ""

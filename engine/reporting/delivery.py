@@ -24,7 +24,7 @@ FIRST_DELAY, LONGEST_DELAY = timedelta(minutes=1), timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The state of a message after a try; `reason` is why it was not sent."""
+    """The state of a message after a try; `reason` says why it was not sent, or where to if the fallback was used."""
 
     message: OutboxMessage
     state: MessageState
@@ -67,13 +67,13 @@ def _deliver_message(
         channel = project.channels.get(message.channel)
         if channel is None:
             raise DeliveryError("the spec does not declare this channel any more")
-        send_message(channel, message, secrets, project.folder_of("channels", message.channel), outcome)
+        sent_to = send_message(channel, message, secrets, project.folder_of("channels", message.channel), outcome)
     except Exception as error:  # noqa: BLE001 - the boundary: a bug in one channel must not stop the other messages
         problem = error if isinstance(error, EngineError) else f"internal error: {type(error).__name__}: {error}"
-        reason = secrets.redact(f'channel "{message.channel}": {problem}')
+        reason = secrets.redact(str(problem))
         now = store.now()
         delay = min(FIRST_DELAY * 2 ** min(message.tries - 1, 10), LONGEST_DELAY)
         store.mark_failed(claim, reason, now + delay, error.refused if isinstance(error, RefusedError) else None)
         return Delivery(message, MessageState.PENDING, reason)
     store.mark_sent(claim)
-    return Delivery(message, MessageState.SENT)
+    return Delivery(message, MessageState.SENT, sent_to)

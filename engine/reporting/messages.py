@@ -75,7 +75,9 @@ def compose_message(
             if not evaluate_condition(reporter.run_condition, facts.condition_facts):
                 return None
         except UndecidedCondition as undecided:
-            notes.append(f"the run condition {reporter.run_condition} cannot be decided, so this was sent: {undecided}")
+            notes.append(
+                f"the run condition {reporter.run_condition} cannot be evaluated, so this was sent: {undecided}"
+            )
     names = message_values(facts)
     texts = {"subject": reporter.subject, "message": reporter.message}
     if reporter.at == "start":

@@ -69,10 +69,8 @@ def deliver_waiting_messages(context: Context) -> list[Delivery]:
     for delivery in reporting.deliver_messages(context.store, context.project, context.secrets, early=True):
         message = delivery.message
         line = f"{message.reporter} to {message.channel}: {delivery.state}"
-        if delivery.reason:
-            context.log.warning(f"{line}: {delivery.reason}")
-        else:
-            context.log.info(line)
+        text = f"{line}: {delivery.reason}" if delivery.reason else line
+        context.log.write("info" if delivery.state == "SENT" else "warning", text)
         if message.run == context.run:
             state, reason = delivery.state.value, delivery.reason
             deliveries.append(Delivery(reporter=message.reporter, channel=message.channel, state=state, reason=reason))

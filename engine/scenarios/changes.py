@@ -308,5 +308,5 @@ def _cut_text(text: str, start: int) -> str:
 
 def _format_value(value: Any) -> str:
     if value is None:
-        return "unset"
+        return "(not set)"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -56,7 +56,7 @@ class Delivery(FrozenModel):
     reporter: str = Field(description="The reporter.")
     channel: str = Field(description="The channel.")
     state: Literal["SENT", "PENDING"] = Field(description="SENT, or PENDING: sending is tried again later.")
-    reason: str = Field("", description="Why it is pending, in the receiver's words.")
+    reason: str = Field("", description="Why it is pending, in the receiver's words, or which fallback was used.")
 
 
 class RunResult(FrozenModel):

@@ -146,7 +146,7 @@ def _execute_step(index: int, step: AnyStep, context: Context, condition_facts: 
         wanted = _should_run(step, condition_facts)
     except UndecidedCondition as undecided:
         # Neither running nor skipping would be right, so the step fails and the reporters say so.
-        return steps.fail_step(step, f"its run_condition cannot be decided: {undecided}", context)
+        return steps.fail_step(step, f"its run_condition cannot be evaluated: {undecided}", context)
     if not wanted:
         reason = "its run_condition does not hold" if step.run_condition else "an earlier step FAILED"
         context.log.info(f"SKIPPED: {reason}")

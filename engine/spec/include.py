@@ -67,7 +67,8 @@ def _read_into(
     reading = Findings()
     source = read_source(path, reading)
     if included_at and reading and reading[0].code == "file":
-        findings.error(included_at, "include", f"{path}: {reading[0].message}", reading[0].help)
+        help_ = "a path in include starts from the folder of the file that names it"
+        findings.error(included_at, "include", f"{path}: {reading[0].message}", help_)
         files.complete = False
         return
     findings += reading

@@ -4,6 +4,8 @@ A search for similar spellings does not help if the author of a spec writes `if:
 corresponding key that is allowed at the place is suggested.
 """
 
+from collections.abc import Collection
+
 KEY_ALIASES: dict[str, tuple[str, ...]] = {
     "if": ("run_condition",),
     "when": ("run_condition",),
@@ -94,6 +96,7 @@ KEY_ALIASES: dict[str, tuple[str, ...]] = {
 RENAMED = {"otherwise": "fallback"}
 """Keys of earlier versions of the language, and their names now."""
 
+_SEVERITY_KEYS = ("warn", "fail", "warning", "error", "warn_if", "error_if")
 _CHECKS = "write checks: in an evaluation store or a dataset"
 _SOFT_BOUNDS_HINT = "for a WARNING write soft_min and soft_max, for an ERROR min and max"
 _SEVERITY_HINT = "the bounds decide: a value outside soft_min..soft_max is a WARNING, outside min..max an ERROR"
@@ -116,6 +119,16 @@ UNSUPPORTED_KEYS: dict[str, str] = {
 }
 
 
+_MESSENGERS = ("slack", "teams", "msteams", "discord", "telegram", "mattermost", "rocketchat", "pagerduty", "webhook")
+
+
+def hint_for_kind(word: str, kinds: Collection[str]) -> str | None:
+    """Return a hint for a kind of another tool, where these kinds are allowed, or None if the kind is not known."""
+    if "apprise" in kinds and word.lower() in _MESSENGERS:
+        return f"write kind: apprise, with the url that Apprise documents for {word}"
+    return 'did you mean "mail"?' if "mail" in kinds and word.lower() in ("email", "smtp") else None
+
+
 def hint_for_key(word: str, allowed: list[str]) -> str | None:
     """Return a hint for a key of another tool, at a place with these allowed keys, or None if the key is not known."""
     key = word.lower()
@@ -123,5 +136,8 @@ def hint_for_key(word: str, allowed: list[str]) -> str | None:
         return f"{key} was renamed to {RENAMED[key]}"
     for our_key in KEY_ALIASES.get(key, ()):
         if our_key in allowed:
-            return f'did you mean "{our_key}"?' if our_key != "soft_max" else _SOFT_BOUNDS_HINT
+            if key in _SEVERITY_KEYS:
+                return _SOFT_BOUNDS_HINT
+            inclusive = f" It is inclusive: {our_key} itself is allowed" if key in ("gt", "lt") else ""
+            return f'did you mean "{our_key}"?{inclusive}'
     return UNSUPPORTED_KEYS.get(key)

@@ -110,16 +110,26 @@ def parse_metric_name(text: str) -> MetricName | Problem:
         return MetricName(statistic, wildcard=True)
     if re.fullmatch(r'"(?:[^"]|"")+"', member):
         return MetricName(statistic, member[1:-1].replace('""', '"'))
+    if not member:
+        message, help_ = _explain_missing_member(statistic)
+        return Problem(at, 1, "bad-metric", message, help_)
     plain = MetricName(statistic, member)
-    if member and str(plain) == text:
+    if str(plain) == text:
         return plain
-    return Problem(
-        at,
-        max(1, len(member)),
-        "bad-metric",
-        f"the column {member!r} must be in double quotes" if member else "the column is missing after the dot",
-        f"write {plain}" if member and '"' not in member else 'quote the column: psi."a.b"; * stands for every column',
-    )
+    message, help_ = f"the column {member!r} must be in double quotes", f"write {plain}"
+    if member.startswith('"'):
+        message = f"{member} is not a column in double quotes"
+        help_ = f'end it with a quote, and double each quote inside: {statistic}."a""b"'
+    return Problem(at, len(member), "bad-metric", message, help_)
+
+
+def _explain_missing_member(statistic: str) -> tuple[str, str]:
+    """Return message and help for a metric name that ends with its dot."""
+    found = [metric for metric in METRICS if metric.name == statistic]
+    if found and found[0].member is None:
+        return "nothing follows the dot", f"write {statistic}"
+    what = _MEMBER_NAMES[str(found[0].member)] if found else "column"
+    return f"the {what} is missing after the dot", f"write {statistic}.<{what}>, or {statistic}.* for every {what}"
 
 
 def normalize_metric_name(text: str) -> str:
@@ -152,7 +162,7 @@ def resolve_metric_name(
     metric = _METRICS_BY_NAME.get((scope, name.statistic))
     size = len(name.statistic)
     if metric is None:
-        return _explain_unknown_metric(text, name, scope, custom_metrics)
+        return _explain_unknown_metric(text, name, scope, task, custom_metrics)
     if metric.member is None and (name.member is not None or name.wildcard):
         return Problem(
             size,
@@ -177,14 +187,16 @@ def resolve_metric_name(
             size + 1,
             len(text) - size - 1,
             "unknown-metric",
-            f"{name.member!r} cannot follow {metric.name}, which needs a {_MEMBER_NAMES[str(metric.member)]}",
-            f'did you mean "{metric.name}.{close}"?' if close else f"write one of {', '.join(allowed)}",
+            f"{metric.name} has no {_MEMBER_NAMES[str(metric.member)]} {name.member!r}",
+            f'did you mean "{metric.name}.{close}"?'
+            if close
+            else f"after {metric.name}. write one of {', '.join(allowed)}",
         )
     return _check_task(text, name, task)
 
 
 def _explain_unknown_metric(
-    text: str, name: MetricName, scope: MetricScope, custom_metrics: Collection[str]
+    text: str, name: MetricName, scope: MetricScope, task: str | None, custom_metrics: Collection[str]
 ) -> Problem:
     other: MetricScope = "store" if scope == "dataset" else "dataset"
     where = {"dataset": "a dataset", "store": "an evaluation store"}
@@ -201,7 +213,7 @@ def _explain_unknown_metric(
         )
     )
     if close is None:
-        help_ = f"the metrics of {where[scope]} are {', '.join(list_statistics(scope))}"
+        help_ = f"the metrics of {where[scope]} are {_list_metrics_by_member(scope, task, custom_metrics)}"
     elif close in custom_metrics:
         help_ = f'did you mean "{close}"?'
     else:
@@ -210,6 +222,19 @@ def _explain_unknown_metric(
         rest = text[len(name.statistic) :] if has_member and takes_member else ".<column>" if takes_member else ""
         help_ = f'did you mean "{close}{rest}"?'
     return Problem(0, len(name.statistic), "unknown-metric", message, help_)
+
+
+def _list_metrics_by_member(scope: MetricScope, task: str | None, custom_metrics: Collection[str]) -> str:
+    """List the metrics that exist for a task (any task if it is "any"), grouped by what follows their dot."""
+    groups: dict[str | None, list[str]] = {None: list(custom_metrics)}
+    for metric in METRICS:
+        if metric.scope == scope and (not metric.tasks or task == "any" or task in metric.tasks):
+            groups.setdefault(metric.member, []).append(metric.name)
+    return "; ".join(
+        f"with a dot and a {_MEMBER_NAMES[member]}: {', '.join(names)}" if member else ", ".join(names)
+        for member, names in groups.items()
+        if names
+    )
 
 
 def _check_task(text: str, name: MetricName, task: str | None) -> MetricName | Problem:
@@ -227,7 +252,10 @@ def _check_task(text: str, name: MetricName, task: str | None) -> MetricName | P
         )
     tasks = " or ".join(metric.tasks)
     message = f"{text} exists for {tasks} only, but the task of the model is {task}"
-    return Problem(0, len(text), "metric-needs-task", message, "the reference page lists the metrics of each task")
+    prefix = "" if name.member is None else f"{name.statistic}."
+    existing = [m.name for m in METRICS if m.scope == "store" and m.labels and m.member is None and task in m.tasks]
+    help_ = f"for {task} there are {', '.join(prefix + metric for metric in existing)}"
+    return Problem(0, len(text), "metric-needs-task", message, help_)
 
 
 def find_metric_definition(name: MetricName, scope: MetricScope) -> MetricDefinition:

@@ -195,4 +195,6 @@ def _report_unknown_overrides(root: MapNode, overrides: Mapping[str, Value], fin
     for name in sorted(overrides.keys() - names.keys()):
         help_ = did_you_mean(name, names, "the variables are") if names else "declare it under variables:"
         at = position_at(root, ("variables",))
-        findings.error(at, "undeclared-variable", f'variable "{name[:60]}" is not declared', help_)
+        given = str(overrides[name])[:60]
+        message = f'the value {name[:60]}={given} was given, but the spec declares no variable "{name[:60]}"'
+        findings.error(at, "undeclared-variable", message, help_)

@@ -76,7 +76,9 @@ class VariableType:
             return read
         if self.name == "number" and isinstance(read, int) and not isinstance(read, bool):
             return float(read)
-        raise ValueError(f"expected {VARIABLE_TYPES[self.name]}, found {quote_value(value)}")
+        # Quotes would say that 1.5 was written as a text.
+        found_value = value if isinstance(value, str) and not isinstance(read, str) else quote_value(value)
+        raise ValueError(f"expected {VARIABLE_TYPES[self.name]}, found {found_value}")
 
 
 class VariableResolver:
@@ -137,7 +139,8 @@ class VariableResolver:
         try:
             self.values[name] = self.types[name].convert(self._overrides[name])
         except ValueError as problem:
-            self._findings.error(entry.key.position, "variable-value", f'variable "{name}": {problem}')
+            message = f'the value given for variable "{name}": {problem}'
+            self._findings.error(entry.key.position, "variable-value", message)
 
     def _resolve_declaration(self, entry: MapEntry) -> tuple[VariableType, Value | Invalid]:
         if isinstance(entry.value, ScalarNode):
@@ -177,7 +180,10 @@ class VariableResolver:
         filled = fill_references(node.value, {}, lambda reference: format_value(names[reference.text]))
         if len(filled) > MAX_TEXT_LENGTH:
             self._findings.error(
-                node.position, "variable-value", "with its references filled in, this text is larger than 1 MB"
+                node.position,
+                "variable-value",
+                "with its variables filled in, this text is larger than 1 MB",
+                "shorten it",
             )
             return INVALID
         return filled
@@ -206,6 +212,7 @@ class VariableResolver:
                     at,
                     "variable-cycle",
                     f"this is a chain of more than {MAX_VARIABLE_CHAIN} variables that refer to each other",
+                    "shorten the chain: write some of the values out",
                 )
             case (name,) if name in self.declarations:
                 self._resolve_variable(name)

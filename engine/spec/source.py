@@ -45,20 +45,31 @@ def read_source(path: Path, findings: Findings) -> Source | None:
         if not stat.S_ISREG(mode):
             os.close(descriptor)
             what = "this is a folder, not a file" if stat.S_ISDIR(mode) else "this is not a regular file"
-            findings.error(Position(file), "file", what)
+            findings.error(Position(file), "file", what, _list_spec_files(path))
             return None
         with os.fdopen(descriptor, "rb") as stream:
             raw = stream.read(MAX_SPEC_BYTES + 1)
     except (OSError, ValueError) as problem:
+        help_ = None
         if isinstance(problem, FileNotFoundError):
-            text = "there is no such file"
+            text, help_ = "there is no such file", _list_spec_files(path.parent)
         elif isinstance(problem, PermissionError):
             text = "this file cannot be read: permission denied"
         else:
             text = f"this file cannot be read: {getattr(problem, 'strerror', None) or problem}"
-        findings.error(Position(file), "file", text)
+        findings.error(Position(file), "file", text, help_)
         return None
     return decode_source(file, raw, findings)
+
+
+def _list_spec_files(folder: Path) -> str | None:
+    """Return a help that names up to ten YAML files of a folder, or None if there are none."""
+    try:
+        names = sorted(path.name for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
+    except (OSError, ValueError):
+        return None
+    shown = ", ".join(names[:10]) + (" and others" if len(names) > 10 else "")
+    return f"in {folder.absolute()} there {'is' if len(names) == 1 else 'are'} {shown}" if names else None
 
 
 def decode_source(file: str, raw: bytes, findings: Findings) -> Source | None:

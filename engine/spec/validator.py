@@ -13,7 +13,7 @@ from engine.errors import Position
 from engine.formatting.hints import did_you_mean, find_similar
 from engine.formatting.lists import join_alternatives
 from engine.spec.diagnostics import Findings
-from engine.spec.key_aliases import hint_for_key
+from engine.spec.key_aliases import hint_for_key, hint_for_kind
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.resource import Resource
@@ -111,7 +111,7 @@ class SpecValidator:
         return False
 
     def _validate_resource(self, type_: ValueType, node: MapNode, path: SpecPath, at: Position) -> Any:
-        chosen = self._choose_resource(type_, node)
+        chosen = self._choose_resource(type_, node, path)
         if chosen is None:
             return INVALID
         keys = list_keys(chosen)
@@ -142,10 +142,11 @@ class SpecValidator:
         for key, field_ in missing:
             where = node.entries[key].key.position if key in node.entries else at
             what, verb = ("has no value", "give a value to") if key in node.entries else ("is missing", "add")
-            self.findings.error(where, "missing-key", f'key "{key}" {what}', f'{verb} "{key}": {field_.description}')
+            meaning = field_.type.describe() if field_.type.literals else field_.description
+            self.findings.error(where, "missing-key", f'key "{key}" {what}', f'{verb} "{key}": {meaning}')
         return not missing
 
-    def _choose_resource(self, type_: ValueType, node: MapNode) -> type[Resource] | None:
+    def _choose_resource(self, type_: ValueType, node: MapNode, path: SpecPath) -> type[Resource] | None:
         """Return the resource that `kind:` selects, which is the first one if `kind:` is left out."""
         first, chosen_kind = type_.resources[0], node.get("kind")
         if chosen_kind is None or "kind" not in first.model_fields:
@@ -155,8 +156,9 @@ class SpecValidator:
         if word in kinds:
             return kinds[word]
         found = f'"{word[:60]}"' if word else _describe_node(chosen_kind)
-        help_ = did_you_mean(word or "", kinds, "the kinds are")
-        self.findings.error(chosen_kind.position, "unknown-kind", f"{found} is not a kind of this resource", help_)
+        help_ = hint_for_kind(word or "", kinds) or did_you_mean(word or "", kinds, "the kinds are")
+        message = f"{found} is not a kind of {_name_resource(path)}"
+        self.findings.error(chosen_kind.position, "unknown-kind", message, help_)
         return None
 
     def _report_unknown_key(
@@ -221,6 +223,8 @@ class SpecValidator:
             help_ = f'put it in quotes to make it text: "{node.text}"'
         elif isinstance(value, str) and type_.items and not type_.scalars:
             help_ = f"write it in brackets: [{value[:60]}]"
+        elif isinstance(value, str) and type_.resources and (key := _find_key_of_text(type_.resources[0], value)):
+            help_ = f"write {path[-1]}: {{{key}: {value[:60]}}}"
         elif isinstance(value, str) and node.quote and not isinstance(read := parse_value(value), str):
             help_ = None if isinstance(type_.convert(read), Invalid) else "write it without quotes"
         found = quote_value(value) + (f", the value of {node.text}" if find_only_reference(node.text) else "")
@@ -272,6 +276,26 @@ def _describe_subject(path: SpecPath) -> str:
     """Return the part of a message that names a value: `"steps"`, or `an entry of "steps"`."""
     name = f'"{next(part for part in reversed(path) if isinstance(part, str))[:60]}"'
     return f"an entry of {name}" if isinstance(path[-1], int) else name
+
+
+def _name_resource(path: SpecPath) -> str:
+    """Return what a resource is called: `step` for an item of `steps`, `reference` for the key `reference`."""
+    named = len(path) > 1 and (isinstance(path[-1], int) or path[-2] in _RESOURCE_MAPPINGS)
+    return str(path[-2] if named else path[-1]).removesuffix("s")
+
+
+_RESOURCE_MAPPINGS = ("connections", "datasets", "models", "channels", "metrics", "checks")
+"""Keys whose values are mappings from names to resources of several kinds."""
+
+
+def _find_key_of_text(resource: type[Resource], text: str) -> str | None:
+    """Return the only key of a resource that a text, written in place of the resource, was probably meant for."""
+    keys = list_keys(resource)
+    chosen = [key for key, field_ in keys.items() if text in field_.type.literals and key != "kind"]
+    required = [key for key, field_ in keys.items() if field_.required]
+    if not chosen and len(required) <= 1:
+        chosen = [key for key in required or ["path"] if key in keys and str in keys[key].type.scalars]
+    return chosen[0] if len(chosen) == 1 else None
 
 
 def _describe_node(node: YamlNode) -> str:

@@ -177,9 +177,8 @@ def report_too_many_references(node: ScalarNode, findings: Findings) -> bool:
     """Return whether a text has too many references, and report it if so."""
     if node.text.count("${") <= MAX_TEXT_REFERENCES:
         return False
-    findings.error(
-        node.position, "malformed-reference", f"this text has more than {MAX_TEXT_REFERENCES} references ${{…}}"
-    )
+    message = f"this text has more than {MAX_TEXT_REFERENCES} variables ${{…}}"
+    findings.error(node.position, "malformed-reference", message, "shorten it")
     return True
 
 
@@ -189,8 +188,11 @@ def report_undeclared_variable(
     """Report a reference that is malformed, or whose variable is not declared."""
     at = node.position_of(reference.offset, reference.length)
     if not reference.parts:
-        help_ = "write ${name}, ${name.name} or ${name['any text']}; for a literal ${ write $${"
-        findings.error(at, "malformed-reference", f"{reference.text[:60]} is not a valid reference", help_)
+        help_ = (
+            "write ${name}, ${name.name} or ${name['any text']}, where a name consists of A-Z a-z 0-9 _; "
+            "for a literal ${ write $${"
+        )
+        findings.error(at, "malformed-reference", f"{reference.text[:60]} is not a valid ${{…}}", help_)
         return
     name = ".".join(reference.parts)
     help_ = did_you_mean(name, declared, "the variables are") if declared else "declare it under variables:"

@@ -266,9 +266,8 @@ class _TreeBuilder:
         parent = self._open[-1]
         parent.size += size
         if parent.size > MAX_NODES:
-            self._findings.error(
-                at, "yaml-alias", f"with its aliases written out, this file has more than {MAX_NODES:,} values"
-            )
+            message = f"with its aliases written out, this file has more than {MAX_NODES:,} values"
+            self._findings.error(at, "yaml-alias", message, "use fewer aliases, or shorten what they repeat")
             return False
         if isinstance(parent.node, ListNode):
             parent.node.items.append(node)

@@ -114,7 +114,7 @@ def test_runs_have_outcomes_steps_and_checks(copied: engine.Project) -> None:
         copied.run("wotch")
     with pytest.raises(UsageError, match="name a scenario: watch, months, other"):
         copied.run_all()
-    with pytest.raises(SpecError, match='variable "mnth" is not declared'):
+    with pytest.raises(SpecError, match='the value mnth=june was given, but the spec declares no variable "mnth"'):
         copied.with_variables(mnth="june")
 
 

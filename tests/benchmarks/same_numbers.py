@@ -90,7 +90,7 @@ def run(python: str, made: Path, folder: Path) -> None:
     (folder / SAID).mkdir()
     lines: list[Any] = [line.split() for line in LINES.strip().splitlines()]
     subprocess.run([python, "-c", CALLED, json.dumps(lines)], check=True, cwd=folder, env=_environ())
-    if any("compiling kernels" in path.read_text() for path in (folder / SAID).iterdir()):
+    if any("compiling numerical code" in path.read_text() for path in (folder / SAID).iterdir()):
         run(python, made, folder)
 
 

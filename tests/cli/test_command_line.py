@@ -239,7 +239,7 @@ def test_the_answer_names_the_log_as_one_would_open_it_and_wraps_nothing(tmp_pat
     (line,) = [line for line in told.splitlines() if line.strip().startswith("log: ")]
     assert (tmp_path / line.strip().removeprefix("log: ")).is_file()
     (first,) = [line for line in told.splitlines() if "build one  FAILED" in line]
-    assert "contract" in first
+    assert "the columns are not as the spec declares them" in first
 
 
 def test_a_bug_of_ours_is_told_as_one(tmp_path: Path, engine: Engine) -> None:

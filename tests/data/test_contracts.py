@@ -28,11 +28,13 @@ def naive(values, rules):
     """Count the rows that break each rule, the obvious way."""
     present = [v for v in values if v is not None and not (isinstance(v, float) and math.isnan(v))]
     return {
-        "missing, but required": len(values) - len(present) if rules.required else 0,
+        "missing, but the column is required": len(values) - len(present) if rules.required else 0,
         "below min": sum(v < rules.min for v in present) if rules.min is not None else 0,
         "above max": sum(v > rules.max for v in present) if rules.max is not None else 0,
         "not in allowed": sum(v not in rules.allowed for v in present) if rules.allowed is not None else 0,
-        "repeated, but unique": len(present) - len(set(present)) if rules.unique else 0,
+        "equal to an earlier one, but the column must be unique": len(present) - len(set(present))
+        if rules.unique
+        else 0,
     }
 
 
@@ -62,7 +64,7 @@ def test_verification_agrees_with_a_naive_twin(values, low, high, allowed, requi
     message = str(caught.value)
     assert message.count("column 'x'") == len(expected)
     for rule, count in expected.items():
-        assert f"column 'x': {count} {'value' if count == 1 else 'values'} {rule}" in message
+        assert f"column 'x': {count} of {len(values)} values {'is' if count == 1 else 'are'} {rule}" in message
 
 
 def test_every_broken_rule_of_every_column_is_reported_with_its_first_rows():
@@ -71,19 +73,22 @@ def test_every_broken_rule_of_every_column_is_reported_with_its_first_rows():
     )
     message = broken(frame, score={"min": 300, "max": 850, "required": True}, flag={"allowed": [0, 1]})
     assert message.splitlines() == [
-        "dataset 't': the data do not match the contract:",
-        "  column 'score': 1 value missing, but required: row 3",
-        "  column 'score': 1 value below min 300: row 2 (250)",
-        "  column 'score': 6 values above max 850: row 4 (900), row 5 (870), row 6 (851), row 7 (852), row 8 (853)",
-        "  column 'flag': 1 value not in allowed (0, 1): row 3 (2)",
+        "dataset 't' breaks the rules of its columns:",
+        "  column 'score': 1 of 9 values is missing, but the column is required: row 3",
+        "  column 'score': 1 of 9 values is below min 300: row 2 (250)",
+        (
+            "  column 'score': 6 of 9 values are above max 850: "
+            "row 4 (900), row 5 (870), row 6 (851), row 7 (852), row 8 (853)"
+        ),
+        "  column 'flag': 1 of 9 values is not in allowed (0, 1): row 3 (2)",
     ]
 
 
 def test_values_that_occur_twice_are_shown():
     message = broken(pl.DataFrame({"id": ["a", "b", "a", None, None]}), id={"unique": True})
     assert message == (
-        "dataset 't': the data do not match the contract: column 'id': 1 value repeated, but unique: "
-        "row 1 ('a'), row 3 ('a')"
+        "dataset 't' breaks the rules of its columns: column 'id': 1 of 5 values is equal to an earlier one, "
+        "but the column must be unique: row 1 ('a'), row 3 ('a')"
     )
 
 
@@ -134,13 +139,15 @@ def test_a_column_without_any_value_has_every_type_and_breaks_only_required():
     one = table(frame, x=rules)
     check_schema(frame.schema, one.columns)
     verify_contract(one)
-    assert "2 values missing, but required: row 1, row 2" in broken(frame, x={**rules, "required": True})
+    assert "2 of 2 values are missing, but the column is required: row 1, row 2" in broken(
+        frame, x={**rules, "required": True}
+    )
 
 
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
-        ({"type": "integer"}, "column 's' is text, but the contract says type: integer"),
+        ({"type": "integer"}, "column 's' is text, but the spec declares type: integer"),
         ({"min": 1}, "column 's' is text, but min is 1, which cannot be compared with it"),
         ({"allowed": ["a", 1]}, "column 's' is text, but allowed contains 1, which is not of that type"),
     ],
@@ -160,7 +167,7 @@ def test_an_allowed_date_must_be_one():
 def test_a_number_may_be_integer_but_not_the_reverse():
     frame = pl.DataFrame({"i": [1], "f": [1.0]})
     check_schema(frame.schema, {"i": Column(type="number"), "f": Column(type="number")})
-    with pytest.raises(DataError, match="column 'f' is number, but the contract says type: integer"):
+    with pytest.raises(DataError, match="column 'f' is number, but the spec declares type: integer"):
         check_schema(frame.schema, {"f": Column(type="integer")})
 
 
@@ -170,9 +177,9 @@ def test_every_column_that_is_missing_is_named_with_the_likely_one(project, tmp_
     with pytest.raises(DataError) as caught:
         project({"t": {"path": "t.parquet", "columns": contract}}).open("t")
     assert str(caught.value).splitlines() == [
-        "dataset 't': the columns do not match the contract:",
+        "dataset 't': the columns are not as the spec declares them:",
         "  there is no column 'card_ages'; did you mean 'card_age'?",
-        "  column 'other' is text, but the contract says type: number",
+        "  column 'other' is text, but the spec declares type: number",
     ]
 
 
@@ -180,7 +187,7 @@ def test_broken_rows_of_a_glob_are_named_by_file(project, tmp_path):
     pl.DataFrame({"a": [1, 2]}).write_csv(tmp_path / "1.csv")
     pl.DataFrame({"a": [3, -4]}).write_csv(tmp_path / "2.csv")
     datasets = project({"t": {"path": "*.csv", "columns": {"a": {"min": 0}}}})
-    with pytest.raises(DataError, match=r"column 'a': 1 value below min 0: row 2 of 2.csv \(-4\)"):
+    with pytest.raises(DataError, match=r"column 'a': 1 of 4 values is below min 0: line 3 of 2.csv \(-4\)"):
         verify_contract(datasets.open("t"))
 
 

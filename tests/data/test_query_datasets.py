@@ -61,15 +61,21 @@ def test_variables_are_typed_literals(project):
 def test_sql_that_cannot_be_planned(project, sql, said):
     with pytest.raises(DataError, match=re.escape(said)) as caught:
         project({"transactions": TRANSACTIONS, "q": query(sql)}).open("q")
-    assert str(caught.value).startswith("dataset 'q': its SQL cannot be planned: ")
+    assert str(caught.value).startswith("dataset 'q': its SQL is not valid: ")
     assert "Resolved plan" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("sql", "said"),
     [
-        ("SELECT CAST(day AS DATE) AS day FROM transactions", "conversion from `str` to `date` failed in column 'day'"),
-        ("SELECT * FROM transactions WHERE CAST(day AS INTEGER) > 3", "conversion from `str` to `i32` failed"),
+        (
+            "SELECT CAST(day AS DATE) AS day FROM transactions",
+            "1 of 2 values of column 'day' cannot be converted from text to date",
+        ),
+        (
+            "SELECT * FROM transactions WHERE CAST(day AS INTEGER) > 3",
+            "values of column 'day_min' cannot be converted from text to integer",
+        ),
     ],
 )
 def test_sql_that_fails_when_it_runs(project, sql, said):
@@ -84,7 +90,7 @@ def test_a_file_that_cannot_be_read_is_blamed_through_the_query(project, tmp_pat
     datasets = project({"late": {"path": "late.csv"}, "q": query("SELECT SUM(card_id) AS n FROM late")})
     table = datasets.open("q")
     with (
-        pytest.raises(DataError, match=r"dataset 'late': .*late.csv, column 'card_id' .* row 20001 holds 'x'"),
+        pytest.raises(DataError, match=r"dataset 'late': .*late.csv, column 'card_id' .* line 20002 holds 'x'"),
         explain_read_errors(table),
     ):
         table.frame.collect()
@@ -100,7 +106,7 @@ def test_the_inputs_of_a_query_can_be_held_to_their_contracts(project):
     table = datasets.open("q").lineage()["transactions"]
     with pytest.raises(
         DataError,
-        match=r"dataset 'transactions': .*column 'amount': 1 value above max 3: row 4 of transactions.parquet \(4.0\)",
+        match=r"'transactions' .*column 'amount': 1 of 4 values is above max 3: row 4 of transactions.parquet \(4.0\)",
     ):
         verify_contract(table)
 

@@ -122,7 +122,14 @@ def test_a_column_without_values_is_fine_in_any_type(dtype: Any, rows: int):
 def test_what_cannot_be_read_is_said():
     frame = pl.LazyFrame({"t": [None, "high"], "l": [[1], None], "b": [b"x", None], "n": [1, 2]})
     for column, role, problem in (
-        ("t", Role.NUMERICAL, "column 't' is compared as numerical, but holds text: 'high'"),
+        (
+            "t",
+            Role.NUMERICAL,
+            (
+                "column 't' is compared as numerical, but row 2 holds text: 'high'; correct it, "
+                "or declare what it means if it stands for a missing value (csv: null_values)"
+            ),
+        ),
         ("l", Role.CATEGORICAL, "column 'l' is compared as categorical, but holds lists or structures"),
         ("b", Role.CATEGORICAL, "column 'b' is compared as categorical, but holds bytes"),
         ("x", Role.NUMERICAL, "the data lacks 'x'; it has 't', 'l', 'b', 'n'"),

@@ -98,7 +98,7 @@ def test_row_order_changes_nothing(entity):
     once = judged(*sides, entity=entity, max_rows=500, seed=4)
     assert judged(*shuffled, entity=entity, max_rows=500, seed=4) == once
     assert once.rows_used == 500
-    assert "500 rows per side of 700 reference rows and 700 batch rows" in once.notes
+    assert "data_drift compares 500 of 700 rows of the reference with 500 of 700 rows of the batch" in once.notes
     assert judged(*sides, entity=entity, max_rows=500, seed=5) != once
 
 
@@ -161,15 +161,15 @@ def test_wide_frames_say_that_columns_cost_rows(monkeypatch):
     monkeypatch.setattr(sampling, "MAX_SAMPLE_VALUES", 300)
     found = judged(people(110, 0), people(120, 1))
     assert found.rows_used == 100
-    expected = (
-        "100 rows per side of 110 reference rows and 120 batch rows: no more are used, because there are 3 columns"
+    assert (
+        "100 of 110 rows of the reference with 100 of 120 rows of the batch, no more because there are"
+        in found.notes[1]
     )
-    assert expected in found.notes[1]
 
 
 def test_a_sample_says_what_it_was_drawn_from():
     found = judged(people(60, 0), people(60, 1), drawn_from=(60, 12_345))
-    assert "60 rows per side of 60 reference rows and 12,345 batch rows" in found.notes
+    assert "data_drift compares 60 of 60 rows of the reference with 60 of 12,345 rows of the batch" in found.notes
 
 
 def test_a_thousand_categories_and_infinities_are_read():
@@ -184,8 +184,8 @@ def test_a_thousand_categories_and_infinities_are_read():
 def test_what_cannot_be_computed_has_a_reason():
     few = judged(people(24, 0), people(500, 1))
     assert (few.accuracy, few.p_value, few.significant, few.importance) == (None, None, None, {})
-    assert "24 rows per side" in few.reason
-    assert judged(people(60, 0), people(60, 1), {}).reason == "there is no column to compare"
+    assert "too few rows: 24 of the" in few.reason
+    assert judged(people(60, 0), people(60, 1), {}).reason == "no column takes part"
     lone = people(60, 0).with_columns(card=pl.lit(1))
     assert "too few entities" in judged(lone, lone, entity="card").reason
     with pytest.raises(DataError, match="the batch lacks 'a', 'card'"):

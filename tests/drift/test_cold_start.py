@@ -20,7 +20,7 @@ def told(cache):
 
 @pytest.mark.slow
 def test_compiling_is_announced_once(tmp_path):
-    assert told(tmp_path) == "compiling kernels, once on this machine: this takes some seconds\n"
+    assert told(tmp_path) == "compiling numerical code, which is then kept for later runs: this takes some seconds\n"
     assert told(tmp_path) == ""
 
 

@@ -89,7 +89,7 @@ def test_a_batch_that_does_not_fit_its_reference():
     reference = profile(FRAME, TAKING, entity="card")
     with pytest.raises(DataError, match="the data lacks 'x'; it has 't', 'l', 'card'"):
         compare(reference, FRAME.drop("x"))
-    with pytest.raises(DataError, match="'x' is compared as numerical, but holds text: 'high'"):
+    with pytest.raises(DataError, match="'x' is compared as numerical, but row 1 holds text: 'high'"):
         compare(reference, FRAME.with_columns(x=pl.lit("high")))
     with pytest.raises(DataError, match="'t' is compared as categorical, but holds lists or structures"):
         compare(reference, FRAME.with_columns(t="l"))

@@ -32,7 +32,7 @@ def test_a_column_may_have_any_name(dtype: type[pl.DataType], entity: str | None
 
 def test_a_column_that_does_not_fit_its_role_is_found_beside_one_named_like_its_range():
     frame = pl.DataFrame({"x": pl.Series([2**63], dtype=pl.UInt64), "x low": ["a"]})
-    with pytest.raises(DataError, match="'x low' is compared as numerical, but holds text: 'a'"):
+    with pytest.raises(DataError, match="'x low' is compared as numerical, but row 1 holds text: 'a'"):
         profile(frame, dict.fromkeys(frame.columns, Role.NUMERICAL))
 
 

@@ -191,7 +191,7 @@ def test_what_does_not_fit_is_refused_by_name():
     rows = frame(30)
     with pytest.raises(DataError, match="lacks 'nope'"):
         profile(rows, {"nope": Role.NUMERICAL})
-    with pytest.raises(DataError, match="'c' is compared as numerical, but holds text: '"):
+    with pytest.raises(DataError, match="'c' is compared as numerical, but row 1 holds text: '"):
         profile(rows, {"c": Role.NUMERICAL})
     with pytest.raises(DataError, match="'l' is compared as categorical, but holds lists or structures"):
         profile(pl.DataFrame({"l": [[1]]}), {"l": Role.CATEGORICAL})

@@ -46,9 +46,9 @@ def test_roles_follow_types_and_the_rest_is_left_out_with_a_reason():
         "level": Role.CATEGORICAL,
     }
     assert left_out == {
-        "day": "a date: it would tell any two periods apart",
-        "when": "a datetime: it would tell any two periods apart",
-        "hour": "a time of day: it would tell any two periods apart",
+        "day": "a date, which always differs between two periods",
+        "when": "a datetime, which always differs between two periods",
+        "hour": "a time of day, which always differs between two periods",
         "tags": "List(String) values are not compared",
         "row": "counts up with row order",
         "token": "an identifier: nearly every value is different",
@@ -81,7 +81,7 @@ def test_few_rows_are_no_evidence_of_an_identifier():
 
 
 def test_what_cannot_be_is_said():
-    with pytest.raises(DataError, match="lacks the model's columns 'a', 'b'; it has amount, age"):
+    with pytest.raises(DataError, match="has no columns 'a', 'b'; it has amount, age"):
         roles(FRAME, only=["a", "b", "age"])
     with pytest.raises(DataError, match="'city' is declared numerical, but holds text"):
         roles(FRAME, {"city": "numerical"})

@@ -244,7 +244,8 @@ def test_without_labels_every_metric_says_so():
         pl.DataFrame({"y": [], "prediction": []}),
     ):
         found = measure_performance(model("binary_classification", (0, 1), 1), scored)
-        assert set(found.reasons.values()) == {"no labels"}
+        what = "no row has a value in the" if "y" in scored.columns else "there is no"
+        assert set(found.reasons.values()) == {f"{what} target column 'y'"}
         assert found.unlabelled
         assert set(found.metrics.values()) == {None}
         assert found.labelled_share == (0 if scored.height else None)
@@ -261,7 +262,7 @@ def test_rows_without_prediction_are_noted_and_do_not_count():
     found = measure_performance(model("regression"), scored)
     assert found.rows == 2
     assert found.metrics["mae"] == pytest.approx(0.5)
-    assert "1 labelled rows have no prediction" in found.notes[0]
+    assert "1 rows with a target value have no prediction" in found.notes[0]
     nobody = measure_performance(model("regression"), scored.with_columns(prediction=pl.lit(None, pl.Float64)))
     assert set(nobody.reasons.values()) == {"no predictions"}
     assert not nobody.unlabelled
@@ -269,7 +270,10 @@ def test_rows_without_prediction_are_noted_and_do_not_count():
 
 def test_one_class_and_no_probabilities_are_reasons():
     found = of_binary([1, 1, 1], [0.9, 0.2, 0.8])
-    assert found.reasons == {"roc_auc": "only one class in the labels", "mcc": "only one class in the labels"}
+    assert found.reasons == {
+        "roc_auc": "all target values are of one class",
+        "mcc": "all target values are of one class",
+    }
     scored = pl.DataFrame({"y": [0, 1], "prediction": [0, 1]})
     found = measure_performance(model("binary_classification", (0, 1), 1), scored)
     assert found.reasons["roc_auc"] == "the model gives no probabilities"
@@ -282,7 +286,7 @@ def test_one_class_and_no_probabilities_are_reasons():
 def test_a_class_that_the_model_does_not_know():
     found = of_classes(["a", "b", "new"], [[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]], ["a", "b"])
     assert found.metrics["accuracy"] == pytest.approx(2 / 3)
-    assert found.reasons["log_loss"] == "the labels hold classes that the model does not know: new"
+    assert found.reasons["log_loss"] == "the target column holds classes that the model does not know: new"
     scored = pl.DataFrame({"y": [0, 1, 7], "prediction": [0, 1, 1]})
     strange = measure_performance(model("binary_classification", (0, 1), 1), scored)
     assert strange.reasons["accuracy"] == ("the labels or predictions hold values that are not classes of the model: 7")

@@ -181,7 +181,7 @@ def test_unlabelled_rows_are_held_out_but_not_trained_on():
     trained = train_model("m", spec(), table(rows()))
     assert 0 < trained.held_out["fraud"].null_count() < trained.held_out.height
     assert trained.model.details["rows_unlabelled"] > 0
-    assert any("without a label were not used for training" in note for note in trained.notes)
+    assert any("without a target value were not used for training" in note for note in trained.notes)
 
 
 def test_seed_of_the_test_part_changes_it():
@@ -265,9 +265,15 @@ def test_threshold_and_positive_decide_what_is_predicted():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"target": "fruad"}, "there is no column 'fruad'; did you mean 'fraud'?"),
-        ({"features": {"exclude": ["amuont"]}}, "there is no column 'amuont'; did you mean 'amount'?"),
-        ({"features": {"include": ["amount", "dya"]}}, "there is no column 'dya'; did you mean 'day'?"),
+        ({"target": "fruad"}, "there is no column 'fruad', which the model names under target; did you mean 'fraud'?"),
+        (
+            {"features": {"exclude": ["amuont"]}},
+            "there is no column 'amuont', which the model names under features: exclude; did you mean 'amount'?",
+        ),
+        (
+            {"features": {"include": ["amount", "dya"]}},
+            "there is no column 'dya', which the model names under features: include; did you mean 'day'?",
+        ),
         ({"features": {"include": ["amount", "day"]}}, "column 'day' cannot be a feature: a date"),
         ({"features": {"include": ["day"], "exclude": ["day"]}}, "no column is left to be a feature"),
         ({"parameters": {"max_itre": 3}}, 'has no parameter "max_itre"; it has .*max_iter'),

@@ -219,7 +219,7 @@ def test_a_condition_that_cannot_be_decided_sends_and_says_so(project):
     message = say(project, run_facts(), message="Hello", run_condition="metrics['roc_auc'] < 0.7")
     first, note = message.text.split("\n")
     assert first == "Hello"
-    assert note.startswith("Note: the run condition metrics['roc_auc'] < 0.7 cannot be decided, so this was sent: ")
+    assert note.startswith("Note: the run condition metrics['roc_auc'] < 0.7 cannot be evaluated, so this was sent: ")
     assert "Note: the run condition" in html_of(message)
 
 

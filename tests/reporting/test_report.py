@@ -158,7 +158,14 @@ def test_a_page_loads_nothing_and_names_are_only_names(project, store):
 
 def test_a_page_shows_all_there_is(project):
     two, number, three = (Reader(render_page(facts(project, store))).text for store in ("two", "number", "three"))
-    for said in ("Over time", "ROC curve", "Precision and recall", "Calibration", "Confusion matrix", "Fugacity"):
+    for said in (
+        "Over time",
+        "ROC curve",
+        "Precision and recall",
+        "Calibration",
+        "Confusion matrix",
+        "Relative change",
+    ):
         assert said in two
     assert "not worse" in two
     assert "columns drifted: age (" in two

@@ -166,7 +166,7 @@ CHANGES: dict[str, tuple[Edit, Expected]] = {
     ),
     "a parameter of the algorithm": (
         spec("algorithm: decision_tree", "algorithm: decision_tree\n    parameters: {max_depth: 3}"),
-        {TRAIN: ("changed", ["models.it.parameters.max_depth unset → 3"]), EVALUATE: ("changed", [VERSION])},
+        {TRAIN: ("changed", ["models.it.parameters.max_depth (not set) → 3"]), EVALUATE: ("changed", [VERSION])},
     ),
     "the features": (
         spec("exclude: [person]", "exclude: [person, score]"),
@@ -181,7 +181,7 @@ CHANGES: dict[str, tuple[Edit, Expected]] = {
     ),
     "the entity of what it is trained on": (
         spec("old: {path: old.parquet, entity: person}", "old: {path: old.parquet}"),
-        {TRAIN: ("changed", ["datasets.old.entity person → unset"]), EVALUATE: ("changed", [VERSION])},
+        {TRAIN: ("changed", ["datasets.old.entity person → (not set)"]), EVALUATE: ("changed", [VERSION])},
     ),
     "the threshold, which needs no training": (
         spec("target: label", "target: label\n    threshold: 0.6"),
@@ -198,20 +198,20 @@ CHANGES: dict[str, tuple[Edit, Expected]] = {
     "the role of a column": (
         spec("{age: {min: -1000}}", "{age: {min: -1000}, score: {role: categorical}}"),
         {
-            READ: ("changed", ["datasets.new.columns.score.role unset → categorical"]),
-            EVALUATE: ("changed", ["datasets.new.columns.score.role unset → categorical"]),
+            READ: ("changed", ["datasets.new.columns.score.role (not set) → categorical"]),
+            EVALUATE: ("changed", ["datasets.new.columns.score.role (not set) → categorical"]),
         },
     ),
     "a column that must be there, no more": (
         spec("{age: {min: -1000}}", "{age: {min: -1000}, score: {}}"),
-        {READ: ("changed", ["datasets.new.columns.score unset → {}"]), EVALUATE: ("reused", [])},
+        {READ: ("changed", ["datasets.new.columns.score (not set) → {}"]), EVALUATE: ("reused", [])},
     ),
     "what a column has by default": (
         spec("min: -1000", "required: true"),
         {
             READ: (
                 "changed",
-                ["datasets.new.columns.age.required false → true", "datasets.new.columns.age.min -1000.0 → unset"],
+                ["datasets.new.columns.age.required false → true", "datasets.new.columns.age.min -1000.0 → (not set)"],
             ),
             EVALUATE: ("reused", []),
         },
@@ -357,7 +357,7 @@ def test_a_touched_file_is_told(folder: Path) -> None:
     done(folder)
     os.utime(folder / "new.parquet", (1e9, 1e9))
     found = {action.target: action.notes for action in planned(folder).all_actions() if action.kind == "read"}
-    assert found == {"old": [], "later": ["new.parquet was touched, but its content is the same"], "new": []}
+    assert found == {"old": [], "later": ["new.parquet has a new modification time, but the same content"], "new": []}
 
 
 @pytest.mark.parametrize(
@@ -486,7 +486,7 @@ DOUBTS = {
     ),
     "what validate warns of": (
         spec("metric: drift.*, max: 1", "metric: data_drift, soft_max: 0.4"),
-        "soft_max 0.4 is below no drift (0.5): this check always warns", Severity.WARNING,
+        "data_drift is about 0.5 if nothing drifts, so this check (soft_max 0.4) always warns", Severity.WARNING,
     ),
 }  # fmt: skip
 

@@ -209,7 +209,7 @@ def test_a_condition_without_an_answer_fails_the_step(
     """)
     (result,) = run().runs
     assert outcomes(result) == ["FAILED", "SUCCESS"]
-    assert "cannot be decided" in result.steps[0].reason
+    assert "cannot be evaluated" in result.steps[0].reason
 
 
 def test_a_scenario_runs_once_at_a_time(spec: Callable[[str], Path], run: Run) -> None:

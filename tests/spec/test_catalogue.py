@@ -52,8 +52,8 @@ def test_a_legal_name_is_taken_apart(text: str, name: MetricName) -> None:
         ("data_drift.*", (10, 2), "metric-member", "write data_drift"),
         ("psi.a.b", (4, 3), "bad-metric", 'write psi."a.b"'),
         ("drift.card_*", (6, 6), "bad-metric", 'write drift."card_*"'),
-        ("psi.", (4, 1), "bad-metric", 'quote the column: psi."a.b"; * stands for every column'),
-        ('psi."a', (4, 2), "bad-metric", 'quote the column: psi."a.b"; * stands for every column'),
+        ("psi.", (4, 1), "bad-metric", "write psi.<column>, or psi.* for every column"),
+        ('psi."a', (4, 2), "bad-metric", 'end it with a quote, and double each quote inside: psi."a""b"'),
     ],
 )
 def test_a_wrong_name_gets_its_answer(text: str, place: tuple[int, int], code: str, help_: str) -> None:

@@ -69,8 +69,12 @@ def test_other_values_of_variables(seed: ProjectSpec) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("quater", "x", 'variable "quater" is not declared'),
-        ("period_start", "soon", 'variable "period_start": expected a date such as 2017-10-01, found "soon"'),
+        ("quater", "x", 'the value quater=x was given, but the spec declares no variable "quater"'),
+        (
+            "period_start",
+            "soon",
+            'the value given for variable "period_start": expected a date such as 2017-10-01, found "soon"',
+        ),
     ],
 )
 def test_wrong_values_of_variables(seed: ProjectSpec, name: str, value: str, message: str) -> None:

@@ -127,7 +127,7 @@ def _numba() -> Any:
 
         def on_start(self, _: event.Event) -> None:
             event.unregister("numba:compile", self)  # type: ignore[no-untyped-call]  # numba's
-            message = "compiling kernels, once on this machine: this takes some seconds"
+            message = "compiling numerical code, which is then kept for later runs: this takes some seconds"
             logging.getLogger("engine.drift").warning(message)
 
         def on_end(self, _: event.Event) -> None:

@@ -91,7 +91,9 @@ def plan_dataset_read(
     contract = {column: facts_of(declared) for column, declared in spec.columns.items()}
     fingerprint = digest_json([table.fingerprint, contract, wanted])
     stored = context.store.find_dataset_metrics(name, fingerprint)
-    notes = [f"{path.name} was touched, but its content is the same" for path in _find_touched_files(table, context)]
+    notes = [
+        f"{path.name} has a new modification time, but the same content" for path in _find_touched_files(table, context)
+    ]
     if stored is not None and not force and not spec.metrics:
         reused = Action(kind="read", target=name, because="reused", reason="nothing has changed", notes=notes)
         return Decision(reused, lambda: stored, lambda: stored)
@@ -116,7 +118,7 @@ def plan_dataset_read(
         reason=reason.reason,
         changes=reason.changes,
         reads=list_sources(table, context),
-        notes=notes,
+        notes=[] if reason.cause == "new" else notes,  # nothing is known of a new dataset's content before
     )
     return Decision(action, lambda: keep(_measure_dataset(table, wanted, context)), lambda: keep(dict(stored or {})))
 

@@ -10,6 +10,7 @@ from engine.data import Table, materialise
 from engine.data.fingerprints import InMemoryFileHashes, hash_file
 from engine.data.user_functions import find_module_file
 from engine.digests import digest_json
+from engine.errors import DataError
 from engine.evaluation.batch_evaluation import EvaluationIdentity, build_empty_evaluation, evaluate_batch
 from engine.evaluation.custom_metrics import compute_custom_metrics
 from engine.evaluation.observation import Observation, snapshot_side
@@ -189,9 +190,9 @@ def _evaluate_batch(
         model = version.load(table, context) if version else None
         against = profile.execute(model)
         # The batch is measured by the reference's entity and roles, so that both sides are comparable.
-        steady = apply_entity(table, against.entity)
+        materialised = apply_entity(table, against.entity)
         seen = snapshot_side(
-            steady,
+            materialised,
             {name: column.role for name, column in against.columns.columns.items()},
             against.left_out,
             model=model,
@@ -202,16 +203,21 @@ def _evaluate_batch(
         )
         if reference.note:
             seen = replace(seen, notes=(*seen.notes, reference.note))
-        evaluation = evaluate_batch(
-            identity,
-            seen,
-            against,
-            spec.drift,
-            model_importance=model.importance if model else None,
-            own_metrics=compute_custom_metrics(
-                spec.metrics, _join_predictions(steady, seen), _find_store_folder(name, context), context.secrets.redact
-            ),
+        own_metrics = compute_custom_metrics(
+            spec.metrics,
+            _join_predictions(materialised, seen),
+            _find_store_folder(name, context),
+            context.secrets.redact,
         )
+        importance = model.importance if model else None
+        try:
+            evaluation = evaluate_batch(
+                identity, seen, against, spec.drift, model_importance=importance, own_metrics=own_metrics
+            )
+        except DataError as error:
+            if seen.rows:
+                raise
+            raise DataError(f"dataset {batch.name!r} has no rows, so there is nothing to evaluate") from error
         with context.store.stage_folder() as files:
             seen.snapshot.save(files)
             context.store.add_evaluation(evaluation, files)

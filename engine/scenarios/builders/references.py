@@ -12,11 +12,13 @@ from typing import Any
 
 from engine import drift
 from engine.data import Table, explain_read_errors, materialise
+from engine.data.csv_faults import suggest_separator
 from engine.digests import digest_json
 from engine.errors import DataError
 from engine.evaluation.observation import snapshot_side
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.evaluation.snapshot import Snapshot
+from engine.formatting.hints import suggest_name
 from engine.models import FittedModel
 from engine.scenarios.actions import Action
 from engine.scenarios.builders.datasets import inspect_dataset
@@ -181,8 +183,8 @@ def _refer_to_table(
             return ReferenceProfile(action, lambda _: Snapshot.load(stored), lambda: None)
 
         def execute(model: FittedModel | None) -> Snapshot:
-            context.log.info(f"profiling the reference: {table.name}")
-            snapshot = _profile_reference(grouped, declared, spec, model, model_handle, context)
+            context.log.info(f"computing the statistics of the reference: {table.name}")
+            snapshot = _profile_reference(grouped, batch, declared, spec, model, model_handle, context)
             with context.store.stage_folder() as folder:
                 snapshot.save(folder)
                 context.store.add_snapshot(fingerprint, folder)
@@ -192,7 +194,7 @@ def _refer_to_table(
             with context.store.stage_folder() as folder:
                 context.store.add_snapshot(fingerprint, folder)
 
-        reason = "it was never profiled with this model and these settings"
+        reason = "its statistics for this model and these settings are not stored yet"
         action = Action(
             kind="profile", target=table.name, because="new", reason=reason, reads=list_sources(table, context)
         )
@@ -208,8 +210,24 @@ def apply_entity(table: Table, entity: str | None) -> Table:
     return replace(table, entity=entity)
 
 
+def _require_features(table: Table, batch: Table, model: FittedModel | None) -> None:
+    """Raise a DataError if the reference lacks a feature of the model; all other columns may be features if undeclared.
+
+    A model that the engine did not train takes its features from the columns of the batch, so the fault may be there.
+    """
+    available = table.frame.collect_schema().names()
+    for name in model.features if model else ():
+        if name not in available:
+            of_batch = batch.frame.collect_schema().names()
+            if hint := suggest_separator(of_batch):
+                raise DataError(f"dataset {batch.name!r} has a single column{hint}")
+            what = f"dataset {table.name!r} has no column {name!r}, which model {model.name!r} needs" if model else ""
+            raise DataError(f"{what}{suggest_name(name, available)}")
+
+
 def _profile_reference(
     table: Table,
+    batch: Table,
     declared: Mapping[str, str],
     spec: EvaluationStoreSpec,
     model: FittedModel | None,
@@ -219,6 +237,7 @@ def _profile_reference(
     """Profile the reference: infer the columns' roles, score its rows with the model, take the snapshot."""
     with context.store.stage_folder() as folder, materialise(table, folder) as materialised:
         with explain_read_errors(materialised):
+            _require_features(materialised, batch, model)
             roles, left_out = drift.roles(
                 materialised.frame,
                 {column: role for column, role in declared.items() if column in materialised.frame.collect_schema()},

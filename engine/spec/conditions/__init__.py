@@ -12,6 +12,7 @@ from datetime import date
 from math import isnan
 from typing import Any
 
+from engine.formatting.hints import did_you_mean
 from engine.outcome import CheckOutcome, Outcome
 from engine.spec.conditions.scope import (
     RESERVED_NAMES,
@@ -95,7 +96,7 @@ def evaluate_condition(text: str, facts: ConditionFacts) -> bool:
         expression = cel.NewEnv(variables={**dict.fromkeys(names, cel.Type.DYN), **types}).compile(syntax.cel)
         value = expression.eval(data={name: data[name] for name in names & data.keys()})
     except RuntimeError as error:
-        raise UndecidedCondition(f"the condition cannot be decided: {str(error).splitlines()[0]}") from error
+        raise UndecidedCondition(f"the condition cannot be evaluated: {str(error).splitlines()[0]}") from error
     if value.type() == cel.Type.BOOL:
         return bool(value.value())
     # The value is an error: say which facts are missing, in the order of the condition.
@@ -149,12 +150,23 @@ def _find_index_keys(tree: ConditionNode) -> Iterator[tuple[str, ConditionNode]]
             yield str(node.children[0].value), node.children[1]
 
 
+def _explain_missing_metric(name: str, facts: ConditionFacts) -> str:
+    """Say that a metric has no value, or that no step has computed it, and which ones of its statistic there are."""
+    computed = [normalize_metric_name(metric) for metric in facts.metrics]
+    statistic, dot, member = normalize_metric_name(name).partition(".")
+    if f"{statistic}{dot}{member}" in computed:
+        return f"the metric {name!r} has no value"
+    members = [metric.removeprefix(f"{statistic}.") for metric in computed if metric.startswith(f"{statistic}.")]
+    hint = f"; {did_you_mean(member, members, f'{statistic} exists for')[:300]}" if dot and members else ""
+    return f"no earlier step has computed the metric {name!r}{hint}"
+
+
 def _explain_missing_values(facts: ConditionFacts, data: Mapping[str, Any], tree: ConditionNode) -> Iterator[str]:
     """Yield a sentence for each name of the condition that has no value."""
     for name, key in _find_index_keys(tree):
         if name in ("steps", "checks", "metrics") and key.value not in data[name]:
             what = {"steps": "the step {!r} has not run", "checks": "the check {!r} has no outcome"}
-            yield what.get(name, "the metric {!r} has no value").format(key.value)
+            yield what[name].format(key.value) if name in what else _explain_missing_metric(str(key.value), facts)
     for node in tree.walk():
         if node.kind == "name" and node.value not in data:
             yield f"{node.value} has no value"

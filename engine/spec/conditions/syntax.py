@@ -217,7 +217,8 @@ def _translate_cel_error(error: str, text: str, cel: str, places: _PositionMap) 
     """Return CEL's syntax error as a problem at the token where it occurred."""
     if "recursion" in error:
         message = "the condition is nested too deeply, or has too many comparisons in a row"
-        return Problem(0, len(text), "condition-too-big", message)
+        help_ = "shorten it, or set a variable in an earlier step and compare that"
+        return Problem(0, len(text), "condition-too-big", message, help_)
     match = re.search(r"<input>:(\d+):(\d+): (?:Syntax error: )?([^\n]*)", error)
     if match is None:
         return Problem(0, len(text), "condition-syntax", f"the condition cannot be read: {error.splitlines()[0]}")

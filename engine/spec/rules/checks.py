@@ -131,8 +131,9 @@ def _warn_about_bounds(draft: Draft, findings: Findings, check: RangeCheck, path
         upper, verb = name.endswith("max"), "warns" if name.startswith("soft") else "fails"
         given, at = f"{name} {quote_value(bound)}", draft.value_position(*path, name)
         if upper and metric.neutral is not None and metric.worse == "higher" and bound < metric.neutral:
-            message = f"{given} is below no drift ({quote_value(metric.neutral)}): this check always {verb}"
-            findings.warning(at, "check-always", message)
+            neutral = quote_value(metric.neutral)
+            message = f"{check.metric} is about {neutral} if nothing drifts, so this check ({given}) always {verb}"
+            findings.warning(at, "check-always", message, f"choose a {name} above {neutral}")
         elif (edge := metric.high if upper else metric.low) is not None and (bound > edge if upper else bound < edge):
             side = "above" if upper else "below"
             help_ = "if this is a percentage, divide it by 100" if edge == 1 and bound <= 100 else None

@@ -58,7 +58,7 @@ def _find_name_problem(reference: VariableReference, scope: ConditionScope, draf
     match reference.parts:
         case ():
             help_ = "write ${name} or ${checks['any text'].outcome}; $${ stands for ${ itself"
-            return Problem(0, 0, "malformed-reference", f"{reference.text[:60]} is not a reference", help_)
+            return Problem(0, 0, "malformed-reference", f"{reference.text[:60]} is not a valid ${{…}}", help_)
         case (name,) if name in single:
             draft.variables.used_names.add(name)
             return None

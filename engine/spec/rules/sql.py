@@ -41,17 +41,26 @@ def check_dataset_cycles(draft: Draft, findings: Findings) -> None:
 def check_columns(draft: Draft, findings: Findings) -> None:
     """Check that the columns that the spec uses are among those that the SQL shows."""
     shown = {str(text.path[1]): sql.list_columns(text.value) for text in draft.texts_read_as("sql")}
-    for dataset, column, path in _find_used_columns(draft):
+    for dataset, column, path, *user in _find_used_columns(draft):
         known = shown.get(dataset)
         if known is not None and column not in known:
             node = draft.find_node(*path)
             at = draft.key_position(*path) if "columns" in path[2:3] or node is None else node.position
             what = f'the SQL of dataset "{dataset}" has no column "{column[:60]}"'
-            findings.error(at, "unknown-column", what, did_you_mean(column, known, "its columns are"))
+            help_, also = did_you_mean(column, known, "its columns are"), None
+            if user:  # the position is that of a dataset: say what needs the column of it, and where
+                model, key = user[0][1], user[0][2]
+                what += f', which model "{model}" names under {key}'
+                also = draft.key_position(*user[0])
+            findings.error(at, "unknown-column", what, help_, also)
 
 
-def _find_used_columns(draft: Draft) -> Iterator[tuple[str, str, SpecPath]]:
-    """Yield dataset, column and path of each column that the spec uses."""
+def _find_used_columns(draft: Draft) -> Iterator[tuple[str, str, SpecPath] | tuple[str, str, SpecPath, SpecPath]]:
+    """Yield dataset, column and path of each column that the spec uses.
+
+    A store's dataset must have the columns of its model: the path is then that of the dataset, and a fourth item is
+    the path of the model's key that names the column.
+    """
     for name, dataset in draft.spec.datasets.items():
         if dataset.entity is not None:
             yield name, dataset.entity, ("datasets", name, "entity")
@@ -64,11 +73,13 @@ def _find_used_columns(draft: Draft) -> Iterator[tuple[str, str, SpecPath]]:
         path: SpecPath = ("evaluation_stores", name)
         for i, column in enumerate(store.drift.columns.exclude):
             yield store.dataset, column, (*path, "drift", "columns", "exclude", i)
-        needed = draft.model_of_store(name)
+        needed, of_model = draft.model_of_store(name), ("models", str(store.model))
         if needed is not None:
-            yield from ((store.dataset, column, (*path, "dataset")) for column in needed.features.include or [])
+            for i, column in enumerate(needed.features.include or []):
+                yield store.dataset, column, (*path, "dataset"), (*of_model, "features", "include", i)
         if isinstance(needed, ScoredModel):
-            yield from ((store.dataset, column, (*path, "dataset")) for column in _list_score_columns(needed))
+            for column, key in _list_score_columns(needed):
+                yield store.dataset, column, (*path, "dataset"), (*of_model, key)
     yield from _find_metric_columns(draft)
 
 
@@ -78,10 +89,12 @@ def _find_feature_columns(model: TrainModel, path: SpecPath) -> Iterator[tuple[s
             yield column, (*path, "features", key, i)
 
 
-def _list_score_columns(model: ScoredModel) -> list[str]:
+def _list_score_columns(model: ScoredModel) -> list[tuple[str, str]]:
+    """Return the columns that hold the scores, each with the key of the model that names it."""
     probability = model.probability
     several = [*probability.values()] if isinstance(probability, dict) else [probability]
-    return [column for column in (model.prediction, *several) if column is not None]
+    named = [(model.prediction, "prediction"), *((column, "probability") for column in several)]
+    return [(column, key) for column, key in named if column is not None]
 
 
 def _find_metric_columns(draft: Draft) -> Iterator[tuple[str, str, SpecPath]]:

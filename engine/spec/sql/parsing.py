@@ -23,6 +23,9 @@ MAX_SQL_REFERENCES = 200
 MAX_SQL_DEPTH = 30
 """Levels of the syntax tree. polars' parser reads 46; sqlglot 30.0 reads 34 before Python's stack is full."""
 
+_WRITING_STATEMENTS = ("INSERT", "UPDATE", "DELETE", "MERGE", "CREATE", "ALTER", "DROP", "TRUNCATE")
+"""Words that are not misspelt forms of SELECT, although some are similar to it."""
+
 _SQL_LEXEME = re.compile(
     r"""(?P<escape>\$\$\{)
     |(?P<text>'(?:''|[^'])*')
@@ -75,12 +78,12 @@ def read_query(sql: str) -> SqlQuery:
 
     if len(sql) > MAX_SQL_LENGTH:
         message = f"the SQL has {len(sql)} characters, but at most {MAX_SQL_LENGTH} are allowed"
-        return SqlQuery(sql, (), None, (Problem(0, len(sql), "sql-too-big", message),))
+        return SqlQuery(sql, (), None, (Problem(0, len(sql), "sql-too-big", message, "shorten the query"),))
     # the references outside comments, texts and quoted names
     references, found = _scan_references(sql)
     if len(references) > MAX_SQL_REFERENCES:
         message = f"the query has more than {MAX_SQL_REFERENCES} references to variables"
-        found.append(Problem(references[-1].offset, references[-1].length, "sql-too-big", message))
+        found.append(Problem(references[-1].offset, references[-1].length, "sql-too-big", message, "shorten the query"))
     if found:
         return SqlQuery(sql, references, None, tuple(found))
     try:
@@ -119,8 +122,12 @@ def _scan_references(sql: str) -> tuple[tuple[VariableReference, ...], list[Prob
             break
         if first and text.upper() not in ("SELECT", "WITH", "("):
             shown = by_offset[start].text if start in by_offset else text
-            suggestion = find_similar(text.upper(), ["SELECT", "WITH"])
-            help_ = f'did you mean "{suggestion}"?' if suggestion else "a query can only read data"
+            suggestion = find_similar(text.upper(), ["SELECT", "WITH", *_WRITING_STATEMENTS])
+            help_ = "a query can only read data"
+            if suggestion == "DELETE":
+                help_ += "; keep the rows that you want with WHERE"
+            elif suggestion in ("SELECT", "WITH"):
+                help_ = f'did you mean "{suggestion}"?'
             message = f"a query must start with SELECT or WITH, not with {shown}"
             found.append(Problem(start, len(shown), "sql-statement", message, help_))
             break
