@@ -72,7 +72,8 @@ def test_no_permission(project, open_folder, as_nobody):
 def test_a_link_to_nothing(project, tmp_path):
     (tmp_path / "t.csv").symlink_to("gone.csv")
     assert (
-        failure(project, {"path": "t.csv"}) == f"dataset 't': there is no file {tmp_path}/t.csv; there are 'spec.yaml'"
+        failure(project, {"path": "t.csv"})
+        == f"dataset 't': there is no file {tmp_path}/t.csv; there is only 'spec.yaml'"
     )
 
 
