@@ -163,30 +163,38 @@ def _inspect_values(frame: pl.LazyFrame, schema: pl.Schema, roles: Mapping[str, 
     ranged = [name for name, role in roles.items() if role is Role.NUMERICAL and schema[name] in _WIDE_INTEGERS]
     if not examples and not ranged:
         return {}
-    firsts = [_first_unfit_value(name, schema[name]).alias(name) for name in examples]
+    firsts = [
+        expression.alias(f"{part} {i}")
+        for i, name in enumerate(examples)
+        for part, expression in zip(("row", "value"), _first_unfit_value(name, schema[name]), strict=True)
+    ]
     ranges = [
-        pl.struct(column_named(name).min().alias("low"), column_named(name).max().alias("high")).alias(name)
-        for name in ranged
+        pl.struct(column_named(name).min().alias("low"), column_named(name).max().alias("high")).alias(f"range {i}")
+        for i, name in enumerate(ranged)
     ]
     found = frame.select(*firsts, *ranges).collect(engine="streaming").row(0, named=True)
-    for name in examples:
-        found[name] = None if found[name]["row"] is None else (found[name]["row"] + 1, found[name]["value"])
-    for name in ranged:
-        low, high = found[name].values()
-        found[name] = low is not None and not -(2**63) <= low <= high < 2**63
-    return found
+    facts: dict[str, Any] = {}
+    for i, name in enumerate(examples):
+        row, value = found[f"row {i}"], found[f"value {i}"]
+        facts[name] = None if row is None else (row + 1, value)
+    for i, name in enumerate(ranged):
+        low, high = found[f"range {i}"].values()
+        facts[name] = low is not None and not -(2**63) <= low <= high < 2**63
+    return facts
 
 
-def _first_unfit_value(name: str, dtype: pl.DataType) -> pl.Expr:
-    """Return an expression for the index (from 0) and the value of the first text that is not a number.
+def _first_unfit_value(name: str, dtype: pl.DataType) -> tuple[pl.Expr, pl.Expr]:
+    """Return expressions for the index (from 0) and the value of the first text that is not a number.
 
     Without such a text, and in a column of another type, it is the first value.
     """
     column = column_named(name)
     present = column.is_not_null()
-    wrong = present & column.cast(pl.Float64, strict=False).is_null() if dtype == pl.String else present
-    at = pl.coalesce(wrong.arg_true().first(), present.arg_true().first())
-    return pl.struct(at.alias("row"), column.get(at, null_on_oob=True).alias("value"))
+    row, value = present.arg_true().first(), column.drop_nulls().first()
+    if dtype != pl.String:
+        return row, value
+    wrong = present & column.cast(pl.Float64, strict=False).is_null()
+    return pl.coalesce(wrong.arg_true().first(), row), pl.coalesce(column.filter(wrong).first(), value)
 
 
 def _explain_unfit_values(name: str, dtype: pl.DataType, role: Role, example: tuple[int, Any]) -> str:

@@ -34,7 +34,7 @@ def test_anything_else_is_written_once_and_removed(project, tmp_path):
 def test_nothing_is_left_where_the_table_cannot_be_read(project, tmp_path):
     (tmp_path / "t.csv").write_text("a\n" + "1\n" * 20_000 + "x\n")
     table = project({"t": {"path": "t.csv"}}).open("t")
-    with pytest.raises(DataError, match=r"dataset 't': .*row 20001"), materialise(table, tmp_path / "temporary"):
+    with pytest.raises(DataError, match=r"dataset 't': .*line 20002"), materialise(table, tmp_path / "temporary"):
         pass
     assert not any((tmp_path / "temporary").iterdir())
 

@@ -214,7 +214,7 @@ def test_a_frame_of_python_objects(project, module):
 def test_a_contract_holds_for_what_a_function_returns(project, module):
     module("import polars as pl\ndef rows():\n    return pl.DataFrame({'a': [1, 2, 30]})\n")
     datasets = project({"t": {"kind": "python", "function": "made:rows", "columns": {"a": {"max": 10}}}})
-    with pytest.raises(DataError, match=r"dataset 't': .*column 'a': 1 of 3 values is above max 10: row 3 \(30\)"):
+    with pytest.raises(DataError, match=r"dataset 't' .*column 'a': 1 of 3 values is above max 10: row 3 \(30\)"):
         verify_contract(datasets.open("t"))
 
 

@@ -264,7 +264,7 @@ def test_rows_without_prediction_are_noted_and_do_not_count():
     assert found.metrics["mae"] == pytest.approx(0.5)
     assert "1 rows with a target value have no prediction" in found.notes[0]
     nobody = measure_performance(model("regression"), scored.with_columns(prediction=pl.lit(None, pl.Float64)))
-    assert set(nobody.reasons.values()) == {"no predictions"}
+    assert set(nobody.reasons.values()) == {"no row has a target value and a prediction"}
     assert not nobody.unlabelled
 
 
@@ -280,7 +280,7 @@ def test_one_class_and_no_probabilities_are_reasons():
     assert found.metrics["f1"] == 1
     nothing = of_binary([0, 0], [0.1, 0.2])
     assert nothing.reasons["precision"] == "no row was predicted positive"
-    assert nothing.reasons["recall"] == "no row is labelled positive"
+    assert nothing.reasons["recall"] == "no target value is the positive class"
 
 
 def test_a_class_that_the_model_does_not_know():
@@ -289,7 +289,7 @@ def test_a_class_that_the_model_does_not_know():
     assert found.reasons["log_loss"] == "the target column holds classes that the model does not know: new"
     scored = pl.DataFrame({"y": [0, 1, 7], "prediction": [0, 1, 1]})
     strange = measure_performance(model("binary_classification", (0, 1), 1), scored)
-    assert strange.reasons["accuracy"] == ("the labels or predictions hold values that are not classes of the model: 7")
+    assert strange.reasons["accuracy"] == ("target values or predictions are not classes of the model: 7")
 
 
 def test_far_too_many_classes_are_a_reason_and_no_matrix():

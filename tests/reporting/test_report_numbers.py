@@ -132,7 +132,7 @@ def test_what_happened_in_three_sentences():
         ),
         "2 of 4 columns drifted: age (0.18) and score (0.12), and the predictions moved by 0.1.",
         (
-            "On the 50 % of the rows that have a label, ROC AUC is 0.75, 0.05 below the reference's. "
+            "On the 50 % of the rows that have a target value, ROC AUC is 0.75, 0.05 below the reference's. "
             "Of 2 checks 1 warned: “a”."
         ),
     ]
@@ -145,7 +145,7 @@ def test_nothing_happened():
     )
     assert summarize_evaluation(facts)[1:] == [
         "None of the 2 columns drifted: chance explains every difference, and the predictions stayed where they were.",
-        "How the model performs is not known: no row has a label yet. The one check holds.",
+        "How the model performs is not known: no row has a value in the target column yet. The one check holds.",
     ]
     assert summarize_evaluation(facts)[0].endswith("no more than chance (0.5).")
 

@@ -93,14 +93,14 @@ def _summarize_performance(facts: EvaluationFacts) -> str:
     if labelled is None:
         return ""
     if metric is None:
-        why = "no row has a label yet" if labelled == 0 else "it has no value"
+        why = "no row has a value in the target column yet" if labelled == 0 else "it has no value"
         return f"How the model performs is not known: {why}. "
     change = facts.find_value(f"performance_change.{metric}")
     moved = (
         "" if change is None else f", {format_figure(abs(change))} {'below' if change < 0 else 'above'} the reference's"
     )
     reached = f"{format_metric_name(metric)} is {format_metric(metric, facts.find_value(metric))}{moved}"
-    where = "On all rows" if labelled == 1 else f"On the {format_share(labelled)} of the rows that have a label"
+    where = "On all rows" if labelled == 1 else f"On the {format_share(labelled)} of the rows that have a target value"
     return f"{where}, {reached}. "
 
 
