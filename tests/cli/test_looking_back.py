@@ -174,7 +174,7 @@ def test_runs_and_one_run_with_its_log(said: Engine) -> None:
         (("show", "drfit"), "did you mean 'drift'?"),
         (("show", "drift", "w33"), "did you mean 'w3'?"),
         (("show", "drift", "--metric", "psy.age"), 'did you mean "psi.age"?'),
-        (("show", "drift", "--sort", "nmae"), "unknown metric 'nmae'"),
+        (("show", "drift", "--sort", "nmae"), "--sort: there is no column or metric 'nmae'; did you mean"),
         (("show", "drift", "--label", "prity=w1"), "did you mean 'parity'?"),
         (("show", "drift", "--label", "parity"), "'parity' is not KEY=VALUE"),
         (("show", "--checks"), "--checks needs an evaluation store or a dataset"),

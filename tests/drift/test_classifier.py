@@ -185,7 +185,7 @@ def test_what_cannot_be_computed_has_a_reason():
     few = judged(people(24, 0), people(500, 1))
     assert (few.accuracy, few.p_value, few.significant, few.importance) == (None, None, None, {})
     assert "too few rows: 24 of the" in few.reason
-    assert judged(people(60, 0), people(60, 1), {}).reason == "no column takes part"
+    assert judged(people(60, 0), people(60, 1), {}).reason == "there is no column to compare"
     lone = people(60, 0).with_columns(card=pl.lit(1))
     assert "too few entities" in judged(lone, lone, entity="card").reason
     with pytest.raises(DataError, match="the batch lacks 'a', 'card'"):
