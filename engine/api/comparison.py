@@ -84,16 +84,16 @@ def _profile_rows(
 ) -> tuple[Snapshot, str | None]:
     """Profile a table as the batch was profiled: with the same columns, roles, entity and model."""
     settings = context.project.evaluation_stores[evaluation.store].drift
-    with context.store.stage_folder() as folder, materialise(table, folder) as steady:
-        schema = steady.frame.collect_schema()
+    with context.store.stage_folder() as folder, materialise(table, folder) as materialised:
+        schema = materialised.frame.collect_schema()
         if batch.entity is not None and batch.entity not in schema:
             raise DataError(
                 f"dataset {table.name!r} has no column {batch.entity!r}, which is the entity of evaluation store "
                 f"{evaluation.store!r}"
             )
-        model, note = _load_model(steady, evaluation, version, context)
+        model, note = _load_model(materialised, evaluation, version, context)
         seen = snapshot_side(
-            steady,
+            materialised,
             {name: column.role for name, column in batch.columns.columns.items() if name in schema},
             batch.left_out,
             model=model,

@@ -122,7 +122,7 @@ class Project:
         with self.open_session() as context:
             return frames.tabulate_runs(context.store.list_runs(last=last, whole=False))
 
-    def past_run(self, id: str) -> RunRecord:  # noqa: A002  (the record's own word)
+    def past_run(self, id: str) -> RunRecord:  # noqa: A002  the field of RunRecord has this name
         """Return the record of a run; the last part of its id is enough. Raises UsageError if the id is unknown."""
         with self.open_session() as context:
             return context.store.get_run(

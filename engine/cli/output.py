@@ -120,8 +120,8 @@ def _show_run(run: RunResult, console: Console, depth: int) -> None:
 
 def _show_step(step: StepResult, console: Console, depth: int) -> None:
     indent = "  " * depth
-    turn = ", ".join(f"{name} = {value}" for name, value in (step.turn or {}).items())
-    remarks = "  ".join(escape(part) for part in (step.reason, turn) if part)
+    iteration = ", ".join(f"{name} = {value}" for name, value in (step.turn or {}).items())
+    remarks = "  ".join(escape(part) for part in (step.reason, iteration) if part)
     console.print(f"{indent}{escape(step.name)}  {colour_word(str(step.outcome))}  {remarks}")
     passed = [check.check for check in step.checks if check.counts_as is CheckOutcome.OK]
     for check in step.checks:

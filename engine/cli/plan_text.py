@@ -71,8 +71,8 @@ def _print_scenario(plan: ScenarioPlan, console: Console, indent: int) -> None:
 
 
 def _print_step(plan: StepPlan, console: Console, indent: int) -> None:
-    turn = ", ".join(f"{name} = {value}" for name, value in (plan.turn or {}).items())
-    _print_line(console, indent, (plan.name, ""), (f"  {turn}" if turn else "", "dim"))
+    iteration = ", ".join(f"{name} = {value}" for name, value in (plan.turn or {}).items())
+    _print_line(console, indent, (plan.name, ""), (f"  {iteration}" if iteration else "", "dim"))
     if plan.runs == "no":
         _print_line(console, indent + 2, ("- skipped: ", "dim"), (plan.reason, "dim"))
     if plan.runs == "depends":

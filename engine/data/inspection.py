@@ -112,10 +112,11 @@ def summarise_columns(table: Table) -> tuple[int, dict[str, ColumnSummary]]:
     with explain_read_errors(table):
         schema = table.frame.collect_schema()
         refuse_pattern_names(schema, table.name)
-        # One pass for what dataset metrics do not give: ends of times, and whether all texts start like a date.
+        # One pass for what dataset metrics do not give: the number of rows, the smallest and largest value of columns
+        # with dates or times, and whether all texts start like a date.
         flat = [name for name, dtype in schema.items() if not dtype.is_nested() and dtype not in (pl.Object, pl.Binary)]
         times = [name for name, dtype in schema.items() if dtype.is_temporal() and dtype != pl.Duration]
-        ends = table.frame.select(
+        extremes = table.frame.select(
             pl.len().alias(""),
             *(pl.col(name).min().cast(pl.String).alias(f"low {name}") for name in times),
             *(pl.col(name).max().cast(pl.String).alias(f"high {name}") for name in times),
@@ -125,9 +126,9 @@ def summarise_columns(table: Table) -> tuple[int, dict[str, ColumnSummary]]:
                 if dtype == pl.String
             ),
         ).collect(engine="streaming")
-        if not schema or not ends.item(0, ""):
+        if not schema or not extremes.item(0, ""):
             raise DataError(f"{table.name} has no rows, so nothing can be proposed from it")
-        taking, left_out = drift.roles(table.frame)
+        found_roles, left_out = drift.roles(table.frame)
     statistics = ("missing_share", "distinct_count", "mean", "std", "min", "max", "median")
     narrow = replace(table, frame=table.frame.select(flat))
     metrics = compute_dataset_metrics(narrow, [f"{statistic}.*" for statistic in statistics]) if flat else {}
@@ -135,7 +136,8 @@ def summarise_columns(table: Table) -> tuple[int, dict[str, ColumnSummary]]:
     for name, dtype in schema.items():
         measured = {one: metrics.get(str(MetricName(one, name))) for one in statistics}
         low, high = (
-            _format_extreme(ends.item(0, f"{end} {name}") if name in times else measured[one]) for end, one in _EXTREMES
+            _format_extreme(extremes.item(0, f"{end} {name}") if name in times else measured[one])
+            for end, one in _EXTREMES
         )
         distinct = int(measured["distinct_count"] or 0)
         few = column_type(dtype) == "text" and distinct <= MAX_VALUES_LISTED
@@ -148,11 +150,11 @@ def summarise_columns(table: Table) -> tuple[int, dict[str, ColumnSummary]]:
             low=low,
             high=high,
             values=_values_by_frequency(table, name) if few else (),
-            holds_dates=distinct > 0 and dtype == pl.String and ends.item(0, f"dated {name}"),
-            role=taking.get(name),
+            holds_dates=distinct > 0 and dtype == pl.String and extremes.item(0, f"dated {name}"),
+            role=found_roles.get(name),
             reason=left_out.get(name),
         )
-    return ends.item(0, ""), columns
+    return extremes.item(0, ""), columns
 
 
 _EXTREMES = (("low", "min"), ("high", "max"))
@@ -204,7 +206,8 @@ def guess_dialect(path: Path) -> Csv:
             text = file.read(DIALECT_SAMPLE_BYTES).decode("utf-8-sig", errors="replace")
     except (OSError, EOFError, zlib.error):
         return Csv()
-    # A text of 1 MiB has at least HEAD / 4 characters: drop its last line, which may be cut off.
+    # A sample of full length has at least DIALECT_SAMPLE_BYTES / 4 characters, since UTF-8 takes up to 4 bytes for one.
+    # Drop its last line, which may be cut off.
     whole = text if len(text) < DIALECT_SAMPLE_BYTES // 4 else text[: text.rfind("\n") + 1]
     best, records = (0.0, 0), list[list[str]]()
     separator = ","

@@ -18,8 +18,8 @@ def measure_binned_distances(r: Counts, b: Counts) -> dict[str, float]:
     Parameters
     ----------
     r, b
-        Counts of the reference and of the batch over the same k bins. Each side has n and m rows, at least one, and
-        n * m fits 63 bits.
+        Counts of the reference and of the batch over the same k bins. The sides have n and m rows, at least one
+        each, and n * m fits 63 bits.
 
     Returns
     -------

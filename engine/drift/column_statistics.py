@@ -42,9 +42,10 @@ class ColumnStatistics:
     notes: list[str] = field(default_factory=list)
 
     def record(self, values: Mapping[str, float | Bounds], why: str) -> None:
-        """Record statistics: bounds with their middle as the value; one that is not finite is absent with a reason.
+        """Record statistics.
 
-        `why` is that reason.
+        The value of a statistic with bounds is the middle of the bounds. A statistic that is not finite becomes None,
+        with the reason `why`.
         """
         for name, value in values.items():
             low, high = value if isinstance(value, Bounds) else (value, value)
@@ -104,8 +105,8 @@ def measure_column(
             )
         result.p = verdict.homogeneity_p(*per_entity, level=level, tests=tests, seed=seed, name=name)
         if (ks_p := result.statistics.get("ks_p")) is not None:
-            # Bonferroni over the two tests. Where p is bounded the larger bound counts: drift is then significant
-            # wherever the true distance lies.
+            # Bonferroni over the two tests. Where p has bounds the upper one counts: drift is significant only if it
+            # is so wherever the true distance lies between its bounds.
             result.p = min(1.0, 2 * min(result.p, result.bounds.get("ks_p", (ks_p, ks_p))[1]))
     return result
 

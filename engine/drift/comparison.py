@@ -86,7 +86,8 @@ def compare(
         The confidence of all verdicts together: without drift, at most a share of 1 - confidence of all comparisons
         has any column with a drift above 0.
     seed
-        Seed of the random permutations of the labels. Apart from it, verdicts depend only on the counts.
+        Seed of the random permutations that the test uses: they change which rows count as the reference's and which
+        as the batch's. Apart from it, verdicts depend only on the counts.
     exact
         True to read data of more than a million rows a second time where exact numbers need it. False to read it once:
         the distances and quantiles of columns with too many values then have `bounds`, about 1e-5 of the rows apart.

@@ -34,8 +34,8 @@ def encode_features(
     Parameters
     ----------
     order
-        The order of the result: positions in the frames' rows, one frame after another. It must not depend on the
-        values, because the bin edges are computed from the first rows.
+        Positions in the concatenated frames, in the order of the result. The order must be random, because the bin
+        edges are computed from the first rows, which must represent the rows of all frames.
 
     Returns
     -------
@@ -74,6 +74,7 @@ def _encode_numbers(values: NDArray[np.float64]) -> Codes:
     sample = np.sort(values[:EDGE_ROWS])
     sample = sample[: len(sample) - np.isnan(sample).sum()]
     # the edges are the distinct values if there are few, else equidistant quantiles of the sample
+    # (an element is kept if it differs from the one before it; the first always, if there is one)
     distinct = sample[np.concatenate([sample[:1] == sample[:1], sample[1:] != sample[:-1]])]
     if len(distinct) > MAX_BINS:
         distinct = np.unique(sample[np.arange(1, MAX_BINS) * len(sample) // MAX_BINS])

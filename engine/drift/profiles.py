@@ -1,9 +1,9 @@
-"""Profiles: what is kept of a sample to compute every statistic, which is each column's values and their counts.
+"""Profiles: the distinct values of each column of a sample and their counts, from which every statistic is computed.
 
 A column with up to a million distinct values is exact. Beyond that, statistics have bounds that hold with certainty
-(see `columns`). Two profiles give the same numbers as the rows they were made from, in any order and split, and
-profiles can be merged. Where rows belong to entities, one row per entity (the one with the smallest hash) is kept as
-well: p-values are computed from these rows.
+(see `columns`). Comparing two profiles gives the same numbers as comparing the rows themselves, however the rows were
+ordered or divided, and profiles can be merged. Where rows belong to entities, one row per entity (the one with the
+smallest hash) is kept as well: p-values are computed from these rows.
 """
 
 from collections.abc import Callable, Mapping
@@ -203,7 +203,7 @@ def _read_sample(
                 reference_columns[name] = converted
                 reading[name] = reading[name] if whole else reading[name].cast(pl.Float64)
 
-    def first(name: str) -> Accumulator:
+    def create_accumulator(name: str) -> Accumulator:
         if kept_roles[name] is Role.CATEGORICAL:
             return CategoryAccumulator()
         whole = schema[name] == pl.Int64 and (
@@ -212,14 +212,14 @@ def _read_sample(
         return ExactAccumulator(whole, reference_columns.get(name), most_values, keep=keep, exact=exact)
 
     if entity is None:
-        rows, finished = read_columns(frame, reading, first, finish)
+        rows, finished = read_columns(frame, reading, create_accumulator, finish)
         return rows, None, finished
     chosen_rows = _choose_entity_rows(frame, reading, entity)
     entities = Entities(entity, chosen_rows["entity"].to_numpy().copy(), chosen_rows["row"].to_numpy().copy())
     rows, finished = read_columns(
         frame,
         reading,
-        first,
+        create_accumulator,
         lambda name, column: finish(name, _attach_entity_rows(column, chosen_rows[f"value {name}"])),
     )
     return rows, entities, finished
@@ -237,7 +237,8 @@ def _choose_entity_rows(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], ent
     Returns
     -------
     frame
-        Columns `entity` (the hash of its name, ascending), `row` (the row's hash) and `value <column>` per column.
+        Columns `entity` (the hash of the entity's value as text, ascending), `row` (the row's hash) and
+        `value <column>` per column.
     """
     dtype = frame.collect_schema()[entity]
     if dtype.is_nested() or dtype in (pl.Object, pl.Binary):
@@ -257,7 +258,9 @@ def _choose_entity_rows(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], ent
     row = pl.sum_horizontal(
         row_content_hash(floats.collect_schema(), [f"comparable {value}" for value in comparable]),
         *(_hash_float_remainder(value) for value in comparable if schema[value] == pl.Int64),
-        key,  # without it, all entities that have a row of the same content would choose that row or none
+        # The hash depends on the entity too. Otherwise equal rows of different entities would have equal hashes, and
+        # nearly every entity that has a row with a low hash would choose that row.
+        key,
     )
     keyed = floats.select(key, row.hash(2).alias("row"), *comparable)
     smallest = keyed.group_by("entity").agg(pl.col("row").min())

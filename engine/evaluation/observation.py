@@ -58,7 +58,8 @@ def snapshot_side(
     roles, left_out
         The columns that are compared, and the reasons why others are not. Both sides use those of the reference.
     model, cost_matrix
-        The model that scores the rows, and its gains per row; None for a comparison without a model.
+        The model that scores the rows, and the gain of a row for each combination of true and predicted class; None
+        for a comparison without a model.
     sample_rows
         The largest number of rows to keep for the drift model.
     against

@@ -1,4 +1,4 @@
-"""Snapshots: what is kept of one side of a comparison, without its rows.
+"""Snapshots: what is kept of one side of a comparison in place of all its rows.
 
 A snapshot holds the profiles of columns and predictions, the model's performance, and a bounded sample of rows for the
 drift model. Every evaluation keeps the snapshot of its batch, and every reference is a snapshot. So any earlier
@@ -21,7 +21,7 @@ from engine.evaluation.record import MetricValue
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is kept of one side of a comparison.
+    """What is kept of one side of a comparison in place of all its rows.
 
     `columns` is the profile of the columns that are compared; `left_out` gives, by column, the reason why it is not.
     `sample` holds rows with these columns and the `entity`, for the drift model. `predictions` is the profile of

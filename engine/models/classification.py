@@ -47,7 +47,7 @@ def measure_binary(
     names
         Labels of the negative and of the positive class.
     cost_matrix
-        Gains per row for each of the four outcomes.
+        The gain of a data row for each of the four combinations of true and predicted class.
 
     Returns
     -------

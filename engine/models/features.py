@@ -1,8 +1,9 @@
 """Features: which columns a trained model takes, and how their values are encoded as numbers.
 
-polars encodes, by the description of the features in model.json. scikit-learn's encoders look up every text in Python,
-which costs seconds per million rows, and would have to be saved as objects. scikit-learn gets one float64 column per
-feature: the number itself, or the code of the category; NaN is missing.
+Values are encoded with polars, according to the description of the features that is saved in model.json. scikit-learn's
+encoders are not used: they look up every text in Python, which costs seconds per million rows, and would have to be
+saved as objects. scikit-learn gets one float64 column per feature: the number itself, or the code of the category; NaN
+is missing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -110,19 +111,19 @@ def describe_features(
     """
     empty = {c: "every value is missing" for c in chosen if _is_missing(frame[c]).all()}
     try:
-        taking, unfit = roles(frame.lazy(), declared, only=[c for c in chosen if c not in empty])
+        found_roles, unfit = roles(frame.lazy(), declared, only=[c for c in chosen if c not in empty])
     except DataError as error:
         raise ModelError(f"{where}: {error}") from error
     left_out = empty | unfit
     if included and left_out:
         name, reason = next(iter(left_out.items()))
         raise ModelError(f"{where}: column {name!r} cannot be a feature: {reason}")
-    if not taking:
+    if not found_roles:
         raise ModelError(
             f"{where}: no column is left to be a feature; {join_some([f'{c}: {r}' for c, r in left_out.items()])}"
         )
     features = []
-    for name, role in taking.items():
+    for name, role in found_roles.items():
         kind = column_type(frame.schema[name])
         # For drift a boolean is categorical; as a feature it is the number 0 or 1 unless declared categorical.
         if role is Role.CATEGORICAL and (kind != "boolean" or declared.get(name) == "categorical"):
@@ -137,7 +138,7 @@ def _is_missing(column: pl.Series) -> pl.Series:
 
 
 def _build_categorical_feature(column: pl.Series, kind: str, most: int) -> Feature:
-    """Return a categorical feature with at most `most` codes, equal counts in the order of the text."""
+    """Return a categorical feature with at most `most` codes; categories of equal count are ordered by their text."""
     counts = class_labels(column).alias("category").drop_nulls().value_counts()
     ordered = counts.sort("count", "category", descending=[True, False])["category"]
     others = len(ordered) > most  # the last code then stands for all categories left over

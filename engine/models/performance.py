@@ -52,7 +52,8 @@ def measure_performance(model: FittedModel, scored: pl.DataFrame, cost_matrix: C
     scored
         The scores, with the target column. Where that column is absent or empty, there are no labels.
     cost_matrix
-        Gains per row, for `cost_matrix_gain`.
+        The gain of a data row for each combination of true and predicted class, used by the metric `cost_matrix_gain`;
+        None for the default gains.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Trained models on disk: model.skops holds the fitted estimator, model.json everything that people may want to read.
 
-Pickle is refused, since loading a pickle can run any code. skops builds only types that are trusted: its defaults
+Pickle is not used, since loading a pickle can run any code. skops builds only types that are trusted: its defaults
 and, by algorithm, the types that our estimators consist of.
 """
 

@@ -17,8 +17,8 @@ def split_held_out(
     """Divide the rows of a frame into a training part and a held-out part.
 
     The same rows give the same parts, each in the same order, in whatever order they come. Equal rows are numbered, so
-    that each is drawn by itself. The target does not influence which part a row goes to. A row without an entity is
-    drawn by itself.
+    that each is drawn by itself. The target does not influence which part a row goes to, except among rows that differ
+    only in the target. A row without an entity is drawn by itself.
 
     Parameters
     ----------
@@ -40,12 +40,13 @@ def split_held_out(
     ordered = frame.with_columns(
         pl.struct(content).hash(0).alias("__row"), class_labels(frame[target]).alias("__label")
     ).sort("__row", "__label", nulls_last=True)
-    # The drawn number of a row: a seeded hash of its content and of its number among equal rows.
+    # The number by which a row is drawn: a seeded hash of its content and of its number among rows of equal content.
     row = pl.struct("__row", pl.int_range(pl.len()).over("__row")).hash(seed)
     if entity is not None:  # all rows of an entity share the hash of the entity
         ordered = ordered.with_columns(class_labels(ordered[entity]).alias("__entity"))
         row = pl.when(pl.col("__entity").is_null()).then(row).otherwise(pl.col("__entity").hash(seed))
     ordered = ordered.with_columns(row.alias("__unit"))
+    # The numbers of the units that are drawn: entities, or single rows.
     units = ordered["__unit"].unique().sort()
     if units.len() < 2:
         counted = f'values of the entity "{entity}"' if entity else "rows"

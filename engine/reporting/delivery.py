@@ -1,7 +1,8 @@
 """Send the messages of the outbox: in order, at least once; a failure of one message does not stop the others.
 
 A message is claimed before it is sent, so that two runs at the same time do not both send it. The claim of a killed
-sender expires. A message that was not accepted is tried again by the next run, or by a server when it is due.
+sender expires. A message that was not accepted is tried again by the next run; a caller that does not set `early` tries
+it again only when it is due.
 """
 
 from dataclasses import dataclass

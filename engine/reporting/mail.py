@@ -1,7 +1,7 @@
 """The mail channel: SMTP, encrypted unless the URL sets tls=none.
 
 smtps:// is TLS from the first byte. smtp:// must switch to TLS by STARTTLS before anything is sent, except with
-?tls=none or to this machine without ?ca=. "Encrypt if the server offers it" was refused, because an attacker between
+?tls=none or to this machine without ?ca=. "Encrypt if the server offers it" was rejected because an attacker between
 the two can remove the offer and read the password. Certificates are verified, against the authorities of ?ca= if
 given. An error quotes the reply of the server, never the user name or the password.
 """

@@ -68,19 +68,19 @@ def build_mail(message: OutboxMessage, sender: str) -> EmailMessage:
     letter["Message-ID"] = f"<{message.id}@{from_.domain}>"
     letter["Auto-Submitted"] = "auto-generated"
     letter.set_content(message.text)
-    shows = ""
+    html = ""
     for attachment in sorted(message.attachments, key=is_html_part, reverse=True):
         content = attachment.content or b""
         if is_html_part(attachment):
-            shows = content.decode("utf-8")
-            letter.add_alternative(shows, subtype="html")
+            html = content.decode("utf-8")
+            letter.add_alternative(html, subtype="html")
             continue
         main, _, sub = attachment.media_type.partition("/")
-        shown_as = create_content_id(message.id, attachment.name)
-        if f"cid:{shown_as}" in shows and (page := letter.get_body(("related", "html"))) is not None:
+        content_id = create_content_id(message.id, attachment.name)
+        if f"cid:{content_id}" in html and (page := letter.get_body(("related", "html"))) is not None:
             name = single_line(attachment.name, HEADER_CHARACTERS)
             page.add_related(
-                content, maintype=main, subtype=sub, cid=f"<{shown_as}>", filename=name, disposition="inline"
+                content, maintype=main, subtype=sub, cid=f"<{content_id}>", filename=name, disposition="inline"
             )
             continue
         letter.add_attachment(

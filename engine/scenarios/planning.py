@@ -97,10 +97,10 @@ class Planner:
         started = started.with_defaults(started.get_scenario(name).variables)
         declared = started.get_scenario(name)
         steps: list[StepPlan] = []
-        for turn in declared.for_each or [{}]:
+        for iteration in declared.for_each or [{}]:
             planned = [
-                step.model_copy(update={"turn": turn or None})
-                for step in self._plan_iteration(name, started.with_values(turn))
+                step.model_copy(update={"turn": iteration or None})
+                for step in self._plan_iteration(name, started.with_values(iteration))
             ]
             steps += planned
             if declared.fail_fast and any(step.problem for step in planned):

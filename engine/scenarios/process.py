@@ -30,10 +30,10 @@ START_LIMIT = 300.0
 
 
 class _Limit:
-    """Kills a process when its time is over; `passed` is then the limit that it exceeded."""
+    """Kills a process when its time is over; `exceeded` is then the text that says which limit it exceeded."""
 
     def __init__(self, worker: "subprocess.Popen[str]") -> None:
-        self.passed: str | None = None
+        self.exceeded: str | None = None
         self._worker = worker
         self._timer = threading.Timer(0, self._end)
 
@@ -47,7 +47,7 @@ class _Limit:
         self._timer.cancel()
 
     def _end(self, exceeded: str) -> None:
-        self.passed = exceeded
+        self.exceeded = exceeded
         _kill_process_group(self._worker)
 
 
@@ -87,9 +87,9 @@ def run_step_in_process(index: int, step: AnyStep, seconds: float, context: Cont
         finally:
             limit.cancel()
             _kill_process_group(worker)  # also ends what a finished step has left running in the background
-    if limit.passed:
+    if limit.exceeded:
         context.store.abort_dead_runs()  # a child run in the worker died with it
-        return steps.fail_step(step, limit.passed, context)
+        return steps.fail_step(step, limit.exceeded, context)
     if result is None:
         reason = f"its process ended with exit code {worker.returncode} before it returned a result"
         return steps.fail_step(step, reason, context)

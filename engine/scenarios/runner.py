@@ -77,7 +77,8 @@ def _finish_run(result: RunResult, context: Context) -> None:
     """
     context.log.info(f"{result.scenario} ended {result.outcome}")
     for step in result.steps:
-        if step.turn is None:  # values that an iteration sets end with it
+        # `turn` holds the variables of the iteration that the step ran in; values that an iteration sets end with it
+        if step.turn is None:
             context = context.with_values(step.variables)
     condition_facts = replace(collect_condition_facts(result.steps, context), outcome=result.outcome)
     messages = compose_messages("end", result, condition_facts, context)
@@ -86,20 +87,20 @@ def _finish_run(result: RunResult, context: Context) -> None:
         # A message of `at: start` that was pending may have been sent now: the later delivery replaces the earlier.
         deliveries = [*result.deliveries, *deliver_waiting_messages(context)]
         result.deliveries[:] = {delivery.reporter: delivery for delivery in deliveries}.values()
-    contract = context.store.run_folder(result.id) / "run.json"
-    contract.write_text(result.model_dump_json(indent=1), encoding="utf-8")
+    result_file = context.store.run_folder(result.id) / "run.json"
+    result_file.write_text(result.model_dump_json(indent=1), encoding="utf-8")
 
 
 def _run_iterations(name: str, context: Context) -> Iterator[StepResult]:
     """Run the steps once per iteration of `for_each`, or once without any."""
     scenario = context.get_scenario(name)
-    for turn in scenario.for_each or [{}]:
+    for iteration in scenario.for_each or [{}]:
         failed = False
-        if turn:
-            context.log.info("for_each: " + ", ".join(f"{variable} = {value}" for variable, value in turn.items()))
-        for step in _run_iteration(name, context.with_values(turn)):
+        if iteration:
+            context.log.info("for_each: " + ", ".join(f"{variable} = {value}" for variable, value in iteration.items()))
+        for step in _run_iteration(name, context.with_values(iteration)):
             failed |= step.outcome is Outcome.FAILED
-            yield step.model_copy(update={"turn": turn or None})
+            yield step.model_copy(update={"turn": iteration or None})
         if failed and scenario.fail_fast:
             return
 
@@ -160,7 +161,8 @@ def _execute_step(index: int, step: AnyStep, context: Context, condition_facts: 
         if step.retries and step.retries.delay:
             time.sleep(step.retries.delay.total_seconds())
     changes: dict[str, Any] = {"tries": attempt}
-    # Without a cause the exit code does not count the failure; the checks in the result still count for themselves.
+    # The exit code is made from the causes of steps and from the outcomes of checks. With the cause removed, the
+    # failure does not affect it; a check that is ERROR still does.
     if result.outcome is Outcome.FAILED and step.on_failure == "warn":
         changes |= {"outcome": Outcome.WARNING, "cause": None}
     return result.model_copy(update=changes)

@@ -167,5 +167,8 @@ def open_session(
 
 
 def resolve_state_folder(project: ProjectSpec) -> Path:
-    """Return the folder of the project's state; each project has another one, so specs in one folder share no state."""
+    """Return the folder of the project's state.
+
+    Each project has a folder of its own, so two specs in the same folder share no state.
+    """
     return project.folder / project.state.path / safe_name(project.name)

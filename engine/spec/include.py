@@ -91,7 +91,7 @@ def _read_into(
         files.root.position = tree.position
     for key, entry in tree.entries.items():
         if key == "include":
-            if not chain:  # the project shows the entries of the spec itself
+            if not chain:  # the tree keeps the `include:` of the spec itself; those of included files are only followed
                 files.root.entries[key] = entry
         elif key in SECTIONS and isinstance(entry.value, MapNode):
             _merge_section(key, entry, entry.value, path, files, findings)

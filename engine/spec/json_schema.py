@@ -1,7 +1,7 @@
 """The JSON Schema of the language, with which editors complete, explain and check keys.
 
-It is built from the same types (`value_types.list_keys`) as the validator uses, so the two agree on keys and kinds. The
-schema of pydantic was refused: it knows neither `${…}` nor that `kind` may be left out. What a schema cannot express
+It is built from the same types (`value_types.list_keys`) as the validator uses, so the two agree on keys and kinds.
+Pydantic's own schema is not used: it knows neither `${…}` nor that `kind` may be left out. What a schema cannot express
 (names of other resources, metrics, conditions, SQL) is left to `engine validate`; the schema accepts every valid spec.
 """
 
@@ -22,7 +22,7 @@ from engine.spec.value_types import ValueType, list_keys
 
 SCHEMA_FILE, REFERENCE_FILE = "project.v1.json", "reference.md"
 
-_REFERENCE_SCHEMA = {"type": "string", "pattern": r"^\$\{[^}]*\}$"}
+_VARIABLE_REFERENCE_SCHEMA = {"type": "string", "pattern": r"^\$\{[^}]*\}$"}
 _EXCLUSIVE_MINIMUM = "exclusiveMinimum"
 _SCALAR_SCHEMAS: dict[type, dict[str, Any]] = {
     str: {"type": "string"},
@@ -118,7 +118,7 @@ def _list_type_options(type_: ValueType, definitions: dict[str, Any]) -> Iterato
     if type_.takes_numbers_as_text:
         yield {"type": "number"}
     if str not in type_.scalars and (type_.scalars or type_.literals):
-        yield _REFERENCE_SCHEMA
+        yield _VARIABLE_REFERENCE_SCHEMA
     fewest = next((c.min_length for c in type_.constraints if isinstance(c, MinLen)), 0)
     if type_.items:
         yield {
@@ -130,7 +130,7 @@ def _list_type_options(type_: ValueType, definitions: dict[str, Any]) -> Iterato
         least = {"minProperties": fewest} if fewest else {}
         yield {"type": "object", "additionalProperties": _build_type_schema(type_.values, definitions), **least}
     if type_.resources:
-        yield _reference_resources(type_.resources, definitions)
+        yield _build_ref_to_resources(type_.resources, definitions)
 
 
 def _read_bounds(type_: ValueType) -> dict[str, Any]:
@@ -142,18 +142,18 @@ def _read_bounds(type_: ValueType) -> dict[str, Any]:
     return found
 
 
-def _reference_resources(resources: tuple[type[Resource], ...], definitions: dict[str, Any]) -> dict[str, Any]:
-    """Return a reference to a resource. If there are several kinds, `kind` selects one, by default the first."""
+def _build_ref_to_resources(resources: tuple[type[Resource], ...], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return a `$ref` to a resource. If there are several kinds, `kind` selects one, by default the first."""
     for resource in resources:
         if resource.__name__ not in definitions:
             definitions[resource.__name__] = {}
             definitions[resource.__name__] = _build_resource_schema(resource, definitions)
-    references = [{"$ref": f"#/$defs/{resource.__name__}"} for resource in resources]
+    refs = [{"$ref": f"#/$defs/{resource.__name__}"} for resource in resources]
     if len(resources) == 1:
-        return {"type": "object", **references[0]}
+        return {"type": "object", **refs[0]}
     kinds = [resource.model_fields["kind"].default for resource in resources]
     chosen: list[dict[str, Any]] = []
-    for kind, then in zip(kinds, references, strict=True):
+    for kind, then in zip(kinds, refs, strict=True):
         explicit = {"required": ["kind"]} if chosen else {}
         chosen.append({"if": {"properties": {"kind": {"const": kind}}, **explicit}, "then": then})
     about = f"Kind of this resource; {kinds[0]} if left out."

@@ -1,7 +1,7 @@
 """From the tree to the resources: validates every key, kind and value, and fills in variables.
 
 The resource classes are pydantic models, and this module validates the tree by their fields, constraints and markers.
-The validation of pydantic was refused: its errors name classes and union branches that users have never seen, it knows
+Pydantic's own validation is not used: its errors name classes and union branches that users have never seen, it knows
 no positions in the file and no partial results, and compiling its schemas takes longer than everything else.
 """
 
@@ -38,7 +38,11 @@ SpecPath = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class SpecText:
-    """A text for a later pass to check: the name of a resource, a function, a metric, a condition, a message, SQL."""
+    """A text for a later pass to check.
+
+    `reading` says what kind of text it is, and so which pass checks it: message, condition, sql, secret, metric,
+    function, or name. `sections` are the sections of the spec in one of which a name must be declared.
+    """
 
     path: SpecPath
     node: ScalarNode
@@ -175,7 +179,8 @@ class SpecValidator:
                 f'did you mean "{near}"?' if near else f"the keys here are {join_alternatives(allowed)}"
             )
         self.findings.error(entry.key.position, "unknown-key", f'unknown key "{word[:60]}"', help_)
-        if others:  # the kind is probably wrong or missing, so the required keys of this kind say nothing
+        # without `kind:`, the default kind is probably not the one meant, so its missing keys are not reported
+        if others:
             return set() if kind_given else set(allowed)
         return {near} if near else set()
 
@@ -246,7 +251,10 @@ class SpecValidator:
         )
 
     def _check_references(self, type_: ValueType, node: ScalarNode) -> None:
-        """Report references that are not allowed in this text: all but variables, and in some texts secrets."""
+        """Report references that are not allowed in this text, and note which variables are used.
+
+        Variables are allowed, and in a text that is read as a secret, secrets too.
+        """
         if type_.reading in ("message", "condition", "sql"):
             return  # these allow other names, which the rules check
         for reference in find_references(node.text):

@@ -51,11 +51,12 @@ class ValueType:
     items, values
         Type of the items of a list, and of the values of a mapping with free names.
     key_reading
-        How the keys of such a mapping are read, if they are more than names.
+        The `reading` of the keys of such a mapping, if they are texts to check (such as metrics) and not free names.
     constraints
         Limits of a number, or of the length of a text, list or mapping.
     reading, sections
-        How a text is read, and the sections in which it names a resource.
+        What kind of text it is (message, condition, sql, secret, metric or function; None for any other), and the
+        sections in which it names a resource.
     """
 
     scalars: frozenset[type] = frozenset()
@@ -148,7 +149,11 @@ class ValueType:
 
 
 def satisfies_constraint(constraint: Constraint, value: Any) -> bool:
-    """Return whether a value satisfies a constraint. A value without a length or order satisfies those about it."""
+    """Return whether a value satisfies a constraint.
+
+    A constraint on length holds for a value that has no length, and one on order for a value that has no order. To
+    check the length of a list or mapping, give `range(length)` as the value.
+    """
     match constraint:
         case MinLen(length):
             return not hasattr(value, "__len__") or len(value) >= length

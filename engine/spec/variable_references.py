@@ -1,8 +1,9 @@
 """References such as `${name}`: finding them in a text, and filling them in.
 
-A reference consists of names, dots and `['…']`. A template language with filters and loops was refused: without it, a
-text cannot run code or grow without bound, and every name in it can be checked before anything runs. References are
-filled in after the YAML has been parsed, in scalars only, so a value cannot change the structure of a spec.
+A reference consists of names, dots and `['…']`. There is deliberately no template language with filters and loops:
+without it, a text cannot run code or grow without bound, and every name in it can be checked before anything runs.
+References are filled in after the YAML has been parsed, in scalars only, so a value cannot change the structure of a
+spec.
 """
 
 import re

@@ -123,15 +123,15 @@ YamlNode = ScalarNode | ListNode | MapNode
 def parse_yaml(source: Source, findings: Findings) -> YamlNode | None:
     """Parse a file with one YAML document. Return None if it is empty or invalid; a finding then gives the reason."""
     builder = _TreeBuilder(source, findings)
-    taken = 0
+    processed = 0
     try:
         for event in yaml.parse(source.text, Loader=yaml.CSafeLoader):
-            taken += 1
+            processed += 1
             if not builder.process_event(event):
                 return None
     except yaml.YAMLError as problem:
         if "nesting depth" in str(problem):
-            _report_depth(problem, taken, source, builder)
+            _report_depth(problem, processed, source, builder)
         else:
             explain_yaml_error(problem, source.text, source.position, findings)
         return None
@@ -140,16 +140,17 @@ def parse_yaml(source: Source, findings: Findings) -> YamlNode | None:
     return builder.root
 
 
-def _report_depth(problem: yaml.YAMLError, taken: int, source: Source, builder: "_TreeBuilder") -> None:
-    """Let the builder reach `MAX_YAML_DEPTH`: libyaml 0.2.6 scans ahead and refuses 1,000 levels before any event.
+def _report_depth(problem: yaml.YAMLError, processed: int, source: Source, builder: "_TreeBuilder") -> None:
+    """Report a file that libyaml itself refuses for its depth, at the place where it exceeds `MAX_YAML_DEPTH`.
 
-    The text before that place has the events that are missing, under every libyaml. The first `taken` events have been
-    given already.
+    libyaml (from 0.2.6 on) refuses 1,000 levels while it scans ahead, before it has given their events. So the text
+    before the refused place is parsed again, and the builder gets the events after the first `processed`, which it has
+    had already. It then reports the depth as for any other file.
     """
     mark = getattr(problem, "problem_mark", None)
     before = source.text[: mark.index] if mark else source.text
     with suppress(yaml.YAMLError):
-        for event in islice(yaml.parse(before, Loader=yaml.CSafeLoader), taken, None):
+        for event in islice(yaml.parse(before, Loader=yaml.CSafeLoader), processed, None):
             if not builder.process_event(event):
                 return
 

@@ -35,7 +35,7 @@ class Evaluations(Folders):
         with self._adopt_folder(files, lambda _: f"evaluations/{safe_name(evaluation.id)}") as (connection, _):
             _insert_evaluation(connection, evaluation)
 
-    def evaluation_folder(self, id: str) -> Path:  # noqa: A002  (the record's own word)
+    def evaluation_folder(self, id: str) -> Path:  # noqa: A002  the field of Evaluation has this name
         """Return the folder of the evaluation's files; it does not exist for an evaluation without files."""
         return self.folder / "evaluations" / safe_name(id)
 
@@ -49,7 +49,7 @@ class Evaluations(Folders):
         query = select(evaluations).where(evaluations.c.store == store).order_by(evaluations.c.number.desc())
         return self._read_evaluations(query.limit(last), metrics)[::-1]
 
-    def get_evaluation(self, id: str) -> Evaluation:  # noqa: A002  (the record's own word)
+    def get_evaluation(self, id: str) -> Evaluation:  # noqa: A002  the field of Evaluation has this name
         """Return one evaluation.
 
         Raises
@@ -59,7 +59,9 @@ class Evaluations(Folders):
         """
         found = self._read_evaluations(select(evaluations).where(evaluations.c.id == id))
         if not found:
-            raise build_store_error(self.folder, f"there is no evaluation {id}", "look into the folder")
+            raise build_store_error(
+                self.folder, f"there is no evaluation {id}", "list the evaluations with `engine show SPEC STORE`"
+            )
         return found[0]
 
     def find_newest_evaluation(self, store: str) -> Evaluation | None:

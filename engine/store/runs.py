@@ -77,7 +77,7 @@ class Runs(Database):
             insert_messages(connection, messages)
         self._release_run(run.id)
 
-    def get_run(self, id: str) -> RunRecord:  # noqa: A002  (the record's own word)
+    def get_run(self, id: str) -> RunRecord:  # noqa: A002  the field of RunRecord has this name
         """Return one run.
 
         Raises
@@ -87,7 +87,9 @@ class Runs(Database):
         """
         found = self._read_runs(select(runs).where(runs.c.id == id))
         if not found:
-            raise build_store_error(self.folder, f"there is no run {id}", "look into the folder")
+            raise build_store_error(
+                self.folder, f"there is no run {id}", "list the runs with `engine show SPEC --runs`"
+            )
         return found[0]
 
     def list_runs(self, scenario: str | None = None, last: int | None = None, *, whole: bool = True) -> list[RunRecord]:
@@ -122,7 +124,7 @@ class Runs(Database):
                 os.close(lock)
         return dead
 
-    def run_folder(self, id: str) -> Path:  # noqa: A002  (the record's own word)
+    def run_folder(self, id: str) -> Path:  # noqa: A002  the field of RunRecord has this name
         """Return the folder of a run's files (log, run.json); create it if it does not exist."""
         folder = self.folder / "runs" / safe_name(id)
         with translate_errors(self.folder):

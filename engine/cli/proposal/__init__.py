@@ -1,7 +1,7 @@
 """Proposes a spec for a data file: reference and batch, the model's task, ranges of checks, and explaining comments.
 
 The modules of this package decide what to propose, and the template `project.yaml.jinja` lays out the text. Dumping a
-resolved project as YAML was refused: it would have no comments, and the comments are what makes a proposal useful.
+resolved project as YAML was rejected because it would have no comments, which are what makes a proposal useful.
 """
 
 from pathlib import Path

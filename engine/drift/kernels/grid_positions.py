@@ -6,8 +6,9 @@ point; in a bucket without one it is the next grid point above, or the last one.
 
 The map has three steps. The value becomes its *image*: the value itself, or a number made of the bits of its
 floating-point form, which grows like a logarithm. The image gives a coarse cell, all of which have the same width:
-(image - low) * scale. Within a cell the map from images to buckets is linear, so that buckets get about equal shares of
-the rows whatever the distribution is.
+(image - low) * scale. Within a cell the map from images to buckets is linear, and a cell has as many buckets as its
+share of the rows demands. So all buckets have about equal shares of the rows, whatever the distribution is.
+`QuantileGrid` fits this map to a sample of the rows, and then chooses one grid point per bucket at most.
 
 Position 2k is for values of bucket k below its pivot, 2k + 1 for values equal to the pivot, and 2k + 2, which is also
 the first position of bucket k + 1, for values above it.
@@ -55,7 +56,10 @@ VALUES_PER_BLOCK = 2048
 
 @helper()
 def _to_image(value: Any, bits: bool) -> Any:
-    """Return the image of a value: the value, or the upper 32 bits of its floating-point form in ascending order."""
+    """Return the image of a value.
+
+    It is the value, or the upper 32 bits of its floating-point form, changed so that they ascend with the value.
+    """
     if not bits:
         return min(LARGEST_IMAGE, max(-LARGEST_IMAGE, value))  # in this order NaN becomes a number too
     upper = np.int32(np.float64(value).view(np.int64) >> 32)
@@ -156,7 +160,7 @@ def select_from_buckets(
     wanted: NDArray[np.uint8],
     chosen: Values,
 ) -> int:
-    """Select the values of some buckets that are not grid points, and return their number.
+    """Select the values of the wanted buckets, except those equal to the bucket's pivot, and return their number.
 
     Parameters
     ----------

@@ -75,13 +75,15 @@ def outer_path_share_of_square(n: int, steps: int) -> float:
 def one_sided_p(n: int, d: float) -> float:
     """Return P(D+ >= d) of the one-sample, one-sided distance of n values (Birnbaum and Tingey 1951).
 
-    The sum has a term for each value at which the empirical distribution may first exceed the other by d. For p below
-    0.5 the terms are smooth and vanish at both ends, so every s-th of many terms gives the sum to the last digits:
-    fewer than 8,192 terms are added. scipy takes a second for a million values.
+    The sum has a term for each number j of values that may lie above the last point at which the empirical
+    distribution exceeds the true one by d. For p below 0.5 the terms are smooth in j and vanish at both ends, so every
+    s-th of many terms, multiplied by s, gives the sum to the last digits: fewer than 8,192 terms are added. Where p is
+    close to 1 this would be wrong from 8,192 values on; the caller uses other formulas there. scipy takes a second for
+    a million values.
     """
     step = max(1, n // 4096)
     total = 0.0
     for j in range(0, int(n * (1 - d)) + 1, step):
-        if n * (1 - d) - j > 1e-9 * n:
+        if n * (1 - d) - j > 1e-9 * n:  # a term with 1 - d - j/n = 0 is 0, and has no logarithm
             total += step * d / (d + j / n) * exp(log_binomial(j, n, d))
     return total

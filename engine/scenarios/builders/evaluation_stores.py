@@ -62,11 +62,11 @@ def build_evaluation_store(
     spec = context.project.evaluation_stores[name]
     inspected = inspect_dataset(spec.dataset, context, found)
     batch = inspected.table
-    version = models.build_model(spec.model, context, found) if spec.model else None
+    model_handle = models.build_model(spec.model, context, found) if spec.model else None
     # One writer at a time: a second run waits here and then finds the evaluation of the first.
     with context.lock(f"evaluation store {name}") as locked:
-        reference = resolve_reference(name, batch, version, locked, found)
-        decision = plan_evaluation(name, inspected, version, reference, locked, force=force)
+        reference = resolve_reference(name, batch, model_handle, locked, found)
+        decision = plan_evaluation(name, inspected, model_handle, reference, locked, force=force)
         evaluation = decision.apply(locked)
         if decision.action.reused:
             locked.log.info(f"{name}: nothing has changed; evaluation {evaluation.name} is reused")
@@ -76,7 +76,7 @@ def build_evaluation_store(
 def plan_evaluation(
     name: str,
     inspected: InspectedDataset,
-    version: models.ModelHandle | None,
+    model_handle: models.ModelHandle | None,
     reference: Reference,
     context: Context,
     *,
@@ -85,9 +85,9 @@ def plan_evaluation(
     """Plan the evaluation of the batch: reuse one with the same fingerprints, or make one, profiling the reference."""
     spec = context.project.evaluation_stores[name]
     batch = inspected.table
-    facts = _collect_evaluation_facts(name, batch, version, reference, context)
+    facts = _collect_evaluation_facts(name, batch, model_handle, reference, context)
     fingerprints = Fingerprints(
-        model=version.fingerprint if version else "",
+        model=model_handle.fingerprint if model_handle else "",
         dataset=batch.fingerprint,
         reference=reference.fingerprint,
         parameters=digest_json([facts["spec"], sorted(facts["code"].values()), facts["versions"]]),
@@ -131,7 +131,7 @@ def plan_evaluation(
         fingerprints=fingerprints,
         run=context.run,
         model=spec.model,
-        model_version=str(version.trained.version) if version and version.trained else None,
+        model_version=str(model_handle.trained.version) if model_handle and model_handle.trained else None,
         facts=facts,
     )
 
@@ -141,11 +141,13 @@ def plan_evaluation(
         context.store.add_evaluation(evaluation)
         return evaluation
 
-    return Decision(action, lambda: _evaluate_batch(identity, batch, version, reference, profile, context), simulate)
+    return Decision(
+        action, lambda: _evaluate_batch(identity, batch, model_handle, reference, profile, context), simulate
+    )
 
 
 def _collect_evaluation_facts(
-    name: str, batch: Table, version: models.ModelHandle | None, reference: Reference, context: Context
+    name: str, batch: Table, model_handle: models.ModelHandle | None, reference: Reference, context: Context
 ) -> dict[str, Any]:
     """Return everything that the numbers depend on: data, model, reference, settings, custom metrics, kernel."""
     spec = context.project.evaluation_stores[name]
@@ -154,9 +156,9 @@ def _collect_evaluation_facts(
     modules = {find_module_file(folder, declared["function"].partition(":")[0]) for declared in custom.values()}
     code = {path.name: hash_file(path, InMemoryFileHashes()) for path in sorted(modules)}
     model: dict[str, Any] = {}
-    if version:
-        model = {**version.facts["spec"], **facts_of(context.project.models[version.name], {"cost_matrix"})}
-        code |= version.facts["code"]
+    if model_handle:
+        model = {**model_handle.facts["spec"], **facts_of(context.project.models[model_handle.name], {"cost_matrix"})}
+        code |= model_handle.facts["code"]
     return {
         "spec": {
             "store": {**facts_of(spec, {"drift"}), "metrics": custom},
@@ -169,7 +171,7 @@ def _collect_evaluation_facts(
         "datasets": batch.provenance(),
         "code": code,
         "versions": {"kernel": drift.KERNEL_VERSION},
-        "model": f"version {version.trained.version}" if version and version.trained else None,
+        "model": f"version {model_handle.trained.version}" if model_handle and model_handle.trained else None,
         "reference": reference.facts,
     }
 
@@ -177,7 +179,7 @@ def _collect_evaluation_facts(
 def _evaluate_batch(
     identity: EvaluationIdentity,
     batch: Table,
-    version: models.ModelHandle | None,
+    model_handle: models.ModelHandle | None,
     reference: Reference,
     profile: ReferenceProfile,
     context: Context,
@@ -187,16 +189,16 @@ def _evaluate_batch(
     spec = context.project.evaluation_stores[name]
     context.log.info(f"{name}: evaluating {identity.name}, dataset {batch.name}")
     with context.store.stage_folder() as folder, materialise(batch, folder / "rows") as table:
-        model = version.load(table, context) if version else None
+        model = model_handle.load(table, context) if model_handle else None
         against = profile.execute(model)
         # The batch is measured by the reference's entity and roles, so that both sides are comparable.
-        materialised = apply_entity(table, against.entity)
+        comparable = apply_entity(table, against.entity)
         seen = snapshot_side(
-            materialised,
+            comparable,
             {name: column.role for name, column in against.columns.columns.items()},
             against.left_out,
             model=model,
-            cost_matrix=context.project.models[version.name].cost_matrix if version else None,
+            cost_matrix=context.project.models[model_handle.name].cost_matrix if model_handle else None,
             sample_rows=max(SAMPLE_ROWS, spec.drift.max_rows),
             seed=spec.drift.seed,
             against=against,
@@ -205,7 +207,7 @@ def _evaluate_batch(
             seen = replace(seen, notes=(*seen.notes, reference.note))
         own_metrics = compute_custom_metrics(
             spec.metrics,
-            _join_predictions(materialised, seen),
+            _join_predictions(comparable, seen),
             _find_store_folder(name, context),
             context.secrets.redact,
         )

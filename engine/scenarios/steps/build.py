@@ -29,9 +29,9 @@ def _build_target(step: BuildStep, context: Context, found: list[CheckResult]) -
         values = {metric: measured.value for metric, measured in inspected.metrics.items()}
         return _make_result(step, reused=inspected.reused, metrics=values)
     if step.target in context.project.models:
-        version = models.build_model(step.target, context, found, force=force)
-        trained = f"version {version.trained.version}" if version.trained else ""
-        return _make_result(step, reused=version.reused, reason=trained)
+        model_handle = models.build_model(step.target, context, found, force=force)
+        trained = f"version {model_handle.trained.version}" if model_handle.trained else ""
+        return _make_result(step, reused=model_handle.reused, reason=trained)
     evaluated = evaluation_stores.build_evaluation_store(step.target, context, found, force=force)
     evaluation = evaluated.evaluation
     made = EvaluationMade(id=evaluation.id, store=step.target, name=evaluation.name, reused=evaluated.reused)

@@ -2,7 +2,7 @@
 
 CEL (through cel-expr-python) parses and evaluates. Two passes of this package go over its syntax tree: `syntax` allows
 only `== != < <= > >= in && || ! ( )`, literals and names; `type_check` finds what CEL accepts: misspelt outcomes, steps
-that do not exist or run later, conditions that are always true. A template language was refused, because it inserts
+that do not exist or run later, conditions that are always true. A template language was rejected because it inserts
 values into the text before the text is parsed.
 """
 

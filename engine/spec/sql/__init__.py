@@ -4,7 +4,7 @@ sqlglot parses the SQL in DuckDB's dialect, the nearest to polars' SQLContext am
 imported by the first query. The text that runs is the user's text, because sqlglot's generated SQL can mean something
 else in polars. Only each `${name}` is replaced by a literal. The syntax tree of the result must then equal the tree of
 the original with literals in place of references: a value can never change the structure of a query. Plain text
-substitution was refused because it has no such proof.
+substitution was rejected because it has no such proof.
 """
 
 import re
