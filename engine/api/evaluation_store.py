@@ -85,7 +85,7 @@ class EvaluationStore:
     def _resolve_id(self, name: str | None, context: Context) -> str:
         evaluations = context.store.list_evaluations(self.name, metrics=[])
         if not evaluations:
-            raise UsageError(f"evaluation store {self.name!r} has no evaluations yet: build it first")
+            raise UsageError(f"evaluation store {self.name!r} has no evaluations yet: make one with `engine run`")
         # oldest first, so that a name gets the id of its newest evaluation
         ids = {evaluation.name: evaluation.id for evaluation in evaluations}
         if name is None:

@@ -116,7 +116,10 @@ class _Rule:
         return self.is_violation.sum()
 
     def first_violations(self, frame: pl.LazyFrame) -> pl.DataFrame:
-        """Return the first rows that break the rule, with the columns `row` (from 1) and `value`."""
+        """Return the first rows that break the rule, with the columns `row` (from 1) and `value`.
+
+        For `unique` these are all rows of a repeated value, the first included, so that a message shows what repeats.
+        """
         numbered = frame.select(self.value.alias("value"), self._violation_column()).with_row_index("row", offset=1)
         return numbered.filter("bad").select("row", "value").head(MAX_ROWS_SHOWN).collect(engine="streaming")
 

@@ -349,7 +349,9 @@ def _find_ndjson_fault(path: Path) -> str | None:
             try:
                 row = json.loads(line) if line.strip() else {}
             except (ValueError, RecursionError) as error:
-                return f"{path}, line {number} is not JSON: {error}"
+                place = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+                reason = error.msg if isinstance(error, json.JSONDecodeError) else error
+                return f"{path}, line {number}{place} is not JSON: {reason}"
             if not isinstance(row, dict):
                 return f'{path}, line {number} is not a JSON object: each line is one row, {{"column": value, …}}'
     return None

@@ -42,8 +42,9 @@ MIN_SADDLEPOINT_OUTCOMES = 1e4
 """If there are at least as many likely outcomes, chi-squared is continuous enough for the saddlepoint approximation."""
 
 TRUNCATION_DEPTHS = 16.0, 25.0
-"""Counts less likely than exp(-depth) are left out of the cumulants. If the p-values of the two depths differ, rare
-counts matter, and the approximation is not used."""
+"""Counts less likely than exp(-depth) times the likeliest are left out of the cumulants. If the p-values of the two
+depths differ, rare counts matter, and the approximation is used only where drawing permutations would take too long or
+even the larger p-value is far below the level."""
 
 
 def effect_size(r: Counts, b: Counts) -> float:

@@ -72,7 +72,7 @@ class Snapshot:
         except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
             raise StoreError(
                 f"the snapshot of an earlier batch in {folder} is missing or damaged: restore it from a backup, or "
-                "build the evaluation that it belongs to again with mode: force"
+                "evaluate that batch again by a build step with mode: force"
             ) from error
 
     @classmethod

@@ -30,7 +30,9 @@ def compute_importance(
     target: npt.NDArray[Any],
     seed: int,
 ) -> dict[str, float] | None:
-    """Return the share of each feature by name; None where no feature matters or no held-out row has a label.
+    """Return the share of each feature by name; None where no feature matters.
+
+    It is also None where held-out rows are needed (linear models, boosting) and none has a label.
 
     Parameters
     ----------

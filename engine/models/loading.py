@@ -46,7 +46,7 @@ def load_model(project: ProjectSpec, name: str, table: Table, version: Path | No
     match spec:
         case TrainModel():
             if version is None:
-                raise ModelError(f"{where} is not trained yet: build it")
+                raise ModelError(f"{where} is not trained yet: train it with `engine run`")
             return load_trained(name, spec, version)
         case SkopsModel():
             return _load_skops(name, spec, find_skops_file(project, name, spec), table, where)

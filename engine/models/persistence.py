@@ -20,6 +20,7 @@ from engine.models.training import TrainedPredictor, library_versions
 from engine.spec.resources.models import TrainModel
 
 MODEL_FORMAT = 1
+REMEDY = "train the model again by a build step with mode: force"
 FACTS = {"format", "algorithm", "task", "target", "classes", "features", "importance", "left_out", "notes", "details"}
 """The keys of a model.json."""
 MAX_MODEL_BYTES = 4 * 2**30
@@ -76,21 +77,19 @@ def load_trained(name: str, spec: TrainModel, folder: Path) -> FittedModel:
     except (OSError, ValueError) as error:
         raise ModelError(f"{where}: the trained version in {folder} cannot be read: {error}") from error
     if not isinstance(facts, dict) or not facts.keys() >= FACTS:
-        raise ModelError(f"{where}: {folder / 'model.json'} is damaged: build the model with mode: force")
+        raise ModelError(f"{where}: {folder / 'model.json'} is damaged: {REMEDY}")
     if facts["format"] != MODEL_FORMAT:
         raise ModelError(
             f"{where}: {folder / 'model.json'} has format {facts['format']}; this engine reads {MODEL_FORMAT}"
         )
-    fitted = load_estimator(
-        content, TRUSTED_TYPES[facts["algorithm"]], where, str(folder / "model.skops"), "build it with mode: force"
-    )
+    trusted = TRUSTED_TYPES[facts["algorithm"]]
+    fitted = load_estimator(content, trusted, where, str(folder / "model.skops"), REMEDY)
     features = [Feature(**f | {"categories": tuple(f["categories"])}) for f in facts["features"]]
     classes = tuple(facts["classes"])
     notes = list(facts["notes"])
     then, now = facts["details"]["versions"]["scikit-learn"], library_versions()["scikit-learn"]
     if then != now:
-        remedy = "build it with mode: force to train it again"
-        notes.append(f"trained with scikit-learn {then}, but scored with {now}; {remedy}")
+        notes.append(f"trained with scikit-learn {then}, but scored with {now}; {REMEDY}")
     return FittedModel(
         name=name,
         task=facts["task"],
@@ -132,7 +131,7 @@ def load_estimator(content: bytes, allowed: Any, where: str, file: str, remedy: 
             raise ModelError(f"{where}: {file} unpacks to {size:,} bytes; at most {MAX_MODEL_BYTES:,} are read")
         untrusted = [t for t in io.get_untrusted_types(data=content) if t not in allowed]
     except (BadZipFile, KeyError, ValueError, TypeError) as error:
-        raise ModelError(f"{where}: {file} is not a file that skops wrote ({error}); {remedy}") from error
+        raise ModelError(f"{where}: {file} is not a file that skops wrote ({error}); {REMEDY}") from error
     if untrusted:
         raise ModelError(
             f"{where}: {file} holds types that are not trusted: {', '.join(sorted(untrusted))}. "

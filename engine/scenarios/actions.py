@@ -57,7 +57,7 @@ class Action(FrozenModel):
         "time; depends is decided by an earlier step; never is switched off."
     )
     reason: str = Field("", description="The reason as text.")
-    changes: list[Change] = Field([], description="What has changed, if the reason is changed.")
+    changes: list[Change] = Field([], description="What has changed, if because is changed.")
     reads: list[ReadSource] = Field([], description="What the action reads.")
     notes: list[str] = Field([], description="Further remarks.")
 

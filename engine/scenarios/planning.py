@@ -152,7 +152,7 @@ class Planner:
         return plan.model_copy(update={"actions": actions, "problem": problem}), context
 
     def _mark_dependent(self, action: Action) -> Action:
-        """Return the action with reason `depends` if it is reused only provided that an earlier step runs."""
+        """Return the action with `because` "depends" if it is reused only provided that an earlier step runs."""
         step = self._conditional_steps.get((action.kind, action.target))
         if not action.reused or step is None:
             return action

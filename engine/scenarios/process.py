@@ -91,7 +91,11 @@ def run_step_in_process(index: int, step: AnyStep, seconds: float, context: Cont
         context.store.abort_dead_runs()  # a child run in the worker died with it
         return steps.fail_step(step, limit.exceeded, context)
     if result is None:
-        reason = f"its process ended with exit code {worker.returncode} before it returned a result"
+        code = worker.returncode
+        ended = (
+            f"was killed by signal {-code}, perhaps for lack of memory," if code < 0 else f"ended with exit code {code}"
+        )
+        reason = f"its process {ended} before it returned a result"
         return steps.fail_step(step, reason, context)
     return result
 

@@ -25,7 +25,7 @@ def run_scenario(name: str, context: Context) -> RunResult:
 
     Raises
     ------
-    Busy
+    LockBusy
         The scenario is already running, and it has `on_busy: refuse`.
     KeyboardInterrupt
         The user has interrupted the run: it is ABORTED, and its messages wait in the outbox.

@@ -126,7 +126,8 @@ class ValueType:
         if self.items:
             words.append("a list")
         if self.values or self.resources:
-            words.append("a mapping")
+            required = [key for one in self.resources for key, info in list_keys(one).items() if info.required]
+            words.append(f"a mapping with {required[0]}" if len(required) == 1 else "a mapping")
         return " or ".join(words) + self._describe_limits()
 
     def _describe_limits(self) -> str:

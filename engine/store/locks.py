@@ -1,8 +1,9 @@
 """Locks between processes, by `flock`: the operating system releases a lock when its process ends, however it ends.
 
 A lock kept as a row in the database would outlive a killed process; that it is stale could only be guessed by a
-timeout. Lock files are named by a hash, since lock names are any text, and their content describes the process that
-holds them. A child run, in this process or another, uses its parent's lock by presenting the lock's token.
+timeout. The files of named locks (`hold_lock`) are named by a hash, since these names are any text, and their content
+describes the process that holds them. The store's own short locks (`hold_file_lock`) have plain names and no content,
+and can be shared. A child run, in this process or another, uses its parent's lock by presenting the lock's token.
 """
 
 import fcntl

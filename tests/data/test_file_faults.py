@@ -239,7 +239,7 @@ def test_csv_files_with_columns_in_another_order(project, tmp_path):
 
 def test_a_bad_line_of_ndjson(project, tmp_path):
     (tmp_path / "t.ndjson").write_text('{"a": 1}\n\n{"a": \n{"a": 2}\n')
-    says(failure(project, {"path": "t.ndjson"}), "t.ndjson, line 3 is not JSON: ")
+    says(failure(project, {"path": "t.ndjson"}), "t.ndjson, line 3, column ")
 
 
 def test_ndjson_nested_without_end(project, tmp_path):

@@ -309,7 +309,7 @@ def test_a_function_that_is_not_there(tmp_path):
 
 def test_a_trained_model_that_is_not_trained_yet(tmp_path):
     declared = "{kind: train, task: binary_classification, target: fraud, dataset: batch}"
-    with pytest.raises(ModelError, match="model m is not trained yet: build it"):
+    with pytest.raises(ModelError, match="model m is not trained yet: train it"):
         scored(tmp_path, declared)
 
 

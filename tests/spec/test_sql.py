@@ -206,7 +206,12 @@ def test_a_query_tells_its_columns_where_it_shows_them(sql: str, names: list[str
         ("SELECT $$a$$ AS x", "$$", "sql-syntax", "write texts in 'single quotes'"),
         ("  \n", "  \n", "sql-syntax", None),
         ("SELECT '${quarter}' AS q", "${quarter}", "sql-variable", "write ${quarter} without quotes"),
-        ("SELECT 'in ${quarter}' AS q", "${quarter}", "sql-variable", "write '…' || ${quarter} || '…'"),
+        (
+            "SELECT 'in ${quarter}' AS q",
+            "${quarter}",
+            "sql-variable",
+            "write '…' || ${quarter} || '…'; a file name belongs into the path of a dataset",
+        ),
         ('SELECT "${quarter}" AS q', "${quarter}", "sql-variable", "write the name itself"),
         ("SELECT * FROM ${quarter}", "${quarter}", "sql-variable", "write the name itself"),
         ("SELECT t.${quarter} FROM transactions t", "${quarter}", "sql-variable", "write the name itself"),

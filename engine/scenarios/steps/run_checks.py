@@ -89,5 +89,5 @@ def find_current_evaluation(name: str, context: Context) -> Evaluation:
         return context.store.get_evaluation(context.built[name])
     newest = context.store.find_newest_evaluation(name)
     if newest is None:
-        raise DataError(f"evaluation store {name!r} has no evaluation yet: build it first")
+        raise DataError(f"evaluation store {name!r} has no evaluation yet: put a step of kind build before this step")
     return newest

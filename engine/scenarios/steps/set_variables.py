@@ -1,4 +1,4 @@
-"""Step `set_variables`: sets variables for the rest of the run and for the runs that it starts."""
+"""Step `set_variables`: sets variables for the later steps and the runs that they start (see `SetVariablesStep`)."""
 
 from engine.outcome import Outcome
 from engine.scenarios.actions import Action

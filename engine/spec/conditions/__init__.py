@@ -71,7 +71,7 @@ def evaluate_condition(text: str, facts: ConditionFacts) -> bool:
 
     Raises
     ------
-    Undecided
+    UndecidedCondition
         The text is not a condition; or a value is missing (a metric without a value, a step that has not run), and
         the rest of the condition does not decide without it.
     """

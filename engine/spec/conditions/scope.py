@@ -21,7 +21,7 @@ OUTCOME_VALUES: dict[ConditionType | None, list[str]] = {"outcome": list(Outcome
 
 @dataclass(frozen=True, slots=True)
 class MetricOwner:
-    """A store or dataset whose metrics a condition may use. The fields are those of the metric lookup."""
+    """A store or dataset whose metrics a condition may use. The fields are parameters of `resolve_metric_name`."""
 
     scope: MetricScope
     task: str | None = "any"

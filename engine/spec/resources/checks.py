@@ -45,7 +45,8 @@ class RangeCheck(Range):
     )
     change: Literal["absolute", "relative"] = Field(
         "absolute",
-        description="With compare: check the difference, or the difference divided by the value compared with.",
+        description="With compare: check the difference, or the difference divided by the absolute value of what it is "
+        "compared with.",
     )
     except_: dict[MetricText, Range] = Field(
         {}, alias="except", description="With * in metric: other bounds for single metrics, by their names."

@@ -57,7 +57,7 @@ class ComputeMetricsStep(Step):
 
 
 class SetVariablesStep(Step):
-    """Set variables for the rest of this run and for the runs that it starts."""
+    """Set variables for the later steps and the runs that they start; inside for_each, until the iteration ends."""
 
     kind: Literal["set_variables"] = "set_variables"
     variables: dict[str, Scalar] = Field(min_length=1, description="New values, by name of the variable.")

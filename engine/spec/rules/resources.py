@@ -21,6 +21,7 @@ _BOUNDS_HELP = {
     **dict.fromkeys(("text", "boolean", "duration"), "remove it: only numbers, dates and times have bounds"),
 }
 
+_SPREADSHEETS = (".xls", ".xlsx", ".xlsm", ".ods")
 _FUNCTION_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _MAIL_ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+|[^<>\r\n]*<[^@\s,;<>]+@[^@\s,;<>]+>")
 
@@ -55,6 +56,9 @@ def check_datasets(draft: Draft, findings: Findings) -> None:
                 endings = join_alternatives(ENDINGS)
                 help_ = f"add format: csv, parquet, ndjson or arrow; or use one of the endings {endings}"
                 message = f'the format of "{dataset.path[-60:]}" is unknown: its ending does not tell it'
+                if dataset.path.lower().endswith(_SPREADSHEETS):
+                    message = f'"{dataset.path[-60:]}" is a spreadsheet, which cannot be read'
+                    help_ = "save the sheet as CSV, or read it in a function of yours with kind: python"
                 findings.error(at, "format", message, help_)
             elif format_ != "csv" and "csv" in dataset.model_fields_set:
                 key = draft.key_position("datasets", name, "csv")

@@ -164,7 +164,11 @@ def _check_quoted_references(text: str, start: int, inside: list[VariableReferen
         alone = reference.length == len(text) - 2
         if text[0] == "'":
             message = f"{reference.text} is inside quotes; a variable is inserted as a complete literal"
-            help_ = f"write {reference.text} without quotes" if alone else f"write '…' || {reference.text} || '…'"
+            help_ = (
+                f"write {reference.text} without quotes"
+                if alone
+                else f"write '…' || {reference.text} || '…'; a file name belongs into the path of a dataset"
+            )
         else:
             message = f"{reference.text} is inside a name; a variable is a value and cannot be part of a name"
             help_ = "write the name itself"
