@@ -98,7 +98,7 @@ def test_a_lost_snapshot_of_an_earlier_batch_says_what_to_do(spec: Spec, run: Ru
     run()
     shutil.rmtree(tmp_path / ".engine" / "test" / "evaluations")
     said = reason(run(name="tuesday"))
-    assert "is missing or damaged: restore it from a backup, or build the evaluation" in said
+    assert "is missing or damaged: restore it from a backup, or evaluate that batch again" in said
     assert "internal error" not in said
 
 
