@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from engine import spec
-from engine.cli.options import Format, Variables, parse_variables
+from engine.cli.options import Format, Variables, load_project
 
 
 def command(
@@ -28,7 +27,7 @@ def command(
     format_: Format = "text",
 ) -> int:
     """Apply the current checks again and record the results. Takes an evaluation or a dataset."""
-    declared = spec.load(path, parse_variables(var))
+    declared = load_project(path, var)
 
     from engine.api import Project
     from engine.cli import output, printers

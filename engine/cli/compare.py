@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from engine import spec
-from engine.cli.options import TableFormat, Variables, parse_variables
+from engine.cli.options import TableFormat, Variables, load_project
 from engine.outcome import ExitCode
 
 
@@ -32,7 +31,7 @@ def command(
     format_: TableFormat = "text",
 ) -> int:
     """Compare an evaluation with another reference. Stores nothing."""
-    declared = spec.load(path, parse_variables(var))
+    declared = load_project(path, var)
 
     from engine.api import Project
     from engine.cli import output, printers

@@ -1,8 +1,12 @@
 """Options that several verbs have in common."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from engine import spec
+from engine.formatting.redacted_output import redact_standard_streams
 
 Format = Annotated[
     Literal["text", "json", "github"],
@@ -16,6 +20,22 @@ Variables = Annotated[
     list[str] | None,
     typer.Option("--var", metavar="NAME=VALUE", help="Set a variable to another value. Can be repeated."),
 ]
+
+
+def load_project(path: Path, variables: list[str] | None) -> spec.ProjectSpec:
+    """Read and validate a spec; from now on the values of its secrets are masked in everything that is printed.
+
+    Raises
+    ------
+    SpecError
+        The spec is invalid.
+    typer.BadParameter
+        A variable has no `=`.
+    """
+    project = spec.load(path, parse_variables(variables))
+    if project.secrets:
+        redact_standard_streams(spec.Secrets(project).redact)
+    return project
 
 
 def parse_variables(given: list[str] | None) -> dict[str, str]:

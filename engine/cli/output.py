@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,6 +20,7 @@ from engine.scenarios.log import LogLine
 from engine.scenarios.result import RunResult, StepResult
 from engine.scenarios.session import CallResult
 from engine.spec import diagnostics
+from engine.spec.redaction import redact_values
 
 WIDTH_IN_A_PIPE = 160
 
@@ -99,6 +101,17 @@ def render_annotations(checks: Iterable[CheckResult]) -> str:
     return diagnostics.render_diagnostics(
         sorted(found, key=lambda diagnostic: (diagnostic.position, diagnostic.message)), "github"
     )
+
+
+def print_json(text: str) -> None:
+    """Print JSON. Secrets are masked in its texts alone: a number stays a number, whatever the secrets are."""
+    stream: Any = sys.stdout
+    redact = getattr(stream, "redact", None)
+    if redact is None:
+        print(text)
+    else:
+        masked = json.dumps(redact_values(json.loads(text), redact), ensure_ascii=False, indent=1)
+        stream.write_redacted(f"{masked}\n")
 
 
 def colour_word(word: str) -> str:

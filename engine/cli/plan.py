@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from engine import spec
-from engine.cli.options import Variables, parse_variables
+from engine.cli.options import Variables, load_project
 
 
 def command(
@@ -32,16 +31,16 @@ def command(
     Signs: + new, ~ changed, ! forced, = reused, · done every time, ? decided during the run, - not done, x fails. To
     profile a reference means to compute the statistics that batches are compared with.
     """
-    project = spec.load(path, parse_variables(var))
+    project = load_project(path, var)
 
-    from engine.cli import plan_text
+    from engine.cli import output, plan_text
     from engine.scenarios import scenario_selection, session
 
     names = scenario_selection.select_scenarios(project, scenarios or ())
     with contextlib.redirect_stdout(sys.stderr):  # what user functions print must not get into the answer
         plan = session.plan_scenarios(project, names)
     if format_ == "json":
-        print(plan.model_dump_json(indent=1))
+        output.print_json(plan.model_dump_json(indent=1))
     else:
         print(plan_text.render_plan(plan, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
     return plan.exit_code

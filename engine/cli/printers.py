@@ -10,6 +10,7 @@ import polars as pl
 from engine.api import EvaluationStore, Project, frames
 from engine.api.lookup import unknown_name
 from engine.cli.options import TableFormat
+from engine.cli.output import print_json
 from engine.cli.tables import Page, render_data, render_json, to_records
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.formatting.numbers import format_cell
@@ -57,6 +58,10 @@ SHOWN_ROWS = 30
 """Columns of an evaluation (the most drifted), and results of checks, that a page for people shows."""
 
 
+def _print_data(frame: pl.DataFrame, format_: TableFormat) -> None:
+    (print_json if format_ == "json" else print)(render_data(frame, format_))
+
+
 def print_table(
     title: str,
     frame: pl.DataFrame,
@@ -82,7 +87,7 @@ def print_table(
             raise unknown_name("column", sort.removeprefix("-"), frame.columns)
         shown = shown.sort(by, descending=sort.startswith("-"), nulls_last=True)
     if format_ != "text":
-        print(render_data(shown, format_))
+        _print_data(shown, format_)
         return
     page = Page()
     page.add_title(title)
@@ -151,10 +156,10 @@ def print_evaluation(one: Evaluation, checks: pl.DataFrame, format_: TableFormat
     """Print an evaluation with all its details; as CSV, its metrics."""
     latest = checks.filter(pl.col("created") == pl.col("created").max().over("check"))
     if format_ == "csv":
-        print(render_data(frames.tabulate_metrics(one), format_))
+        _print_data(frames.tabulate_metrics(one), format_)
         return
     if format_ == "json":
-        print(render_json(asdict(one) | {"checks": to_records(latest)}))
+        print_json(render_json(asdict(one) | {"checks": to_records(latest)}))
         return
     page = Page()
     page.add_title(f"{one.store}: {one.name}")
@@ -187,10 +192,10 @@ def _add_outcomes(checks: pl.DataFrame, page: Page) -> None:
 def print_comparison(one: Evaluation, reference: str, format_: TableFormat) -> None:
     """Print what has drifted between a reference and an evaluation; as CSV, the columns."""
     if format_ == "csv":
-        print(render_data(frames.tabulate_columns(one), format_))
+        _print_data(frames.tabulate_columns(one), format_)
         return
     if format_ == "json":
-        print(render_json(asdict(one) | {"compared_with": reference}))
+        print_json(render_json(asdict(one) | {"compared_with": reference}))
         return
     drifted = [(name, column["drift"]) for name, column in one.columns.items() if column["drift"]]
     most = ", ".join(f"{name} ({format_cell(drift)})" for name, drift in sorted(drifted, key=lambda pair: -pair[1])[:5])
@@ -261,7 +266,7 @@ def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -
 def print_checks(target: str, found: Sequence[CheckResult], format_: Literal["text", "json"]) -> None:
     """Print the results of checks that have just been applied."""
     if format_ == "json":
-        print(render_json(list(found)))
+        print_json(render_json(list(found)))
         return
     page = Page()
     counts = Counter(result.outcome for result in found)
@@ -276,10 +281,10 @@ def print_run(project: Project, id_: str, format_: TableFormat) -> None:
     """Print a run, its steps and its log; as CSV, the log."""
     one, log = project.past_run(id_), project.log(id_)
     if format_ == "csv":
-        print(render_data(log, format_))
+        _print_data(log, format_)
         return
     if format_ == "json":
-        print(render_json(asdict(one) | {"log": to_records(log)}))
+        print_json(render_json(asdict(one) | {"log": to_records(log)}))
         return
     page = Page()
     page.add_title(f"{one.scenario} {one.state}")

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engine import spec
-from engine.cli.options import Variables, parse_variables
+from engine.cli.options import Variables, load_project
 from engine.outcome import ExitCode
 
 
@@ -22,7 +21,7 @@ def command(
     var: Variables = None,
 ) -> int:
     """Remove evaluations from a store, with their files. Asks for confirmation."""
-    declared = spec.load(path, parse_variables(var))
+    declared = load_project(path, var)
 
     from engine.api import Project
     from engine.api.lookup import unknown_name

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from engine import spec
-from engine.cli.options import Variables, parse_variables
+from engine.cli.options import Variables, load_project
 from engine.outcome import ExitCode
 
 
@@ -15,5 +14,5 @@ def command(
     var: Variables = None,
 ) -> int:
     """Print the resolved project as YAML, with secrets masked."""
-    print(spec.load(path, parse_variables(var)).render(), end="")
+    print(load_project(path, var).render(), end="")
     return ExitCode.OK

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from engine import spec
-from engine.cli.options import Variables, parse_variables
+from engine.cli.options import Variables, load_project
 from engine.outcome import ExitCode
 
 
@@ -38,7 +37,7 @@ def command(
     var: Variables = None,
 ) -> int:
     """Write an evaluation as one self-contained HTML file."""
-    declared = spec.load(path, parse_variables(var))
+    declared = load_project(path, var)
     stores = list(declared.evaluation_stores)
     if store is None and len(stores) != 1:
         message = (

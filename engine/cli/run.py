@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from engine import spec
-from engine.cli.options import Format, Variables, parse_variables
+from engine.cli.options import Format, Variables, load_project
 from engine.spec import diagnostics
 
 
@@ -37,7 +36,7 @@ def command(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every entry of the log.")] = False,
 ) -> int:
     """Run scenarios: build, check and report what the spec declares."""
-    project = spec.load(path, parse_variables(var))
+    project = load_project(path, var)
     if project.warnings and format_ != "json":
         out = sys.stdout if format_ == "github" else sys.stderr
         print(diagnostics.render_diagnostics(project.warnings, "github" if format_ == "github" else "text"), file=out)
@@ -61,5 +60,6 @@ def command(
     if previews:
         print(*previews, sep="\n", file=sys.stderr if format_ == "json" else sys.stdout)
     code = exit_code(finished.runs, undelivered=len(finished.undelivered), fail_on=fail_on)
-    print(output.render_results(finished, format_, code, session.resolve_state_folder(project)))
+    results = output.render_results(finished, format_, code, session.resolve_state_folder(project))
+    (output.print_json if format_ == "json" else print)(results)
     return code

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine import spec
-from engine.cli.options import TableFormat, Variables, parse_pairs, parse_variables
+from engine.cli.options import TableFormat, Variables, load_project, parse_pairs
 from engine.errors import UsageError
 from engine.outcome import ExitCode
 
@@ -62,7 +61,7 @@ def command(
         raise typer.BadParameter("--sort and --last apply only to tables: a STORE's, --checks or --runs")
     if checks and store is None:
         raise typer.BadParameter("--checks needs an evaluation store or a dataset: engine show SPEC STORE --checks")
-    declared = spec.load(path, parse_variables(var))
+    declared = load_project(path, var)
 
     from engine.api import Project
     from engine.cli import printers
@@ -133,7 +132,7 @@ def _print_store_table(
 
 def _print_overview(project: "Project", format_: TableFormat) -> None:
     """Print the newest evaluations of each store and the newest runs."""
-    from engine.cli import printers, tables
+    from engine.cli import output, printers, tables
 
     stores = {name: project.store(name).evaluations() for name in project.stores}
     runs = project.runs(last=RECENT_ROWS)
@@ -141,9 +140,8 @@ def _print_overview(project: "Project", format_: TableFormat) -> None:
         raise typer.BadParameter("--format csv prints a single table: name a STORE, or use --runs")
     if format_ == "json":
         recent = {name: tables.to_records(frame.tail(RECENT_ROWS)) for name, frame in stores.items()}
-        print(
-            tables.render_json({"project": project.name, "evaluation_stores": recent, "runs": tables.to_records(runs)})
-        )
+        everything = {"project": project.name, "evaluation_stores": recent, "runs": tables.to_records(runs)}
+        output.print_json(tables.render_json(everything))
         return
     page = tables.Page()
     page.add_title(f"{project.name}  {project.spec.resources.description or ''}".rstrip())

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engine import spec
-from engine.cli.options import Format, Variables, parse_variables
+from engine.cli.options import Format, Variables, load_project
 from engine.errors import Diagnostic, SpecError
 from engine.outcome import ExitCode
 from engine.spec import diagnostics
@@ -24,7 +23,7 @@ def command(
     wrong = False
     for path in specs:
         try:
-            found += spec.load(path, parse_variables(var)).warnings
+            found += load_project(path, var).warnings
         except SpecError as error:
             wrong = True
             found += error.diagnostics

@@ -4,6 +4,7 @@ A step's result changes the context of the steps after it. No step can change wh
 """
 
 import getpass
+import json
 import platform
 import time
 from collections.abc import Iterator, Sequence
@@ -49,7 +50,9 @@ def _execute_run(name: str, run: str, parent: str | None, context: Context) -> R
         trigger=context.trigger,
         who=f"{getpass.getuser()}@{platform.node()}",
         parent=parent,
-        variables={variable: str(value) for variable, value in context.project.variables.items()},
+        variables=context.secrets.redact_values(
+            {name: str(value) for name, value in context.project.variables.items()}
+        ),
         log=f"runs/{run}/log.txt",
     )
     context.log.info(f"{name} of {context.project.name} started, {context.trigger}")
@@ -88,7 +91,8 @@ def _finish_run(result: RunResult, context: Context) -> None:
         deliveries = [*result.deliveries, *deliver_waiting_messages(context)]
         result.deliveries[:] = {delivery.reporter: delivery for delivery in deliveries}.values()
     result_file = context.store.run_folder(result.id) / "run.json"
-    result_file.write_text(result.model_dump_json(indent=1), encoding="utf-8")
+    document = context.secrets.redact_values(result.model_dump(mode="json"))
+    result_file.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 def _run_iterations(name: str, context: Context) -> Iterator[StepResult]:
@@ -100,7 +104,7 @@ def _run_iterations(name: str, context: Context) -> Iterator[StepResult]:
             context.log.info("for_each: " + ", ".join(f"{variable} = {value}" for variable, value in iteration.items()))
         for step in _run_iteration(name, context.with_values(iteration)):
             failed |= step.outcome is Outcome.FAILED
-            yield step.model_copy(update={"turn": iteration or None})
+            yield step.model_copy(update={"turn": context.secrets.redact_values(iteration) or None})
         if failed and scenario.fail_fast:
             return
 

@@ -21,6 +21,7 @@ from engine.scenarios.state_copy import copy_state
 from engine.scenarios.touched_files import TouchedFileHashes
 from engine.spec import ProjectSpec
 from engine.spec.metric_names import normalize_metric_name
+from engine.spec.redaction import redact_exception
 from engine.spec.secrets import Secrets
 from engine.store import OutboxMessage, Store, safe_name, utc_now
 
@@ -114,7 +115,7 @@ def plan_scenarios(
     planner.findings.extend(project.warnings)
     return Plan(
         project=project.name,
-        variables={name: str(value) for name, value in project.variables.items()},
+        variables=context.secrets.redact_values({name: str(value) for name, value in project.variables.items()}),
         scenarios=planned,
         findings=list(planner.findings.sorted_by_position()),
     )
@@ -143,6 +144,7 @@ def open_session(
     secrets = Secrets(project, environ)
     log = RunLog(None, "", clock, secrets.redact, listeners)
     with ExitStack() as stack:
+        stack.push(_mask_exception(secrets))
         folder = state or resolve_state_folder(project)
         if mode != "run" and state is None:
             folder = stack.enter_context(copy_state(folder))
@@ -164,6 +166,16 @@ def open_session(
             mode=mode,
             touched_files=hashes.touched,
         )
+
+
+def _mask_exception(secrets: Secrets) -> Callable[[object, BaseException | None, object], None]:
+    """Return an exit callback that masks secrets in the exception that leaves a session, whoever shows it."""
+
+    def mask(_type: object, error: BaseException | None, _traceback: object) -> None:
+        if error is not None:
+            redact_exception(error, secrets.redact)
+
+    return mask
 
 
 def resolve_state_folder(project: ProjectSpec) -> Path:

@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from engine.formatting.redacted_output import redact_standard_streams
 from engine.scenarios import steps
 from engine.scenarios.log import LogLine
 from engine.scenarios.session import open_session
@@ -35,6 +36,7 @@ def _execute_request(request: dict[str, Any], send: Callable[[dict[str, Any]], N
         mode=request["mode"],
         state=Path(request["state"]),
     ) as context:
+        redact_standard_streams(context.secrets.redact)
         step = context.get_scenario(request["scenario"]).steps[request["index"]]
         log = replace(context.log, folder=Path(request["folder"]), scenario=request["scenario"], step=step.name)
         values = {name: request[name] for name in ("built", "run", "trigger")}

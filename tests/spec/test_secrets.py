@@ -1,8 +1,16 @@
 """Secrets: found when they are needed, and nowhere to be read."""
 
+import html
+import json
+import quopri
+import re
+import shlex
+from base64 import b64encode, urlsafe_b64encode
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
+from xml.sax import saxutils
 
+import markupsafe
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,3 +116,75 @@ def test_secrets_are_in_no_representation(path: Path) -> None:
     assert "hunter2" not in repr(project)
     assert "hunter2" not in project.render()
     assert "hunter2" not in repr(Secrets(project, {"PASSWORD": "hunter2"}))
+
+
+SPELLINGS = {
+    "as it is": lambda value: value,
+    "URL": lambda value: quote(value, safe=""),
+    "URL in lower case": lambda value: re.sub("%..", lambda code: code[0].lower(), quote(value, safe="")),
+    "form": quote_plus,
+    "HTML": html.escape,
+    "HTML of templates": lambda value: str(markupsafe.escape(value)),
+    "XML": saxutils.escape,
+    "JSON": lambda value: json.dumps(value)[1:-1],
+    "JSON with its letters": lambda value: json.dumps(value, ensure_ascii=False)[1:-1],
+    "Python": repr,
+    "Python bytes": lambda value: repr(value.encode()),
+    "shell": shlex.quote,
+    "SQL": lambda value: value.replace("'", "''"),
+    "CSV": lambda value: value.replace('"', '""'),
+    "quoted-printable": lambda value: quopri.encodestring(value.encode()).decode(),
+    "hex": lambda value: value.encode().hex(),
+    "hex in capitals": lambda value: value.encode().hex().upper(),
+    "another encoding": lambda value: value.encode().decode("latin-1"),
+    "one line": lambda value: " ".join(value.split()),
+    "base64": lambda value: b64encode(value.encode()).decode(),
+    "base64 of a URL": lambda value: urlsafe_b64encode(value.encode()).decode(),
+    "AUTH PLAIN": lambda value: b64encode(f"\0user\0{value}".encode()).decode(),
+    "AUTH PLAIN of another user": lambda value: b64encode(f"\0users\0{value}".encode()).decode(),
+    "AUTH PLAIN of one more": lambda value: b64encode(f"\0us\0{value}\0".encode()).decode(),
+    "basic authorization": lambda value: b64encode(f"me:{value}".encode()).decode(),
+}
+VALUES = [
+    "hunter2/&x",
+    "correct horse",
+    'it\'s "so"',
+    "schlüssel-größe",
+    "tok_AbCdEf0123456789+/==",
+    "two\nlines",
+    "a  b  c",
+]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("value", VALUES)
+def test_every_spelling_of_a_value_is_masked(path: Path, value: str, spelling: str) -> None:
+    found = secrets(path, PASSWORD=value)
+    spelled = SPELLINGS[spelling](value)
+    redacted = found.redact(f"535 5.7.8 refused ({spelled}): try again")
+    assert redacted.startswith("535 5.7.8 refused (")
+    assert redacted.endswith("): try again")
+    # at most what stands around the value is left, such as quotation marks or the name of a user
+    left = redacted.removeprefix("535 5.7.8 refused (").removesuffix("): try again")
+    assert "***" in left
+    assert len(left.replace("*", "")) <= 12
+    assert not any(line in left for line in value.splitlines())
+
+
+@pytest.mark.parametrize("spelling", ["as it is", "URL", "hex", "base64"])
+@pytest.mark.parametrize("ending", ["", "…", "...", "')", "\nnext line"])
+def test_what_is_left_of_a_value_that_a_limit_cut_off_is_masked(path: Path, spelling: str, ending: str) -> None:
+    value = "tok_AbCdEf0123456789+/=="
+    found = secrets(path, PASSWORD=value)
+    spelled = SPELLINGS[spelling](value)
+    for kept in range(6, len(spelled)):
+        redacted = found.redact(f"refused: {spelled[:kept]}{ending}")
+        assert redacted == f"refused: ***{ending}", spelled[:kept]
+
+
+def test_numbers_and_dates_of_json_stay_when_a_secret_is_a_number(path: Path) -> None:
+    found = secrets(path, PASSWORD="2024")
+    assert found.redact_values({"value": 0.2024, "texts": ["in 2024", 2024]}) == {
+        "value": 0.2024,
+        "texts": ["in ***", 2024],
+    }

@@ -17,10 +17,10 @@ from engine.formatting.palette import AMBER, GREEN, GREY, RED
 from engine.reporting.pages.facts import EvaluationFacts
 from engine.reporting.pages.ranges import choose_scale, cut_zones, is_range
 from engine.reporting.pages.summary import format_metric, format_metric_name
+from engine.spec.redaction import Redact
 from engine.store.records import MetricPoint
 
 ChartSpec = dict[str, Any]
-Redact = Callable[[str], str]
 
 VEGA_LITE = "6.1"
 COLOUR_NAMES = ("ink", "muted", "line", "surface", "batch", "reference", "ok", "warning", "error")

@@ -21,12 +21,12 @@ from engine.formatting.templates import create_html_environment
 from engine.outcome import CheckOutcome
 from engine.reporting.facts import format_bounds, sort_by_severity
 from engine.reporting.pages import charts
-from engine.reporting.pages.charts import Redact
 from engine.reporting.pages.facts import EvaluationFacts
 from engine.reporting.pages.ranges import choose_scale, cut_zones, is_range
 from engine.reporting.pages.summary import format_metric, format_metric_name, summarize_evaluation
 from engine.spec.metric_catalogue import PERFORMANCE_METRICS
 from engine.spec.metric_names import MetricName, find_metric_definition
+from engine.spec.redaction import Redact, redact_values
 
 MOST_RESULTS, MOST_OK_RESULTS = 60, 8
 """Results of one check that are shown at most, and if fewer are not OK, results that are shown anyway."""
@@ -290,15 +290,5 @@ def _collect_column(name: str, column: Mapping[str, Any], shapes: dict[tuple[str
 
 def _embed_json(value: Any, redact: Redact) -> Markup:
     """Return data for a script element, escaped so that nothing in it can end the element."""
-    text = json.dumps(_redact_values(value, redact), ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(redact_values(value, redact), ensure_ascii=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))  # noqa: S704
-
-
-def _redact_values(value: Any, redact: Redact) -> Any:
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, list):
-        return [_redact_values(each, redact) for each in value]
-    if isinstance(value, dict):
-        return {_redact_values(key, redact): _redact_values(each, redact) for key, each in value.items()}
-    return value

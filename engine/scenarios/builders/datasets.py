@@ -97,7 +97,9 @@ def plan_dataset_read(
     if stored is not None and not force and not spec.metrics:
         reused = Action(kind="read", target=name, because="reused", reason="nothing has changed", notes=notes)
         return Decision(reused, lambda: stored, lambda: stored)
-    facts = {"spec": {"dataset": {"columns": contract}}, "datasets": table.provenance(), "metrics": wanted}
+    facts = context.secrets.redact_values(
+        {"spec": {"dataset": {"columns": contract}}, "datasets": table.provenance(), "metrics": wanted}
+    )
     if stored is None:
         earlier = context.store.list_dataset_facts(name, MAX_CANDIDATES)
         places = {"dataset": ("datasets", name)}

@@ -85,7 +85,7 @@ def plan_evaluation(
     """Plan the evaluation of the batch: reuse one with the same fingerprints, or make one, profiling the reference."""
     spec = context.project.evaluation_stores[name]
     batch = inspected.table
-    facts = _collect_evaluation_facts(name, batch, model_handle, reference, context)
+    facts = context.secrets.redact_values(_collect_evaluation_facts(name, batch, model_handle, reference, context))
     fingerprints = Fingerprints(
         model=model_handle.fingerprint if model_handle else "",
         dataset=batch.fingerprint,
@@ -125,8 +125,8 @@ def plan_evaluation(
     identity = EvaluationIdentity(
         id=generate_id(created),
         store=name,
-        name=spec.evaluation.name or f"{created:%Y-%m-%d %H:%M:%S}",
-        labels=spec.evaluation.labels,
+        name=context.secrets.redact(spec.evaluation.name or f"{created:%Y-%m-%d %H:%M:%S}"),
+        labels=context.secrets.redact_values(spec.evaluation.labels),
         created=created,
         fingerprints=fingerprints,
         run=context.run,

@@ -106,11 +106,13 @@ def plan_training(
         )
         return Decision(reused, lambda: stored, lambda: stored)
     made = models.collect_fit_facts(spec, table)
-    facts = {
-        "spec": {"model": made["spec"], "dataset": made["dataset"]},
-        "datasets": table.provenance(),
-        "versions": made["versions"],
-    }
+    facts = context.secrets.redact_values(
+        {
+            "spec": {"model": made["spec"], "dataset": made["dataset"]},
+            "datasets": table.provenance(),
+            "versions": made["versions"],
+        }
+    )
     newest = context.store.find_newest_model_version(name)
     if stored is not None:
         reason = ChangeReason("forced", "mode: force", [])
