@@ -67,3 +67,7 @@ class StoreError(EngineError):
 
 class DeliveryError(EngineError):
     """A message was not accepted. The text quotes the reply of the receiver."""
+
+
+class UnreachableError(DeliveryError):
+    """The receiver cannot be reached or does not answer, so other messages to it would fail too."""

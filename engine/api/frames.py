@@ -11,7 +11,7 @@ from engine.evaluation.record import Evaluation
 from engine.formatting.numbers import format_number
 from engine.outcome import CheckOutcome, worst_check_outcome
 from engine.spec.metric_catalogue import PERFORMANCE_METRICS
-from engine.store import CheckPoint, RunRecord
+from engine.store import CheckPoint, OutboxMessage, RunRecord
 
 SHOWN_CATEGORIES = 3
 """Categories in the summary of a column."""
@@ -169,6 +169,22 @@ def tabulate_runs(found: Sequence[RunRecord]) -> pl.DataFrame:
             "seconds": (run.ended - run.started).total_seconds() if run.ended else None,
         }
         for run in found
+    ]
+    return pl.DataFrame(rows, schema)
+
+
+def tabulate_messages(found: Sequence[OutboxMessage]) -> pl.DataFrame:
+    """Return one row per message of the outbox."""
+    schema: dict[str, Any] = {"id": pl.String, "state": pl.String, "created": UTC, "reporter": pl.String}
+    schema |= {"channel": pl.String, "to": pl.String, "subject": pl.String, "tries": pl.Int64, "reason": pl.String}
+    rows = [
+        {
+            **{part: getattr(one, part) for part in ("id", "created", "reporter", "channel", "subject", "tries")},
+            "state": str(one.state),
+            "to": ", ".join(one.to) or None,
+            "reason": one.last_error,
+        }
+        for one in found
     ]
     return pl.DataFrame(rows, schema)
 

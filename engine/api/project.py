@@ -3,8 +3,10 @@
 Nothing stays open between calls, so an idle notebook holds no lock and no file.
 """
 
+import getpass
 import os
-from collections.abc import Callable, Iterator, Mapping
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from engine.api.evaluation_store import EvaluationStore
 from engine.api.lookup import find_by_id, unknown_name
 from engine.errors import UsageError
 from engine.evaluation.record import CheckResult
+from engine.reporting import Delivery, deliver_messages
 from engine.scenarios import scenario_selection, session
 from engine.scenarios.context import Context
 from engine.scenarios.log import LogLine
@@ -24,7 +27,7 @@ from engine.scenarios.result import RunResult as Run
 from engine.scenarios.steps import run_checks
 from engine.spec.resources.scenarios import RunChecksStep
 from engine.spec.variable_references import Value
-from engine.store import RunRecord
+from engine.store import OutboxMessage, RunRecord
 
 __all__ = ["Project", "Run", "load", "run"]
 
@@ -186,6 +189,52 @@ class Project:
         with self.open_session() as context:
             return run_checks.run(RunChecksStep(name="check", target=target), context).checks
 
+    def outbox(self) -> pl.DataFrame:
+        """Return the messages that were not sent, oldest first: PENDING ones wait, DROPPED ones are not tried again.
+
+        Returns
+        -------
+        id, state, created (UTC), reporter, channel, to, subject, tries, reason (of the last failure, or of dropping).
+        """
+        with self.open_session() as context:
+            return frames.tabulate_messages(context.store.list_unsent())
+
+    def drop_messages(self, *ids: str) -> list[str]:
+        """Drop undelivered messages of the outbox: they are not tried again. Record who has dropped them.
+
+        Parameters
+        ----------
+        ids
+            The messages, by id or by its last part; all undelivered messages if none is given.
+
+        Returns
+        -------
+        The ids of the dropped messages.
+
+        Raises
+        ------
+        UsageError
+            There is no such undelivered message.
+        """
+        with self.open_session() as context:
+            dropped = [message.id for message in _select_messages(context, ids)]
+            for message in dropped:
+                reason = f"dropped by {getpass.getuser()}@{platform.node()} on {context.clock():%Y-%m-%d %H:%M} UTC"
+                context.store.drop_message(message, reason)
+            return dropped
+
+    def retry_messages(self, *ids: str) -> list[Delivery]:
+        """Send undelivered messages of the outbox now, whenever their next try is; the parameters are those above.
+
+        Raises
+        ------
+        UsageError
+            There is no such undelivered message.
+        """
+        with self.open_session() as context:
+            messages = _select_messages(context, ids)
+            return list(deliver_messages(context.store, self.spec, context.secrets, early=True, messages=messages))
+
     def _require_target(self, target: str) -> None:
         known = [*self.spec.evaluation_stores, *self.spec.datasets]
         if target not in known:
@@ -196,6 +245,12 @@ class Project:
         """Open the project's state and yield the context that runs start from."""
         with session.open_session(self.spec, environ=self.environ, listeners=self.listeners) as context:
             yield context
+
+
+def _select_messages(context: Context, ids: Sequence[str]) -> list[OutboxMessage]:
+    """Return the undelivered messages with these ids, or all of them."""
+    waiting = {message.id: message for message in context.store.list_undelivered()}
+    return [find_by_id("undelivered message", id_, waiting) for id_ in ids] if ids else list(waiting.values())
 
 
 def load(

@@ -16,7 +16,7 @@ from pathlib import Path
 import typer
 
 from engine import __version__
-from engine.cli import check, compare, init, plan, remove, render, report, run, schema, show, validate
+from engine.cli import check, compare, init, outbox, plan, remove, render, report, run, schema, show, validate
 from engine.errors import EngineError, SpecError, UsageError
 from engine.outcome import ExitCode
 from engine.spec import diagnostics
@@ -29,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (init, validate, render, schema, plan, run, show, compare, report, check, remove):
+for verb in (init, validate, render, schema, plan, run, show, compare, report, check, outbox, remove):
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
 
 

@@ -25,6 +25,10 @@ SHORT_DIGEST = 8
 """Characters of a fingerprint that are shown."""
 
 RUN_HEADERS = {"short": "id", **{name: name for name in ("scenario", "state", "started", "seconds", "trigger", "who")}}
+OUTBOX_HEADERS = {
+    "short": "id",
+    **{name: name for name in ("state", "created", "reporter", "channel", "to", "subject", "tries", "reason")},
+}
 OUTCOME_HEADERS = {
     "outcome": "outcome",
     "check": "check",

@@ -47,18 +47,22 @@ def command(
     ] = None,
     checks: Annotated[bool, typer.Option("--checks", help="Show all results of the checks of STORE.")] = False,
     runs: Annotated[bool, typer.Option("--runs", help="Show the runs.")] = False,
+    outbox: Annotated[
+        bool, typer.Option("--outbox", help="Show the messages that were not sent: undelivered or dropped.")
+    ] = False,
     run: Annotated[
         str | None, typer.Option(metavar="ID", help="Show a run and its log; the last part of its id is enough.")
     ] = None,
     var: Variables = None,
     format_: TableFormat = "text",
 ) -> int:
-    """Show stored results: stores, evaluations, checks and runs."""
-    whole_table = store is not None and evaluation is None and not checks and not runs and run is None
+    """Show stored results: stores, evaluations, checks, runs and undelivered messages."""
+    whole_table = store is not None and evaluation is None and not checks and not runs and not outbox and run is None
     if (metric or label) and not whole_table:
         raise typer.BadParameter("--metric and --label apply only to the table of a store: engine show SPEC STORE")
-    if (sort or last) and (run is not None or (evaluation is not None and not checks) or (store is None and not runs)):
-        raise typer.BadParameter("--sort and --last apply only to tables: a STORE's, --checks or --runs")
+    whole_project = store is None and not runs and not outbox
+    if (sort or last) and (run is not None or (evaluation is not None and not checks) or whole_project):
+        raise typer.BadParameter("--sort and --last apply only to tables: a STORE's, --checks, --runs or --outbox")
     if checks and store is None:
         raise typer.BadParameter("--checks needs an evaluation store or a dataset: engine show SPEC STORE --checks")
     declared = load_project(path, var)
@@ -69,6 +73,8 @@ def command(
     project = Project(declared, os.environ)
     if run is not None:
         printers.print_run(project, run, format_)
+    elif outbox:
+        printers.print_table("outbox", project.outbox(), printers.OUTBOX_HEADERS, format_, sort=sort, last=last)
     elif runs:
         printers.print_table("runs", project.runs(), printers.RUN_HEADERS, format_, sort=sort, last=last)
     elif checks and store is not None:

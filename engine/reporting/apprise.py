@@ -8,7 +8,7 @@ import logging
 import re
 from urllib.parse import unquote
 
-from engine.errors import DeliveryError
+from engine.errors import DeliveryError, UnreachableError
 from engine.outcome import Outcome
 from engine.reporting.envelope import Envelope
 from engine.reporting.mime import is_html_part
@@ -21,7 +21,8 @@ NOTIFICATION_TYPES: dict[Outcome | None, str] = {
     Outcome.ABORTED: "failure",
 }
 """The type of a notification: services show it as a colour, incident services open and close incidents by it."""
-DETAIL_PREFIXES = ("Response Details", "Socket Exception")
+SOCKET_PREFIX = "Socket Exception"
+DETAIL_PREFIXES = ("Response Details", SOCKET_PREFIX)
 """How apprise begins the debug records that hold the reply of the service."""
 
 # Their debug records hold whole URLs, and with them tokens: none of them may reach a log of ours unmasked.
@@ -69,7 +70,8 @@ def send(_channel: AppriseChannel, post: Envelope) -> None:
             e.message for e in result.logs() if e.level in ("WARNING", "ERROR") or e.message.startswith(DETAIL_PREFIXES)
         ]
     if not result:
-        raise DeliveryError(
+        unreachable = any(word.startswith(SOCKET_PREFIX) for word in words)
+        raise (UnreachableError if unreachable else DeliveryError)(
             _mask_url_parts("; ".join(words) or f"{service.service_name} failed and does not say why", url)
         )
 

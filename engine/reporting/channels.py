@@ -20,6 +20,10 @@ DEFAULT_SENDER = "engine@localhost"
 """The sender of a message whose channel has no `from`."""
 
 
+SENDING_SECONDS = 60.0
+"""How many seconds the sending of one message may take on a channel that declares no timeout."""
+
+
 class ChannelKind(NamedTuple):
     """A kind of channel: `send` raises DeliveryError, `describe` returns where messages go, without credentials."""
 
@@ -65,6 +69,11 @@ def send_message(
         error.args = (secrets.redact(str(error)),)
         raise
     return "" if used is channel else f"by its fallback: {describe_channel(channel, secrets)}"
+
+
+def limit_sending(channel: Channel) -> float:
+    """Return how many seconds the sending of one message may take: a mail takes several answers of its server."""
+    return 4 * channel.timeout if isinstance(channel, MailChannel) else SENDING_SECONDS
 
 
 def describe_channel(channel: Channel, secrets: Secrets) -> str:

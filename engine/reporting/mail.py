@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-from engine.errors import DeliveryError
+from engine.errors import DeliveryError, UnreachableError
 from engine.reporting.envelope import Envelope
 from engine.reporting.mime import build_mail, parse_address
 from engine.spec.resources.channels import MailChannel
@@ -97,6 +97,8 @@ def send(channel: MailChannel, post: Envelope) -> None:
     ------
     RefusedError
         The server accepted the message for some recipients and refused others.
+    UnreachableError
+        The server cannot be reached, or does not answer in time.
     DeliveryError
         The server accepted the message for no recipient.
     """
@@ -127,10 +129,10 @@ def send(channel: MailChannel, post: Envelope) -> None:
         # smtplib turns a timeout while reading into "connection closed".
         if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
             late = f"{server.host}:{server.port} did not answer in {channel.timeout:g} s"
-            raise DeliveryError(late) from None
+            raise UnreachableError(late) from None
         if isinstance(error, smtplib.SMTPException):
             raise DeliveryError(f"{server.host}: {error}") from None
-        raise DeliveryError(f"{server.host}:{server.port}: {error.strerror or error}") from None
+        raise UnreachableError(f"{server.host}:{server.port}: {error.strerror or error}") from None
     if refused:
         raise RefusedError(
             f"{server.host}: {_format_refusals(refused.items())}", tuple(recipients[spec] for spec in refused)

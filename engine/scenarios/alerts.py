@@ -61,12 +61,19 @@ def list_events(result: RunResult) -> list[Event]:
     return collected
 
 
-def deliver_waiting_messages(context: Context) -> list[Delivery]:
-    """Send the messages that wait in the outbox, of earlier runs too; return the deliveries of this run's messages."""
+def deliver_waiting_messages(context: Context, *, of_earlier_runs: bool) -> list[Delivery]:
+    """Send this run's messages that wait in the outbox; return their deliveries.
+
+    With `of_earlier_runs`, all other waiting messages are sent too. That is tried once per run, so that a server which
+    is down costs its time once.
+    """
     if context.preview is not None or context.mode != "run":
         return []
+    messages = context.store.list_undelivered(None if of_earlier_runs else context.run)
     deliveries = []
-    for delivery in reporting.deliver_messages(context.store, context.project, context.secrets, early=True):
+    for delivery in reporting.deliver_messages(
+        context.store, context.project, context.secrets, early=True, messages=messages
+    ):
         message = delivery.message
         line = f"{message.reporter} to {message.channel}: {delivery.state}"
         text = f"{line}: {delivery.reason}" if delivery.reason else line

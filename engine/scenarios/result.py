@@ -55,7 +55,9 @@ class Delivery(FrozenModel):
 
     reporter: str = Field(description="The reporter.")
     channel: str = Field(description="The channel.")
-    state: Literal["SENT", "PENDING"] = Field(description="SENT, or PENDING: sending is tried again later.")
+    state: Literal["SENT", "PENDING", "DROPPED"] = Field(
+        description="SENT; PENDING: sending is tried again later; DROPPED: it is not tried again."
+    )
     reason: str = Field("", description="Why it is pending, in the receiver's words, or which fallback was used.")
 
 

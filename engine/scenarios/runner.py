@@ -58,7 +58,7 @@ def _execute_run(name: str, run: str, parent: str | None, context: Context) -> R
     context.log.info(f"{name} of {context.project.name} started, {context.trigger}")
     started = replace(collect_condition_facts([], context), outcome=None)
     context.store.start_run(_make_run_record(result), compose_messages("start", result, started, context))
-    result.deliveries.extend(deliver_waiting_messages(context))
+    result.deliveries.extend(deliver_waiting_messages(context, of_earlier_runs=False))
     outcome = Outcome.ABORTED
     try:
         for step in _run_iterations(name, context):
@@ -88,7 +88,7 @@ def _finish_run(result: RunResult, context: Context) -> None:
     context.store.finish_run(_make_run_record(result), messages)
     if result.outcome is not Outcome.ABORTED:
         # A message of `at: start` that was pending may have been sent now: the later delivery replaces the earlier.
-        deliveries = [*result.deliveries, *deliver_waiting_messages(context)]
+        deliveries = [*result.deliveries, *deliver_waiting_messages(context, of_earlier_runs=result.parent is None)]
         result.deliveries[:] = {delivery.reporter: delivery for delivery in deliveries}.values()
     result_file = context.store.run_folder(result.id) / "run.json"
     document = context.secrets.redact_values(result.model_dump(mode="json"))

@@ -11,7 +11,7 @@ from dataclasses import asdict, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, or_, select, update
 
 from engine.store.database import Database, child_rows
 from engine.store.records import Attachment, Claim, MessageState, OutboxMessage
@@ -25,12 +25,16 @@ class Outbox(Database):
 
     def list_due_messages(self, now: datetime | None = None) -> list[OutboxMessage]:
         """Return the unclaimed messages that are due at `now` (default: the store's clock), oldest first."""
-        return self._read_messages(_is_due(now or self.now()))
+        return self._list_messages(_is_due(now or self.now()))
 
     def list_undelivered(self, run: str | None = None) -> list[OutboxMessage]:
-        """Return all messages that were not sent yet, or those of one run, oldest first."""
-        unsent = outbox.c.state != MessageState.SENT
-        return self._read_messages(unsent if run is None else unsent & (outbox.c.run == run))
+        """Return all messages that are still to be sent, or those of one run, oldest first."""
+        pending = outbox.c.state == MessageState.PENDING
+        return self._list_messages(pending if run is None else pending & (outbox.c.run == run))
+
+    def list_unsent(self) -> list[OutboxMessage]:
+        """Return all messages that were not sent, oldest first: the undelivered and the dropped ones."""
+        return self._list_messages(outbox.c.state != MessageState.SENT)
 
     def claim_message(self, message: str, lasting: timedelta, *, early: bool = False) -> Claim | None:
         """Claim a due message for the time `lasting`. Return None if it is not due or another sender has claimed it.
@@ -44,16 +48,25 @@ class Outbox(Database):
             values = {"claim": token, "claimed_until": until, "tries": outbox.c.tries + 1}
             if not connection.execute(update(outbox).where(free).values(values)).rowcount:
                 return None
-        return Claim(self._read_messages(outbox.c.id == message)[0], token, until)
+        with self.begin_read() as connection:
+            row = connection.execute(select(outbox).where(outbox.c.id == message)).one()
+            files = child_rows(connection, attachments, "message", [row.number])
+        return Claim(_message_from_row(row, files[row.number]), token, until)
 
     def mark_sent(self, claim: Claim) -> None:
-        """Record that the message was delivered, even if the claim has expired meanwhile."""
+        """Record that the message was delivered, even if the claim has expired meanwhile; drop its attachments."""
+        self._settle_message(claim.message.id, MessageState.SENT, None)
+
+    def drop_message(self, message: str, reason: str) -> None:
+        """Record why the message is not tried any more; drop its attachments."""
+        self._settle_message(message, MessageState.DROPPED, reason)
+
+    def _settle_message(self, message: str, state: MessageState, reason: str | None) -> None:
         with self.begin_write() as connection:
-            connection.execute(
-                update(outbox)
-                .where(outbox.c.id == claim.message.id)
-                .values(state=MessageState.SENT, next_try=None, last_error=None, claim=None, claimed_until=None)
-            )
+            values = {"state": state, "last_error": reason, "next_try": None, "claim": None, "claimed_until": None}
+            changed = update(outbox).where(outbox.c.id == message).values(values).returning(outbox.c.number)
+            for number in connection.scalars(changed).all():
+                connection.execute(delete(attachments).where(attachments.c.message == number))
 
     def mark_failed(self, claim: Claim, error: str, next_try: datetime, to: Sequence[str] | None = None) -> None:
         """Record why the delivery failed and when to try again.
@@ -74,11 +87,10 @@ class Outbox(Database):
                 )
             )
 
-    def _read_messages(self, condition: ColumnElement[bool]) -> list[OutboxMessage]:
+    def _list_messages(self, condition: ColumnElement[bool]) -> list[OutboxMessage]:
         with self.begin_read() as connection:
             rows = connection.execute(select(outbox).where(condition).order_by(outbox.c.number)).all()
-            files = child_rows(connection, attachments, "message", [row.number for row in rows])
-        return [_message_from_row(row, files[row.number]) for row in rows]
+        return [_message_from_row(row) for row in rows]
 
 
 def insert_messages(connection: Connection, messages: Sequence[OutboxMessage]) -> None:
@@ -99,7 +111,7 @@ def _is_unclaimed(now: datetime) -> ColumnElement[bool]:
     return (outbox.c.state == MessageState.PENDING) & free
 
 
-def _message_from_row(row: Row[Any], files: Sequence[Row[Any]]) -> OutboxMessage:
+def _message_from_row(row: Row[Any], files: Sequence[Row[Any]] = ()) -> OutboxMessage:
     return OutboxMessage(
         **{name: getattr(row, name) for name in MESSAGE_COLUMNS},
         to=tuple(row.to),

@@ -79,10 +79,11 @@ class RunRecord:
 
 
 class MessageState(StrEnum):
-    """Whether a message of the outbox has been sent."""
+    """PENDING: it is tried again. SENT. DROPPED: it is not tried any more, for the reason in `last_error`."""
 
     PENDING = "PENDING"
     SENT = "SENT"
+    DROPPED = "DROPPED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,8 @@ class Attachment:
 class OutboxMessage:
     """A message to be delivered at least once. `id` is the same at every try, so a receiver can recognise a repeat.
 
-    `channel` is a name of the spec, never a URL: the outbox holds no secrets. `tries` counts the attempts.
+    `channel` is a name of the spec, never a URL: the outbox holds no secrets. `tries` counts the attempts. Lists of
+    messages leave out the attachments: a channel that was down for a week may have gigabytes of them.
     """
 
     id: str

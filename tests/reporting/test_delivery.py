@@ -1,6 +1,10 @@
 """The outbox through real channels: sent once, kept while a channel is down, sent when it is back."""
 
+import contextlib
 import dataclasses
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -167,16 +171,56 @@ def test_a_message_in_another_senders_hands_is_left_there(office):
     assert claim is not None
 
 
-def test_a_channel_that_is_gone_keeps_its_messages_and_says_so(office, tmp_path):
+def test_messages_to_a_channel_that_is_gone_are_dropped_which_is_said_once(office):
     office.queue("mail_only", "a@example.com")
     lines = office.spec.read_text().splitlines(keepends=True)
     office.spec.write_text("".join(line for line in lines if not line.startswith("  mail_only:")))
     gone = load(office.spec, environ={})
     [(state, reason)] = office.deliver(project=gone)
     assert (state, reason) == (
-        MessageState.PENDING,
-        "the spec does not declare this channel any more",
+        MessageState.DROPPED,
+        "dropped: the spec does not declare this channel any more",
     )
+    assert office.deliver(project=gone) == []
+    assert office.deliver() == []
+
+
+def test_a_server_that_says_nothing_costs_one_timeout_however_many_messages_wait(office):
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as silent:
+        office.environ["SMTP_URL"] = f"smtp://127.0.0.1:{silent.getsockname()[1]}"
+        for _ in range(20):
+            office.queue("ops_mail", "a@example.com")
+        timeout = office.project.channels["ops_mail"].timeout
+        began = time.monotonic()
+        found = office.deliver()
+    assert time.monotonic() - began < 2 * timeout + 5
+    reasons = [reason for state, reason in found if state is MessageState.PENDING]
+    assert len(reasons) == 20
+    assert "did not answer in" in reasons[0]
+    assert all(
+        reason.startswith("not tried, because an earlier message to this channel failed") for reason in reasons[1:]
+    )
+
+
+def test_a_server_that_answers_a_byte_at_a_time_is_given_up(office):
+    def drip() -> None:
+        connection, _ = slow.accept()
+        with connection, contextlib.suppress(OSError):
+            while not given_up.wait(0.2):
+                connection.sendall(b"2")
+
+    office.spec.write_text(office.spec.read_text().replace("timeout: 2\n", "timeout: 0.5\n"))
+    given_up = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        office.environ["SMTP_URL"] = f"smtp://127.0.0.1:{slow.getsockname()[1]}"
+        server = threading.Thread(target=drip)
+        server.start()
+        office.queue("ops_mail", "a@example.com")
+        assert office.deliver(project=load(office.spec, environ={})) == [
+            (MessageState.PENDING, "it was not delivered in 2 s")
+        ]
+        given_up.set()
+        server.join()
 
 
 def test_an_absent_secret_uses_otherwise_and_without_one_says_so(office, tmp_path):

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from engine.store import Attachment, Claim, MessageState, OutboxMessage, RunRecord, Store
 from engine.store.outbox import insert_messages
-from engine.store.tables import outbox
+from engine.store.tables import attachments, outbox
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -33,12 +33,31 @@ def ids(messages: list[OutboxMessage]) -> list[str]:
 
 
 def test_a_message_comes_back_as_it_was(store: Store) -> None:
-    attachments = (Attachment("log.txt", "text/plain", b"one\n"), Attachment("", "text/html", b"\x00\xff"))
-    sent = message("m", to=("a@example.com", "b@example.com"), attachments=attachments)
+    contents = (Attachment("log.txt", "text/plain", b"one\n"), Attachment("", "text/html", b"\x00\xff"))
+    sent = message("m", to=("a@example.com", "b@example.com"), attachments=contents)
     queue(store, sent)
-    assert store.list_due_messages() == [sent]
-    assert store.list_undelivered("run") == [sent]
+    listed = replace(sent, attachments=())  # a list holds no contents: they may be gigabytes
+    assert store.list_due_messages() == [listed]
+    assert store.list_undelivered("run") == [listed]
     assert store.list_undelivered("another run") == []
+    claim = store.claim_message("m", MINUTE)
+    assert claim is not None
+    assert claim.message == replace(sent, tries=1)
+
+
+def test_a_message_that_is_settled_keeps_no_contents(store: Store) -> None:
+    contents = (Attachment("log.txt", "text/plain", b"one\n"),)
+    queue(store, message("sent", attachments=contents), message("dropped", attachments=contents))
+    claim = store.claim_message("sent", MINUTE)
+    assert claim is not None
+    store.mark_sent(claim)
+    store.drop_message("dropped", "nobody reads it")
+    assert store.list_undelivered() == []
+    assert [(each.id, each.state, each.last_error) for each in store.list_unsent()] == [
+        ("dropped", MessageState.DROPPED, "nobody reads it")
+    ]
+    with store.begin_read() as connection:
+        assert connection.execute(select(attachments)).all() == []
 
 
 def test_a_failed_message_is_due_at_its_next_try_and_says_why(store: Store) -> None:

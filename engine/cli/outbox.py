@@ -1,0 +1,47 @@
+"""`engine outbox`: drops messages that nobody will ever get, or sends the undelivered ones again."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from engine.cli.options import Variables, load_project
+from engine.outcome import ExitCode
+
+
+def command(
+    action: Annotated[
+        Literal["drop", "retry"],
+        typer.Argument(
+            metavar="ACTION", help="drop: never try again; retry: send now. Both are recorded.", show_default=False
+        ),
+    ],
+    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    messages: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MESSAGE",
+            help="Messages by id, as `engine show SPEC --outbox` lists them; by default all undelivered ones.",
+            show_default=False,
+        ),
+    ] = None,
+    var: Variables = None,
+) -> int:
+    """Drop undelivered messages, or send them now."""
+    declared = load_project(path, var)
+
+    from engine.api import Project
+    from engine.store import MessageState
+
+    project = Project(declared, os.environ)
+    if action == "drop":
+        for dropped in project.drop_messages(*messages or ()):
+            print(f"dropped {dropped}")
+        return ExitCode.OK
+    delivered = project.retry_messages(*messages or ())
+    for delivery in delivered:
+        reason = f": {delivery.reason}" if delivery.reason else ""
+        print(f"{delivery.state} {delivery.message.reporter} to {delivery.message.channel}{reason}")
+    pending = any(delivery.state is MessageState.PENDING for delivery in delivered)
+    return ExitCode.UNDELIVERED if pending else ExitCode.OK

@@ -1,0 +1,76 @@
+"""Messages that nobody will ever get: shown, dropped, sent again, and no longer in the way of the exit code."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ENGINE = Path(sys.executable).with_name("engine")
+Engine = Callable[..., subprocess.CompletedProcess[str]]
+SPEC = """
+version: 1
+project: p
+run: watch
+channels:
+  chat: {{kind: apprise, url: "json://127.0.0.1:{port}/x"}}
+  box: {{kind: file, path: outbox}}
+scenarios:
+  watch:
+    steps: [{{name: say, kind: python, function: "mine:warn"}}]
+    reporters:
+      - {{name: c, channel: chat}}
+      - {{name: f, channel: box}}
+"""
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]  # nobody listens there when it is closed
+    (tmp_path / "p.yaml").write_text(SPEC.format(port=port))
+    (tmp_path / "mine.py").write_text("def warn():\n    return 'WARNING'\n")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [ENGINE, *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "NO_COLOR": "1"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+def test_undelivered_messages_are_shown_tried_again_and_dropped(engine: Engine) -> None:
+    assert [engine("run", "p.yaml").returncode for _ in range(2)] == [4, 4]
+    shown = engine("show", "p.yaml", "--outbox", "--format", "csv").stdout.splitlines()
+    assert [line.split(",")[1] for line in shown[1:]] == ["PENDING", "PENDING"]
+    first, second = (line.split(",")[0].rpartition("-")[2] for line in shown[1:])
+    again = engine("outbox", "retry", "p.yaml", first)
+    assert again.returncode == 4
+    assert again.stdout.startswith("PENDING c to chat: ")
+    assert engine("outbox", "drop", "p.yaml", second).stdout.startswith("dropped ")
+    wrong = engine("outbox", "drop", "p.yaml", second)
+    assert wrong.returncode == 2
+    assert "there is no undelivered message" in wrong.stderr
+    assert engine("outbox", "drop", "p.yaml").returncode == 0
+    text = engine("show", "p.yaml", "--outbox").stdout
+    assert text.count("DROPPED") == 2
+    assert "dropped by " in text
+
+
+def test_a_channel_that_left_the_spec_is_settled_once(engine: Engine, tmp_path: Path) -> None:
+    assert engine("run", "p.yaml").returncode == 4
+    spec = tmp_path / "p.yaml"
+    spec.write_text("".join(line for line in spec.read_text().splitlines(keepends=True) if "chat" not in line))
+    first, second = engine("run", "p.yaml"), engine("run", "p.yaml")
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert "c to chat: DROPPED: dropped: the spec does not declare this channel any more" in first.stderr
+    assert "chat" not in second.stderr
