@@ -21,6 +21,10 @@ __version__ = "0.1.0"
 __all__ = ["EvaluationStore", "Project", "Run", "__version__", "load", "run"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -96,11 +96,20 @@ KEY_ALIASES: dict[str, tuple[str, ...]] = {
 RENAMED = {"otherwise": "fallback"}
 """Keys of earlier versions of the language, and their names now."""
 
+UNBUILT_KEYS: dict[str, str] = {
+    "bundles": "carry the folder of the spec to the other machine, for example with git",
+    "deployments": "run the spec on the other machine with its own variables: engine run SPEC --var NAME=VALUE",
+    "infrastructures": "run the spec on the other machine with its own variables: engine run SPEC --var NAME=VALUE",
+    "retention": "remove old evaluations with engine remove",
+    "triggers": "let cron or another scheduler call engine run SPEC SCENARIO",
+}
+"""Keys that the language will have, and what to do until then."""
+
 _SEVERITY_KEYS = ("warn", "fail", "warning", "error", "warn_if", "error_if")
 _CHECKS = "write checks: in an evaluation store or a dataset"
 _SOFT_BOUNDS_HINT = "for a WARNING write soft_min and soft_max, for an ERROR min and max"
 _SEVERITY_HINT = "the bounds decide: a value outside soft_min..soft_max is a WARNING, outside min..max an ERROR"
-_TRIGGER_HINT = "there are no triggers yet: let cron or another scheduler call engine run SPEC SCENARIO"
+_TRIGGER_HINT = f"there are no triggers yet: {UNBUILT_KEYS['triggers']}"
 UNSUPPORTED_KEYS: dict[str, str] = {
     "severity": _SEVERITY_HINT,
     "level": _SEVERITY_HINT,
@@ -108,7 +117,6 @@ UNSUPPORTED_KEYS: dict[str, str] = {
     "cron": _TRIGGER_HINT,
     "schedule": _TRIGGER_HINT,
     "trigger": _TRIGGER_HINT,
-    "triggers": _TRIGGER_HINT,
     "needs": "steps run in the order of the list, so move this step behind those that it needs",
     "depends_on": "steps run in the order of the list, and datasets are built when they are needed: remove it",
     "extends": "write all keys of the resource out; include adds the entries of other files",
@@ -132,6 +140,8 @@ def hint_for_kind(word: str, kinds: Collection[str]) -> str | None:
 def hint_for_key(word: str, allowed: list[str]) -> str | None:
     """Return a hint for a key of another tool, at a place with these allowed keys, or None if the key is not known."""
     key = word.lower()
+    if key.isdigit():
+        return f"if {key} is the end of a number, write a point in place of the comma: 0.{key}"
     if RENAMED.get(key) in allowed:
         return f"{key} was renamed to {RENAMED[key]}"
     for our_key in KEY_ALIASES.get(key, ()):

@@ -97,12 +97,10 @@ def parse_metric_name(text: str) -> MetricName | Problem:
     if not statistic.strip():
         return Problem(0, max(1, len(text)), "bad-metric", "a metric must be written statistic or statistic.column")
     if statistic != statistic.strip() or '"' in statistic or "*" in statistic:
-        return Problem(
-            0,
-            len(statistic),
-            "bad-metric",
-            f"{statistic!r} is not a statistic: quotes and * are allowed only after the dot",
-        )
+        near = statistic.rstrip("_*")
+        message = f"{statistic!r} is not a statistic: quotes and * are allowed only after the dot"
+        help_ = f'did you mean "{near}.*"?' if near in list_statistics("store") else None
+        return Problem(0, len(statistic), "bad-metric", message, help_)
     if not dot:
         return MetricName(statistic)
     at = len(statistic) + 1

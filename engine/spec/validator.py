@@ -5,6 +5,7 @@ Pydantic's own validation is not used: its errors name classes and union branche
 no positions in the file and no partial results, and compiling its schemas takes longer than everything else.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from engine.errors import Position
 from engine.formatting.hints import did_you_mean, find_similar
 from engine.formatting.lists import join_alternatives
 from engine.spec.diagnostics import Findings
-from engine.spec.key_aliases import hint_for_key, hint_for_kind
+from engine.spec.key_aliases import UNBUILT_KEYS, hint_for_key, hint_for_kind
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.resource import Resource
@@ -172,6 +173,9 @@ class SpecValidator:
         allowed, word = list(list_keys(chosen)), entry.key.text
         others = [r.model_fields["kind"].default for r in resources if r is not chosen and word in list_keys(r)]
         near = find_similar(word, allowed)
+        if word in UNBUILT_KEYS and not others:
+            self.findings.error(entry.key.position, "unknown-key", f'"{word}" is not supported yet', UNBUILT_KEYS[word])
+            return set()
         if others:
             help_ = f"{'it is a key of' if kind_given else 'add'} kind: {join_alternatives(others)}"
         else:
@@ -221,7 +225,9 @@ class SpecValidator:
     def _report_wrong_scalar(self, type_: ValueType, node: ScalarNode, path: SpecPath, value: Value) -> Invalid:
         """Report a scalar of the wrong type, with a hint if it is a common mistake."""
         help_ = None
-        if isinstance(value, str) and type_.literals:
+        if isinstance(value, str) and " {" in (written := str(path[-1])) and value.endswith("}"):
+            help_ = f"a colon is missing: write {written.replace(' {', ': {', 1)}: {value[:60]}"
+        elif isinstance(value, str) and type_.literals:
             near = find_similar(value, [str(word) for word in type_.literals])
             help_ = f'did you mean "{near}"?' if near else None
         elif isinstance(value, bool) and str in type_.scalars:
@@ -230,6 +236,8 @@ class SpecValidator:
             help_ = f"write it in brackets: [{value[:60]}]"
         elif isinstance(value, str) and type_.resources and (key := _find_key_of_text(type_.resources[0], value)):
             help_ = f"write {path[-1]}: {{{key}: {value[:60]}}}"
+        elif isinstance(value, str) and float in type_.scalars and re.fullmatch(r"[-+]?[0-9]+,[0-9]+", value):
+            help_ = f"write {value.replace(',', '.')}, with a point"
         elif isinstance(value, str) and node.quote and not isinstance(read := parse_value(value), str):
             help_ = None if isinstance(type_.convert(read), Invalid) else "write it without quotes"
         found = quote_value(value) + (f", the value of {node.text}" if find_only_reference(node.text) else "")

@@ -30,7 +30,6 @@ _EXPLANATIONS = [
     ),
     ("bracket is never closed", "this bracket is never closed", None),
     ("found unexpected end of stream", "this quote is never closed", None),
-    ("could not find expected ':'", "a colon is missing after this key", None),
     (
         "unknown escape character",
         "unknown escape after \\ in a text with double quotes",
@@ -84,6 +83,11 @@ def explain_yaml_error(
     if opened and ("end of stream" in words or not text[at:].strip()):
         at = opened.index
         words = "bracket is never closed" if text[at : at + 1] in ("[", "{") else words
+    if "could not find expected ':'" in words and opened:
+        key, _, value = text[opened.index :].splitlines()[0].strip().partition(" ")
+        help_ = f"write {key}: {value}".rstrip()
+        findings.error(place(opened.index, None), "yaml", "a colon is missing in this line", help_)
+        return
     position = place(at, None)
     # Inside { } and [ ], libyaml takes the braces of an unquoted ${name} for a mapping.
     if text[at - 1 : at + 1] == "${" or (text[at : at + 1] == "}" and "${" in text[text.rfind("\n", 0, at) + 1 : at]):
