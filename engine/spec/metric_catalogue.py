@@ -105,13 +105,21 @@ def _define_batch_metrics() -> Iterable[MetricDefinition]:
         worse="higher",
         neutral=0.5,
     )
+    yield store(
+        "data_drift_low",
+        "Lower bound of data_drift at confidence, one-sided (Clopper & Pearson 1934); put a range on it. At least "
+        "2 * data_drift_low - 1 of the mass differs (Lopez-Paz & Oquab 2017).",
+        worse="higher",
+        neutral=0.5,
+    )
     yield store("data_drift_auc", "Area under the ROC curve of the same classifier.", worse="higher", neutral=0.5)
     yield store(
         "data_drift_p", "p-value of data_drift, one-sided; over entities if the dataset declares them.", worse="lower"
     )
     yield store(
         "data_drift_significant",
-        "1 if data_drift_p is below 1 - confidence, else 0; use it in checks of small batches.",
+        "1 if data_drift_p is below 1 - confidence, else 0. In large batches any difference is significant: check "
+        "data_drift_low instead.",
         worse="higher",
         neutral=0,
     )
