@@ -128,7 +128,7 @@ def test_the_lower_bound_is_that_of_scipy():
 
 
 def chance_of_a_bound_above(easy, hard, per_side):
-    """The probability that the bound is above the accuracy, if the sides are right with probability `easy` and `hard`."""
+    """The probability that the bound is above the accuracy, if a row is predicted correctly with `easy` and `hard`."""
     each = np.arange(per_side + 1)
     right = np.convolve(stats.binom.pmf(each, per_side, easy), stats.binom.pmf(each, per_side, hard))
     truth = np.arange(2 * per_side) < per_side
