@@ -168,6 +168,16 @@ def test_hello_drift_fails_on_its_warning_if_asked(specs: Path, engine: Callable
     assert "WARNING  no column moved: drift.delivery_days" in ran.stdout
 
 
-@pytest.mark.parametrize("spec", ["card_fraud.yaml", "hello_drift.yaml"])
+def test_fresh_orders_tells_old_and_repeated_rows(specs: Path, engine: Callable[..., Done]) -> None:
+    first = engine(specs, "run", "fresh_orders.yaml", "--var", "until=2026-02-13", "--fail-on", "never")
+    assert first.returncode == 0, first.stderr
+    assert "ERROR  fresh: age.ordered_at" in first.stdout
+    assert "new rows" not in first.stdout
+    second = engine(specs, "run", "fresh_orders.yaml")
+    assert second.returncode == 1
+    assert "    WARNING  new rows: repeated_share 0.572667 is above soft_max 0.1\n" in second.stdout  # as the guide says
+
+
+@pytest.mark.parametrize("spec", ["card_fraud.yaml", "hello_drift.yaml", "fresh_orders.yaml"])
 def test_examples_are_valid(specs: Path, engine: Callable[..., Done], spec: str) -> None:
     assert engine(specs, "validate", spec).returncode == 0
