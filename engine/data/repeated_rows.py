@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from engine.data.column_types import column_type
 from engine.data.table import Table, explain_read_errors
+from engine.drift.normalization import column_named
 from engine.errors import DataError
 
 MAX_DIFFERENT_ROWS = 1_000_000
@@ -164,7 +165,7 @@ def _group_type(dtype: pl.DataType) -> str:
 
 def _hash_value(name: str, dtype: pl.DataType, seed: int) -> pl.Expr:
     """Return the hash of a column's values in a form that does not depend on how the type stores them."""
-    value, group = pl.col(name), _group_type(dtype)
+    value, group = column_named(name), _group_type(dtype)
     if group == "time":
         value = value.dt.epoch("us")
     elif group == "duration":

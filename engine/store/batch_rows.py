@@ -5,6 +5,7 @@ of unchanged batches are reused. The files need no rows in the database: one tha
 value, not a wrong one.
 """
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,11 +39,13 @@ class BatchRows(Folders):
             save(files / "rows.npz")
             sync_tree(files)
             target = self.folder / "rows" / safe_name(dataset) / f"{number:08}-{fingerprint}"
-            if not target.exists():  # another process may have measured the same batch meanwhile
+            try:
                 move_folder(files, target)
+            except OSError:
+                if not target.is_dir():  # else another process has measured the same batch meanwhile
+                    raise
             for old in self._list_batches(dataset)[:-KEPT_BATCHES]:
-                (old / "rows.npz").unlink(missing_ok=True)
-                old.rmdir()
+                shutil.rmtree(old, ignore_errors=True)  # another process may be removing it too
 
     def _list_batches(self, dataset: str) -> list[Path]:
         folder = self.folder / "rows" / safe_name(dataset)

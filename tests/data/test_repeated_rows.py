@@ -42,6 +42,13 @@ def test_the_same_values_in_another_type_are_the_same_rows(values, first, second
     assert share(one, other.select("x", "k")) == 1
 
 
+def test_names_that_look_like_patterns_and_thousands_of_columns():
+    frame = pl.DataFrame({"*": [1, 2], "^a.*$": [3, 4], "ab": [5, 6]})
+    assert share(frame, frame.with_columns(ab=pl.Series([5, 7]))) == 0.5
+    wide = pl.DataFrame({f"x{i}": [i, -i] for i in range(3_000)})
+    assert share(wide, wide.reverse()) == 1
+
+
 def test_missing_is_not_zero_and_columns_are_not_exchanged():
     assert share(pl.DataFrame({"x": [None, 1]}), pl.DataFrame({"x": [0, 1]})) == 0.5
     assert share(pl.DataFrame({"a": [1], "b": [2]}), pl.DataFrame({"a": [2], "b": [1]})) == 0

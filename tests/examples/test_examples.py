@@ -175,7 +175,9 @@ def test_fresh_orders_tells_old_and_repeated_rows(specs: Path, engine: Callable[
     assert "new rows" not in first.stdout
     second = engine(specs, "run", "fresh_orders.yaml")
     assert second.returncode == 1
-    assert "    WARNING  new rows: repeated_share 0.572667 is above soft_max 0.1\n" in second.stdout  # as the guide says
+    assert (
+        "    WARNING  new rows: repeated_share 0.572667 is above soft_max 0.1\n" in second.stdout
+    )  # as the guide says
 
 
 @pytest.mark.parametrize("spec", ["card_fraud.yaml", "hello_drift.yaml", "fresh_orders.yaml"])

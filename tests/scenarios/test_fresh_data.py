@@ -134,6 +134,25 @@ def test_an_age_decides_a_run_condition(spec: Spec, run_at: RunAt, orders: Calla
     assert outcomes == [["SUCCESS", "SKIPPED"], ["WARNING", "SUCCESS"]]
 
 
+def test_a_message_writes_ages_and_their_bounds_as_durations(
+    spec: Spec, run_at: RunAt, orders: Callable[..., None], tmp_path: Path
+) -> None:
+    orders(at=[at(2026, 3, 1)])
+    spec(
+        FEED
+        + """
+    channels: {box: {kind: file, path: box}}
+    scenarios:
+      Read:
+        steps: [{name: Look, kind: run_checks, target: orders}]
+        reporters: [{name: Tell, channel: box, subject: Stale, message: "${errorsEventsSummary}"}]
+"""
+    )
+    run_at()
+    (letter,) = (tmp_path / "box").iterdir()
+    assert "fresh: age.at is 9.5d, allowed: soft_min 0s, soft_max 24h, max 36h (" in letter.read_text(encoding="utf-8")
+
+
 def test_a_column_of_text_has_no_age_and_the_message_says_what_to_do(
     spec: Spec, run_at: RunAt, orders: Callable[..., None]
 ) -> None:
