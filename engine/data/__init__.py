@@ -6,6 +6,7 @@ from engine.data.datasets import Datasets
 from engine.data.fingerprints import FileHashes, InMemoryFileHashes
 from engine.data.materialise import materialise
 from engine.data.metrics import compute_dataset_metrics, find_unmeasurable_metrics
+from engine.data.repeated_rows import RowCounts, count_rows, find_incomparable_columns, measure_repeated_share
 from engine.data.table import Table, explain_read_errors
 from engine.data.user_functions import load_function
 
@@ -13,12 +14,16 @@ __all__ = [
     "Datasets",
     "FileHashes",
     "InMemoryFileHashes",
+    "RowCounts",
     "Table",
     "column_type",
     "compute_dataset_metrics",
+    "count_rows",
     "explain_read_errors",
+    "find_incomparable_columns",
     "find_unmeasurable_metrics",
     "load_function",
     "materialise",
+    "measure_repeated_share",
     "verify_contract",
 ]

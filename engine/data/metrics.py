@@ -1,4 +1,4 @@
-"""Dataset metrics: counts, moments and quantiles of a table.
+"""Dataset metrics: counts, moments, quantiles and ages of a table.
 
 Counts and moments come from one streaming pass. Quantiles and distinct counts need all values of a column in memory,
 so they are computed for a few columns at a time. One plan for all columns would hold the whole table, and the time
@@ -6,6 +6,7 @@ that polars needs to plan many quantiles grows with the square of their number.
 """
 
 from collections.abc import Callable, Collection, Iterator
+from datetime import datetime
 from math import isnan
 from typing import NamedTuple
 
@@ -36,13 +37,19 @@ _NUMERICAL_METRICS: dict[str, _MetricExpression] = {
     "q75": lambda value: value.quantile(0.75, "linear"),
     "q95": lambda value: value.quantile(0.95, "linear"),
 }
-_COLUMN_METRICS = _METRICS_OF_ANY_TYPE | _NUMERICAL_METRICS
+_TIME_METRICS: dict[str, _MetricExpression] = {
+    # the newest time in seconds since 1970, UTC; it is subtracted from the present afterwards
+    "age": lambda value: value.max().dt.epoch("us") / 1e6
+}
+_COLUMN_METRICS = _METRICS_OF_ANY_TYPE | _NUMERICAL_METRICS | _TIME_METRICS
 _WHOLE_COLUMN_METRICS = ("distinct_count", "median", "q05", "q25", "q75", "q95")
 MAX_VALUES_HELD = 10_000_000
 """The largest number of values in memory at a time; one column is always held whole."""
 
 
-def compute_dataset_metrics(table: Table, wanted: Collection[str]) -> dict[str, float | None]:
+def compute_dataset_metrics(
+    table: Table, wanted: Collection[str], now: datetime | None = None
+) -> dict[str, float | None]:
     """Compute metrics of a dataset.
 
     NaN counts as missing. Durations are measured in seconds.
@@ -53,7 +60,9 @@ def compute_dataset_metrics(table: Table, wanted: Collection[str]) -> dict[str, 
         The dataset.
     wanted
         Names of metrics as a spec writes them: row_count, mean.amount, missing_share."a.b"; mean.* stands for the
-        mean of every numerical column.
+        mean of every numerical column. All but `repeated_share`, which also depends on an earlier batch.
+    now
+        The moment that `age` is measured at, with a time zone; needed only for `age`.
 
     Returns
     -------
@@ -89,6 +98,11 @@ def compute_dataset_metrics(table: Table, wanted: Collection[str]) -> dict[str, 
                 value = _values_without_nan(column, dtype)
                 values = held.select(value.sort() if _is_numerical(dtype) else value)  # sorted once for all quantiles
                 found |= values.select(whole[column]).row(0, named=True)
+    for key, asked in plan.items():
+        if asked.statistic in _TIME_METRICS and found[key] is not None:
+            if now is None:
+                raise ValueError(f"{key} needs the present moment")
+            found[key] = now.timestamp() - found[key]
     return {key: _nan_to_none(found[key]) for key in plan}
 
 
@@ -128,18 +142,19 @@ def _expand_metric_name(dataset: str, text: str, schema: pl.Schema) -> Iterator[
     if statistic not in _COLUMN_METRICS:
         yield text, _ColumnStatistic(statistic, "")
         return
-    suitable = [
-        column for column, dtype in schema.items() if statistic not in _NUMERICAL_METRICS or _is_numerical(dtype)
-    ]
+    suitable = [column for column, dtype in schema.items() if _has_statistic(dtype, statistic)]
     if name.wildcard:
         yield from ((str(MetricName(statistic, one)), _ColumnStatistic(statistic, one)) for one in suitable)
     elif column not in schema:
         hint = suggest_name(column, list(schema))
         raise DataError(f"dataset {dataset!r} has no column {column!r}, which {text} needs{hint}")
     elif column not in suitable:
-        raise DataError(
-            f"dataset {dataset!r}: {text} needs numbers, but column {column!r} is {column_type(schema[column])}"
-        )
+        needs, help_ = "numbers", ""
+        if statistic in _TIME_METRICS:
+            needs = "dates or times"
+            help_ = f": declare its type under columns ({column}: {{type: datetime}}), or convert it in a query"
+        found = column_type(schema[column])
+        raise DataError(f"dataset {dataset!r}: {text} needs {needs}, but column {column!r} is {found}{help_}")
     else:
         yield text, _ColumnStatistic(statistic, column)
 
@@ -155,6 +170,12 @@ def _streaming_expression(asked: _ColumnStatistic, schema: pl.Schema) -> pl.Expr
     # A sum of 64-bit integers may exceed 64 bits, and polars would wrap around.
     wide = value.cast(pl.Int128) if dtype.is_integer() and asked.statistic == "sum" else value
     return _COLUMN_METRICS[asked.statistic](wide)
+
+
+def _has_statistic(dtype: pl.DataType, statistic: str) -> bool:
+    if statistic in _TIME_METRICS:
+        return column_type(dtype) in ("date", "datetime")
+    return statistic not in _NUMERICAL_METRICS or _is_numerical(dtype)
 
 
 def _is_numerical(dtype: pl.DataType) -> bool:

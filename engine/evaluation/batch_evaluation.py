@@ -118,6 +118,7 @@ def _data_drift_metrics(drift_model: drift.DomainClassifierResult) -> dict[str, 
         "data_drift": MetricValue(
             drift_model.accuracy, drift_model.low, drift_model.high, drift_model.p_value, reason=reason
         ),
+        "data_drift_low": MetricValue(drift_model.accuracy_low, reason=reason),
         "data_drift_auc": MetricValue(drift_model.auc, reason=reason),
         "data_drift_p": MetricValue(drift_model.p_value, reason=reason),
         "data_drift_significant": MetricValue(None if significant is None else float(significant), reason=reason),

@@ -4,7 +4,7 @@ Every declared check gives at least one result; a wildcard check gives one per m
 computed gives ERROR, a metric without a value gives EMPTY, each with the reason: no metric is skipped silently.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from engine.errors import DataError, Position
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.formatting.hints import did_you_mean
 from engine.formatting.lists import join_some
-from engine.formatting.numbers import format_number
+from engine.formatting.numbers import format_number, format_seconds
 from engine.outcome import CheckOutcome
 from engine.spec.metric_names import normalize_metric_name
 from engine.spec.resources.checks import Check, MeanOfLast, PythonCheck, Range, RangeCheck, ValuesCheck, WhenEmpty
@@ -28,7 +28,8 @@ class CheckTarget:
 
     `name` is that of the dataset or evaluation store. `past` holds the metrics of earlier evaluations, oldest
     first. Functions of python checks are found in `folder`, and their messages pass through `redact`, which masks
-    secrets. `evaluation` is the id of the evaluation, if there is one.
+    secrets. `evaluation` is the id of the evaluation, if there is one. `in_seconds` are the metrics that are measured
+    in seconds.
     """
 
     name: str
@@ -37,6 +38,7 @@ class CheckTarget:
     folder: Path
     redact: Callable[[str], str]
     evaluation: str | None = None
+    in_seconds: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,8 @@ def _apply_to_metric(
         # Bounds that `except:` gives for this metric replace those of the check.
         excepted = {normalize_metric_name(text): limits for text, limits in check.except_.items()}
         limits: Range = excepted.get(metric, check)
-        bounds = limits.model_dump(include={"min", "soft_min", "soft_max", "max"})
+        in_seconds = metric in target.in_seconds and check.change == "absolute"
+        bounds = {**limits.bounds, "unit": "seconds"} if in_seconds else {**limits.bounds}
         if check.compare is not None:
             measured = _compute_change(check, metric, measured, target)
             bounds |= _comparison_settings(check)
@@ -95,7 +98,7 @@ def _apply_to_metric(
         finding = (
             _missing_value_finding(measured)
             if measured.value is None
-            else _check_range(limits, measured.value, metric, changed=changed)
+            else _check_range(limits, measured.value, metric, changed=changed, in_seconds=in_seconds)
         )
     bounds = {key: bound for key, bound in bounds.items() if bound is not None}
     return _build_result(name, metric, finding, _apply_when_empty(finding, check.when_empty), bounds, target, position)
@@ -117,18 +120,19 @@ def _describe_unknown_metric(metric: str, target: CheckTarget) -> str:
     return f"{target.name} has no metric {metric}{hint}"
 
 
-def _check_range(limits: Range, value: float, metric: str, *, changed: bool) -> CheckFinding:
+def _check_range(limits: Range, value: float, metric: str, *, changed: bool, in_seconds: bool) -> CheckFinding:
     """Compare a value, or the change of one, with a range whose bounds are inclusive; hard bounds come first."""
+    bounds, write = limits.bounds, format_seconds if in_seconds else format_number
     for bound, side, outcome in (
-        (limits.min, "below min", CheckOutcome.ERROR),
-        (limits.max, "above max", CheckOutcome.ERROR),
-        (limits.soft_min, "below soft_min", CheckOutcome.WARNING),
-        (limits.soft_max, "above soft_max", CheckOutcome.WARNING),
+        (bounds.get("min"), "below min", CheckOutcome.ERROR),
+        (bounds.get("max"), "above max", CheckOutcome.ERROR),
+        (bounds.get("soft_min"), "below soft_min", CheckOutcome.WARNING),
+        (bounds.get("soft_max"), "above soft_max", CheckOutcome.WARNING),
     ):
         if bound is not None and (value < bound if "below" in side else value > bound):
             answer = " (yes)" if metric == "data_drift_significant" and value == 1 else ""  # a number, but read as yes
-            shown = f"changed by {format_number(value)}, which" if changed else f"{format_number(value)}{answer}"
-            return CheckFinding(outcome, f"{shown} is {side} {format_number(bound)}", value)
+            shown = f"changed by {write(value)}, which" if changed else f"{write(value)}{answer}"
+            return CheckFinding(outcome, f"{shown} is {side} {write(bound)}", value)
     return CheckFinding(CheckOutcome.OK, "", value)
 
 

@@ -49,6 +49,17 @@ def format_p_value(value: float | None) -> str:
     return "< 0.0001" if value is not None and value < 1e-4 else format_figure(value)
 
 
+def format_seconds(seconds: float) -> str:
+    """Return a time span as a spec writes it, in one unit with three significant digits: 90s, 36h, 12.5d, -3h."""
+    size = abs(seconds)
+    # a day and a half is 36h, as people say it; from three days on, hours are hard to read
+    unit, length = next(
+        (unit for unit in (("d", 86_400), ("h", 3_600), ("m", 60)) if size >= unit[1] * (3 if unit[0] == "d" else 1)),
+        ("s", 1),
+    )
+    return f"{float(f'{seconds / length:.3g}'):g}{unit}"
+
+
 def format_duration(seconds: float) -> str:
     """Return a duration: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
     if seconds < 10:

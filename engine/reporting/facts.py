@@ -14,7 +14,7 @@ from typing import Literal
 from engine.errors import Severity
 from engine.evaluation.record import CheckResult
 from engine.formatting.control_characters import single_line
-from engine.formatting.numbers import format_duration, format_number
+from engine.formatting.numbers import format_duration, format_number, format_seconds
 from engine.outcome import CheckOutcome, Outcome
 from engine.spec.conditions import ConditionFacts, name_step_variable
 from engine.store.records import Event
@@ -148,7 +148,7 @@ def create_step_event(name: str, outcome: Outcome, reason: str, at: datetime) ->
 
 def format_event(event: Event) -> str:
     """Return an event on one line: what, value, range, where."""
-    text = event.what if event.value is None else f"{event.what} is {format_number(event.value)}"
+    text = event.what if event.value is None else f"{event.what} is {format_checked(event.value, event.range or {})}"
     if event.range:
         text += f", allowed: {format_bounds(event.range)}"
     place = None if event.position is None else f"{event.position.file}:{event.position.line}"
@@ -158,7 +158,18 @@ def format_event(event: Event) -> str:
 
 def format_bounds(range_: Mapping[str, object]) -> str:
     """Return the range or the allowed values of a check as text."""
-    return ", ".join(f"{name} {format_number(value)}" for name, value in range_.items() if value is not None)
+    return ", ".join(
+        f"{name} {format_checked(value, range_)}"
+        for name, value in range_.items()
+        if value is not None and name != "unit"
+    )
+
+
+def format_checked(value: object, range_: Mapping[str, object]) -> str:
+    """Return the value of a check, or one of its bounds: as a duration if the metric is measured in seconds."""
+    if isinstance(value, float) and range_.get("unit") == "seconds":
+        return format_seconds(value)
+    return format_number(value)
 
 
 def join_lines(lines: Iterable[str]) -> str:

@@ -9,10 +9,16 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from engine.formatting.numbers import format_number
 from engine.formatting.palette import CHECK_COLOURS, GREY, OUTCOME_COLOURS
 from engine.formatting.templates import create_html_environment
-from engine.reporting.facts import SUMMARY_LINES, RunFacts, format_bounds, message_values, sort_by_severity
+from engine.reporting.facts import (
+    SUMMARY_LINES,
+    RunFacts,
+    format_bounds,
+    format_checked,
+    message_values,
+    sort_by_severity,
+)
 
 
 def render_html_body(
@@ -33,7 +39,7 @@ def render_html_body(
             "name": check.check,
             "target": check.target,
             "metric": check.metric,
-            "value": "" if check.value is None else format_number(check.value),
+            "value": "" if check.value is None else format_checked(check.value, check.bounds),
             "bounds": format_bounds(check.bounds),
             "outcome": check.outcome,
             "colour": CHECK_COLOURS[check.outcome],

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 import polars as pl
 
+from engine.data import column_type
 from engine.errors import Position
 from engine.evaluation.record import Evaluation
 from engine.formatting.hints import did_you_mean
@@ -24,7 +25,10 @@ from engine.spec.validator import SpecPath
 def validate_dataset(name: str, context: Context, findings: Findings) -> None:
     """Add a finding for each check of a column that the dataset does not have."""
     schema = context.datasets.open(name).frame.collect_schema()
-    roles = {column: _infer_role(dtype) for column, dtype in schema.items()}
+    roles = {
+        column: "time" if column_type(dtype) in ("date", "datetime") else _infer_role(dtype) or "categorical"
+        for column, dtype in schema.items()
+    }
     checks = context.project.datasets[name].checks
     custom_metrics = context.project.datasets[name].metrics
     for path, metric in _iterate_metrics(checks, ("datasets", name, "checks")):
@@ -131,7 +135,8 @@ def _validate_metric(
         message = f"column {column!r} is not compared, so it has no {metric.statistic}"
         findings.warning(at, "unknown-metric", message)
     elif role not in definition.roles:
-        findings.warning(at, "unknown-metric", f"column {column!r} is {role}, so it has no {metric.statistic}")
+        declare = "declare its type: date or datetime" if definition.roles == ("time",) else None
+        findings.warning(at, "unknown-metric", f"column {column!r} is {role}, so it has no {metric.statistic}", declare)
 
 
 def _validate_stored_metric(text: str, at: Position, evaluation: Evaluation, findings: Findings) -> None:

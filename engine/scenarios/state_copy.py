@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 from engine.store.errors import translate_errors
 
-COPIED_FOLDERS = ("models", "evaluations", "snapshots")
+COPIED_FOLDERS = ("models", "evaluations", "snapshots", "rows")
 
 
 @contextmanager

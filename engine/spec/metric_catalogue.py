@@ -39,7 +39,10 @@ class MetricDefinition:
     labels
         Whether the metric needs true values.
     roles
-        Roles of the columns for which the metric exists; empty if `member` is not a column.
+        Roles of the columns for which the metric exists, `time` for dates and datetimes; empty if `member` is not a
+        column.
+    unit
+        The unit of the value, if it is always the same; bounds of a metric in seconds may be durations such as 36h.
     description
         One line, with the source of the definition if there is one.
     """
@@ -55,27 +58,43 @@ class MetricDefinition:
     tasks: tuple[str, ...] = ()
     labels: bool = False
     roles: tuple[str, ...] = ()
+    unit: Literal["seconds"] | None = None
 
 
 _ALL_ROLES = ("numerical", "categorical")
 _NUMERICAL_ROLE = ("numerical",)
 _CATEGORICAL_ROLE = ("categorical",)
+_TIME_ROLE = ("time",)
 
 
 def _define_dataset_metrics() -> Iterable[MetricDefinition]:
     yield MetricDefinition("row_count", "dataset", "Number of rows.", low=0)
     yield MetricDefinition("column_count", "dataset", "Number of columns.", low=0)
+    yield MetricDefinition(
+        "repeated_share",
+        "dataset",
+        "Share of the rows that the batch before had too; without a value for the first batch.",
+        low=0,
+        high=1,
+        worse="higher",
+    )
 
     def column(
         name: str, text: str, low: float | None = None, high: float | None = None, numeric: bool = False
     ) -> MetricDefinition:
         return MetricDefinition(
-            name, "dataset", text, "column", low, high, roles=_NUMERICAL_ROLE if numeric else _ALL_ROLES
+            name, "dataset", text, "column", low, high, roles=_NUMERICAL_ROLE if numeric else (*_ALL_ROLES, "time")
         )
 
     yield replace(column("missing_count", "Number of missing values (null or NaN).", 0), worse="higher")
     yield replace(column("missing_share", "Share of the rows whose value is missing.", 0, 1), worse="higher")
     yield column("distinct_count", "Number of different values, without missing ones.", 0)
+    age = MetricDefinition("age", "dataset", "", "column", worse="higher", roles=_TIME_ROLE, unit="seconds")
+    yield replace(
+        age,
+        description="Time from the newest date or datetime to now, in seconds; checks may say `36h`. Without a time "
+        "zone it is UTC, and a date is its first moment; negative if the newest time is in the future.",
+    )
     yield column("sum", "Sum of the values.", numeric=True)
     yield from (column(name, text, low, numeric=True) for name, text, low in _MOMENTS)
 
@@ -105,13 +124,21 @@ def _define_batch_metrics() -> Iterable[MetricDefinition]:
         worse="higher",
         neutral=0.5,
     )
+    yield store(
+        "data_drift_low",
+        "Lower bound of data_drift at confidence, one-sided (Clopper & Pearson 1934); put a range on it. At least "
+        "2 * data_drift_low - 1 of the mass differs (Lopez-Paz & Oquab 2017).",
+        worse="higher",
+        neutral=0.5,
+    )
     yield store("data_drift_auc", "Area under the ROC curve of the same classifier.", worse="higher", neutral=0.5)
     yield store(
         "data_drift_p", "p-value of data_drift, one-sided; over entities if the dataset declares them.", worse="lower"
     )
     yield store(
         "data_drift_significant",
-        "1 if data_drift_p is below 1 - confidence, else 0; use it in checks of small batches.",
+        "1 if data_drift_p is below 1 - confidence, else 0. In large batches any difference is significant: check "
+        "data_drift_low instead.",
         worse="higher",
         neutral=0,
     )

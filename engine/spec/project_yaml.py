@@ -52,7 +52,8 @@ def _value_to_plain(value: Any, reading: str | None) -> Any:
     if isinstance(value, list):
         return [_value_to_plain(item, reading) for item in value]
     if isinstance(value, timedelta):
-        return value.total_seconds()
+        # not a plain number of seconds: as a bound of a metric, that would be read as a number
+        return f"{value.total_seconds():f}".rstrip("0").rstrip(".") + "s"
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, str):

@@ -25,7 +25,7 @@ from engine.store.errors import ERRNO_CAUSES, build_store_error, translate_error
 from engine.store.locks import hold_file_lock, try_lock
 from engine.store.tables import unfinished_folders
 
-SUBFOLDERS = ("models", "evaluations", "snapshots", "runs", "locks", "staging")
+SUBFOLDERS = ("models", "evaluations", "snapshots", "rows", "runs", "locks", "staging")
 
 
 def safe_name(name: str) -> str:

@@ -26,17 +26,21 @@ class History(Database):
         values: Mapping[str, MetricValue],
         run: str | None,
         facts: Mapping[str, Any] | None = None,
+        measured: datetime | None = None,
     ) -> None:
-        """Insert the metrics of a dataset with that fingerprint, which is made of `facts`."""
+        """Insert the metrics of a dataset with that fingerprint, which is made of `facts`.
+
+        `measured` is the moment that they describe; by default now.
+        """
         row = insert(dataset_measurements).values(
-            dataset=dataset, fingerprint=fingerprint, run=run, created=self.now(), facts=facts or {}
+            dataset=dataset, fingerprint=fingerprint, run=run, created=measured or self.now(), facts=facts or {}
         )
         with self.begin_write() as connection:
             number = connection.scalars(row.returning(dataset_measurements.c.number)).one()
             insert_metrics(connection, dataset_metrics, "measurement", number, values)
 
-    def find_dataset_metrics(self, dataset: str, fingerprint: str) -> dict[str, MetricValue] | None:
-        """Return the metrics last measured on content with that fingerprint, or None."""
+    def find_dataset_metrics(self, dataset: str, fingerprint: str) -> tuple[dict[str, MetricValue], datetime] | None:
+        """Return the metrics last measured on content with that fingerprint, and the moment of that, or None."""
         found = self._read_measurements(dataset, dataset_measurements.c.fingerprint == fingerprint, last=1)
         return found[0] if found else None
 
@@ -51,21 +55,22 @@ class History(Database):
         self, dataset: str, run: str | None, last: int | None = None
     ) -> list[dict[str, MetricValue]]:
         """Return the `last` measurements made by runs other than `run`, oldest first."""
-        return self._read_measurements(dataset, dataset_measurements.c.run.is_distinct_from(run), last)
+        found = self._read_measurements(dataset, dataset_measurements.c.run.is_distinct_from(run), last)
+        return [metrics for metrics, _ in found]
 
     def _read_measurements(
         self, dataset: str, condition: ColumnElement[bool], last: int | None
-    ) -> list[dict[str, MetricValue]]:
+    ) -> list[tuple[dict[str, MetricValue], datetime]]:
         chosen = (
-            select(dataset_measurements.c.number)
+            select(dataset_measurements.c.number, dataset_measurements.c.created)
             .where(dataset_measurements.c.dataset == dataset, condition)
             .order_by(dataset_measurements.c.number.desc())
             .limit(last)
         )
         with self.begin_read() as connection:
-            numbers = connection.scalars(chosen).all()[::-1]
-            metrics = read_metrics(connection, dataset_metrics, "measurement", numbers)
-        return [metrics[number] for number in numbers]
+            rows = connection.execute(chosen).all()[::-1]
+            metrics = read_metrics(connection, dataset_metrics, "measurement", [row.number for row in rows])
+        return [(metrics[row.number], row.created) for row in rows]
 
     def add_check_results(self, run: str | None, results: Sequence[CheckResult]) -> None:
         """Insert the check results of a run."""

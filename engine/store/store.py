@@ -4,6 +4,7 @@ state.db                            rows
 evaluations/<id>/                   files of an evaluation
 models/<name>/<version>/            files of a model version
 snapshots/<fingerprint>/            the profile and sample of a reference
+rows/<dataset>/<number>-<fingerprint>/  the counted rows of a batch
 runs/<id>/                          log and result of a run
 staging/, locks/                    unfinished folders, lock files
 """
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from engine.store.batch_rows import BatchRows
 from engine.store.errors import translate_errors
 from engine.store.evaluations import Evaluations
 from engine.store.file_hashes import FileHashCache
@@ -29,7 +31,7 @@ from engine.store.schema import prepare_schema
 from engine.store.snapshots import Snapshots
 
 
-class Store(Evaluations, ModelVersions, Snapshots, History, Runs, Outbox, Locks):
+class Store(Evaluations, ModelVersions, Snapshots, BatchRows, History, Runs, Outbox, Locks):
     """An open state folder. Threads can share it; each process must open another one."""
 
     @classmethod

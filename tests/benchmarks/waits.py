@@ -45,7 +45,8 @@ def tasks(folder: Path) -> Iterator[dict[str, tuple[float, Callable[[], object]]
         | {f"s{i}": random.integers(0, 300_000, 330_000).astype(str) for i in range(2)}
     )
     wide = pl.DataFrame({f"x{i}": [1.0, 2.0] for i in range(500)})
-    every = [f"{name}.*" for name in list_statistics("dataset") if name not in ("row_count", "column_count")]
+    others = ("row_count", "column_count", "repeated_share", "age")
+    every = [f"{name}.*" for name in list_statistics("dataset") if name not in others]
     truth = random.integers(0, 2, 1_000_000)
     p = np.clip(random.normal(0.4 + 0.2 * truth, 0.2), 0, 1)
     scored = pl.DataFrame({"y": truth, "prediction": p >= 0.5, "probability_0": 1 - p, "probability_1": p})

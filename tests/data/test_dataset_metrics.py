@@ -1,7 +1,8 @@
 """Dataset metrics against numpy, and their edges."""
 
 import math
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,9 @@ from engine.data.metrics import MAX_VALUES_HELD
 from engine.errors import DataError
 from engine.spec.metric_names import list_statistics
 
-PER_COLUMN = [name for name in list_statistics("dataset") if name not in ("row_count", "column_count")]
+NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
+OTHERS = ("row_count", "column_count", "repeated_share", "age")
+PER_COLUMN = [name for name in list_statistics("dataset") if name not in OTHERS]
 
 
 def table(frame):
@@ -61,6 +64,29 @@ def test_decimals_are_numbers_and_infinity_is_a_value():
     }
 
 
+@pytest.mark.parametrize(
+    ("newest", "hours"),
+    [
+        (datetime(2026, 3, 10, 6), 6),  # noqa: DTZ001  without a zone, as files have it: UTC
+        (datetime(2026, 3, 10, 6, tzinfo=ZoneInfo("Asia/Tokyo")), 15),
+        (date(2026, 3, 10), 12),
+        (date(2026, 3, 11), -12),
+    ],
+)
+@pytest.mark.parametrize("unit", ["ms", "us", "ns", None])
+def test_the_age_of_the_newest_time(newest, hours, unit):
+    times = pl.Series([None, newest - timedelta(days=3), newest])
+    if isinstance(newest, datetime) and unit:
+        times = times.dt.cast_time_unit(unit)
+    found = compute_dataset_metrics(table(pl.DataFrame({"t": times, "x": [1, 2, 3]})), ["age.t", "age.*"], NOON)
+    assert found == {"age.t": hours * 3600}
+
+
+def test_no_times_have_no_age():
+    none = pl.DataFrame({"t": [None]}, schema={"t": pl.Date})
+    assert compute_dataset_metrics(table(none), ["age.t"], NOON) == {"age.t": None}
+
+
 def test_sums_do_not_overflow():
     assert compute_dataset_metrics(table(pl.DataFrame({"i": [2**63 - 1, 2**63 - 1]})), ["sum.i"]) == {"sum.i": 2.0**64}
 
@@ -83,6 +109,7 @@ def test_columns_of_any_type_are_counted():
     [
         ("mean.amout", "dataset 't' has no column 'amout', which mean.amout needs; did you mean 'amount'?"),
         ("mean.s", "dataset 't': mean.s needs numbers, but column 's' is text"),
+        ("age.s", "age.s needs dates or times, but column 's' is text: declare its type under columns (s: {type: dat"),
         ("psi.amount", "dataset 't' has no metric 'psi.amount'; it has row_count"),
         ("mean", "dataset 't' has no column '', which mean needs"),
     ],

@@ -7,7 +7,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from engine.drift import Role, compare, domain_classifier, profile, roles, sample, sampling
-from engine.drift.classifier import _area_under_roc, _hypergeometric_p
+from engine.drift.classifier import _area_under_roc, _bound_accuracy, _hypergeometric_p
 from engine.errors import DataError
 
 N, C = Role.NUMERICAL, Role.CATEGORICAL
@@ -118,6 +118,56 @@ def test_interval_and_p_are_those_of_scipy():
     interval = stats.binomtest(hits, 400).proportion_ci(0.9, method="wilson")
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high), rel=1e-9)
     assert found.significant == (found.p_value < 0.1)
+
+
+def test_the_lower_bound_is_that_of_scipy():
+    found = judged(people(1000, 0), people(1000, 1, shift=0.3), confidence=0.9)
+    exact = stats.binomtest(round(found.accuracy * 400), 400, alternative="greater").proportion_ci(0.9, method="exact")
+    assert found.accuracy_low == pytest.approx(exact.low, rel=1e-9)
+    assert judged(people(20, 0), people(20, 1)).accuracy_low is None
+
+
+def chance_of_a_bound_above(easy, hard, per_side):
+    """The probability that the bound is above the accuracy, if a row is predicted correctly with `easy` and `hard`."""
+    each = np.arange(per_side + 1)
+    right = np.convolve(stats.binom.pmf(each, per_side, easy), stats.binom.pmf(each, per_side, hard))
+    truth = np.arange(2 * per_side) < per_side
+    # the bound grows with the number of hits: find the smallest number whose bound is above the true accuracy
+    low, high = 0, 2 * per_side + 1
+    while low < high:
+        middle = (low + high) // 2
+        above = _bound_accuracy(np.arange(2 * per_side) < middle, truth, 0.95) > (easy + hard) / 2
+        low, high = (low, middle) if above else (middle + 1, high)
+    return right[low:].sum()
+
+
+@pytest.mark.parametrize("per_side", [10, 50, 500, 5000])
+@pytest.mark.parametrize("accuracy", [0.5, 0.525, 0.65, 0.88, 0.99])
+def test_the_lower_bound_is_above_the_accuracy_at_most_as_often_as_stated(per_side, accuracy):
+    for apart in (0.0, min(accuracy, 1 - accuracy)):  # the sides equally easy to predict, and as unequal as possible
+        assert chance_of_a_bound_above(accuracy + apart, accuracy - apart, per_side) <= 0.05
+
+
+def test_a_model_that_always_says_batch_has_no_lower_bound_above_one_half():
+    truth = np.arange(600) < 500  # 500 customers in the batch, 100 in the reference
+    assert _bound_accuracy(truth, truth, 0.95) < 0.5
+    assert _bound_accuracy(~truth, truth, 0.95) < 0.5
+
+
+def test_the_lower_bound_is_seldom_above_what_drift_there_is():
+    """Without drift nothing is more accurate than 1/2; with a shift, no model than the best one, Phi(shift / 2)."""
+    for shift, rows in ((0.0, 60), (0.0, 600), (0.5, 60), (0.5, 600)):
+        pairs = [(people(rows, 2 * s), people(rows, 2 * s + 1, shift)) for s in range(40)]
+        above = sum(judged(*pair).accuracy_low > stats.norm.cdf(shift / 2) for pair in pairs)
+        assert above <= stats.binom.ppf(0.999, 40, 0.05)
+
+
+def test_the_lower_bound_is_high_only_if_the_drift_is_large_and_the_batch_too():
+    tiny_shift = judged(people(40_000, 0), people(40_000, 1, shift=0.2))
+    assert tiny_shift.significant
+    assert 0.5 < tiny_shift.accuracy_low < 0.55
+    assert judged(people(40, 0), people(40, 1, shift=1.0)).accuracy_low < 0.55
+    assert judged(people(2000, 0), people(2000, 1, shift=1.5)).accuracy_low > 0.65
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from engine import drift
 from engine.evaluation.record import Evaluation
 from engine.store import Store
 
-DRAWN = {"data_drift", "data_drift_auc", "data_drift_p", "data_drift_significant"}
+DRAWN = {"data_drift", "data_drift_auc", "data_drift_p", "data_drift_significant", "data_drift_low"}
 QUANTILES = {"median": 0.5, "q05": 0.05, "q25": 0.25, "q75": 0.75, "q95": 0.95}
 CARD = "card_id"
 
@@ -309,6 +309,7 @@ def test_of_the_whole(evaluation: Evaluation, sides: tuple[Side, Side]) -> None:
     assert whole == DRAWN
     assert evaluation.metrics["data_drift"].p_value == found["data_drift_p"]
     assert found["data_drift_significant"] == ((found["data_drift_p"] or 0) < 0.05)
+    assert 0.5 < (found["data_drift_low"] or 0) < (found["data_drift"] or 0)
     assert sum(evaluation.importance["drift"].values()) == pytest.approx(1)
     by_importance = sorted(evaluation.importance["drift"].items(), key=lambda item: item[1])
     assert {name for name, _ in by_importance[-2:]} == {"card_age", "card_fico_score"}

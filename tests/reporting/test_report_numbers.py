@@ -121,14 +121,14 @@ def test_what_happened_in_three_sentences():
         "age": COLUMN | {"drift": 0.18}, "score": COLUMN | {"drift": 0.12}, "a": COLUMN | {"drift": 0.05}, "b": COLUMN,
     }  # fmt: skip
     metrics = {
-        "data_drift": MetricValue(0.6, 0.58, 0.62), "data_drift_significant": 1.0, "labelled_share": 0.5,
-        "roc_auc": 0.75, "performance_change.roc_auc": -0.05, "prediction_drift.drift": 0.1,
+        "data_drift": MetricValue(0.6, 0.58, 0.62), "data_drift_significant": 1.0, "data_drift_low": 0.585,
+        "labelled_share": 0.5, "roc_auc": 0.75, "performance_change.roc_auc": -0.05, "prediction_drift.drift": 0.1,
     }  # fmt: skip
     checks = [check("a", CheckOutcome.WARNING), check("a", CheckOutcome.OK), check("b", CheckOutcome.OK)]
     assert summarize_evaluation(EvaluationFacts("p", "batch", evaluation(metrics, columns=columns), checks)) == [
         (
             "100 rows of batch were compared with 1,000 of the reference: a model tells them apart with an accuracy of "
-            "0.6 (0.58 to 0.62), more than chance (0.5)."
+            "0.6 (0.58 to 0.62), more than chance (0.5); at least 17 % of the batch differs."
         ),
         "2 of 4 columns drifted: age (0.18) and score (0.12), and the predictions moved by 0.1.",
         (
@@ -139,7 +139,13 @@ def test_what_happened_in_three_sentences():
 
 
 def test_nothing_happened():
-    metrics = {"data_drift": 0.5, "data_drift_significant": 0.0, "labelled_share": 0.0, "prediction_drift.drift": 0.0}
+    metrics = {
+        "data_drift": 0.5,
+        "data_drift_significant": 0.0,
+        "data_drift_low": 0.48,
+        "labelled_share": 0.0,
+        "prediction_drift.drift": 0.0,
+    }
     facts = EvaluationFacts(
         "p", "batch", evaluation(metrics, columns={"a": COLUMN, "b": COLUMN}), [check("a", CheckOutcome.OK)]
     )

@@ -17,7 +17,9 @@ def test_dataset_metrics_by_fingerprint_and_over_time(store: Store) -> None:
     store.add_dataset_metrics("t", "f2", {"row_count": MetricValue(20.0)}, "run 2")
     store.add_dataset_metrics("t", "f1", {"row_count": MetricValue(11.0)}, "run 3")
     store.add_dataset_metrics("u", "f1", {"row_count": MetricValue(99.0)}, "run 3")
-    assert store.find_dataset_metrics("t", "f1") == {"row_count": MetricValue(11.0)}
+    found = store.find_dataset_metrics("t", "f1")
+    assert found is not None
+    assert found[0] == {"row_count": MetricValue(11.0)}
     assert store.find_dataset_metrics("t", "f9") is None
     earlier = store.list_earlier_dataset_metrics("t", "run 3")
     assert [metrics["row_count"].value for metrics in earlier] == [10.0, 20.0]
@@ -27,7 +29,9 @@ def test_dataset_metrics_by_fingerprint_and_over_time(store: Store) -> None:
 
 def test_a_dataset_without_metrics_was_measured_nevertheless(store: Store) -> None:
     store.add_dataset_metrics("t", "f", {}, None)
-    assert store.find_dataset_metrics("t", "f") == {}
+    found = store.find_dataset_metrics("t", "f")
+    assert found is not None
+    assert found[0] == {}
 
 
 def test_check_results_come_back_as_they_were(store: Store) -> None:

@@ -59,7 +59,10 @@ def _summarize_drift(facts: EvaluationFacts) -> str:
     within = f" ({format_figure(accuracy.low)} to {format_figure(accuracy.high)})" if accuracy.low is not None else ""
     verdict = "more than chance" if facts.find_value("data_drift_significant") else "no more than chance"
     reached = f"a model tells them apart with an accuracy of {format_figure(accuracy.value)}{within}"
-    return f"{compared}: {reached}, {verdict} (0.5)."
+    low = facts.find_value("data_drift_low")
+    # a classifier is right in at most 1/2 + half of the share by which two distributions differ
+    share = f"; at least {format_share(2 * low - 1)} of the batch differs" if low is not None and low > 0.5 else ""
+    return f"{compared}: {reached}, {verdict} (0.5){share}."
 
 
 def _in_parentheses(reason: str | None) -> str:

@@ -1,18 +1,31 @@
 """Builds a dataset: verifies its contract, computes its metrics and applies its checks, and those of its inputs.
 
 The metrics are stored under a fingerprint of content, contract and wanted metrics, so an unchanged dataset is not read
-again. Checks are applied every time.
+again; only its ages grow. Checks are applied every time.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from engine.data import Table, compute_dataset_metrics, find_unmeasurable_metrics, verify_contract
+from engine.data import (
+    RowCounts,
+    Table,
+    compute_dataset_metrics,
+    count_rows,
+    find_incomparable_columns,
+    find_unmeasurable_metrics,
+    measure_repeated_share,
+    verify_contract,
+)
 from engine.digests import digest_json
+from engine.errors import DataError
 from engine.evaluation.checks import CheckTarget, apply_check
 from engine.evaluation.custom_metrics import compute_custom_metrics
 from engine.evaluation.record import CheckResult, MetricValue
+from engine.formatting.lists import join_some
+from engine.formatting.numbers import format_seconds
 from engine.outcome import CheckOutcome
 from engine.scenarios.actions import Action
 from engine.scenarios.builders.decision import Decision, list_sources
@@ -25,6 +38,9 @@ from engine.spec.resources.resource import facts_of
 ALL_DATASET_METRICS = [
     f"{metric.name}.*" if metric.member else metric.name for metric in METRICS if metric.scope == "dataset"
 ]
+
+_IN_SECONDS = tuple(f"{metric.name}." for metric in METRICS if metric.scope == "dataset" and metric.unit == "seconds")
+"""What the names of metrics in seconds begin with: ages, which grow while the data stay the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +106,9 @@ def plan_dataset_read(
     wanted = ALL_DATASET_METRICS if every else sorted({"row_count", *(checked - spec.metrics.keys())})
     contract = {column: facts_of(declared) for column, declared in spec.columns.items()}
     fingerprint = digest_json([table.fingerprint, contract, wanted])
-    stored = context.store.find_dataset_metrics(name, fingerprint)
+    now = context.clock()
+    measured = context.store.find_dataset_metrics(name, fingerprint)
+    stored = _increase_ages(measured[0], now - measured[1]) if measured else None
     notes = [
         f"{path.name} has a new modification time, but the same content" for path in _find_touched_files(table, context)
     ]
@@ -110,7 +128,7 @@ def plan_dataset_read(
         reason = ChangeReason("always", "its custom metrics are computed every time: what they read is not known", [])
 
     def keep(values: dict[str, MetricValue]) -> dict[str, MetricValue]:
-        context.store.add_dataset_metrics(name, fingerprint, values, context.run, facts)
+        context.store.add_dataset_metrics(name, fingerprint, values, context.run, facts, now)
         return values
 
     action = Action(
@@ -122,7 +140,9 @@ def plan_dataset_read(
         reads=list_sources(table, context),
         notes=[] if reason.cause == "new" else notes,  # nothing is known of a new dataset's content before
     )
-    return Decision(action, lambda: keep(_measure_dataset(table, wanted, context)), lambda: keep(dict(stored or {})))
+    return Decision(
+        action, lambda: keep(_measure_dataset(table, wanted, now, context)), lambda: keep(dict(stored or {}))
+    )
 
 
 def plan_dataset_checks(name: str, metrics: dict[str, MetricValue], context: Context) -> Decision[list[CheckResult]]:
@@ -132,12 +152,22 @@ def plan_dataset_checks(name: str, metrics: dict[str, MetricValue], context: Con
     return Decision(action, lambda: check_dataset(name, metrics, context), list)
 
 
+def _increase_ages(metrics: Mapping[str, MetricValue], passed: timedelta) -> dict[str, MetricValue]:
+    """Return the metrics of data that have not changed since they were measured, some time ago."""
+    return {
+        name: replace(metric, value=metric.value + passed.total_seconds())
+        if name.startswith(_IN_SECONDS) and metric.value is not None
+        else metric
+        for name, metric in metrics.items()
+    }
+
+
 def _find_touched_files(table: Table, context: Context) -> Iterator[Path]:
     """Yield the files of a dataset that were written again with the same content since they were last read."""
     return (path for path in (table.files.paths if table.files else ()) if str(path) in context.touched_files)
 
 
-def _measure_dataset(table: Table, wanted: Sequence[str], context: Context) -> dict[str, MetricValue]:
+def _measure_dataset(table: Table, wanted: Sequence[str], now: datetime, context: Context) -> dict[str, MetricValue]:
     """Verify a dataset, then compute the wanted built-in metrics and all custom metrics."""
     spec = context.project.datasets[table.name]
     context.log.info(f"reading dataset {table.name}")
@@ -147,25 +177,66 @@ def _measure_dataset(table: Table, wanted: Sequence[str], context: Context) -> d
     values |= {
         metric: MetricValue(value, reason=None if value is not None else "there are no values")
         for metric, value in compute_dataset_metrics(
-            table, [metric for metric in wanted if metric not in absent]
+            table, [metric for metric in wanted if metric not in absent and metric != "repeated_share"], now
         ).items()
     }
+    if "repeated_share" in wanted:
+        values["repeated_share"] = _compare_with_batch_before(table, context)
     return values | compute_custom_metrics(
         spec.metrics, table.frame, context.project.folder_of("datasets", table.name), context.secrets.redact
     )
 
 
+def _compare_with_batch_before(table: Table, context: Context) -> MetricValue:
+    """Return the share of rows that the batch before had, and keep the rows for the next batch."""
+    counts = count_rows(table)
+    file = context.store.find_rows_before(table.name, table.fingerprint)
+    context.store.add_rows(table.name, table.fingerprint, counts.save)
+    if file is None:
+        return MetricValue(
+            None, reason="it is the first batch whose rows are counted, so there is none to compare with"
+        )
+    try:
+        before = RowCounts.load(file)
+    except DataError as error:
+        return MetricValue(None, reason=f"the rows of the batch before cannot be used: {error}")
+    if before.version != counts.version:
+        versions = f"{before.version}, this is {counts.version}"
+        return MetricValue(None, reason=f"the rows of the batch before were counted by polars {versions}")
+    if reason := find_incomparable_columns(counts, before):
+        return MetricValue(None, reason=reason)
+    if new := [column for column in counts.types if column not in before.types]:
+        context.log.warning(
+            f"dataset {table.name}: repeated_share leaves out {join_some(new)}, which the batch before did not have"
+        )
+        counts = count_rows(table, list(before.types))
+    if not (counts.complete and before.complete):
+        context.log.info(f"dataset {table.name}: repeated_share is estimated from a part of the rows")
+    share = measure_repeated_share(counts, before)
+    return MetricValue(share, reason=None if share is not None else "there are no rows to compare")
+
+
 def check_dataset(name: str, metrics: dict[str, MetricValue], context: Context) -> list[CheckResult]:
     """Apply the checks of a dataset to its metrics."""
+    spec = context.project.datasets[name]
+    in_seconds = {metric for metric in metrics if metric.startswith(_IN_SECONDS) and metric not in spec.metrics}
     subject = CheckTarget(
         name=name,
         metrics=metrics,
         past=context.store.list_earlier_dataset_metrics(name, context.run),
         folder=context.project.folder_of("datasets", name),
         redact=context.secrets.redact,
+        in_seconds=in_seconds,
     )
-    return [
+    found = [
         result
-        for check, declared in context.project.datasets[name].checks.items()
+        for check, declared in spec.checks.items()
         for result in apply_check(check, declared, subject, context.project.position("datasets", name, "checks", check))
     ]
+    for metric in dict.fromkeys(result.metric for result in found if result.metric in in_seconds):
+        age = metrics[metric].value
+        if age is not None and age < 0:
+            context.log.warning(
+                f"dataset {name}: {metric} is negative: its newest time is {format_seconds(-age)} ahead"
+            )
+    return found

@@ -1,10 +1,11 @@
 """Custom metrics, and the kinds of `checks:`: which values of a metric are allowed."""
 
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.spec.resources.resource import Function, MetricText, Resource, Scalar
+from engine.spec.resources.resource import Bound, Function, MetricText, Resource, Scalar
 
 WhenEmpty = Literal["ok", "warning", "error"]
 
@@ -27,10 +28,20 @@ class MeanOfLast(Resource):
 class Range(Resource):
     """Inclusive bounds. A value outside min..max is an ERROR, a value outside soft_min..soft_max a WARNING."""
 
-    min: float | None = Field(None, description="A value below this is an ERROR.")
-    soft_min: float | None = Field(None, description="A value below this is a WARNING.")
-    soft_max: float | None = Field(None, description="A value above this is a WARNING.")
-    max: float | None = Field(None, description="A value above this is an ERROR.")
+    min: Bound | None = Field(None, description="A value below this is an ERROR.")
+    soft_min: Bound | None = Field(None, description="A value below this is a WARNING.")
+    soft_max: Bound | None = Field(None, description="A value above this is a WARNING.")
+    max: Bound | None = Field(None, description="A value above this is an ERROR.")
+
+    @property
+    def bounds(self) -> dict[str, float]:
+        """The bounds that are given, by key, in the order that their values must have; durations in seconds."""
+        given = {"min": self.min, "soft_min": self.soft_min, "soft_max": self.soft_max, "max": self.max}
+        return {
+            key: bound.total_seconds() if isinstance(bound, timedelta) else bound
+            for key, bound in given.items()
+            if bound is not None
+        }
 
 
 class RangeCheck(Range):

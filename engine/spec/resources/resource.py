@@ -72,3 +72,5 @@ Names = list[str]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Duration = Annotated[timedelta, Field(gt=timedelta(0))]
 """A duration: a number of seconds or a text such as 90s, 15m, 2h, 1d."""
+Bound = float | timedelta
+"""A bound of a metric: a number, or a duration if the metric is measured in seconds."""

@@ -1,8 +1,10 @@
 """Rules of metrics and checks: each metric exists where it is used, and each range can be both kept and broken."""
 
 import math
+from datetime import timedelta
 from itertools import pairwise
 
+from engine.formatting.numbers import format_seconds
 from engine.spec.diagnostics import Findings
 from engine.spec.metric_names import MetricName, MetricScope, find_metric_definition, resolve_metric_name
 from engine.spec.metric_names import parse_metric_name as parse_metric
@@ -12,8 +14,6 @@ from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.rules.messages import find_model_task
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import quote_value
-
-BOUND_KEYS = ("min", "soft_min", "soft_max", "max")
 
 
 def check_metrics(draft: Draft, findings: Findings) -> None:
@@ -44,13 +44,14 @@ def check_ranges(draft: Draft, findings: Findings) -> None:
                     _check_bounds(draft, findings, check, path)
                     _check_exceptions(draft, findings, check, path)
                     _check_change(draft, findings, check, path)
+                    _check_durations(draft, findings, check, path)
                     _warn_about_bounds(draft, findings, check, path)
                 elif isinstance(check, ValuesCheck):
                     _check_allowed_values(draft, findings, check, path)
 
 
 def _check_bounds(draft: Draft, findings: Findings, bounds: Range, path: SpecPath) -> None:
-    given = [(name, value) for name in BOUND_KEYS if (value := getattr(bounds, name)) is not None]
+    given = list(bounds.bounds.items())
     if not given and not getattr(bounds, "except_", None):
         help_ = "add min, soft_min, soft_max or max"
         findings.error(draft.key_position(*path), "no-bound", "this range has no bound", help_)
@@ -64,11 +65,16 @@ def _check_bounds(draft: Draft, findings: Findings, bounds: Range, path: SpecPat
     for (lower, low), (upper, high) in pairwise(given):
         if low > high:
             at = draft.value_position(*path, upper)
-            order = " <= ".join(name for name in BOUND_KEYS if getattr(bounds, name) is not None)
-            message = f"{upper} {quote_value(high)} is below {lower} {quote_value(low)}"
+            order = " <= ".join(bounds.bounds)
+            message = f"{upper} {_write_bound(bounds, upper)} is below {lower} {_write_bound(bounds, lower)}"
             findings.error(
                 at, "range-order", message, f"the order must be {order}", also=draft.value_position(*path, lower)
             )
+
+
+def _write_bound(bounds: Range, key: str) -> str:
+    value = getattr(bounds, key)
+    return format_seconds(value.total_seconds()) if isinstance(value, timedelta) else quote_value(value)
 
 
 def _check_exceptions(draft: Draft, findings: Findings, check: RangeCheck, path: SpecPath) -> None:
@@ -113,6 +119,24 @@ def _check_change(draft: Draft, findings: Findings, check: RangeCheck, path: Spe
         )
 
 
+def _check_durations(draft: Draft, findings: Findings, check: RangeCheck, path: SpecPath) -> None:
+    """Check that durations are bounds only of metrics that are measured in seconds."""
+    scope, custom_metrics = _choose_metric_scope(path), draft.declared_names(*path[:2], "metrics")
+    found = resolve_metric_name(check.metric, scope, custom_metrics=custom_metrics)
+    if isinstance(found, Problem):
+        return
+    seconds = check.metric not in custom_metrics and find_metric_definition(found, scope).unit == "seconds"
+    if seconds and check.change == "absolute":
+        return
+    what = f"the relative change of {check.metric}" if seconds else check.metric
+    for inner in ((), *(("except", name) for name in check.except_)):
+        limits = check.except_[inner[1]] if inner else check
+        for key in limits.bounds:
+            if isinstance(getattr(limits, key), timedelta):
+                at = draft.value_position(*path, *inner, key)
+                findings.error(at, "bound", f"{key} is a duration, but {what} is a number", "write a number")
+
+
 def _choose_metric_scope(path: SpecPath) -> MetricScope:
     return "dataset" if path[0] == "datasets" else "store"
 
@@ -124,9 +148,8 @@ def _warn_about_bounds(draft: Draft, findings: Findings, check: RangeCheck, path
     if isinstance(found, Problem) or check.compare is not None or check.metric in custom_metrics:
         return
     metric = find_metric_definition(found, _choose_metric_scope(path))
-    for name in BOUND_KEYS:
-        bound = getattr(check, name)
-        if bound is None or not math.isfinite(bound):
+    for name, bound in check.bounds.items():
+        if not math.isfinite(bound):
             continue
         upper, verb = name.endswith("max"), "warns" if name.startswith("soft") else "fails"
         given, at = f"{name} {quote_value(bound)}", draft.value_position(*path, name)

@@ -1,0 +1,188 @@
+"""How often each row of a batch occurs, by a hash of its values: it is kept, so that a later batch can be compared.
+
+The hashes are those of polars, which are stable within one version of polars only; counts of another version are not
+comparable. Hashes of our own were rejected because they would take many times as long. Values are brought to one form
+before they are hashed: the same rows read from CSV and from Parquet, or with integers that became floats because one
+value is missing, are equal rows.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from engine.data.column_types import column_type
+from engine.data.table import Table, explain_read_errors
+from engine.drift.normalization import column_named
+from engine.errors import DataError
+
+MAX_DIFFERENT_ROWS = 1_000_000
+"""Number of different rows up to which all are counted (in 9 to 16 MB); of more, those with the smallest hashes."""
+
+_FORMAT = 1
+_ALL_HASHES = 2**64 - 1
+_TYPE_GROUPS = {"integer": "number", "date": "time", "datetime": "time"}
+"""Types whose values are brought to one form, so that columns of both types are comparable."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """How often each row of a table occurs.
+
+    Attributes
+    ----------
+    types
+        The group of types by column, which decides whether columns are comparable.
+    hashes, times
+        The hashes of the different rows, ascending, and how often each occurs.
+    limit
+        The largest hash that was counted; rows with larger ones are left out.
+    rows
+        The number of rows of the table.
+    version
+        The version of polars that made the hashes.
+    """
+
+    types: Mapping[str, str]
+    hashes: NDArray[np.uint64]
+    times: NDArray[np.int64]
+    limit: int
+    rows: int
+    version: str = pl.__version__
+
+    @property
+    def complete(self) -> bool:
+        """Whether all rows are counted."""
+        return self.limit == _ALL_HASHES
+
+    def save(self, path: Path) -> None:
+        """Write the counts to a file."""
+        facts = {name: getattr(self, name) for name in ("types", "limit", "rows", "version")}
+        text = json.dumps({"format": _FORMAT, **facts}).encode()
+        with path.open("wb") as file:
+            times = self.times.astype(np.min_scalar_type(int(self.times.max(initial=0))))
+            np.savez(file, facts=np.frombuffer(text, np.uint8), hashes=self.hashes, times=times)
+
+    @classmethod
+    def load(cls, path: Path) -> "RowCounts":
+        """Read counts from a file; raises DataError if it is not a file that `save` wrote."""
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                facts = json.loads(arrays["facts"].tobytes())
+                if facts.pop("format") != _FORMAT:
+                    raise DataError("another version of engine has written them")
+                return cls(hashes=arrays["hashes"], times=arrays["times"].astype(np.int64), **facts)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile) as error:
+            raise DataError(f"{path} is damaged ({error})") from error
+
+
+def count_rows(table: Table, columns: Sequence[str] | None = None) -> RowCounts:
+    """Count the rows of a table, by the values of `columns` (by default all); their order does not matter.
+
+    Raises
+    ------
+    DataError
+        The table cannot be read, or a column holds Python objects.
+    """
+    with explain_read_errors(table):
+        schema = table.frame.collect_schema()
+        names = sorted(schema if columns is None else columns)
+        if objects := [name for name in names if schema[name] == pl.Object]:
+            raise DataError(f"column {objects[0]!r} holds Python objects: convert it to text, numbers or dates")
+        values = [_hash_value(name, schema[name], seed) for seed, name in enumerate(names)]
+        hashed = table.frame.select(pl.sum_horizontal(pl.lit(0, pl.UInt64), *values).alias("hash"))
+        batches = hashed.collect_batches(maintain_order=False, engine="streaming")
+        hashes, times, limit, rows = _count_smallest(batch["hash"].to_numpy() for batch in batches)
+    return RowCounts({name: _group_type(schema[name]) for name in names}, hashes, times, limit, rows)
+
+
+def find_incomparable_columns(now: RowCounts, before: RowCounts) -> str | None:
+    """Return why rows of two tables cannot be compared, or None: the later table must have every earlier column."""
+    if gone := [name for name in before.types if name not in now.types]:
+        return f"the batch before had the column {gone[0]!r}, this one has not"
+    for name, old in before.types.items():
+        new = now.types[name]
+        if new != old and "null" not in (new, old):
+            return f"column {name!r} is {new}, but it was {old} in the batch before"
+    return None
+
+
+def measure_repeated_share(now: RowCounts, before: RowCounts) -> float | None:
+    """Return the share of the rows of `now` that `before` has too; None if there is no row to compare.
+
+    A row that occurs several times is repeated as often as it occurs in both. If not all rows are counted on a side,
+    the share is that among the rows whose hash is small enough to be counted on both sides.
+    """
+    limit = np.uint64(min(now.limit, before.limit))
+    kept = np.searchsorted(now.hashes, limit, side="right")
+    hashes, times = now.hashes[:kept], now.times[:kept]
+    if not kept:
+        return None
+    _, here, there = np.intersect1d(hashes, before.hashes, assume_unique=True, return_indices=True)
+    return float(np.minimum(times[here], before.times[there]).sum() / times.sum())
+
+
+def _count_smallest(
+    batches: Iterable[NDArray[np.uint64]],
+) -> tuple[NDArray[np.uint64], NDArray[np.int64], int, int]:
+    """Return the smallest different hashes, how often each occurs, the largest that is kept, and the number of all.
+
+    The limit only falls, so a hash below the last limit was below every earlier one: its count is complete.
+    """
+    hashes, times = np.empty(0, np.uint64), np.empty(0, np.int64)
+    limit, rows, waiting, waiting_rows = _ALL_HASHES, 0, list[NDArray[np.uint64]](), 0
+    for batch in (*batches, None):
+        if batch is not None:
+            rows += len(batch)
+            waiting.append(batch[batch <= np.uint64(limit)])
+            waiting_rows += len(waiting[-1])
+        if batch is not None and waiting_rows <= MAX_DIFFERENT_ROWS:
+            continue
+        every = np.concatenate([hashes, *waiting])
+        weights = np.concatenate([times, np.ones(len(every) - len(times), np.int64)])
+        order = np.argsort(every)
+        every, weights = every[order], weights[order]
+        starts = np.flatnonzero(np.diff(every, prepend=~every[:1]) != 0)
+        hashes, times = every[starts], np.add.reduceat(weights, starts) if len(starts) else times
+        if len(hashes) > MAX_DIFFERENT_ROWS:
+            hashes, times = hashes[:MAX_DIFFERENT_ROWS], times[:MAX_DIFFERENT_ROWS]
+            limit = int(hashes[-1])
+        waiting, waiting_rows = [], 0
+    return hashes, times, limit, rows
+
+
+def _group_type(dtype: pl.DataType) -> str:
+    if dtype == pl.Float32:
+        return "number of 32 bits"  # 0.1 is another number in 32 bits than in 64
+    name = column_type(dtype)
+    return _TYPE_GROUPS.get(name, name)
+
+
+def _hash_value(name: str, dtype: pl.DataType, seed: int) -> pl.Expr:
+    """Return the hash of a column's values in a form that does not depend on how the type stores them."""
+    value, group = column_named(name), _group_type(dtype)
+    if group == "time":
+        value = value.dt.epoch("us")
+    elif group == "duration":
+        value = value.dt.total_microseconds()
+    elif group == "text":
+        value = value.cast(pl.String)
+    elif dtype.is_numeric():
+        wide = value.cast(pl.Float64).fill_nan(None) if not dtype.is_integer() else value
+        whole = value.cast(pl.Int64, strict=False)
+        same = whole.cast(pl.Float64) == wide if not dtype.is_integer() else whole.is_not_null()
+        # 1 and 1.0 are equal; numbers beyond 64 bits and fractions have no integer
+        rest = wide if not dtype.is_integer() else value.cast(pl.String)
+        missing = wide.is_null()
+        return pl.when(missing).then(_hash_missing(seed)).when(same).then(whole.hash(seed)).otherwise(rest.hash(seed))
+    return pl.when(value.is_null()).then(_hash_missing(seed)).otherwise(value.hash(seed))
+
+
+def _hash_missing(seed: int) -> pl.Expr:
+    # 2**64 divided by the golden ratio: multiples are spread evenly
+    return pl.lit((seed + 1) * 0x9E3779B97F4A7C15 % 2**64, pl.UInt64)
