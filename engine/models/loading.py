@@ -19,13 +19,20 @@ from engine.models.classes import MAX_CLASSES, ClassValue, distinct_classes, fin
 from engine.models.features import select_features
 from engine.models.fingerprints import find_skops_file
 from engine.models.fitted_model import FittedModel, Predictions, Predictor
-from engine.models.persistence import load_estimator, load_trained
+from engine.models.persistence import load_trained
 from engine.models.predictions import PredictionParser
+from engine.models.skops_files import load_estimator
 from engine.spec import ProjectSpec
 from engine.spec.resources.models import Model, PythonModel, ScoredModel, SkopsModel, TrainModel
 
 
-def load_model(project: ProjectSpec, name: str, table: Table, version: Path | None = None) -> FittedModel:
+def load_model(
+    project: ProjectSpec,
+    name: str,
+    table: Table,
+    version: Path | None = None,
+    digests: Mapping[str, str] | None = None,
+) -> FittedModel:
     """Load a declared model.
 
     Parameters
@@ -33,8 +40,8 @@ def load_model(project: ProjectSpec, name: str, table: Table, version: Path | No
     table
         The table that it will score. It gives the features where the spec names none and, for the kinds scored and
         python, the classes.
-    version
-        The folder of the trained version, for kind train.
+    version, digests
+        The folder of the trained version, for kind train, and the digests of its files.
 
     Raises
     ------
@@ -47,7 +54,7 @@ def load_model(project: ProjectSpec, name: str, table: Table, version: Path | No
         case TrainModel():
             if version is None:
                 raise ModelError(f"{where} is not trained yet: train it with `engine run`")
-            return load_trained(name, spec, version)
+            return load_trained(name, spec, version, digests or {})
         case SkopsModel():
             return _load_skops(name, spec, find_skops_file(project, name, spec), table, where)
         case ScoredModel():

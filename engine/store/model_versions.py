@@ -5,7 +5,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, update
 
 from engine.store.folders import Folders, safe_name
 from engine.store.records import ModelVersion, PastFacts
@@ -20,7 +20,7 @@ class ModelVersions(Folders):
     ) -> ModelVersion:
         """Insert the next version of `model`, whose files are the folder `files` (from `staging`).
 
-        `facts` are what the fingerprint is made of.
+        `facts` are what the fingerprint is made of, and what is known of the version (see `ModelVersion`).
         """
 
         def free(connection: Connection) -> str:
@@ -43,7 +43,14 @@ class ModelVersions(Folders):
                     facts=facts or {},
                 )
             )
-        return ModelVersion(model, version, fingerprint, created, self.folder / path)
+        return ModelVersion(model, version, fingerprint, created, self.folder / path, facts or {})
+
+    def confirm_model_version(self, version: ModelVersion, libraries: Mapping[str, str]) -> None:
+        """Record that a version can be used with these versions of libraries, other than those that saved it."""
+        of_version = (model_versions.c.model == version.model) & (model_versions.c.version == version.version)
+        facts = {**version.facts, "confirmed": dict(libraries)}
+        with self.begin_write() as connection:
+            connection.execute(update(model_versions).where(of_version).values(facts=facts))
 
     def find_model_version(self, model: str, fingerprint: str) -> ModelVersion | None:
         """Return the newest version of `model` with that fingerprint, or None."""
@@ -70,4 +77,4 @@ class ModelVersions(Folders):
             row = connection.execute(query.order_by(model_versions.c.version.desc()).limit(1)).first()
         if row is None:
             return None
-        return ModelVersion(row.model, row.version, row.fingerprint, row.created, self.folder / row.path)
+        return ModelVersion(row.model, row.version, row.fingerprint, row.created, self.folder / row.path, row.facts)
