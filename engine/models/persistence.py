@@ -138,9 +138,7 @@ def find_obstacle(
     if installed in (saved_by, confirmed):
         return confirmed
     changed = [library for library in installed if installed[library] != saved_by.get(library)]
-    before, after = (
-        {library: of.get(library, "of unknown version") for library in changed} for of in (saved_by, installed)
-    )
+    before, after = ({one: of.get(one, "of unknown version") for one in changed} for of in (saved_by, installed))
     then, now = (join_words(f"{library} {number}" for library, number in of.items()) for of in (before, after))
     try:
         model = load_trained(name, spec, folder, digests)

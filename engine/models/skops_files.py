@@ -152,7 +152,7 @@ def _walk_nodes(root: Any) -> Iterator[dict[str, Any]]:
 
 
 def _is_installed(name: str) -> bool:
-    """Return whether the installed libraries have a type; of a library other than `_INSPECTED_LIBRARIES`, whether it is.
+    """Return whether a type is there; for a library other than `_INSPECTED_LIBRARIES`, whether the library is there.
 
     Importing a library runs its code, which nobody has been asked about yet.
     """

@@ -143,17 +143,17 @@ class ModelVersion:
     @property
     def files(self) -> Mapping[str, str]:
         """The digests of its files, by name."""
-        return self.facts.get("files", {})
+        return dict(self.facts.get("files", {}))
 
     @property
     def confirmed(self) -> Mapping[str, str]:
         """The versions of libraries that it has last been confirmed with, other than those that saved it."""
-        return self.facts.get("confirmed", {})
+        return dict(self.facts.get("confirmed", {}))
 
     @property
     def held_out_by(self) -> int:
         """The version that has drawn its held-out rows: an earlier one, if this one was trained in its place."""
-        return self.facts.get("held_out_by", self.version)
+        return int(self.facts.get("held_out_by", self.version))
 
 
 @dataclass(frozen=True, slots=True)
