@@ -4,7 +4,7 @@ A matching version that the installed libraries cannot load, because others have
 same data. Its held-out rows stay the same, and so does what batches are compared with.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import polars as pl
 
 from engine import models
 from engine.data import Table
+from engine.digests import digest_file
 from engine.errors import ModelError
 from engine.evaluation.record import CheckResult
 from engine.scenarios.actions import Action, Change
@@ -79,7 +80,7 @@ def build_model(name: str, context: Context, found: list[CheckResult], *, force:
         decision = plan_training(name, spec, inspected, fit, context, force=force)
         trained = decision.apply(context)
     if decision.action.reused:
-        context.log.info(f"model {name}: nothing has changed; version {trained.version} is reused")
+        context.log.info(f"model {name}: {decision.action.reason}; version {trained.version} is reused")
     test = Table(
         name=f"held-out rows of {name}",
         frame=pl.scan_parquet(trained.folder / models.TEST_ROWS, glob=False),
@@ -104,17 +105,17 @@ def plan_training(
         The model is frozen and would be trained again, or a file of the version has been changed.
     """
     table = inspected.table
-    stored = context.store.find_model_version(name, fit)
-    obstacle = None if stored is None or force else _find_obstacle(name, spec, stored, context)
-    if stored is not None and not force and obstacle is None:
+    same = context.store.list_model_versions(name, fit)
+    usable, obstacle = (None, None) if force else _find_usable_version(name, spec, same, context)
+    if usable is not None:
         reused = Action(
             kind="train",
             target=name,
-            result=f"version {stored.version}",
+            result=f"version {usable.version}",
             because="reused",
-            reason="nothing has changed",
+            reason=obstacle.says if obstacle else "nothing has changed",
         )
-        return Decision(reused, lambda: stored, lambda: stored)
+        return Decision(reused, lambda: usable, lambda: usable)
     made = models.collect_fit_facts(spec, table)
     facts = {
         "spec": {"model": made["spec"], "dataset": made["dataset"]},
@@ -122,17 +123,10 @@ def plan_training(
         "versions": made["versions"],
     }
     newest = context.store.find_newest_model_version(name)
-    if stored is not None:
+    if obstacle is not None:
+        reason = ChangeReason("changed", f"since version {same[0].version}", [_describe_obstacle(obstacle)])
+    elif same:
         reason = ChangeReason("forced", "mode: force", [])
-        if obstacle is not None:
-            found = Change(
-                kind="version",
-                what="libraries",
-                before=dict(obstacle.saved_by),
-                after=dict(obstacle.installed),
-                says=obstacle.says,
-            )
-            reason = ChangeReason("changed", f"since version {stored.version}", [found])
     else:
         earlier = context.store.list_model_version_facts(name, MAX_CANDIDATES)
         places = {"model": ("models", name), "dataset": ("datasets", spec.dataset)}
@@ -152,11 +146,39 @@ def plan_training(
 
     def simulate() -> ModelVersion:
         """Store a version without a model and without held-out rows, in the copy of the state."""
+        held_out_by = {"held_out_by": same[0].held_out_by} if same else {}
         with context.store.stage_folder() as folder:
             pl.DataFrame(schema=table.frame.collect_schema()).write_parquet(folder / models.TEST_ROWS)
-            return context.store.add_model_version(name, fit, folder, facts)
+            return context.store.add_model_version(name, fit, folder, facts | held_out_by)
 
-    return Decision(action, lambda: _train_version(name, spec, table, fit, facts, stored, context), simulate)
+    replaced = same[0] if same else None
+    return Decision(action, lambda: _train_version(name, spec, table, fit, facts, replaced, context), simulate)
+
+
+def _find_usable_version(
+    name: str, spec: TrainModel, versions: Sequence[ModelVersion], context: Context
+) -> tuple[ModelVersion | None, models.VersionObstacle | None]:
+    """Return the newest version that the installed libraries can use, and why not the newest of all; None if so.
+
+    Where two installations share a state, each has a version that it can use.
+    """
+    first = None
+    for version in versions:
+        obstacle = _find_obstacle(name, spec, version, context)
+        if obstacle is None:
+            return version, first
+        first = first or obstacle
+    return None, first
+
+
+def _describe_obstacle(obstacle: models.VersionObstacle) -> Change:
+    return Change(
+        kind="version",
+        what="libraries",
+        before=dict(obstacle.saved_by),
+        after=dict(obstacle.installed),
+        says=obstacle.says,
+    )
 
 
 def _find_obstacle(
@@ -219,12 +241,15 @@ def _train_version(
 
 
 def _read_held_out(name: str, version: ModelVersion, context: Context) -> pl.DataFrame | None:
-    """Return the held-out rows of a version; None, and a line of the log, if they cannot be read."""
+    """Return the held-out rows of a version; None, and a line of the log, if they are not as they were written."""
+    path = version.folder / models.TEST_ROWS
     try:
-        return pl.read_parquet(version.folder / models.TEST_ROWS)
+        if version.files and digest_file(path) != version.files[models.TEST_ROWS]:
+            raise OSError(f"{path} has changed since the engine wrote it")
+        return pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
         context.log.warning(
-            f"model {name}: the held-out rows of version {version.version} cannot be read, so rows are held out anew: "
+            f"model {name}: the held-out rows of version {version.version} cannot be used, so rows are drawn again: "
             f"{error}"
         )
         return None

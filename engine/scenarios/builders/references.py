@@ -156,8 +156,8 @@ def _refer_to_evaluations(
     note = None
     if others:
         note = (
-            f"the reference ({join_some(others, 3)}) was scored by another version of the model or with other settings: "
-            "its predictions and performance may differ for that reason alone"
+            f"the reference ({join_some(others, 3)}) was scored by another version of the model or with other "
+            "settings: its predictions and performance may differ for that reason alone"
         )
     return Reference(digest_json(datasets), facts, lambda _: profile, note)
 
