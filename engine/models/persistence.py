@@ -24,7 +24,6 @@ from engine.models.estimators import TRUSTED_TYPES
 from engine.models.features import Feature
 from engine.models.fitted_model import FittedModel, Predictor
 from engine.models.skops_files import (
-    INCONSISTENT_VERSION,
     UnloadableModelError,
     UntrustedTypesError,
     load_estimator,
@@ -208,10 +207,6 @@ def load_trained(name: str, spec: TrainModel, folder: Path, digests: Mapping[str
     fitted, warned = load_estimator(content, trusted, where, str(file), REMEDY)
     features = [Feature(**f | {"categories": tuple(f["categories"])}) for f in facts["features"]]
     classes = tuple(facts["classes"])
-    then, now = facts["details"]["versions"]["scikit-learn"], library_versions()["scikit-learn"]
-    notes = [*facts["notes"], *(note for note in warned if INCONSISTENT_VERSION not in note)]
-    if then != now:
-        notes.append(f"trained with scikit-learn {then}, scored with {now}")
     return FittedModel(
         name=name,
         task=facts["task"],
@@ -223,6 +218,6 @@ def load_trained(name: str, spec: TrainModel, folder: Path, digests: Mapping[str
         threshold=spec.threshold,
         importance=facts["importance"],
         left_out=facts["left_out"],
-        notes=tuple(notes),
+        notes=(*facts["notes"], *warned),
         details=facts["details"],
     )

@@ -26,10 +26,6 @@ _INSPECTED_LIBRARIES = {"sklearn", "numpy", "scipy"}
 """Top-level modules that may be imported to see whether they have a type; of others only the presence is looked up."""
 
 
-INCONSISTENT_VERSION = "InconsistentVersionWarning"
-"""The name of scikit-learn's warning about an object that another version saved; the class is slow to import."""
-
-
 class UnloadableModelError(ModelError):
     """The installed libraries cannot load a model that other versions of them saved."""
 
@@ -81,8 +77,8 @@ def load_estimator(
         raise ModelError(f"{where}: {file} is not a file that skops wrote ({error}); {remedy}") from error
     if absent := [name for name in named if not _is_installed(name)]:
         raise UnloadableModelError(
-            f"{where}: {file} cannot be loaded with the installed libraries: it holds {join_some(absent)}, which "
-            f"{'none of them has' if len(absent) == 1 else 'none of them have'}. {_compare_versions(saved_by, absent)}"
+            f"{where}: {file} cannot be loaded with the installed libraries: it holds {join_some(absent)}, which they "
+            f"do not have. {_compare_versions(saved_by, absent)}"
         )
     untrusted = [name for name in named if allowed is not None and name not in allowed]
     if untrusted:
@@ -101,20 +97,21 @@ def load_estimator(
                 f"{where}: {file} cannot be loaded with the installed libraries: {type(error).__name__}: {error}. "
                 f"{_compare_versions(saved_by, [])}"
             ) from error
-    return estimator, summarize_warnings(caught)
+    then, now = saved_by.get("scikit-learn"), version("scikit-learn")
+    of_version = (
+        [] if then in (None, now) else [f"the model was saved with scikit-learn {then}, and is loaded with {now}"]
+    )
+    return estimator, [*of_version, *_summarize_warnings(caught)]
 
 
-def summarize_warnings(caught: list[warnings.WarningMessage]) -> list[str]:
-    """Return the first lines of different warnings, at most `MAX_WARNINGS`.
-
-    scikit-learn warns of another version once per object; the first of these stands for all.
-    """
-    first: dict[str, str] = {}
-    for warning in caught:
-        text = str(warning.message).splitlines()[0] if str(warning.message) else warning.category.__name__
-        kind = warning.category.__name__
-        first.setdefault(kind if kind == INCONSISTENT_VERSION else text, f"{kind}: {text}")
-    return list(first.values())[:MAX_WARNINGS]
+def _summarize_warnings(caught: list[warnings.WarningMessage]) -> list[str]:
+    """Return the first lines of different warnings, at most `MAX_WARNINGS`, except those about another version."""
+    texts = [
+        f"{warning.category.__name__}: {str(warning.message).strip().partition(chr(10))[0]}"
+        for warning in caught
+        if warning.category.__name__ != "InconsistentVersionWarning"  # one per object; the class is slow to import
+    ]
+    return list(dict.fromkeys(texts))[:MAX_WARNINGS]
 
 
 def _require_known_protocol(schema: dict[str, Any], where: str, file: str, saved_by: dict[str, str]) -> None:
@@ -158,6 +155,8 @@ def _is_installed(name: str) -> bool:
     """
     library = name.partition(".")[0]
     try:
+        if library == "__main__":  # the script that saved the file
+            return False
         if library not in _INSPECTED_LIBRARIES:
             return library in sys.modules or find_spec(library) is not None
         pkgutil.resolve_name(name)

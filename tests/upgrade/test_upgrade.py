@@ -26,13 +26,10 @@ CHECKOUT = Path(__file__).parents[2]
 TRAINED = {
     "hist_gradient_boosting": "{task: binary_classification, target: label, parameters: {max_iter: 10}}",
     "random_forest": "{task: binary_classification, target: label, parameters: {n_estimators: 5}}",
-    "extra_trees": "{task: multiclass_classification, target: level, parameters: {n_estimators: 5}}",
     "decision_tree": "{task: regression, target: score}",
     "logistic_regression": "{task: binary_classification, target: label}",
-    "linear_regression": "{task: regression, target: score}",
-    "ridge": "{task: regression, target: score}",
 }
-OF_DATASET = ("of_skops", "of_python", "rolling", "named", "of_function")
+OF_DATASET = ("of_skops", "rolling", "named", "of_function")
 STORES = (*(f"of_{algorithm}" for algorithm in TRAINED), *OF_DATASET)
 
 
@@ -86,8 +83,7 @@ models:
 evaluation_stores:
 {textwrap.indent(chr(10).join(stores), "  ")}
   of_skops: {{model: skops, dataset: batch, reference: {{kind: dataset, dataset: train}}, {{name}}}}
-  of_python: {{model: python, dataset: batch, reference: {{kind: dataset, dataset: train}}, {{name}}}}
-  rolling: {{model: hist_gradient_boosting, dataset: batch, reference: {{kind: rolling, last: 3}}, {{name}}}}
+  rolling: {{model: python, dataset: batch, reference: {{kind: rolling, last: 3}}, {{name}}}}
   named: {{dataset: batch, reference: {{kind: evaluation, name: batch_1}}, {{name}}}}
   of_function: {{dataset: batch, reference: {{kind: dataset, dataset: made}}, {{name}}}}
 """
