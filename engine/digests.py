@@ -26,6 +26,11 @@ def digest_json(value: object) -> str:
     return hashlib.blake2b(canonical_json(value).encode(), digest_size=DIGEST_SIZE).hexdigest()
 
 
+def digest_bytes(content: bytes) -> str:
+    """Return the digest of bytes: that of the file which holds them."""
+    return hashlib.blake2b(content, digest_size=DIGEST_SIZE).hexdigest()
+
+
 def digest_file(path: Path) -> str:
     """Return the digest of a file's bytes."""
     with path.open("rb") as file:

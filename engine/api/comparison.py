@@ -17,7 +17,6 @@ from engine.evaluation.batch_evaluation import EvaluationIdentity, evaluate_batc
 from engine.evaluation.observation import Observation, snapshot_side
 from engine.evaluation.record import Evaluation
 from engine.evaluation.snapshot import Snapshot
-from engine.scenarios.builders.models import TEST_ROWS
 from engine.scenarios.builders.references import SAMPLE_ROWS
 from engine.scenarios.context import Context
 from engine.store import ModelVersion
@@ -58,7 +57,7 @@ def compare_with_rows(evaluation: Evaluation, reference: str, context: Context) 
                 f"evaluation store {evaluation.store!r} has no model that the engine trained, so there are no "
                 "held-out rows; name another reference: an evaluation, or dataset:NAME"
             )
-        path = version.folder / TEST_ROWS
+        path = version.folder / models.TEST_ROWS
         table = Table("model_test", pl.scan_parquet(path, glob=False), version.fingerprint, rereadable=True)
     else:
         name = reference.removeprefix("dataset:")
@@ -117,7 +116,11 @@ def _load_model(
             models.fingerprint_model(models.collect_model_facts(project, name, trained))
             == evaluation.fingerprints.model
         ):
-            return models.load_model(project, name, table, version.folder if version else None), None
+            folder, digests = (version.folder, version.files) if version else (None, None)
+            try:
+                return models.load_model(project, name, table, folder, digests), None
+            except models.UnloadableModelError as error:
+                return None, f"predictions and performance are not compared: {error}"
     return None, f"model {name} has changed since this evaluation: predictions and performance are not compared"
 
 

@@ -92,7 +92,9 @@ def snapshot_side(
         predictions=_profile_predictions(scored, model, entity, against.predictions if against else None),
         performance=_performance_metrics(measured),
     )
-    return Observation(columns.rows, snapshot, scored, measured.detail, (*model.notes, *measured.notes))
+    decided = model.describe_decisions(scored)
+    notes = (*model.notes, *([decided] if decided else []), *measured.notes)
+    return Observation(columns.rows, snapshot, scored, measured.detail, notes)
 
 
 @contextmanager

@@ -14,20 +14,27 @@ from engine.models.fingerprints import (
 from engine.models.fitted_model import FittedModel, score_frame
 from engine.models.loading import load_model
 from engine.models.performance import Performance, measure_performance
-from engine.models.persistence import save_trained
-from engine.models.training import TrainingResult, train_model
+from engine.models.persistence import TEST_ROWS, VersionObstacle, digest_files, find_obstacle, save_trained
+from engine.models.skops_files import UnloadableModelError
+from engine.models.training import TrainingResult, library_versions, train_model
 from engine.spec.metric_catalogue import METRICS_BY_TASK
 
 __all__ = [
     "METRICS_BY_TASK",
+    "TEST_ROWS",
     "FittedModel",
     "Performance",
     "TrainingResult",
+    "UnloadableModelError",
+    "VersionObstacle",
     "collect_fit_facts",
     "collect_model_facts",
+    "digest_files",
+    "find_obstacle",
     "find_skops_file",
     "fingerprint_fit",
     "fingerprint_model",
+    "library_versions",
     "load_model",
     "measure_performance",
     "save_trained",

@@ -78,8 +78,12 @@ def collect_model_facts(project: ProjectSpec, name: str, fit: str | None = None)
             files = [find_module_file(project.folder_of("models", name), spec.function.partition(":")[0])]
         case ScoredModel():
             settings |= {"prediction", "probability", "features"}
+    declared = facts_of(spec, settings)
+    if isinstance(spec, SkopsModel) and spec.task != "regression" and spec.threshold is None:
+        # An early engine took the most probable class, and its evaluations must not be reused.
+        declared["predictions"] = "of the model"
     return {
-        "spec": facts_of(spec, settings),
+        "spec": declared,
         "fit": fit,
         "code": {path.name: hash_file(path, InMemoryFileHashes()) for path in files},
     }

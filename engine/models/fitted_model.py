@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from engine.errors import ModelError
-from engine.models.classes import ClassValue
+from engine.models.classes import ClassValue, class_labels
 from engine.models.features import require_columns
 
 
@@ -39,9 +39,10 @@ class FittedModel:
     """A model, ready to score.
 
     `features` are the input columns that drift compares. `classes` are sorted, and empty for a regression; the column
-    `probability_<i>` of the scores belongs to `classes[i]`. `positive` is None unless the task is binary. `importance`
-    sums to 1 over the features; None where it is unknown. `left_out` gives, by column, the reason why it is not a
-    feature. `details` is JSON-ready.
+    `probability_<i>` of the scores belongs to `classes[i]`. `positive` is None unless the task is binary. With a
+    `threshold`, the probability decides which class is predicted; without one, the predictor's own predictions count.
+    `own_threshold` describes the threshold inside an estimator that has one. `importance` sums to 1 over the features;
+    None where it is unknown. `left_out` gives, by column, the reason why it is not a feature. `details` is JSON-ready.
     """
 
     name: str
@@ -51,7 +52,8 @@ class FittedModel:
     predictor: Predictor
     classes: tuple[ClassValue, ...] = ()
     positive: ClassValue | None = None
-    threshold: float = 0.5
+    threshold: float | None = None
+    own_threshold: str | None = None
     importance: Mapping[str, float] | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -70,19 +72,55 @@ class FittedModel:
         if predicted.probabilities is None:
             if predicted.values is None:
                 raise ModelError(f"model {self.name}: its function returned neither predictions nor probabilities")
+            if self.positive is not None and self.threshold is not None:
+                raise ModelError(
+                    f"model {self.name}: it gives no probabilities, so a threshold has no effect: remove threshold:"
+                )
             return predicted.values.alias("prediction").to_frame()
         by_class = {f"probability_{i}": predicted.probabilities[:, i] for i in range(len(self.classes))}
-        values = predicted.values if predicted.values is not None else self._classify(predicted.probabilities)
+        values = predicted.values
+        if values is None or self.threshold is not None:
+            values = self._classify(predicted.probabilities, self.threshold)
         return pl.DataFrame({"prediction": values, **by_class})
 
-    def _classify(self, probabilities: npt.NDArray[np.float64]) -> pl.Series:
-        """Return the class predicted from probabilities, shape (rows, classes); null where one is missing."""
+    def describe_decisions(self, scored: pl.DataFrame) -> str | None:
+        """Return a remark if something else than a threshold of 0.5 decides which class is predicted, else None.
+
+        Parameters
+        ----------
+        scored
+            Rows with their scores, as `score` returns them.
+        """
+        positive = self.classes.index(self.positive) if self.positive is not None else 0
+        if self.positive is None or f"probability_{positive}" not in scored.columns:
+            return None
+        if self.threshold is not None:
+            instead = (
+                f"the threshold of the spec decides, {self.threshold:g}, not that of the model: {self.own_threshold}"
+            )
+            return instead if self.own_threshold else None
+        usual = self._classify(scored.select(f"probability_{i}" for i in range(len(self.classes))).to_numpy(), 0.5)
+        others = int((class_labels(usual).ne_missing(class_labels(scored["prediction"]))).sum())
+        if not others:
+            return None
+        of_model = f": {self.own_threshold}" if self.own_threshold else ""
+        return (
+            f"the model itself decides which class it predicts{of_model}; with a threshold of 0.5, {others:,} of "
+            f"{scored.height:,} predictions would be other ones"
+        )
+
+    def _classify(self, probabilities: npt.NDArray[np.float64], threshold: float | None) -> pl.Series:
+        """Return the class predicted from probabilities, shape (rows, classes); null where one is missing.
+
+        The threshold of two classes is 0.5 if there is none.
+        """
         missing = np.isnan(probabilities).any(axis=1)
         if self.positive is None:  # more than two classes: the most probable one
             indices = np.where(missing, 0, np.nan_to_num(probabilities).argmax(axis=1))
         else:  # two classes: the positive one from the threshold upwards
             positive = self.classes.index(self.positive)
-            indices = np.where(probabilities[:, positive] >= self.threshold, positive, 1 - positive)
+            least = 0.5 if threshold is None else threshold
+            indices = np.where(probabilities[:, positive] >= least, positive, 1 - positive)
         predicted = pl.Series(list(self.classes)).gather(indices)
         return predicted.set(pl.Series(missing), None) if missing.any() else predicted
 

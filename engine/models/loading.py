@@ -1,7 +1,7 @@
 """Loading of declared models: each of the four kinds becomes a `FittedModel`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,20 @@ from engine.models.classes import MAX_CLASSES, ClassValue, distinct_classes, fin
 from engine.models.features import select_features
 from engine.models.fingerprints import find_skops_file
 from engine.models.fitted_model import FittedModel, Predictions, Predictor
-from engine.models.persistence import load_estimator, load_trained
+from engine.models.persistence import load_trained
 from engine.models.predictions import PredictionParser
+from engine.models.skops_files import MAX_MODEL_BYTES, load_estimator
 from engine.spec import ProjectSpec
 from engine.spec.resources.models import Model, PythonModel, ScoredModel, SkopsModel, TrainModel
 
 
-def load_model(project: ProjectSpec, name: str, table: Table, version: Path | None = None) -> FittedModel:
+def load_model(
+    project: ProjectSpec,
+    name: str,
+    table: Table,
+    version: Path | None = None,
+    digests: Mapping[str, str] | None = None,
+) -> FittedModel:
     """Load a declared model.
 
     Parameters
@@ -33,8 +40,8 @@ def load_model(project: ProjectSpec, name: str, table: Table, version: Path | No
     table
         The table that it will score. It gives the features where the spec names none and, for the kinds scored and
         python, the classes.
-    version
-        The folder of the trained version, for kind train.
+    version, digests
+        The folder of the trained version, for kind train, and the digests of its files.
 
     Raises
     ------
@@ -47,7 +54,7 @@ def load_model(project: ProjectSpec, name: str, table: Table, version: Path | No
         case TrainModel():
             if version is None:
                 raise ModelError(f"{where} is not trained yet: train it with `engine run`")
-            return load_trained(name, spec, version)
+            return load_trained(name, spec, version, digests or {})
         case SkopsModel():
             return _load_skops(name, spec, find_skops_file(project, name, spec), table, where)
         case ScoredModel():
@@ -75,13 +82,17 @@ class EstimatorPredictor:
             rows = rows.to_numpy()
         try:
             with threadpool_limits(limits=1):
+                values = np.asarray(self.estimator.predict(rows))
                 if not self.classifies:
-                    return Predictions(
-                        values=pl.Series(np.asarray(self.estimator.predict(rows), dtype=np.float64).ravel())
-                    )
-                if hasattr(self.estimator, "predict_proba"):
-                    return Predictions(probabilities=np.asarray(self.estimator.predict_proba(rows), dtype=np.float64))
-                return Predictions(values=pl.Series(np.asarray(self.estimator.predict(rows)).tolist()))
+                    return Predictions(values=pl.Series(values.astype(np.float64).ravel()))
+                # Both are asked: an estimator may decide otherwise than by the largest probability.
+                has_probabilities = hasattr(self.estimator, "predict_proba")
+                return Predictions(
+                    values=pl.Series(values.tolist()),
+                    probabilities=np.asarray(self.estimator.predict_proba(rows), dtype=np.float64)
+                    if has_probabilities
+                    else None,
+                )
         except (ValueError, TypeError) as error:
             raise ModelError(f"{self.where}: the estimator cannot score these rows: {error}") from error
 
@@ -89,10 +100,14 @@ class EstimatorPredictor:
 def _load_skops(name: str, spec: SkopsModel, path: Path, table: Table, where: str) -> FittedModel:
     """Load a user's estimator and check that its columns, task and classes are those of the spec."""
     try:
+        if path.stat().st_size > MAX_MODEL_BYTES:
+            raise ModelError(
+                f"{where}: {path} has more than {MAX_MODEL_BYTES:,} bytes, which are the most that are read"
+            )
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{where}: {path} cannot be read: {error.strerror}") from error
-    estimator = load_estimator(content, spec.allow, where, str(path), "save the estimator with skops.io.dump")
+    estimator, notes = load_estimator(content, spec.allow, where, str(path), "save the estimator with skops.io.dump")
     names = spec.features.include or getattr(estimator, "feature_names_in_", None)
     if names is None:
         raise ModelError(
@@ -105,6 +120,8 @@ def _load_skops(name: str, spec: SkopsModel, path: Path, table: Table, where: st
     classifies = spec.task != "regression"
     if classifies != hasattr(estimator, "classes_"):
         raise ModelError(f"{where}: the task is {spec.task}, but {path} holds a {type(estimator).__name__}")
+    if classifies and not isinstance(estimator.classes_, np.ndarray):
+        raise ModelError(f"{where}: the estimator predicts {len(estimator.classes_)} targets at once; one is needed")
     classes = tuple(estimator.classes_.tolist()) if classifies else ()
     if spec.task == "binary_classification" and len(classes) != 2:
         raise ModelError(
@@ -112,7 +129,20 @@ def _load_skops(name: str, spec: SkopsModel, path: Path, table: Table, where: st
             f"{join_some(classes)}"
         )
     predictor = EstimatorPredictor(columns, estimator, classifies, where)
-    return _build_fitted_model(name, spec, tuple(columns), predictor, classes, where)
+    fitted = _build_fitted_model(name, spec, tuple(columns), predictor, classes, where)
+    return replace(fitted, notes=tuple(notes), own_threshold=_describe_threshold(estimator))
+
+
+def _describe_threshold(estimator: Any) -> str | None:
+    """Return the decision threshold that an estimator has of its own, or the one at the end of a pipeline or search."""
+    for _ in range(10):
+        kind = type(estimator).__name__
+        if kind in ("FixedThresholdClassifier", "TunedThresholdClassifierCV"):
+            value = estimator.best_threshold_ if hasattr(estimator, "best_threshold_") else estimator.threshold
+            return f"{kind} with the threshold {value if isinstance(value, str) else f'{value:g}'}"
+        steps = getattr(estimator, "steps", None)
+        estimator = steps[-1][1] if steps else getattr(estimator, "best_estimator_", None)
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,34 +1,50 @@
-"""Trained models on disk: model.skops holds the fitted estimator, model.json everything that people may want to read.
+"""Trained models on disk.
 
-Pickle is not used, since loading a pickle can run any code. skops builds only types that are trusted: its defaults
-and, by algorithm, the types that our estimators consist of.
+model.skops holds the fitted estimator, model.json everything that people may want to read, probe.parquet what the model
+predicted for the first held-out rows when it was saved. Pickle is not used, since loading a pickle can run any code.
+
+The digests of the files are kept in the state's database, so a file that the engine wrote itself is never a question of
+trust. Whether the installed libraries can load it is another question: see `find_obstacle`.
 """
 
 import json
-from dataclasses import asdict
-from io import BytesIO
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile, ZipFile
 
+import numpy as np
+import polars as pl
+
+from engine.data.fingerprints import FileHashes, hash_file
+from engine.digests import digest_bytes, digest_file
 from engine.errors import ModelError
+from engine.formatting.lists import join_words
 from engine.models.classes import find_positive_class
 from engine.models.estimators import TRUSTED_TYPES
 from engine.models.features import Feature
-from engine.models.fitted_model import FittedModel
-from engine.models.training import TrainedPredictor, library_versions
+from engine.models.fitted_model import FittedModel, Predictor
+from engine.models.skops_files import (
+    UnloadableModelError,
+    UntrustedTypesError,
+    load_estimator,
+)
+from engine.models.training import TrainedPredictor, TrainingResult, library_versions
 from engine.spec.resources.models import TrainModel
 
 MODEL_FORMAT = 1
 REMEDY = "train the model again by a build step with mode: force"
 FACTS = {"format", "algorithm", "task", "target", "classes", "features", "importance", "left_out", "notes", "details"}
 """The keys of a model.json."""
-MAX_MODEL_BYTES = 4 * 2**30
-"""The largest unpacked size of a .skops file that is read."""
+TEST_ROWS = "test.parquet"
+"""The held-out rows of a trained version."""
+PROBE = "probe.parquet"
+PROBE_ROWS = 200
+PROBE_TOLERANCE = 1e-9
+"""How far a prediction may be from the kept one, absolute and relative, to count as the same: sums in another order."""
 
 
-def save_trained(model: FittedModel, folder: Path) -> None:
-    """Write a trained model into `folder`, which must exist.
+def save_trained(trained: TrainingResult, folder: Path) -> None:
+    """Write a trained model and its held-out rows into `folder`, which must exist.
 
     Raises
     ------
@@ -37,7 +53,7 @@ def save_trained(model: FittedModel, folder: Path) -> None:
     """
     from skops import io
 
-    predictor = model.predictor
+    model, predictor = trained.model, trained.model.predictor
     if not isinstance(predictor, TrainedPredictor):
         raise TypeError("only trained models are saved")
     try:
@@ -60,15 +76,116 @@ def save_trained(model: FittedModel, folder: Path) -> None:
         "details": dict(model.details),
     }
     (folder / "model.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1), encoding="utf-8")
+    trained.held_out.write_parquet(folder / TEST_ROWS)
+    _predict_probe(predictor, trained.held_out).write_parquet(folder / PROBE)
 
 
-def load_trained(name: str, spec: TrainModel, folder: Path) -> FittedModel:
-    """Load a model that `save_trained` wrote. Positive class and threshold come from the present spec.
+def _predict_probe(predictor: Predictor, held_out: pl.DataFrame) -> pl.DataFrame:
+    """Return the probabilities, or the values, that a model predicts for the first held-out rows."""
+    predicted = predictor.predict(held_out.head(PROBE_ROWS))
+    if predicted.probabilities is not None:
+        return pl.DataFrame({str(i): column for i, column in enumerate(predicted.probabilities.T)})
+    return pl.DataFrame({"value": predicted.values})
+
+
+@dataclass(frozen=True, slots=True)
+class VersionObstacle:
+    """Why a trained version cannot be used: the sentence, and the versions of the libraries that differ, by name."""
+
+    says: str
+    saved_by: Mapping[str, str]
+    installed: Mapping[str, str]
+
+
+def find_obstacle(
+    name: str,
+    spec: TrainModel,
+    folder: Path,
+    version: int,
+    digests: Mapping[str, str],
+    confirmed: Mapping[str, str],
+    hashes: FileHashes,
+) -> VersionObstacle | Mapping[str, str]:
+    """Return why a trained version cannot be used with the installed libraries.
+
+    If it can, return the versions of the libraries with which it was last confirmed.
+
+    The version is loaded, and predicts the rows of its probe, only if neither the libraries that saved it nor those in
+    `confirmed` are the installed ones: scikit-learn takes a second to import. An update that cannot load the version is
+    an obstacle, and so is one under which it predicts something else: its reference was scored by the former.
+
+    Parameters
+    ----------
+    digests
+        The digests of its files; empty if a version of the engine that kept none has saved it.
+    confirmed
+        The versions of the libraries that have already been seen to give the same predictions.
+    hashes
+        Cache of the digests of files.
 
     Raises
     ------
     ModelError
-        A file is missing, damaged, or of another format version, or holds types that the algorithm does not need.
+        A file has changed since it was saved, or is missing.
+    """
+    _verify_files(f"model {name}", folder, version, digests, hashes)
+    try:
+        saved_by = json.loads((folder / "model.json").read_text(encoding="utf-8"))["details"]["versions"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return confirmed  # what is damaged is told when it is loaded; a plan has versions without a model
+    installed = library_versions()
+    if installed in (saved_by, confirmed):
+        return confirmed
+    changed = [library for library in installed if installed[library] != saved_by.get(library)]
+    before, after = ({one: of.get(one, "of unknown version") for one in changed} for of in (saved_by, installed))
+    then, now = (join_words(f"{library} {number}" for library, number in of.items()) for of in (before, after))
+    try:
+        model = load_trained(name, spec, folder, digests)
+    except (UnloadableModelError, UntrustedTypesError):
+        # Types are a question of trust only where no digest is kept, and then skops has other defaults than it had.
+        return VersionObstacle(f"the installed {now} cannot load version {version}, which {then} saved", before, after)
+    if not (folder / PROBE).is_file():
+        return installed
+    kept = pl.read_parquet(folder / PROBE)
+    predicted = _predict_probe(model.predictor, pl.read_parquet(folder / TEST_ROWS))
+    if np.allclose(kept.to_numpy(), predicted.to_numpy(), rtol=PROBE_TOLERANCE, atol=PROBE_TOLERANCE):
+        return installed
+    says = f"version {version}, which {then} saved, predicts something else with the installed {now}"
+    return VersionObstacle(says, before, after)
+
+
+def digest_files(folder: Path) -> dict[str, str]:
+    """Return the digests of the files in a folder, by name."""
+    return {path.name: digest_file(path) for path in sorted(folder.iterdir())}
+
+
+def _verify_files(where: str, folder: Path, version: int, digests: Mapping[str, str], hashes: FileHashes) -> None:
+    """Raise a ModelError if a file of a trained version is not the one that the engine wrote."""
+    for file, digest in digests.items():
+        path = (folder / file).resolve()  # a plan has links to the files of the state
+        if not path.is_file():
+            raise ModelError(f"{where}: {path} of version {version} is missing: restore it from a backup, or {REMEDY}")
+        if hash_file(path, hashes) != digest:
+            raise ModelError(_describe_changed_file(where, path))
+
+
+def _describe_changed_file(where: str, path: Path) -> str:
+    return f"{where}: {path} has changed since the engine wrote it: restore it from a backup, or {REMEDY}"
+
+
+def load_trained(name: str, spec: TrainModel, folder: Path, digests: Mapping[str, str]) -> FittedModel:
+    """Load a model that `save_trained` wrote. Positive class and threshold come from the present spec.
+
+    All types of a file are trusted whose bytes have the kept digest. Without a digest, only those that the algorithm
+    needs.
+
+    Raises
+    ------
+    UnloadableModelError
+        The installed libraries cannot load it.
+    ModelError
+        A file is missing, damaged, changed, or of another format version, or holds types that the algorithm does not
+        need.
     """
     where = f"model {name}"
     try:
@@ -82,14 +199,14 @@ def load_trained(name: str, spec: TrainModel, folder: Path) -> FittedModel:
         raise ModelError(
             f"{where}: {folder / 'model.json'} has format {facts['format']}; this engine reads {MODEL_FORMAT}"
         )
-    trusted = TRUSTED_TYPES[facts["algorithm"]]
-    fitted = load_estimator(content, trusted, where, str(folder / "model.skops"), REMEDY)
+    file = folder / "model.skops"
+    kept = digests.get(file.name)
+    if kept is not None and kept != digest_bytes(content):
+        raise ModelError(_describe_changed_file(where, file))
+    trusted = None if kept is not None else TRUSTED_TYPES[facts["algorithm"]]
+    fitted, warned = load_estimator(content, trusted, where, str(file), REMEDY)
     features = [Feature(**f | {"categories": tuple(f["categories"])}) for f in facts["features"]]
     classes = tuple(facts["classes"])
-    notes = list(facts["notes"])
-    then, now = facts["details"]["versions"]["scikit-learn"], library_versions()["scikit-learn"]
-    if then != now:
-        notes.append(f"trained with scikit-learn {then}, but scored with {now}; {REMEDY}")
     return FittedModel(
         name=name,
         task=facts["task"],
@@ -101,40 +218,6 @@ def load_trained(name: str, spec: TrainModel, folder: Path) -> FittedModel:
         threshold=spec.threshold,
         importance=facts["importance"],
         left_out=facts["left_out"],
-        notes=tuple(notes),
+        notes=(*facts["notes"], *warned),
         details=facts["details"],
     )
-
-
-def load_estimator(content: bytes, allowed: Any, where: str, file: str, remedy: str) -> Any:
-    """Load an estimator from the bytes of a .skops file.
-
-    Parameters
-    ----------
-    allowed
-        Names of types to trust besides those that skops trusts by default.
-    file, remedy
-        For messages: the file's name, and what to do if it is not a .skops file.
-
-    Raises
-    ------
-    ModelError
-        The bytes are not a .skops file, unpack to more than `MAX_MODEL_BYTES`, or hold types that are not trusted.
-        The message lists these; nothing is loaded.
-    """
-    from skops import io
-
-    try:
-        # Sizes and types are read from the archive's directory and schema, before any object is built.
-        size = sum(member.file_size for member in ZipFile(BytesIO(content)).infolist())
-        if size > MAX_MODEL_BYTES:
-            raise ModelError(f"{where}: {file} unpacks to {size:,} bytes; at most {MAX_MODEL_BYTES:,} are read")
-        untrusted = [t for t in io.get_untrusted_types(data=content) if t not in allowed]
-    except (BadZipFile, KeyError, ValueError, TypeError) as error:
-        raise ModelError(f"{where}: {file} is not a file that skops wrote ({error}); {REMEDY}") from error
-    if untrusted:
-        raise ModelError(
-            f"{where}: {file} holds types that are not trusted: {', '.join(sorted(untrusted))}. "
-            "Nothing was loaded. Check where the file comes from, then add the types that you trust to allow:"
-        )
-    return io.loads(content, trusted=list(allowed))

@@ -35,11 +35,7 @@ def split_held_out(
     ModelError
         There are fewer than two rows or entities.
     """
-    content = [c for c in frame.columns if c != target]
-    # An order that depends on content alone; the label only orders rows that are otherwise equal.
-    ordered = frame.with_columns(
-        pl.struct(content).hash(0).alias("__row"), class_labels(frame[target]).alias("__label")
-    ).sort("__row", "__label", nulls_last=True)
+    ordered = _order_by_content(frame, target)
     # The number by which a row is drawn: a seeded hash of its content and of its number among rows of equal content.
     row = pl.struct("__row", pl.int_range(pl.len()).over("__row")).hash(seed)
     if entity is not None:  # all rows of an entity share the hash of the entity
@@ -56,3 +52,43 @@ def split_held_out(
     held = min(max(1, round(share * units.len())), units.len() - 1)
     is_held = pl.col("__unit") <= units[held - 1]
     return ordered.filter(~is_held).select(frame.columns), ordered.filter(is_held).select(frame.columns)
+
+
+def split_off_rows(frame: pl.DataFrame, kept: pl.DataFrame, *, target: str) -> tuple[pl.DataFrame, pl.DataFrame] | None:
+    """Divide the rows of a frame into all others and those of `kept`, which has some of its columns.
+
+    Rows that are equal in these columns are interchangeable; as many of them are split off as `kept` has.
+
+    Returns
+    -------
+    others, rows
+        The others in the order of `split_held_out`, the rows in that of `kept`. None if a row or a column of `kept` is
+        not in the frame.
+    """
+    names = kept.columns
+    if not set(names) <= set(frame.columns) or kept.schema != frame.select(names).schema:
+        return None
+    key = ["__key", "__number"]
+    keyed = [
+        part.with_columns(pl.struct(names).hash(0).alias("__key")).with_columns(
+            pl.int_range(pl.len()).over("__key").alias("__number")
+        )
+        for part in (_order_by_content(frame, target), kept)
+    ]
+    rows, wanted = keyed[0], keyed[1].select(key)
+    found = wanted.join(rows, on=key, how="inner", maintain_order="left")
+    if found.height != kept.height:
+        return None
+    others = rows.join(wanted, on=key, how="anti", maintain_order="left")
+    return others.select(frame.columns), found.select(frame.columns)
+
+
+def _order_by_content(frame: pl.DataFrame, target: str) -> pl.DataFrame:
+    """Return the rows in an order that depends on content alone; the label only orders rows that are otherwise equal.
+
+    The columns `__row`, the hash of all columns but the target, and `__label` are added.
+    """
+    content = [c for c in frame.columns if c != target]
+    return frame.with_columns(
+        pl.struct(content).hash(0).alias("__row"), class_labels(frame[target]).alias("__label")
+    ).sort("__row", "__label", nulls_last=True)

@@ -27,7 +27,7 @@ from engine.models.features import (
 )
 from engine.models.fitted_model import FittedModel, Predictions
 from engine.models.importance import compute_importance
-from engine.models.split import split_held_out
+from engine.models.split import split_held_out, split_off_rows
 from engine.spec.resources.models import TrainModel
 
 
@@ -35,12 +35,14 @@ from engine.spec.resources.models import TrainModel
 class TrainingResult:
     """A new model, its held-out rows, and notes for the user.
 
-    The held-out rows have the columns of features, target and entity, and include rows without a label.
+    The held-out rows have the columns of features, target and entity, and include rows without a label. `same_rows`
+    tells that they are those of the earlier version.
     """
 
     model: FittedModel
     held_out: pl.DataFrame
     notes: tuple[str, ...]
+    same_rows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,16 @@ class TrainedPredictor:
             return Predictions(values=pl.Series(np.asarray(self.estimator.predict(rows), dtype=np.float64)))
 
 
-def train_model(name: str, spec: TrainModel, table: Table) -> TrainingResult:
+def train_model(name: str, spec: TrainModel, table: Table, kept: pl.DataFrame | None = None) -> TrainingResult:
     """Train a model on the rows of a table that have a label and are not held out.
 
     The same rows give the same model in whatever order they come.
+
+    Parameters
+    ----------
+    kept
+        The held-out rows of an earlier version for the same data and settings. These rows are held out again: the hash
+        by which rows are drawn may be another one since then. If they are not all found, rows are drawn.
 
     Raises
     ------
@@ -86,7 +94,8 @@ def train_model(name: str, spec: TrainModel, table: Table) -> TrainingResult:
     texts = [c for c in needed if isinstance(schema[c], pl.Categorical | pl.Enum)]
     with explain_read_errors(table):
         frame = table.frame.select(needed).with_columns(pl.col(texts).cast(pl.String)).collect(engine="streaming")
-    training, test = split_held_out(
+    parts = split_off_rows(frame, kept, target=spec.target) if kept is not None else None
+    training, test = parts or split_held_out(
         frame, target=spec.target, entity=table.entity, share=spec.test.share, seed=spec.test.seed, where=source
     )
     labelled = training.filter(_has_label(spec.target, training))
@@ -148,7 +157,8 @@ def train_model(name: str, spec: TrainModel, table: Table) -> TrainingResult:
             "versions": library_versions(),
         },
     )
-    return TrainingResult(model, test.select(*dict.fromkeys([*model.features, *entity, spec.target])), model.notes)
+    held_out = test.select(*dict.fromkeys([*model.features, *entity, spec.target]))
+    return TrainingResult(model, held_out, model.notes, same_rows=kept is not None and kept.equals(held_out))
 
 
 def library_versions() -> Mapping[str, str]:

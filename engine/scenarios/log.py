@@ -5,7 +5,9 @@ standard logging module is not used: its loggers are global, so two runs in one 
 """
 
 import json
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -60,6 +62,22 @@ class RunLog:
             _append_line(line, self.folder)
         for listen in self.listeners:
             listen(line)
+
+
+@contextmanager
+def log_warnings(log: RunLog) -> Iterator[None]:
+    """Write the warnings of libraries and of users' functions into the log, each once, and not to the terminal."""
+    seen: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        text = f"{category.__name__}: {str(message).strip().partition(chr(10))[0]}"
+        if text not in seen:
+            seen.add(text)
+            log.warning(text)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def _append_line(line: LogLine, folder: Path) -> None:

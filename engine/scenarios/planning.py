@@ -17,6 +17,7 @@ from engine.outcome import ExitCode, Outcome
 from engine.scenarios import data_validation
 from engine.scenarios.actions import Action, FrozenModel
 from engine.scenarios.context import Context
+from engine.scenarios.log import log_warnings
 from engine.scenarios.result import StepResult
 from engine.scenarios.steps import STEP_KINDS
 from engine.spec.conditions import ConditionFacts, UndecidedCondition, evaluate_condition
@@ -137,7 +138,8 @@ class Planner:
         at_step = replace(context, actions=[], log=replace(context.log, step=step.name))
         problem, result = "", None
         try:
-            result = STEP_KINDS[step.kind](step, at_step)
+            with log_warnings(at_step.log):
+                result = STEP_KINDS[step.kind](step, at_step)
             self._validate_data(step, result, at_step)
         except EngineError as error:
             problem = context.secrets.redact(str(error))

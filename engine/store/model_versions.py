@@ -5,7 +5,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, update
 
 from engine.store.folders import Folders, safe_name
 from engine.store.records import ModelVersion, PastFacts
@@ -20,7 +20,7 @@ class ModelVersions(Folders):
     ) -> ModelVersion:
         """Insert the next version of `model`, whose files are the folder `files` (from `staging`).
 
-        `facts` are what the fingerprint is made of.
+        `facts` are what the fingerprint is made of, and what is known of the version (see `ModelVersion`).
         """
 
         def free(connection: Connection) -> str:
@@ -43,19 +43,26 @@ class ModelVersions(Folders):
                     facts=facts or {},
                 )
             )
-        return ModelVersion(model, version, fingerprint, created, self.folder / path)
+        return ModelVersion(model, version, fingerprint, created, self.folder / path, facts or {})
 
-    def find_model_version(self, model: str, fingerprint: str) -> ModelVersion | None:
-        """Return the newest version of `model` with that fingerprint, or None."""
-        return self._find_version(model, model_versions.c.fingerprint == fingerprint)
+    def confirm_model_version(self, version: ModelVersion, libraries: Mapping[str, str]) -> None:
+        """Record that a version can be used with these versions of libraries, other than those that saved it."""
+        of_version = (model_versions.c.model == version.model) & (model_versions.c.version == version.version)
+        facts = {**version.facts, "confirmed": dict(libraries)}
+        with self.begin_write() as connection:
+            connection.execute(update(model_versions).where(of_version).values(facts=facts))
+
+    def list_model_versions(self, model: str, fingerprint: str) -> list[ModelVersion]:
+        """Return the versions of `model` with that fingerprint, newest first."""
+        return self._list_versions(model, model_versions.c.fingerprint == fingerprint)
 
     def find_newest_model_version(self, model: str) -> ModelVersion | None:
         """Return the newest version of `model`, or None."""
-        return self._find_version(model)
+        return next(iter(self._list_versions(model)), None)
 
     def find_model_version_number(self, model: str, version: int) -> ModelVersion | None:
         """Return that version of `model`, or None."""
-        return self._find_version(model, model_versions.c.version == version)
+        return next(iter(self._list_versions(model, model_versions.c.version == version)), None)
 
     def list_model_version_facts(self, model: str, last: int) -> list[PastFacts]:
         """Return the facts behind the fingerprints of the `last` versions, newest first."""
@@ -64,10 +71,11 @@ class ModelVersions(Folders):
             rows = connection.execute(query.order_by(model_versions.c.version.desc()).limit(last)).all()
         return [PastFacts(str(version), facts) for version, facts in rows]
 
-    def _find_version(self, model: str, *conditions: Any) -> ModelVersion | None:
+    def _list_versions(self, model: str, *conditions: Any) -> list[ModelVersion]:
         query = select(model_versions).where(model_versions.c.model == model, *conditions)
         with self.begin_read() as connection:
-            row = connection.execute(query.order_by(model_versions.c.version.desc()).limit(1)).first()
-        if row is None:
-            return None
-        return ModelVersion(row.model, row.version, row.fingerprint, row.created, self.folder / row.path)
+            rows = connection.execute(query.order_by(model_versions.c.version.desc())).all()
+        return [
+            ModelVersion(row.model, row.version, row.fingerprint, row.created, self.folder / row.path, row.facts)
+            for row in rows
+        ]

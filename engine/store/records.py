@@ -129,13 +129,33 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """One version (1, 2, 3 …) of a trained model, with its files in `folder`."""
+    """One version (1, 2, 3 …) of a trained model, with its files in `folder`.
+
+    `facts` are those behind its fingerprint; the properties are what else is kept with them. A version that an early
+    engine has made has none of these.
+    """
 
     model: str
     version: int
     fingerprint: str
     created: datetime
     folder: Path
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The digests of its files, by name."""
+        return dict(self.facts.get("files", {}))
+
+    @property
+    def confirmed(self) -> Mapping[str, str]:
+        """The versions of libraries that it has last been confirmed with, other than those that saved it."""
+        return dict(self.facts.get("confirmed", {}))
+
+    @property
+    def held_out_by(self) -> int:
+        """The version that has drawn its held-out rows: an earlier one, if this one was trained in its place."""
+        return int(self.facts.get("held_out_by", self.version))
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,8 +64,8 @@ def test_every_algorithm_learns_is_saved_and_scores_the_same_in_batches(algorith
     few = {"n_estimators": 12} if algorithm in ("random_forest", "extra_trees") else {}
     declared = spec(task, algorithm, parameters=few)
     trained = train_model("m", declared, table(rows()))
-    save_trained(trained.model, tmp_path)
-    loaded = load_trained("m", declared, tmp_path)
+    save_trained(trained, tmp_path)
+    loaded = load_trained("m", declared, tmp_path, {})
 
     at_once = trained.model.score(trained.held_out)
     streamed = score_frame(loaded, trained.held_out.lazy(), ["card", declared.target], batch_rows=37)
@@ -83,23 +83,24 @@ def test_every_algorithm_learns_is_saved_and_scores_the_same_in_batches(algorith
     assert loaded.left_out["id"].startswith("an identifier")
     facts = json.loads((tmp_path / "model.json").read_text())
     assert facts["details"]["versions"]["scikit-learn"]
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.json", "model.skops"]
+    files = ["model.json", "model.skops", "probe.parquet", "test.parquet"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == files
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", '{"format": 1}', "not JSON"])
 def test_a_damaged_model_json_is_said(content, tmp_path):
     declared = spec()
-    save_trained(train_model("m", declared, table(rows())).model, tmp_path)
+    save_trained(train_model("m", declared, table(rows())), tmp_path)
     (tmp_path / "model.json").write_text(content)
     with pytest.raises(ModelError, match=r"model m: .*(is damaged: train the model again|cannot be read)"):
-        load_trained("m", declared, tmp_path)
+        load_trained("m", declared, tmp_path, {})
 
 
 def test_what_skops_cannot_save_is_said(tmp_path):
     declared = spec(algorithm="hist_gradient_boosting", parameters={"early_stopping": True, "scoring": "accuracy"})
-    model = train_model("m", declared, table(rows())).model
+    trained = train_model("m", declared, table(rows()))
     with pytest.raises(ModelError, match="model m: skops cannot save an estimator with these parameters"):
-        save_trained(model, tmp_path)
+        save_trained(trained, tmp_path)
 
 
 def test_boosting_is_scikit_learns_on_the_encoded_rows():
@@ -340,4 +341,4 @@ def test_a_big_frame_is_scored_piece_by_piece(tmp_path):
 
 def test_a_version_that_is_not_there_is_a_clear_error(tmp_path):
     with pytest.raises(ModelError, match="cannot be read"):
-        load_trained("m", spec(), tmp_path)
+        load_trained("m", spec(), tmp_path, {})

@@ -193,9 +193,9 @@ def test_model_versions_count_up_by_model(store: Store) -> None:
             made.append(store.add_model_version(model, fingerprint, files))
     assert [(each.model, each.version) for each in made] == [("a", 1), ("a", 2), ("B / ü", 1), ("a", 3)]
     assert store.find_newest_model_version("a") == made[3]
-    assert store.find_model_version("a", "1") == made[3]
-    assert store.find_model_version("a", "2") == made[1]
-    assert store.find_model_version("a", "3") is None
+    assert store.list_model_versions("a", "1") == [made[3], made[0]]
+    assert store.list_model_versions("a", "2") == [made[1]]
+    assert store.list_model_versions("a", "3") == []
     assert store.find_newest_model_version("c") is None
     assert all((each.folder / "model.json").read_text() == f"{each.model} {each.fingerprint}" for each in made)
     assert made[2].folder.is_relative_to(store.folder / "models")

@@ -19,6 +19,7 @@ from engine.evaluation.observation import snapshot_side
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.evaluation.snapshot import Snapshot
 from engine.formatting.hints import suggest_name
+from engine.formatting.lists import join_some
 from engine.models import FittedModel
 from engine.scenarios.actions import Action
 from engine.scenarios.builders.datasets import inspect_dataset
@@ -105,12 +106,12 @@ def resolve_reference(
                 f"reference of evaluation store {name!r}: there is no evaluation {declared.name!r}; "
                 f"there are: {names}. Build {name} once with evaluation: {{name: {declared.name}}}"
             )
-        return _refer_to_evaluations("evaluation", [evaluation], context)
+        return _refer_to_evaluations("evaluation", [evaluation], model_handle, context)
     if isinstance(declared, RollingReference):
         # A batch that is evaluated again must not be compared with itself.
         others = [e for e in context.store.list_evaluations(name) if e.fingerprints.dataset != batch.fingerprint]
         if others:
-            return _refer_to_evaluations("rolling", others[-declared.last :], context)
+            return _refer_to_evaluations("rolling", others[-declared.last :], model_handle, context)
         return _refer_to_batch("there is no earlier evaluation", declared.kind, batch, spec, model_handle, context)
     if isinstance(declared, DatasetReference):
         table = inspect_dataset(declared.dataset, context, check_results).table
@@ -133,7 +134,9 @@ def _refer_to_batch(
     return _refer_to_table(batch, facts, spec, model_handle, context, f"{reason}, so its batch is compared with itself")
 
 
-def _refer_to_evaluations(kind: str, evaluations: list[Evaluation], context: Context) -> Reference:
+def _refer_to_evaluations(
+    kind: str, evaluations: list[Evaluation], model_handle: ModelHandle | None, context: Context
+) -> Reference:
     """Return earlier evaluations as the reference; the snapshots of their batches are united."""
     snapshots = [context.store.evaluation_folder(evaluation.id) for evaluation in evaluations]
     names = [evaluation.name for evaluation in evaluations]
@@ -148,7 +151,15 @@ def _refer_to_evaluations(kind: str, evaluations: list[Evaluation], context: Con
         action, lambda _: Snapshot.union([Snapshot.load(folder) for folder in snapshots]), lambda: None
     )
     facts = {"kind": kind, "evaluations": dict(zip(names, datasets, strict=True))}
-    return Reference(digest_json(datasets), facts, lambda _: profile)
+    model = model_handle.fingerprint if model_handle else ""
+    others = [evaluation.name for evaluation in evaluations if evaluation.fingerprints.model != model]
+    note = None
+    if others:
+        note = (
+            f"the reference ({join_some(others, 3)}) was scored by another version of the model or with other "
+            "settings: its predictions and performance may differ for that reason alone"
+        )
+    return Reference(digest_json(datasets), facts, lambda _: profile, note)
 
 
 def _refer_to_table(

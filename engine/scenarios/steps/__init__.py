@@ -12,6 +12,7 @@ from typing import Any
 from engine.errors import EngineError
 from engine.outcome import Outcome
 from engine.scenarios.context import Context
+from engine.scenarios.log import log_warnings
 from engine.scenarios.result import StepResult
 from engine.scenarios.steps import build, compute_metrics, python, report, run_checks, run_scenario, set_variables
 from engine.spec.resources.scenarios import AnyStep
@@ -31,7 +32,8 @@ def run(step: AnyStep, context: Context) -> StepResult:
     """Run a step once and return its result. An exception becomes a FAILED result."""
     context = replace(context, actions=[])
     try:
-        result = STEP_KINDS[step.kind](step, context).model_copy(update={"actions": context.actions})
+        with log_warnings(context.log):
+            result = STEP_KINDS[step.kind](step, context).model_copy(update={"actions": context.actions})
     except EngineError as error:
         return fail_step(step, str(error), context)
     except Exception as bug:  # noqa: BLE001 - the boundary: the run must go on to its reporters

@@ -30,6 +30,9 @@ ALGORITHMS: dict[Algorithm, tuple[Task, ...]] = {
 """The tasks that each algorithm can learn. (Ridge classifies too, but gives no probabilities.)"""
 
 
+_THRESHOLD = "Binary only: a probability of at least this predicts the positive class."
+
+
 class Features(Resource):
     """The columns that are features: those of include (all if left out) without those of exclude."""
 
@@ -64,8 +67,8 @@ class Model(Resource):
     task: Task = Field(description="What the model predicts.")
     target: str = Field(description="Column with the true value; missing in rows whose true value is not known yet.")
     positive: Scalar = Field(None, description="Binary only: the positive class; the larger of the two if left out.")
-    threshold: float = Field(
-        0.5, ge=0, le=1, description="Binary only: a probability of at least this predicts the positive class."
+    threshold: float | None = Field(
+        None, ge=0, le=1, description=f"{_THRESHOLD} If left out, the model's own predictions count; 0.5 without any."
     )
     cost_matrix: CostMatrix = Field(
         CostMatrix.model_construct(), description="Binary only: gains for the metric cost_matrix_gain."
@@ -84,6 +87,11 @@ class TrainModel(Model):
     features: Features = Field(Features.model_construct(), description="Which columns are features.")
     test: HoldOut = Field(HoldOut.model_construct(), description="Which rows to hold out for testing.")
     seed: int = Field(0, ge=0, description="Random seed of the training.")
+    frozen: bool = Field(
+        False,
+        description="Never train it again: a run that would replace the trained version fails and says why.",
+    )
+    threshold: float = Field(0.5, ge=0, le=1, description=_THRESHOLD)
 
 
 class SkopsModel(Model):

@@ -127,6 +127,10 @@ def _check_scored_model(draft: Draft, findings: Findings, model: ScoredModel, pa
         findings.error(
             draft.key_position(*path), "needs-key", message, "add prediction: <column> or probability: <column>"
         )
+    elif model.probability is None and model.threshold is not None:
+        message = "a threshold needs probabilities, but the model has only predictions"
+        help_ = "add probability: <column>, or remove it"
+        findings.error(draft.key_position(*path, "threshold"), "needs-key", message, help_)
     elif model.task == "multiclass_classification" and isinstance(model.probability, str):
         message = "with several classes, each class needs its own column of probabilities"
         findings.error(
