@@ -45,6 +45,15 @@ class Table:
         """The declared role by column, for the columns that declare one."""
         return {name: column.role for name, column in self.columns.items() if column.role}
 
+    def reading_notes(self) -> list[str]:
+        """Return what must be told about how the files of the lineage are read, as sentences with the dataset's name.
+
+        First what stays text although it looks like something else, then what was recognised or left out.
+        """
+        files = [(name, table.files) for name, table in self.lineage().items() if table.files]
+        warnings = [f"dataset {name!r}: {said}" for name, one in files for said in one.warnings]
+        return [*warnings, *(f"dataset {name!r}: {said}" for name, one in files for said in one.notes)]
+
     def lineage(self) -> dict[str, Table]:
         """Return all tables that this one is made from and itself, by name; inputs first, itself last."""
         return {name: table for one in self.inputs for name, table in one.lineage().items()} | {self.name: self}
