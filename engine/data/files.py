@@ -71,6 +71,11 @@ class DatasetFiles:
         """How the files are written, if they are CSV."""
         return CsvDialect(**{key: getattr(self.csv, key) for key in CsvDialect.__dataclass_fields__})
 
+    @property
+    def rereadable(self) -> bool:
+        """Whether reading the files again is cheap: Parquet and Arrow, but not a stream, which has no index."""
+        return self.format in ("parquet", "arrow") and not any(map(is_read_alone, self.paths))
+
     def scan_all(self) -> pl.LazyFrame:
         """Return the rows of all files as one lazy frame.
 
@@ -198,7 +203,7 @@ class DatasetFiles:
             return frame
         schema = frame.collect_schema()  # cached by polars
         texts = {name: reading for name, reading in self.readings.items() if schema.get(name) == pl.String}
-        return frame.with_columns(reading.parse(pl.col(name)) for name, reading in texts.items())
+        return frame.with_columns(reading.parse(pl.col(name)).alias(name) for name, reading in texts.items())
 
     def read_schema(self, path: Path) -> pl.Schema:
         """Return the columns of one file with their types.
@@ -221,7 +226,11 @@ class DatasetFiles:
             raise DataError(self.find_fault() or f"{path} cannot be read: {describe_error(error)}") from error
 
 
-def find_files(dataset: FileDataset, root: Path) -> DatasetFiles:
+FoundBefore = dict[tuple[object, ...], DatasetFiles]
+"""What `find_files` has found, by the dataset and the state of its files: looking at values takes time."""
+
+
+def find_files(dataset: FileDataset, root: Path, known: FoundBefore | None = None) -> DatasetFiles:
     """Return the files of a dataset.
 
     Parameters
@@ -230,6 +239,8 @@ def find_files(dataset: FileDataset, root: Path) -> DatasetFiles:
         The dataset as declared.
     root
         The folder that its path starts from.
+    known
+        Results for files that have not changed since are taken from here, and new ones kept.
 
     Raises
     ------
@@ -241,6 +252,14 @@ def find_files(dataset: FileDataset, root: Path) -> DatasetFiles:
     found = list_data_files(root / dataset.path, dataset.format)
     if found.format != "csv" and "csv" in dataset.model_fields_set:
         raise DataError(f"csv settings are only for CSV files, but {found.paths[0]} is a {found.format} file")
+    states = [(path, path.stat()) for path in found.paths]
+    key = (
+        dataset.model_dump_json(include={"path", "format", "csv", "columns"}),
+        found.notes,
+        *((path, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino) for path, state in states),
+    )
+    if known is not None and key in known:
+        return known[key]
     dialect = dataset.csv
     if found.paths[0].suffix.lower() == ".tsv" and "separator" not in dialect.model_fields_set:
         dialect = dialect.model_copy(update={"separator": "\t"})
@@ -252,7 +271,10 @@ def find_files(dataset: FileDataset, root: Path) -> DatasetFiles:
     except READ_ERRORS as error:
         fault = files.find_fault()
         raise DataError(fault or f"{found.paths[0]} cannot be read: {describe_error(error)}") from error
-    return files if len(files.paths) == 1 else _unite_schemas(files)
+    files = files if len(files.paths) == 1 else _unite_schemas(files)
+    if known is not None:
+        known[key] = files
+    return files
 
 
 def _leave_out_known_keys(files: DatasetFiles) -> DatasetFiles:

@@ -99,12 +99,23 @@ def inspect_file(path: Path) -> FileInspection:
         # Types come from the first rows. Where a later row contradicts them, infer them from all rows.
         if files.find_fault():
             files = replace(files, types={**_infer_types(files), **files.types}, readings={})
-    table = Table(path.name, files.scan_all(), "", files=files, rereadable=found.format in ("parquet", "arrow"))
+    elif keys := _find_declarable_keys(files):
+        # Later files may have fewer values, which leave a doubt.
+        dataset = dataset.model_copy(update={"csv": dataset.csv.model_copy(update=keys)})
+    table = Table(path.name, files.scan_all(), "", files=files, rereadable=files.rereadable)
     with explain_read_errors(table):
         if ragged := files.find_short_line():
             raise DataError(ragged)
     rows, columns = summarise_columns(table)
     return FileInspection(dataset, table, rows, columns)
+
+
+def _find_declarable_keys(files: DatasetFiles) -> dict[str, str]:
+    """Return the separator of thousands and the order of dates, if the columns of a CSV file agree on them."""
+    thousands = {reading.thousands for reading in files.readings.values() if reading.thousands}
+    orders = {reading.order for reading in files.readings.values() if reading.type in ("date", "datetime")} - {"ymd"}
+    keys = {"thousands": thousands.pop()} if len(thousands) == 1 and files.format == "csv" else {}
+    return keys | ({"date_order": orders.pop()} if len(orders) == 1 and files.format == "csv" else {})
 
 
 def _declare_csv(dataset: FileDataset, dialect: Csv) -> FileDataset:

@@ -85,8 +85,9 @@ def list_data_files(path: Path, declared_format: str | None = None) -> FoundFile
             files, others = _select_data_files(files, declared_format)
             notes += _describe_others(base, others)
         if not files:
+            hint = "" if notes or path.is_dir() else _suggest_file(path)
             what = f"the folder {path} holds no data files" if path.is_dir() else f"no file matches {path}"
-            raise DataError("; ".join([what, *notes]) if notes else f"{what}{_suggest_file(path)}")
+            raise DataError("; ".join([what + hint, *notes]))
         format_ = declared_format or _common_format(files)
     except FileNotFoundError as error:
         missing = Path(error.filename or path)

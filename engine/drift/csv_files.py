@@ -98,7 +98,7 @@ def scan_csv_files(
     names = read_column_names(paths[0], dialect)
     texts = {name: pl.String() for name in columns.readings}
     frame = _scan_with_types(paths, dialect, {**columns.types, **texts}, names, infer_rows, path_column)
-    return frame.with_columns(reading.parse(pl.col(name)) for name, reading in columns.readings.items())
+    return frame.with_columns(reading.parse(pl.col(name)).alias(name) for name, reading in columns.readings.items())
 
 
 def scan_csv_texts(paths: Sequence[Path], dialect: CsvDialect) -> pl.LazyFrame:
@@ -121,7 +121,7 @@ def _scan_with_types(
         separator=dialect.separator,
         quote_char=dialect.quote,
         has_header=dialect.header,
-        null_values=list(dialect.null_values),
+        null_values=list(dialect.null_values) or None,
         decimal_comma=dialect.decimal_comma,
         comment_prefix=dialect.comment,
         skip_lines=dialect.skip_lines,
@@ -303,6 +303,8 @@ class _Decisions:
         if _is_read_by_polars(texts, dtypes, type_, self.dialect):
             return
         found = recognize_texts(texts, self.dialect.notation, type_)
+        if type_ is None and not found.certain and any(dtype.is_temporal() for dtype in dtypes):
+            self.types[name] = pl.String()  # polars takes the day first, and 1.10.25 for a date
         if found.reading is None:
             return
         if found.certain:
@@ -310,12 +312,9 @@ class _Decisions:
             self._alike[_describe_reading(found)].append(name)
         elif type_ is not None:
             self._decide_declared(name, found, type_)
-        else:
-            if any(dtype.is_temporal() for dtype in dtypes):
-                self.types[name] = pl.String()  # polars takes the day first
-            if warn and found.share >= MIN_SHARE:
-                self.warnings.append(self._warn(name, found))
-                self.doubtful.append(name)
+        elif warn and found.share >= MIN_SHARE:
+            self.warnings.append(self._warn(name, found))
+            self.doubtful.append(name)
 
     def _decide_declared(self, name: str, found: TextFinding, type_: str) -> None:
         """Take the reading of a column whose type is declared, unless its texts allow several."""

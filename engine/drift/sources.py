@@ -124,7 +124,7 @@ def _open_path(path: Path) -> tuple[pl.LazyFrame, tuple[str, ...]]:
     notes, readings = found.notes, CsvColumns()
     with translate_read_errors(path):
         if found.format == "csv":
-            dialect = CsvDialect(separator="\t" if found.paths[0].suffix.lower() == ".tsv" else ",")
+            dialect = CsvDialect(null_values=(), separator="\t" if found.paths[0].suffix.lower() == ".tsv" else ",")
             readings = recognize_csv_columns(
                 found.paths, dialect, {}, {}, (), lambda file, row: f"row {row} of {file.name}"
             )

@@ -205,7 +205,7 @@ def recognize_texts(texts: pl.Series, notation: Notation, type_: str | None = No
         The declared type of the column, so that only readings of that type are tried; None if there is none.
     """
     present = texts.drop_nulls().str.strip_chars()
-    values = present.value_counts(sort=False, name="n").rename({texts.name: "text"} if texts.name != "text" else {})
+    values = present.to_frame("text").group_by("text", maintain_order=True).agg(n=pl.len())
     values = values.with_columns(marker=pl.col("text").is_in([*MISSING_MARKERS, ""]))
     rest = values.filter(~pl.col("marker")).select("text", "n")
     if not rest.height:

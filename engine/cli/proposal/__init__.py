@@ -134,6 +134,10 @@ def _format_dialect(dialect: Csv) -> str | None:
         settings["separator"] = format_text(dialect.separator)
     if dialect.decimal_comma:
         settings["decimal_comma"] = "true"
+    if dialect.thousands:
+        settings["thousands"] = quote_text(dialect.thousands)
+    if dialect.date_order:
+        settings["date_order"] = dialect.date_order
     if dialect.comment:
         settings["comment"] = quote_text(dialect.comment)
     if dialect.encoding != "utf-8":

@@ -77,7 +77,10 @@ def _describe_unread_times(seen: FileInspection, name: str) -> str:
         texts = seen.table.frame.select(pl.col(name)).drop_nulls()
         unread = texts.filter(_time_expression(name, seen.columns[name]).is_null())
         count, first = unread.select(pl.len(), pl.col(name).first()).collect(engine="streaming").row(0)
-    return f"{count:,} of its values are not dates such as 2017-10-31, the first is {first[:60]!r}"
+    return (
+        f"column {name!r} is text, and {count:,} of its values are not dates such as 2017-10-31; the first is "
+        f"{first[:60]!r}"
+    )
 
 
 def divide_rows(seen: FileInspection, name: str) -> Periods:
@@ -102,7 +105,7 @@ def divide_rows(seen: FileInspection, name: str) -> Periods:
         )
     unread = counts.filter(pl.col("when").is_null())
     if column.column_type == "text" and unread["present"].sum():
-        raise UsageError(f"column {name!r} is text: {_describe_unread_times(seen, name)}")
+        raise UsageError(_describe_unread_times(seen, name))
     timed = counts.drop_nulls("when")
     if timed.height < 2:
         many = "no value" if timed.height == 0 else "only one distinct value"
