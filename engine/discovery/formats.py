@@ -85,6 +85,10 @@ def recognize_format(path: Path) -> str:
         return signed
     if by_ending := detect_format(path.name):
         return by_ending
+    if path.name.lower().endswith((*SPREADSHEETS, *ARCHIVES)):
+        spreadsheet = path.suffix.lower() in SPREADSHEETS
+        what, advice = ("a spreadsheet", SAVE_AS_CSV) if spreadsheet else ("an archive", UNPACK)
+        raise DataError(f"{path} is named like {what}, which cannot be read: {advice}")
     compressed = path.suffix.lower() in COMPRESSION_ENDINGS
     if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")) and not compressed:
         raise DataError(

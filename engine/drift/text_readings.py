@@ -23,7 +23,7 @@ MIN_SHARE = 0.9
 
 TRUTH_VALUES = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
-DateOrder = Literal["ymd", "dmy", "mdy"]
+DateOrder = Literal["dmy", "mdy", "ymd"]
 
 _LOOKS_NUMERIC = r"^[-+(−]?\s*(?:\p{Sc}|[A-Z]{3}\b)?\s*[-+−]?[.,]?\d"  # noqa: RUF001  the sign that typesetters use
 _LOOKS_LIKE_DATE = r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))([T ,]|$)"

@@ -31,11 +31,9 @@ class ColumnLine:
 def propose_contract(column: ColumnSummary, seen: FileInspection, wishes: ColumnChoices) -> str:
     """Return the contract that the data fulfil now, as a YAML flow mapping."""
     parts = []
-    files = seen.table.files
     # A text that looks like numbers gets no `type: text`, which would end the warnings about it.
-    if files and column.name in files.doubtful:
-        return "{}"
-    if column.column_type in POLARS_DTYPES and _reads_as_declared(column, seen):
+    doubtful = seen.table.files.doubtful if seen.table.files else ()
+    if column.name not in doubtful and column.column_type in POLARS_DTYPES and _reads_as_declared(column, seen):
         parts.append(f"type: {column.column_type}")
     if role := suggest_role(column, seen.rows, wishes):
         parts.append(f"role: {role}")

@@ -80,16 +80,13 @@ class Csv(Resource):
 
 
 class FileDataset(Dataset):
-    """A data file, or all files of one format that match a pattern."""
+    """A data file, or all files of one format in a folder or that match a pattern."""
 
     kind: Literal["file"] = "file"
     connection: Annotated[str, Ref("connections")] | None = Field(
         None, description="Connection whose folder path starts from; the folder of the spec if left out."
     )
-    path: str = Field(
-        description="Path of a file, of a folder, or a pattern such as transactions/*.parquet. Folders named "
-        "name=value below it are columns; what starts with _ or . below it is not read."
-    )
+    path: str = Field(description="Path of a file, of a folder of files, or a pattern such as transactions/*.parquet.")
     format: Literal["csv", "parquet", "ndjson", "arrow"] | None = Field(
         None, description="Format of the files; taken from the ending of path or their first bytes if left out."
     )

@@ -1,6 +1,5 @@
 """Rules of single resources: keys of one dataset, model, store, secret or channel that must fit together."""
 
-import codecs
 import re
 from urllib.parse import urlsplit
 
@@ -78,7 +77,7 @@ def _check_csv_settings(draft: Draft, findings: Findings, csv: Csv, path: SpecPa
             help_ = "add decimal_comma: true" if mark == "." else "remove decimal_comma: true"
         findings.error(draft.value_position(*path, "thousands"), "csv", message, help_)
     try:
-        codecs.lookup(csv.encoding)
+        "".encode(csv.encoding)  # refuses codecs that are no encodings of text
     except (LookupError, ValueError):
         message = f'there is no encoding "{csv.encoding[:60]}"'
         findings.error(
