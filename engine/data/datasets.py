@@ -18,6 +18,7 @@ from engine.data.contract import check_schema
 from engine.data.files import FoundBefore, find_files
 from engine.data.fingerprints import FileHashes, hash_file, hash_frame
 from engine.data.table import Table, explain_read_errors
+from engine.data.text_columns import find_doubtful_columns, sample_columns
 from engine.data.user_functions import call_frame_function, find_module_file, translate_user_code_errors
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
@@ -91,7 +92,18 @@ class Datasets:
             files = find_files(dataset, root, self._found_files)
             fingerprint, facts = files.compute_fingerprint(self._file_hashes, root)
             frame, cheap = files.scan_all(), files.rereadable
-            return Table(name, frame, fingerprint, entity, columns, files=files, rereadable=cheap, facts=facts)
+            return Table(
+                name,
+                frame,
+                fingerprint,
+                entity,
+                columns,
+                files=files,
+                rereadable=cheap,
+                facts=facts,
+                notes=files.notes,
+                warnings=files.warnings,
+            )
         if isinstance(dataset, QueryDataset):
             query = sql.bind_variables(dataset.sql, self.project.variables)
             frame = queries.plan_query(query, inputs)
@@ -107,7 +119,9 @@ class Datasets:
             "versions": {"polars": pl.__version__},
         }
         cheap = isinstance(returned, pl.DataFrame)
-        return Table(name, returned.lazy(), fingerprint, entity, columns, rereadable=cheap, facts=facts)
+        doubtful = find_doubtful_columns(sample_columns([returned.lazy()]), columns) if cheap else {}
+        said = tuple(doubtful.values())
+        return Table(name, returned.lazy(), fingerprint, entity, columns, rereadable=cheap, facts=facts, warnings=said)
 
     def _call_function(
         self, name: str, dataset: PythonDataset

@@ -19,6 +19,7 @@ from engine.data.column_types import POLARS_DTYPES, column_type
 from engine.data.csv_faults import find_record_fault, find_value_fault, locate_rows, may_have_short_line
 from engine.data.fingerprints import FileHashes, hash_file
 from engine.data.polars_errors import READ_ERRORS, describe_error
+from engine.data.text_columns import find_doubtful_columns, sample_columns
 from engine.digests import digest_texts
 from engine.discovery.formats import is_text, open_bytes, read_head
 from engine.discovery.listing import KeyValue, list_data_files
@@ -26,14 +27,13 @@ from engine.drift.csv_files import (
     INFER_ROWS,
     CsvColumns,
     CsvDialect,
-    describe_text_column,
     needs_conversion,
     recognize_csv_columns,
     scan_csv_files,
     scan_csv_texts,
 )
 from engine.drift.file_scans import add_key_columns, is_json_array, is_read_alone, scan_typed_files
-from engine.drift.text_readings import MIN_SHARE, Notation, TextFinding, TextReading, recognize_texts
+from engine.drift.text_readings import Notation, TextReading, recognize_texts
 from engine.errors import DataError
 from engine.spec.resources.datasets import Csv, FileDataset
 from engine.spec.resources.resource import facts_of
@@ -329,54 +329,32 @@ def _retype_keys(
 
 
 def _recognize_declared_texts(files: DatasetFiles, declared: Mapping[str, str], dataset: FileDataset) -> DatasetFiles:
-    """Read texts as their declared type, in a format that has types; warn of texts that look like something else.
+    """Read texts as their declared type, in a format that has types; warn of columns that look like something else.
 
     Raises
     ------
     DataError
         Texts are declared as numbers or dates, and can be read in several ways.
     """
+    frames = (replace(files, keys={})._scan_paths((path,)) for path in files.paths[:_MAX_FILES_SAMPLED])
+    samples = sample_columns(frames)
     readings: dict[str, TextReading] = {}
-    warnings: dict[str, str] = {}
-    for name, texts in _sample_texts(files).items():
-        type_, role = declared.get(name), dataset.columns[name].role if name in dataset.columns else None
-        found = recognize_texts(texts, Notation(), type_)
-        if type_ is None:
-            plain = found.reading is not None and found.reading.type != "boolean" and found.share >= MIN_SHARE
-            if plain and role is None:
-                warnings[name] = describe_text_column(name, found, "", _advise_on_typed_column(name, found))
-        elif type_ != "text" and found.share == 1.0 and found.alternatives and not found.certain:
+    for name, type_ in declared.items():
+        if type_ == "text" or name not in samples or samples[name].dtype != pl.String:
+            continue
+        found = recognize_texts(samples[name], Notation(), type_)
+        if found.share == 1.0 and found.alternatives and not found.certain:
             raise DataError(
                 f"column {name!r} is declared as {type_}, but {found.example!r} can be read in several ways: convert "
                 "it where the file is written, or in a query"
             )
-        elif type_ != "text" and (found.reading is not None or files.format == "ndjson"):
+        if found.reading is not None or files.format == "ndjson":
             readings[name] = found.reading or TextReading(type_)
     # JSON has no dates, so that their declared type has always been a part of the fingerprint.
     dated = [name for name in readings if files.format == "ndjson" and declared[name] in ("date", "datetime")]
     types = {name: POLARS_DTYPES[declared[name]] for name in dated}
-    return replace(files, types=types, readings=readings, warnings=tuple(warnings.values()), doubtful=tuple(warnings))
-
-
-def _sample_texts(files: DatasetFiles) -> dict[str, pl.Series]:
-    """Return the first values of each column of text, of the first files."""
-    samples: dict[str, list[pl.Series]] = {}
-    for path in files.paths[:_MAX_FILES_SAMPLED]:
-        frame = replace(files, keys={})._scan_paths((path,))
-        texts = [name for name, dtype in frame.collect_schema().items() if dtype == pl.String]
-        head = frame.select(pl.col(texts)).head(INFER_ROWS).collect() if texts else pl.DataFrame()
-        for series in head:
-            samples.setdefault(series.name, []).append(series)
-    return {name: pl.concat(parts) for name, parts in samples.items()}
-
-
-def _advise_on_typed_column(name: str, found: TextFinding) -> str:
-    if found.alternatives:
-        return "convert it where the file is written, or in a query; or declare type: text"
-    if found.odd is not None:
-        return f"correct {found.odd[:60]!r}, and declare the type under columns; or declare type: text"
-    kind = found.reading.type if found.reading else "number"
-    return f"declare columns: {{{name}: {{type: {kind}}}}}, or type: text"
+    doubtful = find_doubtful_columns(samples, dataset.columns)
+    return replace(files, types=types, readings=readings, warnings=tuple(doubtful.values()), doubtful=tuple(doubtful))
 
 
 def _unite_schemas(files: DatasetFiles) -> DatasetFiles:

@@ -16,7 +16,15 @@ from typing import IO, Any
 import polars as pl
 
 from engine.discovery.formats import open_bytes, read_head
-from engine.drift.text_readings import MIN_SHARE, DateOrder, Notation, TextFinding, TextReading, recognize_texts
+from engine.drift.text_readings import (
+    MIN_SHARE,
+    DateOrder,
+    Notation,
+    TextFinding,
+    TextReading,
+    describe_times,
+    recognize_texts,
+)
 from engine.errors import DataError
 from engine.formatting.lists import join_some
 
@@ -300,6 +308,9 @@ class _Decisions:
                 why = f"whole numbers with leading zeros such as {codes[0][:60]!r} are codes"
                 self._alike[f"read as text: {why}; declare type: integer if they are numbers"].append(name)
                 return
+            if warn and all(dtype.is_integer() for dtype in dtypes):
+                times = describe_times(texts.cast(pl.Int64, strict=False))
+                self.warnings += [advise_on_times(name, times)] if times else []
         if _is_read_by_polars(texts, dtypes, type_, self.dialect):
             return
         found = recognize_texts(texts, self.dialect.notation, type_)
@@ -410,6 +421,14 @@ def describe_text_column(name: str, found: TextFinding, where: str, advice: str)
     return (
         f"column {name!r} is text, but {share} of its values read as {reading.describe()}, such as {found.example!r}"
         f"{odd}: {advice}"
+    )
+
+
+def advise_on_times(name: str, times: str) -> str:
+    """Return the warning about a column of whole numbers that look like times."""
+    return (
+        f"column {name!r} holds whole numbers that look like {times}: a time always differs between two periods; "
+        "declare role: ignore, or role: numerical if it is none"
     )
 
 

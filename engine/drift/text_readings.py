@@ -329,3 +329,32 @@ def _show_example(values: pl.Series, reading: TextReading) -> str:
     special = next(filter(None, (reading.thousands, reading.sign, "," if reading.decimal == "," else "")), "")
     shown = values.filter(values.str.contains(special, literal=True)) if special else values
     return str((shown if len(shown) else values)[0])[:60]
+
+
+_UNITS_SINCE_1970 = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
+_FIRST_SECOND, _LAST_SECOND = 946_684_800, 4_102_444_800
+"""The years 2000 to 2099: whole numbers in their seconds may be anything, those in smaller units hardly."""
+_TIME_NAME = r"(?i)(^|[^a-z])(ts|time|timestamp|epoch|date|day|when|at)([^a-z]|$)|time|epoch|date"
+_MIN_TIMES = 10
+
+
+def describe_times(values: pl.Series) -> str | None:
+    """Return what times a column of whole numbers looks like, such as `milliseconds since 1970`; None if it does not.
+
+    Seconds are told from other numbers of ten digits by the name of the column.
+    """
+    present = values.drop_nulls()
+    if len(present) < _MIN_TIMES:
+        return None
+    low, high = int(present.min()), int(present.max())  # type: ignore[arg-type]  # integers have both
+    for unit, many in _UNITS_SINCE_1970.items():
+        if (
+            _FIRST_SECOND * many <= low
+            and high < _LAST_SECOND * many
+            and (many > 1 or re.search(_TIME_NAME, values.name))
+        ):
+            return f"{unit} since 1970"
+    if low >= 19000101 and high <= 20991231 and low < high:
+        days = present.cast(pl.String).str.to_date("%Y%m%d", strict=False)
+        return "dates written as 20251231" if not days.null_count() else None
+    return None

@@ -37,7 +37,7 @@ def validate_reading(name: str, context: Context, findings: Findings) -> None:
     """Add a warning for each column, of a dataset and its inputs, that is text and looks like something else."""
     for source, table in context.datasets.open(name).lineage().items():
         at = context.project.position("datasets", source)
-        for warning in table.files.warnings if table.files else ():
+        for warning in table.warnings:
             findings.warning(at, "read-as-text", f"dataset {source!r}: {warning}")
 
 

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from engine.data import explain_read_errors, verify_contract
-from engine.drift import roles
+from engine.drift import compare, roles
 from engine.errors import DataError
 
 
@@ -153,3 +153,46 @@ def test_a_text_that_is_left_out_is_no_identifier_if_it_looks_like_a_number():
     _, left_out = roles(pl.DataFrame({"price": texts, "key": [f"k{i}" for i in range(1000)]}))
     assert left_out["price"].startswith("text that looks like numbers with ',' between thousands, such as '1,000.50'")
     assert left_out["key"] == "an identifier: nearly every value is different"
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "times"),
+    [
+        ("x", [1735689600000 + 3600000 * i for i in range(20)], "milliseconds since 1970"),
+        ("created_at", [1735689600 + 3600 * i for i in range(20)], "seconds since 1970"),
+        ("x", [20250101 + i for i in range(20)], "dates written as 20251231"),
+        ("customer", [1735689600 + 3600 * i for i in range(20)], None),
+        ("x", [20250191 + i for i in range(20)], None),
+        ("x", list(range(20)), None),
+    ],
+)
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_whole_numbers_that_are_times_are_told(project, tmp_path, name, values, times, ending):
+    frame = pl.DataFrame({name: values, "y": 1})
+    getattr(frame, f"write_{ending}")(tmp_path / f"t.{ending}")
+    table = project({"t": {"path": f"t.{ending}"}}).open("t")
+    assert [warning.partition(": a time")[0] for warning in table.warnings] == (
+        [f"column {name!r} holds whole numbers that look like {times}"] if times else []
+    )
+    assert project({"t": {"path": f"t.{ending}", "columns": {name: {"role": "ignore"}}}}).open("t").warnings == ()
+
+
+def test_the_texts_of_a_function_are_looked_at_too(project, tmp_path):
+    (tmp_path / "own.py").write_text(
+        "import polars as pl\n\ndef read():\n    return pl.DataFrame({'p': ['1,234.50', '2.00'], 'k': ['a', 'b']})\n"
+    )
+    table = project({"t": {"kind": "python", "function": "own:read"}}).open("t")
+    assert "column 'p' is text, but all of its values read as numbers with ',' between thousands" in table.warnings[0]
+    assert "declare type: number" in table.warnings[0] or "columns: {p: {type: number}}" in table.warnings[0]
+
+
+def test_the_library_reads_and_tells_the_same(tmp_path):
+    for name, step in (("ref.csv", 1), ("cur.csv", 2)):
+        rows = [f'{"NA" if i % 10 == 0 else i * step % 50},"{i % 9 + 1},{100 + i:03}"' for i in range(500)]
+        (tmp_path / name).write_text("\n".join(["n,p", *rows]) + "\n")
+    found = compare(str(tmp_path / "ref.csv"), tmp_path / "cur.csv")
+    assert found.columns["n"].role == "numerical"
+    assert "reference: column 'n' is read as integer: 'NA' means missing" in found.notes
+    assert any(
+        note.startswith("batch: column 'p' is text, but all of its values read as numbers") for note in found.notes
+    )

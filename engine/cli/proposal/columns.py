@@ -33,7 +33,11 @@ def propose_contract(column: ColumnSummary, seen: FileInspection, wishes: Column
     parts = []
     # A text that looks like numbers gets no `type: text`, which would end the warnings about it.
     doubtful = seen.table.files.doubtful if seen.table.files else ()
-    if column.name not in doubtful and column.column_type in POLARS_DTYPES and _reads_as_declared(column, seen):
+    if (
+        not (column.name in doubtful and column.column_type == "text")
+        and column.column_type in POLARS_DTYPES
+        and _reads_as_declared(column, seen)
+    ):
         parts.append(f"type: {column.column_type}")
     if role := suggest_role(column, seen.rows, wishes):
         parts.append(f"role: {role}")

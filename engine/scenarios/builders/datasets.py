@@ -94,7 +94,7 @@ def plan_dataset_read(
     notes = [
         f"{path.name} has a new modification time, but the same content" for path in _find_touched_files(table, context)
     ]
-    read = list(table.files.notes) if table.files else []
+    read = list(table.notes)
     if stored is not None and not force and not spec.metrics:
         reused = Action(kind="read", target=name, because="reused", reason="nothing has changed", notes=notes)
         return Decision(reused, lambda: stored, lambda: stored)
@@ -141,9 +141,9 @@ def _measure_dataset(table: Table, wanted: Sequence[str], context: Context) -> d
     """Verify a dataset, then compute the wanted built-in metrics and all custom metrics."""
     spec = context.project.datasets[table.name]
     context.log.info(f"reading dataset {table.name}")
-    for note in table.files.notes if table.files else ():
+    for note in table.notes:
         context.log.info(f"dataset {table.name!r}: {note}")
-    for warning in table.files.warnings if table.files else ():
+    for warning in table.warnings:
         context.log.warning(f"dataset {table.name!r}: {warning}")
     verify_contract(table)
     absent = find_unmeasurable_metrics(table, wanted)
