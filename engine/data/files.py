@@ -28,6 +28,7 @@ from engine.drift.csv_files import (
     CsvColumns,
     CsvDialect,
     needs_conversion,
+    read_column_names,
     recognize_csv_columns,
     scan_csv_files,
     scan_csv_texts,
@@ -129,10 +130,19 @@ class DatasetFiles:
             else {}
         )
         # What most datasets do not have is no part of their fingerprint, so that those of earlier versions hold.
-        settings = json.dumps([how, types, *([readings] if readings else [])], sort_keys=True)
+        found = {"readings": readings, **self._describe_csv_content()}
+        special = {key: value for key, value in found.items() if value}
+        settings = json.dumps([how, types, *([special] if special else [])], sort_keys=True)
         facts = {"format": self.format, "csv": how, "types": types, "file_count": len(digests), "files": listed}
-        facts |= {"readings": readings} if readings else {}
+        facts |= special
         return digest_texts(self.format, settings, *sorted(contents)), facts
+
+    def _describe_csv_content(self) -> dict[str, Any]:
+        """Return what the bytes of CSV files, not the spec, say about how they are read."""
+        if self.format != "csv":
+            return {}
+        converted = any(needs_conversion(path, self.dialect) for path in self.paths)
+        return {"names": read_column_names(self.paths[0], self.dialect), "converted": converted}
 
     def find_short_line(self) -> str | None:
         """Describe the first CSV line with too few fields, which polars fills with nulls without an error."""
@@ -343,7 +353,7 @@ def _recognize_declared_texts(files: DatasetFiles, declared: Mapping[str, str], 
         if type_ == "text" or name not in samples or samples[name].dtype != pl.String:
             continue
         found = recognize_texts(samples[name], Notation(), type_)
-        if found.share == 1.0 and found.alternatives and not found.certain:
+        if found.ambiguous and not found.certain:
             raise DataError(
                 f"column {name!r} is declared as {type_}, but {found.example!r} can be read in several ways: convert "
                 "it where the file is written, or in a query"

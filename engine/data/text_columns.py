@@ -49,7 +49,7 @@ def find_doubtful_columns(samples: Mapping[str, pl.Series], columns: Mapping[str
 
 
 def _advise_on_typed_column(name: str, found: TextFinding) -> str:
-    if found.alternatives:
+    if found.ambiguous:
         return "convert it where the data are written, or in a query; or declare type: text"
     if found.odd is not None:
         return f"correct {found.odd[:60]!r}, and declare the type under columns; or declare type: text"

@@ -268,12 +268,15 @@ def recognize_csv_columns(
     for path in paths:
         schema = scan_csv_files([path], dialect, CsvColumns(declared)).collect_schema()
         for name, dtype in schema.items():
+            found = inferred[name]
             if name in heads[path].columns and heads[path][name].null_count() < heads[path].height:
-                inferred[name].add(dtype)  # a column without values has no type of its own
+                found.add(dtype)  # a column without values has no type of its own
     decisions = _Decisions(dialect, heads, name_row)
     for name, dtypes in inferred.items():
         texts = [head[name] for head in heads.values() if name in head.columns]
-        if not texts or (name in declared_types and declared_types[name] == "text"):
+        if not dtypes and name not in declared and name not in quiet:
+            decisions.warn_of_empty_column(name, sum(map(len, texts)), rows)
+        if not texts or not dtypes or (name in declared_types and declared_types[name] == "text"):
             continue
         decisions.decide(name, pl.concat(texts).rename(name), dtypes, declared_types.get(name), warn=name not in quiet)
     decisions.look_at_header(next(iter(heads.values())), paths[0])
@@ -317,6 +320,8 @@ class _Decisions:
         if type_ is None and not found.certain and any(dtype.is_temporal() for dtype in dtypes):
             self.types[name] = pl.String()  # polars takes the day first, and 1.10.25 for a date
         if found.reading is None:
+            if warn and type_ is None and found.only_missing:
+                self._warn_of_markers(name, found.only_missing)
             return
         if found.certain:
             self.readings[name] = found.reading
@@ -327,9 +332,24 @@ class _Decisions:
             self.warnings.append(self._warn(name, found))
             self.doubtful.append(name)
 
+    def warn_of_empty_column(self, name: str, seen: int, rows: int) -> None:
+        """Warn of a column without values in the first rows, if there are more rows."""
+        if seen >= rows:
+            self.warnings.append(
+                f"column {name!r} has no value in the first {seen:,} rows, so it is read as text: declare its type"
+            )
+
+    def _warn_of_markers(self, name: str, markers: tuple[str, ...]) -> None:
+        shown = ", ".join(map(repr, markers))
+        self.warnings.append(
+            f"column {name!r} is text, and its first values are all {shown}: if that means missing, declare the type of "
+            "the column, and add it to csv: null_values; or declare type: text"
+        )
+        self.doubtful.append(name)
+
     def _decide_declared(self, name: str, found: TextFinding, type_: str) -> None:
         """Take the reading of a column whose type is declared, unless its texts allow several."""
-        if found.share == 1.0 and found.alternatives:
+        if found.ambiguous:
             raise DataError(
                 f"column {name!r} is declared as {type_}, but {found.example!r} can be read in several ways: "
                 f"{advise_on_finding(found, self.dialect.notation)}"

@@ -181,6 +181,8 @@ class TextFinding:
         A value that shows the notation.
     codes
         Whether whole numbers have leading zeros, as postal codes do: read as numbers they would lose them.
+    only_missing
+        The markers of missing values, if there are no other values.
     """
 
     reading: TextReading | None = None
@@ -190,6 +192,16 @@ class TextFinding:
     alternatives: tuple[TextReading, ...] = ()
     example: str = ""
     codes: bool = False
+    only_missing: tuple[str, ...] = ()
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether all values fit two readings that take the same text for different values."""
+        best = self.reading
+        return self.share == 1.0 and any(
+            best is not None and (other.decimal != best.decimal or other.order != best.order)
+            for other in self.alternatives
+        )
 
 
 def recognize_texts(texts: pl.Series, notation: Notation, type_: str | None = None) -> TextFinding:
@@ -208,9 +220,9 @@ def recognize_texts(texts: pl.Series, notation: Notation, type_: str | None = No
     values = present.to_frame("text").group_by("text", maintain_order=True).agg(n=pl.len())
     values = values.with_columns(marker=pl.col("text").is_in([*MISSING_MARKERS, ""]))
     rest = values.filter(~pl.col("marker")).select("text", "n")
-    if not rest.height:
-        return TextFinding()
     missing = tuple(sorted(set(values.filter("marker")["text"]) - {""}))
+    if not rest.height:
+        return TextFinding(only_missing=missing)
     head = rest["text"].head(1000)
     if type_ in (None, "boolean") and rest["text"].is_in(list(TRUTH_VALUES)).all():
         return TextFinding(TextReading("boolean", missing), True, 1.0, example=rest["text"][0])
