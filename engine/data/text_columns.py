@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 
 from engine.drift.csv_files import INFER_ROWS, advise_on_times, describe_text_column
+from engine.drift.normalization import column_named
 from engine.drift.text_readings import MIN_SHARE, Notation, TextFinding, describe_times, recognize_texts
 from engine.spec.resources.datasets import Column
 
@@ -15,7 +16,7 @@ def sample_columns(frames: Iterable[pl.LazyFrame]) -> dict[str, pl.Series]:
     for frame in frames:
         schema = frame.collect_schema()
         looked_at = [name for name, dtype in schema.items() if dtype == pl.String or dtype.is_integer()]
-        head = frame.select(looked_at).head(INFER_ROWS).collect() if looked_at else pl.DataFrame()
+        head = frame.select(map(column_named, looked_at)).head(INFER_ROWS).collect() if looked_at else pl.DataFrame()
         for series in head:
             samples.setdefault(series.name, []).append(series)
     return {name: _unite_parts(parts) for name, parts in samples.items()}

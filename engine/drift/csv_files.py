@@ -16,6 +16,7 @@ from typing import IO, Any
 import polars as pl
 
 from engine.discovery.formats import open_bytes, read_head
+from engine.drift.normalization import column_named
 from engine.drift.text_readings import (
     MIN_SHARE,
     DateOrder,
@@ -106,7 +107,9 @@ def scan_csv_files(
     names = read_column_names(paths[0], dialect)
     texts = {name: pl.String() for name in columns.readings}
     frame = _scan_with_types(paths, dialect, {**columns.types, **texts}, names, infer_rows, path_column)
-    return frame.with_columns(reading.parse(pl.col(name)).alias(name) for name, reading in columns.readings.items())
+    return frame.with_columns(
+        reading.parse(column_named(name)).alias(name) for name, reading in columns.readings.items()
+    )
 
 
 def scan_csv_texts(paths: Sequence[Path], dialect: CsvDialect) -> pl.LazyFrame:
@@ -342,8 +345,8 @@ class _Decisions:
     def _warn_of_markers(self, name: str, markers: tuple[str, ...]) -> None:
         shown = ", ".join(map(repr, markers))
         self.warnings.append(
-            f"column {name!r} is text, and its first values are all {shown}: if that means missing, declare the type of "
-            "the column, and add it to csv: null_values; or declare type: text"
+            f"column {name!r} is text, and its first values are all {shown}: if that means missing, declare the type "
+            "of the column, and add it to csv: null_values; or declare type: text"
         )
         self.doubtful.append(name)
 

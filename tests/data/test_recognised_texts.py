@@ -196,3 +196,24 @@ def test_the_library_reads_and_tells_the_same(tmp_path):
     assert any(
         note.startswith("batch: column 'p' is text, but all of its values read as numbers") for note in found.notes
     )
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [("NA", "its first values are all 'NA'"), ("", "has no value in the first 10,000 rows, so it is read as text")],
+)
+def test_a_column_without_a_value_in_the_first_rows_is_told(project, tmp_path, first, said):
+    write_csv(tmp_path, [first] * 10_000 + ["5"] * 10)
+    assert said in read(project)[1].warnings[0]
+    values, files = read(project, {"x": {"type": "integer"}}, null_values=["", "NA"])
+    assert values[-1] == 5
+    assert files.warnings == ()
+
+
+def test_a_decimal_comma_that_leaves_no_doubt_is_read_once_the_type_is_declared(project, tmp_path):
+    pl.DataFrame({"p": ["0,5", "12,25"]}).write_parquet(tmp_path / "t.parquet")
+    table = project({"t": {"path": "t.parquet", "columns": {"p": {"type": "number"}}}}).open("t")
+    assert table.frame.collect()["p"].to_list() == [0.5, 12.25]
+    pl.DataFrame({"p": ["1,234", "5,678"]}).write_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="'1,234' can be read in several ways"):
+        project({"t": {"path": "t.parquet", "columns": {"p": {"type": "number"}}}}).open("t")
