@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from engine.formatting.control_characters import escape_controls
 from engine.outcome import ExitCode
 
 SPEC_NAME = "project.yaml"
@@ -53,7 +54,7 @@ def command(
 
 def _write_proposal(spec: Path, data: str, columns: tuple[str | None, str | None, str | None]) -> None:
     """Write a spec proposed from a file; `columns` are target, prediction and time."""
-    from engine.cli.proposal import ColumnChoices, describe_data, propose_spec
+    from engine.cli.proposal import ColumnChoices, describe_data, list_remarks, propose_spec
     from engine.data.inspection import inspect_file
 
     path = Path(data).absolute()
@@ -70,6 +71,8 @@ def _write_proposal(spec: Path, data: str, columns: tuple[str | None, str | None
         with spec.open("x", encoding="utf-8") as file:
             file.write(text)
     print(f"{data}: {describe_data(seen)}")
+    for remark in list_remarks(seen):
+        print(f"  {escape_controls(remark)}")
 
 
 @contextmanager

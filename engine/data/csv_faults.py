@@ -11,37 +11,44 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, cast
+from typing import Any
 
 import polars as pl
 
 from engine.data.column_types import column_type
-from engine.spec.resources.datasets import Csv
+from engine.discovery.formats import open_bytes
+from engine.drift.csv_files import CsvDialect, needs_conversion, open_text
+from engine.drift.text_readings import MISSING_MARKERS, TextReading
+from engine.formatting.lists import join_some
 
 _MAX_VALUES_SHOWN = 5
 """The largest number of rows that a message shows."""
+_MAX_VALUES_STUDIED = 1000
+"""Values that do not fit from which the advice is found."""
 
 
-def open_bytes(path: Path) -> IO[bytes]:
-    """Open a file for reading; a file that ends in .gz is decompressed."""
-    return cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+def may_have_short_line(path: Path, dialect: CsvDialect, width: int) -> bool:
+    """Tell whether a line may have fewer fields than `width`, or a quote may be open at the end.
 
-
-def may_have_short_line(path: Path, dialect: Csv, width: int) -> bool:
-    """Tell whether a line may have fewer fields than `width`.
-
-    The result may be wrong in one direction only. It is also true for a quoted text that spans lines and for a line
-    that is not valid UTF-8; `find_record_fault` then decides.
+    The result may be wrong in one direction only. It is also true for a quoted text that spans lines, for a line that
+    is not valid UTF-8, and for a file that polars reads only after a conversion; `find_record_fault` then decides.
     """
-    line = pl.col("line")
+    if needs_conversion(path, dialect):
+        return True
+    line, quotes = pl.col("line"), pl.lit(0)
     if dialect.quote:
+        # An odd number of quotes: polars reads a value that is cut inside a quote at the end of the file as missing.
+        quotes = line.str.count_matches(dialect.quote, literal=True).sum()
         # Remove quoted parts first, since they may contain separators; \x{…} escapes the quote in a regex.
         quote = f"\\x{{{ord(dialect.quote):x}}}"
         line = line.str.replace_all(f"{quote}[^{quote}]*{quote}", "")
     # A line of n fields has n - 1 separators.
     short = line.str.count_matches(dialect.separator, literal=True) < width - 1
+    lines = pl.scan_lines(path, name="line", glob=False).slice(dialect.skip_lines)
+    if dialect.comment:
+        lines = lines.filter(~pl.col("line").str.starts_with(dialect.comment))
     try:
-        return bool(pl.scan_lines(path, name="line", glob=False).select(short.any()).collect(engine="streaming").item())
+        return bool(lines.select(short.any() | (quotes % 2 == 1)).collect(engine="streaming").item())
     except pl.exceptions.ComputeError:
         return True
 
@@ -56,7 +63,46 @@ def suggest_separator(columns: Sequence[str]) -> str:
     return f"; its only column is {columns[0][:60]!r}: did you mean csv: {{separator: {json.dumps(separator)}}}?"
 
 
-def find_record_fault(path: Path, dialect: Csv) -> str | None:
+class _Lines:
+    """The lines of a CSV file that hold records, as text; knows on which line of the file the present record begins.
+
+    UTF-8 is decoded line by line, so that an error belongs to one line.
+    """
+
+    def __init__(self, path: Path, dialect: CsvDialect) -> None:
+        self._converted = needs_conversion(path, dialect)
+        self._file: Any = open_text(path, dialect) if self._converted else open_bytes(path)
+        self._dialect = dialect
+        self.number = 0
+        self.start = 0
+
+    def __enter__(self) -> "_Lines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __iter__(self) -> Iterator[str]:
+        for number, line in enumerate(self._file, 1):
+            self.number = number
+            text = line if self._converted else line.decode("utf-8-sig" if number == 1 else "utf-8")
+            if number <= self._dialect.skip_lines:
+                continue
+            if not self.start:
+                if self._dialect.comment and text.startswith(self._dialect.comment):
+                    continue
+                self.start = number
+            yield text
+
+    def read_records(self) -> Iterator[list[str]]:
+        """Yield the records; `start` is the line on which the yielded record begins."""
+        quoting: Any = {"quotechar": self._dialect.quote} if self._dialect.quote else {"quoting": csv.QUOTE_NONE}
+        for record in csv.reader(self, delimiter=self._dialect.separator, strict=True, **quoting):
+            yield record
+            self.start = 0
+
+
+def find_record_fault(path: Path, dialect: CsvDialect) -> str | None:
     """Describe the first record that cannot be read or has another number of fields than the first one.
 
     Returns
@@ -67,32 +113,44 @@ def find_record_fault(path: Path, dialect: Csv) -> str | None:
     """
     if path.suffix == ".zst":
         return None
-    with open_bytes(path) as file:
-        quoting = {"quotechar": dialect.quote} if dialect.quote else {"quoting": csv.QUOTE_NONE}
-        records = csv.reader(_decode_lines(file), delimiter=dialect.separator, strict=True, **quoting)
-        width, start = 0, 1
+    width, first = 0, ""
+    with _Lines(path, dialect) as lines:
         try:
-            for record in records:
-                width = width or len(record)
+            for record in lines.read_records():
+                if not width:
+                    width, first = len(record), (record or [""])[0]
                 if len(record) != width:
                     fields = f"{len(record)} field{'' if len(record) == 1 else 's'}" if record else "nothing"
-                    return f"{path}, line {start} has {fields} where the first line has {width}"
-                start = records.line_num + 1  # the next record's first line: a record may span lines
+                    fault = f"{path}, line {lines.start} has {fields} where the first line has {width}"
+                    return fault + _suggest_preamble(first, width, len(record), lines.start)
         except UnicodeDecodeError as error:
             byte = error.object[error.start]
-            return f"{path}, line {records.line_num + 1} is not UTF-8 (byte {byte:#04x}): save the file as UTF-8"
+            return (
+                f"{path}, line {lines.number} is not UTF-8 (byte {byte:#04x}): save the file as UTF-8, "
+                "or declare its encoding, such as csv: {encoding: cp1252}"
+            )
         except csv.Error as error:
-            return f"{path}, line {start}: {_explain_csv_error(str(error), dialect)}"
+            return f"{path}, line {lines.start or lines.number}: {_explain_csv_error(str(error), dialect)}"
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             return f"{path} cannot be unpacked, it may be damaged: {error}"
     return None
 
 
-def _explain_csv_error(text: str, dialect: Csv) -> str:
+def _suggest_preamble(first: str, width: int, found: int, line: int) -> str:
+    """Return what to do where lines in front of the header are taken for it."""
+    if first.startswith(("#", "//", "%")) and found > width:
+        mark = "//" if first.startswith("//") else first[0]
+        return f'; line 1 is a comment: declare csv: {{comment: "{mark}"}}'
+    if width == 1 and found > width:
+        return f"; if the header is on line {line}, declare csv: {{skip_lines: {line - 1}}}"
+    return ""
+
+
+def _explain_csv_error(text: str, dialect: CsvDialect) -> str:
     """Return what is wrong with a record, in words for the owner of the file, from the text of a csv.Error."""
     quote = dialect.quote or ""
     if text.startswith("unexpected end of data"):
-        return f"a quote ({quote}) is opened and never closed"
+        return f"a quote ({quote}) is opened and never closed: the file may be cut off inside this value"
     if text.startswith("new-line character seen in unquoted field"):
         return "a carriage return stands in the middle of the line, outside quotes: remove it, or quote the value"
     if text.endswith(f"expected after '{quote}'"):
@@ -102,12 +160,7 @@ def _explain_csv_error(text: str, dialect: Csv) -> str:
     return text
 
 
-def _decode_lines(file: IO[bytes]) -> Iterator[str]:
-    """Decode line by line, so that an error belongs to one line; a byte order mark is dropped from the first."""
-    return (line.decode("utf-8-sig" if number == 0 else "utf-8") for number, line in enumerate(file))
-
-
-def locate_rows(path: Path, dialect: Csv, rows: Sequence[int]) -> dict[int, int]:
+def locate_rows(path: Path, dialect: CsvDialect, rows: Sequence[int]) -> dict[int, int]:
     """Return the line on which each of some rows (counted from 1, without the header) begins.
 
     Returns
@@ -116,28 +169,30 @@ def locate_rows(path: Path, dialect: Csv, rows: Sequence[int]) -> dict[int, int]
         Empty where the lines are not certain: a blank line or a record that cannot be read comes before the rows, or
         the file is compressed with Zstandard.
     """
-    lines: dict[int, int] = {}
+    found: dict[int, int] = {}
     if path.suffix == ".zst" or not rows:
-        return lines
-    with open_bytes(path) as file:
-        quoting = {"quotechar": dialect.quote} if dialect.quote else {"quoting": csv.QUOTE_NONE}
-        records = csv.reader(_decode_lines(file), delimiter=dialect.separator, strict=True, **quoting)
-        start = 1
+        return found
+    with _Lines(path, dialect) as lines:
         try:
-            for row, record in enumerate(records, 0 if dialect.header else 1):
+            for row, record in enumerate(lines.read_records(), 0 if dialect.header else 1):
                 if not record:
                     return {}
                 if row in rows:
-                    lines[row] = start
+                    found[row] = lines.start
                 if row >= max(rows):
-                    return lines
-                start = records.line_num + 1  # the next record's first line: a record may span lines
+                    return found
         except (UnicodeDecodeError, csv.Error, EOFError, zlib.error, gzip.BadGzipFile):
             pass
     return {}
 
 
-def find_value_fault(path: Path, texts: pl.LazyFrame, types: Mapping[str, pl.DataType], dialect: Csv) -> str | None:
+def find_value_fault(
+    path: Path,
+    texts: pl.LazyFrame,
+    types: Mapping[str, pl.DataType],
+    dialect: CsvDialect,
+    readings: Mapping[str, TextReading],
+) -> str | None:
     """Describe the first column with values that cannot be read as its type, with the first rows of them.
 
     Parameters
@@ -150,34 +205,68 @@ def find_value_fault(path: Path, texts: pl.LazyFrame, types: Mapping[str, pl.Dat
         The declared or inferred type per column.
     dialect
         How the file is written.
+    readings
+        The reading of columns that are parsed from text.
     """
     for name, dtype in types.items():
-        text = pl.col(name)
-        number = text.str.replace(",", ".", literal=True) if dialect.decimal_comma else text
-        parsers = {
-            "integer": text.cast(pl.Int64, strict=False),
-            "number": number.cast(pl.Float64, strict=False),
-            "boolean": text.replace_strict(["true", "True", "TRUE", "false", "False", "FALSE"], True, default=None),
-            "date": text.str.to_date(strict=False),
-            "datetime": text.str.to_datetime(strict=False),
-        }
-        parsed = parsers.get(type_name := column_type(dtype))
-        if parsed is None:  # every value can be read as text
+        reading = readings.get(name) or _reading_of_polars(dtype, dialect)
+        if reading is None:  # every value can be read as text
             continue
+        text = pl.col(name)
         # A parser returns null where it fails, so a text that is present but parsed to null is at fault.
-        is_number = number.cast(pl.Float64, strict=False).is_not_null()
-        rows = texts.select(text.alias("value"), is_number=is_number, bad=parsed.is_null() & text.is_not_null())
-        bad = rows.with_row_index("row", offset=1).filter("bad").head(_MAX_VALUES_SHOWN).collect(engine="streaming")
-        if bad.height:
-            lines = locate_rows(path, dialect, bad["row"].to_list())
-            where = ", ".join(
-                f"{f'line {lines[row]}' if row in lines else f'row {row}'} holds {value[:60]!r}"
-                for row, value in bad.select("row", "value").iter_rows()
-            )
-            decimal = type_name == "integer" and bad["is_number"].all()
-            kind, declared = ("holds decimal numbers", "number") if decimal else ("is text", "text")
-            return (
-                f"{path}, column {name!r} is read as {type_name}, but {where}; if the column {kind}, declare "
-                f"columns: {{{name}: {{type: {declared}}}}}; if the value means missing, add it to csv: null_values"
-            )
+        present = ~text.str.strip_chars().is_in([*reading.missing, *([""] if name in readings else [])])
+        bad = reading.parse(text, strict=False).is_null() & text.is_not_null() & present
+        rows = texts.select(text.alias("value"), bad=bad)
+        if count := rows.select(pl.col("bad").sum()).collect(engine="streaming").item():
+            first = rows.with_row_index("row", offset=1).filter("bad").head(_MAX_VALUES_STUDIED)
+            return _describe_value_fault(path, name, reading, first.collect(engine="streaming"), count, dialect)
     return None
+
+
+def _reading_of_polars(dtype: pl.DataType, dialect: CsvDialect) -> TextReading | None:
+    """Return the reading that is nearest to how polars reads a type; None for text and other types."""
+    type_ = column_type(dtype)
+    if type_ not in ("integer", "number", "boolean", "date", "datetime"):
+        return None
+    zoned = getattr(dtype, "time_zone", None) is not None
+    return TextReading(
+        type_, ("NaN",) if type_ == "number" else (), decimal="," if dialect.decimal_comma else ".", zoned=zoned
+    )
+
+
+def _describe_value_fault(
+    path: Path, name: str, reading: TextReading, bad: pl.DataFrame, count: int, dialect: CsvDialect
+) -> str:
+    """Return the sentence about `count` values that do not fit: where the first are, and what to declare."""
+    shown = bad.head(_MAX_VALUES_SHOWN)
+    lines = locate_rows(path, dialect, shown["row"].to_list())
+    where = ", ".join(
+        f"{f'line {lines[row]}' if row in lines else f'row {row}'} holds {value[:60]!r}"
+        for row, value in shown.select("row", "value").iter_rows()
+    )
+    others = f", and {count - shown.height:,} more do not fit" if count > shown.height else ""
+    said = f"{path}, column {name!r} is read as {reading.type}, but {where}{others}"
+    values = set(bad["value"].str.strip_chars())
+    markers = sorted(values & MISSING_MARKERS)
+    numeric = {value for value in values - set(markers) if _is_number(value, reading)}
+    if reading.type in ("integer", "number") and numeric | set(markers) == values:
+        advice = [f"declare columns: {{{name}: {{type: number}}}}"] if numeric and reading.type == "integer" else []
+        listed = ", ".join(json.dumps(text, ensure_ascii=False) for text in [*dialect.null_values, *markers])
+        advice += (
+            [f"csv: {{null_values: [{listed}]}}, where {join_some(map(repr, markers))} means missing"]
+            if markers
+            else []
+        )
+        return f"{said}; {' and '.join(advice)}"
+    if markers and set(markers) == values:
+        listed = ", ".join(json.dumps(text, ensure_ascii=False) for text in [*dialect.null_values, *markers])
+        return f"{said}; if that means missing, declare csv: {{null_values: [{listed}]}}"
+    return (
+        f"{said}; if the column is text, declare columns: {{{name}: {{type: text}}}}; if the value means missing, add "
+        "it to csv: null_values; if it is a total or a remark, remove its line"
+    )
+
+
+def _is_number(value: str, reading: TextReading) -> bool:
+    whole = TextReading("number", decimal=reading.decimal, thousands=reading.thousands, sign=reading.sign)
+    return pl.Series([value]).to_frame("v").select(whole.parse(pl.col("v"), strict=False)).item() is not None

@@ -1,8 +1,8 @@
 """The datasets of a project, opened by name.
 
 A run has one `Datasets` object. It caches what the functions of `python` datasets returned, so that a function is
-called once for all tables made from it and for all iterations of a loop. The cache ends with the object: the next run
-calls the functions again.
+called once for all tables made from it and for all iterations of a loop, and how unchanged files are read. The cache
+ends with the object: the next run calls the functions again.
 """
 
 import json
@@ -15,9 +15,10 @@ import polars as pl
 
 from engine.data import queries
 from engine.data.contract import check_schema
-from engine.data.files import find_files
+from engine.data.files import FoundBefore, find_files
 from engine.data.fingerprints import FileHashes, hash_file, hash_frame
 from engine.data.table import Table, explain_read_errors
+from engine.data.text_columns import find_doubtful_columns, sample_columns
 from engine.data.user_functions import call_frame_function, find_module_file, translate_user_code_errors
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
@@ -41,11 +42,13 @@ class Datasets:
         self.project = project
         self._file_hashes = hashes
         self._function_results: dict[tuple[str, ...], tuple[pl.DataFrame | pl.LazyFrame, str]] = {}
+        self._found_files: FoundBefore = {}
 
     def with_project(self, project: ProjectSpec) -> Self:
         """Return the datasets of the same project with other variables; both objects share one cache."""
         other = type(self)(project, self._file_hashes)
         other._function_results = self._function_results
+        other._found_files = self._found_files
         return other
 
     def open(self, name: str) -> Table:
@@ -86,11 +89,20 @@ class Datasets:
         entity, columns = dataset.entity, dataset.columns
         if isinstance(dataset, FileDataset):
             root = self.project.root_of("datasets", name, dataset.connection)
-            files = find_files(dataset, root)
+            files = find_files(dataset, root, self._found_files)
             fingerprint, facts = files.compute_fingerprint(self._file_hashes, root)
-            cheap = files.format in ("parquet", "arrow")
+            frame, cheap = files.scan_all(), files.rereadable
             return Table(
-                name, files.scan_all(), fingerprint, entity, columns, files=files, rereadable=cheap, facts=facts
+                name,
+                frame,
+                fingerprint,
+                entity,
+                columns,
+                files=files,
+                rereadable=cheap,
+                facts=facts,
+                notes=files.notes,
+                warnings=files.warnings,
             )
         if isinstance(dataset, QueryDataset):
             query = sql.bind_variables(dataset.sql, self.project.variables)
@@ -107,7 +119,9 @@ class Datasets:
             "versions": {"polars": pl.__version__},
         }
         cheap = isinstance(returned, pl.DataFrame)
-        return Table(name, returned.lazy(), fingerprint, entity, columns, rereadable=cheap, facts=facts)
+        doubtful = find_doubtful_columns(sample_columns([returned.lazy()]), columns) if cheap else {}
+        said = tuple(doubtful.values())
+        return Table(name, returned.lazy(), fingerprint, entity, columns, rereadable=cheap, facts=facts, warnings=said)
 
     def _call_function(
         self, name: str, dataset: PythonDataset

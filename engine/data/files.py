@@ -1,45 +1,59 @@
-"""Datasets of kind `file`: one file, or a glob of files of one format, scanned lazily.
+"""Datasets of kind `file`: one file, or the files of a folder or pattern, of one format, scanned lazily.
 
-polars reads the formats. This module decides which files belong to a dataset, which types a contract sets where the
-format has none (all columns of CSV, dates in NDJSON), and whether the files of a glob agree. polars' errors name
-neither file nor line, so `DatasetFiles.find_fault` reads the files again to find the place.
+polars reads the formats. This module decides which types a contract sets where the format has none (all columns of CSV,
+dates in NDJSON), how texts are read that are numbers or dates, and whether the files agree. polars' errors name neither
+file nor line, so `DatasetFiles.find_fault` reads the files again to find the place.
 """
 
 import json
-import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from glob import escape, glob, has_magic
+from dataclasses import dataclass, field, replace
+from functools import partial
 from os.path import relpath
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
 from typing import Any
 
 import polars as pl
 
 from engine.data.column_types import POLARS_DTYPES, column_type
-from engine.data.csv_faults import find_record_fault, find_value_fault, locate_rows, may_have_short_line, open_bytes
+from engine.data.csv_faults import find_record_fault, find_value_fault, locate_rows, may_have_short_line
 from engine.data.fingerprints import FileHashes, hash_file
 from engine.data.polars_errors import READ_ERRORS, describe_error
+from engine.data.text_columns import find_doubtful_columns, sample_columns
 from engine.digests import digest_texts
+from engine.discovery.formats import is_text, open_bytes, read_head
+from engine.discovery.listing import KeyValue, list_data_files
+from engine.drift.csv_files import (
+    INFER_ROWS,
+    CsvColumns,
+    CsvDialect,
+    needs_conversion,
+    read_column_names,
+    recognize_csv_columns,
+    scan_csv_files,
+    scan_csv_texts,
+)
+from engine.drift.file_scans import add_key_columns, is_json_array, is_read_alone, scan_typed_files
+from engine.drift.text_readings import Notation, TextReading, recognize_texts
 from engine.errors import DataError
-from engine.formatting.hints import suggest_name
-from engine.spec.resources.datasets import Csv, FileDataset, detect_format
+from engine.spec.resources.datasets import Csv, FileDataset
 from engine.spec.resources.resource import facts_of
 
-INFER_ROWS = 10_000
-"""Rows of a CSV file from which types are inferred where the contract declares none."""
 MAX_FILES_LISTED = 1000
 """The largest number of files whose digests are recorded one by one."""
+_MAX_FILES_SAMPLED = 5
+"""Files of a format with types in which texts are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetFiles:
     """Files of one format, and how they are read.
 
-    `types` are set on columns of formats that have no types. `same_schema` tells that all files have the same columns
-    and types, so that one scan reads them; otherwise columns are matched by name, and types widened to a common one.
+    `types` are set on columns of formats that have no types, and `readings` parse columns whose texts are numbers,
+    dates or booleans. `keys` are the columns that the folders of each file name. `same_schema` tells that all files
+    have the same columns and types, so that one scan reads them; otherwise columns are matched by name, and types
+    widened to a common one. `notes` tell what was recognised or left out, `warnings` what stays text although it looks
+    like something else: the columns `doubtful`.
     """
 
     paths: tuple[Path, ...]
@@ -47,6 +61,21 @@ class DatasetFiles:
     csv: Csv
     types: Mapping[str, pl.DataType]
     same_schema: bool = True
+    readings: Mapping[str, TextReading] = field(default_factory=dict)
+    keys: Mapping[Path, Mapping[str, KeyValue]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    doubtful: tuple[str, ...] = ()
+
+    @property
+    def dialect(self) -> CsvDialect:
+        """How the files are written, if they are CSV."""
+        return CsvDialect(**{key: getattr(self.csv, key) for key in CsvDialect.__dataclass_fields__})
+
+    @property
+    def rereadable(self) -> bool:
+        """Whether reading the files again is cheap: Parquet and Arrow, but not a stream, which has no index."""
+        return self.format in ("parquet", "arrow") and not any(map(is_read_alone, self.paths))
 
     def scan_all(self) -> pl.LazyFrame:
         """Return the rows of all files as one lazy frame.
@@ -57,8 +86,6 @@ class DatasetFiles:
             The columns cannot be read, or the header of a CSV file names a column twice.
         """
         try:
-            if self.format == "csv" and self.csv.header:
-                self._check_header()
             if self.same_schema:
                 return self._scan_paths(self.paths)
             return pl.concat([frame for _, frame in self.scan_each()], how="diagonal_relaxed")
@@ -75,34 +102,55 @@ class DatasetFiles:
 
     def name_rows(self, path: Path, rows: Sequence[int]) -> list[str]:
         """Return how to find rows (counted from 1) of a file: `line 50 of new.csv`, `row 49 of new.parquet`."""
-        lines = locate_rows(path, self.csv, rows) if self.format == "csv" else {}
+        lines = locate_rows(path, self.dialect, rows) if self.format == "csv" else {}
         return [f"{f'line {lines[row]}' if row in lines else f'row {row}'} of {path.name}" for row in rows]
 
     def compute_fingerprint(self, hashes: FileHashes, root: Path) -> tuple[str, dict[str, Any]]:
         """Return the fingerprint of the dataset, and the JSON-ready facts that it is made of.
 
-        The fingerprint covers the files' bytes, in any order, and the settings they are read with; names and paths
-        play no part. The facts list each file's digest by its path from `root`, up to `MAX_FILES_LISTED` files.
+        The fingerprint covers the files' bytes with the columns that their folders name, in any order, and the
+        settings they are read with; names and paths play no other part. The facts list each file's digest by its path
+        from `root`, up to `MAX_FILES_LISTED` files.
         """
         how = facts_of(self.csv) if self.format == "csv" else {}
         types = {name: str(dtype) for name, dtype in sorted(self.types.items())}
+        readings = {
+            name: reading.facts()
+            for name, reading in sorted(self.readings.items())
+            if self.format == "csv" or name not in self.types or reading.facts() != {"type": reading.type}
+        }
         digests = {path: hash_file(path, hashes) for path in self.paths}
+        contents = list(digests.values())
+        if self.keys:
+            named = [json.dumps(self.keys[path], sort_keys=True, default=str) for path in self.paths]
+            contents = [digest_texts(*both) for both in zip(contents, named, strict=True)]
         listed = (
             {relpath(path, root): digest for path, digest in digests.items()}
             if len(digests) <= MAX_FILES_LISTED
             else {}
         )
-        settings = json.dumps([how, types], sort_keys=True)
+        # What most datasets do not have is no part of their fingerprint, so that those of earlier versions hold.
+        found = {"readings": readings, **self._describe_csv_content()}
+        special = {key: value for key, value in found.items() if value}
+        settings = json.dumps([how, types, *([special] if special else [])], sort_keys=True)
         facts = {"format": self.format, "csv": how, "types": types, "file_count": len(digests), "files": listed}
-        return digest_texts(self.format, settings, *sorted(digests.values())), facts
+        facts |= special
+        return digest_texts(self.format, settings, *sorted(contents)), facts
+
+    def _describe_csv_content(self) -> dict[str, Any]:
+        """Return what the bytes of CSV files, not the spec, say about how they are read."""
+        if self.format != "csv":
+            return {}
+        converted = any(needs_conversion(path, self.dialect) for path in self.paths)
+        return {"names": read_column_names(self.paths[0], self.dialect), "converted": converted}
 
     def find_short_line(self) -> str | None:
         """Describe the first CSV line with too few fields, which polars fills with nulls without an error."""
         if self.format != "csv":
             return None
         for path in self.paths:
-            width = len(self._scan_paths((path,)).collect_schema())
-            if may_have_short_line(path, self.csv, width) and (fault := find_record_fault(path, self.csv)):
+            width = len(scan_csv_texts([path], self.dialect).collect_schema())
+            if may_have_short_line(path, self.dialect, width) and (fault := find_record_fault(path, self.dialect)):
                 return fault
         return None
 
@@ -120,52 +168,52 @@ class DatasetFiles:
     def _explain_fault(self, path: Path) -> str | None:
         """Describe the place at fault in a text format; None where it cannot be found."""
         if self.format == "csv":
-            return find_record_fault(path, self.csv) or self._explain_value_fault(path)
-        return _find_ndjson_fault(path) if self.format == "ndjson" else None
+            return find_record_fault(path, self.dialect) or self._explain_value_fault(path)
+        if self.format == "ndjson" and not is_json_array(path):
+            return _find_ndjson_fault(path) or self._explain_text_fault(path)
+        return self._explain_text_fault(path)
 
     def _explain_value_fault(self, path: Path) -> str | None:
         try:
             # The types that polars gave the columns, and the same file with every column as text.
             types = self._scan_paths((path,)).collect_schema()
-            texts = self._scan_csv([path], 0, dict.fromkeys(types, pl.String()))
-            return find_value_fault(path, texts, types, self.csv)
+            return find_value_fault(path, scan_csv_texts([path], self.dialect), types, self.dialect, self.readings)
         except READ_ERRORS:
             return None
 
+    def _explain_text_fault(self, path: Path) -> str | None:
+        """Describe the first text that its column's declared type does not fit, in a format with types."""
+        value = pl.col("value")
+        for name, reading in self.readings.items():
+            missing = value.is_null() | value.str.strip_chars().is_in([*reading.missing, ""])
+            try:
+                texts = replace(self, readings={})._scan_paths((path,)).select(pl.col(name).alias("value"))
+                bad = reading.parse(value, strict=False).is_null() & ~missing
+                found = texts.with_row_index("row", offset=1).filter(bad).head(1).collect(engine="streaming")
+            except READ_ERRORS:
+                return None
+            if found.height:
+                row, value = found.row(0)
+                return f"{path}, column {name!r} is declared as {reading.type}, but row {row} holds {value[:60]!r}"
+        return None
+
     def _scan_paths(self, paths: tuple[Path, ...]) -> pl.LazyFrame:
-        files = list(paths)
-        if self.format == "parquet":
-            return pl.scan_parquet(files, glob=False, hive_partitioning=False)
-        if self.format == "arrow":
-            return pl.scan_ipc(files, glob=False, hive_partitioning=False)
-        if self.format == "ndjson":
-            # scan_ndjson has no `glob` option, so a name with brackets must be escaped.
-            return self._parse_dates(pl.scan_ndjson([escape(str(path)) for path in files], infer_schema_length=None))
-        return self._scan_csv(files, INFER_ROWS, self.types)
+        if self.format == "csv":
+            apart = bool(self.keys) and any(needs_conversion(path, self.dialect) for path in paths)
+            return add_key_columns(paths, self.keys, self._scan_csv, apart=apart)
+        apart = any(map(is_read_alone, paths))
+        return self._parse_texts(add_key_columns(paths, self.keys, partial(scan_typed_files, self.format), apart=apart))
 
-    def _scan_csv(self, files: list[Path], infer_rows: int, types: Mapping[str, pl.DataType]) -> pl.LazyFrame:
-        return pl.scan_csv(
-            files,
-            glob=False,
-            separator=self.csv.separator,
-            quote_char=self.csv.quote,
-            has_header=self.csv.header,
-            null_values=self.csv.null_values,
-            decimal_comma=self.csv.decimal_comma,
-            infer_schema_length=infer_rows,
-            infer_schema_files=1,
-            schema_overrides=dict(types),
-            try_parse_dates=infer_rows > 0,
-        )
+    def _scan_csv(self, paths: Sequence[Path], column: str | None) -> pl.LazyFrame:
+        return scan_csv_files(paths, self.dialect, CsvColumns(self.types, self.readings), path_column=column)
 
-    def _parse_dates(self, frame: pl.LazyFrame) -> pl.LazyFrame:
-        """Parse the texts of an NDJSON file that the contract declares as dates: JSON has no dates."""
-        schema = frame.collect_schema()  # inferred here and cached by polars
-        texts = {name: dtype for name, dtype in self.types.items() if schema.get(name) == pl.String}
-        return frame.with_columns(
-            pl.col(name).str.to_date() if dtype == pl.Date else pl.col(name).str.to_datetime(time_unit="us")
-            for name, dtype in texts.items()
-        )
+    def _parse_texts(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """Parse the texts of a format with types that the contract declares as something else."""
+        if not self.readings:
+            return frame
+        schema = frame.collect_schema()  # cached by polars
+        texts = {name: reading for name, reading in self.readings.items() if schema.get(name) == pl.String}
+        return frame.with_columns(reading.parse(pl.col(name)).alias(name) for name, reading in texts.items())
 
     def read_schema(self, path: Path) -> pl.Schema:
         """Return the columns of one file with their types.
@@ -187,16 +235,12 @@ class DatasetFiles:
         except READ_ERRORS as error:
             raise DataError(self.find_fault() or f"{path} cannot be read: {describe_error(error)}") from error
 
-    def _check_header(self) -> None:
-        """Refuse a header that names a column twice, since polars would rename the second without an error."""
-        bare = replace(self, csv=self.csv.model_copy(update={"header": False, "null_values": [""]}))
-        header = bare._scan_csv([self.paths[0]], 0, {}).head(1).collect()
-        for name, times in Counter(header.row(0) if header.height else ()).items():
-            if name is not None and times > 1:
-                raise DataError(f"{self.paths[0]}, line 1 names the column {name!r} twice: rename one of them")
+
+FoundBefore = dict[tuple[object, ...], DatasetFiles]
+"""What `find_files` has found, by the dataset and the state of its files: looking at values takes time."""
 
 
-def find_files(dataset: FileDataset, root: Path) -> DatasetFiles:
+def find_files(dataset: FileDataset, root: Path, known: FoundBefore | None = None) -> DatasetFiles:
     """Return the files of a dataset.
 
     Parameters
@@ -205,33 +249,122 @@ def find_files(dataset: FileDataset, root: Path) -> DatasetFiles:
         The dataset as declared.
     root
         The folder that its path starts from.
+    known
+        Results for files that have not changed since are taken from here, and new ones kept.
 
     Raises
     ------
     DataError
-        No file exists or matches, the path is a folder, a file is empty or cannot be opened, or the files of a glob
-        have different columns or types.
+        No file exists or matches, a file is empty or cannot be opened or read, or the files have different columns or
+        types.
     """
     _check_csv_characters(dataset.csv)
-    path = root / dataset.path
+    found = list_data_files(root / dataset.path, dataset.format)
+    if found.format != "csv" and "csv" in dataset.model_fields_set:
+        raise DataError(f"csv settings are only for CSV files, but {found.paths[0]} is a {found.format} file")
+    states = [(path, path.stat()) for path in found.paths]
+    key = (
+        dataset.model_dump_json(include={"path", "format", "csv", "columns"}),
+        found.notes,
+        *((path, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino) for path, state in states),
+    )
+    if known is not None and key in known:
+        return known[key]
+    dialect = dataset.csv
+    if found.paths[0].suffix.lower() == ".tsv" and "separator" not in dialect.model_fields_set:
+        dialect = dialect.model_copy(update={"separator": "\t"})
+    files = DatasetFiles(found.paths, found.format, dialect, {}, keys=found.keys, notes=found.notes)
+    declared = {name: rule.type for name, rule in dataset.columns.items() if rule.type in POLARS_DTYPES}
     try:
-        # A path that exists is taken literally, even if its name looks like a glob.
-        matches = [] if path.exists() else [Path(one) for one in sorted(glob(str(path), recursive=True))]  # noqa: PTH207  # Path.glob refuses absolute patterns
-        paths = [one for one in matches if one.is_file()] or [path]
-        for one in paths:
-            _check_readable(one)
-    except FileNotFoundError:
-        missing = "no file matches" if has_magic(dataset.path) else "there is no file"
-        raise DataError(f"{missing} {path}{_suggest_file(path)}") from None
-    except OSError as error:
-        raise DataError(f"{error.filename or path} cannot be opened: {error.strerror}") from error
-    format_ = str(dataset.format or detect_format(dataset.path))  # the spec was refused unless one of them is known
-    families = POLARS_DTYPES.keys() if format_ == "csv" else ("date", "datetime") if format_ == "ndjson" else ()
-    types = {
-        name: POLARS_DTYPES[rule.type] for name, rule in dataset.columns.items() if rule.type and rule.type in families
+        files = _leave_out_known_keys(files)
+        files = _recognize_columns(files, {name: type_ for name, type_ in declared.items() if type_}, dataset)
+    except READ_ERRORS as error:
+        fault = files.find_fault()
+        raise DataError(fault or f"{found.paths[0]} cannot be read: {describe_error(error)}") from error
+    files = files if len(files.paths) == 1 else _unite_schemas(files)
+    if known is not None:
+        known[key] = files
+    return files
+
+
+def _leave_out_known_keys(files: DatasetFiles) -> DatasetFiles:
+    """Leave the columns that folders name to the files where these have them too: the files' values have a type."""
+    if not files.keys:
+        return files
+    inside = replace(files, keys={})._scan_paths(files.paths[:1]).collect_schema()
+    both = [name for name in next(iter(files.keys.values())) if name in inside]
+    if not both:
+        return files
+    keys = {
+        path: {name: value for name, value in named.items() if name not in both} for path, named in files.keys.items()
     }
-    files = DatasetFiles(tuple(paths), format_, dataset.csv, types)
-    return files if len(paths) == 1 else _unite_schemas(files)
+    listed = ", ".join(map(repr, both))
+    note = f"{listed}: a column of the files and a name of their folders; the files' values are read"
+    return replace(files, keys=keys if any(keys.values()) else {}, notes=(*files.notes, note))
+
+
+def _recognize_columns(files: DatasetFiles, declared: Mapping[str, str], dataset: FileDataset) -> DatasetFiles:
+    """Decide how columns of texts are read."""
+    named = next(iter(files.keys.values()), {})
+    keyed = {name: type_ for name, type_ in declared.items() if name in named}
+    if keyed:
+        files = replace(files, keys=_retype_keys(files.keys, keyed))
+    others = {name: type_ for name, type_ in declared.items() if name not in named}
+    if files.format == "csv":
+        types = {name: POLARS_DTYPES[type_] for name, type_ in others.items()}
+        quiet = {name for name, rule in dataset.columns.items() if rule.role is not None}
+        columns = recognize_csv_columns(
+            files.paths, files.dialect, types, others, quiet, lambda path, row: files.name_rows(path, [row])[0]
+        )
+        return replace(
+            files,
+            types=columns.types,
+            readings=columns.readings,
+            notes=(*files.notes, *columns.notes),
+            warnings=columns.warnings,
+            doubtful=columns.doubtful,
+        )
+    return _recognize_declared_texts(files, others, dataset)
+
+
+def _retype_keys(
+    keys: Mapping[Path, Mapping[str, KeyValue]], declared: Mapping[str, str]
+) -> dict[Path, dict[str, KeyValue]]:
+    """Return the values of folders as text where the contract declares text: `code=7` among `code=A7`."""
+    texts = {name for name, type_ in declared.items() if type_ == "text"}
+    return {
+        path: {name: str(value) if name in texts and value is not None else value for name, value in named.items()}
+        for path, named in keys.items()
+    }
+
+
+def _recognize_declared_texts(files: DatasetFiles, declared: Mapping[str, str], dataset: FileDataset) -> DatasetFiles:
+    """Read texts as their declared type, in a format that has types; warn of columns that look like something else.
+
+    Raises
+    ------
+    DataError
+        Texts are declared as numbers or dates, and can be read in several ways.
+    """
+    frames = (replace(files, keys={})._scan_paths((path,)) for path in files.paths[:_MAX_FILES_SAMPLED])
+    samples = sample_columns(frames)
+    readings: dict[str, TextReading] = {}
+    for name, type_ in declared.items():
+        if type_ == "text" or name not in samples or samples[name].dtype != pl.String:
+            continue
+        found = recognize_texts(samples[name], Notation(), type_)
+        if found.ambiguous and not found.certain:
+            raise DataError(
+                f"column {name!r} is declared as {type_}, but {found.example!r} can be read in several ways: convert "
+                "it where the file is written, or in a query"
+            )
+        if found.reading is not None or files.format == "ndjson":
+            readings[name] = found.reading or TextReading(type_)
+    # JSON has no dates, so that their declared type has always been a part of the fingerprint.
+    dated = [name for name in readings if files.format == "ndjson" and declared[name] in ("date", "datetime")]
+    types = {name: POLARS_DTYPES[declared[name]] for name in dated}
+    doubtful = find_doubtful_columns(samples, dataset.columns)
+    return replace(files, types=types, readings=readings, warnings=tuple(doubtful.values()), doubtful=tuple(doubtful))
 
 
 def _unite_schemas(files: DatasetFiles) -> DatasetFiles:
@@ -289,21 +422,6 @@ def _find_common_dtype(name: str, found: Mapping[Path, pl.DataType]) -> pl.DataT
     return common
 
 
-def _check_readable(path: Path) -> None:
-    """Refuse what is not a regular file, an empty file, and text in UTF-16, which polars reads as garbage."""
-    mode = path.stat().st_mode
-    if S_ISDIR(mode):
-        raise DataError(f"{path} is a folder; name a file in it, or all of them: {path.name}/*.parquet")
-    if not S_ISREG(mode):
-        raise DataError(f"{path} is not a regular file: a pipe or device cannot be read twice, as a dataset must be")
-    with path.open("rb") as file:
-        start = file.read(2)  # the length of a UTF-16 byte order mark
-    if not start:
-        raise DataError(f"{path} is empty (0 bytes)")
-    if start in (b"\xff\xfe", b"\xfe\xff"):
-        raise DataError(f"{path} is UTF-16 text: save the file as UTF-8")
-
-
 def _check_csv_characters(dialect: Csv) -> None:
     """Refuse a separator or quote that polars cannot handle: it takes single bytes."""
     for what, character in (("separator", dialect.separator), ("quote", dialect.quote)):
@@ -311,18 +429,7 @@ def _check_csv_characters(dialect: Csv) -> None:
             raise DataError(f"csv {what} {character!r} must be one ASCII character other than a line break")
 
 
-def _suggest_file(path: Path) -> str:
-    """Return the help for a file that does not exist: a missing folder, or the likely file in the folder."""
-    folder = path.parent
-    if has_magic(str(folder)):
-        return ""
-    if not folder.is_dir():
-        return f"; there is no folder {folder} either"
-    names = {one.name for one in folder.iterdir() if not one.name.startswith(".")}
-    return suggest_name(path.name, sorted(names - {path.name}))
-
-
-_FIRST_BYTES = {"parquet": b"PAR1", "arrow": b"ARROW1"}
+_FIRST_BYTES = {"parquet": (b"PAR1",), "arrow": (b"ARROW1", b"\xff\xff\xff\xff")}
 
 
 def _find_foreign_content(path: Path, format_: str) -> str | None:
@@ -331,14 +438,12 @@ def _find_foreign_content(path: Path, format_: str) -> str | None:
     if signature is None:
         return None
     try:
-        with path.open("rb") as file:
-            start = file.read(1000)
+        start = read_head(path)
     except OSError:
         return None
     if start.startswith(signature):
         return None
-    text = re.fullmatch(rb"[\t\n\r\x20-\x7e\x80-\xff]*", start) is not None
-    hint = "; it looks like text: if it is CSV, declare format: csv" if text else ", or it is damaged"
+    hint = "; it looks like text: if it is CSV, declare format: csv" if is_text(start) else ", or it is damaged"
     return f"{path} cannot be read, it is not a file in the format {format_}{hint}"
 
 

@@ -18,25 +18,27 @@ import polars as pl
 from engine import drift
 from engine.data.column_types import POLARS_DTYPES, column_type
 from engine.data.contract import refuse_pattern_names
-from engine.data.csv_faults import open_bytes
 from engine.data.files import DatasetFiles, find_files
 from engine.data.metrics import compute_dataset_metrics
 from engine.data.table import Table, explain_read_errors
+from engine.discovery.formats import detect_format, open_bytes
+from engine.discovery.listing import list_data_files
+from engine.drift.csv_files import CsvColumns, scan_csv_files
+from engine.drift.text_readings import MISSING_MARKERS
 from engine.errors import DataError
 from engine.formatting.numbers import format_number
 from engine.spec.metric_names import MetricName
-from engine.spec.resources.datasets import Csv, FileDataset, detect_format
+from engine.spec.resources.datasets import Csv, FileDataset
+from engine.spec.resources.resource import facts_of
 
 DIALECT_SAMPLE_BYTES = 1 << 20
 """Bytes at the start of a CSV file from which its dialect is guessed."""
 SEPARATORS = ",;\t|"
-MISSING_MARKERS = frozenset({"NA", "N/A", "n/a", "#N/A", "NULL", "null", "None", "-", "?", ".", "\\N"})
-"""Texts that mean a missing value in a column that otherwise holds numbers or dates."""
 MAX_VALUES_LISTED = 12
 """The largest number of distinct values for which a column of text lists its values."""
 
 _CSV_NUMBER_PATTERN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-_DECIMAL_COMMA_PATTERN = re.compile(r"[-+]?\d+(,\d+)?")
+_DECIMAL_COMMA_PATTERN = re.compile(r"[-+]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?( ?[€%])?")
 _DATE_PATTERN = re.compile(r"\d{4}-\d\d-\d\d.*")
 
 
@@ -75,30 +77,51 @@ class FileInspection:
 
 
 def inspect_file(path: Path) -> FileInspection:
-    """Inspect a file, or the files of a glob.
+    """Inspect a file, or the files of a folder or a pattern.
 
     Raises
     ------
     DataError
-        The file cannot be read, its ending names no known format, or it has no rows.
+        The file cannot be read, is of no known format, or has no rows.
     """
-    by_ending = detect_format(path.name)
-    if by_ending is None and path.suffix.lower() not in (".txt", ".tsv", ".dat"):
-        raise DataError(f"{path}: its ending is not that of a known format: .parquet, .csv, .ndjson or .arrow")
-    format_ = by_ending or "csv"
-    dataset = FileDataset(path=str(path), format=None if by_ending else "csv", csv=Csv())
+    found = list_data_files(path)
+    told = len(found.paths) > 1 or detect_format(path.name)
+    dataset = FileDataset(path=str(path), format=None if told else found.format)
+    guessed, files = Csv(), None
+    if found.format == "csv":
+        guessed = guess_dialect(found.paths[0])
+        # Missing markers are recognised column by column; all columns need them only where the first rows have none.
+        dataset = _declare_csv(dataset, guessed.model_copy(update={"null_values": [""]}))
     files = find_files(dataset, path.parent)
-    if format_ == "csv":
-        dataset = dataset.model_copy(update={"csv": guess_dialect(files.paths[0])})
+    if found.format == "csv" and files.find_fault():
+        dataset = _declare_csv(dataset, guessed)
         files = find_files(dataset, path.parent)
         # Types come from the first rows. Where a later row contradicts them, infer them from all rows.
-        files = replace(files, types=_infer_types(files)) if files.find_fault() else files
-    table = Table(path.name, files.scan_all(), "", files=files, rereadable=format_ in ("parquet", "arrow"))
+        if files.find_fault():
+            files = replace(files, types={**_infer_types(files), **files.types}, readings={})
+    elif keys := _find_declarable_keys(files):
+        # Later files may have fewer values, which leave a doubt.
+        dataset = dataset.model_copy(update={"csv": dataset.csv.model_copy(update=keys)})
+    table = Table(path.name, files.scan_all(), "", files=files, rereadable=files.rereadable)
     with explain_read_errors(table):
         if ragged := files.find_short_line():
             raise DataError(ragged)
     rows, columns = summarise_columns(table)
     return FileInspection(dataset, table, rows, columns)
+
+
+def _find_declarable_keys(files: DatasetFiles) -> dict[str, str]:
+    """Return the separator of thousands and the order of dates, if the columns of a CSV file agree on them."""
+    thousands = {reading.thousands for reading in files.readings.values() if reading.thousands}
+    orders = {reading.order for reading in files.readings.values() if reading.type in ("date", "datetime")} - {"ymd"}
+    keys = {"thousands": thousands.pop()} if len(thousands) == 1 and files.format == "csv" else {}
+    return keys | ({"date_order": orders.pop()} if len(orders) == 1 and files.format == "csv" else {})
+
+
+def _declare_csv(dataset: FileDataset, dialect: Csv) -> FileDataset:
+    """Return the dataset with those settings of a CSV file that are not the defaults."""
+    settings = facts_of(dialect)
+    return dataset.model_copy(update={"csv": Csv(**settings)}) if settings else dataset
 
 
 def summarise_columns(table: Table) -> tuple[int, dict[str, ColumnSummary]]:
@@ -177,15 +200,7 @@ def _values_by_frequency(table: Table, name: str) -> tuple[str, ...]:
 
 def _infer_types(files: DatasetFiles) -> dict[str, pl.DataType]:
     """Return the type by column of a CSV file, inferred from all of its rows."""
-    found = pl.scan_csv(
-        list(files.paths),
-        glob=False,
-        separator=files.csv.separator,
-        quote_char=files.csv.quote,
-        null_values=files.csv.null_values,
-        decimal_comma=files.csv.decimal_comma,
-        infer_schema_length=None,
-    )
+    found = scan_csv_files(files.paths, files.dialect, CsvColumns(), infer_rows=None)
     with explain_read_errors(Table(files.paths[0].name, found, "", files=files)):
         schema = found.collect_schema()
     return {
@@ -196,16 +211,23 @@ def _infer_types(files: DatasetFiles) -> dict[str, pl.DataType]:
 def guess_dialect(path: Path) -> Csv:
     """Guess the dialect of a CSV file from its first megabyte.
 
-    The separator is the one with which the most lines have as many fields as the header. A decimal comma, or a text
-    that means a missing value, is accepted only where all other values of the column are numbers or dates.
+    The separator is the one with which the most lines have as many fields as the header. A decimal comma, a separator
+    of thousands or a text that means a missing value is accepted only where all other values of the column are numbers
+    or dates.
     """
     if path.suffix == ".zst":
         return Csv()
     try:
         with open_bytes(path) as file:
-            text = file.read(DIALECT_SAMPLE_BYTES).decode("utf-8-sig", errors="replace")
+            sample = file.read(DIALECT_SAMPLE_BYTES)
     except (OSError, EOFError, zlib.error):
         return Csv()
+    encoding = _guess_encoding(sample)
+    text = sample.decode(encoding if encoding != "utf-8" else "utf-8-sig", errors="replace")
+    text = text if "\n" in text else text.replace("\r", "\n")
+    comment = "#" if text.startswith("#") else None
+    if comment:
+        text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith(comment))
     # A sample of full length has at least DIALECT_SAMPLE_BYTES / 4 characters, since UTF-8 takes up to 4 bytes for one.
     # Drop its last line, which may be cut off.
     whole = text if len(text) < DIALECT_SAMPLE_BYTES // 4 else text[: text.rfind("\n") + 1]
@@ -228,7 +250,20 @@ def guess_dialect(path: Path) -> Csv:
     missing = sorted(set().union(*(_find_missing_markers(column) for column in columns)))
     # With a comma as separator, "1,5" is two fields and never one number.
     commas = separator != "," and any(_uses_decimal_comma(column) for column in columns)
-    return Csv(separator=separator, null_values=["", *missing], decimal_comma=commas)
+    return Csv(
+        separator=separator, null_values=["", *missing], decimal_comma=commas, comment=comment, encoding=encoding
+    )
+
+
+def _guess_encoding(sample: bytes) -> str:
+    """Return the encoding of a text: UTF-8 unless it is not; then the code page of Western Windows."""
+    if sample.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    try:
+        sample.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return "utf-8" if error.start >= len(sample) - 4 else "cp1252"  # the sample may cut a character
+    return "utf-8"
 
 
 def _find_missing_markers(values: list[str]) -> set[str]:

@@ -27,7 +27,9 @@ class Table:
     Each collect reads `frame` again; `rereadable` tells that this is cheap (Parquet, Arrow, a frame in memory).
     `fingerprint` is a BLAKE2b hex digest that depends on the content alone. `entity` may be inherited through a query.
     `columns` is the contract. `inputs` are the tables that a query reads, `files` the files of a file dataset. `facts`
-    are what the fingerprint is made of, JSON-ready: a digest alone cannot tell what has changed.
+    are what the fingerprint is made of, JSON-ready: a digest alone cannot tell what has changed. `notes` tell what
+    was recognised or left out when the data were opened, `warnings` which columns look like something else than their
+    type says.
     """
 
     name: str
@@ -39,11 +41,22 @@ class Table:
     files: DatasetFiles | None = None
     rereadable: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def roles(self) -> dict[str, str]:
         """The declared role by column, for the columns that declare one."""
         return {name: column.role for name, column in self.columns.items() if column.role}
+
+    def reading_notes(self) -> list[str]:
+        """Return what must be told about how the data of the lineage are read, as sentences with the dataset's name.
+
+        First what stays text although it looks like something else, then what was recognised or left out.
+        """
+        tables = self.lineage().items()
+        warnings = [f"dataset {name!r}: {said}" for name, table in tables for said in table.warnings]
+        return [*warnings, *(f"dataset {name!r}: {said}" for name, table in tables for said in table.notes)]
 
     def lineage(self) -> dict[str, Table]:
         """Return all tables that this one is made from and itself, by name; inputs first, itself last."""

@@ -12,6 +12,7 @@ from engine.drift.column_statistics import ColumnStatistics, measure_column
 from engine.drift.columns import Column, Numerical
 from engine.drift.profiles import Profile, profile, read_batch_columns
 from engine.drift.roles import Role
+from engine.drift.sources import open_table
 from engine.drift.threads import parallel_map
 from engine.errors import DataError, UsageError
 
@@ -102,8 +103,14 @@ def compare(
     """
     if not 0 < confidence < 1:
         raise UsageError(f"confidence must be a share between 0 and 1, such as 0.95; found {confidence}")
+    read: dict[str, None] = {}  # what must be told about how files are read
     if not isinstance(reference, Profile):
+        reference, said = open_table(reference)
         reference = profile(reference)
+        read |= dict.fromkeys(f"reference: {note}" for note in said)
+    if not isinstance(batch, Profile):
+        batch, said = open_table(batch)
+        read |= dict.fromkeys(f"batch: {note}" for note in said)
     level, tests = 1 - confidence, len(reference.columns)
 
     def measure(name: str, column: Column) -> ColumnStatistics:
@@ -121,7 +128,7 @@ def compare(
         name: _judge_column(reference.columns[name].role, f, p, level)
         for (name, f), p in zip(findings.items(), adjusted, strict=True)
     }
-    notes = [note for f in findings.values() for note in f.notes]
+    notes = [*read, *(note for f in findings.values() for note in f.notes)]
     wide = [name for name, column in reference.columns.items() if isinstance(column, Numerical) and column.intervals]
     if wide:
         notes.append(

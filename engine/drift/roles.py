@@ -11,6 +11,7 @@ import polars as pl
 
 from engine.drift.normalization import Role, column_named
 from engine.drift.sources import scan_table, translate_read_errors
+from engine.drift.text_readings import MIN_SHARE, Notation, recognize_texts
 from engine.errors import DataError
 
 __all__ = ["FEW_ROWS", "Role", "roles"]
@@ -23,6 +24,8 @@ HEAD_ROWS = 100_000
 
 _NEARLY_DISTINCT = "an identifier: nearly every value is different"
 _COUNTS_UP = "counts up with row order"
+_TEXTS_EXAMINED = 1000
+"""Values of a text column from which it is told whether they are numbers or dates in another notation."""
 
 
 @translate_read_errors()
@@ -105,7 +108,22 @@ def _find_identifying_columns(
     head = max(rows // 8, HEAD_ROWS)
     if head < rows:
         candidates = _filter_candidates(frame.head(head), candidates, rows)
-    return _filter_candidates(frame, candidates, rows)
+    return _name_notations(frame, schema, _filter_candidates(frame, candidates, rows))
+
+
+def _name_notations(frame: pl.LazyFrame, schema: pl.Schema, left_out: Mapping[str, str]) -> dict[str, str]:
+    """Return the reasons; a text column that holds numbers or dates in another notation is no identifier."""
+    texts = [name for name, reason in left_out.items() if reason == _NEARLY_DISTINCT and schema[name] == pl.String]
+    if not texts:
+        return dict(left_out)
+    head = frame.select(column_named(name) for name in texts).head(_TEXTS_EXAMINED).collect(engine="streaming")
+    found = {name: recognize_texts(head[name], Notation()) for name in texts}
+    return {**left_out} | {
+        name: f"text that looks like {one.reading.describe()}, such as {one.example!r}: nearly every value is "
+        "different, so it is compared only once it is read as such"
+        for name, one in found.items()
+        if one.reading is not None and one.share >= MIN_SHARE
+    }
 
 
 def _filter_candidates(frame: pl.LazyFrame, candidates: Mapping[str, str], total: int) -> dict[str, str]:

@@ -4,19 +4,22 @@ Neither pandas nor pyarrow is imported: the caller's object is asked for its dat
 PyCapsule interface is accepted as a table; a list of types would never be complete.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from glob import glob, has_magic
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from engine.discovery.listing import FoundFiles, KeyValue, list_data_files
+from engine.drift.csv_files import CsvColumns, CsvDialect, needs_conversion, recognize_csv_columns, scan_csv_files
+from engine.drift.file_scans import ScanFiles, add_key_columns, is_read_alone, scan_typed_files
 from engine.errors import DataError
 
 ACCEPTED_FORMS = (
-    "a polars or pandas DataFrame, a LazyFrame, an Arrow table, record batches, or the path of a Parquet, CSV or "
-    "Arrow file or of a folder of Parquet files"
+    "a polars or pandas DataFrame, a LazyFrame, an Arrow table, record batches, or the path of a file or folder of "
+    "Parquet, CSV, NDJSON or Arrow"
 )
 
 
@@ -30,9 +33,8 @@ def scan_table(data: Any) -> pl.LazyFrame:
 
         - a polars LazyFrame or DataFrame, or a pandas DataFrame (its index is ignored);
         - an object that provides an Arrow stream or struct array of columns, or an iterable of such objects;
-        - a path to a file (`.parquet`, `.pq`, `.csv`, `.csv.gz`, `.arrow`, `.ipc`, `.feather`) or a glob of files;
-        - a path to a folder: all its Parquet files are read in the order of their paths, and folders named
-          `column=value` add columns.
+        - a path to a file, a glob of files, or a folder of files: Parquet, CSV, NDJSON or Arrow. They are read in the
+          order of their paths; folders named `column=value` add columns, and what starts with `_` or `.` is left out.
 
         Files are read when the frame is collected. Other data is kept in memory, since a stream can be read only once.
 
@@ -41,10 +43,23 @@ def scan_table(data: Any) -> pl.LazyFrame:
     DataError
         `data` is none of these, a file is missing, or a pandas column holds objects of no single type.
     """
-    if isinstance(data, pl.LazyFrame):
-        return data
+    return open_table(data)[0]
+
+
+def open_table(data: Any) -> tuple[pl.LazyFrame, tuple[str, ...]]:
+    """Return the rows of `data` as `scan_table` does, and what must be told about how its files are read.
+
+    Raises
+    ------
+    DataError
+        As `scan_table`.
+    """
     if isinstance(data, str | Path):
-        return _scan_path(Path(data))
+        return _open_path(Path(data))
+    return (data if isinstance(data, pl.LazyFrame) else _hold_table(data)), ()
+
+
+def _hold_table(data: Any) -> pl.LazyFrame:
     if _is_table(data):
         return _to_polars(data).lazy()
     parts = list(data) if isinstance(data, Iterable) and not isinstance(data, Mapping | bytes) else []
@@ -103,48 +118,33 @@ def _to_polars(data: Any) -> pl.DataFrame:
         raise DataError(f"{_qualified_type_name(data)} is not a table: {problem}") from problem
 
 
-def _scan_path(path: Path) -> pl.LazyFrame:
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in (".parquet", ".pq"))
-    elif path.exists() or not has_magic(str(path)):
-        files = [path]
-    else:
-        files = sorted(map(Path, glob(str(path), recursive=True)))  # noqa: PTH207  Path.glob wants a folder to start from
-    if not files:
-        raise DataError(f"the folder {path} holds no Parquet file" if path.is_dir() else f"no file matches {path}")
-    readers = {_choose_scanner(file) for file in files}
-    if len(readers) > 1:
-        raise DataError(f"{path} matches files of several formats; give a path that matches only one")
-    if absent := [file for file in files if not file.exists()]:
-        raise DataError(f"there is no file {absent[0]}")
+def _open_path(path: Path) -> tuple[pl.LazyFrame, tuple[str, ...]]:
+    """Return the rows of the files of a path, and what must be told about how they are read."""
+    found = list_data_files(path)
+    notes, readings = found.notes, CsvColumns()
     with translate_read_errors(path):
-        frame = readers.pop()(files, path.is_dir())
+        if found.format == "csv":
+            dialect = CsvDialect(null_values=(), separator="\t" if found.paths[0].suffix.lower() == ".tsv" else ",")
+            readings = recognize_csv_columns(
+                found.paths, dialect, {}, {}, (), lambda file, row: f"row {row} of {file.name}"
+            )
+            notes = (*readings.warnings, *notes, *readings.notes)
+
+            def scan_csv(files: Sequence[Path], column: str | None) -> pl.LazyFrame:
+                return scan_csv_files(files, dialect, readings, path_column=column)
+
+            apart = bool(found.keys) and any(needs_conversion(file, dialect) for file in found.paths)
+            frame = add_key_columns(found.paths, found.keys, scan_csv, apart=apart)
+        else:
+            apart = any(is_read_alone(file) for file in found.paths)
+            scan = partial(scan_typed_files, found.format)
+            frame = add_key_columns(found.paths, _leave_out_columns(found, scan), scan, apart=apart)
         frame.collect_schema()  # polars opens the files here for the first time
-    return frame
+    return frame, notes
 
 
-def _choose_scanner(file: Path) -> Callable[[list[Path], bool], pl.LazyFrame]:
-    for endings, reader in _SCANNERS.items():
-        if file.name.lower().endswith(endings):
-            return reader
-    endings_text = ", ".join(ending for endings in _SCANNERS for ending in endings)
-    raise DataError(f"{file} has an unknown ending; known endings are {endings_text}")
-
-
-def _scan_parquet_files(files: list[Path], folder: bool) -> pl.LazyFrame:
-    return pl.scan_parquet(files, glob=False, hive_partitioning=folder)
-
-
-def _scan_csv_files(files: list[Path], _: bool) -> pl.LazyFrame:
-    return pl.scan_csv(files, glob=False, infer_schema_length=10_000, try_parse_dates=True)
-
-
-def _scan_arrow_files(files: list[Path], _: bool) -> pl.LazyFrame:
-    return pl.scan_ipc(files, glob=False, hive_partitioning=False)
-
-
-_SCANNERS = {
-    (".parquet", ".pq"): _scan_parquet_files,
-    (".csv", ".csv.gz"): _scan_csv_files,
-    (".arrow", ".ipc", ".feather"): _scan_arrow_files,
-}
+def _leave_out_columns(found: FoundFiles, scan: ScanFiles) -> dict[Path, dict[str, KeyValue]]:
+    """Return the columns that folders name, without those that the files have too."""
+    inside = scan(found.paths[:1], None).collect_schema() if found.keys else ()
+    kept = {path: {name: one for name, one in keys.items() if name not in inside} for path, keys in found.keys.items()}
+    return kept if any(kept.values()) else {}

@@ -37,6 +37,14 @@ def validate_dataset(name: str, context: Context, findings: Findings) -> None:
         )
 
 
+def validate_reading(name: str, context: Context, findings: Findings) -> None:
+    """Add a warning for each column, of a dataset and its inputs, that is text and looks like something else."""
+    for source, table in context.datasets.open(name).lineage().items():
+        at = context.project.position("datasets", source)
+        for warning in table.warnings:
+            findings.warning(at, "read-as-text", f"dataset {source!r}: {warning}")
+
+
 def validate_model(name: str, context: Context, findings: Findings) -> None:
     """Add a finding for a target or a feature that the training dataset does not have."""
     spec = context.project.models[name]

@@ -22,6 +22,7 @@ from engine.scenarios.result import StepResult
 from engine.scenarios.steps import STEP_KINDS
 from engine.spec.conditions import ConditionFacts, UndecidedCondition, evaluate_condition
 from engine.spec.diagnostics import Findings
+from engine.spec.resources.evaluation_stores import DatasetReference
 from engine.spec.resources.models import TrainModel
 from engine.spec.resources.scenarios import AnyStep, Reporter, RunScenarioStep
 
@@ -178,6 +179,11 @@ class Planner:
             datasets |= {spec.dataset} if isinstance(spec, TrainModel) else set()
         for dataset in sorted(datasets):
             data_validation.validate_dataset(dataset, context, self.findings)
+        if target in project.evaluation_stores:
+            reference = project.evaluation_stores[target].reference
+            datasets |= {reference.dataset} if isinstance(reference, DatasetReference) else set()
+        for dataset in sorted(datasets):
+            data_validation.validate_reading(dataset, context, self.findings)
 
 
 def _find_reused_evaluation(store: str, result: StepResult, context: Context) -> Evaluation | None:

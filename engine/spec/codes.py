@@ -50,6 +50,8 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "function": "A function is not written module:function.",
     "path": "A path is empty.",
     "format": "The format of a file is unknown, or settings of another format are given.",
+    "csv": "A setting for CSV files is not possible.",
+    "read-as-text": "A column is read as text, and its values look like numbers or dates (only `engine plan` knows).",
     "bound": "A bound is not a finite number, or its type differs from the type of the column.",
     "range-order": "Bounds or allowed values contradict each other.",
     "no-bound": "A range has no bound.",

@@ -12,6 +12,7 @@ from importlib.resources import files
 
 from pydantic import BaseModel
 
+from engine.discovery.formats import ENDINGS
 from engine.formatting.lists import join_alternatives
 from engine.formatting.numbers import format_number
 from engine.outcome import CheckOutcome, ExitCode, Outcome
@@ -20,7 +21,7 @@ from engine.spec.metric_catalogue import METRICS, MetricDefinition
 from engine.spec.resources.channels import CHANNEL_KINDS
 from engine.spec.resources.checks import CHECK_KINDS
 from engine.spec.resources.connections import CONNECTION_KINDS
-from engine.spec.resources.datasets import DATASET_KINDS, ENDINGS
+from engine.spec.resources.datasets import DATASET_KINDS
 from engine.spec.resources.evaluation_stores import REFERENCE_KINDS
 from engine.spec.resources.models import MODEL_KINDS
 from engine.spec.resources.project import ProjectResource

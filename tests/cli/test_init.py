@@ -385,12 +385,12 @@ def test_a_glob_and_json_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.csv", b"id,gr\xf6\xdfe\n1,2\n", "not UTF-8"),
+        ("a.csv", b"id,gr\x81\xdfe\n1,2\n", "not cp1252"),
         ("a.csv", b"a,b\n1,2\n3\n", "line 3 has 1 field"),
         ("a.csv", b"a,b\n", "has no rows"),
         ("a.csv", b"", "empty"),
         ("a.parquet", b"nonsense", "cannot be read"),
-        ("a.xlsx", b"PK", "is not that of a known format"),
+        ("a.xlsx", b"PK", "is named like a spreadsheet, which cannot be read: save the sheet as CSV"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused(name: str, content: bytes, said: str, tmp_path: Path) -> None:
@@ -447,3 +447,23 @@ def test_exit_codes_of_what_is_refused(arguments: list[str], code: int, tmp_path
     assert told.returncode == code, told.stderr
     assert "Traceback" not in told.stderr
     assert not (tmp_path / "folder").exists()
+
+
+def test_what_is_recognised_is_declared_for_later_files_and_told(tmp_path: Path) -> None:
+    rows = "".join(f"{1000 + i:,}.50 EUR;{i % 28 + 1:02}.02.2025;{'NA' if i % 9 else i};caf\xe9\n" for i in range(99))
+    (tmp_path / "a.csv").write_text("umsatz;datum;n;ort\n" + rows, encoding="cp1252")
+    told = engine(tmp_path, "init", "watch", "--data", "a.csv")
+    assert "column 'n' is read as integer: 'NA' means missing" in told.stdout
+    spec = (tmp_path / "watch" / "project.yaml").read_text()
+    assert 'csv: {separator: ";", thousands: ",", date_order: dmy, encoding: cp1252}' in spec
+    assert "# column 'umsatz' is read as numbers with ',' between thousands and the sign 'EUR'" in spec
+    assert engine(tmp_path, "plan", "watch/project.yaml").returncode == 0
+
+
+def test_a_line_under_the_table_is_named_where_the_column_of_time_is_not_one(tmp_path: Path) -> None:
+    rows = "".join(f"2025-01-{d:02} {h:02}:00:00,{h}\n" for d in range(1, 29) for h in range(24))
+    (tmp_path / "sales.csv").write_text("when,amount\n" + rows + "TOTAL,9\n")
+    told = engine(tmp_path, "init", "watch", "--data", "sales.csv", "--time", "when")
+    assert told.returncode == 2
+    assert "column 'when' is text, but 99.9 % of its values read as times" in told.stderr
+    assert "line 674 of sales.csv holds 'TOTAL': correct 'TOTAL' or remove its line" in told.stderr

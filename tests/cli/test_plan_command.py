@@ -130,3 +130,34 @@ def test_a_dry_run_shows_what_would_be_sent_and_keeps_nothing(engine: Engine, tm
     assert sorted(path.name for path in tmp_path.iterdir()) == ["people.csv", "spec.yaml"]
     found = json.loads(engine("run", "spec.yaml", "--dry-run", "--format", "json").stdout)
     assert found["dry_run"]
+
+
+def test_what_stays_text_and_what_is_left_out_is_told_by_plan_run_and_report(engine: Engine, tmp_path: Path) -> None:
+    for name, step in (("ref", 1), ("cur", 3)):
+        (tmp_path / name / "k=a").mkdir(parents=True)
+        rows = "".join(f'"{1 + i * step % 9},{100 + i:03}",{i % 7}\n' for i in range(300))
+        (tmp_path / name / "k=a" / "part-0.csv").write_text("price,n\n" + rows)
+        (tmp_path / name / "_SUCCESS").touch()
+    (tmp_path / "spec.yaml").write_text(
+        "version: 1\nproject: p\ndatasets: {ref: {path: ref}, cur: {path: cur}}\n"
+        "evaluation_stores:\n  s:\n    dataset: cur\n    reference: {kind: dataset, dataset: ref}\n"
+        "    checks: {c: {metric: drift.*, max: 0.5}}\n"
+    )
+    warning = (
+        "column 'price' is text, but all of its values read as numbers with ',' between thousands, such as '1,100': "
+        "declare csv: {thousands: \",\"} if ',' stands between thousands, csv: {decimal_comma: true} if it is the "
+        "decimal mark, type: text if it is neither"
+    )
+    plan = json.loads(engine("plan", "spec.yaml", "--format", "json").stdout)
+    told = [finding for finding in plan["findings"] if finding["code"] == "read-as-text"]
+    assert [finding["message"] for finding in told] == [f"dataset 'ref': {warning}", f"dataset 'cur': {warning}"]
+    assert "1 file is left out: _SUCCESS (what starts with _ or . is no data" in engine("plan", "spec.yaml").stdout
+    ran = engine("run", "spec.yaml")
+    assert ran.returncode == 0
+    assert f"warning default [build s] dataset 'cur': {warning}" in ran.stderr.replace("  ", " ")
+    name = json.loads(engine("show", "spec.yaml", "s", "--format", "json").stdout)[0]["name"]
+    assert "is text, but all of its values read as numbers" in " ".join(
+        engine("show", "spec.yaml", "s", name).stdout.split()
+    )
+    engine("report", "spec.yaml", "s", "--output", "report.html")
+    assert "is text, but all of its values read as numbers" in (tmp_path / "report.html").read_text()

@@ -55,9 +55,12 @@ def test_nothing_matches(project, tmp_path):
     says(failure(project, {"path": "*.parquet"}), "dataset 't': no file matches", "*.parquet")
 
 
-def test_a_folder(project, tmp_path):
+def test_a_folder_without_data(project, tmp_path):
     (tmp_path / "parts").mkdir()
-    says(failure(project, {"path": "parts", "format": "parquet"}), "parts is a folder", "parts/*.parquet")
+    (tmp_path / "parts" / "_SUCCESS").write_text("done")
+    says(
+        failure(project, {"path": "parts"}), "the folder ", "parts holds no data files", "1 file is left out: _SUCCESS"
+    )
 
 
 def test_no_permission(project, open_folder, as_nobody):
@@ -93,10 +96,10 @@ def test_an_empty_file(project, tmp_path, ending):
     says(failure(project, {"path": f"t.{ending}"}), "dataset 't': ", f"t.{ending} is empty (0 bytes)")
 
 
-def test_an_empty_file_among_others(project, tmp_path):
-    (tmp_path / "1.csv").write_text("a\n1\n")
+def test_files_that_are_all_empty(project, tmp_path):
+    (tmp_path / "1.csv").touch()
     (tmp_path / "2.csv").touch()
-    says(failure(project, {"path": "*.csv"}), "2.csv is empty")
+    says(failure(project, {"path": "*.csv"}), "1.csv is empty (0 bytes)")
 
 
 def corrupt(content: bytes, how: str) -> bytes:
@@ -121,9 +124,11 @@ def test_a_damaged_file(project, tmp_path, ending, how):
     )
 
 
-def test_an_arrow_stream_is_no_arrow_file(project, tmp_path):
+@pytest.mark.parametrize("kept", [6, 100, 2000, 9000])
+def test_an_arrow_stream_that_is_cut_off(project, tmp_path, kept):
     FRAME.write_ipc_stream(tmp_path / "t.arrow")
-    says(failure(project, {"path": "t.arrow"}), "t.arrow cannot be read")
+    (tmp_path / "t.arrow").write_bytes((tmp_path / "t.arrow").read_bytes()[:kept])
+    says(failure(project, {"path": "t.arrow"}), "t.arrow cannot be read, it may be damaged")
 
 
 def test_a_truncated_gzip(project, tmp_path):
@@ -157,14 +162,20 @@ def test_an_open_quote(project, tmp_path):
     says(failure(project, {"path": "t.csv"}), "t.csv, line 3: ", "is opened and never closed")
 
 
+def test_a_file_that_is_cut_off_inside_a_quote(project, tmp_path):
+    (tmp_path / "t.csv").write_text('a,b\n1,"x, y"\n2,"z')
+    says(failure(project, {"path": "t.csv"}), "t.csv, line 3: ", "never closed: the file may be cut off")
+
+
 def test_a_csv_that_is_not_utf8(project, tmp_path):
     (tmp_path / "t.csv").write_bytes("a,b\n1,2\ncafé,1\n".encode("latin-1"))
     says(failure(project, {"path": "t.csv"}), "t.csv, line 3 is not UTF-8 (byte 0xe9)", "save the file as UTF-8")
 
 
-def test_a_csv_in_utf16(project, tmp_path):
-    (tmp_path / "t.csv").write_text("a,b\n1,2\n", encoding="utf-16")
-    says(failure(project, {"path": "t.csv"}), "t.csv is UTF-16", "UTF-8")
+def test_a_csv_that_is_not_in_its_encoding(project, tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"a,b\n1,\x81\n")
+    dataset = {"path": "t.csv", "csv": {"encoding": "cp1252"}}
+    says(failure(project, dataset), "t.csv is not cp1252 (byte 0x81)", "encoding")
 
 
 def test_a_value_that_is_not_of_the_type_found(project, tmp_path):
@@ -175,6 +186,17 @@ def test_a_value_that_is_not_of_the_type_found(project, tmp_path):
         "columns: {a: {type: text}}",
         "null_values",
     )
+
+
+def test_a_marker_of_missing_values_that_comes_late(project, tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n" + "1,2\n" * 20_000 + "n/a,3\n2.5,4\n")
+    says(
+        failure(project, {"path": "t.csv"}),
+        "column 'a' is read as integer, but line 20002 holds 'n/a', line 20003 holds '2.5'",
+        'declare columns: {a: {type: number}} and csv: {null_values: ["", "n/a"]}',
+    )
+    dataset = {"path": "t.csv", "columns": {"a": {"type": "number"}}, "csv": {"null_values": ["", "n/a"]}}
+    read(project({"t": dataset}).open("t"))
 
 
 @pytest.mark.parametrize(
@@ -226,7 +248,7 @@ def test_files_with_different_types(project, tmp_path):
 
 def test_csv_files_with_different_types(project, tmp_path):
     (tmp_path / "1.csv").write_text("a,b\n1,2\n")
-    (tmp_path / "2.csv").write_text("a,b\n1,n/a\n")
+    (tmp_path / "2.csv").write_text("a,b\n1,two\n")
     message = failure(project, {"path": "*.csv"})
     says(message, "column 'b' is integer in", "1.csv and text in", "2.csv", "declare the type under columns")
 

@@ -3,6 +3,7 @@
 import gzip
 import subprocess
 import sys
+import zipfile
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -72,8 +73,11 @@ def test_folders_and_globs(tmp_path: Path):
         (tmp_path / at).parent.mkdir(parents=True)
         part.write_parquet(tmp_path / at)
     (tmp_path / "_SUCCESS").touch()
-    assert_frame_equal(scan_table(tmp_path).collect(), TABLE.with_columns(year=pl.Series([2016, 2017, 2017])))
-    assert_frame_equal(scan_table(f"{tmp_path}/**/*.p*q*").collect(), TABLE)
+    (tmp_path / "year=2016" / ".b.parquet").write_text("not finished")
+    (tmp_path / "_temporary").mkdir()
+    TABLE.write_parquet(tmp_path / "_temporary" / "c.parquet")
+    for path in (tmp_path, f"{tmp_path}/**/*.p*q*"):
+        assert_frame_equal(scan_table(path).collect(), TABLE.with_columns(year=pl.Series([2016, 2017, 2017])))
     TABLE.write_parquet(tmp_path / "a[1].parquet")
     assert_frame_equal(scan_table(tmp_path / "a[1].parquet").collect(), TABLE)
 
@@ -81,7 +85,8 @@ def test_folders_and_globs(tmp_path: Path):
 def test_what_cannot_be_read_is_said(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 but not really")
-    (tmp_path / "t.xlsx").touch()
+    with zipfile.ZipFile(tmp_path / "t.xlsx", "w") as book:
+        book.writestr("xl/workbook.xml", "<x/>")
     TABLE.write_csv(tmp_path / "t.csv")
     for data, problem in (
         (42, "int is not a table; give a polars or pandas DataFrame, a LazyFrame"),
@@ -93,10 +98,10 @@ def test_what_cannot_be_read_is_said(tmp_path: Path):
         (Stream(TABLE["n"]), "Stream is not a table: invalid series dtype"),
         (tmp_path / "none.parquet", f"there is no file {tmp_path / 'none.parquet'}"),
         (tmp_path / "none*.parquet", "no file matches"),
-        (tmp_path / "empty", "holds no Parquet file"),
+        (tmp_path / "empty", "holds no data files"),
         (tmp_path / "broken.parquet", "broken.parquet cannot be read"),
-        (tmp_path / "t.xlsx", "t.xlsx has an unknown ending; known endings are .parquet, .pq, .csv"),
-        (tmp_path / "[bt]*[tv]", "matches files of several formats"),
+        (tmp_path / "t.xlsx", "t.xlsx is a spreadsheet, which cannot be read: save the sheet as CSV"),
+        (tmp_path / "[bt]*[tv]", "files of several formats cannot be one table"),
     ):
         with pytest.raises(DataError) as caught:
             scan_table(data)

@@ -10,7 +10,15 @@ from engine.spec.resources import datasets, evaluation_stores, models
 from engine.spec.resources.resource import Resource
 
 DEFAULTS: dict[type[Resource], dict[str, Any]] = {
-    datasets.Csv: {"separator": ",", "quote": '"', "header": True, "null_values": [""], "decimal_comma": False},
+    datasets.Csv: {
+        "separator": ",",
+        "quote": '"',
+        "header": True,
+        "null_values": [""],
+        "decimal_comma": False,
+        "skip_lines": 0,
+        "encoding": "utf-8",
+    },
     datasets.Column: {"required": False, "unique": False},
     models.TrainModel: {
         "kind": "train",

@@ -29,6 +29,7 @@ TESTED_ELSEWHERE = {
     "file": "test_files.py",
     "too-many": "test_files.py",
     "absent-secret": "test_secrets.py",
+    "read-as-text": "../cli/test_plan_command.py",
 }
 
 

@@ -13,7 +13,7 @@ from engine.cli.proposal import columns as column_settings
 from engine.cli.proposal.column_choices import ColumnChoices
 from engine.cli.proposal.models import propose_model
 from engine.cli.proposal.periods import divide_rows, select_reference
-from engine.cli.proposal.yaml_writing import can_be_key, format_text, quote_text
+from engine.cli.proposal.yaml_writing import can_be_key, escape_character, format_text, quote_text
 from engine.data.inspection import FileInspection, summarise_columns
 from engine.drift import Role
 from engine.errors import DataError, UsageError
@@ -21,7 +21,7 @@ from engine.formatting.hints import suggest_name
 from engine.spec.metric_names import MetricName
 from engine.spec.resources.datasets import Csv
 
-__all__ = ["ColumnChoices", "describe_data", "propose_spec"]
+__all__ = ["ColumnChoices", "describe_data", "list_remarks", "propose_spec"]
 
 
 def propose_spec(seen: FileInspection, wishes: ColumnChoices, *, project: str, path: str, spec: str) -> str:
@@ -78,6 +78,7 @@ def propose_spec(seen: FileInspection, wishes: ColumnChoices, *, project: str, p
         keep_trailing_newline=True,
     )
     environment.filters["text"] = format_text
+    environment.filters["comment"] = lambda remark: "".join(map(escape_character, remark))
     environment.globals["metric"] = lambda statistic, name: format_text(str(MetricName(statistic, name)), filled=False)
     return environment.get_template("project.yaml.jinja").render(
         project=project,
@@ -85,6 +86,7 @@ def propose_spec(seen: FileInspection, wishes: ColumnChoices, *, project: str, p
         spec=spec,
         dataset=seen.dataset,
         dialect=_format_dialect(seen.dataset.csv),
+        remarks=list_remarks(seen),
         rows=seen.rows,
         columns=[
             column_settings.ColumnLine(
@@ -111,6 +113,12 @@ def propose_spec(seen: FileInspection, wishes: ColumnChoices, *, project: str, p
     )
 
 
+def list_remarks(seen: FileInspection) -> list[str]:
+    """Return what must be told about how the file is read: columns that stay text, what was recognised or left out."""
+    files = seen.table.files
+    return [*files.warnings, *files.notes] if files else []
+
+
 def describe_data(seen: FileInspection) -> str:
     """Return a summary of the data: `300 rows, 3 columns: 1 number, 2 text`."""
     kinds: dict[str, int] = {}
@@ -126,6 +134,14 @@ def _format_dialect(dialect: Csv) -> str | None:
         settings["separator"] = format_text(dialect.separator)
     if dialect.decimal_comma:
         settings["decimal_comma"] = "true"
+    if dialect.thousands:
+        settings["thousands"] = quote_text(dialect.thousands)
+    if dialect.date_order:
+        settings["date_order"] = dialect.date_order
+    if dialect.comment:
+        settings["comment"] = quote_text(dialect.comment)
+    if dialect.encoding != "utf-8":
+        settings["encoding"] = dialect.encoding
     if dialect.null_values != [""]:
         settings["null_values"] = "[" + ", ".join(quote_text(value) for value in dialect.null_values) + "]"
     return "{" + ", ".join(f"{key}: {value}" for key, value in settings.items()) + "}" if settings else None

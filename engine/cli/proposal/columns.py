@@ -31,7 +31,13 @@ class ColumnLine:
 def propose_contract(column: ColumnSummary, seen: FileInspection, wishes: ColumnChoices) -> str:
     """Return the contract that the data fulfil now, as a YAML flow mapping."""
     parts = []
-    if column.column_type in POLARS_DTYPES and _reads_as_declared(column, seen):
+    # A text that looks like numbers gets no `type: text`, which would end the warnings about it.
+    doubtful = seen.table.files.doubtful if seen.table.files else ()
+    if (
+        not (column.name in doubtful and column.column_type == "text")
+        and column.column_type in POLARS_DTYPES
+        and _reads_as_declared(column, seen)
+    ):
         parts.append(f"type: {column.column_type}")
     if role := suggest_role(column, seen.rows, wishes):
         parts.append(f"role: {role}")

@@ -67,6 +67,22 @@ def _time_expression(name: str, column: ColumnSummary) -> pl.Expr:
     return value.str.to_date(strict=False) if column.column_type == "text" else value.cast(pl.Date)
 
 
+def _describe_unread_times(seen: FileInspection, name: str) -> str:
+    """Return which values of a text column are no dates; first what the reading of the file says about the column."""
+    files = seen.table.files
+    for warning in files.warnings if files else ():
+        if warning.startswith(f"column {name!r}"):
+            return warning
+    with explain_read_errors(seen.table):
+        texts = seen.table.frame.select(pl.col(name)).drop_nulls()
+        unread = texts.filter(_time_expression(name, seen.columns[name]).is_null())
+        count, first = unread.select(pl.len(), pl.col(name).first()).collect(engine="streaming").row(0)
+    return (
+        f"column {name!r} is text, and {count:,} of its values are not dates such as 2017-10-31; the first is "
+        f"{first[:60]!r}"
+    )
+
+
 def divide_rows(seen: FileInspection, name: str) -> Periods:
     """Divide the rows: about two thirds are the reference, the others fall into windows with equally many days.
 
@@ -89,9 +105,7 @@ def divide_rows(seen: FileInspection, name: str) -> Periods:
         )
     unread = counts.filter(pl.col("when").is_null())
     if column.column_type == "text" and unread["present"].sum():
-        raise UsageError(
-            f"column {name!r} is text, and {unread['present'].sum():,} of its values are not dates such as 2017-10-31"
-        )
+        raise UsageError(_describe_unread_times(seen, name))
     timed = counts.drop_nulls("when")
     if timed.height < 2:
         many = "no value" if timed.height == 0 else "only one distinct value"

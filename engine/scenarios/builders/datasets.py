@@ -112,6 +112,7 @@ def plan_dataset_read(
     notes = [
         f"{path.name} has a new modification time, but the same content" for path in _find_touched_files(table, context)
     ]
+    read = list(table.notes)
     if stored is not None and not force and not spec.metrics:
         reused = Action(kind="read", target=name, because="reused", reason="nothing has changed", notes=notes)
         return Decision(reused, lambda: stored, lambda: stored)
@@ -138,7 +139,8 @@ def plan_dataset_read(
         reason=reason.reason,
         changes=reason.changes,
         reads=list_sources(table, context),
-        notes=[] if reason.cause == "new" else notes,  # nothing is known of a new dataset's content before
+        # Nothing is known of a new dataset's content before.
+        notes=read if reason.cause == "new" else [*notes, *read],
     )
     return Decision(
         action, lambda: keep(_measure_dataset(table, wanted, now, context)), lambda: keep(dict(stored or {}))
@@ -171,6 +173,10 @@ def _measure_dataset(table: Table, wanted: Sequence[str], now: datetime, context
     """Verify a dataset, then compute the wanted built-in metrics and all custom metrics."""
     spec = context.project.datasets[table.name]
     context.log.info(f"reading dataset {table.name}")
+    for note in table.notes:
+        context.log.info(f"dataset {table.name!r}: {note}")
+    for warning in table.warnings:
+        context.log.warning(f"dataset {table.name!r}: {warning}")
     verify_contract(table)
     absent = find_unmeasurable_metrics(table, wanted)
     values = {metric: MetricValue(None, reason=reason, failed=True) for metric, reason in absent.items()}

@@ -205,6 +205,8 @@ def _evaluate_batch(
         )
         if reference.note:
             seen = replace(seen, notes=(*seen.notes, reference.note))
+        read = dict.fromkeys([*batch.reading_notes(), *reference.reading_notes])
+        seen = replace(seen, notes=(*seen.notes, *read))
         own_metrics = compute_custom_metrics(
             spec.metrics,
             _join_predictions(comparable, seen),
@@ -224,7 +226,8 @@ def _evaluate_batch(
             seen.snapshot.save(files)
             context.store.add_evaluation(evaluation, files)
     for note in evaluation.notes:
-        context.log.info(f"{name}: {note}")
+        if note not in read:  # logged when the dataset was read
+            context.log.info(f"{name}: {note}")
     return evaluation
 
 

@@ -50,12 +50,15 @@ class Reference:
         model. The batch's declared roles and entity apply to both sides.
     note
         A remark that the evaluation keeps.
+    reading_notes
+        What the evaluation keeps about how the reference's files are read.
     """
 
     fingerprint: str
     facts: Mapping[str, Any]
     plan_profile: Callable[[Table], ReferenceProfile]
     note: str | None = None
+    reading_notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +214,8 @@ def _refer_to_table(
         )
         return ReferenceProfile(action, execute, simulate)
 
-    return Reference(digest_json([table.fingerprint, table.entity, table.roles]), facts, plan_profile, note)
+    fingerprint = digest_json([table.fingerprint, table.entity, table.roles])
+    return Reference(fingerprint, facts, plan_profile, note, tuple(table.reading_notes()))
 
 
 def apply_entity(table: Table, entity: str | None) -> Table:

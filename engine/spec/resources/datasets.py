@@ -1,7 +1,6 @@
 """The kinds of `datasets:`, their columns, and the formats of data files."""
 
 from datetime import date, datetime
-from pathlib import PurePath
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -43,29 +42,6 @@ class Dataset(Resource):
     )
 
 
-ENDINGS: dict[str, str] = {
-    ".csv": "csv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-    ".arrow": "arrow",
-    ".feather": "arrow",
-    ".ipc": "arrow",
-}
-"""The format of a file, by the ending of its path."""
-
-COMPRESSION_ENDINGS = (".gz", ".zst")
-"""Endings of compressed files; the format is in the ending before them."""
-
-
-def detect_format(path: str) -> str | None:
-    """Return the format that the ending of a path stands for, or None for any other ending."""
-    pure = PurePath(path)
-    ending = PurePath(pure.stem).suffix if pure.suffix.lower() in COMPRESSION_ENDINGS else pure.suffix
-    return ENDINGS.get(ending.lower())
-
-
 class Csv(Resource):
     """Settings for reading a CSV file."""
 
@@ -74,22 +50,45 @@ class Csv(Resource):
         '"', min_length=1, max_length=1, description="Character around a quoted field; null if none is used."
     )
     header: bool = Field(True, description="Whether the first line holds the column names.")
-    null_values: list[str] = Field([""], description="Texts that stand for a missing value.")
+    null_values: list[str] = Field(
+        [""],
+        description="Texts that stand for a missing value in every column. In a column whose other values are "
+        "numbers, dates or booleans, the usual ones (NA, n/a, NULL, -, …) are found.",
+    )
     decimal_comma: bool = Field(
         False, description="Whether numbers have a decimal comma, so that 1,5 is one and a half."
+    )
+    thousands: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1,
+        description="Character between thousands, as in 1.234.567,89. Where the values leave no doubt it is found.",
+    )
+    date_order: Literal["dmy", "mdy", "ymd"] | None = Field(
+        None,
+        description="Order of day, month and year in dates such as 03/04/2025. Where a day above 12 leaves no doubt "
+        "it is found; a date that begins with a year of four digits needs no order.",
+    )
+    comment: str | None = Field(
+        None, min_length=1, max_length=5, description="Text that begins a line which is not read, such as #."
+    )
+    skip_lines: int = Field(0, ge=0, description="Number of lines in front of the header that are not read.")
+    encoding: str = Field(
+        "utf-8",
+        description="Encoding of the text, such as cp1252 or utf-16. A file that is not UTF-8 is read into memory.",
     )
 
 
 class FileDataset(Dataset):
-    """A data file, or all files of one format that match a pattern."""
+    """A data file, or all files of one format in a folder or that match a pattern."""
 
     kind: Literal["file"] = "file"
     connection: Annotated[str, Ref("connections")] | None = Field(
         None, description="Connection whose folder path starts from; the folder of the spec if left out."
     )
-    path: str = Field(description="Path of a file, or a pattern such as transactions/*.parquet.")
+    path: str = Field(description="Path of a file, of a folder of files, or a pattern such as transactions/*.parquet.")
     format: Literal["csv", "parquet", "ndjson", "arrow"] | None = Field(
-        None, description="Format of the files; taken from the ending of path if left out."
+        None, description="Format of the files; taken from the ending of path or their first bytes if left out."
     )
     csv: Csv = Field(Csv.model_construct(), description="How to read the file if its format is csv.")
 

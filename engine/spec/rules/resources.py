@@ -3,10 +3,11 @@
 import re
 from urllib.parse import urlsplit
 
+from engine.discovery.formats import ARCHIVES, SAVE_AS_CSV, SPREADSHEETS, UNPACK, detect_format
 from engine.formatting.lists import join_alternatives
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.channels import AppriseChannel, FileChannel, MailChannel
-from engine.spec.resources.datasets import ENDINGS, Column, FileDataset, detect_format
+from engine.spec.resources.datasets import Column, Csv, FileDataset
 from engine.spec.resources.evaluation_stores import DatasetReference, ModelTestReference
 from engine.spec.resources.models import ALGORITHMS, ScoredModel, TrainModel
 from engine.spec.rules.draft import Draft
@@ -21,7 +22,6 @@ _BOUNDS_HELP = {
     **dict.fromkeys(("text", "boolean", "duration"), "remove it: only numbers, dates and times have bounds"),
 }
 
-_SPREADSHEETS = (".xls", ".xlsx", ".xlsm", ".ods")
 _FUNCTION_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _MAIL_ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+|[^<>\r\n]*<[^@\s,;<>]+@[^@\s,;<>]+>")
 
@@ -52,20 +52,37 @@ def check_datasets(draft: Draft, findings: Findings) -> None:
             format_ = dataset.format or detect_format(dataset.path)
             if not dataset.path.strip():
                 findings.error(at, "path", "the path is empty")
-            elif format_ is None:
-                endings = join_alternatives(ENDINGS)
-                help_ = f"add format: csv, parquet, ndjson or arrow; or use one of the endings {endings}"
-                message = f'the format of "{dataset.path[-60:]}" is unknown: its ending does not tell it'
-                if dataset.path.lower().endswith(_SPREADSHEETS):
-                    message = f'"{dataset.path[-60:]}" is a spreadsheet, which cannot be read'
-                    help_ = "save the sheet as CSV, or read it in a function of yours with kind: python"
-                findings.error(at, "format", message, help_)
-            elif format_ != "csv" and "csv" in dataset.model_fields_set:
+            elif dataset.format is None and dataset.path.lower().endswith(SPREADSHEETS):
+                message = f'"{dataset.path[-60:]}" is a spreadsheet, which cannot be read'
+                findings.error(at, "format", message, SAVE_AS_CSV)
+            elif dataset.format is None and dataset.path.lower().endswith(ARCHIVES):
+                findings.error(at, "format", f'"{dataset.path[-60:]}" is an archive, which cannot be read', UNPACK)
+            elif format_ not in (None, "csv") and "csv" in dataset.model_fields_set:
                 key = draft.key_position("datasets", name, "csv")
                 message = f"csv settings are only for CSV files, but this is a {format_} file"
                 findings.error(key, "format", message, "remove them, or write format: csv")
+            _check_csv_settings(draft, findings, dataset.csv, ("datasets", name, "csv"))
         for column, contract in dataset.columns.items():
             _check_contract_bounds(draft, findings, contract, ("datasets", name, "columns", column))
+
+
+def _check_csv_settings(draft: Draft, findings: Findings, csv: Csv, path: SpecPath) -> None:
+    """Check the separator of thousands, which must not be the decimal mark, and the name of the encoding."""
+    mark = "," if csv.decimal_comma else "."
+    if csv.thousands is not None and (csv.thousands == mark or csv.thousands.isalnum() or csv.thousands in "+-"):
+        message = f"{quote_value(csv.thousands)} cannot stand between thousands"
+        help_ = 'write the character between thousands, such as "," or " "'
+        if csv.thousands == mark:
+            message += ": it is the decimal mark"
+            help_ = "add decimal_comma: true" if mark == "." else "remove decimal_comma: true"
+        findings.error(draft.value_position(*path, "thousands"), "csv", message, help_)
+    try:
+        "".encode(csv.encoding)  # refuses codecs that are no encodings of text
+    except (LookupError, ValueError):
+        message = f'there is no encoding "{csv.encoding[:60]}"'
+        findings.error(
+            draft.value_position(*path, "encoding"), "csv", message, "write utf-8, cp1252, latin-1 or utf-16"
+        )
 
 
 def _check_contract_bounds(draft: Draft, findings: Findings, column: Column, path: SpecPath) -> None:

@@ -1,0 +1,58 @@
+"""Columns of text that look like numbers or dates, and whole numbers that look like times, in data that have types."""
+
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+
+from engine.drift.csv_files import INFER_ROWS, advise_on_times, describe_text_column
+from engine.drift.normalization import column_named
+from engine.drift.text_readings import MIN_SHARE, Notation, TextFinding, describe_times, recognize_texts
+from engine.spec.resources.datasets import Column
+
+
+def sample_columns(frames: Iterable[pl.LazyFrame]) -> dict[str, pl.Series]:
+    """Return the first values of each column of text or whole numbers, of all frames together."""
+    samples: dict[str, list[pl.Series]] = {}
+    for frame in frames:
+        schema = frame.collect_schema()
+        looked_at = [name for name, dtype in schema.items() if dtype == pl.String or dtype.is_integer()]
+        head = frame.select(map(column_named, looked_at)).head(INFER_ROWS).collect() if looked_at else pl.DataFrame()
+        for series in head:
+            samples.setdefault(series.name, []).append(series)
+    return {name: _unite_parts(parts) for name, parts in samples.items()}
+
+
+def _unite_parts(parts: list[pl.Series]) -> pl.Series:
+    """Return the values of all parts; of parts with several types, those of the first type."""
+    return pl.concat([part for part in parts if part.dtype == parts[0].dtype])
+
+
+def find_doubtful_columns(samples: Mapping[str, pl.Series], columns: Mapping[str, Column]) -> dict[str, str]:
+    """Return a warning for each column that may be something else than its type says.
+
+    Columns whose type or role is declared are left out: somebody has looked at them.
+    """
+    undeclared = {
+        name: values
+        for name, values in samples.items()
+        if name not in columns or (columns[name].type is None and columns[name].role is None)
+    }
+    warnings = {}
+    for name, values in undeclared.items():
+        if values.dtype != pl.String:
+            if times := describe_times(values):
+                warnings[name] = advise_on_times(name, times)
+            continue
+        found = recognize_texts(values, Notation())
+        if found.reading is not None and found.reading.type != "boolean" and found.share >= MIN_SHARE:
+            warnings[name] = describe_text_column(name, found, "", _advise_on_typed_column(name, found))
+    return warnings
+
+
+def _advise_on_typed_column(name: str, found: TextFinding) -> str:
+    if found.ambiguous:
+        return "convert it where the data are written, or in a query; or declare type: text"
+    if found.odd is not None:
+        return f"correct {found.odd[:60]!r}, and declare the type under columns; or declare type: text"
+    kind = found.reading.type if found.reading else "number"
+    return f"declare columns: {{{name}: {{type: {kind}}}}}, or type: text"

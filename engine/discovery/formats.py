@@ -1,0 +1,162 @@
+"""The format of a data file: by the ending of its name, else by its first bytes.
+
+An ending is enough to validate a spec. Where it tells nothing, or the first bytes are those of another binary format,
+the bytes decide. A file that cannot be read (a spreadsheet, a ZIP archive) is refused with what to do about it.
+"""
+
+import gzip
+import re
+import zipfile
+import zlib
+from pathlib import Path, PurePath
+from typing import IO, cast
+
+from engine.errors import DataError
+
+ENDINGS: dict[str, str] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".parq": "parquet",
+    ".pqt": "parquet",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
+}
+"""The format of a file, by the ending of its path."""
+
+COMPRESSION_ENDINGS = (".gz", ".zst")
+"""Endings of compressed files; the format is in the ending before them."""
+
+_PARQUET_CODECS = (".gzip", ".snappy", ".gz", ".zst", ".zstd", ".brotli", ".lz4")
+"""What pandas users write behind `.parquet` to name the compression of the pages inside."""
+
+SPREADSHEETS = (".xls", ".xlsx", ".xlsm", ".ods")
+ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz")
+
+SAVE_AS_CSV = "save the sheet as CSV, or read it in a function of yours with kind: python"
+UNPACK = "unpack it, and name the file that was in it"
+
+_HEAD_BYTES = 4096
+
+_FOREIGN_SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
+    (b"\xd0\xcf\x11\xe0", "a spreadsheet", SAVE_AS_CSV),
+    (b"FEA1", "a Feather file of version 1", "write it as Parquet, or as Feather of version 2"),
+    (b"PARE", "an encrypted Parquet file", "decrypt it, or read it in a function of yours with kind: python"),
+    (b"Obj\x01", "an Avro file", "write it as Parquet, or read it in a function of yours with kind: python"),
+    (b"ORC", "an ORC file", "write it as Parquet, or read it in a function of yours with kind: python"),
+    (b"SQLite format 3", "an SQLite database", "read a table of it in a function of yours with kind: python"),
+    (b"\x89HDF", "an HDF5 file", "write it as Parquet, or read it in a function of yours with kind: python"),
+    (b"7z\xbc\xaf", "an archive", UNPACK),
+    (b"BZh", "a file compressed with bzip2", "unpack it, or compress it with gzip or Zstandard"),
+    (b"\xfd7zXZ", "a file compressed with xz", "unpack it, or compress it with gzip or Zstandard"),
+)
+
+
+def detect_format(path: str) -> str | None:
+    """Return the format that the ending of a path stands for, or None for any other ending."""
+    pure = PurePath(path.lower())
+    inner = PurePath(pure.stem).suffix
+    if pure.suffix in _PARQUET_CODECS and ENDINGS.get(inner) == "parquet":
+        return "parquet"
+    return ENDINGS.get(inner if pure.suffix in COMPRESSION_ENDINGS else pure.suffix)
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """Open a file for reading; a file that ends in .gz is decompressed."""
+    return cast("IO[bytes]", gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
+
+
+def recognize_format(path: Path) -> str:
+    """Return the format of a file: csv, parquet, ndjson or arrow.
+
+    Raises
+    ------
+    DataError
+        The file is a spreadsheet, an archive, of another format, or of none that can be told.
+    OSError
+        The file cannot be read.
+    """
+    head = read_head(path)
+    if signed := recognize_signature(path, head):
+        return signed
+    if by_ending := detect_format(path.name):
+        return by_ending
+    if path.name.lower().endswith((*SPREADSHEETS, *ARCHIVES)):
+        spreadsheet = path.suffix.lower() in SPREADSHEETS
+        what, advice = ("a spreadsheet", SAVE_AS_CSV) if spreadsheet else ("an archive", UNPACK)
+        raise DataError(f"{path} is named like {what}, which cannot be read: {advice}")
+    compressed = path.suffix.lower() in COMPRESSION_ENDINGS
+    if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")) and not compressed:
+        raise DataError(
+            f"{path}: neither its ending nor its first bytes tell the format; declare format: csv, parquet, ndjson or "
+            "arrow"
+        )
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    json = text.startswith(b"{") or (text.startswith(b"[") and text[1:].lstrip().startswith((b"{", b"]")))
+    return "ndjson" if json or ".json" in path.name.lower() else "csv"
+
+
+def recognize_signature(path: Path, head: bytes) -> str | None:
+    """Return the binary format whose signature a file begins with; None for text and for a compressed file.
+
+    Raises
+    ------
+    DataError
+        The signature is that of a format that cannot be read.
+    """
+    if is_text(head):  # a CSV file may begin with a column PAR1 or ORC
+        return None
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
+        return "arrow"
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        what, advice = _describe_zip(path)
+        raise DataError(f"{path} is {what}, which cannot be read: {advice}")
+    for signature, what, advice in _FOREIGN_SIGNATURES:
+        if head.startswith(signature):
+            raise DataError(f"{path} is {what}, which cannot be read: {advice}")
+    if head.startswith(b"\x1f\x8b"):
+        inside = _read_gzip_head(path)
+        if inside.startswith((b"PAR1", b"ARROW1")):
+            raise DataError(f"{path} is compressed as a whole: unpack it; Parquet and Arrow compress inside the file")
+        if path.suffix.lower() != ".gz":
+            raise DataError(f"{path} is compressed with gzip: let its name end in .gz, or unpack it")
+    return None
+
+
+def is_text(head: bytes) -> bool:
+    """Tell whether the first bytes of a file may be text in UTF-8 or in a code page of single bytes."""
+    return re.fullmatch(rb"[\t\n\r\x20-\x7e\x80-\xfe]*", head) is not None
+
+
+def read_head(path: Path) -> bytes:
+    """Return the first bytes of a file, as they are stored."""
+    with path.open("rb") as file:
+        return file.read(_HEAD_BYTES)
+
+
+def _read_gzip_head(path: Path) -> bytes:
+    try:
+        with gzip.open(path) as file:
+            return file.read(8)
+    except (OSError, EOFError, zlib.error):
+        return b""  # a damaged file is reported when it is read
+
+
+def _describe_zip(path: Path) -> tuple[str, str]:
+    """Return what a ZIP file is, and what to do: spreadsheets are ZIP files too."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        names = []
+    if any(name.startswith("xl/") for name in names) or path.suffix.lower() in SPREADSHEETS:
+        return "a spreadsheet", SAVE_AS_CSV
+    files = [name for name in names if not name.endswith("/")]
+    inside = f"unpack it, and name the file that was in it: {files[0][:60]}" if len(files) == 1 else UNPACK
+    return "a ZIP archive", inside

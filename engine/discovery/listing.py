@@ -1,0 +1,256 @@
+"""The files of a path: one file, the files of a folder, or those that match a pattern.
+
+The rules are those of Spark, Hive, pyarrow and DuckDB. What starts with `_` or `.` below the folder is no data: an
+engine keeps its marks and its unfinished parts there. A part of zero bytes holds no rows. A folder named `name=value`
+is a column `name`. What is left out is listed, for the user to be told.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date
+from glob import glob, has_magic
+from os import walk
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+from urllib.parse import unquote
+
+from engine.discovery.formats import detect_format, read_head, recognize_format, recognize_signature
+from engine.errors import DataError
+from engine.formatting.hints import suggest_name
+from engine.formatting.lists import join_some
+
+KeyValue = int | date | str | None
+
+_MISSING_KEY = "__HIVE_DEFAULT_PARTITION__"
+_SHOWN_FILES = 3
+_LARGEST_INTEGER = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFiles:
+    """The files of a path.
+
+    Attributes
+    ----------
+    paths
+        The files in the order of their paths; at least one.
+    format
+        csv, parquet, ndjson or arrow.
+    keys
+        Per file, the values of the columns that its folders name, as `country=DE`; the same columns for every file.
+    notes
+        What was left out and why, as sentences.
+    """
+
+    paths: tuple[Path, ...]
+    format: str
+    keys: Mapping[Path, Mapping[str, KeyValue]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def list_data_files(path: Path, declared_format: str | None = None) -> FoundFiles:
+    """Return the files of a path.
+
+    Parameters
+    ----------
+    path
+        A file, a folder, or a pattern such as `out/**/*.parquet`. A path that exists is taken literally, even if its
+        name looks like a pattern.
+    declared_format
+        The format of the files; None if their names and first bytes tell it.
+
+    Raises
+    ------
+    DataError
+        No file exists or matches; a file is empty, no regular file, or cannot be opened; the files are of several
+        formats; the folders of the files name different columns; or the folder is a table of Delta Lake or Iceberg,
+        whose files alone are not its rows.
+    """
+    try:
+        if path.is_file() or not (path.is_dir() or has_magic(str(path))):
+            _check_regular(path)
+            return FoundFiles((path,), declared_format or recognize_format(path))
+        base = path if path.is_dir() else _fixed_part(path)
+        _refuse_table_formats(base)
+        candidates, hidden = _list_candidates(path, base)
+        files = [one for one in candidates if one.stat().st_size]
+        for one in files:
+            _check_regular(one)
+        notes = _describe_left_out(base, hidden, [one for one in candidates if one not in set(files)])
+        if not files and candidates:
+            raise DataError(f"{candidates[0]} is empty (0 bytes)")
+        if path.is_dir():
+            files, others = _select_data_files(files, declared_format)
+            notes += _describe_others(base, others)
+        if not files:
+            hint = "" if notes or path.is_dir() else _suggest_file(path)
+            what = f"the folder {path} holds no data files" if path.is_dir() else f"no file matches {path}"
+            raise DataError("; ".join([what + hint, *notes]))
+        format_ = declared_format or _common_format(files)
+    except FileNotFoundError as error:
+        missing = Path(error.filename or path)
+        raise DataError(f"there is no file {missing}{_suggest_file(missing)}") from None
+    except OSError as error:
+        raise DataError(f"{error.filename or path} cannot be opened: {error.strerror}") from error
+    return FoundFiles(tuple(files), format_, _read_folder_keys(base, files), tuple(notes))
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """Return the folder in front of the first part of a pattern that has a wildcard."""
+    parts = pattern.parts
+    magic = next(i for i, part in enumerate(parts) if has_magic(part))
+    return Path(*parts[:magic]) if magic else Path()
+
+
+def _list_candidates(path: Path, base: Path) -> tuple[list[Path], list[Path]]:
+    """Return the files of a folder or pattern in order of their paths: those that are data, and those that are not.
+
+    A pattern that itself names what starts with `_` or `.` is followed.
+    """
+    if path.is_dir():
+        found = [Path(folder) / name for folder, _, names in walk(path) for name in names]
+        said = ""
+    else:
+        found = [
+            Path(one)
+            for one in dict.fromkeys(glob(str(path), recursive=True, include_hidden=True))  # noqa: PTH207  # Path.glob refuses absolute patterns
+        ]
+        said = "".join(part[:1] for part in path.parts[len(base.parts) :])
+    marks = tuple(mark for mark in "_." if mark not in said)
+    files = sorted(one for one in found if one.is_file() or not one.exists())
+    hidden = [one for one in files if any(_is_mark(part, marks) for part in one.relative_to(base).parts)]
+    refused = set(hidden)
+    return [one for one in files if one not in refused], hidden
+
+
+def _is_mark(part: str, marks: tuple[str, ...]) -> bool:
+    """Tell whether a name below the folder is no data; `_year=2026` is a column."""
+    return part.startswith(marks) and not (part.startswith("_") and "=" in part) if marks else False
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse what is not a regular file, and an empty one."""
+    state = path.stat()
+    if S_ISDIR(state.st_mode) or not S_ISREG(state.st_mode):
+        raise DataError(f"{path} is not a regular file: a pipe or device cannot be read twice, as a dataset must be")
+    with path.open("rb"):
+        pass
+    if not state.st_size:
+        raise DataError(f"{path} is empty (0 bytes)")
+
+
+def _refuse_table_formats(base: Path) -> None:
+    for mark, table, function in (("_delta_log", "Delta Lake", "scan_delta"), ("metadata", "Iceberg", "scan_iceberg")):
+        folder = base / mark
+        if folder.is_dir() and (mark == "_delta_log" or next(folder.glob("*.metadata.json"), None)):
+            raise DataError(
+                f"{base} is a table of {table}: its files also hold rows that were deleted or replaced; read it in a "
+                f"function of yours with kind: python, which returns polars.{function}(…)"
+            )
+
+
+def _select_data_files(files: list[Path], declared: str | None) -> tuple[list[Path], list[Path]]:
+    """Return the files of a folder whose name or first bytes tell a format, and the others.
+
+    With a declared format, a folder in which no name tells a format is taken as it is.
+    """
+    known = [one for one in files if detect_format(one.name) or _is_signed(one)]
+    if declared is not None:
+        known = [one for one in known if (detect_format(one.name) or declared) == declared] or ([] if known else files)
+    chosen = set(known)
+    return known, [one for one in files if one not in chosen]
+
+
+def _is_signed(path: Path) -> bool:
+    try:
+        return recognize_signature(path, read_head(path)) is not None
+    except DataError:
+        return False
+
+
+def _common_format(files: list[Path]) -> str:
+    formats: dict[str, Path] = {}
+    for one in files:
+        formats.setdefault(recognize_format(one), one)
+    if len(formats) > 1:
+        listed = ", ".join(f"{one} is {format_}" for format_, one in formats.items())
+        raise DataError(f"files of several formats cannot be one table: {listed}; use a pattern that matches only one")
+    return next(iter(formats))
+
+
+def _describe_left_out(base: Path, hidden: list[Path], empty: list[Path]) -> list[str]:
+    notes = []
+    for files, why in (
+        (hidden, "what starts with _ or . is no data, or not finished"),
+        (empty, "a file of 0 bytes has no rows"),
+    ):
+        if files:
+            count = "1 file is" if len(files) == 1 else f"{len(files):,} files are"
+            notes.append(f"{count} left out: {_show_files(base, files)} ({why})")
+    return notes
+
+
+def _describe_others(base: Path, others: list[Path]) -> list[str]:
+    if not others:
+        return []
+    count = "1 file is" if len(others) == 1 else f"{len(others):,} files are"
+    return [f"{count} left out: {_show_files(base, others)} (not of the format that is read)"]
+
+
+def _show_files(base: Path, files: list[Path]) -> str:
+    return join_some([str(one.relative_to(base)) for one in files], _SHOWN_FILES)
+
+
+def _suggest_file(path: Path) -> str:
+    """Return the help for a file that does not exist: a missing folder, or the likely file in the folder."""
+    folder = path.parent
+    if has_magic(str(folder)):
+        return ""
+    if not folder.is_dir():
+        return f"; there is no folder {folder} either"
+    names = {one.name for one in folder.iterdir() if not one.name.startswith(".")}
+    return suggest_name(path.name, sorted(names - {path.name}))
+
+
+def _read_folder_keys(base: Path, files: list[Path]) -> dict[Path, dict[str, KeyValue]]:
+    """Return the columns that the folders below `base` name, per file, with the type that all values of a column have.
+
+    Raises
+    ------
+    DataError
+        A file lies in folders that name other columns than those of the first file.
+    """
+    texts = {one: dict(_split_folders(one.relative_to(base).parts[:-1])) for one in files}
+    first, columns = next(iter(texts.items()))
+    for one, named in texts.items():
+        if set(named) != set(columns):
+            raise DataError(
+                f"the folders of {first} name the columns {', '.join(columns) or 'none'}, those of {one} "
+                f"{', '.join(named) or 'none'}; all files of a dataset must have the same columns"
+            )
+    if not columns:
+        return {}
+    typed = {name: _type_key_values({named[name] for named in texts.values()}) for name in columns}
+    return {one: {name: typed[name][named[name]] for name in columns} for one, named in texts.items()}
+
+
+def _split_folders(folders: tuple[str, ...]) -> Iterator[tuple[str, str | None]]:
+    for folder in folders:
+        name, equals, value = folder.partition("=")
+        if equals and name:
+            decoded = unquote(value)
+            yield unquote(name), None if decoded in (_MISSING_KEY, "") else decoded
+
+
+def _type_key_values(texts: set[str | None]) -> dict[str | None, KeyValue]:
+    """Return the value of each text: whole numbers if all texts are, else dates if all are, else the texts."""
+    present = {text for text in texts if text is not None}
+    values: dict[str | None, KeyValue] = {text: text for text in present}
+    if all(re.fullmatch(r"-?[0-9]{1,19}", text) and abs(int(text)) < _LARGEST_INTEGER for text in present):
+        values = {text: int(text) for text in present}
+    elif all(re.fullmatch(r"\d{4}-\d\d-\d\d", text) for text in present):
+        with suppress(ValueError):  # such as 2026-02-30: a text
+            values = {text: date.fromisoformat(text) for text in present}
+    return values | {None: None}
