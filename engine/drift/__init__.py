@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from engine.drift.roles import Role, roles
 
 if TYPE_CHECKING:
+    from engine.drift.alignment import Alignment, KnownColumn, align_columns, describe_columns, find_type_changes
     from engine.drift.classifier import DomainClassifierResult, domain_classifier
     from engine.drift.columns import Categorical, Numerical
     from engine.drift.comparison import ColumnDrift, Drift, compare
@@ -25,14 +26,19 @@ NOTABLE_DRIFT = 0.1
 """A column whose drift is at least this large counts as drifted."""
 
 _LAZY_EXPORTS = {
+    "Alignment": "alignment",
     "Categorical": "columns",
     "ColumnDrift": "comparison",
     "DomainClassifierResult": "classifier",
     "Drift": "comparison",
+    "KnownColumn": "alignment",
     "Numerical": "columns",
     "Profile": "profiles",
+    "align_columns": "alignment",
     "compare": "comparison",
+    "describe_columns": "alignment",
     "domain_classifier": "classifier",
+    "find_type_changes": "alignment",
     "profile": "profiles",
     "sample": "sampling",
 }
@@ -40,15 +46,20 @@ _LAZY_EXPORTS = {
 __all__ = [
     "KERNEL_VERSION",
     "NOTABLE_DRIFT",
+    "Alignment",
     "Categorical",
     "ColumnDrift",
     "DomainClassifierResult",
     "Drift",
+    "KnownColumn",
     "Numerical",
     "Profile",
     "Role",
+    "align_columns",
     "compare",
+    "describe_columns",
     "domain_classifier",
+    "find_type_changes",
     "profile",
     "roles",
     "sample",

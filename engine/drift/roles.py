@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from engine.drift.column_families import holds_values, name_type
 from engine.drift.normalization import Role, column_named
 from engine.drift.sources import scan_table, translate_read_errors
 from engine.errors import DataError
@@ -71,8 +72,8 @@ def roles(
             left_out[name] = "the entity: it says which rows belong together"
         elif role in (Role.IGNORE, Role.IDENTIFIER):
             left_out[name] = f"declared {role}"
-        elif schema[name].is_nested() or schema[name] in (pl.Object, pl.Binary):
-            left_out[name] = f"{schema[name]} values are not compared"
+        elif not holds_values(schema[name]):
+            left_out[name] = f"{name_type(schema[name])} values are not compared"
         elif role is Role.NUMERICAL and type_role is Role.CATEGORICAL and schema[name] not in (pl.Boolean, pl.Null):
             raise DataError(f"column {name!r} is declared numerical, but holds text; declare it categorical")
         elif role is None and type_role is None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from engine.drift.column_families import read_storage
 from engine.errors import DataError
 
 ACCEPTED_FORMS = (
@@ -40,7 +41,16 @@ def scan_table(data: Any) -> pl.LazyFrame:
     ------
     DataError
         `data` is none of these, a file is missing, or a pandas column holds objects of no single type.
+
+    Notes
+    -----
+    Columns of extension types have the type that stores their values (see `read_storage`).
     """
+    with translate_read_errors():
+        return read_storage(_open_table(data))
+
+
+def _open_table(data: Any) -> pl.LazyFrame:
     if isinstance(data, pl.LazyFrame):
         return data
     if isinstance(data, str | Path):
