@@ -9,6 +9,7 @@ its time.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from engine.drift.column_families import known_type
 from engine.drift.roles import Role, roles
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from engine.drift.columns import Categorical, Numerical
     from engine.drift.comparison import ColumnDrift, Drift, compare
     from engine.drift.profiles import Profile, profile
-    from engine.drift.sampling import sample
+    from engine.drift.sampling import sample, unite_samples
 
 KERNEL_VERSION = "3"
 """Version of the numbers: it changes whenever this package may give another number for the same data."""
@@ -41,6 +42,7 @@ _LAZY_EXPORTS = {
     "find_type_changes": "alignment",
     "profile": "profiles",
     "sample": "sampling",
+    "unite_samples": "sampling",
 }
 
 __all__ = [
@@ -60,9 +62,11 @@ __all__ = [
     "describe_columns",
     "domain_classifier",
     "find_type_changes",
+    "known_type",
     "profile",
     "roles",
     "sample",
+    "unite_samples",
 ]
 
 

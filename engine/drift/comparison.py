@@ -40,6 +40,8 @@ class ColumnDrift:
     type_change
         If the batch holds the column in another family of types than the reference: what it is, what it was, and how
         it is read; else an empty text.
+    measured
+        Whether the batch has the column, and it can be read.
     histogram
         Ready for JSON: `edges` (inner edges; bins include their right edge, the outer bins are unbounded) or `labels`
         (and `other`, the rows of the categories not listed), the counts `reference` and `batch`, and `missing` rows of
@@ -55,6 +57,7 @@ class ColumnDrift:
     histogram: Mapping[str, Any]
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     type_change: str = ""
+    measured: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,9 @@ class Drift:
 
     @property
     def drifted_share(self) -> float | None:
-        """Share of columns whose drift is at least 0.1; None if no columns were compared."""
-        return self.drifted_columns / len(self.columns) if self.columns else None
+        """Share of the columns with a verdict whose drift is at least 0.1; None if no column has one."""
+        judged = sum(column.drift is not None for column in self.columns.values())
+        return self.drifted_columns / judged if judged else None
 
 
 def compare(
@@ -151,7 +155,7 @@ def compare(
     return Drift(columns, tuple(notes))
 
 
-def _find_differences(reference: Profile, batch: Profile) -> tuple[dict[str, str], dict[str, str]]:
+def _find_differences(reference: Profile, batch: Profile) -> tuple[Mapping[str, str], Mapping[str, str]]:
     """Return the columns of the reference that the batch's profile cannot be compared in, and those of another family.
 
     Raises
@@ -165,10 +169,14 @@ def _find_differences(reference: Profile, batch: Profile) -> tuple[dict[str, str
     unmeasured = {}
     for name, column in reference.columns.items():
         if name not in batch.columns:
-            unmeasured[name] = f"the batch has no column {name!r}"
+            unmeasured[name] = batch.unmeasured.get(name, f"the batch has no column {name!r}")
         elif (other := batch.columns[name].role) is not column.role:
             unmeasured[name] = f"column {name!r} is {column.role} in the reference, but {other} in the batch"
-    return unmeasured, find_type_changes(batch.types, reference.describe_known_columns())
+    changes = find_type_changes(batch.types, reference.describe_known_columns())
+    return unmeasured, {
+        **changes,
+        **{name: change for name, change in batch.type_changes.items() if name in reference.columns},
+    }
 
 
 def _explain_nothing_in_common(reference: Profile, batch: Profile | Alignment, unmeasured: Mapping[str, str]) -> str:
@@ -191,7 +199,7 @@ def _describe_unmeasured(reference: Column, reason: str) -> ColumnDrift:
     reasons = {name: reason for name, value in measured.statistics.items() if value is None}
     return ColumnDrift(
         reference.role, None, None, False, measured.statistics,
-        {**reasons, "drift": reason, "drift_p": reason}, measured.histogram,
+        {**reasons, "drift": reason, "drift_p": reason}, measured.histogram, measured=False,
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from engine.drift.accumulators import (
     ExactAccumulator,
     read_columns,
 )
-from engine.drift.alignment import KnownColumn, align_columns, describe_column
+from engine.drift.alignment import Alignment, KnownColumn, align_columns, describe_column
 from engine.drift.column_families import holds_values, known_type, unite_known_types
 from engine.drift.columns import Categorical, Column, Entities, EntityRows, Numerical
 from engine.drift.normalization import as_categories, column_named, normalize_categories, plan_normalization
@@ -40,12 +40,16 @@ class Profile:
     """The profile of a sample: the number of `rows`, the `columns` by name, and the `entities` if one is declared.
 
     `types` are the types that the columns were read in (see `known_type`); files of earlier versions have none.
+    `unmeasured` and `type_changes` are what `align_columns` found when the sample was brought to the types of a
+    reference; they are not saved.
     """
 
     rows: int
     columns: Mapping[str, Column]
     entities: Entities | None = None
     types: Mapping[str, str] = field(default_factory=dict)
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
+    type_changes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def roles(self) -> dict[str, Role]:
@@ -67,6 +71,11 @@ class Profile:
         """Return the profile of these columns alone."""
         columns = {name: column for name, column in self.columns.items() if name in names}
         return replace(self, columns=columns, types={name: kind for name, kind in self.types.items() if name in names})
+
+    def without_entities(self) -> "Profile":
+        """Return the profile of the same rows, as if each were independent of all others."""
+        columns = {name: replace(column, entity_rows=None) for name, column in self.columns.items()}
+        return replace(self, columns=columns, entities=None)
 
     def merge(self, other: "Profile") -> "Profile":
         """Return the profile of both samples together.
@@ -154,15 +163,17 @@ def profile(
     DataError
         A column does not exist or cannot be used in its role, or the data cannot be read.
     """
-    frame = scan_table(data)
+    alignment = Alignment(scan_table(data), {})
     if roles is None and against is not None:
-        alignment = align_columns(frame, against.describe_known_columns())
-        frame, roles = alignment.frame, alignment.roles
+        alignment = align_columns(alignment.frame, against.describe_known_columns())
+        roles = alignment.roles
+    frame = alignment.frame
     rows, entities, columns = _read_sample(
         frame, roles, entity, against, lambda _, column: column, keep=True, exact=True, most_values=most_values
     )
     schema = frame.collect_schema()
-    return Profile(rows, columns, entities, {name: known_type(schema[name]) for name in columns})
+    types = {name: known_type(schema[name]) for name in columns}
+    return Profile(rows, columns, entities, types, alignment.unmeasured, alignment.changes)
 
 
 def read_batch_columns(

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from engine.drift.alignment import KnownColumn
 from engine.errors import ModelError
 from engine.models.classes import ClassValue
 from engine.models.features import require_columns
@@ -41,7 +42,8 @@ class FittedModel:
     `features` are the input columns that drift compares. `classes` are sorted, and empty for a regression; the column
     `probability_<i>` of the scores belongs to `classes[i]`. `positive` is None unless the task is binary. `importance`
     sums to 1 over the features; None where it is unknown. `left_out` gives, by column, the reason why it is not a
-    feature. `details` is JSON-ready.
+    feature. `known` are the roles and types of the columns that the predictor was trained on; empty if they are not
+    known. `details` is JSON-ready.
     """
 
     name: str
@@ -54,6 +56,7 @@ class FittedModel:
     threshold: float = 0.5
     importance: Mapping[str, float] | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+    known: Mapping[str, KnownColumn] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
 

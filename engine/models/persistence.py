@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
+from engine.drift import Role
+from engine.drift.alignment import KnownColumn
 from engine.errors import ModelError
 from engine.models.classes import find_positive_class
 from engine.models.estimators import TRUSTED_TYPES
@@ -101,6 +103,7 @@ def load_trained(name: str, spec: TrainModel, folder: Path) -> FittedModel:
         threshold=spec.threshold,
         importance=facts["importance"],
         left_out=facts["left_out"],
+        known={f.name: KnownColumn(Role(f.role), f.family) for f in features},
         notes=tuple(notes),
         details=facts["details"],
     )

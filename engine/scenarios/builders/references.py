@@ -12,13 +12,11 @@ from typing import Any
 
 from engine import drift
 from engine.data import Table, explain_read_errors, materialise
-from engine.data.csv_faults import suggest_separator
 from engine.digests import digest_json
 from engine.errors import DataError
 from engine.evaluation.observation import snapshot_side
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.evaluation.snapshot import Snapshot
-from engine.formatting.hints import suggest_name
 from engine.models import FittedModel
 from engine.scenarios.actions import Action
 from engine.scenarios.builders.datasets import inspect_dataset
@@ -210,21 +208,6 @@ def apply_entity(table: Table, entity: str | None) -> Table:
     return replace(table, entity=entity)
 
 
-def _require_features(table: Table, batch: Table, model: FittedModel | None) -> None:
-    """Raise a DataError if the reference lacks a feature of the model; all other columns may be features if undeclared.
-
-    A model that the engine did not train takes its features from the columns of the batch, so the fault may be there.
-    """
-    available = table.frame.collect_schema().names()
-    for name in model.features if model else ():
-        if name not in available:
-            of_batch = batch.frame.collect_schema().names()
-            if hint := suggest_separator(of_batch):
-                raise DataError(f"dataset {batch.name!r} has a single column{hint}")
-            what = f"dataset {table.name!r} has no column {name!r}, which model {model.name!r} needs" if model else ""
-            raise DataError(f"{what}{suggest_name(name, available)}")
-
-
 def _profile_reference(
     table: Table,
     batch: Table,
@@ -237,21 +220,50 @@ def _profile_reference(
     """Profile the reference: infer the columns' roles, score its rows with the model, take the snapshot."""
     with context.store.stage_folder() as folder, materialise(table, folder) as materialised:
         with explain_read_errors(materialised):
-            _require_features(materialised, batch, model)
-            roles, left_out = drift.roles(
-                materialised.frame,
-                {column: role for column, role in declared.items() if column in materialised.frame.collect_schema()},
-                only=model.features if model else None,
-                entity=materialised.entity,
-                exclude=spec.drift.columns.exclude,
-            )
+            known, left_out = _find_known_columns(materialised, declared, spec, model)
         cost_matrix = context.project.models[model_handle.name].cost_matrix if model_handle else None
         return snapshot_side(
             materialised,
-            roles,
+            known,
             {**(model.left_out if model else {}), **left_out},
             model=model,
             cost_matrix=cost_matrix,
             sample_rows=max(SAMPLE_ROWS, spec.drift.max_rows),
             seed=spec.drift.seed,
+            knower=f"the training data of model {model.name!r}" if model else "the reference",
         ).snapshot
+
+
+def _find_known_columns(
+    table: Table, declared: Mapping[str, str], spec: EvaluationStoreSpec, model: FittedModel | None
+) -> tuple[dict[str, drift.KnownColumn], dict[str, str]]:
+    """Return what is known of the columns that are compared, and the reasons why others are not.
+
+    A trained model knows the types of its features. All other types are those of the reference itself.
+    """
+    excluded = spec.drift.columns.exclude
+    trained = model.known if model else {}
+    # for drift a boolean is a category, although it is the number 0 or 1 for a model
+    expected = {
+        name: replace(one, role=drift.Role.CATEGORICAL) if one.family == "boolean" else one
+        for name, one in trained.items()
+        if name not in excluded
+    }
+    alignment = drift.align_columns(table.frame, expected)
+    schema = alignment.frame.collect_schema()
+    features = None if model is None else [name for name in model.features if name in schema]
+    readable = features if features is None else [name for name in features if name not in alignment.unmeasured]
+    roles, left_out = drift.roles(
+        alignment.frame,
+        {column: role for column, role in declared.items() if column in schema},
+        only=readable,
+        entity=table.entity,
+        exclude=excluded,
+    )
+    known = {
+        name: drift.KnownColumn(role, trained[name].family if name in trained else "") for name, role in roles.items()
+    }
+    for name in model.features if model else ():
+        if name not in known and name not in left_out and name not in excluded:
+            known[name] = expected.get(name, drift.KnownColumn(drift.Role.NUMERICAL))
+    return known, left_out
