@@ -19,6 +19,7 @@ from engine.data.files import find_files
 from engine.data.fingerprints import FileHashes, hash_file, hash_frame
 from engine.data.table import Table, explain_read_errors
 from engine.data.user_functions import call_frame_function, find_module_file, translate_user_code_errors
+from engine.drift.column_families import read_storage
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
@@ -107,7 +108,8 @@ class Datasets:
             "versions": {"polars": pl.__version__},
         }
         cheap = isinstance(returned, pl.DataFrame)
-        return Table(name, returned.lazy(), fingerprint, entity, columns, rereadable=cheap, facts=facts)
+        frame = read_storage(returned.lazy())
+        return Table(name, frame, fingerprint, entity, columns, rereadable=cheap, facts=facts)
 
     def _call_function(
         self, name: str, dataset: PythonDataset

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from engine.drift.column_families import known_type
-from engine.drift.roles import Role, roles
+from engine.drift.roles import Role, infer_role, roles
 
 if TYPE_CHECKING:
     from engine.drift.alignment import Alignment, KnownColumn, align_columns, describe_columns, find_type_changes
@@ -62,6 +62,7 @@ __all__ = [
     "describe_columns",
     "domain_classifier",
     "find_type_changes",
+    "infer_role",
     "known_type",
     "profile",
     "roles",

@@ -65,7 +65,7 @@ def roles(
     left_out: dict[str, str] = {}
     for name in schema if only is None else only:
         role = Role(declared[name]) if name in declared else None
-        type_role = _role_of_type(schema[name])
+        type_role = infer_role(schema[name])
         if name in exclude:
             left_out[name] = "excluded from drift"
         elif name == entity:
@@ -87,7 +87,10 @@ def roles(
     return compared, left_out
 
 
-def _role_of_type(dtype: pl.DataType) -> Role | None:
+def infer_role(dtype: pl.DataType) -> Role | None:
+    """Return the role that follows from a column's type alone; None if such columns are not compared."""
+    if not holds_values(dtype):
+        return None
     if dtype.is_numeric() or dtype == pl.Duration:
         return Role.NUMERICAL
     return None if dtype.is_temporal() else Role.CATEGORICAL

@@ -26,6 +26,7 @@ from engine.scenarios.builders.references import (
     Reference,
     ReferenceProfile,
     apply_entity,
+    describe_differences,
     resolve_reference,
 )
 from engine.scenarios.changes import MAX_CANDIDATES, ChangeReason, explain_change
@@ -121,7 +122,7 @@ def plan_evaluation(
         reason=reason.reason,
         changes=reason.changes,
         reads=list_sources(batch, context, rows),
-        notes=[reference.note] if reference.note else [],
+        notes=[*([reference.note] if reference.note else []), *describe_differences(name, batch, context)],
     )
     created = context.clock()
     identity = EvaluationIdentity(

@@ -1,0 +1,98 @@
+"""One column in two types: in reference and batch, in the training data and the batch, in the files of one dataset."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from engine.evaluation.record import Evaluation
+from engine.outcome import Outcome
+from engine.scenarios.session import CallResult
+from engine.store import Store
+
+Spec = Callable[[str], Path]
+Run = Callable[..., CallResult]
+
+N = 600
+WHOLE = pl.Series("c", np.random.default_rng(1).integers(0, 5, N))
+FLAG = WHOLE < 2
+CITY = pl.Series("c", np.random.default_rng(2).choice(["Bern", "Rome"], N))
+DAY = pl.Series("c", [date(2024, 1, 1) + timedelta(days=int(i)) for i in WHOLE])
+PRICE = WHOLE / 10
+NOTHING = pl.Series("c", [None] * N)
+
+SAME, CHANGED, GONE = (0.0, 0.0), (0.0, 1.0), (None, None)
+UNREADABLE = (None, 1.0)
+OTHER, OTHER_TYPE = ("drifts", 0.0), ("drifts", 1.0)
+
+# by name: how the reference holds the column, how the batch does, the drift and type_changed that are right
+PAIRS: dict[str, tuple[pl.Series, pl.Series | None, tuple[Any, Any]]] = {
+    "whole_then_float": (WHOLE, WHOLE.cast(pl.Float64), SAME),
+    "whole_then_missing": (WHOLE, WHOLE.cast(pl.Float64).set(pl.Series(range(N)) == 7, None), SAME),
+    "float_then_whole": (WHOLE.cast(pl.Float64), WHOLE, SAME),
+    "whole_then_decimal": (WHOLE, WHOLE.cast(pl.Decimal(10, 2)), SAME),
+    "decimal_then_float32": (WHOLE.cast(pl.Decimal(10, 2)), WHOLE.cast(pl.Float32), SAME),
+    "price_then_float32": (PRICE, PRICE.cast(pl.Float32), SAME),
+    "float32_then_price": (PRICE.cast(pl.Float32), PRICE, SAME),
+    "unsigned_then_int128": (WHOLE.cast(pl.UInt8), WHOLE.cast(pl.Int128), SAME),
+    "whole_then_text": (WHOLE, WHOLE.cast(pl.String), CHANGED),
+    "whole_then_words": (WHOLE, CITY, UNREADABLE),
+    "whole_then_nothing": (WHOLE, NOTHING, OTHER),
+    "whole_then_empty_text": (WHOLE, NOTHING.cast(pl.String), OTHER),
+    "whole_then_date": (WHOLE, DAY, UNREADABLE),
+    "whole_then_list": (WHOLE, WHOLE.reshape((N, 1)).cast(pl.List(pl.Int64)), UNREADABLE),
+    "whole_then_extension": (WHOLE, WHOLE.ext.to(pl.Extension("my.count", pl.Int64())), SAME),
+    "whole_then_gone": (WHOLE, None, GONE),
+    "text_then_whole": (WHOLE.cast(pl.String), WHOLE, CHANGED),
+    "text_then_enum": (CITY, CITY.cast(pl.Enum(["Rome", "Bern"])), SAME),
+    "enum_then_categorical": (CITY.cast(pl.Enum(["Bern", "Rome"])), CITY.cast(pl.Categorical), SAME),
+    "city_then_date": (CITY, DAY, OTHER_TYPE),
+    "flag_then_whole": (FLAG, FLAG.cast(pl.Int64), SAME),
+    "flag_then_float": (FLAG, FLAG.cast(pl.Float64), SAME),
+    "flag_then_words": (FLAG, FLAG.cast(pl.String).str.to_titlecase(), CHANGED),
+    "flag_then_count": (FLAG, WHOLE, OTHER_TYPE),
+    "whole_then_flag": (FLAG.cast(pl.Int64), FLAG, SAME),
+    "float_then_flag": (FLAG.cast(pl.Float64), FLAG, SAME),
+    "count_then_flag": (WHOLE, FLAG, OTHER_TYPE),
+}  # fmt: skip
+
+
+def frames() -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the reference and the batch: the same rows in other types, with a label."""
+    label = pl.Series("label", (WHOLE >= 2).cast(pl.Int64))
+    reference = pl.DataFrame([*(held.alias(name) for name, (held, _, _) in PAIRS.items()), label])
+    batch = [held.alias(name) for name, (_, held, _) in PAIRS.items() if held is not None]
+    return reference, pl.DataFrame([*batch, label.cast(pl.Float64)])
+
+
+def evaluation(folder: Path, store: str = "drift") -> Evaluation:
+    with Store.open(folder / ".engine" / "test") as opened:
+        return opened.get_evaluation(opened.list_evaluations(store)[-1].id)
+
+
+def judge(found: Evaluation, names: list[str]) -> dict[str, tuple[Any, Any]]:
+    """Return drift and type_changed of each column; a drift above 0 is said to drift."""
+    values = {name: (found.metrics[f"drift.{name}"].value, found.metrics[f"type_changed.{name}"].value) for name in names}
+    return {name: ("drifts" if drift else drift, changed) for name, (drift, changed) in values.items()}
+
+
+def test_a_column_in_two_types_is_compared_by_its_values(spec: Spec, run: Run, tmp_path: Path) -> None:
+    spec("""
+        datasets:
+          old: {path: old.parquet}
+          new: {path: new.parquet}
+        evaluation_stores:
+          drift: {dataset: new, reference: {kind: dataset, dataset: old}}
+    """)
+    reference, batch = frames()
+    reference.write_parquet(tmp_path / "old.parquet")
+    batch.write_parquet(tmp_path / "new.parquet")
+    assert run().runs[0].outcome is Outcome.SUCCESS, run().runs[0].steps[0].reason
+    found = evaluation(tmp_path)
+    assert judge(found, list(PAIRS)) == {name: right for name, (_, _, right) in PAIRS.items()}
+    assert found.metrics["data_drift"].value is not None
+    assert all(any(f"'{name}'" in note for note in found.notes) for name, (*_, right) in PAIRS.items() if right[1] != 0)
