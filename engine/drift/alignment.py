@@ -34,12 +34,15 @@ class KnownColumn:
         Whether it holds 0 and 1 alone, so that its values are the same as booleans.
     spelling
         The texts for false and true, if it holds no others.
+    exact
+        Whether all its values are known, so that they can be rounded as the other sample's are.
     """
 
     role: Role
     family: str = ""
     binary: bool = False
     spelling: tuple[str, str] | None = None
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +59,15 @@ class Alignment:
         For each known column that cannot be measured, the reason.
     changes
         For each column whose family has changed, what it is now, what it was, and how it is read.
+    rounded
+        The columns of 32-bit floats whose known values, of more digits, must be rounded before they are compared.
     """
 
     frame: pl.LazyFrame
     roles: Mapping[str, Role]
     unmeasured: Mapping[str, str] = field(default_factory=dict)
     changes: Mapping[str, str] = field(default_factory=dict)
+    rounded: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +127,20 @@ def align_columns(
         reading.expression.alias(name) for name, reading in readings.items() if reading.expression is not None
     ]
     roles = {name: column.role for name, column in known.items() if name not in unmeasured}
-    return Alignment(frame.with_columns(expressions) if expressions else frame, roles, unmeasured, changes)
+    rounded = [
+        name
+        for name, role in roles.items()
+        if role is Role.NUMERICAL and known[name].exact and known_type(schema[name]) == "float32"
+    ]
+    return Alignment(frame.with_columns(expressions) if expressions else frame, roles, unmeasured, changes, rounded)
 
 
-def describe_column(role: Role, family: str, labels: Collection[str]) -> KnownColumn:
+def describe_column(role: Role, family: str, labels: Collection[str], *, exact: bool = True) -> KnownColumn:
     """Return what is known of a column from its type and its distinct values as text; none if there are many."""
     spelling = next((pair for pair in _SPELLINGS if labels and set(labels) <= set(pair)), None)
     if not family and spelling == _SPELLINGS[0]:
         family = "boolean"
-    return KnownColumn(role, family, bool(labels) and set(labels) <= {"0", "1"}, spelling)
+    return KnownColumn(role, family, bool(labels) and set(labels) <= {"0", "1"}, spelling, exact)
 
 
 def describe_columns(
@@ -196,7 +207,7 @@ def _read_numbers(name: str, known: KnownColumn, dtype: pl.DataType, facts: _Fac
     if held == "text" and (goal := _parsing_goal(known)):
         return _read_texts(_parse_texts(name, goal, binary=known.binary), goal, facts, changed=_differ(held, wanted))
     if held in _NUMBERS and (wanted in _NUMBERS or not _differ(held, wanted)):
-        return _Reading(_round_alike(column_named(name), dtype, wanted))
+        return _Reading(None if known.exact and held == "float32" else _round_alike(column_named(name), dtype, wanted))
     if held in _NUMBERS and wanted == "boolean":
         return _Reading(changed=_has_unfit(facts), how="its numbers are read as they are, true as 1 and false as 0")
     if held == "boolean" and wanted in _NUMBERS:
@@ -211,8 +222,9 @@ def _read_numbers(name: str, known: KnownColumn, dtype: pl.DataType, facts: _Fac
 def _round_alike(column: pl.Expr, dtype: pl.DataType, wanted: str) -> pl.Expr | None:
     """Return the column in the precision of the known type; None if it needs no change.
 
-    A float of 32 bits that is widened differs from every decimal fraction: 0.1 becomes 0.100000001. So it is read as
-    the shortest decimal number that it stands for; and other numbers are rounded where the known ones were.
+    A 32-bit float that is widened differs from every decimal fraction: 0.1 becomes 0.100000001. Where the known values
+    cannot be rounded like it, it is read as the shortest decimal number that it stands for. Other numbers are rounded
+    where the known ones were.
     """
     if wanted == "float32" and known_type(dtype) == "number":
         return column.cast(pl.Float32)

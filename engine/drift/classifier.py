@@ -19,7 +19,7 @@ from engine.drift.alignment import align_columns, describe_columns
 from engine.drift.feature_encoding import encode_features
 from engine.drift.kernels.boosting import Codes, Trees, predict_log_odds, train_trees
 from engine.drift.kernels.sampling_keys import Hashes
-from engine.drift.normalization import normalize_categories
+from engine.drift.normalization import column_named, normalize_categories
 from engine.drift.roles import Role
 from engine.drift.sampling import limit_rows, row_keys
 from engine.errors import DataError
@@ -119,6 +119,7 @@ def domain_classifier(
             raise DataError(f"the {side} lacks {', '.join(map(repr, absent))}")
     alignment = align_columns(batch.lazy(), describe_columns(reference, roles, batch.schema))
     batch, roles = alignment.frame.collect(), alignment.roles
+    reference = reference.with_columns(column_named(name).cast(pl.Float32) for name in alignment.rounded)
     left_out = tuple(f"data_drift does not see column {name!r}: {why}" for name, why in alignment.unmeasured.items())
     if not roles:
         return DomainClassifierResult(reason="there is no column to compare")

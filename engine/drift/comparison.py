@@ -119,16 +119,18 @@ def compare(
         reference = profile(reference)
     if isinstance(batch, Profile):
         unmeasured, changes = _find_differences(reference, batch)
+        single = {name for name, kind in batch.types.items() if kind == "float32"}
+        rounded = {name for name, column in reference.describe_known_columns().items() if column.exact} & single
     else:
         batch = align_columns(scan_table(batch), reference.describe_known_columns())
-        unmeasured, changes = batch.unmeasured, batch.changes
+        unmeasured, changes, rounded = batch.unmeasured, batch.changes, set(batch.rounded)
     if unmeasured and len(unmeasured) == len(reference.columns):
         raise DataError(_explain_nothing_in_common(reference, batch, unmeasured))
-    measured = reference.select([name for name in reference.columns if name not in unmeasured])
+    measured = reference.select([name for name in reference.columns if name not in unmeasured]).round_columns(rounded)
     level, tests = 1 - confidence, len(measured.columns)
 
     def measure(name: str, column: Column) -> ColumnStatistics:
-        return measure_column(reference.columns[name], column, name=name, level=level, tests=tests, seed=seed)
+        return measure_column(measured.columns[name], column, name=name, level=level, tests=tests, seed=seed)
 
     if isinstance(batch, Profile):
         columns_of_batch = batch.columns

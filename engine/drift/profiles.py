@@ -72,6 +72,16 @@ class Profile:
         columns = {name: column for name, column in self.columns.items() if name in names}
         return replace(self, columns=columns, types={name: kind for name, kind in self.types.items() if name in names})
 
+    def round_columns(self, names: Collection[str]) -> "Profile":
+        """Return the profile with the values of these exact columns rounded to 32-bit floats."""
+        rounded = {
+            name: column.round_to_float32()
+            for name, column in self.columns.items()
+            if name in names and isinstance(column, Numerical)
+        }
+        types = dict.fromkeys(rounded, "float32")
+        return replace(self, columns={**self.columns, **rounded}, types={**self.types, **types}) if rounded else self
+
     def without_entities(self) -> "Profile":
         """Return the profile of the same rows, as if each were independent of all others."""
         columns = {name: replace(column, entity_rows=None) for name, column in self.columns.items()}
@@ -269,7 +279,8 @@ def _describe_known_column(column: Column, kind: str) -> KnownColumn:
     # only of a column whose values are all in its table can be said that it has no others
     few = column.intervals is None and len(column.values) <= 2
     labels = [f"{value:g}" for value in column.values.tolist()] if few else []
-    return describe_column(column.role, kind or ("integer" if column.values.dtype == np.int64 else "number"), labels)
+    kind = kind or ("integer" if column.values.dtype == np.int64 else "number")
+    return describe_column(column.role, kind, labels, exact=column.intervals is None)
 
 
 def _require_comparable_role(name: str, role: str) -> Role:

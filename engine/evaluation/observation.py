@@ -87,7 +87,12 @@ def snapshot_side(
         frame, roles = alignment.frame, alignment.roles
         kept = [*roles, *([entity] if entity and entity not in roles else [])]
         columns = replace(
-            drift.profile(frame, roles, entity=entity, against=against.columns if against else None),
+            drift.profile(
+                frame,
+                roles,
+                entity=entity,
+                against=against.columns.round_columns(alignment.rounded) if against else None,
+            ),
             unmeasured=_suggest_names(alignment.unmeasured, table),
             type_changes=alignment.changes,
         )

@@ -41,7 +41,9 @@ def reason(finished: CallResult) -> str:
 
 
 @pytest.mark.parametrize("project", [WITHOUT_MODEL, WITH_MODEL])
-def test_a_batch_that_has_none_of_the_columns_is_named(project: str, spec: Spec, run: Run, rows: Rows, tmp_path: Path) -> None:
+def test_a_batch_that_has_none_of_the_columns_is_named(
+    project: str, spec: Spec, run: Run, rows: Rows, tmp_path: Path
+) -> None:
     spec(project)
     rows("last_year.parquet")
     batch = pl.read_parquet(rows("this_week.parquet"))

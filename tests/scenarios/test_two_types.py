@@ -76,7 +76,9 @@ def evaluation(folder: Path, store: str = "drift") -> Evaluation:
 
 def judge(found: Evaluation, names: list[str]) -> dict[str, tuple[Any, Any]]:
     """Return drift and type_changed of each column; a drift above 0 is said to drift."""
-    values = {name: (found.metrics[f"drift.{name}"].value, found.metrics[f"type_changed.{name}"].value) for name in names}
+    values = {
+        name: (found.metrics[f"drift.{name}"].value, found.metrics[f"type_changed.{name}"].value) for name in names
+    }
     return {name: ("drifts" if drift else drift, changed) for name, (drift, changed) in values.items()}
 
 
