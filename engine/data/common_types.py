@@ -42,7 +42,11 @@ def find_common_dtype(dtypes: Sequence[pl.DataType]) -> pl.DataType | None:
 
 
 def _widen_numbers(dtypes: Sequence[pl.DataType]) -> pl.DataType:
-    """Return the number type that holds all: integers stay exact, decimals as well where 38 digits suffice."""
+    """Return the number type that holds all: integers stay exact, decimals as well where 38 digits suffice.
+
+    Writers declare 38 digits for decimals of any size, so the digits before the point are not known from the type. A
+    number that does not fit is an error when it is read.
+    """
     integers = [dtype for dtype in dtypes if dtype.is_integer()]
     if len(integers) == len(dtypes):
         wide = any(dtype in (pl.UInt64, pl.Int128, pl.UInt128) for dtype in integers)
@@ -50,8 +54,7 @@ def _widen_numbers(dtypes: Sequence[pl.DataType]) -> pl.DataType:
     decimals = [dtype for dtype in dtypes if isinstance(dtype, pl.Decimal)]
     if len(integers) + len(decimals) == len(dtypes):
         scale = max(dtype.scale for dtype in decimals)
-        whole = max(((dtype.precision or _MAX_DIGITS) - dtype.scale for dtype in decimals), default=0)
-        if max(whole, _INTEGER_DIGITS if integers else 0) + scale <= _MAX_DIGITS:
+        if scale + _INTEGER_DIGITS <= _MAX_DIGITS:
             return pl.Decimal(_MAX_DIGITS, scale)
     return pl.Float64()
 

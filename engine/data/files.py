@@ -24,7 +24,7 @@ from engine.data.csv_faults import find_record_fault, find_value_fault, locate_r
 from engine.data.fingerprints import FileHashes, hash_file
 from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.digests import digest_texts
-from engine.drift.column_families import name_type, read_storage
+from engine.drift.column_families import name_type, read_storage, storage_type
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.spec.resources.datasets import Csv, FileDataset, detect_format
@@ -145,11 +145,15 @@ class DatasetFiles:
             return None
 
     def _scan_paths(self, paths: tuple[Path, ...]) -> pl.LazyFrame:
+        return read_storage(self._scan_as_stored(paths))
+
+    def _scan_as_stored(self, paths: tuple[Path, ...]) -> pl.LazyFrame:
+        """Return the rows of files with the types that they declare, extension types included."""
         files = list(paths)
         if self.format == "parquet":
-            return read_storage(pl.scan_parquet(files, glob=False, hive_partitioning=False))
+            return pl.scan_parquet(files, glob=False, hive_partitioning=False)
         if self.format == "arrow":
-            return read_storage(pl.scan_ipc(files, glob=False, hive_partitioning=False))
+            return pl.scan_ipc(files, glob=False, hive_partitioning=False)
         if self.format == "ndjson":
             # scan_ndjson has no `glob` option, so a name with brackets must be escaped.
             return self._parse_dates(pl.scan_ndjson([escape(str(path)) for path in files], infer_schema_length=None))
@@ -192,7 +196,7 @@ class DatasetFiles:
         """
         try:
             if self.format != "csv":
-                return self._scan_paths((path,)).collect_schema()
+                return self._scan_as_stored((path,)).collect_schema()
             head = self._scan_paths((path,)).head(INFER_ROWS).collect()
             empty = [name for name, dtype in head.schema.items() if name not in self.types and dtype == pl.String]
             return head.cast({name: pl.Null for name in empty if head[name].null_count() == head.height}).schema
@@ -258,7 +262,8 @@ def _unite_schemas(files: DatasetFiles) -> DatasetFiles:
     types: dict[str, pl.DataType] = {}
     for name in dict.fromkeys(name for schema in schemas.values() for name in schema):
         # a column that is empty in a file (type null) fits any
-        found = {path: schema[name] for path, schema in schemas.items() if name in schema and schema[name] != pl.Null}
+        found = {path: storage_type(schema[name]) for path, schema in schemas.items() if name in schema}
+        found = {path: dtype for path, dtype in found.items() if dtype != pl.Null}
         types[name] = _require_common_dtype(name, found, files)
     if files.format == "csv":
         # polars infers types from the first file only; these hold for all, as text where a column is empty everywhere

@@ -75,9 +75,13 @@ def read_storage(frame: pl.LazyFrame) -> pl.LazyFrame:
     A period of pandas keeps its type, and is compared with nothing: its storage counts months or days, which would look
     like a number although it is a time.
     """
-    stored = [
-        name
-        for name, dtype in frame.collect_schema().items()
-        if isinstance(dtype, pl.BaseExtension) and dtype.ext_name() != "pandas.period"
-    ]
+    schema = frame.collect_schema()
+    stored = [name for name, dtype in schema.items() if storage_type(dtype) != dtype]
     return frame.with_columns(pl.col(name).ext.storage() for name in stored) if stored else frame
+
+
+def storage_type(dtype: pl.DataType) -> pl.DataType:
+    """Return the type that stores the values of an extension type; any other type, and a period, as it is."""
+    if isinstance(dtype, pl.BaseExtension) and dtype.ext_name() != "pandas.period":
+        return dtype.ext_storage()
+    return dtype

@@ -93,7 +93,7 @@ def snapshot_side(
                 entity=entity,
                 against=against.columns.round_columns(alignment.rounded) if against else None,
             ),
-            unmeasured=_suggest_names(alignment.unmeasured, table),
+            unmeasured=_suggest_names(alignment.unmeasured, table, known),
             type_changes=alignment.changes,
         )
         snapshot = Snapshot(
@@ -170,11 +170,14 @@ def _explain_no_column(table: Table, known: Mapping[str, drift.KnownColumn], ali
     return f"dataset {table.name!r} has no column {first!r}{more}, which the reference has{hint}"
 
 
-def _suggest_names(unmeasured: Mapping[str, str], table: Table) -> dict[str, str]:
-    """Return the reasons for columns that are not measured; a column that is gone may have got another name."""
+def _suggest_names(
+    unmeasured: Mapping[str, str], table: Table, known: Mapping[str, drift.KnownColumn]
+) -> dict[str, str]:
+    """Return the reasons for columns that are not measured; one that is gone may be a new column under another name."""
     available = table.frame.collect_schema().names()
+    new = [name for name in available if name not in known]
     return {
-        name: reason if name in available else f"{reason}{suggest_name(name, available)}"
+        name: reason if name in available or not new else f"{reason}{suggest_name(name, new)}"
         for name, reason in unmeasured.items()
     }
 

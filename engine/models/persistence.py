@@ -103,7 +103,7 @@ def load_trained(name: str, spec: TrainModel, folder: Path) -> FittedModel:
         threshold=spec.threshold,
         importance=facts["importance"],
         left_out=facts["left_out"],
-        known={f.name: KnownColumn(Role(f.role), f.family) for f in features},
+        known={f.name: KnownColumn(Role(f.role), f.family, exact=True) for f in features},
         notes=tuple(notes),
         details=facts["details"],
     )

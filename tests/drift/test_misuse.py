@@ -92,8 +92,10 @@ def test_a_batch_that_does_not_fit_its_reference():
         (
             "x",
             FRAME.with_columns(x=pl.lit("high")),
-            "column 'x' is text in the batch, but number in the reference: row 1 holds 'high'; if it stands for a "
-            "missing value, declare that where the data are read (csv: null_values)",
+            (
+                "column 'x' is text in the batch, but number in the reference: row 1 holds 'high'; if it stands for a "
+                "missing value, declare that where the data are read (csv: null_values)"
+            ),
         ),
         (
             "t",

@@ -98,3 +98,87 @@ def test_a_column_in_two_types_is_compared_by_its_values(spec: Spec, run: Run, t
     assert judge(found, list(PAIRS)) == {name: right for name, (_, _, right) in PAIRS.items()}
     assert found.metrics["data_drift"].value is not None
     assert all(any(f"'{name}'" in note for note in found.notes) for name, (*_, right) in PAIRS.items() if right[1] != 0)
+
+
+MODEL = """
+    datasets:
+      old: {path: old.parquet}
+      new: {path: new.parquet}
+    models:
+      m: {task: binary_classification, dataset: old, target: label, algorithm: decision_tree, test: {share: 0.5}}
+    evaluation_stores:
+      drift: {dataset: new, model: m, reference: {kind: dataset, dataset: old}, checks: {}}
+"""
+
+
+def test_a_model_scores_what_it_can_read(spec: Spec, run: Run, tmp_path: Path) -> None:
+    spec(MODEL)
+    reference, batch = frames()
+    reference.write_parquet(tmp_path / "old.parquet")
+    readable = [name for name, (*_, right) in PAIRS.items() if right[0] is not None]
+    whole = [name for name in readable if PAIRS[name][2] in (SAME, CHANGED)]
+    reference.select(*whole, "label").write_parquet(tmp_path / "old.parquet")
+    batch.select(*whole, "label").write_parquet(tmp_path / "new.parquet")
+    assert run().runs[0].outcome is Outcome.SUCCESS, run().runs[0].steps[0].reason
+    found = evaluation(tmp_path)
+    assert judge(found, whole) == {name: PAIRS[name][2] for name in whole}
+    assert found.metrics["accuracy"].value == 1.0
+    assert found.metrics["prediction_drift.drift"].value == 0.0
+    assert found.metrics["labelled_share"].value == 1.0
+
+
+@pytest.mark.parametrize("fault", ["gone", "unreadable"])
+def test_a_feature_that_cannot_be_read_costs_the_scores_and_not_the_report(
+    fault: str, spec: Spec, run: Run, tmp_path: Path
+) -> None:
+    spec(MODEL.replace("checks: {}", "checks: {good: {metric: accuracy, min: 0.5}, same: {metric: drift.*, max: 0.1}}"))
+    reference = pl.DataFrame([WHOLE.alias("a"), CITY.alias("b"), (WHOLE >= 2).cast(pl.Int64).alias("label")])
+    reference.write_parquet(tmp_path / "old.parquet")
+    batch = reference.drop("a") if fault == "gone" else reference.with_columns(a=pl.lit("many"))
+    batch.write_parquet(tmp_path / "new.parquet")
+    finished = run()
+    assert finished.runs[0].steps[0].outcome is Outcome.SUCCESS, finished.runs[0].steps[0].reason
+    found = evaluation(tmp_path)
+    reason = {
+        "gone": "dataset 'new' has no column 'a', which model 'm' needs",
+        "unreadable": "column 'a' is text in dataset 'new', but integer in the training data of model 'm': "
+        "row 1 holds 'many'; if it stands for a missing value, declare that where the data are read (csv: null_values)",
+    }[fault]
+    for metric in ("accuracy", "prediction_drift.drift", "performance_change.accuracy"):
+        assert found.metrics[metric].value is None
+        assert found.metrics[metric].failed
+        assert reason in str(found.metrics[metric].reason)
+    assert found.metrics["drift.b"].value == 0.0
+    assert found.metrics["drift.a"].value is None
+    assert found.metrics["labelled_share"].value == 1.0
+    assert any(reason in note for note in found.notes)
+    outcomes = {(check.check, check.metric): str(check.counts_as) for check in finished.runs[0].steps[1].checks}
+    assert outcomes == {("good", "accuracy"): "ERROR", ("same", "drift.b"): "OK", ("same", "drift.a"): "WARNING"}
+
+
+def test_a_column_that_is_back_is_compared_again(spec: Spec, run: Run, tmp_path: Path) -> None:
+    text = """
+        datasets:
+          batch: {path: DAY.parquet}
+        evaluation_stores:
+          drift: {dataset: batch, reference: {kind: rolling, last: 1}}
+    """
+    whole = pl.DataFrame([WHOLE.alias("a"), CITY.alias("b")])
+    for day, frame in (("mo", whole), ("tu", whole.drop("a")), ("we", whole), ("th", whole)):
+        frame.write_parquet(tmp_path / f"{day}.parquet")
+        spec(text.replace("DAY", day))
+        if day == "th":  # the same rows again: other content makes it another batch
+            pl.concat([frame, frame]).write_parquet(tmp_path / "th.parquet")
+        if day == "we":
+            pl.concat([frame, frame, frame]).write_parquet(tmp_path / "we.parquet")
+        assert run().runs[0].outcome is Outcome.SUCCESS, run().runs[0].steps[0].reason
+        found = evaluation(tmp_path).metrics["drift.a"]
+        if day == "tu":
+            assert (found.value, found.reason) == (None, "dataset 'batch' has no column 'a'; there is only 'b'")
+        elif day == "we":
+            assert found.value is None
+            assert (
+                found.reason == "the reference does not have it: dataset 'batch' has no column 'a'; there is only 'b'"
+            )
+        else:
+            assert found.value == 0.0

@@ -324,7 +324,8 @@ def _find_known_columns(
         exclude=excluded,
     )
     known = {
-        name: drift.KnownColumn(role, trained[name].family if name in trained else "") for name, role in roles.items()
+        name: drift.KnownColumn(role, trained[name].family if name in trained else "", exact=True)
+        for name, role in roles.items()
     }
     for name in model.features if model else ():
         if name not in known and name not in left_out and name not in excluded:
