@@ -194,7 +194,7 @@ def _choose_reading(name: str, known: KnownColumn, dtype: pl.DataType, facts: _F
     held, wanted = known_type(dtype), known.family
     if held == "null" or (held == "text" and facts is not None and not facts.present):
         # a column without any value has every type; a CSV file that holds none gives it the type text
-        return _Reading(column_named(name).cast(pl.Null).cast(FAMILY_DTYPES.get(_name_family(wanted), pl.Null())))
+        return _Reading(pl.lit(None, FAMILY_DTYPES.get(_name_family(wanted), pl.Null())))
     if not holds_values(dtype):
         return _Reading(changed=_differ(held, wanted), obstacle="such values are not compared")
     read = _read_numbers if known.role is Role.NUMERICAL else _read_categories
@@ -215,7 +215,7 @@ def _read_numbers(name: str, known: KnownColumn, dtype: pl.DataType, facts: _Fac
         numbers = column_named(name).cast(pl.Int64).cast(FAMILY_DTYPES[_name_family(wanted)])
         return _Reading(numbers, changed=not known.binary, how="true is read as 1, false as 0")
     if _differ(held, wanted):
-        return _Reading(changed=True, obstacle="its values cannot be compared as numbers")
+        return _Reading(changed=True, obstacle="such values are no numbers")
     return _Reading()
 
 

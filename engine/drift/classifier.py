@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, ndtri
 
 from engine.drift.alignment import align_columns, describe_columns
+from engine.drift.column_families import read_storage
 from engine.drift.feature_encoding import encode_features
 from engine.drift.kernels.boosting import Codes, Trees, predict_log_odds, train_trees
 from engine.drift.kernels.sampling_keys import Hashes
@@ -117,6 +118,7 @@ def domain_classifier(
         absent = [name for name in [*roles, *([entity] if entity else [])] if name not in frame.columns]
         if absent and (frame is reference or entity in absent or set(absent) >= set(roles)):
             raise DataError(f"the {side} lacks {', '.join(map(repr, absent))}")
+    reference = read_storage(reference.lazy()).collect()
     alignment = align_columns(batch.lazy(), describe_columns(reference, roles, batch.schema))
     batch, roles = alignment.frame.collect(), alignment.roles
     reference = reference.with_columns(column_named(name).cast(pl.Float32) for name in alignment.rounded)

@@ -83,5 +83,6 @@ def read_storage(frame: pl.LazyFrame) -> pl.LazyFrame:
 def storage_type(dtype: pl.DataType) -> pl.DataType:
     """Return the type that stores the values of an extension type; any other type, and a period, as it is."""
     if isinstance(dtype, pl.BaseExtension) and dtype.ext_name() != "pandas.period":
-        return dtype.ext_storage()
+        storage: pl.DataType = pl.Series([], dtype=dtype.ext_storage()).dtype  # an instance, whatever was registered
+        return storage
     return dtype

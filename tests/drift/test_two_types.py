@@ -44,6 +44,9 @@ TIMES = {
 }
 
 
+DECLARE_MISSING = "if it stands for a missing value, declare that where the data are read (csv: null_values)"
+
+
 def both(column: pl.Series) -> pl.DataFrame:
     return pl.DataFrame([column, OTHER])
 
@@ -103,11 +106,10 @@ def test_a_column_without_values_has_every_type():
 @pytest.mark.parametrize(
     ("batch", "reason"),
     [
-        (DAY, "column 'c' is date in the batch, but integer in the reference: its values cannot be compared as numbers"),
+        (DAY, "column 'c' is date in the batch, but integer in the reference: such values are no numbers"),
         (
             WHOLE.cast(pl.String).set(pl.Series(range(N)) == 4, "many"),
-            "column 'c' is text in the batch, but integer in the reference: row 5 holds 'many'; if it stands for a "
-            "missing value, declare that where the data are read (csv: null_values)",
+            "column 'c' is text in the batch, but integer in the reference: row 5 holds 'many'; " + DECLARE_MISSING,
         ),
         (
             WHOLE.ext.to(pl.Extension("pandas.period", pl.Int64(), "{}")),
@@ -115,7 +117,7 @@ def test_a_column_without_values_has_every_type():
         ),
         (None, "the batch has no column 'c'"),
     ],
-)  # fmt: skip
+)
 def test_a_column_that_cannot_be_measured_costs_nothing_else(batch: pl.Series | None, reason: str):
     rows = OTHER.to_frame() if batch is None else both(batch)
     found = compare(both(WHOLE), rows)
