@@ -102,7 +102,7 @@ def _profile_rows(
             seed=settings.seed,
             knower="the evaluation",
         )
-    return seen.snapshot, note
+    return seen.as_reference(), note
 
 
 def _load_model(

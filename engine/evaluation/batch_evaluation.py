@@ -86,7 +86,15 @@ def evaluate_batch(
         **(own_metrics or {}),
     }
     absent = [f"column {name!r} is not compared: {one.reason}" for name, one in reference.absent.items()]
-    notes = [*absent, *notes_of_entity, *compared.notes, *drift_model.notes, *predicted.notes, *batch.notes]
+    notes = [
+        *reference.notes,
+        *absent,
+        *notes_of_entity,
+        *compared.notes,
+        *drift_model.notes,
+        *predicted.notes,
+        *batch.notes,
+    ]
     return replace(
         build_empty_evaluation(identity),
         rows_read=batch.rows,

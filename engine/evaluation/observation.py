@@ -38,6 +38,10 @@ class Observation:
     notes: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
 
+    def as_reference(self) -> Snapshot:
+        """Return the snapshot of a side that others are compared with; it tells which of its columns were converted."""
+        return replace(self.snapshot, notes=tuple(self.snapshot.columns.type_changes.values()))
+
 
 def snapshot_side(
     table: Table,

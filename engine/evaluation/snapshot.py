@@ -37,7 +37,8 @@ class Snapshot:
     `sample` holds rows with these columns and the `entity`, for the drift model. `predictions` is the profile of
     `prediction` (the class or the value) and, for a binary model with probabilities, of `probability`. `performance`
     holds the performance metrics by name. `absent` are columns that should have been compared, but are gone or cannot
-    be read, with the reasons. `unscored` says why the model could not score the rows, if it could not.
+    be read, with the reasons. `unscored` says why the model could not score the rows, if it could not. `notes` are
+    remarks about a reference that every evaluation against it repeats.
     """
 
     columns: drift.Profile
@@ -48,6 +49,7 @@ class Snapshot:
     performance: Mapping[str, MetricValue]
     absent: Mapping[str, AbsentColumn] = field(default_factory=dict)
     unscored: str = ""
+    notes: Sequence[str] = ()
 
     def describe_known_columns(self) -> dict[str, drift.KnownColumn]:
         """Return what is known of every column that another side must have, those that are absent here included."""
@@ -67,6 +69,7 @@ class Snapshot:
             "performance": {name: asdict(metric) for name, metric in self.performance.items()},
             "absent": {name: asdict(column) for name, column in self.absent.items()},
             "unscored": self.unscored,
+            "notes": list(self.notes),
         }
         (folder / "snapshot.json").write_text(json.dumps(facts), encoding="utf-8")
 
@@ -89,9 +92,10 @@ class Snapshot:
                 entity=facts["entity"],
                 predictions=drift.Profile.load(predictions) if predictions.exists() else None,
                 performance={name: MetricValue(**metric) for name, metric in facts["performance"].items()},
-                # snapshots of earlier versions have neither
+                # snapshots of earlier versions have none of these
                 absent={name: AbsentColumn(**column) for name, column in facts.get("absent", {}).items()},
                 unscored=facts.get("unscored", ""),
+                notes=tuple(facts.get("notes", ())),
             )
         except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
             raise StoreError(

@@ -9,9 +9,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+import engine
 from engine.evaluation.record import Evaluation
 from engine.outcome import Outcome
+from engine.scenarios import scenario_selection, session
 from engine.scenarios.session import CallResult
+from engine.spec import load
 from engine.store import Store
 
 Spec = Callable[[str], Path]
@@ -174,11 +177,92 @@ def test_a_column_that_is_back_is_compared_again(spec: Spec, run: Run, tmp_path:
         assert run().runs[0].outcome is Outcome.SUCCESS, run().runs[0].steps[0].reason
         found = evaluation(tmp_path).metrics["drift.a"]
         if day == "tu":
-            assert (found.value, found.reason) == (None, "dataset 'batch' has no column 'a'; there is only 'b'")
+            assert (found.value, found.reason) == (None, "dataset 'batch' has no column 'a'")
         elif day == "we":
             assert found.value is None
-            assert (
-                found.reason == "the reference does not have it: dataset 'batch' has no column 'a'; there is only 'b'"
-            )
+            assert found.reason == "the reference does not have it: dataset 'batch' has no column 'a'"
         else:
             assert found.value == 0.0
+
+
+def test_plan_tells_what_the_types_tell(spec: Spec, tmp_path: Path) -> None:
+    spec("""
+        datasets:
+          old: {path: old.parquet}
+          new: {path: new.parquet}
+        evaluation_stores:
+          drift:
+            dataset: new
+            reference: {kind: dataset, dataset: old}
+            checks: {one: {metric: psi.a, max: 1}, other: {metric: drift.*, max: 1}}
+    """)
+    pl.DataFrame([WHOLE.alias("a"), WHOLE.alias("b"), FLAG.alias("c"), DAY.alias("day")]).write_parquet(
+        tmp_path / "old.parquet"
+    )
+    new = [CITY.alias("b"), FLAG.cast(pl.Int8).alias("c"), WHOLE.alias("d"), NOTHING.cast(pl.String).alias("e")]
+    pl.DataFrame(new).write_parquet(tmp_path / "new.parquet")
+    project = load(tmp_path / "project.yaml", {}, environ={})
+    plan = session.plan_scenarios(project, scenario_selection.select_scenarios(project))
+    (action,) = [action for action in plan.all_actions() if action.kind == "evaluate"]
+    assert action.notes == [
+        "dataset 'new' has no column 'a', which the reference has: it is not compared",
+        "column 'b' is text in dataset 'new', but integer in the reference",
+        "column 'c' is integer in dataset 'new', but boolean in the reference",
+        "the reference has no column 'd': it is not compared",
+        "the reference has no column 'e': it is not compared",
+    ]
+    assert [str(finding.message) for finding in plan.findings] == [
+        "dataset 'new' has no column 'a', so psi.a has no value"
+    ]
+    assert plan.exit_code == 0
+
+
+def test_a_column_that_only_the_batch_has_is_told(spec: Spec, run: Run, tmp_path: Path) -> None:
+    spec("""
+        datasets:
+          old: {path: old.parquet}
+          new: {path: new.parquet}
+        evaluation_stores:
+          drift: {dataset: new, reference: {kind: dataset, dataset: old}}
+    """)
+    pl.DataFrame([WHOLE.alias("a")]).write_parquet(tmp_path / "old.parquet")
+    pl.DataFrame([WHOLE.alias("a"), CITY.alias("b")]).write_parquet(tmp_path / "new.parquet")
+    assert run().runs[0].outcome is Outcome.SUCCESS
+    assert evaluation(tmp_path).left_out == {"b": "the reference has no such column"}
+
+
+def test_the_verb_compare_brings_rows_to_the_types_of_the_evaluation(spec: Spec, run: Run, tmp_path: Path) -> None:
+    path = spec("""
+        datasets:
+          old: {path: old.parquet}
+          new: {path: new.parquet}
+        evaluation_stores:
+          drift: {dataset: old, reference: {kind: rolling, last: 1}}
+    """)
+    whole = pl.DataFrame([WHOLE.alias("a"), FLAG.alias("b"), CITY.alias("c")])
+    whole.write_parquet(tmp_path / "old.parquet")
+    whole.with_columns(pl.col("a").cast(pl.String), pl.col("b").cast(pl.Float64)).drop("c").write_parquet(
+        tmp_path / "new.parquet"
+    )
+    assert run().runs[0].outcome is Outcome.SUCCESS
+    found = engine.load(path).store("drift").compare(reference="dataset:new")
+    assert (found.metrics["drift.a"].value, found.metrics["drift.b"].value) == (0.0, 0.0)
+    assert "column 'c' is not compared: it is not on both sides with the same role" in found.notes
+    assert any("column 'a' is text in dataset 'new', but integer in the evaluation" in note for note in found.notes)
+
+
+def test_an_entity_that_is_gone_costs_the_entity_alone(spec: Spec, run: Run, tmp_path: Path) -> None:
+    spec("""
+        datasets:
+          old: {path: old.parquet, entity: card}
+          new: {path: new.parquet}
+        evaluation_stores:
+          drift: {dataset: new, reference: {kind: dataset, dataset: old}}
+    """)
+    whole = pl.DataFrame([WHOLE.alias("a"), pl.Series("card", range(N)) % 90])
+    whole.write_parquet(tmp_path / "old.parquet")
+    whole.drop("card").write_parquet(tmp_path / "new.parquet")
+    assert run().runs[0].outcome is Outcome.SUCCESS, run().runs[0].steps[0].reason
+    found = evaluation(tmp_path)
+    assert found.metrics["drift.a"].value == 0.0
+    assert "the batch has no column 'card', the entity: p-values count every row as independent" in found.notes

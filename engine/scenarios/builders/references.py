@@ -294,7 +294,7 @@ def _profile_reference(
             sample_rows=max(SAMPLE_ROWS, spec.drift.max_rows),
             seed=spec.drift.seed,
             knower=f"the training data of model {model.name!r}" if model else "the reference",
-        ).snapshot
+        ).as_reference()
 
 
 def _find_known_columns(
