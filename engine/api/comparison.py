@@ -93,14 +93,15 @@ def _profile_rows(
         model, note = _load_model(materialised, evaluation, version, context)
         seen = snapshot_side(
             materialised,
-            {name: column.role for name, column in batch.columns.columns.items() if name in schema},
+            batch.describe_known_columns(),
             batch.left_out,
             model=model,
             cost_matrix=context.project.models[evaluation.model].cost_matrix if model and evaluation.model else None,
             sample_rows=max(SAMPLE_ROWS, settings.max_rows),
             seed=settings.seed,
+            knower="the evaluation",
         )
-    return seen.snapshot, note
+    return seen.as_reference(), note
 
 
 def _load_model(

@@ -27,7 +27,9 @@ MAX_ROWS_SHOWN = 5
 def check_schema(schema: Mapping[str, pl.DataType], contract: Mapping[str, Column]) -> None:
     """Check that each column of a contract exists and has its declared type, and that its rules suit the type.
 
-    An integer column satisfies `type: number`. A column without any value satisfies every type.
+    An integer column satisfies `type: number`. A number column satisfies `type: integer` here, and every row is checked
+    for whole numbers later: pandas holds integers as floats where one is missing. A column without any value satisfies
+    every type.
 
     Raises
     ------
@@ -40,7 +42,7 @@ def check_schema(schema: Mapping[str, pl.DataType], contract: Mapping[str, Colum
             faults.append(f"there is no column {column!r}{suggest_name(column, list(schema))}")
             continue
         actual = column_type(schema[column])
-        if rules.type and actual != rules.type and (actual, rules.type) != ("integer", "number") and actual != "null":
+        if rules.type not in (None, actual) and {actual, rules.type} != {"integer", "number"} and actual != "null":
             faults.append(f"column {column!r} is {actual}, but the spec declares type: {rules.type}")
             continue
         try:
@@ -142,6 +144,10 @@ def _compile_rules(name: str, column: Column, dtype: pl.DataType) -> Iterator[_R
         yield _Rule(name, "missing, but the column is required", pl.col(name), value.is_null())
     if dtype == pl.Null:
         return
+    if column.type == "integer" and column_type(dtype) == "number":
+        number = value.cast(pl.Float64)
+        whole = number.is_finite() & (number == number.floor())
+        yield _Rule(name, "not whole, but the column is declared as integer", value, ~whole)
     # A comparison with null is null, which sum() counts as 0: missing values break neither min nor max.
     if column.min is not None:
         yield _Rule(

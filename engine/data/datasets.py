@@ -20,6 +20,7 @@ from engine.data.fingerprints import FileHashes, hash_file, hash_frame
 from engine.data.table import Table, explain_read_errors
 from engine.data.text_columns import find_doubtful_columns, sample_columns
 from engine.data.user_functions import call_frame_function, find_module_file, translate_user_code_errors
+from engine.drift.column_families import read_storage
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
@@ -119,9 +120,10 @@ class Datasets:
             "versions": {"polars": pl.__version__},
         }
         cheap = isinstance(returned, pl.DataFrame)
-        doubtful = find_doubtful_columns(sample_columns([returned.lazy()]), columns) if cheap else {}
+        frame = read_storage(returned.lazy())
+        doubtful = find_doubtful_columns(sample_columns([frame]), columns) if cheap else {}
         said = tuple(doubtful.values())
-        return Table(name, returned.lazy(), fingerprint, entity, columns, rereadable=cheap, facts=facts, warnings=said)
+        return Table(name, frame, fingerprint, entity, columns, rereadable=cheap, facts=facts, warnings=said)
 
     def _call_function(
         self, name: str, dataset: PythonDataset

@@ -15,7 +15,8 @@ from typing import Any
 
 import polars as pl
 
-from engine.data.column_types import POLARS_DTYPES, column_type
+from engine.data.column_types import POLARS_DTYPES
+from engine.data.common_types import cast_exactly, find_common_dtype
 from engine.data.csv_faults import find_record_fault, find_value_fault, locate_rows, may_have_short_line
 from engine.data.fingerprints import FileHashes, hash_file
 from engine.data.polars_errors import READ_ERRORS, describe_error
@@ -23,6 +24,7 @@ from engine.data.text_columns import find_doubtful_columns, sample_columns
 from engine.digests import digest_texts
 from engine.discovery.formats import is_text, open_bytes, read_head
 from engine.discovery.listing import KeyValue, list_data_files
+from engine.drift.column_families import name_type, read_storage, storage_type
 from engine.drift.csv_files import (
     INFER_ROWS,
     CsvColumns,
@@ -50,17 +52,17 @@ class DatasetFiles:
     """Files of one format, and how they are read.
 
     `types` are set on columns of formats that have no types, and `readings` parse columns whose texts are numbers,
-    dates or booleans. `keys` are the columns that the folders of each file name. `same_schema` tells that all files
-    have the same columns and types, so that one scan reads them; otherwise columns are matched by name, and types
-    widened to a common one. `notes` tell what was recognised or left out, `warnings` what stays text although it looks
-    like something else: the columns `doubtful`.
+    dates or booleans. `keys` are the columns that the folders of each file name. `common_types` are the types that hold
+    the columns of all files where these differ in their columns or types; empty if they do not, so that one scan reads
+    them. `notes` tell what was recognised or left out, `warnings` what stays text although it looks like something
+    else: the columns `doubtful`.
     """
 
     paths: tuple[Path, ...]
     format: str
     csv: Csv
     types: Mapping[str, pl.DataType]
-    same_schema: bool = True
+    common_types: Mapping[str, pl.DataType] = field(default_factory=dict)
     readings: Mapping[str, TextReading] = field(default_factory=dict)
     keys: Mapping[Path, Mapping[str, KeyValue]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -86,9 +88,9 @@ class DatasetFiles:
             The columns cannot be read, or the header of a CSV file names a column twice.
         """
         try:
-            if self.same_schema:
+            if not self.common_types:
                 return self._scan_paths(self.paths)
-            return pl.concat([frame for _, frame in self.scan_each()], how="diagonal_relaxed")
+            return pl.concat([frame for _, frame in self.scan_each()], how="diagonal")
         except READ_ERRORS as error:
             explained = (fault for path in self.paths if (fault := self._explain_fault(path)))
             foreign = (fault for path in self.paths if (fault := _find_foreign_content(path, self.format)))
@@ -96,9 +98,19 @@ class DatasetFiles:
             raise DataError(fault or describe_error(error)) from error
 
     def scan_each(self) -> Iterator[tuple[str, pl.LazyFrame]]:
-        """Give the name and the lazy rows of each file."""
+        """Give the name and the lazy rows of each file, with the types that hold those of all."""
         for path in self.paths:
-            yield path.name, self._scan_paths((path,))
+            frame = self._scan_paths((path,))
+            schema = frame.collect_schema() if self.common_types else pl.Schema()
+            other = {name: dtype for name, dtype in schema.items() if dtype != self.common_types[name]}
+            casts = (cast_exactly(name, dtype, self.common_types[name]) for name, dtype in other.items())
+            yield path.name, frame.with_columns(casts) if other else frame
+
+    def holds_only_0_and_1(self, path: Path, name: str) -> bool:
+        """Tell whether a column of numbers in one file has no value but 0 and 1."""
+        column = pl.col(name).cast(pl.Float64)
+        others = (column.is_not_null() & column.is_not_nan() & (column != 0) & (column != 1)).any()
+        return not self._scan_paths((path,)).select(others).collect(engine="streaming").item()
 
     def name_rows(self, path: Path, rows: Sequence[int]) -> list[str]:
         """Return how to find rows (counted from 1) of a file: `line 50 of new.csv`, `row 49 of new.parquet`."""
@@ -198,6 +210,10 @@ class DatasetFiles:
         return None
 
     def _scan_paths(self, paths: tuple[Path, ...]) -> pl.LazyFrame:
+        return read_storage(self._scan_as_stored(paths))
+
+    def _scan_as_stored(self, paths: tuple[Path, ...]) -> pl.LazyFrame:
+        """Return the rows of files with the types that they declare, extension types included."""
         if self.format == "csv":
             apart = bool(self.keys) and any(needs_conversion(path, self.dialect) for path in paths)
             return add_key_columns(paths, self.keys, self._scan_csv, apart=apart)
@@ -228,7 +244,7 @@ class DatasetFiles:
         """
         try:
             if self.format != "csv":
-                return self._scan_paths((path,)).collect_schema()
+                return self._scan_as_stored((path,)).collect_schema()
             head = self._scan_paths((path,)).head(INFER_ROWS).collect()
             empty = [name for name, dtype in head.schema.items() if name not in self.types and dtype == pl.String]
             return head.cast({name: pl.Null for name in empty if head[name].null_count() == head.height}).schema
@@ -377,13 +393,15 @@ def _unite_schemas(files: DatasetFiles) -> DatasetFiles:
         if files.format == "csv" and list(schema) != list(columns):
             raise DataError(f"{path} has its columns in another order than {first.name}")
     types: dict[str, pl.DataType] = {}
-    for name in columns:
-        # Types of one file alone: a column that is empty in a file (type null) fits any.
-        found = {path: schema[name] for path, schema in schemas.items() if name in schema and schema[name] != pl.Null}
-        types[name] = _find_common_dtype(name, found)
+    for name in dict.fromkeys(name for schema in schemas.values() for name in schema):
+        # a column that is empty in a file (type null) fits any
+        found = {path: storage_type(schema[name]) for path, schema in schemas.items() if name in schema}
+        found = {path: dtype for path, dtype in found.items() if dtype != pl.Null}
+        types[name] = _require_common_dtype(name, found, files)
     if files.format == "csv":
-        return replace(files, types=types)  # polars infers types from the first file only; these hold for all
-    return replace(files, same_schema=all(schema == columns for schema in schemas.values()))
+        # polars infers types from the first file only; these hold for all, as text where a column is empty everywhere
+        return replace(files, types={name: pl.String() if dtype == pl.Null else dtype for name, dtype in types.items()})
+    return replace(files, common_types={} if all(schema == columns for schema in schemas.values()) else types)
 
 
 def _check_same_columns(first: Path, columns: pl.Schema, path: Path, schema: pl.Schema) -> None:
@@ -397,29 +415,36 @@ def _check_same_columns(first: Path, columns: pl.Schema, path: Path, schema: pl.
         )
 
 
-def _find_common_dtype(name: str, found: Mapping[Path, pl.DataType]) -> pl.DataType:
-    """Return the type that holds a column's values of all files; text where the column is empty in all of them.
-
-    An integer widens to a number, a date to a datetime.
+def _require_common_dtype(name: str, found: Mapping[Path, pl.DataType], files: DatasetFiles) -> pl.DataType:
+    """Return the type that holds a column's values of all files unchanged.
 
     Raises
     ------
     DataError
-        There is no common type, for example for text in one file and numbers in another.
+        There is none, for example for text in one file and numbers in another.
     """
-    common: pl.DataType = pl.String()
-    for number, (path, dtype) in enumerate(found.items()):
-        kinds = {column_type(common), column_type(dtype)}
-        if number == 0 or kinds in ({"integer", "number"}, {"date", "datetime"}):
-            common = (
-                dtype if number == 0 else max(common, dtype, key=lambda one: column_type(one) in ("number", "datetime"))
-            )
-        elif len(kinds) > 1:
-            raise DataError(
-                f"column {name!r} is {column_type(common)} in {next(iter(found))} and {column_type(dtype)} in {path}: "
-                "all files of a dataset must have the same types; for CSV files, declare the type under columns"
-            )
-    return common
+    dtypes = dict.fromkeys(found.values())
+    common = find_common_dtype(list(dtypes))
+    if common is not None:
+        return common
+    numbers = [dtype for dtype in dtypes if dtype != pl.Boolean]
+    if len(numbers) < len(dtypes) and files.format != "csv" and all(dtype.is_numeric() for dtype in numbers):
+        # booleans among numbers that are 0 and 1 alone: the same values in another type
+        paths = [path for path, dtype in found.items() if dtype != pl.Boolean]
+        widest = find_common_dtype(numbers)
+        if widest is not None and all(files.holds_only_0_and_1(path, name) for path in paths):
+            return widest
+    first, dtype = next(iter(found.items()))
+    path, other = next((path, one) for path, one in found.items() if find_common_dtype([dtype, one]) is None)
+    hint = (
+        "for CSV files, declare the type under columns"
+        if files.format == "csv"
+        else f"write {path.name} again with the type of the others"
+    )
+    raise DataError(
+        f"column {name!r} is {name_type(dtype)} in {first} and {name_type(other)} in {path}: "
+        f"all files of a dataset must have the same types; {hint}"
+    )
 
 
 def _check_csv_characters(dialect: Csv) -> None:

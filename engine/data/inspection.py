@@ -23,6 +23,7 @@ from engine.data.metrics import compute_dataset_metrics
 from engine.data.table import Table, explain_read_errors
 from engine.discovery.formats import detect_format, open_bytes
 from engine.discovery.listing import list_data_files
+from engine.drift.column_families import holds_values
 from engine.drift.csv_files import CsvColumns, scan_csv_files
 from engine.drift.text_readings import MISSING_MARKERS
 from engine.errors import DataError
@@ -137,7 +138,7 @@ def summarise_columns(table: Table) -> tuple[int, dict[str, ColumnSummary]]:
         refuse_pattern_names(schema, table.name)
         # One pass for what dataset metrics do not give: the number of rows, the smallest and largest value of columns
         # with dates or times, and whether all texts start like a date.
-        flat = [name for name, dtype in schema.items() if not dtype.is_nested() and dtype not in (pl.Object, pl.Binary)]
+        flat = [name for name, dtype in schema.items() if holds_values(dtype)]
         times = [name for name, dtype in schema.items() if dtype.is_temporal() and dtype != pl.Duration]
         extremes = table.frame.select(
             pl.len().alias(""),

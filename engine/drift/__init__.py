@@ -9,14 +9,16 @@ its time.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from engine.drift.roles import Role, roles
+from engine.drift.column_families import known_type
+from engine.drift.roles import Role, infer_role, roles
 
 if TYPE_CHECKING:
+    from engine.drift.alignment import Alignment, KnownColumn, align_columns, describe_columns, find_type_changes
     from engine.drift.classifier import DomainClassifierResult, domain_classifier
     from engine.drift.columns import Categorical, Numerical
     from engine.drift.comparison import ColumnDrift, Drift, compare
     from engine.drift.profiles import Profile, profile
-    from engine.drift.sampling import sample
+    from engine.drift.sampling import sample, unite_samples
 
 KERNEL_VERSION = "3"
 """Version of the numbers: it changes whenever this package may give another number for the same data."""
@@ -25,33 +27,47 @@ NOTABLE_DRIFT = 0.1
 """A column whose drift is at least this large counts as drifted."""
 
 _LAZY_EXPORTS = {
+    "Alignment": "alignment",
     "Categorical": "columns",
     "ColumnDrift": "comparison",
     "DomainClassifierResult": "classifier",
     "Drift": "comparison",
+    "KnownColumn": "alignment",
     "Numerical": "columns",
     "Profile": "profiles",
+    "align_columns": "alignment",
     "compare": "comparison",
+    "describe_columns": "alignment",
     "domain_classifier": "classifier",
+    "find_type_changes": "alignment",
     "profile": "profiles",
     "sample": "sampling",
+    "unite_samples": "sampling",
 }
 
 __all__ = [
     "KERNEL_VERSION",
     "NOTABLE_DRIFT",
+    "Alignment",
     "Categorical",
     "ColumnDrift",
     "DomainClassifierResult",
     "Drift",
+    "KnownColumn",
     "Numerical",
     "Profile",
     "Role",
+    "align_columns",
     "compare",
+    "describe_columns",
     "domain_classifier",
+    "find_type_changes",
+    "infer_role",
+    "known_type",
     "profile",
     "roles",
     "sample",
+    "unite_samples",
 ]
 
 

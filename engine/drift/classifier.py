@@ -15,9 +15,12 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import betaincinv, gammaln, ndtri
 
+from engine.drift.alignment import align_columns, describe_columns
+from engine.drift.column_families import read_storage
 from engine.drift.feature_encoding import encode_features
 from engine.drift.kernels.boosting import Codes, Trees, predict_log_odds, train_trees
 from engine.drift.kernels.sampling_keys import Hashes
+from engine.drift.normalization import column_named, normalize_categories
 from engine.drift.roles import Role
 from engine.drift.sampling import limit_rows, row_keys
 from engine.errors import DataError
@@ -102,7 +105,8 @@ def domain_classifier(
     Parameters
     ----------
     roles
-        The columns to use. Missing values count as values, and so do categories that only one side has.
+        The columns to use. Missing values count as values, and so do categories that only one side has. The batch is
+        brought to the types of the reference; a column that is gone or cannot be read is left out, with a note.
     entity
         The column that says which rows belong together: either all rows of an entity are held out, on both sides, or
         none.
@@ -115,12 +119,17 @@ def domain_classifier(
     Raises
     ------
     DataError
-        A column is missing or cannot be read in its role.
+        The reference lacks a column or cannot be read in its role; the batch lacks all columns, or the entity.
     """
     for side, frame in (("reference", reference), ("batch", batch)):
-        present = set(frame.columns)
-        if absent := [name for name in [*roles, *([entity] if entity else [])] if name not in present]:
+        absent = [name for name in [*roles, *([entity] if entity else [])] if name not in frame.columns]
+        if absent and (frame is reference or entity in absent or set(absent) >= set(roles)):
             raise DataError(f"the {side} lacks {', '.join(map(repr, absent))}")
+    reference = read_storage(reference.lazy()).collect()
+    alignment = align_columns(batch.lazy(), describe_columns(reference, roles, batch.schema))
+    batch, roles = alignment.frame.collect(), alignment.roles
+    reference = reference.with_columns(column_named(name).cast(pl.Float32) for name in alignment.rounded)
+    left_out = tuple(f"data_drift does not see column {name!r}: {why}" for name, why in alignment.unmeasured.items())
     if not roles:
         return DomainClassifierResult(reason="there is no column to compare")
     n = min(len(reference), len(batch), limit_rows(len(roles), max_rows))
@@ -148,7 +157,7 @@ def domain_classifier(
         _area_under_roc(log_odds, truth),
         dict(zip(roles, _measure_importance(model, codes, truth, by_tree), strict=True)),
         n,
-        _write_notes(n, drawn_from or (len(reference), len(batch)), len(roles), max_rows, entity),
+        (*left_out, *_write_notes(n, drawn_from or (len(reference), len(batch)), len(roles), max_rows, entity)),
         accuracy_low=_bound_accuracy(
             predicted[independent_rows] == truth[independent_rows], truth[independent_rows], confidence
         ),
@@ -197,7 +206,9 @@ def _draw_rows(
     if not entity:  # each row is an entity, numbered in the order of keys
         entities = np.arange(2 * n, dtype=np.uint64)
     else:
-        hashes = [frame.get_column(entity).alias("").cast(pl.String).hash(seed + 1).to_numpy() for frame in frames]
+        # as text, so that 7 and 7.0 are the same entity
+        names_of_entities = [normalize_categories(frame.get_column(entity).alias("")) for frame in frames]
+        hashes = [one.hash(seed + 1).to_numpy() for one in names_of_entities]
         entities = np.concatenate(hashes)[order]
     return _EncodedRows(codes, starts, side, entities, _hold_out(entities, side))
 

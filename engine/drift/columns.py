@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from math import isfinite, nan
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from engine.drift.kernels.cdf_distance import Sums
 from engine.drift.kernels.moments import mean_and_squares
@@ -203,11 +203,10 @@ class Numerical:
         """Return the column as float64; integers beyond 2**53 may become equal, and then their counts are added."""
         if self.values.dtype == np.float64:
             return self
-        values, starts = np.unique(self.values.astype(np.float64), return_index=True)
-        entity_rows = self.entity_rows and _entity_rows_as_floats(self.entity_rows)
         if self.intervals is None:
-            counts = np.add.reduceat(self.counts, starts) if len(starts) else self.counts
-            return Numerical.exact(values, counts, self.missing, entity_rows)
+            return self._convert_exact(self.values.astype(np.float64))
+        entity_rows = self.entity_rows and _convert_entity_rows(self.entity_rows, np.float64)
+        _, starts = np.unique(self.values.astype(np.float64), return_index=True)
         # first drop the grid points that rows of a neighbouring interval would become equal to
         column = self._drop_ambiguous_points(starts)
         values, starts = np.unique(column.values.astype(np.float64), return_index=True)
@@ -223,6 +222,18 @@ class Numerical:
         return Numerical(
             values, counts, self.missing, moments, GridIntervals(intervals.counts[outer], sums, centre), entity_rows
         )
+
+    def round_to_float32(self) -> "Numerical":
+        """Return the exact column as 32-bit floats hold its values; the counts of those that become equal are added."""
+        with np.errstate(over="ignore"):  # beyond the largest one a value becomes infinite, as in the other sample
+            return self._convert_exact(self.values.astype(np.float32))
+
+    def _convert_exact(self, converted: NDArray[np.floating[Any]]) -> "Numerical":
+        """Return the exact column with its values converted, which keeps their order, and may make some equal."""
+        values, starts = np.unique(converted.astype(np.float64), return_index=True)
+        counts = np.add.reduceat(self.counts, starts) if len(starts) else self.counts
+        entity_rows = self.entity_rows and _convert_entity_rows(self.entity_rows, converted.dtype)
+        return Numerical.exact(values, counts, self.missing, entity_rows)
 
     def _drop_ambiguous_points(self, starts: NDArray[np.intp]) -> "Numerical":
         """Return the column without those grid points that a row of an interval may equal after conversion to floats.
@@ -347,8 +358,9 @@ def unify_types(a: Numerical, b: Numerical) -> tuple[Numerical, Numerical]:
     return (a, b) if a.values.dtype == b.values.dtype else (a.as_floats(), b.as_floats())
 
 
-def _entity_rows_as_floats(entity_rows: EntityRows) -> EntityRows:
-    values, new_positions = np.unique(entity_rows.values.astype(np.float64), return_inverse=True)
+def _convert_entity_rows(entity_rows: EntityRows, dtype: DTypeLike) -> EntityRows:
+    """Return the values of the entities' rows, converted to floats of a type, as float64."""
+    values, new_positions = np.unique(entity_rows.values.astype(dtype).astype(np.float64), return_inverse=True)
     # position -1 (missing) selects the appended last element, so it stays -1
     return EntityRows(values, np.append(new_positions, -1).astype(np.int32)[entity_rows.positions])
 

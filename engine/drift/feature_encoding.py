@@ -51,12 +51,11 @@ def encode_features(
     codes = np.empty((len(order), len(roles)), np.uint8)
     sizes = np.empty(len(roles), np.int64)
     for i, (name, role) in enumerate(roles.items()):
-        # renamed, because polars would take some names as patterns
-        column = pl.concat([frame.get_column(name).alias("value") for frame in read])
-        if role is Role.NUMERICAL:
-            codes[:, i] = _encode_numbers(column.cast(pl.Float64).to_numpy()[order])
-        else:
-            codes[:, i] = _encode_categories(column)[order]
+        # renamed, because polars would take some names as patterns; one side may hold integers and the other floats
+        numerical = role is Role.NUMERICAL
+        dtype = pl.Float64 if numerical else pl.String
+        column = pl.concat([frame.get_column(name).alias("value").cast(dtype) for frame in read])
+        codes[:, i] = _encode_numbers(column.to_numpy()[order]) if numerical else _encode_categories(column)[order]
         sizes[i] = int(codes[:, i].max()) + 1
     return codes, np.concatenate([[0], np.cumsum(sizes)])
 

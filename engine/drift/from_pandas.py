@@ -6,6 +6,7 @@ because opening any other table does not need numpy.
 """
 
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import polars as pl
@@ -17,10 +18,13 @@ from engine.errors import DataError
 def from_pandas(frame: Any) -> pl.DataFrame:
     """Return the columns of a pandas DataFrame, without its index; NaN, NaT, None and NA become null.
 
+    Periods become the datetimes at which they start. Objects of several types, such as texts among numbers, become
+    text, and so do intervals and UUIDs. Any other object stays what it is, and is compared with nothing.
+
     Raises
     ------
     DataError
-        A column holds objects that do not fit a single type, or two columns have the same name.
+        Two columns have the same name.
     """
     names = [str(name) for name in frame.columns]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
@@ -43,8 +47,11 @@ def _convert_series(name: str, column: Any) -> pl.Series:
     if (zone := getattr(dtype, "tz", None)) is not None:
         utc = _convert_series(name, column.dt.tz_convert("UTC").dt.tz_localize(None))
         return utc.dt.replace_time_zone("UTC").dt.convert_time_zone(str(zone))
+    if str(dtype).startswith("period["):
+        return _convert_series(name, column.dt.to_timestamp())
     missing = column.isna().to_numpy(dtype=bool)
-    plain = getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype))
+    of_pairs = str(dtype).startswith("interval[")  # of two numbers each, although its subtype is one
+    plain = None if of_pairs else getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype))
     if isinstance(plain, np.dtype) and plain.kind in "biuf":
         # a nullable column has values and a mask: 0 stands in for missing values, which the mask then makes null
         values = column.to_numpy(plain, na_value=0) if hasattr(dtype, "numpy_dtype") else np.asarray(column)
@@ -65,10 +72,19 @@ def _convert_objects(name: str, objects: list[Any], *, text: bool) -> pl.Series:
         series = pl.Series(name, objects, dtype=pl.String if text else pl.Float64 if numbers else None)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
         series = pl.Series(name, [], dtype=pl.Object)
-    if series.dtype == pl.Object:
-        type_names = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise DataError(
-            f"column {name!r} of the pandas DataFrame holds {type_names} objects, "
-            "which do not fit a single column type; convert the column to numbers or text"
-        )
-    return series
+    if series.dtype != pl.Object:
+        return series
+    if all(issubclass(kind, _WRITTEN_AS_TEXT) or kind.__name__ == "Interval" for kind in kinds):
+        return pl.Series(name, [None if value is None else _write_text(value) for value in objects], dtype=pl.String)
+    return pl.Series(name, objects, dtype=pl.Object)
+
+
+_WRITTEN_AS_TEXT = (str, int, float, np.number, np.bool_, UUID)
+
+
+def _write_text(value: Any) -> str:
+    """Return a value as a category is written: true, and 3 for 3.0."""
+    if isinstance(value, bool | np.bool_):
+        return str(value).lower()
+    whole = isinstance(value, float | np.floating) and float(value).is_integer()
+    return str(int(value)) if whole else str(value)

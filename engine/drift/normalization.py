@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 import polars.selectors as cs
 
+from engine.drift.column_families import holds_values
 from engine.errors import DataError
 
 
@@ -53,6 +54,8 @@ def as_numbers(name: str, dtype: pl.DataType, *, wide: bool = False) -> pl.Expr:
         return column.to_physical().cast(pl.Int64) * 86_400  # pandas and some files store dates as datetimes
     if not wide and (dtype.is_integer() or dtype in (pl.Boolean, pl.Time)):
         return column.to_physical().cast(pl.Int64)
+    if not wide and _is_whole_decimal(dtype):
+        return column.cast(pl.Int64)
     column = column.cast(pl.Float64)
     # turns -0.0 into 0.0 and NaN into null; polars optimises `column + 0.0` away, which would do the former
     return pl.when(column == 0).then(0.0).when(column.is_not_nan()).then(column).alias(name)
@@ -61,25 +64,51 @@ def as_numbers(name: str, dtype: pl.DataType, *, wide: bool = False) -> pl.Expr:
 def as_categories(name: str, dtype: pl.DataType) -> pl.Expr:
     """Return an expression for the column's values as text; missing values are null.
 
-    `dtype` is the column's type: any type except nested ones, bytes and Python objects.
+    `dtype` is the column's type: any type except nested ones, bytes and Python objects. Equal values have equal texts
+    whatever type holds them: a whole number is written without a fraction, a datetime at midnight like its date, and a
+    datetime with a time zone in UTC.
     """
     column = column_named(name)
     if dtype.is_decimal():
-        column = column.cast(pl.Float64)
-    elif dtype == pl.Duration:
+        return _label_decimals(column, dtype).alias(name)
+    if isinstance(dtype, pl.Datetime):
+        return _label_datetimes(column, dtype).alias(name)
+    if dtype == pl.Duration:
         return column.dt.to_string("iso")
-    elif dtype == pl.Float16:
-        column = column.cast(pl.Float32)  # polars does not round half floats: 1.5 would count as an integer
-    elif not dtype.is_float():
+    if not dtype.is_float():
         return column.cast(pl.String)
-    # a float that holds an integer is written like that integer: "1", not "1.0"
-    whole = column.is_finite() & (column == column.floor()) & (column.abs() < 2**53)
+    # polars does not round half floats: 1.5 would count as an integer
+    return label_numbers(column.cast(pl.Float32) if dtype == pl.Float16 else column).alias(name)
+
+
+def label_numbers(number: pl.Expr) -> pl.Expr:
+    """Return floats as text, where a whole number is written like an integer, "1" and not "1.0"; NaN becomes null."""
+    whole = number.is_finite() & (number == number.floor()) & (number.abs() < 2**126)
     return (
         pl.when(whole)
-        .then(pl.when(whole).then(column).cast(pl.Int64).cast(pl.String))
-        .when(column.is_not_nan())
-        .then(column.cast(pl.String))
-        .alias(name)
+        .then(pl.when(whole).then(number).cast(pl.Int128).cast(pl.String))
+        .when(number.is_not_nan())
+        .then(number.cast(pl.String))
+    )
+
+
+def _label_decimals(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Return decimals as text: whole ones exactly, like integers; all others like the nearest float."""
+    text = column.cast(pl.String)
+    if not getattr(dtype, "scale", 0):
+        return text
+    digits = text.str.strip_chars_end("0")
+    whole = digits.str.ends_with(".")
+    return pl.when(whole).then(digits.str.strip_chars_end(".")).otherwise(column.cast(pl.Float64).cast(pl.String))
+
+
+def _label_datetimes(column: pl.Expr, dtype: pl.Datetime) -> pl.Expr:
+    """Return datetimes as text, in UTC and without zeros that depend on the unit; midnight is written as the date."""
+    if dtype.time_zone is not None:
+        column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    midnight = column == column.dt.truncate("1d")
+    return (
+        pl.when(midnight).then(column.dt.to_string("%Y-%m-%d")).otherwise(column.dt.to_string("%Y-%m-%d %H:%M:%S%.f"))
     )
 
 
@@ -146,7 +175,12 @@ def _ticks_to_seconds(ticks: pl.Expr, per_second: int) -> pl.Expr:
 def _fits_role(dtype: pl.DataType, role: Role) -> bool:
     if role is Role.NUMERICAL:
         return dtype.is_numeric() or dtype.is_temporal() or dtype in (pl.Boolean, pl.Null)
-    return not (dtype.is_nested() or dtype in (pl.Object, pl.Binary))
+    return holds_values(dtype)
+
+
+def _is_whole_decimal(dtype: pl.DataType) -> bool:
+    """Tell whether the type is a decimal without a fraction, in which databases keep identifiers beyond 2**53."""
+    return dtype.is_decimal() and getattr(dtype, "scale", 0) == 0
 
 
 def _inspect_values(frame: pl.LazyFrame, schema: pl.Schema, roles: Mapping[str, Role]) -> dict[str, Any]:
@@ -157,10 +191,14 @@ def _inspect_values(frame: pl.LazyFrame, schema: pl.Schema, roles: Mapping[str, 
     dict
         For a column whose type does not fit its role, a row number and the value there, or None where all values are
         missing: the first text that is not a number if there is one, else the first value. For a numerical column of
-        wide integers, whether a value lies outside the range of int64.
+        wide integers or whole decimals, whether a value lies outside the range of int64.
     """
     examples = [name for name, role in roles.items() if not _fits_role(schema[name], role)]
-    ranged = [name for name, role in roles.items() if role is Role.NUMERICAL and schema[name] in _WIDE_INTEGERS]
+    ranged = [
+        name
+        for name, role in roles.items()
+        if role is Role.NUMERICAL and (schema[name] in _WIDE_INTEGERS or _is_whole_decimal(schema[name]))
+    ]
     if not examples and not ranged:
         return {}
     firsts = [

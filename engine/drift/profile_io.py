@@ -23,7 +23,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def to_arrays(
-    rows: int, columns: Mapping[str, Column], entities: Entities | None
+    rows: int, columns: Mapping[str, Column], entities: Entities | None, types: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return the header and the arrays of a profile; the arrays of column i are named `i.<name>`."""
     header: dict[str, Any] = {"rows": rows, "entity": entities and entities.column}
@@ -31,6 +31,8 @@ def to_arrays(
         [name, str(column.role), column.missing, *(_grid_numbers(column) if isinstance(column, Numerical) else ())]
         for name, column in columns.items()
     ]
+    if types:
+        header["types"] = dict(types)
     arrays = {} if entities is None else {"entities": entities.keys, "rows": entities.row_hashes}
     for i, column in enumerate(columns.values()):
         arrays |= {f"{i}.{name}": array for name, array in _column_arrays(column)}
@@ -62,8 +64,8 @@ def _column_arrays(column: Column) -> Iterator[tuple[str, NDArray[Any]]]:
     yield "counts", column.counts.astype(np.min_scalar_type(int(column.counts.max(initial=0))))
 
 
-def read_profile(path: Path) -> tuple[int, dict[str, Column], Entities | None]:
-    """Return the number of rows, the columns and the entities from the file of a profile.
+def read_profile(path: Path) -> tuple[int, dict[str, Column], Entities | None, dict[str, str]]:
+    """Return the number of rows, the columns, the entities and the columns' types from the file of a profile.
 
     Raises
     ------
@@ -92,7 +94,14 @@ def read_profile(path: Path) -> tuple[int, dict[str, Column], Entities | None]:
             )
             columns[name] = column
         _require(entities is None or len(entities.keys) <= rows, "there are more entities than rows")
-        return rows, columns, entities
+        types = header.get("types", {})
+        _require(
+            isinstance(types, dict)
+            and all(type(kind) is str for kind in types.values())
+            and types.keys() <= columns.keys(),
+            "the types do not belong to the columns",
+        )
+        return rows, columns, entities, types
     except (KeyError, ValueError, TypeError, IndexError, OverflowError) as problem:
         raise StoreError(f"{path}: damaged profile ({problem}); build the reference again") from problem
 

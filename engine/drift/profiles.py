@@ -6,8 +6,8 @@ ordered or divided, and profiles can be merged. Where rows belong to entities, o
 smallest hash) is kept as well: p-values are computed from these rows.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -22,7 +22,9 @@ from engine.drift.accumulators import (
     ExactAccumulator,
     read_columns,
 )
-from engine.drift.columns import Column, Entities, EntityRows, Numerical
+from engine.drift.alignment import Alignment, KnownColumn, align_columns, describe_column
+from engine.drift.column_families import holds_values, known_type, unite_known_types
+from engine.drift.columns import Categorical, Column, Entities, EntityRows, Numerical
 from engine.drift.normalization import as_categories, column_named, normalize_categories, plan_normalization
 from engine.drift.roles import Role
 from engine.drift.roles import roles as found_roles
@@ -35,16 +37,55 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile:
-    """The profile of a sample: the number of `rows`, the `columns` by name, and the `entities` if one is declared."""
+    """The profile of a sample: the number of `rows`, the `columns` by name, and the `entities` if one is declared.
+
+    `types` are the types that the columns were read in (see `known_type`); files of earlier versions have none.
+    `unmeasured` and `type_changes` are what `align_columns` found when the sample was brought to the types of a
+    reference; they are not saved.
+    """
 
     rows: int
     columns: Mapping[str, Column]
     entities: Entities | None = None
+    types: Mapping[str, str] = field(default_factory=dict)
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
+    type_changes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def roles(self) -> dict[str, Role]:
         """The role of each column."""
         return {name: column.role for name, column in self.columns.items()}
+
+    def describe_known_columns(self, types: Mapping[str, str] | None = None) -> dict[str, KnownColumn]:
+        """Return what is known of each column, to which another sample is aligned.
+
+        Parameters
+        ----------
+        types
+            The types of the columns, where another source than this profile knows them.
+        """
+        known = self.types if types is None else types
+        return {name: _describe_known_column(column, known.get(name, "")) for name, column in self.columns.items()}
+
+    def select(self, names: Collection[str]) -> "Profile":
+        """Return the profile of these columns alone."""
+        columns = {name: column for name, column in self.columns.items() if name in names}
+        return replace(self, columns=columns, types={name: kind for name, kind in self.types.items() if name in names})
+
+    def round_columns(self, names: Collection[str]) -> "Profile":
+        """Return the profile with the values of these exact columns rounded to 32-bit floats."""
+        rounded = {
+            name: column.round_to_float32()
+            for name, column in self.columns.items()
+            if name in names and isinstance(column, Numerical)
+        }
+        types = dict.fromkeys(rounded, "float32")
+        return replace(self, columns={**self.columns, **rounded}, types={**self.types, **types}) if rounded else self
+
+    def without_entities(self) -> "Profile":
+        """Return the profile of the same rows, as if each were independent of all others."""
+        columns = {name: replace(column, entity_rows=None) for name, column in self.columns.items()}
+        return replace(self, columns=columns, entities=None)
 
     def merge(self, other: "Profile") -> "Profile":
         """Return the profile of both samples together.
@@ -77,15 +118,15 @@ class Profile:
             keep = order[np.diff(keys[order], prepend=~keys[order[:1]]) != 0]
             entities = Entities(self.entities.column, keys[keep], rows[keep])
         columns = {name: column.merge(other.columns[name], keep) for name, column in self.columns.items()}
-        return Profile(self.rows + other.rows, columns, entities)
+        return Profile(self.rows + other.rows, columns, entities, unite_known_types(self.types, other.types))
 
     def fingerprint(self) -> str:
-        """Return the BLAKE2b hex digest of the profile's content."""
-        return archive.digest_content(*profile_io.to_arrays(self.rows, self.columns, self.entities))
+        """Return the BLAKE2b hex digest of the profile's counts, whatever types held the values."""
+        return archive.digest_content(*profile_io.to_arrays(self.rows, self.columns, self.entities, {}))
 
     def save(self, path: Path | str) -> None:
         """Write the profile to a file; an existing file is replaced atomically."""
-        archive.write_archive(Path(path), *profile_io.to_arrays(self.rows, self.columns, self.entities))
+        archive.write_archive(Path(path), *profile_io.to_arrays(self.rows, self.columns, self.entities, self.types))
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -122,7 +163,8 @@ def profile(
         rows in which the entity is missing form one entity. Memory grows with the number of entities.
     against
         The reference that the sample will be compared with. A column with too many values to be exact is then counted
-        on the reference's grid, and exactly wherever the comparison needs it.
+        on the reference's grid, and exactly wherever the comparison needs it. Without `roles`, columns are brought to
+        the types of the reference, and those that cannot be measured are left out.
     most_values
         Maximum number of distinct values of an exact column.
 
@@ -131,21 +173,21 @@ def profile(
     DataError
         A column does not exist or cannot be used in its role, or the data cannot be read.
     """
+    alignment = Alignment(scan_table(data), {})
+    if roles is None and against is not None:
+        alignment = align_columns(alignment.frame, against.describe_known_columns())
+        roles = alignment.roles
+    frame = alignment.frame
     rows, entities, columns = _read_sample(
-        scan_table(data),
-        roles,
-        entity,
-        against,
-        lambda _, column: column,
-        keep=True,
-        exact=True,
-        most_values=most_values,
+        frame, roles, entity, against, lambda _, column: column, keep=True, exact=True, most_values=most_values
     )
-    return Profile(rows, columns, entities)
+    schema = frame.collect_schema()
+    types = {name: known_type(schema[name]) for name in columns}
+    return Profile(rows, columns, entities, types, alignment.unmeasured, alignment.changes)
 
 
 def read_batch_columns(
-    reference: Profile, data: Any, finish: Callable[[str, Column], T], *, exact: bool
+    reference: Profile, frame: pl.LazyFrame, finish: Callable[[str, Column], T], *, exact: bool
 ) -> dict[str, T]:
     """Read the columns of a batch for a comparison with `reference`; return the result of `finish` for each.
 
@@ -169,7 +211,7 @@ def read_batch_columns(
             "profile the batch with entity= and compare the two profiles"
         )
     return _read_sample(
-        scan_table(data), None, entity, reference, finish, keep=False, exact=exact, most_values=MAX_DISTINCT_VALUES
+        frame, None, entity, reference, finish, keep=False, exact=exact, most_values=MAX_DISTINCT_VALUES
     )[2]
 
 
@@ -225,6 +267,22 @@ def _read_sample(
     return rows, entities, finished
 
 
+def _describe_known_column(column: Column, kind: str) -> KnownColumn:
+    """Return what is known of a column whose type is `kind`; an earlier profile without types tells it by its values.
+
+    A column without any value may have any type: pandas holds it as floats, a CSV file as text.
+    """
+    if not column.present:
+        return KnownColumn(column.role, "null")
+    if isinstance(column, Categorical):
+        return describe_column(column.role, kind, column.labels if len(column.counts) <= 2 else [])
+    # only of a column whose values are all in its table can be said that it has no others
+    few = column.intervals is None and len(column.values) <= 2
+    labels = [f"{value:g}" for value in column.values.tolist()] if few else []
+    kind = kind or ("integer" if column.values.dtype == np.int64 else "number")
+    return describe_column(column.role, kind, labels, exact=column.intervals is None)
+
+
 def _require_comparable_role(name: str, role: str) -> Role:
     if role not in (Role.NUMERICAL, Role.CATEGORICAL):
         raise DataError(f"column {name!r} cannot be compared as {role!s}; its role must be numerical or categorical")
@@ -241,7 +299,7 @@ def _choose_entity_rows(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], ent
         `value <column>` per column.
     """
     dtype = frame.collect_schema()[entity]
-    if dtype.is_nested() or dtype in (pl.Object, pl.Binary):
+    if not holds_values(dtype):
         raise DataError(f"the entity, column {entity!r}, holds {dtype}; an entity must be text, a number or a date")
     values = {name: f"value {name}" for name in reading}
     read = frame.select(

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from engine.drift.column_families import holds_values, name_type
 from engine.drift.normalization import Role, column_named
 from engine.drift.sources import scan_table, translate_read_errors
 from engine.drift.text_readings import MIN_SHARE, Notation, recognize_texts
@@ -67,15 +68,15 @@ def roles(
     left_out: dict[str, str] = {}
     for name in schema if only is None else only:
         role = Role(declared[name]) if name in declared else None
-        type_role = _role_of_type(schema[name])
+        type_role = infer_role(schema[name])
         if name in exclude:
             left_out[name] = "excluded from drift"
         elif name == entity:
             left_out[name] = "the entity: it says which rows belong together"
         elif role in (Role.IGNORE, Role.IDENTIFIER):
             left_out[name] = f"declared {role}"
-        elif schema[name].is_nested() or schema[name] in (pl.Object, pl.Binary):
-            left_out[name] = f"{schema[name]} values are not compared"
+        elif not holds_values(schema[name]):
+            left_out[name] = f"{name_type(schema[name])} values are not compared"
         elif role is Role.NUMERICAL and type_role is Role.CATEGORICAL and schema[name] not in (pl.Boolean, pl.Null):
             raise DataError(f"column {name!r} is declared numerical, but holds text; declare it categorical")
         elif role is None and type_role is None:
@@ -89,7 +90,10 @@ def roles(
     return compared, left_out
 
 
-def _role_of_type(dtype: pl.DataType) -> Role | None:
+def infer_role(dtype: pl.DataType) -> Role | None:
+    """Return the role that follows from a column's type alone; None if such columns are not compared."""
+    if not holds_values(dtype):
+        return None
     if dtype.is_numeric() or dtype == pl.Duration:
         return Role.NUMERICAL
     return None if dtype.is_temporal() else Role.CATEGORICAL

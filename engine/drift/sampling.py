@@ -6,7 +6,7 @@ alone, either all equal rows would be drawn or none, and a reservoir depends on 
 which are stable within one version of polars.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from engine.drift.kernels.sampling_keys import Hashes, make_keys, make_keys_below
-from engine.drift.normalization import column_named
+from engine.drift.normalization import Role, column_named, normalize_categories, plan_normalization
 
 MAX_SAMPLE_VALUES = 10_000_000
 """Maximum number of values (rows times columns) of a sample: 80 MB of floats. A frame that fits is read once."""
@@ -92,6 +92,32 @@ def sample(
         whole = wanted.unique(_HASH_COLUMN, keep="any").collect(engine="streaming")
     distinct = whole.unique(_HASH_COLUMN, keep="any").join(drawn, on=_HASH_COLUMN, how="inner").sort(_HASH_COLUMN)
     return distinct.select(map(column_named, names))[np.repeat(np.arange(len(distinct)), distinct["times"].to_numpy())]
+
+
+def unite_samples(samples: Sequence[pl.DataFrame], roles: Mapping[str, Role]) -> pl.DataFrame:
+    """Return the rows of all samples, which may hold a column in several types: then as floats, or as text.
+
+    Parameters
+    ----------
+    samples
+        Frames with the same columns.
+    roles
+        The role of each column; a column without one, such as the entity, becomes text where types differ.
+    """
+    columns = []
+    for name in samples[0].columns:
+        parts = [sample.get_column(name).alias("") for sample in samples]
+        if len({part.dtype for part in parts}) > 1:
+            if roles.get(name) is Role.NUMERICAL:
+                reading = [part.alias("x").to_frame().lazy() for part in parts]
+                parts = [
+                    frame.select(plan_normalization(frame, {"x": Role.NUMERICAL})["x"].cast(pl.Float64)).collect()["x"]
+                    for frame in reading
+                ]
+            else:
+                parts = [normalize_categories(part) for part in parts]
+        columns.append(pl.concat(part.alias("") for part in parts).alias(name))
+    return pl.DataFrame(columns)
 
 
 class _HashCounter:

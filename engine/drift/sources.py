@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from engine.discovery.listing import FoundFiles, KeyValue, list_data_files
+from engine.drift.column_families import read_storage
 from engine.drift.csv_files import CsvColumns, CsvDialect, needs_conversion, recognize_csv_columns, scan_csv_files
 from engine.drift.file_scans import ScanFiles, add_key_columns, is_read_alone, scan_typed_files
 from engine.errors import DataError
@@ -42,6 +43,10 @@ def scan_table(data: Any) -> pl.LazyFrame:
     ------
     DataError
         `data` is none of these, a file is missing, or a pandas column holds objects of no single type.
+
+    Notes
+    -----
+    Columns of extension types have the type that stores their values (see `read_storage`).
     """
     return open_table(data)[0]
 
@@ -54,6 +59,12 @@ def open_table(data: Any) -> tuple[pl.LazyFrame, tuple[str, ...]]:
     DataError
         As `scan_table`.
     """
+    with translate_read_errors():
+        frame, said = _open_form(data)
+        return read_storage(frame), said
+
+
+def _open_form(data: Any) -> tuple[pl.LazyFrame, tuple[str, ...]]:
     if isinstance(data, str | Path):
         return _open_path(Path(data))
     return (data if isinstance(data, pl.LazyFrame) else _hold_table(data)), ()

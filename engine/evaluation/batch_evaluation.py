@@ -15,6 +15,7 @@ from engine import __version__, drift
 from engine.evaluation.observation import Observation
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
 from engine.evaluation.snapshot import Snapshot
+from engine.spec.metric_catalogue import METRICS
 from engine.spec.metric_names import MetricName
 from engine.spec.resources.evaluation_stores import DriftSettings
 
@@ -57,13 +58,15 @@ def evaluate_batch(
     own_metrics
         Custom metrics of the batch, already computed.
     """
-    compared = drift.compare(reference.columns, batch.snapshot.columns, confidence=settings.confidence)
-    roles = {name: column.role for name, column in compared.columns.items()}
+    mine, theirs, notes_of_entity = _unite_entities(batch.snapshot, reference)
+    compared = drift.compare(theirs, mine, confidence=settings.confidence)
+    sampled = reference.sample.columns
+    roles = {name: one.role for name, one in compared.columns.items() if name in mine.columns and name in sampled}
     drift_model = drift.domain_classifier(
         reference.sample,
         batch.snapshot.sample,
         roles,
-        entity=reference.entity,
+        entity=None if theirs.entities is None else reference.entity,
         confidence=settings.confidence,
         max_rows=settings.max_rows,
         seed=settings.seed,
@@ -76,12 +79,22 @@ def evaluate_batch(
         "drifted_columns": MetricValue(float(compared.drifted_columns)),
         "drifted_share": MetricValue(compared.drifted_share),
         **_column_drift_metrics(compared),
+        **_absent_column_metrics(reference),
         **predicted.metrics,
         **batch.snapshot.performance,
         **_performance_changes(reference.performance, batch.snapshot.performance),
         **(own_metrics or {}),
     }
-    notes = [*compared.notes, *drift_model.notes, *predicted.notes, *batch.notes]
+    absent = [f"column {name!r} is not compared: {one.reason}" for name, one in reference.absent.items()]
+    notes = [
+        *reference.notes,
+        *absent,
+        *notes_of_entity,
+        *compared.notes,
+        *drift_model.notes,
+        *predicted.notes,
+        *batch.notes,
+    ]
     return replace(
         build_empty_evaluation(identity),
         rows_read=batch.rows,
@@ -89,12 +102,22 @@ def evaluate_batch(
         reference_rows=reference.columns.rows,
         metrics=metrics,
         columns={name: _column_detail(column) for name, column in compared.columns.items()},
-        left_out=dict(reference.left_out),
+        left_out={**reference.left_out, **batch.left_out},
         importance={"drift": dict(drift_model.importance), "model": dict(model_importance or {})},
         prediction=predicted.detail,
         performance=batch.performance_detail,
         notes=tuple(notes),
     )
+
+
+def _unite_entities(batch: Snapshot, reference: Snapshot) -> tuple[drift.Profile, drift.Profile, list[str]]:
+    """Return the profiles of batch and reference, both with or both without an entity, and a note if one lacks it."""
+    mine, theirs = batch.columns, reference.columns
+    if (mine.entities is None) == (theirs.entities is None):
+        return mine, theirs, []
+    side, entity = ("batch", reference.entity) if mine.entities is None else ("reference", batch.entity)
+    note = f"the {side} has no column {entity!r}, the entity: p-values count every row as independent"
+    return mine.without_entities(), theirs.without_entities(), [note]
 
 
 def build_empty_evaluation(identity: EvaluationIdentity) -> Evaluation:
@@ -127,11 +150,31 @@ def _data_drift_metrics(drift_model: drift.DomainClassifierResult) -> dict[str, 
 
 def _column_drift_metrics(compared: drift.Drift) -> dict[str, MetricValue]:
     """Return the metrics `statistic.column` of every column."""
-    return {
+    metrics = {
         str(MetricName(statistic, name)): metric
         for name, column in compared.columns.items()
         for statistic, metric in _statistic_metrics(column)
     }
+    return metrics | {
+        str(MetricName("type_changed", name)): _type_change_metric(column) for name, column in compared.columns.items()
+    }
+
+
+def _absent_column_metrics(reference: Snapshot) -> dict[str, MetricValue]:
+    """Return the metrics of the columns that the reference should have: none has a value."""
+    return {
+        str(MetricName(metric.name, name)): MetricValue(None, reason=f"the reference does not have it: {one.reason}")
+        for name, one in reference.absent.items()
+        for metric in METRICS
+        if metric.scope == "store" and metric.member == "column" and one.role in metric.roles
+    }
+
+
+def _type_change_metric(column: drift.ColumnDrift) -> MetricValue:
+    """Return 1 if the column's family of types has changed, with the reason in words; else 0, or None if it is gone."""
+    if column.type_change or column.measured:
+        return MetricValue(float(bool(column.type_change)), reason=column.type_change or None)
+    return MetricValue(None, reason=column.reasons["drift"])
 
 
 def _statistic_metrics(column: drift.ColumnDrift) -> Iterator[tuple[str, MetricValue]]:
@@ -171,6 +214,10 @@ def _compare_predictions(reference: Snapshot, batch: Snapshot, settings: DriftSe
     For a regression, deciles of the reference's predictions take the place of classes. `fugacity` is the relative
     change of a share: (share in the batch - share in the reference) / share in the reference.
     """
+    if unscored := batch.unscored or (reference.unscored and f"unknown for the reference: {reference.unscored}"):
+        nothing = MetricValue(None, reason=unscored, failed=True)
+        names = [m.name for m in METRICS if m.scope == "store" and m.member == "column" and m.name != "type_changed"]
+        return _PredictionDrift({str(MetricName("prediction_drift", name)): nothing for name in names}, {})
     if reference.predictions is None or batch.predictions is None:
         return _PredictionDrift({}, {})
     compared = drift.compare(reference.predictions, batch.predictions, confidence=settings.confidence)
@@ -214,7 +261,7 @@ def _performance_changes(before: Mapping[str, MetricValue], now: Mapping[str, Me
         if old.value is None or new.value is None:
             lacking = old if old.value is None else new
             side = "the reference" if old.value is None else "the batch"
-            unknown = MetricValue(None, reason=f"unknown for {side}: {lacking.reason}", unlabelled=lacking.unlabelled)
+            unknown = replace(lacking, reason=f"unknown for {side}: {lacking.reason}")
             changes[absolute] = changes[relative] = unknown
             continue
         changes[absolute] = MetricValue(new.value - old.value)

@@ -5,7 +5,7 @@ computed gives ERROR, a metric without a value gives EMPTY, each with the reason
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,8 @@ def _apply_to_metric(
             if measured.value is None
             else _check_range(limits, measured.value, metric, changed=changed, in_seconds=in_seconds)
         )
+    if finding.value is not None and finding.reason and measured.reason:
+        finding = replace(finding, reason=f"{finding.reason}: {measured.reason}")
     bounds = {key: bound for key, bound in bounds.items() if bound is not None}
     return _build_result(name, metric, finding, _apply_when_empty(finding, check.when_empty), bounds, target, position)
 

@@ -5,9 +5,9 @@ A side is measured independently of the other side, so a reference is measured o
 
 from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -17,7 +17,7 @@ from engine.data import Table, explain_read_errors
 from engine.data.csv_faults import suggest_separator
 from engine.errors import DataError
 from engine.evaluation.record import MetricValue
-from engine.evaluation.snapshot import Snapshot
+from engine.evaluation.snapshot import AbsentColumn, Snapshot
 from engine.formatting.hints import suggest_name
 from engine.models import FittedModel, Performance, measure_performance, score_frame
 from engine.spec.resources.models import CostMatrix
@@ -28,7 +28,7 @@ class Observation:
     """One side, measured: its snapshot, and what is kept for this evaluation only.
 
     `scored` holds the predictions of every row, with target and entity where the dataset has them; None without a
-    model.
+    model. `left_out` gives, by column, the reason why a column of this side alone is not compared.
     """
 
     rows: int
@@ -36,32 +36,43 @@ class Observation:
     scored: pl.DataFrame | None = None
     performance_detail: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def as_reference(self) -> Snapshot:
+        """Return the snapshot of a side that others are compared with; it tells which of its columns were converted."""
+        return replace(self.snapshot, notes=tuple(self.snapshot.columns.type_changes.values()))
 
 
 def snapshot_side(
     table: Table,
-    roles: Mapping[str, drift.Role],
+    known: Mapping[str, drift.KnownColumn],
     left_out: Mapping[str, str],
     *,
     model: FittedModel | None,
     cost_matrix: CostMatrix | None,
     sample_rows: int,
     seed: int,
+    knower: str = "the reference",
     against: Snapshot | None = None,
 ) -> Observation:
     """Measure a table as one side of a comparison.
 
-    The table is read several times, so its reads should be cheap: see `engine.data.materialise`.
+    The table is read several times, so its reads should be cheap: see `engine.data.materialise`. A column that is gone
+    or cannot be read is absent from the snapshot. If the model needs it, the rows are not scored: their drift is
+    measured all the same.
 
     Parameters
     ----------
-    roles, left_out
-        The columns that are compared, and the reasons why others are not. Both sides use those of the reference.
+    known, left_out
+        What the other side, or the model, knows of the columns that are compared, and the reasons why others are not.
+        Both sides use those of the reference.
     model, cost_matrix
         The model that scores the rows, and the gain of a row for each combination of true and predicted class; None
         for a comparison without a model.
     sample_rows
         The largest number of rows to keep for the drift model.
+    knower
+        Who knows the columns, for messages.
     against
         The reference that this side will be compared with. A column with too many distinct values to be kept whole is
         then profiled at the values that the comparison needs.
@@ -69,32 +80,112 @@ def snapshot_side(
     Raises
     ------
     DataError, ModelError
-        The table cannot be read, or lacks a column that the reference or the model needs.
+        The table cannot be read, or has none of the columns.
     """
     entity = table.entity
-    kept = [*roles, *([entity] if entity and entity not in roles else [])]
+    side = f"dataset {table.name!r}"
     with explain_read_errors(table), _add_dataset_name(table):
-        _require_dataset_columns(roles, table, "the reference has" if model is None else "the model needs")
-        columns = drift.profile(table.frame, roles, entity=entity, against=against.columns if against else None)
-        sample = drift.sample(table.frame, kept, sample_rows, entity=entity, seed=seed)
+        alignment = drift.align_columns(table.frame, known, knower=knower, side=side)
+        if known and not alignment.roles:
+            raise DataError(_explain_no_column(table, known, alignment))
+        frame, roles = alignment.frame, alignment.roles
+        kept = [*roles, *([entity] if entity and entity not in roles else [])]
+        columns = replace(
+            drift.profile(
+                frame,
+                roles,
+                entity=entity,
+                against=against.columns.round_columns(alignment.rounded) if against else None,
+            ),
+            unmeasured=_suggest_names(alignment.unmeasured, table, known),
+            type_changes=alignment.changes,
+        )
+        snapshot = Snapshot(
+            columns=columns,
+            left_out=dict(left_out),
+            sample=drift.sample(frame, kept, sample_rows, entity=entity, seed=seed),
+            entity=entity,
+            predictions=None,
+            performance={},
+            absent={
+                name: AbsentColumn(str(known[name].role), known[name].family, reason)
+                for name, reason in columns.unmeasured.items()
+            },
+        )
         if model is None:
-            return Observation(columns.rows, Snapshot(columns, dict(left_out), sample, entity, None, {}))
-        _require_dataset_columns(model.predictor.columns, table, f"model {model.name!r} needs")
-        available = table.frame.collect_schema().names()
-        extra = [name for name in (model.target, entity) if name and name in available]
-        scored = score_frame(model, table.frame, list(dict.fromkeys(extra)))
+            return Observation(columns.rows, snapshot)
+        scored, unscored = _score_rows(model, table, alignment)
     measured = measure_performance(model, scored, cost_matrix)
-    snapshot = Snapshot(
-        columns=columns,
-        left_out=dict(left_out),
-        sample=sample,
-        entity=entity,
+    if unscored:
+        performance = _performance_metrics(replace(measured, unlabelled=False))
+        performance = {
+            name: metric if name == "labelled_share" else MetricValue(None, reason=unscored, failed=True)
+            for name, metric in performance.items()
+        }
+        snapshot = replace(snapshot, performance=performance, unscored=unscored)
+        return Observation(columns.rows, snapshot, None, {}, (*model.notes, f"the rows are not scored: {unscored}"))
+    snapshot = replace(
+        snapshot,
         predictions=_profile_predictions(scored, model, entity, against.predictions if against else None),
         performance=_performance_metrics(measured),
     )
     decided = model.describe_decisions(scored)
     notes = (*model.notes, *([decided] if decided else []), *measured.notes)
     return Observation(columns.rows, snapshot, scored, measured.detail, notes)
+
+
+def _score_rows(model: FittedModel, table: Table, alignment: drift.Alignment) -> tuple[pl.DataFrame, str]:
+    """Return the scores of all rows with target and entity; and, where a column prevents scoring, the reason.
+
+    A trained model knows the types of its features. Any other model gets the columns as the drift comparison reads
+    them.
+    """
+    if model.known:
+        alignment = drift.align_columns(
+            table.frame,
+            model.known,
+            knower=f"the training data of model {model.name!r}",
+            side=f"dataset {table.name!r}",
+        )
+    frame = alignment.frame
+    available = frame.collect_schema().names()
+    extra = list(dict.fromkeys(name for name in (model.target, table.entity) if name and name in available))
+    needed = list(model.predictor.columns)
+    obstacles = [_describe_missing_column(name, table, model) for name in needed if name not in available]
+    obstacles += [reason for name, reason in alignment.unmeasured.items() if name in needed and name in available]
+    if obstacles:
+        rows = frame.select(extra).collect(engine="streaming") if extra else pl.DataFrame()
+        return rows.with_columns(pl.lit(None).alias("prediction")), obstacles[0]
+    return score_frame(model, frame, extra), ""
+
+
+def _describe_missing_column(name: str, table: Table, model: FittedModel) -> str:
+    available = table.frame.collect_schema().names()
+    hint = suggest_separator(available) or suggest_name(name, available)
+    return f"dataset {table.name!r} has no column {name!r}, which model {model.name!r} needs{hint}"
+
+
+def _explain_no_column(table: Table, known: Mapping[str, drift.KnownColumn], alignment: drift.Alignment) -> str:
+    """Return the message for a table that has none of the columns that are compared, or cannot be read in any."""
+    available = table.frame.collect_schema().names()
+    if any(name in available for name in known):
+        return f"no column can be compared: {'; '.join(list(alignment.unmeasured.values())[:3])}"
+    first, *others = known
+    hint = suggest_separator(available) or suggest_name(first, available)
+    more = f", nor {', '.join(map(repr, others[:9]))}" if others else ""
+    return f"dataset {table.name!r} has no column {first!r}{more}, which the reference has{hint}"
+
+
+def _suggest_names(
+    unmeasured: Mapping[str, str], table: Table, known: Mapping[str, drift.KnownColumn]
+) -> dict[str, str]:
+    """Return the reasons for columns that are not measured; one that is gone may be a new column under another name."""
+    available = table.frame.collect_schema().names()
+    new = [name for name in available if name not in known]
+    return {
+        name: reason if name in available or not new else f"{reason}{suggest_name(name, new)}"
+        for name, reason in unmeasured.items()
+    }
 
 
 @contextmanager
@@ -106,15 +197,6 @@ def _add_dataset_name(table: Table) -> Iterator[None]:
         if str(error).startswith("dataset "):
             raise
         raise DataError(f"dataset {table.name!r}: {error}") from error
-
-
-def _require_dataset_columns(columns: Iterable[str], table: Table, needed_by: str) -> None:
-    """Raise a DataError unless the table has the columns; `needed_by` completes "which …" in its message."""
-    available = table.frame.collect_schema().names()
-    if absent := [column for column in columns if column not in available]:
-        others = f", nor {', '.join(map(repr, absent[1:10]))}" if absent[1:] else ""
-        hint = suggest_separator(available) or suggest_name(absent[0], available)
-        raise DataError(f"dataset {table.name!r} has no column {absent[0]!r}{others}, which {needed_by}{hint}")
 
 
 def _profile_predictions(

@@ -11,7 +11,7 @@ from engine.outcome import CheckOutcome
 
 @dataclass(frozen=True, slots=True)
 class MetricValue:
-    """The value of a metric; where `value` is None, `reason` gives the reason.
+    """The value of a metric; where `value` is None, `reason` gives the reason. Few values need words as well.
 
     `low` and `high` are a confidence interval at the level of the evaluation store. For a drift statistic of a column
     with too many distinct values to be kept whole, they are exact bounds of the value instead.

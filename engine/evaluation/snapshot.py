@@ -9,7 +9,8 @@ from __future__ import annotations  # keeps annotations with types of drift unev
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import reduce
 from pathlib import Path
 
 import polars as pl
@@ -20,13 +21,24 @@ from engine.evaluation.record import MetricValue
 
 
 @dataclass(frozen=True, slots=True)
+class AbsentColumn:
+    """A column that should have been compared, but is gone or cannot be read: its role and family, and the reason."""
+
+    role: str
+    family: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """What is kept of one side of a comparison in place of all its rows.
 
     `columns` is the profile of the columns that are compared; `left_out` gives, by column, the reason why it is not.
     `sample` holds rows with these columns and the `entity`, for the drift model. `predictions` is the profile of
     `prediction` (the class or the value) and, for a binary model with probabilities, of `probability`. `performance`
-    holds the performance metrics by name.
+    holds the performance metrics by name. `absent` are columns that should have been compared, but are gone or cannot
+    be read, with the reasons. `unscored` says why the model could not score the rows, if it could not. `notes` are
+    remarks about a reference that every evaluation against it repeats.
     """
 
     columns: drift.Profile
@@ -35,6 +47,15 @@ class Snapshot:
     entity: str | None
     predictions: drift.Profile | None
     performance: Mapping[str, MetricValue]
+    absent: Mapping[str, AbsentColumn] = field(default_factory=dict)
+    unscored: str = ""
+    notes: Sequence[str] = ()
+
+    def describe_known_columns(self) -> dict[str, drift.KnownColumn]:
+        """Return what is known of every column that another side must have, those that are absent here included."""
+        types = {name: drift.known_type(dtype) for name, dtype in self.sample.schema.items()}
+        known = self.columns.describe_known_columns(types)
+        return known | {name: drift.KnownColumn(drift.Role(one.role), one.family) for name, one in self.absent.items()}
 
     def save(self, folder: Path) -> None:
         """Write the snapshot into `folder`, which must exist."""
@@ -46,6 +67,9 @@ class Snapshot:
             "left_out": dict(self.left_out),
             "entity": self.entity,
             "performance": {name: asdict(metric) for name, metric in self.performance.items()},
+            "absent": {name: asdict(column) for name, column in self.absent.items()},
+            "unscored": self.unscored,
+            "notes": list(self.notes),
         }
         (folder / "snapshot.json").write_text(json.dumps(facts), encoding="utf-8")
 
@@ -68,6 +92,10 @@ class Snapshot:
                 entity=facts["entity"],
                 predictions=drift.Profile.load(predictions) if predictions.exists() else None,
                 performance={name: MetricValue(**metric) for name, metric in facts["performance"].items()},
+                # snapshots of earlier versions have none of these
+                absent={name: AbsentColumn(**column) for name, column in facts.get("absent", {}).items()},
+                unscored=facts.get("unscored", ""),
+                notes=tuple(facts.get("notes", ())),
             )
         except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
             raise StoreError(
@@ -82,22 +110,40 @@ class Snapshot:
         Performance cannot be united exactly, so each metric becomes its mean over the batches.
         """
         first, *others = snapshots
-        columns, predictions = first.columns, first.predictions
-        for other in others:
-            columns = columns.merge(other.columns)
-            if predictions is not None and other.predictions is not None:
-                predictions = predictions.merge(other.predictions)
+        shared = [name for name in first.columns.columns if all(_has_column(name, first, one) for one in others)]
+        known = {name: column for one in snapshots for name, column in one.describe_known_columns().items()}
+        absent = {name: column for one in snapshots for name, column in one.absent.items()}
+        absent |= {
+            name: AbsentColumn(str(column.role), column.family, "not every earlier batch has this column in this role")
+            for name, column in known.items()
+            if name not in shared and name not in absent
+        }
+        unlike = any((one.columns.entities is None) != (first.columns.entities is None) for one in others)
+        profiles = [one.columns.without_entities() if unlike else one.columns for one in snapshots]
+        columns = reduce(drift.Profile.merge, [profile.select(shared) for profile in profiles])
+        predicted = [one.predictions for one in snapshots if one.predictions is not None]
+        unscored = "" if predicted else next((one.unscored for one in snapshots if one.unscored), "")
+        entity = None if unlike else first.entity
+        kept = [*shared, *([entity] if entity and entity not in shared else [])]
         return cls(
             columns=columns,
             left_out=first.left_out,
-            sample=pl.concat([snapshot.sample for snapshot in snapshots], how="vertical_relaxed"),
-            entity=first.entity,
-            predictions=predictions,
+            sample=drift.unite_samples([one.sample.select(kept) for one in snapshots], columns.roles),
+            entity=entity,
+            predictions=reduce(drift.Profile.merge, predicted) if predicted else None,
             performance={
                 name: _mean_metric([s.performance[name] for s in snapshots if name in s.performance])
                 for name in first.performance
             },
+            absent=absent,
+            unscored=unscored,
         )
+
+
+def _has_column(name: str, first: Snapshot, other: Snapshot) -> bool:
+    """Tell whether another snapshot has a column of the first one in the same role."""
+    column = other.columns.columns.get(name)
+    return column is not None and column.role is first.columns.columns[name].role
 
 
 def _mean_metric(metrics: Sequence[MetricValue]) -> MetricValue:

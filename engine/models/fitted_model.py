@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from engine.drift.alignment import KnownColumn
 from engine.errors import ModelError
 from engine.models.classes import ClassValue, class_labels
 from engine.models.features import require_columns
@@ -42,7 +43,8 @@ class FittedModel:
     `probability_<i>` of the scores belongs to `classes[i]`. `positive` is None unless the task is binary. With a
     `threshold`, the probability decides which class is predicted; without one, the predictor's own predictions count.
     `own_threshold` describes the threshold inside an estimator that has one. `importance` sums to 1 over the features;
-    None where it is unknown. `left_out` gives, by column, the reason why it is not a feature. `details` is JSON-ready.
+    None where it is unknown. `left_out` gives, by column, the reason why it is not a feature. `known` are the roles and
+    types of the columns that the predictor was trained on; empty if they are not known. `details` is JSON-ready.
     """
 
     name: str
@@ -56,6 +58,7 @@ class FittedModel:
     own_threshold: str | None = None
     importance: Mapping[str, float] | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+    known: Mapping[str, KnownColumn] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
 

@@ -17,6 +17,8 @@ import polars as pl
 
 from engine.data.fingerprints import FileHashes, hash_file
 from engine.digests import digest_bytes, digest_file
+from engine.drift import Role
+from engine.drift.alignment import KnownColumn
 from engine.errors import ModelError
 from engine.formatting.lists import join_words
 from engine.models.classes import find_positive_class
@@ -218,6 +220,7 @@ def load_trained(name: str, spec: TrainModel, folder: Path, digests: Mapping[str
         threshold=spec.threshold,
         importance=facts["importance"],
         left_out=facts["left_out"],
+        known={f.name: KnownColumn(Role(f.role), f.family, exact=True) for f in features},
         notes=(*facts["notes"], *warned),
         details=facts["details"],
     )

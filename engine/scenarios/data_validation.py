@@ -6,12 +6,12 @@ evaluation is reused, all its metrics. What will certainly fail is an error; wha
 
 from collections.abc import Collection, Iterator, Mapping
 
-import polars as pl
-
+from engine import drift
 from engine.data import column_type
 from engine.errors import Position
 from engine.evaluation.record import Evaluation
 from engine.formatting.hints import did_you_mean
+from engine.scenarios.builders.references import read_reference_schema
 from engine.scenarios.context import Context
 from engine.spec.diagnostics import Findings
 from engine.spec.metric_catalogue import MetricScope
@@ -26,7 +26,7 @@ def validate_dataset(name: str, context: Context, findings: Findings) -> None:
     """Add a finding for each check of a column that the dataset does not have."""
     schema = context.datasets.open(name).frame.collect_schema()
     roles = {
-        column: "time" if column_type(dtype) in ("date", "datetime") else _infer_role(dtype) or "categorical"
+        column: "time" if column_type(dtype) in ("date", "datetime") else drift.infer_role(dtype) or "categorical"
         for column, dtype in schema.items()
     }
     checks = context.project.datasets[name].checks
@@ -88,11 +88,19 @@ def validate_store(name: str, evaluation: Evaluation | None, context: Context, f
         model = context.project.models[spec.model]
         absent |= {model.target, *model.features.exclude}
         absent |= set(schema) - set(model.features.include or schema)
-    roles = {column: None if column in absent else _infer_role(dtype) for column, dtype in schema.items()}
+    roles: dict[str, str | None] = {
+        column: None if column in absent else drift.infer_role(dtype) for column, dtype in schema.items()
+    }
     roles |= {c: r if r in ("numerical", "categorical") else None for c, r in batch.roles.items() if c not in absent}
+    # A column of the reference that the batch lacks has metrics without a value.
+    gone = set(read_reference_schema(name, context)) - set(schema)
     for path, metric in named:
         at = context.project.position(*path)
-        if evaluation is None:
+        parsed = parse_metric_name(metric)
+        if evaluation is None and not isinstance(parsed, Problem) and parsed.member in gone:
+            message = f"dataset {spec.dataset!r} has no column {parsed.member!r}, so {metric} has no value"
+            findings.warning(at, "unknown-column", message)
+        elif evaluation is None:
             _validate_metric(metric, at, "store", roles, spec.metrics, f"dataset {spec.dataset!r}", findings)
         else:
             _validate_stored_metric(metric, at, evaluation, findings)
@@ -107,13 +115,6 @@ def _iterate_metrics(checks: Mapping[str, Check], place: SpecPath) -> Iterator[t
         if isinstance(check, RangeCheck):
             for metric in check.except_:
                 yield (*place, name, "except", metric), metric
-
-
-def _infer_role(dtype: pl.DataType) -> str | None:
-    """Return the role that follows from a column's type; None if the type is not compared."""
-    if dtype.is_numeric() or dtype == pl.Duration:
-        return "numerical"
-    return None if dtype.is_temporal() or dtype.is_nested() else "categorical"
 
 
 def _validate_metric(

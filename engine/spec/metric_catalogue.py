@@ -193,6 +193,14 @@ def _define_column_metrics() -> Iterable[MetricDefinition]:
         worse="higher",
         neutral=0,
     )
+    yield replace(
+        share,
+        name="type_changed",
+        description="1 if the batch has the column in another family of types, such as text in place of numbers, "
+        "else 0; integers and decimals are one family.",
+        worse="higher",
+        neutral=0,
+    )
     for name, text, low in _MOMENTS:
         moment = MetricDefinition(
             name, "store", f"Batch: {text[0].lower()}{text[1:]}", "column", low, roles=_NUMERICAL_ROLE

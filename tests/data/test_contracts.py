@@ -2,6 +2,7 @@
 
 import math
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 import polars as pl
 import pytest
@@ -164,11 +165,16 @@ def test_an_allowed_date_must_be_one():
         check_schema(one.frame.collect_schema(), one.columns)
 
 
-def test_a_number_may_be_integer_but_not_the_reverse():
+def test_a_number_may_be_integer_and_whole_numbers_are_integers():
     frame = pl.DataFrame({"i": [1], "f": [1.0]})
     check_schema(frame.schema, {"i": Column(type="number"), "f": Column(type="number")})
-    with pytest.raises(DataError, match="column 'f' is number, but the spec declares type: integer"):
-        check_schema(frame.schema, {"f": Column(type="integer")})
+    for whole in ([1.0, None, -2.0], [Decimal("1.00"), Decimal("7.00")]):
+        verify_contract(table(pl.DataFrame({"f": whole}), f={"type": "integer", "max": 7, "allowed": [1, -2, 7]}))
+    for other in (0.5, float("inf")):
+        one = table(pl.DataFrame({"f": [1.0, other]}), f={"type": "integer"})
+        check_schema(one.frame.collect_schema(), one.columns)
+        with pytest.raises(DataError, match="column 'f': 1 of 2 values is not whole, but the column is declared as"):
+            verify_contract(one)
 
 
 def test_every_column_that_is_missing_is_named_with_the_likely_one(project, tmp_path):

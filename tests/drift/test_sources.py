@@ -8,12 +8,14 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from engine.drift import Role, roles
 from engine.drift.sources import scan_table
 from engine.errors import DataError
 
@@ -197,13 +199,21 @@ def test_pandas_columns_held_by_arrow():
 
 def test_what_pandas_may_hold_and_nobody_compares():
     pd = pytest.importorskip("pandas")
-    for column, problem in (
-        (pd.Series([1, "a"], dtype=object), "column 'c' of the pandas DataFrame holds int, str objects"),
-        (pd.Series([pd.Period("2017"), None]), "column 'c' of the pandas DataFrame holds Period objects"),
-        (pd.Series([1j]), "column 'c' of the pandas DataFrame holds complex objects"),
+    for column, dtype, values in (
+        (pd.Series([3.0, "a", True, None], dtype=object), pl.String, ["3", "a", "true", None]),
+        (pd.Series([UUID(int=1)]), pl.String, ["00000000-0000-0000-0000-000000000001"]),
+        (pd.Series(pd.arrays.IntervalArray.from_breaks([0, 1])), pl.String, ["(0, 1]"]),
+        (pd.cut(pd.Series([0.5]), [0, 1]), pl.Enum(["(0, 1]"]), ["(0, 1]"]),
+        (pd.Series([pd.Period("2017"), None]), pl.Datetime("us"), [datetime(2017, 1, 1), None]),  # noqa: DTZ001
     ):
-        with pytest.raises(DataError, match=problem):
-            scan_table(pd.DataFrame({"c": column}))
+        found = scan_table(pd.DataFrame({"c": column})).collect()["c"]
+        assert found.to_list() == values
+        assert found.dtype == dtype
+    for column in (pd.Series([1j]), pd.Series([{1}])):
+        assert roles(pd.DataFrame({"c": column, "x": 1.0})) == (
+            {"x": Role.NUMERICAL},
+            {"c": "Object values are not compared"},
+        )
     with pytest.raises(DataError, match="several columns of the pandas DataFrame are named 'a'"):
         scan_table(pd.DataFrame([[1, 2]], columns=["a", "a"]))
     with pytest.raises(DataError, match=r"pandas.*Series is not a table"):

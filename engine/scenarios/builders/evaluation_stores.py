@@ -15,6 +15,8 @@ from engine.evaluation.batch_evaluation import EvaluationIdentity, build_empty_e
 from engine.evaluation.custom_metrics import compute_custom_metrics
 from engine.evaluation.observation import Observation, snapshot_side
 from engine.evaluation.record import CheckResult, Evaluation, Fingerprints
+from engine.evaluation.snapshot import Snapshot
+from engine.models import FittedModel
 from engine.scenarios.actions import Action
 from engine.scenarios.builders import models
 from engine.scenarios.builders.datasets import InspectedDataset, inspect_dataset
@@ -24,6 +26,7 @@ from engine.scenarios.builders.references import (
     Reference,
     ReferenceProfile,
     apply_entity,
+    describe_differences,
     resolve_reference,
 )
 from engine.scenarios.changes import MAX_CANDIDATES, ChangeReason, explain_change
@@ -119,7 +122,7 @@ def plan_evaluation(
         reason=reason.reason,
         changes=reason.changes,
         reads=list_sources(batch, context, rows),
-        notes=[reference.note] if reference.note else [],
+        notes=[*([reference.note] if reference.note else []), *describe_differences(name, batch, context)],
     )
     created = context.clock()
     identity = EvaluationIdentity(
@@ -195,7 +198,7 @@ def _evaluate_batch(
         comparable = apply_entity(table, against.entity)
         seen = snapshot_side(
             comparable,
-            {name: column.role for name, column in against.columns.columns.items()},
+            against.describe_known_columns(),
             against.left_out,
             model=model,
             cost_matrix=context.project.models[model_handle.name].cost_matrix if model_handle else None,
@@ -203,6 +206,7 @@ def _evaluate_batch(
             seed=spec.drift.seed,
             against=against,
         )
+        seen = replace(seen, left_out=_list_new_columns(comparable, against, model))
         if reference.note:
             seen = replace(seen, notes=(*seen.notes, reference.note))
         read = dict.fromkeys([*batch.reading_notes(), *reference.reading_notes])
@@ -229,6 +233,17 @@ def _evaluate_batch(
         if note not in read:  # logged when the dataset was read
             context.log.info(f"{name}: {note}")
     return evaluation
+
+
+def _list_new_columns(table: Table, against: Snapshot, model: FittedModel | None) -> dict[str, str]:
+    """Return a reason for each column that only the batch has, so that nothing is compared or ignored in silence.
+
+    With a model, its features alone are compared.
+    """
+    if model is not None:
+        return {}
+    expected = {*against.columns.columns, *against.left_out, *against.absent, table.entity}
+    return {name: "the reference has no such column" for name in table.frame.collect_schema() if name not in expected}
 
 
 def _join_predictions(table: Table, seen: Observation) -> pl.LazyFrame:

@@ -10,15 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import polars as pl
+
 from engine import drift
 from engine.data import Table, explain_read_errors, materialise
-from engine.data.csv_faults import suggest_separator
 from engine.digests import digest_json
+from engine.drift.csv_files import INFER_ROWS
 from engine.errors import DataError
 from engine.evaluation.observation import snapshot_side
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.evaluation.snapshot import Snapshot
-from engine.formatting.hints import suggest_name
 from engine.formatting.lists import join_some
 from engine.models import FittedModel
 from engine.scenarios.actions import Action
@@ -32,6 +33,7 @@ from engine.spec.resources.evaluation_stores import (
     EvaluationStoreSpec,
     RollingReference,
 )
+from engine.spec.resources.models import TrainModel
 
 SAMPLE_ROWS = 100_000
 """Rows per side that a snapshot samples for the drift model, unless the store's `max_rows` is larger."""
@@ -218,26 +220,70 @@ def _refer_to_table(
     return Reference(fingerprint, facts, plan_profile, note, tuple(table.reading_notes()))
 
 
+def read_reference_schema(name: str, context: Context) -> dict[str, pl.DataType]:
+    """Return the columns of a store's reference with their types, without reading rows; empty if not yet known."""
+    spec = context.project.evaluation_stores[name]
+    declared = spec.reference
+    if isinstance(declared, DatasetReference):
+        return dict(context.datasets.open(declared.dataset).frame.collect_schema())
+    if isinstance(declared, EvaluationReference | RollingReference):
+        evaluation = (
+            context.store.find_evaluation_by_name(name, declared.name)
+            if isinstance(declared, EvaluationReference)
+            else context.store.find_newest_evaluation(name)
+        )
+        sample = context.store.evaluation_folder(evaluation.id) / "sample.parquet" if evaluation else None
+        return dict(pl.read_parquet_schema(sample)) if sample and sample.exists() else {}
+    model = context.project.models[spec.model] if spec.model else None
+    if not isinstance(model, TrainModel):
+        return {}
+    schema = context.datasets.open(model.dataset).frame.collect_schema()
+    features = model.features.include or [column for column in schema if column != model.target]
+    return {column: schema[column] for column in features if column in schema and column not in model.features.exclude}
+
+
+def describe_differences(name: str, batch: Table, context: Context) -> list[str]:
+    """Return what the types alone tell about a batch that differs from its reference: columns gone, new or changed.
+
+    A text column of a CSV file without any value among its first rows has no type of its own, and is not mentioned.
+    """
+    spec = context.project.evaluation_stores[name]
+    reference = read_reference_schema(name, context)
+    schema = batch.frame.collect_schema()
+    side = f"dataset {batch.name!r}"
+    left_out = {*spec.drift.columns.exclude, batch.entity}
+    compared = {
+        column: dtype
+        for column, dtype in reference.items()
+        if column not in left_out and (column in batch.roles or drift.infer_role(dtype) is not None)
+    }
+    gone = [
+        f"{side} has no column {column!r}, which the reference has: it is not compared"
+        for column in compared
+        if column not in schema
+    ]
+    known = {
+        column: drift.KnownColumn(drift.Role.CATEGORICAL, drift.known_type(dtype)) for column, dtype in compared.items()
+    }
+    types = {column: drift.known_type(dtype) for column, dtype in schema.items()}
+    changed = drift.find_type_changes(types, known, side=side)
+    texts = [column for column in changed if types[column] == "text"]
+    if texts:
+        first = batch.frame.select(texts).head(INFER_ROWS).collect()
+        changed = {column: text for column, text in changed.items() if column not in texts or first[column].count()}
+    new = [
+        f"the reference has no column {column!r}: it is not compared"
+        for column in schema
+        if reference and spec.model is None and column not in {*reference, *left_out}
+    ]
+    return [*gone, *changed.values(), *new]
+
+
 def apply_entity(table: Table, entity: str | None) -> Table:
     """Return the table with the other side's entity, if it declares none itself and has that column."""
     if table.entity or entity is None or entity not in table.frame.collect_schema():
         return table
     return replace(table, entity=entity)
-
-
-def _require_features(table: Table, batch: Table, model: FittedModel | None) -> None:
-    """Raise a DataError if the reference lacks a feature of the model; all other columns may be features if undeclared.
-
-    A model that the engine did not train takes its features from the columns of the batch, so the fault may be there.
-    """
-    available = table.frame.collect_schema().names()
-    for name in model.features if model else ():
-        if name not in available:
-            of_batch = batch.frame.collect_schema().names()
-            if hint := suggest_separator(of_batch):
-                raise DataError(f"dataset {batch.name!r} has a single column{hint}")
-            what = f"dataset {table.name!r} has no column {name!r}, which model {model.name!r} needs" if model else ""
-            raise DataError(f"{what}{suggest_name(name, available)}")
 
 
 def _profile_reference(
@@ -252,21 +298,51 @@ def _profile_reference(
     """Profile the reference: infer the columns' roles, score its rows with the model, take the snapshot."""
     with context.store.stage_folder() as folder, materialise(table, folder) as materialised:
         with explain_read_errors(materialised):
-            _require_features(materialised, batch, model)
-            roles, left_out = drift.roles(
-                materialised.frame,
-                {column: role for column, role in declared.items() if column in materialised.frame.collect_schema()},
-                only=model.features if model else None,
-                entity=materialised.entity,
-                exclude=spec.drift.columns.exclude,
-            )
+            known, left_out = _find_known_columns(materialised, declared, spec, model)
         cost_matrix = context.project.models[model_handle.name].cost_matrix if model_handle else None
         return snapshot_side(
             materialised,
-            roles,
+            known,
             {**(model.left_out if model else {}), **left_out},
             model=model,
             cost_matrix=cost_matrix,
             sample_rows=max(SAMPLE_ROWS, spec.drift.max_rows),
             seed=spec.drift.seed,
-        ).snapshot
+            knower=f"the training data of model {model.name!r}" if model else "the reference",
+        ).as_reference()
+
+
+def _find_known_columns(
+    table: Table, declared: Mapping[str, str], spec: EvaluationStoreSpec, model: FittedModel | None
+) -> tuple[dict[str, drift.KnownColumn], dict[str, str]]:
+    """Return what is known of the columns that are compared, and the reasons why others are not.
+
+    A trained model knows the types of its features. All other types are those of the reference itself.
+    """
+    excluded = spec.drift.columns.exclude
+    trained = model.known if model else {}
+    # for drift a boolean is a category, although it is the number 0 or 1 for a model
+    expected = {
+        name: replace(one, role=drift.Role.CATEGORICAL) if one.family == "boolean" else one
+        for name, one in trained.items()
+        if name not in excluded
+    }
+    alignment = drift.align_columns(table.frame, expected)
+    schema = alignment.frame.collect_schema()
+    features = None if model is None else [name for name in model.features if name in schema]
+    readable = features if features is None else [name for name in features if name not in alignment.unmeasured]
+    roles, left_out = drift.roles(
+        alignment.frame,
+        {column: role for column, role in declared.items() if column in schema},
+        only=readable,
+        entity=table.entity,
+        exclude=excluded,
+    )
+    known = {
+        name: drift.KnownColumn(role, trained[name].family if name in trained else "", exact=True)
+        for name, role in roles.items()
+    }
+    for name in model.features if model else ():
+        if name not in known and name not in left_out and name not in excluded:
+            known[name] = expected.get(name, drift.KnownColumn(drift.Role.NUMERICAL))
+    return known, left_out

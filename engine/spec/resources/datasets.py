@@ -15,7 +15,10 @@ ColumnRole = Literal["numerical", "categorical", "identifier", "ignore"]
 class Column(Resource):
     """What a column must contain, verified whenever the dataset is read, and how the column is used."""
 
-    type: ColumnType | None = Field(None, description="Type that the column must have.")
+    type: ColumnType | None = Field(
+        None,
+        description="Type that the column must have. Decimal numbers that are all whole, such as 3.0, are integers.",
+    )
     role: ColumnRole | None = Field(
         None, description="How drift and models treat the column; found from the data if left out."
     )
