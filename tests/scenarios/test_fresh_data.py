@@ -166,6 +166,21 @@ def test_a_column_of_text_has_no_age_and_the_message_says_what_to_do(
     )
 
 
+def test_a_plan_tells_which_columns_have_an_age(spec: Spec, orders: Callable[..., None]) -> None:
+    orders(at=[at(2026, 3, 1)], day=["2026-03-01"])
+    path = spec(
+        FEED
+        + """
+          gaps: {metric: missing_share.at, max: 0.1}
+          days: {metric: age.day, max: 36h}
+"""
+        + CHECK_ORDERS
+    )
+    (finding,) = session.plan_scenarios(load(path, {}, environ={}), ["Read"], environ={}).findings
+    assert finding.message == "column 'day' is categorical, so it has no age"
+    assert finding.help == "declare its type: date or datetime"
+
+
 @pytest.mark.parametrize(
     ("check", "said"),
     [
