@@ -40,7 +40,7 @@ def find_doubtful_columns(samples: Mapping[str, pl.Series], columns: Mapping[str
     warnings = {}
     for name, values in undeclared.items():
         if values.dtype != pl.String:
-            if times := describe_times(values):
+            if times := describe_times(name, values):
                 warnings[name] = advise_on_times(name, times)
             continue
         found = recognize_texts(values, Notation())

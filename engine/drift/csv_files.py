@@ -281,7 +281,13 @@ def recognize_csv_columns(
             decisions.warn_of_empty_column(name, sum(map(len, texts)), rows)
         if not texts or not dtypes or (name in declared_types and declared_types[name] == "text"):
             continue
-        decisions.decide(name, pl.concat(texts).rename(name), dtypes, declared_types.get(name), warn=name not in quiet)
+        decisions.decide(
+            name,
+            pl.concat([part.alias("text") for part in texts]),
+            dtypes,
+            declared_types.get(name),
+            warn=name not in quiet,
+        )
     decisions.look_at_header(next(iter(heads.values())), paths[0])
     return CsvColumns(
         {**declared, **decisions.types},
@@ -315,7 +321,7 @@ class _Decisions:
                 self._alike[f"read as text: {why}; declare type: integer if they are numbers"].append(name)
                 return
             if warn and all(dtype.is_integer() for dtype in dtypes):
-                times = describe_times(texts.cast(pl.Int64, strict=False))
+                times = describe_times(name, texts.cast(pl.Int64, strict=False))
                 self.warnings += [advise_on_times(name, times)] if times else []
         if _is_read_by_polars(texts, dtypes, type_, self.dialect):
             return
@@ -370,7 +376,7 @@ class _Decisions:
             return ""
         for path, head in self.heads.items():
             rows = (
-                (head[name].str.strip_chars() == odd).arg_true()
+                (head[name].alias("text").str.strip_chars() == odd).arg_true()
                 if name in head.columns
                 else pl.Series([], dtype=pl.Int64)
             )

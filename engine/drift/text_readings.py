@@ -216,7 +216,7 @@ def recognize_texts(texts: pl.Series, notation: Notation, type_: str | None = No
     type_
         The declared type of the column, so that only readings of that type are tried; None if there is none.
     """
-    present = texts.drop_nulls().str.strip_chars()
+    present = texts.alias("text").drop_nulls().str.strip_chars()  # methods of polars take some names for patterns
     values = present.to_frame("text").group_by("text", maintain_order=True).agg(n=pl.len())
     values = values.with_columns(marker=pl.col("text").is_in([*MISSING_MARKERS, ""]))
     rest = values.filter(~pl.col("marker")).select("text", "n")
@@ -350,21 +350,17 @@ _TIME_NAME = r"(?i)(^|[^a-z])(ts|time|timestamp|epoch|date|day|when|at)([^a-z]|$
 _MIN_TIMES = 10
 
 
-def describe_times(values: pl.Series) -> str | None:
+def describe_times(name: str, values: pl.Series) -> str | None:
     """Return what times a column of whole numbers looks like, such as `milliseconds since 1970`; None if it does not.
 
     Seconds are told from other numbers of ten digits by the name of the column.
     """
-    present = values.drop_nulls()
+    present = values.alias("").drop_nulls()  # methods of polars take some names for patterns
     if len(present) < _MIN_TIMES:
         return None
     low, high = int(present.min()), int(present.max())  # type: ignore[arg-type]  # integers have both
     for unit, many in _UNITS_SINCE_1970.items():
-        if (
-            _FIRST_SECOND * many <= low
-            and high < _LAST_SECOND * many
-            and (many > 1 or re.search(_TIME_NAME, values.name))
-        ):
+        if _FIRST_SECOND * many <= low and high < _LAST_SECOND * many and (many > 1 or re.search(_TIME_NAME, name)):
             return f"{unit} since 1970"
     if low >= 19000101 and high <= 20991231 and low < high:
         days = present.cast(pl.String).str.to_date("%Y%m%d", strict=False)

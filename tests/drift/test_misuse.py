@@ -65,13 +65,13 @@ def with_a_faulty_page(folder: Path) -> Path:
     ("make", "says"),
     [
         (with_a_faulty_page, "the data cannot be read: parquet"),
-        (written("t.csv", b"x,t\n1,2\n3,4,5\n"), "the data cannot be read: found more fields"),
+        (written("t.csv", b"x,t\n1,2\n3,4,5\n"), "t.csv cannot be read: found more fields"),
         (
             written("t.csv", b"x,t\n" + b"1,a\n" * 20_000 + b"high,a\n"),
             "the data cannot be read: could not parse `high`",
         ),
-        (written("t.csv", b"x,t\n1,\xe9\xff\n"), "the data cannot be read: invalid utf-8"),
-        (written("t.csv", b""), "t.csv cannot be read: empty"),
+        (written("t.csv", b"x,t\n1,\xe9\xff\n"), "t.csv cannot be read: invalid utf-8"),
+        (written("t.csv", b""), "t.csv is empty"),
         (lambda folder: folder / "gone.csv", "there is no file .*gone.csv"),
         (lambda folder: pl.scan_parquet(folder / "gone.parquet"), "the data cannot be read: No such file"),
         (lambda _: FRAME.lazy().with_columns(pl.col("y")), 'the data cannot be read: unable to find column "y"'),
