@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from pathlib import Path
+from io import BufferedReader
 
 DIGEST_SIZE = 16
 
@@ -26,7 +26,6 @@ def digest_json(value: object) -> str:
     return hashlib.blake2b(canonical_json(value).encode(), digest_size=DIGEST_SIZE).hexdigest()
 
 
-def digest_file(path: Path) -> str:
-    """Return the digest of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_SIZE)).hexdigest()
+def digest_stream(file: BufferedReader) -> str:
+    """Return the digest of the bytes of an open file, from its present place to its end."""
+    return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_SIZE)).hexdigest()

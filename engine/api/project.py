@@ -184,7 +184,8 @@ class Project:
         if evaluation is not None:
             raise UsageError(f"{target!r} is a dataset, not an evaluation store; it has no evaluation {evaluation!r}")
         with self.open_session() as context:
-            return run_checks.run(RunChecksStep(name="check", target=target), context).checks
+            step = RunChecksStep(name="check", target=target)
+            return context.read_unchanged(lambda attempt: run_checks.run(step, attempt)).checks
 
     def _require_target(self, target: str) -> None:
         known = [*self.spec.evaluation_stores, *self.spec.datasets]

@@ -8,17 +8,20 @@ from engine.data.materialise import materialise
 from engine.data.metrics import compute_dataset_metrics, find_unmeasurable_metrics
 from engine.data.table import Table, explain_read_errors
 from engine.data.user_functions import load_function
+from engine.data.watched_files import WatchedFiles, read_unchanged
 
 __all__ = [
     "Datasets",
     "FileHashes",
     "InMemoryFileHashes",
     "Table",
+    "WatchedFiles",
     "column_type",
     "compute_dataset_metrics",
     "explain_read_errors",
     "find_unmeasurable_metrics",
     "load_function",
     "materialise",
+    "read_unchanged",
     "verify_contract",
 ]

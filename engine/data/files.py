@@ -8,7 +8,7 @@ neither file nor line, so `DatasetFiles.find_fault` reads the files again to fin
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from glob import escape, glob, has_magic
 from os.path import relpath
@@ -196,7 +196,7 @@ class DatasetFiles:
                 raise DataError(f"{self.paths[0]}, line 1 names the column {name!r} twice: rename one of them")
 
 
-def find_files(dataset: FileDataset, root: Path) -> DatasetFiles:
+def find_files(dataset: FileDataset, root: Path, watch: Callable[[Path], None] = lambda _: None) -> DatasetFiles:
     """Return the files of a dataset.
 
     Parameters
@@ -205,6 +205,8 @@ def find_files(dataset: FileDataset, root: Path) -> DatasetFiles:
         The dataset as declared.
     root
         The folder that its path starts from.
+    watch
+        Called with each file before anything is read.
 
     Raises
     ------
@@ -220,6 +222,7 @@ def find_files(dataset: FileDataset, root: Path) -> DatasetFiles:
         paths = [one for one in matches if one.is_file()] or [path]
         for one in paths:
             _check_readable(one)
+            watch(one)
     except FileNotFoundError:
         missing = "no file matches" if has_magic(dataset.path) else "there is no file"
         raise DataError(f"{missing} {path}{_suggest_file(path)}") from None

@@ -20,8 +20,10 @@ from engine.data.column_types import POLARS_DTYPES, column_type
 from engine.data.contract import refuse_pattern_names
 from engine.data.csv_faults import open_bytes
 from engine.data.files import DatasetFiles, find_files
+from engine.data.fingerprints import InMemoryFileHashes
 from engine.data.metrics import compute_dataset_metrics
 from engine.data.table import Table, explain_read_errors
+from engine.data.watched_files import WatchedFiles, read_unchanged
 from engine.errors import DataError
 from engine.formatting.numbers import format_number
 from engine.spec.metric_names import MetricName
@@ -82,12 +84,16 @@ def inspect_file(path: Path) -> FileInspection:
     DataError
         The file cannot be read, its ending names no known format, or it has no rows.
     """
+    return read_unchanged(lambda files: _inspect_watched(path, files), InMemoryFileHashes(), lambda _: None)
+
+
+def _inspect_watched(path: Path, watched: WatchedFiles) -> FileInspection:
     by_ending = detect_format(path.name)
     if by_ending is None and path.suffix.lower() not in (".txt", ".tsv", ".dat"):
         raise DataError(f"{path}: its ending is not that of a known format: .parquet, .csv, .ndjson or .arrow")
     format_ = by_ending or "csv"
     dataset = FileDataset(path=str(path), format=None if by_ending else "csv", csv=Csv())
-    files = find_files(dataset, path.parent)
+    files = find_files(dataset, path.parent, watched.watch)
     if format_ == "csv":
         dataset = dataset.model_copy(update={"csv": guess_dialect(files.paths[0])})
         files = find_files(dataset, path.parent)
@@ -98,6 +104,7 @@ def inspect_file(path: Path) -> FileInspection:
         if ragged := files.find_short_line():
             raise DataError(ragged)
     rows, columns = summarise_columns(table)
+    watched.verify()
     return FileInspection(dataset, table, rows, columns)
 
 

@@ -148,9 +148,11 @@ def _measure_dataset(table: Table, wanted: Sequence[str], context: Context) -> d
             table, [metric for metric in wanted if metric not in absent]
         ).items()
     }
-    return values | compute_custom_metrics(
+    values |= compute_custom_metrics(
         spec.metrics, table.frame, context.project.folder_of("datasets", table.name), context.secrets.redact
     )
+    context.datasets.files.verify()
+    return values
 
 
 def check_dataset(name: str, metrics: dict[str, MetricValue], context: Context) -> list[CheckResult]:

@@ -66,7 +66,7 @@ def build_model(name: str, context: Context, found: list[CheckResult], *, force:
     """
     spec = context.project.models[name]
     if not isinstance(spec, TrainModel):
-        facts = models.collect_model_facts(context.project, name)
+        facts = models.collect_model_facts(context.project, name, context.datasets.files)
         return ModelHandle(name, facts, models.fingerprint_model(facts))
     inspected = inspect_dataset(spec.dataset, context, found)
     fit = models.fingerprint_fit(spec, inspected.table)
@@ -84,7 +84,7 @@ def build_model(name: str, context: Context, found: list[CheckResult], *, force:
         entity=inspected.table.entity,
         rereadable=True,
     )
-    facts = models.collect_model_facts(context.project, name, identity)
+    facts = models.collect_model_facts(context.project, name, context.datasets.files, identity)
     return ModelHandle(
         name, facts, models.fingerprint_model(facts), trained, inspected.table, test, reused=decision.action.reused
     )
@@ -144,6 +144,7 @@ def _train_version(
     """Train a version and store it, with its held-out rows."""
     context.log.info(f"model {name}: training {spec.algorithm} on dataset {table.name}")
     trained = models.train_model(name, spec, table)
+    context.datasets.files.verify()
     for note in trained.notes:
         context.log.info(f"model {name}: {note}")
     with context.store.stage_folder() as folder:
