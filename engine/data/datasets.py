@@ -103,7 +103,7 @@ class Datasets:
         entity, columns = dataset.entity, dataset.columns
         if isinstance(dataset, FileDataset):
             root = self.project.root_of("datasets", name, dataset.connection)
-            files = find_files(dataset, root, self.files.watch)
+            files = find_files(dataset, root, lambda path: self.files.watch(path, f"dataset {name!r}"))
             fingerprint, facts = files.compute_fingerprint(self.files, root)
             cheap = files.format in ("parquet", "arrow")
             return Table(
@@ -138,7 +138,7 @@ class Datasets:
             with translate_user_code_errors(folder, f"reading what {dataset.function} returned"):
                 frame = self._copy_rows(frame) if isinstance(frame, pl.LazyFrame) else frame
                 result = frame, hash_frame(frame)
-            self.files.verify()  # the function is that of the source that was hashed
+            hash_file(module, self.files)  # raises unless the function is that of the source that was hashed
             self._function_results[key] = result
         return *self._function_results[key], {module.name: source}
 

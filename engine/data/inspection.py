@@ -93,7 +93,7 @@ def _inspect_watched(path: Path, watched: WatchedFiles) -> FileInspection:
         raise DataError(f"{path}: its ending is not that of a known format: .parquet, .csv, .ndjson or .arrow")
     format_ = by_ending or "csv"
     dataset = FileDataset(path=str(path), format=None if by_ending else "csv", csv=Csv())
-    files = find_files(dataset, path.parent, watched.watch)
+    files = find_files(dataset, path.parent, lambda one: watched.watch(one, "the data"))
     if format_ == "csv":
         dataset = dataset.model_copy(update={"csv": guess_dialect(files.paths[0])})
         files = find_files(dataset, path.parent)

@@ -41,9 +41,11 @@ class WatchedFiles:
     def __init__(self, hashes: FileHashes) -> None:
         self.hashes = hashes
         self._seen: dict[str, _SeenFile] = {}
+        self._owners: dict[str, str] = {}
 
-    def watch(self, path: Path) -> None:
-        """Remember the present state of a file that will be read before it is hashed."""
+    def watch(self, path: Path, owner: str) -> None:
+        """Remember the present state of a file that will be read before it is hashed; `owner` is named with it."""
+        self._owners.setdefault(str(path), f"{owner}: ")
         self._remember(str(path), _SeenFile(FileIdentity.from_stat(path.stat())))
 
     def get(self, path: str, identity: FileIdentity) -> str | None:
@@ -66,8 +68,10 @@ class WatchedFiles:
 
     def find_change(self) -> str | None:
         """Describe the first file that is no longer as it was seen; None if all are."""
-        changes = (self._find_file_change(path, seen) for path, seen in list(self._seen.items()))
-        return next((change for change in changes if change), None)
+        for path, seen in list(self._seen.items()):
+            if change := self._find_file_change(path, seen):
+                return f"{self._owners.get(path, '')}{change}"
+        return None
 
     def _find_file_change(self, path: str, seen: _SeenFile) -> str | None:
         try:
