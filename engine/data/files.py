@@ -221,8 +221,8 @@ def find_files(dataset: FileDataset, root: Path, watch: Callable[[Path], None] =
         matches = [] if path.exists() else [Path(one) for one in sorted(glob(str(path), recursive=True))]  # noqa: PTH207  # Path.glob refuses absolute patterns
         paths = [one for one in matches if one.is_file()] or [path]
         for one in paths:
-            _check_readable(one)
             watch(one)
+            _check_readable(one)
     except FileNotFoundError:
         missing = "no file matches" if has_magic(dataset.path) else "there is no file"
         raise DataError(f"{missing} {path}{_suggest_file(path)}") from None
