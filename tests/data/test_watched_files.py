@@ -72,9 +72,9 @@ def test_init_does_not_call_a_file_damaged_that_is_being_written(tmp_path):
     path.write_text("a,b\n1,2\n")
 
     def rewrite() -> None:
-        while not stop.wait(0.001):
-            with path.open("w") as file:
-                file.write("a,b\n" + "1,2\n" * 1000 + "1")
+        with path.open("a") as file:
+            while not stop.wait(0.001):
+                file.write("1,2\n" * 100 + "1")
                 file.flush()
                 file.write(",2\n")
 
