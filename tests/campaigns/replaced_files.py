@@ -5,7 +5,8 @@
 
 Another process changes the batch, the reference or both at a random moment of each run, in one of four ways and four
 formats; every content has a mean of its own and the same size and modification time. Afterwards, all means that are
-kept are compared with the content whose digest is kept beside them. 50 runs take about five minutes on two cores.
+kept are compared with the content whose digest is kept beside them. 50 runs take about five minutes on two idle
+cores.
 """
 
 import argparse
@@ -157,6 +158,7 @@ def main() -> None:
             outcomes["a writer still at work"] += "writer still at work" in said
             outcomes["called damaged"] += "damaged" in said
             outcomes["internal error"] += "internal error" in said or code < 0
+            print(f"run {number + 1}: {dict(outcomes)}", file=sys.stderr, flush=True)
         compared, wrong = map(sum, zip(*(project.count_wrong_numbers() for project in projects), strict=True))
     print(f"{asked.runs} runs:", ", ".join(f"{what} {count}" for what, count in outcomes.items()))
     print(f"{compared} stored numbers compared with their contents, {wrong} wrong")
