@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from io import BufferedReader
 from pathlib import Path
 
 DIGEST_SIZE = 16
@@ -34,4 +35,9 @@ def digest_bytes(content: bytes) -> str:
 def digest_file(path: Path) -> str:
     """Return the digest of a file's bytes."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_SIZE)).hexdigest()
+        return digest_stream(file)
+
+
+def digest_stream(file: BufferedReader) -> str:
+    """Return the digest of the bytes of an open file, from its present place to its end."""
+    return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_SIZE)).hexdigest()

@@ -49,6 +49,10 @@ def compare_with_rows(evaluation: Evaluation, reference: str, context: Context) 
     DataError, ModelError
         The rows cannot be read, or lack columns of the evaluation.
     """
+    return context.read_unchanged(lambda attempt: _compare_with_rows(evaluation, reference, attempt))
+
+
+def _compare_with_rows(evaluation: Evaluation, reference: str, context: Context) -> Evaluation:
     batch = _load_snapshot(evaluation, context)
     version = _load_model_version(evaluation, context)
     if reference == "model_test":
@@ -65,6 +69,7 @@ def compare_with_rows(evaluation: Evaluation, reference: str, context: Context) 
             raise unknown_name("dataset", name, list(context.project.datasets))
         table = context.datasets.open(name)
     snapshot, note = _profile_rows(replace(table, entity=batch.entity), batch, evaluation, version, context)
+    context.datasets.files.verify()
     return _evaluate_against(evaluation, _ComparisonReference(table.fingerprint, snapshot, note), context)
 
 
@@ -114,7 +119,7 @@ def _load_model(
     if name in project.models:
         trained = f"{version.fingerprint}.{version.version}" if version else None
         if (
-            models.fingerprint_model(models.collect_model_facts(project, name, trained))
+            models.fingerprint_model(models.collect_model_facts(project, name, context.datasets.files, trained))
             == evaluation.fingerprints.model
         ):
             folder, digests = (version.folder, version.files) if version else (None, None)

@@ -187,7 +187,8 @@ class Project:
         if evaluation is not None:
             raise UsageError(f"{target!r} is a dataset, not an evaluation store; it has no evaluation {evaluation!r}")
         with self.open_session() as context:
-            return run_checks.run(RunChecksStep(name="check", target=target), context).checks
+            step = RunChecksStep(name="check", target=target)
+            return context.read_unchanged(lambda attempt: run_checks.run(step, attempt)).checks
 
     def outbox(self) -> pl.DataFrame:
         """Return the messages that were not sent, oldest first: PENDING ones wait, DROPPED ones are not tried again.

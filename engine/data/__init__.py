@@ -9,6 +9,7 @@ from engine.data.metrics import compute_dataset_metrics, find_unmeasurable_metri
 from engine.data.repeated_rows import RowCounts, count_rows, find_incomparable_columns, measure_repeated_share
 from engine.data.table import Table, explain_read_errors
 from engine.data.user_functions import load_function
+from engine.data.watched_files import WatchedFiles, read_unchanged
 
 __all__ = [
     "Datasets",
@@ -16,6 +17,7 @@ __all__ = [
     "InMemoryFileHashes",
     "RowCounts",
     "Table",
+    "WatchedFiles",
     "column_type",
     "compute_dataset_metrics",
     "count_rows",
@@ -25,5 +27,6 @@ __all__ = [
     "load_function",
     "materialise",
     "measure_repeated_share",
+    "read_unchanged",
     "verify_contract",
 ]

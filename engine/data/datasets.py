@@ -6,9 +6,11 @@ ends with the object: the next run calls the functions again.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from datetime import date
+from pathlib import Path
 from typing import Self
 
 import polars as pl
@@ -16,10 +18,11 @@ import polars as pl
 from engine.data import queries
 from engine.data.contract import check_schema
 from engine.data.files import FoundBefore, find_files
-from engine.data.fingerprints import FileHashes, hash_file, hash_frame
+from engine.data.fingerprints import FileHashes, check_hashable, hash_file, hash_frame
 from engine.data.table import Table, explain_read_errors
 from engine.data.text_columns import find_doubtful_columns, sample_columns
 from engine.data.user_functions import call_frame_function, find_module_file, translate_user_code_errors
+from engine.data.watched_files import WatchedFiles
 from engine.drift.column_families import read_storage
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
@@ -37,19 +40,32 @@ class Datasets:
         The project with its variables resolved; `with_project` switches to other variables.
     hashes
         Cache of the digests of files.
+    scratch
+        Gives a new folder that lasts as long as this object, for the rows of a function that returns a lazy frame.
+
+    Attributes
+    ----------
+    files
+        The files that were opened, in the state in which they were hashed.
     """
 
-    def __init__(self, project: ProjectSpec, hashes: FileHashes) -> None:
+    def __init__(self, project: ProjectSpec, hashes: FileHashes, scratch: Callable[[], Path]) -> None:
         self.project = project
-        self._file_hashes = hashes
+        self._scratch = scratch
+        self.files = WatchedFiles(hashes)
         self._function_results: dict[tuple[str, ...], tuple[pl.DataFrame | pl.LazyFrame, str]] = {}
         self._found_files: FoundBefore = {}
 
     def with_project(self, project: ProjectSpec) -> Self:
         """Return the datasets of the same project with other variables; both objects share one cache."""
-        other = type(self)(project, self._file_hashes)
-        other._function_results = self._function_results
-        other._found_files = self._found_files
+        other = copy(self)
+        other.project = project
+        return other
+
+    def with_files(self, files: WatchedFiles) -> Self:
+        """Return the same datasets with another record of the files that are opened."""
+        other = copy(self)
+        other.files = files
         return other
 
     def open(self, name: str) -> Table:
@@ -90,8 +106,10 @@ class Datasets:
         entity, columns = dataset.entity, dataset.columns
         if isinstance(dataset, FileDataset):
             root = self.project.root_of("datasets", name, dataset.connection)
-            files = find_files(dataset, root, self._found_files)
-            fingerprint, facts = files.compute_fingerprint(self._file_hashes, root)
+            files = find_files(
+                dataset, root, self._found_files, lambda path: self.files.watch(path, f"dataset {name!r}")
+            )
+            fingerprint, facts = files.compute_fingerprint(self.files, root)
             frame, cheap = files.scan_all(), files.rereadable
             return Table(
                 name,
@@ -119,11 +137,10 @@ class Datasets:
             "code": source,
             "versions": {"polars": pl.__version__},
         }
-        cheap = isinstance(returned, pl.DataFrame)
         frame = read_storage(returned.lazy())
-        doubtful = find_doubtful_columns(sample_columns([frame]), columns) if cheap else {}
+        doubtful = find_doubtful_columns(sample_columns([frame]), columns)
         said = tuple(doubtful.values())
-        return Table(name, frame, fingerprint, entity, columns, rereadable=cheap, facts=facts, warnings=said)
+        return Table(name, frame, fingerprint, entity, columns, rereadable=True, facts=facts, warnings=said)
 
     def _call_function(
         self, name: str, dataset: PythonDataset
@@ -131,13 +148,23 @@ class Datasets:
         """Return the function's frame, the frame's fingerprint, and the digest of the function's file by file name."""
         folder = self.project.folder_of("datasets", name).absolute()
         module = find_module_file(folder, dataset.function.partition(":")[0])
-        source = hash_file(module, self._file_hashes)
+        source = hash_file(module, self.files)
         key = str(folder), dataset.function, source, json.dumps(dataset.arguments, sort_keys=True, default=str)
         if key not in self._function_results:
             frame = call_frame_function(folder, dataset.function, dataset.arguments)
             with translate_user_code_errors(folder, f"reading what {dataset.function} returned"):
-                self._function_results[key] = frame, hash_frame(frame)
+                frame = self._copy_rows(frame) if isinstance(frame, pl.LazyFrame) else frame
+                result = frame, hash_frame(frame)
+            hash_file(module, self.files)  # raises unless the function is that of the source that was hashed
+            self._function_results[key] = result
         return *self._function_results[key], {module.name: source}
+
+    def _copy_rows(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """Write the rows of a lazy frame to a file: what it reads may change, and nobody else knows what that is."""
+        check_hashable(frame.collect_schema())
+        path = self._scratch() / "rows.arrow"
+        frame.sink_ipc(path, compression="lz4", engine="streaming")
+        return pl.scan_ipc(path, glob=False)
 
 
 def _date_to_text(value: Scalar | date) -> Scalar:
@@ -147,8 +174,8 @@ def _date_to_text(value: Scalar | date) -> Scalar:
 
 @contextmanager
 def _prefix_dataset_name(name: str) -> Iterator[None]:
-    """Put the name of the dataset before the message of a DataError."""
+    """Put the name of the dataset before the message of a DataError, whose class remains."""
     try:
         yield
     except DataError as error:
-        raise DataError(f"dataset {name!r}: {error}") from error.__cause__
+        raise type(error)(f"dataset {name!r}: {error}") from error.__cause__

@@ -6,7 +6,7 @@ file nor line, so `DatasetFiles.find_fault` reads the files again to find the pl
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from os.path import relpath
@@ -256,7 +256,12 @@ FoundBefore = dict[tuple[object, ...], DatasetFiles]
 """What `find_files` has found, by the dataset and the state of its files: looking at values takes time."""
 
 
-def find_files(dataset: FileDataset, root: Path, known: FoundBefore | None = None) -> DatasetFiles:
+def find_files(
+    dataset: FileDataset,
+    root: Path,
+    known: FoundBefore | None = None,
+    watch: Callable[[Path], None] = lambda _: None,
+) -> DatasetFiles:
     """Return the files of a dataset.
 
     Parameters
@@ -267,6 +272,8 @@ def find_files(dataset: FileDataset, root: Path, known: FoundBefore | None = Non
         The folder that its path starts from.
     known
         Results for files that have not changed since are taken from here, and new ones kept.
+    watch
+        Called with each file before anything is read.
 
     Raises
     ------
@@ -278,6 +285,8 @@ def find_files(dataset: FileDataset, root: Path, known: FoundBefore | None = Non
     found = list_data_files(root / dataset.path, dataset.format)
     if found.format != "csv" and "csv" in dataset.model_fields_set:
         raise DataError(f"csv settings are only for CSV files, but {found.paths[0]} is a {found.format} file")
+    for path in found.paths:
+        watch(path)
     states = [(path, path.stat()) for path in found.paths]
     key = (
         dataset.model_dump_json(include={"path", "format", "csv", "columns"}),

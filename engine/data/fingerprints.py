@@ -1,48 +1,69 @@
 """Fingerprints of data: BLAKE2b digests of content, independent of paths, names and times.
 
-The digest of a file covers its bytes. It is cached by path, size and modification time, so that an unchanged file is
-not read again. The digest of a frame is made of the sums of polars' row hashes: a sum does not depend on the order of
+The digest of a file covers its bytes. It is cached by path and identity (see `engine.file_identity`), so that an
+unchanged file is not read again.
+
+The digest of a frame is made of the sums of polars' row hashes: a sum does not depend on the order of
 rows and streams over a frame larger than memory, whereas sorting would need all rows at once. polars keeps its row
 hash stable within one version only. After an upgrade of polars, the data of python datasets therefore count as changed
 and are computed again; changed data never count as unchanged.
 """
 
+import os
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
 import polars as pl
 
-from engine.digests import digest_file, digest_texts
+from engine.digests import digest_stream, digest_texts
 from engine.errors import DataError
+from engine.file_identity import FileIdentity
+
+
+class FileChangedError(DataError):
+    """A file changed between its hash and the end of its reading."""
 
 
 class FileHashes(Protocol):
-    """Cache of the digests of files, by path, size and modification time."""
+    """Cache of the digests of files, by path and identity."""
 
-    def get(self, path: str, size: int, mtime_ns: int) -> str | None:
+    def get(self, path: str, identity: FileIdentity) -> str | None:
         """Return the cached digest of exactly this state of the file, or None."""
 
-    def put(self, path: str, size: int, mtime_ns: int, digest: str) -> None:
-        """Store a digest."""
+    def put(self, path: str, identity: FileIdentity, digest: str, *, settled: bool) -> None:
+        """Store a digest. If not `settled`, the file may have another content with the same identity by now."""
 
 
-class InMemoryFileHashes(dict[tuple[str, int, int], str]):
+class InMemoryFileHashes(dict[tuple[str, FileIdentity], str]):
     """Cache of file digests in memory, for the lifetime of the object."""
 
-    def get(self, path: str, size: int, mtime_ns: int) -> str | None:  # type: ignore[override]  # not by key
-        return super().get((path, size, mtime_ns))
+    def get(self, path: str, identity: FileIdentity) -> str | None:  # type: ignore[override]  # not by key
+        return super().get((path, identity))
 
-    def put(self, path: str, size: int, mtime_ns: int, digest: str) -> None:
-        self[path, size, mtime_ns] = digest
+    def put(self, path: str, identity: FileIdentity, digest: str, *, settled: bool) -> None:
+        if settled:
+            self[path, identity] = digest
 
 
 def hash_file(path: Path, hashes: FileHashes) -> str:
-    """Return the digest of a file's bytes, from the cache if size and modification time are unchanged."""
-    state = path.stat()
-    digest = hashes.get(str(path), state.st_size, state.st_mtime_ns)
+    """Return the digest of a file's bytes, from the cache if the file is unchanged.
+
+    Raises
+    ------
+    FileChangedError
+        The file is rewritten while it is hashed.
+    """
+    now = time.time_ns()
+    digest = hashes.get(str(path), FileIdentity.from_stat(path.stat()))
     if digest is None:
-        digest = digest_file(path)
-        hashes.put(str(path), state.st_size, state.st_mtime_ns, digest)
+        with path.open("rb") as file:
+            identity = FileIdentity.from_stat(os.fstat(file.fileno()))
+            digest = digest_stream(file)
+            if FileIdentity.from_stat(os.fstat(file.fileno())) != identity:
+                raise FileChangedError(f"{path} changed while it was read")
+        hashes.put(str(path), identity, digest, settled=identity.is_settled(now))
     return digest
 
 
@@ -57,8 +78,7 @@ def hash_frame(frame: pl.DataFrame | pl.LazyFrame) -> str:
         A column holds Python objects, which have no hash of their content.
     """
     schema = frame.collect_schema()
-    if objects := [name for name, dtype in schema.items() if dtype == pl.Object]:
-        raise DataError(f"column {objects[0]!r} holds Python objects: convert it to text, numbers or dates")
+    check_hashable(schema)
     sums = (
         frame.lazy()
         .map_batches(_hash_rows, schema=dict.fromkeys("01", pl.UInt64), streamable=True)
@@ -67,6 +87,12 @@ def hash_frame(frame: pl.DataFrame | pl.LazyFrame) -> str:
         .row(0)
     )
     return digest_texts(*(f"{name}:{dtype}" for name, dtype in schema.items()), *map(str, sums))
+
+
+def check_hashable(schema: Mapping[str, pl.DataType]) -> None:
+    """Raise a DataError if a column holds Python objects, which have no hash of their content."""
+    if objects := [name for name, dtype in schema.items() if dtype == pl.Object]:
+        raise DataError(f"column {objects[0]!r} holds Python objects: convert it to text, numbers or dates")
 
 
 def _hash_rows(batch: pl.DataFrame) -> pl.DataFrame:

@@ -19,8 +19,10 @@ from engine import drift
 from engine.data.column_types import POLARS_DTYPES, column_type
 from engine.data.contract import refuse_pattern_names
 from engine.data.files import DatasetFiles, find_files
+from engine.data.fingerprints import InMemoryFileHashes
 from engine.data.metrics import compute_dataset_metrics
 from engine.data.table import Table, explain_read_errors
+from engine.data.watched_files import WatchedFiles, read_unchanged
 from engine.discovery.formats import detect_format, open_bytes
 from engine.discovery.listing import list_data_files
 from engine.drift.column_families import holds_values
@@ -85,7 +87,13 @@ def inspect_file(path: Path) -> FileInspection:
     DataError
         The file cannot be read, is of no known format, or has no rows.
     """
+    return read_unchanged(lambda files: _inspect_watched(path, files), InMemoryFileHashes(), lambda _: None)
+
+
+def _inspect_watched(path: Path, watched: WatchedFiles) -> FileInspection:
     found = list_data_files(path)
+    for one in found.paths:
+        watched.watch(one, "the data")
     told = len(found.paths) > 1 or detect_format(path.name)
     dataset = FileDataset(path=str(path), format=None if told else found.format)
     guessed, files = Csv(), None
@@ -108,6 +116,7 @@ def inspect_file(path: Path) -> FileInspection:
         if ragged := files.find_short_line():
             raise DataError(ragged)
     rows, columns = summarise_columns(table)
+    watched.verify()
     return FileInspection(dataset, table, rows, columns)
 
 

@@ -10,9 +10,10 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from traceback import extract_tb
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import polars as pl
@@ -38,6 +39,13 @@ def find_module_file(folder: Path, name: str) -> Path:
     raise DataError(f"there is no module {name!r}: {stem}.py does not exist{suggest_name(name, known)}")
 
 
+class _UncachedLoader(SourceFileLoader):
+    """Compiles the source each time. Python's cache of compiled files knows a source by its size and second alone."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def load_function(folder: Path, reference: str) -> Callable[..., Any]:
     """Return the function that `reference`, "module:function", names in `folder`.
 
@@ -54,7 +62,7 @@ def load_function(folder: Path, reference: str) -> Callable[..., Any]:
     path = find_module_file(folder, module_name)
     modules: dict[str, ModuleType] = {}
     with _importable(folder, modules), translate_user_code_errors(folder, f"importing {path.name}"):
-        spec = importlib.util.spec_from_file_location(module_name, path)
+        spec = importlib.util.spec_from_file_location(module_name, path, loader=_UncachedLoader(module_name, str(path)))
         assert spec is not None  # noqa: S101  # a .py file always has a loader
         assert spec.loader is not None  # noqa: S101
         module = importlib.util.module_from_spec(spec)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.data.fingerprints import InMemoryFileHashes, hash_file
+from engine.data.fingerprints import FileHashes, hash_file
 from engine.data.table import Table
 from engine.data.user_functions import find_module_file
 from engine.digests import canonical_json, digest_texts
@@ -43,13 +43,15 @@ def fingerprint_fit(spec: TrainModel, table: Table) -> str:
     return digest_texts(*map(canonical_json, ("train", collect_fit_facts(spec, table), table.fingerprint)))
 
 
-def collect_model_facts(project: ProjectSpec, name: str, fit: str | None = None) -> dict[str, Any]:
+def collect_model_facts(project: ProjectSpec, name: str, hashes: FileHashes, fit: str | None = None) -> dict[str, Any]:
     """Return the facts that the scores of a model depend on, JSON-ready.
 
     `spec` holds settings, `fit` the fingerprint of the trained version, `code` digests of files by file name.
 
     Parameters
     ----------
+    hashes
+        Cache of the digests of files.
     fit
         For kind train, the fingerprint of the fit of the trained version.
 
@@ -85,7 +87,7 @@ def collect_model_facts(project: ProjectSpec, name: str, fit: str | None = None)
     return {
         "spec": declared,
         "fit": fit,
-        "code": {path.name: hash_file(path, InMemoryFileHashes()) for path in files},
+        "code": {path.name: hash_file(path, hashes) for path in files},
     }
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from engine.data import Datasets
+from engine.data import Datasets, WatchedFiles, read_unchanged
 from engine.scenarios.actions import Action
 from engine.scenarios.log import RunLog
 from engine.scenarios.result import RunResult
@@ -19,6 +19,7 @@ from engine.spec.resources.scenarios import Scenario
 from engine.spec.secrets import Secrets
 from engine.store import LockBusy, Store
 
+T = TypeVar("T")
 Mode = Literal["run", "dry run", "plan"]
 
 
@@ -77,6 +78,15 @@ class Context:
     def with_defaults(self, values: Mapping[str, Any]) -> "Context":
         """Return a context in which these variables have these values, unless they have been set already."""
         return self.with_values({name: value for name, value in values.items() if name not in self.project.overrides})
+
+    def read_unchanged(self, work: "Callable[[Context], T]") -> T:
+        """Return what `work` returns for this context; if a file that it reads changes meanwhile, do it once more."""
+
+        def attempt(files: WatchedFiles) -> T:
+            self.actions.clear()
+            return work(replace(self, datasets=self.datasets.with_files(files)))
+
+        return read_unchanged(attempt, self.datasets.files.hashes, self.log.warning)
 
     @contextmanager
     def lock(self, name: str, *, wait: bool = True) -> "Iterator[Context]":

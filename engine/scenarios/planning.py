@@ -138,10 +138,15 @@ class Planner:
             return plan.model_copy(update={"scenario": child, "problem": problem}), context
         at_step = replace(context, actions=[], log=replace(context.log, step=step.name))
         problem, result = "", None
+
+        def simulate(attempt: Context) -> StepResult:
+            found = STEP_KINDS[step.kind](step, attempt)
+            self._validate_data(step, found, attempt)
+            return found
+
         try:
             with log_warnings(at_step.log):
-                result = STEP_KINDS[step.kind](step, at_step)
-            self._validate_data(step, result, at_step)
+                result = at_step.read_unchanged(simulate)
         except EngineError as error:
             problem = context.secrets.redact(str(error))
         actions = [self._mark_dependent(action) for action in at_step.actions]

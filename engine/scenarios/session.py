@@ -155,7 +155,7 @@ def open_session(
         hashes = TouchedFileHashes(store.file_hashes)
         yield Context(
             project=project,
-            datasets=Datasets(project, hashes),
+            datasets=Datasets(project, hashes, lambda: stack.enter_context(store.stage_folder())),
             store=store,
             secrets=secrets,
             environ=environ,

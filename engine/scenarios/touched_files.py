@@ -3,22 +3,30 @@
 That a file was only touched is known only while its new hash replaces the old one, so it is recorded at that moment.
 """
 
+from engine.data import InMemoryFileHashes
+from engine.file_identity import FileIdentity
 from engine.store.file_hashes import FileHashCache
 
 
 class TouchedFileHashes:
-    """The store's cache of file hashes. `touched` holds the paths of files with a new time but the same content."""
+    """The store's cache of file hashes. `touched` holds the paths of files with a new time but the same content.
+
+    A file system that records no changes gives files an identity that holds for this run alone: its hashes are kept in
+    memory.
+    """
 
     def __init__(self, hashes: FileHashCache) -> None:
         self._hashes = hashes
+        self._of_this_run = InMemoryFileHashes()
         self.touched: set[str] = set()
 
-    def get(self, path: str, size: int, mtime_ns: int) -> str | None:
-        """Return the digest stored for a file of exactly this size and modification time, else None."""
-        return self._hashes.get(path, size, mtime_ns)
+    def get(self, path: str, identity: FileIdentity) -> str | None:
+        """Return the digest stored for a file of exactly this identity, else None."""
+        return self._of_this_run.get(path, identity) or self._hashes.get(path, identity)
 
-    def put(self, path: str, size: int, mtime_ns: int, digest: str) -> None:
-        """Store a digest; if it equals the earlier one of this path, the file was only touched."""
-        if self._hashes.last_hash(path) == digest:
+    def put(self, path: str, identity: FileIdentity, digest: str, *, settled: bool) -> None:
+        """Store a digest; if it is that of an earlier time, the file was only touched."""
+        if self._hashes.was_touched(path, identity, digest):
             self.touched.add(path)
-        self._hashes.put(path, size, mtime_ns, digest)
+        self._hashes.put(path, identity, digest, settled=settled)
+        self._of_this_run.put(path, identity, digest, settled=settled)

@@ -1,42 +1,46 @@
-"""A cache of file hashes. A file counts as unchanged while its size and modification time are the same.
+"""A cache of file hashes. A file counts as unchanged while its identity (see `engine.file_identity`) is the same.
 
-A file can be written twice within one tick of its file system's clock, without a visible change of its time. So the
-hash of a file that was modified less than two seconds ago is not kept, and the next run hashes the file again.
+Where the identity cannot be trusted, the hash is kept without the ctime: it tells what was read last, and the next run
+hashes the file again. That holds for a file that was changed just before it was hashed, and for one on a file system
+that records no changes.
 """
-
-import time
 
 from sqlalchemy import delete, insert, select
 
+from engine.file_identity import FileIdentity
 from engine.store.database import Database
 from engine.store.tables import file_hashes
 
-RACY_WINDOW_NS = 2_000_000_000
-
 
 class FileHashCache:
-    """A cache of file hashes by path, size and modification time."""
+    """A cache of file hashes by path and identity."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def get(self, path: str, size: int, mtime_ns: int) -> str | None:
+    def get(self, path: str, identity: FileIdentity) -> str | None:
         """Return the hash of the file, or None if the file is new or has changed."""
-        row = (file_hashes.c.path == path) & (file_hashes.c.size == size) & (file_hashes.c.mtime_ns == mtime_ns)
+        row = [file_hashes.c[name] == value for name, value in _make_row(path, identity).items()]
         with self._database.begin_read() as connection:
-            found: str | None = connection.scalar(select(file_hashes.c.hash).where(row))
+            found: str | None = connection.scalar(select(file_hashes.c.hash).where(*row))
         return found
 
-    def last_hash(self, path: str) -> str | None:
-        """Return the hash that was last computed for that path, even if the file has changed or is gone."""
+    def was_touched(self, path: str, identity: FileIdentity, digest: str) -> bool:
+        """Tell whether the file was hashed before with another modification time, but the same hash."""
         with self._database.begin_read() as connection:
-            found: str | None = connection.scalar(select(file_hashes.c.hash).where(file_hashes.c.path == path))
-        return found
+            last = connection.execute(select(file_hashes).where(file_hashes.c.path == path)).first()
+        return last is not None and last.hash == digest and last.mtime_ns != identity.mtime_ns
 
-    def put(self, path: str, size: int, mtime_ns: int, digest: str) -> None:
-        """Keep the hash of a file, unless the file was modified so recently that a later change could go unnoticed."""
-        if time.time_ns() - mtime_ns < RACY_WINDOW_NS:
-            return
+    def put(self, path: str, identity: FileIdentity, digest: str, *, settled: bool) -> None:
+        """Keep the hash of a file; with its whole identity only if a later change could not go unnoticed."""
+        row = _make_row(path, identity)
+        if not (settled and identity.has_own_change_time):
+            row["ctime_ns"] = None
         with self._database.begin_write() as connection:
             connection.execute(delete(file_hashes).where(file_hashes.c.path == path))
-            connection.execute(insert(file_hashes).values(path=path, size=size, mtime_ns=mtime_ns, hash=digest))
+            connection.execute(insert(file_hashes).values(**row, hash=digest))
+
+
+def _make_row(path: str, identity: FileIdentity) -> dict[str, str | int | None]:
+    """Return the columns that identify a file."""
+    return {"path": path, **identity._asdict(), "inode": str(identity.inode)}

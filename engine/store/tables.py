@@ -304,4 +304,6 @@ file_hashes = Table(
     Column("size", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),
     Column("hash", String, nullable=False),
+    Column("inode", String),  # may be larger than the integers of a database
+    Column("ctime_ns", BigInteger),  # null: this identity is not to be trusted
 )

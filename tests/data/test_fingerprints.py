@@ -4,14 +4,17 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.data import InMemoryFileHashes
 from engine.data.fingerprints import hash_file, hash_frame
 from engine.digests import digest_texts
+from engine.file_identity import FileIdentity
 
 FRAME = pl.DataFrame({"a": [1, 2, 3], "s": ["x", None, "z"], "f": [0.5, float("nan"), None]})
 
@@ -61,16 +64,57 @@ def test_combine_does_not_run_texts_together():
     assert digest_texts("a", "") != digest_texts("a")
 
 
-def test_a_file_is_read_again_only_when_it_was_changed(tmp_path):
+def _write_old(path, content):
+    """Write a file whose modification time is that of an archive."""
+    path.write_bytes(content)
+    os.utime(path, (1.7e9, 1.7e9))
+
+
+def _wait_until_settled(*paths):
+    time.sleep(max(0, max(path.stat().st_ctime for path in paths) + 2.01 - time.time()))
+
+
+def test_another_file_of_the_same_size_and_time_is_another_file(tmp_path):
+    """A link that turns, a rename, a folder that is moved, a change in place, each with `cp -p`'s times."""
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder, content in zip(folders, (b"one", b"two"), strict=True):
+        folder.mkdir()
+        _write_old(folder / "t", content)
+    (tmp_path / "link").symlink_to("one/t")
+    (tmp_path / "latest").symlink_to("one")
+    _wait_until_settled(*(folder / "t" for folder in folders))
+    hashes = InMemoryFileHashes()
+    paths = [tmp_path / "link", tmp_path / "latest" / "t", tmp_path / "one" / "t"]
+    assert [hash_file(path, hashes) for path in paths] == [hash_file(folders[0] / "t", InMemoryFileHashes())] * 3
+    assert len(hashes) == 3  # all of them are remembered
+    for name, target in (("link", "two/t"), ("latest", "two")):
+        (tmp_path / name).unlink()
+        (tmp_path / name).symlink_to(target)
+    (folders[0]).rename(tmp_path / "three")
+    shutil.copytree(folders[1], folders[0])
+    assert [hash_file(path, hashes) for path in paths] == [hash_file(folders[1] / "t", InMemoryFileHashes())] * 3
+    _write_old(folders[0] / "t", b"six")  # the same inode
+    assert hash_file(paths[2], hashes) == hash_file(folders[0] / "t", InMemoryFileHashes())
+
+
+def test_an_unchanged_file_is_not_read_again(tmp_path):
     path, hashes = tmp_path / "t", InMemoryFileHashes()
-    path.write_bytes(b"one")
-    stamp = path.stat()
-    first = hash_file(path, hashes)
-    path.write_bytes(b"two")
-    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    assert hash_file(path, hashes) == first
-    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns + 1))
-    assert hash_file(path, hashes) != first
+    _write_old(path, b"one")
+    hash_file(path, hashes)
+    assert not hashes  # it was changed just now, so another change could have the same times
+    _wait_until_settled(path)
+    hash_file(path, hashes)
+    (key,) = hashes
+    hashes[key] = "not read"
+    assert hash_file(path, hashes) == "not read"
+
+
+@pytest.mark.parametrize(
+    ("mtime", "ctime", "own"),
+    [(10**9, 10**9, False), (25 * 10**7, 25 * 10**7, False), (10**9, 10**9 + 1, True), (10**9 + 7, 10**9 + 7, True)],
+)
+def test_a_file_system_without_change_times_is_recognized(mtime, ctime, own):
+    assert FileIdentity(1, 1, mtime, ctime).has_own_change_time is own
 
 
 def test_renaming_moving_and_touching_files_changes_nothing(project, tmp_path):

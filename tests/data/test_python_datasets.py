@@ -1,12 +1,14 @@
 """Users' functions: datasets made by them, and what is said when they fail."""
 
+import os
 import re
+import subprocess
 import sys
 
 import polars as pl
 import pytest
 
-from engine.data import load_function, verify_contract
+from engine.data import InMemoryFileHashes, WatchedFiles, load_function, verify_contract
 from engine.errors import DataError
 
 
@@ -25,11 +27,31 @@ def test_a_function_makes_a_dataset_from_its_arguments(project, module):
     assert datasets.open("t").frame.collect().rows() == [(0, "x"), (1, "x")]
 
 
-def test_a_lazy_frame_stays_lazy(project, module):
-    module("import polars as pl\ndef rows():\n    return pl.LazyFrame({'a': [1]}).with_columns(b=pl.col('a') * 2)\n")
+def test_what_a_lazy_frame_reads_may_change_after_it_was_hashed(project, module, tmp_path):
+    """Its fingerprint is that of its rows at one moment, so its numbers must be of the same rows."""
+    (tmp_path / "t.csv").write_text("a\n1\n")
+    module(
+        "import polars as pl\nfrom pathlib import Path\n"
+        "def rows():\n    return pl.scan_csv(Path(__file__).with_name('t.csv')).with_columns(b=pl.col('a') * 2)\n"
+    )
     table = project({"t": {"kind": "python", "function": "made:rows"}}).open("t")
-    assert not table.rereadable
+    assert table.rereadable
+    (tmp_path / "t.csv").write_text("a\n7\n")
     assert table.frame.collect().rows() == [(1, 2)]
+
+
+def test_the_copy_of_a_lazy_frame_keeps_every_type(project, module):
+    module(
+        "import polars as pl\nfrom datetime import timedelta\n"
+        "FRAME = pl.DataFrame({'c': pl.Series(['x', 'y'], dtype=pl.Categorical), 'd': [timedelta(1), None], "
+        "'e': pl.Series(['p', 'q'], dtype=pl.Enum(['q', 'p'])), 'i': pl.Series([1, 2], dtype=pl.Int128), "
+        "'n': [None, None], 'l': [[1], []], 'u': pl.Series([1, 2], dtype=pl.UInt8)})\n"
+        "def lazy():\n    return FRAME.lazy()\ndef eager():\n    return FRAME\n"
+    )
+    opened = project({kind: {"kind": "python", "function": f"made:{kind}"} for kind in ("lazy", "eager")})
+    lazy, eager = opened.open("lazy"), opened.open("eager")
+    assert lazy.frame.collect_schema() == eager.frame.collect_schema()
+    assert lazy.fingerprint == eager.fingerprint
 
 
 CALLS = """
@@ -57,8 +79,19 @@ def test_an_edited_module_is_called_again(project, module, tmp_path):
     datasets = project({"a": {"kind": "python", "function": "made:rows"}})
     before = datasets.open("a")
     module(CALLS.replace('label="x"', 'label="longer"'))
-    assert datasets.open("a").fingerprint != before.fingerprint
+    later = datasets.with_files(WatchedFiles(InMemoryFileHashes()))
+    assert later.open("a").fingerprint != before.fingerprint
     assert (tmp_path / "calls").read_text() == "xlonger"
+
+
+def test_an_edited_module_of_the_same_size_and_time_is_the_edited_one(project, module, tmp_path):
+    """Python's own cache of compiled modules would not notice."""
+    for label in ("x", "y"):
+        module(CALLS.replace('label="x"', f'label="{label}"'))
+        os.utime(tmp_path / "made.py", (1.7e9, 1.7e9))
+        subprocess.run([sys.executable, "-c", "import made"], cwd=tmp_path, check=True)
+        datasets = project({"a": {"kind": "python", "function": "made:rows"}})
+        assert datasets.open("a").frame.collect().item() == label
 
 
 def test_siblings_are_importable_and_nothing_is_left_behind(project, module, tmp_path):

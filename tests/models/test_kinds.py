@@ -16,7 +16,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from sklearn.svm import LinearSVC
 
 from engine import spec
-from engine.data import Table
+from engine.data import InMemoryFileHashes, Table
 from engine.errors import ModelError
 from engine.models import (
     collect_model_facts,
@@ -346,7 +346,9 @@ def test_what_changes_the_fit_and_what_does_not():
 def test_threshold_and_positive_are_in_the_identity_of_the_scores(tmp_path):
     def identity(more: str = "", fit: str = "f") -> str:
         declared = "{kind: train, task: binary_classification, target: y, dataset: batch%s}"
-        return fingerprint_model(collect_model_facts(project(tmp_path, declared % more), "m", fit))
+        return fingerprint_model(
+            collect_model_facts(project(tmp_path, declared % more), "m", InMemoryFileHashes(), fit)
+        )
 
     same = identity()
     assert identity(", description: words") == same
@@ -357,18 +359,18 @@ def test_the_identity_of_files_functions_and_columns(tmp_path):
     opened = project(tmp_path, SKOPS)
     path = find_skops_file(opened, "m", opened.models["m"])
     path.write_bytes(b"one")
-    one = fingerprint_model(collect_model_facts(opened, "m"))
+    one = fingerprint_model(collect_model_facts(opened, "m", InMemoryFileHashes()))
     path.write_bytes(b"two")
-    assert fingerprint_model(collect_model_facts(opened, "m")) != one
+    assert fingerprint_model(collect_model_facts(opened, "m", InMemoryFileHashes())) != one
     path.unlink()
     with pytest.raises(ModelError, match="model m: there is no file"):
-        fingerprint_model(collect_model_facts(opened, "m"))
+        fingerprint_model(collect_model_facts(opened, "m", InMemoryFileHashes()))
 
     function = project(tmp_path, PYTHON.format(task="regression"))
     (tmp_path / "scoring.py").write_text("def score(frame): return 1")
-    before = fingerprint_model(collect_model_facts(function, "m"))
+    before = fingerprint_model(collect_model_facts(function, "m", InMemoryFileHashes()))
     (tmp_path / "scoring.py").write_text("def score(frame): return 2")
-    assert fingerprint_model(collect_model_facts(function, "m")) != before
+    assert fingerprint_model(collect_model_facts(function, "m", InMemoryFileHashes())) != before
 
     columns = [project(tmp_path, SCORED.format(what=f"prediction: {c}")) for c in ("amount", "p")]
-    assert len({fingerprint_model(collect_model_facts(c, "m")) for c in columns}) == 2
+    assert len({fingerprint_model(collect_model_facts(c, "m", InMemoryFileHashes())) for c in columns}) == 2

@@ -1,12 +1,11 @@
 """Dataset metrics, check results and file hashes, run after run."""
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 
 from engine.errors import Position
 from engine.evaluation.record import CheckResult, MetricValue
+from engine.file_identity import FileIdentity
 from engine.outcome import CheckOutcome
 from engine.store import CheckPoint, Store
 
@@ -58,38 +57,35 @@ def test_check_results_come_back_as_they_were(store: Store) -> None:
     assert [point.run for point in store.list_check_points("the_MES", "data drift < 0.45", last=1)] == ["run 2"]
 
 
+LONG_AGO = time.time_ns() - 10**10
+FILE = FileIdentity(inode=2**64 - 1, size=10, mtime_ns=LONG_AGO, ctime_ns=LONG_AGO + 5)
+
+
 def test_a_file_hash_holds_for_exactly_that_file(store: Store) -> None:
-    hashes, long_ago = store.file_hashes, time.time_ns() - 10**10
-    hashes.put("/data/a.csv", 10, long_ago, "h1")
-    assert hashes.get("/data/a.csv", 10, long_ago) == "h1"
-    assert hashes.get("/data/a.csv", 11, long_ago) is None
-    assert hashes.get("/data/a.csv", 10, long_ago + 1) is None
-    assert hashes.get("/data/b.csv", 10, long_ago) is None
-    hashes.put("/data/a.csv", 11, long_ago, "h2")
-    assert hashes.get("/data/a.csv", 11, long_ago) == "h2"
-    assert hashes.get("/data/a.csv", 10, long_ago) is None
+    hashes = store.file_hashes
+    hashes.put("/data/a.csv", FILE, "h1", settled=True)
+    assert hashes.get("/data/a.csv", FILE) == "h1"
+    for field in FileIdentity._fields:
+        assert hashes.get("/data/a.csv", FILE._replace(**{field: getattr(FILE, field) - 1})) is None
+    assert hashes.get("/data/b.csv", FILE) is None
+    longer = FILE._replace(size=11)
+    hashes.put("/data/a.csv", longer, "h2", settled=True)
+    assert hashes.get("/data/a.csv", longer) == "h2"
+    assert hashes.get("/data/a.csv", FILE) is None
 
 
-def test_a_file_modified_just_now_is_not_trusted(store: Store) -> None:
-    for mtime in (time.time_ns() - 10**9, time.time_ns() + 10**12):
-        store.file_hashes.put("/data/a.csv", 10, mtime, "h")
-        assert store.file_hashes.get("/data/a.csv", 10, mtime) is None
+def test_a_file_whose_changes_may_go_unnoticed_is_hashed_again(store: Store) -> None:
+    without_ctime = FILE._replace(mtime_ns=1_700_000_000_000_000_000, ctime_ns=1_700_000_000_000_000_000)
+    for identity, settled in ((FILE, False), (without_ctime, True)):
+        store.file_hashes.put("/data/a.csv", identity, "h", settled=settled)
+        assert store.file_hashes.get("/data/a.csv", identity) is None
+        assert not store.file_hashes.was_touched("/data/a.csv", identity, "h")
+        assert store.file_hashes.was_touched("/data/a.csv", identity._replace(mtime_ns=5), "h")
 
 
-def test_the_outcomes_of_an_evaluation_are_those_of_the_last_time(store: Store, clock: Callable[[], datetime]) -> None:
-    def result(check: str, metric: str, outcome: CheckOutcome, evaluation: str = "e1") -> CheckResult:
-        return CheckResult("mes", check, metric, outcome, outcome, evaluation=evaluation)
-
-    first = [result("all", "drift.a", CheckOutcome.ERROR), result("one", "row_count", CheckOutcome.WARNING)]
-    store.add_check_results("run 1", first)
-    clock.forward(seconds=1)  # type: ignore[attr-defined] # the tests' clock
-    again = [result("all", f"drift.{name}", CheckOutcome.OK) for name in "abc"]
-    store.add_check_results(None, [*again, result("all", "drift.d", CheckOutcome.WARNING)])
-    store.add_check_results(None, [result("all", "drift.a", CheckOutcome.EMPTY, "e2")])
-    assert store.list_check_outcomes("mes") == {
-        "e1": {"all": [CheckOutcome.OK, CheckOutcome.WARNING], "one": [CheckOutcome.WARNING]},
-        "e2": {"all": [CheckOutcome.EMPTY]},
-    }
-    assert [point.result for point in store.list_check_points("mes", evaluation="e1")][:2] == first
-    assert len(store.list_check_points("mes")) == 7
-    assert [point.result.evaluation for point in store.list_check_points("mes", last=1)] == ["e2"]
+def test_a_file_is_settled_when_the_tick_of_its_last_change_is_over() -> None:
+    for identity in (FILE, FILE._replace(ctime_ns=3), FILE._replace(mtime_ns=3)):
+        last = max(identity.mtime_ns, identity.ctime_ns)
+        assert identity.is_settled(last + 2 * 10**9)
+        assert not identity.is_settled(last + 2 * 10**9 - 1)
+        assert not identity.is_settled(last - 10**12)  # a clock that is behind

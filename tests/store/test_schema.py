@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from engine.errors import StoreError
 from engine.evaluation.record import Evaluation
+from engine.file_identity import FileIdentity
 from engine.store import Store
 from engine.store.database import create_database_engine
 from engine.store.schema import MIGRATIONS, REVISION, prepare_schema, read_revision
@@ -22,7 +23,7 @@ from engine.store.tables import metadata
 SECOND = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "0002", "0001"
+revision, down_revision = "next", "{before}"
 
 
 def upgrade():
@@ -43,7 +44,7 @@ for number in range(8):
         os.close(go)
         os.read(ready, 1)  # ends when the parent lets go
         with Store.open(Path(sys.argv[1])) as store:
-            store.file_hashes.put(str(number), 1, 1, "h")
+            store.add_dataset_metrics(str(number), "f", {}, None)
         os._exit(0)
 os.close(go)
 sys.exit(sum(os.waitpid(child, 0)[1] for child in children) != 0)
@@ -60,7 +61,7 @@ print("alembic" in sys.modules)
 def with_second_migration(tmp_path: Path, more: str = "") -> Path:
     migrations = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, migrations)
-    (migrations / "versions" / "r0002_second.py").write_text(SECOND.format(more=more))
+    (migrations / "versions" / "next.py").write_text(SECOND.format(more=more, before=REVISION))
     return migrations
 
 
@@ -108,7 +109,7 @@ def test_eight_processes_open_a_fresh_store_at_once(tmp_path: Path) -> None:
         folder = tmp_path / str(turn)
         assert run(EIGHT, str(folder)) == ""
         with Store.open(folder) as store:
-            assert all(store.file_hashes.get(str(number), 1, 1) == "h" for number in range(8))
+            assert all(store.find_dataset_metrics(str(number), "f") == {} for number in range(8))
 
 
 def test_opening_what_is_up_to_date_needs_no_alembic(folder: Path) -> None:
@@ -116,11 +117,28 @@ def test_opening_what_is_up_to_date_needs_no_alembic(folder: Path) -> None:
     assert run(OPEN, str(folder)).strip() == "False"
 
 
+def test_a_state_of_the_first_revision_is_read_and_its_files_are_hashed_once_more(
+    folder: Path, make_evaluation: type[Evaluation]
+) -> None:
+    (folder / "locks").mkdir(parents=True)
+    prepare_schema(folder, 1.0, target="0001")
+    assert "inode" not in str(found(folder, "SELECT sql FROM sqlite_master WHERE name = 'file_hashes'"))
+    engine = create_database_engine(folder / "state.db", 1.0)
+    with engine.execution_options(writes=True).begin() as connection:
+        connection.execute(text("INSERT INTO file_hashes VALUES ('/data/a.csv', 10, 7, 'h')"))
+    engine.dispose()
+    with Store.open(folder) as store:
+        store.add_evaluation(make_evaluation())
+        assert store.file_hashes.get("/data/a.csv", FileIdentity(1, 10, 7, 8)) is None
+        assert store.file_hashes.was_touched("/data/a.csv", FileIdentity(1, 10, 9, 9), "h")
+    assert found(folder, "SELECT version_num FROM alembic_version") == [REVISION]
+
+
 def test_a_migration_keeps_the_data(store: Store, tmp_path: Path, make_evaluation: type[Evaluation]) -> None:
     store.add_evaluation(make_evaluation())
     store.close()
-    prepare_schema(store.folder, 1.0, with_second_migration(tmp_path), "0002")
-    assert found(store.folder, "SELECT version_num FROM alembic_version") == ["0002"]
+    prepare_schema(store.folder, 1.0, with_second_migration(tmp_path), "next")
+    assert found(store.folder, "SELECT version_num FROM alembic_version") == ["next"]
     assert found(store.folder, "SELECT mood FROM evaluations") == ["calm"]
     assert found(store.folder, "SELECT count(*) FROM evaluation_metrics") == [2]
 
@@ -132,7 +150,7 @@ def test_a_migration_that_fails_changes_nothing(
     store.add_evaluation(evaluation)
     store.close()
     with pytest.raises(OperationalError, match="no such table: absent"):
-        prepare_schema(store.folder, 1.0, with_second_migration(tmp_path, more='    op.drop_table("absent")'), "0002")
+        prepare_schema(store.folder, 1.0, with_second_migration(tmp_path, more='    op.drop_table("absent")'), "next")
     with Store.open(store.folder) as again:
         assert again.list_evaluations("the_MES") == [evaluation]
     assert found(store.folder, "SELECT version_num FROM alembic_version") == [REVISION]
@@ -145,7 +163,7 @@ def test_a_migration_may_not_leave_rows_without_their_owner(
     store.close()
     with pytest.raises(StoreError, match="would leave rows of evaluation_metrics without an owner"):
         prepare_schema(
-            store.folder, 1.0, with_second_migration(tmp_path, '    op.execute("DELETE FROM evaluations")'), "0002"
+            store.folder, 1.0, with_second_migration(tmp_path, '    op.execute("DELETE FROM evaluations")'), "next"
         )
     assert found(store.folder, "SELECT count(*) FROM evaluations") == [1]
 

@@ -188,14 +188,17 @@ def _measure_dataset(table: Table, wanted: Sequence[str], now: datetime, context
     }
     if "repeated_share" in wanted:
         values["repeated_share"] = _compare_with_batch_before(table, context)
-    return values | compute_custom_metrics(
+    values |= compute_custom_metrics(
         spec.metrics, table.frame, context.project.folder_of("datasets", table.name), context.secrets.redact
     )
+    context.datasets.files.verify()
+    return values
 
 
 def _compare_with_batch_before(table: Table, context: Context) -> MetricValue:
     """Return the share of rows that the batch before had, and keep the rows for the next batch."""
     counts = count_rows(table)
+    context.datasets.files.verify()
     file = context.store.find_rows_before(table.name, table.fingerprint)
     context.store.add_rows(table.name, table.fingerprint, counts.save)
     if file is None:

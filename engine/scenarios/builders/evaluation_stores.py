@@ -7,7 +7,7 @@ import polars as pl
 
 from engine import drift
 from engine.data import Table, materialise
-from engine.data.fingerprints import InMemoryFileHashes, hash_file
+from engine.data.fingerprints import hash_file
 from engine.data.user_functions import find_module_file
 from engine.digests import digest_json
 from engine.errors import DataError
@@ -157,7 +157,7 @@ def _collect_evaluation_facts(
     folder = context.project.folder_of("evaluation_stores", name)
     custom = {metric: facts_of(declared, {"function", "arguments"}) for metric, declared in spec.metrics.items()}
     modules = {find_module_file(folder, declared["function"].partition(":")[0]) for declared in custom.values()}
-    code = {path.name: hash_file(path, InMemoryFileHashes()) for path in sorted(modules)}
+    code = {path.name: hash_file(path, context.datasets.files) for path in sorted(modules)}
     model: dict[str, Any] = {}
     if model_handle:
         model = {**model_handle.facts["spec"], **facts_of(context.project.models[model_handle.name], {"cost_matrix"})}
@@ -228,6 +228,7 @@ def _evaluate_batch(
             raise DataError(f"dataset {batch.name!r} has no rows, so there is nothing to evaluate") from error
         with context.store.stage_folder() as files:
             seen.snapshot.save(files)
+            context.datasets.files.verify()
             context.store.add_evaluation(evaluation, files)
     for note in evaluation.notes:
         if note not in read:  # logged when the dataset was read

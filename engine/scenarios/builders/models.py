@@ -71,7 +71,7 @@ def build_model(name: str, context: Context, found: list[CheckResult], *, force:
     """
     spec = context.project.models[name]
     if not isinstance(spec, TrainModel):
-        facts = models.collect_model_facts(context.project, name)
+        facts = models.collect_model_facts(context.project, name, context.datasets.files)
         return ModelHandle(name, facts, models.fingerprint_model(facts))
     inspected = inspect_dataset(spec.dataset, context, found)
     fit = models.fingerprint_fit(spec, inspected.table)
@@ -88,7 +88,7 @@ def build_model(name: str, context: Context, found: list[CheckResult], *, force:
         entity=inspected.table.entity,
         rereadable=True,
     )
-    facts = models.collect_model_facts(context.project, name, f"{fit}.{trained.version}")
+    facts = models.collect_model_facts(context.project, name, context.datasets.files, f"{fit}.{trained.version}")
     return ModelHandle(
         name, facts, models.fingerprint_model(facts), trained, inspected.table, test, reused=decision.action.reused
     )
@@ -225,6 +225,7 @@ def _train_version(
     context.log.info(f"model {name}: training {spec.algorithm} on dataset {table.name}")
     kept = _read_held_out(name, replaced, context) if replaced else None
     trained = models.train_model(name, spec, table, kept)
+    context.datasets.files.verify()
     if kept is not None and replaced is not None:
         if trained.same_rows:
             facts = {**facts, "held_out_by": replaced.held_out_by}

@@ -203,6 +203,7 @@ def _refer_to_table(
             snapshot = _profile_reference(grouped, batch, declared, spec, model, model_handle, context)
             with context.store.stage_folder() as folder:
                 snapshot.save(folder)
+                context.datasets.files.verify()
                 context.store.add_snapshot(fingerprint, folder)
             return snapshot
 

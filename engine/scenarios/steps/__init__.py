@@ -29,11 +29,12 @@ STEP_KINDS: dict[str, Callable[[Any, Context], StepResult]] = {
 
 
 def run(step: AnyStep, context: Context) -> StepResult:
-    """Run a step once and return its result. An exception becomes a FAILED result."""
+    """Run a step and return its result. An exception becomes a FAILED result; a file that changed, a second try."""
     context = replace(context, actions=[])
     try:
         with log_warnings(context.log):
-            result = STEP_KINDS[step.kind](step, context).model_copy(update={"actions": context.actions})
+            result = context.read_unchanged(lambda attempt: STEP_KINDS[step.kind](step, attempt))
+        result = result.model_copy(update={"actions": context.actions})
     except EngineError as error:
         return fail_step(step, str(error), context)
     except Exception as bug:  # noqa: BLE001 - the boundary: the run must go on to its reporters
