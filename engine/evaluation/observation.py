@@ -19,8 +19,24 @@ from engine.errors import DataError
 from engine.evaluation.record import MetricValue
 from engine.evaluation.snapshot import Snapshot
 from engine.formatting.hints import suggest_name
-from engine.models import FittedModel, Performance, measure_performance, score_frame
+from engine.models import (
+    FittedModel,
+    Performance,
+    RowFault,
+    find_labelled,
+    label_of,
+    measure_performance,
+    score_frame,
+)
 from engine.spec.resources.models import CostMatrix
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRows:
+    """The profiles of the predictions of the rows with a label, and of those without."""
+
+    labelled: drift.Profile
+    unlabelled: drift.Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +44,13 @@ class Observation:
     """One side, measured: its snapshot, and what is kept for this evaluation only.
 
     `scored` holds the predictions of every row, with target and entity where the dataset has them; None without a
-    model.
+    model. `labelled` is where some rows have a label and some have none: profiles of the predictions of both.
     """
 
     rows: int
     snapshot: Snapshot
     scored: pl.DataFrame | None = None
+    labelled: LabelledRows | None = None
     performance_detail: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -82,8 +99,11 @@ def snapshot_side(
         _require_dataset_columns(model.predictor.columns, table, f"model {model.name!r} needs")
         available = table.frame.collect_schema().names()
         extra = [name for name in (model.target, entity) if name and name in available]
-        scored = score_frame(model, table.frame, list(dict.fromkeys(extra)))
-    measured = measure_performance(model, scored, cost_matrix)
+        try:
+            scored = score_frame(model, table.frame, list(dict.fromkeys(extra)))
+        except RowFault as fault:
+            raise fault.name_place(table.name_row(fault.row + 1)) from fault
+        measured = measure_performance(model, scored, cost_matrix, table.name_row)
     snapshot = Snapshot(
         columns=columns,
         left_out=dict(left_out),
@@ -91,8 +111,22 @@ def snapshot_side(
         entity=entity,
         predictions=_profile_predictions(scored, model, entity, against.predictions if against else None),
         performance=_performance_metrics(measured),
+        classes=model.known_classes,
+        scored_as=tuple(map(label_of, model.classes)),
     )
-    return Observation(columns.rows, snapshot, scored, measured.detail, (*model.notes, *measured.notes))
+    labelled = _profile_labelled_rows(scored, model, entity) if against else None
+    undecided = [f"performance is not measured: {model.undecided}"] if model.undecided else []
+    notes = (*model.notes, *undecided, *measured.notes)
+    return Observation(columns.rows, snapshot, scored, labelled, measured.detail, notes)
+
+
+def _profile_labelled_rows(scored: pl.DataFrame, model: FittedModel, entity: str | None) -> LabelledRows | None:
+    """Profile the predictions of the rows with a label and of those without; None unless there are both."""
+    known = pl.Series(find_labelled(model, scored))
+    if known.all() or not known.any():
+        return None
+    unlabelled = _profile_predictions(scored.filter(~known), model, entity, None)
+    return LabelledRows(_profile_predictions(scored.filter(known), model, entity, unlabelled), unlabelled)
 
 
 @contextmanager
@@ -121,21 +155,32 @@ def _profile_predictions(
     """Profile the predictions: the class or the value, and the probability of the positive class where there is one."""
     predictions = scored.select("prediction", *([entity] if entity else []))
     roles = {"prediction": drift.Role.NUMERICAL if model.task == "regression" else drift.Role.CATEGORICAL}
-    if model.task != "regression":
+    if model.task != "regression" and not scored["prediction"].dtype.is_float():  # drift writes the class 1.0 as 1
         predictions = predictions.with_columns(pl.col("prediction").cast(pl.String))
     if model.positive is not None:
         column = f"probability_{model.classes.index(model.positive)}"
         if column in scored.columns:
             predictions = predictions.with_columns(scored[column].alias("probability"))
             roles["probability"] = drift.Role.NUMERICAL
+        elif not scored.height and against is not None and "probability" in against.columns:
+            # A batch without rows was not scored; it has the columns that it is compared by.
+            predictions = predictions.with_columns(pl.lit(None, pl.Float64).alias("probability"))
+            roles["probability"] = drift.Role.NUMERICAL
     return drift.profile(predictions, roles, entity=entity, against=against)
 
 
 def _performance_metrics(measured: Performance) -> dict[str, MetricValue]:
-    """Return the performance as metric values, with `labelled_share`."""
-    share, unlabelled = measured.labelled_share, measured.unlabelled
+    """Return the performance as metric values, with the shares of the rows that cannot be measured."""
+    unlabelled = measured.unlabelled
+    shares = {
+        "labelled_share": measured.labelled_share,
+        "prediction_missing_share": measured.prediction_missing_share,
+    }
     return {
-        "labelled_share": MetricValue(share, reason=None if share is not None else "there are no rows"),
+        **{
+            name: MetricValue(share, reason=None if share is not None else "there are no rows")
+            for name, share in shares.items()
+        },
         **{
             name: MetricValue(value, reason=measured.reasons.get(name), unlabelled=value is None and unlabelled)
             for name, value in measured.metrics.items()

@@ -11,12 +11,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from engine import drift
 from engine.errors import StoreError
 from engine.evaluation.record import MetricValue
+from engine.models import ClassValue, sort_classes, unite_classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,9 @@ class Snapshot:
     `columns` is the profile of the columns that are compared; `left_out` gives, by column, the reason why it is not.
     `sample` holds rows with these columns and the `entity`, for the drift model. `predictions` is the profile of
     `prediction` (the class or the value) and, for a binary model with probabilities, of `probability`. `performance`
-    holds the performance metrics by name.
+    holds the performance metrics by name. `classes` are those that the rows and the reference of this side show, where
+    the model does not know its classes itself; None if they were not kept. `scored_as` are the labels of all classes
+    that the rows were scored with, assumed ones included.
     """
 
     columns: drift.Profile
@@ -35,6 +39,8 @@ class Snapshot:
     entity: str | None
     predictions: drift.Profile | None
     performance: Mapping[str, MetricValue]
+    classes: tuple[ClassValue, ...] | None = ()
+    scored_as: tuple[str, ...] = ()
 
     def save(self, folder: Path) -> None:
         """Write the snapshot into `folder`, which must exist."""
@@ -46,6 +52,8 @@ class Snapshot:
             "left_out": dict(self.left_out),
             "entity": self.entity,
             "performance": {name: asdict(metric) for name, metric in self.performance.items()},
+            "classes": self.classes,
+            "scored_as": self.scored_as,
         }
         (folder / "snapshot.json").write_text(json.dumps(facts), encoding="utf-8")
 
@@ -68,6 +76,8 @@ class Snapshot:
                 entity=facts["entity"],
                 predictions=drift.Profile.load(predictions) if predictions.exists() else None,
                 performance={name: MetricValue(**metric) for name, metric in facts["performance"].items()},
+                classes=_read_list(facts, "classes"),
+                scored_as=_read_list(facts, "scored_as") or (),
             )
         except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
             raise StoreError(
@@ -82,6 +92,7 @@ class Snapshot:
         Performance cannot be united exactly, so each metric becomes its mean over the batches.
         """
         first, *others = snapshots
+        classes = [snapshot.classes for snapshot in snapshots if snapshot.classes is not None]
         columns, predictions = first.columns, first.predictions
         for other in others:
             columns = columns.merge(other.columns)
@@ -97,7 +108,14 @@ class Snapshot:
                 name: _mean_metric([s.performance[name] for s in snapshots if name in s.performance])
                 for name in first.performance
             },
+            classes=sort_classes(unite_classes(*classes)) if classes else None,
+            scored_as=first.scored_as,
         )
+
+
+def _read_list(facts: Mapping[str, Any], key: str) -> tuple[Any, ...] | None:
+    """Return a list of a snapshot's facts; None if an earlier version did not write it."""
+    return None if facts.get(key) is None else tuple(facts[key])
 
 
 def _mean_metric(metrics: Sequence[MetricValue]) -> MetricValue:

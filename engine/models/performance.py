@@ -5,7 +5,7 @@ would validate and sort a million rows again for each metric, and importing them
 tests compare with them. A metric that is not defined has a reason, never NaN and never a conventional 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,30 +22,47 @@ from engine.models.regression import measure_regression
 from engine.spec.metric_catalogue import METRICS_BY_TASK
 from engine.spec.resources.models import CostMatrix
 
-NO_LABELS = "no labels"
-
-
 @dataclass(frozen=True, slots=True)
 class Performance:
     """Performance of a model on one batch.
 
     `metrics` holds every metric of the task; where a value is None, `reasons` has the reason. `rows` counts the rows
-    with both a label and a prediction. `labelled_share` is the share of all rows that have a label; None for zero rows.
-    `unlabelled` tells that no row has a label. `detail` is JSON-ready: confusion matrix and curves, or the plots of a
-    regression.
+    with both a label and a prediction. `labelled_share` is the share of all rows that have a label,
+    `prediction_missing_share` that of the rows without a prediction; None for zero rows. `unlabelled` tells that there
+    are rows, but none has a label. `detail` is JSON-ready: `rows` counts them by what they lack, and there are
+    confusion matrix and curves, or the plots of a regression.
     """
 
     metrics: Mapping[str, float | None]
     reasons: Mapping[str, str]
     rows: int
     labelled_share: float | None
+    prediction_missing_share: float | None = None
     unlabelled: bool = False
     detail: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
-def measure_performance(model: FittedModel, scored: pl.DataFrame, cost_matrix: CostMatrix | None = None) -> Performance:
-    """Measure a model on scored rows.
+def find_labelled(model: FittedModel, scored: pl.DataFrame) -> npt.NDArray[np.bool_]:
+    """Tell for each scored row whether it has a label."""
+    return _has_value(scored, model.target)
+
+
+def _find_predicted(scored: pl.DataFrame) -> npt.NDArray[np.bool_]:
+    """Tell for each scored row whether it has a prediction and, unless no row has any, all its probabilities."""
+    complete = _has_value(scored, "prediction")
+    columns = [column for column in scored.columns if column.startswith("probability_")]
+    given = np.logical_and.reduce([_has_value(scored, column) for column in columns]) if columns else complete
+    return complete & given if given.any() else complete
+
+
+def measure_performance(
+    model: FittedModel,
+    scored: pl.DataFrame,
+    cost_matrix: CostMatrix | None = None,
+    name_row: Callable[[int], str] = "row {}".format,
+) -> Performance:
+    """Measure a model on scored rows: on those that have a label and a prediction.
 
     Parameters
     ----------
@@ -54,30 +71,93 @@ def measure_performance(model: FittedModel, scored: pl.DataFrame, cost_matrix: C
     cost_matrix
         The gain of a data row for each combination of true and predicted class, used by the metric `cost_matrix_gain`;
         None for the default gains.
+    name_row
+        Names the place of a row, counted from 1, for messages.
 
     Raises
     ------
     ModelError
         The labels do not suit the task, for example text for a regression.
     """
-    labelled = _has_value(scored, model.target)
-    share = float(labelled.mean()) if labelled.size else None
-    used = labelled & _has_value(scored, "prediction")
+    labelled, predicted = find_labelled(model, scored), _find_predicted(scored)
+    used = labelled & predicted
     rows = int(used.sum())
-    if not rows:
-        reason = "no row has a target value and a prediction"
-        if not labelled.any():
-            absent = model.target not in scored.columns
-            reason = f"{'there is no' if absent else 'no row has a value in the'} target column {model.target!r}"
-        nothing = dict.fromkeys(METRICS_BY_TASK[model.task])
-        return Performance(nothing, dict.fromkeys(nothing, reason), 0, share, unlabelled=not labelled.any())
-    missed = int(labelled.sum()) - rows
-    notes = (f"{missed:,} rows with a target value have no prediction and are not measured",) if missed else ()
-    frame = scored if rows == scored.height else scored.filter(pl.Series(used))
-    found, detail = _measure_task(model, frame, cost_matrix or CostMatrix())
+    reason = _explain_nothing_measured(model, scored, labelled, predicted, name_row)
+    if reason:
+        found, detail = dict.fromkeys(METRICS_BY_TASK[model.task], reason), {}
+    else:
+        frame = scored if rows == scored.height else scored.filter(pl.Series(used))
+        found, detail = _measure_task(model, frame, cost_matrix or CostMatrix())
     metrics = {name: value if isinstance(value := found[name], float) else None for name in METRICS_BY_TASK[model.task]}
-    reasons = {name: value for name in metrics if isinstance(value := found[name], str)}
-    return Performance(metrics, reasons, rows, share, detail=detail, notes=notes)
+    counts = {
+        "measured": rows,
+        "all": scored.height,
+        "without_label": int((~labelled).sum()),
+        "without_prediction": int((labelled & ~predicted).sum()),
+    }
+    return Performance(
+        metrics,
+        {name: value for name in metrics if isinstance(value := found[name], str)},
+        rows,
+        labelled_share=float(labelled.mean()) if scored.height else None,
+        prediction_missing_share=float((~predicted).mean()) if scored.height else None,
+        unlabelled=bool(scored.height) and not labelled.any(),
+        detail={"rows": counts, **detail},
+        notes=_describe_rows(counts, int((~predicted).sum())),
+    )
+
+
+def _explain_nothing_measured(
+    model: FittedModel,
+    scored: pl.DataFrame,
+    labelled: npt.NDArray[np.bool_],
+    predicted: npt.NDArray[np.bool_],
+    name_row: Callable[[int], str],
+) -> str:
+    """Return why no metric can be computed, or an empty text."""
+    if not scored.height:
+        return "there are no rows"
+    if not labelled.any():
+        absent = model.target not in scored.columns
+        return f"no labels: {'there is no' if absent else 'no row has a value in the'} target column {model.target!r}"
+    if not predicted.any():
+        return "no row has a prediction"
+    if not (labelled & predicted).any():
+        return "no row has a target value and a prediction"
+    if model.undecided:
+        return model.undecided
+    foreign = encode_classes(scored[model.target], model.classes) == -2 if model.positive is not None else np.array([])
+    if foreign.any():
+        values = distinct_classes(scored[model.target].filter(pl.Series(foreign)))
+        rows, first = int(foreign.sum()), name_row(int(foreign.argmax()) + 1)
+        return (
+            f"{rows:,} {'row has' if rows == 1 else 'rows have'} the target value {join_some(values)}, which is not "
+            f"one of the classes {join_some(model.classes)}: the first is {first}"
+        )
+    return ""
+
+
+def _describe_rows(counts: Mapping[str, int], unpredicted: int) -> tuple[str, ...]:
+    """Return a note that tells on which rows performance was measured; none if on all, or if no row has a label."""
+    if counts["measured"] == counts["all"]:
+        return ()
+    if counts["without_label"] == counts["all"]:
+        return (f"{unpredicted:,} of {counts['all']:,} rows have no prediction",) if unpredicted else ()
+    return (f"performance on {describe_measured_rows(counts)}",)
+
+
+def describe_measured_rows(counts: Mapping[str, int]) -> str:
+    """Return the rows that performance was measured on: `812 of 1,000 rows: 100 have no label, 88 no prediction`."""
+    lacking = [
+        f"{counts[key]:,} {'has' if counts[key] == 1 else 'have'} no {what}"
+        for key, what in (("without_label", "label"), ("without_prediction", "prediction"))
+        if counts[key]
+    ]
+    if len(lacking) == 2:
+        lacking[1] = f"{counts['without_prediction']:,} no prediction"
+    if not lacking:
+        return f"all {counts['all']:,} rows"
+    return f"{counts['measured']:,} of {counts['all']:,} rows: {', '.join(lacking)}"
 
 
 def _has_value(frame: pl.DataFrame, column: str) -> npt.NDArray[np.bool_]:

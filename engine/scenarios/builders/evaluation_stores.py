@@ -28,6 +28,7 @@ from engine.scenarios.builders.references import (
 )
 from engine.scenarios.changes import MAX_CANDIDATES, ChangeReason, explain_change
 from engine.scenarios.context import Context
+from engine.scenarios.data_validation import require_target
 from engine.spec.resources.resource import facts_of
 from engine.store import generate_id
 
@@ -189,7 +190,9 @@ def _evaluate_batch(
     spec = context.project.evaluation_stores[name]
     context.log.info(f"{name}: evaluating {identity.name}, dataset {batch.name}")
     with context.store.stage_folder() as folder, materialise(batch, folder / "rows") as table:
-        model = model_handle.load(table, context) if model_handle else None
+        if model_handle:
+            require_target(model_handle.name, batch, reference.table, context)
+        model = model_handle.load(table, context, profile.observe_classes()) if model_handle else None
         against = profile.execute(model)
         # The batch is measured by the reference's entity and roles, so that both sides are comparable.
         comparable = apply_entity(table, against.entity)
@@ -212,14 +215,9 @@ def _evaluate_batch(
             context.secrets.redact,
         )
         importance = model.importance if model else None
-        try:
-            evaluation = evaluate_batch(
-                identity, seen, against, spec.drift, model_importance=importance, own_metrics=own_metrics
-            )
-        except DataError as error:
-            if seen.rows:
-                raise
-            raise DataError(f"dataset {batch.name!r} has no rows, so there is nothing to evaluate") from error
+        evaluation = evaluate_batch(
+            identity, seen, against, spec.drift, model_importance=importance, own_metrics=own_metrics
+        )
         with context.store.stage_folder() as files:
             seen.snapshot.save(files)
             context.store.add_evaluation(evaluation, files)

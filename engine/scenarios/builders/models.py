@@ -1,6 +1,6 @@
 """Builds a model: trains a version if something that affects training has changed, else reuses the matching version."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,9 +42,12 @@ class ModelHandle:
     test: Table | None = None
     reused: bool = True
 
-    def load(self, table: Table, context: Context) -> models.FittedModel:
-        """Load the model, ready to score the table."""
-        return models.load_model(context.project, self.name, table, self.trained.folder if self.trained else None)
+    def load(
+        self, table: Table, context: Context, reference_classes: Sequence[models.ClassValue] = ()
+    ) -> models.FittedModel:
+        """Load the model, ready to score the table; its classes are those of the reference if it does not know them."""
+        folder = self.trained.folder if self.trained else None
+        return models.load_model(context.project, self.name, table, folder, reference_classes=reference_classes)
 
 
 def build_model(name: str, context: Context, found: list[CheckResult], *, force: bool = False) -> ModelHandle:

@@ -6,11 +6,13 @@ fingerprint. Earlier evaluations have stored the profiles of their batches, so n
 
 from __future__ import annotations  # drift's types are named here and loaded when they are used
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine import drift
+import polars as pl
+
+from engine import drift, models
 from engine.data import Table, explain_read_errors, materialise
 from engine.data.csv_faults import suggest_separator
 from engine.digests import digest_json
@@ -19,7 +21,7 @@ from engine.evaluation.observation import snapshot_side
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.evaluation.snapshot import Snapshot
 from engine.formatting.hints import suggest_name
-from engine.models import FittedModel
+from engine.models import ClassValue, FittedModel, label_of
 from engine.scenarios.actions import Action
 from engine.scenarios.builders.datasets import inspect_dataset
 from engine.scenarios.builders.decision import list_sources
@@ -49,12 +51,15 @@ class Reference:
         model. The batch's declared roles and entity apply to both sides.
     note
         A remark that the evaluation keeps.
+    table
+        The table that it is; None for earlier evaluations, of which only the profiles are left.
     """
 
     fingerprint: str
     facts: Mapping[str, Any]
     plan_profile: Callable[[Table], ReferenceProfile]
     note: str | None = None
+    table: Table | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +67,13 @@ class ReferenceProfile:
     """The planned profile of a reference.
 
     `execute` makes or loads it, given the model that scores the rows (None without a model); `simulate` replaces
-    that in a plan.
+    that in a plan. `observe_classes` returns the classes that the reference holds, which a model needs to be loaded.
     """
 
     action: Action
     execute: Callable[[FittedModel | None], Snapshot]
     simulate: Callable[[], None]
+    observe_classes: Callable[[], Sequence[ClassValue]]
 
 
 def resolve_reference(
@@ -105,13 +111,22 @@ def resolve_reference(
                 f"reference of evaluation store {name!r}: there is no evaluation {declared.name!r}; "
                 f"there are: {names}. Build {name} once with evaluation: {{name: {declared.name}}}"
             )
+        if not evaluation.rows_read and evaluation.metrics:
+            raise DataError(
+                f"reference of evaluation store {name!r}: evaluation {declared.name!r} has no rows, so there is nothing "
+                "to compare with; name another one"
+            )
         return _refer_to_evaluations("evaluation", [evaluation], context)
     if isinstance(declared, RollingReference):
-        # A batch that is evaluated again must not be compared with itself.
-        others = [e for e in context.store.list_evaluations(name) if e.fingerprints.dataset != batch.fingerprint]
-        if others:
-            return _refer_to_evaluations("rolling", others[-declared.last :], context)
-        return _refer_to_batch("there is no earlier evaluation", declared.kind, batch, spec, model_handle, context)
+        # A batch that is evaluated again must not be compared with itself, nor any batch with one that had no rows.
+        # (An evaluation that a plan has simulated has no metrics.)
+        earlier = context.store.list_evaluations(name, metrics=["row_count"])
+        others = [e for e in earlier if e.fingerprints.dataset != batch.fingerprint]
+        filled = [e for e in others if e.rows_read or not e.metrics]
+        if filled:
+            return _refer_to_evaluations("rolling", filled[-declared.last :], context)
+        reason = "no earlier evaluation has rows" if others else "there is no earlier evaluation"
+        return _refer_to_batch(reason, declared.kind, batch, spec, model_handle, context)
     if isinstance(declared, DatasetReference):
         table = inspect_dataset(declared.dataset, context, check_results).table
         roles = {"entity": table.entity, "columns": {column: {"role": role} for column, role in table.roles.items()}}
@@ -144,8 +159,12 @@ def _refer_to_evaluations(kind: str, evaluations: list[Evaluation], context: Con
         because="reused",
         reason="its profile is stored" if len(names) == 1 else "their profiles are stored",
     )
+
+    def unite_snapshots() -> Snapshot:
+        return Snapshot.union([Snapshot.load(folder) for folder in snapshots])
+
     profile = ReferenceProfile(
-        action, lambda _: Snapshot.union([Snapshot.load(folder) for folder in snapshots]), lambda: None
+        action, lambda _: unite_snapshots(), lambda: None, lambda: unite_snapshots().classes or ()
     )
     facts = {"kind": kind, "evaluations": dict(zip(names, datasets, strict=True))}
     return Reference(digest_json(datasets), facts, lambda _: profile)
@@ -178,17 +197,32 @@ def _refer_to_table(
         }
         fingerprint = digest_json(settings)
         stored = context.store.find_snapshot(fingerprint)
-        if stored is not None:
-            action = Action(kind="profile", target=table.name, because="reused", reason="its profile is stored")
-            return ReferenceProfile(action, lambda _: Snapshot.load(stored), lambda: None)
+
+        def observe_classes() -> Sequence[ClassValue]:
+            classes = Snapshot.load(stored).classes if stored else None
+            return _observe_classes(table, model_handle, context) if classes is None else classes
 
         def execute(model: FittedModel | None) -> Snapshot:
+            # A reference that shows fewer than two classes is scored with those of the batch too, and so with others
+            # when the labels of a later batch arrive.
+            key, labels = fingerprint, tuple(label_of(one) for one in model.classes) if model else ()
+            for known in (fingerprint, digest_json([fingerprint, labels])):
+                if (folder := context.store.find_snapshot(known)) is None:
+                    key = known
+                    break
+                if (snapshot := Snapshot.load(folder)).scored_as in ((), labels):
+                    return snapshot
             context.log.info(f"computing the statistics of the reference: {table.name}")
             snapshot = _profile_reference(grouped, batch, declared, spec, model, model_handle, context)
+            snapshot = replace(snapshot, classes=tuple(_observe_classes(table, model_handle, context)))
             with context.store.stage_folder() as folder:
                 snapshot.save(folder)
-                context.store.add_snapshot(fingerprint, folder)
+                context.store.add_snapshot(key, folder)
             return snapshot
+
+        if stored is not None:
+            action = Action(kind="profile", target=table.name, because="reused", reason="its profile is stored")
+            return ReferenceProfile(action, execute, lambda: None, observe_classes)
 
         def simulate() -> None:
             with context.store.stage_folder() as folder:
@@ -198,9 +232,18 @@ def _refer_to_table(
         action = Action(
             kind="profile", target=table.name, because="new", reason=reason, reads=list_sources(table, context)
         )
-        return ReferenceProfile(action, execute, simulate)
+        return ReferenceProfile(action, execute, simulate, observe_classes)
 
-    return Reference(digest_json([table.fingerprint, table.entity, table.roles]), facts, plan_profile, note)
+    fingerprint = digest_json([table.fingerprint, table.entity, table.roles])
+    return Reference(fingerprint, facts, plan_profile, note, table)
+
+
+def _observe_classes(table: Table, model_handle: ModelHandle | None, context: Context) -> Sequence[ClassValue]:
+    """Return the classes that a table shows, for a model that does not know its classes itself."""
+    if model_handle is None:
+        return ()
+    spec = context.project.models[model_handle.name]
+    return models.observe_classes(spec, table, f"model {model_handle.name}")
 
 
 def apply_entity(table: Table, entity: str | None) -> Table:
@@ -237,6 +280,8 @@ def _profile_reference(
     """Profile the reference: infer the columns' roles, score its rows with the model, take the snapshot."""
     with context.store.stage_folder() as folder, materialise(table, folder) as materialised:
         with explain_read_errors(materialised):
+            if table.name != batch.name and not materialised.frame.select(pl.len()).collect().item():
+                raise DataError(f"dataset {table.name!r}, the reference, has no rows, so there is nothing to compare with")
             _require_features(materialised, batch, model)
             roles, left_out = drift.roles(
                 materialised.frame,
