@@ -11,6 +11,7 @@ from engine.api import EvaluationStore, Project, frames
 from engine.api.lookup import unknown_name
 from engine.cli.options import TableFormat
 from engine.cli.tables import Page, render_data, render_json, to_records
+from engine.evaluation.check_counts import PassedChecks
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.formatting.numbers import format_cell
 from engine.outcome import CheckOutcome
@@ -177,7 +178,12 @@ def print_evaluation(one: Evaluation, checks: pl.DataFrame, format_: TableFormat
 
 
 def _add_outcomes(checks: pl.DataFrame, page: Page) -> None:
-    """Add the results of checks, those that are not OK first."""
+    """Add the results of checks, those that are not OK first, and what counts as OK without having been measured."""
+    passed = checks.filter(counts_as="OK")
+    empty = passed.filter(outcome="EMPTY").select(pl.col("metric").replace("", None).fill_null(pl.col("check")), "reason")
+    counted = PassedChecks(passed["check"].to_list(), [(metric, reason or "") for metric, reason in empty.iter_rows()])
+    if counted.unmeasured:
+        page.add_line(f"OK: {counted.count()}")
     results = collapse_passed(checks).sort(pl.col("outcome") == "OK", maintain_order=True)
     page.add_table(results.head(SHOWN_ROWS), OUTCOME_HEADERS | REASON_HEADER)
     if results.height > SHOWN_ROWS:

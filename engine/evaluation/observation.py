@@ -16,6 +16,7 @@ from engine import drift
 from engine.data import Table, explain_read_errors
 from engine.data.csv_faults import suggest_separator
 from engine.errors import DataError
+from engine.evaluation.labelled_rows import LabelledRows
 from engine.evaluation.record import MetricValue
 from engine.evaluation.snapshot import Snapshot
 from engine.formatting.hints import suggest_name
@@ -29,14 +30,6 @@ from engine.models import (
     score_frame,
 )
 from engine.spec.resources.models import CostMatrix
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledRows:
-    """The profiles of the predictions of the rows with a label, and of those without."""
-
-    labelled: drift.Profile
-    unlabelled: drift.Profile
 
 
 @dataclass(frozen=True, slots=True)

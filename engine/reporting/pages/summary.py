@@ -3,6 +3,7 @@
 from collections import Counter
 
 from engine.drift import NOTABLE_DRIFT
+from engine.evaluation.check_counts import PassedChecks
 from engine.formatting.lists import join_words
 from engine.formatting.numbers import format_figure, format_p_value, format_share
 from engine.outcome import CheckOutcome
@@ -112,11 +113,14 @@ def _summarize_checks(facts: EvaluationFacts) -> str:
         worst[check.check] = max(check.counts_as, worst.get(check.check, check.counts_as), key=list(CheckOutcome).index)
     count = Counter(worst.values())
     wrong = [name for level in (CheckOutcome.ERROR, CheckOutcome.WARNING) for name in worst if worst[name] is level]
+    passed = PassedChecks.select(facts.checks)
     if not wrong:
-        return f"All {len(worst)} checks hold." if len(worst) > 1 else "The one check holds."
+        text = f"All {len(worst)} checks hold" if len(worst) > 1 else "The one check holds"
+        return f"{text}, but {passed.tell_unmeasured()}." if passed.unmeasured else f"{text}."
     numbers = [f"{count[level]} {word}" for level, word in _OUTCOME_VERBS.items() if count[level]]
     shown = [f"“{name}”" for name in wrong[:3]] + ([f"{len(wrong) - 3} more"] if len(wrong) > 3 else [])
-    return f"Of {len(worst)} checks {join_words(numbers)}: {join_words(shown)}."
+    text = f"Of {len(worst)} checks {join_words(numbers)}: {join_words(shown)}."
+    return f"{text} Of the results that count as OK {passed.tell_unmeasured()}." if passed.unmeasured else text
 
 
 _OUTCOME_VERBS = {CheckOutcome.ERROR: "failed", CheckOutcome.WARNING: "warned"}

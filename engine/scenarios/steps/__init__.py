@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from engine.errors import EngineError
+from engine.evaluation.check_counts import PassedChecks
 from engine.outcome import Outcome
 from engine.scenarios.context import Context
 from engine.scenarios.result import StepResult
@@ -31,7 +32,9 @@ def run(step: AnyStep, context: Context) -> StepResult:
     """Run a step once and return its result. An exception becomes a FAILED result."""
     context = replace(context, actions=[])
     try:
-        result = STEP_KINDS[step.kind](step, context).model_copy(update={"actions": context.actions})
+        result = STEP_KINDS[step.kind](step, context)
+        unmeasured = PassedChecks.select(result.checks).list_unmeasured()
+        result = result.model_copy(update={"actions": context.actions, "unmeasured": unmeasured})
     except EngineError as error:
         return fail_step(step, str(error), context)
     except Exception as bug:  # noqa: BLE001 - the boundary: the run must go on to its reporters
