@@ -180,7 +180,8 @@ def print_evaluation(one: Evaluation, checks: pl.DataFrame, format_: TableFormat
 def _add_outcomes(checks: pl.DataFrame, page: Page) -> None:
     """Add the results of checks, those that are not OK first, and what counts as OK without having been measured."""
     passed = checks.filter(counts_as="OK")
-    empty = passed.filter(outcome="EMPTY").select(pl.col("metric").replace("", None).fill_null(pl.col("check")), "reason")
+    name = pl.when(pl.col("metric") == "").then("check").otherwise("metric")  # a python check has no metric
+    empty = passed.filter(outcome="EMPTY").select(name, "reason")
     counted = PassedChecks(passed["check"].to_list(), [(metric, reason or "") for metric, reason in empty.iter_rows()])
     if counted.unmeasured:
         page.add_line(f"OK: {counted.count()}")

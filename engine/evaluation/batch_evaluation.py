@@ -195,7 +195,9 @@ def _compare_predictions(reference: Snapshot, batch: Snapshot, settings: DriftSe
     histogram = compared.columns["prediction"].histogram
     for label, before, now in _predicted_shares(histogram):
         lacking = "the batch has no predictions" if now is None else "the reference has no predictions"
-        metrics[str(MetricName("predicted_share", label))] = MetricValue(now, reason=None if now is not None else lacking)
+        metrics[str(MetricName("predicted_share", label))] = MetricValue(
+            now, reason=None if now is not None else lacking
+        )
         metrics[str(MetricName("reference_predicted_share", label))] = MetricValue(
             before, reason=None if before is not None else lacking
         )

@@ -23,7 +23,7 @@ from engine.formatting.hints import suggest_name
 from engine.models import (
     FittedModel,
     Performance,
-    RowFault,
+    RowError,
     find_labelled,
     label_of,
     measure_performance,
@@ -94,7 +94,7 @@ def snapshot_side(
         extra = [name for name in (model.target, entity) if name and name in available]
         try:
             scored = score_frame(model, table.frame, list(dict.fromkeys(extra)))
-        except RowFault as fault:
+        except RowError as fault:
             raise fault.name_place(table.name_row(fault.row + 1)) from fault
         measured = measure_performance(model, scored, cost_matrix, table.name_row)
     snapshot = Snapshot(

@@ -12,7 +12,7 @@ from engine.models.fingerprints import (
     fingerprint_fit,
     fingerprint_model,
 )
-from engine.models.fitted_model import FittedModel, RowFault, score_frame
+from engine.models.fitted_model import FittedModel, RowError, score_frame
 from engine.models.loading import load_model, observe_classes
 from engine.models.performance import Performance, describe_measured_rows, find_labelled, measure_performance
 from engine.models.persistence import save_trained
@@ -24,7 +24,7 @@ __all__ = [
     "ClassValue",
     "FittedModel",
     "Performance",
-    "RowFault",
+    "RowError",
     "TrainingResult",
     "collect_fit_facts",
     "collect_model_facts",

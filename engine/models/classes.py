@@ -89,7 +89,7 @@ def sort_classes(classes: Iterable[ClassValue]) -> tuple[ClassValue, ...]:
     found = list(classes)
     if len({type(one) for one in found} - {float}) > 1 or {bool, float} <= {type(one) for one in found}:
         found = [label_of(one) for one in found]
-    return tuple(sorted(found))  # type: ignore[type-var] # numbers, or texts alone
+    return tuple(sorted(found))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class Predictions:
     probabilities: npt.NDArray[np.float64] | None = None
 
 
-class RowFault(ModelError):
+class RowError(ModelError):
     """What is wrong with the prediction of one row, counted from 0 in the frame that was scored.
 
     The caller knows where that row comes from: `name_place` puts its place into the message, such as a line of a file.
@@ -35,9 +35,9 @@ class RowFault(ModelError):
         super().__init__(f"{before}row {row + 1:,}{after}")
         self.before, self.row, self.after = before, row, after
 
-    def shift_row(self, rows: int) -> "RowFault":
+    def shift_row(self, rows: int) -> "RowError":
         """Return the fault of a batch of rows as one of the whole frame; `rows` is their number before the batch."""
-        return RowFault(self.before, self.row + rows, self.after)
+        return RowError(self.before, self.row + rows, self.after)
 
     def name_place(self, place: str) -> ModelError:
         """Return the error with the place of the row."""
@@ -70,14 +70,14 @@ class FittedModel:
     features: tuple[str, ...]
     predictor: Predictor
     classes: tuple[ClassValue, ...] = ()
-    known_classes: tuple[ClassValue, ...] = ()
-    undecided: str = ""
     positive: ClassValue | None = None
     threshold: float = 0.5
     importance: Mapping[str, float] | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    known_classes: tuple[ClassValue, ...] = ()
+    undecided: str = ""
 
     def score(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return a frame with `prediction` and, where the model gives them, `probability_0`, `probability_1`, ….
@@ -145,7 +145,7 @@ def score_frame(
             continue
         try:
             scored.append(pl.concat([batch.select(keep), model.score(batch)], how="horizontal"))
-        except RowFault as fault:
+        except RowError as fault:
             raise fault.shift_row(rows) from fault
         rows += batch.height
     if not scored:

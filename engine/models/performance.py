@@ -22,6 +22,7 @@ from engine.models.regression import measure_regression
 from engine.spec.metric_catalogue import METRICS_BY_TASK
 from engine.spec.resources.models import CostMatrix
 
+
 @dataclass(frozen=True, slots=True)
 class Performance:
     """Performance of a model on one batch.
@@ -83,9 +84,9 @@ def measure_performance(
     used = labelled & predicted
     rows = int(used.sum())
     reason = _explain_nothing_measured(model, scored, labelled, predicted, name_row)
-    if reason:
-        found, detail = dict.fromkeys(METRICS_BY_TASK[model.task], reason), {}
-    else:
+    found: MetricsOrReasons = dict.fromkeys(METRICS_BY_TASK[model.task], reason)
+    detail: dict[str, Any] = {}
+    if not reason:
         frame = scored if rows == scored.height else scored.filter(pl.Series(used))
         found, detail = _measure_task(model, frame, cost_matrix or CostMatrix())
     metrics = {name: value if isinstance(value := found[name], float) else None for name in METRICS_BY_TASK[model.task]}

@@ -20,7 +20,7 @@ import polars as pl
 from engine.errors import ModelError
 from engine.formatting.lists import join_some
 from engine.models.classes import ClassValue, encode_classes, label_of
-from engine.models.fitted_model import Predictions, RowFault
+from engine.models.fitted_model import Predictions, RowError
 
 SUM_TOLERANCE = 1e-3
 """How far the sum of a row's probabilities may be from 1: float32 models and rounded columns are not exact."""
@@ -109,7 +109,7 @@ class PredictionParser:
         if off.any():
             row = int(off.argmax())
             total = f" add up to {by_class[row].sum():.4g}, not to 1"
-            raise RowFault(f"{self.where}: the probabilities of ", row, total)
+            raise RowError(f"{self.where}: the probabilities of ", row, total)
         return by_class
 
     def _check_probabilities(self, column: pl.Series, name: str) -> npt.NDArray[np.float64]:
@@ -119,7 +119,7 @@ class PredictionParser:
         if wrong.any():
             row = int(wrong.argmax())
             found = f" is {numbers[row]:g}; a probability must be between 0 and 1"
-            raise RowFault(f"{self.where}: {name} of ", row, found)
+            raise RowError(f"{self.where}: {name} of ", row, found)
         return numbers
 
     def _to_numbers(self, column: pl.Series, name: str) -> pl.Series:
@@ -139,7 +139,7 @@ class PredictionParser:
         if unknown.any():
             row = int(unknown.argmax())
             found = f" is predicted {column[row]!r}, which is not one of the classes {join_some(self.classes)}"
-            raise RowFault(f"{self.where}: ", row, found)
+            raise RowError(f"{self.where}: ", row, found)
         return pl.Series(list(self.classes)).gather(np.maximum(places, 0)).set(pl.Series(places < 0), None)
 
     def _list_columns(self, columns: Mapping[str, pl.Series]) -> str:

@@ -21,7 +21,46 @@ from engine.spec.problem import Problem
 from engine.spec.resources.checks import Check, PythonCheck, RangeCheck
 from engine.spec.resources.evaluation_stores import DatasetReference, EvaluationReference, RollingReference
 from engine.spec.resources.models import Model, ScoredModel, TrainModel
+from engine.spec.resources.scenarios import AnyStep
 from engine.spec.validator import SpecPath
+
+
+def validate_step(step: AnyStep, evaluation: Evaluation | None, context: Context, findings: Findings) -> None:
+    """Validate the columns that the spec names against the data that a step reads.
+
+    Parameters
+    ----------
+    evaluation
+        The evaluation that is reused, if any: only its metrics will exist.
+    """
+    project = context.project
+    target = getattr(step, "target", "")
+    datasets, models = {target} & project.datasets.keys(), {target} & project.models.keys()
+    if target in project.evaluation_stores:
+        store = project.evaluation_stores[target]
+        datasets |= {store.dataset}
+        models |= {store.model} if store.model else set()
+        validate_store(target, evaluation, context, findings)
+    for model in sorted(models):
+        validate_model(model, context, findings)
+        spec = project.models[model]
+        datasets |= {spec.dataset} if isinstance(spec, TrainModel) else set()
+    for dataset in sorted(datasets):
+        validate_dataset(dataset, context, findings)
+
+
+def tell_findings(step: AnyStep, context: Context) -> None:
+    """Write into the log, once in a call, what `engine plan` finds about the columns that a step names."""
+    if getattr(step, "target", "") in context.built:
+        return  # told by the step that built it
+    findings = Findings()
+    validate_step(step, None, context, findings)
+    for found in findings.sorted_by_position():
+        at = found.position
+        text = f"{at.file}:{at.line}:{at.column}: {found.message}{f'; {found.help}' if found.help else ''}"
+        if text not in context.told:
+            context.told.add(text)
+            context.log.warning(text)
 
 
 def validate_dataset(name: str, context: Context, findings: Findings) -> None:

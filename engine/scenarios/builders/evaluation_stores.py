@@ -10,7 +10,6 @@ from engine.data import Table, materialise
 from engine.data.fingerprints import InMemoryFileHashes, hash_file
 from engine.data.user_functions import find_module_file
 from engine.digests import digest_json
-from engine.errors import DataError
 from engine.evaluation.batch_evaluation import EvaluationIdentity, build_empty_evaluation, evaluate_batch
 from engine.evaluation.custom_metrics import compute_custom_metrics
 from engine.evaluation.observation import Observation, snapshot_side
@@ -35,10 +34,11 @@ from engine.store import generate_id
 
 @dataclass(frozen=True, slots=True)
 class EvaluationBuild:
-    """The evaluation of the current batch, and whether an earlier one was reused."""
+    """The evaluation of the current batch, whether an earlier one was reused, and what must be known of it."""
 
     evaluation: Evaluation
     reused: bool
+    remark: str = ""
 
 
 def build_evaluation_store(
@@ -71,7 +71,9 @@ def build_evaluation_store(
         evaluation = decision.apply(locked)
         if decision.action.reused:
             locked.log.info(f"{name}: nothing has changed; evaluation {evaluation.name} is reused")
-        return EvaluationBuild(evaluation, decision.action.reused)
+        empty = "the batch has no rows" if evaluation.metrics and not evaluation.rows_read else None
+        remark = "; ".join(filter(None, [reference.note, empty]))
+        return EvaluationBuild(evaluation, decision.action.reused, remark)
 
 
 def plan_evaluation(
@@ -222,7 +224,7 @@ def _evaluate_batch(
             seen.snapshot.save(files)
             context.store.add_evaluation(evaluation, files)
     for note in evaluation.notes:
-        context.log.info(f"{name}: {note}")
+        context.log.write("info" if evaluation.rows_read else "warning", f"{name}: {note}")
     return evaluation
 
 

@@ -113,8 +113,8 @@ def resolve_reference(
             )
         if not evaluation.rows_read and evaluation.metrics:
             raise DataError(
-                f"reference of evaluation store {name!r}: evaluation {declared.name!r} has no rows, so there is nothing "
-                "to compare with; name another one"
+                f"reference of evaluation store {name!r}: evaluation {declared.name!r} has no rows, so there is "
+                "nothing to compare with; name another one"
             )
         return _refer_to_evaluations("evaluation", [evaluation], context)
     if isinstance(declared, RollingReference):
@@ -281,7 +281,9 @@ def _profile_reference(
     with context.store.stage_folder() as folder, materialise(table, folder) as materialised:
         with explain_read_errors(materialised):
             if table.name != batch.name and not materialised.frame.select(pl.len()).collect().item():
-                raise DataError(f"dataset {table.name!r}, the reference, has no rows, so there is nothing to compare with")
+                raise DataError(
+                    f"dataset {table.name!r}, the reference, has no rows, so there is nothing to compare with"
+                )
             _require_features(materialised, batch, model)
             roles, left_out = drift.roles(
                 materialised.frame,

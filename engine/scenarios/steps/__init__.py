@@ -12,6 +12,7 @@ from typing import Any
 from engine.errors import EngineError
 from engine.evaluation.check_counts import PassedChecks
 from engine.outcome import Outcome
+from engine.scenarios import data_validation
 from engine.scenarios.context import Context
 from engine.scenarios.result import StepResult
 from engine.scenarios.steps import build, compute_metrics, python, report, run_checks, run_scenario, set_variables
@@ -33,6 +34,7 @@ def run(step: AnyStep, context: Context) -> StepResult:
     context = replace(context, actions=[])
     try:
         result = STEP_KINDS[step.kind](step, context)
+        data_validation.tell_findings(step, context)
         unmeasured = PassedChecks.select(result.checks).list_unmeasured()
         result = result.model_copy(update={"actions": context.actions, "unmeasured": unmeasured})
     except EngineError as error:
