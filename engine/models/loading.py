@@ -209,6 +209,11 @@ def _load_python(
     source = f"{where}: dataset {table.name!r}"
     features = select_features(spec.features, columns, spec.target, entity=table.entity, where=source)
     classes = _settle_classes_of(spec, table, reference, where)
+    if not classes.values and spec.task != "regression":
+        raise ModelError(
+            f"{where}: no class is known, because neither the reference nor dataset {table.name!r} has a value of "
+            f"{spec.target!r}: what {spec.function} returns has no names; use a reference with labels"
+        )
     parser = PredictionParser(classes.values, _positive_class(spec, classes.values, where), f"{where}: {spec.function}")
     return _build_fitted_model(
         name, spec, tuple(features), FunctionPredictor(features, parser, function, spec.arguments), classes, where

@@ -241,14 +241,21 @@ def test_without_labels_every_metric_says_so():
     for scored in (
         pl.DataFrame({"prediction": [1, 0], "probability_0": [0.1, 0.9], "probability_1": [0.9, 0.1]}),
         pl.DataFrame({"y": [None, None], "prediction": [1, 0]}),
-        pl.DataFrame({"y": [], "prediction": []}),
     ):
         found = measure_performance(model("binary_classification", (0, 1), 1), scored)
         what = "no row has a value in the" if "y" in scored.columns else "there is no"
-        assert set(found.reasons.values()) == {f"{what} target column 'y'"}
+        assert set(found.reasons.values()) == {f"no labels: {what} target column 'y'"}
         assert found.unlabelled
         assert set(found.metrics.values()) == {None}
-        assert found.labelled_share == (0 if scored.height else None)
+        assert found.labelled_share == 0
+
+
+def test_without_rows_nothing_is_measured_and_labels_are_not_what_is_missing():
+    found = measure_performance(
+        model("binary_classification", (0, 1), 1), pl.DataFrame({"y": [], "prediction": []})
+    )
+    assert set(found.reasons.values()) == {"there are no rows"}
+    assert (found.unlabelled, found.labelled_share, found.prediction_missing_share) == (False, None, None)
 
 
 def test_partly_labelled_counts_the_labelled_rows():
@@ -262,9 +269,11 @@ def test_rows_without_prediction_are_noted_and_do_not_count():
     found = measure_performance(model("regression"), scored)
     assert found.rows == 2
     assert found.metrics["mae"] == pytest.approx(0.5)
-    assert "1 rows with a target value have no prediction" in found.notes[0]
+    assert found.notes == ("performance on 2 of 3 rows: 1 has no prediction",)
+    assert found.prediction_missing_share == pytest.approx(1 / 3)
     nobody = measure_performance(model("regression"), scored.with_columns(prediction=pl.lit(None, pl.Float64)))
-    assert set(nobody.reasons.values()) == {"no row has a target value and a prediction"}
+    assert set(nobody.reasons.values()) == {"no row has a prediction"}
+    assert nobody.prediction_missing_share == 1
     assert not nobody.unlabelled
 
 
@@ -289,7 +298,9 @@ def test_a_class_that_the_model_does_not_know():
     assert found.reasons["log_loss"] == "the target column holds classes that the model does not know: new"
     scored = pl.DataFrame({"y": [0, 1, 7], "prediction": [0, 1, 1]})
     strange = measure_performance(model("binary_classification", (0, 1), 1), scored)
-    assert strange.reasons["accuracy"] == ("target values or predictions are not classes of the model: 7")
+    assert strange.reasons["accuracy"] == (
+        "1 row has the target value 7, which is not one of the classes 0, 1: the first is row 3"
+    )
 
 
 def test_far_too_many_classes_are_a_reason_and_no_matrix():
