@@ -20,6 +20,7 @@ from engine.evaluation.labelled_rows import LabelledRows
 from engine.evaluation.record import MetricValue
 from engine.evaluation.snapshot import Snapshot
 from engine.formatting.hints import suggest_name
+from engine.formatting.lists import join_words
 from engine.models import (
     FittedModel,
     Performance,
@@ -108,7 +109,7 @@ def snapshot_side(
         scored_as=tuple(map(label_of, model.classes)),
     )
     labelled = _profile_labelled_rows(scored, model, entity) if against else None
-    undecided = [f"performance is not measured: {model.undecided}"] if model.undecided else []
+    undecided = [f"{join_words(model.classes)} are taken as classes: {model.undecided}"] if model.undecided else []
     notes = (*model.notes, *undecided, *measured.notes)
     return Observation(columns.rows, snapshot, scored, labelled, measured.detail, notes)
 

@@ -35,13 +35,37 @@ def label_of(value: ClassValue) -> str:
 
 
 def encode_classes(values: pl.Series, classes: Sequence[ClassValue]) -> npt.NDArray[np.int64]:
-    """Return the index of each value in `classes`, shape (n,): -1 for a missing value, -2 for an unknown class."""
+    """Return the index of each value in `classes`, shape (n,): -1 for a missing value, -2 for an unknown class.
+
+    A text that is no label, but reads as the number or boolean of one, counts as that class: "1.0" and "true" as 1.
+    """
     texts = class_labels(values)
+    labels = [label_of(c) for c in classes]
     # An Enum of the labels maps each text to its position in one vectorised step; unknown texts become null.
-    places = (
-        texts.cast(pl.Enum([label_of(c) for c in classes]), strict=False).to_physical().cast(pl.Int64).fill_null(-2)
-    )
+    places = texts.cast(pl.Enum(labels), strict=False).to_physical().cast(pl.Int64).fill_null(-2)
+    if (unknown := (places == -2) & texts.is_not_null()).any():
+        by_reading = {_read_label(label): place for place, label in enumerate(labels)}
+        others = texts.filter(unknown).unique().to_list()
+        readings = {text: by_reading.get(_read_label(text), -2) for text in others}
+        reread = texts.replace_strict(readings, default=-2, return_dtype=pl.Int64)
+        places = reread.zip_with(unknown, places) if len(by_reading) == len(labels) else places
     return np.where(texts.is_null().to_numpy(), -1, places.to_numpy())
+
+
+def _read_label(text: str) -> str:
+    """Return the label of the number or boolean that a text holds; any other text as it is."""
+    word = text.strip().casefold()
+    if word in ("true", "false"):
+        return label_of(word == "true")
+    try:
+        return label_of(float(word))
+    except ValueError:
+        return text
+
+
+def find_foreign_classes(values: pl.Series, classes: Sequence[ClassValue]) -> tuple[ClassValue, ...]:
+    """Return the distinct values that are none of the classes, sorted."""
+    return distinct_classes(values.filter(pl.Series(encode_classes(values, classes) == -2)))
 
 
 def distinct_classes(values: pl.Series) -> tuple[ClassValue, ...]:

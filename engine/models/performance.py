@@ -13,9 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from engine.errors import ModelError
 from engine.formatting.lists import join_some
-from engine.models.classes import MAX_CLASSES, distinct_classes, encode_classes, label_of
+from engine.models.classes import (
+    MAX_CLASSES,
+    distinct_classes,
+    encode_classes,
+    find_foreign_classes,
+    label_of,
+    unite_classes,
+)
 from engine.models.classification import MetricsOrReasons, measure_binary, measure_multiclass
 from engine.models.fitted_model import FittedModel
 from engine.models.regression import measure_regression
@@ -74,16 +80,14 @@ def measure_performance(
         None for the default gains.
     name_row
         Names the place of a row, counted from 1, for messages.
-
-    Raises
-    ------
-    ModelError
-        The labels do not suit the task, for example text for a regression.
     """
     labelled, predicted = find_labelled(model, scored), _find_predicted(scored)
     used = labelled & predicted
     rows = int(used.sum())
-    reason = _explain_nothing_measured(model, scored, labelled, predicted, name_row)
+    reason = _explain_lacking_rows(model, scored, labelled, predicted)
+    unsuited = _describe_unsuited_labels(model, scored, name_row) if labelled.any() else ""
+    if not reason:  # with more than two classes, unknown ones are measured as further classes
+        reason = model.undecided or (unsuited if model.task != "multiclass_classification" else "")
     found: MetricsOrReasons = dict.fromkeys(METRICS_BY_TASK[model.task], reason)
     detail: dict[str, Any] = {}
     if not reason:
@@ -104,18 +108,14 @@ def measure_performance(
         prediction_missing_share=float((~predicted).mean()) if scored.height else None,
         unlabelled=bool(scored.height) and not labelled.any(),
         detail={"rows": counts, **detail},
-        notes=_describe_rows(counts, int((~predicted).sum())),
+        notes=_compose_notes(reason, unsuited, counts, int((~predicted).sum())),
     )
 
 
-def _explain_nothing_measured(
-    model: FittedModel,
-    scored: pl.DataFrame,
-    labelled: npt.NDArray[np.bool_],
-    predicted: npt.NDArray[np.bool_],
-    name_row: Callable[[int], str],
+def _explain_lacking_rows(
+    model: FittedModel, scored: pl.DataFrame, labelled: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_]
 ) -> str:
-    """Return why no metric can be computed, or an empty text."""
+    """Return why there is no row to measure, or an empty text."""
     if not scored.height:
         return "there are no rows"
     if not labelled.any():
@@ -123,28 +123,47 @@ def _explain_nothing_measured(
         return f"no labels: {'there is no' if absent else 'no row has a value in the'} target column {model.target!r}"
     if not predicted.any():
         return "no row has a prediction"
-    if not (labelled & predicted).any():
-        return "no row has a target value and a prediction"
-    if model.undecided:
-        return model.undecided
-    foreign = encode_classes(scored[model.target], model.classes) == -2 if model.positive is not None else np.array([])
-    if foreign.any():
-        values = distinct_classes(scored[model.target].filter(pl.Series(foreign)))
-        rows, first = int(foreign.sum()), name_row(int(foreign.argmax()) + 1)
-        return (
-            f"{rows:,} {'row has' if rows == 1 else 'rows have'} the target value {join_some(values)}, which is not "
-            f"one of the classes {join_some(model.classes)}: the first is {first}"
-        )
-    return ""
+    return "" if (labelled & predicted).any() else "no row has a target value and a prediction"
 
 
-def _describe_rows(counts: Mapping[str, int], unpredicted: int) -> tuple[str, ...]:
-    """Return a note that tells on which rows performance was measured; none if on all, or if no row has a label."""
-    if counts["measured"] == counts["all"]:
-        return ()
+def _describe_unsuited_labels(model: FittedModel, scored: pl.DataFrame, name_row: Callable[[int], str]) -> str:
+    """Return which labels are not numbers, or not classes of the model, and where; an empty text if all suit."""
+    if model.target not in scored.columns:
+        return ""
+    labels = scored[model.target]
+    if model.task == "regression":
+        unsuited, what = _find_no_numbers(labels), "not a number"
+    else:
+        unsuited, what = encode_classes(labels, model.classes) == -2, f"none of the classes {join_some(model.classes)}"
+    if not unsuited.any():
+        return ""
+    rows, first = int(unsuited.sum()), name_row(int(unsuited.argmax()) + 1)
+    who = "1 row has a target value that is" if rows == 1 else f"{rows:,} rows have target values that are"
+    return f"{who} {what}: {join_some(distinct_classes(labels.filter(pl.Series(unsuited))))}; the first is {first}"
+
+
+def _find_no_numbers(values: pl.Series) -> npt.NDArray[np.bool_]:
+    """Tell for each value whether it is there, but not a number; a text may hold one."""
+    if values.dtype.is_numeric() or values.dtype == pl.Boolean:
+        return np.zeros(values.len(), dtype=bool)
+    readable = values.dtype == pl.String or isinstance(values.dtype, pl.Categorical | pl.Enum)
+    numbers = values.cast(pl.String).cast(pl.Float64, strict=False) if readable else None
+    return (values.is_not_null() & (numbers.is_null() if numbers is not None else True)).to_numpy()
+
+
+def _compose_notes(reason: str, unsuited: str, counts: Mapping[str, int], unpredicted: int) -> tuple[str, ...]:
+    """Return what people must know of the rows that were, or were not, measured; none if all were.
+
+    Labels that are not there yet are no news: the metrics say it.
+    """
+    notes = [unsuited] if unsuited and reason != unsuited else []
     if counts["without_label"] == counts["all"]:
         return (f"{unpredicted:,} of {counts['all']:,} rows have no prediction",) if unpredicted else ()
-    return (f"performance on {describe_measured_rows(counts)}",)
+    if reason:
+        notes.append(f"performance is not measured: {reason}")
+    elif counts["measured"] < counts["all"]:
+        notes.append(f"performance on {describe_measured_rows(counts)}")
+    return tuple(notes)
 
 
 def describe_measured_rows(counts: Mapping[str, int]) -> str:
@@ -176,19 +195,13 @@ def _measure_task(
     """Measure rows that all have a label and a prediction: value or reason by metric, and the detail."""
     truth = frame[model.target]
     if model.task == "regression":
-        if not (truth.dtype.is_numeric() or truth.dtype == pl.Boolean):
-            raise ModelError(
-                f'model {model.name}: the target "{model.target}" holds {truth.dtype}, but the task is regression'
-            )
+        if isinstance(truth.dtype, pl.Categorical | pl.Enum):
+            truth = truth.cast(pl.String)
         return measure_regression(truth.cast(pl.Float64).to_numpy(), frame["prediction"].cast(pl.Float64).to_numpy())
     classes = list(model.classes)
-    texts = {label_of(c) for c in classes}
     # Classes among labels or predictions that the model does not know. A binary task cannot measure them; with more
     # classes they follow the known ones in the confusion matrix.
-    foreign = [
-        c for c in (*distinct_classes(truth), *distinct_classes(frame["prediction"])) if label_of(c) not in texts
-    ]
-    foreign = list({label_of(c): c for c in foreign}.values())
+    foreign = unite_classes(find_foreign_classes(truth, classes), find_foreign_classes(frame["prediction"], classes))
     columns = [f"probability_{i}" for i in range(len(classes))]
     probabilities = frame.select(columns).to_numpy() if set(columns) <= set(frame.columns) and classes else None
     if model.positive is not None:
