@@ -203,7 +203,8 @@ def print_comparison(one: Evaluation, reference: str, format_: TableFormat) -> N
     most = ", ".join(f"{name} ({format_cell(drift)})" for name, drift in sorted(drifted, key=lambda pair: -pair[1])[:5])
     page = Page()
     page.add_title(f"{one.store}: from {reference} to {one.name}")
-    page.add_line(f"{len(drifted)} of {len(one.columns)} columns drifted{': ' if most else ''}{most}")
+    unknown = one.metrics["drifted_columns"].reason
+    page.add_line(unknown or f"{len(drifted)} of {len(one.columns)} columns drifted{': ' if most else ''}{most}")
     page.add_line(f"{one.reference_rows:,} rows of {reference}, {one.rows_used:,} rows of {one.name}")
     _add_measurements(one, page, reference, one.name)
     page.print()

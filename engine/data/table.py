@@ -8,7 +8,7 @@ but only after the first one failed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,11 +52,12 @@ class Table:
     def name_row(self, row: int) -> str:
         """Return how to find a row, counted from 1: `line 50 of new.csv`, or `row 49 of dataset 'joined'`."""
         before = 0
-        for number, (_, frame) in enumerate(self.files.scan_each() if self.files else ()):
-            rows = int(frame.select(pl.len()).collect().item())
-            if row <= before + rows and self.files:
-                return self.files.name_rows(self.files.paths[number], [row - before])[0]
-            before += rows
+        with suppress(*READ_ERRORS):  # the row's number will do where a file cannot be read again
+            for number, (_, frame) in enumerate(self.files.scan_each() if self.files else ()):
+                rows = int(frame.select(pl.len()).collect().item())
+                if row <= before + rows and self.files:
+                    return self.files.name_rows(self.files.paths[number], [row - before])[0]
+                before += rows
         return f"row {row:,} of dataset {self.name!r}"
 
     def provenance(self) -> dict[str, dict[str, Any]]:

@@ -41,7 +41,9 @@ class PassedChecks:
     def tell_unmeasured(self) -> str:
         """Return how many measured nothing, and why: `2 of them measured nothing: roc_auc, f1 (no labels)`."""
         number = len(self.unmeasured)
-        who = f"{number} of them" if number < len(self.checks) else "which" if number == 1 else f"all {number} of them"
+        who = f"{number} of them"
+        if number == len(self.checks):
+            who = {1: "which", 2: "both of which"}.get(number, "all of which")
         return f"{who} measured nothing: {join_some(self.list_unmeasured(), SHOWN_REASONS)}" if number else ""
 
     def list_unmeasured(self) -> list[str]:

@@ -56,11 +56,9 @@ def find_labelled(model: FittedModel, scored: pl.DataFrame) -> npt.NDArray[np.bo
 
 
 def _find_predicted(scored: pl.DataFrame) -> npt.NDArray[np.bool_]:
-    """Tell for each scored row whether it has a prediction and, unless no row has any, all its probabilities."""
-    complete = _has_value(scored, "prediction")
+    """Tell for each scored row whether it has a prediction and, of a model that gives them, all its probabilities."""
     columns = [column for column in scored.columns if column.startswith("probability_")]
-    given = np.logical_and.reduce([_has_value(scored, column) for column in columns]) if columns else complete
-    return complete & given if given.any() else complete
+    return np.logical_and.reduce([_has_value(scored, column) for column in ("prediction", *columns)])
 
 
 def measure_performance(
@@ -82,6 +80,9 @@ def measure_performance(
         Names the place of a row, counted from 1, for messages.
     """
     labelled, predicted = find_labelled(model, scored), _find_predicted(scored)
+    missing_share = float((~predicted).mean()) if scored.height else None
+    if not predicted.any():  # without any probability, the predicted classes can still be measured
+        predicted = _has_value(scored, "prediction")
     used = labelled & predicted
     rows = int(used.sum())
     reason = _explain_lacking_rows(model, scored, labelled, predicted)
@@ -105,7 +106,7 @@ def measure_performance(
         {name: value for name in metrics if isinstance(value := found[name], str)},
         rows,
         labelled_share=float(labelled.mean()) if scored.height else None,
-        prediction_missing_share=float((~predicted).mean()) if scored.height else None,
+        prediction_missing_share=missing_share,
         unlabelled=bool(scored.height) and not labelled.any(),
         detail={"rows": counts, **detail},
         notes=_compose_notes(reason, unsuited, counts, int((~predicted).sum())),

@@ -5,12 +5,13 @@ evaluation is reused, all its metrics. What will certainly fail is an error; wha
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 import polars as pl
 
 from engine.data import Table
 from engine.data.csv_faults import suggest_separator
-from engine.errors import ModelError, Position
+from engine.errors import EngineError, ModelError, Position
 from engine.evaluation.record import Evaluation
 from engine.formatting.hints import did_you_mean
 from engine.scenarios.context import Context
@@ -54,7 +55,8 @@ def tell_findings(step: AnyStep, context: Context) -> None:
     if getattr(step, "target", "") in context.built:
         return  # told by the step that built it
     findings = Findings()
-    validate_step(step, None, context, findings)
+    with suppress(EngineError):  # the step has ended well; what cannot be opened again now is told by the next one
+        validate_step(step, None, context, findings)
     for found in findings.sorted_by_position():
         at = found.position
         text = f"{at.file}:{at.line}:{at.column}: {found.message}{f'; {found.help}' if found.help else ''}"

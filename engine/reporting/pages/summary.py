@@ -3,8 +3,8 @@
 from collections import Counter
 
 from engine.drift import NOTABLE_DRIFT
-from engine.evaluation.check_counts import PassedChecks
-from engine.formatting.lists import join_words
+from engine.evaluation.check_counts import SHOWN_REASONS, PassedChecks
+from engine.formatting.lists import join_some, join_words
 from engine.formatting.numbers import format_figure, format_p_value, format_share
 from engine.models import describe_measured_rows
 from engine.outcome import CheckOutcome
@@ -107,7 +107,7 @@ def _summarize_performance(facts: EvaluationFacts) -> str:
     if metric is None:
         why = "no row has a value in the target column yet" if labelled == 0 else _find_performance_reason(facts)
         return f"How the model performs is not known: {why}. "
-    change = facts.find_value(f"performance_change.{metric}")
+    change = None if facts.is_own_reference else facts.find_value(f"performance_change.{metric}")
     moved = (
         "" if change is None else f", {format_figure(abs(change))} {'below' if change < 0 else 'above'} the reference's"
     )
@@ -146,11 +146,14 @@ def _summarize_checks(facts: EvaluationFacts) -> str:
     passed = PassedChecks.select(facts.checks)
     if not wrong:
         text = f"All {len(worst)} checks hold" if len(worst) > 1 else "The one check holds"
+        if passed.unmeasured and len(passed.unmeasured) == len(passed.checks):
+            return f"No check measured anything: {join_some(passed.list_unmeasured(), SHOWN_REASONS)}."
         return f"{text}, but {passed.tell_unmeasured()}." if passed.unmeasured else f"{text}."
     numbers = [f"{count[level]} {word}" for level, word in _OUTCOME_VERBS.items() if count[level]]
     shown = [f"“{name}”" for name in wrong[:3]] + ([f"{len(wrong) - 3} more"] if len(wrong) > 3 else [])
     text = f"Of {len(worst)} checks {join_words(numbers)}: {join_words(shown)}."
-    return f"{text} Of the results that count as OK {passed.tell_unmeasured()}." if passed.unmeasured else text
+    unmeasured = join_some(passed.list_unmeasured(), SHOWN_REASONS)
+    return f"{text} Measured nothing, and counted as OK: {unmeasured}." if unmeasured else text
 
 
 _OUTCOME_VERBS = {CheckOutcome.ERROR: "failed", CheckOutcome.WARNING: "warned"}
