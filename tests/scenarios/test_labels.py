@@ -16,8 +16,10 @@ from engine.cli.output import render_results
 from engine.errors import Severity
 from engine.formatting.numbers import format_figure
 from engine.outcome import ExitCode, Outcome
+from engine.reporting.pages.summary import summarize_evaluation
 from engine.scenarios import scenario_selection, session
 from engine.scenarios.session import CallResult
+from engine.scenarios.steps.report import collect_report_facts
 from engine.spec import load
 
 Spec = Callable[[str], Path]
@@ -308,3 +310,32 @@ def test_a_run_says_once_what_a_plan_finds_in_the_data(spec: Spec, run: Run, wri
     (found,) = session.plan_scenarios(project, names).findings
     at = f"{found.position.file}:{found.position.line}:{found.position.column}"
     assert [line for line in heard if line.startswith("warning")] == [f"warning {at}: {found.message}; {found.help}"]
+
+
+def sentences(folder: Path) -> list[str]:
+    """Return the summary of the page about the newest evaluation."""
+    project = load(folder / "project.yaml", {}, environ={})
+    with session.open_session(project, environ={}) as context:
+        newest = context.store.find_newest_evaluation("s")
+        assert newest is not None
+        return summarize_evaluation(collect_report_facts(newest, context))
+
+
+def test_a_report_says_what_was_measured_on_which_rows(spec: Spec, run: Run, write: Write, tmp_path: Path) -> None:
+    spec(declare(reference="{kind: rolling, last: 1}"))
+    write(unlabelled(rows(400, 1)))
+    run()
+    first, last = sentences(tmp_path)
+    assert first.startswith("batch (400 rows) was compared with itself, because there is no earlier evaluation: ")
+    assert last == (
+        "How the model performs is not known: no row has a value in the target column yet. All 2 checks hold, but 1 of "
+        "them measured nothing: roc_auc (no labels: no row has a value in the target column 'y')."
+    )
+    write(rows(1000, 2).sort("score").with_columns(y=pl.when(pl.int_range(pl.len()) < 300).then("y")))
+    run()
+    *_, last = sentences(tmp_path)
+    assert last.startswith("On 300 of 1,000 rows (700 have no label), ROC AUC is ")
+    assert "differ from those without in the predictions (drift 0." in last
+    write(rows(10, 3).head(0))
+    run()
+    assert sentences(tmp_path)[0] == "batch: the batch has no rows, so nothing was compared or measured."

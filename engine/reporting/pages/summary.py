@@ -47,7 +47,7 @@ def summarize_evaluation(facts: EvaluationFacts) -> list[str]:
     """
     last = f"{_summarize_performance(facts)}{_summarize_checks(facts)}"
     if not facts.evaluation.rows_used:
-        return [f"{facts.dataset} has no rows: nothing was compared or measured.", last]
+        return [f"{facts.dataset}: the batch has no rows, so nothing was compared or measured.", last]
     if facts.is_own_reference:
         rows = format_figure(facts.evaluation.rows_used)
         itself = (
@@ -131,7 +131,7 @@ def _name_measured_rows(facts: EvaluationFacts, labelled: float) -> str:
     """Return the rows that performance holds for, with what the others lack where that was counted."""
     if counts := facts.evaluation.performance.get("rows"):
         rows, _, lacking = describe_measured_rows(counts).partition(": ")
-        return f"On {rows} ({lacking})" if lacking else f"On {rows}"
+        return f"On {rows} ({lacking})" if lacking else "On all rows"
     return "On all rows" if labelled == 1 else f"On the {format_share(labelled)} of the rows that have a target value"
 
 
