@@ -42,6 +42,11 @@ class Snapshot:
     classes: tuple[ClassValue, ...] | None = ()
     scored_as: tuple[str, ...] = ()
 
+    def list_predicted_classes(self) -> tuple[str, ...]:
+        """Return the labels of the predicted classes, for a snapshot of an earlier version, which kept no `classes`."""
+        column = self.predictions.columns["prediction"] if self.predictions else None
+        return tuple(map(column.label_at, range(len(column.counts)))) if isinstance(column, drift.Categorical) else ()
+
     def save(self, folder: Path) -> None:
         """Write the snapshot into `folder`, which must exist."""
         self.columns.save(folder / "columns.profile")

@@ -58,7 +58,10 @@ def find_labelled(model: FittedModel, scored: pl.DataFrame) -> npt.NDArray[np.bo
 def _find_predicted(scored: pl.DataFrame) -> npt.NDArray[np.bool_]:
     """Tell for each scored row whether it has a prediction and, of a model that gives them, all its probabilities."""
     columns = [column for column in scored.columns if column.startswith("probability_")]
-    return np.logical_and.reduce([_has_value(scored, column) for column in ("prediction", *columns)])
+    complete = _has_value(scored, "prediction")
+    for column in columns:
+        complete = complete & _has_value(scored, column)  # not in place: a column may be read-only
+    return complete
 
 
 def measure_performance(

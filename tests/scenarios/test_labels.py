@@ -339,3 +339,17 @@ def test_a_report_says_what_was_measured_on_which_rows(spec: Spec, run: Run, wri
     write(rows(10, 3).head(0))
     run()
     assert sentences(tmp_path)[0] == "batch: the batch has no rows, so nothing was compared or measured."
+
+
+def test_an_earlier_version_kept_no_classes_but_what_was_predicted(
+    spec: Spec, run: Run, write: Write, metrics: Metrics, tmp_path: Path
+) -> None:
+    spec(declare(reference="{kind: rolling, last: 1}"))
+    write(rows(400, 1, ("bad", "good")))
+    run()
+    (kept,) = (tmp_path / ".engine").rglob("evaluations/*/snapshot.json")
+    facts = json.loads(kept.read_text(encoding="utf-8"))
+    kept.write_text(json.dumps({key: facts[key] for key in ("left_out", "entity", "performance")}), encoding="utf-8")
+    write(unlabelled(rows(400, 2, ("bad", "good"))))
+    run()
+    assert metrics("fugacity.good")[0] == pytest.approx(0, abs=0.3)

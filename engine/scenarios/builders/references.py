@@ -163,9 +163,11 @@ def _refer_to_evaluations(kind: str, evaluations: list[Evaluation], context: Con
     def unite_snapshots() -> Snapshot:
         return Snapshot.union([Snapshot.load(folder) for folder in snapshots])
 
-    profile = ReferenceProfile(
-        action, lambda _: unite_snapshots(), lambda: None, lambda: unite_snapshots().classes or ()
-    )
+    def find_classes() -> Sequence[ClassValue]:
+        united = unite_snapshots()
+        return united.list_predicted_classes() if united.classes is None else united.classes
+
+    profile = ReferenceProfile(action, lambda _: unite_snapshots(), lambda: None, find_classes)
     facts = {"kind": kind, "evaluations": dict(zip(names, datasets, strict=True))}
     return Reference(digest_json(datasets), facts, lambda _: profile)
 
