@@ -95,7 +95,7 @@ def _profile_rows(
                 f"dataset {table.name!r} has no column {batch.entity!r}, which is the entity of evaluation store "
                 f"{evaluation.store!r}"
             )
-        model, note = _load_model(materialised, evaluation, version, context)
+        model, note = _load_model(materialised, batch, evaluation, version, context)
         seen = snapshot_side(
             materialised,
             batch.describe_known_columns(),
@@ -110,7 +110,7 @@ def _profile_rows(
 
 
 def _load_model(
-    table: Table, evaluation: Evaluation, version: ModelVersion | None, context: Context
+    table: Table, batch: Snapshot, evaluation: Evaluation, version: ModelVersion | None, context: Context
 ) -> tuple[models.FittedModel | None, str | None]:
     """Return the model that scored the evaluation; or None and a note, if the model has changed since."""
     name, project = evaluation.model, context.project
@@ -123,8 +123,9 @@ def _load_model(
             == evaluation.fingerprints.model
         ):
             folder, digests = (version.folder, version.files) if version else (None, None)
+            known = batch.classes or ()
             try:
-                return models.load_model(project, name, table, folder, digests), None
+                return models.load_model(project, name, table, folder, digests, reference_classes=known), None
             except models.UnloadableModelError as error:
                 return None, f"predictions and performance are not compared: {error}"
     return None, f"model {name} has changed since this evaluation: predictions and performance are not compared"
@@ -133,6 +134,8 @@ def _load_model(
 def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, context: Context) -> Evaluation:
     """Evaluate the stored snapshot of the batch against a reference, with the columns that both have."""
     declared = context.project.evaluation_stores[evaluation.store]
+    # What depends on the batch's rows alone is as it was; the rows of the batch are not kept.
+    kept = {*declared.metrics, "labelled_drift"}
     batch, against, notes = _intersect_columns(_load_snapshot(evaluation, context), reference.snapshot)
     made = evaluate_batch(
         EvaluationIdentity(
@@ -149,7 +152,7 @@ def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, c
         against,
         declared.drift,
         model_importance=evaluation.importance.get("model"),
-        own_metrics={name: value for name, value in evaluation.metrics.items() if name in declared.metrics},
+        own_metrics={name: value for name, value in evaluation.metrics.items() if name in kept},
     )
     return replace(made, notes=(*notes, *([reference.note] if reference.note else []), *made.notes))
 

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from engine.errors import Diagnostic, Severity
+from engine.evaluation.check_counts import PassedChecks
 from engine.evaluation.record import CheckResult
 from engine.formatting.numbers import format_cell
 from engine.formatting.palette import TERMINAL_COLOURS
@@ -136,23 +137,14 @@ def _show_step(step: StepResult, console: Console, depth: int) -> None:
     iteration = ", ".join(f"{name} = {value}" for name, value in (step.turn or {}).items())
     remarks = "  ".join(escape(part) for part in (step.reason, iteration) if part)
     console.print(f"{indent}{escape(step.name)}  {colour_word(str(step.outcome))}  {remarks}")
-    passed = [check.check for check in step.checks if check.counts_as is CheckOutcome.OK]
+    passed = PassedChecks.select(step.checks)
     for check in step.checks:
         if check.counts_as is not CheckOutcome.OK:
             console.print(f"{indent}  {colour_word(str(check.outcome))}  {escape(check.summary)}")
-    if passed:
-        console.print(f"{indent}  {colour_word('OK')}  {escape(_count_passed(passed))}")
+    if passed.checks:
+        console.print(f"{indent}  {colour_word('OK')}  {escape(passed.count())}")
     if step.run is not None:
         _show_run(step.run, console, depth + 1)
-
-
-def _count_passed(checks: list[str]) -> str:
-    """Return how many metrics passed which checks; `checks` has the name of the check for each of the metrics."""
-    names = list(dict.fromkeys(checks))
-    declared = "1 check" if len(names) == 1 else f"{len(names)} checks"
-    if len(names) == len(checks):
-        return declared
-    return f"{len(checks)} metrics of {repr(names[0]) if len(names) == 1 else declared}"
 
 
 def _show_store(name: str, finished: CallResult, console: Console) -> None:

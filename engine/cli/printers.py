@@ -12,6 +12,7 @@ from engine.api.lookup import unknown_name
 from engine.cli.options import TableFormat
 from engine.cli.output import print_json
 from engine.cli.tables import Page, render_data, render_json, to_records
+from engine.evaluation.check_counts import PassedChecks
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.formatting.numbers import format_cell
 from engine.outcome import CheckOutcome
@@ -186,7 +187,13 @@ def print_evaluation(one: Evaluation, checks: pl.DataFrame, format_: TableFormat
 
 
 def _add_outcomes(checks: pl.DataFrame, page: Page) -> None:
-    """Add the results of checks, those that are not OK first."""
+    """Add the results of checks, those that are not OK first, and what counts as OK without having been measured."""
+    passed = checks.filter(counts_as="OK")
+    name = pl.when(pl.col("metric") == "").then("check").otherwise("metric")  # a python check has no metric
+    empty = passed.filter(outcome="EMPTY").select(name, "reason")
+    counted = PassedChecks(passed["check"].to_list(), [(metric, reason or "") for metric, reason in empty.iter_rows()])
+    if counted.unmeasured:
+        page.add_line(f"OK: {counted.count()}")
     results = collapse_passed(checks).sort(pl.col("outcome") == "OK", maintain_order=True)
     page.add_table(results.head(SHOWN_ROWS), OUTCOME_HEADERS | REASON_HEADER)
     if results.height > SHOWN_ROWS:
@@ -205,7 +212,8 @@ def print_comparison(one: Evaluation, reference: str, format_: TableFormat) -> N
     most = ", ".join(f"{name} ({format_cell(drift)})" for name, drift in sorted(drifted, key=lambda pair: -pair[1])[:5])
     page = Page()
     page.add_title(f"{one.store}: from {reference} to {one.name}")
-    page.add_line(f"{len(drifted)} of {len(one.columns)} columns drifted{': ' if most else ''}{most}")
+    unknown = one.metrics["drifted_columns"].reason
+    page.add_line(unknown or f"{len(drifted)} of {len(one.columns)} columns drifted{': ' if most else ''}{most}")
     page.add_line(f"{one.reference_rows:,} rows of {reference}, {one.rows_used:,} rows of {one.name}")
     _add_measurements(one, page, reference, one.name)
     page.print()

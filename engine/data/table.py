@@ -8,7 +8,7 @@ but only after the first one failed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +61,17 @@ class Table:
     def lineage(self) -> dict[str, Table]:
         """Return all tables that this one is made from and itself, by name; inputs first, itself last."""
         return {name: table for one in self.inputs for name, table in one.lineage().items()} | {self.name: self}
+
+    def name_row(self, row: int) -> str:
+        """Return how to find a row, counted from 1: `line 50 of new.csv`, or `row 49 of dataset 'joined'`."""
+        before = 0
+        with suppress(*READ_ERRORS):  # the row's number will do where a file cannot be read again
+            for number, (_, frame) in enumerate(self.files.scan_each() if self.files else ()):
+                rows = int(frame.select(pl.len()).collect().item())
+                if row <= before + rows and self.files:
+                    return self.files.name_rows(self.files.paths[number], [row - before])[0]
+                before += rows
+        return f"row {row:,} of dataset {self.name!r}"
 
     def provenance(self) -> dict[str, dict[str, Any]]:
         """Return the fingerprint of each table of the lineage, and the facts that it is made of, by name."""

@@ -12,10 +12,11 @@ from datetime import datetime
 from typing import Any
 
 from engine import __version__, drift
+from engine.evaluation.labelled_rows import compare_labelled_rows
 from engine.evaluation.observation import Observation
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
 from engine.evaluation.snapshot import Snapshot
-from engine.spec.metric_catalogue import METRICS
+from engine.spec.metric_catalogue import METRICS, PERFORMANCE_METRICS
 from engine.spec.metric_names import MetricName
 from engine.spec.resources.evaluation_stores import DriftSettings
 
@@ -73,20 +74,26 @@ def evaluate_batch(
         drawn_from=(reference.columns.rows, batch.rows),
     )
     predicted = _compare_predictions(reference, batch.snapshot, settings)
+    labelled, labelled_notes = compare_labelled_rows(
+        batch.labelled, batch.snapshot.performance.get("labelled_share"), settings.confidence
+    )
+    nothing = _explain_nothing_compared(reference.columns.rows, batch.rows)
     metrics: dict[str, MetricValue] = {
         "row_count": MetricValue(float(batch.rows)),
         **_data_drift_metrics(drift_model),
-        "drifted_columns": MetricValue(float(compared.drifted_columns)),
-        "drifted_share": MetricValue(compared.drifted_share),
+        "drifted_columns": MetricValue(None if nothing else float(compared.drifted_columns), reason=nothing),
+        "drifted_share": MetricValue(None if nothing else compared.drifted_share, reason=nothing),
         **_column_drift_metrics(compared),
         **_absent_column_metrics(reference),
         **predicted.metrics,
+        **labelled,
         **batch.snapshot.performance,
         **_performance_changes(reference.performance, batch.snapshot.performance),
         **(own_metrics or {}),
     }
     absent = [f"column {name!r} is not compared: {one.reason}" for name, one in reference.absent.items()]
     notes = [
+        *([f"{nothing}: nothing was compared or measured"] if nothing else []),
         *reference.notes,
         *absent,
         *notes_of_entity,
@@ -94,6 +101,7 @@ def evaluate_batch(
         *drift_model.notes,
         *predicted.notes,
         *batch.notes,
+        *labelled_notes,
     ]
     return replace(
         build_empty_evaluation(identity),
@@ -118,6 +126,13 @@ def _unite_entities(batch: Snapshot, reference: Snapshot) -> tuple[drift.Profile
     side, entity = ("batch", reference.entity) if mine.entities is None else ("reference", batch.entity)
     note = f"the {side} has no column {entity!r}, the entity: p-values count every row as independent"
     return mine.without_entities(), theirs.without_entities(), [note]
+
+
+def _explain_nothing_compared(reference_rows: int, batch_rows: int) -> str | None:
+    """Return which side has no rows; None where both have some."""
+    if reference_rows and batch_rows:
+        return None
+    return "the batch has no rows" if not batch_rows else "the reference has no rows"
 
 
 def build_empty_evaluation(identity: EvaluationIdentity) -> Evaluation:
@@ -226,25 +241,37 @@ def _compare_predictions(reference: Snapshot, batch: Snapshot, settings: DriftSe
     metrics = {str(MetricName("prediction_drift", statistic)): metric for statistic, metric in _statistic_metrics(main)}
     histogram = compared.columns["prediction"].histogram
     for label, before, now in _predicted_shares(histogram):
-        metrics[str(MetricName("predicted_share", label))] = MetricValue(now)
-        metrics[str(MetricName("reference_predicted_share", label))] = MetricValue(before)
+        lacking = "the batch has no predictions" if now is None else "the reference has no predictions"
+        metrics[str(MetricName("predicted_share", label))] = MetricValue(
+            now, reason=None if now is not None else lacking
+        )
+        metrics[str(MetricName("reference_predicted_share", label))] = MetricValue(
+            before, reason=None if before is not None else lacking
+        )
         metrics[str(MetricName("fugacity", label))] = (
             MetricValue((now - before) / before)
-            if before
-            else MetricValue(None, reason=f"the reference never predicts {label}")
+            if before and now is not None
+            else MetricValue(None, reason=f"the reference never predicts {label}" if before == 0 else lacking)
         )
     return _PredictionDrift(
         metrics, {name: _column_detail(column) for name, column in compared.columns.items()}, compared.notes
     )
 
 
-def _predicted_shares(histogram: Mapping[str, Any]) -> Iterator[tuple[str, float, float]]:
-    """Give each predicted class, or decile of the reference, with its share in the reference and in the batch."""
+def _predicted_shares(histogram: Mapping[str, Any]) -> Iterator[tuple[str, float | None, float | None]]:
+    """Give each predicted class, or decile of the reference, with its share in the reference and in the batch.
+
+    A side without any prediction has no shares.
+    """
     before, now = histogram["reference"], histogram["batch"]
     labels = histogram.get("labels", range(1, len(before) + 1))
     rows_before, rows_now = sum(before), sum(now)
     for label, count_before, count_now in zip(labels, before, now, strict=True):
-        yield str(label), count_before / rows_before if rows_before else 0.0, count_now / rows_now if rows_now else 0.0
+        yield (
+            str(label),
+            count_before / rows_before if rows_before else None,
+            count_now / rows_now if rows_now else None,
+        )
 
 
 def _performance_changes(before: Mapping[str, MetricValue], now: Mapping[str, MetricValue]) -> dict[str, MetricValue]:
@@ -252,7 +279,7 @@ def _performance_changes(before: Mapping[str, MetricValue], now: Mapping[str, Me
     changes: dict[str, MetricValue] = {}
     for name, old in before.items():  # not over a set, whose order differs from process to process
         new = now.get(name)
-        if new is None or name == "labelled_share":
+        if new is None or name not in PERFORMANCE_METRICS:
             continue
         absolute, relative = (
             str(MetricName("performance_change", name)),

@@ -16,10 +16,20 @@ from engine import drift
 from engine.data import Table, explain_read_errors
 from engine.data.csv_faults import suggest_separator
 from engine.errors import DataError
+from engine.evaluation.labelled_rows import LabelledRows
 from engine.evaluation.record import MetricValue
 from engine.evaluation.snapshot import AbsentColumn, Snapshot
 from engine.formatting.hints import suggest_name
-from engine.models import FittedModel, Performance, measure_performance, score_frame
+from engine.formatting.lists import join_words
+from engine.models import (
+    FittedModel,
+    Performance,
+    RowError,
+    find_labelled,
+    label_of,
+    measure_performance,
+    score_frame,
+)
 from engine.spec.resources.models import CostMatrix
 
 
@@ -28,12 +38,14 @@ class Observation:
     """One side, measured: its snapshot, and what is kept for this evaluation only.
 
     `scored` holds the predictions of every row, with target and entity where the dataset has them; None without a
-    model. `left_out` gives, by column, the reason why a column of this side alone is not compared.
+    model. `labelled` is where some rows have a label and some have none: profiles of the predictions of both.
+    `left_out` gives, by column, the reason why a column of this side alone is not compared.
     """
 
     rows: int
     snapshot: Snapshot
     scored: pl.DataFrame | None = None
+    labelled: LabelledRows | None = None
     performance_detail: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -115,7 +127,7 @@ def snapshot_side(
         if model is None:
             return Observation(columns.rows, snapshot)
         scored, unscored = _score_rows(model, table, alignment)
-    measured = measure_performance(model, scored, cost_matrix)
+        measured = measure_performance(model, scored, cost_matrix, table.name_row)
     if unscored:
         performance = _performance_metrics(replace(measured, unlabelled=False))
         performance = {
@@ -123,15 +135,28 @@ def snapshot_side(
             for name, metric in performance.items()
         }
         snapshot = replace(snapshot, performance=performance, unscored=unscored)
-        return Observation(columns.rows, snapshot, None, {}, (*model.notes, f"the rows are not scored: {unscored}"))
+        return Observation(columns.rows, snapshot, notes=(*model.notes, f"the rows are not scored: {unscored}"))
     snapshot = replace(
         snapshot,
         predictions=_profile_predictions(scored, model, entity, against.predictions if against else None),
         performance=_performance_metrics(measured),
+        classes=model.known_classes,
+        scored_as=tuple(map(label_of, model.classes)),
     )
+    labelled = _profile_labelled_rows(scored, model, entity) if against else None
+    undecided = [f"{join_words(model.classes)} are taken as classes: {model.undecided}"] if model.undecided else []
     decided = model.describe_decisions(scored)
-    notes = (*model.notes, *([decided] if decided else []), *measured.notes)
-    return Observation(columns.rows, snapshot, scored, measured.detail, notes)
+    notes = (*model.notes, *undecided, *([decided] if decided else []), *measured.notes)
+    return Observation(columns.rows, snapshot, scored, labelled, measured.detail, notes)
+
+
+def _profile_labelled_rows(scored: pl.DataFrame, model: FittedModel, entity: str | None) -> LabelledRows | None:
+    """Profile the predictions of the rows with a label and of those without; None unless there are both."""
+    known = pl.Series(find_labelled(model, scored))
+    if known.all() or not known.any():
+        return None
+    unlabelled = _profile_predictions(scored.filter(~known), model, entity, None)
+    return LabelledRows(_profile_predictions(scored.filter(known), model, entity, unlabelled), unlabelled)
 
 
 def _score_rows(model: FittedModel, table: Table, alignment: drift.Alignment) -> tuple[pl.DataFrame, str]:
@@ -156,7 +181,10 @@ def _score_rows(model: FittedModel, table: Table, alignment: drift.Alignment) ->
     if obstacles:
         rows = frame.select(extra).collect(engine="streaming") if extra else pl.DataFrame()
         return rows.with_columns(pl.lit(None).alias("prediction")), obstacles[0]
-    return score_frame(model, frame, extra), ""
+    try:
+        return score_frame(model, frame, extra), ""
+    except RowError as fault:
+        raise fault.name_place(table.name_row(fault.row + 1)) from fault
 
 
 def _describe_missing_column(name: str, table: Table, model: FittedModel) -> str:
@@ -205,21 +233,32 @@ def _profile_predictions(
     """Profile the predictions: the class or the value, and the probability of the positive class where there is one."""
     predictions = scored.select("prediction", *([entity] if entity else []))
     roles = {"prediction": drift.Role.NUMERICAL if model.task == "regression" else drift.Role.CATEGORICAL}
-    if model.task != "regression":
+    if model.task != "regression" and not scored["prediction"].dtype.is_float():  # drift writes the class 1.0 as 1
         predictions = predictions.with_columns(pl.col("prediction").cast(pl.String))
     if model.positive is not None:
         column = f"probability_{model.classes.index(model.positive)}"
         if column in scored.columns:
             predictions = predictions.with_columns(scored[column].alias("probability"))
             roles["probability"] = drift.Role.NUMERICAL
+        elif not scored.height and against is not None and "probability" in against.columns:
+            # A batch without rows was not scored; it has the columns that it is compared by.
+            predictions = predictions.with_columns(pl.lit(None, pl.Float64).alias("probability"))
+            roles["probability"] = drift.Role.NUMERICAL
     return drift.profile(predictions, roles, entity=entity, against=against)
 
 
 def _performance_metrics(measured: Performance) -> dict[str, MetricValue]:
-    """Return the performance as metric values, with `labelled_share`."""
-    share, unlabelled = measured.labelled_share, measured.unlabelled
+    """Return the performance as metric values, with the shares of the rows that cannot be measured."""
+    unlabelled = measured.unlabelled
+    shares = {
+        "labelled_share": measured.labelled_share,
+        "prediction_missing_share": measured.prediction_missing_share,
+    }
     return {
-        "labelled_share": MetricValue(share, reason=None if share is not None else "there are no rows"),
+        **{
+            name: MetricValue(share, reason=None if share is not None else "there are no rows")
+            for name, share in shares.items()
+        },
         **{
             name: MetricValue(value, reason=measured.reasons.get(name), unlabelled=value is None and unlabelled)
             for name, value in measured.metrics.items()

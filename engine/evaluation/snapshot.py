@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from engine import drift
 from engine.errors import StoreError
 from engine.evaluation.record import MetricValue
+from engine.models import ClassValue, sort_classes, unite_classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,9 @@ class Snapshot:
     `prediction` (the class or the value) and, for a binary model with probabilities, of `probability`. `performance`
     holds the performance metrics by name. `absent` are columns that should have been compared, but are gone or cannot
     be read, with the reasons. `unscored` says why the model could not score the rows, if it could not. `notes` are
-    remarks about a reference that every evaluation against it repeats.
+    remarks about a reference that every evaluation against it repeats. `classes` are those that the rows and the
+    reference of this side show, where the model does not know its classes itself; None if they were not kept.
+    `scored_as` are the labels of all classes that the rows were scored with, assumed ones included.
     """
 
     columns: drift.Profile
@@ -50,12 +54,19 @@ class Snapshot:
     absent: Mapping[str, AbsentColumn] = field(default_factory=dict)
     unscored: str = ""
     notes: Sequence[str] = ()
+    classes: tuple[ClassValue, ...] | None = ()
+    scored_as: tuple[str, ...] = ()
 
     def describe_known_columns(self) -> dict[str, drift.KnownColumn]:
         """Return what is known of every column that another side must have, those that are absent here included."""
         types = {name: drift.known_type(dtype) for name, dtype in self.sample.schema.items()}
         known = self.columns.describe_known_columns(types)
         return known | {name: drift.KnownColumn(drift.Role(one.role), one.family) for name, one in self.absent.items()}
+
+    def list_predicted_classes(self) -> tuple[str, ...]:
+        """Return the labels of the predicted classes, for a snapshot of an earlier version, which kept no `classes`."""
+        column = self.predictions.columns["prediction"] if self.predictions else None
+        return tuple(map(column.label_at, range(len(column.counts)))) if isinstance(column, drift.Categorical) else ()
 
     def save(self, folder: Path) -> None:
         """Write the snapshot into `folder`, which must exist."""
@@ -70,6 +81,8 @@ class Snapshot:
             "absent": {name: asdict(column) for name, column in self.absent.items()},
             "unscored": self.unscored,
             "notes": list(self.notes),
+            "classes": self.classes,
+            "scored_as": self.scored_as,
         }
         (folder / "snapshot.json").write_text(json.dumps(facts), encoding="utf-8")
 
@@ -96,6 +109,8 @@ class Snapshot:
                 absent={name: AbsentColumn(**column) for name, column in facts.get("absent", {}).items()},
                 unscored=facts.get("unscored", ""),
                 notes=tuple(facts.get("notes", ())),
+                classes=_read_list(facts, "classes"),
+                scored_as=_read_list(facts, "scored_as") or (),
             )
         except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
             raise StoreError(
@@ -125,6 +140,7 @@ class Snapshot:
         unscored = "" if predicted else next((one.unscored for one in snapshots if one.unscored), "")
         entity = None if unlike else first.entity
         kept = [*shared, *([entity] if entity and entity not in shared else [])]
+        classes = [snapshot.classes for snapshot in snapshots if snapshot.classes is not None]
         return cls(
             columns=columns,
             left_out=first.left_out,
@@ -137,6 +153,8 @@ class Snapshot:
             },
             absent=absent,
             unscored=unscored,
+            classes=sort_classes(unite_classes(*classes)) if classes else None,
+            scored_as=first.scored_as,
         )
 
 
@@ -144,6 +162,11 @@ def _has_column(name: str, first: Snapshot, other: Snapshot) -> bool:
     """Tell whether another snapshot has a column of the first one in the same role."""
     column = other.columns.columns.get(name)
     return column is not None and column.role is first.columns.columns[name].role
+
+
+def _read_list(facts: Mapping[str, Any], key: str) -> tuple[Any, ...] | None:
+    """Return a list of a snapshot's facts; None if an earlier version did not write it."""
+    return None if facts.get(key) is None else tuple(facts[key])
 
 
 def _mean_metric(metrics: Sequence[MetricValue]) -> MetricValue:

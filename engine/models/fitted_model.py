@@ -26,6 +26,25 @@ class Predictions:
     probabilities: npt.NDArray[np.float64] | None = None
 
 
+class RowError(ModelError):
+    """What is wrong with the prediction of one row, counted from 0 in the frame that was scored.
+
+    The caller knows where that row comes from: `name_place` puts its place into the message, such as a line of a file.
+    """
+
+    def __init__(self, before: str, row: int, after: str) -> None:
+        super().__init__(f"{before}row {row + 1:,}{after}")
+        self.before, self.row, self.after = before, row, after
+
+    def shift_row(self, rows: int) -> "RowError":
+        """Return the fault of a batch of rows as one of the whole frame; `rows` is their number before the batch."""
+        return RowError(self.before, self.row + rows, self.after)
+
+    def name_place(self, place: str) -> ModelError:
+        """Return the error with the place of the row."""
+        return ModelError(f"{self.before}{place}{self.after}")
+
+
 class Predictor(Protocol):
     """Predicts the rows of a frame, which must have `columns`."""
 
@@ -40,11 +59,13 @@ class FittedModel:
     """A model, ready to score.
 
     `features` are the input columns that drift compares. `classes` are sorted, and empty for a regression; the column
-    `probability_<i>` of the scores belongs to `classes[i]`. `positive` is None unless the task is binary. With a
-    `threshold`, the probability decides which class is predicted; without one, the predictor's own predictions count.
-    `own_threshold` describes the threshold inside an estimator that has one. `importance` sums to 1 over the features;
-    None where it is unknown. `left_out` gives, by column, the reason why it is not a feature. `known` are the roles and
-    types of the columns that the predictor was trained on; empty if they are not known. `details` is JSON-ready.
+    `probability_<i>` of the scores belongs to `classes[i]`. `known_classes` are those that were not assumed for want of
+    labels; `undecided` is empty, or says why the positive class is not known. `positive` is None unless the task is
+    binary. With a `threshold`, the probability decides which class is predicted; without one, the predictor's own
+    predictions count. `own_threshold` describes the threshold inside an estimator that has one. `importance` sums to 1
+    over the features; None where it is unknown. `left_out` gives, by column, the reason why it is not a feature.
+    `known` are the roles and types of the columns that the predictor was trained on; empty if they are not known.
+    `details` is JSON-ready.
     """
 
     name: str
@@ -61,6 +82,8 @@ class FittedModel:
     known: Mapping[str, KnownColumn] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    known_classes: tuple[ClassValue, ...] = ()
+    undecided: str = ""
 
     def score(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return a frame with `prediction` and, where the model gives them, `probability_0`, `probability_1`, ….
@@ -158,7 +181,15 @@ def score_frame(
     require_columns([*model.predictor.columns, *keep], columns, f"model {model.name}")
     wanted = frame.select(*dict.fromkeys([*model.predictor.columns, *keep]))
     batches = wanted.collect_batches(chunk_size=batch_rows, maintain_order=True)
-    scored = [pl.concat([b.select(keep), model.score(b)], how="horizontal") for b in batches if b.height]
+    scored, rows = [], 0
+    for batch in batches:
+        if not batch.height:  # a model is not asked to score nothing
+            continue
+        try:
+            scored.append(pl.concat([batch.select(keep), model.score(batch)], how="horizontal"))
+        except RowError as fault:
+            raise fault.shift_row(rows) from fault
+        rows += batch.height
     if not scored:
         empty = wanted.limit(0).collect()
         scored = [pl.concat([empty.select(keep), pl.DataFrame(schema={"prediction": pl.Null})], how="horizontal")]

@@ -9,13 +9,20 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from engine.data.csv_faults import suggest_separator
 from engine.data.table import Table, explain_read_errors
 from engine.data.user_functions import load_function
 from engine.errors import DataError, ModelError
-from engine.formatting.hints import suggest_name
 from engine.formatting.lists import join_some
-from engine.models.classes import MAX_CLASSES, ClassValue, distinct_classes, find_positive_class, label_of
+from engine.models.classes import (
+    MAX_CLASSES,
+    ClassValue,
+    SettledClasses,
+    distinct_classes,
+    find_positive_class,
+    settle_classes,
+    sort_classes,
+    unite_classes,
+)
 from engine.models.features import select_features
 from engine.models.fingerprints import find_skops_file
 from engine.models.fitted_model import FittedModel, Predictions, Predictor
@@ -32,6 +39,8 @@ def load_model(
     table: Table,
     version: Path | None = None,
     digests: Mapping[str, str] | None = None,
+    *,
+    reference_classes: Sequence[ClassValue] = (),
 ) -> FittedModel:
     """Load a declared model.
 
@@ -39,9 +48,11 @@ def load_model(
     ----------
     table
         The table that it will score. It gives the features where the spec names none and, for the kinds scored and
-        python, the classes.
+        python, the classes where the reference does not.
     version, digests
         The folder of the trained version, for kind train, and the digests of its files.
+    reference_classes
+        The classes that the reference holds, for the kinds scored and python: the table may have no labels yet.
 
     Raises
     ------
@@ -58,9 +69,9 @@ def load_model(
         case SkopsModel():
             return _load_skops(name, spec, find_skops_file(project, name, spec), table, where)
         case ScoredModel():
-            return _load_scored(name, spec, table, where)
+            return _load_scored(name, spec, table, reference_classes, where)
         case PythonModel():
-            return _load_python(name, spec, project.folder_of("models", name), table, where)
+            return _load_python(name, spec, project.folder_of("models", name), table, reference_classes, where)
     raise TypeError(f"no loader for {type(spec).__name__}")
 
 
@@ -114,6 +125,11 @@ def _load_skops(name: str, spec: SkopsModel, path: Path, table: Table, where: st
             f"{where}: the estimator does not know the names of its columns; list them under features: include"
         )
     columns = [str(c) for c in names if c not in spec.features.exclude]
+    if spec.target in columns:
+        raise ModelError(
+            f"{where}: the estimator was fitted with {spec.target!r} as a feature, but that is the target: it would "
+            "see the true value; fit it without this column, or correct target:"
+        )
     expected = getattr(estimator, "n_features_in_", len(columns))
     if expected != len(columns):
         raise ModelError(f"{where}: the estimator takes {expected} columns, but features names {len(columns)}")
@@ -129,7 +145,7 @@ def _load_skops(name: str, spec: SkopsModel, path: Path, table: Table, where: st
             f"{join_some(classes)}"
         )
     predictor = EstimatorPredictor(columns, estimator, classifies, where)
-    fitted = _build_fitted_model(name, spec, tuple(columns), predictor, classes, where)
+    fitted = _build_fitted_model(name, spec, tuple(columns), predictor, SettledClasses(classes, classes), where)
     return replace(fitted, notes=tuple(notes), own_threshold=_describe_threshold(estimator))
 
 
@@ -170,17 +186,17 @@ class ScoredPredictor:
         return self.parser.parse(scores, frame.height)
 
 
-def _load_scored(name: str, spec: ScoredModel, table: Table, where: str) -> FittedModel:
+def _load_scored(
+    name: str, spec: ScoredModel, table: Table, reference: Sequence[ClassValue], where: str
+) -> FittedModel:
     """Return a model whose predictions are columns of the table; these columns are not features."""
     if spec.prediction is None and spec.probability is None:
         raise ModelError(f"{where}: declare prediction or probability: the column that holds it")
     if spec.task == "regression" and spec.prediction is None:
         raise ModelError(f"{where}: a regression needs prediction: the column that holds it")
-    by_class = tuple(spec.probability) if isinstance(spec.probability, dict) else ()
-    classes = _collect_classes(spec, table, [spec.prediction] if spec.prediction else [], by_class, where)
-    predictor = ScoredPredictor(
-        PredictionParser(classes, _positive_class(spec, classes, where), where), spec.prediction, spec.probability
-    )
+    classes = _settle_classes_of(spec, table, reference, where)
+    parser = PredictionParser(classes.values, _positive_class(spec, classes.values, where), where)
+    predictor = ScoredPredictor(parser, spec.prediction, spec.probability)
     columns = table.frame.collect_schema().names()
     source = f"{where}: dataset {table.name!r}"
     features = select_features(spec.features, columns, spec.target, entity=table.entity, where=source)
@@ -206,7 +222,9 @@ class FunctionPredictor:
         return self.parser.parse(answer, frame.height)
 
 
-def _load_python(name: str, spec: PythonModel, folder: Path, table: Table, where: str) -> FittedModel:
+def _load_python(
+    name: str, spec: PythonModel, folder: Path, table: Table, reference: Sequence[ClassValue], where: str
+) -> FittedModel:
     """Return a model that calls a user's function."""
     try:
         function = load_function(folder, spec.function)
@@ -215,15 +233,20 @@ def _load_python(name: str, spec: PythonModel, folder: Path, table: Table, where
     columns = table.frame.collect_schema().names()
     source = f"{where}: dataset {table.name!r}"
     features = select_features(spec.features, columns, spec.target, entity=table.entity, where=source)
-    classes = _collect_classes(spec, table, [], (), where)
-    parser = PredictionParser(classes, _positive_class(spec, classes, where), f"{where}: {spec.function}")
+    classes = _settle_classes_of(spec, table, reference, where)
+    if not classes.values and spec.task != "regression":
+        raise ModelError(
+            f"{where}: no class is known, because neither the reference nor dataset {table.name!r} has a value of "
+            f"{spec.target!r}: what {spec.function} returns has no names; use a reference with labels"
+        )
+    parser = PredictionParser(classes.values, _positive_class(spec, classes.values, where), f"{where}: {spec.function}")
     return _build_fitted_model(
         name, spec, tuple(features), FunctionPredictor(features, parser, function, spec.arguments), classes, where
     )
 
 
 def _build_fitted_model(
-    name: str, spec: Model, features: tuple[str, ...], predictor: Predictor, classes: tuple[ClassValue, ...], where: str
+    name: str, spec: Model, features: tuple[str, ...], predictor: Predictor, classes: SettledClasses, where: str
 ) -> FittedModel:
     return FittedModel(
         name=name,
@@ -231,8 +254,10 @@ def _build_fitted_model(
         target=spec.target,
         features=features,
         predictor=predictor,
-        classes=classes,
-        positive=_positive_class(spec, classes, where),
+        classes=classes.values,
+        known_classes=classes.known,
+        undecided=classes.undecided,
+        positive=_positive_class(spec, classes.values, where),
         threshold=spec.threshold,
     )
 
@@ -241,62 +266,44 @@ def _positive_class(spec: Model, classes: Sequence[ClassValue], where: str) -> C
     return find_positive_class(classes, spec.positive, where) if spec.task == "binary_classification" else None
 
 
-def _collect_classes(
-    spec: Model, table: Table, columns: list[str], named: tuple[str, ...], where: str
-) -> tuple[ClassValue, ...]:
-    """Return the sorted classes of a model that does not know them itself.
+def observe_classes(spec: Model, table: Table, where: str) -> tuple[ClassValue, ...]:
+    """Return the sorted classes that a table holds, in the target and among the predictions of a scored model.
 
-    They are the classes that the spec names, in the type that they have in the data, or else the distinct values of
-    the target and of `columns`. Empty for a regression.
+    Empty for a regression, for a model that knows its classes itself, and where the table has no such value.
+
+    Raises
+    ------
+    ModelError
+        There are more than `MAX_CLASSES`.
+    DataError
+        The table cannot be read.
     """
-    if spec.task == "regression":
+    if spec.task == "regression" or not isinstance(spec, ScoredModel | PythonModel):
         return ()
     available = table.frame.collect_schema().names()
-    sources = [c for c in (spec.target, *columns) if c in available]
-    seen: list[ClassValue] = []
+    predicted = [spec.prediction] if isinstance(spec, ScoredModel) and spec.prediction else []
+    sources = [column for column in (spec.target, *predicted) if column in available]
+    found: list[ClassValue] = []
     with explain_read_errors(table):
         for column in sources:
-            found = distinct_classes(table.frame.select(column).unique().collect(engine="streaming")[column])
+            values = table.frame.select(column).unique().collect(engine="streaming")[column]
             # 1 in the labels and "1" in the predictions have the same label, so they are one class.
-            seen += [c for c in found if label_of(c) not in {label_of(s) for s in seen}]
-    if len(seen) > MAX_CLASSES:
+            found = unite_classes(found, distinct_classes(values))
+    if len(found) > MAX_CLASSES:
         raise ModelError(
-            f"{where}: {len(seen):,} classes in {join_some(sources)}, more than {MAX_CLASSES:,}; "
-            "is the task regression?"
+            f"{where}: {len(found):,} classes in {join_some(sources)} of dataset {table.name!r}, more than "
+            f"{MAX_CLASSES:,}; is the task regression?"
         )
-    if named:
-        by_text = {label_of(c): c for c in seen}
-        seen = [by_text.get(n, n) for n in named]
-    if spec.task == "binary_classification":
-        held, hint = f"the data hold {len(seen)}{': ' + join_some(seen) if seen else ''}", ""
-        if not sources:
-            held = f"dataset {table.name!r} has no column {spec.target!r}"
-            hint = suggest_separator(available) or suggest_name(spec.target, available)
-        elif not seen:
-            held = f"dataset {table.name!r} has no value in {join_some(sources)}"
-        seen = _complete_two_classes(seen, spec, where, held, hint)
-    return tuple(sorted(seen, key=lambda c: (isinstance(c, str), c)))
+    return sort_classes(found)
 
 
-def _complete_two_classes(seen: list[ClassValue], spec: Model, where: str, found: str, hint: str) -> list[ClassValue]:
-    """Return the two classes of a binary task; a declared positive class makes up for one that the data lack.
-
-    A batch may hold one class only, or none. Then the positive class is added, and if it is alone, the other one: 0
-    for 1, 1 for 0, otherwise "not " and the positive class. In the error, `found` says which classes the data hold,
-    and `hint` comes last.
-    """
-    if len(seen) < 2 and spec.positive is not None:
-        positive = spec.positive
-        if all(label_of(c) != label_of(positive) for c in seen):
-            seen = [*seen, positive]
-        if len(seen) == 1:
-            other = {"0": 1, "1": 0}.get(label_of(positive), f"not {label_of(positive)}")
-            seen = [*seen, other]
-    if len(seen) != 2:
-        advice = (
-            "declare positive: if a batch may lack one of them"
-            if len(seen) < 2
-            else "is the task multiclass_classification?"
-        )
-        raise ModelError(f"{where}: binary_classification needs 2 classes, but {found}; {advice}{hint}")
-    return seen
+def _settle_classes_of(
+    spec: ScoredModel | PythonModel, table: Table, reference: Sequence[ClassValue], where: str
+) -> SettledClasses:
+    """Decide on the classes of a model that does not know them; the table is read only where the reference's lack."""
+    if spec.task == "regression":
+        return SettledClasses((), ())
+    named = tuple(spec.probability) if isinstance(spec, ScoredModel) and isinstance(spec.probability, dict) else ()
+    return settle_classes(
+        spec, named, reference, () if len(reference) > 1 else observe_classes(spec, table, where), where
+    )

@@ -5,7 +5,7 @@ would validate and sort a million rows again for each metric, and importing them
 tests compare with them. A metric that is not defined has a reason, never NaN and never a conventional 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,16 +13,20 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from engine.errors import ModelError
 from engine.formatting.lists import join_some
-from engine.models.classes import MAX_CLASSES, distinct_classes, encode_classes, label_of
+from engine.models.classes import (
+    MAX_CLASSES,
+    distinct_classes,
+    encode_classes,
+    find_foreign_classes,
+    label_of,
+    unite_classes,
+)
 from engine.models.classification import MetricsOrReasons, measure_binary, measure_multiclass
 from engine.models.fitted_model import FittedModel
 from engine.models.regression import measure_regression
 from engine.spec.metric_catalogue import METRICS_BY_TASK
 from engine.spec.resources.models import CostMatrix
-
-NO_LABELS = "no labels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +34,43 @@ class Performance:
     """Performance of a model on one batch.
 
     `metrics` holds every metric of the task; where a value is None, `reasons` has the reason. `rows` counts the rows
-    with both a label and a prediction. `labelled_share` is the share of all rows that have a label; None for zero rows.
-    `unlabelled` tells that no row has a label. `detail` is JSON-ready: confusion matrix and curves, or the plots of a
-    regression.
+    with both a label and a prediction. `labelled_share` is the share of all rows that have a label,
+    `prediction_missing_share` that of the rows without a prediction; None for zero rows. `unlabelled` tells that there
+    are rows, but none has a label. `detail` is JSON-ready: `rows` counts them by what they lack, and there are
+    confusion matrix and curves, or the plots of a regression.
     """
 
     metrics: Mapping[str, float | None]
     reasons: Mapping[str, str]
     rows: int
     labelled_share: float | None
+    prediction_missing_share: float | None = None
     unlabelled: bool = False
     detail: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
-def measure_performance(model: FittedModel, scored: pl.DataFrame, cost_matrix: CostMatrix | None = None) -> Performance:
-    """Measure a model on scored rows.
+def find_labelled(model: FittedModel, scored: pl.DataFrame) -> npt.NDArray[np.bool_]:
+    """Tell for each scored row whether it has a label."""
+    return _has_value(scored, model.target)
+
+
+def _find_predicted(scored: pl.DataFrame) -> npt.NDArray[np.bool_]:
+    """Tell for each scored row whether it has a prediction and, of a model that gives them, all its probabilities."""
+    columns = [column for column in scored.columns if column.startswith("probability_")]
+    complete = _has_value(scored, "prediction")
+    for column in columns:
+        complete = complete & _has_value(scored, column)  # not in place: a column may be read-only
+    return complete
+
+
+def measure_performance(
+    model: FittedModel,
+    scored: pl.DataFrame,
+    cost_matrix: CostMatrix | None = None,
+    name_row: Callable[[int], str] = "row {}".format,
+) -> Performance:
+    """Measure a model on scored rows: on those that have a label and a prediction.
 
     Parameters
     ----------
@@ -54,30 +79,109 @@ def measure_performance(model: FittedModel, scored: pl.DataFrame, cost_matrix: C
     cost_matrix
         The gain of a data row for each combination of true and predicted class, used by the metric `cost_matrix_gain`;
         None for the default gains.
-
-    Raises
-    ------
-    ModelError
-        The labels do not suit the task, for example text for a regression.
+    name_row
+        Names the place of a row, counted from 1, for messages.
     """
-    labelled = _has_value(scored, model.target)
-    share = float(labelled.mean()) if labelled.size else None
-    used = labelled & _has_value(scored, "prediction")
+    labelled, predicted = find_labelled(model, scored), _find_predicted(scored)
+    missing_share = float((~predicted).mean()) if scored.height else None
+    if not predicted.any():  # without any probability, the predicted classes can still be measured
+        predicted = _has_value(scored, "prediction")
+    used = labelled & predicted
     rows = int(used.sum())
-    if not rows:
-        reason = "no row has a target value and a prediction"
-        if not labelled.any():
-            absent = model.target not in scored.columns
-            reason = f"{'there is no' if absent else 'no row has a value in the'} target column {model.target!r}"
-        nothing = dict.fromkeys(METRICS_BY_TASK[model.task])
-        return Performance(nothing, dict.fromkeys(nothing, reason), 0, share, unlabelled=not labelled.any())
-    missed = int(labelled.sum()) - rows
-    notes = (f"{missed:,} rows with a target value have no prediction and are not measured",) if missed else ()
-    frame = scored if rows == scored.height else scored.filter(pl.Series(used))
-    found, detail = _measure_task(model, frame, cost_matrix or CostMatrix())
+    reason = _explain_lacking_rows(model, scored, labelled, predicted)
+    unsuited = _describe_unsuited_labels(model, scored, name_row) if labelled.any() else ""
+    if not reason:  # with more than two classes, unknown ones are measured as further classes
+        reason = model.undecided or (unsuited if model.task != "multiclass_classification" else "")
+    found: MetricsOrReasons = dict.fromkeys(METRICS_BY_TASK[model.task], reason)
+    detail: dict[str, Any] = {}
+    if not reason:
+        frame = scored if rows == scored.height else scored.filter(pl.Series(used))
+        found, detail = _measure_task(model, frame, cost_matrix or CostMatrix())
     metrics = {name: value if isinstance(value := found[name], float) else None for name in METRICS_BY_TASK[model.task]}
-    reasons = {name: value for name in metrics if isinstance(value := found[name], str)}
-    return Performance(metrics, reasons, rows, share, detail=detail, notes=notes)
+    counts = {
+        "measured": rows,
+        "all": scored.height,
+        "without_label": int((~labelled).sum()),
+        "without_prediction": int((labelled & ~predicted).sum()),
+    }
+    return Performance(
+        metrics,
+        {name: value for name in metrics if isinstance(value := found[name], str)},
+        rows,
+        labelled_share=float(labelled.mean()) if scored.height else None,
+        prediction_missing_share=missing_share,
+        unlabelled=bool(scored.height) and not labelled.any(),
+        detail={"rows": counts, **detail},
+        notes=_compose_notes(reason, unsuited, counts, int((~predicted).sum())),
+    )
+
+
+def _explain_lacking_rows(
+    model: FittedModel, scored: pl.DataFrame, labelled: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_]
+) -> str:
+    """Return why there is no row to measure, or an empty text."""
+    if not scored.height:
+        return "there are no rows"
+    if not labelled.any():
+        absent = model.target not in scored.columns
+        return f"no labels: {'there is no' if absent else 'no row has a value in the'} target column {model.target!r}"
+    if not predicted.any():
+        return "no row has a prediction"
+    return "" if (labelled & predicted).any() else "no row has a target value and a prediction"
+
+
+def _describe_unsuited_labels(model: FittedModel, scored: pl.DataFrame, name_row: Callable[[int], str]) -> str:
+    """Return which labels are not numbers, or not classes of the model, and where; an empty text if all suit."""
+    if model.target not in scored.columns:
+        return ""
+    labels = scored[model.target]
+    if model.task == "regression":
+        unsuited, what = _find_no_numbers(labels), "not a number"
+    else:
+        unsuited, what = encode_classes(labels, model.classes) == -2, f"none of the classes {join_some(model.classes)}"
+    if not unsuited.any():
+        return ""
+    rows, first = int(unsuited.sum()), name_row(int(unsuited.argmax()) + 1)
+    who = "1 row has a target value that is" if rows == 1 else f"{rows:,} rows have target values that are"
+    return f"{who} {what}: {join_some(distinct_classes(labels.filter(pl.Series(unsuited))))}; the first is {first}"
+
+
+def _find_no_numbers(values: pl.Series) -> npt.NDArray[np.bool_]:
+    """Tell for each value whether it is there, but not a number; a text may hold one."""
+    if values.dtype.is_numeric() or values.dtype == pl.Boolean:
+        return np.zeros(values.len(), dtype=bool)
+    readable = values.dtype == pl.String or isinstance(values.dtype, pl.Categorical | pl.Enum)
+    numbers = values.cast(pl.String).cast(pl.Float64, strict=False) if readable else None
+    return (values.is_not_null() & (numbers.is_null() if numbers is not None else True)).to_numpy()
+
+
+def _compose_notes(reason: str, unsuited: str, counts: Mapping[str, int], unpredicted: int) -> tuple[str, ...]:
+    """Return what people must know of the rows that were, or were not, measured; none if all were.
+
+    Labels that are not there yet are no news: the metrics say it.
+    """
+    notes = [unsuited] if unsuited and reason != unsuited else []
+    if counts["without_label"] == counts["all"]:
+        return (f"{unpredicted:,} of {counts['all']:,} rows have no prediction",) if unpredicted else ()
+    if reason:
+        notes.append(f"performance is not measured: {reason}")
+    elif counts["measured"] < counts["all"]:
+        notes.append(f"performance on {describe_measured_rows(counts)}")
+    return tuple(notes)
+
+
+def describe_measured_rows(counts: Mapping[str, int]) -> str:
+    """Return the rows that performance was measured on: `812 of 1,000 rows: 100 have no label, 88 no prediction`."""
+    lacking = [
+        f"{counts[key]:,} {'has' if counts[key] == 1 else 'have'} no {what}"
+        for key, what in (("without_label", "label"), ("without_prediction", "prediction"))
+        if counts[key]
+    ]
+    if len(lacking) == 2:
+        lacking[1] = f"{counts['without_prediction']:,} no prediction"
+    if not lacking:
+        return f"all {counts['all']:,} rows"
+    return f"{counts['measured']:,} of {counts['all']:,} rows: {', '.join(lacking)}"
 
 
 def _has_value(frame: pl.DataFrame, column: str) -> npt.NDArray[np.bool_]:
@@ -95,19 +199,13 @@ def _measure_task(
     """Measure rows that all have a label and a prediction: value or reason by metric, and the detail."""
     truth = frame[model.target]
     if model.task == "regression":
-        if not (truth.dtype.is_numeric() or truth.dtype == pl.Boolean):
-            raise ModelError(
-                f'model {model.name}: the target "{model.target}" holds {truth.dtype}, but the task is regression'
-            )
+        if isinstance(truth.dtype, pl.Categorical | pl.Enum):
+            truth = truth.cast(pl.String)
         return measure_regression(truth.cast(pl.Float64).to_numpy(), frame["prediction"].cast(pl.Float64).to_numpy())
     classes = list(model.classes)
-    texts = {label_of(c) for c in classes}
     # Classes among labels or predictions that the model does not know. A binary task cannot measure them; with more
     # classes they follow the known ones in the confusion matrix.
-    foreign = [
-        c for c in (*distinct_classes(truth), *distinct_classes(frame["prediction"])) if label_of(c) not in texts
-    ]
-    foreign = list({label_of(c): c for c in foreign}.values())
+    foreign = unite_classes(find_foreign_classes(truth, classes), find_foreign_classes(frame["prediction"], classes))
     columns = [f"probability_{i}" for i in range(len(classes))]
     probabilities = frame.select(columns).to_numpy() if set(columns) <= set(frame.columns) and classes else None
     if model.positive is not None:

@@ -216,6 +216,7 @@ def load_trained(name: str, spec: TrainModel, folder: Path, digests: Mapping[str
         features=tuple(f.name for f in features),
         predictor=TrainedPredictor(facts["algorithm"], features, classes, fitted, where),
         classes=classes,
+        known_classes=classes,
         positive=find_positive_class(classes, spec.positive, where) if spec.task == "binary_classification" else None,
         threshold=spec.threshold,
         importance=facts["importance"],

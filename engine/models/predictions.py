@@ -20,7 +20,7 @@ import polars as pl
 from engine.errors import ModelError
 from engine.formatting.lists import join_some
 from engine.models.classes import ClassValue, encode_classes, label_of
-from engine.models.fitted_model import Predictions
+from engine.models.fitted_model import Predictions, RowError
 
 SUM_TOLERANCE = 1e-3
 """How far the sum of a row's probabilities may be from 1: float32 models and rounded columns are not exact."""
@@ -108,9 +108,8 @@ class PredictionParser:
         off = np.abs(by_class.sum(axis=1) - 1) > SUM_TOLERANCE
         if off.any():
             row = int(off.argmax())
-            raise ModelError(
-                f"{self.where}: the probabilities of row {row + 1:,} add up to {by_class[row].sum():.4g}, not to 1"
-            )
+            total = f" add up to {by_class[row].sum():.4g}, not to 1"
+            raise RowError(f"{self.where}: the probabilities of ", row, total)
         return by_class
 
     def _check_probabilities(self, column: pl.Series, name: str) -> npt.NDArray[np.float64]:
@@ -119,12 +118,13 @@ class PredictionParser:
         wrong = (numbers < 0) | (numbers > 1)
         if wrong.any():
             row = int(wrong.argmax())
-            raise ModelError(
-                f"{self.where}: {name} of row {row + 1:,} is {numbers[row]:g}; a probability must be between 0 and 1"
-            )
+            found = f" is {numbers[row]:g}; a probability must be between 0 and 1"
+            raise RowError(f"{self.where}: {name} of ", row, found)
         return numbers
 
     def _to_numbers(self, column: pl.Series, name: str) -> pl.Series:
+        if column.null_count() == column.len():  # a column of a CSV file without any value is text
+            column = column.cast(pl.Float64)
         if not (column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null)):
             raise ModelError(f"{self.where}: {name} holds {column.dtype}, not numbers")
         return column.cast(pl.Float64).fill_null(float("nan")).alias(name)
@@ -138,10 +138,8 @@ class PredictionParser:
         unknown = places == -2
         if unknown.any():
             row = int(unknown.argmax())
-            raise ModelError(
-                f"{self.where}: row {row + 1:,} is predicted {column[row]!r}, which is not one of the classes "
-                f"{join_some(self.classes)}"
-            )
+            found = f" is predicted {column[row]!r}, which is not one of the classes {join_some(self.classes)}"
+            raise RowError(f"{self.where}: ", row, found)
         return pl.Series(list(self.classes)).gather(np.maximum(places, 0)).set(pl.Series(places < 0), None)
 
     def _list_columns(self, columns: Mapping[str, pl.Series]) -> str:

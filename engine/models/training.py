@@ -145,6 +145,7 @@ def train_model(name: str, spec: TrainModel, table: Table, kept: pl.DataFrame | 
         features=tuple(f.name for f in features),
         predictor=TrainedPredictor(spec.algorithm, features, classes, fitted, where),
         classes=classes,
+        known_classes=classes,
         positive=positive,
         threshold=spec.threshold,
         importance=shares,

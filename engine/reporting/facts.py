@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.errors import Severity
+from engine.evaluation.check_counts import PassedChecks
 from engine.evaluation.record import CheckResult
 from engine.formatting.control_characters import single_line
 from engine.formatting.numbers import format_duration, format_number, format_seconds
@@ -107,6 +108,9 @@ def summarize_checks(facts: RunFacts) -> str:
         return "no checks"
     counts = Counter(check.outcome for check in facts.checks)
     per_outcome = ", ".join(f"{counts[outcome]} {outcome}" for outcome in reversed(CheckOutcome) if counts[outcome])
+    passed = PassedChecks.select(facts.checks)
+    if passed.unmeasured:
+        per_outcome += f"; OK: {passed.count()}"
     return f"checks: {per_outcome}\n" + join_lines(
         f"{check.outcome} {format_event(create_check_event(check, facts.started))}"
         for check in sort_by_severity(facts.checks)

@@ -43,6 +43,8 @@ class Context:
         In a dry run the store is a copy, and nothing outside may be changed. In a plan, actions are only simulated.
     touched_files
         Paths of files that were written again with the same content.
+    told
+        What has been said about the data in this call, so that it is said once.
     actions
         The actions of the current step, in order; each planned action is appended.
     """
@@ -62,6 +64,7 @@ class Context:
     preview: Callable[[str], None] | None = None
     mode: Mode = "run"
     touched_files: Collection[str] = ()
+    told: set[str] = field(default_factory=set)
     actions: list[Action] = field(default_factory=list)
 
     def get_scenario(self, name: str) -> Scenario:

@@ -4,11 +4,13 @@
 evaluation is reused, all its metrics. What will certainly fail is an error; what merely has no effect is a warning.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from engine import drift
-from engine.data import column_type
-from engine.errors import Position
+from engine.data import Table, column_type
+from engine.data.csv_faults import suggest_separator
+from engine.errors import EngineError, ModelError, Position
 from engine.evaluation.record import Evaluation
 from engine.formatting.hints import did_you_mean
 from engine.scenarios.builders.references import read_reference_schema
@@ -18,8 +20,54 @@ from engine.spec.metric_catalogue import MetricScope
 from engine.spec.metric_names import find_metric_definition, normalize_metric_name, parse_metric_name
 from engine.spec.problem import Problem
 from engine.spec.resources.checks import Check, PythonCheck, RangeCheck
-from engine.spec.resources.models import TrainModel
+from engine.spec.resources.evaluation_stores import DatasetReference, EvaluationReference, RollingReference
+from engine.spec.resources.models import Model, ScoredModel, TrainModel
+from engine.spec.resources.scenarios import AnyStep
 from engine.spec.validator import SpecPath
+
+
+def validate_step(step: AnyStep, evaluation: Evaluation | None, context: Context, findings: Findings) -> None:
+    """Validate the columns that the spec names against the data that a step reads.
+
+    Parameters
+    ----------
+    evaluation
+        The evaluation that is reused, if any: only its metrics will exist.
+    """
+    project = context.project
+    target = getattr(step, "target", "")
+    datasets, models = {target} & project.datasets.keys(), {target} & project.models.keys()
+    if target in project.evaluation_stores:
+        store = project.evaluation_stores[target]
+        datasets |= {store.dataset}
+        models |= {store.model} if store.model else set()
+        validate_store(target, evaluation, context, findings)
+    for model in sorted(models):
+        validate_model(model, context, findings)
+        spec = project.models[model]
+        datasets |= {spec.dataset} if isinstance(spec, TrainModel) else set()
+    for dataset in sorted(datasets):
+        validate_dataset(dataset, context, findings)
+    if target in project.evaluation_stores:
+        reference = project.evaluation_stores[target].reference
+        datasets |= {reference.dataset} if isinstance(reference, DatasetReference) else set()
+    for dataset in sorted(datasets):
+        validate_reading(dataset, context, findings)
+
+
+def tell_findings(step: AnyStep, context: Context) -> None:
+    """Write into the log, once in a call, what `engine plan` finds about the columns that a step names."""
+    if getattr(step, "target", "") in context.built:
+        return  # told by the step that built it
+    findings = Findings()
+    with suppress(EngineError):  # the step has ended well; what cannot be opened again now is told by the next one
+        validate_step(step, None, context, findings)
+    for found in findings.sorted_by_position():
+        at = found.position
+        text = f"{at.file}:{at.line}:{at.column}: {found.message}{f'; {found.help}' if found.help else ''}"
+        if text not in context.told:
+            context.told.add(text)
+            context.log.warning(text)
 
 
 def validate_dataset(name: str, context: Context, findings: Findings) -> None:
@@ -86,6 +134,7 @@ def validate_store(name: str, evaluation: Evaluation | None, context: Context, f
     absent = {*spec.drift.columns.exclude, batch.entity}
     if spec.model:
         model = context.project.models[spec.model]
+        _validate_model_columns(name, spec.model, batch, context, findings)
         absent |= {model.target, *model.features.exclude}
         absent |= set(schema) - set(model.features.include or schema)
     roles: dict[str, str | None] = {
@@ -104,6 +153,78 @@ def validate_store(name: str, evaluation: Evaluation | None, context: Context, f
             _validate_metric(metric, at, "store", roles, spec.metrics, f"dataset {spec.dataset!r}", findings)
         else:
             _validate_stored_metric(metric, at, evaluation, findings)
+
+
+def _validate_model_columns(store: str, name: str, batch: Table, context: Context, findings: Findings) -> None:
+    """Add a finding for each column that a model which the engine does not train needs, and that is not there."""
+    spec = context.project.models[name]
+    if isinstance(spec, TrainModel):
+        return
+    reference = _find_reference_table(store, batch, context)
+    if unknown := find_unknown_target(spec, batch, reference):
+        findings.error(context.project.position("models", name, "target"), "unknown-column", *unknown)
+    named: dict[SpecPath, str] = {("features", "include", i): c for i, c in enumerate(spec.features.include or [])}
+    if isinstance(spec, ScoredModel):
+        named |= {("prediction",): spec.prediction} if spec.prediction else {}
+        probability = spec.probability
+        named |= {("probability",): probability} if isinstance(probability, str) else {}
+        named |= {("probability", c): col for c, col in (probability if isinstance(probability, dict) else {}).items()}
+    for table in (batch, *([reference] if reference and reference is not batch else [])):
+        schema = table.frame.collect_schema()
+        for path, column in named.items():
+            if column not in schema:
+                at = context.project.position("models", name, *path)
+                findings.error(at, "unknown-column", *_describe_absent_column(column, [table], ""))
+
+
+def _find_reference_table(store: str, batch: Table, context: Context) -> Table | None:
+    """Return the table that is the reference of a store; None where it is an earlier evaluation or held-out rows."""
+    spec = context.project.evaluation_stores[store]
+    match spec.reference:
+        case DatasetReference(dataset=dataset):
+            return context.datasets.open(dataset)
+        case EvaluationReference(name=name):
+            return batch if name == spec.evaluation.name else None
+        case RollingReference():
+            earlier = context.store.list_evaluations(store, metrics=[])
+            return None if any(one.fingerprints.dataset != batch.fingerprint for one in earlier) else batch
+    return None
+
+
+def find_unknown_target(spec: Model, batch: Table, reference: Table | None) -> tuple[str, str] | None:
+    """Return what is wrong if neither side has the target column, and what to do; else None.
+
+    Parameters
+    ----------
+    reference
+        None where it is an earlier evaluation or the held-out rows of a trained model: these had the target.
+    """
+    if isinstance(spec, TrainModel) or reference is None:
+        return None
+    tables = [batch, *([reference] if reference.name != batch.name else [])]
+    if any(spec.target in table.frame.collect_schema() for table in tables):
+        return None
+    return _describe_absent_column(spec.target, tables, ", the target of the model")
+
+
+def require_target(name: str, batch: Table, reference: Table | None, context: Context) -> None:
+    """Raise a ModelError if neither the batch nor the reference has the target column of a model.
+
+    Without this, a misspelt target would be as good as labels that are not there yet, and the real one a feature.
+    """
+    if unknown := find_unknown_target(context.project.models[name], batch, reference):
+        at = context.project.position("models", name, "target")
+        message, help_ = unknown
+        raise ModelError(f"model {name}: {message}; {help_} ({at.file}:{at.line}:{at.column})")
+
+
+def _describe_absent_column(column: str, tables: Sequence[Table], what: str) -> tuple[str, str]:
+    """Return the message that no table has a column, and help; `what` follows the column's name."""
+    names = [repr(table.name) for table in tables]
+    which = f"dataset {names[0]} has no" if len(names) == 1 else f"neither dataset {' nor dataset '.join(names)} has a"
+    known = list(dict.fromkeys(name for table in tables for name in table.frame.collect_schema()))
+    single = next((hint for table in tables if (hint := suggest_separator(table.frame.collect_schema().names()))), "")
+    return f"{which} column {column!r}{what}", single.lstrip(":; ") or did_you_mean(column, known, "there are")
 
 
 def _iterate_metrics(checks: Mapping[str, Check], place: SpecPath) -> Iterator[tuple[SpecPath, str]]:

@@ -22,8 +22,6 @@ from engine.scenarios.result import StepResult
 from engine.scenarios.steps import STEP_KINDS
 from engine.spec.conditions import ConditionFacts, UndecidedCondition, evaluate_condition
 from engine.spec.diagnostics import Findings
-from engine.spec.resources.evaluation_stores import DatasetReference
-from engine.spec.resources.models import TrainModel
 from engine.spec.resources.scenarios import AnyStep, Reporter, RunScenarioStep
 
 
@@ -141,7 +139,8 @@ class Planner:
 
         def simulate(attempt: Context) -> StepResult:
             found = STEP_KINDS[step.kind](step, attempt)
-            self._validate_data(step, found, attempt)
+            evaluation = _find_reused_evaluation(getattr(step, "target", ""), found, attempt)
+            data_validation.validate_step(step, evaluation, attempt, self.findings)
             return found
 
         try:
@@ -166,33 +165,11 @@ class Planner:
             return action
         return action.model_copy(update={"because": "depends", "reason": f"reused if step {step!r} has run"})
 
-    def _validate_data(self, step: AnyStep, result: StepResult, context: Context) -> None:
-        """Validate the columns that the spec names against the data that the step reads."""
-        project = context.project
-        target = getattr(step, "target", "")
-        datasets, models = {target} & project.datasets.keys(), {target} & project.models.keys()
-        if target in project.evaluation_stores:
-            store = project.evaluation_stores[target]
-            datasets |= {store.dataset}
-            models |= {store.model} if store.model else set()
-            data_validation.validate_store(
-                target, _find_reused_evaluation(target, result, context), context, self.findings
-            )
-        for model in sorted(models):
-            data_validation.validate_model(model, context, self.findings)
-            spec = project.models[model]
-            datasets |= {spec.dataset} if isinstance(spec, TrainModel) else set()
-        for dataset in sorted(datasets):
-            data_validation.validate_dataset(dataset, context, self.findings)
-        if target in project.evaluation_stores:
-            reference = project.evaluation_stores[target].reference
-            datasets |= {reference.dataset} if isinstance(reference, DatasetReference) else set()
-        for dataset in sorted(datasets):
-            data_validation.validate_reading(dataset, context, self.findings)
-
 
 def _find_reused_evaluation(store: str, result: StepResult, context: Context) -> Evaluation | None:
     """Return the evaluation that a step reuses; None if this plan has only simulated it, so that it has no metrics."""
+    if store not in context.project.evaluation_stores:
+        return None
     made = {made.store: made.id for made in result.evaluations} | dict(context.built)
     evaluation = (
         context.store.get_evaluation(made[store]) if store in made else context.store.find_newest_evaluation(store)

@@ -44,6 +44,9 @@ class StepResult(FrozenModel):
     checks: list[CheckResult] = Field(
         [], repr=False, description="The results of its checks; a wildcard check has one entry per metric."
     )
+    unmeasured: list[str] = Field(
+        [], description="What measured nothing although it counts as OK: metrics, and in parentheses why."
+    )
     metrics: dict[str, float | None] = Field({}, repr=False, description="Metrics that later conditions can read.")
     variables: dict[str, Any] = Field({}, description="Variables that it set for the rest of the run.")
     actions: list[Action] = Field([], repr=False, description="Its actions, each with its reason.")

@@ -119,6 +119,20 @@ def _define_batch_metrics() -> Iterable[MetricDefinition]:
     yield store("row_count", "Rows of the batch.", high=None)
     yield store("labelled_share", "Share of the rows whose true value is known.", worse="lower", tasks=_ALL_TASKS)
     yield store(
+        "labelled_drift",
+        "Drift between the predictions of the rows with and without a true value; 0 if not significant. "
+        "If it is large, performance may not hold for all rows.",
+        worse="higher",
+        neutral=0,
+        tasks=_ALL_TASKS,
+    )
+    yield store(
+        "prediction_missing_share",
+        "Share of the rows without a prediction, or without one of its probabilities.",
+        worse="higher",
+        tasks=_ALL_TASKS,
+    )
+    yield store(
         "data_drift",
         "Accuracy, on held-out rows, of a classifier that separates batch and reference: 0.5 no drift, 1 complete.",
         worse="higher",

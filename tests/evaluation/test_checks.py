@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import Position
+from engine.evaluation.check_counts import PassedChecks
 from engine.evaluation.checks import CheckTarget, apply_check
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
@@ -189,3 +190,18 @@ def test_an_excepted_metric_may_have_no_bound() -> None:
     check = RangeCheck.model_validate({"metric": "drift.*", "max": 0, "except": {"drift.a": Range(soft_max=1)}})
     (result,) = found(check, {"drift.a": MetricValue(0.5)})
     assert result.outcome is OK
+
+
+def passed(*results: tuple[str, str, CheckOutcome, CheckOutcome]) -> str:
+    made = [CheckResult("s", name, metric, outcome, counts, reason="why") for name, metric, outcome, counts in results]
+    return PassedChecks.select(made).count()
+
+
+def test_a_count_of_checks_says_how_many_measured_nothing() -> None:
+    fine, late = ("a", "m", OK, OK), ("b", "roc_auc", EMPTY, OK)
+    assert passed(fine) == "1 check"
+    assert passed(fine, ("b", "n", OK, OK), ("c", "o", EMPTY, WARNING)) == "2 checks"
+    assert passed(fine, late) == "2 checks, 1 of them measured nothing: roc_auc (why)"
+    assert passed(late) == "1 check, which measured nothing: roc_auc (why)"
+    assert passed(late, ("b", "f1", EMPTY, OK)) == "2 metrics of 'b', both of which measured nothing: roc_auc, f1 (why)"
+    assert passed(("mine", "", EMPTY, OK)) == "1 check, which measured nothing: mine (why)"

@@ -303,10 +303,12 @@ def test_of_the_whole(evaluation: Evaluation, sides: tuple[Side, Side]) -> None:
         "row_count": float(sides[1].rows.height),
         "drifted_columns": moved,
         "drifted_share": moved / len(drifts),
+        "prediction_missing_share": 0.0,
     }
     assert_equal(found, expected)
     whole = {name for name in found if "." not in name} - expected.keys() - performance(sides[1]).keys()
-    assert whole == DRAWN
+    assert whole == {*DRAWN, "labelled_drift"}
+    assert 0 <= (found["labelled_drift"] or 0) <= 1  # tests/scenarios/test_labels.py compares it
     assert evaluation.metrics["data_drift"].p_value == found["data_drift_p"]
     assert found["data_drift_significant"] == ((found["data_drift_p"] or 0) < 0.05)
     assert 0.5 < (found["data_drift_low"] or 0) < (found["data_drift"] or 0)

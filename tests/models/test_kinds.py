@@ -201,19 +201,44 @@ def test_prediction_columns_of_all_tasks(tmp_path):
     assert (found["probability_0"] == 1 - FRAME["p"]).all()
 
 
-def test_a_batch_without_labels_needs_the_positive_class_said(tmp_path):
+def classes_of(folder: Path, what: str, labels: list[object], reference: tuple[object, ...] = ()):
+    declared = project(folder, SCORED.format(what=what))
+    frame = pl.DataFrame({"amount": [1.0] * len(labels), "p": [0.5] * len(labels), "fraud": labels})
+    model = load_model(declared, "m", Table("batch", frame.lazy(), "0"), reference_classes=reference)
+    return model.classes, model.positive, bool(model.undecided)
+
+
+def test_a_batch_without_labels_has_the_classes_of_its_reference(tmp_path):
+    probability, positive = "probability: p", "probability: p\n    positive: a"
+    nobody: list[object] = [None, None]
+    assert classes_of(tmp_path, probability, nobody, ("a", "b")) == (("a", "b"), "b", False)
+    assert classes_of(tmp_path, probability, ["a", None], ("a", "b")) == (("a", "b"), "b", False)
+    assert classes_of(tmp_path, probability, ["a", "c"], ("a", "b")) == (("a", "b"), "b", False)
+    assert classes_of(tmp_path, positive, nobody, ("a", "b")) == (("a", "b"), "a", False)
+    # Where the reference shows fewer than two, the batch completes them, and then the opposite of 0 or 1.
+    assert classes_of(tmp_path, probability, ["b", None], ("a",)) == (("a", "b"), "b", False)
+    assert classes_of(tmp_path, probability, [0, None]) == ((0, 1), 1, False)
+    assert classes_of(tmp_path, probability, [1.0, None]) == ((0, 1), 1, False)
+    assert classes_of(tmp_path, probability, [True, None]) == ((False, True), True, False)
+    # Nothing tells the positive class yet.
+    assert classes_of(tmp_path, probability, nobody) == ((0, 1), 1, True)
+    assert classes_of(tmp_path, probability, ["a", None]) == (("a", "not a"), "not a", True)
+    assert classes_of(tmp_path, positive, ["a", None]) == (("a", "not a"), "a", False)
+
+
+def test_a_batch_without_labels_has_the_reason_that_its_labels_are_missing(tmp_path):
     nameless = FRAME.with_columns(fraud=pl.lit(None, pl.Int64))
-    with pytest.raises(ModelError, match="declare positive:"):
-        scored(tmp_path, SCORED.format(what="probability: p"), nameless)
-    found = scored(tmp_path, SCORED.format(what="probability: p\n    positive: 1"), nameless)
-    assert set(found["prediction"]) == {0, 1}
-    model = load_model(
-        project(tmp_path, SCORED.format(what="probability: p\n    positive: 1")),
-        "m",
-        Table("batch", nameless.lazy(), "0"),
-    )
-    reason = measure_performance(model, found).reasons["roc_auc"]
-    assert reason == "no row has a value in the target column 'fraud'"
+    declared = SCORED.format(what="probability: p")
+    model = load_model(project(tmp_path, declared), "m", Table("batch", nameless.lazy(), "0"))
+    measured = measure_performance(model, score_frame(model, nameless.lazy(), ("fraud",)))
+    assert measured.reasons["roc_auc"] == "no labels: no row has a value in the target column 'fraud'"
+    assert measured.unlabelled
+
+
+def test_an_estimator_fitted_with_the_target_as_a_feature_is_refused(tmp_path):
+    skops.io.dump(LogisticRegression().fit(FRAME.select("amount", "fraud"), FRAME["fraud"]), tmp_path / "model.skops")
+    with pytest.raises(ModelError, match="was fitted with 'fraud' as a feature, but that is the target"):
+        scored(tmp_path, SKOPS)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import math
+from decimal import Decimal
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,6 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as sk
 
-from engine.errors import ModelError
 from engine.models import METRICS_BY_TASK, FittedModel, Performance, measure_performance
 from engine.models.classification import count_by_threshold
 from engine.spec import metric_catalogue as catalogue
@@ -241,14 +241,19 @@ def test_without_labels_every_metric_says_so():
     for scored in (
         pl.DataFrame({"prediction": [1, 0], "probability_0": [0.1, 0.9], "probability_1": [0.9, 0.1]}),
         pl.DataFrame({"y": [None, None], "prediction": [1, 0]}),
-        pl.DataFrame({"y": [], "prediction": []}),
     ):
         found = measure_performance(model("binary_classification", (0, 1), 1), scored)
         what = "no row has a value in the" if "y" in scored.columns else "there is no"
-        assert set(found.reasons.values()) == {f"{what} target column 'y'"}
+        assert set(found.reasons.values()) == {f"no labels: {what} target column 'y'"}
         assert found.unlabelled
         assert set(found.metrics.values()) == {None}
-        assert found.labelled_share == (0 if scored.height else None)
+        assert found.labelled_share == 0
+
+
+def test_without_rows_nothing_is_measured_and_labels_are_not_what_is_missing():
+    found = measure_performance(model("binary_classification", (0, 1), 1), pl.DataFrame({"y": [], "prediction": []}))
+    assert set(found.reasons.values()) == {"there are no rows"}
+    assert (found.unlabelled, found.labelled_share, found.prediction_missing_share) == (False, None, None)
 
 
 def test_partly_labelled_counts_the_labelled_rows():
@@ -262,9 +267,11 @@ def test_rows_without_prediction_are_noted_and_do_not_count():
     found = measure_performance(model("regression"), scored)
     assert found.rows == 2
     assert found.metrics["mae"] == pytest.approx(0.5)
-    assert "1 rows with a target value have no prediction" in found.notes[0]
+    assert found.notes == ("performance on 2 of 3 rows: 1 has no prediction",)
+    assert found.prediction_missing_share == pytest.approx(1 / 3)
     nobody = measure_performance(model("regression"), scored.with_columns(prediction=pl.lit(None, pl.Float64)))
-    assert set(nobody.reasons.values()) == {"no row has a target value and a prediction"}
+    assert set(nobody.reasons.values()) == {"no row has a prediction"}
+    assert nobody.prediction_missing_share == 1
     assert not nobody.unlabelled
 
 
@@ -289,7 +296,9 @@ def test_a_class_that_the_model_does_not_know():
     assert found.reasons["log_loss"] == "the target column holds classes that the model does not know: new"
     scored = pl.DataFrame({"y": [0, 1, 7], "prediction": [0, 1, 1]})
     strange = measure_performance(model("binary_classification", (0, 1), 1), scored)
-    assert strange.reasons["accuracy"] == ("target values or predictions are not classes of the model: 7")
+    assert strange.reasons["accuracy"] == (
+        "1 row has a target value that is none of the classes 0, 1: 7; the first is row 3"
+    )
 
 
 def test_far_too_many_classes_are_a_reason_and_no_matrix():
@@ -305,14 +314,23 @@ def test_labels_of_another_type_are_the_same_classes():
         pl.Series([True, False, False, True]),
         pl.Series([1.0, 0.0, 0.0, 1.0]),
         pl.Series(["1", "0", "0", "1"]),
+        pl.Series(["1.0", "0.0", "0.0", "1.0"]),
+        pl.Series(["TRUE", "FALSE", "false", "true"]),
+        pl.Series([Decimal("1.00"), Decimal("0.00"), Decimal("0.00"), Decimal("1.00")]),
     ):
         prediction = [1, 0, 1, 0]
         scored = pl.DataFrame(
             {"y": truth, "prediction": prediction, "probability_0": 1 - np.array(p), "probability_1": p}
         )
         assert measure_performance(model("binary_classification", (0, 1), 1), scored).metrics == expected
-    with pytest.raises(ModelError, match='"y" holds String, but the task is regression'):
-        measure_performance(model("regression"), pl.DataFrame({"y": ["1"], "prediction": [1.0]}))
+
+
+def test_numbers_of_a_regression_may_be_text_and_what_is_no_number_is_named():
+    written = pl.DataFrame({"y": ["1", "2.5", None], "prediction": [1.0, 2.0, 3.0]})
+    assert measure_performance(model("regression"), written).metrics["mae"] == 0.25
+    found = measure_performance(model("regression"), written.with_columns(y=pl.Series(["1", "n/k", None])))
+    assert set(found.reasons.values()) == {"1 row has a target value that is not a number: n/k; the first is row 2"}
+    assert found.notes == (f"performance is not measured: {found.reasons['mae']}",)
 
 
 def test_the_other_class_as_positive():

@@ -165,6 +165,13 @@ def test_summaries(project):
     ]
 
 
+def test_checks_that_are_ok_but_measured_nothing_are_told(project):
+    late = CheckResult("the_MES", "auc", "roc_auc", CheckOutcome.EMPTY, CheckOutcome.OK, reason="no labels")
+    fine = CheckResult("the_MES", "drift", "data_drift", CheckOutcome.OK, CheckOutcome.OK, value=0.5)
+    text = say(project, run_facts(late, fine), message="${checksSummary}").text
+    assert text.split("\n")[0] == "checks: 1 EMPTY, 1 OK; OK: 2 checks, 1 of them measured nothing: roc_auc (no labels)"
+
+
 def test_a_check_that_is_a_function_tells_its_reason():
     check = CheckResult("the_MES", "mine", "", CheckOutcome.ERROR, CheckOutcome.ERROR, reason="too many zeros")
     assert format_event(create_check_event(check, ENDED)) == "mine: too many zeros (the_MES)"

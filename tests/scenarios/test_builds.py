@@ -127,7 +127,7 @@ def test_without_labels_drift_remains_and_the_checks_say_so(spec: Spec, run: Run
     (result,) = run().runs
     (evaluation,) = evaluations(tmp_path)
     assert evaluation.metrics["roc_auc"].value is None
-    assert evaluation.metrics["roc_auc"].reason == "no row has a value in the target column 'label'"
+    assert evaluation.metrics["roc_auc"].reason == "no labels: no row has a value in the target column 'label'"
     assert value(evaluation, "data_drift") == pytest.approx(0.62, abs=0.01)
     good, seen = result.steps[1].checks
     assert (good.outcome, good.counts_as) == (CheckOutcome.EMPTY, CheckOutcome.OK)

@@ -44,6 +44,12 @@ class EvaluationFacts:
         """The worst outcome of the checks; None without checks."""
         return worst_check_outcome(check.counts_as for check in self.checks) if self.checks else None
 
+    @property
+    def is_own_reference(self) -> bool:
+        """Whether the batch was compared with itself, as the first of a store whose reference is an evaluation."""
+        reference = self.evaluation.facts.get("reference", {})
+        return reference.get("kind") in ("rolling", "evaluation") and "datasets" in reference
+
     def find_value(self, metric: str) -> float | None:
         """Return the value of a metric, or None."""
         measured = self.evaluation.metrics.get(metric)

@@ -3,10 +3,13 @@
 from collections import Counter
 
 from engine.drift import NOTABLE_DRIFT
-from engine.formatting.lists import join_words
+from engine.evaluation.check_counts import SHOWN_REASONS, PassedChecks
+from engine.formatting.lists import join_some, join_words
 from engine.formatting.numbers import format_figure, format_p_value, format_share
+from engine.models import describe_measured_rows
 from engine.outcome import CheckOutcome
 from engine.reporting.pages.facts import EvaluationFacts
+from engine.spec.metric_catalogue import PERFORMANCE_METRICS
 from engine.spec.metric_names import MetricName, parse_metric_name
 
 _METRIC_NAMES = {
@@ -38,12 +41,21 @@ def format_metric_name(metric: str) -> str:
 
 
 def summarize_evaluation(facts: EvaluationFacts) -> list[str]:
-    """Return three sentences: is the batch like the reference, which columns drifted, model performance and checks."""
-    return [
-        _summarize_drift(facts),
-        _summarize_columns(facts),
-        f"{_summarize_performance(facts)}{_summarize_checks(facts)}",
-    ]
+    """Return three sentences: is the batch like the reference, which columns drifted, model performance and checks.
+
+    There are two where nothing could be compared.
+    """
+    last = f"{_summarize_performance(facts)}{_summarize_checks(facts)}"
+    if not facts.evaluation.rows_used:
+        return [f"{facts.dataset}: the batch has no rows, so nothing was compared or measured.", last]
+    if facts.is_own_reference:
+        rows = format_figure(facts.evaluation.rows_used)
+        itself = (
+            f"{facts.dataset} ({rows} rows) was compared with itself, because there is no earlier evaluation: "
+            "it is the reference of later ones, and shows no drift."
+        )
+        return [itself, last]
+    return [_summarize_drift(facts), _summarize_columns(facts), last]
 
 
 def _summarize_drift(facts: EvaluationFacts) -> str:
@@ -96,15 +108,34 @@ def _summarize_performance(facts: EvaluationFacts) -> str:
     if labelled is None:
         return ""
     if metric is None:
-        why = "no row has a value in the target column yet" if labelled == 0 else "it has no value"
+        why = "no row has a value in the target column yet" if labelled == 0 else _find_performance_reason(facts)
         return f"How the model performs is not known: {why}. "
-    change = facts.find_value(f"performance_change.{metric}")
+    change = None if facts.is_own_reference else facts.find_value(f"performance_change.{metric}")
     moved = (
         "" if change is None else f", {format_figure(abs(change))} {'below' if change < 0 else 'above'} the reference's"
     )
     reached = f"{format_metric_name(metric)} is {format_metric(metric, facts.find_value(metric))}{moved}"
-    where = "On all rows" if labelled == 1 else f"On the {format_share(labelled)} of the rows that have a target value"
-    return f"{where}, {reached}. "
+    doubt = ""
+    if differing := facts.find_value("labelled_drift"):
+        doubt = (
+            "The rows with a target value differ from those without in the predictions "
+            f"(drift {format_figure(differing)}), so this may not hold for all rows. "
+        )
+    return f"{_name_measured_rows(facts, labelled)}, {reached}. {doubt}"
+
+
+def _find_performance_reason(facts: EvaluationFacts) -> str:
+    """Return why performance has no value, as its first metric says."""
+    measured = (facts.evaluation.metrics.get(metric) for metric in PERFORMANCE_METRICS)
+    return next((metric.reason for metric in measured if metric and metric.reason), "it has no value")
+
+
+def _name_measured_rows(facts: EvaluationFacts, labelled: float) -> str:
+    """Return the rows that performance holds for, with what the others lack where that was counted."""
+    if counts := facts.evaluation.performance.get("rows"):
+        rows, _, lacking = describe_measured_rows(counts).partition(": ")
+        return f"On {rows} ({lacking})" if lacking else "On all rows"
+    return "On all rows" if labelled == 1 else f"On the {format_share(labelled)} of the rows that have a target value"
 
 
 def _summarize_checks(facts: EvaluationFacts) -> str:
@@ -115,11 +146,17 @@ def _summarize_checks(facts: EvaluationFacts) -> str:
         worst[check.check] = max(check.counts_as, worst.get(check.check, check.counts_as), key=list(CheckOutcome).index)
     count = Counter(worst.values())
     wrong = [name for level in (CheckOutcome.ERROR, CheckOutcome.WARNING) for name in worst if worst[name] is level]
+    passed = PassedChecks.select(facts.checks)
     if not wrong:
-        return f"All {len(worst)} checks hold." if len(worst) > 1 else "The one check holds."
+        text = f"All {len(worst)} checks hold" if len(worst) > 1 else "The one check holds"
+        if passed.unmeasured and len(passed.unmeasured) == len(passed.checks):
+            return f"No check measured anything: {join_some(passed.list_unmeasured(), SHOWN_REASONS)}."
+        return f"{text}, but {passed.tell_unmeasured()}." if passed.unmeasured else f"{text}."
     numbers = [f"{count[level]} {word}" for level, word in _OUTCOME_VERBS.items() if count[level]]
     shown = [f"“{name}”" for name in wrong[:3]] + ([f"{len(wrong) - 3} more"] if len(wrong) > 3 else [])
-    return f"Of {len(worst)} checks {join_words(numbers)}: {join_words(shown)}."
+    text = f"Of {len(worst)} checks {join_words(numbers)}: {join_words(shown)}."
+    unmeasured = join_some(passed.list_unmeasured(), SHOWN_REASONS)
+    return f"{text} Measured nothing, and counted as OK: {unmeasured}." if unmeasured else text
 
 
 _OUTCOME_VERBS = {CheckOutcome.ERROR: "failed", CheckOutcome.WARNING: "warned"}

@@ -10,7 +10,6 @@ from engine.data import Table, materialise
 from engine.data.fingerprints import hash_file
 from engine.data.user_functions import find_module_file
 from engine.digests import digest_json
-from engine.errors import DataError
 from engine.evaluation.batch_evaluation import EvaluationIdentity, build_empty_evaluation, evaluate_batch
 from engine.evaluation.custom_metrics import compute_custom_metrics
 from engine.evaluation.observation import Observation, snapshot_side
@@ -31,16 +30,18 @@ from engine.scenarios.builders.references import (
 )
 from engine.scenarios.changes import MAX_CANDIDATES, ChangeReason, explain_change
 from engine.scenarios.context import Context
+from engine.scenarios.data_validation import require_target
 from engine.spec.resources.resource import facts_of
 from engine.store import generate_id
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationBuild:
-    """The evaluation of the current batch, and whether an earlier one was reused."""
+    """The evaluation of the current batch, whether an earlier one was reused, and what must be known of it."""
 
     evaluation: Evaluation
     reused: bool
+    remark: str = ""
 
 
 def build_evaluation_store(
@@ -73,7 +74,9 @@ def build_evaluation_store(
         evaluation = decision.apply(locked)
         if decision.action.reused:
             locked.log.info(f"{name}: nothing has changed; evaluation {evaluation.name} is reused")
-        return EvaluationBuild(evaluation, decision.action.reused)
+        empty = "the batch has no rows" if evaluation.metrics and not evaluation.rows_read else None
+        remark = "; ".join(filter(None, [reference.note, empty]))
+        return EvaluationBuild(evaluation, decision.action.reused, remark)
 
 
 def plan_evaluation(
@@ -192,7 +195,9 @@ def _evaluate_batch(
     spec = context.project.evaluation_stores[name]
     context.log.info(f"{name}: evaluating {identity.name}, dataset {batch.name}")
     with context.store.stage_folder() as folder, materialise(batch, folder / "rows") as table:
-        model = model_handle.load(table, context) if model_handle else None
+        if model_handle:
+            require_target(model_handle.name, batch, reference.table, context)
+        model = model_handle.load(table, context, profile.observe_classes()) if model_handle else None
         against = profile.execute(model)
         # The batch is measured by the reference's entity and roles, so that both sides are comparable.
         comparable = apply_entity(table, against.entity)
@@ -218,21 +223,16 @@ def _evaluate_batch(
             context.secrets.redact,
         )
         importance = model.importance if model else None
-        try:
-            evaluation = evaluate_batch(
-                identity, seen, against, spec.drift, model_importance=importance, own_metrics=own_metrics
-            )
-        except DataError as error:
-            if seen.rows:
-                raise
-            raise DataError(f"dataset {batch.name!r} has no rows, so there is nothing to evaluate") from error
+        evaluation = evaluate_batch(
+            identity, seen, against, spec.drift, model_importance=importance, own_metrics=own_metrics
+        )
         with context.store.stage_folder() as files:
             seen.snapshot.save(files)
             context.datasets.files.verify()
             context.store.add_evaluation(evaluation, files)
     for note in evaluation.notes:
         if note not in read:  # logged when the dataset was read
-            context.log.info(f"{name}: {note}")
+            context.log.write("info" if evaluation.rows_read else "warning", f"{name}: {note}")
     return evaluation
 
 

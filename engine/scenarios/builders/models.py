@@ -46,10 +46,14 @@ class ModelHandle:
     test: Table | None = None
     reused: bool = True
 
-    def load(self, table: Table, context: Context) -> models.FittedModel:
-        """Load the model, ready to score the table."""
+    def load(
+        self, table: Table, context: Context, reference_classes: Sequence[models.ClassValue] = ()
+    ) -> models.FittedModel:
+        """Load the model, ready to score the table; its classes are those of the reference if it does not know them."""
         folder, digests = (self.trained.folder, self.trained.files) if self.trained else (None, None)
-        return models.load_model(context.project, self.name, table, folder, digests)
+        return models.load_model(
+            context.project, self.name, table, folder, digests, reference_classes=reference_classes
+        )
 
 
 def build_model(name: str, context: Context, found: list[CheckResult], *, force: bool = False) -> ModelHandle:

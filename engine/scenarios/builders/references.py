@@ -6,13 +6,13 @@ fingerprint. Earlier evaluations have stored the profiles of their batches, so n
 
 from __future__ import annotations  # drift's types are named here and loaded when they are used
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
 
-from engine import drift
+from engine import drift, models
 from engine.data import Table, explain_read_errors, materialise
 from engine.digests import digest_json
 from engine.drift.csv_files import INFER_ROWS
@@ -21,7 +21,7 @@ from engine.evaluation.observation import snapshot_side
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.evaluation.snapshot import Snapshot
 from engine.formatting.lists import join_some
-from engine.models import FittedModel
+from engine.models import ClassValue, FittedModel, label_of
 from engine.scenarios.actions import Action
 from engine.scenarios.builders.datasets import inspect_dataset
 from engine.scenarios.builders.decision import list_sources
@@ -54,6 +54,8 @@ class Reference:
         A remark that the evaluation keeps.
     reading_notes
         What the evaluation keeps about how the reference's files are read.
+    table
+        The table that it is; None for earlier evaluations, of which only the profiles are left.
     """
 
     fingerprint: str
@@ -61,6 +63,7 @@ class Reference:
     plan_profile: Callable[[Table], ReferenceProfile]
     note: str | None = None
     reading_notes: tuple[str, ...] = ()
+    table: Table | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +71,13 @@ class ReferenceProfile:
     """The planned profile of a reference.
 
     `execute` makes or loads it, given the model that scores the rows (None without a model); `simulate` replaces
-    that in a plan.
+    that in a plan. `observe_classes` returns the classes that the reference holds, which a model needs to be loaded.
     """
 
     action: Action
     execute: Callable[[FittedModel | None], Snapshot]
     simulate: Callable[[], None]
+    observe_classes: Callable[[], Sequence[ClassValue]]
 
 
 def resolve_reference(
@@ -111,13 +115,22 @@ def resolve_reference(
                 f"reference of evaluation store {name!r}: there is no evaluation {declared.name!r}; "
                 f"there are: {names}. Build {name} once with evaluation: {{name: {declared.name}}}"
             )
+        if not evaluation.rows_read and evaluation.metrics:
+            raise DataError(
+                f"reference of evaluation store {name!r}: evaluation {declared.name!r} has no rows, so there is "
+                "nothing to compare with; name another one"
+            )
         return _refer_to_evaluations("evaluation", [evaluation], model_handle, context)
     if isinstance(declared, RollingReference):
-        # A batch that is evaluated again must not be compared with itself.
-        others = [e for e in context.store.list_evaluations(name) if e.fingerprints.dataset != batch.fingerprint]
-        if others:
-            return _refer_to_evaluations("rolling", others[-declared.last :], model_handle, context)
-        return _refer_to_batch("there is no earlier evaluation", declared.kind, batch, spec, model_handle, context)
+        # A batch that is evaluated again must not be compared with itself, nor any batch with one that had no rows.
+        # (An evaluation that a plan has simulated has no metrics.)
+        earlier = context.store.list_evaluations(name, metrics=["row_count"])
+        others = [e for e in earlier if e.fingerprints.dataset != batch.fingerprint]
+        filled = [e for e in others if e.rows_read or not e.metrics]
+        if filled:
+            return _refer_to_evaluations("rolling", filled[-declared.last :], model_handle, context)
+        reason = "no earlier evaluation has rows" if others else "there is no earlier evaluation"
+        return _refer_to_batch(reason, declared.kind, batch, spec, model_handle, context)
     if isinstance(declared, DatasetReference):
         table = inspect_dataset(declared.dataset, context, check_results).table
         roles = {"entity": table.entity, "columns": {column: {"role": role} for column, role in table.roles.items()}}
@@ -152,9 +165,15 @@ def _refer_to_evaluations(
         because="reused",
         reason="its profile is stored" if len(names) == 1 else "their profiles are stored",
     )
-    profile = ReferenceProfile(
-        action, lambda _: Snapshot.union([Snapshot.load(folder) for folder in snapshots]), lambda: None
-    )
+
+    def unite_snapshots() -> Snapshot:
+        return Snapshot.union([Snapshot.load(folder) for folder in snapshots])
+
+    def find_classes() -> Sequence[ClassValue]:
+        united = unite_snapshots()
+        return united.list_predicted_classes() if united.classes is None else united.classes
+
+    profile = ReferenceProfile(action, lambda _: unite_snapshots(), lambda: None, find_classes)
     facts = {"kind": kind, "evaluations": dict(zip(names, datasets, strict=True))}
     model = model_handle.fingerprint if model_handle else ""
     others = [evaluation.name for evaluation in evaluations if evaluation.fingerprints.model != model]
@@ -194,18 +213,33 @@ def _refer_to_table(
         }
         fingerprint = digest_json(settings)
         stored = context.store.find_snapshot(fingerprint)
-        if stored is not None:
-            action = Action(kind="profile", target=table.name, because="reused", reason="its profile is stored")
-            return ReferenceProfile(action, lambda _: Snapshot.load(stored), lambda: None)
+
+        def observe_classes() -> Sequence[ClassValue]:
+            classes = Snapshot.load(stored).classes if stored else None
+            return _observe_classes(table, model_handle, context) if classes is None else classes
 
         def execute(model: FittedModel | None) -> Snapshot:
+            # A reference that shows fewer than two classes is scored with those of the batch too, and so with others
+            # when the labels of a later batch arrive.
+            key, labels = fingerprint, tuple(label_of(one) for one in model.classes) if model else ()
+            for known in (fingerprint, digest_json([fingerprint, labels])):
+                if (folder := context.store.find_snapshot(known)) is None:
+                    key = known
+                    break
+                if (snapshot := Snapshot.load(folder)).scored_as in ((), labels):
+                    return snapshot
             context.log.info(f"computing the statistics of the reference: {table.name}")
             snapshot = _profile_reference(grouped, batch, declared, spec, model, model_handle, context)
+            snapshot = replace(snapshot, classes=tuple(_observe_classes(table, model_handle, context)))
             with context.store.stage_folder() as folder:
                 snapshot.save(folder)
                 context.datasets.files.verify()
-                context.store.add_snapshot(fingerprint, folder)
+                context.store.add_snapshot(key, folder)
             return snapshot
+
+        if stored is not None:
+            action = Action(kind="profile", target=table.name, because="reused", reason="its profile is stored")
+            return ReferenceProfile(action, execute, lambda: None, observe_classes)
 
         def simulate() -> None:
             with context.store.stage_folder() as folder:
@@ -215,10 +249,10 @@ def _refer_to_table(
         action = Action(
             kind="profile", target=table.name, because="new", reason=reason, reads=list_sources(table, context)
         )
-        return ReferenceProfile(action, execute, simulate)
+        return ReferenceProfile(action, execute, simulate, observe_classes)
 
     fingerprint = digest_json([table.fingerprint, table.entity, table.roles])
-    return Reference(fingerprint, facts, plan_profile, note, tuple(table.reading_notes()))
+    return Reference(fingerprint, facts, plan_profile, note, tuple(table.reading_notes()), table)
 
 
 def read_reference_schema(name: str, context: Context) -> dict[str, pl.DataType]:
@@ -280,6 +314,14 @@ def describe_differences(name: str, batch: Table, context: Context) -> list[str]
     return [*gone, *changed.values(), *new]
 
 
+def _observe_classes(table: Table, model_handle: ModelHandle | None, context: Context) -> Sequence[ClassValue]:
+    """Return the classes that a table shows, for a model that does not know its classes itself."""
+    if model_handle is None:
+        return ()
+    spec = context.project.models[model_handle.name]
+    return models.observe_classes(spec, table, f"model {model_handle.name}")
+
+
 def apply_entity(table: Table, entity: str | None) -> Table:
     """Return the table with the other side's entity, if it declares none itself and has that column."""
     if table.entity or entity is None or entity not in table.frame.collect_schema():
@@ -299,6 +341,10 @@ def _profile_reference(
     """Profile the reference: infer the columns' roles, score its rows with the model, take the snapshot."""
     with context.store.stage_folder() as folder, materialise(table, folder) as materialised:
         with explain_read_errors(materialised):
+            if table.name != batch.name and not materialised.frame.select(pl.len()).collect().item():
+                raise DataError(
+                    f"dataset {table.name!r}, the reference, has no rows, so there is nothing to compare with"
+                )
             known, left_out = _find_known_columns(materialised, declared, spec, model)
         cost_matrix = context.project.models[model_handle.name].cost_matrix if model_handle else None
         return snapshot_side(

@@ -10,7 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from engine.errors import EngineError
+from engine.evaluation.check_counts import PassedChecks
 from engine.outcome import Outcome
+from engine.scenarios import data_validation
 from engine.scenarios.context import Context
 from engine.scenarios.log import log_warnings
 from engine.scenarios.result import StepResult
@@ -34,7 +36,9 @@ def run(step: AnyStep, context: Context) -> StepResult:
     try:
         with log_warnings(context.log):
             result = context.read_unchanged(lambda attempt: STEP_KINDS[step.kind](step, attempt))
-        result = result.model_copy(update={"actions": context.actions})
+            data_validation.tell_findings(step, context)
+        unmeasured = PassedChecks.select(result.checks).list_unmeasured()
+        result = result.model_copy(update={"actions": context.actions, "unmeasured": unmeasured})
     except EngineError as error:
         return fail_step(step, str(error), context)
     except Exception as bug:  # noqa: BLE001 - the boundary: the run must go on to its reporters

@@ -38,7 +38,8 @@ def _build_target(step: BuildStep, context: Context, found: list[CheckResult]) -
     return _make_result(
         step,
         reused=evaluated.reused,
-        reason=f"evaluation {evaluation.name}{' reused' if evaluated.reused else ''}",
+        reason=f"evaluation {evaluation.name}{' reused' if evaluated.reused else ''}"
+        f"{': ' + evaluated.remark if evaluated.remark else ''}",
         evaluations=[made],
         metrics={metric: measured.value for metric, measured in evaluation.metrics.items()},
     )

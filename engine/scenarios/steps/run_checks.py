@@ -1,6 +1,7 @@
 """Step `run_checks`: applies the checks of an evaluation store or of a dataset."""
 
 from engine.errors import DataError
+from engine.evaluation.check_counts import PassedChecks
 from engine.evaluation.checks import CheckTarget, apply_check
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.outcome import CheckOutcome, Outcome
@@ -35,6 +36,9 @@ def run(step: RunChecksStep, context: Context) -> StepResult:
         if check.counts_as is not CheckOutcome.OK:
             level: Level = "error" if check.counts_as is CheckOutcome.ERROR else "warning"
             context.log.write(level, f"{check.outcome} {check.summary}")
+    passed = PassedChecks.select(found)
+    if passed.unmeasured:
+        context.log.info(f"OK: {passed.count()}")
     worst = {check.counts_as for check in found}
     if CheckOutcome.ERROR in worst:
         outcome = Outcome.FAILED

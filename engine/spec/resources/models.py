@@ -65,8 +65,15 @@ class Model(Resource):
 
     description: str | None = Field(None, description="Free text for readers; a change of it recomputes nothing.")
     task: Task = Field(description="What the model predicts.")
-    target: str = Field(description="Column with the true value; missing in rows whose true value is not known yet.")
-    positive: Scalar = Field(None, description="Binary only: the positive class; the larger of the two if left out.")
+    target: str = Field(
+        description="Column with the true value; missing in rows whose true value is not known yet. Batch or reference "
+        "may lack the column, but not both."
+    )
+    positive: Scalar = Field(
+        None,
+        description="Binary only: the positive class; if left out, the larger of the two that the model or the "
+        "reference knows.",
+    )
     threshold: float | None = Field(
         None, ge=0, le=1, description=f"{_THRESHOLD} If left out, the model's own predictions count; 0.5 without any."
     )

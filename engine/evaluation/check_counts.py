@@ -1,0 +1,54 @@
+"""Counts check results for people: how many are OK, and which of these measured nothing.
+
+A check whose metric has no value may count as OK: for want of labels, or by `when_empty: ok`. Where it is counted
+together with those that hold, the count says so; else labels that never arrive would look like a model that is well.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from engine.evaluation.record import CheckResult
+from engine.formatting.lists import join_some
+from engine.outcome import CheckOutcome
+
+SHOWN_REASONS, SHOWN_METRICS = 3, 5
+"""Reasons, and metrics of one reason, that a count lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassedChecks:
+    """The results that count as OK: the check of each, and (metric, reason) of those that measured nothing."""
+
+    checks: Sequence[str]
+    unmeasured: Sequence[tuple[str, str]]
+
+    @classmethod
+    def select(cls, results: Iterable[CheckResult]) -> Self:
+        """Return those of the results that count as OK."""
+        passed = [result for result in results if result.counts_as is CheckOutcome.OK]
+        empty = [result for result in passed if result.outcome is CheckOutcome.EMPTY]
+        return cls([one.check for one in passed], [(one.metric or one.check, one.reason) for one in empty])
+
+    def count(self) -> str:
+        """Return how many passed: `5 checks, 2 of them measured nothing: roc_auc, f1 (no labels)`."""
+        names = list(dict.fromkeys(self.checks))
+        text = "1 check" if len(names) == 1 else f"{len(names)} checks"
+        if len(names) != len(self.checks):
+            text = f"{len(self.checks)} metrics of {repr(names[0]) if len(names) == 1 else text}"
+        return f"{text}, {self.tell_unmeasured()}" if self.unmeasured else text
+
+    def tell_unmeasured(self) -> str:
+        """Return how many measured nothing, and why: `2 of them measured nothing: roc_auc, f1 (no labels)`."""
+        number = len(self.unmeasured)
+        who = f"{number} of them"
+        if number == len(self.checks):
+            who = {1: "which", 2: "both of which"}.get(number, "all of which")
+        return f"{who} measured nothing: {join_some(self.list_unmeasured(), SHOWN_REASONS)}" if number else ""
+
+    def list_unmeasured(self) -> list[str]:
+        """Return the metrics without a value, one text per reason: `roc_auc, f1 (no labels)`."""
+        by_reason: dict[str, list[str]] = {}
+        for metric, reason in self.unmeasured:
+            by_reason.setdefault(reason, []).append(metric)
+        return [f"{join_some(metrics, SHOWN_METRICS)} ({reason})" for reason, metrics in by_reason.items()]
