@@ -99,7 +99,7 @@ def load_estimator(
             ) from error
     then, now = saved_by.get("scikit-learn"), version("scikit-learn")
     of_version = (
-        [] if then in (None, now) else [f"the model was saved with scikit-learn {then}, and is loaded with {now}"]
+        [] if then in (None, now) else [f"the model was saved with scikit-learn {then} and is loaded with {now}"]
     )
     return estimator, [*of_version, *_summarize_warnings(caught)]
 

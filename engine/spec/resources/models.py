@@ -30,7 +30,10 @@ ALGORITHMS: dict[Algorithm, tuple[Task, ...]] = {
 """The tasks that each algorithm can learn. (Ridge classifies too, but gives no probabilities.)"""
 
 
-_THRESHOLD = "Binary only: a probability of at least this predicts the positive class."
+_THRESHOLD = (
+    "Binary only: a probability of at least this predicts the positive class. If left out, the model's own predictions "
+    "count, or 0.5 where it gives probabilities alone."
+)
 
 
 class Features(Resource):
@@ -74,9 +77,7 @@ class Model(Resource):
         description="Binary only: the positive class; if left out, the larger of the two that the model or the "
         "reference knows.",
     )
-    threshold: float | None = Field(
-        None, ge=0, le=1, description=f"{_THRESHOLD} If left out, the model's own predictions count; 0.5 without any."
-    )
+    threshold: float | None = Field(None, ge=0, le=1, description=_THRESHOLD)
     cost_matrix: CostMatrix = Field(
         CostMatrix.model_construct(), description="Binary only: gains for the metric cost_matrix_gain."
     )
