@@ -100,6 +100,7 @@ def _profile_rows(
             cost_matrix=context.project.models[evaluation.model].cost_matrix if model and evaluation.model else None,
             sample_rows=max(SAMPLE_ROWS, settings.max_rows),
             seed=settings.seed,
+            confidence=settings.confidence,
         )
     return seen.snapshot, note
 

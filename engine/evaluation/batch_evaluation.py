@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from engine import __version__, drift
+from engine.evaluation.changes import change_between
 from engine.evaluation.observation import Observation
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
 from engine.evaluation.snapshot import Snapshot
@@ -78,7 +79,7 @@ def evaluate_batch(
         **_column_drift_metrics(compared),
         **predicted.metrics,
         **batch.snapshot.performance,
-        **_performance_changes(reference.performance, batch.snapshot.performance),
+        **_performance_changes(reference, batch.snapshot),
         **(own_metrics or {}),
     }
     notes = [*compared.notes, *drift_model.notes, *predicted.notes, *batch.notes]
@@ -199,11 +200,15 @@ def _predicted_shares(histogram: Mapping[str, Any]) -> Iterator[tuple[str, float
         yield str(label), count_before / rows_before if rows_before else 0.0, count_now / rows_now if rows_now else 0.0
 
 
-def _performance_changes(before: Mapping[str, MetricValue], now: Mapping[str, MetricValue]) -> dict[str, MetricValue]:
-    """Return the change of each performance metric from the reference's value, absolute and relative."""
+def _performance_changes(reference: Snapshot, batch: Snapshot) -> dict[str, MetricValue]:
+    """Return the change of each performance metric from the reference's value, absolute and relative.
+
+    The rows of the reference are not kept, so nothing can be paired: the intervals of the changes treat both sides as
+    independent, which makes them too wide where the sides share rows or entities, never too narrow.
+    """
     changes: dict[str, MetricValue] = {}
-    for name, old in before.items():  # not over a set, whose order differs from process to process
-        new = now.get(name)
+    for name, old in reference.performance.items():  # not over a set, whose order differs from process to process
+        new = batch.performance.get(name)
         if new is None or name == "labelled_share":
             continue
         absolute, relative = (
@@ -216,10 +221,18 @@ def _performance_changes(before: Mapping[str, MetricValue], now: Mapping[str, Me
             unknown = MetricValue(None, reason=f"unknown for {side}: {lacking.reason}", unlabelled=lacking.unlabelled)
             changes[absolute] = changes[relative] = unknown
             continue
-        changes[absolute] = MetricValue(new.value - old.value)
+        comparable = reference.confidence == batch.confidence
+        before = old if comparable else MetricValue(old.value, reason=_explain_other_confidence(reference))
+        changes[absolute] = change_between(new, before, "absolute")
         changes[relative] = (
-            MetricValue((new.value - old.value) / abs(old.value))
+            change_between(new, before, "relative")
             if old.value
             else MetricValue(None, reason=f"the reference's {name} is 0")
         )
     return changes
+
+
+def _explain_other_confidence(reference: Snapshot) -> str:
+    if reference.confidence is None:
+        return "no interval: the reference was measured by an earlier version, without intervals"
+    return f"no interval: that of the reference has another confidence, {reference.confidence:g}"

@@ -47,6 +47,7 @@ def snapshot_side(
     cost_matrix: CostMatrix | None,
     sample_rows: int,
     seed: int,
+    confidence: float,
     against: Snapshot | None = None,
 ) -> Observation:
     """Measure a table as one side of a comparison.
@@ -62,6 +63,8 @@ def snapshot_side(
         for a comparison without a model.
     sample_rows
         The largest number of rows to keep for the drift model.
+    confidence
+        The confidence level of the intervals of the performance.
     against
         The reference that this side will be compared with. A column with too many distinct values to be kept whole is
         then profiled at the values that the comparison needs.
@@ -78,12 +81,12 @@ def snapshot_side(
         columns = drift.profile(table.frame, roles, entity=entity, against=against.columns if against else None)
         sample = drift.sample(table.frame, kept, sample_rows, entity=entity, seed=seed)
         if model is None:
-            return Observation(columns.rows, Snapshot(columns, dict(left_out), sample, entity, None, {}))
+            return Observation(columns.rows, Snapshot(columns, dict(left_out), sample, entity, None, {}, confidence))
         _require_dataset_columns(model.predictor.columns, table, f"model {model.name!r} needs")
         available = table.frame.collect_schema().names()
         extra = [name for name in (model.target, entity) if name and name in available]
         scored = score_frame(model, table.frame, list(dict.fromkeys(extra)))
-    measured = measure_performance(model, scored, cost_matrix)
+    measured = measure_performance(model, scored, cost_matrix, entity=entity, confidence=confidence)
     snapshot = Snapshot(
         columns=columns,
         left_out=dict(left_out),
@@ -91,6 +94,7 @@ def snapshot_side(
         entity=entity,
         predictions=_profile_predictions(scored, model, entity, against.predictions if against else None),
         performance=_performance_metrics(measured),
+        confidence=confidence,
     )
     return Observation(columns.rows, snapshot, scored, measured.detail, (*model.notes, *measured.notes))
 
@@ -132,12 +136,21 @@ def _profile_predictions(
 
 
 def _performance_metrics(measured: Performance) -> dict[str, MetricValue]:
-    """Return the performance as metric values, with `labelled_share`."""
+    """Return the performance as metric values, with `labelled_share`.
+
+    `labelled_share` has no interval: it counts the rows of this batch and estimates nothing.
+    """
     share, unlabelled = measured.labelled_share, measured.unlabelled
     return {
         "labelled_share": MetricValue(share, reason=None if share is not None else "there are no rows"),
         **{
-            name: MetricValue(value, reason=measured.reasons.get(name), unlabelled=value is None and unlabelled)
+            name: MetricValue(
+                value,
+                measured.intervals[name][0] if name in measured.intervals else None,
+                measured.intervals[name][1] if name in measured.intervals else None,
+                reason=measured.reasons.get(name) or measured.interval_reasons.get(name),
+                unlabelled=value is None and unlabelled,
+            )
             for name, value in measured.metrics.items()
         },
     }

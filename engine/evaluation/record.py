@@ -13,7 +13,8 @@ from engine.outcome import CheckOutcome
 class MetricValue:
     """The value of a metric; where `value` is None, `reason` gives the reason.
 
-    `low` and `high` are a confidence interval at the level of the evaluation store. For a drift statistic of a column
+    `low` and `high` are a confidence interval at the level of the evaluation store. Where a metric that has intervals
+    has none this time, `reason` says why, beginning with "no interval: ". For a drift statistic of a column
     with too many distinct values to be kept whole, they are exact bounds of the value instead.
 
     `failed` tells that the metric could not be computed: its checks are ERROR. A metric that has no value for another

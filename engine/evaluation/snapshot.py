@@ -16,7 +16,9 @@ import polars as pl
 
 from engine import drift
 from engine.errors import StoreError
+from engine.evaluation.changes import estimate_of
 from engine.evaluation.record import MetricValue
+from engine.models.intervals import mean_estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,8 @@ class Snapshot:
     `columns` is the profile of the columns that are compared; `left_out` gives, by column, the reason why it is not.
     `sample` holds rows with these columns and the `entity`, for the drift model. `predictions` is the profile of
     `prediction` (the class or the value) and, for a binary model with probabilities, of `probability`. `performance`
-    holds the performance metrics by name.
+    holds the performance metrics by name, with intervals at the level `confidence`; it is None in snapshots of versions
+    that had no intervals.
     """
 
     columns: drift.Profile
@@ -35,6 +38,7 @@ class Snapshot:
     entity: str | None
     predictions: drift.Profile | None
     performance: Mapping[str, MetricValue]
+    confidence: float | None = None
 
     def save(self, folder: Path) -> None:
         """Write the snapshot into `folder`, which must exist."""
@@ -46,6 +50,7 @@ class Snapshot:
             "left_out": dict(self.left_out),
             "entity": self.entity,
             "performance": {name: asdict(metric) for name, metric in self.performance.items()},
+            "confidence": self.confidence,
         }
         (folder / "snapshot.json").write_text(json.dumps(facts), encoding="utf-8")
 
@@ -68,6 +73,7 @@ class Snapshot:
                 entity=facts["entity"],
                 predictions=drift.Profile.load(predictions) if predictions.exists() else None,
                 performance={name: MetricValue(**metric) for name, metric in facts["performance"].items()},
+                confidence=facts.get("confidence"),
             )
         except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
             raise StoreError(
@@ -79,7 +85,8 @@ class Snapshot:
     def union(cls, snapshots: Sequence[Snapshot]) -> Snapshot:
         """Unite the snapshots of several batches, as if their rows were one batch.
 
-        Performance cannot be united exactly, so each metric becomes its mean over the batches.
+        Performance cannot be united exactly, so each metric becomes its mean over the batches, weighed by their rows
+        with a label. Its interval treats the batches as independent.
         """
         first, *others = snapshots
         columns, predictions = first.columns, first.predictions
@@ -93,14 +100,33 @@ class Snapshot:
             sample=pl.concat([snapshot.sample for snapshot in snapshots], how="vertical_relaxed"),
             entity=first.entity,
             predictions=predictions,
-            performance={
-                name: _mean_metric([s.performance[name] for s in snapshots if name in s.performance])
-                for name in first.performance
-            },
+            performance={name: _mean_metric(name, snapshots) for name in first.performance},
+            confidence=first.confidence if len({snapshot.confidence for snapshot in snapshots}) == 1 else None,
         )
 
 
-def _mean_metric(metrics: Sequence[MetricValue]) -> MetricValue:
-    """Return the mean of the metrics that have a value; where none has, the first with its reason."""
-    values = [metric.value for metric in metrics if metric.value is not None]
-    return MetricValue(sum(values) / len(values)) if values else metrics[0]
+def _mean_metric(name: str, snapshots: Sequence[Snapshot]) -> MetricValue:
+    """Return the mean of a metric over the snapshots that have a value, weighed by their rows with a label.
+
+    Where none has, the first with its reason. `labelled_share` is weighed by all rows, which makes it exact.
+    """
+    parts = [
+        (metric, float(one.columns.rows) * (1 if name == "labelled_share" else _labelled_share(one)))
+        for one in snapshots
+        if (metric := one.performance.get(name)) is not None and metric.value is not None
+    ]
+    total = sum(weight for _, weight in parts)
+    if not total:
+        return snapshots[0].performance[name]
+    mean = sum((metric.value or 0.0) * weight for metric, weight in parts) / total
+    estimates = [estimate for metric, _ in parts if (estimate := estimate_of(metric))]
+    if len(estimates) < len(parts):
+        lacking = next((metric.reason for metric, _ in parts if metric.low is None), None)
+        return MetricValue(mean, reason=lacking)
+    united = mean_estimate(estimates, [weight for _, weight in parts])
+    return MetricValue(mean, united.low, united.high)
+
+
+def _labelled_share(snapshot: Snapshot) -> float:
+    share = snapshot.performance.get("labelled_share")
+    return 0.0 if share is None or share.value is None else share.value

@@ -16,8 +16,9 @@ import polars as pl
 from engine.errors import ModelError
 from engine.formatting.lists import join_some
 from engine.models.classes import MAX_CLASSES, distinct_classes, encode_classes, label_of
-from engine.models.classification import MetricsOrReasons, measure_binary, measure_multiclass
+from engine.models.classification import Intervals, MetricsOrReasons, measure_binary, measure_multiclass
 from engine.models.fitted_model import FittedModel
+from engine.models.intervals import Units
 from engine.models.regression import measure_regression
 from engine.spec.metric_catalogue import METRICS_BY_TASK
 from engine.spec.resources.models import CostMatrix
@@ -29,22 +30,32 @@ NO_LABELS = "no labels"
 class Performance:
     """Performance of a model on one batch.
 
-    `metrics` holds every metric of the task; where a value is None, `reasons` has the reason. `rows` counts the rows
-    with both a label and a prediction. `labelled_share` is the share of all rows that have a label; None for zero rows.
-    `unlabelled` tells that no row has a label. `detail` is JSON-ready: confusion matrix and curves, or the plots of a
-    regression.
+    `metrics` holds every metric of the task; where a value is None, `reasons` has the reason. `intervals` holds the low
+    and high ends of their confidence intervals; where a value has none, `interval_reasons` says why. `rows` counts the
+    rows with both a label and a prediction. `labelled_share` is the share of all rows that have a label; None for zero
+    rows. `unlabelled` tells that no row has a label. `detail` is JSON-ready: confusion matrix and curves, or the plots
+    of a regression.
     """
 
     metrics: Mapping[str, float | None]
     reasons: Mapping[str, str]
     rows: int
     labelled_share: float | None
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    interval_reasons: Mapping[str, str] = field(default_factory=dict)
     unlabelled: bool = False
     detail: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
-def measure_performance(model: FittedModel, scored: pl.DataFrame, cost_matrix: CostMatrix | None = None) -> Performance:
+def measure_performance(
+    model: FittedModel,
+    scored: pl.DataFrame,
+    cost_matrix: CostMatrix | None = None,
+    *,
+    entity: str | None = None,
+    confidence: float = 0.95,
+) -> Performance:
     """Measure a model on scored rows.
 
     Parameters
@@ -54,6 +65,10 @@ def measure_performance(model: FittedModel, scored: pl.DataFrame, cost_matrix: C
     cost_matrix
         The gain of a data row for each combination of true and predicted class, used by the metric `cost_matrix_gain`;
         None for the default gains.
+    entity
+        The column that says which rows belong together: intervals then treat entities, not rows, as independent.
+    confidence
+        The confidence level of the intervals.
 
     Raises
     ------
@@ -74,10 +89,27 @@ def measure_performance(model: FittedModel, scored: pl.DataFrame, cost_matrix: C
     missed = int(labelled.sum()) - rows
     notes = (f"{missed:,} rows with a target value have no prediction and are not measured",) if missed else ()
     frame = scored if rows == scored.height else scored.filter(pl.Series(used))
-    found, detail = _measure_task(model, frame, cost_matrix or CostMatrix())
+    units = Units(rows, confidence, _number_entities(frame, entity))
+    found, bounds, detail = _measure_task(model, frame, cost_matrix or CostMatrix(), units)
     metrics = {name: value if isinstance(value := found[name], float) else None for name in METRICS_BY_TASK[model.task]}
     reasons = {name: value for name in metrics if isinstance(value := found[name], str)}
-    return Performance(metrics, reasons, rows, share, detail=detail, notes=notes)
+    without = {name: bound for name, bound in bounds.items() if isinstance(bound, str)}
+    intervals = {name: bound for name, bound in bounds.items() if not isinstance(bound, str)}
+    return Performance(metrics, reasons, rows, share, intervals, without, detail=detail, notes=notes)
+
+
+def _number_entities(frame: pl.DataFrame, entity: str | None) -> npt.NDArray[np.int64] | None:
+    """Return the number of each row's entity, from 0 in the order of rows; None where every row is its own entity.
+
+    A row without an entity is one of its own, as in the split of held-out rows.
+    """
+    if entity is None or entity not in frame.columns:
+        return None
+    numbered = frame.select(pl.col(entity).alias("entity")).with_row_index("row")
+    first = pl.when(pl.col("entity").is_null()).then("row").otherwise(pl.col("row").min().over("entity"))
+    first_rows = numbered.select(first.cast(pl.Int64).alias("first"))["first"].to_numpy()
+    is_first = first_rows == np.arange(len(first_rows))
+    return None if is_first.all() else np.cumsum(is_first)[first_rows] - 1
 
 
 def _has_value(frame: pl.DataFrame, column: str) -> npt.NDArray[np.bool_]:
@@ -90,16 +122,17 @@ def _has_value(frame: pl.DataFrame, column: str) -> npt.NDArray[np.bool_]:
 
 
 def _measure_task(
-    model: FittedModel, frame: pl.DataFrame, cost_matrix: CostMatrix
-) -> tuple[MetricsOrReasons, dict[str, Any]]:
-    """Measure rows that all have a label and a prediction: value or reason by metric, and the detail."""
+    model: FittedModel, frame: pl.DataFrame, cost_matrix: CostMatrix, units: Units
+) -> tuple[MetricsOrReasons, Intervals, dict[str, Any]]:
+    """Measure rows that all have a label and a prediction: values, intervals or reasons by metric, and the detail."""
     truth = frame[model.target]
     if model.task == "regression":
         if not (truth.dtype.is_numeric() or truth.dtype == pl.Boolean):
             raise ModelError(
                 f'model {model.name}: the target "{model.target}" holds {truth.dtype}, but the task is regression'
             )
-        return measure_regression(truth.cast(pl.Float64).to_numpy(), frame["prediction"].cast(pl.Float64).to_numpy())
+        predicted = frame["prediction"].cast(pl.Float64).to_numpy()
+        return measure_regression(truth.cast(pl.Float64).to_numpy(), predicted, units)
     classes = list(model.classes)
     texts = {label_of(c) for c in classes}
     # Classes among labels or predictions that the model does not know. A binary task cannot measure them; with more
@@ -113,7 +146,7 @@ def _measure_task(
     if model.positive is not None:
         if foreign:
             reason = f"target values or predictions are not classes of the model: {join_some(foreign)}"
-            return dict.fromkeys(METRICS_BY_TASK[model.task], reason), {}
+            return dict.fromkeys(METRICS_BY_TASK[model.task], reason), {}, {}
         at = classes.index(model.positive)
         return measure_binary(
             encode_classes(truth, classes) == at,
@@ -121,14 +154,16 @@ def _measure_task(
             None if probabilities is None else probabilities[:, at],
             names=(label_of(classes[1 - at]), label_of(model.positive)),
             cost_matrix=cost_matrix,
+            units=units,
         )
     union = [*classes, *foreign]
     if len(union) > MAX_CLASSES:
         reason = f"{len(union):,} classes in the target values and predictions; at most {MAX_CLASSES:,} are measured"
-        return dict.fromkeys(METRICS_BY_TASK[model.task], reason), {}
+        return dict.fromkeys(METRICS_BY_TASK[model.task], reason), {}, {}
     return measure_multiclass(
         encode_classes(truth, union),
         encode_classes(frame["prediction"], union),
         probabilities,
         [label_of(c) for c in union],
+        units,
     )

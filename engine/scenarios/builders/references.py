@@ -174,6 +174,7 @@ def _refer_to_table(
             "excluded": sorted(spec.drift.columns.exclude),
             "rows": max(SAMPLE_ROWS, spec.drift.max_rows),
             "seed": spec.drift.seed,
+            "confidence": spec.drift.confidence,
             "kernel": drift.KERNEL_VERSION,
         }
         fingerprint = digest_json(settings)
@@ -254,4 +255,5 @@ def _profile_reference(
             cost_matrix=cost_matrix,
             sample_rows=max(SAMPLE_ROWS, spec.drift.max_rows),
             seed=spec.drift.seed,
+            confidence=spec.drift.confidence,
         ).snapshot
