@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from engine.drift.classifier import DomainClassifierResult, domain_classifier
     from engine.drift.columns import Categorical, Numerical
     from engine.drift.comparison import ColumnDrift, Drift, compare
+    from engine.drift.power import detectable_drifts
     from engine.drift.profiles import Profile, profile
     from engine.drift.sampling import sample
 
@@ -32,6 +33,7 @@ _LAZY_EXPORTS = {
     "Numerical": "columns",
     "Profile": "profiles",
     "compare": "comparison",
+    "detectable_drifts": "power",
     "domain_classifier": "classifier",
     "profile": "profiles",
     "sample": "sampling",
@@ -48,6 +50,7 @@ __all__ = [
     "Profile",
     "Role",
     "compare",
+    "detectable_drifts",
     "domain_classifier",
     "profile",
     "roles",

@@ -89,7 +89,7 @@ def evaluate_batch(
         rows_used=batch.rows,
         reference_rows=reference.columns.rows,
         metrics=metrics,
-        columns={name: _column_detail(column) for name, column in compared.columns.items()},
+        columns=_column_details(compared, reference.columns, batch.snapshot.columns, settings),
         left_out=dict(reference.left_out),
         importance={"drift": dict(drift_model.importance), "model": dict(model_importance or {})},
         prediction=predicted.detail,
@@ -143,6 +143,17 @@ def _statistic_metrics(column: drift.ColumnDrift) -> Iterator[tuple[str, MetricV
         yield statistic, MetricValue(value, low, high, reason=column.reasons.get(statistic))
 
 
+def _column_details(
+    compared: drift.Drift, reference: drift.Profile, batch: drift.Profile, settings: DriftSettings
+) -> dict[str, dict[str, Any]]:
+    """Return the details of every column, with `detectable`: the smallest drift that 4 of 5 such batches show."""
+    detectable = drift.detectable_drifts(reference, batch, settings.confidence)
+    return {
+        name: _column_detail(column) | {"detectable": None if column.drift is None else detectable.get(name)}
+        for name, column in compared.columns.items()
+    }
+
+
 def _column_detail(column: drift.ColumnDrift) -> dict[str, Any]:
     """Return what the evaluation keeps of one column beside its metrics, JSON-ready."""
     return {
@@ -187,7 +198,7 @@ def _compare_predictions(reference: Snapshot, batch: Snapshot, settings: DriftSe
             else MetricValue(None, reason=f"the reference never predicts {label}")
         )
     return _PredictionDrift(
-        metrics, {name: _column_detail(column) for name, column in compared.columns.items()}, compared.notes
+        metrics, _column_details(compared, reference.predictions, batch.predictions, settings), compared.notes
     )
 
 

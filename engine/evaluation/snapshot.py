@@ -16,9 +16,8 @@ import polars as pl
 
 from engine import drift
 from engine.errors import StoreError
-from engine.evaluation.changes import estimate_of
+from engine.evaluation.changes import average_metrics
 from engine.evaluation.record import MetricValue
-from engine.models.intervals import mean_estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +114,9 @@ def _mean_metric(name: str, snapshots: Sequence[Snapshot]) -> MetricValue:
         for one in snapshots
         if (metric := one.performance.get(name)) is not None and metric.value is not None
     ]
-    total = sum(weight for _, weight in parts)
-    if not total:
+    if not any(weight for _, weight in parts):
         return snapshots[0].performance[name]
-    mean = sum((metric.value or 0.0) * weight for metric, weight in parts) / total
-    estimates = [estimate for metric, _ in parts if (estimate := estimate_of(metric))]
-    if len(estimates) < len(parts):
-        lacking = next((metric.reason for metric, _ in parts if metric.low is None), None)
-        return MetricValue(mean, reason=lacking)
-    united = mean_estimate(estimates, [weight for _, weight in parts])
-    return MetricValue(mean, united.low, united.high)
+    return average_metrics([metric for metric, _ in parts], [weight for _, weight in parts])
 
 
 def _labelled_share(snapshot: Snapshot) -> float:

@@ -10,14 +10,14 @@ Intervals are symmetric on a scale on which the metric has no bounds, so that th
 score intervals (Wilson 1927), which also hold for a share of exactly 0 or 1.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import hypot, sqrt
-from typing import Any, Literal, NamedTuple
+from math import sqrt
+from statistics import NormalDist
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri, stdtrit
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -80,6 +80,8 @@ class Units:
 
     def quantile(self, units: int) -> float:
         """Return the two-sided quantile of Student's t distribution with one degree of freedom less than units."""
+        from scipy.special import stdtrit  # loaded late: a run in which nothing has changed needs no interval
+
         return float(stdtrit(units - 1, 0.5 + self.confidence / 2))
 
 
@@ -155,7 +157,7 @@ def share_interval(hits: Floats, trials: npt.NDArray[np.bool_], of: Units) -> In
     n = int(trials.sum())
     share = float(hits.sum()) / n
     if of.codes is None:
-        return wilson_interval(share, n, float(ndtri(0.5 + of.confidence / 2)))
+        return wilson_interval(share, n, NormalDist().inv_cdf(0.5 + of.confidence / 2))
     units = of.count_with(trials)
     if units < 2:
         return "no interval: all rows belong to one entity"
@@ -165,43 +167,3 @@ def share_interval(hits: Floats, trials: npt.NDArray[np.bool_], of: Units) -> In
     sums = of.add_up(np.where(trials, hits - share, 0.0))
     variance = units / (units - 1) * float((sums * sums).sum()) / n**2
     return wilson_interval(share, min(n, share * (1 - share) / variance) if variance > 0 else n, quantile)
-
-
-class Estimate(NamedTuple):
-    """A value and the ends of its interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-def difference_interval(first: Estimate, second: Estimate) -> tuple[float, float]:
-    """Return the interval of first - second, two independent values.
-
-    The distances from a value to the ends of its interval stand for its standard errors in these directions, and are
-    combined as such (MOVER: Zou & Donner 2008; for shares the hybrid score interval of Newcombe 1998).
-    """
-    difference = first.value - second.value
-    below = hypot(first.value - first.low, second.high - second.value)
-    return difference - below, difference + hypot(first.high - first.value, second.value - second.low)
-
-
-def ratio_interval(first: Estimate, second: Estimate) -> tuple[float, float] | None:
-    """Return the interval of first / second, two independent values: that of the difference of their logarithms.
-
-    None where an interval reaches below 0, or that of the second to 0.
-    """
-    if min(first.value, second.value, second.low) <= 0 or first.low < 0:
-        return None
-    with np.errstate(divide="ignore"):
-        low, high = difference_interval(Estimate(*np.log(first)), Estimate(*np.log(second)))
-    return float(np.exp(low)), float(np.exp(high))
-
-
-def mean_estimate(parts: Sequence[Estimate], weights: Sequence[float]) -> Estimate:
-    """Return the weighted mean of independent values with its interval, by the same combination of distances."""
-    total = sum(weights)
-    mean = sum(w * part.value for w, part in zip(weights, parts, strict=True)) / total
-    below = hypot(*(w * (part.value - part.low) for w, part in zip(weights, parts, strict=True))) / total
-    above = hypot(*(w * (part.high - part.value) for w, part in zip(weights, parts, strict=True))) / total
-    return Estimate(mean, mean - below, mean + above)

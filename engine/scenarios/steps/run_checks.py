@@ -2,6 +2,7 @@
 
 from engine.errors import DataError
 from engine.evaluation.checks import CheckTarget, apply_check
+from engine.evaluation.detectable import summarize_weak_checks
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.outcome import CheckOutcome, Outcome
 from engine.scenarios.actions import Action
@@ -10,7 +11,7 @@ from engine.scenarios.builders.decision import Decision
 from engine.scenarios.context import Context
 from engine.scenarios.log import Level
 from engine.scenarios.result import StepResult
-from engine.spec.metric_names import normalize_metric_name
+from engine.spec.metric_names import MetricName, normalize_metric_name
 from engine.spec.resources.checks import RangeCheck
 from engine.spec.resources.scenarios import RunChecksStep
 
@@ -35,6 +36,8 @@ def run(step: RunChecksStep, context: Context) -> StepResult:
         if check.counts_as is not CheckOutcome.OK:
             level: Level = "error" if check.counts_as is CheckOutcome.ERROR else "warning"
             context.log.write(level, f"{check.outcome} {check.summary}")
+    for line in summarize_weak_checks(found):
+        context.log.info(line)
     worst = {check.counts_as for check in found}
     if CheckOutcome.ERROR in worst:
         outcome = Outcome.FAILED
@@ -75,12 +78,28 @@ def check_evaluation(evaluation: Evaluation, context: Context) -> list[CheckResu
         folder=context.project.folder_of("evaluation_stores", name),
         redact=context.secrets.redact,
         evaluation=evaluation.id,
+        rows=evaluation.rows_used,
+        confidence=context.project.evaluation_stores[name].drift.confidence,
+        detectable_drifts=_collect_detectable_drifts(evaluation),
     )
     return [
         result
         for check, declared in checks.items()
         for result in apply_check(check, declared, subject, position("evaluation_stores", name, "checks", check))
     ]
+
+
+def _collect_detectable_drifts(evaluation: Evaluation) -> dict[str, float | None]:
+    """Return the smallest detectable drift by metric; evaluations of earlier versions have none."""
+    found = {
+        str(MetricName("drift", name)): column["detectable"]
+        for name, column in evaluation.columns.items()
+        if "detectable" in column and column["drift"] is not None
+    }
+    predicted = evaluation.prediction.get("probability") or evaluation.prediction.get("prediction") or {}
+    if "detectable" in predicted and predicted["drift"] is not None:
+        found[str(MetricName("prediction_drift", "drift"))] = predicted["detectable"]
+    return found
 
 
 def find_current_evaluation(name: str, context: Context) -> Evaluation:
