@@ -93,7 +93,7 @@ def evaluate_batch(
         left_out=dict(reference.left_out),
         importance={"drift": dict(drift_model.importance), "model": dict(model_importance or {})},
         prediction=predicted.detail,
-        performance=batch.performance_detail,
+        performance=_performance_detail(reference, batch),
         notes=tuple(notes),
     )
 
@@ -241,6 +241,16 @@ def _performance_changes(reference: Snapshot, batch: Snapshot) -> dict[str, Metr
             else MetricValue(None, reason=f"the reference's {name} is 0")
         )
     return changes
+
+
+def _performance_detail(reference: Snapshot, batch: Observation) -> dict[str, Any]:
+    """Return the detail of the batch's performance, and under `reference` the values and intervals of the reference."""
+    measured = {
+        name: {"value": metric.value, "low": metric.low, "high": metric.high}
+        for name, metric in reference.performance.items()
+        if metric.value is not None
+    }
+    return {**batch.performance_detail, **({"reference": measured} if measured else {})}
 
 
 def _explain_other_confidence(reference: Snapshot) -> str:

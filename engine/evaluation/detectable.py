@@ -146,20 +146,23 @@ def _describe_detectable(metric: str, key: str, value: float | None, rows: int |
     )
 
 
-def summarize_weak_checks(results: Iterable[CheckResult]) -> list[str]:
-    """Return one line per check that is OK, but could hardly have been anything else."""
-    weak: dict[str, list[str]] = {}
-    metrics: dict[str, list[str]] = {}
+def list_weak_checks(results: Iterable[CheckResult]) -> dict[str, list[CheckResult]]:
+    """Return the results that are OK, but could hardly have been anything else, by check."""
+    weak: dict[str, list[CheckResult]] = {}
     for result in results:
         if result.outcome is CheckOutcome.OK and result.reason.startswith(HARDLY_FAILED):
-            weak.setdefault(result.check, []).append(result.reason.removeprefix(HARDLY_FAILED))
-            metrics.setdefault(result.check, []).append(result.metric)
+            weak.setdefault(result.check, []).append(result)
+    return weak
+
+
+def summarize_weak_checks(results: Iterable[CheckResult]) -> list[str]:
+    """Return one line per check that is OK, but could hardly have been anything else."""
     return [
-        f"{check} is OK, but {describe_weak_metrics(metrics[check])}{HARDLY_FAILED}{reasons[0]}"
-        for check, reasons in weak.items()
+        f"{check} is OK, but {_name_metrics(found)}{found[0].reason}"
+        for check, found in list_weak_checks(results).items()
     ]
 
 
-def describe_weak_metrics(metrics: Sequence[str]) -> str:
+def _name_metrics(found: Sequence[CheckResult]) -> str:
     """Return the subject of a sentence on several metrics; nothing for one, which the check names."""
-    return "" if len(metrics) == 1 else f"{len(metrics)} metrics, such as {metrics[0]}, "
+    return "" if len(found) == 1 else f"{len(found)} metrics, such as {found[0].metric}, "

@@ -3,6 +3,8 @@
 from collections import Counter
 
 from engine.drift import NOTABLE_DRIFT
+from engine.evaluation.detectable import list_weak_checks
+from engine.evaluation.record import MetricValue
 from engine.formatting.lists import join_words
 from engine.formatting.numbers import format_figure, format_p_value, format_share
 from engine.outcome import CheckOutcome
@@ -30,6 +32,13 @@ def format_metric(metric: str, value: float | None) -> str:
     if statistic.endswith("_share") or statistic in ("predicted_share", "mape"):
         return format_share(value)
     return format_p_value(value) if statistic.endswith("_p") else format_figure(value)
+
+
+def format_ends(metric: str, measured: MetricValue) -> str:
+    """Return the ends of a metric's interval, in its unit; nothing if it has none."""
+    if measured.low is None or measured.high is None:
+        return ""
+    return f"{format_metric(metric, measured.low)} to {format_metric(metric, measured.high)}"
 
 
 def format_metric_name(metric: str) -> str:
@@ -99,7 +108,8 @@ def _summarize_performance(facts: EvaluationFacts) -> str:
     moved = (
         "" if change is None else f", {format_figure(abs(change))} {'below' if change < 0 else 'above'} the reference's"
     )
-    reached = f"{format_metric_name(metric)} is {format_metric(metric, facts.find_value(metric))}{moved}"
+    within = _in_parentheses(format_ends(metric, facts.evaluation.metrics[metric]))
+    reached = f"{format_metric_name(metric)} is {format_metric(metric, facts.find_value(metric))}{within}{moved}"
     where = "On all rows" if labelled == 1 else f"On the {format_share(labelled)} of the rows that have a target value"
     return f"{where}, {reached}. "
 
@@ -112,8 +122,11 @@ def _summarize_checks(facts: EvaluationFacts) -> str:
         worst[check.check] = max(check.counts_as, worst.get(check.check, check.counts_as), key=list(CheckOutcome).index)
     count = Counter(worst.values())
     wrong = [name for level in (CheckOutcome.ERROR, CheckOutcome.WARNING) for name in worst if worst[name] is level]
+    if not wrong and len(worst) == 1:
+        return "The one check holds."
     if not wrong:
-        return f"All {len(worst)} checks hold." if len(worst) > 1 else "The one check holds."
+        weak = len(list_weak_checks(facts.checks))
+        return f"All {len(worst)} checks hold{f'; {weak} could hardly have failed with so few rows' if weak else ''}."
     numbers = [f"{count[level]} {word}" for level, word in _OUTCOME_VERBS.items() if count[level]]
     shown = [f"“{name}”" for name in wrong[:3]] + ([f"{len(wrong) - 3} more"] if len(wrong) > 3 else [])
     return f"Of {len(worst)} checks {join_words(numbers)}: {join_words(shown)}."
