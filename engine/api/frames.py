@@ -20,11 +20,15 @@ UTC = pl.Datetime("us", "UTC")
 
 
 def tabulate_evaluations(
-    found: Sequence[Evaluation], metrics: Sequence[str], outcomes: Mapping[str, Mapping[str, Sequence[CheckOutcome]]]
+    found: Sequence[Evaluation],
+    metrics: Sequence[str],
+    outcomes: Mapping[str, Mapping[str, Sequence[CheckOutcome]]],
+    *,
+    intervals: bool = False,
 ) -> pl.DataFrame:
     """Return one row per evaluation: its facts, `labels.<key>`, the metrics, and `checks.<name>`.
 
-    A metric with confidence intervals has `low.<metric>` and `high.<metric>` beside it. `checks.<name>` is the outcome
+    With `intervals`, a metric that has them is followed by `low.<metric>` and `high.<metric>`. `checks.<name>` is the outcome
     when the check was last applied; of a wildcard check, the worst. A metric such as `drift.*` becomes one column for
     each metric of that pattern in any evaluation.
     """
@@ -33,7 +37,9 @@ def tabulate_evaluations(
     checks = dict.fromkeys(f"checks.{check}" for one in found for check in outcomes.get(one.id, {}))
     schema: dict[str, Any] = {"name": pl.String, **dict.fromkeys(labels, pl.String), "created": UTC, "rows": pl.Int64}
     bounded = [
-        name for name in names if any((m := one.metrics.get(name)) is not None and m.low is not None for one in found)
+        name
+        for name in names
+        if intervals and any((m := one.metrics.get(name)) is not None and m.low is not None for one in found)
     ]
     for name in names:
         ends = (f"low.{name}", f"high.{name}") if name in bounded else ()

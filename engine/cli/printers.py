@@ -275,7 +275,7 @@ def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -
 def _join_intervals(performance: pl.DataFrame) -> pl.DataFrame:
     """Return the table of performance with each value and its interval as one text."""
     return performance.with_columns(
-        pl.Series(side, [_format_value(*row) for row in performance.select(side, *ends).iter_rows()], pl.String)
+        pl.Series(side, [_format_with_interval(*row) for row in performance.select(side, *ends).iter_rows()], pl.String)
         for side, ends in (
             ("reference", ("reference_low", "reference_high")),
             ("batch", ("low", "high")),
@@ -284,15 +284,17 @@ def _join_intervals(performance: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _format_value(value: float | None, low: float | None, high: float | None) -> str | None:
+def _format_with_interval(value: float | None, low: float | None, high: float | None) -> str | None:
     return None if value is None else format_interval(format_cell(value), low, high, format_cell)
 
 
 def _join_metric_intervals(frame: pl.DataFrame) -> pl.DataFrame:
     """Return a table of evaluations with `low.<metric>` and `high.<metric>` joined to the metric as one text."""
-    bounded = [name.removeprefix("low.") for name in frame.columns if f"high.{name.removeprefix('low.')}" in frame]
+    bounded = [name for name in frame.columns if f"low.{name}" in frame.columns and f"high.{name}" in frame.columns]
     return frame.with_columns(
-        pl.Series(name, [_format_value(*row) for row in frame.select(name, f"low.{name}", f"high.{name}").iter_rows()])
+        pl.Series(
+            name, [_format_with_interval(*row) for row in frame.select(name, f"low.{name}", f"high.{name}").iter_rows()]
+        )
         for name in bounded
     )
 

@@ -30,8 +30,8 @@ class CheckTarget:
 
     `name` is that of the dataset or evaluation store. `past` holds the metrics of earlier evaluations, oldest
     first. Functions of python checks are found in `folder`, and their messages pass through `redact`, which masks
-    secrets. `evaluation` is the id of the evaluation, if there is one, `rows` the number of its rows and `confidence`
-    the level of its intervals. `detectable_drifts` gives, by name of a drift metric, the smallest drift that would be
+    secrets. `evaluation` is the id of the evaluation, if there is one, `rows` the numbers of rows of batch and reference,
+    `confidence` the level of its intervals. `detectable_drifts` gives, by name of a drift metric, the smallest drift that would be
     found 4 times in 5.
     """
 
@@ -41,7 +41,7 @@ class CheckTarget:
     folder: Path
     redact: Callable[[str], str]
     evaluation: str | None = None
-    rows: int | None = None
+    rows: tuple[int, int] | None = None
     confidence: float = 0.95
     detectable_drifts: Mapping[str, float | None] = field(default_factory=dict)
 

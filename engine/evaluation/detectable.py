@@ -79,7 +79,7 @@ def explain_weak_check(
     metric: str,
     detectable: Mapping[str, float | None],
     metrics: Mapping[str, MetricValue],
-    rows: int | None,
+    rows: tuple[int, int] | None,
     *,
     changed: bool,
 ) -> str:
@@ -87,7 +87,8 @@ def explain_weak_check(
 
     Far is what lies outside the metric's range, more than the bound for the drift of a column, and otherwise more than
     twice as far as the bound from the value that the metric has if nothing is wrong: 0 for a change, 0.5 for
-    `data_drift`, else the reference's value; where that is not known, nothing is said.
+    `data_drift`, else the reference's value; where that is not known, nothing is said. `rows` are those of the batch and
+    of the reference, if known.
     """
     for key, value in detectable.items():
         bound = getattr(limits, key)
@@ -133,12 +134,14 @@ def _find_usual_value(metric: str, metrics: Mapping[str, MetricValue], *, change
     return now.value - change.value
 
 
-def _describe_detectable(metric: str, key: str, value: float | None, rows: int | None, *, changed: bool) -> str:
+def _describe_detectable(
+    metric: str, key: str, value: float | None, rows: tuple[int, int] | None, *, changed: bool
+) -> str:
     """Return what is found 4 times in 5, as a clause."""
     what = _MEASURED_AS.get(metric, metric)
     what = "drift" if what.partition(".")[0] in ("drift", "drift_low", "prediction_drift") else what
     what = f"change of {what}" if changed else what
-    with_rows = "" if rows is None else f"with {rows:,} rows "
+    with_rows = "" if rows is None else f"with {rows[0]:,} rows ({rows[1]:,} in the reference) "
     if value is None:
         return f"{with_rows}no {what}, however large, is found 4 times in 5"
     return (

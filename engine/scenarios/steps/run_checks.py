@@ -78,7 +78,7 @@ def check_evaluation(evaluation: Evaluation, context: Context) -> list[CheckResu
         folder=context.project.folder_of("evaluation_stores", name),
         redact=context.secrets.redact,
         evaluation=evaluation.id,
-        rows=evaluation.rows_used,
+        rows=(evaluation.rows_used, evaluation.reference_rows),
         confidence=context.project.evaluation_stores[name].drift.confidence,
         detectable_drifts=_collect_detectable_drifts(evaluation),
     )
