@@ -28,9 +28,9 @@ def tabulate_evaluations(
 ) -> pl.DataFrame:
     """Return one row per evaluation: its facts, `labels.<key>`, the metrics, and `checks.<name>`.
 
-    With `intervals`, a metric that has them is followed by `low.<metric>` and `high.<metric>`. `checks.<name>` is the outcome
-    when the check was last applied; of a wildcard check, the worst. A metric such as `drift.*` becomes one column for
-    each metric of that pattern in any evaluation.
+    With `intervals`, a metric that has them is followed by `low.<metric>` and `high.<metric>`. `checks.<name>` is the
+    outcome when the check was last applied; of a wildcard check, the worst. A metric such as `drift.*` becomes one
+    column for each metric of that pattern in any evaluation.
     """
     names = [name for wanted in metrics for name in _expand_wildcard(wanted, found)]
     labels = dict.fromkeys(f"labels.{key}" for one in found for key in one.labels)

@@ -290,12 +290,12 @@ def _format_with_interval(value: float | None, low: float | None, high: float | 
 
 def _join_metric_intervals(frame: pl.DataFrame) -> pl.DataFrame:
     """Return a table of evaluations with `low.<metric>` and `high.<metric>` joined to the metric as one text."""
-    bounded = [name for name in frame.columns if f"low.{name}" in frame.columns and f"high.{name}" in frame.columns]
+    columns = frame.columns
     return frame.with_columns(
-        pl.Series(
-            name, [_format_with_interval(*row) for row in frame.select(name, f"low.{name}", f"high.{name}").iter_rows()]
-        )
-        for name in bounded
+        pl.Series(name, [_format_with_interval(*row) for row in frame.select(name, *ends).iter_rows()], pl.String)
+        for name in columns
+        for ends in [(f"low.{name}", f"high.{name}")]
+        if set(ends) <= set(columns)
     )
 
 

@@ -30,9 +30,9 @@ class CheckTarget:
 
     `name` is that of the dataset or evaluation store. `past` holds the metrics of earlier evaluations, oldest
     first. Functions of python checks are found in `folder`, and their messages pass through `redact`, which masks
-    secrets. `evaluation` is the id of the evaluation, if there is one, `rows` the numbers of rows of batch and reference,
-    `confidence` the level of its intervals. `detectable_drifts` gives, by name of a drift metric, the smallest drift that would be
-    found 4 times in 5.
+    secrets. `evaluation` is the id of the evaluation, if there is one, `rows` are the numbers of rows of batch and
+    reference, and `confidence` is the level of its intervals. `detectable_drifts` gives, by name of a drift metric, the
+    smallest drift that would be found 4 times in 5.
     """
 
     name: str

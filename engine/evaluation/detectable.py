@@ -87,8 +87,8 @@ def explain_weak_check(
 
     Far is what lies outside the metric's range, more than the bound for the drift of a column, and otherwise more than
     twice as far as the bound from the value that the metric has if nothing is wrong: 0 for a change, 0.5 for
-    `data_drift`, else the reference's value; where that is not known, nothing is said. `rows` are those of the batch and
-    of the reference, if known.
+    `data_drift`, else the reference's value; where that is not known, nothing is said. `rows` counts those of the batch
+    and of the reference, if known.
     """
     for key, value in detectable.items():
         bound = getattr(limits, key)

@@ -112,6 +112,8 @@ def _group_checks(facts: EvaluationFacts) -> list[dict[str, Any]]:
         fine = sum(result.counts_as is CheckOutcome.OK for result in results)
         shown = min(MOST_RESULTS, max(MOST_OK_RESULTS, len(results) - fine))
         described = [_describe_result(result) for result in results[:shown]]
+        for repeated in [one for one in described if one["remark"]][1:]:
+            repeated["remark"] = False  # what an OK leaves open is much the same for every column
         groups.append({"name": name, "fine": fine, "all": len(results), "results": described})
     return groups
 
@@ -123,7 +125,8 @@ def _describe_result(result: CheckResult) -> dict[str, Any]:
         "value": format_metric(result.metric, result.value),
         "allowed": format_bounds(result.bounds).replace("_", " "),
         "reason": result.reason,
-        "remark": result.outcome is CheckOutcome.OK,  # the reason says more than the mark on the scale
+        # The reason of an OK says more than the mark on the scale.
+        "remark": result.outcome is CheckOutcome.OK and bool(result.reason),
         "track": None,
     }
     if result.value is None or not is_range(result.bounds):

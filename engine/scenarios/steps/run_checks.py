@@ -2,7 +2,7 @@
 
 from engine.errors import DataError
 from engine.evaluation.checks import CheckTarget, apply_check
-from engine.evaluation.detectable import summarize_weak_checks
+from engine.evaluation.detectable import HARDLY_FAILED, summarize_weak_checks
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.outcome import CheckOutcome, Outcome
 from engine.scenarios.actions import Action
@@ -36,6 +36,8 @@ def run(step: RunChecksStep, context: Context) -> StepResult:
         if check.counts_as is not CheckOutcome.OK:
             level: Level = "error" if check.counts_as is CheckOutcome.ERROR else "warning"
             context.log.write(level, f"{check.outcome} {check.summary}")
+        elif check.outcome is CheckOutcome.OK and check.reason and not check.reason.startswith(HARDLY_FAILED):
+            context.log.info(f"{check.outcome} {check.summary}")
     for line in summarize_weak_checks(found):
         context.log.info(line)
     worst = {check.counts_as for check in found}
