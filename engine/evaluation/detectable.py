@@ -62,7 +62,10 @@ def find_detectable(
         error = (accuracy.high - accuracy.low) / 2 / normal.inv_cdf(0.5 + confidence / 2)
         start = 0.5 if metric == "data_drift_significant" else upper[1]
         return {upper[0]: start + (normal.inv_cdf(confidence) + normal.inv_cdf(POWER)) * error}
-    if measured.value is None or measured.low is None or measured.high is None:
+    name = parse_metric_name(metric)
+    # Other metrics may have exact bounds of their value, which say nothing of chance.
+    has_interval = isinstance(name, MetricName) and find_metric_definition(name, "store").interval
+    if not has_interval or measured.value is None or measured.low is None or measured.high is None:
         return {}
     error = (measured.high - measured.low) / 2 / normal.inv_cdf(0.5 + confidence / 2)
     chance = normal.inv_cdf(POWER) * error

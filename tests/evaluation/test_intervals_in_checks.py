@@ -161,8 +161,8 @@ def test_an_ok_below_the_smallest_detectable_drift_says_so_once_per_check() -> N
 
 
 def test_what_a_performance_check_finds_is_found_about_4_times_in_5() -> None:
-    # min 0.6 on an accuracy of 200 rows: at the accuracy that is told, the check breaks about 4 times in 5; not exactly,
-    # because the standard error at 0.5 is a tenth larger than the one at 0.7 that it is computed from
+    # min 0.6 on an accuracy of 200 rows: at the accuracy that is told, the check breaks about 4 times in 5. Not
+    # exactly: the standard error at 0.5 is a tenth larger than the one at 0.7 that it is computed from.
     z = stats.norm.ppf(0.975)
     for certain in (False, True):
         result = one({"accuracy": MetricValue(0.7, *wilson_interval(0.7, 200, z))}, min=0.6, certain=certain)
@@ -186,3 +186,5 @@ def test_a_performance_check_is_weak_if_twice_the_way_to_its_bound_is_not_seen()
 def test_a_metric_that_is_not_ok_or_has_no_interval_tells_nothing_of_power() -> None:
     assert one({"m": MetricValue(0.5, 0.4, 0.6)}, min=0.6).detectable == {}
     assert one({"m": MetricValue(0.7)}, min=0.6).detectable == {}
+    # the exact bounds of a distance in a column of too many values are no interval
+    assert one({"ks.x": MetricValue(0.05, 0.04, 0.06)}, max=0.1).detectable == {}
