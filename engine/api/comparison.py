@@ -105,6 +105,7 @@ def _profile_rows(
             sample_rows=max(SAMPLE_ROWS, settings.max_rows),
             seed=settings.seed,
             knower="the evaluation",
+            confidence=settings.confidence,
         )
     return seen.as_reference(), note
 

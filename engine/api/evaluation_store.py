@@ -49,13 +49,18 @@ class EvaluationStore:
         """The metrics that are shown by default: those of `display:`, else the summary of drift."""
         return list(map(normalize_metric_name, self.spec.display.metrics)) or DEFAULT_METRICS
 
-    def evaluations(self, metrics: Sequence[str] | None = None, last: int | None = None) -> pl.DataFrame:
+    def evaluations(
+        self, metrics: Sequence[str] | None = None, last: int | None = None, *, intervals: bool = False
+    ) -> pl.DataFrame:
         """Return the evaluations, oldest first, one row each; with `last`, only the newest ones.
 
         Parameters
         ----------
         metrics
             The metrics to return; by default those of `display:`. `drift.*` is the drift of every column.
+        intervals
+            Whether each metric that has confidence intervals is followed by their ends, `low.<metric>` and
+            `high.<metric>`.
 
         Returns
         -------
@@ -65,7 +70,7 @@ class EvaluationStore:
         with self.open_session() as context:
             found = context.store.list_evaluations(self.name, last, metrics=wanted)
             outcomes = context.store.list_check_outcomes(self.name)
-        return frames.tabulate_evaluations(found, wanted, outcomes)
+        return frames.tabulate_evaluations(found, wanted, outcomes, intervals=intervals)
 
     def _parse_metric(self, text: str) -> str:
         task = self.project.models[self.spec.model].task if self.spec.model else None

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from engine.evaluation.record import Evaluation
+from engine.evaluation.record import Evaluation, MetricValue
 from engine.formatting.numbers import format_number
 from engine.outcome import CheckOutcome, worst_check_outcome
 from engine.spec.metric_catalogue import PERFORMANCE_METRICS
@@ -20,21 +20,34 @@ UTC = pl.Datetime("us", "UTC")
 
 
 def tabulate_evaluations(
-    found: Sequence[Evaluation], metrics: Sequence[str], outcomes: Mapping[str, Mapping[str, Sequence[CheckOutcome]]]
+    found: Sequence[Evaluation],
+    metrics: Sequence[str],
+    outcomes: Mapping[str, Mapping[str, Sequence[CheckOutcome]]],
+    *,
+    intervals: bool = False,
 ) -> pl.DataFrame:
     """Return one row per evaluation: its facts, `labels.<key>`, the metrics, and `checks.<name>`.
 
-    `checks.<name>` is the outcome when the check was last applied; of a wildcard check, the worst. A metric such as
-    `drift.*` becomes one column for each metric of that pattern in any evaluation.
+    With `intervals`, a metric that has them is followed by `low.<metric>` and `high.<metric>`. `checks.<name>` is the
+    outcome when the check was last applied; of a wildcard check, the worst. A metric such as `drift.*` becomes one
+    column for each metric of that pattern in any evaluation.
     """
     names = [name for wanted in metrics for name in _expand_wildcard(wanted, found)]
     labels = dict.fromkeys(f"labels.{key}" for one in found for key in one.labels)
     checks = dict.fromkeys(f"checks.{check}" for one in found for check in outcomes.get(one.id, {}))
     schema: dict[str, Any] = {"name": pl.String, **dict.fromkeys(labels, pl.String), "created": UTC, "rows": pl.Int64}
-    schema |= {name: pl.Float64 for name in names if name not in schema}
+    bounded = [
+        name
+        for name in names
+        if intervals and any((m := one.metrics.get(name)) is not None and m.low is not None for one in found)
+    ]
+    for name in names:
+        ends = (f"low.{name}", f"high.{name}") if name in bounded else ()
+        schema |= dict.fromkeys([part for part in (name, *ends) if part not in schema], pl.Float64)
     schema |= {**dict.fromkeys(checks, pl.String), "id": pl.String}
     rows = [
         {name: measured.value for name, measured in one.metrics.items() if name in schema}
+        | {f"{end}.{name}": getattr(one.metrics.get(name), end, None) for name in bounded for end in ("low", "high")}
         | {f"labels.{key}": value for key, value in one.labels.items()}
         | {f"checks.{check}": str(worst_check_outcome(ended)) for check, ended in outcomes.get(one.id, {}).items()}
         | {"name": one.name, "created": one.created, "rows": one.rows_read, "id": one.id}
@@ -108,19 +121,28 @@ def _format_spread(statistics: Mapping[str, float | None], side: str) -> str | N
 
 
 def tabulate_performance(evaluation: Evaluation) -> pl.DataFrame:
-    """Return one row per performance metric: the reference's value, the batch's, the change; or the reason for none."""
-    schema = {"metric": pl.String, "reference": pl.Float64, "batch": pl.Float64, "change": pl.Float64}
+    """Return one row per performance metric: the reference's value, the batch's, the change; or the reason for none.
+
+    The ends of their confidence intervals are `reference_low`, `reference_high`, `low`, `high`, `change_low` and
+    `change_high`. A value without an interval has a reason that begins with "no interval: ".
+    """
+    kept = evaluation.performance.get("reference", {})
     rows = []
     for name in PERFORMANCE_METRICS:
         if (measured := evaluation.metrics.get(name)) is None:
             continue
-        changed = evaluation.metrics.get(f"performance_change.{name}")
-        change = changed.value if changed else None
+        changed = evaluation.metrics.get(f"performance_change.{name}") or MetricValue(None)
         # change = batch - reference
-        before = None if measured.value is None or change is None else measured.value - change
-        reason = measured.reason or (changed.reason if changed else None)
-        rows.append({"metric": name, "reference": before, "batch": measured.value, "change": change, "reason": reason})
-    return pl.DataFrame(rows, {**schema, "reason": pl.String})
+        before = None if measured.value is None or changed.value is None else measured.value - changed.value
+        reference = MetricValue(before, *(kept.get(name, {}).get(end) for end in ("low", "high")))
+        row: dict[str, Any] = {"metric": name}
+        for side, one in (("reference", reference), ("batch", measured), ("change", changed)):
+            prefix = "" if side == "batch" else f"{side}_"
+            row |= {side: one.value, f"{prefix}low": one.low, f"{prefix}high": one.high}
+        rows.append(row | {"reason": measured.reason or changed.reason})
+    numbers = [f"{of}{part}" for of in ("reference", "batch", "change") for part in ("", "_low", "_high")]
+    schema = {name.replace("batch_", ""): pl.Float64 for name in numbers}
+    return pl.DataFrame(rows, {"metric": pl.String, **schema, "reason": pl.String})
 
 
 def tabulate_predictions(evaluation: Evaluation) -> pl.DataFrame:
@@ -136,10 +158,14 @@ def tabulate_predictions(evaluation: Evaluation) -> pl.DataFrame:
 
 
 def tabulate_checks(points: Sequence[CheckPoint], names: Mapping[str, str]) -> pl.DataFrame:
-    """Return one row per result of a check; `names` maps ids of evaluations to their names."""
+    """Return one row per result of a check; `names` maps ids of evaluations to their names.
+
+    `detectable` is the value that would have broken the check in 4 of 5 batches of this size, on the side of its first
+    bound; only an OK has one.
+    """
     schema: dict[str, Any] = {"created": UTC, "evaluation": pl.String, "check": pl.String, "metric": pl.String}
     schema |= {"outcome": pl.String, "counts_as": pl.String, "value": pl.Float64, "bounds": pl.String}
-    schema |= {"reason": pl.String, "run": pl.String, "evaluation_id": pl.String}
+    schema |= {"reason": pl.String, "run": pl.String, "evaluation_id": pl.String, "detectable": pl.Float64}
     rows = [
         {
             "created": created,
@@ -153,6 +179,7 @@ def tabulate_checks(points: Sequence[CheckPoint], names: Mapping[str, str]) -> p
             "reason": result.reason or None,
             "run": run,
             "evaluation_id": result.evaluation,
+            "detectable": next(iter(result.detectable.values()), None),
         }
         for run, created, result in points
     ]

@@ -13,7 +13,9 @@ from rich.table import Table
 
 from engine.errors import Diagnostic, Severity
 from engine.evaluation.check_counts import PassedChecks
+from engine.evaluation.detectable import list_weak_checks
 from engine.evaluation.record import CheckResult
+from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_cell
 from engine.formatting.palette import TERMINAL_COLOURS
 from engine.outcome import CheckOutcome, ExitCode, worst_outcome
@@ -143,6 +145,8 @@ def _show_step(step: StepResult, console: Console, depth: int) -> None:
             console.print(f"{indent}  {colour_word(str(check.outcome))}  {escape(check.summary)}")
     if passed.checks:
         console.print(f"{indent}  {colour_word('OK')}  {escape(passed.count())}")
+    if weak := list_weak_checks(step.checks):
+        console.print(f"{indent}  could hardly have failed, see engine show: {escape(join_some(weak))}", style="dim")
     if step.run is not None:
         _show_run(step.run, console, depth + 1)
 

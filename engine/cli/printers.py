@@ -14,7 +14,7 @@ from engine.cli.output import print_json
 from engine.cli.tables import Page, render_data, render_json, to_records
 from engine.evaluation.check_counts import PassedChecks
 from engine.evaluation.record import CheckResult, Evaluation
-from engine.formatting.numbers import format_cell
+from engine.formatting.numbers import format_cell, format_interval
 from engine.outcome import CheckOutcome
 from engine.spec.metric_names import METRICS
 from engine.store import CheckPoint, utc_now
@@ -96,7 +96,7 @@ def print_table(
         return
     page = Page()
     page.add_title(title)
-    page.add_table(shown, headers, empty="nothing yet")
+    page.add_table(_join_metric_intervals(shown), headers, empty="nothing yet")
     if shown.height < frame.height:
         hidden = frame.height - shown.height
         page.add_line(
@@ -116,10 +116,20 @@ def collapse_passed(checks: pl.DataFrame) -> pl.DataFrame:
         checks.with_row_index("place")
         .with_columns(place=pl.when(pl.col("outcome") == "OK").then(first).otherwise("place"))
         .group_by("place", maintain_order=True)
-        .agg(pl.all().first(), pl.len().alias("several"), pl.col("bounds").n_unique().alias("ranges"))
+        .agg(
+            pl.exclude("reason").first(),
+            pl.col("reason").drop_nulls().first(),
+            pl.len().alias("several"),
+            pl.col("bounds").n_unique().alias("ranges"),
+            pl.col("reason").count().alias("explained"),
+            pl.col("metric").filter(pl.col("reason").is_not_null()).first().alias("example"),
+        )
         .with_columns(
             metric=pl.when(several).then(pl.format("{} metrics", "several")).otherwise("metric"),
             value=pl.when(several.not_()).then("value"),
+            reason=pl.when(several & (pl.col("explained") > 0))
+            .then(pl.format("{} of them, such as {}, {}", "explained", "example", "reason"))
+            .otherwise("reason"),
             bounds=pl.when(pl.col("ranges") == 1).then("bounds"),
         )
     )
@@ -152,6 +162,8 @@ def select_columns(frame: pl.DataFrame, store: EvaluationStore) -> dict[str, str
     hidden = {"id"} if frame["name"].is_unique().all() else set()
     shown = set(store.spec.display.checks) or set(store.spec.checks)
     names = [name for name in frame.columns if name not in hidden]
+    # The ends of intervals are shown beside their metric.
+    names = [name for name in names if not (name.startswith(("low.", "high.")) and name.partition(".")[2] in names)]
     names = [name for name in names if not name.startswith("checks.") or name.removeprefix("checks.") in shown]
     names.sort(key=lambda name: name == "created")
     return {name: name.removeprefix("labels.").removeprefix("checks.") for name in names}
@@ -264,8 +276,10 @@ def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -
     performance = frames.tabulate_performance(one)
     if not performance.is_empty():
         page.add_title("performance")
-        measured = performance.filter(pl.col("batch").is_not_null())
+        measured = _join_intervals(performance.filter(pl.col("batch").is_not_null()))
         page.add_table(measured, {"metric": "metric", **sides, "change": "change"}, empty="no metric has a value")
+        if (measured["low"].is_not_null()).any():
+            page.add_line("in parentheses: confidence intervals at the store's `confidence`", style="dim")
         for (reason,), same in performance.group_by("reason", maintain_order=True):
             if reason is not None:
                 page.add_line(f"{', '.join(same['metric'])}: {reason}", style="dim")
@@ -273,6 +287,33 @@ def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -
         page.add_title("notes")
     for note in one.notes:
         page.add_line(note)
+
+
+def _join_intervals(performance: pl.DataFrame) -> pl.DataFrame:
+    """Return the table of performance with each value and its interval as one text."""
+    return performance.with_columns(
+        pl.Series(side, [_format_with_interval(*row) for row in performance.select(side, *ends).iter_rows()], pl.String)
+        for side, ends in (
+            ("reference", ("reference_low", "reference_high")),
+            ("batch", ("low", "high")),
+            ("change", ("change_low", "change_high")),
+        )
+    )
+
+
+def _format_with_interval(value: float | None, low: float | None, high: float | None) -> str | None:
+    return None if value is None else format_interval(format_cell(value), low, high, format_cell)
+
+
+def _join_metric_intervals(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a table of evaluations with `low.<metric>` and `high.<metric>` joined to the metric as one text."""
+    columns = frame.columns
+    return frame.with_columns(
+        pl.Series(name, [_format_with_interval(*row) for row in frame.select(name, *ends).iter_rows()], pl.String)
+        for name in columns
+        for ends in [(f"low.{name}", f"high.{name}")]
+        if set(ends) <= set(columns)
+    )
 
 
 def print_checks(target: str, found: Sequence[CheckResult], format_: Literal["text", "json"]) -> None:

@@ -108,7 +108,7 @@ def _print_store_table(
     from engine.formatting.hints import find_similar
     from engine.spec.metric_names import list_statistics
 
-    frame = store.evaluations(metrics)
+    frame = store.evaluations(metrics, intervals=metrics is not None)
     if sort is not None and printers.find_sort_column(sort, frame) is None:  # a metric that is not shown: show it too
         try:
             frame = store.evaluations([*(metrics or store.displayed), sort.removeprefix("-")])

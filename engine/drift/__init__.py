@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from engine.drift.classifier import DomainClassifierResult, domain_classifier
     from engine.drift.columns import Categorical, Numerical
     from engine.drift.comparison import ColumnDrift, Drift, compare
+    from engine.drift.power import detectable_drifts
     from engine.drift.profiles import Profile, profile
     from engine.drift.sampling import sample, unite_samples
 
@@ -38,6 +39,7 @@ _LAZY_EXPORTS = {
     "align_columns": "alignment",
     "compare": "comparison",
     "describe_columns": "alignment",
+    "detectable_drifts": "power",
     "domain_classifier": "classifier",
     "find_type_changes": "alignment",
     "profile": "profiles",
@@ -60,6 +62,7 @@ __all__ = [
     "align_columns",
     "compare",
     "describe_columns",
+    "detectable_drifts",
     "domain_classifier",
     "find_type_changes",
     "infer_role",

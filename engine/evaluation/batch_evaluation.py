@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from engine import __version__, drift
+from engine.evaluation.changes import change_between
 from engine.evaluation.labelled_rows import compare_labelled_rows
 from engine.evaluation.observation import Observation
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
@@ -88,7 +89,7 @@ def evaluate_batch(
         **predicted.metrics,
         **labelled,
         **batch.snapshot.performance,
-        **_performance_changes(reference.performance, batch.snapshot.performance),
+        **_performance_changes(reference, batch.snapshot),
         **(own_metrics or {}),
     }
     absent = [f"column {name!r} is not compared: {one.reason}" for name, one in reference.absent.items()]
@@ -109,11 +110,11 @@ def evaluate_batch(
         rows_used=batch.rows,
         reference_rows=reference.columns.rows,
         metrics=metrics,
-        columns={name: _column_detail(column) for name, column in compared.columns.items()},
+        columns=_column_details(compared, reference.columns, batch.snapshot.columns, settings),
         left_out={**reference.left_out, **batch.left_out},
         importance={"drift": dict(drift_model.importance), "model": dict(model_importance or {})},
         prediction=predicted.detail,
-        performance=batch.performance_detail,
+        performance=_performance_detail(reference, batch),
         notes=tuple(notes),
     )
 
@@ -201,6 +202,17 @@ def _statistic_metrics(column: drift.ColumnDrift) -> Iterator[tuple[str, MetricV
         yield statistic, MetricValue(value, low, high, reason=column.reasons.get(statistic))
 
 
+def _column_details(
+    compared: drift.Drift, reference: drift.Profile, batch: drift.Profile, settings: DriftSettings
+) -> dict[str, dict[str, Any]]:
+    """Return the details of every column, with `detectable`: the smallest drift that 4 of 5 such batches show."""
+    detectable = drift.detectable_drifts(reference, batch, settings.confidence)
+    return {
+        name: _column_detail(column) | {"detectable": None if column.drift is None else detectable.get(name)}
+        for name, column in compared.columns.items()
+    }
+
+
 def _column_detail(column: drift.ColumnDrift) -> dict[str, Any]:
     """Return what the evaluation keeps of one column beside its metrics, JSON-ready."""
     return {
@@ -254,7 +266,7 @@ def _compare_predictions(reference: Snapshot, batch: Snapshot, settings: DriftSe
             else MetricValue(None, reason=f"the reference never predicts {label}" if before == 0 else lacking)
         )
     return _PredictionDrift(
-        metrics, {name: _column_detail(column) for name, column in compared.columns.items()}, compared.notes
+        metrics, _column_details(compared, reference.predictions, batch.predictions, settings), compared.notes
     )
 
 
@@ -274,11 +286,15 @@ def _predicted_shares(histogram: Mapping[str, Any]) -> Iterator[tuple[str, float
         )
 
 
-def _performance_changes(before: Mapping[str, MetricValue], now: Mapping[str, MetricValue]) -> dict[str, MetricValue]:
-    """Return the change of each performance metric from the reference's value, absolute and relative."""
+def _performance_changes(reference: Snapshot, batch: Snapshot) -> dict[str, MetricValue]:
+    """Return the change of each performance metric from the reference's value, absolute and relative.
+
+    The rows of the reference are not kept, so nothing can be paired: the intervals of the changes treat both sides as
+    independent, which makes them too wide where the sides share rows or entities, never too narrow.
+    """
     changes: dict[str, MetricValue] = {}
-    for name, old in before.items():  # not over a set, whose order differs from process to process
-        new = now.get(name)
+    for name, old in reference.performance.items():  # not over a set, whose order differs from process to process
+        new = batch.performance.get(name)
         if new is None or name not in PERFORMANCE_METRICS:
             continue
         absolute, relative = (
@@ -291,10 +307,28 @@ def _performance_changes(before: Mapping[str, MetricValue], now: Mapping[str, Me
             unknown = replace(lacking, reason=f"unknown for {side}: {lacking.reason}")
             changes[absolute] = changes[relative] = unknown
             continue
-        changes[absolute] = MetricValue(new.value - old.value)
+        comparable = reference.confidence == batch.confidence
+        before = old if comparable else MetricValue(old.value, reason=_explain_other_confidence(reference))
+        changes[absolute] = change_between(new, before, "absolute")
         changes[relative] = (
-            MetricValue((new.value - old.value) / abs(old.value))
+            change_between(new, before, "relative")
             if old.value
             else MetricValue(None, reason=f"the reference's {name} is 0")
         )
     return changes
+
+
+def _performance_detail(reference: Snapshot, batch: Observation) -> dict[str, Any]:
+    """Return the detail of the batch's performance, and under `reference` the values and intervals of the reference."""
+    measured = {
+        name: {"value": metric.value, "low": metric.low, "high": metric.high}
+        for name, metric in reference.performance.items()
+        if metric.value is not None
+    }
+    return {**batch.performance_detail, **({"reference": measured} if measured else {})}
+
+
+def _explain_other_confidence(reference: Snapshot) -> str:
+    if reference.confidence is None:
+        return "no interval: the reference was measured by an earlier version, without intervals"
+    return f"no interval: that of the reference has another confidence, {reference.confidence:g}"

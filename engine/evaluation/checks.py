@@ -5,12 +5,14 @@ computed gives ERROR, a metric without a value gives EMPTY, each with the reason
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from engine.data import load_function
 from engine.errors import DataError, Position
+from engine.evaluation.changes import average_metrics, change_between
+from engine.evaluation.detectable import explain_weak_check, find_detectable
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.formatting.hints import did_you_mean
 from engine.formatting.lists import join_some
@@ -28,8 +30,9 @@ class CheckTarget:
 
     `name` is that of the dataset or evaluation store. `past` holds the metrics of earlier evaluations, oldest
     first. Functions of python checks are found in `folder`, and their messages pass through `redact`, which masks
-    secrets. `evaluation` is the id of the evaluation, if there is one. `in_seconds` are the metrics that are measured
-    in seconds.
+    secrets. `evaluation` is the id of the evaluation, if there is one, `rows` are the numbers of rows of batch and
+    reference, and `confidence` is the level of its intervals. `detectable_drifts` gives, by name of a drift metric, the
+    smallest drift that would be found 4 times in 5. `in_seconds` are the metrics that are measured in seconds.
     """
 
     name: str
@@ -39,6 +42,9 @@ class CheckTarget:
     redact: Callable[[str], str]
     evaluation: str | None = None
     in_seconds: Collection[str] = ()
+    rows: tuple[int, int] | None = None
+    confidence: float = 0.95
+    detectable_drifts: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,7 @@ class CheckFinding:
     reason: str
     value: float | None = None
     labels_missing: bool = False
+    detectable: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def apply_check(name: str, check: Check, target: CheckTarget, position: Position) -> list[CheckResult]:
@@ -94,14 +101,17 @@ def _apply_to_metric(
         if check.compare is not None:
             measured = _compute_change(check, metric, measured, target)
             bounds |= _comparison_settings(check)
-        changed = bool(check.compare)
         finding = (
             _missing_value_finding(measured)
             if measured.value is None
-            else _check_range(limits, measured.value, metric, changed=changed, in_seconds=in_seconds)
+            else _check_range(
+                limits, measured, metric, changed=bool(check.compare), certain=check.certain, in_seconds=in_seconds
+            )
         )
-    if finding.value is not None and finding.reason and measured.reason:
-        finding = replace(finding, reason=f"{finding.reason}: {measured.reason}")
+        if finding.outcome is CheckOutcome.OK:
+            finding = _add_detectable(finding, check, limits, metric, measured, target)
+        elif finding.value is not None and measured.reason and not measured.reason.startswith("no interval"):
+            finding = replace(finding, reason=f"{finding.reason}: {measured.reason}")
     bounds = {key: bound for key, bound in bounds.items() if bound is not None}
     return _build_result(name, metric, finding, _apply_when_empty(finding, check.when_empty), bounds, target, position)
 
@@ -122,20 +132,62 @@ def _describe_unknown_metric(metric: str, target: CheckTarget) -> str:
     return f"{target.name} has no metric {metric}{hint}"
 
 
-def _check_range(limits: Range, value: float, metric: str, *, changed: bool, in_seconds: bool) -> CheckFinding:
-    """Compare a value, or the change of one, with a range whose bounds are inclusive; hard bounds come first."""
+def _check_range(
+    limits: Range, measured: MetricValue, metric: str, *, changed: bool, certain: bool, in_seconds: bool
+) -> CheckFinding:
+    """Compare a value, or the change of one, with a range whose bounds are inclusive; hard bounds come first.
+
+    With `certain` the whole interval must be outside; where there is none, the value decides.
+    """
     bounds, write = limits.bounds, format_seconds if in_seconds else format_number
+    value = measured.value or 0.0
+    interval = (measured.low, measured.high) if certain else (None, None)
+    remark = _describe_certainty(measured) if certain else ""
+    possible = ""
     for bound, side, outcome in (
         (bounds.get("min"), "below min", CheckOutcome.ERROR),
         (bounds.get("max"), "above max", CheckOutcome.ERROR),
         (bounds.get("soft_min"), "below soft_min", CheckOutcome.WARNING),
         (bounds.get("soft_max"), "above soft_max", CheckOutcome.WARNING),
     ):
-        if bound is not None and (value < bound if "below" in side else value > bound):
-            answer = " (yes)" if metric == "data_drift_significant" and value == 1 else ""  # a number, but read as yes
-            shown = f"changed by {write(value)}, which" if changed else f"{write(value)}{answer}"
-            return CheckFinding(outcome, f"{shown} is {side} {write(bound)}", value)
-    return CheckFinding(CheckOutcome.OK, "", value)
+        if bound is None or not (value < bound if "below" in side else value > bound):
+            continue
+        nearest = interval[1] if "below" in side else interval[0]
+        answer = " (yes)" if metric == "data_drift_significant" and value == 1 else ""  # a number, but read as yes
+        shown = f"changed by {write(value)}" if changed else f"{write(value)}{answer}"
+        shown = f"{shown}{remark}{', which' if changed else ''} is {side} {write(bound)}"
+        if nearest is not None and (nearest >= bound if "below" in side else nearest <= bound):
+            possible = possible or f"{shown}, but its interval reaches the bound, so chance may explain it"
+            continue
+        return CheckFinding(outcome, shown, value)
+    if not possible and certain and interval[0] is None:
+        possible = f"{write(value)}{remark}"
+    return CheckFinding(CheckOutcome.OK, possible, value)
+
+
+def _describe_certainty(measured: MetricValue) -> str:
+    """Return the interval that a check with `certain` looks at, in parentheses, or why there is none."""
+    if measured.low is not None and measured.high is not None:
+        return f" ({format_number(measured.low)} to {format_number(measured.high)})"
+    reason = (measured.reason or "").removeprefix("no interval: ")
+    return f" (no interval this time, so the value decides{': ' if reason else ''}{reason})"
+
+
+def _add_detectable(
+    finding: CheckFinding, check: RangeCheck, limits: Range, metric: str, measured: MetricValue, target: CheckTarget
+) -> CheckFinding:
+    """Return an OK with what it could have found, and a reason if that is little."""
+    detectable = find_detectable(
+        limits,
+        metric,
+        measured,
+        target.metrics,
+        {} if check.compare else target.detectable_drifts,
+        target.confidence,
+        certain=check.certain,
+    )
+    weak = explain_weak_check(limits, metric, detectable, target.metrics, target.rows, changed=bool(check.compare))
+    return replace(finding, detectable=detectable, reason=finding.reason or weak)
 
 
 def _check_values(check: ValuesCheck, value: float) -> CheckFinding:
@@ -156,12 +208,10 @@ def _compute_change(check: RangeCheck, metric: str, measured: MetricValue, targe
     baseline = _find_baseline(check, metric, measured.value, target)
     if isinstance(baseline, str):
         return MetricValue(None, reason=baseline)
-    difference = measured.value - baseline
-    if check.change == "absolute":
-        return MetricValue(difference)
-    if baseline == 0:
-        return MetricValue(None, reason="a relative change from 0 is not defined")
-    return MetricValue(difference / abs(baseline))
+    known = target.metrics.get(f"performance_change{'_relative' if check.change == 'relative' else ''}.{metric}")
+    if check.compare == "reference" and known is not None and known.value is not None:
+        return known
+    return change_between(measured, baseline, check.change)
 
 
 def _comparison_settings(check: RangeCheck) -> dict[str, str]:
@@ -170,19 +220,18 @@ def _comparison_settings(check: RangeCheck) -> dict[str, str]:
     return {"compare": str(against), "change": check.change}
 
 
-def _find_baseline(check: RangeCheck, metric: str, value: float, target: CheckTarget) -> float | str:
+def _find_baseline(check: RangeCheck, metric: str, value: float, target: CheckTarget) -> MetricValue | str:
     """Return the value that a metric is compared with, or the reason why there is none."""
     if check.compare == "reference":
         # A performance metric: the reference's value is the batch's minus the change that was measured.
         if (changed := target.metrics.get(f"performance_change.{metric}")) and changed.value is not None:
-            return value - changed.value
+            return MetricValue(value - changed.value)
         reference = target.metrics.get(f"reference_{metric}")
-        baseline = reference.value if reference else None
-        return baseline if baseline is not None else f"the reference has no {metric}"
+        return reference if reference and reference.value is not None else f"the reference has no {metric}"
     last = check.compare.mean_of_last if isinstance(check.compare, MeanOfLast) else 1
-    earlier = [metrics[metric].value for metrics in target.past[-last:] if metric in metrics]
-    values = [value for value in earlier if value is not None]
-    return sum(values) / len(values) if values else "there is no earlier value to compare with"
+    earlier = [metrics[metric] for metrics in target.past[-last:] if metric in metrics]
+    values = [one for one in earlier if one.value is not None]
+    return average_metrics(values) if values else "there is no earlier value to compare with"
 
 
 def _call_check_function(check: PythonCheck, target: CheckTarget) -> CheckFinding:
@@ -229,4 +278,5 @@ def _build_result(
         reason=finding.reason,
         position=position,
         evaluation=target.evaluation,
+        detectable=finding.detectable,
     )

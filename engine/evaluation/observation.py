@@ -64,6 +64,7 @@ def snapshot_side(
     cost_matrix: CostMatrix | None,
     sample_rows: int,
     seed: int,
+    confidence: float,
     knower: str = "the reference",
     against: Snapshot | None = None,
 ) -> Observation:
@@ -85,6 +86,8 @@ def snapshot_side(
         The largest number of rows to keep for the drift model.
     knower
         Who knows the columns, for messages.
+    confidence
+        The confidence level of the intervals of the performance.
     against
         The reference that this side will be compared with. A column with too many distinct values to be kept whole is
         then profiled at the values that the comparison needs.
@@ -119,6 +122,7 @@ def snapshot_side(
             entity=entity,
             predictions=None,
             performance={},
+            confidence=confidence,
             absent={
                 name: AbsentColumn(str(known[name].role), known[name].family, reason)
                 for name, reason in columns.unmeasured.items()
@@ -127,7 +131,7 @@ def snapshot_side(
         if model is None:
             return Observation(columns.rows, snapshot)
         scored, unscored = _score_rows(model, table, alignment)
-        measured = measure_performance(model, scored, cost_matrix, table.name_row)
+        measured = measure_performance(model, scored, cost_matrix, table.name_row, entity=entity, confidence=confidence)
     if unscored:
         performance = _performance_metrics(replace(measured, unlabelled=False))
         performance = {
@@ -248,7 +252,10 @@ def _profile_predictions(
 
 
 def _performance_metrics(measured: Performance) -> dict[str, MetricValue]:
-    """Return the performance as metric values, with the shares of the rows that cannot be measured."""
+    """Return the performance as metric values, with the shares of the rows that cannot be measured.
+
+    These shares have no interval: they count the rows of this batch and estimate nothing.
+    """
     unlabelled = measured.unlabelled
     shares = {
         "labelled_share": measured.labelled_share,
@@ -260,7 +267,13 @@ def _performance_metrics(measured: Performance) -> dict[str, MetricValue]:
             for name, share in shares.items()
         },
         **{
-            name: MetricValue(value, reason=measured.reasons.get(name), unlabelled=value is None and unlabelled)
+            name: MetricValue(
+                value,
+                measured.intervals[name][0] if name in measured.intervals else None,
+                measured.intervals[name][1] if name in measured.intervals else None,
+                reason=measured.reasons.get(name) or measured.interval_reasons.get(name),
+                unlabelled=value is None and unlabelled,
+            )
             for name, value in measured.metrics.items()
         },
     }

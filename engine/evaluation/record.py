@@ -13,7 +13,8 @@ from engine.outcome import CheckOutcome
 class MetricValue:
     """The value of a metric; where `value` is None, `reason` gives the reason. Few values need words as well.
 
-    `low` and `high` are a confidence interval at the level of the evaluation store. For a drift statistic of a column
+    `low` and `high` are a confidence interval at the level of the evaluation store. Where a metric that has intervals
+    has none this time, `reason` says why, beginning with "no interval: ". For a drift statistic of a column
     with too many distinct values to be kept whole, they are exact bounds of the value instead.
 
     `failed` tells that the metric could not be computed: its checks are ERROR. A metric that has no value for another
@@ -80,7 +81,8 @@ class CheckResult:
     `check` is the name of the check in the spec, `target` the evaluation store or dataset, `metric` the concrete
     metric: a wildcard check gives one result per metric. `bounds` holds the range or the values that were applied, and
     `compare` and `change` where they apply to a change. `counts_as` is the outcome after `when_empty`, never EMPTY.
-    `reason` is a sentence for people.
+    `reason` is a sentence for people. `detectable` gives, by bound, the value nearest to it that would have broken the
+    check in 4 of 5 batches of this size, None where none would; it is empty where that is not known.
     """
 
     target: str
@@ -93,6 +95,7 @@ class CheckResult:
     reason: str = ""
     position: Position | None = None
     evaluation: str | None = None
+    detectable: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def summary(self) -> str:

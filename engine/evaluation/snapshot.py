@@ -18,6 +18,7 @@ import polars as pl
 
 from engine import drift
 from engine.errors import StoreError
+from engine.evaluation.changes import average_metrics
 from engine.evaluation.record import MetricValue
 from engine.models import ClassValue, sort_classes, unite_classes
 
@@ -38,7 +39,8 @@ class Snapshot:
     `columns` is the profile of the columns that are compared; `left_out` gives, by column, the reason why it is not.
     `sample` holds rows with these columns and the `entity`, for the drift model. `predictions` is the profile of
     `prediction` (the class or the value) and, for a binary model with probabilities, of `probability`. `performance`
-    holds the performance metrics by name. `absent` are columns that should have been compared, but are gone or cannot
+    holds the performance metrics by name, with intervals at the level `confidence`, which is None in snapshots of
+    versions that had no intervals. `absent` are columns that should have been compared, but are gone or cannot
     be read, with the reasons. `unscored` says why the model could not score the rows, if it could not. `notes` are
     remarks about a reference that every evaluation against it repeats. `classes` are those that the rows and the
     reference of this side show, where the model does not know its classes itself; None if they were not kept.
@@ -56,6 +58,7 @@ class Snapshot:
     notes: Sequence[str] = ()
     classes: tuple[ClassValue, ...] | None = ()
     scored_as: tuple[str, ...] = ()
+    confidence: float | None = None
 
     def describe_known_columns(self) -> dict[str, drift.KnownColumn]:
         """Return what is known of every column that another side must have, those that are absent here included."""
@@ -83,6 +86,7 @@ class Snapshot:
             "notes": list(self.notes),
             "classes": self.classes,
             "scored_as": self.scored_as,
+            "confidence": self.confidence,
         }
         (folder / "snapshot.json").write_text(json.dumps(facts), encoding="utf-8")
 
@@ -111,6 +115,7 @@ class Snapshot:
                 notes=tuple(facts.get("notes", ())),
                 classes=_read_list(facts, "classes"),
                 scored_as=_read_list(facts, "scored_as") or (),
+                confidence=facts.get("confidence"),
             )
         except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
             raise StoreError(
@@ -122,7 +127,8 @@ class Snapshot:
     def union(cls, snapshots: Sequence[Snapshot]) -> Snapshot:
         """Unite the snapshots of several batches, as if their rows were one batch.
 
-        Performance cannot be united exactly, so each metric becomes its mean over the batches.
+        Performance cannot be united exactly, so each metric becomes its mean over the batches, weighed by their rows
+        with a label. Its interval treats the batches as independent.
         """
         first, *others = snapshots
         shared = [name for name in first.columns.columns if all(_has_column(name, first, one) for one in others)]
@@ -147,14 +153,12 @@ class Snapshot:
             sample=drift.unite_samples([one.sample.select(kept) for one in snapshots], columns.roles),
             entity=entity,
             predictions=reduce(drift.Profile.merge, predicted) if predicted else None,
-            performance={
-                name: _mean_metric([s.performance[name] for s in snapshots if name in s.performance])
-                for name in first.performance
-            },
+            performance={name: _mean_metric(name, snapshots) for name in first.performance},
             absent=absent,
             unscored=unscored,
             classes=sort_classes(unite_classes(*classes)) if classes else None,
             scored_as=first.scored_as,
+            confidence=first.confidence if len({snapshot.confidence for snapshot in snapshots}) == 1 else None,
         )
 
 
@@ -169,7 +173,22 @@ def _read_list(facts: Mapping[str, Any], key: str) -> tuple[Any, ...] | None:
     return None if facts.get(key) is None else tuple(facts[key])
 
 
-def _mean_metric(metrics: Sequence[MetricValue]) -> MetricValue:
-    """Return the mean of the metrics that have a value; where none has, the first with its reason."""
-    values = [metric.value for metric in metrics if metric.value is not None]
-    return MetricValue(sum(values) / len(values)) if values else metrics[0]
+def _mean_metric(name: str, snapshots: Sequence[Snapshot]) -> MetricValue:
+    """Return the mean of a metric over the snapshots that have a value, weighed by their rows with a label.
+
+    Where none has, the first with its reason. The shares of rows are weighed by all rows, which makes them exact.
+    """
+    of_all_rows = name in ("labelled_share", "prediction_missing_share")
+    parts = [
+        (metric, float(one.columns.rows) * (1 if of_all_rows else _labelled_share(one)))
+        for one in snapshots
+        if (metric := one.performance.get(name)) is not None and metric.value is not None
+    ]
+    if not any(weight for _, weight in parts):
+        return snapshots[0].performance[name]
+    return average_metrics([metric for metric, _ in parts], [weight for _, weight in parts])
+
+
+def _labelled_share(snapshot: Snapshot) -> float:
+    share = snapshot.performance.get("labelled_share")
+    return 0.0 if share is None or share.value is None else share.value

@@ -1,6 +1,7 @@
 """Numbers as text: plain for messages, aligned for tables of the terminal, typographic for pages."""
 
 import math
+from collections.abc import Callable
 
 MISSING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -69,3 +70,8 @@ def format_duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def format_interval(value: str, low: float | None, high: float | None, form: Callable[[float], str]) -> str:
+    """Return a formatted value with its interval in parentheses, if it has one: 0.764 (0.741 to 0.786)."""
+    return value if low is None or high is None else f"{value} ({form(low)} to {form(high)})"

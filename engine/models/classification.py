@@ -11,6 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.formatting.lists import join_some
+from engine.models.classification_intervals import (
+    calibration_interval,
+    matrix_intervals,
+    mean_interval,
+    multiclass_area_intervals,
+    threshold_intervals,
+)
+from engine.models.intervals import IntervalOrReason, Units
 from engine.spec.resources.models import CostMatrix
 
 Floats = npt.NDArray[np.float64]
@@ -18,6 +26,8 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 MetricsOrReasons = Mapping[str, float | str]
 """By metric: the value, or the reason why there is none."""
+Intervals = Mapping[str, IntervalOrReason]
+"""By metric with a value: its interval, or the reason why there is none."""
 
 MAX_CURVE_POINTS = 200
 """The largest number of points of a stored curve."""
@@ -33,8 +43,14 @@ NO_POSITIVE = "no target value is the positive class"
 
 
 def measure_binary(
-    truth: Bools, predicted: Bools, probability: Floats | None, *, names: tuple[str, str], cost_matrix: CostMatrix
-) -> tuple[MetricsOrReasons, dict[str, Any]]:
+    truth: Bools,
+    predicted: Bools,
+    probability: Floats | None,
+    *,
+    names: tuple[str, str],
+    cost_matrix: CostMatrix,
+    units: Units,
+) -> tuple[MetricsOrReasons, Intervals, dict[str, Any]]:
     """Measure a binary classification on n rows.
 
     Parameters
@@ -48,11 +64,14 @@ def measure_binary(
         Labels of the negative and of the positive class.
     cost_matrix
         The gain of a data row for each of the four combinations of true and predicted class.
+    units
+        Which rows are independent, and the confidence of the intervals.
 
     Returns
     -------
-    metrics, detail
-        Value or reason by metric; and, JSON-ready, the confusion matrix, calibration, ROC and precision-recall curves.
+    metrics, intervals, detail
+        Value or reason by metric; interval or reason by metric with a value; and, JSON-ready, the confusion matrix,
+        calibration, ROC and precision-recall curves.
 
     Notes
     -----
@@ -84,27 +103,42 @@ def measure_binary(
         "hamming_loss": (fp + fn) / n,
         "cost_matrix_gain": gain / n,
     }
+    gains = np.array(
+        [
+            [cost_matrix.true_negative, cost_matrix.false_positive],
+            [cost_matrix.false_negative, cost_matrix.true_positive],
+        ],
+        dtype=np.float64,
+    )
+    matrix = np.array([[tn, fp], [fn, tp]])
+    intervals = matrix_intervals(truth.astype(np.int64), predicted.astype(np.int64), matrix, metrics, units, gains)
     detail: dict[str, Any] = {
-        "confusion_matrix": {"classes": list(names), "rows_true_columns_predicted": [[tn, fp], [fn, tp]]}
+        "confusion_matrix": {"classes": list(names), "rows_true_columns_predicted": matrix.tolist()}
     }
     of_probability = ("roc_auc", "average_precision", "log_loss", "brier", "calibration_error", "lift")
     if probability is None:
-        return metrics | dict.fromkeys(of_probability, NO_PROBABILITIES), detail
+        return metrics | dict.fromkeys(of_probability, NO_PROBABILITIES), intervals, detail
     if np.isnan(probability).any():
-        return metrics | dict.fromkeys(of_probability, "some rows have no probability"), detail
+        return metrics | dict.fromkeys(of_probability, "some rows have no probability"), intervals, detail
     # One sort gives the counts at every threshold, from which ROC, precision-recall and lift follow.
-    tps, fps, thresholds = count_by_threshold(truth, probability)
+    tps, fps, thresholds, order = count_by_threshold(truth, probability)
     calibration, error = _calibration_curve(truth, probability)
     right = np.where(truth, probability, 1 - probability)  # the probability given to the true class
+    losses, squares = _log_losses(right), (1 - right) ** 2  # (1 - right)^2 = (p - y)^2 for either class
     # Positives among the first LIFT_SHARE * n rows; interpolating between thresholds shares out tied rows.
     top = float(np.interp(LIFT_SHARE * n, np.r_[0, tps + fps], np.r_[0, tps])) / (LIFT_SHARE * n)
     metrics |= {
         "roc_auc": _roc_auc(tps, fps) if both else ONE_CLASS,
         "average_precision": _average_precision(tps, fps) if positives else NO_POSITIVE,
-        "log_loss": _log_loss(right),
-        "brier": float(np.mean((1 - right) ** 2)),  # (1 - right)^2 = (p - y)^2 for either class
+        "log_loss": float(losses.mean()),
+        "brier": float(squares.mean()),
         "calibration_error": error,
         "lift": top / (positives / n) if positives else NO_POSITIVE,
+    }
+    intervals |= threshold_intervals(truth, (tps, fps, order), metrics, units, LIFT_SHARE) | {
+        "log_loss": mean_interval(float(losses.mean()), losses, units),
+        "brier": mean_interval(float(squares.mean()), squares, units),
+        "calibration_error": calibration_interval(error, _calibration_bins(probability), truth, probability, units),
     }
     detail["calibration"] = calibration
     if both:
@@ -119,12 +153,12 @@ def measure_binary(
             "precision": (tps[some] / (tps[some] + fps[some])).tolist(),
             "threshold": thresholds[some].tolist(),
         }
-    return metrics, detail
+    return metrics, intervals, detail
 
 
 def measure_multiclass(
-    truth: Ints, predicted: Ints, probabilities: Floats | None, names: Sequence[str]
-) -> tuple[MetricsOrReasons, dict[str, Any]]:
+    truth: Ints, predicted: Ints, probabilities: Floats | None, names: Sequence[str], units: Units
+) -> tuple[MetricsOrReasons, Intervals, dict[str, Any]]:
     """Measure a classification of k classes on n rows.
 
     Parameters
@@ -135,11 +169,14 @@ def measure_multiclass(
         Shape (n, classes that the model knows); None where the model gives none.
     names
         Labels of the classes: first those that the model knows, then others that occur in the rows.
+    units
+        Which rows are independent, and the confidence of the intervals.
 
     Returns
     -------
-    metrics, detail
-        Value or reason by metric; and, JSON-ready, the confusion matrix, calibration and `roc_auc_by_class`.
+    metrics, intervals, detail
+        Value or reason by metric; interval or reason by metric with a value; and, JSON-ready, the confusion matrix,
+        calibration and `roc_auc_by_class`.
 
     Notes
     -----
@@ -168,51 +205,65 @@ def measure_multiclass(
         "mcc": _matthews_correlation(matrix) if (support > 0).sum() > 1 else ONE_CLASS,
         "hamming_loss": 1 - accuracy,
     }
+    intervals = matrix_intervals(truth, predicted, matrix, metrics, units)
     detail: dict[str, Any] = {}
     if k <= MAX_MATRIX_CLASSES:
         detail["confusion_matrix"] = {"classes": list(names), "rows_true_columns_predicted": matrix.tolist()}
     of_probability = ("roc_auc", "roc_auc_weighted", "log_loss", "brier", "calibration_error")
     if probabilities is None:
-        return metrics | dict.fromkeys(of_probability, NO_PROBABILITIES), detail
+        return metrics | dict.fromkeys(of_probability, NO_PROBABILITIES), intervals, detail
     if np.isnan(probabilities).any():
-        return metrics | dict.fromkeys(of_probability, "some rows have no probability"), detail
+        return metrics | dict.fromkeys(of_probability, "some rows have no probability"), intervals, detail
     unknown = [names[i] for i in range(probabilities.shape[1], k) if support[i]]
     if unknown:
         reason = f"the target column holds classes that the model does not know: {join_some(unknown)}"
-        return metrics | dict.fromkeys(of_probability, reason), detail
+        return metrics | dict.fromkeys(of_probability, reason), intervals, detail
     right = probabilities[np.arange(n), truth]
     confident = probabilities.max(axis=1)
-    calibration, error = _calibration_curve(probabilities.argmax(axis=1) == truth, confident)
+    hit = probabilities.argmax(axis=1) == truth
+    calibration, error = _calibration_curve(hit, confident)
+    # sum_j (p_j - y_j)^2 = sum_j p_j^2 - 2 p_true + 1
+    losses, squares = _log_losses(right), np.einsum("ij,ij->i", probabilities, probabilities) - 2 * right + 1
     detail["calibration"] = calibration
     metrics |= {
-        "log_loss": _log_loss(right),
-        # sum_j (p_j - y_j)^2 = sum_j p_j^2 - 2 p_true + 1
-        "brier": float(np.mean(np.einsum("ij,ij->i", probabilities, probabilities) - 2 * right + 1)),
+        "log_loss": float(losses.mean()),
+        "brier": float(squares.mean()),
         "calibration_error": error,
+    }
+    intervals |= {
+        "log_loss": mean_interval(float(losses.mean()), losses, units),
+        "brier": mean_interval(float(squares.mean()), squares, units),
+        "calibration_error": calibration_interval(error, _calibration_bins(confident), hit, confident, units),
     }
     absent = [names[i] for i in range(probabilities.shape[1]) if not support[i]]
     if absent:
         reason = f"no target value is {join_some(absent)}"
-        return metrics | dict.fromkeys(("roc_auc", "roc_auc_weighted"), reason), detail
+        return metrics | dict.fromkeys(("roc_auc", "roc_auc_weighted"), reason), intervals, detail
     if probabilities.shape[1] < 2:
-        return metrics | dict.fromkeys(("roc_auc", "roc_auc_weighted"), ONE_CLASS), detail
-    areas = np.array(
-        [_roc_auc(*count_by_threshold(truth == i, probabilities[:, i])[:2]) for i in range(probabilities.shape[1])]
-    )
+        return metrics | dict.fromkeys(("roc_auc", "roc_auc_weighted"), ONE_CLASS), intervals, detail
+    curves = [count_by_threshold(truth == i, probabilities[:, i]) for i in range(probabilities.shape[1])]
+    areas = np.array([_roc_auc(tps, fps) for tps, fps, _, _ in curves])
+    intervals |= multiclass_area_intervals(truth, areas, [(tps, fps, order) for tps, fps, _, order in curves], units)
     detail["roc_auc_by_class"] = dict(zip(names, areas.tolist(), strict=False))
-    return metrics | {
-        "roc_auc": float(areas.mean()),
-        "roc_auc_weighted": float(areas @ support[: len(areas)] / n),
-    }, detail
+    return (
+        metrics
+        | {
+            "roc_auc": float(areas.mean()),
+            "roc_auc_weighted": float(areas @ support[: len(areas)] / n),
+        },
+        intervals,
+        detail,
+    )
 
 
-def count_by_threshold(truth: Bools, probability: Floats) -> tuple[Ints, Ints, Floats]:
+def count_by_threshold(truth: Bools, probability: Floats) -> tuple[Ints, Ints, Floats, Ints]:
     """Count true and false positives at each distinct probability taken as threshold, from high to low.
 
     Returns
     -------
-    true positives, false positives, thresholds
-        Shape (distinct probabilities,) each: the rows with at least that probability, by label.
+    true positives, false positives, thresholds, order
+        Shape (distinct probabilities,) each: the rows with at least that probability, by label. `order`, shape (n,), is
+        the rows from the highest probability to the lowest.
     """
     order = np.argsort(-probability, kind="stable")
     ordered = probability[order]
@@ -220,7 +271,7 @@ def count_by_threshold(truth: Bools, probability: Floats) -> tuple[Ints, Ints, F
     last = np.r_[np.flatnonzero(np.diff(ordered)), len(ordered) - 1]
     tps = np.cumsum(truth[order], dtype=np.int64)[last]
     # last + 1 rows have passed; those that are not true positives are false positives.
-    return tps, last + 1 - tps, ordered[last]
+    return tps, last + 1 - tps, ordered[last], order
 
 
 def _roc_auc(tps: Ints, fps: Ints) -> float:
@@ -234,10 +285,10 @@ def _average_precision(tps: Ints, fps: Ints) -> float:
     return float(np.sum(np.diff(tps, prepend=0) * (tps / (tps + fps))) / tps[-1])
 
 
-def _log_loss(right: Floats) -> float:
-    """Return the mean of -log(probability of the true class), with probabilities clipped to [eps, 1 - eps]."""
+def _log_losses(right: Floats) -> Floats:
+    """Return -log(probability of the true class) of each row, with probabilities clipped to [eps, 1 - eps]."""
     step = np.finfo(np.float64).eps
-    return float(-np.log(np.clip(right, step, 1 - step)).mean())
+    return -np.log(np.clip(right, step, 1 - step))
 
 
 def _matthews_correlation(matrix: Ints) -> float:
@@ -261,7 +312,7 @@ def _calibration_curve(right: Bools, probability: Floats) -> tuple[dict[str, Any
     probability
         Shape (n,), from 0 to 1.
     """
-    bins = np.minimum((probability * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    bins = _calibration_bins(probability)
     rows = np.bincount(bins, minlength=CALIBRATION_BINS)
     expected = np.bincount(bins, probability, minlength=CALIBRATION_BINS)
     happened = np.bincount(bins, right, minlength=CALIBRATION_BINS)
@@ -273,6 +324,11 @@ def _calibration_curve(right: Bools, probability: Floats) -> tuple[dict[str, Any
     }
     # sum over bins of (n_b / n) |mean probability - frequency| = sum |expected - happened| / n
     return curve, float(np.abs(expected - happened).sum() / len(right))
+
+
+def _calibration_bins(probability: Floats) -> Ints:
+    """Return the number of the bin of each probability."""
+    return np.minimum((probability * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
 
 
 def _safe_ratio(part: Ints, whole: Ints) -> Floats:

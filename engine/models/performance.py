@@ -22,8 +22,9 @@ from engine.models.classes import (
     label_of,
     unite_classes,
 )
-from engine.models.classification import MetricsOrReasons, measure_binary, measure_multiclass
+from engine.models.classification import Intervals, MetricsOrReasons, measure_binary, measure_multiclass
 from engine.models.fitted_model import FittedModel
+from engine.models.intervals import Units
 from engine.models.regression import measure_regression
 from engine.spec.metric_catalogue import METRICS_BY_TASK
 from engine.spec.resources.models import CostMatrix
@@ -33,8 +34,9 @@ from engine.spec.resources.models import CostMatrix
 class Performance:
     """Performance of a model on one batch.
 
-    `metrics` holds every metric of the task; where a value is None, `reasons` has the reason. `rows` counts the rows
-    with both a label and a prediction. `labelled_share` is the share of all rows that have a label,
+    `metrics` holds every metric of the task; where a value is None, `reasons` has the reason. `intervals` holds the low
+    and high ends of their confidence intervals; where a value has none, `interval_reasons` says why. `rows` counts the
+    rows with both a label and a prediction. `labelled_share` is the share of all rows that have a label,
     `prediction_missing_share` that of the rows without a prediction; None for zero rows. `unlabelled` tells that there
     are rows, but none has a label. `detail` is JSON-ready: `rows` counts them by what they lack, and there are
     confusion matrix and curves, or the plots of a regression.
@@ -45,6 +47,8 @@ class Performance:
     rows: int
     labelled_share: float | None
     prediction_missing_share: float | None = None
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    interval_reasons: Mapping[str, str] = field(default_factory=dict)
     unlabelled: bool = False
     detail: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -69,6 +73,9 @@ def measure_performance(
     scored: pl.DataFrame,
     cost_matrix: CostMatrix | None = None,
     name_row: Callable[[int], str] = "row {}".format,
+    *,
+    entity: str | None = None,
+    confidence: float = 0.95,
 ) -> Performance:
     """Measure a model on scored rows: on those that have a label and a prediction.
 
@@ -81,6 +88,10 @@ def measure_performance(
         None for the default gains.
     name_row
         Names the place of a row, counted from 1, for messages.
+    entity
+        The column that says which rows belong together: intervals then treat entities, not rows, as independent.
+    confidence
+        The confidence level of the intervals.
     """
     labelled, predicted = find_labelled(model, scored), _find_predicted(scored)
     missing_share = float((~predicted).mean()) if scored.height else None
@@ -93,10 +104,12 @@ def measure_performance(
     if not reason:  # with more than two classes, unknown ones are measured as further classes
         reason = model.undecided or (unsuited if model.task != "multiclass_classification" else "")
     found: MetricsOrReasons = dict.fromkeys(METRICS_BY_TASK[model.task], reason)
+    bounds: Intervals = {}
     detail: dict[str, Any] = {}
     if not reason:
         frame = scored if rows == scored.height else scored.filter(pl.Series(used))
-        found, detail = _measure_task(model, frame, cost_matrix or CostMatrix())
+        units = Units(rows, confidence, _number_entities(frame, entity))
+        found, bounds, detail = _measure_task(model, frame, cost_matrix or CostMatrix(), units)
     metrics = {name: value if isinstance(value := found[name], float) else None for name in METRICS_BY_TASK[model.task]}
     counts = {
         "measured": rows,
@@ -110,6 +123,8 @@ def measure_performance(
         rows,
         labelled_share=float(labelled.mean()) if scored.height else None,
         prediction_missing_share=missing_share,
+        intervals={name: bound for name, bound in bounds.items() if not isinstance(bound, str)},
+        interval_reasons={name: bound for name, bound in bounds.items() if isinstance(bound, str)},
         unlabelled=bool(scored.height) and not labelled.any(),
         detail={"rows": counts, **detail},
         notes=_compose_notes(reason, unsuited, counts, int((~predicted).sum())),
@@ -184,6 +199,20 @@ def describe_measured_rows(counts: Mapping[str, int]) -> str:
     return f"{counts['measured']:,} of {counts['all']:,} rows: {', '.join(lacking)}"
 
 
+def _number_entities(frame: pl.DataFrame, entity: str | None) -> npt.NDArray[np.int64] | None:
+    """Return the number of each row's entity, from 0 in the order of rows; None where every row is its own entity.
+
+    A row without an entity is one of its own, as in the split of held-out rows.
+    """
+    if entity is None or entity not in frame.columns:
+        return None
+    numbered = frame.select(pl.col(entity).alias("entity")).with_row_index("row")
+    first = pl.when(pl.col("entity").is_null()).then("row").otherwise(pl.col("row").min().over("entity"))
+    first_rows = numbered.select(first.cast(pl.Int64).alias("first"))["first"].to_numpy()
+    is_first = first_rows == np.arange(len(first_rows))
+    return None if is_first.all() else np.cumsum(is_first)[first_rows] - 1
+
+
 def _has_value(frame: pl.DataFrame, column: str) -> npt.NDArray[np.bool_]:
     """Tell for each row whether the column has a value, neither null nor NaN; False without such a column."""
     if column not in frame.columns:
@@ -194,14 +223,15 @@ def _has_value(frame: pl.DataFrame, column: str) -> npt.NDArray[np.bool_]:
 
 
 def _measure_task(
-    model: FittedModel, frame: pl.DataFrame, cost_matrix: CostMatrix
-) -> tuple[MetricsOrReasons, dict[str, Any]]:
-    """Measure rows that all have a label and a prediction: value or reason by metric, and the detail."""
+    model: FittedModel, frame: pl.DataFrame, cost_matrix: CostMatrix, units: Units
+) -> tuple[MetricsOrReasons, Intervals, dict[str, Any]]:
+    """Measure rows that all have a label and a prediction: values, intervals or reasons by metric, and the detail."""
     truth = frame[model.target]
     if model.task == "regression":
         if isinstance(truth.dtype, pl.Categorical | pl.Enum):
             truth = truth.cast(pl.String)
-        return measure_regression(truth.cast(pl.Float64).to_numpy(), frame["prediction"].cast(pl.Float64).to_numpy())
+        predicted = frame["prediction"].cast(pl.Float64).to_numpy()
+        return measure_regression(truth.cast(pl.Float64).to_numpy(), predicted, units)
     classes = list(model.classes)
     # Classes among labels or predictions that the model does not know. A binary task cannot measure them; with more
     # classes they follow the known ones in the confusion matrix.
@@ -211,7 +241,7 @@ def _measure_task(
     if model.positive is not None:
         if foreign:
             reason = f"target values or predictions are not classes of the model: {join_some(foreign)}"
-            return dict.fromkeys(METRICS_BY_TASK[model.task], reason), {}
+            return dict.fromkeys(METRICS_BY_TASK[model.task], reason), {}, {}
         at = classes.index(model.positive)
         return measure_binary(
             encode_classes(truth, classes) == at,
@@ -219,14 +249,16 @@ def _measure_task(
             None if probabilities is None else probabilities[:, at],
             names=(label_of(classes[1 - at]), label_of(model.positive)),
             cost_matrix=cost_matrix,
+            units=units,
         )
     union = [*classes, *foreign]
     if len(union) > MAX_CLASSES:
         reason = f"{len(union):,} classes in the target values and predictions; at most {MAX_CLASSES:,} are measured"
-        return dict.fromkeys(METRICS_BY_TASK[model.task], reason), {}
+        return dict.fromkeys(METRICS_BY_TASK[model.task], reason), {}, {}
     return measure_multiclass(
         encode_classes(truth, union),
         encode_classes(frame["prediction"], union),
         probabilities,
         [label_of(c) for c in union],
+        units,
     )

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.models.classification import Floats, MetricsOrReasons
+from engine.models.classification import Floats, Intervals, MetricsOrReasons
+from engine.models.intervals import Units
+from engine.models.regression_intervals import regression_intervals
 from engine.spec.metric_catalogue import METRICS_BY_TASK
 
 PLOT_BINS = 20
@@ -15,18 +17,22 @@ _HALF_OF_LARGEST = np.finfo(np.float64).max / 2
 RESIDUAL_QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 
-def measure_regression(truth: Floats, predicted: Floats) -> tuple[MetricsOrReasons, dict[str, Any]]:
+def measure_regression(
+    truth: Floats, predicted: Floats, units: Units
+) -> tuple[MetricsOrReasons, Intervals, dict[str, Any]]:
     """Measure a regression on n rows.
 
     Parameters
     ----------
     truth, predicted
         Shape (n,), n at least 1, nothing missing.
+    units
+        Which rows are independent, and the confidence of the intervals.
 
     Returns
     -------
-    metrics, detail
-        Value or reason by metric; and, JSON-ready, the data of two plots.
+    metrics, intervals, detail
+        Value or reason by metric; interval or reason by metric with a value; and, JSON-ready, the data of two plots.
 
     Notes
     -----
@@ -36,7 +42,8 @@ def measure_regression(truth: Floats, predicted: Floats) -> tuple[MetricsOrReaso
     number where `mape` has a true value of 0; here the metric then has no value.
     """
     if not (np.isfinite(truth).all() and np.isfinite(predicted).all()):
-        return dict.fromkeys(METRICS_BY_TASK["regression"], "the target values or predictions hold infinite values"), {}
+        infinite = "the target values or predictions hold infinite values"
+        return dict.fromkeys(METRICS_BY_TASK["regression"], infinite), {}, {}
     # Squares of finite values may overflow: such a metric gets a reason instead of infinity.
     with np.errstate(over="ignore", invalid="ignore"):
         metrics = _regression_metrics(truth, predicted)
@@ -44,7 +51,7 @@ def measure_regression(truth: Floats, predicted: Floats) -> tuple[MetricsOrReaso
     bounded = {
         name: value if isinstance(value, str) or np.isfinite(value) else too_large for name, value in metrics.items()
     }
-    return bounded, _plot_data(truth, predicted)
+    return bounded, regression_intervals(truth, predicted, bounded, units), _plot_data(truth, predicted)
 
 
 def _regression_metrics(truth: Floats, predicted: Floats) -> MetricsOrReasons:
@@ -72,8 +79,9 @@ def _regression_metrics(truth: Floats, predicted: Floats) -> MetricsOrReasons:
 def _pearson_correlation(truth: Floats, predicted: Floats) -> float | str:
     """Return Pearson's correlation, clipped to [-1, 1] against rounding, or the reason why there is none."""
     x, y = truth - truth.mean(), predicted - predicted.mean()
-    scale = float(np.linalg.norm(x)) * float(np.linalg.norm(y))
-    return float(np.clip(x @ y / scale, -1, 1)) if scale else "the predicted value is the same in every row"
+    # Sums in a fixed order: a product of vectors may be added up by several threads, in an order that varies.
+    scale = float(np.sqrt(np.sum(x * x))) * float(np.sqrt(np.sum(y * y)))
+    return float(np.clip(np.sum(x * y) / scale, -1, 1)) if scale else "the predicted value is the same in every row"
 
 
 def _plot_data(truth: Floats, predicted: Floats) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from engine.errors import Severity
 from engine.evaluation.check_counts import PassedChecks
+from engine.evaluation.detectable import summarize_weak_checks
 from engine.evaluation.record import CheckResult
 from engine.formatting.control_characters import single_line
 from engine.formatting.numbers import format_duration, format_number, format_seconds
@@ -103,7 +104,7 @@ def summarize_events(facts: RunFacts, severity: Severity) -> str:
 
 
 def summarize_checks(facts: RunFacts) -> str:
-    """Return the number of checks per outcome, then one line per check, the most severe first."""
+    """Return the number of checks per outcome, then one line per check, the most severe first, and per weak OK."""
     if not facts.checks:
         return "no checks"
     counts = Counter(check.outcome for check in facts.checks)
@@ -111,10 +112,11 @@ def summarize_checks(facts: RunFacts) -> str:
     passed = PassedChecks.select(facts.checks)
     if passed.unmeasured:
         per_outcome += f"; OK: {passed.count()}"
-    return f"checks: {per_outcome}\n" + join_lines(
+    lines = join_lines(
         f"{check.outcome} {format_event(create_check_event(check, facts.started))}"
         for check in sort_by_severity(facts.checks)
     )
+    return "\n".join([f"checks: {per_outcome}", lines, *map(single_line, summarize_weak_checks(facts.checks))])
 
 
 def sort_by_severity(checks: Iterable[CheckResult]) -> list[CheckResult]:

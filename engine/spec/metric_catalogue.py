@@ -38,6 +38,8 @@ class MetricDefinition:
         Tasks of the models for which the metric exists; empty if no model is needed.
     labels
         Whether the metric needs true values.
+    interval
+        Whether the metric has a confidence interval, which `certain: true` in a check needs.
     roles
         Roles of the columns for which the metric exists, `time` for dates and datetimes; empty if `member` is not a
         column.
@@ -57,6 +59,7 @@ class MetricDefinition:
     neutral: float | None = None
     tasks: tuple[str, ...] = ()
     labels: bool = False
+    interval: bool = False
     roles: tuple[str, ...] = ()
     unit: Literal["seconds"] | None = None
 
@@ -137,6 +140,7 @@ def _define_batch_metrics() -> Iterable[MetricDefinition]:
         "Accuracy, on held-out rows, of a classifier that separates batch and reference: 0.5 no drift, 1 complete.",
         worse="higher",
         neutral=0.5,
+        interval=True,
     )
     yield store(
         "data_drift_low",
@@ -252,7 +256,9 @@ def _define_performance_metrics() -> Iterable[MetricDefinition]:
         tasks: tuple[str, ...] = _CLASSIFICATION_METRIC_TASKS,
         worse: Literal["higher", "lower"] = "lower",
     ) -> MetricDefinition:
-        return MetricDefinition(name, "store", text, low=0, high=1, worse=worse, tasks=tasks, labels=True)
+        return MetricDefinition(
+            name, "store", text, low=0, high=1, worse=worse, tasks=tasks, labels=True, interval=True
+        )
 
     binary, multiclass, regression = (BINARY,), (MULTICLASS,), (REGRESSION,)
     yield metric("accuracy", "Share of correct predictions.")
@@ -315,7 +321,7 @@ def _define_performance_metrics() -> Iterable[MetricDefinition]:
 
 def _define_change_metrics() -> Iterable[MetricDefinition]:
     change = MetricDefinition(
-        "performance_change", "store", "", "performance", neutral=0, tasks=_ALL_TASKS, labels=True
+        "performance_change", "store", "", "performance", neutral=0, tasks=_ALL_TASKS, labels=True, interval=True
     )
     yield replace(change, description="A performance metric minus that of the reference: performance_change.roc_auc.")
     yield replace(

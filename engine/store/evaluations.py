@@ -88,7 +88,12 @@ class Evaluations(Folders):
     def list_metric_points(self, store: str, metric: str, last: int | None = None) -> list[MetricPoint]:
         """Return the values of a metric in the `last` evaluations that have it, oldest first."""
         query = (
-            select(evaluations.c.id, evaluations.c.name, evaluations.c.created, evaluation_metrics.c.value)
+            select(
+                evaluations.c.id,
+                evaluations.c.name,
+                evaluations.c.created,
+                *(evaluation_metrics.c[part] for part in ("value", "low", "high")),
+            )
             .join(evaluation_metrics, evaluation_metrics.c.evaluation == evaluations.c.number)
             .where(evaluations.c.store == store, evaluation_metrics.c.metric == metric)
             .order_by(evaluations.c.number.desc())

@@ -79,10 +79,7 @@ class History(Database):
             with self.begin_write() as connection:
                 connection.execute(
                     insert(check_results),
-                    [
-                        asdict(result) | {"run": run, "created": created, "value": nan_to_none(result.value)}
-                        for result in results
-                    ],
+                    [{**_check_fields(result), "run": run, "created": created} for result in results],
                 )
 
     def list_check_outcomes(self, store: str) -> dict[str, dict[str, list[CheckOutcome]]]:
@@ -133,14 +130,22 @@ class History(Database):
                     outcome=CheckOutcome(row.outcome),
                     counts_as=CheckOutcome(row.counts_as),
                     value=row.value,
-                    bounds=row.bounds,
+                    bounds={key: bound for key, bound in row.bounds.items() if key != "detectable"},
                     reason=row.reason,
                     position=position_from_json(row.position),
                     evaluation=row.evaluation,
+                    detectable=row.bounds.get("detectable") or {},
                 ),
             )
             for row in rows
         ]
+
+
+def _check_fields(result: CheckResult) -> dict[str, Any]:
+    """Return the columns of a check result; what was detectable is kept with the bounds that it belongs to."""
+    fields = asdict(result) | {"value": nan_to_none(result.value)}
+    detectable = fields.pop("detectable")
+    return fields | ({"bounds": {**result.bounds, "detectable": detectable}} if detectable else {})
 
 
 def position_from_json(value: Mapping[str, int | str] | None) -> Position | None:

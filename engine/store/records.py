@@ -170,12 +170,14 @@ class Removal:
 
 
 class MetricPoint(NamedTuple):
-    """A metric's value in one evaluation."""
+    """A metric's value in one evaluation, with its confidence interval if it has one."""
 
     evaluation: str
     name: str
     created: datetime
     value: float | None
+    low: float | None = None
+    high: float | None = None
 
 
 class PastFacts(NamedTuple):

@@ -354,7 +354,7 @@ def test_curves_are_short_and_lie_on_scikit_learn_s():
     assert set(ours) <= points
     assert len(ours) <= 200
     assert (ours[0], ours[-1]) == ((0, 0), (1, 1))
-    tps, fps, thresholds = count_by_threshold(y.astype(bool), p)
+    tps, fps, thresholds, _ = count_by_threshold(y.astype(bool), p)
     assert tps[-1] + fps[-1] == len(y)
     assert (np.diff(thresholds) < 0).all()
 

@@ -95,9 +95,10 @@ def draw_history(
     """Draw a metric over evaluations, with this evaluation marked and the zones of its check shaded."""
     measured = facts.evaluation.metrics.get(metric)
     low, high = (measured.low, measured.high) if measured else (None, None)
+    ends = [end for point in points for end in (point.low, point.high)]
     applied = [c.bounds for c in facts.checks if c.metric == metric and c.value == facts.find_value(metric)]
     bounds = next((b for b in applied if is_range(b)), {})
-    start, end = choose_scale(metric, bounds, [*(point.value for point in points), low, high])
+    start, end = choose_scale(metric, bounds, [*(point.value for point in points), low, high, *ends])
     seen: dict[str, int] = {}
     rows = []
     for point in points:
@@ -109,8 +110,8 @@ def draw_history(
                 "name": name + "\N{ZERO WIDTH SPACE}" * seen[name],  # keeps two evaluations of one name apart
                 "value": point.value,
                 "now": format_metric(metric, point.value) if now else None,
-                "low": low if now else None,
-                "high": high if now else None,
+                "low": low if now else point.low,
+                "high": high if now else point.high,
             }
         )
     across = {"field": "name", "type": "ordinal", "sort": None, "title": None}
@@ -145,7 +146,7 @@ def draw_history(
                 "encoding": {"x": x, "y": y},
             },
             {
-                **here,
+                "transform": [{"filter": "datum.low != null && datum.high != null"}],
                 "mark": {"type": "rule", "color": colours["batch"], "strokeWidth": 5, "opacity": 0.35},
                 "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
             },

@@ -15,7 +15,7 @@ from typing import Any
 from markupsafe import Markup
 
 from engine.drift import NOTABLE_DRIFT
-from engine.evaluation.record import CheckResult
+from engine.evaluation.record import CheckResult, MetricValue
 from engine.formatting.numbers import format_figure, format_number, format_p_value, format_share
 from engine.formatting.templates import create_html_environment
 from engine.outcome import CheckOutcome
@@ -23,7 +23,7 @@ from engine.reporting.facts import format_bounds, sort_by_severity
 from engine.reporting.pages import charts
 from engine.reporting.pages.facts import EvaluationFacts
 from engine.reporting.pages.ranges import choose_scale, cut_zones, is_range
-from engine.reporting.pages.summary import format_metric, format_metric_name, summarize_evaluation
+from engine.reporting.pages.summary import format_ends, format_metric, format_metric_name, summarize_evaluation
 from engine.spec.metric_catalogue import PERFORMANCE_METRICS
 from engine.spec.metric_names import MetricName, find_metric_definition
 from engine.spec.redaction import Redact, redact_values
@@ -86,11 +86,10 @@ def _build_tiles(facts: EvaluationFacts) -> list[dict[str, str]]:
         if metric == "drifted_columns":
             note = f"of {len(facts.evaluation.columns):,}, at {NOTABLE_DRIFT:g} or more"
         elif change is not None:
-            note = f"{format_figure(abs(change))} {'below' if change < 0 else 'above'} the reference"
+            within = "" if measured.low is None else f"{format_ends(metric, measured)}; "
+            note = f"{within}{format_figure(abs(change))} {'below' if change < 0 else 'above'} the reference"
         elif metric == "data_drift":
-            within = (
-                "" if measured.low is None else f"{format_figure(measured.low)} to {format_figure(measured.high)}; "
-            )
+            within = "" if measured.low is None else f"{format_ends(metric, measured)}; "
             note = f"{within}0.5 is none"
         elif metric == "prediction_drift.drift":
             note = "0 is none, 1 complete"
@@ -113,6 +112,8 @@ def _group_checks(facts: EvaluationFacts) -> list[dict[str, Any]]:
         fine = sum(result.counts_as is CheckOutcome.OK for result in results)
         shown = min(MOST_RESULTS, max(MOST_OK_RESULTS, len(results) - fine))
         described = [_describe_result(result) for result in results[:shown]]
+        for repeated in [one for one in described if one["remark"]][1:]:
+            repeated["remark"] = False  # what an OK leaves open is much the same for every column
         groups.append({"name": name, "fine": fine, "all": len(results), "results": described})
     return groups
 
@@ -124,6 +125,8 @@ def _describe_result(result: CheckResult) -> dict[str, Any]:
         "value": format_metric(result.metric, result.value),
         "allowed": format_bounds(result.bounds).replace("_", " "),
         "reason": result.reason,
+        # The reason of an OK says more than the mark on the scale.
+        "remark": result.outcome is CheckOutcome.OK and bool(result.reason),
         "track": None,
     }
     if result.value is None or not is_range(result.bounds):
@@ -201,17 +204,22 @@ def _compare_performance(facts: EvaluationFacts) -> list[dict[str, Any]]:
         if measured is None or metric == "labelled_share":
             continue
         change = facts.find_value(f"performance_change.{metric}")
+        changed = facts.evaluation.metrics.get(f"performance_change.{metric}")
+        before = facts.evaluation.performance.get("reference", {}).get(metric, {})
         worse = find_metric_definition(MetricName(metric), "store").worse
         sense = "" if not change or worse is None else "worse" if (change > 0) == (worse == "higher") else "better"
         rows.append(
             {
                 "name": format_metric_name(metric),
                 "value": format_metric(metric, measured.value),
+                "interval": format_ends(metric, measured) or measured.reason,
                 "reason": measured.reason if measured.value is None else None,
                 "reference": format_metric(
                     metric, measured.value - change if measured.value is not None and change is not None else None
                 ),
+                "reference_interval": format_ends(metric, MetricValue(None, before.get("low"), before.get("high"))),
                 "change": "" if change is None else f"{'+' if change > 0 else ''}{format_metric(metric, change)}",
+                "change_interval": format_ends(metric, changed) if changed else "",
                 "sense": sense,
             }
         )

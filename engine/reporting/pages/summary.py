@@ -4,6 +4,8 @@ from collections import Counter
 
 from engine.drift import NOTABLE_DRIFT
 from engine.evaluation.check_counts import SHOWN_REASONS, PassedChecks
+from engine.evaluation.detectable import list_weak_checks
+from engine.evaluation.record import MetricValue
 from engine.formatting.lists import join_some, join_words
 from engine.formatting.numbers import format_figure, format_p_value, format_share
 from engine.models import describe_measured_rows
@@ -33,6 +35,13 @@ def format_metric(metric: str, value: float | None) -> str:
     if statistic.endswith("_share") or statistic in ("predicted_share", "mape"):
         return format_share(value)
     return format_p_value(value) if statistic.endswith("_p") else format_figure(value)
+
+
+def format_ends(metric: str, measured: MetricValue) -> str:
+    """Return the ends of a metric's interval, in its unit; nothing if it has none."""
+    if measured.low is None or measured.high is None:
+        return ""
+    return f"{format_metric(metric, measured.low)} to {format_metric(metric, measured.high)}"
 
 
 def format_metric_name(metric: str) -> str:
@@ -114,7 +123,8 @@ def _summarize_performance(facts: EvaluationFacts) -> str:
     moved = (
         "" if change is None else f", {format_figure(abs(change))} {'below' if change < 0 else 'above'} the reference's"
     )
-    reached = f"{format_metric_name(metric)} is {format_metric(metric, facts.find_value(metric))}{moved}"
+    within = _in_parentheses(format_ends(metric, facts.evaluation.metrics[metric]))
+    reached = f"{format_metric_name(metric)} is {format_metric(metric, facts.find_value(metric))}{within}{moved}"
     doubt = ""
     if differing := facts.find_value("labelled_drift"):
         doubt = (
@@ -151,7 +161,10 @@ def _summarize_checks(facts: EvaluationFacts) -> str:
         text = f"All {len(worst)} checks hold" if len(worst) > 1 else "The one check holds"
         if passed.unmeasured and len(passed.unmeasured) == len(passed.checks):
             return f"No check measured anything: {join_some(passed.list_unmeasured(), SHOWN_REASONS)}."
-        return f"{text}, but {passed.tell_unmeasured()}." if passed.unmeasured else f"{text}."
+        if passed.unmeasured:
+            text += f", but {passed.tell_unmeasured()}"
+        weak = len(list_weak_checks(facts.checks)) if len(worst) > 1 else 0
+        return f"{text}{f'; {weak} could hardly have failed with so few rows' if weak else ''}."
     numbers = [f"{count[level]} {word}" for level, word in _OUTCOME_VERBS.items() if count[level]]
     shown = [f"“{name}”" for name in wrong[:3]] + ([f"{len(wrong) - 3} more"] if len(wrong) > 3 else [])
     text = f"Of {len(worst)} checks {join_words(numbers)}: {join_words(shown)}."

@@ -209,6 +209,7 @@ def _evaluate_batch(
             cost_matrix=context.project.models[model_handle.name].cost_matrix if model_handle else None,
             sample_rows=max(SAMPLE_ROWS, spec.drift.max_rows),
             seed=spec.drift.seed,
+            confidence=spec.drift.confidence,
             against=against,
         )
         seen = replace(seen, left_out=_list_new_columns(comparable, against, model))

@@ -209,6 +209,7 @@ def _refer_to_table(
             "excluded": sorted(spec.drift.columns.exclude),
             "rows": max(SAMPLE_ROWS, spec.drift.max_rows),
             "seed": spec.drift.seed,
+            "confidence": spec.drift.confidence,
             "kernel": drift.KERNEL_VERSION,
         }
         fingerprint = digest_json(settings)
@@ -355,6 +356,7 @@ def _profile_reference(
             cost_matrix=cost_matrix,
             sample_rows=max(SAMPLE_ROWS, spec.drift.max_rows),
             seed=spec.drift.seed,
+            confidence=spec.drift.confidence,
             knower=f"the training data of model {model.name!r}" if model else "the reference",
         ).as_reference()
 

@@ -3,6 +3,7 @@
 from engine.errors import DataError
 from engine.evaluation.check_counts import PassedChecks
 from engine.evaluation.checks import CheckTarget, apply_check
+from engine.evaluation.detectable import HARDLY_FAILED, summarize_weak_checks
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.outcome import CheckOutcome, Outcome
 from engine.scenarios.actions import Action
@@ -11,7 +12,7 @@ from engine.scenarios.builders.decision import Decision
 from engine.scenarios.context import Context
 from engine.scenarios.log import Level
 from engine.scenarios.result import StepResult
-from engine.spec.metric_names import normalize_metric_name
+from engine.spec.metric_names import MetricName, normalize_metric_name
 from engine.spec.resources.checks import RangeCheck
 from engine.spec.resources.scenarios import RunChecksStep
 
@@ -36,9 +37,13 @@ def run(step: RunChecksStep, context: Context) -> StepResult:
         if check.counts_as is not CheckOutcome.OK:
             level: Level = "error" if check.counts_as is CheckOutcome.ERROR else "warning"
             context.log.write(level, f"{check.outcome} {check.summary}")
+        elif check.outcome is CheckOutcome.OK and check.reason and not check.reason.startswith(HARDLY_FAILED):
+            context.log.info(f"{check.outcome} {check.summary}")
     passed = PassedChecks.select(found)
     if passed.unmeasured:
         context.log.info(f"OK: {passed.count()}")
+    for line in summarize_weak_checks(found):
+        context.log.info(line)
     worst = {check.counts_as for check in found}
     if CheckOutcome.ERROR in worst:
         outcome = Outcome.FAILED
@@ -79,12 +84,28 @@ def check_evaluation(evaluation: Evaluation, context: Context) -> list[CheckResu
         folder=context.project.folder_of("evaluation_stores", name),
         redact=context.secrets.redact,
         evaluation=evaluation.id,
+        rows=(evaluation.rows_used, evaluation.reference_rows),
+        confidence=context.project.evaluation_stores[name].drift.confidence,
+        detectable_drifts=_collect_detectable_drifts(evaluation),
     )
     return [
         result
         for check, declared in checks.items()
         for result in apply_check(check, declared, subject, position("evaluation_stores", name, "checks", check))
     ]
+
+
+def _collect_detectable_drifts(evaluation: Evaluation) -> dict[str, float | None]:
+    """Return the smallest detectable drift by metric; evaluations of earlier versions have none."""
+    found = {
+        str(MetricName("drift", name)): column["detectable"]
+        for name, column in evaluation.columns.items()
+        if "detectable" in column and column["drift"] is not None
+    }
+    predicted = evaluation.prediction.get("probability") or evaluation.prediction.get("prediction") or {}
+    if "detectable" in predicted and predicted["drift"] is not None:
+        found[str(MetricName("prediction_drift", "drift"))] = predicted["detectable"]
+    return found
 
 
 def find_current_evaluation(name: str, context: Context) -> Evaluation:

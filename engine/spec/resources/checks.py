@@ -59,6 +59,11 @@ class RangeCheck(Range):
         description="With compare: check the difference, or the difference divided by the absolute value of what it is "
         "compared with.",
     )
+    certain: bool = Field(
+        False,
+        description="Leave OK only if the whole confidence interval of the value, or of its change, is outside the "
+        "bound: what chance may explain neither warns nor fails.",
+    )
     except_: dict[MetricText, Range] = Field(
         {}, alias="except", description="With * in metric: other bounds for single metrics, by their names."
     )

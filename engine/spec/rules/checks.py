@@ -45,6 +45,7 @@ def check_ranges(draft: Draft, findings: Findings) -> None:
                     _check_exceptions(draft, findings, check, path)
                     _check_change(draft, findings, check, path)
                     _check_durations(draft, findings, check, path)
+                    _check_certain(draft, findings, check, path)
                     _warn_about_bounds(draft, findings, check, path)
                 elif isinstance(check, ValuesCheck):
                     _check_allowed_values(draft, findings, check, path)
@@ -135,6 +136,22 @@ def _check_durations(draft: Draft, findings: Findings, check: RangeCheck, path: 
             if isinstance(getattr(limits, key), timedelta):
                 at = draft.value_position(*path, *inner, key)
                 findings.error(at, "bound", f"{key} is a duration, but {what} is a number", "write a number")
+
+
+def _check_certain(draft: Draft, findings: Findings, check: RangeCheck, path: SpecPath) -> None:
+    """Check that a metric whose interval is asked for can have one."""
+    custom_metrics = draft.declared_names(*path[:2], "metrics")
+    found = resolve_metric_name(check.metric, _choose_metric_scope(path), custom_metrics=custom_metrics)
+    if not check.certain or isinstance(found, Problem):
+        return
+    custom = check.metric in custom_metrics
+    if not custom and find_metric_definition(found, _choose_metric_scope(path)).interval:
+        return
+    help_ = "remove certain; data_drift, performance metrics and performance_change have intervals"
+    if found.statistic == "drift" and not custom:
+        help_ = "remove certain; drift is 0 unless it is significant, so chance alone does not break this check"
+    at = draft.value_position(*path, "certain")
+    findings.error(at, "certain", f"{check.metric} never has a confidence interval", help_)
 
 
 def _choose_metric_scope(path: SpecPath) -> MetricScope:

@@ -1,0 +1,174 @@
+"""What a check that is OK could have found: the values that it would have found 4 times in 5 in a batch of this size.
+
+A batch of sixty rows passes nearly every check, whatever it holds. So an OK tells when it could hardly have been
+anything else.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import NormalDist
+
+from engine.evaluation.record import CheckResult, MetricValue
+from engine.outcome import CheckOutcome
+from engine.spec.metric_names import MetricName, find_metric_definition, parse_metric_name
+from engine.spec.resources.checks import Range
+
+POWER = 0.8
+"""The share of batches in which a value as far off as the one that is told would break the check."""
+
+HARDLY_FAILED = "could hardly have failed: "
+"""How the reason of an OK begins that says little."""
+
+_MEASURED_AS = {"data_drift_low": "data_drift", "data_drift_significant": "data_drift"}
+"""Metrics whose smallest detectable value is one of another metric."""
+
+
+def find_detectable(
+    limits: Range,
+    metric: str,
+    measured: MetricValue,
+    metrics: Mapping[str, MetricValue],
+    detectable_drifts: Mapping[str, float | None],
+    confidence: float,
+    *,
+    certain: bool,
+) -> dict[str, float | None]:
+    """Return, by bound, the value nearest to it that would break the check in 4 of 5 batches like this one.
+
+    For the drift of a column, that is the smallest drift found significant; None where none would be. For a metric with
+    an interval, the bound and what chance adds: a standard error, taken from the interval and assumed to be the same at
+    the bound, times the normal quantile of the power; with `certain`, also the distance to the interval's end.
+
+    Parameters
+    ----------
+    measured
+        The value that was checked, or its change.
+    metrics
+        All metrics of the batch.
+    detectable_drifts
+        The smallest detectable drift by metric name, such as `drift.amount`.
+    confidence
+        The confidence level of the intervals.
+    """
+    upper = next(((key, bound) for key in ("soft_max", "max") if (bound := getattr(limits, key)) is not None), None)
+    lower = next(((key, bound) for key in ("soft_min", "min") if (bound := getattr(limits, key)) is not None), None)
+    as_drift = metric.replace("drift_low.", "drift.", 1) if metric.startswith("drift_low.") else metric
+    if as_drift in detectable_drifts:
+        return {upper[0]: detectable_drifts[as_drift]} if upper else {}
+    normal = NormalDist()
+    if metric in _MEASURED_AS:
+        accuracy = metrics.get("data_drift")
+        if accuracy is None or accuracy.low is None or accuracy.high is None or not upper:
+            return {}
+        error = (accuracy.high - accuracy.low) / 2 / normal.inv_cdf(0.5 + confidence / 2)
+        start = 0.5 if metric == "data_drift_significant" else upper[1]
+        return {upper[0]: start + (normal.inv_cdf(confidence) + normal.inv_cdf(POWER)) * error}
+    name = parse_metric_name(metric)
+    # Other metrics may have exact bounds of their value, which say nothing of chance.
+    has_interval = isinstance(name, MetricName) and find_metric_definition(name, "store").interval
+    if not has_interval or measured.value is None or measured.low is None or measured.high is None:
+        return {}
+    error = (measured.high - measured.low) / 2 / normal.inv_cdf(0.5 + confidence / 2)
+    chance = normal.inv_cdf(POWER) * error
+    found: dict[str, float | None] = {}
+    if lower:
+        found[lower[0]] = lower[1] - chance - (measured.high - measured.value if certain else 0)
+    if upper:
+        found[upper[0]] = upper[1] + chance + (measured.value - measured.low if certain else 0)
+    return found
+
+
+def explain_weak_check(
+    limits: Range,
+    metric: str,
+    detectable: Mapping[str, float | None],
+    metrics: Mapping[str, MetricValue],
+    rows: tuple[int, int] | None,
+    *,
+    changed: bool,
+) -> str:
+    """Return why an OK says little, or nothing: the values that are found are far beyond the bound.
+
+    Far is what lies outside the metric's range, more than the bound for the drift of a column, and otherwise more than
+    twice as far as the bound from the value that the metric has if nothing is wrong: 0 for a change, 0.5 for
+    `data_drift`, else the reference's value; where that is not known, nothing is said. `rows` counts those of the batch
+    and of the reference, if known.
+    """
+    for key, value in detectable.items():
+        bound = getattr(limits, key)
+        if _is_weak(metric, key, bound, value, metrics, changed=changed):
+            return (
+                f"{HARDLY_FAILED}{_describe_detectable(metric, key, value, rows, changed=changed)} ({key} is {bound:g})"
+            )
+    return ""
+
+
+def _is_weak(
+    metric: str, key: str, bound: float, value: float | None, metrics: Mapping[str, MetricValue], *, changed: bool
+) -> bool:
+    statistic = metric.partition(".")[0]
+    if value is None:
+        return True
+    if statistic in ("drift", "drift_low", "prediction_drift"):
+        return value > bound
+    if metric == "data_drift_significant":
+        # A bound says nothing of the accuracy; a model that finds only strong drift leaves most of it unseen.
+        return value > 0.75
+    name = parse_metric_name(_MEASURED_AS.get(metric, metric))
+    if isinstance(name, MetricName) and not changed:
+        definition = find_metric_definition(name, "store")
+        if definition.low is not None and value < definition.low:
+            return True
+        if definition.high is not None and value > definition.high:
+            return True
+    usual = _find_usual_value(metric, metrics, changed=changed)
+    margin = 0.0 if usual is None else bound - usual if key.endswith("max") else usual - bound
+    return margin > 0 and abs(value - bound) > margin
+
+
+def _find_usual_value(metric: str, metrics: Mapping[str, MetricValue], *, changed: bool) -> float | None:
+    """Return the value of a metric if nothing is wrong."""
+    if changed or metric.startswith("performance_change"):
+        return 0.0
+    if metric in ("data_drift", *_MEASURED_AS):
+        return 0.5
+    now, change = metrics.get(metric), metrics.get(f"performance_change.{metric}")
+    if now is None or now.value is None or change is None or change.value is None:
+        return None
+    return now.value - change.value
+
+
+def _describe_detectable(
+    metric: str, key: str, value: float | None, rows: tuple[int, int] | None, *, changed: bool
+) -> str:
+    """Return what is found 4 times in 5, as a clause."""
+    what = _MEASURED_AS.get(metric, metric)
+    what = "drift" if what.partition(".")[0] in ("drift", "drift_low", "prediction_drift") else what
+    what = f"change of {what}" if changed else what
+    with_rows = "" if rows is None else f"with {rows[0]:,} rows ({rows[1]:,} in the reference) "
+    if value is None:
+        return f"{with_rows}no {what}, however large, is found 4 times in 5"
+    return (
+        f"{with_rows}only a {what} of {value:.2g} or {'more' if key.endswith('max') else 'less'} is found 4 times in 5"
+    )
+
+
+def list_weak_checks(results: Iterable[CheckResult]) -> dict[str, list[CheckResult]]:
+    """Return the results that are OK, but could hardly have been anything else, by check."""
+    weak: dict[str, list[CheckResult]] = {}
+    for result in results:
+        if result.outcome is CheckOutcome.OK and result.reason.startswith(HARDLY_FAILED):
+            weak.setdefault(result.check, []).append(result)
+    return weak
+
+
+def summarize_weak_checks(results: Iterable[CheckResult]) -> list[str]:
+    """Return one line per check that is OK, but could hardly have been anything else."""
+    return [
+        f"{check} is OK, but {_name_metrics(found)}{found[0].reason}"
+        for check, found in list_weak_checks(results).items()
+    ]
+
+
+def _name_metrics(found: Sequence[CheckResult]) -> str:
+    """Return the subject of a sentence on several metrics; nothing for one, which the check names."""
+    return "" if len(found) == 1 else f"{len(found)} metrics, such as {found[0].metric}, "
