@@ -14,6 +14,7 @@ import polars as pl
 
 from engine.data.column_types import column_type
 from engine.data.table import Table, explain_read_errors
+from engine.drift.blocks import count_frame_rows
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.spec.metric_names import MetricName, list_statistics, parse_metric_name
@@ -84,7 +85,10 @@ def compute_dataset_metrics(
             for key, asked in plan.items()
             if not asked.needs_whole_column
         ]
-        found = table.frame.select(pl.len().alias(""), *passing).collect(engine="streaming").row(0, named=True)
+        if passing:
+            found = table.frame.select(pl.len().alias(""), *passing).collect(engine="streaming").row(0, named=True)
+        else:
+            found = {"": count_frame_rows(table.frame)}
         # Passes 2 to n: metrics that need whole columns, as many columns at a time as the limit on values allows.
         whole: dict[str, list[pl.Expr]] = {}
         for key, asked in plan.items():

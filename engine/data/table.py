@@ -16,6 +16,7 @@ import polars as pl
 
 from engine.data.files import DatasetFiles
 from engine.data.polars_errors import READ_ERRORS, describe_error
+from engine.drift.blocks import count_frame_rows
 from engine.errors import DataError
 from engine.spec.resources.datasets import Column
 
@@ -67,7 +68,7 @@ class Table:
         before = 0
         with suppress(*READ_ERRORS):  # the row's number will do where a file cannot be read again
             for number, (_, frame) in enumerate(self.files.scan_each() if self.files else ()):
-                rows = int(frame.select(pl.len()).collect().item())
+                rows = count_frame_rows(frame)
                 if row <= before + rows and self.files:
                     return self.files.name_rows(self.files.paths[number], [row - before])[0]
                 before += rows

@@ -62,7 +62,9 @@ class WatchedFiles:
 
     def _remember(self, path: str, seen: _SeenFile) -> None:
         first = self._seen.get(path, seen)
-        if first.identity != seen.identity or (first.digest or seen.digest) != (seen.digest or first.digest):
+        # Reading may set the access time, and with it ctime: whether that alone is a change is decided by the content.
+        other_content = first.digest and seen.digest and first.digest != seen.digest
+        if first.identity[:3] != seen.identity[:3] or other_content:
             raise FileChangedError(f"{path} changed while it was read")
         self._seen[path] = first if seen.digest is None else seen
 
@@ -80,7 +82,9 @@ class WatchedFiles:
             return f"{path} was removed while it was read"
         except OSError as error:
             return f"{path} can no longer be read: {error.strerror}"
-        if identity == seen.identity and (seen.settled or seen.digest is None):
+        if seen.digest is None and identity[:3] == seen.identity[:3]:
+            return None
+        if identity == seen.identity and seen.settled:
             return None
         # Two cases are decided by the content: a change within one tick of the clock, which the times cannot show, and
         # a new ctime alone, which a new hard link (a backup) or other permissions give as well.

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from engine.drift.blocks import iterate_blocks, rows_per_block
+from engine.drift.blocks import count_frame_rows, iterate_blocks, rows_per_block
 from engine.drift.category_counter import CategoryCounter
 from engine.drift.columns import Categorical, Column, GridIntervals, Moments, Numerical
 from engine.drift.kernels.value_tables import Counts, Values, count_distinct_sorted, merge_tables
@@ -73,7 +73,7 @@ def read_columns(
         The number of rows, and the result of `finish` per column, in the order of `reading`.
     """
     if not reading:
-        return int(frame.select(pl.len()).collect(engine="streaming").item()), {}
+        return count_frame_rows(frame), {}
     finished: dict[str, T] = {}
     readers = {name: first(name) for name in reading}
     unfinished: dict[str, Accumulator] = {}

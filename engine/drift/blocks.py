@@ -24,6 +24,16 @@ if "POLARS_ROW_GROUP_PREFETCH_SIZE" not in os.environ:
     pl.Config.reload_env_vars()
 
 
+def count_frame_rows(frame: pl.LazyFrame) -> int:
+    """Return the number of rows of a frame.
+
+    The filter keeps polars from counting the lines of a CSV file in a way of its own. Where files are read and not
+    mapped into memory, that way (polars 2.1.0) copies the file to a temporary folder and sets its access time, so that
+    the file seems to have changed.
+    """
+    return int(frame.filter(pl.lit(True)).select(pl.len()).collect(engine="streaming").item())
+
+
 def rows_per_block(columns: int) -> int:
     """Return the number of rows per block for a frame of `columns` columns."""
     return min(BLOCK_ROWS, max(1024, BLOCK_VALUES // max(1, columns)))

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from engine.drift.blocks import count_frame_rows
 from engine.drift.column_families import holds_values, name_type
 from engine.drift.normalization import Role, column_named
 from engine.drift.sources import scan_table, translate_read_errors
@@ -106,7 +107,7 @@ def _find_identifying_columns(
     texts = [name for name, role in columns.items() if role is Role.CATEGORICAL and schema[name] != pl.Boolean]
     integers = [name for name in columns if counters and schema[name].is_integer()]
     candidates = dict.fromkeys(texts, _NEARLY_DISTINCT) | dict.fromkeys(integers, _COUNTS_UP)
-    rows: int = frame.select(pl.len()).collect(engine="streaming").item() if candidates else 0
+    rows = count_frame_rows(frame) if candidates else 0
     if rows < FEW_ROWS:
         return {}
     head = max(rows // 8, HEAD_ROWS)

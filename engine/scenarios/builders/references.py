@@ -15,6 +15,7 @@ import polars as pl
 from engine import drift, models
 from engine.data import Table, explain_read_errors, materialise
 from engine.digests import digest_json
+from engine.drift.blocks import count_frame_rows
 from engine.drift.csv_files import INFER_ROWS
 from engine.errors import DataError
 from engine.evaluation.observation import snapshot_side
@@ -342,7 +343,7 @@ def _profile_reference(
     """Profile the reference: infer the columns' roles, score its rows with the model, take the snapshot."""
     with context.store.stage_folder() as folder, materialise(table, folder) as materialised:
         with explain_read_errors(materialised):
-            if table.name != batch.name and not materialised.frame.select(pl.len()).collect().item():
+            if table.name != batch.name and not count_frame_rows(materialised.frame):
                 raise DataError(
                     f"dataset {table.name!r}, the reference, has no rows, so there is nothing to compare with"
                 )
