@@ -14,11 +14,11 @@ from engine.drift.roles import Role, roles
 if TYPE_CHECKING:
     from engine.drift.classifier import DomainClassifierResult, domain_classifier
     from engine.drift.columns import Categorical, Numerical
-    from engine.drift.comparison import ColumnDrift, Drift, compare
+    from engine.drift.comparison import ColumnDrift, Drift, compare, compare_family
     from engine.drift.profiles import Profile, profile
     from engine.drift.sampling import sample
 
-KERNEL_VERSION = "3"
+KERNEL_VERSION = "4"
 """Version of the numbers: it changes whenever this package may give another number for the same data."""
 
 NOTABLE_DRIFT = 0.1
@@ -32,6 +32,7 @@ _LAZY_EXPORTS = {
     "Numerical": "columns",
     "Profile": "profiles",
     "compare": "comparison",
+    "compare_family": "comparison",
     "domain_classifier": "classifier",
     "profile": "profiles",
     "sample": "sampling",
@@ -48,6 +49,7 @@ __all__ = [
     "Profile",
     "Role",
     "compare",
+    "compare_family",
     "domain_classifier",
     "profile",
     "roles",

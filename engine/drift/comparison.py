@@ -1,14 +1,15 @@
 """Compare the profiles of a reference and a batch: statistics and one verdict per column.
 
-The verdicts are adjusted for the number of columns, so they hold for all columns together.
+The verdicts are adjusted for the number of tests, so they hold for all columns together, and for any other tests of the
+same family.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.drift import NOTABLE_DRIFT, verdict
-from engine.drift.column_statistics import ColumnStatistics, measure_column
+from engine.drift.column_statistics import ColumnStatistics, VerdictCounts, measure_column
 from engine.drift.columns import Column, Numerical
 from engine.drift.profiles import Profile, profile, read_batch_columns
 from engine.drift.roles import Role
@@ -24,12 +25,18 @@ class ColumnDrift:
     ----------
     drift
         The effect size of the verdict, 0 to 1; 0 where the difference is not significant.
+        None where no difference could be significant, because a side has too few rows.
+    drift_low
+        The one-sided lower bound of the effect size at the confidence of the comparison, 0 to `drift`. With an entity
+        it is computed from one row per entity and side.
     drift_p
-        The p-value of the verdict, adjusted for the number of columns (Holm 1979).
+        The p-value of the verdict, adjusted for the number of tests (Holm 1979).
     statistics
         All other statistics by name; None where one cannot be computed.
     reasons
-        For each statistic that is None, why.
+        For each number that is None, why.
+    undecidable
+        Whether the drift is None because no difference could be significant.
     bounds
         For each statistic that is not exact, the two numbers that it certainly lies between; `statistics` then has the
         middle.
@@ -41,12 +48,14 @@ class ColumnDrift:
 
     role: Role
     drift: float | None
+    drift_low: float | None
     drift_p: float | None
     significant: bool
     statistics: Mapping[str, float | None]
     reasons: Mapping[str, str]
     histogram: Mapping[str, Any]
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    undecidable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,35 +109,98 @@ def compare(
         The batch lacks a column of the reference or has it in another role; only one of the two has an entity; or the
         product of their numbers of rows is 2**63 or more, which is three billion rows per side.
     """
-    if not 0 < confidence < 1:
-        raise UsageError(f"confidence must be a share between 0 and 1, such as 0.95; found {confidence}")
     if not isinstance(reference, Profile):
         reference = profile(reference)
-    level, tests = 1 - confidence, len(reference.columns)
+    [drift], _ = _judge([_measure(reference, batch, (confidence, len(reference.columns)), seed, exact)], [], confidence)
+    return drift
+
+
+def compare_family(
+    pairs: Sequence[tuple[Profile, Profile]], p_values: Sequence[float] = (), *, confidence: float = 0.95, seed: int = 0
+) -> tuple[list[Drift], list[float]]:
+    """Compare several pairs of profiles so that all verdicts hold together, also with tests made elsewhere.
+
+    Parameters
+    ----------
+    pairs
+        Reference and batch of each comparison.
+    p_values
+        The p-values of the other tests.
+    confidence, seed
+        See `compare`; the confidence is that of all verdicts and of the other tests together.
+
+    Returns
+    -------
+    drifts, p_values
+        The comparisons, and the p-values of the other tests adjusted for the number of all tests (Holm 1979).
+
+    Raises
+    ------
+    UsageError, DataError
+        As in `compare`.
+    """
+    tests = sum(len(reference.columns) for reference, _ in pairs) + len(p_values)
+    measured = [_measure(reference, batch, (confidence, tests), seed, exact=True) for reference, batch in pairs]
+    return _judge(measured, p_values, confidence)
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What was measured per column of a reference, before any verdict."""
+
+    reference: Profile
+    findings: Mapping[str, ColumnStatistics]
+
+
+def _measure(
+    reference: Profile, batch: Profile | Any, confidence_of_tests: tuple[float, int], seed: int, exact: bool
+) -> _Measured:
+    """Measure every column; the confidence is that of so many tests together."""
+    confidence, tests = confidence_of_tests
+    if not 0 < confidence < 1:
+        raise UsageError(f"confidence must be a share between 0 and 1, such as 0.95; found {confidence}")
 
     def measure(name: str, column: Column) -> ColumnStatistics:
-        return measure_column(reference.columns[name], column, name=name, level=level, tests=tests, seed=seed)
+        return measure_column(reference.columns[name], column, name=name, level=1 - confidence, tests=tests, seed=seed)
 
-    if isinstance(batch, Profile):
-        batch_columns = _require_same_columns(reference, batch)
-        measured = parallel_map(lambda name: measure(name, batch_columns[name]), reference.columns)
-        findings = dict(zip(reference.columns, measured, strict=True))
-    else:
-        findings = read_batch_columns(reference, batch, measure, exact=exact)
-    # the family of tests is all columns of the reference
-    adjusted = verdict.adjust_p_values([f.p for f in findings.values()]).tolist()
-    columns = {
-        name: _judge_column(reference.columns[name].role, f, p, level)
-        for (name, f), p in zip(findings.items(), adjusted, strict=True)
-    }
-    notes = [note for f in findings.values() for note in f.notes]
-    wide = [name for name, column in reference.columns.items() if isinstance(column, Numerical) and column.intervals]
+    if not isinstance(batch, Profile):
+        return _Measured(reference, read_batch_columns(reference, batch, measure, exact=exact))
+    batch_columns = _require_same_columns(reference, batch)
+    measured = parallel_map(lambda name: measure(name, batch_columns[name]), reference.columns)
+    return _Measured(reference, dict(zip(reference.columns, measured, strict=True)))
+
+
+def _judge(
+    measured: Sequence[_Measured], p_values: Sequence[float], confidence: float
+) -> tuple[list[Drift], list[float]]:
+    """Return the comparisons with verdicts, and the other p-values adjusted: all are one family of tests."""
+    level = 1 - confidence
+    findings = [f for one in measured for f in one.findings.values()]
+    family = verdict.adjust_family(
+        [*(f.p for f in findings), *p_values], [*(f.smallest_p for f in findings), *(0.0 for _ in p_values)], level
+    )
+    judged = iter(zip(family.adjusted, family.decidable, strict=True))
+    drifts = []
+    for one in measured:
+        columns = {
+            name: _judge_column(one.reference.columns[name].role, f, *next(judged), family.tests, level)
+            for name, f in one.findings.items()
+        }
+        drifts.append(Drift(columns, tuple(_collect_notes(one))))
+    return drifts, [p for p, _ in judged]
+
+
+def _collect_notes(measured: _Measured) -> Iterator[str]:
+    """Give the notes about all columns, then one about the columns of the reference that are not exact."""
+    for finding in measured.findings.values():
+        yield from finding.notes
+    columns = measured.reference.columns.items()
+    wide = [name for name, column in columns if isinstance(column, Numerical) and column.intervals]
     if wide:
-        notes.append(
+        yield (
             f"the reference has too many distinct values in {', '.join(map(repr, wide))} to keep all of them: "
             "distances and quantiles of these columns are given with bounds"
         )
-    return Drift(columns, tuple(notes))
 
 
 def _require_same_columns(reference: Profile, batch: Profile) -> Mapping[str, Column]:
@@ -151,13 +223,40 @@ def _require_same_columns(reference: Profile, batch: Profile) -> Mapping[str, Co
     return batch.columns
 
 
-def _judge_column(role: Role, measured: ColumnStatistics, p: float, level: float) -> ColumnDrift:
-    """Return the result of a column, given its p-value after adjustment for the number of columns."""
-    if measured.bins is None:
-        reasons = {"drift": measured.reasons["psi"], "drift_p": measured.reasons["psi"]}
-        return ColumnDrift(role, None, None, False, measured.statistics, measured.reasons | reasons, measured.histogram)
-    significant = p < level
-    drift = verdict.effect_size(*measured.bins) if significant else 0.0
-    return ColumnDrift(
-        role, drift, p, significant, measured.statistics, measured.reasons, measured.histogram, measured.bounds
-    )
+def _judge_column(
+    role: Role, measured: ColumnStatistics, p: float, decidable: bool, tests: int, level: float
+) -> ColumnDrift:
+    """Return the result of a column.
+
+    `p` is adjusted for the number of tests. `decidable` is False if it could not be below the level for any labels.
+    """
+    shown = measured.statistics, measured.reasons, measured.histogram, measured.bounds
+    counts = measured.counts
+    if counts is None:
+        return _leave_undecided(role, measured, measured.reasons["psi"])
+    if not decidable and _may_hide_drift(counts):
+        n, m = (int(side.sum()) for side in counts.independent)
+        why = (
+            f"too few rows: with {n:,} independent rows in the reference and {m:,} in the batch, no difference of this "
+            f"column could be significant among {tests:,} tests"
+        )
+        return replace(_leave_undecided(role, measured, why), undecidable=True)
+    if p >= level:
+        return ColumnDrift(role, 0.0, 0.0, p, False, *shown)
+    drift = verdict.effect_size(*counts.rows)
+    low = min(drift, verdict.effect_lower_bound(*counts.independent, level))
+    return ColumnDrift(role, drift, low, p, True, *shown)
+
+
+def _leave_undecided(role: Role, measured: ColumnStatistics, why: str) -> ColumnDrift:
+    reasons = measured.reasons | dict.fromkeys(("drift", "drift_low", "drift_p"), why)
+    return ColumnDrift(role, None, None, None, False, measured.statistics, reasons, measured.histogram, measured.bounds)
+
+
+def _may_hide_drift(counts: VerdictCounts) -> bool:
+    """Return whether the pooled rows could be divided so unevenly that the drift would be notable.
+
+    If not, such as in a column with one value, "no drift" is right although no difference could be significant.
+    """
+    r, b = counts.independent
+    return verdict.largest_divergence(r + b, int(r.sum())) >= NOTABLE_DRIFT**2

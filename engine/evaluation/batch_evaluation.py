@@ -57,8 +57,7 @@ def evaluate_batch(
     own_metrics
         Custom metrics of the batch, already computed.
     """
-    compared = drift.compare(reference.columns, batch.snapshot.columns, confidence=settings.confidence)
-    roles = {name: column.role for name, column in compared.columns.items()}
+    roles = reference.columns.roles
     drift_model = drift.domain_classifier(
         reference.sample,
         batch.snapshot.sample,
@@ -69,10 +68,19 @@ def evaluate_batch(
         seed=settings.seed,
         drawn_from=(reference.columns.rows, batch.rows),
     )
-    predicted = _compare_predictions(reference, batch.snapshot, settings)
+    # columns, drift model and predictions are one family of tests: without drift, at most a share of 1 - confidence of
+    # all evaluations has any alarm
+    pairs = [(reference.columns, batch.snapshot.columns)]
+    if reference.predictions is not None and batch.snapshot.predictions is not None:
+        pairs.append((reference.predictions, batch.snapshot.predictions))
+    p_values = [] if drift_model.p_value is None else [drift_model.p_value]
+    (compared, *predictions), adjusted = drift.compare_family(pairs, p_values, confidence=settings.confidence)
+    if adjusted:
+        drift_model = replace(drift_model, p_value=adjusted[0], significant=adjusted[0] < 1 - settings.confidence)
+    predicted = _describe_predictions(predictions[0]) if predictions else _PredictionDrift({}, {})
     metrics: dict[str, MetricValue] = {
         "row_count": MetricValue(float(batch.rows)),
-        **_data_drift_metrics(drift_model),
+        **_data_drift_metrics(drift_model, data_present=bool(roles and batch.rows and reference.columns.rows)),
         "drifted_columns": MetricValue(float(compared.drifted_columns)),
         "drifted_share": MetricValue(compared.drifted_share),
         **_column_drift_metrics(compared),
@@ -110,17 +118,23 @@ def build_empty_evaluation(identity: EvaluationIdentity) -> Evaluation:
     )
 
 
-def _data_drift_metrics(drift_model: drift.DomainClassifierResult) -> dict[str, MetricValue]:
-    """Return the metrics of the classifier that tells rows of the batch from rows of the reference."""
+def _data_drift_metrics(drift_model: drift.DomainClassifierResult, *, data_present: bool) -> dict[str, MetricValue]:
+    """Return the metrics of the classifier that tells rows of the batch from rows of the reference.
+
+    `data_present` tells that both sides have rows and columns: if there are no numbers, there are only too few rows.
+    """
     reason = drift_model.reason
     significant = drift_model.significant
-    return {
+    metrics = {
         "data_drift": MetricValue(
             drift_model.accuracy, drift_model.low, drift_model.high, drift_model.p_value, reason=reason
         ),
         "data_drift_auc": MetricValue(drift_model.auc, reason=reason),
         "data_drift_p": MetricValue(drift_model.p_value, reason=reason),
         "data_drift_significant": MetricValue(None if significant is None else float(significant), reason=reason),
+    }
+    return {
+        name: replace(metric, counts_as_ok=metric.value is None and data_present) for name, metric in metrics.items()
     }
 
 
@@ -135,8 +149,10 @@ def _column_drift_metrics(compared: drift.Drift) -> dict[str, MetricValue]:
 
 def _statistic_metrics(column: drift.ColumnDrift) -> Iterator[tuple[str, MetricValue]]:
     """Give each statistic of one column as a metric."""
-    yield "drift", MetricValue(column.drift, p_value=column.drift_p, reason=column.reasons.get("drift"))
-    yield "drift_p", MetricValue(column.drift_p, reason=column.reasons.get("drift_p"))
+    for name, value in (("drift", column.drift), ("drift_low", column.drift_low), ("drift_p", column.drift_p)):
+        p_value = column.drift_p if name == "drift" else None
+        reason = column.reasons.get(name)
+        yield name, MetricValue(value, p_value=p_value, reason=reason, counts_as_ok=column.undecidable)
     for statistic, value in column.statistics.items():
         low, high = column.bounds.get(statistic, (None, None))
         yield statistic, MetricValue(value, low, high, reason=column.reasons.get(statistic))
@@ -147,6 +163,7 @@ def _column_detail(column: drift.ColumnDrift) -> dict[str, Any]:
     return {
         "role": str(column.role),
         "drift": column.drift,
+        "drift_low": column.drift_low,
         "drift_p": column.drift_p,
         "significant": column.significant,
         "statistics": dict(column.statistics),
@@ -164,15 +181,12 @@ class _PredictionDrift:
     notes: tuple[str, ...] = ()
 
 
-def _compare_predictions(reference: Snapshot, batch: Snapshot, settings: DriftSettings) -> _PredictionDrift:
-    """Compare the predictions of both sides: their drift, and the share of each class with its relative change.
+def _describe_predictions(compared: drift.Drift) -> _PredictionDrift:
+    """Return the drift of the predictions, and the share of each class with its relative change.
 
     For a regression, deciles of the reference's predictions take the place of classes. `fugacity` is the relative
     change of a share: (share in the batch - share in the reference) / share in the reference.
     """
-    if reference.predictions is None or batch.predictions is None:
-        return _PredictionDrift({}, {})
-    compared = drift.compare(reference.predictions, batch.predictions, confidence=settings.confidence)
     # A probability carries more information than a class: where there is one, its drift is the prediction drift.
     main = compared.columns.get("probability", compared.columns["prediction"])
     metrics = {str(MetricName("prediction_drift", statistic)): metric for statistic, metric in _statistic_metrics(main)}
@@ -213,7 +227,9 @@ def _performance_changes(before: Mapping[str, MetricValue], now: Mapping[str, Me
         if old.value is None or new.value is None:
             lacking = old if old.value is None else new
             side = "the reference" if old.value is None else "the batch"
-            unknown = MetricValue(None, reason=f"unknown for {side}: {lacking.reason}", unlabelled=lacking.unlabelled)
+            unknown = MetricValue(
+                None, reason=f"unknown for {side}: {lacking.reason}", counts_as_ok=lacking.counts_as_ok
+            )
             changes[absolute] = changes[relative] = unknown
             continue
         changes[absolute] = MetricValue(new.value - old.value)

@@ -137,7 +137,7 @@ def _performance_metrics(measured: Performance) -> dict[str, MetricValue]:
     return {
         "labelled_share": MetricValue(share, reason=None if share is not None else "there are no rows"),
         **{
-            name: MetricValue(value, reason=measured.reasons.get(name), unlabelled=value is None and unlabelled)
+            name: MetricValue(value, reason=measured.reasons.get(name), counts_as_ok=value is None and unlabelled)
             for name, value in measured.metrics.items()
         },
     }

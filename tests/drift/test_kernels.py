@@ -17,7 +17,7 @@ from engine.drift.kernels.binomial import log_binomial, stirling_error
 from engine.drift.kernels.grid_positions import find_buckets, to_images
 from engine.drift.kernels.hypergeometric import (
     divergence_term,
-    expected_divergence,
+    expected_divergence_terms,
     expected_divergence_term,
     fisher_exact_p,
 )
