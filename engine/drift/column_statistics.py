@@ -129,8 +129,8 @@ def measure_column(
         )
     if not close:
         result.notes.append(
-            f"column {name!r}: the verdict rests on the distance ks and on missing values alone, because the reference "
-            "has few values, and the batch's values between them were only counted"
+            f"the verdict of column {name!r} rests on the distance ks and on the missing values alone: "
+            "there are too few values at which the counts of both sides are known exactly"
         )
     result.p = verdict.homogeneity_p(*counts.independent, level=level, tests=tests, seed=seed, name=name)
     pooled = counts.independent[0] + counts.independent[1]

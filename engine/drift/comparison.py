@@ -5,7 +5,7 @@ same family.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.drift import NOTABLE_DRIFT, verdict
@@ -233,24 +233,21 @@ def _judge_column(
     shown = measured.statistics, measured.reasons, measured.histogram, measured.bounds
     counts = measured.counts
     if counts is None:
-        return _leave_undecided(role, measured, measured.reasons["psi"])
+        reasons = measured.reasons | dict.fromkeys(("drift", "drift_low", "drift_p"), measured.reasons["psi"])
+        return ColumnDrift(role, None, None, None, False, shown[0], reasons, *shown[2:])
     if not decidable and _may_hide_drift(counts):
         n, m = (int(side.sum()) for side in counts.independent)
         why = (
             f"too few rows: with {n:,} independent rows in the reference and {m:,} in the batch, no difference of this "
             f"column could be significant among {tests:,} tests"
         )
-        return replace(_leave_undecided(role, measured, why), undecidable=True)
+        reasons = measured.reasons | dict.fromkeys(("drift", "drift_low"), why)
+        return ColumnDrift(role, None, None, p, False, shown[0], reasons, *shown[2:], undecidable=True)
     if p >= level:
         return ColumnDrift(role, 0.0, 0.0, p, False, *shown)
     drift = verdict.effect_size(*counts.rows)
     low = min(drift, verdict.effect_lower_bound(*counts.independent, level))
     return ColumnDrift(role, drift, low, p, True, *shown)
-
-
-def _leave_undecided(role: Role, measured: ColumnStatistics, why: str) -> ColumnDrift:
-    reasons = measured.reasons | dict.fromkeys(("drift", "drift_low", "drift_p"), why)
-    return ColumnDrift(role, None, None, None, False, measured.statistics, reasons, measured.histogram, measured.bounds)
 
 
 def _may_hide_drift(counts: VerdictCounts) -> bool:

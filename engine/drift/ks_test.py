@@ -1,8 +1,8 @@
 """The two-sided p-value of the two-sample Kolmogorov-Smirnov distance, without scipy.stats, which is slow to import.
 
 It is exact up to 10,000 rows per side, and for a few rows against many. Beyond that it is Smirnov's approximation: the
-distribution of the one-sample distance of n * m / (n + m) values. scipy has the same limit of 10,000 rows, so its results
-can be compared with these.
+distribution of the one-sample distance of n * m / (n + m) values. scipy has the same limit of 10,000 rows, so its
+results can be compared with these.
 """
 
 from math import ceil, exp, factorial, pi, sqrt
@@ -23,8 +23,8 @@ approximation would be wrong by its full size: it gives 0 where the exact p-valu
 def ks_p_value(gap: int, n: int, m: int) -> float:
     """Return P(D >= gap / (n * m)) if both sides are drawn from one continuous distribution; ties make it conservative.
 
-    Exact (Hodges 1958) up to `EXACT_ROWS` per side or `EXACT_PAIRS`, and down to about 1e-20; otherwise `one_sample_ks_p` (Simard and
-    L'Ecuyer 2011).
+    Exact (Hodges 1958) up to `EXACT_ROWS` per side or `EXACT_PAIRS` pairs of rows, and down to about 1e-20; otherwise
+    `one_sample_ks_p` (Simard and L'Ecuyer 2011).
 
     Parameters
     ----------
