@@ -151,10 +151,10 @@ def smallest_p(pooled: Counts, n: int) -> float:
         return 1.0
     # two bounds of the logarithm of the number of permutations that give a table
     fewest, most = int(pooled.min()), int(pooled.max())
-    ways = _log_choose(fewest, n) if n <= fewest else 0.0
+    ways = _log_ways(fewest, n) if n <= fewest else 0.0
     outside = extreme_counts(pooled, n)
-    ways = max(ways, min(_log_choose(most, n - k) for k in outside))
-    return min(1.0, exp(ways - _log_choose(total, n)))
+    ways = max(ways, min(_log_ways(most, n - k) for k in outside))
+    return min(1.0, exp(ways - _log_ways(total, n)))
 
 
 def extreme_counts(pooled: Counts, n: int) -> tuple[int, int]:
@@ -174,7 +174,7 @@ def largest_divergence(pooled: Counts, n: int) -> float:
     return max(divergences)
 
 
-def _log_choose(n: int, k: int) -> float:
+def _log_ways(n: int, k: int) -> float:
     """Return the logarithm of the number of ways to choose k of n."""
     return float(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))
 
