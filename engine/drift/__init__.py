@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from engine.drift.alignment import Alignment, KnownColumn, align_columns, describe_columns, find_type_changes
     from engine.drift.classifier import DomainClassifierResult, domain_classifier
     from engine.drift.columns import Categorical, Numerical
-    from engine.drift.comparison import ColumnDrift, Drift, compare
+    from engine.drift.comparison import ColumnDrift, Drift, compare, compare_family
     from engine.drift.power import detectable_drifts
     from engine.drift.profiles import Profile, profile
     from engine.drift.sampling import sample, unite_samples
 
-KERNEL_VERSION = "3"
+KERNEL_VERSION = "4"
 """Version of the numbers: it changes whenever this package may give another number for the same data."""
 
 NOTABLE_DRIFT = 0.1
@@ -38,6 +38,7 @@ _LAZY_EXPORTS = {
     "Profile": "profiles",
     "align_columns": "alignment",
     "compare": "comparison",
+    "compare_family": "comparison",
     "describe_columns": "alignment",
     "detectable_drifts": "power",
     "domain_classifier": "classifier",
@@ -61,6 +62,7 @@ __all__ = [
     "Role",
     "align_columns",
     "compare",
+    "compare_family",
     "describe_columns",
     "detectable_drifts",
     "domain_classifier",

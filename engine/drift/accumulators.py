@@ -4,7 +4,7 @@ A numerical column is read in one of three ways:
 
 - up to a million distinct values are counted exactly (`ExactAccumulator`);
 - beyond that, values are counted on a quantile grid (`GridAccumulator`): the reference's grid where the column will be
-  compared with a reference, else a grid from a sample of the column itself, which needs another pass;
+  compared with a reference of many values, else a grid from a sample of the column itself, which needs another pass;
 - where a comparison could not be exact after that, the grid intervals that matter are read again, value by value
   (`RefiningAccumulator`).
 """
@@ -27,6 +27,10 @@ from engine.drift.threads import parallel_map
 
 MAX_DISTINCT_VALUES = 1 << 20
 """Maximum number of distinct values of an exact column: 8 MB, and as much again while it is read."""
+
+MIN_REFERENCE_VALUES = 5_000
+"""Number of distinct values of a reference below which its values alone are no grid: the verdict's bins have edges at
+quantiles of both sides together, and the intervals between so few values are too wide to find them."""
 
 GRID_POINTS = 1 << 16
 """Number of grid points: an interval then holds about 1e-5 of the rows, and 3 to 7 % of the rows are read twice."""
@@ -136,21 +140,27 @@ class ExactAccumulator:
     whole
         True if the values are int64, False if they are float64.
     against
-        The column of the reference, whose grid is used after the switch. None if there is none: then a sample of the
-        distinct values is kept, from which `finish` makes a grid for a second pass.
+        The column of the reference, whose grid is used after the switch. None if there is none. Then, or if it has so
+        few values that its grid would be coarse, a sample of the distinct values is kept, from which `finish` makes a
+        grid for a second pass. It is a sample by hash, so the grid does not depend on the order of the rows.
     most
         Maximum number of distinct values. Up to as many values wait in memory before they are counted.
     keep
         True to keep an exact column as long as it has at most `most` distinct values. False to switch to the
         reference's grid after `most` values, which spares sorting them.
     exact
-        True to refine the grid in another pass, until every statistic is as exact as the reference allows.
+        True to refine the grid in another pass, until every statistic is as exact as the reference allows. False to
+        read the rows once if there is a reference, however few values it has.
     """
 
     def __init__(
         self, whole: bool, against: Numerical | None, most: int, *, keep: bool = True, exact: bool = True
     ) -> None:
-        self._reference, self._keep, self._exact = against, keep, exact
+        coarse = exact and against is not None and len(against.values) < MIN_REFERENCE_VALUES
+        self._reference, self._exact = against, exact
+        # whose grid is used after the switch; None if it has to be made from a sample
+        self._gridded = None if coarse else against
+        self._keep = keep or coarse
         self._max_distinct = most
         self._waiting_values: list[Values] = []
         self._waiting_rows = 0
@@ -167,8 +177,8 @@ class ExactAccumulator:
         self._waiting_values.append(values if self._sampling_divisor == 1 else values[self._has_sampled_hash(values)])
         self._waiting_rows += len(self._waiting_values[-1])
         if self._waiting_rows >= self._max_distinct:
-            if self._reference is not None and not self._keep:
-                self._switch_to_grid(self._reference)
+            if self._gridded is not None and not self._keep:
+                self._switch_to_grid(self._gridded)
             else:
                 self._merge_waiting()
 
@@ -180,8 +190,9 @@ class ExactAccumulator:
         values, counts = self._table
         if self._sampling_divisor == 1:
             return Numerical.exact(values, counts, rows - int(counts.sum()))
-        grid = QuantileGrid.from_counts(values, counts, GRID_POINTS)
-        return GridAccumulator(grid, None)
+        if self._reference is not None:
+            values, counts = _add_values(values, counts, self._reference.values)
+        return GridAccumulator(QuantileGrid.from_counts(values, counts, GRID_POINTS), self._reference)
 
     def _merge_waiting(self) -> None:
         """Merge the waiting values into the table of distinct values and counts."""
@@ -199,8 +210,8 @@ class ExactAccumulator:
     def _handle_overflow(self) -> None:
         """Handle too many distinct values: switch to the reference's grid, or keep half of the values, by hash."""
         values, counts = self._table
-        if self._reference is not None:
-            self._switch_to_grid(self._reference)
+        if self._gridded is not None:
+            self._switch_to_grid(self._gridded)
             return
         self._sampling_divisor *= np.uint64(2)
         # values that are more frequent than an average interval are kept in any case, as they should be grid points
@@ -222,6 +233,13 @@ class ExactAccumulator:
         mixed = values.view(np.uint64)
         mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xBF58476D1CE4E5B9)
         return np.asarray((mixed >> np.uint64(32)) % self._sampling_divisor == 0)
+
+
+def _add_values(values: Values, counts: Counts, added: Values) -> tuple[Values, Counts]:
+    """Return a table with more values, each with so many rows that it becomes a grid point wherever it can."""
+    weight = np.full(len(added), max(1, int(counts.sum()) // max(1, len(added))))
+    union, a, b = merge_tables(values, counts, added, weight)
+    return union, a + b
 
 
 class GridAccumulator:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite, nan
 from sys import float_info
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from engine.drift.columns import Categorical, Column, Numerical, align_categorie
 from engine.drift.kernels.value_tables import Counts, Values
 from engine.drift.ks_test import ks_p_value
 from engine.drift.numerical_statistics import Bounds
+from engine.drift.pooled_bins import choose_pooled_edges
 from engine.drift.roles import Role
 from engine.errors import DataError
 
@@ -24,21 +25,42 @@ MAX_HISTOGRAM_LABELS = 50
 """Maximum number of categories that a histogram shows; the rows of all others are added up."""
 
 
+BinCounts = tuple[Counts, Counts]
+"""The counts of both sides per bin or category, with missing rows last."""
+
+
+class VerdictCounts(NamedTuple):
+    """What the verdict of a column is about.
+
+    Attributes
+    ----------
+    rows
+        Counts of all rows, for the effect size.
+    independent
+        Counts of independent rows, for the p-value: one row per entity and side where an entity is declared, else all.
+    """
+
+    rows: BinCounts
+    independent: BinCounts
+
+
 @dataclass(slots=True)
 class ColumnStatistics:
     """What was measured for one column.
 
-    Where a statistic is not exact, `bounds` has the two numbers it lies between. `bins` are the counts per bin or
-    category of both sides, with missing rows last; None where a side has no rows. `p` is not yet adjusted for the
-    number of columns.
+    Where a statistic is not exact, `bounds` has the two numbers it lies between.
+
+    The rest is for the verdict. `counts` are None where a side has no rows. `p` is not yet adjusted for the number of
+    tests, and `smallest_p` is the smallest that it could be for any labels of the pooled rows.
     """
 
     statistics: dict[str, float | None] = field(default_factory=dict)
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     histogram: dict[str, Any] = field(default_factory=dict)
-    bins: tuple[Counts, Counts] | None = None
+    counts: VerdictCounts | None = None
     p: float = 1.0
+    smallest_p: float = 1.0
     notes: list[str] = field(default_factory=list)
 
     def record(self, values: Mapping[str, float | Bounds], why: str) -> None:
@@ -82,43 +104,62 @@ def measure_column(
             "the product of the two numbers must be below 2**63, about three billion rows per side"
         )
     if isinstance(reference, Numerical) and isinstance(batch, Numerical):
-        bins, per_entity = _measure_numerical(result, *unify_types(reference, batch))
+        unified = unify_types(reference, batch)
+        counts, close = _measure_numerical(result, *unified)
     elif isinstance(reference, Categorical) and isinstance(batch, Categorical):
-        bins, per_entity = _measure_categorical(result, reference, batch)
+        unified, close = None, True
+        counts = _measure_categorical(result, reference, batch)
     else:
         raise TypeError(f"{type(reference).__name__} cannot be compared with {type(batch).__name__}")
-    n, m = (int(side.sum()) for side in bins)
+    n, m = rows
     why = _explain_empty_side(n, "rows", m)
     missing_r, missing_b = _share_of_rows(reference.missing, n), _share_of_rows(batch.missing, m)
     result.histogram["missing"] = [reference.missing, batch.missing]
     result.record({"reference_missing_share": missing_r}, why)
     result.record({"missing_share": missing_b, "missing_share_change": missing_b - missing_r}, why)
-    result.record(_select_binned_distances(reference.role, *bins), why)
-    if n and m:
-        result.bins = bins
-        fewer_rows = min(int(side.sum()) for side in per_entity)
-        categories = max(len(reference.counts), len(batch.counts))
-        if reference.role is Role.CATEGORICAL and categories > MAX_CATEGORIES_PER_ROW * fewer_rows:
-            result.notes.append(
-                f"column {name!r} has {categories:,} categories for {fewer_rows:,} rows: "
-                "too many for any test to detect drift"
-            )
-        result.p = verdict.homogeneity_p(*per_entity, level=level, tests=tests, seed=seed, name=name)
-        if (ks_p := result.statistics.get("ks_p")) is not None:
-            # Bonferroni over the two tests. Where p has bounds the upper one counts: drift is significant only if it
-            # is so wherever the true distance lies between its bounds.
-            result.p = min(1.0, 2 * min(result.p, result.bounds.get("ks_p", (ks_p, ks_p))[1]))
+    if not (n and m):
+        return result
+    result.counts = counts
+    fewer_rows = min(int(side.sum()) for side in counts.independent)
+    categories = max(len(reference.counts), len(batch.counts))
+    if reference.role is Role.CATEGORICAL and categories > MAX_CATEGORIES_PER_ROW * fewer_rows:
+        result.notes.append(
+            f"column {name!r} has {categories:,} categories for {fewer_rows:,} rows: "
+            "too many for any test to detect drift"
+        )
+    if not close:
+        result.notes.append(
+            f"the verdict of column {name!r} rests on the distance ks and on the missing values alone: "
+            "there are too few values at which the counts of both sides are known exactly"
+        )
+    result.p = verdict.homogeneity_p(*counts.independent, level=level, tests=tests, seed=seed, name=name)
+    pooled = counts.independent[0] + counts.independent[1]
+    result.smallest_p = verdict.smallest_p(pooled, int(counts.independent[0].sum()))
+    if (ks_p := result.statistics.get("ks_p")) is not None:
+        # Bonferroni over the two tests. Where p has bounds the upper one counts: drift is significant only if it is so
+        # wherever the true distance lies between its bounds.
+        result.p = min(1.0, 2 * min(result.p, result.bounds.get("ks_p", (ks_p, ks_p))[1]))
+        result.smallest_p = min(1.0, 2 * result.smallest_p)
+        # the smallest p-value of the distance takes time, and is needed only if the other one is not small
+        if unified is not None and result.smallest_p * tests >= level:
+            sides = [side.one_per_entity() for side in unified]
+            result.smallest_p = min(result.smallest_p, 2 * numerical_statistics.smallest_ks_p(*sides))
     return result
 
 
-BinCounts = tuple[Counts, Counts]
+def _measure_numerical(result: ColumnStatistics, reference: Numerical, batch: Numerical) -> tuple[VerdictCounts, bool]:
+    """Record the statistics of numerical columns.
 
-
-def _measure_numerical(result: ColumnStatistics, reference: Numerical, batch: Numerical) -> tuple[BinCounts, BinCounts]:
-    """Record the statistics of numerical columns; return the bins of all rows, and of one row per entity and side."""
+    Returns
+    -------
+    counts, close
+        The counts for the verdict; and whether its bins are close enough to deciles of the pooled sample. Where they
+        are not, the p-value only compares how many rows have a value.
+    """
     inner = numerical_statistics.choose_bin_edges(reference, batch)
     bins = _count_bins_and_missing(inner, reference), _count_bins_and_missing(inner, batch)
     result.histogram = _numerical_histogram(inner, *bins)
+    result.record(_select_binned_distances(Role.NUMERICAL, *bins), _explain_no_rows(*bins))
     for prefix, side, column in (("", "batch", batch), ("reference_", "reference", reference)):
         rows = column.present
         why = (
@@ -130,21 +171,31 @@ def _measure_numerical(result: ColumnStatistics, reference: Numerical, batch: Nu
             {prefix + name: value for name, value in numerical_statistics.summarize_column(column).items()}, why
         )
     _record_cdf_distances(result, reference, batch)
+    counts, close = _count_pooled_bins(reference, batch)
     if reference.entity_rows is None or batch.entity_rows is None:
-        return bins, bins
+        evidence = counts if close else (_count_present(reference), _count_present(batch))
+        return VerdictCounts(counts, evidence), close
     # p-values use one row per entity and side, because the rows of one entity are not independent
     reference, batch = reference.one_per_entity(), batch.one_per_entity()
     result.record(
         {"ks_p": _bound_cdf_distances(reference, batch)[1]},
         _explain_empty_side(reference.present, "value", batch.present),
     )
-    return bins, (_count_bins_and_missing(inner, reference), _count_bins_and_missing(inner, batch))
+    return VerdictCounts(counts, _count_pooled_bins(reference, batch)[0]), True
 
 
-def _measure_categorical(
-    result: ColumnStatistics, reference: Categorical, batch: Categorical
-) -> tuple[BinCounts, BinCounts]:
-    """Record the statistics of categorical columns; return the counts of all rows, and of one row per entity."""
+def _count_pooled_bins(reference: Numerical, batch: Numerical) -> tuple[BinCounts, bool]:
+    """Return the counts of both sides in the verdict's bins, and whether these are as they should be."""
+    inner, close = choose_pooled_edges(reference, batch)
+    return (_count_bins_and_missing(inner, reference), _count_bins_and_missing(inner, batch)), close
+
+
+def _count_present(column: Numerical) -> Counts:
+    return np.array([column.present, column.missing])
+
+
+def _measure_categorical(result: ColumnStatistics, reference: Categorical, batch: Categorical) -> VerdictCounts:
+    """Record the statistics of categorical columns; return the counts for the verdict."""
     r, b, to_r, to_b = align_categories(reference, batch)
     shown, rest = _split_by_frequency(r + b)
     labels = [_union_label(reference, to_r, batch, to_b, position) for position in shown.tolist()]
@@ -154,12 +205,13 @@ def _measure_categorical(
     unseen = _share_of_rows(int(b[r == 0].sum()), m)
     result.record({"unseen_share": unseen}, _explain_empty_side(int(r.sum()) + reference.missing, "rows", m))
     bins = np.append(r, reference.missing), np.append(b, batch.missing)
+    result.record(_select_binned_distances(Role.CATEGORICAL, *bins), _explain_no_rows(*bins))
     if reference.entity_rows is None or batch.entity_rows is None:
-        return bins, bins
+        return VerdictCounts(bins, bins)
     reference, batch = reference.one_per_entity(), batch.one_per_entity()
     per_entity = np.zeros((2, len(r)), np.int64)
     per_entity[0, to_r], per_entity[1, to_b] = reference.counts, batch.counts
-    return bins, (np.append(per_entity[0], reference.missing), np.append(per_entity[1], batch.missing))
+    return VerdictCounts(bins, (np.append(per_entity[0], reference.missing), np.append(per_entity[1], batch.missing)))
 
 
 def _count_bins_and_missing(inner: Values, column: Numerical) -> Counts:
@@ -238,6 +290,10 @@ def _describe_few_values(rows: int) -> str:
 
 def _share_of_rows(part: int, rows: int) -> float:
     return part / rows if rows else nan
+
+
+def _explain_no_rows(r: Counts, b: Counts) -> str:
+    return _explain_empty_side(int(r.sum()), "rows", int(b.sum()))
 
 
 def _explain_empty_side(reference: int, what: str, batch: int) -> str:

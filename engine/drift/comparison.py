@@ -1,9 +1,10 @@
 """Compare the profiles of a reference and a batch: statistics and one verdict per column.
 
-The verdicts are adjusted for the number of columns, so they hold for all columns together.
+The verdicts are adjusted for the number of tests, so they hold for all columns together, and for any other tests of the
+same family.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from engine.drift import NOTABLE_DRIFT, verdict
 from engine.drift.alignment import Alignment, align_columns, find_type_changes
-from engine.drift.column_statistics import ColumnStatistics, measure_column
+from engine.drift.column_statistics import ColumnStatistics, VerdictCounts, measure_column
 from engine.drift.columns import Categorical, Column, Numerical
 from engine.drift.profiles import Profile, profile, read_batch_columns
 from engine.drift.roles import Role
@@ -28,12 +29,18 @@ class ColumnDrift:
     ----------
     drift
         The effect size of the verdict, 0 to 1; 0 where the difference is not significant.
+        None where no difference could be significant, because a side has too few rows.
+    drift_low
+        The one-sided lower bound of the effect size at the confidence of the comparison, 0 to `drift`. With an entity
+        it is computed from one row per entity and side.
     drift_p
-        The p-value of the verdict, adjusted for the number of columns (Holm 1979).
+        The p-value of the verdict, adjusted for the number of tests (Holm 1979).
     statistics
         All other statistics by name; None where one cannot be computed.
     reasons
-        For each statistic that is None, why.
+        For each number that is None, why.
+    undecidable
+        Whether the drift is None because no difference could be significant.
     bounds
         For each statistic that is not exact, the two numbers that it certainly lies between; `statistics` then has the
         middle.
@@ -50,6 +57,7 @@ class ColumnDrift:
 
     role: Role
     drift: float | None
+    drift_low: float | None
     drift_p: float | None
     significant: bool
     statistics: Mapping[str, float | None]
@@ -58,6 +66,7 @@ class ColumnDrift:
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     type_change: str = ""
     measured: bool = True
+    undecidable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,46 +129,124 @@ def compare(
         reference, said = open_table(reference)
         reference = profile(reference)
         read |= dict.fromkeys(f"reference: {note}" for note in said)
+    measured = _measure(reference, batch, (confidence, len(reference.columns)), seed, exact)
+    [drift], _ = _judge([measured], [], confidence)
+    return replace(drift, notes=(*read, *drift.notes))
+
+
+def compare_family(
+    pairs: Sequence[tuple[Profile, Profile]], p_values: Sequence[float] = (), *, confidence: float = 0.95, seed: int = 0
+) -> tuple[list[Drift], list[float]]:
+    """Compare several pairs of profiles so that all verdicts hold together, also with tests made elsewhere.
+
+    Parameters
+    ----------
+    pairs
+        Reference and batch of each comparison.
+    p_values
+        The p-values of the other tests.
+    confidence, seed
+        See `compare`; the confidence is that of all verdicts and of the other tests together.
+
+    Returns
+    -------
+    drifts, p_values
+        The comparisons, and the p-values of the other tests adjusted for the number of all tests (Holm 1979).
+
+    Raises
+    ------
+    UsageError, DataError
+        As in `compare`.
+    """
+    tests = sum(len(reference.columns) for reference, _ in pairs) + len(p_values)
+    measured = [_measure(reference, batch, (confidence, tests), seed, exact=True) for reference, batch in pairs]
+    return _judge(measured, p_values, confidence)
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What was measured per column of a reference, before any verdict.
+
+    `unmeasured` gives the reason for each column that the batch cannot be compared in, `changes` says of each column
+    whose family has changed what it is now, and `notes` what must be told about how the batch was read.
+    """
+
+    reference: Profile
+    findings: Mapping[str, ColumnStatistics]
+    unmeasured: Mapping[str, str]
+    changes: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+
+
+def _measure(
+    reference: Profile, batch: Profile | Any, confidence_of_tests: tuple[float, int], seed: int, exact: bool
+) -> _Measured:
+    """Measure every column that both sides have; the confidence is that of so many tests together."""
+    confidence, tests = confidence_of_tests
+    if not 0 < confidence < 1:
+        raise UsageError(f"confidence must be a share between 0 and 1, such as 0.95; found {confidence}")
+    notes: tuple[str, ...] = ()
     if isinstance(batch, Profile):
         unmeasured, changes = _find_differences(reference, batch)
         single = {name for name, kind in batch.types.items() if kind == "float32"}
         rounded = {name for name, column in reference.describe_known_columns().items() if column.exact} & single
     else:
         frame, said = open_table(batch)
-        read |= dict.fromkeys(f"batch: {note}" for note in said)
+        notes = tuple(f"batch: {note}" for note in said)
         batch = align_columns(frame, reference.describe_known_columns())
         unmeasured, changes, rounded = batch.unmeasured, batch.changes, set(batch.rounded)
     if unmeasured and len(unmeasured) == len(reference.columns):
         raise DataError(_explain_nothing_in_common(reference, batch, unmeasured))
-    measured = reference.select([name for name in reference.columns if name not in unmeasured]).round_columns(rounded)
-    level, tests = 1 - confidence, len(measured.columns)
+    known = reference.select([name for name in reference.columns if name not in unmeasured]).round_columns(rounded)
 
     def measure(name: str, column: Column) -> ColumnStatistics:
-        return measure_column(measured.columns[name], column, name=name, level=level, tests=tests, seed=seed)
+        return measure_column(known.columns[name], column, name=name, level=1 - confidence, tests=tests, seed=seed)
 
     if isinstance(batch, Profile):
         columns_of_batch = batch.columns
-        found = parallel_map(lambda name: measure(name, columns_of_batch[name]), measured.columns)
-        findings = dict(zip(measured.columns, found, strict=True))
+        found = parallel_map(lambda name: measure(name, columns_of_batch[name]), known.columns)
+        findings: Mapping[str, ColumnStatistics] = dict(zip(known.columns, found, strict=True))
     else:
-        findings = read_batch_columns(measured, batch.frame, measure, exact=exact)
-    # the family of tests is all columns that are measured
-    adjusted = verdict.adjust_p_values([f.p for f in findings.values()]).tolist()
-    judged = {
-        name: _judge_column(reference.columns[name].role, f, p, level)
-        for (name, f), p in zip(findings.items(), adjusted, strict=True)
-    }
-    judged |= {name: _describe_unmeasured(reference.columns[name], reason) for name, reason in unmeasured.items()}
-    columns = {name: replace(judged[name], type_change=changes.get(name, "")) for name in reference.columns}
-    notes = [*read, *unmeasured.values(), *(changes[name] for name in changes if name not in unmeasured)]
-    notes += [note for f in findings.values() for note in f.notes]
-    wide = [name for name, column in reference.columns.items() if isinstance(column, Numerical) and column.intervals]
+        findings = read_batch_columns(known, batch.frame, measure, exact=exact)
+    return _Measured(reference, findings, unmeasured, changes, notes)
+
+
+def _judge(
+    measured: Sequence[_Measured], p_values: Sequence[float], confidence: float
+) -> tuple[list[Drift], list[float]]:
+    """Return the comparisons with verdicts, and the other p-values adjusted: all are one family of tests."""
+    level = 1 - confidence
+    findings = [f for one in measured for f in one.findings.values()]
+    family = verdict.adjust_family(
+        [*(f.p for f in findings), *p_values], [*(f.smallest_p for f in findings), *(0.0 for _ in p_values)], level
+    )
+    judged = iter(zip(family.adjusted, family.decidable, strict=True))
+    drifts = []
+    for one in measured:
+        found = {
+            name: _judge_column(one.reference.columns[name].role, f, *next(judged), family.tests, level)
+            for name, f in one.findings.items()
+        }
+        found |= {name: _describe_unmeasured(one.reference.columns[name], why) for name, why in one.unmeasured.items()}
+        columns = {name: replace(found[name], type_change=one.changes.get(name, "")) for name in one.reference.columns}
+        drifts.append(Drift(columns, tuple(_collect_notes(one))))
+    return drifts, [p for p, _ in judged]
+
+
+def _collect_notes(measured: _Measured) -> Iterator[str]:
+    """Give the notes about all columns, then one about the columns of the reference that are not exact."""
+    yield from measured.notes
+    yield from measured.unmeasured.values()
+    yield from (change for name, change in measured.changes.items() if name not in measured.unmeasured)
+    for finding in measured.findings.values():
+        yield from finding.notes
+    columns = measured.reference.columns.items()
+    wide = [name for name, column in columns if isinstance(column, Numerical) and column.intervals]
     if wide:
-        notes.append(
+        yield (
             f"the reference has too many distinct values in {', '.join(map(repr, wide))} to keep all of them: "
             "distances and quantiles of these columns are given with bounds"
         )
-    return Drift(columns, tuple(notes))
 
 
 def _find_differences(reference: Profile, batch: Profile) -> tuple[Mapping[str, str], Mapping[str, str]]:
@@ -205,18 +292,42 @@ def _describe_unmeasured(reference: Column, reason: str) -> ColumnDrift:
     measured = measure_column(reference, nothing, name="", level=0.0, tests=1, seed=0)
     reasons = {name: reason for name, value in measured.statistics.items() if value is None}
     return ColumnDrift(
-        reference.role, None, None, False, measured.statistics,
-        {**reasons, "drift": reason, "drift_p": reason}, measured.histogram, measured=False,
+        reference.role, None, None, None, False, measured.statistics,
+        {**reasons, **dict.fromkeys(("drift", "drift_low", "drift_p"), reason)}, measured.histogram, measured=False,
     )  # fmt: skip
 
 
-def _judge_column(role: Role, measured: ColumnStatistics, p: float, level: float) -> ColumnDrift:
-    """Return the result of a column, given its p-value after adjustment for the number of columns."""
-    if measured.bins is None:
-        reasons = {"drift": measured.reasons["psi"], "drift_p": measured.reasons["psi"]}
-        return ColumnDrift(role, None, None, False, measured.statistics, measured.reasons | reasons, measured.histogram)
-    significant = p < level
-    drift = verdict.effect_size(*measured.bins) if significant else 0.0
-    return ColumnDrift(
-        role, drift, p, significant, measured.statistics, measured.reasons, measured.histogram, measured.bounds
-    )
+def _judge_column(
+    role: Role, measured: ColumnStatistics, p: float, decidable: bool, tests: int, level: float
+) -> ColumnDrift:
+    """Return the result of a column.
+
+    `p` is adjusted for the number of tests. `decidable` is False if it could not be below the level for any labels.
+    """
+    shown = measured.statistics, measured.reasons, measured.histogram, measured.bounds
+    counts = measured.counts
+    if counts is None:
+        reasons = measured.reasons | dict.fromkeys(("drift", "drift_low", "drift_p"), measured.reasons["psi"])
+        return ColumnDrift(role, None, None, None, False, shown[0], reasons, *shown[2:])
+    if not decidable and _may_hide_drift(counts):
+        n, m = (int(side.sum()) for side in counts.independent)
+        why = (
+            f"too few rows: with {n:,} independent rows in the reference and {m:,} in the batch, no difference of this "
+            f"column could be significant among {tests:,} tests"
+        )
+        reasons = measured.reasons | dict.fromkeys(("drift", "drift_low"), why)
+        return ColumnDrift(role, None, None, p, False, shown[0], reasons, *shown[2:], undecidable=True)
+    if p >= level:
+        return ColumnDrift(role, 0.0, 0.0, p, False, *shown)
+    drift = verdict.effect_size(*counts.rows)
+    low = min(drift, verdict.effect_lower_bound(*counts.independent, level))
+    return ColumnDrift(role, drift, low, p, True, *shown)
+
+
+def _may_hide_drift(counts: VerdictCounts) -> bool:
+    """Return whether the pooled rows could be divided so unevenly that the drift would be notable.
+
+    If not, such as in a column with one value, "no drift" is right although no difference could be significant.
+    """
+    r, b = counts.independent
+    return verdict.largest_divergence(r + b, int(r.sum())) >= NOTABLE_DRIFT**2

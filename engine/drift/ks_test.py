@@ -1,7 +1,8 @@
 """The two-sided p-value of the two-sample Kolmogorov-Smirnov distance, without scipy.stats, which is slow to import.
 
-It is exact up to 10,000 rows per side. Beyond that it is Smirnov's approximation: the distribution of the one-sample
-distance of n * m / (n + m) values. scipy has the same limit, so its results can be compared with these.
+It is exact up to 10,000 rows per side, and for a few rows against many. Beyond that it is Smirnov's approximation: the
+distribution of the one-sample distance of n * m / (n + m) values. scipy has the same limit of 10,000 rows, so its
+results can be compared with these.
 """
 
 from math import ceil, exp, factorial, pi, sqrt
@@ -12,14 +13,18 @@ from engine.drift.kernels.binomial import stirling_error
 from engine.drift.kernels.ks_distribution import one_sided_p, outer_path_share, outer_path_share_of_square
 
 EXACT_ROWS = 10_000
-"""Maximum number of rows per side for which the p-value is exact; scipy has the same limit."""
+"""Maximum number of rows per side for which the p-value is always exact; scipy has the same limit."""
+
+EXACT_PAIRS = 1_000_000
+"""The p-value is also exact where the product of the two numbers of rows is at most this. With one row against many the
+approximation would be wrong by its full size: it gives 0 where the exact p-value is 2 / (m + 1)."""
 
 
 def ks_p_value(gap: int, n: int, m: int) -> float:
     """Return P(D >= gap / (n * m)) if both sides are drawn from one continuous distribution; ties make it conservative.
 
-    Exact (Hodges 1958) up to 10,000 rows per side and down to about 1e-20; otherwise `one_sample_ks_p` (Simard and
-    L'Ecuyer 2011).
+    Exact (Hodges 1958) up to `EXACT_ROWS` per side or `EXACT_PAIRS` pairs of rows, and down to about 1e-20; otherwise
+    `one_sample_ks_p` (Simard and L'Ecuyer 2011).
 
     Parameters
     ----------
@@ -31,7 +36,7 @@ def ks_p_value(gap: int, n: int, m: int) -> float:
     if gap <= 0:
         return 1.0
     distance, effective = gap / (n * m), n * m / (n + m)
-    if max(n, m) <= EXACT_ROWS:
+    if max(n, m) <= EXACT_ROWS or n * m <= EXACT_PAIRS:
         if n == m:
             return outer_path_share_of_square(n, -(-gap // n))
         if exp(-2 * effective * distance * distance) > 1e-20:

@@ -1,8 +1,9 @@
 """Statistics of numerical columns: moments, quantiles, distances between distributions, and bins.
 
 Everything is computed from distinct values and their counts, so the order of rows does not matter. Statistics of exact
-columns are exact; those of other columns come with bounds. Bins are quantiles of the reference. Bins of equal width are
-never used, because a single outlier would put all other rows into one bin.
+columns are exact; those of other columns come with bounds. Bins of distances and histograms are between quantiles of
+the reference, so they are the same for all batches. (Those of the verdict are others: see `pooled_bins`.) Bins of equal
+width are never used, because a single outlier would put all other rows into one bin.
 """
 
 from math import inf, isfinite, nan, sqrt
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 
 from engine.drift.columns import Numerical
 from engine.drift.kernels.cdf_distance import ks_wasserstein, ks_wasserstein_bounds
-from engine.drift.kernels.value_tables import Counts, Values
+from engine.drift.kernels.value_tables import Counts, Values, merge_tables
+from engine.drift.ks_test import ks_p_value
 from engine.drift.quantile_grid import quantile_positions
 
 QUANTILE_PERCENTS = {"median": 50, "q05": 5, "q25": 25, "q75": 75, "q95": 95}
@@ -117,6 +119,22 @@ def measure_cdf_distances(a: Numerical, b: Numerical) -> tuple[tuple[int, int], 
     return differences, areas if isfinite(low) and isfinite(high) else Bounds(inf, inf)
 
 
+def smallest_ks_p(a: Numerical, b: Numerical) -> float:
+    """Return the smallest p-value that the Kolmogorov-Smirnov distance could have for any labels of the pooled rows.
+
+    Where a column is not exact it is taken as 0: such columns have a million values.
+    """
+    if a.intervals is not None or b.intervals is not None:
+        return 0.0
+    n, m = a.present, b.present
+    _, in_a, in_b = merge_tables(a.values, a.counts, b.values, b.counts)
+    upto = np.cumsum(in_a + in_b)
+    # of `upto` rows at least upto - m and at most n are of side a: n * m * (F_a - F_b) at these two ends
+    ends = (np.maximum(0, upto - m), np.minimum(upto, n))
+    gaps = [np.abs(k * m - (upto - k) * n).max() for k in ends]
+    return ks_p_value(int(max(gaps)), n, m)
+
+
 def _cdf_table(column: Numerical, centre: float) -> tuple[Values, Counts, Counts, Values]:
     """Return values, their counts, and the counts and sums of the intervals, where the sums are about `centre`."""
     size = len(column.values) + 1
@@ -130,9 +148,8 @@ def choose_bin_edges(reference: Numerical, batch: Numerical) -> Values:
     """Return the inner edges of the reference-quantile bins, ascending.
 
     Bins are (edge, next edge], and the outer bins are unbounded. An edge is a decile of the reference that occurs as a
-    value; where a side is not exact, it is the next value at which the counts of both sides are exact. A value at which
-    two or more deciles coincide has at least a tenth of the rows. Another edge just below it makes it a separate bin,
-    so that a shift of its rows in either direction changes the counts.
+    value; where a side is not exact, it is the next value at which the counts of both sides are exact. Values that have
+    many rows are treated as by `separate_heavy_values`.
     """
     deciles = reference.deciles
     if not batch.counts_known_at(deciles).all():
@@ -141,6 +158,15 @@ def choose_bin_edges(reference: Numerical, batch: Numerical) -> Values:
         nearest = np.minimum(np.searchsorted(np.flatnonzero(exact), positions), exact.sum() - 1)
         # per decile, the first value at or above it whose counts are exact on both sides; else the last such value
         deciles = reference.values[exact][nearest] if exact.any() else deciles[:0]
+    return separate_heavy_values(deciles)
+
+
+def separate_heavy_values(deciles: Values) -> Values:
+    """Return ascending deciles as edges without repetition, and another edge just below each that is repeated.
+
+    A value at which two or more deciles coincide has at least a tenth of the rows. The edge below it makes it a
+    separate bin, so that a shift of its rows in either direction changes the counts.
+    """
     edges, times = np.unique(deciles, return_counts=True)
     heavy = edges[times > 1]
     smallest = np.iinfo(np.int64).min if edges.dtype == np.int64 else -inf

@@ -42,13 +42,16 @@ def smallest_detectable_drift(rows: int, batch_rows: int, bins: int, level: floa
     return sqrt(max(0.0, 1 + larger * log2(larger) + smaller * log2(smaller)))
 
 
-def detectable_drifts(reference: Profile, batch: Profile, confidence: float) -> dict[str, float | None]:
-    """Return the smallest detectable drift of each column that both profiles have, given the number of columns.
+def detectable_drifts(
+    reference: Profile, batch: Profile, confidence: float, tests: int | None = None
+) -> dict[str, float | None]:
+    """Return the smallest detectable drift of each column that both profiles have.
 
-    The level is that of the first step of Holm's procedure, half of it for a numerical column, which has two tests.
+    `tests` is the number of tests that the confidence is that of together; by default that of the columns. The level is
+    that of the first step of Holm's procedure, half of it for a numerical column, which has two tests.
     """
     n, m = (side.rows if side.entities is None else len(side.entities.keys) for side in (reference, batch))
-    level = (1 - confidence) / max(1, len(reference.columns))
+    level = (1 - confidence) / max(1, len(reference.columns) if tests is None else tests)
     return {
         name: smallest_detectable_drift(
             n, m, _count_bins(column, other), level / 2 if isinstance(column, Numerical) else level

@@ -5,7 +5,7 @@ After one pass every statistic has bounds. An interval has to be refined only
 - for the Kolmogorov-Smirnov distance, if the difference within it may exceed the largest difference that is known;
 - for the Wasserstein distance, if the distribution functions may cross in it;
 - for a quantile, if it contains a row of the quantile's rank;
-- for the bins, if it contains a bin edge.
+- for the bins, if it contains an edge of the bins of the distances or of the verdict.
 """
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from engine.drift.columns import Numerical, crossing_intervals, rows_around_intervals
 from engine.drift.numerical_statistics import QUANTILE_PERCENTS, locate_ranks
+from engine.drift.pooled_bins import intervals_with_deciles
 
 
 def intervals_to_refine(reference: Numerical, batch: Numerical, most: int) -> NDArray[np.bool_]:
@@ -35,9 +36,10 @@ def intervals_to_refine(reference: Numerical, batch: Numerical, most: int) -> ND
     positions, in_interval = locate_ranks(batch, np.concatenate([ranks, ranks + (rest > 0)]))
     wanted[positions[in_interval]] = True
     if reference.present and reference.intervals is None:
-        # bins: the edges are deciles of the reference, usually grid points already
+        # bins: the edges are deciles of the reference, usually grid points already, and those of the pooled sample
         deciles = reference.deciles
         wanted[np.searchsorted(batch.values, deciles[~batch.counts_known_at(deciles)])] = True
+        wanted[intervals_with_deciles(reference, batch)] = True
         # distances: Kolmogorov-Smirnov first, then Wasserstein
         for candidates in (_intervals_with_ks_candidates(reference, batch), crossing_intervals(reference, batch)):
             if intervals.counts[wanted | candidates].sum() <= most:

@@ -11,13 +11,15 @@ categories only moves the error elsewhere.
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from math import exp, sqrt
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincc
+from scipy.special import gammaincc, gammaln, ndtri
 
 from engine.drift.kernels.count_distances import measure_count_distances
-from engine.drift.kernels.hypergeometric import expected_divergence, fisher_exact_p
+from engine.drift.kernels.hypergeometric import expected_divergence_terms, fisher_exact_p
 from engine.drift.kernels.label_permutations import draw_permutations
 from engine.drift.kernels.saddlepoint import chi2_tail
 from engine.drift.kernels.value_tables import Counts
@@ -60,10 +62,121 @@ def effect_size(r: Counts, b: Counts) -> float:
     """
     n, m = int(r.sum()), int(b.sum())
     pooled, times = np.unique((r + b)[(r + b) > 0], return_counts=True)
-    chance = expected_divergence(pooled, times, n, m)
+    chance = float((times * expected_divergence_terms(pooled, n, m)).sum())
     if chance > 1 - 1e-9:  # every permutation is as different as possible: J cannot exceed chance
         return 0.0
-    return float(np.sqrt(max(0.0, (measure_count_distances(r, b)[2] - chance) / (1 - chance))))
+    return sqrt(max(0.0, (measure_count_distances(r, b)[2] - chance) / (1 - chance)))
+
+
+BOUND_STEPS = 12
+"""Number of times that the interval of possible differences is halved: its width is then below 1/4000 of the observed
+difference."""
+
+
+def effect_lower_bound(r: Counts, b: Counts, level: float) -> float:
+    """Return a lower bound of the effect size of the two populations, which holds with probability 1 - level.
+
+    The populations between "no difference" and "as different as the samples" have the shares pooled + x * (observed -
+    pooled), with x from 0 to 1. The bound is the effect size of those for which a divergence at least as large as the
+    observed one has the probability `level` (a tilted test, inverted; Efron 1981). Their divergence of samples is
+    taken as distributed with these moments:
+
+    - mean: that of the populations, plus what chance adds, which is the exact mean over permutations of each category,
+      corrected for the unequal variances of the two sides;
+    - variance: that of the linear terms (the delta method), plus that of chance, which has the coefficient of variation
+      of chi-squared over all permutations;
+    - skewness: that of a noncentral chi-squared, by the first term of Cornish and Fisher (1937).
+
+    Simulated with 2 to 200 categories, 50 to 100,000 rows and effects of 0.1 to 0.6, it held in 93 % of the draws or
+    more (`tests/campaigns/calibration.py --bounds`).
+
+    Parameters
+    ----------
+    r, b
+        Counts by category of the two sides, neither empty.
+    """
+    either = (r + b) > 0
+    r, b = r[either], b[either]
+    pooled, n, m = r + b, int(r.sum()), int(b.sum())
+    if len(pooled) < 2:
+        return 0.0
+    observed = measure_count_distances(r, b)[2]
+    sizes, inverse = np.unique(pooled, return_inverse=True)
+    chance = expected_divergence_terms(sizes, n, m)[inverse]
+    mean, variance = permutation_moments(pooled, n)
+    z = float(ndtri(1 - level))
+    shares = pooled / (n + m)
+    r_excess, b_excess = r / n - shares, b / m - shares
+    low, high, divergence = 0.0, 1.0, 0.0
+    for _ in range(BOUND_STEPS):
+        x = (low + high) / 2
+        p, q = shares + x * r_excess, shares + x * b_excess
+        both = p + q
+        # the derivatives of the divergence by p and by q, times 2
+        p_gain, q_gain = np.log2(2 * p / both), np.log2(2 * q / both)
+        p_part, q_part = float(p @ p_gain), float(q @ q_gain)
+        linear = (float(p @ (p_gain * p_gain)) - p_part**2) / (4 * n) + (float(q @ (q_gain * q_gain)) - q_part**2) / (
+            4 * m
+        )
+        # without a difference every category has the factor 1
+        added = float(chance @ (2 * (q / n + p / m) / (both * (1 / n + 1 / m))))
+        by_chance = added * added * variance / (mean * mean)
+        total = max(by_chance + linear, 1e-300)
+        skewness = (2 * by_chance + 3 * linear) * by_chance / max(added, 1e-300) / total**1.5
+        quantile = z + (z * z - 1) / 6 * skewness
+        if (p_part + q_part) / 2 + added + quantile * sqrt(total) <= observed:
+            low, divergence = x, (p_part + q_part) / 2
+        else:
+            high = x
+    return sqrt(max(0.0, divergence))
+
+
+def smallest_p(pooled: Counts, n: int) -> float:
+    """Return a number that no p-value of `homogeneity_p` can be below, whatever the labels of the pooled rows.
+
+    A p-value is at least the probability of the observed table, which is smallest where the labels are as uneven as
+    possible.
+
+    Parameters
+    ----------
+    pooled
+        Rows per category of both sides together.
+    n
+        Rows of one side.
+    """
+    pooled = pooled[pooled > 0]
+    total = int(pooled.sum())
+    n = min(n, total - n)
+    if len(pooled) < 2:
+        return 1.0
+    # two bounds of the logarithm of the number of permutations that give a table
+    fewest, most = int(pooled.min()), int(pooled.max())
+    ways = _log_ways(fewest, n) if n <= fewest else 0.0
+    outside = extreme_counts(pooled, n)
+    ways = max(ways, min(_log_ways(most, n - k) for k in outside))
+    return min(1.0, exp(ways - _log_ways(total, n)))
+
+
+def extreme_counts(pooled: Counts, n: int) -> tuple[int, int]:
+    """Return the fewest and the most of `n` rows that can be outside the largest category."""
+    most = int(pooled.max())
+    return max(0, n - most), min(int(pooled.sum()) - most, n)
+
+
+def largest_divergence(pooled: Counts, n: int) -> float:
+    """Return the largest Jensen-Shannon divergence between the largest category and all others, for any labels."""
+    total, most = int(pooled.sum()), int(pooled.max())
+    n = min(n, total - n)
+    divergences = [
+        measure_count_distances(np.array([n - k, k]), np.array([most - n + k, total - most - k]))[2]
+        for k in extreme_counts(pooled, n)
+    ]
+    return max(divergences)
+
+
+def _log_ways(n: int, k: int) -> float:
+    """Return the logarithm of the number of ways to choose k of n."""
+    return float(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))
 
 
 def permutation_moments(pooled: Counts, n: int) -> tuple[float, float]:
@@ -206,6 +319,36 @@ def _estimate_permutation_p(r: Counts, pooled: Counts, draws: int, seed: int, na
         done += block
         block = min(2 * block, max(1, 4_000_000 // len(pooled)))
     return (exceeding + 1) / (draws + 1)
+
+
+class Family(NamedTuple):
+    """Tests whose verdicts hold together: p-values adjusted for all, and which of them can be significant at all.
+
+    `tests` is the number of tests that the others were judged by: each p-value of theirs is at least level / tests.
+    """
+
+    adjusted: list[float]
+    decidable: list[bool]
+    tests: int
+
+
+def adjust_family(p_values: Sequence[float], smallest: Sequence[float], level: float) -> Family:
+    """Adjust the p-values of a family of tests for their number, without those that cannot be significant.
+
+    `smallest` are the smallest p-values that each test can have, given its pooled counts. As these do not depend on the
+    labels, tests may leave the family because of them without any further adjustment (Tarone 1990): those whose
+    smallest p-value is not below level / k, for the smallest k such that at most k tests stay. Holm (1979) adjusts the
+    p-values of those that stay.
+    """
+    ordered = np.sort(np.asarray(smallest, np.float64))
+    k = np.arange(1, len(ordered) + 1)
+    staying = np.searchsorted(ordered, level / k, side="left")
+    tests = int(k[np.argmax(staying <= k)]) if len(k) else 0
+    decidable = np.asarray(smallest) < level / max(1, tests)
+    p = np.asarray(p_values, np.float64)
+    adjusted = np.minimum(1.0, np.maximum(level, p * tests))
+    adjusted[decidable] = adjust_p_values(p[decidable].tolist())
+    return Family(adjusted.tolist(), decidable.tolist(), tests)
 
 
 def adjust_p_values(p_values: Sequence[float]) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ arguments give the same evaluation.
 
 from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -61,9 +61,12 @@ def evaluate_batch(
         Custom metrics of the batch, already computed.
     """
     mine, theirs, notes_of_entity = _unite_entities(batch.snapshot, reference)
-    compared = drift.compare(theirs, mine, confidence=settings.confidence)
     sampled = reference.sample.columns
-    roles = {name: one.role for name, one in compared.columns.items() if name in mine.columns and name in sampled}
+    roles = {
+        name: role
+        for name, role in theirs.roles.items()
+        if name in mine.columns and mine.columns[name].role is role and name in sampled
+    }
     drift_model = drift.domain_classifier(
         reference.sample,
         batch.snapshot.sample,
@@ -74,14 +77,24 @@ def evaluate_batch(
         seed=settings.seed,
         drawn_from=(reference.columns.rows, batch.rows),
     )
-    predicted = _compare_predictions(reference, batch.snapshot, settings)
+    # columns, drift model and predictions are one family of tests: without drift, at most a share of 1 - confidence of
+    # all evaluations has any alarm
+    pairs = [(theirs, mine)]
+    if reference.predictions is not None and batch.snapshot.predictions is not None:
+        pairs.append((reference.predictions, batch.snapshot.predictions))
+    p_values = [] if drift_model.p_value is None else [drift_model.p_value]
+    (compared, *predictions), adjusted = drift.compare_family(pairs, p_values, confidence=settings.confidence)
+    if adjusted:
+        drift_model = replace(drift_model, p_value=adjusted[0], significant=adjusted[0] < 1 - settings.confidence)
+    tests = sum(len(one.columns) for one, _ in pairs) + len(p_values)
+    predicted = _describe_predictions(reference, batch.snapshot, predictions, settings.confidence, tests)
     labelled, labelled_notes = compare_labelled_rows(
         batch.labelled, batch.snapshot.performance.get("labelled_share"), settings.confidence
     )
     nothing = _explain_nothing_compared(reference.columns.rows, batch.rows)
     metrics: dict[str, MetricValue] = {
         "row_count": MetricValue(float(batch.rows)),
-        **_data_drift_metrics(drift_model),
+        **_data_drift_metrics(drift_model, data_present=bool(roles) and not nothing),
         "drifted_columns": MetricValue(None if nothing else float(compared.drifted_columns), reason=nothing),
         "drifted_share": MetricValue(None if nothing else compared.drifted_share, reason=nothing),
         **_column_drift_metrics(compared),
@@ -110,7 +123,7 @@ def evaluate_batch(
         rows_used=batch.rows,
         reference_rows=reference.columns.rows,
         metrics=metrics,
-        columns=_column_details(compared, reference.columns, batch.snapshot.columns, settings),
+        columns=_column_details(compared, theirs, mine, settings.confidence, tests),
         left_out={**reference.left_out, **batch.left_out},
         importance={"drift": dict(drift_model.importance), "model": dict(model_importance or {})},
         prediction=predicted.detail,
@@ -149,11 +162,14 @@ def build_empty_evaluation(identity: EvaluationIdentity) -> Evaluation:
     )
 
 
-def _data_drift_metrics(drift_model: drift.DomainClassifierResult) -> dict[str, MetricValue]:
-    """Return the metrics of the classifier that tells rows of the batch from rows of the reference."""
+def _data_drift_metrics(drift_model: drift.DomainClassifierResult, *, data_present: bool) -> dict[str, MetricValue]:
+    """Return the metrics of the classifier that tells rows of the batch from rows of the reference.
+
+    `data_present` tells that both sides have rows and columns: if there are no numbers, there are only too few rows.
+    """
     reason = drift_model.reason
     significant = drift_model.significant
-    return {
+    metrics = {
         "data_drift": MetricValue(
             drift_model.accuracy, drift_model.low, drift_model.high, drift_model.p_value, reason=reason
         ),
@@ -161,6 +177,9 @@ def _data_drift_metrics(drift_model: drift.DomainClassifierResult) -> dict[str, 
         "data_drift_auc": MetricValue(drift_model.auc, reason=reason),
         "data_drift_p": MetricValue(drift_model.p_value, reason=reason),
         "data_drift_significant": MetricValue(None if significant is None else float(significant), reason=reason),
+    }
+    return {
+        name: replace(metric, counts_as_ok=metric.value is None and data_present) for name, metric in metrics.items()
     }
 
 
@@ -195,18 +214,20 @@ def _type_change_metric(column: drift.ColumnDrift) -> MetricValue:
 
 def _statistic_metrics(column: drift.ColumnDrift) -> Iterator[tuple[str, MetricValue]]:
     """Give each statistic of one column as a metric."""
-    yield "drift", MetricValue(column.drift, p_value=column.drift_p, reason=column.reasons.get("drift"))
-    yield "drift_p", MetricValue(column.drift_p, reason=column.reasons.get("drift_p"))
+    for name, value in (("drift", column.drift), ("drift_low", column.drift_low), ("drift_p", column.drift_p)):
+        p_value = column.drift_p if name == "drift" else None
+        reason = column.reasons.get(name)
+        yield name, MetricValue(value, p_value=p_value, reason=reason, counts_as_ok=column.undecidable)
     for statistic, value in column.statistics.items():
         low, high = column.bounds.get(statistic, (None, None))
         yield statistic, MetricValue(value, low, high, reason=column.reasons.get(statistic))
 
 
 def _column_details(
-    compared: drift.Drift, reference: drift.Profile, batch: drift.Profile, settings: DriftSettings
+    compared: drift.Drift, reference: drift.Profile, batch: drift.Profile, confidence: float, tests: int
 ) -> dict[str, dict[str, Any]]:
     """Return the details of every column, with `detectable`: the smallest drift that 4 of 5 such batches show."""
-    detectable = drift.detectable_drifts(reference, batch, settings.confidence)
+    detectable = drift.detectable_drifts(reference, batch, confidence, tests)
     return {
         name: _column_detail(column) | {"detectable": None if column.drift is None else detectable.get(name)}
         for name, column in compared.columns.items()
@@ -218,6 +239,7 @@ def _column_detail(column: drift.ColumnDrift) -> dict[str, Any]:
     return {
         "role": str(column.role),
         "drift": column.drift,
+        "drift_low": column.drift_low,
         "drift_p": column.drift_p,
         "significant": column.significant,
         "statistics": dict(column.statistics),
@@ -235,8 +257,12 @@ class _PredictionDrift:
     notes: tuple[str, ...] = ()
 
 
-def _compare_predictions(reference: Snapshot, batch: Snapshot, settings: DriftSettings) -> _PredictionDrift:
-    """Compare the predictions of both sides: their drift, and the share of each class with its relative change.
+def _describe_predictions(
+    reference: Snapshot, batch: Snapshot, compared: Sequence[drift.Drift], confidence: float, tests: int
+) -> _PredictionDrift:
+    """Return the drift of the predictions, and the share of each class with its relative change.
+
+    `compared` holds the comparison of the predictions, if both sides have some.
 
     For a regression, deciles of the reference's predictions take the place of classes. `fugacity` is the relative
     change of a share: (share in the batch - share in the reference) / share in the reference.
@@ -245,13 +271,13 @@ def _compare_predictions(reference: Snapshot, batch: Snapshot, settings: DriftSe
         nothing = MetricValue(None, reason=unscored, failed=True)
         names = [m.name for m in METRICS if m.scope == "store" and m.member == "column" and m.name != "type_changed"]
         return _PredictionDrift({str(MetricName("prediction_drift", name)): nothing for name in names}, {})
-    if reference.predictions is None or batch.predictions is None:
+    if not compared or reference.predictions is None or batch.predictions is None:
         return _PredictionDrift({}, {})
-    compared = drift.compare(reference.predictions, batch.predictions, confidence=settings.confidence)
+    [of_predictions] = compared
     # A probability carries more information than a class: where there is one, its drift is the prediction drift.
-    main = compared.columns.get("probability", compared.columns["prediction"])
+    main = of_predictions.columns.get("probability", of_predictions.columns["prediction"])
     metrics = {str(MetricName("prediction_drift", statistic)): metric for statistic, metric in _statistic_metrics(main)}
-    histogram = compared.columns["prediction"].histogram
+    histogram = of_predictions.columns["prediction"].histogram
     for label, before, now in _predicted_shares(histogram):
         lacking = "the batch has no predictions" if now is None else "the reference has no predictions"
         metrics[str(MetricName("predicted_share", label))] = MetricValue(
@@ -266,7 +292,9 @@ def _compare_predictions(reference: Snapshot, batch: Snapshot, settings: DriftSe
             else MetricValue(None, reason=f"the reference never predicts {label}" if before == 0 else lacking)
         )
     return _PredictionDrift(
-        metrics, _column_details(compared, reference.predictions, batch.predictions, settings), compared.notes
+        metrics,
+        _column_details(of_predictions, reference.predictions, batch.predictions, confidence, tests),
+        of_predictions.notes,
     )
 
 

@@ -51,14 +51,14 @@ class CheckTarget:
 class CheckFinding:
     """The outcome of a check, with its reason and the value that was checked.
 
-    `labels_missing` is true if only labels are missing. An EMPTY outcome then counts as OK, unless the check has
-    `when_empty`.
+    `nothing_wrong` is true if only labels are missing, or there are too few rows for a verdict. An EMPTY outcome then
+    counts as OK, unless the check has `when_empty`.
     """
 
     outcome: CheckOutcome
     reason: str
     value: float | None = None
-    labels_missing: bool = False
+    nothing_wrong: bool = False
     detectable: Mapping[str, float | None] = field(default_factory=dict)
 
 
@@ -121,7 +121,7 @@ def _missing_value_finding(metric: MetricValue) -> CheckFinding:
     reason = metric.reason or "no reason is recorded"
     if metric.failed:
         return CheckFinding(CheckOutcome.ERROR, reason)
-    return CheckFinding(CheckOutcome.EMPTY, reason, labels_missing=metric.unlabelled)
+    return CheckFinding(CheckOutcome.EMPTY, reason, nothing_wrong=metric.counts_as_ok)
 
 
 def _describe_unknown_metric(metric: str, target: CheckTarget) -> str:
@@ -254,7 +254,7 @@ def _apply_when_empty(finding: CheckFinding, when_empty: WhenEmpty | None) -> Ch
     if finding.outcome is not CheckOutcome.EMPTY:
         return finding.outcome
     if when_empty is None:
-        return CheckOutcome.OK if finding.labels_missing else CheckOutcome.WARNING
+        return CheckOutcome.OK if finding.nothing_wrong else CheckOutcome.WARNING
     return CheckOutcome(when_empty.upper())
 
 

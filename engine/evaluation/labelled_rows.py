@@ -40,7 +40,7 @@ def compare_labelled_rows(
         share = labelled_share.value
         which = {0.0: "no row has a label", 1.0: "every row has a label"}
         reason = labelled_share.reason if share is None else which.get(share, "it was not measured")
-        return {"labelled_drift": MetricValue(None, reason=reason, unlabelled=share in which)}, ()
+        return {"labelled_drift": MetricValue(None, reason=reason, counts_as_ok=share in which)}, ()
     compared = drift.compare(sides.unlabelled, sides.labelled, confidence=confidence)
     what = "probability" if "probability" in compared.columns else "prediction"
     column = compared.columns[what]

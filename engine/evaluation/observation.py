@@ -272,7 +272,7 @@ def _performance_metrics(measured: Performance) -> dict[str, MetricValue]:
                 measured.intervals[name][0] if name in measured.intervals else None,
                 measured.intervals[name][1] if name in measured.intervals else None,
                 reason=measured.reasons.get(name) or measured.interval_reasons.get(name),
-                unlabelled=value is None and unlabelled,
+                counts_as_ok=value is None and unlabelled,
             )
             for name, value in measured.metrics.items()
         },

@@ -18,7 +18,8 @@ class MetricValue:
     with too many distinct values to be kept whole, they are exact bounds of the value instead.
 
     `failed` tells that the metric could not be computed: its checks are ERROR. A metric that has no value for another
-    reason makes its checks EMPTY. `unlabelled` tells that only labels are missing: such an EMPTY counts as OK.
+    reason makes its checks EMPTY. `counts_as_ok` tells that nothing is wrong, because only labels are missing or there
+    are too few rows for any verdict: such an EMPTY counts as OK.
     """
 
     value: float | None
@@ -27,7 +28,7 @@ class MetricValue:
     p_value: float | None = None
     reason: str | None = None
     failed: bool = False
-    unlabelled: bool = False
+    counts_as_ok: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ class Snapshot:
                 sample=pl.read_parquet(folder / "sample.parquet"),
                 entity=facts["entity"],
                 predictions=drift.Profile.load(predictions) if predictions.exists() else None,
-                performance={name: MetricValue(**metric) for name, metric in facts["performance"].items()},
+                performance={name: _read_metric(metric) for name, metric in facts["performance"].items()},
                 # snapshots of earlier versions have none of these
                 absent={name: AbsentColumn(**column) for name, column in facts.get("absent", {}).items()},
                 unscored=facts.get("unscored", ""),
@@ -166,6 +166,11 @@ def _has_column(name: str, first: Snapshot, other: Snapshot) -> bool:
     """Tell whether another snapshot has a column of the first one in the same role."""
     column = other.columns.columns.get(name)
     return column is not None and column.role is first.columns.columns[name].role
+
+
+def _read_metric(facts: Mapping[str, Any]) -> MetricValue:
+    """Return a metric of a snapshot's facts; `counts_as_ok` was called `unlabelled` in earlier versions."""
+    return MetricValue(**{"counts_as_ok" if key == "unlabelled" else key: value for key, value in facts.items()})
 
 
 def _read_list(facts: Mapping[str, Any], key: str) -> tuple[Any, ...] | None:

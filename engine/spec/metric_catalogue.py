@@ -151,7 +151,10 @@ def _define_batch_metrics() -> Iterable[MetricDefinition]:
     )
     yield store("data_drift_auc", "Area under the ROC curve of the same classifier.", worse="higher", neutral=0.5)
     yield store(
-        "data_drift_p", "p-value of data_drift, one-sided; over entities if the dataset declares them.", worse="lower"
+        "data_drift_p",
+        "p-value of data_drift, one-sided, adjusted for the number of tests (Holm 1979): all columns, this one and "
+        "predictions. Over entities if the dataset declares them.",
+        worse="lower",
     )
     yield store(
         "data_drift_significant",
@@ -173,9 +176,18 @@ def _define_drift_metrics() -> Iterable[MetricDefinition]:
 
     yield distance(
         "drift",
-        "Jensen-Shannon distance in excess of chance; 0 if not significant. Use it in checks of columns.",
+        "Jensen-Shannon distance in excess of chance; 0 if not significant, no value if there are too few rows for any "
+        "verdict, which counts as OK. Use it in checks of columns.",
     )
-    yield p_value("drift_p", "p-value of drift, adjusted for the number of columns (Holm 1979).")
+    yield distance(
+        "drift_low",
+        "One-sided lower bound of drift at `confidence`; 0 if drift is not significant. Use it in checks of small "
+        "batches, where every significant drift is estimated as large.",
+    )
+    yield p_value(
+        "drift_p",
+        "p-value of drift, adjusted for the number of tests (Holm 1979): all columns, data_drift and predictions.",
+    )
     yield distance("ks", "Two-sample Kolmogorov-Smirnov distance, exact, also with tied values.", _NUMERICAL_ROLE)
     yield p_value("ks_p", "p-value of ks, two-sided.", _NUMERICAL_ROLE)
     yield distance("wasserstein", "Wasserstein distance W1, in the column's unit.", _NUMERICAL_ROLE, None)

@@ -53,4 +53,4 @@ def _metric_fields(value: MetricValue) -> dict[str, Any]:
     numbers = {name: nan_to_none(getattr(value, name)) for name in ("value", "low", "high", "p_value")}
     lost = numbers["value"] is None and value.value is not None
     reason = "not a number" if lost and value.reason is None else value.reason
-    return {**numbers, "reason": reason, "failed": value.failed, "unlabelled": value.unlabelled}
+    return {**numbers, "reason": reason, "failed": value.failed, "unlabelled": value.counts_as_ok}

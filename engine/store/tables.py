@@ -110,6 +110,7 @@ def _metric_columns() -> list[Column[Any]]:
         Column("p_value", Double),
         Column("reason", String),
         Column("failed", Boolean, nullable=False),
+        # the name is from the time when only missing labels made a metric without a value count as OK
         Column("unlabelled", Boolean, nullable=False),
     ]
 

@@ -312,7 +312,7 @@ def test_numbers_are_told_in_four_digits(value: float, told: str) -> None:
 
 
 def test_without_labels_the_reason_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
-    unlabelled = MetricValue(None, reason="no labels", unlabelled=True)
+    unlabelled = MetricValue(None, reason="no labels", counts_as_ok=True)
     one = Evaluation(
         id="1",
         store="s",

@@ -100,6 +100,7 @@ def test_the_exact_figure_lies_between(sides: tuple[str, str], seed: int, most: 
 
 def test_a_reference_that_is_not_exact_is_said():
     values = np.arange(1000.0)
-    [note] = compare(profile(frame(values), X, most_values=50), frame(values)).notes
+    note = compare(profile(frame(values), X, most_values=50), frame(values)).notes[-1]
     assert note.startswith("the reference has too many distinct values in 'x' to keep all of them")
-    assert compare(profile(frame(values), X), profile(frame(values), X, most_values=50)).notes == ()
+    notes = compare(profile(frame(values), X), profile(frame(values), X, most_values=50)).notes
+    assert not any(note.startswith("the reference") for note in notes)

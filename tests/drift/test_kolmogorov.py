@@ -53,8 +53,14 @@ def test_p_is_scipys_exact_one(n, m):
 def test_the_line_between_exact_and_approximate_is_scipys():
     rng = np.random.default_rng(0)
     for n in (10_000, 10_001):
-        found = stats.ks_2samp(rng.normal(size=40), rng.normal(0.3, 1, n))
-        assert ks_p_value(round(found.statistic * 40 * n), 40, n) == pytest.approx(found.pvalue, rel=1e-9)
+        found = stats.ks_2samp(rng.normal(size=400), rng.normal(0.1, 1, n))
+        assert ks_p_value(round(found.statistic * 400 * n), 400, n) == pytest.approx(found.pvalue, rel=1e-9)
+
+
+@pytest.mark.parametrize("m", [9_999, 10_001, 900_000])
+def test_p_of_one_row_beyond_all_others_is_exact(m):
+    # the one row is the first or the last of m + 1
+    assert ks_p_value(m, 1, m) == pytest.approx(2 / (m + 1), rel=1e-9)
 
 
 @pytest.mark.parametrize(("n", "m"), [(1_000_000, 900_000), (2_000_003, 100), (30_000, 29_000_000), (10**9, 10**8)])

@@ -142,8 +142,13 @@ def sides(random):
 
 def divergence(random):
     r, b = counts_of(random)
-    pooled, times = np.unique((r + b)[(r + b) > 0], return_counts=True)
-    return pooled, times, int(r.sum()), int(b.sum())
+    return (r + b)[(r + b) > 0], int(r.sum()), int(b.sum())
+
+
+def pooled_ranks(random, kind):
+    (values, counts), (others, more) = a_table(random, kind), a_table(random, kind)
+    ranks = random.integers(1, counts.sum() + more.sum() + 1, 9)
+    return values, np.cumsum(counts), others, np.cumsum(more), ranks
 
 
 def paths(random):
@@ -228,7 +233,7 @@ ARGUMENTS = {
     grid_positions.count_positions: both(count),
     count_distances.measure_count_distances: [counts_of],
     key_counts.count_keys: [for_distinct],
-    hypergeometric.expected_divergence: [divergence],
+    hypergeometric.expected_divergence_terms: [divergence],
     grid_positions.to_images: [lambda random: (some_values(random, "f8"), bool(random.integers(2)))],
     sampling_keys.make_keys: [
         lambda random: (*random.integers(0, 2**64, (2, 50), np.uint64), np.uint64(random.integers(2**63)))
@@ -237,6 +242,7 @@ ARGUMENTS = {
     ks_distribution.one_sided_p: [lambda random: (int(random.integers(1, 20_000)), float(random.uniform(1e-3, 0.9)))],
     ks_distribution.outer_path_share: [paths],
     ks_distribution.outer_path_share_of_square: [lambda random: tuple(int(x) for x in random.integers(1, [500, 50]))],
+    value_tables.find_pooled_ranks: both(pooled_ranks),
     value_tables.search_sorted: both(lambda random, kind: (a_table(random, kind)[0], a_table(random, kind)[0])),
     label_permutations.draw_permutations: [labels],
     value_tables.count_distinct_sorted: both(lambda random, kind: (np.sort(some_values(random, kind)),)),

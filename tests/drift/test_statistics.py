@@ -172,9 +172,10 @@ def test_columns_of_little_are_results_with_reasons(values, other):
         found = measured(*(pl.Series(side, dtype=pl.Float64) for side in sides))
         absent = {name for name, value in found.statistics.items() if value is None}
         assert absent <= set(found.reasons)
-        assert set(found.reasons) <= absent | {"drift", "drift_p"}
+        assert set(found.reasons) <= absent | {"drift", "drift_low", "drift_p"}
         assert all(value is None or np.isfinite(value) for value in found.statistics.values())
-        assert (found.drift is None) == (not len(sides[0]) or not len(sides[1]))
+        assert (found.drift_p is None) == (not len(sides[0]) or not len(sides[1]))
+        assert (found.drift is None) == (found.drift_p is None or found.undecidable)
 
 
 def test_infinities_are_ordered_and_binned_and_infinitely_far_away():

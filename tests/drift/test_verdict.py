@@ -146,7 +146,7 @@ def test_without_drift_at_most_one_in_twenty_evaluations_alarms(n, m):
     alarms = 0
     for seed in range(times):
         rng = np.random.default_rng([seed, n])
-        alarms += any(c.drift > 0 for c in compared(mixed(rng, n), mixed(rng, m), seed=seed).columns.values())
+        alarms += any(c.significant for c in compared(mixed(rng, n), mixed(rng, m), seed=seed).columns.values())
     assert alarms <= stats.binom.ppf(0.999, times, LEVEL)
 
 
@@ -161,9 +161,9 @@ def test_rows_of_one_entity_are_no_independent_evidence():
             sides.append(
                 {k: np.repeat(v, 5) for k, v in cards.items()} | {"card": np.repeat(np.arange(60), 5) + 60 * side}
             )
-        aware += any(c.drift > 0 for c in compared(*sides, entity="card").columns.values())
+        aware += any(c.significant for c in compared(*sides, entity="card").columns.values())
         without = [{k: v for k, v in side.items() if k != "card"} for side in sides]
-        naive += any(c.drift > 0 for c in compared(*without).columns.values())
+        naive += any(c.significant for c in compared(*without).columns.values())
     assert aware <= stats.binom.ppf(0.999, 60, LEVEL)
     assert naive > 30
 

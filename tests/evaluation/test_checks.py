@@ -80,8 +80,8 @@ def test_no_value_is_empty_and_counts_as_the_spec_says(when_empty: str | None, c
 
 
 def test_lacking_labels_is_forgiven_unless_the_spec_says_otherwise() -> None:
-    assert one(RangeCheck(metric="m", max=1), None, unlabelled=True).counts_as is OK
-    assert one(RangeCheck(metric="m", max=1, when_empty="error"), None, unlabelled=True).counts_as is ERROR
+    assert one(RangeCheck(metric="m", max=1), None, counts_as_ok=True).counts_as is OK
+    assert one(RangeCheck(metric="m", max=1, when_empty="error"), None, counts_as_ok=True).counts_as is ERROR
 
 
 def test_a_metric_that_failed_or_is_unknown_is_an_error_even_where_empty_is_fine() -> None:

@@ -153,11 +153,13 @@ def test_card_fraud_sends_the_mail_to_a_server(
 def test_hello_drift_finds_the_column_that_moved(specs: Path, engine: Callable[..., Done]) -> None:
     ran = engine(specs, "run", "hello_drift.yaml", "--format", "json")
     assert ran.returncode == 0, ran.stderr  # one column moved, which is a WARNING
+    assert "drift.delivery_days" in ran.stderr  # its check says so: a WARNING
     json.loads(ran.stdout)
     (evaluation,) = evaluations(specs, "drift", "hello_drift")
     assert {name for name, drift in drift_table(evaluation).items() if drift} == {"delivery_days"}
     assert 0.1 < drift_table(evaluation)["delivery_days"] < 0.25
-    assert evaluation.metrics["data_drift_significant"].value == 1
+    # one column of six has moved: the drift model alone, among seven tests, is not enough to say so
+    assert evaluation.metrics["data_drift_significant"].value == 0
     assert evaluation.metrics["data_drift_low"].value == pytest.approx(0.512, abs=5e-4)  # as the README says
     assert set(evaluation.left_out) == {"order_id", "ordered_at"}
 

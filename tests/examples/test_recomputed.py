@@ -104,9 +104,10 @@ def encoded(rows: pl.DataFrame, features: list[Mapping[str, object]]) -> Iterato
 # Columns
 
 
-def bins(reference: Numbers, batch: Numbers) -> tuple[Counts, Counts]:
-    """Tenths of the reference; a value that fills two of them or more has a bin of its own."""
-    ordered, n = np.sort(reference), len(reference)
+def bins(reference: Numbers, batch: Numbers, of: Numbers | None = None) -> tuple[Counts, Counts]:
+    """Tenths of the reference, or `of` other rows; a value that fills two of them or more has a bin of its own."""
+    ordered = np.sort(reference if of is None else of)
+    n = len(ordered)
     tenths = [ordered[-(-n * k // 10) - 1] for k in range(1, 10)]
     edges = sorted({*tenths, *(np.nextafter(v, -np.inf) for v in tenths if tenths.count(v) > 1)})
     r, b = (
@@ -184,7 +185,7 @@ def column(reference: pl.Series, batch: pl.Series, role: str, significant: bool)
         "wasserstein_normed": wasserstein / float(x.std(ddof=1)),
         **{f"reference_{name}": value for name, value in moments(x).items()},
         **moments(y),
-        "drift": verdict(*bins(x, y)) if significant else 0.0,
+        "drift": verdict(*bins(x, y, of=np.concatenate([x, y]))) if significant else 0.0,
     }
 
 
@@ -222,7 +223,9 @@ def test_columns(evaluation: Evaluation, sides: tuple[Side, Side]) -> None:
         found = values(evaluation, name)
         expected = column(reference.rows[name], batch.rows[name], detail["role"], detail["significant"])
         assert_equal(found, expected)
-        assert set(found) - set(expected) == {"drift_p"} | ({"ks_p"} if detail["role"] == "numerical" else set())
+        assert set(found) - set(expected) == {"drift_low", "drift_p"} | (
+            {"ks_p"} if detail["role"] == "numerical" else set()
+        )
 
 
 def test_p_values_rest_on_one_row_a_card(evaluation: Evaluation, sides: tuple[Side, Side]) -> None:
@@ -243,7 +246,7 @@ def test_predictions(evaluation: Evaluation, sides: tuple[Side, Side]) -> None:
     significant = (found["drift_p"] or 0) < 0.05
     expected = column(*(side.column("probability") for side in sides), "numerical", significant)
     assert_equal(found, expected)
-    assert set(found) - set(expected) == {"drift_p", "ks_p"}
+    assert set(found) - set(expected) == {"drift_low", "drift_p", "ks_p"}
     for label in (0, 1):
         before, now = (float((side.column("prediction") == label).to_numpy().mean()) for side in sides)
         assert_equal(

@@ -9,6 +9,9 @@ In this module n and m are the rows of the two sides, t the rows of a category o
 
 from math import exp, floor, log, sqrt
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.drift.kernels.binomial import log_binomial
 from engine.drift.kernels.count_distances import divergence_gain
 from engine.drift.kernels.lazy import helper, kernel
@@ -68,17 +71,17 @@ def expected_divergence_term(t: int, n: int, m: int) -> float:
     return mean / weights
 
 
-@kernel("f8(i8[::1], i8[::1], i8, i8)", work=lambda pooled, *_: 100 * len(pooled))
-def expected_divergence(pooled: Counts, times: Counts, n: int, m: int) -> float:
-    """Return the mean Jensen-Shannon divergence, in bits, over all permutations of the labels.
+@kernel("f8[::1](i8[::1], i8, i8)", work=lambda pooled, *_: 100 * len(pooled))
+def expected_divergence_terms(pooled: Counts, n: int, m: int) -> NDArray[np.float64]:
+    """Return each category's part of the mean Jensen-Shannon divergence, in bits, over all permutations of the labels.
 
-    `pooled` are the distinct sizes of categories (rows of both sides, at least 1), and `times` the number of categories
-    of each size.
+    `pooled` are the rows of the categories on both sides, at least 1 each; the parts of all categories add up to the
+    mean.
     """
-    mean = 0.0
+    means = np.empty(len(pooled))
     for i in range(len(pooled)):
-        mean += times[i] * expected_divergence_term(pooled[i], n, m)
-    return mean
+        means[i] = expected_divergence_term(pooled[i], n, m)
+    return means
 
 
 @kernel("f8(i8, i8, i8, i8)", work=lambda _, t, n, m: 10 * sqrt(min(t, n, m)))

@@ -90,3 +90,49 @@ def search_sorted(table: Values, wanted: Values) -> NDArray[np.int64]:
                 high = middle
         positions[i] = low
     return positions
+
+
+@kernel(
+    "i8[::1](f8[::1], i8[::1], f8[::1], i8[::1], i8[::1])",
+    "i8[::1](i8[::1], i8[::1], i8[::1], i8[::1], i8[::1])",
+    work=lambda *_: 1_000,
+)
+def find_pooled_ranks(
+    values: Values, upto: Counts, other_values: Values, other_upto: Counts, ranks: Counts
+) -> NDArray[np.int64]:
+    """Return, per rank, the position of the first of `values` up to which two tables together have so many rows.
+
+    The position is `len(values)` where there is none. The time does not grow with the tables, but with the product of
+    the logarithms of their lengths.
+
+    Parameters
+    ----------
+    values, other_values
+        Distinct ascending values of both tables.
+    upto, other_upto
+        For each of these, the rows of its own table that do not exceed it.
+    ranks
+        Numbers of rows, at least 1.
+    """
+    positions = np.empty(len(ranks), np.int64)
+    for i in range(len(ranks)):
+        low, high = 0, len(values)
+        while low < high:
+            middle = (low + high) // 2
+            rows = upto[middle]
+            # other_values[:start] are less than or equal to the value in the middle
+            start, end = 0, len(other_values)
+            while start < end:
+                half = (start + end) // 2
+                if other_values[half] <= values[middle]:
+                    start = half + 1
+                else:
+                    end = half
+            if start > 0:
+                rows += other_upto[start - 1]
+            if rows < ranks[i]:
+                low = middle + 1
+            else:
+                high = middle
+        positions[i] = low
+    return positions

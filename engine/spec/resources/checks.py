@@ -69,7 +69,8 @@ class RangeCheck(Range):
     )
     when_empty: WhenEmpty | None = Field(
         None,
-        description="What counts if the metric has no value; WARNING if left out, or OK if only labels are missing.",
+        description="What counts if the metric has no value; WARNING if left out, or OK if only labels are missing "
+        "or there are too few rows for a verdict.",
     )
 
 
@@ -84,7 +85,8 @@ class ValuesCheck(Resource):
     )
     when_empty: WhenEmpty | None = Field(
         None,
-        description="What counts if the metric has no value; WARNING if left out, or OK if only labels are missing.",
+        description="What counts if the metric has no value; WARNING if left out, or OK if only labels are missing "
+        "or there are too few rows for a verdict.",
     )
 
 
