@@ -107,7 +107,9 @@ def test_a_batch_that_does_not_fit_its_reference():
         assert found.columns[column].drift is None
         assert set(found.columns[column].reasons.values()) == {reason}
         assert reason in found.notes
-        assert found.columns["t" if column == "x" else "x"].drift == 0.0
+        other = found.columns["t" if column == "x" else "x"]
+        assert other.undecidable  # with three rows no difference could be significant
+        assert reason not in other.reasons.values()
     with pytest.raises(DataError, match="no column can be compared: the batch has no column 'x'"):
         compare(reference, FRAME.drop("x", "t"))
     with pytest.raises(DataError, match="the data lacks the column 'card', which is the entity"):

@@ -223,7 +223,7 @@ def test_columns(evaluation: Evaluation, sides: tuple[Side, Side]) -> None:
         found = values(evaluation, name)
         expected = column(reference.rows[name], batch.rows[name], detail["role"], detail["significant"])
         assert_equal(found, expected)
-        assert set(found) - set(expected) == {"drift_low", "drift_p"} | (
+        assert set(found) - set(expected) == {"drift_low", "drift_p", "type_changed"} | (
             {"ks_p"} if detail["role"] == "numerical" else set()
         )
 
