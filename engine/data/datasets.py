@@ -55,17 +55,20 @@ class Datasets:
         self.files = WatchedFiles(hashes)
         self._function_results: dict[tuple[str, ...], tuple[pl.DataFrame | pl.LazyFrame, str]] = {}
         self._found_files: FoundBefore = {}
+        self._opened: dict[str, Table] | None = None
 
     def with_project(self, project: ProjectSpec) -> Self:
         """Return the datasets of the same project with other variables; both objects share one cache."""
         other = copy(self)
         other.project = project
+        other._opened = None if self._opened is None else {}
         return other
 
     def with_files(self, files: WatchedFiles) -> Self:
-        """Return the same datasets with another record of the files that are opened."""
+        """Return the same datasets with another record of the files that are opened; each is then opened once."""
         other = copy(self)
         other.files = files
+        other._opened = {}
         return other
 
     def open(self, name: str) -> Table:
@@ -78,7 +81,7 @@ class Datasets:
         DataError
             The dataset does not exist or cannot be read, or its columns do not match its contract.
         """
-        return self._open_with_inputs(name, {})
+        return self._open_with_inputs(name, {} if self._opened is None else self._opened)
 
     def _open_with_inputs(self, name: str, opened: dict[str, Table]) -> Table:
         if name in opened:

@@ -36,7 +36,8 @@ def run(step: AnyStep, context: Context) -> StepResult:
     try:
         with log_warnings(context.log):
             result = context.read_unchanged(lambda attempt: STEP_KINDS[step.kind](step, attempt))
-            data_validation.tell_findings(step, context)
+            if not result.reused:  # it was told when the data were read
+                data_validation.tell_findings(step, context)
         unmeasured = PassedChecks.select(result.checks).list_unmeasured()
         result = result.model_copy(update={"actions": context.actions, "unmeasured": unmeasured})
     except EngineError as error:
