@@ -214,6 +214,11 @@ def _read_numbers(name: str, known: KnownColumn, dtype: pl.DataType, facts: _Fac
         # cast in two steps: polars has no direct cast of a boolean to every type of number
         numbers = column_named(name).cast(pl.Int64).cast(FAMILY_DTYPES[_name_family(wanted)])
         return _Reading(numbers, changed=not known.binary, how="true is read as 1, false as 0")
+    if held in _NUMBERS and wanted == "duration":
+        return _Reading(changed=True, how="its numbers are read as seconds")
+    if held == "duration" and wanted in _NUMBERS:
+        seconds = column_named(name).dt.total_microseconds() / 1e6
+        return _Reading(seconds, changed=True, how="its durations are read as seconds")
     if _differ(held, wanted):
         return _Reading(changed=True, obstacle="such values are no numbers")
     return _Reading()

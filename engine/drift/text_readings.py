@@ -256,7 +256,7 @@ def _recognize_dates(
                 "datetime" if timed else "date", missing, order=order, short_year=short, zoned=zoned, halves=halves
             )
             tried.append((found, _share_read(rest, found)))
-    return _choose_reading(present, rest, tried, certain=lambda _: True)
+    return _select_reading(present, rest, tried, certain=lambda _: True)
 
 
 def _recognize_numbers(
@@ -291,7 +291,7 @@ def _recognize_numbers(
         groups = "" if found.thousands == " " else rf"|\d{part}\d{{2,3}}{part}\d"
         return bool(text.str.contains(rf"\d{part}\d{{3}}{point}{groups}").any())
 
-    return _choose_reading(present, rest, tried, certain=is_certain)
+    return _select_reading(present, rest, tried, certain=is_certain)
 
 
 def _candidate_marks(notation: Notation) -> Iterator[tuple[str, str | None]]:
@@ -312,7 +312,7 @@ def _share_read(rest: pl.DataFrame, reading: TextReading) -> float:
     return float(read) / float(rest["n"].sum())
 
 
-def _choose_reading(
+def _select_reading(
     present: pl.Series,
     rest: pl.DataFrame,
     tried: list[tuple[TextReading, float]],
