@@ -48,9 +48,6 @@ def _options(
 
 def main() -> None:
     """Run the command line and exit with an exit code of the reference page."""
-    # polars then reads files instead of mapping them into memory: a mapped file that another program cuts short while
-    # it is read ends the process (SIGBUS). polars looks at this once, when it is imported.
-    os.environ.setdefault("POLARS_FORCE_ASYNC", "1")
     code = _main()
     gc.freeze()  # skip the last garbage collection, a tenth of a short command's time: the process ends anyway
     sys.exit(code)

@@ -214,10 +214,11 @@ def _area_interval(area: float, tps: Ints, fps: Ints, cells: Cells, of: Units) -
             return "no interval: all rows belong to one entity"
         bound = ((1 - of.confidence) / 2) ** (1 / k)
         return (bound, 1.0) if area == 1 else (0.0, 1 - bound)
-    if min(positive, negative) < 2:
-        return f"no interval: each class needs at least 2 {of.noun}"
+    rarer = min(positive, negative)
+    if rarer < FEWEST_OF_A_CLASS:
+        return f"no interval: each class needs at least {FEWEST_OF_A_CLASS} {of.noun}, the rarer one has {rarer}"
     error = sqrt(area_variance(area, tps, fps, cells, of))
-    return interval_around(area, error, min(positive, negative), of, "logit", FEWEST_OF_A_CLASS)
+    return interval_around(area, error, rarer, of, "logit", FEWEST_OF_A_CLASS)
 
 
 def _average_precision_influence(value: float, tps: Ints, fps: Ints, positive: Ints) -> Floats:

@@ -280,7 +280,8 @@ def test_too_few_rows_and_too_few_entities_give_a_reason() -> None:
     found = of_binary(y, p)
     assert set(found.intervals) == {"accuracy", "precision", "recall", "f1", "hamming_loss"}
     assert found.interval_reasons["brier"] == "no interval: there are 5 rows, at least 20 are needed"
-    assert found.interval_reasons["roc_auc"] == "no interval: there are 2 rows, at least 10 are needed"
+    few = "no interval: each class needs at least 10 rows, the rarer one has 2"
+    assert found.interval_reasons["roc_auc"] == few
     one = of_binary(y * 10, p * 10, ["only"] * 50)
     assert not one.intervals
     assert one.interval_reasons["accuracy"] == "no interval: all rows belong to one entity"
