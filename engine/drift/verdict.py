@@ -87,8 +87,8 @@ def effect_lower_bound(r: Counts, b: Counts, level: float) -> float:
       of chi-squared over all permutations;
     - skewness: that of a noncentral chi-squared, by the first term of Cornish and Fisher (1937).
 
-    Simulated with 2 to 200 categories, 50 to 100,000 rows and effects of 0.1 to 0.6, it held in 90 to 100 % of the draws
-    (`tests/campaigns/calibration.py --bounds`).
+    Simulated with 2 to 200 categories, 50 to 100,000 rows and effects of 0.1 to 0.6, it held in 90 to 100 % of the
+    draws (`tests/campaigns/calibration.py --bounds`).
 
     Parameters
     ----------

@@ -137,7 +137,7 @@ def _check_range(
 ) -> CheckFinding:
     """Compare a value, or the change of one, with a range whose bounds are inclusive; hard bounds come first.
 
-    With `certain` the whole interval must be outside; where there is none, the value decides.
+    With `certain` the whole interval must be outside; where there is none, nothing is certain, and the reason says so.
     """
     bounds, write = limits.bounds, format_seconds if in_seconds else format_number
     value = measured.value or 0.0
@@ -156,8 +156,11 @@ def _check_range(
         answer = " (yes)" if metric == "data_drift_significant" and value == 1 else ""  # a number, but read as yes
         shown = f"changed by {write(value)}" if changed else f"{write(value)}{answer}"
         shown = f"{shown}{remark}{', which' if changed else ''} is {side} {write(bound)}"
-        if nearest is not None and (nearest >= bound if "below" in side else nearest <= bound):
-            possible = possible or f"{shown}, but its interval reaches the bound, so chance may explain it"
+        if certain and (nearest is None or (nearest >= bound if "below" in side else nearest <= bound)):
+            doubt = (
+                "it is not certain" if nearest is None else "its interval reaches the bound, so chance may explain it"
+            )
+            possible = possible or f"{shown}, but {doubt}"
             continue
         return CheckFinding(outcome, shown, value)
     if not possible and certain and interval[0] is None:
@@ -170,7 +173,7 @@ def _describe_certainty(measured: MetricValue) -> str:
     if measured.low is not None and measured.high is not None:
         return f" ({format_number(measured.low)} to {format_number(measured.high)})"
     reason = (measured.reason or "").removeprefix("no interval: ")
-    return f" (no interval this time, so the value decides{': ' if reason else ''}{reason})"
+    return f" (no interval this time{': ' if reason else ''}{reason})"
 
 
 def _add_detectable(

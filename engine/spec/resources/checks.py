@@ -62,7 +62,7 @@ class RangeCheck(Range):
     certain: bool = Field(
         False,
         description="Leave OK only if the whole confidence interval of the value, or of its change, is outside the "
-        "bound: what chance may explain neither warns nor fails.",
+        "bound: what chance may explain neither warns nor fails. Too few rows for an interval are told.",
     )
     except_: dict[MetricText, Range] = Field(
         {}, alias="except", description="With * in metric: other bounds for single metrics, by their names."
