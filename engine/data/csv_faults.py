@@ -136,6 +136,23 @@ def find_record_fault(path: Path, dialect: CsvDialect) -> str | None:
     return None
 
 
+def find_stray_quote(path: Path, dialect: CsvDialect) -> str | None:
+    """Describe the first line with an odd number of quotes, one of them inside a value that begins without one."""
+    quote = dialect.quote
+    if path.suffix == ".zst" or not quote:
+        return None
+    with _Lines(path, dialect) as lines:
+        for line in lines:
+            values = line.rstrip("\r\n").split(dialect.separator) if line.count(quote) % 2 else []
+            if stray := next((one for one in values if quote in one and not one.startswith(quote)), None):
+                right = quote + stray.replace(quote, quote * 2) + quote
+                return (
+                    f"{path}, line {lines.number} holds {stray[:60]!r}, with a quote ({quote}) inside the value: write "
+                    f"{right[:60]}, or declare csv: {{quote: null}} if no value of the file stands between quotes"
+                )
+    return None
+
+
 def _suggest_preamble(first: str, width: int, found: int, line: int) -> str:
     """Return what to do where lines in front of the header are taken for it."""
     if first.startswith(("#", "//", "%")) and found > width:

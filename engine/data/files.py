@@ -17,13 +17,19 @@ import polars as pl
 
 from engine.data.column_types import POLARS_DTYPES
 from engine.data.common_types import cast_exactly, find_common_dtype
-from engine.data.csv_faults import find_record_fault, find_value_fault, locate_rows, may_have_short_line
+from engine.data.csv_faults import (
+    find_record_fault,
+    find_stray_quote,
+    find_value_fault,
+    locate_rows,
+    may_have_short_line,
+)
 from engine.data.fingerprints import FileHashes, hash_file
 from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.data.text_columns import find_doubtful_columns, sample_columns
 from engine.digests import digest_texts
 from engine.discovery.formats import is_text, open_bytes, read_head
-from engine.discovery.listing import KeyValue, list_data_files
+from engine.discovery.listing import KeyValue, list_data_files, split_folders
 from engine.drift.column_families import name_type, read_storage, storage_type
 from engine.drift.csv_files import (
     INFER_ROWS,
@@ -180,7 +186,8 @@ class DatasetFiles:
     def _explain_fault(self, path: Path) -> str | None:
         """Describe the place at fault in a text format; None where it cannot be found."""
         if self.format == "csv":
-            return find_record_fault(path, self.dialect) or self._explain_value_fault(path)
+            fault = find_record_fault(path, self.dialect) or self._explain_value_fault(path)
+            return fault or find_stray_quote(path, self.dialect)
         if self.format == "ndjson" and not is_json_array(path):
             return _find_ndjson_fault(path) or self._explain_text_fault(path)
         return self._explain_text_fault(path)
@@ -355,10 +362,10 @@ def _recognize_columns(files: DatasetFiles, declared: Mapping[str, str], dataset
 def _retype_keys(
     keys: Mapping[Path, Mapping[str, KeyValue]], declared: Mapping[str, str]
 ) -> dict[Path, dict[str, KeyValue]]:
-    """Return the values of folders as text where the contract declares text: `code=7` among `code=A7`."""
+    """Return the values of folders as they are written where the contract declares text: `code=007`."""
     texts = {name for name, type_ in declared.items() if type_ == "text"}
     return {
-        path: {name: str(value) if name in texts and value is not None else value for name, value in named.items()}
+        path: {**named, **{name: text for name, text in split_folders(path.parts[:-1]) if name in texts}}
         for path, named in keys.items()
     }
 
@@ -400,7 +407,10 @@ def _unite_schemas(files: DatasetFiles) -> DatasetFiles:
         if files.format != "ndjson":
             _check_same_columns(first, columns, path, schema)
         if files.format == "csv" and list(schema) != list(columns):
-            raise DataError(f"{path} has its columns in another order than {first.name}")
+            raise DataError(
+                f"{path} has its columns in another order than {first.name}: write the columns of all files of a "
+                "dataset in one order"
+            )
     types: dict[str, pl.DataType] = {}
     for name in dict.fromkeys(name for schema in schemas.values() for name in schema):
         # a column that is empty in a file (type null) fits any
@@ -419,8 +429,12 @@ def _check_same_columns(first: Path, columns: pl.Schema, path: Path, schema: pl.
         if name in schema and name in columns:
             continue
         has, lacks = (path, first) if name in schema else (first, path)
+        others = columns if name in schema else schema
+        alike = next((other for other in others if other.strip().casefold() == name.strip().casefold()), None)
+        hint = f", where it is written {alike!r}" if alike is not None else ""
         raise DataError(
-            f"{has} has a column {name!r}, but {lacks} does not; all files of a dataset must have the same columns"
+            f"{has} has a column {name!r}, but {lacks} does not{hint}; "
+            "all files of a dataset must have the same columns"
         )
 
 
@@ -482,15 +496,29 @@ def _find_foreign_content(path: Path, format_: str) -> str | None:
 
 
 def _find_ndjson_fault(path: Path) -> str | None:
-    """Describe the first line that is not a JSON object; None where every line is one."""
+    """Describe the first line that is no JSON object, or has a boolean where an earlier one has a number."""
+    kinds: dict[str, tuple[int, str]] = {}
     with open_bytes(path) as lines:
         for number, line in enumerate(lines, 1):
             try:
-                row = json.loads(line) if line.strip() else {}
+                row = json.loads(line, parse_constant=_refuse_constant) if line.strip() else {}
             except (ValueError, RecursionError) as error:
                 place = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
                 reason = error.msg if isinstance(error, json.JSONDecodeError) else error
                 return f"{path}, line {number}{place} is not JSON: {reason}"
             if not isinstance(row, dict):
                 return f'{path}, line {number} is not a JSON object: each line is one row, {{"column": value, …}}'
+            for name, value in row.items():
+                kind = "true or false" if isinstance(value, bool) else "a number"
+                if isinstance(value, int | float) and kind != kinds.setdefault(name, (number, kind))[1]:
+                    line_before, before = kinds[name]
+                    return (
+                        f"{path}, column {name!r} holds {before} in line {line_before}, but {kind} in line {number}: "
+                        "write all its values in one of the two ways"
+                    )
     return None
+
+
+def _refuse_constant(text: str) -> float:
+    """Refuse what Python writes for numbers that JSON does not have."""
+    raise ValueError(f"{text} is no value of JSON; write null where a value is missing")

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 
 import polars as pl
 
-from engine.drift.csv_files import INFER_ROWS, advise_on_times, describe_text_column
+from engine.drift.csv_files import INFER_ROWS, ONE_ORDER, advise_on_times, describe_text_column
 from engine.drift.normalization import column_named
-from engine.drift.text_readings import MIN_SHARE, Notation, TextFinding, describe_times, recognize_texts
+from engine.drift.text_readings import Notation, TextFinding, describe_times, recognize_texts
 from engine.spec.resources.datasets import Column
 
 
@@ -44,7 +44,7 @@ def find_doubtful_columns(samples: Mapping[str, pl.Series], columns: Mapping[str
                 warnings[name] = advise_on_times(name, times)
             continue
         found = recognize_texts(values, Notation())
-        if found.reading is not None and found.reading.type != "boolean" and found.share >= MIN_SHARE:
+        if found.reading is not None and found.reading.type != "boolean" and found.notable:
             warnings[name] = describe_text_column(name, found, "", _advise_on_typed_column(name, found))
     return warnings
 
@@ -52,6 +52,8 @@ def find_doubtful_columns(samples: Mapping[str, pl.Series], columns: Mapping[str
 def _advise_on_typed_column(name: str, found: TextFinding) -> str:
     if found.ambiguous:
         return "convert it where the data are written, or in a query; or declare type: text"
+    if found.orders_differ:
+        return ONE_ORDER
     if found.odd is not None:
         return f"correct {found.odd[:60]!r}, and declare the type under columns; or declare type: text"
     kind = found.reading.type if found.reading else "number"

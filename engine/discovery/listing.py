@@ -222,7 +222,7 @@ def _read_folder_keys(base: Path, files: list[Path]) -> dict[Path, dict[str, Key
     DataError
         A file lies in folders that name other columns than those of the first file.
     """
-    texts = {one: dict(_split_folders(one.relative_to(base).parts[:-1])) for one in files}
+    texts = {one: dict(split_folders(one.relative_to(base).parts[:-1])) for one in files}
     first, columns = next(iter(texts.items()))
     for one, named in texts.items():
         if set(named) != set(columns):
@@ -236,7 +236,8 @@ def _read_folder_keys(base: Path, files: list[Path]) -> dict[Path, dict[str, Key
     return {one: {name: typed[name][named[name]] for name in columns} for one, named in texts.items()}
 
 
-def _split_folders(folders: tuple[str, ...]) -> Iterator[tuple[str, str | None]]:
+def split_folders(folders: tuple[str, ...]) -> Iterator[tuple[str, str | None]]:
+    """Yield the name and the text of each folder that names a column; None where the value is missing."""
     for folder in folders:
         name, equals, value = folder.partition("=")
         if equals and name:

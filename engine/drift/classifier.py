@@ -6,7 +6,7 @@ of a single column shows. It would also find what is not drift: rows of one enti
 rows are drawn by a hash of their content.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import sqrt
 
@@ -129,6 +129,7 @@ def domain_classifier(
     alignment = align_columns(batch.lazy(), describe_columns(reference, roles, batch.schema))
     batch, roles = alignment.frame.collect(), alignment.roles
     reference = reference.with_columns(column_named(name).cast(pl.Float32) for name in alignment.rounded)
+    batch = batch.with_columns(_retype_numbers(reference, batch, roles))
     left_out = tuple(f"data_drift does not see column {name!r}: {why}" for name, why in alignment.unmeasured.items())
     if not roles:
         return DomainClassifierResult(reason="there is no column to compare")
@@ -162,6 +163,23 @@ def domain_classifier(
             predicted[independent_rows] == truth[independent_rows], truth[independent_rows], confidence
         ),
     )
+
+
+def _retype_numbers(reference: pl.DataFrame, batch: pl.DataFrame, roles: Collection[str]) -> list[pl.Series]:
+    """Return the columns of numbers of the batch that have another type, in that of the reference where it holds them.
+
+    Rows are drawn and split by a hash, which differs for 3 and 3.0: the result would depend on the type.
+    """
+    retyped = []
+    for name in roles:
+        known, column = reference.get_column(name).dtype, batch.get_column(name).alias("")
+        if column.dtype == known or not (column.dtype.is_numeric() and known.is_numeric()):
+            continue
+        values = column.fill_nan(None) if column.dtype.is_float() else column
+        alike = values.cast(known, strict=False)
+        if alike.cast(column.dtype, strict=False).equals(values):
+            retyped.append(alike.alias(name))
+    return retyped
 
 
 def _explain_too_few_rows(n: int, reference: pl.DataFrame, batch: pl.DataFrame) -> str:

@@ -7,6 +7,8 @@ leading zeros. The first rows decide, as they do for polars; a later value that 
 
 import gzip
 import io
+import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +20,7 @@ import polars as pl
 from engine.discovery.formats import open_bytes, read_head
 from engine.drift.normalization import column_named
 from engine.drift.text_readings import (
-    MIN_SHARE,
+    UNUSUAL_MINUS,
     DateOrder,
     Notation,
     TextFinding,
@@ -155,7 +157,7 @@ def read_column_names(path: Path, dialect: CsvDialect) -> dict[str, str]:
     Raises
     ------
     DataError
-        The header names a column twice; polars would rename the second without an error.
+        The header names a column twice, or several have no name; polars would rename them without an error.
     """
     if not dialect.header:
         return {}
@@ -166,6 +168,12 @@ def read_column_names(path: Path, dialect: CsvDialect) -> dict[str, str]:
     for position, name in enumerate(found):
         if name is not None and name in found[:position]:
             raise DataError(f"{path}, line {line} names the column {name!r} twice: rename one of them")
+    nameless = [position for position, name in enumerate(found, 1) if not name]
+    if len(nameless) > 1:
+        raise DataError(
+            f"{path}, line {line} has no name for the columns {join_some(map(str, nameless))}: name them, or remove "
+            "them (a separator at the end of each line makes one more column)"
+        )
     quote = (dialect.quote or "") * 2
     if not quote or not any(quote[0] in (name or "") for name in found):
         return {}
@@ -337,7 +345,7 @@ class _Decisions:
             self._alike[_describe_reading(found)].append(name)
         elif type_ is not None:
             self._decide_declared(name, found, type_)
-        elif warn and found.share >= MIN_SHARE:
+        elif warn and found.notable:
             self.warnings.append(self._warn(name, found))
             self.doubtful.append(name)
 
@@ -388,7 +396,12 @@ class _Decisions:
         """Warn of a separator or a header that the dialect does not fit."""
         names = head.columns
         separators = [one for one in ",;\t|" if one in names[0]] if len(names) == 1 else []
-        if separators:
+        if len(names) == 1 and names[0].startswith("sep="):
+            self.warnings.append(
+                f"line 1 of {path.name} is a mark for spreadsheets, no header: declare csv: {{skip_lines: 1, "
+                f"separator: {json.dumps(names[0][4:5])}}}"
+            )
+        elif separators:
             one = max(separators, key=names[0].count)
             shown = "\\t" if one == "\t" else one
             self.warnings.append(
@@ -414,6 +427,8 @@ def _describe_reading(found: TextFinding) -> str:
     assert reading is not None  # noqa: S101 - called for findings with one
     plain = reading.type in ("integer", "number") and not (reading.thousands or reading.sign or reading.decimal == ",")
     what = reading.type if plain else f"{reading.describe()}, such as {found.example!r}"
+    if plain and re.search(UNUSUAL_MINUS, found.example):
+        what += f", where {found.example!r} is below zero"
     markers = ", ".join(map(repr, reading.missing))
     if not markers:
         return f"read as {what}"
@@ -439,6 +454,9 @@ def _is_read_by_polars(texts: pl.Series, dtypes: set[pl.DataType], type_: str | 
 
 
 # --- sentences ---
+
+ONE_ORDER = "write all its dates in one order, such as 2025-12-31; if the column is text, declare type: text"
+"""What to do about a column whose dates differ in the order of day, month and year."""
 
 
 def describe_text_column(name: str, found: TextFinding, where: str, advice: str) -> str:
@@ -469,6 +487,8 @@ def advise_on_finding(found: TextFinding, notation: Notation) -> str:
     """Return what to write so that a column of a CSV file is read as what it looks like."""
     reading = found.reading
     assert reading is not None  # noqa: S101 - called for findings with one
+    if found.orders_differ:
+        return ONE_ORDER
     if reading.type in ("date", "datetime") and found.alternatives:
         orders = dict.fromkeys([reading.order, *(other.order for other in found.alternatives)])
         return "declare csv: " + " or csv: ".join(f"{{date_order: {order}}}" for order in orders)

@@ -7,7 +7,7 @@ stays text, and the finding says what it looks like.
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import polars as pl
@@ -28,6 +28,8 @@ DateOrder = Literal["dmy", "mdy", "ymd"]
 _LOOKS_NUMERIC = r"^[-+(−]?\s*(?:\p{Sc}|[A-Z]{3}\b)?\s*[-+−]?[.,]?\d"  # noqa: RUF001  the sign that typesetters use
 _LOOKS_LIKE_DATE = r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))([T ,]|$)"
 _SIGN = r"(\p{Sc}|%|\b[A-Z]{3}\b)"
+UNUSUAL_MINUS = r"^\(|^−|-$"  # noqa: RUF001
+"""What makes a number negative besides a hyphen in front: brackets, a minus sign, a hyphen behind."""
 _CODE = r"^0\d+$"
 _TIME = r"(?:,?[T ]+\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[AaPp][Mm])?(?: ?(?:Z|[+-]\d{2}:?\d{2}))?)?"
 _SURE_SEPARATORS = ("'", "\u2019", "\u00a0", "\u202f")
@@ -136,8 +138,6 @@ class TextReading:
                 value = value.str.replace_all(removed, "", literal=True)
             if self.decimal != ".":
                 value = value.str.replace(self.decimal, ".", literal=True)
-            if not (self.sign or self.thousands):
-                return value.str.strip_prefix("+")
             negative = value.str.replace_all(r"\s", "").str.replace(r"^\((.*)\)$|^(.*)-$", "-$1$2")
             return negative.str.replace("−", "-", literal=True).str.strip_prefix("+")  # noqa: RUF001
         parts = {"ymd": "$1-$2-$3", "dmy": "$3-$2-$1", "mdy": "$3-$1-$2"}[self.order]
@@ -183,6 +183,8 @@ class TextFinding:
         Whether whole numbers have leading zeros, as postal codes do: read as numbers they would lose them.
     only_missing
         The markers of missing values, if there are no other values.
+    orders_differ
+        Whether all values are dates, but no order of day, month and year reads them all.
     """
 
     reading: TextReading | None = None
@@ -193,6 +195,12 @@ class TextFinding:
     example: str = ""
     codes: bool = False
     only_missing: tuple[str, ...] = ()
+    orders_differ: bool = False
+
+    @property
+    def notable(self) -> bool:
+        """Whether so many values look like something else that it must be said of a column that stays text."""
+        return self.share >= MIN_SHARE or self.orders_differ
 
     @property
     def ambiguous(self) -> bool:
@@ -227,7 +235,8 @@ def recognize_texts(texts: pl.Series, notation: Notation, type_: str | None = No
     if type_ in (None, "boolean") and rest["text"].is_in(list(TRUTH_VALUES)).all():
         return TextFinding(TextReading("boolean", missing), True, 1.0, example=rest["text"][0])
     if type_ in (None, "date", "datetime") and _share_of_matches(head, _LOOKS_LIKE_DATE) >= 0.5:
-        return _recognize_dates(present, rest, missing, notation, type_)
+        dates = _recognize_dates(present, rest, missing, notation, type_)
+        return replace(dates, orders_differ=dates.share < 1.0 and _differ_in_order(rest, dates.reading))
     if type_ in (None, "integer", "number") and _share_of_matches(head, _LOOKS_NUMERIC) >= 0.5:
         if type_ is None and rest["text"].str.contains(_CODE).any() and rest["text"].str.contains(r"^\d+$").all():
             return TextFinding(codes=True, example=rest["text"].filter(rest["text"].str.contains(_CODE))[0])
@@ -237,6 +246,15 @@ def recognize_texts(texts: pl.Series, notation: Notation, type_: str | None = No
 
 def _share_of_matches(texts: pl.Series, pattern: str) -> float:
     return float(texts.str.contains(pattern).sum()) / len(texts)
+
+
+def _differ_in_order(rest: pl.DataFrame, reading: TextReading | None) -> bool:
+    """Tell whether all values that `reading` does not read are dates in another order."""
+    if reading is None:
+        return False
+    orders: tuple[DateOrder, ...] = ("ymd", "dmy", "mdy")
+    read = (replace(reading, order=order).parse(pl.col("text"), strict=False).is_not_null() for order in orders)
+    return bool(rest.select(pl.any_horizontal(read).all()).item())
 
 
 def _recognize_dates(
@@ -272,13 +290,16 @@ def _recognize_numbers(
     for decimal, thousands in _candidate_marks(notation):
         whole = decimal == "." and not thousands and not sign and type_ != "number"
         kinds = ("integer", "number") if whole else ("number",)
-        for kind in kinds if type_ != "integer" else ("integer",):
+        plain = decimal == declared and not thousands
+        for kind in kinds if type_ != "integer" else ("integer", "number") if plain else ("integer",):
             found = TextReading(kind, missing, decimal, thousands, sign)
+            if kind == "number" and type_ == "integer" and not _are_whole(rest, found):
+                continue
             if share := _share_read(rest, found):
                 tried.append((found, share))
                 if share == 1.0:
                     break
-        if tried and tried[-1][1] == 1.0 and not thousands and decimal == declared:
+        if tried and tried[-1][1] == 1.0 and plain:
             break  # plain numbers: no separator of thousands is in them
 
     def is_certain(found: TextReading) -> bool:
@@ -292,6 +313,12 @@ def _recognize_numbers(
         return bool(text.str.contains(rf"\d{part}\d{{3}}{point}{groups}").any())
 
     return _select_reading(present, rest, tried, certain=is_certain)
+
+
+def _are_whole(rest: pl.DataFrame, reading: TextReading) -> bool:
+    """Tell whether all values are numbers without a fraction, such as 3.0."""
+    number = reading.parse(pl.col("text"), strict=False)
+    return bool(rest.select((number.is_finite() & (number == number.floor())).fill_null(value=False).all()).item())
 
 
 def _candidate_marks(notation: Notation) -> Iterator[tuple[str, str | None]]:
@@ -338,6 +365,10 @@ def _select_reading(
 
 def _show_example(values: pl.Series, reading: TextReading) -> str:
     """Return a value that shows what is special about a notation."""
+    if reading.type in ("integer", "number"):
+        below_zero = values.filter(values.str.contains(UNUSUAL_MINUS))
+        if len(below_zero):
+            return str(below_zero[0])[:60]
     special = next(filter(None, (reading.thousands, reading.sign, "," if reading.decimal == "," else "")), "")
     shown = values.filter(values.str.contains(special, literal=True)) if special else values
     return str((shown if len(shown) else values)[0])[:60]

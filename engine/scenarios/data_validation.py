@@ -65,7 +65,7 @@ def tell_findings(step: AnyStep, context: Context) -> None:
     for found in findings.sorted_by_position():
         at = found.position
         text = f"{at.file}:{at.line}:{at.column}: {found.message}{f'; {found.help}' if found.help else ''}"
-        if text not in context.told:
+        if not {text, found.message} & context.told:
             context.told.add(text)
             context.log.warning(text)
 

@@ -155,6 +155,7 @@ def test_what_stays_text_and_what_is_left_out_is_told_by_plan_run_and_report(eng
     ran = engine("run", "spec.yaml")
     assert ran.returncode == 0
     assert f"warning default [build s] dataset 'cur': {warning}" in ran.stderr.replace("  ", " ")
+    assert ran.stderr.count("is text, but") == 2, "once for each dataset"
     name = json.loads(engine("show", "spec.yaml", "s", "--format", "json").stdout)[0]["name"]
     assert "is text, but all of its values read as numbers" in " ".join(
         engine("show", "spec.yaml", "s", name).stdout.split()

@@ -304,3 +304,43 @@ def test_a_header_that_says_a_name_twice(project, tmp_path):
 def test_a_column_that_is_called_like_a_pattern(project, tmp_path, name):
     pl.DataFrame({"a": [1], name: [2]}).write_parquet(tmp_path / "t.parquet")
     says(failure(project, {"path": "t.parquet"}), f"dataset 't' has a column {name!r}: ", "rename it")
+
+
+def test_columns_without_a_name(project, tmp_path):
+    (tmp_path / "t.csv").write_text("x,,\n1,2,3\n")
+    says(failure(project, {"path": "t.csv"}), "t.csv, line 1 has no name for the columns 2, 3", "remove them")
+
+
+def test_one_column_without_a_name_is_an_index(project, tmp_path):
+    (tmp_path / "t.csv").write_text(",x\n0,5\n1,6\n")
+    assert project({"t": {"path": "t.csv"}}).open("t").frame.collect().columns == ["", "x"]
+
+
+@pytest.mark.parametrize("line", ['5" pipe,2', '2,pipe 5"'])
+def test_a_quote_inside_a_value(project, tmp_path, line):
+    (tmp_path / "t.csv").write_text(f"a,b\n{line}\n3,4\n")
+    says(failure(project, {"path": "t.csv"}), "t.csv, line 2 holds", "with a quote", "csv: {quote: null}")
+    declared = project({"t": {"path": "t.csv", "csv": {"quote": None}}}).open("t")
+    assert ",".join(map(str, declared.frame.collect().row(0))) == line
+
+
+def test_a_number_of_ndjson_that_json_does_not_have(project, tmp_path):
+    (tmp_path / "t.ndjson").write_text('{"x": 1}\n{"x": NaN}\n')
+    says(failure(project, {"path": "t.ndjson"}), "t.ndjson, line 2 is not JSON: NaN", "write null")
+
+
+@pytest.mark.parametrize(("first", "second"), [("true", "0"), ("0", "true")])
+def test_numbers_among_booleans_of_ndjson(project, tmp_path, first, second):
+    (tmp_path / "t.ndjson").write_text(f'{{"x": {first}}}\n{{"x": {second}}}\n')
+    says(failure(project, {"path": "t.ndjson"}), "t.ndjson, column 'x' holds", "in line 1, but", "in line 2")
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("name", ["X", " x"])
+def test_files_whose_columns_are_written_differently(project, tmp_path, ending, name):
+    for file, column in (("a", "x"), ("b", name)):
+        frame = pl.DataFrame({column: [1]})
+        frame.write_csv(tmp_path / f"{file}.csv") if ending == "csv" else frame.write_parquet(
+            tmp_path / f"{file}.parquet"
+        )
+    says(failure(project, {"path": f"*.{ending}"}), f"has a column {name!r}", "where it is written 'x'")

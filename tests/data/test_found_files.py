@@ -219,3 +219,24 @@ def test_a_wrong_separator_and_a_missing_header_are_told(project, tmp_path):
     assert 'did you mean csv: {separator: ";"}' in read(project, path="t.csv")[1].files.warnings[0]
     (tmp_path / "t.csv").write_text("0.5,1.5,k\n2.5,3.5,l\n")
     assert "declare csv: {header: false}" in read(project, path="t.csv")[1].files.warnings[0]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_folder_that_is_declared_as_text_keeps_its_zeros(project, tmp_path, ending):
+    for code in ("007", "7"):
+        folder = tmp_path / "p" / f"code={code}"
+        folder.mkdir(parents=True)
+        frame = pl.DataFrame({"x": [1]})
+        frame.write_csv(folder / "a.csv") if ending == "csv" else frame.write_parquet(folder / "a.parquet")
+    spec = {"t": {"path": "p", "columns": {"code": {"type": "text"}}}}
+    assert sorted(project(spec).open("t").frame.collect()["code"]) == ["007", "7"]
+
+
+def test_the_mark_of_spreadsheets_is_told_from_a_header(project, tmp_path):
+    (tmp_path / "t.csv").write_text("sep=;\nx;y\n1;2\n")
+    said = project({"t": {"path": "t.csv"}}).open("t").files.warnings
+    assert said == (
+        'line 1 of t.csv is a mark for spreadsheets, no header: declare csv: {skip_lines: 1, separator: ";"}',
+    )
+    table = project({"t": {"path": "t.csv", "csv": {"skip_lines": 1, "separator": ";"}}}).open("t")
+    assert table.frame.collect().rows() == [(1, 2)]

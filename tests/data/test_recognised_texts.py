@@ -40,6 +40,8 @@ def read(project, columns=None, **csv):
         (["1.234", "5.678"], {"decimal_comma": True, "thousands": "."}, [1234, 5678]),
         (["1,234", "5"], {"thousands": ","}, [1234, 5]),
         (["+1", " 2 "], {}, [1, 2]),
+        (["(5)", "7-", "\u22123", "4"], {}, [-5, -7, -3, 4]),
+        (["(1.5)", "2"], {}, [-1.5, 2]),
         (["13/02/2025", "03/04/2025"], {}, [date(2025, 2, 13), date(2025, 4, 3)]),
         (["02/13/2025", "03/04/2025"], {}, [date(2025, 2, 13), date(2025, 3, 4)]),
         (["01/02/2025"], {"date_order": "mdy"}, [date(2025, 1, 2)]),
@@ -217,3 +219,49 @@ def test_a_decimal_comma_that_leaves_no_doubt_is_read_once_the_type_is_declared(
     pl.DataFrame({"p": ["1,234", "5,678"]}).write_parquet(tmp_path / "t.parquet")
     with pytest.raises(DataError, match="'1,234' can be read in several ways"):
         project({"t": {"path": "t.parquet", "columns": {"p": {"type": "number"}}}}).open("t")
+
+
+@pytest.mark.parametrize(
+    ("texts", "csv", "values"),
+    [
+        (["3.0", "4", "NA"], {}, [3, 4, None]),
+        (["1e3", "2"], {}, [1000, 2]),
+        (["3,0", "4"], {"decimal_comma": True}, [3, 4]),
+        (["1,000", "2"], {"thousands": ","}, [1000, 2]),
+        (["1,000", "2"], {}, [1000, 2]),
+    ],
+)
+def test_whole_numbers_with_a_fraction_of_zero_are_integers_as_declared(project, tmp_path, texts, csv, values):
+    write_csv(tmp_path, texts)
+    assert read(project, {"x": {"type": "integer"}}, **csv)[0] == values
+    pl.DataFrame({"x": ["3.0", "4"]}).write_parquet(tmp_path / "t.parquet")
+    table = project({"t": {"path": "t.parquet", "columns": {"x": {"type": "integer"}}}}).open("t")
+    verify_contract(table)
+    assert table.frame.collect()["x"].to_list() == [3, 4]
+
+
+def test_a_negative_number_in_another_notation_is_told(project, tmp_path):
+    write_csv(tmp_path, ["4", "(5)"])
+    assert read(project)[1].notes == ("column 'x' is read as integer, where '(5)' is below zero",)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("2025-01-02", "02.01.2025"), ("2025-01-02", "13.01.2025"), ("13/01/2025", "01/13/2025")]
+)
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_dates_in_several_orders_are_told(project, tmp_path, first, second, ending):
+    for name, text in (("a", first), ("b", second)):
+        frame = pl.DataFrame({"x": [text] * 3, "y": [1, 2, 3]})
+        path = tmp_path / f"{name}.{ending}"
+        frame.write_csv(path) if ending == "csv" else frame.write_parquet(path)
+    table = project({"t": {"path": f"*.{ending}"}}).open("t")
+    assert table.frame.collect()["x"].to_list() == [first] * 3 + [second] * 3
+    (said,) = table.files.warnings
+    assert "column 'x' is text, but 50 % of its values read as dates in the order" in said
+    assert repr(second) in said
+    assert "write all its dates in one order, such as 2025-12-31" in said
+
+
+def test_numbers_of_versions_are_no_dates(project, tmp_path):
+    write_csv(tmp_path, ["1.10.25", "2.11.26", "2025-01-01"])
+    assert read(project)[1].warnings == ()

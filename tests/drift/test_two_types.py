@@ -183,3 +183,18 @@ def test_what_is_known_needs_no_look_at_values_of_the_same_family():
     frame = both(WHOLE).lazy().map_batches(lambda _: 1 / 0, schema={"c": pl.Int64, "z": pl.Float64})
     known = {"c": KnownColumn(Role.NUMERICAL, "number"), "z": KnownColumn(Role.NUMERICAL, "integer")}
     assert align_columns(frame, known).roles == {"c": Role.NUMERICAL, "z": Role.NUMERICAL}
+
+
+@pytest.mark.parametrize("dtype", [pl.Float64, pl.Decimal(12, 2), pl.Int32, pl.String])
+def test_the_type_of_whole_numbers_does_not_change_which_rows_the_classifier_sees(dtype: Any):
+    random = np.random.default_rng(3)
+    reference, batch = (
+        pl.DataFrame({"x": random.normal(size=800), "k": random.integers(100, 140, 800)}) for _ in range(2)
+    )
+    roles = {"x": Role.NUMERICAL, "k": Role.NUMERICAL}
+    as_it_is = domain_classifier(reference, batch, roles)
+    retyped = domain_classifier(reference, batch.with_columns(pl.col("k").cast(dtype)), roles)
+    assert (retyped.auc, retyped.p_value) == (as_it_is.auc, as_it_is.p_value)
+    with_nulls = batch.with_columns(pl.when(pl.int_range(pl.len()) > 9).then("k").alias("k"))
+    nan = with_nulls.with_columns(pl.col("k").cast(pl.Float64).fill_null(float("nan")))
+    assert domain_classifier(reference, nan, roles).auc == domain_classifier(reference, with_nulls, roles).auc

@@ -176,7 +176,9 @@ def _measure_dataset(table: Table, wanted: Sequence[str], now: datetime, context
     for note in table.notes:
         context.log.info(f"dataset {table.name!r}: {note}")
     for warning in table.warnings:
-        context.log.warning(f"dataset {table.name!r}: {warning}")
+        said = f"dataset {table.name!r}: {warning}"
+        context.told.add(said)
+        context.log.warning(said)
     verify_contract(table)
     absent = find_unmeasurable_metrics(table, wanted)
     values = {metric: MetricValue(None, reason=reason, failed=True) for metric, reason in absent.items()}
