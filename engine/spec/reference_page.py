@@ -17,6 +17,7 @@ from engine.formatting.lists import join_alternatives
 from engine.formatting.numbers import format_number
 from engine.outcome import CheckOutcome, ExitCode, Outcome
 from engine.spec.codes import DIAGNOSTIC_CODES
+from engine.spec.conditions.syntax import GRAMMAR
 from engine.spec.metric_catalogue import METRICS, MetricDefinition
 from engine.spec.resources.channels import CHANNEL_KINDS
 from engine.spec.resources.checks import CHECK_KINDS
@@ -143,6 +144,8 @@ def _render_marker(marker: str, argument: str) -> str:
             return _render_table(
                 ("code", "meaning"), ((str(int(code)), text) for code, text in _EXIT_CODE_MEANINGS.items())
             )
+        case "condition grammar":
+            return f"```text\n{GRAMMAR}```"
         case "codes":
             return _render_table(
                 ("code", "meaning"), ((f"`{code}`", text) for code, text in sorted(DIAGNOSTIC_CODES.items()))

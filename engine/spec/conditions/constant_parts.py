@@ -56,15 +56,14 @@ def _evaluate_outcomes(node: ConditionNode, outcomes: Mapping[ConditionNode, str
     def value(side: ConditionNode) -> object:
         return outcomes.get(side, side.value)
 
-    first, rest = node.children[0], node.children[1:]
     match node.value:
         case "!":
-            return not _evaluate_outcomes(first, outcomes)
+            return not _evaluate_outcomes(node.children[0], outcomes)
         case "&&":
-            return _evaluate_outcomes(first, outcomes) and _evaluate_outcomes(rest[0], outcomes)
+            return all(_evaluate_outcomes(child, outcomes) for child in node.children)
         case "||":
-            return _evaluate_outcomes(first, outcomes) or _evaluate_outcomes(rest[0], outcomes)
+            return any(_evaluate_outcomes(child, outcomes) for child in node.children)
         case "in":
-            return value(first) in [item.value for item in rest[0].children]
+            return value(node.children[0]) in [item.value for item in node.children[1].children]
         case _:
-            return (value(first) == value(rest[0])) == (node.value == "==")
+            return (value(node.children[0]) == value(node.children[1])) == (node.value == "==")

@@ -1,8 +1,8 @@
 """The type checker of conditions: names, types of operands, outcomes, and comparisons that are constant.
 
-CEL knows an outcome only as a string, so it accepts `outcome == 'WARNNG'`. Here the outcomes of steps and runs are
-one type, the outcomes of checks another. The checker walks the tree once and continues after a problem. An expression
-with a problem has the type None, and no further problem is reported for the expressions around it.
+The outcomes of steps and runs are one type, the outcomes of checks another, so `outcome == 'WARNNG'` is an error.
+The checker walks the tree once and continues after a problem. An expression with a problem has the type None, and no
+further problem is reported for the expressions around it.
 """
 
 import re
