@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from engine.drift.column_families import FAMILY_DTYPES, column_type
+from engine.drift.reading.column_families import FAMILY_DTYPES, column_type
 
 __all__ = ["POLARS_DTYPES", "column_type"]
 

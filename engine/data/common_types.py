@@ -10,7 +10,7 @@ from typing import Literal
 
 import polars as pl
 
-from engine.drift.column_families import column_type
+from engine.drift.reading.column_families import column_type
 
 _UNITS: tuple[Literal["ms", "us", "ns"], ...] = ("ms", "us", "ns")
 _MAX_DIGITS = 38

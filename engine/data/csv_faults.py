@@ -17,8 +17,8 @@ import polars as pl
 
 from engine.data.column_types import column_type
 from engine.discovery.formats import open_bytes
-from engine.drift.csv_files import CsvDialect, needs_conversion, open_text
-from engine.drift.text_readings import MISSING_MARKERS, TextReading
+from engine.drift.reading.csv_files import CsvDialect, needs_conversion, open_text
+from engine.drift.reading.text_readings import MISSING_MARKERS, TextReading
 from engine.formatting.lists import join_some
 
 _MAX_VALUES_SHOWN = 5

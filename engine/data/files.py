@@ -30,8 +30,8 @@ from engine.data.text_columns import find_doubtful_columns, sample_columns
 from engine.digests import digest_texts
 from engine.discovery.formats import is_text, open_bytes, read_head
 from engine.discovery.listing import KeyValue, list_data_files, split_folders
-from engine.drift.column_families import name_type, read_storage, storage_type
-from engine.drift.csv_files import (
+from engine.drift.reading.column_families import name_type, read_storage, storage_type
+from engine.drift.reading.csv_files import (
     INFER_ROWS,
     CsvColumns,
     CsvDialect,
@@ -41,8 +41,8 @@ from engine.drift.csv_files import (
     scan_csv_files,
     scan_csv_texts,
 )
-from engine.drift.file_scans import add_key_columns, is_json_array, is_read_alone, scan_typed_files
-from engine.drift.text_readings import Notation, TextReading, recognize_texts
+from engine.drift.reading.file_scans import add_key_columns, is_json_array, is_read_alone, scan_typed_files
+from engine.drift.reading.text_readings import Notation, TextReading, recognize_texts
 from engine.errors import DataError
 from engine.spec.resources.datasets import Csv, FileDataset
 from engine.spec.resources.resource import facts_of

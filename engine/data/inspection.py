@@ -25,9 +25,9 @@ from engine.data.table import Table, explain_read_errors
 from engine.data.watched_files import WatchedFiles, read_unchanged
 from engine.discovery.formats import detect_format, open_bytes
 from engine.discovery.listing import list_data_files
-from engine.drift.column_families import holds_values
-from engine.drift.csv_files import CsvColumns, scan_csv_files
-from engine.drift.text_readings import MISSING_MARKERS
+from engine.drift.reading.column_families import holds_values
+from engine.drift.reading.csv_files import CsvColumns, scan_csv_files
+from engine.drift.reading.text_readings import MISSING_MARKERS
 from engine.errors import DataError
 from engine.formatting.numbers import format_number
 from engine.spec.metric_names import MetricName

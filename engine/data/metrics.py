@@ -14,7 +14,7 @@ import polars as pl
 
 from engine.data.column_types import column_type
 from engine.data.table import Table, explain_read_errors
-from engine.drift.blocks import count_frame_rows
+from engine.drift.reading.blocks import count_frame_rows
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.spec.metric_names import MetricName, list_statistics, parse_metric_name

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from engine.data.column_types import column_type
 from engine.data.table import Table, explain_read_errors
-from engine.drift.normalization import column_named
+from engine.drift.reading.normalization import column_named
 from engine.errors import DataError
 
 MAX_DIFFERENT_ROWS = 1_000_000

@@ -16,7 +16,7 @@ import polars as pl
 
 from engine.data.files import DatasetFiles
 from engine.data.polars_errors import READ_ERRORS, describe_error
-from engine.drift.blocks import count_frame_rows
+from engine.drift.reading.blocks import count_frame_rows
 from engine.errors import DataError
 from engine.spec.resources.datasets import Column
 

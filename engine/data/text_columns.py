@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 
 import polars as pl
 
-from engine.drift.csv_files import INFER_ROWS, ONE_ORDER, advise_on_times, describe_text_column
-from engine.drift.normalization import column_named
-from engine.drift.text_readings import Notation, TextFinding, describe_times, recognize_texts
+from engine.drift.reading.csv_files import INFER_ROWS, ONE_ORDER, advise_on_times, describe_text_column
+from engine.drift.reading.normalization import column_named
+from engine.drift.reading.text_readings import Notation, TextFinding, describe_times, recognize_texts
 from engine.spec.resources.datasets import Column
 
 

@@ -9,17 +9,23 @@ its time.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from engine.drift.column_families import known_type
-from engine.drift.roles import Role, infer_role, roles
+from engine.drift.reading.column_families import known_type
+from engine.drift.reading.roles import Role, infer_role, roles
 
 if TYPE_CHECKING:
-    from engine.drift.alignment import Alignment, KnownColumn, align_columns, describe_columns, find_type_changes
-    from engine.drift.classifier import DomainClassifierResult, domain_classifier
-    from engine.drift.columns import Categorical, Numerical
+    from engine.drift.classifier.domain_classifier import DomainClassifierResult, domain_classifier
     from engine.drift.comparison import ColumnDrift, Drift, compare, compare_family
+    from engine.drift.distributions.columns import Categorical, Numerical
     from engine.drift.power import detectable_drifts
-    from engine.drift.profiles import Profile, profile
-    from engine.drift.sampling import sample, unite_samples
+    from engine.drift.profiles.profile import Profile, profile
+    from engine.drift.profiles.sampling import sample, unite_samples
+    from engine.drift.reading.alignment import (
+        Alignment,
+        KnownColumn,
+        align_columns,
+        describe_columns,
+        find_type_changes,
+    )
 
 KERNEL_VERSION = "4"
 """Version of the numbers: it changes whenever this package may give another number for the same data."""
@@ -28,24 +34,24 @@ NOTABLE_DRIFT = 0.1
 """A column whose drift is at least this large counts as drifted."""
 
 _LAZY_EXPORTS = {
-    "Alignment": "alignment",
-    "Categorical": "columns",
+    "Alignment": "reading.alignment",
+    "Categorical": "distributions.columns",
     "ColumnDrift": "comparison",
-    "DomainClassifierResult": "classifier",
+    "DomainClassifierResult": "classifier.domain_classifier",
     "Drift": "comparison",
-    "KnownColumn": "alignment",
-    "Numerical": "columns",
-    "Profile": "profiles",
-    "align_columns": "alignment",
+    "KnownColumn": "reading.alignment",
+    "Numerical": "distributions.columns",
+    "Profile": "profiles.profile",
+    "align_columns": "reading.alignment",
     "compare": "comparison",
     "compare_family": "comparison",
-    "describe_columns": "alignment",
+    "describe_columns": "reading.alignment",
     "detectable_drifts": "power",
-    "domain_classifier": "classifier",
-    "find_type_changes": "alignment",
-    "profile": "profiles",
-    "sample": "sampling",
-    "unite_samples": "sampling",
+    "domain_classifier": "classifier.domain_classifier",
+    "find_type_changes": "reading.alignment",
+    "profile": "profiles.profile",
+    "sample": "profiles.sampling",
+    "unite_samples": "profiles.sampling",
 }
 
 __all__ = [

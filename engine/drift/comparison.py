@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from engine.drift import NOTABLE_DRIFT, verdict
-from engine.drift.alignment import Alignment, align_columns, find_type_changes
-from engine.drift.column_statistics import ColumnStatistics, VerdictCounts, measure_column
-from engine.drift.columns import Categorical, Column, Numerical
-from engine.drift.profiles import Profile, profile, read_batch_columns
-from engine.drift.roles import Role
-from engine.drift.sources import open_table
+from engine.drift import NOTABLE_DRIFT
+from engine.drift.distributions.columns import Categorical, Column, Numerical
+from engine.drift.profiles.profile import Profile, profile, read_batch_columns
+from engine.drift.reading.alignment import Alignment, align_columns, find_type_changes
+from engine.drift.reading.roles import Role
+from engine.drift.reading.sources import open_table
+from engine.drift.significance import verdict
+from engine.drift.statistics.column_statistics import ColumnStatistics, VerdictCounts, measure_column
 from engine.drift.threads import parallel_map
 from engine.errors import DataError, UsageError
 

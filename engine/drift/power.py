@@ -4,8 +4,8 @@ from math import log2, sqrt
 
 from scipy.special import chdtri, chndtrinc
 
-from engine.drift.columns import Categorical, Numerical
-from engine.drift.profiles import Profile
+from engine.drift.distributions.columns import Categorical, Numerical
+from engine.drift.profiles.profile import Profile
 
 POWER = 0.8
 """The share of comparisons in which a drift of the smallest detectable size is found."""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from engine.drift.normalization import normalize_categories
+from engine.drift.reading.normalization import normalize_categories
 from engine.errors import ModelError
 from engine.formatting.lists import join_some
 from engine.spec.resources.models import Model

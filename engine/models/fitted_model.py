@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from engine.drift.alignment import KnownColumn
+from engine.drift.reading.alignment import KnownColumn
 from engine.errors import ModelError
 from engine.models.classes import ClassValue, class_labels
 from engine.models.features import require_columns

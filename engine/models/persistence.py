@@ -18,7 +18,7 @@ import polars as pl
 from engine.data.fingerprints import FileHashes, hash_file
 from engine.digests import digest_bytes, digest_file
 from engine.drift import Role
-from engine.drift.alignment import KnownColumn
+from engine.drift.reading.alignment import KnownColumn
 from engine.errors import ModelError
 from engine.formatting.lists import join_words
 from engine.models.classes import find_positive_class

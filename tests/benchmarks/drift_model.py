@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 BEGUN = time.perf_counter()
-IMPORTS = {"engine": ["polars", "engine.drift.classifier"], "lightgbm": ["pandas", "lightgbm"]}
+IMPORTS = {"engine": ["polars", "engine.drift.classifier.domain_classifier"], "lightgbm": ["pandas", "lightgbm"]}
 IMPORTS["nannyml"] = ["pandas", "nannyml"]
 
 

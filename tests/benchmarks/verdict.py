@@ -16,8 +16,9 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift import binned_distances, verdict
-from engine.drift.ks_test import ks_p_value
+from engine.drift.significance import verdict
+from engine.drift.significance.ks_test import ks_p_value
+from engine.drift.statistics import binned_distances
 
 LEVEL = 0.05
 Counts = NDArray[np.int64]

@@ -29,11 +29,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from engine import drift
-from engine.drift import binned_distances, verdict
-from engine.drift.columns import Numerical
-from engine.drift.ks_test import ks_p_value
-from engine.drift.numerical_statistics import count_bins
-from engine.drift.pooled_bins import choose_pooled_edges
+from engine.drift.distributions.columns import Numerical
+from engine.drift.significance import verdict
+from engine.drift.significance.ks_test import ks_p_value
+from engine.drift.statistics import binned_distances
+from engine.drift.statistics.numerical_statistics import count_bins
+from engine.drift.statistics.pooled_bins import choose_pooled_edges
 
 LEVEL = 0.05
 MOST_VALUES = 400_000_000

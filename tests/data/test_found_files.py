@@ -10,7 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from engine.data import explain_read_errors, verify_contract
-from engine.drift.file_scans import scan_arrow_stream
+from engine.drift.reading.file_scans import scan_arrow_stream
 from engine.errors import DataError
 
 FRAME = pl.DataFrame({"a": [1, 2, 3], "t": ["x", "y", None]})

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from engine.drift.blocks import iterate_blocks
+from engine.drift.reading.blocks import iterate_blocks
 
 
 def lengths(frame: pl.LazyFrame, rows: int) -> list[int]:
@@ -59,7 +59,7 @@ def test_sums_over_blocks_are_the_same_bits_for_any_number_of_threads(tmp_path: 
     rng = np.random.default_rng(0)
     pl.DataFrame({"x": rng.standard_cauchy(300_000)}).write_parquet(tmp_path / "t.parquet", row_group_size=7_001)
     code = (
-        "import sys, polars as pl; from engine.drift.blocks import iterate_blocks\n"
+        "import sys, polars as pl; from engine.drift.reading.blocks import iterate_blocks\n"
         "frame = pl.scan_parquet(sys.argv[1]).with_columns(pl.col('x') * 3)\n"
         "print(sum(float(block['x'].to_numpy().sum()) for block in iterate_blocks(frame, 8_192)).hex())"
     )

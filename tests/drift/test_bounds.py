@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.drift import Drift, Profile, accumulators, compare, profile, profiles
+from engine.drift import Drift, Profile, compare, profile
+from engine.drift.profiles import accumulators
+from engine.drift.profiles import profile as profiles
 
 X = {"x": "numerical"}
 BIG = 2**60

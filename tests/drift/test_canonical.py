@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_series_equal
 
 from engine.drift import Role
-from engine.drift.blocks import iterate_blocks
-from engine.drift.normalization import normalize_categories, plan_normalization
+from engine.drift.reading.blocks import iterate_blocks
+from engine.drift.reading.normalization import normalize_categories, plan_normalization
 from engine.errors import DataError
 
 INT, FLOAT = pl.Int64(), pl.Float64()

@@ -6,8 +6,9 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from engine.drift import Role, compare, domain_classifier, profile, roles, sample, sampling
-from engine.drift.classifier import _area_under_roc, _bound_accuracy, _hypergeometric_p
+from engine.drift import Role, compare, domain_classifier, profile, roles, sample
+from engine.drift.classifier.domain_classifier import _area_under_roc, _bound_accuracy, _hypergeometric_p
+from engine.drift.profiles import sampling
 from engine.errors import DataError
 
 N, C = Role.NUMERICAL, Role.CATEGORICAL

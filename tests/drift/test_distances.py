@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
-from engine.drift.binned_distances import measure_binned_distances
 from engine.drift.kernels.count_distances import divergence_gain, log_ratio
+from engine.drift.statistics.binned_distances import measure_binned_distances
 
 counts = st.one_of(st.integers(0, 5), st.integers(0, 10**6))
 tables = st.integers(1, 12).flatmap(

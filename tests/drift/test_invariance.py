@@ -14,8 +14,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from engine.drift import Drift, Profile, compare, profile, profiles
-from engine.drift.normalization import as_numbers
+from engine.drift import Drift, Profile, compare, profile
+from engine.drift.profiles import profile as profiles
+from engine.drift.reading.normalization import as_numbers
 
 ROLES = {
     **dict.fromkeys(["odd", "offset", "large", "unsigned", "price", "day", "took", "small"], "numerical"),

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from engine.drift.distributions.quantile_grid import QuantileGrid
 from engine.drift.kernels.binomial import log_binomial, stirling_error
 from engine.drift.kernels.grid_positions import find_buckets, to_images
 from engine.drift.kernels.hypergeometric import (
@@ -23,7 +24,6 @@ from engine.drift.kernels.hypergeometric import (
 )
 from engine.drift.kernels.label_permutations import draw_permutations
 from engine.drift.kernels.value_tables import count_distinct_sorted, merge_tables
-from engine.drift.quantile_grid import QuantileGrid
 
 
 def test_where_nothing_can_be_cached_kernels_still_run_and_leave_nothing(tmp_path):

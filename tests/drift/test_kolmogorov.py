@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from engine.drift.kernels.ks_distribution import one_sided_p, outer_path_share, outer_path_share_of_square
-from engine.drift.ks_test import ks_p_value, one_sample_ks_p
+from engine.drift.significance.ks_test import ks_p_value, one_sample_ks_p
 
 
 def _share_outside(n, m, gap):

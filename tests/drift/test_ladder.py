@@ -15,13 +15,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.drift import Numerical, Role, compare, profile
-from engine.drift.accumulators import ExactAccumulator, GridAccumulator
-from engine.drift.column_statistics import measure_column
-from engine.drift.columns import Moments
+from engine.drift.distributions.columns import Moments
+from engine.drift.distributions.quantile_grid import QuantileGrid
 from engine.drift.kernels.cdf_distance import ks_wasserstein, ks_wasserstein_bounds
 from engine.drift.kernels.moments import mean_and_squares
 from engine.drift.kernels.value_tables import search_sorted
-from engine.drift.quantile_grid import QuantileGrid
+from engine.drift.profiles.accumulators import ExactAccumulator, GridAccumulator
+from engine.drift.statistics.column_statistics import measure_column
 
 LARGEST, SMALLEST = np.finfo(np.float64).max, 5e-324
 odd = st.sampled_from([0.0, SMALLEST, -SMALLEST, LARGEST, -LARGEST, np.inf, -np.inf, 1e-300, 1e300, 1.0, 1 + 2**-52])

@@ -14,6 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from engine.drift import kernels
+from engine.drift.distributions.quantile_grid import QuantileGrid
 from engine.drift.kernels import (
     boosting,
     cdf_distance,
@@ -30,7 +31,6 @@ from engine.drift.kernels import (
     value_tables,
 )
 from engine.drift.kernels.lazy import LARGE, SECONDS_BEFORE_COMPILING, SECONDS_BEFORE_STARTING, Kernel, kernel
-from engine.drift.quantile_grid import QuantileGrid
 
 MODULES = [import_module(f"engine.drift.kernels.{module.name}") for module in iter_modules(kernels.__path__)]
 KERNELS = {k for module in MODULES for k in vars(module).values() if isinstance(k, Kernel)}
@@ -300,7 +300,7 @@ def run(code, cache, **environment):
 
 
 def test_nothing_is_compiled_before_it_is_needed(tmp_path):
-    code = "import sys, numpy as np, engine.drift.comparison, engine.drift.classifier; "
+    code = "import sys, numpy as np, engine.drift.comparison, engine.drift.classifier.domain_classifier; "
     code += "from engine.drift.kernels.value_tables import count_distinct_sorted; "
     code += "count_distinct_sorted(np.arange(9)); print('numba' in sys.modules)"
     done = run(code, tmp_path)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from engine.drift.kernels.saddlepoint import chi2_tail
-from engine.drift.verdict import TRUNCATION_DEPTHS, homogeneity_p, permutation_moments
+from engine.drift.significance.verdict import TRUNCATION_DEPTHS, homogeneity_p, permutation_moments
 
 
 def tail(pooled, n, statistic, depth=TRUNCATION_DEPTHS[0]):

@@ -6,8 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from engine.drift import sample, sampling
-from engine.drift.sampling import limit_rows, row_content_hash, row_keys
+from engine.drift import sample
+from engine.drift.profiles import sampling
+from engine.drift.profiles.sampling import limit_rows, row_content_hash, row_keys
 
 COLUMNS = ["a", "b", "c"]
 

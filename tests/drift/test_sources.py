@@ -16,7 +16,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from engine.drift import Role, roles
-from engine.drift.sources import scan_table
+from engine.drift.reading.sources import scan_table
 from engine.errors import DataError
 
 TABLE = pl.DataFrame({"n": [1, None, 3], "x": [0.5, None, -1.0], "t": ["a", None, ""], "d": [date(2017, 1, 2)] * 3})
@@ -173,7 +173,9 @@ def expected() -> pl.DataFrame:
 @pytest.mark.parametrize("pyarrow", ["", "sys.modules['pyarrow'] = None"])
 def test_pandas_with_and_without_pyarrow(tmp_path: Path, pyarrow: str):
     pytest.importorskip("pandas")
-    code = f"import sys\n{pyarrow}\n{PANDAS}\nfrom engine.drift.sources import scan_table\nimport polars as pl\n"
+    code = (
+        f"import sys\n{pyarrow}\n{PANDAS}\nfrom engine.drift.reading.sources import scan_table\nimport polars as pl\n"
+    )
     code += "scan_table(frame).collect().write_ipc(sys.argv[1]); "
     code += "assert scan_table(frame.iloc[:0]).collect().shape == (0, 27)"
     subprocess.run([sys.executable, "-c", code, tmp_path / "t.arrow"], check=True)

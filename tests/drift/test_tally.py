@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.drift import category_counter
-from engine.drift.category_counter import CategoryCounter
+from engine.drift.distributions import category_counter
+from engine.drift.distributions.category_counter import CategoryCounter
 from engine.drift.kernels.key_counts import SLOTS_PER_KEY, count_keys
-from engine.drift.normalization import normalize_categories
+from engine.drift.reading.normalization import normalize_categories
 
 
 def by_hand(column: pl.Series) -> dict[str, int]:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.drift import KnownColumn, Profile, Role, align_columns, compare, domain_classifier, profile
-from engine.drift.normalization import normalize_categories
+from engine.drift.reading.normalization import normalize_categories
 
 N = 400
 WHOLE = pl.Series("c", np.random.default_rng(1).integers(0, 5, N))

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from engine.drift import Role, binned_distances, compare, profile
-from engine.drift.verdict import adjust_p_values, effect_size, homogeneity_p, permutation_moments
+from engine.drift import Role, compare, profile
+from engine.drift.significance.verdict import adjust_p_values, effect_size, homogeneity_p, permutation_moments
+from engine.drift.statistics import binned_distances
 
 LEVEL = 0.05
 

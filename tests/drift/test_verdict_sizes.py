@@ -14,10 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from engine.drift import Numerical, Role, accumulators, compare, compare_family, profile, profiles
-from engine.drift.numerical_statistics import smallest_ks_p
-from engine.drift.pooled_bins import choose_pooled_edges
-from engine.drift.verdict import adjust_family, adjust_p_values, effect_lower_bound, effect_size, smallest_p
+from engine.drift import Numerical, Role, compare, compare_family, profile
+from engine.drift.profiles import accumulators
+from engine.drift.profiles import profile as profiles
+from engine.drift.significance.verdict import (
+    adjust_family,
+    adjust_p_values,
+    effect_lower_bound,
+    effect_size,
+    smallest_p,
+)
+from engine.drift.statistics.numerical_statistics import smallest_ks_p
+from engine.drift.statistics.pooled_bins import choose_pooled_edges
 
 LEVEL = 0.05
 X = {"x": Role.NUMERICAL}

@@ -7,7 +7,7 @@ import os
 import sys
 
 import engine.cli.output
-import engine.drift.classifier
+import engine.drift.classifier.domain_classifier
 import engine.drift.comparison
 import engine.models.training
 import engine.scenarios.session  # noqa: F401 - all are loaded for the forks

@@ -15,8 +15,8 @@ import polars as pl
 from engine import drift, models
 from engine.data import Table, explain_read_errors, materialise
 from engine.digests import digest_json
-from engine.drift.blocks import count_frame_rows
-from engine.drift.csv_files import INFER_ROWS
+from engine.drift.reading.blocks import count_frame_rows
+from engine.drift.reading.csv_files import INFER_ROWS
 from engine.errors import DataError
 from engine.evaluation.observation import snapshot_side
 from engine.evaluation.record import CheckResult, Evaluation

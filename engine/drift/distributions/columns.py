@@ -17,12 +17,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from engine.drift.distributions.quantile_grid import QuantileGrid, quantile_positions, subtract_centre
 from engine.drift.kernels.cdf_distance import Sums
 from engine.drift.kernels.moments import mean_and_squares
 from engine.drift.kernels.text_merge import merge_texts
 from engine.drift.kernels.value_tables import Counts, Values, merge_tables, search_sorted
-from engine.drift.quantile_grid import QuantileGrid, quantile_positions, subtract_centre
-from engine.drift.roles import Role
+from engine.drift.reading.roles import Role
 
 _NO_COUNTS = np.empty(0, np.int64)
 """In place of counts: each value occurs once."""

@@ -13,9 +13,15 @@ from typing import Any
 import polars as pl
 
 from engine.discovery.listing import FoundFiles, KeyValue, list_data_files
-from engine.drift.column_families import read_storage
-from engine.drift.csv_files import CsvColumns, CsvDialect, needs_conversion, recognize_csv_columns, scan_csv_files
-from engine.drift.file_scans import ScanFiles, add_key_columns, is_read_alone, scan_typed_files
+from engine.drift.reading.column_families import read_storage
+from engine.drift.reading.csv_files import (
+    CsvColumns,
+    CsvDialect,
+    needs_conversion,
+    recognize_csv_columns,
+    scan_csv_files,
+)
+from engine.drift.reading.file_scans import ScanFiles, add_key_columns, is_read_alone, scan_typed_files
 from engine.errors import DataError
 
 ACCEPTED_FORMS = (
@@ -120,7 +126,7 @@ def _to_polars(data: Any) -> pl.DataFrame:
     if isinstance(data, pl.DataFrame):
         return data
     if _is_pandas(data):
-        from engine.drift.from_pandas import from_pandas
+        from engine.drift.reading.from_pandas import from_pandas
 
         return from_pandas(data)
     try:

@@ -14,22 +14,22 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import polars as pl
 
-from engine.drift import archive, profile_io
-from engine.drift.accumulators import (
+from engine.drift.distributions.columns import Categorical, Column, Entities, EntityRows, Numerical
+from engine.drift.profiles import archive, profile_io
+from engine.drift.profiles.accumulators import (
     MAX_DISTINCT_VALUES,
     Accumulator,
     CategoryAccumulator,
     ExactAccumulator,
     read_columns,
 )
-from engine.drift.alignment import Alignment, KnownColumn, align_columns, describe_column
-from engine.drift.column_families import holds_values, known_type, unite_known_types
-from engine.drift.columns import Categorical, Column, Entities, EntityRows, Numerical
-from engine.drift.normalization import as_categories, column_named, normalize_categories, plan_normalization
-from engine.drift.roles import Role
-from engine.drift.roles import roles as found_roles
-from engine.drift.sampling import row_content_hash
-from engine.drift.sources import scan_table, translate_read_errors
+from engine.drift.profiles.sampling import row_content_hash
+from engine.drift.reading.alignment import Alignment, KnownColumn, align_columns, describe_column
+from engine.drift.reading.column_families import holds_values, known_type, unite_known_types
+from engine.drift.reading.normalization import as_categories, column_named, normalize_categories, plan_normalization
+from engine.drift.reading.roles import Role
+from engine.drift.reading.roles import roles as found_roles
+from engine.drift.reading.sources import scan_table, translate_read_errors
 from engine.errors import DataError
 
 T = TypeVar("T")
@@ -157,7 +157,7 @@ def profile(
         read in blocks: memory grows with the number of columns, not of rows.
     roles
         The role of each column, numerical or categorical. By default the roles of `against`, or else those that
-        `engine.drift.roles` finds.
+        `engine.drift.reading.roles` finds.
     entity
         The column that says which rows belong together. One row per entity is chosen by the hash of its content; all
         rows in which the entity is missing form one entity. Memory grows with the number of entities.

@@ -13,8 +13,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from engine.drift.kernels.boosting import Codes, assign_bins
-from engine.drift.normalization import as_categories, plan_normalization
-from engine.drift.roles import Role
+from engine.drift.reading.normalization import as_categories, plan_normalization
+from engine.drift.reading.roles import Role
 
 MAX_BINS = 250
 """Maximum number of bins of a numerical column; with the code for missing values they fit one byte."""

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift import binned_distances, numerical_statistics, verdict
-from engine.drift.columns import Categorical, Column, Numerical, align_categories, unify_types
+from engine.drift.distributions.columns import Categorical, Column, Numerical, align_categories, unify_types
 from engine.drift.kernels.value_tables import Counts, Values
-from engine.drift.ks_test import ks_p_value
-from engine.drift.numerical_statistics import Bounds
-from engine.drift.pooled_bins import choose_pooled_edges
-from engine.drift.roles import Role
+from engine.drift.reading.roles import Role
+from engine.drift.significance import verdict
+from engine.drift.significance.ks_test import ks_p_value
+from engine.drift.statistics import binned_distances, numerical_statistics
+from engine.drift.statistics.numerical_statistics import Bounds
+from engine.drift.statistics.pooled_bins import choose_pooled_edges
 from engine.errors import DataError
 
 MAX_CATEGORIES_PER_ROW = 5

@@ -8,9 +8,9 @@ comparisons alarmed with such bins.
 
 import numpy as np
 
-from engine.drift.columns import Numerical
+from engine.drift.distributions.columns import Numerical
 from engine.drift.kernels.value_tables import Counts, Values, find_pooled_ranks
-from engine.drift.numerical_statistics import separate_heavy_values
+from engine.drift.statistics.numerical_statistics import separate_heavy_values
 
 MAX_EDGE_SHIFT = 1e-3
 """Share of the pooled rows by which an edge may miss its decile. The intervals of a quantile grid are finer by far;

@@ -11,9 +11,9 @@ After one pass every statistic has bounds. An interval has to be refined only
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.columns import Numerical, crossing_intervals, rows_around_intervals
-from engine.drift.numerical_statistics import QUANTILE_PERCENTS, locate_ranks
-from engine.drift.pooled_bins import intervals_with_deciles
+from engine.drift.distributions.columns import Numerical, crossing_intervals, rows_around_intervals
+from engine.drift.statistics.numerical_statistics import QUANTILE_PERCENTS, locate_ranks
+from engine.drift.statistics.pooled_bins import intervals_with_deciles
 
 
 def intervals_to_refine(reference: Numerical, batch: Numerical, most: int) -> NDArray[np.bool_]:

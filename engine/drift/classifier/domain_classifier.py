@@ -15,14 +15,14 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import betaincinv, gammaln, ndtri
 
-from engine.drift.alignment import align_columns, describe_columns
-from engine.drift.column_families import read_storage
-from engine.drift.feature_encoding import encode_features
+from engine.drift.classifier.feature_encoding import encode_features
 from engine.drift.kernels.boosting import Codes, Trees, predict_log_odds, train_trees
 from engine.drift.kernels.sampling_keys import Hashes
-from engine.drift.normalization import column_named, normalize_categories
-from engine.drift.roles import Role
-from engine.drift.sampling import limit_rows, row_keys
+from engine.drift.profiles.sampling import limit_rows, row_keys
+from engine.drift.reading.alignment import align_columns, describe_columns
+from engine.drift.reading.column_families import read_storage
+from engine.drift.reading.normalization import column_named, normalize_categories
+from engine.drift.reading.roles import Role
 from engine.errors import DataError
 
 FEWEST_ROWS = 25

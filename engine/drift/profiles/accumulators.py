@@ -16,13 +16,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from engine.drift.blocks import count_frame_rows, iterate_blocks, rows_per_block
-from engine.drift.category_counter import CategoryCounter
-from engine.drift.columns import Categorical, Column, GridIntervals, Moments, Numerical
+from engine.drift.distributions.category_counter import CategoryCounter
+from engine.drift.distributions.columns import Categorical, Column, GridIntervals, Moments, Numerical
+from engine.drift.distributions.quantile_grid import QuantileGrid
 from engine.drift.kernels.value_tables import Counts, Values, count_distinct_sorted, merge_tables
-from engine.drift.normalization import column_named
-from engine.drift.quantile_grid import QuantileGrid
-from engine.drift.refinement import intervals_to_refine
+from engine.drift.profiles.refinement import intervals_to_refine
+from engine.drift.reading.blocks import count_frame_rows, iterate_blocks, rows_per_block
+from engine.drift.reading.normalization import column_named
 from engine.drift.threads import parallel_map
 
 MAX_DISTINCT_VALUES = 1 << 20

@@ -12,10 +12,10 @@ from threading import local
 import numpy as np
 import polars as pl
 
-from engine.drift.blocks import BLOCK_ROWS
 from engine.drift.kernels.key_counts import SLOTS_PER_KEY, count_keys
 from engine.drift.kernels.value_tables import Counts
-from engine.drift.normalization import as_categories
+from engine.drift.reading.blocks import BLOCK_ROWS
+from engine.drift.reading.normalization import as_categories
 
 MAX_PENDING_LABELS = 1 << 18
 """Number of (category, count) pairs of single blocks that are kept before equal categories are combined. If there are

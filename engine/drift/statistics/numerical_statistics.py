@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.columns import Numerical
+from engine.drift.distributions.columns import Numerical
+from engine.drift.distributions.quantile_grid import quantile_positions
 from engine.drift.kernels.cdf_distance import ks_wasserstein, ks_wasserstein_bounds
 from engine.drift.kernels.value_tables import Counts, Values, merge_tables
-from engine.drift.ks_test import ks_p_value
-from engine.drift.quantile_grid import quantile_positions
+from engine.drift.significance.ks_test import ks_p_value
 
 QUANTILE_PERCENTS = {"median": 50, "q05": 5, "q25": 25, "q75": 75, "q95": 95}
 """The quantiles that are reported, in percent: with integers their ranks can be computed without rounding."""

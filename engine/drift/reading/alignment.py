@@ -12,9 +12,9 @@ from typing import Any
 
 import polars as pl
 
-from engine.drift.column_families import FAMILY_DTYPES, holds_values, known_type, name_type, read_storage
-from engine.drift.normalization import as_categories, column_named, label_numbers, normalize_categories
-from engine.drift.roles import Role
+from engine.drift.reading.column_families import FAMILY_DTYPES, holds_values, known_type, name_type, read_storage
+from engine.drift.reading.normalization import as_categories, column_named, label_numbers, normalize_categories
+from engine.drift.reading.roles import Role
 
 _NUMBERS = ("integer", "number", "float32")
 _TIMES = ("date", "datetime")

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from engine.drift.kernels.sampling_keys import Hashes, make_keys, make_keys_below
-from engine.drift.normalization import Role, column_named, normalize_categories, plan_normalization
+from engine.drift.reading.normalization import Role, column_named, normalize_categories, plan_normalization
 
 MAX_SAMPLE_VALUES = 10_000_000
 """Maximum number of values (rows times columns) of a sample: 80 MB of floats. A frame that fits is read once."""

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 import polars.selectors as cs
 
-from engine.drift.column_families import holds_values
+from engine.drift.reading.column_families import holds_values
 from engine.errors import DataError
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import numpy as np
 import polars as pl
 
-from engine.drift.normalization import normalize_categories
+from engine.drift.reading.normalization import normalize_categories
 from engine.errors import DataError
 
 

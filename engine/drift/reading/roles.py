@@ -9,11 +9,11 @@ from typing import Any
 
 import polars as pl
 
-from engine.drift.blocks import count_frame_rows
-from engine.drift.column_families import holds_values, name_type
-from engine.drift.normalization import Role, column_named
-from engine.drift.sources import scan_table, translate_read_errors
-from engine.drift.text_readings import MIN_SHARE, Notation, recognize_texts
+from engine.drift.reading.blocks import count_frame_rows
+from engine.drift.reading.column_families import holds_values, name_type
+from engine.drift.reading.normalization import Role, column_named
+from engine.drift.reading.sources import scan_table, translate_read_errors
+from engine.drift.reading.text_readings import MIN_SHARE, Notation, recognize_texts
 from engine.errors import DataError
 
 __all__ = ["FEW_ROWS", "Role", "roles"]

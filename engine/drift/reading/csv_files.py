@@ -18,8 +18,8 @@ from typing import IO, Any
 import polars as pl
 
 from engine.discovery.formats import open_bytes, read_head
-from engine.drift.normalization import column_named
-from engine.drift.text_readings import (
+from engine.drift.reading.normalization import column_named
+from engine.drift.reading.text_readings import (
     UNUSUAL_MINUS,
     DateOrder,
     Notation,

@@ -13,10 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift import archive
-from engine.drift.columns import Categorical, Column, Entities, EntityRows, GridIntervals, Moments, Numerical
+from engine.drift.distributions.columns import (
+    Categorical,
+    Column,
+    Entities,
+    EntityRows,
+    GridIntervals,
+    Moments,
+    Numerical,
+)
 from engine.drift.kernels.value_tables import Counts, Values
-from engine.drift.roles import Role
+from engine.drift.profiles import archive
+from engine.drift.reading.roles import Role
 from engine.errors import StoreError
 
 Arrays = Mapping[str, NDArray[Any]]

@@ -1,0 +1,1 @@
+"""The size of a difference between two distributions."""
