@@ -1,21 +1,19 @@
 """An evaluation store for Python: its evaluations as frames, and the actions check, compare and remove."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+import getpass
+import platform
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 import polars as pl
 
 from engine import spec
 from engine.api import comparison, frames
 from engine.api.lookup import find_by_id, unknown_name
-from engine.current_user import describe_current_user
 from engine.errors import UsageError
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.scenarios.context import Context
-from engine.scenarios.replay import CheckReplay, replay_checks
 from engine.scenarios.session import DEFAULT_METRICS
 from engine.scenarios.steps import run_checks
 from engine.spec.metric_names import normalize_metric_name, resolve_metric_name
@@ -92,7 +90,7 @@ class EvaluationStore:
     def _resolve_id(self, name: str | None, context: Context) -> str:
         evaluations = context.store.list_evaluations(self.name, metrics=[])
         if not evaluations:
-            raise self._no_evaluations()
+            raise UsageError(f"evaluation store {self.name!r} has no evaluations yet: make one with `engine run`")
         # oldest first, so that a name gets the id of its newest evaluation
         ids = {evaluation.name: evaluation.id for evaluation in evaluations}
         if name is None:
@@ -103,9 +101,6 @@ class EvaluationStore:
             return find_by_id("evaluation", name, {evaluation.id: evaluation.id for evaluation in evaluations})
         except UsageError:
             raise unknown_name("evaluation", name, list(ids)[::-1]) from None
-
-    def _no_evaluations(self) -> UsageError:
-        return UsageError(f"evaluation store {self.name!r} has no evaluations yet: make one with `engine run`")
 
     def metrics(self, evaluation: str | Evaluation | None = None) -> pl.DataFrame:
         """Return every metric of an evaluation: metric, value, low, high, p_value, reason."""
@@ -143,45 +138,6 @@ class EvaluationStore:
             # The step checks the evaluation that "this run has built": here, the one that was asked for.
             chosen = replace(context, built={self.name: self._resolve_id(evaluation, context)})
             return run_checks.run(RunChecksStep(name="check", target=self.name), chosen).checks
-
-    def replay(self, settings: Mapping[str, object] | None = None) -> list[CheckReplay]:
-        """Apply the checks, as the spec declares them now, to every stored evaluation; nothing is recorded.
-
-        Parameters
-        ----------
-        settings
-            Other values to try for keys of checks, such as `{"drift.soft_max": 0.15}` for the check `drift`. A text is
-            read as the spec would read it.
-
-        Returns
-        -------
-        One entry per check, in the order of the spec.
-
-        Raises
-        ------
-        SpecError
-            A value is not allowed, such as a soft bound beyond the hard one.
-        UsageError
-            There is no such check.
-        """
-        paths = {self._find_setting(name): _write_yaml(value) for name, value in (settings or {}).items()}
-        tried = self.project.with_settings(paths)
-        with self.open_session() as context:
-            if context.store.find_newest_evaluation(self.name) is None:
-                raise self._no_evaluations()
-            return replay_checks(self.name, replace(context, project=tried))
-
-    def _find_setting(self, name: str) -> tuple[str, ...]:
-        """Return the path in the spec of a key of a check, which is named `check.key`."""
-        check, dot, key = next(
-            ((one, ".", name[len(one) + 1 :]) for one in self.spec.checks if name.startswith(f"{one}.")),
-            name.rpartition("."),
-        )
-        if not dot or not key:
-            raise UsageError(f"{name!r} is not CHECK.KEY, such as {next(iter(self.spec.checks), 'drift')}.soft_max")
-        if check not in self.spec.checks:
-            raise unknown_name("check", check, list(self.spec.checks))
-        return ("evaluation_stores", self.name, "checks", check, key)
 
     def compare(self, evaluation: str | None = None, reference: str | None = None) -> Evaluation:
         """Compare an evaluation with another reference. The comparison is computed now and not stored.
@@ -223,66 +179,16 @@ class EvaluationStore:
             )
         return context.store.get_evaluation(evaluations[index - 1].id)
 
-    def find(
-        self, *names: str, labels: Mapping[str, str] | None = None, before: datetime | None = None
-    ) -> list[Evaluation]:
-        """Return the evaluations for which all of this holds, oldest first, without their metrics and details.
-
-        Parameters
-        ----------
-        names
-            Names or ids, of which any is enough; without one, all evaluations.
-        labels
-            Labels with their values; an evaluation needs all of them.
-        before
-            The evaluation was created before this time. A time without a zone is UTC.
-        """
-        with self.open_session() as context:
-            found = context.store.list_evaluations(self.name, metrics=[])
-        for name in names:
-            if not any(name in (one.name, one.id) for one in found):
-                raise unknown_name("evaluation", name, [one.name for one in reversed(found)])
-        for key in labels or {}:
-            if not any(key in one.labels for one in found):
-                raise unknown_name("label", key, [label for one in found for label in one.labels])
-        until = before if before is None or before.tzinfo else before.replace(tzinfo=UTC)
-        return [
-            one
-            for one in found
-            if (not names or one.name in names or one.id in names)
-            and all(one.labels.get(key) == value for key, value in (labels or {}).items())
-            and (until is None or one.created < until)
-        ]
-
-    def remove(
-        self, *names: str, labels: Mapping[str, str] | None = None, before: datetime | None = None
-    ) -> tuple[str, ...]:
-        """Remove the evaluations that `find` returns, with their files; record who removed them, and return their ids.
-
-        Raises
-        ------
-        UsageError
-            Nothing is named; or there is no such name or label.
-        """
-        if not names and not labels and before is None:
-            raise UsageError("name the evaluations to remove, or their labels, or a time")
-        return self._remove(self.find(*names, labels=labels, before=before))
-
-    def remove_all(self) -> tuple[str, ...]:
-        """Remove every evaluation of the store as `remove` does, and return their ids."""
-        return self._remove(self.find())
-
-    def _remove(self, chosen: Sequence[Evaluation]) -> tuple[str, ...]:
-        ids = [one.id for one in chosen]
+    def remove(self, name: str) -> tuple[str, ...]:
+        """Remove every evaluation of that name with its files, record who removed it, and return the ids."""
         with self.open_session() as context, context.lock(f"evaluation store {self.name}"):
-            return context.store.remove_evaluations(self.name, ids, describe_current_user())
+            ids = context.store.remove_evaluations(self.name, name, f"{getpass.getuser()}@{platform.node()}")
+            if not ids:
+                known = context.store.list_evaluations(self.name, metrics=[])
+                raise unknown_name("evaluation", name, [evaluation.name for evaluation in reversed(known)])
+            return ids
 
     def removals(self) -> list[Removal]:
         """Return the removals of evaluations, oldest first: names, user and time."""
         with self.open_session() as context:
             return context.store.list_removals(self.name)
-
-
-def _write_yaml(value: object) -> str:
-    """Return a value as YAML, of which JSON is a part; a text stays as it is."""
-    return value if isinstance(value, str) else json.dumps(value)

@@ -3,7 +3,9 @@
 Nothing stays open between calls, so an idle notebook holds no lock and no file.
 """
 
+import getpass
 import os
+import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +17,6 @@ from engine import spec
 from engine.api import frames
 from engine.api.evaluation_store import EvaluationStore
 from engine.api.lookup import find_by_id, unknown_name
-from engine.current_user import describe_current_user
 from engine.errors import UsageError
 from engine.evaluation.record import CheckResult
 from engine.reporting import Delivery, deliver_messages
@@ -219,7 +220,7 @@ class Project:
         with self.open_session() as context:
             dropped = [message.id for message in _select_messages(context, ids)]
             for message in dropped:
-                reason = f"dropped by {describe_current_user()} on {context.clock():%Y-%m-%d %H:%M} UTC"
+                reason = f"dropped by {getpass.getuser()}@{platform.node()} on {context.clock():%Y-%m-%d %H:%M} UTC"
                 context.store.drop_message(message, reason)
             return dropped
 

@@ -1,9 +1,8 @@
 """Prints the pages of `show`, `compare` and `check`, and defines which columns people see, under which headers."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from itertools import groupby
 from typing import Literal
 
 import polars as pl
@@ -13,14 +12,12 @@ from engine.api.lookup import unknown_name
 from engine.cli.options import TableFormat
 from engine.cli.output import print_json
 from engine.cli.tables import Page, render_data, render_json, to_records
-from engine.evaluation.check_counts import SHOWN_METRICS, PassedChecks
+from engine.evaluation.check_counts import PassedChecks
 from engine.evaluation.record import CheckResult, Evaluation
-from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_cell, format_interval
 from engine.outcome import CheckOutcome
-from engine.scenarios.replay import CheckReplay
 from engine.spec.metric_names import METRICS
-from engine.store import CheckPoint, Removal, utc_now
+from engine.store import CheckPoint, utc_now
 
 DEFAULT_ROWS = 20
 """Rows of a table for people, unless `--last` is given."""
@@ -152,14 +149,6 @@ def add_short_ids(frame: pl.DataFrame) -> pl.DataFrame:
         for long, short in shortened.items()
         if long in frame.columns
     )
-
-
-def tell_removals(removals: Sequence[Removal]) -> Iterator[str]:
-    """Give a line for all evaluations that the same user removed at the same time."""
-    for (by, at), together in groupby(removals, lambda removal: (removal.by, removal.at)):
-        names = [removal.name for removal in together]
-        were = "was" if len(names) == 1 else "were"
-        yield f"{join_some(names, SHOWN_METRICS)} {were} removed by {by} on {at:%Y-%m-%d %H:%M} UTC"
 
 
 def format_store_title(store: EvaluationStore) -> str:
@@ -339,40 +328,6 @@ def print_checks(target: str, found: Sequence[CheckResult], format_: Literal["te
     now = utc_now()
     _add_outcomes(frames.tabulate_checks([CheckPoint(None, now, result) for result in found], {}), page)
     page.print()
-
-
-def print_replay(
-    target: str, found: Sequence[CheckReplay], declared: Sequence[CheckReplay] | None, format_: Literal["text", "json"]
-) -> None:
-    """Print what checks would have said of all evaluations; `declared` is the same for the bounds of the spec."""
-    as_declared = {replay.check: replay for replay in declared or ()}
-    if format_ == "json":
-        print_json(
-            render_json([asdict(one) | {"declared": as_declared.get(one.check)} if declared else one for one in found])
-        )
-        return
-    rows = [
-        {
-            "check": one.check,
-            "would have": _tell_replay(one),
-            "as declared": _tell_replay(as_declared[one.check]) if as_declared.get(one.check, one) != one else None,
-            "most often": join_some([f"{metric} ({times})" for metric, times in one.metrics], SHOWN_METRICS) or None,
-            "last": one.last,
-        }
-        for one in found
-    ]
-    page = Page()
-    page.add_title(f"{target}: {found[0].evaluations if found else 0} evaluations, nothing is recorded")
-    page.add_table(pl.DataFrame(rows), empty="the store has no checks: declare some under its key checks:")
-    page.print()
-
-
-def _tell_replay(replay: CheckReplay) -> str:
-    """Return what a check would have said: `warned in 9 of 52, ERROR in 2, not measured in 1`."""
-    parts = [f"warned in {len(replay.warnings)} of {replay.evaluations}"]
-    parts += [f"ERROR in {len(replay.errors)}"] if replay.errors else []
-    parts += [f"not measured in {replay.unmeasured}"] if replay.unmeasured else []
-    return ", ".join(parts)
 
 
 def print_run(project: Project, id_: str, format_: TableFormat) -> None:

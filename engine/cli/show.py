@@ -129,7 +129,10 @@ def _print_store_table(
         format_,
         sort=sort,
         last=last,
-        remarks=list(printers.tell_removals(store.removals())),
+        remarks=[
+            f"{removed.name} was removed by {removed.by} on {removed.at:%Y-%m-%d %H:%M} UTC"
+            for removed in store.removals()
+        ],
     )
 
 

@@ -210,8 +210,7 @@ def _compute_change(check: RangeCheck, metric: str, measured: MetricValue, targe
         return measured
     baseline = _find_baseline(check, metric, measured.value, target)
     if isinstance(baseline, str):
-        # Nothing is wrong with the first evaluation of a store.
-        return MetricValue(None, reason=baseline, counts_as_ok=check.compare != "reference" and not target.past)
+        return MetricValue(None, reason=baseline)
     known = target.metrics.get(f"performance_change{'_relative' if check.change == 'relative' else ''}.{metric}")
     if check.compare == "reference" and known is not None and known.value is not None:
         return known
@@ -235,9 +234,7 @@ def _find_baseline(check: RangeCheck, metric: str, value: float, target: CheckTa
     last = check.compare.mean_of_last if isinstance(check.compare, MeanOfLast) else 1
     earlier = [metrics[metric] for metrics in target.past[-last:] if metric in metrics]
     values = [one for one in earlier if one.value is not None]
-    if values:
-        return average_metrics(values)
-    return "there is no earlier value to compare with" if target.past else "there is no earlier evaluation yet"
+    return average_metrics(values) if values else "there is no earlier value to compare with"
 
 
 def _call_check_function(check: PythonCheck, target: CheckTarget) -> CheckFinding:

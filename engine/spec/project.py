@@ -24,7 +24,6 @@ from engine.spec.resources.models import AnyModel
 from engine.spec.resources.project import ProjectResource, Secret, Server, State
 from engine.spec.resources.scenarios import Scenario
 from engine.spec.rules import Draft, check_rules
-from engine.spec.settings import SettingPath, replace_settings
 from engine.spec.validator import SpecValidator
 from engine.spec.variable_references import Value
 from engine.spec.yaml_tree import MapNode, ScalarNode, position_at
@@ -113,22 +112,6 @@ class ProjectSpec:
     def with_variables(self, values: Mapping[str, Value]) -> "ProjectSpec":
         """Return the project with other values of its variables, validated again; raises SpecError."""
         return _read_project(self.path, self._files, {**self._overrides, **values}, self._environ)
-
-    def with_settings(self, settings: Mapping[SettingPath, str]) -> "ProjectSpec":
-        """Return the project with other values of single keys, each written as YAML, validated again.
-
-        Raises
-        ------
-        SpecError
-            A value is not allowed at its place.
-        KeyError
-            A key that leads to a value does not exist.
-        """
-        findings = Findings()
-        files = replace_settings(self._files, settings, findings)
-        if findings:
-            raise SpecError(findings.sorted_by_position())
-        return _read_project(self.path, files, self._overrides, self._environ)
 
     def position(self, *path: str | int) -> Position:
         """Return the position in the spec of a key or a list item, or of the nearest one above if it does not exist.

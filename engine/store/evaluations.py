@@ -1,12 +1,11 @@
 """Evaluations: rows are only appended, each whole or not at all; a removal is recorded."""
 
-import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, select
+from sqlalchemy import Connection, Select, delete, insert, select
 
 from engine.evaluation.record import Evaluation, Fingerprints
 from engine.store.errors import build_store_error
@@ -103,39 +102,25 @@ class Evaluations(Folders):
         with self.begin_read() as connection:
             return [MetricPoint(*row) for row in connection.execute(query)][::-1]
 
-    def remove_evaluations(self, store: str, ids: Collection[str], by: str) -> tuple[str, ...]:
-        """Remove evaluations of a store with their files, and record by name who removed them.
-
-        Returns
-        -------
-        The ids of those that were there, oldest first.
-        """
+    def remove_evaluations(self, store: str, name: str, by: str) -> tuple[str, ...]:
+        """Remove the evaluations with that name and their files, and record who removed them. Return their ids."""
         with hold_file_lock(self.folder, "files", shared=True):
-            # The ids become one parameter: SQLite limits the number of parameters.
-            wanted = select(func.json_each(json.dumps(sorted(ids))).table_valued("value").c.value)
-            chosen = (evaluations.c.store == store) & evaluations.c.id.in_(wanted)
+            chosen = (evaluations.c.store == store) & (evaluations.c.name == name)
             with self.begin_write() as connection:
-                query = select(evaluations.c.id, evaluations.c.name).where(chosen).order_by(evaluations.c.number)
-                found = connection.execute(query).all()
-                if not found:
+                ids = tuple(connection.scalars(select(evaluations.c.id).where(chosen).order_by(evaluations.c.number)))
+                if not ids:
                     return ()
-                by_name: dict[str, list[str]] = {}
-                for id_, name in found:
-                    by_name.setdefault(name, []).append(id_)
                 # The paths are recorded in the transaction that deletes the rows: if this process is killed before the
                 # folders are gone, the next opening removes them.
-                paths = [f"evaluations/{safe_name(id_)}" for id_, _ in found]
+                paths = [f"evaluations/{safe_name(each)}" for each in ids]
                 connection.execute(insert(unfinished_folders), [{"path": path} for path in paths])
                 connection.execute(delete(evaluations).where(chosen))
-                at = self.now()
-                rows = [
-                    {"store": store, "name": name, "evaluations": removed, "by": by, "at": at}
-                    for name, removed in by_name.items()
-                ]
-                connection.execute(insert(removals), rows)
+                connection.execute(
+                    insert(removals).values(store=store, name=name, evaluations=ids, by=by, at=self.now())
+                )
             for path in paths:
                 self._discard_folder(path)
-        return tuple(id_ for id_, _ in found)
+        return ids
 
     def list_removals(self, store: str) -> list[Removal]:
         """Return the removals from a store, oldest first."""

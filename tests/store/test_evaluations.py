@@ -165,23 +165,18 @@ def test_a_row_that_cannot_be_written_leaves_no_folder(store: Store, make_evalua
     assert store.list_evaluations("the_MES") == [first]
 
 
-def test_removal_takes_those_of_the_store_and_is_recorded_by_name(
-    store: Store, make_evaluation: MakeEvaluation
-) -> None:
+def test_removal_takes_all_of_that_name_and_is_recorded(store: Store, make_evaluation: MakeEvaluation) -> None:
     made = [make_evaluation("Q2"), make_evaluation("Q2"), make_evaluation("Q3"), make_evaluation("Q2", store="other")]
     for each in made:
         with store.stage_folder() as files:
             store.add_evaluation(each, files)
-    assert store.remove_evaluations("the_MES", [made[1].id, made[0].id, made[3].id], by="ann@host") == (
-        made[0].id,
-        made[1].id,
-    )
+    assert store.remove_evaluations("the_MES", "Q2", by="ann@host") == (made[0].id, made[1].id)
     assert store.list_evaluations("the_MES") == [made[2]]
     assert store.list_evaluations("other") == [made[3]]
     assert sorted(path.name for path in (store.folder / "evaluations").iterdir()) == sorted([made[2].id, made[3].id])
     (removal,) = store.list_removals("the_MES")
     assert (removal.name, removal.evaluations, removal.by) == ("Q2", (made[0].id, made[1].id), "ann@host")
-    assert store.remove_evaluations("the_MES", [made[0].id], by="ann@host") == ()
+    assert store.remove_evaluations("the_MES", "Q2", by="ann@host") == ()
     assert len(store.list_removals("the_MES")) == 1
 
 

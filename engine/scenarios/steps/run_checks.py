@@ -1,12 +1,9 @@
 """Step `run_checks`: applies the checks of an evaluation store or of a dataset."""
 
-from collections.abc import Sequence
-
 from engine.errors import DataError
 from engine.evaluation.check_counts import PassedChecks
-from engine.evaluation.checks import CheckTarget, MetricsByName, apply_check
+from engine.evaluation.checks import CheckTarget, apply_check
 from engine.evaluation.detectable import HARDLY_FAILED, summarize_weak_checks
-from engine.evaluation.false_alarms import describe_false_alarms
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.outcome import CheckOutcome, Outcome
 from engine.scenarios.actions import Action
@@ -18,9 +15,6 @@ from engine.scenarios.result import StepResult
 from engine.spec.metric_names import MetricName, normalize_metric_name
 from engine.spec.resources.checks import RangeCheck
 from engine.spec.resources.scenarios import RunChecksStep
-
-LATEST = 20
-"""Evaluations that tell how often there is one."""
 
 
 def run(step: RunChecksStep, context: Context) -> StepResult:
@@ -61,38 +55,32 @@ def run(step: RunChecksStep, context: Context) -> StepResult:
 
 def plan_evaluation_checks(evaluation: Evaluation, context: Context) -> Decision[list[CheckResult]]:
     """Plan the checks of an evaluation, which are applied every time."""
-    declared = context.project.evaluation_stores[evaluation.store]
-    evaluated = [one.created for one in context.store.list_evaluations(evaluation.store, LATEST, metrics=[])]
-    by_chance = describe_false_alarms(declared.checks, declared.drift.confidence, evaluated)
+    checks = ", ".join(context.project.evaluation_stores[evaluation.store].checks) or "there are none"
     action = Action(
         kind="check",
         target=evaluation.store,
         result=evaluation.name if evaluation.store not in context.built else "",
         because="always",
-        reason=", ".join(declared.checks) or "there are none",
-        notes=[by_chance] if by_chance else [],
+        reason=checks,
     )
     return Decision(action, lambda: check_evaluation(evaluation, context), list)
 
 
 def check_evaluation(evaluation: Evaluation, context: Context) -> list[CheckResult]:
     """Apply the checks of an evaluation store to one of its evaluations."""
-    # Only checks with `compare:` need the metrics of earlier evaluations.
-    checks = context.project.evaluation_stores[evaluation.store].checks.values()
-    compared = [normalize_metric_name(one.metric) for one in checks if isinstance(one, RangeCheck) and one.compare]
-    past = context.store.list_evaluations(evaluation.store, metrics=compared) if compared else []
-    return apply_checks(
-        evaluation, [earlier.metrics for earlier in past if earlier.created < evaluation.created], context
-    )
-
-
-def apply_checks(evaluation: Evaluation, past: Sequence[MetricsByName], context: Context) -> list[CheckResult]:
-    """Apply the checks of an evaluation store to an evaluation; `past` are the metrics of earlier ones, in order."""
     name, position = evaluation.store, context.project.position
+    checks = context.project.evaluation_stores[name].checks
+    # Only checks with `compare:` need the metrics of earlier evaluations.
+    compared = [
+        normalize_metric_name(check.metric)
+        for check in checks.values()
+        if isinstance(check, RangeCheck) and check.compare
+    ]
+    past = context.store.list_evaluations(name, metrics=compared) if compared else []
     subject = CheckTarget(
         name=name,
         metrics=evaluation.metrics,
-        past=past,
+        past=[earlier.metrics for earlier in past if earlier.created < evaluation.created],
         folder=context.project.folder_of("evaluation_stores", name),
         redact=context.secrets.redact,
         evaluation=evaluation.id,
@@ -102,7 +90,7 @@ def apply_checks(evaluation: Evaluation, past: Sequence[MetricsByName], context:
     )
     return [
         result
-        for check, declared in context.project.evaluation_stores[name].checks.items()
+        for check, declared in checks.items()
         for result in apply_check(check, declared, subject, position("evaluation_stores", name, "checks", check))
     ]
 
