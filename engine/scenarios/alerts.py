@@ -73,14 +73,12 @@ def _compose_message(
             csv_of=lambda dataset: _stream_csv(dataset, context),
             evaluations=lambda: _load_last_evaluations(result, context),
         )
-    except Exception as bug:
-        if not reporter.attach:
+    except BaseException as bug:  # also a panic of polars, which is no Exception
+        if not reporter.attach or isinstance(bug, KeyboardInterrupt):
             raise
         context.log.error("".join(traceback.format_exception(bug)))
         missing = ", ".join(reporter.attach)
-        note = (
-            f"not attached because of an internal error, {type(bug).__name__}: {missing}; the traceback is in the log"
-        )
+        note = f"not attached, because of an internal error ({type(bug).__name__}; see the log): {missing}"
         plain = reporter.model_copy(update={"attach": []})
         return _compose_message(plain, message_id, result, replace(facts, notes=[*facts.notes, note]), context)
 
@@ -130,12 +128,9 @@ def deliver_waiting_messages(context: Context, *, of_earlier_runs: bool) -> list
     )
     deliveries = _log_deliveries(delivered, context)
     events = [
-        Event(
-            "delivery", "error", f"{delivery.reporter} to {delivery.channel}: {delivery.state}: {delivery.reason}", at
-        )
-        for delivery in deliveries
-        if delivery.state != "SENT"
-        for at in [context.clock()]
+        Event("delivery", "error", f"{sent.reporter} to {sent.channel}: {sent.state}: {sent.reason}", context.clock())
+        for sent in deliveries
+        if sent.state != "SENT"
     ]
     if events and context.run:
         context.store.add_events(context.run, events)

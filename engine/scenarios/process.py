@@ -84,7 +84,7 @@ def run_step_in_process(index: int, step: AnyStep, seconds: float, context: Cont
 @contextmanager
 def _start_supervisor(context: Context) -> "Iterator[subprocess.Popen[bytes]]":
     """Start the process; at the end of the block it is ended with every process that it has started."""
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603 - the program is Python, the arguments are ours
         [sys.executable, "-m", "engine.scenarios.supervisor", str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -143,12 +143,14 @@ def _tell_unusable_state(
     An empty temporary state takes its place while the messages are composed. Where there is no room for that either,
     the error alone tells.
     """
-    with suppress(OSError, StoreError), TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True) as temporary:
-        with open_session(project, environ=environ, clock=clock, listeners=listeners, state=Path(temporary)) as context:
-            for name in scenarios:
-                run = generate_id(clock())
-                log = replace(context.log, scenario=name)
-                tell_impossible_run(name, run, replace(context, log=log), problem)
+    with (
+        suppress(OSError, StoreError),
+        TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True) as temporary,
+        open_session(project, environ=environ, clock=clock, listeners=listeners, state=Path(temporary)) as context,
+    ):
+        for name in scenarios:
+            at_scenario = replace(context, log=replace(context.log, scenario=name))
+            tell_impossible_run(name, generate_id(clock()), at_scenario, problem)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ Each run holds a lock while its process lives. If a run is RUNNING and no proces
 was killed. This needs no heartbeat and no guessed timeout.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -18,7 +17,7 @@ from engine.store.database import Database, child_rows
 from engine.store.errors import build_store_error, translate_errors
 from engine.store.folders import safe_name
 from engine.store.history import position_from_json
-from engine.store.locks import LockBusy, lock_path, try_lock
+from engine.store.locks import LockBusy, lock_path, release_lock, try_lock
 from engine.store.metrics import nan_to_none
 from engine.store.outbox import insert_messages
 from engine.store.records import Event, OutboxMessage, RunRecord, StepRecord
@@ -45,7 +44,7 @@ class Runs(Database):
                 connection.execute(insert(runs).values(_run_row(run)))
                 insert_messages(connection, messages)
         except BaseException:
-            os.close(lock)
+            release_lock(lock)
             raise
         self._alive[run.id] = lock
 
@@ -142,7 +141,7 @@ class Runs(Database):
                         dead.append(died)
                 path.unlink(missing_ok=True)
             finally:
-                os.close(lock)
+                release_lock(lock)
         return dead
 
     def run_folder(self, id: str) -> Path:  # noqa: A002  the field of RunRecord has this name
@@ -163,7 +162,7 @@ class Runs(Database):
         if (lock := self._alive.pop(run, None)) is not None:
             with translate_errors(self.folder):
                 self._run_lock_path(run).unlink(missing_ok=True)
-                os.close(lock)
+                release_lock(lock)
 
     def _run_number(self, connection: Connection, run: str) -> int:
         number = connection.scalar(select(runs.c.number).where(runs.c.id == run))
