@@ -34,10 +34,10 @@ STEP_KINDS: dict[str, Callable[[Any, Context], StepResult]] = {
 
 def run(step: AnyStep, context: Context) -> StepResult:
     """Run a step and return its result. An exception becomes a FAILED result; a file that changed, a second try."""
-    context, process = replace(context, actions=[]), os.getpid()
+    context = replace(context, actions=[])
     try:
         with log_warnings(context.log):
-            result = context.read_unchanged(lambda attempt: STEP_KINDS[step.kind](step, attempt))
+            result = context.read_unchanged(lambda attempt: _run_in_this_process(step, attempt))
             if not result.reused:  # it was told when the data were read
                 data_validation.tell_findings(step, context)
         unmeasured = PassedChecks.select(result.checks).list_unmeasured()
@@ -50,13 +50,20 @@ def run(step: AnyStep, context: Context) -> StepResult:
         context.log.error("".join(traceback.format_exception(bug)))
         internal = f"internal error: {type(bug).__name__}: {bug}; the traceback is in the log"
         return fail_step(step, _explain_memory(bug) or internal, context)
-    finally:
-        if os.getpid() != process:
-            os._exit(0)  # a process that a function has forked would go on with the run beside this one
     result = result.model_copy(update={"reason": context.secrets.redact(result.reason)})
     line = f"{result.outcome}: {result.reason}" if result.reason else str(result.outcome)
     context.log.write("error" if result.outcome is Outcome.FAILED else "info", line)
     return result
+
+
+def _run_in_this_process(step: AnyStep, context: Context) -> StepResult:
+    """Run a step. A process that a function has forked, and not ended, ends here: it would go on with the run too."""
+    process = os.getpid()
+    try:
+        return STEP_KINDS[step.kind](step, context)
+    finally:
+        if os.getpid() != process:
+            os._exit(0)
 
 
 def _explain_memory(error: BaseException) -> str:
