@@ -54,13 +54,14 @@ def _supervise(starter: int) -> None:
         return
     # Only the worker reads the request: if it dies before, its starter must see a closed pipe.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    code = None
-    while (code := _reap_processes(worker)) is None and not asked and os.getppid() == starter:
+    ended: dict[int, int] = {}
+    while _reap_children(ended) and worker not in ended and not asked and os.getppid() == starter:
         select.select([awake], [], [], LOOK_SECONDS)
         with contextlib.suppress(BlockingIOError):
             os.read(awake, 4096)
-    left = [] if code is None else _list_left_processes()
-    _kill_descendants(worker)
+    code = ended.get(worker)
+    left = [] if code is None else _list_left_processes(ended)
+    _kill_descendants(worker, ended)
     with contextlib.suppress(OSError):  # nobody may be left to read it
         os.write(1, b"\n" + json.dumps({"ended": code, "left": left}).encode() + b"\n")
     os._exit(0)
@@ -85,44 +86,42 @@ def _call_prctl(operation: int, value: int) -> None:
         ctypes.CDLL(None).prctl(operation, ctypes.c_ulong(value), 0, 0, 0)
 
 
-def _reap_processes(worker: int) -> int | None:
-    """Collect the children that have ended; return how the worker ended, as `subprocess` counts it, or None."""
+def _reap_children(ended: dict[int, int]) -> bool:
+    """Add the children that have ended, with their exit codes as `subprocess` counts them; tell whether any is left.
+
+    None is left only when none has any descendants: those become children of this process before it can reap the child.
+    """
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return None
+            return False
         if pid == 0:
-            return None
-        if pid == worker:
-            return os.waitstatus_to_exitcode(status)
+            return True
+        ended[pid] = os.waitstatus_to_exitcode(status)
 
 
-def _list_left_processes() -> list[str]:
+def _list_left_processes(ended: dict[int, int]) -> list[str]:
     """Return the names of the processes that the worker has left running, after a moment in which they may end."""
     deadline = time.monotonic() + LEAVE_SECONDS
-    while (children := _list_children()) and time.monotonic() < deadline:
+    while _reap_children(ended) and time.monotonic() < deadline:
         time.sleep(0.01)
-        _reap_processes(0)
-    return [_read_process_name(child) for child in children]
+    return [read_process_name(child) for child in list_children()]
 
 
-def _kill_descendants(worker: int) -> None:
+def _kill_descendants(worker: int, ended: dict[int, int]) -> None:
     """Kill the worker's process group and everything that this process has adopted, until nothing is left."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(worker, signal.SIGKILL)
     deadline = time.monotonic() + KILL_SECONDS
-    while time.monotonic() < deadline:
-        _reap_processes(0)
-        if not (children := _list_children()):
-            return
-        for child in children:  # killing one makes its own children ours
+    while _reap_children(ended) and time.monotonic() < deadline:
+        for child in list_children():  # killing one makes its own children ours
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(child, signal.SIGKILL)
         time.sleep(0.005)
 
 
-def _list_children() -> list[int]:
+def list_children() -> list[int]:
     """Return the process ids of this process's children; none on a system without /proc."""
     own, found = os.getpid(), []
     for folder in Path("/proc").glob("[0-9]*"):
@@ -134,7 +133,7 @@ def _list_children() -> list[int]:
     return found
 
 
-def _read_process_name(pid: int) -> str:
+def read_process_name(pid: int) -> str:
     """Return `sleep (process 4711)`."""
     name = "a process"
     with contextlib.suppress(OSError):
