@@ -64,7 +64,8 @@ def tell_impossible_run(name: str, run: str, context: Context, problem: StoreErr
     """Send the `end` messages of a run that cannot even start, because the state cannot be used."""
     result = _make_result(name, run, context).model_copy(update={"outcome": Outcome.ABORTED, "ended": context.clock()})
     facts = replace(collect_condition_facts([], context), outcome=Outcome.ABORTED)
-    tell_unrecorded_end(result, facts, replace(context, run=run), problem)
+    without_log = replace(context.log, folder=None)  # there is no folder that it could be written into
+    tell_unrecorded_end(result, facts, replace(context, run=run, log=without_log), problem)
 
 
 def _make_result(name: str, run: str, context: Context) -> RunResult:
@@ -128,6 +129,8 @@ def _finish_run(result: RunResult, stopped: BaseException | None, context: Conte
         context.store.finish_run(_make_run_record(result), messages)
     except StoreError as problem:
         cause = stopped if isinstance(stopped, StoreError) else problem
+        if stopped is not None and (so_far := worst_outcome(step.outcome for step in result.steps)) != "SUCCESS":
+            condition_facts = replace(condition_facts, outcome=so_far)  # an alert must not wait for the next run
         tell_unrecorded_end(result, condition_facts, context, cause)
         if stopped is None:
             raise
