@@ -28,8 +28,9 @@ _held: set[int] = set()
 
 
 def _close_inherited_locks() -> None:
-    for descriptor in tuple(_held):
-        release_lock(descriptor)
+    """Close the copies that a forked process has: unlocking them would release the locks of its parent."""
+    while _held:
+        os.close(_held.pop())
 
 
 os.register_at_fork(after_in_child=_close_inherited_locks)
@@ -93,6 +94,7 @@ def release_lock(descriptor: int) -> None:
     """Release a lock; nothing happens in a forked process, which holds none of its parent's."""
     if descriptor in _held:
         _held.remove(descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # also in a copy that a process forked just now has not closed yet
         os.close(descriptor)
 
 

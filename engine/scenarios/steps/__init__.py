@@ -5,7 +5,6 @@ step fails that step, but the run goes on, because its reporters must tell peopl
 """
 
 import errno
-import os
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,7 +36,7 @@ def run(step: AnyStep, context: Context) -> StepResult:
     context = replace(context, actions=[])
     try:
         with log_warnings(context.log):
-            result = context.read_unchanged(lambda attempt: _run_in_this_process(step, attempt))
+            result = context.read_unchanged(lambda attempt: STEP_KINDS[step.kind](step, attempt))
             if not result.reused:  # it was told when the data were read
                 data_validation.tell_findings(step, context)
         unmeasured = PassedChecks.select(result.checks).list_unmeasured()
@@ -54,16 +53,6 @@ def run(step: AnyStep, context: Context) -> StepResult:
     line = f"{result.outcome}: {result.reason}" if result.reason else str(result.outcome)
     context.log.write("error" if result.outcome is Outcome.FAILED else "info", line)
     return result
-
-
-def _run_in_this_process(step: AnyStep, context: Context) -> StepResult:
-    """Run a step. A process that a function has forked, and not ended, ends here: it would go on with the run too."""
-    process = os.getpid()
-    try:
-        return STEP_KINDS[step.kind](step, context)
-    finally:
-        if os.getpid() != process:
-            os._exit(0)
 
 
 def _explain_memory(error: BaseException) -> str:
