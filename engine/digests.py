@@ -12,7 +12,7 @@ def digest_texts(*texts: str) -> str:
     """Return one digest of several texts in order. Each is preceded by its length, so no two lists are hashed alike."""
     digest = hashlib.blake2b(digest_size=DIGEST_SIZE)
     for text in texts:
-        content = text.encode()
+        content = text.encode("utf-8", "surrogatepass")
         digest.update(len(content).to_bytes(8, "little") + content)
     return digest.hexdigest()
 
@@ -24,7 +24,7 @@ def canonical_json(value: object) -> str:
 
 def digest_json(value: object) -> str:
     """Return the digest of JSON-ready data; the order of keys does not matter."""
-    return hashlib.blake2b(canonical_json(value).encode(), digest_size=DIGEST_SIZE).hexdigest()
+    return hashlib.blake2b(canonical_json(value).encode("utf-8", "surrogatepass"), digest_size=DIGEST_SIZE).hexdigest()
 
 
 def digest_bytes(content: bytes) -> str:

@@ -5,11 +5,13 @@ the engine: its traceback is written to a file.
 """
 
 import gc
+import io
 import os
 import platform
 import re
 import sys
 import tempfile
+import threading
 import traceback
 from pathlib import Path
 
@@ -20,6 +22,9 @@ from engine.cli import check, compare, init, outbox, plan, remove, render, repor
 from engine.errors import EngineError, SpecError, UsageError
 from engine.outcome import ExitCode
 from engine.spec import diagnostics
+
+EXIT_SECONDS = 5.0
+"""Seconds that threads of users' functions may take to end after the command has."""
 
 app = typer.Typer(
     name="engine",
@@ -48,9 +53,33 @@ def _options(
 
 def main() -> None:
     """Run the command line and exit with an exit code of the reference page."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a text that cannot be encoded must not hide the others
     code = _main()
+    _limit_exit(code)
     gc.freeze()  # skip the last garbage collection, a tenth of a short command's time: the process ends anyway
     sys.exit(code)
+
+
+def _limit_exit(code: int) -> None:
+    """End the process some seconds from now, if a function of the user's has left a thread running.
+
+    Python would wait for it, perhaps for ever.
+    """
+    others = (thread for thread in threading.enumerate() if thread is not threading.main_thread())
+    left = [thread.name for thread in others if not thread.daemon]
+    if not left:
+        return
+
+    def end() -> None:
+        print(f"engine: ended, although a function has left threads running: {', '.join(left)}", file=sys.stderr)
+        sys.stdout.flush()
+        os._exit(code)
+
+    timer = threading.Timer(EXIT_SECONDS, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _main() -> int:
@@ -79,7 +108,9 @@ def _main() -> int:
     except BrokenPipeError:  # the reader (`head`, say) has closed the pipe; the flush at exit must not fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
-    except Exception as bug:  # noqa: BLE001 - the last boundary: reported as a bug, with the traceback in a file
+    except (SystemExit, GeneratorExit):
+        raise
+    except BaseException as bug:  # noqa: BLE001 - the last boundary, also for a panic of polars: reported as a bug
         return _report_bug(bug)
 
 
@@ -89,7 +120,7 @@ def _format_mistake(mistake: typer.TyperException) -> str:
     return re.sub(r"^Invalid value(?: for '?([^:']*)'?)?: ", lambda found: f"{found[1]}: " if found[1] else "", text)
 
 
-def _report_bug(bug: Exception) -> int:
+def _report_bug(bug: BaseException) -> int:
     """Write the traceback to a temporary file and print where it is."""
     with tempfile.NamedTemporaryFile(
         "w", prefix="engine-bug-", suffix=".txt", delete=False, encoding="utf-8"

@@ -4,7 +4,8 @@ import contextlib
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from types import FrameType
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -46,7 +47,7 @@ def command(
     from engine.scenarios.result import exit_code
 
     names = scenario_selection.select_scenarios(project, scenarios or ())
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped run ends like an interrupted one: ABORTED
+    _treat_signals_as_interruptions()
     previews: list[str] = []
     # Standard output holds the results only; what user functions print goes to standard error.
     with output.show_progress(verbose=verbose) as listen, contextlib.redirect_stdout(sys.stderr):
@@ -63,3 +64,17 @@ def command(
     results = output.render_results(finished, format_, code, session.resolve_state_folder(project))
     (output.print_json if format_ == "json" else print)(results)
     return code
+
+
+def _treat_signals_as_interruptions() -> None:
+    """Let a run that is stopped, or whose terminal is closed, end like an interrupted one: ABORTED, with its messages.
+
+    A signal that is ignored stays ignored: `nohup engine run` goes on when the terminal is closed.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt(signal.Signals(number).name)

@@ -7,6 +7,7 @@ it.
 """
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -74,8 +75,13 @@ def load_function(folder: Path, reference: str) -> Callable[..., Any]:
         raise DataError(f"{path} has no function {name!r}{suggest_name(name, known)}")
 
     def call(*arguments: Any, **keywords: Any) -> Any:
+        process = os.getpid()
         with _importable(folder, modules), translate_user_code_errors(folder, reference):
-            return function(*arguments, **keywords)
+            try:
+                return function(*arguments, **keywords)
+            finally:
+                if os.getpid() != process:
+                    os._exit(0)  # a process that the function has forked, and not ended, would go on with the run too
 
     return call
 

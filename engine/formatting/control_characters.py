@@ -20,3 +20,11 @@ def single_line(text: str, limit: int | None = None) -> str:
     """Return `text` on one line without control characters, cut to `limit` characters."""
     line = " ".join(remove_controls(text).split())
     return line if limit is None or len(line) <= limit else line[: limit - 1] + "…"
+
+
+def make_encodable(text: str) -> str:
+    r"""Return `text` with each half of a character (a lone surrogate), which no encoding can write, as `\udc80`.
+
+    A file name or a variable of the environment that is not UTF-8 has them, and so may any text of a user's function.
+    """
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -4,7 +4,7 @@
 sends the queued messages.
 """
 
-from engine.reporting.delivery import Delivery, deliver_messages
+from engine.reporting.delivery import Delivery, deliver_messages, send_unrecorded
 from engine.reporting.facts import RunFacts, create_check_event, create_step_event, format_event
 from engine.reporting.messages import compose_message
 from engine.reporting.preview import preview_message
@@ -18,4 +18,5 @@ __all__ = [
     "deliver_messages",
     "format_event",
     "preview_message",
+    "send_unrecorded",
 ]

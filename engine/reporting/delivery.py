@@ -81,6 +81,23 @@ def deliver_messages(
     return tuple(delivered)
 
 
+def send_unrecorded(
+    project: ProjectSpec, secrets: Secrets, messages: Sequence[OutboxMessage], outcome: Outcome
+) -> tuple[Delivery, ...]:
+    """Send messages that the outbox cannot record, each once: an alert must go out although nothing can be written."""
+    delivered = []
+    for message in messages:
+        state = MessageState.DROPPED
+        try:
+            channel = project.channels[message.channel]
+            reason = _send_claimed_message(project, channel, message, secrets, outcome, limit_sending(channel))
+            state = MessageState.SENT
+        except Exception as error:  # noqa: BLE001 - the boundary: a bug in one channel must not stop the other messages
+            reason = secrets.redact(str(error) or type(error).__name__)
+        delivered.append(Delivery(message, state, reason))
+    return tuple(delivered)
+
+
 def _deliver_message(
     store: Store, project: ProjectSpec, secrets: Secrets, message: OutboxMessage, early: bool
 ) -> Delivery | None:

@@ -47,7 +47,8 @@ class RunFacts:
 
     `condition_facts` is what a run condition reads: the outcome (None before the end), the outcomes of steps and
     checks, metrics, the trigger, variables. `checks` holds every result: of each iteration, and of each metric of a
-    wildcard. `events` are the lines of the summaries. Times are aware. `log` is the path of the run's log.
+    wildcard. `events` are the lines of the summaries. Times are aware. `log` is the path of the run's log. `notes` are
+    added to every message, whatever its text: why a run did not end as it should.
     """
 
     project: str
@@ -60,6 +61,7 @@ class RunFacts:
     events: Sequence[Event] = ()
     server_url: str | None = None
     log: Path | None = None
+    notes: Sequence[str] = ()
 
     @property
     def run_url(self) -> str | None:

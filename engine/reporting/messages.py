@@ -69,7 +69,7 @@ def compose_message(
     """
     if not reporter.active:
         return None
-    notes: list[str] = []
+    notes: list[str] = [*facts.notes]
     if reporter.run_condition is not None:
         try:
             if not evaluate_condition(reporter.run_condition, facts.condition_facts):

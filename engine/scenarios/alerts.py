@@ -1,24 +1,39 @@
 """The messages of a run: its result becomes the facts for its reporters, and the outbox is delivered."""
 
-from collections.abc import Iterable
+import json
+import traceback
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from engine import reporting
 from engine.data import WatchedFiles, explain_read_errors
+from engine.errors import StoreError
+from engine.outcome import CheckOutcome, Outcome, worst_check_outcome, worst_outcome
 from engine.reporting.pages import EvaluationFacts
 from engine.scenarios.context import Context
-from engine.scenarios.result import Delivery, RunResult
+from engine.scenarios.result import Delivery, RunResult, StepResult
 from engine.scenarios.steps.report import collect_report_facts
 from engine.spec.conditions import ConditionFacts
+from engine.spec.resources.scenarios import Reporter
 from engine.store import Event, OutboxMessage
+from engine.store.errors import build_store_error, translate_errors
 
 CSV_BATCH_ROWS = 10_000
 
 
 def compose_messages(
-    at: Literal["start", "end"], result: RunResult, condition_facts: ConditionFacts, context: Context
+    at: Literal["start", "end"],
+    result: RunResult,
+    condition_facts: ConditionFacts,
+    context: Context,
+    *,
+    notes: Sequence[str] = (),
 ) -> list[OutboxMessage]:
-    """Return the messages of the run's reporters; in a preview they are shown instead and none is returned."""
+    """Return the messages of the run's reporters; in a preview they are shown instead and none is returned.
+
+    Each of the `notes` is added to every message.
+    """
     facts = reporting.RunFacts(
         project=result.project,
         scenario=result.scenario,
@@ -30,25 +45,63 @@ def compose_messages(
         events=list_events(result),
         server_url=context.project.server.url if context.project.server else None,
         log=context.log.text_path,
+        notes=notes,
     )
     messages = []
     for number, reporter in enumerate(context.get_scenario(result.scenario).reporters):
         if reporter.at != at:
             continue
-        message = reporting.compose_message(
-            reporter,
-            facts,
-            context.secrets,
-            message_id=f"{result.id}.{number}",
-            now=context.clock(),
-            csv_of=lambda dataset: _stream_csv(dataset, context),
-            evaluations=lambda: _load_last_evaluations(result, context),
-        )
+        message = _compose_message(reporter, f"{result.id}.{number}", result, facts, context)
         if context.preview is not None:
             context.preview(reporting.preview_message(reporter, message, context.project, context.secrets))
         elif message is not None:
             messages.append(message)
     return messages
+
+
+def _compose_message(
+    reporter: Reporter, message_id: str, result: RunResult, facts: reporting.RunFacts, context: Context
+) -> OutboxMessage | None:
+    """Return the message of a reporter; one whose attachments fail because of a bug is sent without them."""
+    try:
+        return reporting.compose_message(
+            reporter,
+            facts,
+            context.secrets,
+            message_id=message_id,
+            now=context.clock(),
+            csv_of=lambda dataset: _stream_csv(dataset, context),
+            evaluations=lambda: _load_last_evaluations(result, context),
+        )
+    except BaseException as bug:  # also a panic of polars, which is no Exception
+        if not reporter.attach or isinstance(bug, KeyboardInterrupt):
+            raise
+        context.log.error("".join(traceback.format_exception(bug)))
+        missing = ", ".join(reporter.attach)
+        note = f"not attached, because of an internal error ({type(bug).__name__}; see the log): {missing}"
+        plain = reporter.model_copy(update={"attach": []})
+        return _compose_message(plain, message_id, result, replace(facts, notes=[*facts.notes, note]), context)
+
+
+def collect_condition_facts(found: Sequence[StepResult], context: Context) -> ConditionFacts:
+    """Return the facts that conditions can ask for; of a step or a check that ran several times, the worst outcome."""
+    outcomes: dict[str, Outcome] = {}
+    checks: dict[str, CheckOutcome] = {}
+    metrics: dict[str, float | None] = {}
+    for step in found:
+        earlier = outcomes.get(step.name)
+        outcomes[step.name] = step.outcome if earlier is None else max(earlier, step.outcome, key=list(Outcome).index)
+        metrics |= step.metrics
+        for check in step.checks:
+            checks[check.check] = worst_check_outcome([check.outcome, checks.get(check.check, CheckOutcome.OK)])
+    return ConditionFacts(
+        outcome=worst_outcome(outcomes.values()),
+        steps=outcomes,
+        checks=checks,
+        metrics=metrics,
+        trigger=context.trigger,
+        variables=context.project.variables,
+    )
 
 
 def list_events(result: RunResult) -> list[Event]:
@@ -65,15 +118,76 @@ def deliver_waiting_messages(context: Context, *, of_earlier_runs: bool) -> list
     """Send this run's messages that wait in the outbox; return their deliveries.
 
     With `of_earlier_runs`, all other waiting messages are sent too. That is tried once per run, so that a server which
-    is down costs its time once.
+    is down costs its time once. What this run could not deliver becomes an event of it.
     """
     if context.preview is not None or context.mode != "run":
         return []
     messages = context.store.list_undelivered(None if of_earlier_runs else context.run)
-    deliveries = []
-    for delivery in reporting.deliver_messages(
+    delivered = reporting.deliver_messages(
         context.store, context.project, context.secrets, early=True, messages=messages
-    ):
+    )
+    deliveries = _log_deliveries(delivered, context)
+    events = [
+        Event("delivery", "error", f"{sent.reporter} to {sent.channel}: {sent.state}: {sent.reason}", context.clock())
+        for sent in deliveries
+        if sent.state != "SENT"
+    ]
+    if events and context.run:
+        context.store.add_events(context.run, events)
+    return deliveries
+
+
+def tell_unrecorded_end(
+    result: RunResult, condition_facts: ConditionFacts, context: Context, problem: StoreError
+) -> None:
+    """Send the `end` messages of a run whose end cannot be recorded, since the disk is full, say.
+
+    A reporter whose condition holds for the outcome that the run has had, or for ABORTED, sends: the next run that can
+    write marks this one ABORTED.
+    """
+    if context.preview is not None or context.mode != "run":
+        return
+    context.log.error(f"the run cannot be recorded, its messages are sent all the same: {problem}")
+    notes = [f"this run could not be recorded: {problem}"]
+    aborted = replace(condition_facts, outcome=Outcome.ABORTED)
+    messages = {
+        message.id: message
+        for facts in (aborted, condition_facts)
+        for message in compose_messages("end", result, facts, context, notes=notes)
+    }
+    send_unrecorded_messages(list(messages.values()), context)
+
+
+def send_unrecorded_messages(messages: Sequence[OutboxMessage], context: Context) -> None:
+    """Send messages past the outbox, which cannot be written."""
+    sent = reporting.send_unrecorded(context.project, context.secrets, messages, Outcome.ABORTED)
+    _log_deliveries(sent, context)
+
+
+def write_run_file(result: RunResult, context: Context) -> None:
+    """Write run.json.
+
+    Raises
+    ------
+    StoreError
+        It cannot be written, or the run's log could not.
+    """
+    document = context.secrets.redact_values(result.model_dump(mode="json"))
+    with translate_errors(context.store.folder):
+        path = context.store.run_folder(result.id) / "run.json"
+        path.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
+    if context.log.failures:
+        first = context.log.failures[0]
+        cause = f"the log of run {result.id} is not complete, since it could not be written"
+        raise build_store_error(
+            context.store.folder, cause, "make room or give this user write access, then run again", str(first)
+        )
+
+
+def _log_deliveries(delivered: Iterable[reporting.Delivery], context: Context) -> list[Delivery]:
+    """Log each delivery; return those of this run."""
+    deliveries = []
+    for delivery in delivered:
         message = delivery.message
         line = f"{message.reporter} to {message.channel}: {delivery.state}"
         text = f"{line}: {delivery.reason}" if delivery.reason else line

@@ -8,12 +8,15 @@ import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 Level = Literal["info", "warning", "error"]
+
+STARTED = "started"
+"""The entry at the start of each step, by which the step is found at which a run was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,8 @@ class LogLine:
 class RunLog:
     """Writes a run's lines into its folder and passes them to the listeners.
 
-    Without a folder (before a run has one) only the listeners get them.
+    Without a folder (before a run has one) only the listeners get them. A file that cannot be written, or a terminal
+    that is gone, does not end the run: its end raises the first of the `failures`.
     """
 
     folder: Path | None
@@ -40,6 +44,7 @@ class RunLog:
     redact: Callable[[str], str]
     listeners: Sequence[Callable[[LogLine], None]] = ()
     step: str = ""
+    failures: list[OSError] = field(default_factory=list)
 
     @property
     def text_path(self) -> Path | None:
@@ -59,9 +64,25 @@ class RunLog:
         """Add an entry. A text of several lines is one entry."""
         line = LogLine(self.clock(), level, self.scenario, self.step, self.redact(text))
         if self.folder:
-            _append_line(line, self.folder)
+            try:
+                _append_line(line, self.folder)
+            except OSError as error:
+                if not self.failures:
+                    said = f"{self.text_path} cannot be written: {error.strerror or error}; the run goes on without it"
+                    self.pass_on(replace(line, level="warning", text=self.redact(said)))
+                self.failures.append(error)
+        self.pass_on(line)
+
+    def pass_on(self, line: LogLine) -> None:
+        """Pass a line to the listeners. One whose terminal is gone, or that a function has closed, misses it."""
         for listen in self.listeners:
-            listen(line)
+            try:
+                listen(line)
+            except OSError:
+                continue
+            except ValueError as error:
+                if "closed file" not in str(error):
+                    raise
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """Runs a step that has a timeout in a separate process, because a thread cannot be stopped reliably.
 
-The process (`worker.py`) gets the spec's path and the run's values, loads the project itself and uses the run's locks.
-At the timeout it is killed together with every process that it has started. It replies with JSON lines: when it is
-ready, log entries and previews while it works, so the terminal shows them at once, and at the end the result.
+The process (`supervisor.py`, which starts `worker.py`) gets the spec's path and the run's values, loads the project
+itself and uses the run's locks. It replies with JSON lines: when it is ready, log entries and previews while it works,
+so the terminal shows them at once, and at the end the result. The step ends with its result: what it has left running
+is ended with it, and told.
 
 The timeout counts from the moment when the process is ready: the time that Python needs to start and to import is not
 the step's.
@@ -11,16 +12,20 @@ the step's.
 import contextlib
 import json
 import os
+import selectors
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+from engine.formatting.lists import join_some
 from engine.scenarios import steps
 from engine.scenarios.context import Context
+from engine.scenarios.dead_runs import tell_dead_runs
 from engine.scenarios.log import LogLine
 from engine.scenarios.result import StepResult
 from engine.spec.resources.scenarios import AnyStep
@@ -28,27 +33,20 @@ from engine.spec.resources.scenarios import AnyStep
 START_LIMIT = 300.0
 """Seconds that the process may take to be ready: on a slow disk or a busy machine, imports alone take many."""
 
+EXIT_LIMIT = 2.0
+"""Seconds that the process may take to exit after its result: a thread of a user's function may never end."""
 
-class _Limit:
-    """Kills a process when its time is over; `exceeded` is then the text that says which limit it exceeded."""
+END_LIMIT = 10.0
+"""Seconds that the supervisor may take to end all processes of the step, before it is killed itself."""
 
-    def __init__(self, worker: "subprocess.Popen[str]") -> None:
-        self.exceeded: str | None = None
-        self._worker = worker
-        self._timer = threading.Timer(0, self._end)
-
-    def set(self, seconds: float, exceeded: str) -> None:
-        """Start the limit now, in place of the one before."""
-        self.cancel()
-        self._timer = threading.Timer(seconds, self._end, [exceeded])
-        self._timer.start()
-
-    def cancel(self) -> None:
-        self._timer.cancel()
-
-    def _end(self, exceeded: str) -> None:
-        self.exceeded = exceeded
-        _kill_process_group(self._worker)
+SIGNAL_MEANINGS = {
+    signal.SIGKILL: "the system may have run out of memory; give it more, or let the step read less",
+    signal.SIGSEGV: "a library has crashed",
+    signal.SIGBUS: "a library has crashed, or a file that it read was cut meanwhile",
+    signal.SIGABRT: "a library has given up, often for lack of memory",
+    signal.SIGXCPU: "its limit of processor time is used up",
+}
+"""What probably was the cause of a signal that has ended a process."""
 
 
 def run_step_in_process(index: int, step: AnyStep, seconds: float, context: Context) -> StepResult:
@@ -67,67 +65,122 @@ def run_step_in_process(index: int, step: AnyStep, seconds: float, context: Cont
         "mode": context.mode,
         "state": str(context.store.folder),
     }
-    with subprocess.Popen(
-        [sys.executable, "-m", "engine.scenarios.worker"],
+    with _start_supervisor(context) as supervisor:
+        reply = _Reply(supervisor, seconds)
+        reply.exchange(json.dumps(request, default=str), context)
+    if reply.left:
+        context.log.warning(f"the step has left processes running, which were ended with it: {join_some(reply.left)}")
+    if reply.result is not None:
+        if reply.code is None:
+            context.log.warning(
+                f"the step's process did not end within {EXIT_LIMIT:g} s after its result and was ended: "
+                "a function has probably left a thread running"
+            )
+        return reply.result
+    tell_dead_runs(context)  # a child run in the process died with it
+    return steps.fail_step(step, reply.failure or _describe_exit(reply.code), context)
+
+
+@contextmanager
+def _start_supervisor(context: Context) -> "Iterator[subprocess.Popen[bytes]]":
+    """Start the process; at the end of the block it is ended with every process that it has started."""
+    with subprocess.Popen(  # noqa: S603 - the program is Python, the arguments are ours
+        [sys.executable, "-m", "engine.scenarios.supervisor", str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        start_new_session=True,  # another process group, which can be killed as a whole
+        bufsize=0,
+        start_new_session=True,  # Ctrl-C of the terminal reaches this process alone, which ends the other one
         env=dict(context.environ),
-    ) as worker:
-        limit = _Limit(worker)
-        limit.set(START_LIMIT, f"its process was not ready after {START_LIMIT:g} s and was stopped")
-
-        def ready() -> None:
-            limit.set(seconds, f"it took longer than its timeout of {seconds:g} s and was stopped")
-
+    ) as supervisor:
         try:
-            result = _communicate(worker, json.dumps(request, default=str), context, ready)
+            yield supervisor
         finally:
-            limit.cancel()
-            _kill_process_group(worker)  # also ends what a finished step has left running in the background
-    if limit.exceeded:
-        context.store.abort_dead_runs()  # a child run in the worker died with it
-        return steps.fail_step(step, limit.exceeded, context)
-    if result is None:
-        code = worker.returncode
-        ended = (
-            f"was killed by signal {-code}, perhaps for lack of memory," if code < 0 else f"ended with exit code {code}"
-        )
-        reason = f"its process {ended} before it returned a result"
-        return steps.fail_step(step, reason, context)
-    return result
+            supervisor.terminate()
+            try:
+                supervisor.wait(END_LIMIT)
+            except subprocess.TimeoutExpired:
+                supervisor.kill()
 
 
-def _communicate(
-    worker: "subprocess.Popen[str]", request: str, context: Context, ready: Callable[[], None]
-) -> StepResult | None:
-    """Send the request, call `ready` when the work begins, pass log entries on, return the result.
+class _Reply:
+    """What the process of a step has replied.
 
-    None if the worker sent no result.
+    Attributes
+    ----------
+    result
+        The result of the step; None if the process has sent none.
+    failure
+        Why there is no result, if that is known.
+    code
+        How the worker ended, as `subprocess` counts it; None if it was ended.
+    left
+        The processes that the step has left running.
     """
-    result = None
-    if worker.stdin is None or worker.stdout is None:
-        raise TypeError("the process has no pipes")
-    with contextlib.suppress(BrokenPipeError), worker.stdin as stdin:  # the worker may have died at its start
-        stdin.write(request)
-    for text in worker.stdout:
-        message: dict[str, Any] = json.loads(text)
+
+    def __init__(self, supervisor: "subprocess.Popen[bytes]", seconds: float) -> None:
+        self.result: StepResult | None = None
+        self.failure = ""
+        self.code: int | None = None
+        self.left: list[str] = []
+        self._supervisor = supervisor
+        self._seconds = seconds
+        self._deadline = time.monotonic() + START_LIMIT
+        self._exceeded = f"its process was not ready after {START_LIMIT:g} s and was stopped"
+
+    def exchange(self, request: str, context: Context) -> None:
+        """Send the request; take in the reply until the process has ended or its time is over.
+
+        The end of the pipe alone would not do: a process that the step has started may hold the pipe open.
+        """
+        if self._supervisor.stdin is None or self._supervisor.stdout is None:
+            raise TypeError("the process has no pipes")
+        with contextlib.suppress(BrokenPipeError), self._supervisor.stdin as stdin:  # it may have died at its start
+            stdin.write(request.encode())
+        kept = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._supervisor.stdout, selectors.EVENT_READ)
+            while (remaining := self._deadline - time.monotonic()) > 0:
+                if selector.select(min(remaining, 0.5)):
+                    received = os.read(self._supervisor.stdout.fileno(), 1 << 16)
+                    if not received:
+                        return
+                    *lines, kept = (kept + received).split(b"\n")
+                    for line in lines:
+                        self._take(line, context)
+                elif self._supervisor.poll() is not None:
+                    return
+        if self.result is None and not self.failure:
+            self.failure = self._exceeded
+
+    def _take(self, line: bytes, context: Context) -> None:
+        try:
+            message: dict[str, Any] = json.loads(line or b"{}")
+        except ValueError:  # the process was killed while it wrote
+            return
         if "ready" in message:
-            ready()
+            self._deadline = time.monotonic() + self._seconds
+            self._exceeded = f"it took longer than its timeout of {self._seconds:g} s and was stopped"
         elif "result" in message:
-            result = StepResult.model_validate(message["result"])
+            self.result = StepResult.model_validate(message["result"])
+            self._deadline = time.monotonic() + EXIT_LIMIT
+        elif "failed" in message:
+            self.failure = message["failed"]
+        elif "ended" in message:
+            self.code, self.left = message["ended"], message["left"]
         elif "preview" in message and context.preview:
             context.preview(message["preview"])
         elif "line" in message:
-            line = LogLine(**message["line"] | {"at": datetime.fromisoformat(message["line"]["at"])})
-            for listen in context.log.listeners:
-                listen(line)
-    return result
+            context.log.pass_on(LogLine(**message["line"] | {"at": datetime.fromisoformat(message["line"]["at"])}))
 
 
-def _kill_process_group(worker: "subprocess.Popen[str]") -> None:
-    """Kill the process group of the worker: the worker and every process that it has started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(worker.pid, signal.SIGKILL)
+def _describe_exit(code: int | None) -> str:
+    """Return why a process has returned no result."""
+    if code is None:
+        return "its process was ended from outside before it returned a result"
+    if code >= 0:
+        return f"its process ended with exit code {code} before it returned a result"
+    meaning = SIGNAL_MEANINGS.get(signal.Signals(-code), "")
+    return (
+        f"its process was killed by signal {-code} ({signal.Signals(-code).name}) before it returned a result"
+        f"{f': {meaning}' if meaning else ''}"
+    )

@@ -108,7 +108,8 @@ def exit_code(runs: list[RunResult], *, undelivered: int, fail_on: FailOn) -> Ex
     if any(run.outcome is Outcome.ABORTED for run in runs) or any(step.cause == "failure" for step in steps):
         return ExitCode.COULD_NOT_RUN
     checked = checks_exit_code([check for step in steps for check in step.checks], fail_on)
-    return checked or (ExitCode.UNDELIVERED if undelivered else ExitCode.OK)
+    given_up = any(delivery.state == "DROPPED" for run in runs for delivery in run.all_deliveries())
+    return checked or (ExitCode.UNDELIVERED if undelivered or given_up else ExitCode.OK)
 
 
 def checks_exit_code(checks: Iterable[CheckResult], fail_on: FailOn) -> ExitCode:

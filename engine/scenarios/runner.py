@@ -4,21 +4,32 @@ A step's result changes the context of the steps after it. No step can change wh
 """
 
 import getpass
-import json
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from engine.outcome import CheckOutcome, Outcome, worst_check_outcome, worst_outcome
+from engine.errors import StoreError
+from engine.outcome import Outcome, worst_outcome
 from engine.scenarios import process, steps
-from engine.scenarios.alerts import compose_messages, deliver_waiting_messages, list_events
+from engine.scenarios.alerts import (
+    collect_condition_facts,
+    compose_messages,
+    deliver_waiting_messages,
+    list_events,
+    send_unrecorded_messages,
+    tell_unrecorded_end,
+    write_run_file,
+)
 from engine.scenarios.context import Context
+from engine.scenarios.dead_runs import describe_end, find_unfinished_step
+from engine.scenarios.log import STARTED
 from engine.scenarios.result import RunResult, StepResult
 from engine.spec.conditions import ConditionFacts, UndecidedCondition, evaluate_condition
 from engine.spec.resources.scenarios import AnyStep
-from engine.store import RunRecord, StepRecord, generate_id
+from engine.store import LockBusy, RunRecord, StepRecord, generate_id
 
 
 def run_scenario(name: str, context: Context) -> RunResult:
@@ -28,55 +39,83 @@ def run_scenario(name: str, context: Context) -> RunResult:
     ------
     LockBusy
         The scenario is already running, and it has `on_busy: refuse`.
+    StoreError
+        The run or its end cannot be recorded; its messages have been sent nevertheless, as far as that was possible.
     KeyboardInterrupt
         The user has interrupted the run: it is ABORTED, and its messages wait in the outbox.
     """
-    parent, trigger = context.run, f"scenario {context.log.scenario}" if context.run else "manual"
     run = generate_id(context.clock())
-    with replace(context, run=run).lock(
-        f"scenario {name}", wait=context.get_scenario(name).on_busy == "wait"
-    ) as locked:
-        log = replace(context.log, folder=context.store.run_folder(run), scenario=name, step="")
-        ready = replace(locked, trigger=trigger, log=log).with_defaults(context.get_scenario(name).variables)
-        return _execute_run(name, run, parent, ready)
+    trigger = f"scenario {context.log.scenario}" if context.run else "manual"
+    log = replace(context.log, folder=context.store.run_path(run), scenario=name, step="", failures=[])
+    ready = replace(context, trigger=trigger, log=log).with_defaults(context.get_scenario(name).variables)
+    with ExitStack() as stack:
+        try:
+            wait = context.get_scenario(name).on_busy == "wait"
+            locked = stack.enter_context(replace(context, run=run).lock(f"scenario {name}", wait=wait))
+        except LockBusy:
+            raise
+        except StoreError as problem:
+            tell_impossible_run(name, run, ready, problem)
+            raise
+        return _execute_run(_make_result(name, run, ready), replace(ready, run=run, held_locks=locked.held_locks))
 
 
-def _execute_run(name: str, run: str, parent: str | None, context: Context) -> RunResult:
-    result = RunResult(
+def tell_impossible_run(name: str, run: str, context: Context, problem: StoreError) -> None:
+    """Send the `end` messages of a run that cannot even start, because the state cannot be used."""
+    result = _make_result(name, run, context).model_copy(update={"outcome": Outcome.ABORTED, "ended": context.clock()})
+    facts = replace(collect_condition_facts([], context), outcome=Outcome.ABORTED)
+    without_log = replace(context.log, folder=None)  # there is no folder that it could be written into
+    tell_unrecorded_end(result, facts, replace(context, run=run, log=without_log), problem)
+
+
+def _make_result(name: str, run: str, context: Context) -> RunResult:
+    """Return the result of a run that starts now; `context` belongs to the run that starts it, if one does."""
+    return RunResult(
         id=run,
         project=context.project.name,
         scenario=name,
         started=context.clock(),
         trigger=context.trigger,
         who=f"{getpass.getuser()}@{platform.node()}",
-        parent=parent,
+        parent=context.run,
         variables=context.secrets.redact_values(
             {name: str(value) for name, value in context.project.variables.items()}
         ),
         log=f"runs/{run}/log.txt",
     )
-    context.log.info(f"{name} of {context.project.name} started, {context.trigger}")
-    started = replace(collect_condition_facts([], context), outcome=None)
-    context.store.start_run(_make_run_record(result), compose_messages("start", result, started, context))
-    result.deliveries.extend(deliver_waiting_messages(context, of_earlier_runs=False))
-    outcome = Outcome.ABORTED
+
+
+def _execute_run(result: RunResult, context: Context) -> RunResult:
+    outcome, stopped = Outcome.ABORTED, None
     try:
-        for step in _run_iterations(name, context):
+        _start_run(result, context)
+        for step in _run_iterations(result.scenario, context):
             result.steps.append(step)
-            context.store.add_step(
-                run, _make_step_record(step)
-            )  # at once: a killed run keeps the steps that it finished
+            context.store.add_step(result.id, _make_step_record(step))  # at once: a killed run keeps what it finished
         outcome = worst_outcome(step.outcome for step in result.steps)
-    finally:  # the end is recorded after an interruption too; the outcome is ABORTED then
+    except BaseException as error:  # the end is recorded after an interruption too; the outcome is ABORTED then
+        stopped = error
+        raise
+    finally:
         result = result.model_copy(update={"outcome": outcome, "ended": context.clock()})
-        _finish_run(result, context)
+        _finish_run(result, stopped, context)
     return result
 
 
-def _finish_run(result: RunResult, context: Context) -> None:
+def _start_run(result: RunResult, context: Context) -> None:
+    """Record the start of the run with its messages, and deliver those."""
+    context.store.run_folder(result.id)
+    context.log.info(f"{result.scenario} of {context.project.name} started, {context.trigger}")
+    started = replace(collect_condition_facts([], context), outcome=None)
+    context.store.start_run(_make_run_record(result), compose_messages("start", result, started, context))
+    result.deliveries.extend(deliver_waiting_messages(context, of_earlier_runs=False))
+
+
+def _finish_run(result: RunResult, stopped: BaseException | None, context: Context) -> None:
     """Commit the run and its messages in one transaction, deliver them unless the run was interrupted, write run.json.
 
-    Messages are committed before they are sent, so an alert is not lost if the process dies in between.
+    Messages are committed before they are sent, so an alert is not lost if the process dies in between. If the end
+    cannot be recorded, they are sent all the same.
     """
     context.log.info(f"{result.scenario} ended {result.outcome}")
     for step in result.steps:
@@ -84,15 +123,38 @@ def _finish_run(result: RunResult, context: Context) -> None:
         if step.turn is None:
             context = context.with_values(step.variables)
     condition_facts = replace(collect_condition_facts(result.steps, context), outcome=result.outcome)
-    messages = compose_messages("end", result, condition_facts, context)
-    context.store.finish_run(_make_run_record(result), messages)
-    if result.outcome is not Outcome.ABORTED:
+    notes = [] if stopped is None else [_describe_interruption(result, stopped, context)]
+    messages = compose_messages("end", result, condition_facts, context, notes=notes)
+    try:
+        context.store.finish_run(_make_run_record(result), messages)
+    except StoreError as problem:
+        cause = stopped if isinstance(stopped, StoreError) else problem
+        if stopped is not None and (so_far := worst_outcome(step.outcome for step in result.steps)) != "SUCCESS":
+            condition_facts = replace(condition_facts, outcome=so_far)  # an alert must not wait for the next run
+        tell_unrecorded_end(result, condition_facts, context, cause)
+        if stopped is None:
+            raise
+        return
+    if not isinstance(stopped, KeyboardInterrupt):
+        try:
+            delivered = deliver_waiting_messages(context, of_earlier_runs=result.parent is None)
+        except StoreError:
+            send_unrecorded_messages(context.store.list_undelivered(result.id), context)
+            raise
         # A message of `at: start` that was pending may have been sent now: the later delivery replaces the earlier.
-        deliveries = [*result.deliveries, *deliver_waiting_messages(context, of_earlier_runs=result.parent is None)]
+        deliveries = [*result.deliveries, *delivered]
         result.deliveries[:] = {delivery.reporter: delivery for delivery in deliveries}.values()
-    result_file = context.store.run_folder(result.id) / "run.json"
-    document = context.secrets.redact_values(result.model_dump(mode="json"))
-    result_file.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
+    write_run_file(result, context)
+
+
+def _describe_interruption(result: RunResult, stopped: BaseException, context: Context) -> str:
+    """Return what has interrupted the run, and at which step."""
+    how = f"was interrupted ({stopped})" if isinstance(stopped, KeyboardInterrupt) and str(stopped) else ""
+    how = how or ("was interrupted" if isinstance(stopped, KeyboardInterrupt) else f"was ended by {stopped!r}")
+    unfinished = find_unfinished_step(context.store.run_path(result.id), [step.name for step in result.steps])
+    text = describe_end(how, result.started, result.steps, unfinished)
+    replace(context.log, listeners=()).error(f"ABORTED: {text}")
+    return text
 
 
 def _run_iterations(name: str, context: Context) -> Iterator[StepResult]:
@@ -124,27 +186,6 @@ def _run_iteration(name: str, context: Context) -> Iterator[StepResult]:
         context = replace(context.with_values(result.variables), built={**context.built, **built})
 
 
-def collect_condition_facts(found: Sequence[StepResult], context: Context) -> ConditionFacts:
-    """Return the facts that conditions can ask for; of a step or a check that ran several times, the worst outcome."""
-    outcomes: dict[str, Outcome] = {}
-    checks: dict[str, CheckOutcome] = {}
-    metrics: dict[str, float | None] = {}
-    for step in found:
-        earlier = outcomes.get(step.name)
-        outcomes[step.name] = step.outcome if earlier is None else max(earlier, step.outcome, key=list(Outcome).index)
-        metrics |= step.metrics
-        for check in step.checks:
-            checks[check.check] = worst_check_outcome([check.outcome, checks.get(check.check, CheckOutcome.OK)])
-    return ConditionFacts(
-        outcome=worst_outcome(outcomes.values()),
-        steps=outcomes,
-        checks=checks,
-        metrics=metrics,
-        trigger=context.trigger,
-        variables=context.project.variables,
-    )
-
-
 def _execute_step(index: int, step: AnyStep, context: Context, condition_facts: ConditionFacts) -> StepResult:
     """Evaluate the step's condition, run the step, retry it if it fails, and apply `on_failure`."""
     try:
@@ -156,6 +197,7 @@ def _execute_step(index: int, step: AnyStep, context: Context, condition_facts: 
         reason = "its run_condition does not hold" if step.run_condition else "an earlier step FAILED"
         context.log.info(f"SKIPPED: {reason}")
         return StepResult(name=step.name, kind=step.kind, outcome=Outcome.SKIPPED, reason=reason)
+    context.log.info(STARTED)
     tries = 1 + (step.retries.count if step.retries else 0)
     for attempt in range(1, tries + 1):
         result = _attempt_step(index, step, context)

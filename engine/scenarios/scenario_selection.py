@@ -32,6 +32,11 @@ def select_scenarios(project: ProjectSpec, named: Sequence[str] = ()) -> Sequenc
     return declared
 
 
+def is_declared(project: ProjectSpec, name: str) -> bool:
+    """Tell whether the project has a scenario of that name; one without scenarios has the default one."""
+    return name in (project.scenarios or (DEFAULT_SCENARIO,))
+
+
 def resolve_scenario(project: ProjectSpec, name: str) -> Scenario:
     """Return a declared scenario, or the default one."""
     return project.scenarios[name] if name in project.scenarios else _make_default_scenario(project)

@@ -5,25 +5,28 @@ Environment, clock and terminal are passed in here and handed on, so nothing bel
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from engine.data import Datasets
+from engine.errors import StoreError
 from engine.evaluation.record import Evaluation
 from engine.scenarios.context import Context, Mode
+from engine.scenarios.dead_runs import tell_dead_runs
 from engine.scenarios.log import LogLine, RunLog
 from engine.scenarios.planning import Plan, Planner
 from engine.scenarios.result import RunResult
-from engine.scenarios.runner import run_scenario
+from engine.scenarios.runner import run_scenario, tell_impossible_run
 from engine.scenarios.state_copy import copy_state
 from engine.scenarios.touched_files import TouchedFileHashes
 from engine.spec import ProjectSpec
 from engine.spec.metric_names import normalize_metric_name
 from engine.spec.redaction import redact_exception
 from engine.spec.secrets import Secrets
-from engine.store import OutboxMessage, Store, safe_name, utc_now
+from engine.store import OutboxMessage, Store, generate_id, safe_name, utc_now
 
 SHOWN_EVALUATIONS = 10
 """Evaluations per store that are shown after a run."""
@@ -78,9 +81,15 @@ def run_scenarios(
         The state cannot be used, or a scenario is already running and has `on_busy: refuse`.
     """
     mode: Mode = "dry run" if dry else "run"
-    with open_session(
-        project, environ=environ, clock=clock, listeners=listeners, preview=preview, mode=mode
-    ) as context:
+    with ExitStack() as stack:
+        try:
+            context = stack.enter_context(
+                open_session(project, environ=environ, clock=clock, listeners=listeners, preview=preview, mode=mode)
+            )
+        except StoreError as problem:
+            if mode == "run" and preview is None:
+                _tell_unusable_state(project, scenarios, problem, environ, clock, listeners)
+            raise
         runs = [run_scenario(name, context) for name in scenarios]
         built = dict.fromkeys(made.store for run in runs for step in run.all_steps() for made in step.evaluations)
         stores = {
@@ -121,6 +130,29 @@ def plan_scenarios(
     )
 
 
+def _tell_unusable_state(
+    project: ProjectSpec,
+    scenarios: Sequence[str],
+    problem: StoreError,
+    environ: Mapping[str, str],
+    clock: Callable[[], datetime],
+    listeners: Sequence[Callable[[LogLine], None]],
+) -> None:
+    """Send the `end` messages of scenarios that cannot run because the state cannot be opened.
+
+    An empty temporary state takes its place while the messages are composed. Where there is no room for that either,
+    the error alone tells.
+    """
+    with (
+        suppress(OSError, StoreError),
+        TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True) as temporary,
+        open_session(project, environ=environ, clock=clock, listeners=listeners, state=Path(temporary)) as context,
+    ):
+        for name in scenarios:
+            at_scenario = replace(context, log=replace(context.log, scenario=name))
+            tell_impossible_run(name, generate_id(clock()), at_scenario, problem)
+
+
 @contextmanager
 def open_session(
     project: ProjectSpec,
@@ -149,11 +181,8 @@ def open_session(
         if mode != "run" and state is None:
             folder = stack.enter_context(copy_state(folder))
         store = stack.enter_context(Store.open(folder, now=clock))
-        if mode == "run":
-            for dead in store.abort_dead_runs():
-                log.warning(f"run {dead.id} of {dead.scenario} was killed before it ended; it is now marked ABORTED")
         hashes = TouchedFileHashes(store.file_hashes)
-        yield Context(
+        context = Context(
             project=project,
             datasets=Datasets(project, hashes, lambda: stack.enter_context(store.stage_folder())),
             store=store,
@@ -166,6 +195,9 @@ def open_session(
             mode=mode,
             touched_files=hashes.touched,
         )
+        if mode == "run" and state is None and preview is None:
+            tell_dead_runs(context)
+        yield context
 
 
 def _mask_exception(secrets: Secrets) -> Callable[[object, BaseException | None, object], None]:

@@ -1,6 +1,6 @@
-"""The process of a step with a timeout: `python -m engine.scenarios.worker`.
+"""The work of a step with a timeout, in a process that `supervisor.py` starts.
 
-`process.py` starts it and writes a request to its standard input; JSON lines on its standard output are the reply.
+It reads a request from standard input; JSON lines on standard output are the reply, see `process.py`.
 """
 
 import json
@@ -11,15 +11,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from engine.errors import EngineError
 from engine.formatting.redacted_output import redact_standard_streams
 from engine.scenarios import steps
 from engine.scenarios.log import LogLine
+from engine.scenarios.result import StepResult
 from engine.scenarios.session import open_session
 from engine.spec import load
 
 
-def _execute_request(request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> None:
-    """Run the requested step in this process; send its log entries, its previews and its result."""
+def _execute_request(request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> StepResult:
+    """Run the requested step in this process; send its log entries and its previews, return its result."""
     project = load(Path(request["spec"]), request["overrides"])
 
     def send_line(line: LogLine) -> None:
@@ -42,11 +44,10 @@ def _execute_request(request: dict[str, Any], send: Callable[[dict[str, Any]], N
         values = {name: request[name] for name in ("built", "run", "trigger")}
         # The tokens let this process pass the locks that the parent process holds for the run.
         send({"ready": True})
-        result = steps.run(step, replace(context, log=log, held_locks=tuple(request["under"]), **values))
-        send({"result": result.model_dump(mode="json")})
+        return steps.run(step, replace(context, log=log, held_locks=tuple(request["under"]), **values))
 
 
-def _main() -> None:
+def main() -> None:
     """Read the request and write the reply. Output of a user's function goes to standard error, not into the reply."""
     output = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -55,8 +56,9 @@ def _main() -> None:
         output.write(json.dumps(message) + "\n")
         output.flush()
 
-    _execute_request(json.load(sys.stdin), send)
-
-
-if __name__ == "__main__":
-    _main()
+    try:
+        result = _execute_request(json.load(sys.stdin), send)
+    except EngineError as error:
+        send({"failed": str(error)})
+    else:
+        send({"result": result.model_dump(mode="json")})

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.errors import Diagnostic, SpecError
+from engine.formatting.control_characters import make_encodable
 from engine.spec.project import ProjectSpec
 from engine.spec.redaction import Redactor, redact_values
 from engine.spec.resources.project import Secret
@@ -59,8 +60,11 @@ class Secrets:
         return revealed
 
     def redact(self, text: str) -> str:
-        """Return a text with all secret values masked, in every spelling that `Redactor` knows."""
-        return self._redactor.redact(text)
+        """Return a text with all secret values masked, in every spelling that `Redactor` knows.
+
+        Every text that leaves (log, files, messages, pages) passes through here, so it can be encoded afterwards.
+        """
+        return make_encodable(self._redactor.redact(text))
 
     def redact_values(self, value: Any) -> Any:
         """Return JSON-ready data with the secret values in all of its texts masked."""

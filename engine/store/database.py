@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import URL, ColumnElement, Connection, Engine, Row, Table, create_engine, event, select
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from engine.formatting.control_characters import make_encodable
 from engine.store.errors import translate_errors
 from engine.store.tables import serialize_json
 
@@ -38,12 +39,25 @@ def create_database_engine(path: Path, patience: float, *, migrating: bool = Fal
         if migrating:
             connection.execute("PRAGMA journal_mode = WAL")  # the database file keeps this setting
 
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def make_encodable_parameters(
+        _connection: Connection, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool
+    ) -> tuple[str, Any]:
+        return statement, [_make_encodable(row) for row in parameters] if many else _make_encodable(parameters)
+
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get("writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _make_encodable(row: Sequence[Any]) -> Sequence[Any]:
+    """Return the parameters of a statement; one text that cannot be encoded must not lose the other values."""
+    if all(not isinstance(value, str) or value.isascii() for value in row):
+        return row
+    return tuple(make_encodable(value) if isinstance(value, str) else value for value in row)
 
 
 class Database:

@@ -37,6 +37,7 @@ SQLITE_CAUSES = {
     sqlite3.SQLITE_CANTOPEN: UNWRITABLE,
     sqlite3.SQLITE_PERM: UNWRITABLE,
     sqlite3.SQLITE_IOERR: ("reading or writing the disk failed", "check the disk and its file system; then run again"),
+    sqlite3.SQLITE_NOMEM: ("there is not enough memory", "free some memory, or give this process more; then run again"),
     sqlite3.SQLITE_CONSTRAINT: (
         "this record already exists",
         "run again: the run reuses what was already written",
@@ -48,6 +49,8 @@ ERRNO_CAUSES = {
     errno.EACCES: UNWRITABLE,
     errno.EPERM: UNWRITABLE,
     errno.EROFS: UNWRITABLE,
+    errno.EFBIG: ("a file may not grow further", "raise the limit on the size of files (`ulimit -f`), then run again"),
+    errno.ENOMEM: SQLITE_CAUSES[sqlite3.SQLITE_NOMEM],
     errno.ENOTDIR: ("a part of this path is a file, not a folder", "set another `state: {path: …}`"),
     errno.EEXIST: ("a file or folder of another kind has this name", "set another `state: {path: …}`"),
     errno.ENOTEMPTY: ("a folder that must be new already exists", "move it away, then run again"),

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, delete, insert, select
 from engine.errors import StoreError
 from engine.store.database import Database
 from engine.store.errors import ERRNO_CAUSES, build_store_error, translate_errors
-from engine.store.locks import hold_file_lock, try_lock
+from engine.store.locks import hold_file_lock, release_lock, try_lock
 from engine.store.tables import unfinished_folders
 
 SUBFOLDERS = ("models", "evaluations", "snapshots", "rows", "runs", "locks", "staging")
@@ -33,7 +33,7 @@ def safe_name(name: str) -> str:
     if re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", name):
         return name
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
-    return f"{slug}.{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
+    return f"{slug}.{hashlib.blake2b(name.encode('utf-8', 'surrogatepass'), digest_size=8).hexdigest()}"
 
 
 class Folders(Database):
@@ -107,7 +107,7 @@ class Folders(Database):
             for folder in staged:
                 shutil.rmtree(folder, ignore_errors=True)
         finally:
-            os.close(lock)
+            release_lock(lock)
 
 
 def move_folder(files: Path, target: Path) -> None:

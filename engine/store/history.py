@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, insert, select
+from sqlalchemy import ColumnElement, Row, func, insert, select
 
 from engine.errors import Position
 from engine.evaluation.record import CheckResult, MetricValue
@@ -119,26 +119,29 @@ class History(Database):
         query = query.order_by(check_results.c.number.desc()).limit(last)
         with self.begin_read() as connection:
             rows = connection.execute(query).all()[::-1]
-        return [
-            CheckPoint(
-                row.run,
-                row.created,
-                CheckResult(
-                    target=row.target,
-                    check=row.check,
-                    metric=row.metric,
-                    outcome=CheckOutcome(row.outcome),
-                    counts_as=CheckOutcome(row.counts_as),
-                    value=row.value,
-                    bounds={key: bound for key, bound in row.bounds.items() if key != "detectable"},
-                    reason=row.reason,
-                    position=position_from_json(row.position),
-                    evaluation=row.evaluation,
-                    detectable=row.bounds.get("detectable") or {},
-                ),
-            )
-            for row in rows
-        ]
+        return [CheckPoint(row.run, row.created, _check_from_row(row)) for row in rows]
+
+    def list_run_checks(self, run: str) -> list[CheckResult]:
+        """Return the check results of one run, oldest first."""
+        query = select(check_results).where(check_results.c.run == run).order_by(check_results.c.number)
+        with self.begin_read() as connection:
+            return [_check_from_row(row) for row in connection.execute(query)]
+
+
+def _check_from_row(row: Row[Any]) -> CheckResult:
+    return CheckResult(
+        target=row.target,
+        check=row.check,
+        metric=row.metric,
+        outcome=CheckOutcome(row.outcome),
+        counts_as=CheckOutcome(row.counts_as),
+        value=row.value,
+        bounds={key: bound for key, bound in row.bounds.items() if key != "detectable"},
+        reason=row.reason,
+        position=position_from_json(row.position),
+        evaluation=row.evaluation,
+        detectable=row.bounds.get("detectable") or {},
+    )
 
 
 def _check_fields(result: CheckResult) -> dict[str, Any]:

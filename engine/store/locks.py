@@ -23,6 +23,18 @@ from engine.store.errors import translate_errors
 
 POLL_SECONDS = 0.02
 
+_held: set[int] = set()
+"""The descriptors of the locks that this process holds. A copy of one in a forked process would hold the lock on."""
+
+
+def _close_inherited_locks() -> None:
+    """Close the copies that a forked process has: unlocking them would release the locks of its parent."""
+    while _held:
+        os.close(_held.pop())
+
+
+os.register_at_fork(after_in_child=_close_inherited_locks)
+
 
 @dataclass(frozen=True, slots=True)
 class LockHolder:
@@ -54,17 +66,20 @@ class LockBusy(StoreError):  # noqa: N818  (a state, not a fault)
 
 def lock_path(folder: Path, name: str) -> Path:
     """Return the file of the lock `name`."""
-    return folder / "locks" / f"{hashlib.blake2b(name.encode(), digest_size=16).hexdigest()}.lock"
+    return (
+        folder / "locks" / f"{hashlib.blake2b(name.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}.lock"
+    )
 
 
 def try_lock(path: Path, *, shared: bool = False) -> int | None:
-    """Return a descriptor that holds the lock until it is closed, or None if another process holds it."""
+    """Return a descriptor that holds the lock until `release_lock`, or None if another process holds it."""
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
             if _is_same_file(path, descriptor):
+                _held.add(descriptor)
                 return descriptor
         except BlockingIOError:
             os.close(descriptor)
@@ -73,6 +88,14 @@ def try_lock(path: Path, *, shared: bool = False) -> int | None:
             os.close(descriptor)
             raise
         os.close(descriptor)  # the holder has removed the file, and others now lock a new one: try again
+
+
+def release_lock(descriptor: int) -> None:
+    """Release a lock; nothing happens in a forked process, which holds none of its parent's."""
+    if descriptor in _held:
+        _held.remove(descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # also in a copy that a process forked just now has not closed yet
+        os.close(descriptor)
 
 
 def _is_same_file(path: Path, descriptor: int) -> bool:
@@ -92,7 +115,7 @@ def hold_file_lock(folder: Path, name: str, *, shared: bool = False) -> Iterator
     try:
         yield
     finally:
-        os.close(descriptor)
+        release_lock(descriptor)
 
 
 class Locks:
@@ -142,8 +165,9 @@ class Locks:
                 _write_holder(lock, json.dumps(asdict(held)))
             yield held
         finally:
-            os.ftruncate(lock, 0)
-            os.close(lock)
+            if lock in _held:
+                os.ftruncate(lock, 0)
+            release_lock(lock)
 
     def _acquire_lock(
         self, name: str, wait: bool | float, under: Collection[str], waiting: Callable[[LockBusy], None] | None

@@ -4,7 +4,6 @@ Each run holds a lock while its process lives. If a run is RUNNING and no proces
 was killed. This needs no heartbeat and no guessed timeout.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -18,7 +17,7 @@ from engine.store.database import Database, child_rows
 from engine.store.errors import build_store_error, translate_errors
 from engine.store.folders import safe_name
 from engine.store.history import position_from_json
-from engine.store.locks import LockBusy, lock_path, try_lock
+from engine.store.locks import LockBusy, lock_path, release_lock, try_lock
 from engine.store.metrics import nan_to_none
 from engine.store.outbox import insert_messages
 from engine.store.records import Event, OutboxMessage, RunRecord, StepRecord
@@ -45,7 +44,7 @@ class Runs(Database):
                 connection.execute(insert(runs).values(_run_row(run)))
                 insert_messages(connection, messages)
         except BaseException:
-            os.close(lock)
+            release_lock(lock)
             raise
         self._alive[run.id] = lock
 
@@ -100,8 +99,24 @@ class Runs(Database):
         query = select(runs).order_by(runs.c.number.desc()).limit(last)
         return self._read_runs(query if scenario is None else query.where(runs.c.scenario == scenario), whole)[::-1]
 
-    def abort_dead_runs(self) -> list[RunRecord]:
-        """Record as ABORTED the runs whose process has died, and return them, oldest first."""
+    def add_events(self, run: str, events: Sequence[Event]) -> None:
+        """Append events to a run."""
+        with self.begin_write() as connection:
+            number = self._run_number(connection, run)
+            first = len(connection.execute(select(run_events.c.place).where(run_events.c.run == number)).all())
+            _insert_events(connection, number, events, first)
+
+    def abort_dead_runs(
+        self, compose: Callable[[RunRecord], Sequence[OutboxMessage]] = lambda _run: ()
+    ) -> list[RunRecord]:
+        """Record as ABORTED the runs whose process has died, and return them, oldest first.
+
+        Parameters
+        ----------
+        compose
+            Returns the messages about such a run. They are queued in the transaction that marks it: a run that nobody
+            has been told of is still marked as running.
+        """
         dead = []
         for run in self._read_runs(select(runs).where(runs.c.outcome.is_(None)).order_by(runs.c.number)):
             path = self._run_lock_path(run.id)
@@ -112,24 +127,33 @@ class Runs(Database):
             try:
                 ended = self.now()
                 event = Event("run", "error", f"run {run.id} was aborted: its process has died", ended)
+                died = replace(run, outcome=Outcome.ABORTED, ended=ended, events=(event,))
+                # Before the transaction: reports take seconds, and others may write meanwhile. The run's lock is held,
+                # so no other process composes the same messages.
+                messages = compose(died) if self.get_run(run.id).outcome is None else ()
                 with self.begin_write() as connection:
                     number = self._run_number(connection, run.id)
                     still = (runs.c.number == number) & runs.c.outcome.is_(None)
                     values = {"outcome": Outcome.ABORTED, "ended": ended}
                     if connection.execute(update(runs).where(still).values(values)).rowcount:
                         _insert_events(connection, number, [event])
-                        dead.append(replace(run, outcome=Outcome.ABORTED, ended=ended, events=(event,)))
+                        insert_messages(connection, messages)
+                        dead.append(died)
                 path.unlink(missing_ok=True)
             finally:
-                os.close(lock)
+                release_lock(lock)
         return dead
 
     def run_folder(self, id: str) -> Path:  # noqa: A002  the field of RunRecord has this name
         """Return the folder of a run's files (log, run.json); create it if it does not exist."""
-        folder = self.folder / "runs" / safe_name(id)
+        folder = self.run_path(id)
         with translate_errors(self.folder):
             folder.mkdir(exist_ok=True)
         return folder
+
+    def run_path(self, id: str) -> Path:  # noqa: A002  the field of RunRecord has this name
+        """Return the path of that folder, whether it exists or not."""
+        return self.folder / "runs" / safe_name(id)
 
     def _run_lock_path(self, run: str) -> Path:
         return lock_path(self.folder, f"run {run}")
@@ -138,7 +162,7 @@ class Runs(Database):
         if (lock := self._alive.pop(run, None)) is not None:
             with translate_errors(self.folder):
                 self._run_lock_path(run).unlink(missing_ok=True)
-                os.close(lock)
+                release_lock(lock)
 
     def _run_number(self, connection: Connection, run: str) -> int:
         number = connection.scalar(select(runs.c.number).where(runs.c.id == run))
@@ -159,13 +183,13 @@ def _run_row(run: RunRecord) -> dict[str, Any]:
     return {name: getattr(run, name) for name in RUN_COLUMNS}
 
 
-def _insert_events(connection: Connection, run: int, events: Sequence[Event]) -> None:
+def _insert_events(connection: Connection, run: int, events: Sequence[Event], first: int = 0) -> None:
     if events:
         connection.execute(
             insert(run_events),
             [
                 asdict(event) | {"run": run, "place": place, "value": nan_to_none(event.value)}
-                for place, event in enumerate(events)
+                for place, event in enumerate(events, first)
             ],
         )
 

@@ -9,7 +9,6 @@ runs/<id>/                          log and result of a run
 staging/, locks/                    unfinished folders, lock files
 """
 
-import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +21,7 @@ from engine.store.evaluations import Evaluations
 from engine.store.file_hashes import FileHashCache
 from engine.store.folders import SUBFOLDERS
 from engine.store.history import History
-from engine.store.locks import Locks
+from engine.store.locks import Locks, release_lock
 from engine.store.model_versions import ModelVersions
 from engine.store.outbox import Outbox
 from engine.store.records import utc_now
@@ -71,7 +70,7 @@ class Store(Evaluations, ModelVersions, Snapshots, BatchRows, History, Runs, Out
     def close(self) -> None:
         """Close files and locks. Runs of this process that have not finished count as dead from now on."""
         for run in list(self._alive):
-            os.close(self._alive.pop(run))
+            release_lock(self._alive.pop(run))
         self._readers.dispose()
 
     def __enter__(self) -> Self:

@@ -7,6 +7,7 @@ UTC, no database enums. `number` keeps the order in which rows were inserted, si
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
@@ -55,9 +56,11 @@ def serialize_json(value: object) -> str:
     pydantic's serializer would also accept sets, whose order is not defined; here they are a TypeError.
     """
     try:
-        return json.dumps(value, allow_nan=False, default=_serialize_value, separators=(",", ":"), ensure_ascii=False)
+        text = json.dumps(value, allow_nan=False, default=_serialize_value, separators=(",", ":"), ensure_ascii=False)
     except ValueError:
-        return json.dumps(_replace_infinite(value), allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+        text = json.dumps(_replace_infinite(value), allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    # Halves of characters cannot be encoded; they are read back as the text that people see: \udc80.
+    return re.sub("[\ud800-\udfff]", lambda half: rf"\\u{ord(half[0]):04x}", text)
 
 
 def _serialize_value(value: object) -> object:

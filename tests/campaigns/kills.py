@@ -21,6 +21,7 @@ if __name__ == "__main__":
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=7)
     asked = parser.parse_args()
-    command = [sys.executable, "-m", "pytest", "-k", "killed_at", "--timeout", str(60 * asked.kills), *TESTS]
+    limit = str(60 * asked.kills)
+    command = [sys.executable, "-m", "pytest", "-k", "killed_at", "-s", "-n", "0", "--timeout", limit, *TESTS]
     environment = os.environ | {"ENGINE_KILLS": str(asked.kills), "ENGINE_SEED": str(asked.seed)}
     sys.exit(subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode)

@@ -76,7 +76,6 @@ def finish(process: subprocess.Popen[str]) -> str:
 def check_whole(folder: Path, *, quiet: bool) -> list[str]:
     """Every evaluation has all that belongs to it; nothing else is there. Return the names."""
     with Store.open(folder) as state:
-        state.abort_dead_runs()
         if quiet:
             assert all(run.outcome is not None for run in state.list_runs())
         found = state.list_evaluations("watched")
@@ -85,6 +84,18 @@ def check_whole(folder: Path, *, quiet: bool) -> list[str]:
             assert evaluation.metrics["data_drift"].value is not None
         assert {path.name for path in (folder / "evaluations").iterdir()} == {e.id for e in found}
         return [evaluation.name for evaluation in found]
+
+
+def check_told(project: Path) -> int:
+    """Every run of the state has ended, and has sent its message. Return how many of them were killed."""
+    told = [path.name for path in (project.parent / "outbox").iterdir()]
+    with Store.open(project.parent / ".engine" / "test") as state:
+        ended = state.list_runs()
+        assert state.list_undelivered() == []
+    for run in ended:
+        assert run.outcome is not None
+        assert [name for name in told if run.id in name], f"nobody was told of {run}"
+    return [run.outcome for run in ended].count(Outcome.ABORTED)
 
 
 class Forks:
@@ -131,20 +142,26 @@ def test_a_run_may_be_killed_at_any_moment(project: Path, forks: Forks, tmp_path
     whole = time.monotonic() - begun
     chance = random.Random(SEED)
     names: list[str] = []
-    killed = 0
+    killed = aborted = 0
     while killed < KILLS:
         if len(names) == 3:
+            forks.start(project)
+            assert forks.wait() == 0
+            aborted += check_told(project)
             shutil.rmtree(project.parent / ".engine" / "test")
         pid = forks.start(project)
         time.sleep(chance.uniform(0, 0.5) * whole)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         killed += forks.wait() == signal.SIGKILL
-        names = check_whole(project.parent / ".engine" / "test", quiet=True)
+        names = check_whole(project.parent / ".engine" / "test", quiet=False)
         assert names == [f"n {n}" for n in (20, 25, 30)][: len(names)], "each once, in order"
     forks.start(project)
     assert forks.wait() == 0
     assert len(check_whole(project.parent / ".engine" / "test", quiet=True)) == 3
+    aborted += check_told(project)
+    assert aborted > KILLS / 3, "others were killed before they were recorded, or after they had ended"
+    print(f"{killed} kills; {aborted} runs were recorded as RUNNING when they were killed, and each was told")
     with Store.open(project.parent / ".engine" / "test") as state:
         assert state.list_undelivered() == []
         assert state.list_runs("all")[-1].outcome is Outcome.SUCCESS

@@ -4,6 +4,7 @@ This is one of the three places that catch every exception (the others are a del
 step fails that step, but the run goes on, because its reporters must tell people about it.
 """
 
+import errno
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,15 +41,31 @@ def run(step: AnyStep, context: Context) -> StepResult:
                 data_validation.tell_findings(step, context)
         unmeasured = PassedChecks.select(result.checks).list_unmeasured()
         result = result.model_copy(update={"actions": context.actions, "unmeasured": unmeasured})
+    except KeyboardInterrupt:
+        raise
     except EngineError as error:
-        return fail_step(step, str(error), context)
-    except Exception as bug:  # noqa: BLE001 - the boundary: the run must go on to its reporters
+        return fail_step(step, _explain_memory(error) or str(error), context)
+    except BaseException as bug:  # noqa: BLE001 - the boundary: the run goes on to its reporters, also after a panic
         context.log.error("".join(traceback.format_exception(bug)))
-        return fail_step(step, f"internal error: {type(bug).__name__}: {bug}; the traceback is in the log", context)
+        internal = f"internal error: {type(bug).__name__}: {bug}; the traceback is in the log"
+        return fail_step(step, _explain_memory(bug) or internal, context)
     result = result.model_copy(update={"reason": context.secrets.redact(result.reason)})
     line = f"{result.outcome}: {result.reason}" if result.reason else str(result.outcome)
     context.log.write("error" if result.outcome is Outcome.FAILED else "info", line)
     return result
+
+
+def _explain_memory(error: BaseException) -> str:
+    """Return what to do if an exception, or one that led to it, says that memory was lacking; else an empty text."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MemoryError) or getattr(cause, "errno", 0) == errno.ENOMEM or "os error 12" in str(cause):
+            return (
+                f"not enough memory: {str(error) or type(error).__name__}. What to do: give this process more memory, "
+                "or read fewer rows or columns"
+            )
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return ""
 
 
 def fail_step(step: AnyStep, reason: str, context: Context) -> StepResult:

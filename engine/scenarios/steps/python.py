@@ -2,11 +2,13 @@
 
 from engine.data import load_function
 from engine.errors import DataError
+from engine.formatting.lists import join_some
 from engine.outcome import Outcome
 from engine.scenarios.actions import Action
 from engine.scenarios.builders.decision import Decision
 from engine.scenarios.context import Context
 from engine.scenarios.result import StepResult
+from engine.scenarios.supervisor import list_children, read_process_name
 from engine.spec.resources.scenarios import PythonStep
 
 ALLOWED_OUTCOMES = (Outcome.SUCCESS, Outcome.WARNING, Outcome.FAILED)
@@ -32,7 +34,11 @@ def run(step: PythonStep, context: Context) -> StepResult:
 def _call_function(step: PythonStep, context: Context) -> StepResult:
     """Call the function. It may return nothing, an outcome, a text for the log, or an outcome and a text."""
     function = load_function(context.project.folder_of("scenarios", context.log.scenario), step.function)
+    before = set(list_children())
     returned = function(**step.arguments)
+    if left := [read_process_name(child) for child in list_children() if child not in before]:
+        remedy = "a step with a timeout ends them with it" if step.timeout is None else "they are ended with the step"
+        context.log.warning(f"{step.function} has left processes running: {join_some(left)}; {remedy}")
     if returned is None or (isinstance(returned, str) and returned not in ALLOWED_OUTCOMES):
         returned = (Outcome.SUCCESS, returned or "")
     outcome, reason = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, "")

@@ -1,0 +1,185 @@
+"""Runs whose process has died: they are marked ABORTED, and their reporters tell it, as far as it is known.
+
+What is known are the steps, checks and evaluations that the run had stored, and its log: the step that the log last
+speaks of is the one at which the run has died.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from engine.errors import EngineError, StoreError
+from engine.outcome import CheckOutcome, Outcome
+from engine.scenarios.alerts import collect_condition_facts, compose_messages, deliver_waiting_messages, write_run_file
+from engine.scenarios.context import Context
+from engine.scenarios.log import STARTED
+from engine.scenarios.result import EvaluationMade, RunResult, StepResult
+from engine.scenarios.scenario_selection import is_declared
+from engine.spec.conditions import ConditionFacts
+from engine.store import OutboxMessage, RunRecord, StepRecord
+
+MAX_LOG_BYTES = 1 << 20
+"""So much of a log's end is read to find the last step."""
+
+
+def tell_dead_runs(context: Context) -> None:
+    """Mark the runs whose process has died as ABORTED; commit their messages with that, then deliver them."""
+    found: dict[str, tuple[RunResult, Context]] = {}
+
+    def compose(run: RunRecord) -> Sequence[OutboxMessage]:
+        then = _restore_context(run, context)
+        result, died = _describe_dead_run(run, then)
+        found[run.id] = result, then
+        replace(then.log, listeners=()).error(f"ABORTED: {died}")
+        context.log.warning(
+            f"run {run.id} of {run.scenario} was killed before it ended; it is now marked ABORTED: {died}"
+        )
+        if not is_declared(context.project, run.scenario):
+            then.log.warning(
+                f"no message tells of run {run.id}: the spec has no scenario {run.scenario!r} any more, "
+                "so its reporters are not known"
+            )
+            return ()
+        return compose_messages("end", result, _collect_known_facts(result, then), then, notes=[died])
+
+    for run in context.store.abort_dead_runs(compose):
+        result, then = found[run.id]
+        result.deliveries.extend(deliver_waiting_messages(then, of_earlier_runs=False))
+        try:
+            write_run_file(result, then)
+        except StoreError as error:
+            then.log.warning(str(error))
+
+
+def find_unfinished_step(log: Path, finished: Iterable[str]) -> tuple[str, datetime] | None:
+    """Return the step that a run was at when its log ended, and when it had started; None if at none.
+
+    Parameters
+    ----------
+    log
+        The folder of the run.
+    finished
+        The names of the steps that the run has recorded; a name occurs once for each iteration of `for_each`.
+    """
+    lines = _read_log(log)
+    started = [line for line in lines if line["step"] and line["text"] == STARTED]
+    if not started:
+        return None
+    last = started[-1]
+    times = Counter(line["step"] for line in started)
+    whole = lines[0]["step"] == ""  # else the log is longer than what was read of it, and the counts are not known
+    if whole and times[last["step"]] <= Counter(finished)[last["step"]]:
+        return None
+    return last["step"], datetime.fromisoformat(last["at"])
+
+
+def _restore_context(run: RunRecord, context: Context) -> Context:
+    """Return the context of a run of earlier: its scenario, its log, and those of its variables that still exist."""
+    log = replace(context.log, folder=context.store.run_path(run.id), scenario=run.scenario, step="", failures=[])
+    restored = replace(context, run=run.id, trigger=run.trigger, log=log)
+    known = {name: value for name, value in run.variables.items() if name in context.project.variables}
+    try:
+        return restored.with_values(known)
+    except EngineError:  # the spec has changed, and does not allow these values any more
+        return restored
+
+
+def _describe_dead_run(run: RunRecord, context: Context) -> tuple[RunResult, str]:
+    """Return the result of a dead run, with the step that it was at, and what is known of its end as text."""
+    folder = context.store.run_path(run.id)
+    unfinished = find_unfinished_step(folder, [step.name for step in run.steps])
+    times = [datetime.fromisoformat(line["at"]) for line in _read_log(folder)[-1:]]
+    last_sign = max([run.started, *times, *(step.ended for step in run.steps)])
+    died = describe_end("never ended: it was killed or has crashed", run.started, run.steps, unfinished)
+    died += f" Its last sign of life was at {_format_time(last_sign)}."
+    steps = [_make_step_result(step) for step in run.steps]
+    reason = "the run was killed or has crashed while it was at this step" if unfinished else "the run has never ended"
+    evaluations = [
+        EvaluationMade(id=newest.id, store=store, name=newest.name, reused=False)
+        for store in context.project.evaluation_stores
+        if (newest := context.store.find_newest_evaluation(store)) and newest.run == run.id
+    ]
+    if unfinished or not steps:
+        name, at = unfinished or ("(not known)", last_sign)
+        steps.append(StepResult(name=name, kind="", outcome=Outcome.ABORTED, reason=reason, started=at))
+    # Check results are stored with their run, not with its step.
+    kept = {"checks": context.store.list_run_checks(run.id), "evaluations": evaluations}
+    steps[-1] = steps[-1].model_copy(update=kept)
+    fields = ("id", "project", "scenario", "started", "trigger", "who", "parent", "variables")
+    result = RunResult(
+        **{field: getattr(run, field) for field in fields},
+        outcome=Outcome.ABORTED,
+        ended=last_sign,
+        steps=steps,
+        log=f"runs/{run.id}/log.txt",
+    )
+    return result, died
+
+
+def describe_end(
+    how: str,
+    started: datetime,
+    finished: Sequence[StepRecord] | Sequence[StepResult],
+    unfinished: tuple[str, datetime] | None,
+) -> str:
+    """Return how a run ended before its steps did, at which step, when it had started, and what it had finished."""
+    at = f" at step {unfinished[0]!r}, which had started at {_format_time(unfinished[1])}" if unfinished else ""
+    done = ", ".join(f"{step.name} {step.outcome}" for step in finished) or "none"
+    return f"this run {how}{at}. It had started at {_format_time(started)}. Steps that it had finished: {done}."
+
+
+def _collect_known_facts(result: RunResult, context: Context) -> ConditionFacts:
+    """Return the facts for the conditions of a dead run's reporters; what the run has not decided is left out.
+
+    A condition that needs such a fact cannot be decided, so its message is sent. In a loop, an iteration that never
+    came could have changed every good outcome.
+    """
+    facts = collect_condition_facts(result.steps, context)
+    looped = bool(context.get_scenario(result.scenario).for_each)
+    return replace(
+        facts,
+        outcome=Outcome.ABORTED,
+        steps={
+            name: outcome
+            for name, outcome in facts.steps.items()
+            if outcome is not Outcome.ABORTED and not (looped and outcome in (Outcome.SUCCESS, Outcome.SKIPPED))
+        },
+        checks={
+            name: outcome
+            for name, outcome in facts.checks.items()
+            if not (looped and outcome in (CheckOutcome.OK, CheckOutcome.EMPTY))
+        },
+    )
+
+
+def _make_step_result(step: StepRecord) -> StepResult:
+    fields = ("name", "kind", "outcome", "started", "ended", "reused", "reason", "turn")
+    return StepResult(**{field: getattr(step, field) for field in fields})
+
+
+def _read_log(folder: Path) -> list[dict[str, Any]]:
+    """Return the last lines of a run's log; those that were not written whole, or by another program, are left out."""
+    try:
+        with (folder / "log.jsonl").open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - MAX_LOG_BYTES))
+            lines = file.read().split(b"\n")
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            datetime.fromisoformat(entry["at"])
+            found.append({"at": entry["at"], "step": str(entry["step"]), "text": str(entry["text"])})
+        except (ValueError, TypeError, KeyError):
+            continue
+    return found
+
+
+def _format_time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
