@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome, worst_outcome
+from engine.reporting import DeliveryTime
 from engine.scenarios import process, steps
 from engine.scenarios.alerts import compose_messages, deliver_waiting_messages, list_events
 from engine.scenarios.context import Context
@@ -32,8 +33,10 @@ def run_scenario(name: str, context: Context) -> RunResult:
         The user has interrupted the run: it is ABORTED, and its messages wait in the outbox.
     """
     parent, trigger = context.run, f"scenario {context.log.scenario}" if context.run else "manual"
-    run = generate_id(context.clock())
-    with replace(context, run=run).lock(
+    now = context.clock()
+    run = generate_id(now)
+    delivery_time = context.delivery_time if context.run else DeliveryTime(now)
+    with replace(context, run=run, delivery_time=delivery_time).lock(
         f"scenario {name}", wait=context.get_scenario(name).on_busy == "wait"
     ) as locked:
         log = replace(context.log, folder=context.store.run_folder(run), scenario=name, step="")
