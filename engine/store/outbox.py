@@ -141,7 +141,7 @@ class Outbox(Database):
         Only messages that were made earlier than `before` and that nobody is sending are counted or dropped. An
         undelivered message is joined into the oldest one that is kept, with what had been joined into it before.
         """
-        scenario = select(runs.c.scenario).where(runs.c.id == outbox.c.run).scalar_subquery()
+        scenario = select(runs.c.scenario).where(runs.c.id == outbox.c.run).scalar_subquery().label("scenario")
         columns = (outbox.c.id, outbox.c.state, outbox.c.reporter, outbox.c.channel, outbox.c.to, outbox.c.last_error)
         free = or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= self.now())
         waits = outbox.c.state.in_([MessageState.PENDING, MessageState.REFUSED]) & (outbox.c.created < before) & free

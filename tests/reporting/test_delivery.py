@@ -88,11 +88,12 @@ def test_messages_go_in_order_and_one_failure_stops_no_other(office, servers):
     for name in "abc":
         office.queue("ops_mail", f"{name}@example.com")
     states = office.deliver()
-    assert [state for state, _ in states] == [MessageState.SENT, MessageState.PENDING, MessageState.SENT]
-    assert states[1][1] == "127.0.0.1: b@example.com: 550 5.1.1 no such user"
+    assert [state for state, _ in states] == [MessageState.SENT, MessageState.REFUSED, MessageState.SENT]
+    assert states[1][1] == "refused for good: 127.0.0.1: b@example.com: 550 5.1.1 no such user"
     assert [mail["Subject"] for _, mail in inbox.mails] == ["to a@example.com", "to c@example.com"]
-    [waiting] = office.store.list_undelivered()
-    assert waiting.last_error == states[1][1]
+    [refused] = office.store.list_refused()
+    assert refused.last_error == "127.0.0.1: b@example.com: 550 5.1.1 no such user"
+    assert office.store.list_undelivered() == []
 
 
 def test_what_nobody_foresaw_in_one_channel_stops_no_other(office):
@@ -140,7 +141,7 @@ def test_only_refused_recipients_are_tried_again(office, servers):
     inbox.refuse = {"b@example.com": "450 4.2.2 mailbox full"}
     office.queue("ops_mail", "a@example.com", "B <b@example.com>", "c@example.com")
     assert office.deliver() == [(MessageState.PENDING, "127.0.0.1: b@example.com: 450 4.2.2 mailbox full")]
-    assert office.store.list_undelivered()[0].to == ("B <b@example.com>",)
+    assert office.store.list_undelivered()[0].reached == ("a@example.com", "c@example.com")
     inbox.refuse = {}
     assert office.deliver() == [SENT]
     assert [recipients for recipients, _ in inbox.mails] == [["a@example.com", "c@example.com"], ["b@example.com"]]
@@ -270,8 +271,10 @@ def test_a_server_that_repeats_the_password_does_not_get_it_into_the_reason(offi
     office.environ["SMTP_URL"] = f"smtp://127.0.0.1:{inbox.port}"
     office.queue("ops_mail", "a@example.com")
     [(_, reason)] = office.deliver()
-    assert reason == "127.0.0.1: a@example.com: 550 you are not Zq7user with ***"
-    assert office.store.list_undelivered()[0].last_error == reason
+    assert reason == "refused for good: 127.0.0.1: a@example.com: 550 you are not Zq7user with ***"
+    [message] = office.store.list_refused()
+    assert message.last_error == reason.removeprefix("refused for good: ")
+    assert "Zq7planted" not in str(message.refused)
 
 
 @pytest.mark.parametrize("url", ["smtp://{}:{}@127.0.0.1:1", "smtp://{}:{}@127.0.0.1:1x", "{} {}", "smtp://{}/{}"])
