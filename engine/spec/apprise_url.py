@@ -87,3 +87,11 @@ def mask_url_parts(text: str, url: str) -> str:
     for part in sorted(parts, key=len, reverse=True):
         text = text.replace(part, "***")
     return " ".join(text.split())[:1000]
+
+
+def list_services() -> list[str]:
+    """Return the schemes of all services that apprise has."""
+    from apprise.manager_plugins import NotificationManager
+
+    manager = NotificationManager()  # type: ignore[no-untyped-call]  # theirs
+    return sorted(manager.schemas())  # type: ignore[no-untyped-call]
