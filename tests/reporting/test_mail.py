@@ -260,3 +260,14 @@ def test_a_message_of_an_enormous_line(servers):
     assert parts(received)["text/plain"] == "x" * 5000 + "\n"
     assert received["Subject"] == "s" * 249 + "…"
     assert max(map(len, bytes(received).splitlines())) <= 998
+
+
+def test_copies_and_hidden_receivers_get_the_mail_and_only_the_copies_are_in_it(servers):
+    inbox = servers.start()
+    message = dataclasses.replace(MESSAGE, cc=("C <c@example.com>",), bcc=("d@example.com",))
+    channel = MailChannel(**{"url": "${secret.smtp_url}", "from": "dss@example.com"})
+    mail.send(channel, Envelope(message, f"smtp://127.0.0.1:{inbox.port}", Path(), "Drift <drift@example.com>", None))
+    [(recipients, received)] = inbox.mails
+    assert recipients == ["mlops@example.com", "elodie@example.com", "c@example.com", "d@example.com"]
+    assert (received["From"], received["Cc"]) == ("Drift <drift@example.com>", "C <c@example.com>")
+    assert "d@example.com" not in received.as_string()
