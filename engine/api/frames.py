@@ -204,12 +204,14 @@ def tabulate_messages(found: Sequence[OutboxMessage]) -> pl.DataFrame:
     """Return one row per message of the outbox."""
     schema: dict[str, Any] = {"id": pl.String, "state": pl.String, "created": UTC, "reporter": pl.String}
     schema |= {"channel": pl.String, "to": pl.String, "subject": pl.String, "tries": pl.Int64, "reason": pl.String}
+    schema |= {"run": pl.String}
     rows = [
         {
             **{part: getattr(one, part) for part in ("id", "created", "reporter", "channel", "subject", "tries")},
             "state": str(one.state),
-            "to": ", ".join(one.to) or None,
+            "to": ", ".join(to for to in (*one.to, *one.cc, *one.bcc) if to not in one.reached) or None,
             "reason": one.last_error,
+            "run": one.run,
         }
         for one in found
     ]

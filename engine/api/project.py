@@ -27,7 +27,7 @@ from engine.scenarios.result import RunResult as Run
 from engine.scenarios.steps import run_checks
 from engine.spec.resources.scenarios import RunChecksStep
 from engine.spec.variable_references import Value
-from engine.store import OutboxMessage, RunRecord
+from engine.store import MessageState, OutboxMessage, RunRecord
 
 __all__ = ["Project", "Run", "load", "run"]
 
@@ -191,22 +191,27 @@ class Project:
             return context.read_unchanged(lambda attempt: run_checks.run(step, attempt)).checks
 
     def outbox(self) -> pl.DataFrame:
-        """Return the messages that were not sent, oldest first: PENDING ones wait, DROPPED ones are not tried again.
+        """Return the messages that were not sent, oldest first: PENDING ones wait, the others are not tried again.
+
+        REFUSED ones were refused by their receivers for good, and can be sent again by `retry_messages`; DROPPED ones
+        are settled.
 
         Returns
         -------
-        id, state, created (UTC), reporter, channel, to, subject, tries, reason (of the last failure, or of dropping).
+        id, state, created (UTC), reporter, channel, to (receivers that do not have it), subject, tries, reason (of the
+        last failure, or of dropping), run.
         """
         with self.open_session() as context:
             return frames.tabulate_messages(context.store.list_unsent())
 
     def drop_messages(self, *ids: str) -> list[str]:
-        """Drop undelivered messages of the outbox: they are not tried again. Record who has dropped them.
+        """Drop undelivered and refused messages of the outbox: they are not tried again. Record who has dropped them.
 
         Parameters
         ----------
         ids
-            The messages, by id or by its last part; all undelivered messages if none is given.
+            The messages, by id or by its last part; or all of a run, a reporter or a channel, by its id or name. All
+            undelivered and refused messages if none is given.
 
         Returns
         -------
@@ -225,7 +230,7 @@ class Project:
             return dropped
 
     def retry_messages(self, *ids: str) -> list[Delivery]:
-        """Send undelivered messages of the outbox now, whenever their next try is; the parameters are those above.
+        """Send undelivered and refused messages of the outbox now; the parameters are those of `drop_messages`.
 
         Raises
         ------
@@ -234,6 +239,9 @@ class Project:
         """
         with self.open_session() as context:
             messages = _select_messages(context, ids)
+            for message in messages:
+                if message.state is MessageState.REFUSED:
+                    context.store.reopen_message(message)
             return list(deliver_messages(context.store, self.spec, context.secrets, early=True, messages=messages))
 
     def _require_target(self, target: str) -> None:
@@ -249,9 +257,23 @@ class Project:
 
 
 def _select_messages(context: Context, ids: Sequence[str]) -> list[OutboxMessage]:
-    """Return the undelivered messages with these ids, or all of them."""
-    waiting = {message.id: message for message in context.store.list_undelivered()}
-    return [find_by_id("undelivered message", id_, waiting) for id_ in ids] if ids else list(waiting.values())
+    """Return the undelivered and refused messages with these ids, of these runs, reporters or channels; or all."""
+    waiting = {
+        message.id: message for message in context.store.list_unsent() if message.state is not MessageState.DROPPED
+    }
+    if not ids:
+        return list(waiting.values())
+    found: dict[str, OutboxMessage] = {}
+    for id_ in ids:
+        shared = [message for message in waiting.values() if _belongs_to(message, id_)]
+        found |= {message.id: message for message in shared or [find_by_id("undelivered message", id_, waiting)]}
+    return list(found.values())
+
+
+def _belongs_to(message: OutboxMessage, name: str) -> bool:
+    """Return whether a message is of the run, the reporter or the channel with this id or name."""
+    run = message.run or ""
+    return name in (message.reporter, message.channel) or (bool(run) and name in (run, run.rpartition("-")[2]))
 
 
 def load(

@@ -1,4 +1,4 @@
-"""`engine outbox`: drops messages that nobody will ever get, or sends the undelivered ones again."""
+"""`engine outbox`: drops messages that nobody will ever get, or sends the undelivered and refused ones again."""
 
 import os
 from pathlib import Path
@@ -22,13 +22,14 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="MESSAGE",
-            help="Messages by id, as `engine show SPEC --outbox` lists them; by default all undelivered ones.",
+            help="Messages by id, as `engine show SPEC --outbox` lists them, or all of a run, a reporter or a channel "
+            "by its id or name; by default all that are undelivered or refused.",
             show_default=False,
         ),
     ] = None,
     var: Variables = None,
 ) -> int:
-    """Drop undelivered messages, or send them now."""
+    """Drop undelivered and refused messages, or send them now."""
     declared = load_project(path, var)
 
     from engine.api import Project
@@ -43,5 +44,5 @@ def command(
     for delivery in delivered:
         reason = f": {delivery.reason}" if delivery.reason else ""
         print(f"{delivery.state} {delivery.message.reporter} to {delivery.message.channel}{reason}")
-    pending = any(delivery.state is MessageState.PENDING for delivery in delivered)
-    return ExitCode.UNDELIVERED if pending else ExitCode.OK
+    unsent = any(delivery.state in (MessageState.PENDING, MessageState.REFUSED) for delivery in delivered)
+    return ExitCode.UNDELIVERED if unsent else ExitCode.OK

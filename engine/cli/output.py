@@ -81,7 +81,12 @@ def render_results(finished: CallResult, form: diagnostics.DiagnosticFormat, cod
             reason = f": {message.last_error}" if message.last_error else ""
             of_run = f" (run {message.run.rpartition('-')[2]})" if message.run else ""
             what = f"{message.reporter} to {message.channel}{of_run}{reason}"
-            console.print(f"[yellow]undelivered, tried again by the next run:[/] {escape(what)}")
+            fate = (
+                "refused for good, see engine outbox"
+                if message.state == "REFUSED"
+                else "undelivered, tried again by the next run"
+            )
+            console.print(f"[yellow]{fate}:[/] {escape(what)}")
         if finished.dry:
             console.print("\n[bold]dry run[/]: nothing was kept, nothing was sent")
     return "\n".join(line.rstrip() for line in captured.get().rstrip().splitlines())

@@ -48,7 +48,7 @@ def command(
     checks: Annotated[bool, typer.Option("--checks", help="Show all results of the checks of STORE.")] = False,
     runs: Annotated[bool, typer.Option("--runs", help="Show the runs.")] = False,
     outbox: Annotated[
-        bool, typer.Option("--outbox", help="Show the messages that were not sent: undelivered or dropped.")
+        bool, typer.Option("--outbox", help="Show the messages that were not sent: undelivered, refused or dropped.")
     ] = False,
     run: Annotated[
         str | None, typer.Option(metavar="ID", help="Show a run and its log; the last part of its id is enough.")

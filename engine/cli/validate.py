@@ -11,6 +11,7 @@ from engine.cli.options import Format, Variables, load_project
 from engine.errors import Diagnostic, SpecError
 from engine.outcome import ExitCode
 from engine.spec import diagnostics
+from engine.spec.channel_urls import check_channel_urls
 
 
 def command(
@@ -23,7 +24,10 @@ def command(
     wrong = False
     for path in specs:
         try:
-            found += load_project(path, var).warnings
+            project = load_project(path, var)
+            found += project.warnings
+            if urls := check_channel_urls(project, os.environ):
+                raise SpecError(tuple(urls))
         except SpecError as error:
             wrong = True
             found += error.diagnostics

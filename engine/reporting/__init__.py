@@ -4,13 +4,21 @@
 sends the queued messages.
 """
 
-from engine.reporting.delivery import Delivery, deliver_messages, send_unrecorded
+from engine.reporting.delivery import (
+    LAST_SECONDS,
+    Delivery,
+    DeliveryTime,
+    deliver_messages,
+    send_unrecorded,
+)
 from engine.reporting.facts import RunFacts, create_check_event, create_step_event, format_event
 from engine.reporting.messages import compose_message
 from engine.reporting.preview import preview_message
 
 __all__ = [
+    "LAST_SECONDS",
     "Delivery",
+    "DeliveryTime",
     "RunFacts",
     "compose_message",
     "create_check_event",

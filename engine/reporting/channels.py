@@ -39,7 +39,12 @@ CHANNEL_KINDS = {
 
 
 def send_message(
-    channel: Channel, message: OutboxMessage, secrets: Secrets, folder: Path, outcome: Outcome | None = None
+    channel: Channel,
+    message: OutboxMessage,
+    secrets: Secrets,
+    folder: Path,
+    outcome: Outcome | None = None,
+    reached: list[str] | None = None,
 ) -> str:
     """Send `message` through `channel`, or through its `fallback` where its secret is absent.
 
@@ -53,18 +58,21 @@ def send_message(
         The folder of the file that declares the channel: its relative paths start there.
     outcome
         The outcome of the run that the message is about.
+    reached
+        Each receiver is added as soon as it has taken the message, also if the sending fails later.
 
     Raises
     ------
     RefusedError
-        The message was accepted for some recipients and refused for others.
+        Receivers have refused the message for good.
     DeliveryError
         The message was not accepted. The text quotes the reply of the receiver, secrets masked.
     """
-    sender = channel.from_ if isinstance(channel, MailChannel) else DEFAULT_SENDER
+    sender = message.sender or (channel.from_ if isinstance(channel, MailChannel) else DEFAULT_SENDER)
     try:
         used, url = _resolve_channel(channel, secrets)
-        CHANNEL_KINDS[used.kind].send(used, Envelope(message, url, folder, sender, outcome))
+        post = Envelope(message, url, folder, sender, outcome, [] if reached is None else reached)
+        CHANNEL_KINDS[used.kind].send(used, post)
     except DeliveryError as error:
         error.args = (secrets.redact(str(error)),)
         raise

@@ -1,8 +1,10 @@
-"""A message together with what a channel needs, beside its settings, to send it."""
+"""A message together with what a channel needs, beside its settings, to send it; and the answer that it is refused."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.errors import DeliveryError
 from engine.outcome import Outcome
 from engine.store.records import OutboxMessage
 
@@ -12,7 +14,8 @@ class Envelope:
     """A message ready to send.
 
     `url` is the channel's URL with secrets revealed, empty for a kind without URL. The channel's relative paths start
-    at `folder`. `sender` is a mail address. `outcome` is the run's outcome, None before its end.
+    at `folder`. `sender` is a mail address. `outcome` is the run's outcome, None before its end. The channel adds each
+    receiver to `reached` as soon as it has taken the message, so that it does not get it again if another one fails.
     """
 
     message: OutboxMessage
@@ -20,3 +23,19 @@ class Envelope:
     folder: Path
     sender: str
     outcome: Outcome | None
+    reached: list[str] = field(default_factory=list)
+
+
+class RefusedError(DeliveryError):
+    """The message was refused, not delayed.
+
+    `refused` are the receivers that have refused it for good, with their words; `complete` says that none is left to
+    try. A refusal that may pass, such as by an address that is not found, is `counted` instead: the channel makes it
+    final after some tries.
+    """
+
+    def __init__(self, text: str, refused: Mapping[str, str], *, complete: bool, counted: int = 0) -> None:
+        super().__init__(text)
+        self.refused = refused
+        self.complete = complete
+        self.counted = counted

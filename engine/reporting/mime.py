@@ -51,7 +51,7 @@ def parse_address(text: str) -> Address:
 def build_mail(message: OutboxMessage, sender: str) -> EmailMessage:
     """Return `message` as mail from `sender`: a plain part, an HTML part with its pictures, then the attachments.
 
-    The same message has the same Message-ID and Date however often it is sent.
+    The same message has the same Message-ID and Date however often it is sent. The receivers of `bcc` are in no header.
 
     Raises
     ------
@@ -61,8 +61,9 @@ def build_mail(message: OutboxMessage, sender: str) -> EmailMessage:
     from_ = parse_address(sender)
     letter = EmailMessage(policy=MAIL_POLICY)
     letter["From"] = from_
-    if message.to:
-        letter["To"] = [parse_address(text) for text in message.to]
+    for header, receivers in (("To", message.to), ("Cc", message.cc)):
+        if receivers:
+            letter[header] = [parse_address(text) for text in receivers]
     letter["Subject"] = single_line(message.subject, HEADER_CHARACTERS)
     letter["Date"] = message.created
     letter["Message-ID"] = f"<{message.id}@{from_.domain}>"

@@ -24,7 +24,9 @@ def preview_message(reporter: Reporter, message: OutboxMessage | None, project: 
     return "\n".join(
         [
             f'Reporter "{reporter.name}" would send through channel "{message.channel}", {where}:',
+            *([f"  From: {message.sender}"] if message.sender else []),
             f"  To: {', '.join(message.to) or '-'}",
+            *(f"  {name}: {', '.join(who)}" for name, who in (("Cc", message.cc), ("Bcc", message.bcc)) if who),
             f"  Subject: {message.subject}",
             f"  Attached: {', '.join(files) or '-'}",
             "",

@@ -117,14 +117,20 @@ def list_events(result: RunResult) -> list[Event]:
 def deliver_waiting_messages(context: Context, *, of_earlier_runs: bool) -> list[Delivery]:
     """Send this run's messages that wait in the outbox; return their deliveries.
 
-    With `of_earlier_runs`, all other waiting messages are sent too. That is tried once per run, so that a server which
-    is down costs its time once. What this run could not deliver becomes an event of it.
+    With `of_earlier_runs`, all other waiting messages are sent too. That is tried once per run, at its end, so that a
+    server which is down costs its time once; some time is kept for it. What this run could not deliver becomes an event
+    of it.
     """
     if context.preview is not None or context.mode != "run":
         return []
-    messages = context.store.list_undelivered(None if of_earlier_runs else context.run)
     delivered = reporting.deliver_messages(
-        context.store, context.project, context.secrets, early=True, messages=messages
+        context.store,
+        context.project,
+        context.secrets,
+        early=True,
+        messages=None if of_earlier_runs else context.store.list_undelivered(context.run),
+        time_of_run=context.delivery_time,
+        reserved=0 if of_earlier_runs else reporting.LAST_SECONDS,
     )
     deliveries = _log_deliveries(delivered, context)
     events = [

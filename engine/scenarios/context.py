@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from engine.data import Datasets, WatchedFiles, read_unchanged
+from engine.reporting import DeliveryTime
 from engine.scenarios.actions import Action
 from engine.scenarios.log import RunLog
 from engine.scenarios.result import RunResult
@@ -47,6 +48,8 @@ class Context:
         What has been said about the data in this call, so that it is said once.
     actions
         The actions of the current step, in order; each planned action is appended.
+    delivery_time
+        The time for the deliveries of this run, its parents and its child runs together.
     """
 
     project: ProjectSpec
@@ -66,6 +69,7 @@ class Context:
     touched_files: Collection[str] = ()
     told: set[str] = field(default_factory=set)
     actions: list[Action] = field(default_factory=list)
+    delivery_time: DeliveryTime = field(default_factory=DeliveryTime)
 
     def get_scenario(self, name: str) -> Scenario:
         """Return a scenario, with the current values of the variables."""

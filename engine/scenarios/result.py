@@ -58,10 +58,11 @@ class Delivery(FrozenModel):
 
     reporter: str = Field(description="The reporter.")
     channel: str = Field(description="The channel.")
-    state: Literal["SENT", "PENDING", "DROPPED"] = Field(
-        description="SENT; PENDING: sending is tried again later; DROPPED: it is not tried again."
+    state: Literal["SENT", "PENDING", "REFUSED", "DROPPED"] = Field(
+        description="SENT; PENDING: sending is tried again later; REFUSED: the receiver has refused it for good; "
+        "DROPPED: it is not tried again."
     )
-    reason: str = Field("", description="Why it is pending, in the receiver's words, or which fallback was used.")
+    reason: str = Field("", description="Why it was not sent, in the receiver's words, or which fallback was used.")
 
 
 class RunResult(FrozenModel):

@@ -13,6 +13,7 @@ from typing import Any
 
 from engine.errors import StoreError
 from engine.outcome import Outcome, worst_outcome
+from engine.reporting import DeliveryTime
 from engine.scenarios import process, steps
 from engine.scenarios.alerts import (
     collect_condition_facts,
@@ -44,10 +45,14 @@ def run_scenario(name: str, context: Context) -> RunResult:
     KeyboardInterrupt
         The user has interrupted the run: it is ABORTED, and its messages wait in the outbox.
     """
-    run = generate_id(context.clock())
+    now = context.clock()
+    run = generate_id(now)
+    delivery_time = context.delivery_time if context.run else DeliveryTime(now)
     trigger = f"scenario {context.log.scenario}" if context.run else "manual"
     log = replace(context.log, folder=context.store.run_path(run), scenario=name, step="", failures=[])
-    ready = replace(context, trigger=trigger, log=log).with_defaults(context.get_scenario(name).variables)
+    ready = replace(context, trigger=trigger, log=log, delivery_time=delivery_time).with_defaults(
+        context.get_scenario(name).variables
+    )
     with ExitStack() as stack:
         try:
             wait = context.get_scenario(name).on_busy == "wait"

@@ -43,9 +43,9 @@ class StoreView:
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """The result of a call: its runs in order, the stores that they built, and every undelivered message.
+    """The result of a call: its runs in order, the stores that they built, and the messages that were not sent.
 
-    If `dry`, none of it was kept.
+    These are every undelivered message, and those that were refused for good in this call. If `dry`, nothing was kept.
     """
 
     runs: list[RunResult]
@@ -90,6 +90,7 @@ def run_scenarios(
             if mode == "run" and preview is None:
                 _tell_unusable_state(project, scenarios, problem, environ, clock, listeners)
             raise
+        refused = {message.id for message in context.store.list_refused()}
         runs = [run_scenario(name, context) for name in scenarios]
         built = dict.fromkeys(made.store for run in runs for step in run.all_steps() for made in step.evaluations)
         stores = {
@@ -99,7 +100,8 @@ def run_scenarios(
             )
             for name in built
         }
-        return CallResult(runs, stores, context.store.list_undelivered(), dry)
+        refused_now = [message for message in context.store.list_refused() if message.id not in refused]
+        return CallResult(runs, stores, [*context.store.list_undelivered(), *refused_now], dry)
 
 
 def plan_scenarios(

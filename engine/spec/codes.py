@@ -18,6 +18,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "yaml-depth": "The file has more than 64 levels of nesting.",
     "duplicate-key": "A key or a resource is declared twice, or two files declare different versions.",
     "include": "An included file cannot be read, or the project has too many files.",
+    "message-file": "A message file cannot be read, or the reporter has a message too.",
     "include-cycle": "Files include each other.",
     "too-many": "There are more than 200 problems; only the first ones are shown.",
     "newer-version": "The spec is written in a newer version of the language than this engine supports.",

@@ -14,6 +14,7 @@ from engine.errors import Diagnostic, Position, Severity, SpecError
 from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings, TooManyFindings
 from engine.spec.include import SpecFiles, read_files
+from engine.spec.message_files import read_message_files
 from engine.spec.project_yaml import render_project
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.channels import AppriseChannel, FileChannel, MailChannel
@@ -26,7 +27,7 @@ from engine.spec.resources.scenarios import Scenario
 from engine.spec.rules import Draft, check_rules
 from engine.spec.validator import SpecValidator
 from engine.spec.variable_references import Value
-from engine.spec.yaml_tree import MapNode, ScalarNode, position_at
+from engine.spec.yaml_tree import MapNode, ScalarNode, node_at, position_at
 
 LANGUAGE_VERSION = 1
 
@@ -106,7 +107,7 @@ class ProjectSpec:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The paths of the spec and of all files that it includes."""
+        """The paths of the spec, of all files that it includes, and of its message files."""
         return tuple(self._files.paths)
 
     def with_variables(self, values: Mapping[str, Value]) -> "ProjectSpec":
@@ -119,6 +120,11 @@ class ProjectSpec:
         `project.position("evaluation_stores", "the_MES", "checks", "auc holds")`
         """
         return position_at(self._files.root, path)
+
+    def value_position(self, *path: str | int) -> Position:
+        """Return the position in the spec of a value, or of the nearest key above if it does not exist."""
+        node = node_at(self._files.root, path)
+        return self.position(*path) if node is None else node.position
 
     def folder_of(self, section: str, name: str) -> Path:
         """Return the folder of the file that declares a resource, to which its paths and functions are relative."""
@@ -162,7 +168,9 @@ def _read_project(
 ) -> ProjectSpec:
     findings = Findings()
     try:
-        files = files or read_files(path, findings)
+        if files is None:
+            files = read_files(path, findings)
+            read_message_files(files, findings)
         if not files.complete or _report_newer_version(files.root, findings):
             raise SpecError(findings.sorted_by_position())
         declared = files.root.get("variables")

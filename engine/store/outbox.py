@@ -3,21 +3,32 @@
 A sender claims a message for a limited time. If the sender is killed, its claim expires, so a message is neither lost
 nor sent by two processes at once. A crash between delivery and marking the message as sent sends it again: hence "at
 least once", and a stable id by which the receiver can recognise a repeat.
+
+Messages of one reporter that wait for one channel are bounded: a channel that is down over a weekend must not send a
+hundred mails when it is back. `join_older_messages` keeps the newest ones whole and drops the older ones, and the
+oldest one that is kept tells of them when it is sent.
 """
 
 import secrets
-from collections.abc import Sequence
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, insert, or_, select, update
 
 from engine.store.database import Database, child_rows
-from engine.store.records import Attachment, Claim, MessageState, OutboxMessage
-from engine.store.tables import attachments, outbox
+from engine.store.records import Attachment, Claim, JoinedMessage, MessageState, OutboxMessage
+from engine.store.tables import attachments, outbox, runs
 
-MESSAGE_COLUMNS = tuple(part.name for part in fields(OutboxMessage) if part.name not in ("attachments", "to", "state"))
+DETAILS = ("cc", "bcc", "sender", "reached", "refused", "refusals")
+"""Fields of a message that are kept together in one column."""
+MESSAGE_COLUMNS = tuple(
+    part.name for part in fields(OutboxMessage) if part.name not in ("attachments", "to", "state", *DETAILS)
+)
+JOINED = "told of by the later message "
+"""How the reason of a joined message begins; the id of the message that tells of it follows."""
 
 
 class Outbox(Database):
@@ -32,9 +43,19 @@ class Outbox(Database):
         pending = outbox.c.state == MessageState.PENDING
         return self._list_messages(pending if run is None else pending & (outbox.c.run == run))
 
+    def list_refused(self) -> list[OutboxMessage]:
+        """Return all messages that their receivers have refused for good, oldest first."""
+        return self._list_messages(outbox.c.state == MessageState.REFUSED)
+
     def list_unsent(self) -> list[OutboxMessage]:
-        """Return all messages that were not sent, oldest first: the undelivered and the dropped ones."""
+        """Return all messages that were not sent, oldest first: undelivered, refused and dropped ones."""
         return self._list_messages(outbox.c.state != MessageState.SENT)
+
+    def list_joined(self, message: str) -> list[JoinedMessage]:
+        """Return the messages that were joined into a message, oldest first."""
+        columns = select(outbox.c.id, outbox.c.created, outbox.c.subject).where(outbox.c.last_error == JOINED + message)
+        with self.begin_read() as connection:
+            return [JoinedMessage(*row) for row in connection.execute(columns.order_by(outbox.c.number))]
 
     def claim_message(self, message: str, lasting: timedelta, *, early: bool = False) -> Claim | None:
         """Claim a due message for the time `lasting`. Return None if it is not due or another sender has claimed it.
@@ -55,37 +76,91 @@ class Outbox(Database):
 
     def mark_sent(self, claim: Claim) -> None:
         """Record that the message was delivered, even if the claim has expired meanwhile; drop its attachments."""
-        self._settle_message(claim.message.id, MessageState.SENT, None)
+        with self.begin_write() as connection:
+            _settle_message(connection, claim.message.id, MessageState.SENT, None)
 
     def drop_message(self, message: str, reason: str) -> None:
         """Record why the message is not tried any more; drop its attachments."""
-        self._settle_message(message, MessageState.DROPPED, reason)
-
-    def _settle_message(self, message: str, state: MessageState, reason: str | None) -> None:
         with self.begin_write() as connection:
-            values = {"state": state, "last_error": reason, "next_try": None, "claim": None, "claimed_until": None}
-            changed = update(outbox).where(outbox.c.id == message).values(values).returning(outbox.c.number)
-            for number in connection.scalars(changed).all():
-                connection.execute(delete(attachments).where(attachments.c.message == number))
+            _settle_message(connection, message, MessageState.DROPPED, reason)
 
-    def mark_failed(self, claim: Claim, error: str, next_try: datetime, to: Sequence[str] | None = None) -> None:
-        """Record why the delivery failed and when to try again.
+    def mark_failed(
+        self,
+        claim: Claim,
+        error: str,
+        next_try: datetime | None,
+        *,
+        reached: Sequence[str] = (),
+        refused: Mapping[str, str] = MappingProxyType({}),
+        refusals: int = 0,
+    ) -> None:
+        """Record why the delivery failed, and when to try again; None: never, it is REFUSED.
 
-        `to` are the remaining recipients, if the server accepted the message for some of them. Nothing is recorded if
-        the claim has expired and another sender has claimed the message.
+        `reached` and `refused` are the receivers that this try has added, and `refusals` the refusals. Nothing is
+        recorded if the claim has expired and another sender has claimed the message.
         """
+        old = claim.message
+        message = replace(
+            old,
+            reached=(*old.reached, *reached),
+            refused={**old.refused, **refused},
+            refusals=old.refusals + refusals,
+        )
         with self.begin_write() as connection:
             connection.execute(
                 update(outbox)
-                .where(outbox.c.id == claim.message.id, outbox.c.claim == claim.token)
+                .where(outbox.c.id == message.id, outbox.c.claim == claim.token)
                 .values(
+                    state=MessageState.REFUSED if next_try is None else MessageState.PENDING,
                     next_try=next_try,
                     last_error=error,
                     claim=None,
                     claimed_until=None,
-                    to=claim.message.to if to is None else to,
+                    details=_details_of(message),
                 )
             )
+
+    def explain_waiting(self, messages: Sequence[str], reason: str) -> None:
+        """Record why these messages were not tried, unless a reason is recorded already."""
+        waits = (outbox.c.state == MessageState.PENDING) & outbox.c.last_error.is_(None)
+        with self.begin_write() as connection:
+            for id_ in messages:
+                connection.execute(update(outbox).where(outbox.c.id == id_, waits).values(last_error=reason))
+
+    def reopen_message(self, message: OutboxMessage) -> None:
+        """Let a message be tried again that was refused for good."""
+        asked = replace(message, refused={}, refusals=0)
+        refused = (outbox.c.id == message.id) & (outbox.c.state == MessageState.REFUSED)
+        with self.begin_write() as connection:
+            values = {"state": MessageState.PENDING, "details": _details_of(asked)}
+            connection.execute(update(outbox).where(refused).values(values))
+
+    def join_older_messages(self, before: datetime, keep: int) -> list[tuple[str, str]]:
+        """Drop all but the newest `keep` messages of each reporter, channel and receivers; return ids and reasons.
+
+        Only messages that were made earlier than `before` and that nobody is sending are counted or dropped. An
+        undelivered message is joined into the oldest one that is kept, with what had been joined into it before.
+        """
+        scenario = select(runs.c.scenario).where(runs.c.id == outbox.c.run).scalar_subquery().label("scenario")
+        columns = (outbox.c.id, outbox.c.state, outbox.c.reporter, outbox.c.channel, outbox.c.to, outbox.c.last_error)
+        free = or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= self.now())
+        waits = outbox.c.state.in_([MessageState.PENDING, MessageState.REFUSED]) & (outbox.c.created < before) & free
+        groups: dict[tuple[str, ...], list[Any]] = {}
+        dropped = []
+        with self.begin_write() as connection:
+            for row in connection.execute(select(*columns, scenario).where(waits).order_by(outbox.c.number)):
+                key = (row.state, row.reporter, row.channel, *row.to, str(row.scenario))
+                groups.setdefault(key, []).append(row)
+            for (state, *_), group in groups.items():
+                for row in group[:-keep]:
+                    reason = JOINED + group[-keep].id
+                    if state == MessageState.REFUSED:
+                        reason = f"{row.last_error}; dropped, because later messages were refused too"
+                    _settle_message(connection, row.id, MessageState.DROPPED, reason)
+                    told = update(outbox).where(outbox.c.last_error == JOINED + row.id)
+                    connection.execute(told.values(last_error=JOINED + group[-keep].id))
+                    dropped.append((row.id, reason))
+        return dropped
 
     def _list_messages(self, condition: ColumnElement[bool]) -> list[OutboxMessage]:
         with self.begin_read() as connection:
@@ -97,6 +172,7 @@ def insert_messages(connection: Connection, messages: Sequence[OutboxMessage]) -
     """Insert messages in the caller's transaction."""
     for message in messages:
         row = {name: getattr(message, name) for name in (*MESSAGE_COLUMNS, "to", "state")}
+        row["details"] = _details_of(message)
         number = connection.scalars(insert(outbox).values(row).returning(outbox.c.number)).one()
         for place, attachment in enumerate(message.attachments):
             connection.execute(insert(attachments).values(asdict(attachment) | {"message": number, "place": place}))
@@ -111,9 +187,27 @@ def _is_unclaimed(now: datetime) -> ColumnElement[bool]:
     return (outbox.c.state == MessageState.PENDING) & free
 
 
+def _settle_message(connection: Connection, message: str, state: MessageState, reason: str | None) -> None:
+    """Set the last state of a message, and drop its attachments."""
+    values = {"state": state, "last_error": reason, "next_try": None, "claim": None, "claimed_until": None}
+    changed = update(outbox).where(outbox.c.id == message).values(values).returning(outbox.c.number)
+    for number in connection.scalars(changed).all():
+        connection.execute(delete(attachments).where(attachments.c.message == number))
+
+
+def _details_of(message: OutboxMessage) -> dict[str, Any]:
+    """Return the details that are not empty, JSON-ready."""
+    found = {name: getattr(message, name) for name in DETAILS}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items() if value}
+
+
 def _message_from_row(row: Row[Any], files: Sequence[Row[Any]] = ()) -> OutboxMessage:
+    details: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in (row.details or {}).items()
+    }
     return OutboxMessage(
         **{name: getattr(row, name) for name in MESSAGE_COLUMNS},
+        **{name: value for name, value in details.items() if name in DETAILS},
         to=tuple(row.to),
         state=MessageState(row.state),
         attachments=tuple(Attachment(file.name, file.media_type, file.content) for file in files),

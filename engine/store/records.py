@@ -79,10 +79,15 @@ class RunRecord:
 
 
 class MessageState(StrEnum):
-    """PENDING: it is tried again. SENT. DROPPED: it is not tried any more, for the reason in `last_error`."""
+    """PENDING: every run tries it again. SENT. REFUSED and DROPPED: no run tries it again.
+
+    REFUSED: the receiver has refused it for good; it keeps its contents, so a person can send it again or drop it.
+    DROPPED: nobody will send it; `last_error` says why.
+    """
 
     PENDING = "PENDING"
     SENT = "SENT"
+    REFUSED = "REFUSED"
     DROPPED = "DROPPED"
 
 
@@ -101,6 +106,20 @@ class OutboxMessage:
 
     `channel` is a name of the spec, never a URL: the outbox holds no secrets. `tries` counts the attempts. Lists of
     messages leave out the attachments: a channel that was down for a week may have gigabytes of them.
+
+    Attributes
+    ----------
+    to, cc, bcc
+        All receivers, whether they have the message or not.
+    sender
+        The address that the message is from; None: that of the channel.
+    reached
+        The receivers that have the message, so that only the others are tried again: mail addresses as they are in
+        `to`, `cc` and `bcc`, or the digests by which a channel of another kind knows its targets.
+    refused
+        The receivers that have refused the message for good, each with its words.
+    refusals
+        How often the message was refused for a reason that may pass, such as an address that is not found.
     """
 
     id: str
@@ -116,6 +135,21 @@ class OutboxMessage:
     tries: int = 0
     next_try: datetime | None = None
     last_error: str | None = None
+    cc: tuple[str, ...] = ()
+    bcc: tuple[str, ...] = ()
+    sender: str | None = None
+    reached: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+    refusals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedMessage:
+    """An undelivered message that was dropped, because a later message of the same reporter tells of it."""
+
+    id: str
+    created: datetime
+    subject: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -289,6 +289,7 @@ outbox = Table(
     Column("last_error", String),
     Column("claim", String),
     Column("claimed_until", UtcDateTime),
+    Column("details", JSON_TYPE),  # null in messages of before it existed
 )
 
 attachments = Table(

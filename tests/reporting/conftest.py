@@ -11,7 +11,7 @@ import logging
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -166,13 +166,14 @@ def servers(certificates: Certificates) -> Iterator[Servers]:
 
 @dataclass
 class Webhook:
-    """An HTTP server that keeps what it was sent and answers `status` with `words`."""
+    """An HTTP server that keeps what it was sent and answers `status`, or what `judge` says of it, with `words`."""
 
     port: int = 0
     status: int = 200
     words: str = ""
     posts: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    judge: Callable[[dict[str, Any]], int] | None = None
 
 
 @pytest.fixture
@@ -183,7 +184,7 @@ def webhook() -> Iterator[Webhook]:
         def do_POST(self) -> None:
             hook.posts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             hook.paths.append(self.path)
-            self.send_response(hook.status)
+            self.send_response(hook.judge(hook.posts[-1]) if hook.judge else hook.status)
             self.end_headers()
             self.wfile.write(hook.words.encode())
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from engine.outcome import Outcome
-from engine.reporting import RunFacts, compose_message, deliver_messages
+from engine.reporting import DeliveryTime, RunFacts, compose_message, deliver_messages
 from engine.spec import ProjectSpec, Secrets, load
 from engine.spec.conditions import ConditionFacts
 from engine.spec.resources.scenarios import Reporter
@@ -55,9 +55,12 @@ class Office:
         self.store.finish_run(dataclasses.replace(run, ended=now, outcome=outcome), [message])
         return message.id
 
-    def deliver(self, *, early: bool = True, project: ProjectSpec | None = None) -> list[tuple[MessageState, str]]:
+    def deliver(
+        self, *, early: bool = True, project: ProjectSpec | None = None, time_of_run: DeliveryTime | None = None
+    ) -> list[tuple[MessageState, str]]:
         project = project or self.project
-        found = deliver_messages(self.store, project, Secrets(project, self.environ), early=early)
+        secrets = Secrets(project, self.environ)
+        found = deliver_messages(self.store, project, secrets, early=early, time_of_run=time_of_run)
         return [(delivery.state, delivery.reason) for delivery in found]
 
 
@@ -88,11 +91,12 @@ def test_messages_go_in_order_and_one_failure_stops_no_other(office, servers):
     for name in "abc":
         office.queue("ops_mail", f"{name}@example.com")
     states = office.deliver()
-    assert [state for state, _ in states] == [MessageState.SENT, MessageState.PENDING, MessageState.SENT]
-    assert states[1][1] == "127.0.0.1: b@example.com: 550 5.1.1 no such user"
+    assert [state for state, _ in states] == [MessageState.SENT, MessageState.REFUSED, MessageState.SENT]
+    assert states[1][1] == "refused for good: 127.0.0.1: b@example.com: 550 5.1.1 no such user"
     assert [mail["Subject"] for _, mail in inbox.mails] == ["to a@example.com", "to c@example.com"]
-    [waiting] = office.store.list_undelivered()
-    assert waiting.last_error == states[1][1]
+    [refused] = office.store.list_refused()
+    assert refused.last_error == "127.0.0.1: b@example.com: 550 5.1.1 no such user"
+    assert office.store.list_undelivered() == []
 
 
 def test_what_nobody_foresaw_in_one_channel_stops_no_other(office):
@@ -140,7 +144,7 @@ def test_only_refused_recipients_are_tried_again(office, servers):
     inbox.refuse = {"b@example.com": "450 4.2.2 mailbox full"}
     office.queue("ops_mail", "a@example.com", "B <b@example.com>", "c@example.com")
     assert office.deliver() == [(MessageState.PENDING, "127.0.0.1: b@example.com: 450 4.2.2 mailbox full")]
-    assert office.store.list_undelivered()[0].to == ("B <b@example.com>",)
+    assert office.store.list_undelivered()[0].reached == ("a@example.com", "c@example.com")
     inbox.refuse = {}
     assert office.deliver() == [SENT]
     assert [recipients for recipients, _ in inbox.mails] == [["a@example.com", "c@example.com"], ["b@example.com"]]
@@ -270,8 +274,10 @@ def test_a_server_that_repeats_the_password_does_not_get_it_into_the_reason(offi
     office.environ["SMTP_URL"] = f"smtp://127.0.0.1:{inbox.port}"
     office.queue("ops_mail", "a@example.com")
     [(_, reason)] = office.deliver()
-    assert reason == "127.0.0.1: a@example.com: 550 you are not Zq7user with ***"
-    assert office.store.list_undelivered()[0].last_error == reason
+    assert reason == "refused for good: 127.0.0.1: a@example.com: 550 you are not Zq7user with ***"
+    [message] = office.store.list_refused()
+    assert message.last_error == reason.removeprefix("refused for good: ")
+    assert "Zq7planted" not in str(message.refused)
 
 
 @pytest.mark.parametrize("url", ["smtp://{}:{}@127.0.0.1:1", "smtp://{}:{}@127.0.0.1:1x", "{} {}", "smtp://{}/{}"])
@@ -282,3 +288,165 @@ def test_credentials_are_in_no_reason_and_no_log(office, root_log, url, tmp_path
     assert state is MessageState.PENDING
     assert "Zq7" not in reason + root_log.getvalue()
     assert all(b"Zq7" not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_many_silent_servers_share_one_time_and_keep_no_other_channel_waiting(office):
+    with contextlib.ExitStack() as stack:
+        lines = []
+        for number in range(6):
+            silent = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=50))
+            url = f"smtp://127.0.0.1:{silent.getsockname()[1]}"
+            lines.append(f"  silent{number}: {{kind: mail, url: '{url}', from: e@example.com}}\n")
+        office.spec.write_text(office.spec.read_text().replace("scenarios:\n", "".join(lines) + "scenarios:\n"))
+        project = load(office.spec, environ={})
+        for number in range(6):
+            for _ in range(5):
+                office.queue(f"silent{number}", "a@example.com")
+        office.queue("files")
+        began = time.monotonic()
+        found = office.deliver(project=project, time_of_run=DeliveryTime(left=3))
+        assert time.monotonic() - began < 6
+        assert [reason for state, reason in found if state is MessageState.SENT] == [""]
+        pending = [reason for state, reason in found if state is MessageState.PENDING]
+        assert len(pending) == 30
+        assert all(pending)
+        assert all(message.last_error for message in office.store.list_undelivered())
+        nothing_left = office.deliver(project=project, time_of_run=DeliveryTime(left=0))
+        assert {reason for _, reason in nothing_left} == {
+            "not tried, because the deliveries of a run may take 120 s, which were over"
+        }
+
+
+def test_a_message_that_breaks_the_connection_does_not_keep_the_others_waiting_for_ever(office, servers):
+    inbox = servers.start()
+    inbox.refuse = {"poison@example.com": "421 4.3.0 the virus scanner has crashed"}
+    office.environ["SMTP_URL"] = f"smtp://127.0.0.1:{inbox.port}"
+    office.queue("ops_mail", "poison@example.com")
+    office.queue("ops_mail", "a@example.com")
+    for _ in range(4):
+        office.deliver()
+    assert [recipients for recipients, _ in inbox.mails] == [["a@example.com"]]
+    assert [message.to for message in office.store.list_undelivered()] == [("poison@example.com",)]
+
+
+def test_after_a_weekend_the_newest_messages_are_sent_and_the_oldest_of_them_tells_of_the_others(office, servers):
+    ids = []
+    for _ in range(96):
+        ids.append(office.queue("ops_mail", "a@example.com"))
+        office.clock.forward(minutes=30)
+    inbox = servers.start()
+    office.environ["SMTP_URL"] = f"smtp://127.0.0.1:{inbox.port}"
+    began = office.clock()
+    office.queue("ops_mail", "a@example.com")
+    found = office.deliver(time_of_run=DeliveryTime(began))
+    assert [state for state, _ in found].count(MessageState.DROPPED) == 91
+    assert [state for state, _ in found].count(MessageState.SENT) == 6
+    oldest = inbox.mails[0][1]
+    assert oldest["Message-ID"] == f"<{ids[91]}@example.com>"
+    for kind in ("plain", "html"):
+        text = oldest.get_body((kind,)).get_content()
+        assert "91 earlier messages of this reporter could not be sent" in text
+        assert "2026-11-23 01:38 UTC to a@example.com" in text
+        assert "and 71 more" in text
+    assert "earlier messages" not in inbox.mails[1][1].get_body(("plain",)).get_content()
+    assert len(office.store.list_unsent()) == 91
+    assert all(
+        message.last_error == f"told of by the later message {ids[91]}" for message in office.store.list_unsent()
+    )
+
+
+def test_what_was_joined_before_is_told_by_the_message_that_is_sent_at_last(office, servers):
+    office.environ["SMTP_URL"] = "smtp://127.0.0.1:1"
+    for _ in range(20):
+        office.queue("ops_mail", "a@example.com")
+        office.clock.forward(minutes=30)
+        office.deliver(time_of_run=DeliveryTime(office.clock()))
+    assert len(office.store.list_undelivered()) == 5
+    inbox = servers.start()
+    office.environ["SMTP_URL"] = f"smtp://127.0.0.1:{inbox.port}"
+    office.deliver(time_of_run=DeliveryTime(office.clock()))
+    assert len(inbox.mails) == 5
+    told = [mail.get_body(("plain",)).get_content() for _, mail in inbox.mails]
+    assert sum("15 earlier messages of this reporter" in text for text in told) == 1
+
+
+def test_a_recipient_who_is_refused_for_good_is_told_while_another_is_tried_again(office, servers):
+    inbox = servers.start()
+    office.environ["SMTP_URL"] = f"smtp://127.0.0.1:{inbox.port}"
+    inbox.refuse = {"b@example.com": "550 5.1.1 no such user", "c@example.com": "451 4.7.1 greylisted"}
+    office.queue("ops_mail", "a@example.com", "b@example.com", "c@example.com")
+    [(state, reason)] = office.deliver()
+    assert state is MessageState.PENDING
+    assert "550 5.1.1 no such user" in reason
+    assert "451 4.7.1 greylisted" in reason
+    del inbox.refuse["c@example.com"]
+    assert office.deliver() == [
+        (
+            MessageState.REFUSED,
+            "sent to the others, but refused for good: 127.0.0.1: b@example.com: 550 5.1.1 no such user",
+        )
+    ]
+    assert [recipients for recipients, _ in inbox.mails] == [["a@example.com"], ["c@example.com"]]
+    assert office.deliver() == []
+    inbox.refuse = {}
+    [refused] = office.store.list_refused()
+    office.store.reopen_message(refused)
+    assert office.deliver() == [SENT]
+    assert inbox.mails[2][0] == ["b@example.com"]
+    assert inbox.mails[2][1]["To"] == "a@example.com, b@example.com, c@example.com"
+
+
+def test_a_refused_login_waits_for_its_repair(office, servers):
+    inbox = servers.start()
+    inbox.answer_data = ["554 5.7.1 this looks like spam"]
+    office.environ["SMTP_URL"] = f"smtp://user:{PASSWORD}@127.0.0.1:{inbox.port}"
+    office.queue("ops_mail", "a@example.com")
+    [(state, _)] = office.deliver()
+    assert state is MessageState.PENDING
+    office.environ["SMTP_URL"] = f"smtp://127.0.0.1:{inbox.port}"
+    [(state, reason)] = office.deliver()
+    assert (state, reason) == (
+        MessageState.REFUSED,
+        "refused for good: 127.0.0.1: 554 5.7.1 this looks like spam",
+    )
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+def test_only_the_services_and_targets_that_failed_are_tried_again(office, webhook):
+    refused = {"two"}
+    webhook.judge = lambda post: 503 if post.get("topic") in refused else 200
+    office.environ["HOOK_URL"] = (
+        f"ntfy://127.0.0.1:{webhook.port}/one/two/three, json://127.0.0.1:{webhook.port}/all json://127.0.0.1:1/down"
+    )
+    office.queue("hook")
+    [(state, reason)] = office.deliver()
+    assert state is MessageState.PENDING
+    assert "error=503" in reason
+    assert "Connection refused" in reason
+    assert sorted(post.get("topic", "json") for post in webhook.posts) == ["json", "one", "three", "two"]
+    assert "one" not in str(office.store.list_undelivered()[0].reached)
+    webhook.posts.clear()
+    refused.clear()
+    [(state, _)] = office.deliver()
+    assert [post.get("topic", "json") for post in webhook.posts] == ["two"]
+    assert state is MessageState.PENDING
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+def test_a_service_that_refuses_the_message_is_asked_once_and_one_that_is_not_found_three_times(office, webhook):
+    office.environ["HOOK_URL"] = f"json://127.0.0.1:{webhook.port}/x?optional=yes&retry=2"
+    office.queue("hook")
+    webhook.status = 400
+    [(state, reason)] = office.deliver()
+    assert state is MessageState.REFUSED
+    assert "error=400" in reason
+    assert office.deliver() == []
+    office.queue("hook")
+    webhook.status = 404
+    states = [[state for state, _ in office.deliver()] for _ in range(4)]
+    assert states == [[MessageState.PENDING], [MessageState.PENDING], [MessageState.REFUSED], []]
+    office.queue("hook")
+    for webhook.status in (429, 500, 503, 408, 425):
+        assert [state for state, _ in office.deliver()] == [MessageState.PENDING]
+    webhook.status = 200
+    assert office.deliver() == [SENT]

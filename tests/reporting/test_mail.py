@@ -11,9 +11,10 @@ import pytest
 
 from engine.errors import DeliveryError
 from engine.reporting import mail
-from engine.reporting.envelope import Envelope
+from engine.reporting.envelope import Envelope, RefusedError
 from engine.reporting.mime import create_html_part
 from engine.spec.resources.channels import MailChannel
+from engine.spec.smtp_url import SmtpServer
 from engine.store import Attachment, OutboxMessage
 
 # aiosmtpd does not count TLS from the first byte as TLS, and warns of what is no danger there.
@@ -130,7 +131,7 @@ def test_starttls_is_not_given_up_where_the_server_does_not_offer_it(servers):
     ],
 )
 def test_only_this_machine_is_spoken_to_in_clear_unless_asked(url, host, port, tls):
-    server = mail.SmtpServer.parse(url)
+    server = SmtpServer.parse(url)
     assert (server.host, server.port, server.tls) == (host, port, tls)
 
 
@@ -179,10 +180,12 @@ def test_login_where_the_server_has_none(servers):
 def test_a_recipient_refused_alone_is_named_and_the_others_are_served(servers):
     inbox = servers.start()
     inbox.refuse = {"elodie@example.com": "550 5.1.1 no mailbox of that name here"}
-    with pytest.raises(mail.RefusedError) as caught:
+    with pytest.raises(RefusedError) as caught:
         send(f"smtp://127.0.0.1:{inbox.port}")
-    assert str(caught.value) == "127.0.0.1: elodie@example.com: 550 5.1.1 no mailbox of that name here"
-    assert caught.value.refused == ("Élodie Müller <elodie@example.com>",)
+    words = "127.0.0.1: elodie@example.com: 550 5.1.1 no mailbox of that name here"
+    assert str(caught.value) == words
+    assert caught.value.refused == {"Élodie Müller <elodie@example.com>": words}
+    assert caught.value.complete
     assert [recipients for recipients, _ in inbox.mails] == [["mlops@example.com"]]
 
 
@@ -194,7 +197,9 @@ def test_all_recipients_refused(servers):
     assert str(caught.value) == (
         "127.0.0.1: mlops@example.com: 550 no; elodie@example.com: 451 4.7.1 greylisted, come back"
     )
-    assert not isinstance(caught.value, mail.RefusedError)
+    assert isinstance(caught.value, RefusedError)
+    assert list(caught.value.refused) == ["mlops@example.com"]
+    assert not caught.value.complete  # the other one is asked again
 
 
 def test_the_message_itself_refused(servers):
@@ -255,3 +260,14 @@ def test_a_message_of_an_enormous_line(servers):
     assert parts(received)["text/plain"] == "x" * 5000 + "\n"
     assert received["Subject"] == "s" * 249 + "…"
     assert max(map(len, bytes(received).splitlines())) <= 998
+
+
+def test_copies_and_hidden_receivers_get_the_mail_and_only_the_copies_are_in_it(servers):
+    inbox = servers.start()
+    message = dataclasses.replace(MESSAGE, cc=("C <c@example.com>",), bcc=("d@example.com",))
+    channel = MailChannel(**{"url": "${secret.smtp_url}", "from": "dss@example.com"})
+    mail.send(channel, Envelope(message, f"smtp://127.0.0.1:{inbox.port}", Path(), "Drift <drift@example.com>", None))
+    [(recipients, received)] = inbox.mails
+    assert recipients == ["mlops@example.com", "elodie@example.com", "c@example.com", "d@example.com"]
+    assert (received["From"], received["Cc"]) == ("Drift <drift@example.com>", "C <c@example.com>")
+    assert "d@example.com" not in received.as_string()

@@ -76,8 +76,32 @@ def test_who_was_served_is_not_served_again(store: Store) -> None:
     queue(store, message("m", to=("a@example.com", "b@example.com")))
     claim = store.claim_message("m", MINUTE)
     assert claim is not None
-    store.mark_failed(claim, "550 no such user", store.now(), to=("b@example.com",))
-    assert [each.to for each in store.list_due_messages()] == [("b@example.com",)]
+    store.mark_failed(claim, "450 mailbox full", store.now(), reached=("a@example.com",))
+    assert [(each.to, each.reached) for each in store.list_due_messages()] == [
+        (("a@example.com", "b@example.com"), ("a@example.com",))
+    ]
+
+
+def test_a_refused_message_is_tried_again_only_when_it_is_reopened(store: Store) -> None:
+    contents = (Attachment("log.txt", "text/plain", b"one\n"),)
+    queue(
+        store, message("m", attachments=contents, cc=("c@example.com",), bcc=("d@example.com",), sender="s@example.com")
+    )
+    claim = store.claim_message("m", MINUTE)
+    assert claim is not None
+    store.mark_failed(
+        claim, "550 no", None, reached=("c@example.com",), refused={"a@example.com": "550 no"}, refusals=1
+    )
+    assert store.list_undelivered() == []
+    [refused] = store.list_refused()
+    assert (refused.state, refused.refused, refused.refusals) == (MessageState.REFUSED, {"a@example.com": "550 no"}, 1)
+    assert store.claim_message("m", MINUTE, early=True) is None
+    store.reopen_message(refused)
+    again = store.claim_message("m", MINUTE)
+    assert again is not None
+    assert (again.message.refused, again.message.refusals, again.message.reached) == ({}, 0, ("c@example.com",))
+    assert (again.message.attachments, again.message.sender) == (contents, "s@example.com")
+    assert (again.message.cc, again.message.bcc) == (("c@example.com",), ("d@example.com",))
 
 
 @dataclass

@@ -116,11 +116,20 @@ class Reporter(Resource):
     run_condition: Condition | None = Field(None, description="Send only if this is true; always if left out.")
     channel: Annotated[str, Ref("channels")] = Field(description="Name of the channel to send through.")
     to: Names = Field([], description="Addresses of the receivers; for channels of kind mail.")
+    cc: Names = Field([], description="Addresses of receivers of a copy; for channels of kind mail.")
+    bcc: Names = Field([], description="Addresses of receivers whom the others do not see; for channels of kind mail.")
+    from_: str | None = Field(
+        None, alias="from", description="Address of the sender, if not that of the channel; for channels of kind mail."
+    )
     subject: Message = Field("${scenarioName}: ${outcome}", description="Subject or title of the message.")
     message: Message = Field(
         "${scenarioName} of ${projectKey} ended ${outcome} after ${duration}.\n"
         "${errorsEventsSummary}\n${warningsEventsSummary}\n",
         description="Text of the message.",
+    )
+    message_file: str | None = Field(
+        None,
+        description="File that holds the text instead of message, relative to the file that declares the scenario.",
     )
     attach: list[str] = Field([], description="What to attach: scenario_log, report, chart or dataset:<name>.")
 

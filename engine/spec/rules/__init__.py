@@ -8,7 +8,7 @@ all the same. The search for unused variables comes last, because the other pass
 from collections.abc import Callable
 
 from engine.spec.diagnostics import Findings
-from engine.spec.rules import checks, messages, names, references, resources, sql, variables
+from engine.spec.rules import channels, checks, messages, names, references, resources, sql, variables
 from engine.spec.rules.draft import Draft
 
 __all__ = ["Draft", "check_rules"]
@@ -37,8 +37,8 @@ PASSES: tuple[Callable[[Draft, Findings], None], ...] = (
     resources.check_stores,
     resources.check_secrets,
     resources.check_server,
-    resources.check_channels,
-    resources.check_reporters,
+    channels.check_channels,
+    channels.check_reporters,
     variables.check_scenario_variables,
     variables.check_keys,
     variables.warn_about_dates,

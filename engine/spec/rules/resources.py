@@ -1,4 +1,4 @@
-"""Rules of single resources: keys of one dataset, model, store, secret or channel that must fit together."""
+"""Rules of single resources: keys of one dataset, model, store or secret that must fit together."""
 
 import re
 from urllib.parse import urlsplit
@@ -6,13 +6,12 @@ from urllib.parse import urlsplit
 from engine.discovery.formats import ARCHIVES, SAVE_AS_CSV, SPREADSHEETS, UNPACK, detect_format
 from engine.formatting.lists import join_alternatives
 from engine.spec.diagnostics import Findings
-from engine.spec.resources.channels import AppriseChannel, FileChannel, MailChannel
 from engine.spec.resources.datasets import Column, Csv, FileDataset
 from engine.spec.resources.evaluation_stores import DatasetReference, ModelTestReference
 from engine.spec.resources.models import ALGORITHMS, ScoredModel, TrainModel
 from engine.spec.rules.draft import Draft
 from engine.spec.validator import SpecPath
-from engine.spec.variable_references import find_references, format_value, quote_value
+from engine.spec.variable_references import format_value, quote_value
 
 _BOUNDS_HELP = {
     "integer": "write a number",
@@ -23,7 +22,6 @@ _BOUNDS_HELP = {
 }
 
 _FUNCTION_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-_MAIL_ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+|[^<>\r\n]*<[^@\s,;<>]+@[^@\s,;<>]+>")
 
 
 def check_functions(draft: Draft, findings: Findings) -> None:
@@ -200,60 +198,3 @@ def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
         return url.scheme in schemes and bool(url.hostname) and not re.search(r"\s", text) and url.port != 0
     except ValueError:
         return False
-
-
-def check_channels(draft: Draft, findings: Findings) -> None:
-    """Check that each channel has a legal URL without a password, and a fallback if its secret may be absent."""
-    for name, channel in draft.spec.channels.items():
-        if isinstance(channel, FileChannel):
-            continue
-        path = ("channels", name)
-        found = [r.parts[1] for r in find_references(channel.url) if r.parts[:1] == ("secret",) and len(r.parts) == 2]
-        if not find_references(channel.url):
-            _check_literal_url(draft, findings, channel, path)
-        optional = [s for s in found if s in draft.spec.secrets and draft.spec.secrets[s].optional]
-        known = all(s in draft.spec.secrets for s in found)
-        if channel.fallback and known and not optional:
-            message = "fallback is never used: no secret in url is optional"
-            help_ = "add optional: true to the secret, or remove fallback"
-            findings.warning(draft.key_position(*path, "fallback"), "fallback", message, help_)
-        if optional and not channel.fallback:
-            message = f'if the secret "{optional[0]}" is absent, this channel cannot send'
-            help_ = "add fallback: {kind: file, path: outbox}, or remove optional from the secret"
-            findings.warning(draft.key_position(*path), "fallback", message, help_)
-        if isinstance(channel, MailChannel) and not _MAIL_ADDRESS.fullmatch(channel.from_):
-            findings.error(
-                draft.value_position(*path, "from"), "address", f'"{channel.from_[:60]}" is not a mail address'
-            )
-
-
-def _check_literal_url(draft: Draft, findings: Findings, channel: MailChannel | AppriseChannel, path: SpecPath) -> None:
-    at = draft.value_position(*path, "url")
-    if isinstance(channel, MailChannel) and not _is_url(channel.url, ("smtp", "smtps")):
-        help_ = "write smtp://host:587?tls=starttls or smtps://host; with a password as ${secret.name}"
-        findings.error(at, "url", "this is not the address of a mail server", help_)
-    elif isinstance(channel, AppriseChannel) and "://" not in channel.url:
-        findings.error(at, "url", "this is not an Apprise URL", "start it with the service, such as slack://")
-    elif re.search(r"//[^/@]*:[^/@]+@", channel.url):
-        help_ = "put the url into a secret, and write ${secret.name}"
-        findings.warning(at, "password", "this url contains a password", help_)
-
-
-def check_reporters(draft: Draft, findings: Findings) -> None:
-    """Check that each mail has receivers, that they are mail addresses, and that only mail has them."""
-    for scenario, spec in draft.spec.scenarios.items():
-        for i, reporter in enumerate(spec.reporters):
-            path = ("scenarios", scenario, "reporters", i)
-            channel = draft.spec.channels.get(reporter.channel)
-            if isinstance(channel, MailChannel) and not reporter.to:
-                message = f'reporter "{reporter.name[:60]}" sends mail but has no receivers'
-                findings.error(draft.key_position(*path), "needs-key", message, "add to: [name@example.com]")
-            for j, address in enumerate(reporter.to):
-                if not _MAIL_ADDRESS.fullmatch(address):
-                    at = draft.value_position(*path, "to", j)
-                    findings.error(
-                        at, "address", f'"{address[:60]}" is not a mail address', "write one address per entry"
-                    )
-            if channel and not isinstance(channel, MailChannel) and reporter.to:
-                message = f"to is only for mail, but this channel is of kind {channel.kind}"
-                findings.warning(draft.key_position(*path, "to"), "address", message, "remove it")

@@ -1,0 +1,43 @@
+"""Shortening the text of a message for a service that takes only so much of it.
+
+Whole lines are kept, the first ones, and the last line says how many were left out: a service that cuts a text itself
+does so in the middle of a line and tells nobody.
+"""
+
+from collections.abc import Callable
+
+
+def shorten_text(text: str, fits: Callable[[str], bool]) -> str:
+    """Return `text` if it fits, else its first lines and how many more there are.
+
+    Parameters
+    ----------
+    fits
+        Whether the service takes a text. If it takes a text, it takes the beginning of it.
+    """
+    if fits(text):
+        return text
+    lines = text.rstrip("\n").split("\n")
+    kept = _find_largest(len(lines) - 1, lambda count: fits(_join_first(lines, count)))
+    if kept:
+        return _join_first(lines, kept)
+    rest = f"\n{_count_rest(len(lines) - 1)}" if len(lines) > 1 else ""
+    characters = _find_largest(len(lines[0]), lambda count: fits(f"{lines[0][:count]}…{rest}"))
+    return f"{lines[0][:characters]}…{rest}" if characters else f"{lines[0][:1]}…"
+
+
+def _join_first(lines: list[str], count: int) -> str:
+    return "\n".join([*lines[:count], _count_rest(len(lines) - count)])
+
+
+def _count_rest(count: int) -> str:
+    return f"… and {count} more line{'s' if count > 1 else ''}, for which this service has no room"
+
+
+def _find_largest(most: int, holds: Callable[[int], bool]) -> int:
+    """Return the largest number from 1 to `most` for which `holds` is true; 0 if there is none."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle - 1)
+    return low

@@ -1,0 +1,97 @@
+"""The URL of an apprise channel: split into services, loaded, and masked. Apprise is imported when one is loaded."""
+
+import logging
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from engine.errors import DeliveryError
+
+if TYPE_CHECKING:
+    import apprise
+
+SOCKET_PREFIX = "Socket Exception"
+DETAIL_PREFIXES = ("Response Details", SOCKET_PREFIX)
+"""How apprise begins the debug records that hold the reply of the service."""
+
+# Their debug records hold whole URLs, and with them tokens: none of them may reach a log of ours unmasked.
+logging.getLogger("apprise").propagate = False
+logging.getLogger("apprise").addHandler(logging.NullHandler())
+logging.getLogger("urllib3").setLevel(logging.INFO)
+
+
+def split_urls(text: str) -> list[str]:
+    """Return the URLs of a text, which blanks, commas or semicolons separate."""
+    return re.split(r"[\s,;]+(?=[A-Za-z][A-Za-z0-9]*://)", text.strip())
+
+
+def load_service(url: str) -> "apprise.NotifyBase":
+    """Return the service of one URL, ready to send.
+
+    Raises
+    ------
+    DeliveryError
+        Apprise has no such service, or cannot use the URL. The text quotes no part of the URL that may be a secret.
+    """
+    # The import takes 0.3 s, and the first service half a second more, so only a channel of this kind pays for it.
+    import apprise
+
+    asset = apprise.AppriseAsset(app_id="engine", app_desc="engine", pgp_autogen=False, pem_autogen=False)
+    with listen_to_apprise() as heard:
+        service = apprise.Apprise.instantiate(url, asset=asset)
+    if not isinstance(service, apprise.NotifyBase):
+        raise DeliveryError(mask_url_parts(f"apprise cannot use the URL: {'; '.join(heard)}", url))
+    return service
+
+
+@contextmanager
+def listen_to_apprise() -> Iterator[list[str]]:
+    """Yield the list of what apprise says in this thread: warnings, errors, and the replies of services."""
+    heard: list[str] = []
+    listener = _Listener(threading.get_ident(), heard)
+    logger = logging.getLogger("apprise")
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(listener)
+    try:
+        yield heard
+    finally:
+        logger.removeHandler(listener)
+
+
+class _Listener(logging.Handler):
+    """Keeps what one thread logs: another may still wait for a server that was given up."""
+
+    def __init__(self, thread: int, heard: list[str]) -> None:
+        super().__init__()
+        self._thread = thread
+        self._heard = heard
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.thread == self._thread and (record.levelno >= logging.WARNING or text.startswith(DETAIL_PREFIXES)):
+            self._heard.append(text)
+
+
+def mask_url_parts(text: str, url: str) -> str:
+    """Return `text` on one line with every part of `url` masked except its scheme and the name of a server."""
+    rest = url.partition("://")[2] or url
+    host = re.split("[/?#]", rest)[0].rpartition("@")[2].partition(":")[0]
+    parts = {
+        spelling for part in re.split(r"[/:@?&=,#]+", rest) for spelling in (part, unquote(part)) if len(part) >= 4
+    }
+    if "." in host or host == "localhost":
+        parts.discard(host)
+    for part in sorted(parts, key=len, reverse=True):
+        text = text.replace(part, "***")
+    return " ".join(text.split())[:1000]
+
+
+def list_services() -> list[str]:
+    """Return the schemes of all services that apprise has."""
+    from apprise.manager_plugins import NotificationManager
+
+    manager = NotificationManager()  # type: ignore[no-untyped-call]  # theirs
+    return sorted(manager.schemas())  # type: ignore[no-untyped-call]
