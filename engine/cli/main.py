@@ -17,6 +17,7 @@ import typer
 
 from engine import __version__
 from engine.cli import check, compare, init, outbox, plan, remove, render, report, run, schema, show, validate
+from engine.cli.standard_streams import set_up_standard_streams
 from engine.errors import EngineError, SpecError, UsageError
 from engine.outcome import ExitCode
 from engine.spec import diagnostics
@@ -48,6 +49,7 @@ def _options(
 
 def main() -> None:
     """Run the command line and exit with an exit code of the reference page."""
+    set_up_standard_streams()
     code = _main()
     gc.freeze()  # skip the last garbage collection, a tenth of a short command's time: the process ends anyway
     sys.exit(code)
@@ -56,6 +58,7 @@ def main() -> None:
 def _main() -> int:
     try:
         code: int = app(sys.argv[1:] or ["--help"], standalone_mode=False) or ExitCode.OK
+        sys.stdout.flush()  # here, where a closed pipe is handled, and not when Python ends
         if code == ExitCode.INTERRUPTED:  # typer has turned the interruption into an exit code
             raise KeyboardInterrupt
         return code

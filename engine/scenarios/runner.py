@@ -3,14 +3,13 @@
 A step's result changes the context of the steps after it. No step can change what an earlier one has seen.
 """
 
-import getpass
 import json
-import platform
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from engine.acting_user import describe_acting_user
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome, worst_outcome
 from engine.scenarios import process, steps
 from engine.scenarios.alerts import compose_messages, deliver_waiting_messages, list_events
@@ -48,7 +47,7 @@ def _execute_run(name: str, run: str, parent: str | None, context: Context) -> R
         scenario=name,
         started=context.clock(),
         trigger=context.trigger,
-        who=f"{getpass.getuser()}@{platform.node()}",
+        who=describe_acting_user(),
         parent=parent,
         variables=context.secrets.redact_values(
             {name: str(value) for name, value in context.project.variables.items()}
