@@ -243,7 +243,7 @@ class Project:
     @contextmanager
     def open_session(self) -> Iterator[Context]:
         """Open the project's state and yield the context that runs start from."""
-        with session.open_session(self.spec, environ=self.environ, listeners=self.listeners) as context:
+        with session.open_session(self.spec, environ=self.environ, listeners=self.listeners, reading=True) as context:
             yield context
 
 

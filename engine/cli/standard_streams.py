@@ -33,7 +33,7 @@ def _separate_answer(stdout: TextIO | None) -> TextIO:
 
 def _open_stream(descriptor: int, encoding: str) -> TextIO:
     # A character that the encoding lacks is written as an escape: no name of a file or a column stops the output.
-    return open(descriptor, "w", encoding=encoding, errors="backslashreplace")  # noqa: SIM115  # open until the end
+    return open(descriptor, "w", encoding=encoding, errors="backslashreplace")
 
 
 def _print_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:

@@ -74,11 +74,13 @@ def log_warnings(log: RunLog) -> Iterator[None]:
     """
     seen: set[str] = set()
 
-    def show(message: Warning | str, category: type[Warning], file: str, line: int, *_: object, **__: object) -> None:
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **__: object
+    ) -> None:
         text = f"{category.__name__}: {str(message).strip().partition(chr(10))[0]}"
-        own = _ENGINE_FOLDER in Path(file).parents
-        if not own and "site-packages" not in file and Path(file).is_file():
-            text = f"{file}:{line}: {text}"
+        own = _ENGINE_FOLDER in Path(filename).parents
+        if not own and "site-packages" not in filename and Path(filename).is_file():
+            text = f"{filename}:{lineno}: {text}"
         if text not in seen:
             seen.add(text)
             log.write("info" if own else "warning", text)

@@ -126,9 +126,10 @@ class Runs(Database):
 
     def run_folder(self, id: str) -> Path:  # noqa: A002  the field of RunRecord has this name
         """Return the folder of a run's files (log, run.json); create it if it does not exist."""
-        folder = self.folder / "runs" / safe_name(id)
-        with translate_errors(self.folder):
-            folder.mkdir(exist_ok=True)
+        folder = (self.unwritable or self.folder) / "runs" / safe_name(id)
+        if self.unwritable is None:
+            with translate_errors(self.folder):
+                folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def _run_lock_path(self, run: str) -> Path:

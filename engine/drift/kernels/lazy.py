@@ -132,7 +132,7 @@ def _numba() -> Any:
         def on_start(self, _: event.Event) -> None:
             event.unregister("numba:compile", self)  # type: ignore[no-untyped-call]  # numba's
             kept = (
-                "which every run repeats, because its cache folder cannot be written: set NUMBA_CACHE_DIR to another one"
+                "which every run repeats, because no folder can keep it: set NUMBA_CACHE_DIR"
                 if cache_folder() in _temporary_folders
                 else "which is then kept for later runs"
             )
