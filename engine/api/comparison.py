@@ -84,8 +84,8 @@ def _load_snapshot(evaluation: Evaluation, context: Context) -> Snapshot:
         return Snapshot.load(context.store.evaluation_folder(evaluation.id))
     except DamagedSnapshot as damaged:
         raise StoreError(
-            f"evaluation {evaluation.name!r} of {evaluation.store!r}: {damaged}. Restore them from a backup, or evaluate "
-            "its data again by a build step with mode: force and compare that evaluation"
+            f"evaluation {evaluation.name!r} of {evaluation.store!r}: {damaged}. Restore them from a backup, or "
+            "evaluate its data again by a build step with mode: force and compare that evaluation"
         ) from damaged
 
 

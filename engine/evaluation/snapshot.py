@@ -23,7 +23,6 @@ from engine.evaluation.changes import average_metrics
 from engine.evaluation.record import MetricValue
 from engine.models import ClassValue, sort_classes, unite_classes
 
-
 FILES = ("columns.profile", "predictions.profile", "sample.parquet")
 """The files of a snapshot beside snapshot.json, which holds their digests and its own."""
 

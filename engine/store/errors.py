@@ -16,6 +16,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from engine.errors import StoreError
+from engine.store.tables import metadata
 
 DISK_FULL = "the disk is full", "free some space and run again; everything committed before is complete"
 DAMAGED = (
@@ -57,7 +58,7 @@ ERRNO_CAUSES = {
     errno.EISDIR: ("a folder is where a file of the state belongs", "move it away, then run again"),
     errno.ENOENT: (
         "a file or folder of the state is gone",
-        "run again, which makes it anew; if something removes this folder while engine works, set another `state: {path: …}`",
+        "run again, which makes it anew; if something removes this folder at times, set another `state: {path: …}`",
     ),
     errno.ELOOP: ("this path is a link that leads in a circle", "set another `state: {path: …}`"),
     errno.ENAMETOOLONG: ("this path is too long", "set another `state: {path: …}`"),
@@ -69,6 +70,12 @@ ERRNO_CAUSES = {
 def build_store_error(folder: Path, cause: str, remedy: str, found: str = "") -> StoreError:
     """Return an error with the folder, the cause (and `found`, the message of the system), and what to do."""
     return StoreError(f"state folder {folder}: {cause}{f' ({found})' if found else ''}. What to do: {remedy}.")
+
+
+def _lacks_a_table(message: str) -> bool:
+    """Tell whether SQLite misses a table or column of the state, or found a text that is none."""
+    found = re.match(r"no such (?:table|column): (\w+)|table (\w+) has no column|Could not decode to UTF-8", message)
+    return found is not None and (found[1] or found[2] or "runs") in metadata.tables
 
 
 @contextmanager

@@ -186,8 +186,8 @@ def _refer_to_evaluations(
                     "mode: force, or name another evaluation"
                 )
             raise StoreError(
-                f"reference of evaluation store {evaluation.store!r}: evaluation {evaluation.name!r}: {damaged}. Restore "
-                f"them from a backup, or {remedy}"
+                f"reference of evaluation store {evaluation.store!r}: evaluation {evaluation.name!r}: {damaged}. "
+                f"Restore them from a backup, or {remedy}"
             ) from damaged
 
     def unite_snapshots() -> Snapshot:
