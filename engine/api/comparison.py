@@ -12,11 +12,11 @@ import polars as pl
 from engine import models
 from engine.api.lookup import unknown_name
 from engine.data import Table, materialise
-from engine.errors import DataError, UsageError
+from engine.errors import DataError, StoreError, UsageError
 from engine.evaluation.batch_evaluation import EvaluationIdentity, evaluate_batch
 from engine.evaluation.observation import Observation, snapshot_side
 from engine.evaluation.record import Evaluation
-from engine.evaluation.snapshot import Snapshot
+from engine.evaluation.snapshot import DamagedSnapshot, Snapshot
 from engine.scenarios.builders.references import SAMPLE_ROWS
 from engine.scenarios.context import Context
 from engine.store import ModelVersion
@@ -80,7 +80,13 @@ def _load_model_version(evaluation: Evaluation, context: Context) -> ModelVersio
 
 
 def _load_snapshot(evaluation: Evaluation, context: Context) -> Snapshot:
-    return Snapshot.load(context.store.evaluation_folder(evaluation.id))
+    try:
+        return Snapshot.load(context.store.evaluation_folder(evaluation.id))
+    except DamagedSnapshot as damaged:
+        raise StoreError(
+            f"evaluation {evaluation.name!r} of {evaluation.store!r}: {damaged}. Restore them from a backup, or "
+            "evaluate its data again by a build step with mode: force and compare that evaluation"
+        ) from damaged
 
 
 def _profile_rows(

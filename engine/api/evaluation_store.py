@@ -1,7 +1,5 @@
 """An evaluation store for Python: its evaluations as frames, and the actions check, compare and remove."""
 
-import getpass
-import platform
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -9,6 +7,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from engine import spec
+from engine.acting_user import describe_acting_user
 from engine.api import comparison, frames
 from engine.api.lookup import find_by_id, unknown_name
 from engine.errors import UsageError
@@ -182,7 +181,7 @@ class EvaluationStore:
     def remove(self, name: str) -> tuple[str, ...]:
         """Remove every evaluation of that name with its files, record who removed it, and return the ids."""
         with self.open_session() as context, context.lock(f"evaluation store {self.name}"):
-            ids = context.store.remove_evaluations(self.name, name, f"{getpass.getuser()}@{platform.node()}")
+            ids = context.store.remove_evaluations(self.name, name, describe_acting_user())
             if not ids:
                 known = context.store.list_evaluations(self.name, metrics=[])
                 raise unknown_name("evaluation", name, [evaluation.name for evaluation in reversed(known)])

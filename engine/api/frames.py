@@ -1,7 +1,8 @@
 """Makes polars frames of what the state stores: one function per table; an empty table has the same columns."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -236,10 +237,32 @@ def tabulate_steps(run: RunRecord) -> pl.DataFrame:
     return pl.DataFrame(rows, schema)
 
 
+def _read_log(path: Path, fields: Sequence[str]) -> Iterator[dict[str, str]]:
+    """Yield the entries of a log; in place of those that are damaged, one that says so. A log may be gone."""
+    damaged = 0
+    last = {"at": "1970-01-01T00:00:00+00:00", "scenario": "", "step": ""}
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield {**last, "level": "warning", "text": f"{path} cannot be read: {error.strerror}"}
+        return
+    for line in text.splitlines():
+        try:
+            entry = {field: str(json.loads(line)[field]) for field in fields}
+            datetime.fromisoformat(entry["at"])
+        except (ValueError, KeyError, TypeError):
+            damaged += 1
+            continue
+        last = entry
+        yield entry
+    if damaged:
+        yield {**last, "level": "warning", "text": f"{path}: {damaged} damaged entries are left out"}
+
+
 def tabulate_log(paths: Sequence[Path]) -> pl.DataFrame:
     """Return one row per entry of several logs, in order of time."""
     schema = {"at": pl.String, "level": pl.String, "scenario": pl.String, "step": pl.String, "text": pl.String}
-    lines = [
-        json.loads(line) for path in paths if path.exists() for line in path.read_text(encoding="utf-8").splitlines()
-    ]
+    lines = [line for path in paths for line in _read_log(path, list(schema))]
     return pl.DataFrame(lines, schema).with_columns(pl.col("at").str.to_datetime(time_zone="UTC")).sort("at")

@@ -3,9 +3,7 @@
 Nothing stays open between calls, so an idle notebook holds no lock and no file.
 """
 
-import getpass
 import os
-import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from engine import spec
+from engine.acting_user import describe_acting_user
 from engine.api import frames
 from engine.api.evaluation_store import EvaluationStore
 from engine.api.lookup import find_by_id, unknown_name
@@ -225,7 +224,7 @@ class Project:
         with self.open_session() as context:
             dropped = [message.id for message in _select_messages(context, ids)]
             for message in dropped:
-                reason = f"dropped by {getpass.getuser()}@{platform.node()} on {context.clock():%Y-%m-%d %H:%M} UTC"
+                reason = f"dropped by {describe_acting_user()} on {context.clock():%Y-%m-%d %H:%M} UTC"
                 context.store.drop_message(message, reason)
             return dropped
 
@@ -252,7 +251,7 @@ class Project:
     @contextmanager
     def open_session(self) -> Iterator[Context]:
         """Open the project's state and yield the context that runs start from."""
-        with session.open_session(self.spec, environ=self.environ, listeners=self.listeners) as context:
+        with session.open_session(self.spec, environ=self.environ, listeners=self.listeners, reading=True) as context:
             yield context
 
 

@@ -5,7 +5,6 @@ the engine: its traceback is written to a file.
 """
 
 import gc
-import io
 import os
 import platform
 import re
@@ -19,6 +18,7 @@ import typer
 
 from engine import __version__
 from engine.cli import check, compare, init, outbox, plan, remove, render, report, run, schema, show, validate
+from engine.cli.standard_streams import set_up_standard_streams
 from engine.errors import EngineError, SpecError, UsageError
 from engine.outcome import ExitCode
 from engine.spec import diagnostics
@@ -53,9 +53,7 @@ def _options(
 
 def main() -> None:
     """Run the command line and exit with an exit code of the reference page."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a text that cannot be encoded must not hide the others
+    set_up_standard_streams()
     code = _main()
     _limit_exit(code)
     gc.freeze()  # skip the last garbage collection, a tenth of a short command's time: the process ends anyway
@@ -85,6 +83,7 @@ def _limit_exit(code: int) -> None:
 def _main() -> int:
     try:
         code: int = app(sys.argv[1:] or ["--help"], standalone_mode=False) or ExitCode.OK
+        sys.stdout.flush()  # here, where a closed pipe is handled, and not when Python ends
         if code == ExitCode.INTERRUPTED:  # typer has turned the interruption into an exit code
             raise KeyboardInterrupt
         return code

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ def show_progress(*, verbose: bool) -> Iterator[Callable[[LogLine], None]]:
     """Show the progress of a run on standard error; yield the listener of its log.
 
     A terminal gets one line that disappears at the end, a pipe only warnings and errors. With `verbose` every entry
-    of the log is printed instead.
+    of the log is printed instead. What functions of users print goes to standard error too.
     """
     console = Console(stderr=True, highlight=False)
 
@@ -47,10 +47,7 @@ def show_progress(*, verbose: bool) -> Iterator[Callable[[LogLine], None]]:
             status.update(escape(" · ".join(part for part in parts if part)))
 
     status = console.status("starting")
-    if verbose or not console.is_terminal:
-        yield show
-        return
-    with status:
+    with redirect_stdout(sys.stderr), nullcontext() if verbose or not console.is_terminal else status:
         yield show
 
 
@@ -115,11 +112,15 @@ def print_json(text: str) -> None:
     """Print JSON. Secrets are masked in its texts alone: a number stays a number, whatever the secrets are."""
     stream: Any = sys.stdout
     redact = getattr(stream, "redact", None)
-    if redact is None:
+    in_unicode = stream.encoding.lower().startswith("utf")
+    if redact is None and in_unicode:
         print(text)
-    else:
-        masked = json.dumps(redact_values(json.loads(text), redact), ensure_ascii=False, indent=1)
-        stream.write_redacted(f"{masked}\n")
+        return
+    document = json.loads(text)
+    if redact is not None:
+        document = redact_values(document, redact)
+    masked = json.dumps(document, ensure_ascii=not in_unicode, indent=1)
+    getattr(stream, "write_redacted", stream.write)(f"{masked}\n")
 
 
 def colour_word(word: str) -> str:

@@ -1,6 +1,5 @@
 """`engine run`: runs scenarios of a spec and prints their results."""
 
-import contextlib
 import signal
 import sys
 from pathlib import Path
@@ -49,8 +48,7 @@ def command(
     names = scenario_selection.select_scenarios(project, scenarios or ())
     _treat_signals_as_interruptions()
     previews: list[str] = []
-    # Standard output holds the results only; what user functions print goes to standard error.
-    with output.show_progress(verbose=verbose) as listen, contextlib.redirect_stdout(sys.stderr):
+    with output.show_progress(verbose=verbose) as listen:
         finished = session.run_scenarios(
             project,
             names,

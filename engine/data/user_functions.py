@@ -9,14 +9,16 @@ it.
 import importlib.util
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from traceback import extract_tb
 from types import CodeType, ModuleType
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from engine.data.polars_errors import describe_error
@@ -62,7 +64,8 @@ def load_function(folder: Path, reference: str) -> Callable[..., Any]:
     folder = folder.absolute()
     path = find_module_file(folder, module_name)
     modules: dict[str, ModuleType] = {}
-    with _importable(folder, modules), translate_user_code_errors(folder, f"importing {path.name}"):
+    importing = translate_user_code_errors(folder, f"importing {path.name}")
+    with _hold_process_state(), _importable(folder, modules), importing:
         spec = importlib.util.spec_from_file_location(module_name, path, loader=_UncachedLoader(module_name, str(path)))
         assert spec is not None  # noqa: S101  # a .py file always has a loader
         assert spec.loader is not None  # noqa: S101
@@ -76,7 +79,7 @@ def load_function(folder: Path, reference: str) -> Callable[..., Any]:
 
     def call(*arguments: Any, **keywords: Any) -> Any:
         process = os.getpid()
-        with _importable(folder, modules), translate_user_code_errors(folder, reference):
+        with _hold_process_state(), _importable(folder, modules), translate_user_code_errors(folder, reference):
             try:
                 return function(*arguments, **keywords)
             finally:
@@ -105,6 +108,24 @@ def call_frame_function(folder: Path, reference: str, arguments: Mapping[str, An
 
 
 @contextmanager
+def _hold_process_state() -> Iterator[None]:
+    """Restore what user code may set for the whole process and what the engine's own work depends on.
+
+    These are the working folder (relative paths), the mask of new files' permissions, the filters of warnings and
+    numpy's handling of floating-point errors. Environment variables stay: frames that are read later may need them.
+    """
+    here = Path.cwd()
+    mask = os.umask(0o022)
+    os.umask(mask)
+    try:
+        with warnings.catch_warnings(), np.errstate():
+            yield
+    finally:
+        os.umask(mask)
+        os.chdir(here)
+
+
+@contextmanager
 def _importable(folder: Path, modules: dict[str, ModuleType]) -> Iterator[None]:
     """Make the modules of `folder` importable inside the `with` block, and restore the import system afterwards.
 
@@ -123,7 +144,8 @@ def _importable(folder: Path, modules: dict[str, ModuleType]) -> Iterator[None]:
         yield
     finally:
         sys.dont_write_bytecode = bytecode
-        sys.path.remove(str(folder))
+        with suppress(ValueError):  # the code may have removed it, or set another list
+            sys.path.remove(str(folder))
         # Modules that the block imported: keep those of the folder for the next block …
         new = [name for name, module in sys.modules.items() if before.get(name) is not module]
         modules.update({name: sys.modules[name] for name in new if _belongs_to_folder(folder, name)})

@@ -17,10 +17,22 @@ from typing import Any
 import polars as pl
 
 from engine import drift
+from engine.digests import digest_file, digest_json
 from engine.errors import StoreError
 from engine.evaluation.changes import average_metrics
 from engine.evaluation.record import MetricValue
 from engine.models import ClassValue, sort_classes, unite_classes
+
+FILES = ("columns.profile", "predictions.profile", "sample.parquet")
+"""The files of a snapshot beside snapshot.json, which holds their digests and its own."""
+
+
+class DamagedSnapshot(StoreError):  # noqa: N818  (a state of files; callers add what to do)
+    """A snapshot cannot be used. `folder` is where it is, `fault` says what is wrong."""
+
+    def __init__(self, folder: Path, fault: str) -> None:
+        super().__init__(f"the kept statistics in {folder} are missing or damaged ({fault})")
+        self.folder, self.fault = folder, fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +100,9 @@ class Snapshot:
             "scored_as": self.scored_as,
             "confidence": self.confidence,
         }
-        (folder / "snapshot.json").write_text(json.dumps(facts), encoding="utf-8")
+        facts["files"] = {path.name: digest_file(path) for path in sorted(folder.iterdir()) if path.name in FILES}
+        sealed = {**facts, "digest": digest_json(facts)}
+        (folder / "snapshot.json").write_text(json.dumps(sealed), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Snapshot:
@@ -96,12 +110,13 @@ class Snapshot:
 
         Raises
         ------
-        StoreError
-            A file of the snapshot is missing or damaged.
+        DamagedSnapshot
+            A file of the snapshot is missing, damaged, or not the one that was written.
         """
         predictions = folder / "predictions.profile"
         try:
             facts = json.loads((folder / "snapshot.json").read_text(encoding="utf-8"))
+            _verify_files(facts, folder)
             return cls(
                 columns=drift.Profile.load(folder / "columns.profile"),
                 left_out=facts["left_out"],
@@ -117,11 +132,10 @@ class Snapshot:
                 scored_as=_read_list(facts, "scored_as") or (),
                 confidence=facts.get("confidence"),
             )
-        except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
-            raise StoreError(
-                f"the snapshot of an earlier batch in {folder} is missing or damaged: restore it from a backup, or "
-                "evaluate that batch again by a build step with mode: force"
-            ) from error
+        except (
+            OSError, ValueError, KeyError, TypeError, AttributeError, StoreError, pl.exceptions.PolarsError
+        ) as error:  # fmt: skip
+            raise DamagedSnapshot(folder, " ".join(str(error).split())[:200]) from error
 
     @classmethod
     def union(cls, snapshots: Sequence[Snapshot]) -> Snapshot:
@@ -160,6 +174,17 @@ class Snapshot:
             scored_as=first.scored_as,
             confidence=first.confidence if len({snapshot.confidence for snapshot in snapshots}) == 1 else None,
         )
+
+
+def _verify_files(facts: dict[str, Any], folder: Path) -> None:
+    """Raise ValueError unless the files are those that `save` wrote; earlier versions kept no digests."""
+    if (digest := facts.pop("digest", None)) is None:
+        return
+    if digest_json(facts) != digest:
+        raise ValueError("snapshot.json is not as it was written")
+    for name, kept in facts["files"].items():
+        if digest_file(folder / name) != kept:
+            raise ValueError(f"{name} is not as it was written")
 
 
 def _has_column(name: str, first: Snapshot, other: Snapshot) -> bool:

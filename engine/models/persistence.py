@@ -34,7 +34,7 @@ from engine.models.training import TrainedPredictor, TrainingResult, library_ver
 from engine.spec.resources.models import TrainModel
 
 MODEL_FORMAT = 1
-REMEDY = "train the model again by a build step with mode: force"
+REMEDY = "train it again by a build step whose target is the model itself, with mode: force"
 FACTS = {"format", "algorithm", "task", "target", "classes", "features", "importance", "left_out", "notes", "details"}
 """The keys of a model.json."""
 TEST_ROWS = "test.parquet"

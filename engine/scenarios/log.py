@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 Level = Literal["info", "warning", "error"]
+_ENGINE_FOLDER = Path(__file__).parents[1]
 
 STARTED = "started"
 """The entry at the start of each step, by which the step is found at which a run was killed."""
@@ -87,14 +88,23 @@ class RunLog:
 
 @contextmanager
 def log_warnings(log: RunLog) -> Iterator[None]:
-    """Write the warnings of libraries and of users' functions into the log, each once, and not to the terminal."""
+    """Write the warnings of libraries and of users' functions into the log, each once, and not to the terminal.
+
+    A warning of a user's function begins with its file and line. One that arises in the engine's own code tells a user
+    nothing to act on: what it means for a result is told with the result, so it is an entry of the log alone.
+    """
     seen: set[str] = set()
 
-    def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **__: object
+    ) -> None:
         text = f"{category.__name__}: {str(message).strip().partition(chr(10))[0]}"
+        own = _ENGINE_FOLDER in Path(filename).parents
+        if not own and "site-packages" not in filename and Path(filename).is_file():
+            text = f"{filename}:{lineno}: {text}"
         if text not in seen:
             seen.add(text)
-            log.warning(text)
+            log.write("info" if own else "warning", text)
 
     with warnings.catch_warnings():
         warnings.showwarning = show

@@ -3,14 +3,13 @@
 A step's result changes the context of the steps after it. No step can change what an earlier one has seen.
 """
 
-import getpass
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
+from engine.acting_user import describe_acting_user
 from engine.errors import StoreError
 from engine.outcome import Outcome, worst_outcome
 from engine.reporting import DeliveryTime
@@ -81,7 +80,7 @@ def _make_result(name: str, run: str, context: Context) -> RunResult:
         scenario=name,
         started=context.clock(),
         trigger=context.trigger,
-        who=f"{getpass.getuser()}@{platform.node()}",
+        who=describe_acting_user(),
         parent=context.run,
         variables=context.secrets.redact_values(
             {name: str(value) for name, value in context.project.variables.items()}

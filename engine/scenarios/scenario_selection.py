@@ -17,8 +17,14 @@ def select_scenarios(project: ProjectSpec, named: Sequence[str] = ()) -> Sequenc
     Raises
     ------
     UsageError
-        There is no scenario of that name; or none is named, there are several, and the spec has no `run:`.
+        There is no scenario of that name; or none is named, there are several, and the spec has no `run:`; or the spec
+        declares nothing that a run could build.
     """
+    if not (project.scenarios or project.evaluation_stores or project.models or project.datasets):
+        raise UsageError(
+            f"{project.path} declares nothing to run: add datasets, and an evaluation store that compares them; "
+            "`engine init FOLDER --data FILE` proposes a spec for your data"
+        )
     declared = list(project.scenarios) or [DEFAULT_SCENARIO]
     for name in named:
         if name not in declared:

@@ -20,7 +20,7 @@ from engine.scenarios.log import LogLine, RunLog
 from engine.scenarios.planning import Plan, Planner
 from engine.scenarios.result import RunResult
 from engine.scenarios.runner import run_scenario, tell_impossible_run
-from engine.scenarios.state_copy import copy_state
+from engine.scenarios.state_copy import copy_state, is_writable_state
 from engine.scenarios.touched_files import TouchedFileHashes
 from engine.spec import ProjectSpec
 from engine.spec.metric_names import normalize_metric_name
@@ -165,6 +165,7 @@ def open_session(
     preview: Callable[[str], None] | None = None,
     mode: Mode = "run",
     state: Path | None = None,
+    reading: bool = False,
 ) -> Iterator[Context]:
     """Open the project's state and yield the context that runs start from.
 
@@ -174,15 +175,22 @@ def open_session(
         `"run"` works on the state itself and marks killed runs as ABORTED; the other modes work on a temporary copy.
     state
         The folder to use as it is, state or copy; a worker process uses the one of its parent.
+    reading
+        Whether the caller may do without writing: a state that cannot be written is then read from a temporary copy,
+        and whatever would change it raises a StoreError.
     """
     secrets = Secrets(project, environ)
     log = RunLog(None, "", clock, secrets.redact, listeners)
     with ExitStack() as stack:
         stack.push(_mask_exception(secrets))
         folder = state or resolve_state_folder(project)
-        if mode != "run" and state is None:
+        unwritable = folder.absolute() if reading and not is_writable_state(folder) else None
+        if state is None and (mode != "run" or unwritable):
             folder = stack.enter_context(copy_state(folder))
         store = stack.enter_context(Store.open(folder, now=clock))
+        store.unwritable = unwritable
+        if lost := store.describe_lost_history():
+            log.warning(f"state folder {resolve_state_folder(project)}: {lost}")
         hashes = TouchedFileHashes(store.file_hashes)
         context = Context(
             project=project,
@@ -197,7 +205,7 @@ def open_session(
             mode=mode,
             touched_files=hashes.touched,
         )
-        if mode == "run" and state is None and preview is None:
+        if mode == "run" and state is None and unwritable is None and preview is None:
             tell_dead_runs(context)
         yield context
 

@@ -17,7 +17,7 @@ from sqlalchemy import URL, ColumnElement, Connection, Engine, Row, Table, creat
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from engine.formatting.control_characters import make_encodable
-from engine.store.errors import translate_errors
+from engine.store.errors import UNWRITABLE, build_store_error, translate_errors
 from engine.store.tables import serialize_json
 
 ROWS_PER_STATEMENT = 500
@@ -65,6 +65,8 @@ class Database:
 
     def __init__(self, folder: Path, now: Callable[[], datetime], patience: float) -> None:
         self.folder = folder
+        self.unwritable: Path | None = None
+        """The state that may only be read, if this is a temporary copy of it for that reason."""
         self.now = now
         self._readers = create_database_engine(folder / "state.db", patience)
         self._writers = self._readers.execution_options(writes=True)
@@ -78,6 +80,8 @@ class Database:
     @contextmanager
     def begin_write(self) -> Iterator[Connection]:
         """Open a transaction that is committed whole or not at all."""
+        if self.unwritable is not None:
+            raise build_store_error(self.unwritable, *UNWRITABLE)
         with translate_errors(self.folder), self._writers.begin() as connection:
             yield connection
 

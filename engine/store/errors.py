@@ -5,6 +5,8 @@ bug and passes through unchanged.
 """
 
 import errno
+import json
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -14,12 +16,14 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from engine.errors import StoreError
+from engine.store.tables import metadata
 
 DISK_FULL = "the disk is full", "free some space and run again; everything committed before is complete"
 DAMAGED = (
     "state.db is damaged",
     "restore it from a backup, or move the folder away to start with an empty state (without evaluations and history)",
 )
+UNREADABLE = "a file or folder in it cannot be read", "give this user read access to it"
 UNWRITABLE = "the folder cannot be written", "give this user write access to it, or set another `state: {path: …}`"
 
 SQLITE_CAUSES = {
@@ -54,6 +58,13 @@ ERRNO_CAUSES = {
     errno.ENOTDIR: ("a part of this path is a file, not a folder", "set another `state: {path: …}`"),
     errno.EEXIST: ("a file or folder of another kind has this name", "set another `state: {path: …}`"),
     errno.ENOTEMPTY: ("a folder that must be new already exists", "move it away, then run again"),
+    errno.EISDIR: ("a folder is where a file of the state belongs", "move it away, then run again"),
+    errno.ENOENT: (
+        "a file or folder of the state is gone",
+        "run again, which makes it anew; if something removes this folder at times, set another `state: {path: …}`",
+    ),
+    errno.ELOOP: ("this path is a link that leads in a circle", "set another `state: {path: …}`"),
+    errno.ENAMETOOLONG: ("this path is too long", "set another `state: {path: …}`"),
     errno.EIO: SQLITE_CAUSES[sqlite3.SQLITE_IOERR],
     errno.EMFILE: ("too many files are open", "raise the limit (`ulimit -n`), then run again"),
 }
@@ -62,6 +73,12 @@ ERRNO_CAUSES = {
 def build_store_error(folder: Path, cause: str, remedy: str, found: str = "") -> StoreError:
     """Return an error with the folder, the cause (and `found`, the message of the system), and what to do."""
     return StoreError(f"state folder {folder}: {cause}{f' ({found})' if found else ''}. What to do: {remedy}.")
+
+
+def _lacks_a_table(message: str) -> bool:
+    """Tell whether SQLite misses a table or column of the state, or found a text that is none."""
+    found = re.match(r"no such (?:table|column): (\w+)|table (\w+) has no column|Could not decode to UTF-8", message)
+    return found is not None and (found[1] or found[2] or "runs") in metadata.tables
 
 
 @contextmanager
@@ -74,9 +91,15 @@ def translate_errors(folder: Path) -> Iterator[None]:
         code = getattr(found, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_IOERR and shutil.disk_usage(folder).free < 2**20:
             code = sqlite3.SQLITE_FULL  # SQLite reports a write-ahead log that cannot grow as an I/O error
+        if re.match(r"no such (table|column)|Could not decode to UTF-8", str(found)):
+            code = sqlite3.SQLITE_CORRUPT  # SQLite does not know which tables there must be
         if code not in SQLITE_CAUSES:
             raise
         raise build_store_error(folder, *SQLITE_CAUSES[code], found=str(found)) from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise build_store_error(folder, *DAMAGED, found=str(error)) from error
+    except shutil.Error as error:  # of copying a tree, one entry per file that could not be read
+        raise build_store_error(folder, *UNREADABLE, found=str(error.args[0][0][2])) from error
     except OSError as error:
         if error.errno not in ERRNO_CAUSES:
             raise

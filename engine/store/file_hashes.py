@@ -32,10 +32,15 @@ class FileHashCache:
         return last is not None and last.hash == digest and last.mtime_ns != identity.mtime_ns
 
     def put(self, path: str, identity: FileIdentity, digest: str, *, settled: bool) -> None:
-        """Keep the hash of a file; with its whole identity only if a later change could not go unnoticed."""
+        """Keep the hash of a file; with its whole identity only if a later change could not go unnoticed.
+
+        A state that may only be read keeps none.
+        """
         row = _make_row(path, identity)
         if not (settled and identity.has_own_change_time):
             row["ctime_ns"] = None
+        if self._database.unwritable is not None:
+            return
         with self._database.begin_write() as connection:
             connection.execute(delete(file_hashes).where(file_hashes.c.path == path))
             connection.execute(insert(file_hashes).values(**row, hash=digest))

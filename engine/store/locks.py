@@ -198,5 +198,5 @@ def _read_holder(path: Path) -> LockHolder | None:
     """Return the holder written in the lock file; None if it has not been written yet."""
     try:
         return LockHolder(**json.loads(path.read_text(encoding="utf-8")))
-    except (json.JSONDecodeError, FileNotFoundError):
+    except (ValueError, TypeError, FileNotFoundError):  # or damaged, or written by another version
         return None

@@ -28,7 +28,8 @@ class ModelVersions(Folders):
             first = connection.scalars(newest.where(model_versions.c.model == model)).one() + 1
             taken = set(connection.scalars(select(unfinished_folders.c.path)))  # by processes that are adding one
             paths = (f"models/{safe_name(model)}/{number}" for number in count(first))
-            return next(path for path in paths if path not in taken)
+            # a folder without a row is of a database that was lost
+            return next(path for path in paths if path not in taken and not (self.folder / path).exists())
 
         created = self.now()
         with self._adopt_folder(files, free) as (connection, path):
@@ -48,6 +49,8 @@ class ModelVersions(Folders):
     def confirm_model_version(self, version: ModelVersion, libraries: Mapping[str, str]) -> None:
         """Record that a version can be used with these versions of libraries, other than those that saved it."""
         of_version = (model_versions.c.model == version.model) & (model_versions.c.version == version.version)
+        if self.unwritable is not None:
+            return
         facts = {**version.facts, "confirmed": dict(libraries)}
         with self.begin_write() as connection:
             connection.execute(update(model_versions).where(of_version).values(facts=facts))

@@ -147,13 +147,14 @@ class Runs(Database):
     def run_folder(self, id: str) -> Path:  # noqa: A002  the field of RunRecord has this name
         """Return the folder of a run's files (log, run.json); create it if it does not exist."""
         folder = self.run_path(id)
-        with translate_errors(self.folder):
-            folder.mkdir(exist_ok=True)
+        if self.unwritable is None:
+            with translate_errors(self.folder):
+                folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def run_path(self, id: str) -> Path:  # noqa: A002  the field of RunRecord has this name
         """Return the path of that folder, whether it exists or not."""
-        return self.folder / "runs" / safe_name(id)
+        return (self.unwritable or self.folder) / "runs" / safe_name(id)
 
     def _run_lock_path(self, run: str) -> Path:
         return lock_path(self.folder, f"run {run}")

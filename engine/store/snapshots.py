@@ -4,6 +4,7 @@ A folder appears by one rename, so a killed process never leaves half of it. Two
 fingerprint write the same content.
 """
 
+import shutil
 from pathlib import Path
 
 from engine.store.errors import translate_errors
@@ -23,8 +24,17 @@ class Snapshots(Folders):
         with translate_errors(self.folder):
             sync_tree(files)
             target = self.folder / "snapshots" / fingerprint
+            if target.is_file():  # nothing of ours: a file has no place here
+                target.unlink()
             try:
                 move_folder(files, target)
             except OSError:
                 if not target.is_dir():
                     raise
+
+    def remove_snapshot(self, fingerprint: str) -> None:
+        """Remove a snapshot that cannot be used, so that another can take its place."""
+        with translate_errors(self.folder):
+            folder = self.folder / "snapshots" / fingerprint
+            if folder.is_dir():
+                shutil.rmtree(folder)

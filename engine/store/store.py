@@ -15,6 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sqlalchemy import exists, select
+
+from engine.formatting.lists import join_words
 from engine.store.batch_rows import BatchRows
 from engine.store.errors import translate_errors
 from engine.store.evaluations import Evaluations
@@ -28,6 +31,7 @@ from engine.store.records import utc_now
 from engine.store.runs import Runs
 from engine.store.schema import prepare_schema
 from engine.store.snapshots import Snapshots
+from engine.store.tables import evaluations, model_versions, removals, unfinished_folders
 
 
 class Store(Evaluations, ModelVersions, Snapshots, BatchRows, History, Runs, Outbox, Locks):
@@ -61,6 +65,21 @@ class Store(Evaluations, ModelVersions, Snapshots, BatchRows, History, Runs, Out
             store.close()
             raise
         return store
+
+    def describe_lost_history(self) -> str:
+        """Return what to tell if the database is empty although it must have had rows; empty if all is well."""
+        with self.begin_read() as connection:
+            if any(connection.scalar(select(exists(table))) for table in (evaluations, model_versions, removals)):
+                return ""
+            unfinished = connection.scalar(select(exists(unfinished_folders)))
+        with translate_errors(self.folder):
+            orphans = [part for part in ("evaluations", "models") if any((self.folder / part).iterdir())]
+        if unfinished or not orphans:
+            return ""
+        return (
+            "state.db was missing or empty, so a new one was made, and the history of evaluations, checks and runs is "
+            f"lost; files of it are still in {join_words(orphans)}. If you have a backup of state.db, put it back"
+        )
 
     @property
     def file_hashes(self) -> FileHashCache:

@@ -95,22 +95,26 @@ def longest_array(*arguments: Any) -> int:
     return max((argument.size for argument in arguments if isinstance(argument, np.ndarray)), default=0)
 
 
+_temporary_folders: list[str] = []
+
+
 @cache
 def cache_folder() -> str:
     """Return the folder of compiled kernels; if none is writable, a temporary one that this process removes at exit."""
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):
         return chosen
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path("~").expanduser() / ".cache")
-    folder = Path(root) / "engine" / "numba"
     try:
+        root = os.environ.get("XDG_CACHE_HOME") or str(Path("~").expanduser() / ".cache")
+        folder = Path(root) / "engine" / "numba"
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             return str(folder)
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError):  # RuntimeError: a user without a name and without HOME has no home folder
         pass
     # A fresh folder, never a guessable shared one: what numba finds in its cache is code that it will run.
     folder_of_this_process = mkdtemp(prefix="engine-numba-")
     atexit.register(rmtree, folder_of_this_process, ignore_errors=True)
+    _temporary_folders.append(folder_of_this_process)
     return folder_of_this_process
 
 
@@ -127,7 +131,12 @@ def _numba() -> Any:
 
         def on_start(self, _: event.Event) -> None:
             event.unregister("numba:compile", self)  # type: ignore[no-untyped-call]  # numba's
-            message = "compiling numerical code, which is then kept for later runs: this takes some seconds"
+            kept = (
+                "which every run repeats, because no folder can keep it: set NUMBA_CACHE_DIR"
+                if cache_folder() in _temporary_folders
+                else "which is then kept for later runs"
+            )
+            message = f"compiling numerical code, {kept}: this takes some seconds"
             logging.getLogger("engine.drift").warning(message)
 
         def on_end(self, _: event.Event) -> None:

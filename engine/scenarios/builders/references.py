@@ -6,6 +6,7 @@ fingerprint. Earlier evaluations have stored the profiles of their batches, so n
 
 from __future__ import annotations  # drift's types are named here and loaded when they are used
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,10 +18,10 @@ from engine.data import Table, explain_read_errors, materialise
 from engine.digests import digest_json
 from engine.drift.reading.blocks import count_frame_rows
 from engine.drift.reading.csv_files import INFER_ROWS
-from engine.errors import DataError
+from engine.errors import DataError, StoreError
 from engine.evaluation.observation import snapshot_side
 from engine.evaluation.record import CheckResult, Evaluation
-from engine.evaluation.snapshot import Snapshot
+from engine.evaluation.snapshot import DamagedSnapshot, Snapshot
 from engine.formatting.lists import join_some
 from engine.models import ClassValue, FittedModel, label_of
 from engine.scenarios.actions import Action
@@ -38,6 +39,10 @@ from engine.spec.resources.models import TrainModel
 
 SAMPLE_ROWS = 100_000
 """Rows per side that a snapshot samples for the drift model, unless the store's `max_rows` is larger."""
+
+
+SIMULATED = "simulated"
+"""The only file of a snapshot that a plan has simulated, in its copy of the state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,6 @@ def _refer_to_evaluations(
     kind: str, evaluations: list[Evaluation], model_handle: ModelHandle | None, context: Context
 ) -> Reference:
     """Return earlier evaluations as the reference; the snapshots of their batches are united."""
-    snapshots = [context.store.evaluation_folder(evaluation.id) for evaluation in evaluations]
     names = [evaluation.name for evaluation in evaluations]
     datasets = [evaluation.fingerprints.dataset for evaluation in evaluations]
     action = Action(
@@ -167,14 +171,38 @@ def _refer_to_evaluations(
         reason="its profile is stored" if len(names) == 1 else "their profiles are stored",
     )
 
+    def load_snapshot(evaluation: Evaluation) -> Snapshot:
+        try:
+            return Snapshot.load(context.store.evaluation_folder(evaluation.id))
+        except DamagedSnapshot as damaged:
+            if kind == "rolling":
+                remedy = (
+                    f"take it out of the last ones by `engine remove {context.project.path} "
+                    f"{shlex.join([evaluation.store, evaluation.name])}`"
+                )
+            else:
+                remedy = (
+                    f"evaluate its data again with evaluation: {{name: {evaluation.name}}} by a build step with "
+                    "mode: force, or name another evaluation"
+                )
+            raise StoreError(
+                f"reference of evaluation store {evaluation.store!r}: evaluation {evaluation.name!r}: {damaged}. "
+                f"Restore them from a backup, or {remedy}"
+            ) from damaged
+
     def unite_snapshots() -> Snapshot:
-        return Snapshot.union([Snapshot.load(folder) for folder in snapshots])
+        return Snapshot.union([load_snapshot(evaluation) for evaluation in evaluations])
+
+    def simulate() -> None:
+        for evaluation in evaluations:
+            if evaluation.metrics:  # one that this plan has simulated has none, and no snapshot
+                load_snapshot(evaluation)
 
     def find_classes() -> Sequence[ClassValue]:
         united = unite_snapshots()
         return united.list_predicted_classes() if united.classes is None else united.classes
 
-    profile = ReferenceProfile(action, lambda _: unite_snapshots(), lambda: None, find_classes)
+    profile = ReferenceProfile(action, lambda _: unite_snapshots(), simulate, find_classes)
     facts = {"kind": kind, "evaluations": dict(zip(names, datasets, strict=True))}
     model = model_handle.fingerprint if model_handle else ""
     others = [evaluation.name for evaluation in evaluations if evaluation.fingerprints.model != model]
@@ -214,10 +242,10 @@ def _refer_to_table(
             "kernel": drift.KERNEL_VERSION,
         }
         fingerprint = digest_json(settings)
-        stored = context.store.find_snapshot(fingerprint)
+        planned, fault = _load_kept_snapshot(fingerprint, context)
 
         def observe_classes() -> Sequence[ClassValue]:
-            classes = Snapshot.load(stored).classes if stored else None
+            classes = planned.classes if planned else None
             return _observe_classes(table, model_handle, context) if classes is None else classes
 
         def execute(model: FittedModel | None) -> Snapshot:
@@ -225,11 +253,15 @@ def _refer_to_table(
             # when the labels of a later batch arrive.
             key, labels = fingerprint, tuple(label_of(one) for one in model.classes) if model else ()
             for known in (fingerprint, digest_json([fingerprint, labels])):
-                if (folder := context.store.find_snapshot(known)) is None:
+                kept, fault = _load_kept_snapshot(known, context)
+                if kept is None:
                     key = known
                     break
-                if (snapshot := Snapshot.load(folder)).scored_as in ((), labels):
-                    return snapshot
+                if kept.scored_as in ((), labels):
+                    return kept
+            if fault:
+                context.log.warning(f"the kept statistics of the reference {table.name} are {fault}")
+                context.store.remove_snapshot(key)
             context.log.info(f"computing the statistics of the reference: {table.name}")
             snapshot = _profile_reference(grouped, batch, declared, spec, model, model_handle, context)
             snapshot = replace(snapshot, classes=tuple(_observe_classes(table, model_handle, context)))
@@ -239,15 +271,18 @@ def _refer_to_table(
                 context.store.add_snapshot(key, folder)
             return snapshot
 
-        if stored is not None:
+        if planned is not None or (not fault and context.store.find_snapshot(fingerprint)):
             action = Action(kind="profile", target=table.name, because="reused", reason="its profile is stored")
             return ReferenceProfile(action, execute, lambda: None, observe_classes)
 
         def simulate() -> None:
             with context.store.stage_folder() as folder:
+                (folder / SIMULATED).touch()
                 context.store.add_snapshot(fingerprint, folder)
 
         reason = "its statistics for this model and these settings are not stored yet"
+        if fault:
+            reason = f"its stored statistics are {fault}"
         action = Action(
             kind="profile", target=table.name, because="new", reason=reason, reads=list_sources(table, context)
         )
@@ -255,6 +290,20 @@ def _refer_to_table(
 
     fingerprint = digest_json([table.fingerprint, table.entity, table.roles])
     return Reference(fingerprint, facts, plan_profile, note, tuple(table.reading_notes()), table)
+
+
+def _load_kept_snapshot(fingerprint: str, context: Context) -> tuple[Snapshot | None, str]:
+    """Return the snapshot that is kept under a fingerprint, or None; and what is wrong with it, if it cannot be used.
+
+    One that an earlier step of this plan has simulated is None too, with nothing wrong.
+    """
+    folder = context.store.find_snapshot(fingerprint)
+    if folder is None or (folder / SIMULATED).exists():
+        return None, ""
+    try:
+        return Snapshot.load(folder), ""
+    except DamagedSnapshot as damaged:
+        return None, f"damaged ({damaged.fault}), so they are computed again"
 
 
 def read_reference_schema(name: str, context: Context) -> dict[str, pl.DataType]:
@@ -270,7 +319,10 @@ def read_reference_schema(name: str, context: Context) -> dict[str, pl.DataType]
             else context.store.find_newest_evaluation(name)
         )
         sample = context.store.evaluation_folder(evaluation.id) / "sample.parquet" if evaluation else None
-        return dict(pl.read_parquet_schema(sample)) if sample and sample.exists() else {}
+        try:
+            return dict(pl.read_parquet_schema(sample)) if sample and sample.exists() else {}
+        except (OSError, pl.exceptions.PolarsError):  # told when the evaluation's statistics are loaded
+            return {}
     model = context.project.models[spec.model] if spec.model else None
     if not isinstance(model, TrainModel):
         return {}
