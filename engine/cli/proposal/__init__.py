@@ -81,7 +81,8 @@ def propose_spec(
         raise DataError(
             f"there is no column to compare: {'; '.join(f'{name}: {why}' for name, why in excluded.items())}"
         )
-    batch_rows = max(1, (periods.smallest if periods else seen.rows) // 2)
+    # Where there is no batch yet, it may be much smaller than the file.
+    batch_rows = max(1, periods.smallest // 2 if periods else seen.rows // 2 if reference else seen.rows // 10)
     categorical = [c for c in compared if Role.CATEGORICAL in (c.role, roles[c.name])]
     is_trained = model is not None and wishes.prediction is None
     held_out = max(1, known_rows // 5) if is_trained else known_rows
