@@ -10,11 +10,11 @@ from typing import Any
 
 import jinja2
 
-from engine.cli.proposal import columns as column_settings
 from engine.cli.column_choices import ColumnChoices
+from engine.cli.proposal import columns as column_settings
 from engine.cli.proposal.exclusions import Neighbours, list_exclusions, list_one_sided
 from engine.cli.proposal.limits import limit_missing_shares, limit_unseen_shares, propose_mean_ranges
-from engine.cli.proposal.models import propose_model
+from engine.cli.proposal.models import MIN_ROWS_PER_CLASS, propose_model
 from engine.cli.proposal.periods import divide_rows, select_earlier
 from engine.cli.proposal.yaml_writing import can_be_key, escape_character, format_text, quote_text
 from engine.data.inspection import FileInspection, summarise_columns
@@ -64,7 +64,7 @@ def propose_spec(
     _refuse_misnamed_columns(seen, known if reference else None, wishes)
     periods = divide_rows(seen, wishes.time, wishes.period, split=reference is None) if wishes.time else None
     # Contracts and roles come from all rows; ranges and the model only from the reference, the later rows are checked.
-    earlier = select_earlier(known.table, periods) if periods else known.table
+    earlier = select_earlier(known, periods) if periods else known.table
     known_rows, columns = summarise_columns(earlier)
     shared = {name: column for name, column in known.columns.items() if name in seen.columns}
     model = propose_model(earlier, columns, wishes) if wishes.target else None
@@ -83,8 +83,12 @@ def propose_spec(
         )
     # Where there is no batch yet, it may be much smaller than the file.
     batch_rows = max(1, periods.smallest // 2 if periods else seen.rows // 2 if reference else seen.rows // 10)
-    categorical = [c for c in compared if Role.CATEGORICAL in (c.role, roles[c.name])]
     is_trained = model is not None and wishes.prediction is None
+    # A column with few values can be without any among the rows of a training, and then it is no feature.
+    fewest = MIN_ROWS_PER_CLASS if is_trained else 1
+    categorical = [
+        c for c in compared if Role.CATEGORICAL in (c.role, roles[c.name]) and known_rows * (1 - c.missing) >= fewest
+    ]
     held_out = max(1, known_rows // 5) if is_trained else known_rows
     return (
         _build_environment()

@@ -10,14 +10,18 @@ import polars as pl
 
 from engine.cli.column_choices import ColumnChoices
 from engine.cli.proposal.columns import MIN_ROWS_FOR_ROLES
-from engine.cli.proposal.periods import Periods, express_time
+from engine.cli.proposal.periods import Periods, express_period, express_time
 from engine.cli.proposal.predictions import is_named_like_prediction
 from engine.data import Table, explain_read_errors
 from engine.data.inspection import ColumnSummary, FileInspection
 from engine.drift import Role
+from engine.drift.normalization import column_named
 
 MIN_COLLISIONS = 15
 """Numbers drawn at random that could be expected twice; where none is, the numbers were made to differ, as ids are."""
+
+MAX_DISTINCT_SHARE = 0.75
+"""Largest share of distinct values of a text that is compared: with more, another part of the rows has other values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +79,11 @@ def _judge_summary(column: ColumnSummary, rows: int, wishes: ColumnChoices, know
             return "an id by its name and values"
         case Role.IGNORE:
             return "a date as text, which differs between any two periods"
-    constant = column.distinct == 1 and column.missing == 0 and column.column_type == "text"
-    return "it has one value only" if constant and rows >= MIN_ROWS_FOR_ROLES else None
+    if column.column_type != "text" or rows < MIN_ROWS_FOR_ROLES:
+        return None
+    if column.distinct > MAX_DISTINCT_SHARE * rows * (1 - column.missing):
+        return "most of its values occur once"
+    return "it has one value only" if column.distinct == 1 and column.missing == 0 else None
 
 
 def _is_sparse(column: ColumnSummary) -> bool:
@@ -87,13 +94,19 @@ def _is_sparse(column: ColumnSummary) -> bool:
     return column.distinct**2 / (2 * (high - low + 1)) > MIN_COLLISIONS
 
 
+def _express_number(column: ColumnSummary) -> pl.Expr:
+    """Return the expression of a column of numbers; NaN is missing."""
+    value = column_named(column.name)
+    return value if column.column_type == "integer" else value.cast(pl.Float64).fill_nan(None)
+
+
 def _filter_whole(table: Table, columns: list[ColumnSummary]) -> Iterator[str]:
     """Yield the columns whose numbers are all whole: ids are decimal numbers where one of them is missing."""
-    decimal = [c.name for c in columns if c.column_type == "number"]
+    decimal = {c.name: _express_number(c) for c in columns if c.column_type == "number"}
     whole = dict.fromkeys([c.name for c in columns if c.column_type == "integer"], True)
     if decimal:
         with explain_read_errors(table):
-            tests = [(pl.col(c).fill_nan(None) == pl.col(c).fill_nan(None).round()).all() for c in decimal]
+            tests = [(value == value.round()).all().alias(name) for name, value in decimal.items()]
             whole |= table.frame.select(tests).collect(engine="streaming").row(0, named=True)
     return (name for name, is_whole in whole.items() if is_whole)
 
@@ -103,11 +116,12 @@ def _find_calendar_columns(seen: FileInspection, columns: list[ColumnSummary], p
     if not columns:
         return {}
     when = express_time(periods.column, seen.columns[periods.column]).alias("__when")
-    period = pl.sql_expr(periods.sql_period.replace("$${", "${")).alias("__period")
-    values = [pl.col(c.name).fill_nan(None) if c.column_type == "number" else pl.col(c.name) for c in columns]
+    period = express_period(periods.label, "__when").alias("__period")
+    values = [_express_number(c) for c in columns]
     with explain_read_errors(seen.table):
         ranges = (
-            seen.table.frame.select(when, period, *(v.alias(f"v{i}") for i, v in enumerate(values)))
+            seen.table.frame.select(when, *(v.alias(f"v{i}") for i, v in enumerate(values)))
+            .with_columns(period)
             .drop_nulls("__when")
             .group_by("__when", "__period")
             .agg(pl.len(), pl.all().exclude("__when", "__period").min().name.prefix("low "),

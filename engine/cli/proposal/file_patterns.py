@@ -36,7 +36,7 @@ def unite_paths(given: Sequence[str]) -> Path:
         others = others or sorted(os.path.relpath(one) for one in found - set(files))
     more = f"; a pattern would match others too: {join_some(others, 3)}" if others else ""
     raise UsageError(
-        f"a dataset is one file, one folder or one pattern, and no pattern matches just these {len(files)} files{more}. "
+        f"a dataset is a file, a folder or a pattern, and no pattern matches just these {len(files)} files{more}. "
         "Put them into a folder of their own, and name that"
     )
 
@@ -54,7 +54,13 @@ def _list_part_patterns(names: Sequence[str]) -> list[str]:
     """Return the patterns of one part of the paths, the widest first."""
     if len(names) == 1:
         return [names[0]]
-    start = os.path.commonprefix(names)
-    end = os.path.commonprefix([name[len(start) :][::-1] for name in names])[::-1]
+    start = _find_common_start(names)
+    end = _find_common_start([name[len(start) :][::-1] for name in names])[::-1]
     ending = "." + end.partition(".")[2] if "." in end else end
     return list(dict.fromkeys([f"*{ending}", f"{start.rstrip('0123456789')}*{ending}", f"{start}*{end}"]))
+
+
+def _find_common_start(names: Sequence[str]) -> str:
+    """Return the characters with which all the names begin."""
+    first, last = min(names), max(names)
+    return first[: next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))]

@@ -10,6 +10,7 @@ from engine.cli.proposal.yaml_writing import can_be_key, format_yaml_number, rou
 from engine.data import Table, explain_read_errors
 from engine.data.inspection import ColumnSummary
 from engine.drift import Role
+from engine.drift.normalization import column_named
 
 RISK = 1e-4
 """How often chance alone may leave a range of one column, about."""
@@ -65,7 +66,7 @@ def limit_unseen_shares(
     limits = {}
     for column in columns:
         with explain_read_errors(table):
-            counts = table.frame.select(pl.col(column.name).drop_nulls()).group_by(column.name).len()
+            counts = table.frame.select(column_named(column.name).drop_nulls()).group_by(column.name).len()
             tally = counts.select(pl.col("len").alias("count")).collect(engine="streaming")["count"].cast(pl.Float64)
         total = float(tally.sum())
         if not total:

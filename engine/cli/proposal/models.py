@@ -27,7 +27,8 @@ MAX_INTEGER_CLASSES = 20
 class ModelProposal:
     """The proposed model and the metric to monitor.
 
-    `columns` are those of the predictions; none if the model is trained. `floor` is the value of the metric that a constant prediction reaches; the proposed check compares with it.
+    `columns` are those of the predictions; none if the model is trained. `floor` is the value of the metric that a
+    constant prediction reaches, for a check that the user may want.
     """
 
     task: str

@@ -7,6 +7,7 @@ import polars as pl
 
 from engine.data import Table, explain_read_errors
 from engine.data.inspection import ColumnSummary, FileInspection
+from engine.drift.normalization import column_named
 from engine.errors import UsageError
 from engine.spec.variable_references import escape_references
 
@@ -26,8 +27,10 @@ class Periods:
     ----------
     word
         The length of a period: "month", "week" or "day"; "number" where the time is a whole number.
+    label
+        The SQL expression of the period, as a text, of the time `:when`.
     sql_period, sql_newest
-        SQL expressions, as written in a spec: the period of a row, and the newest period of the table.
+        The same as written in a spec: the period of a row, and the newest period of the table.
     sql_reference
         The SQL condition of the rows of the reference; None if the reference is a file of its own.
     reference_last
@@ -42,6 +45,7 @@ class Periods:
 
     column: str
     word: str
+    label: str
     sql_period: str
     sql_newest: str
     sql_reference: str | None
@@ -51,12 +55,14 @@ class Periods:
     smallest: int
 
 
-def select_earlier(table: Table, periods: Periods) -> Table:
+def select_earlier(seen: FileInspection, periods: Periods) -> Table:
     """Return the rows of the reference: those that the proposed query will select."""
-    if periods.sql_reference is None:
-        return table
-    condition = pl.sql_expr(periods.sql_reference.replace("$${", "${"))
-    return replace(table, frame=table.frame.filter(condition))
+    if periods.reference_last is None:
+        return seen.table
+    last = periods.reference_last
+    bound = pl.lit(int(last)) if periods.word == "number" else pl.lit(last).str.to_date()
+    when = express_time(periods.column, seen.columns[periods.column])
+    return replace(seen.table, frame=seen.table.frame.filter(when <= bound))
 
 
 def divide_rows(seen: FileInspection, name: str, period: str | None, *, split: bool) -> Periods:
@@ -84,7 +90,7 @@ def divide_rows(seen: FileInspection, name: str, period: str | None, *, split: b
     with explain_read_errors(seen.table):
         counts = (
             seen.table.frame.group_by(express_time(name, column).alias("when"))
-            .agg(pl.len(), pl.col(name).count().alias("present"))
+            .agg(pl.len(), column_named(name).count().alias("present"))
             .collect(engine="streaming")
             .sort("when")
         )
@@ -96,14 +102,11 @@ def divide_rows(seen: FileInspection, name: str, period: str | None, *, split: b
         many = "no value" if timed.height == 0 else "only one distinct value"
         raise UsageError(f"column {name!r} has {many}, so its rows cannot be split into earlier and later ones")
     quoted = '"' + name.replace('"', '""') + '"'
-    found = None
-    if column.column_type == "integer":
-        found = "number", _label_numbers(timed, split)
-    for word in (period,) if period else ("month", "week", "day"):
-        if found is None or (found[0] != "number" and _count_later(timed, found[1], split) < 2):
-            found = word, f"STRFTIME(:when, '{LABEL_FORMATS[word]}')"
-    assert found is not None
-    word, label = found
+    word, label = (
+        ("number", _label_numbers(timed, split))
+        if column.column_type == "integer"
+        else _choose_period(timed, period, split)
+    )
     when = quoted if word == "number" else f"CAST({quoted} AS DATE)"
     labelled = _label_rows(timed, label)
     end = _end_of_reference(labelled) if split else 0
@@ -118,28 +121,35 @@ def divide_rows(seen: FileInspection, name: str, period: str | None, *, split: b
     return Periods(
         column=name,
         word=word,
+        label=label,
         sql_period=escape_references(label.replace(":when", when)),
         sql_newest=escape_references(label.replace(":when", f"MAX({when})")),
         sql_reference=escape_references(f"{when} <= {bound}") if split else None,
         reference_last=last,
         labels=later["period"].tail(MAX_PERIODS_LISTED).to_list(),
         untimed=int(unread["len"].sum()),
-        smallest=int(later["len"].min() or 0),  # type: ignore[call-overload]
+        smallest=min(later["len"].to_list()),
     )
 
 
 def express_time(name: str, column: ColumnSummary) -> pl.Expr:
     """Return the expression of a row's time: a whole number, or a date."""
-    value = pl.col(name)
+    value = column_named(name)
     if column.column_type == "integer":
         return value
     return value.str.to_date(strict=False) if column.column_type == "text" else value.cast(pl.Date)
 
 
+def express_period(label: str, when: str) -> pl.Expr:
+    """Return the expression of the period of a column of times."""
+    return pl.sql_expr(label.replace(":when", f'"{when}"'))
+
+
 def _label_rows(timed: pl.DataFrame, label: str) -> pl.DataFrame:
     """Return the periods in order, with their rows (`len`) and their last day or number (`last`)."""
-    period = pl.sql_expr(label.replace(":when", '"when"')).alias("period")
-    return timed.group_by(period, maintain_order=True).agg(pl.col("len").sum(), pl.col("when").last().alias("last"))
+    return timed.group_by(express_period(label, "when").alias("period"), maintain_order=True).agg(
+        pl.col("len").sum(), pl.col("when").last().alias("last")
+    )
 
 
 def _end_of_reference(labelled: pl.DataFrame) -> int:
@@ -154,6 +164,14 @@ def _end_of_reference(labelled: pl.DataFrame) -> int:
 def _count_later(timed: pl.DataFrame, label: str, split: bool) -> int:
     labelled = _label_rows(timed, label)
     return labelled.height - (_end_of_reference(labelled) if split else 0)
+
+
+def _choose_period(timed: pl.DataFrame, period: str | None, split: bool) -> tuple[str, str]:
+    """Return the length of a period and its label: the wished one, or the longest of which the later rows have two."""
+    labels = {word: f"STRFTIME(:when, '{text}')" for word, text in LABEL_FORMATS.items()}
+    fitting = (word for word, label in labels.items() if _count_later(timed, label, split) >= 2)
+    word = period or next(fitting, "day")
+    return word, labels[word]
 
 
 def _label_numbers(timed: pl.DataFrame, split: bool) -> str:
@@ -174,9 +192,9 @@ def _describe_unread_times(seen: FileInspection, name: str) -> str:
         if warning.startswith(f"column {name!r}"):
             return warning
     with explain_read_errors(seen.table):
-        texts = seen.table.frame.select(pl.col(name)).drop_nulls()
+        texts = seen.table.frame.select(column_named(name)).drop_nulls()
         unread = texts.filter(express_time(name, seen.columns[name]).is_null())
-        count, first = unread.select(pl.len(), pl.col(name).first()).collect(engine="streaming").row(0)
+        count, first = unread.select(pl.len(), column_named(name).first()).collect(engine="streaming").row(0)
     return (
         f"column {name!r} is text, and {count:,} of its values are not dates such as 2017-10-31; the first is "
         f"{first[:60]!r}"

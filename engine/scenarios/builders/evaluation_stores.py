@@ -34,7 +34,6 @@ from engine.scenarios.data_validation import require_target
 from engine.spec.resources.resource import facts_of
 from engine.store import generate_id
 
-
 SEEN_IN_TRAINING = (
     "the batch is the data that the model was trained on, and its performance on those rows says little of other rows: "
     "only the rows that were held out from training are evaluated"
