@@ -72,8 +72,10 @@ def propose_spec(
     neighbours = Neighbours(roles, frozenset(model.columns.names if model else ()))
     own = {wishes.target, *neighbours.predictions}
     excluded = list_exclusions(known, periods if reference is None else None, wishes, neighbours)
+    one_sided: dict[str, str] = {}
     if reference is not None:
-        excluded |= list_one_sided(data.seen, known, own, scored=wishes.prediction is not None)
+        one_sided = list_one_sided(data.seen, known, own, scored=wishes.prediction is not None)
+    excluded |= one_sided if model is not None else {}
     compared = [
         column for name, column in columns.items() if name in shared and name not in own and name not in excluded
     ]
@@ -111,6 +113,8 @@ def propose_spec(
             ],
             unnamed=[name for name in shared if not can_be_key(name) and name != wishes.target],
             excluded=excluded,
+        # Without a model, a column that the batch does not have cannot be excluded; the reference's contract ignores it.
+        ignored={} if model else {name: why for name, why in one_sided.items() if can_be_key(name)},
             entities=[c.name for c in shared.values() if column_settings.may_be_entity(c, known.rows)],
             dates=[]
             if wishes.time

@@ -22,6 +22,9 @@ MIN_REGRESSION_ROWS = 50
 MAX_INTEGER_CLASSES = 20
 """Whole numbers with more distinct values than this are amounts, others are classes."""
 
+AFFIRMATIVE_WORDS = frozenset({"yes", "y", "true", "t", "positive", "pos", "1", "1.0"})
+"""Texts of a positive class, in lower case."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelProposal:
@@ -138,7 +141,10 @@ def _infer_task(target: ColumnSummary, values: pl.Series) -> tuple[str, str]:
 
 
 def _choose_positive(classes: Sequence[ClassValue], counts: dict[ClassValue, int]) -> ClassValue:
-    """Return the positive class: true, the larger number, or the rarer text."""
+    """Return the positive class: true, the larger number, the text that says yes, or the rarer text."""
+    affirmed = [label for label in classes if str(label).casefold() in AFFIRMATIVE_WORDS]
+    if len(affirmed) == 1:
+        return affirmed[0]
     return min(classes, key=lambda label: counts[label]) if isinstance(classes[0], str) else classes[-1]
 
 

@@ -18,7 +18,7 @@ _PREDICTION_NAME = re.compile(
 class PredictionColumns:
     """The columns of a model's predictions: of its decisions, and of its probabilities (one column, or one by class).
 
-    `positive` is the class whose probability a single column holds, where the column's name says it.
+    `positive` is the class whose probability the user has named, where the column's name says it.
     """
 
     prediction: str | None
@@ -57,10 +57,10 @@ def find_prediction_columns(
     }
     whole = {prefix: group for prefix, group in by_class.items() if len(group) == len(classes)}
     own = next((group for group in by_class.values() if named in group.values()), None)
+    positive = next((one for one in classes if binary and own and own.get(label_of(one)) == named), None)
     if own is not None and len(own) == len(classes):
-        return PredictionColumns(_find_decisions(frame, classes, named), own)
+        return PredictionColumns(_find_decisions(frame, classes, named), own, positive)
     if not _holds_classes(frame[named], classes) and binary and _is_share(frame[named]):
-        positive = next((one for one in classes if own and own.get(label_of(one)) == named), None)
         return PredictionColumns(None, named, positive)
     if binary:
         single = [c for c in (f"{named}_proba", f"{named}_prob", f"{named}_probability") if c in frame.columns]
