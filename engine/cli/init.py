@@ -80,7 +80,7 @@ def command(
         if example is not None:
             raise typer.BadParameter("is without --data: it has data of its own", param_hint="--example")
         given = ColumnChoices(target, prediction, time, period and period.value)
-        _write_proposal(spec, [data] if isinstance(data, str) else data, reference, given)
+        _write_proposal(spec, data, reference, given)
     else:
         options = {"--target": target, "--time": time, "--reference": reference}
         for option in (name for name, value in options.items() if value is not None):

@@ -113,8 +113,8 @@ def propose_spec(
             ],
             unnamed=[name for name in shared if not can_be_key(name) and name != wishes.target],
             excluded=excluded,
-        # Without a model, a column that the batch does not have cannot be excluded; the reference's contract ignores it.
-        ignored={} if model else {name: why for name, why in one_sided.items() if can_be_key(name)},
+            # Without a model, a column that the batch lacks cannot be excluded; the reference's contract ignores it.
+            ignored={} if model else {name: why for name, why in one_sided.items() if can_be_key(name)},
             entities=[c.name for c in shared.values() if column_settings.may_be_entity(c, known.rows)],
             dates=[]
             if wishes.time

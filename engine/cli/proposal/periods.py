@@ -71,7 +71,7 @@ def divide_rows(seen: FileInspection, name: str, period: str | None, *, split: b
     Parameters
     ----------
     period
-        "month", "week" or "day"; if None, the longest of them of which the later rows have two.
+        "month", "week" or "day"; if None, the longest of them that divides the rows well.
     split
         Whether the earlier rows, about two thirds, are the reference. Otherwise all periods are later ones.
 
@@ -161,17 +161,19 @@ def _end_of_reference(labelled: pl.DataFrame) -> int:
     return min(max(1, int((before <= 2 / 3).sum())), labelled.height - 1)
 
 
-def _count_later(timed: pl.DataFrame, label: str, split: bool) -> int:
-    labelled = _label_rows(timed, label)
-    return labelled.height - (_end_of_reference(labelled) if split else 0)
-
-
 def _choose_period(timed: pl.DataFrame, period: str | None, split: bool) -> tuple[str, str]:
-    """Return the length of a period and its label: the wished one, or the longest of which the later rows have two."""
+    """Return the length of a period and its label: the wished one, or the longest that divides the rows well."""
     labels = {word: f"STRFTIME(:when, '{text}')" for word, text in LABEL_FORMATS.items()}
-    fitting = (word for word, label in labels.items() if _count_later(timed, label, split) >= 2)
+    fitting = (word for word, label in labels.items() if _divides_well(_label_rows(timed, label), split))
     word = period or next(fitting, "day")
     return word, labels[word]
+
+
+def _divides_well(labelled: pl.DataFrame, split: bool) -> bool:
+    """Return whether there are two later periods or more, and the reference has half of the rows or more."""
+    end = _end_of_reference(labelled) if split else 0
+    half = not split or labelled["len"].head(end).sum() >= labelled["len"].sum() / 2
+    return labelled.height - end >= 2 and half
 
 
 def _label_numbers(timed: pl.DataFrame, split: bool) -> str:
