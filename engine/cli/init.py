@@ -3,33 +3,68 @@
 import os
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.cli.column_choices import ColumnChoices
+from engine.cli.example import Example, write_example
 from engine.formatting.control_characters import escape_controls
 from engine.outcome import ExitCode
 
+if TYPE_CHECKING:
+    from engine.cli.proposal import Source
+
 SPEC_NAME = "project.yaml"
+
+
+class Period(StrEnum):
+    """The lengths of a period."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
 
 
 def command(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to write to.", show_default=False)],
     data: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Your data: Parquet, CSV, NDJSON or Arrow. The file is not copied."),
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Your data: a file (Parquet, CSV, NDJSON or Arrow), a folder, or a pattern in quotes. Several files, "
+            "each with --data, are one dataset. Nothing is copied.",
+        ),
     ] = None,
     target: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column to predict.")] = None,
     prediction: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="A model's predictions of the target; without it, a model is trained."),
+        typer.Option(
+            metavar="COLUMN",
+            help="A model's predictions of the target; without it, a model is trained. Columns of the classes' "
+            "probabilities, such as y_pred_proba_<class>, are found by their names.",
+        ),
     ] = None,
     time: Annotated[
         str | None,
         typer.Option(metavar="COLUMN", help="The time of a row: earlier rows are the reference, later ones the batch."),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="The data to compare with, if they are a file, folder or pattern of their own."
+        ),
+    ] = None,
+    period: Annotated[
+        Period | None, typer.Option(help="The length of a batch, with --time.", show_default="found from the data")
+    ] = None,
+    example: Annotated[
+        Example | None,
+        typer.Option(help="Write an example instead of a spec for your data.", show_default="hello, without --data"),
     ] = None,
 ) -> int:
     """Write a first spec for your data, or an example. The spec has comments; existing files are not overwritten."""
@@ -39,40 +74,52 @@ def command(
         raise typer.BadParameter(what, param_hint="FOLDER")
     if prediction is not None and target is None:
         raise typer.BadParameter("needs --target too, the column that was predicted", param_hint="--prediction")
-    if data is None:
-        if target is not None or time is not None:
-            raise typer.BadParameter("needs --data FILE too", param_hint="--target" if target else "--time")
-        from engine.cli import example
-
-        with _report_write_errors(folder):
-            example.write_example(folder, spec)
+    if period is not None and time is None:
+        raise typer.BadParameter("needs --time too, the column with the time of a row", param_hint="--period")
+    if data:
+        if example is not None:
+            raise typer.BadParameter("is without --data: it has data of its own", param_hint="--example")
+        given = ColumnChoices(target, prediction, time, period and period.value)
+        _write_proposal(spec, data, reference, given)
     else:
-        _write_proposal(spec, data, (target, prediction, time))
+        options = {"--target": target, "--time": time, "--reference": reference}
+        for option in (name for name, value in options.items() if value is not None):
+            raise typer.BadParameter("needs --data FILE too", param_hint=option)
+        with _report_write_errors(folder):
+            write_example(example or Example.HELLO, folder, spec)
     print(f"{spec}\nNext: engine run {shlex.quote(str(spec))}")
     return ExitCode.OK
 
 
-def _write_proposal(spec: Path, data: str, columns: tuple[str | None, str | None, str | None]) -> None:
-    """Write a spec proposed from a file; `columns` are target, prediction and time."""
-    from engine.cli.proposal import ColumnChoices, describe_data, list_remarks, propose_spec
-    from engine.data.inspection import inspect_file
+def _write_proposal(spec: Path, data: Sequence[str], reference: str | None, given: ColumnChoices) -> None:
+    """Write a spec proposed from files."""
+    from engine.cli.proposal import describe_data, list_remarks, propose_spec
+    from engine.cli.proposal.file_patterns import unite_paths
 
-    path = Path(data).absolute()
-    seen = inspect_file(path)
+    sources = [_inspect_source(unite_paths(files), spec) for files in ([data, [reference]] if reference else [data])]
     text = propose_spec(
-        seen,
-        ColumnChoices(*columns),
+        sources[0],
+        given,
         project=re.sub(r"\W+", "_", spec.absolute().parent.name).strip("_") or "project",
-        path=Path(os.path.relpath(path, spec.absolute().parent)).as_posix(),
         spec=SPEC_NAME,
+        reference=sources[1] if reference else None,
     )
     with _report_write_errors(spec.parent):
         spec.parent.mkdir(parents=True, exist_ok=True)
         with spec.open("x", encoding="utf-8") as file:
             file.write(text)
-    print(f"{data}: {describe_data(seen)}")
-    for remark in list_remarks(seen):
-        print(f"  {escape_controls(remark)}")
+    for name, source in zip([" ".join(data), reference], sources, strict=False):
+        print(f"{name}: {describe_data(source.seen)}")
+        for remark in list_remarks(source.seen):
+            print(f"  {escape_controls(remark)}")
+
+
+def _inspect_source(path: Path, spec: Path) -> "Source":
+    """Inspect files; their path is written relative to the spec's folder."""
+    from engine.cli.proposal import Source
+    from engine.data.inspection import inspect_file
+
+    return Source(inspect_file(path), Path(os.path.relpath(path, spec.absolute().parent)).as_posix())
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import polars as pl
@@ -17,6 +20,7 @@ import typer
 import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from sklearn import datasets
 
 from engine import spec
 from engine.cli import init
@@ -31,24 +35,23 @@ ENGINE = Path(sys.executable).with_name("engine")
 Numbers = np.random.Generator
 
 
-def write(folder: Path, data: Path, *, target: str | None = None, prediction: str | None = None,
-          time: str | None = None) -> ProjectSpec:  # fmt: skip
+def write(folder: Path, data: Path, **options: Any) -> ProjectSpec:
     """Propose a spec for a file; it must be valid without a warning."""
-    init.command(folder / "it is", str(data), target, prediction, time)
+    init.command(folder / "it is", [str(data)], **options)
     project = spec.load(folder / "it is" / "project.yaml")
     assert project.warnings == ()
     return project
 
 
-def proposed(folder: Path, frame: pl.DataFrame, **columns: str) -> ProjectSpec:
+def proposed(folder: Path, frame: pl.DataFrame, **columns: Any) -> ProjectSpec:
     folder.mkdir(parents=True, exist_ok=True)
     frame.write_parquet(folder / "data.parquet")
     return write(folder, folder / "data.parquet", **columns)
 
 
-def ran(project: ProjectSpec) -> list[RunResult]:
-    """Run what `engine run` runs; checks may fail, nothing else may."""
-    finished = session.run_scenarios(project, scenario_selection.select_scenarios(project))
+def ran(project: ProjectSpec, *scenarios: str) -> list[RunResult]:
+    """Run what `engine run` runs, or these scenarios; checks may fail, nothing else may."""
+    finished = session.run_scenarios(project, scenario_selection.select_scenarios(project, scenarios))
     reasons = [step.reason for run in finished.runs for step in run.all_steps()]
     assert exit_code(finished.runs, undelivered=len(finished.undelivered), fail_on="error") in (0, 1), reasons
     return finished.runs
@@ -66,6 +69,10 @@ def plain(n: int = N) -> pl.DataFrame:
 
 def days(n: int = N) -> pl.Series:
     return pl.Series([date(2024, 1, 1) + timedelta(days=i * 90 // n) for i in range(n)])
+
+
+def every(hours: int) -> pl.Series:
+    return pl.Series([datetime(2024, 1, 1) + timedelta(hours=hours * i) for i in range(N)])  # noqa: DTZ001 - has none
 
 
 NAMES = [
@@ -198,19 +205,17 @@ def test_ranges_come_from_the_data_and_say_so(tmp_path: Path) -> None:
     project = proposed(tmp_path, frame)
     columns = project.datasets["batch"].columns
     assert columns["shop"].type == "text"
-    assert (columns["items"].type, columns["items"].min, columns["items"].required) == ("integer", 0, True)
-    assert not columns["gap"].required
+    assert columns["items"].type == "integer"
+    assert not any(column.required for column in columns.values())  # another batch may lack a value
     roles = {"card_id": "identifier", "shop nr.": "identifier", "shop_code": "categorical", "told": "ignore"}
     assert {name: column.role for name, column in columns.items() if column.role} == roles
     checks = yaml.safe_load(text(project))["datasets"]["batch"]["checks"]
     means = checks["means stay"]["except"]
     assert set(means) == {"mean.amount", "mean.items", "mean.gap"}
-    mean, half = frame["amount"].mean(), frame["amount"].std() / 2
-    assert means["mean.amount"] == {
-        "soft_min": pytest.approx(mean - half, rel=0.01),
-        "soft_max": pytest.approx(mean + half, rel=0.01),
-    }
-    assert checks["values are there"]["except"]["missing_share.gap"]["soft_max"] == pytest.approx(0.26)
+    mean, std = frame["amount"].mean(), frame["amount"].std()
+    for bound in means["mean.amount"].values():
+        assert 0.5 * std < abs(bound - mean) < 2 * std  # a batch of 30 rows is allowed more than half a deviation
+    assert 0.3 < checks["values are there"]["except"]["missing_share.gap"]["soft_max"] < 0.8
     assert "# entity: card_id" in text(project)
     assert "20 % missing" in text(project)
     often = frame["shop"].value_counts().sort("count", descending=True)["shop"]
@@ -220,25 +225,28 @@ def test_ranges_come_from_the_data_and_say_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("times", "turns", "rows"),
+    ("times", "turns", "rows", "newest"),
     [
-        (days(), 3, 103),
-        (pl.Series([datetime(2024, 1, 1, 7) + timedelta(hours=5 * i) if i % 10 else None for i in range(N)]), 3, 94),  # noqa: DTZ001
-        (pl.Series([datetime(2024, 1, 1) + timedelta(hours=i) for i in range(N)]).dt.replace_time_zone("UTC"), 3, 108),  # noqa: DTZ001
-        (pl.Series([str(day) for day in days()]), 3, 103),
-        (pl.Series([-5 + i // 30 for i in range(N)]), 3, 120),
-        (pl.Series([date(2024, 1, 1)] * 299 + [date(9999, 12, 31)]), 1, 1),
-        (pl.Series([date(1, 1, 1) + timedelta(days=i) for i in range(N)]), 3, 101),
+        (days(), 5, 113, 20),
+        (every(5).set(pl.int_range(N, eager=True) % 10 == 0, None), 4, 119, 28),
+        (every(1).dt.replace_time_zone("UTC"), 5, 108, 12),
+        (pl.Series([str(day) for day in days()]), 5, 113, 20),
+        (pl.Series([-5 + i // 30 for i in range(N)]), 4, 120, 30),
+        (pl.Series(range(N)), 3, 101, 33),
+        (pl.Series([date(2024, 1, 1)] * 299 + [date(9999, 12, 31)]), 1, 1, 1),
+        (pl.Series([date(1, 1, 1) + timedelta(days=i) for i in range(N)]), 4, 119, 27),
     ],
 )
-def test_a_time_divides_the_rows(times: pl.Series, turns: int, rows: int, tmp_path: Path) -> None:
-    """The newer third of the rows, roughly, in three turns of whole periods."""
+def test_a_time_divides_the_rows(times: pl.Series, turns: int, rows: int, newest: int, tmp_path: Path) -> None:
+    """The newer third of the rows, roughly, in turns of whole periods; `engine run` evaluates the newest."""
     name = 'a "day" of ${x}'
     project = proposed(tmp_path, plain().with_columns(times.alias(name)), time=name)
-    (run,) = ran(project)
+    (run,) = ran(project, "Look back")
     evaluated = [step.run.steps[0].metrics for step in run.steps if step.run]
     assert (len(run.steps), sum(metrics["row_count"] or 0 for metrics in evaluated)) == (turns, rows)
     assert all(f"drift.{name}" not in metrics for metrics in evaluated)
+    (watched,) = ran(project)
+    assert watched.steps[0].metrics["row_count"] == newest
 
 
 @pytest.mark.parametrize(
@@ -299,7 +307,7 @@ def test_a_prediction_is_watched_as_it_is(
         (task, "said", None) if probability else (task, None, "said")
     )
     (run,) = ran(project)
-    metrics = run.steps[0].run.steps[0].metrics if run.steps[0].run else {}
+    metrics = run.steps[0].metrics
     assert metrics["roc_auc" if probability else "mae" if task == "regression" else "accuracy"] is not None
     assert "drift.said" not in metrics
 
@@ -447,6 +455,200 @@ def test_exit_codes_of_what_is_refused(arguments: list[str], code: int, tmp_path
     assert told.returncode == code, told.stderr
     assert "Traceback" not in told.stderr
     assert not (tmp_path / "folder").exists()
+
+
+def loans(n: int = 4000) -> pl.DataFrame:
+    """A table as monitoring tools ship them: a running number, a truth, and a model's predictions of it. No drift."""
+    draw = np.random.default_rng(4)
+    said = draw.random(n).round(3)
+    return pl.DataFrame(
+        {
+            "id": range(n),
+            "ticket": draw.permutation(n) + 1000,
+            "salary": draw.normal(30000, 9000, n).round(),
+            "income": draw.choice(["low", "mid", "high"], n),
+            "source": ["export"] * n,
+            "remark": [f"call {i}" for i in range(n)],
+            "timestamp": [datetime(2025, 1, 1) + timedelta(hours=i) for i in range(n)],  # noqa: DTZ001
+            "month": [(datetime(2025, 1, 1) + timedelta(hours=i)).month for i in range(n)],  # noqa: DTZ001
+            "y_pred": (said > 0.5).astype(int),
+            "y_pred_proba": said,
+            "repaid": (draw.random(n) < said).astype(int),
+        }
+    )
+
+
+NOT_COMPARED = {"id", "ticket", "source", "remark", "timestamp", "month"}
+
+
+@pytest.mark.parametrize("options", [{}, {"target": "repaid"}, {"target": "repaid", "prediction": "y_pred_proba"}])
+def test_what_the_comments_call_not_compared_is_not_compared(options: dict[str, str], tmp_path: Path) -> None:
+    project = proposed(tmp_path, loans(), time="timestamp", **options)
+    called = {
+        line.split(":")[0].strip() for line in text(project).splitlines() if "not compared:" in line and "{" in line
+    }
+    predictions = {"y_pred", "y_pred_proba"} if options else set()
+    assert called == NOT_COMPARED | predictions - {options.get("prediction")}
+    model, store = project.models.get("model"), project.evaluation_stores["monitor"]
+    excluded = model.features.exclude if isinstance(model, TrainModel | ScoredModel) else store.drift.columns.exclude
+    assert set(excluded) == NOT_COMPARED | predictions
+    (run,) = ran(project)
+    measured = {name.removeprefix("drift.") for name in run.steps[0].metrics if name.startswith("drift.")}
+    target = {"y_pred", "y_pred_proba", "repaid"} if not options else set()
+    assert measured == {"salary", "income"} | target
+    assert run.outcome == "SUCCESS"
+    assert not (project.folder / "outbox").exists()
+
+
+def test_every_earlier_period_without_drift_is_quiet(tmp_path: Path) -> None:
+    project = proposed(tmp_path, loans(), time="timestamp", target="repaid", prediction="y_pred_proba")
+    (run,) = ran(project, "Look back")
+    assert (len(run.steps), run.outcome) == (3, "SUCCESS")
+
+
+def test_production_need_not_have_the_truth_yet(tmp_path: Path) -> None:
+    project = proposed(tmp_path, loans().drop("month"), target="repaid")
+    loans().tail(900).drop("repaid", "month").write_parquet(tmp_path / "new.parquet")
+    head, batch, tail = text(project).partition("  batch:")
+    project.path.write_text(head + batch + tail.replace("data.parquet", "new.parquet", 1), encoding="utf-8")
+    (run,) = ran(spec.load(project.path))
+    assert run.outcome == "SUCCESS"
+    assert run.steps[0].metrics["data_drift"] is not None
+
+
+def test_training_rows_are_no_evaluation(tmp_path: Path) -> None:
+    """A forest that has learned noise by heart would seem perfect on the rows that it was trained on."""
+    noise = plain(600).with_columns(pl.Series("y", np.random.default_rng(9).integers(0, 2, 600)))
+    project = proposed(tmp_path, noise, target="y")
+    (run,) = ran(project)
+    assert (run.steps[0].metrics["roc_auc"] or 1) < 0.65
+    assert run.steps[0].metrics["performance_change.roc_auc"] == 0
+    assert "held out from training" in run.steps[0].reason
+
+
+@pytest.mark.parametrize(
+    ("classes", "columns", "named", "expected"),
+    [
+        (["prime card", "up.market", "x"], ["y_pred_proba_prime_card", "y_pred_proba_up_market", "y_pred_proba_x"],
+         "y_pred", {"prime card": 0, "up.market": 1, "x": 2}),
+        (["card", "prime_card", "x"], ["proba_card", "proba_prime_card", "proba_x"], "proba_x",
+         {"card": 0, "prime_card": 1, "x": 2}),
+        ([0, 1, 2], ["prob_0", "prob_1", "prob_2"], "y_pred", {"0": 0, "1": 1, "2": 2}),
+        ([False, True], ["proba_false", "proba_true"], "y_pred", {"0": 0, "1": 1}),
+        (["no", "yes"], ["prob_no", "prob_yes"], "prob_yes", {"no": 0, "yes": 1}),
+        (["no", "yes"], ["other", "prob_yes"], "prob_yes", 1),
+        (["no", "yes"], ["other", "y_pred_proba"], "y_pred", 1),
+    ],
+)  # fmt: skip
+def test_probabilities_of_classes_are_found(
+    classes: list[Any], columns: list[str], named: str, expected: Any, tmp_path: Path
+) -> None:
+    draw = np.random.default_rng(3)
+    shares = draw.dirichlet([1.0] * len(classes), 1500)
+    truth = [classes[draw.choice(len(classes), p=row)] for row in shares]
+    said = [classes[i] for i in shares.argmax(axis=1)]
+    frame = plain(1500).with_columns(
+        pl.Series("true", truth),
+        pl.Series("y_pred", said),
+        *(pl.Series(c, shares[:, i]) for i, c in enumerate(columns)),
+    )
+    if "other" in columns:
+        frame = frame.drop("other")
+    model = proposed(tmp_path, frame, target="true", prediction=named).models["model"]
+    assert isinstance(model, ScoredModel)
+    wanted = {label: columns[i] for label, i in expected.items()} if isinstance(expected, dict) else columns[expected]
+    assert model.probability == wanted
+    assert model.prediction == (None if wanted == named else "y_pred")
+    if model.positive is not None and "yes" in classes:
+        assert model.positive == "yes"
+    (run,) = ran(spec.load(tmp_path / "it is" / "project.yaml"))
+    assert run.outcome == "SUCCESS"
+    assert run.steps[0].metrics["accuracy"] is not None
+
+
+@pytest.mark.parametrize("options", [{}, {"target": "repaid"}, {"target": "repaid", "prediction": "y_pred_proba"}])
+def test_a_reference_of_its_own_may_have_more_columns(options: dict[str, str], tmp_path: Path) -> None:
+    table = loans().drop("month").with_columns(only_there=pl.col("salary") * 2)
+    table.head(2500).write_csv(tmp_path / "before.csv")
+    table.tail(1500).drop("only_there", "repaid").with_columns(new=pl.lit(1.5)).write_csv(tmp_path / "now.csv")
+    project = write(tmp_path, tmp_path / "now.csv", reference=str(tmp_path / "before.csv"), **options)
+    told = engine(tmp_path, "run", "it is/project.yaml")
+    assert told.returncode == 0, told.stderr
+    assert "warning" not in told.stderr
+    assert "Watch  SUCCESS" in told.stdout
+    assert not {"only_there", "repaid"} & project.datasets["batch"].columns.keys()
+
+
+def test_files_of_several_months_are_one_dataset(tmp_path: Path) -> None:
+    for month, rows in loans().group_by("month"):
+        rows.write_csv(tmp_path / f"loans-2025-{month[0]:02}.csv")
+    files = sorted(tmp_path.glob("*.csv"))
+    init.command(tmp_path / "all", [str(file) for file in files], time="timestamp", period=init.Period.WEEK)
+    project = spec.load(tmp_path / "all" / "project.yaml")
+    assert 'path: "../*.csv"' in text(project)
+    assert 'week: "2025-W24"' in text(project)
+    (run,) = ran(project)
+    assert run.outcome == "SUCCESS"
+    with pytest.raises(UsageError, match=r"would match others too: .*loans-2025-02\.csv"):
+        init.command(tmp_path / "some", [str(files[0]), str(files[2])])
+    (tmp_path / "other.csv").write_text("a\n1\n")
+    init.command(tmp_path / "again", [str(file) for file in files])
+    assert "loans-2025-*.csv" in (tmp_path / "again" / "project.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--period", "week", "--data", "a.csv"], "needs --time too"),
+        (["--reference", "a.csv"], "needs --data FILE too"),
+        (["--example", "hello", "--data", "a.csv"], "is without --data"),
+        (["--data", "a.csv", "--time", "day", "--period", "month"], "has only one month, 2025-01"),
+        (["--data", "a.csv", "--time", "n", "--period", "month"], "holds whole numbers, not dates"),
+        (["--data", "a.csv", "--reference", "b.csv", "--target", "n"], "there is no column 'n' in the reference"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(arguments: list[str], said: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("n,day\n" + "".join(f"{i},2025-01-{i + 1:02}\n" for i in range(30)))
+    (tmp_path / "b.csv").write_text("m,day\n" + "".join(f"{i},2025-01-{i + 1:02}\n" for i in range(30)))
+    told = engine(tmp_path, "init", "folder", *arguments)
+    assert told.returncode == 2, told.stdout
+    assert said in told.stderr
+    assert not (tmp_path / "folder").exists()
+
+
+@pytest.mark.slow
+def test_the_examples_run_from_a_wheel(tmp_path: Path) -> None:
+    """Outside the checkout, with the libraries of this environment."""
+    if (uv := shutil.which("uv")) is None:
+        pytest.skip("needs uv to build a wheel")
+    root = Path(__file__).parents[2]
+    subprocess.run([uv, "build", "--wheel", "-q", "-o", tmp_path / "dist", root], check=True, timeout=120)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    with ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    for name, words in (("card_fraud", "Q4 2017"), ("hello", "no column moved")):
+        for arguments in (["init", name, "--example", name], ["run", f"{name}/project.yaml"]):
+            told = subprocess.run([sys.executable, "-m", "engine", *arguments], cwd=tmp_path, env=environment,
+                                  capture_output=True, text=True, timeout=250, check=False)  # fmt: skip
+            assert told.returncode == 0, told.stderr
+        assert words in told.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["iris", "wine", "diabetes"])
+def test_halves_of_a_shipped_table_do_not_alarm(name: str, tmp_path: Path) -> None:
+    """A part of tests/campaigns/public_tables.py: one seed, for which nothing differs significantly."""
+    frame = getattr(datasets, f"load_{name}")(as_frame=True).frame
+    table = pl.DataFrame({c: frame[c].to_numpy() for c in frame.columns}).sample(fraction=1, shuffle=True, seed=0)
+    for target in (None, "target"):
+        folder = tmp_path / str(target)
+        project = proposed(folder, table.head(table.height // 2), **({"target": target} if target else {}))
+        table.tail(table.height // 2).write_parquet(folder / "second.parquet")
+        head, batch, tail = text(project).partition("  batch:")
+        project.path.write_text(head + batch + tail.replace("data.parquet", "second.parquet", 1), encoding="utf-8")
+        (run,) = ran(spec.load(project.path))
+        assert run.outcome == "SUCCESS"
 
 
 def test_what_is_recognised_is_declared_for_later_files_and_told(tmp_path: Path) -> None:

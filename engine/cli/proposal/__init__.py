@@ -4,15 +4,18 @@ The modules of this package decide what to propose, and the template `project.ya
 resolved project as YAML was rejected because it would have no comments, which are what makes a proposal useful.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from engine.cli.column_choices import ColumnChoices
 from engine.cli.proposal import columns as column_settings
-from engine.cli.proposal.column_choices import ColumnChoices
-from engine.cli.proposal.models import propose_model
-from engine.cli.proposal.periods import divide_rows, select_reference
+from engine.cli.proposal.exclusions import Neighbours, list_exclusions, list_one_sided
+from engine.cli.proposal.limits import limit_missing_shares, limit_unseen_shares, propose_mean_ranges
+from engine.cli.proposal.models import MIN_ROWS_PER_CLASS, propose_model
+from engine.cli.proposal.periods import divide_rows, select_earlier
 from engine.cli.proposal.yaml_writing import can_be_key, escape_character, format_text, quote_text
 from engine.data.inspection import FileInspection, summarise_columns
 from engine.drift import Role
@@ -21,24 +24,34 @@ from engine.formatting.hints import suggest_name
 from engine.spec.metric_names import MetricName
 from engine.spec.resources.datasets import Csv
 
-__all__ = ["ColumnChoices", "describe_data", "list_remarks", "propose_spec"]
+__all__ = ["ColumnChoices", "Source", "describe_data", "list_remarks", "propose_spec"]
 
 
-def propose_spec(seen: FileInspection, wishes: ColumnChoices, *, project: str, path: str, spec: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Inspected files: what a spec declares as one dataset, with the path as it is written in the spec."""
+
+    seen: FileInspection
+    path: str
+
+
+def propose_spec(
+    data: Source, wishes: ColumnChoices, *, project: str, spec: str, reference: Source | None = None
+) -> str:
     """Return the text of a proposed spec.
 
     Parameters
     ----------
-    seen
-        The inspected data.
+    data
+        The data.
     wishes
-        The target, prediction and time columns that the user has named.
+        What the user has said of the columns.
     project
         The project's name.
-    path
-        The path of the data, relative to the spec's folder.
     spec
         The path of the spec, for the comments.
+    reference
+        The data that batches are compared with, if they are files of their own.
 
     Raises
     ------
@@ -47,28 +60,97 @@ def propose_spec(seen: FileInspection, wishes: ColumnChoices, *, project: str, p
     DataError
         The data cannot be read, or have no column that can be compared.
     """
-    named = [name for name in (wishes.target, wishes.prediction, wishes.time) if name is not None]
-    for name in named:
-        if name not in seen.columns:
-            raise UsageError(f"there is no column {name!r}{suggest_name(name, list(seen.columns))}")
-        if named.count(name) > 1:
+    seen, known = data.seen, (reference or data).seen
+    _refuse_misnamed_columns(seen, known if reference else None, wishes)
+    periods = divide_rows(seen, wishes.time, wishes.period, split=reference is None) if wishes.time else None
+    # Contracts and roles come from all rows; ranges and the model only from the reference, the later rows are checked.
+    earlier = select_earlier(known, periods) if periods else known.table
+    known_rows, columns = summarise_columns(earlier)
+    shared = {name: column for name, column in known.columns.items() if name in seen.columns}
+    model = propose_model(earlier, columns, wishes) if wishes.target else None
+    roles = {name: column_settings.suggest_role(column, known.rows, wishes) for name, column in known.columns.items()}
+    neighbours = Neighbours(roles, frozenset(model.columns.names if model else ()))
+    own = {wishes.target, *neighbours.predictions}
+    excluded = list_exclusions(known, periods if reference is None else None, wishes, neighbours)
+    one_sided: dict[str, str] = {}
+    if reference is not None:
+        one_sided = list_one_sided(data.seen, known, own, scored=wishes.prediction is not None)
+    excluded |= one_sided if model is not None else {}
+    compared = [
+        column for name, column in columns.items() if name in shared and name not in own and name not in excluded
+    ]
+    if not compared:
+        raise DataError(
+            f"there is no column to compare: {'; '.join(f'{name}: {why}' for name, why in excluded.items())}"
+        )
+    # Where there is no batch yet, it may be much smaller than the file.
+    batch_rows = max(1, periods.smallest // 2 if periods else seen.rows // 2 if reference else seen.rows // 10)
+    is_trained = model is not None and wishes.prediction is None
+    # A column with few values can be without any among the rows of a training, and then it is no feature.
+    fewest = MIN_ROWS_PER_CLASS if is_trained else 1
+    categorical = [
+        c for c in compared if Role.CATEGORICAL in (c.role, roles[c.name]) and known_rows * (1 - c.missing) >= fewest
+    ]
+    held_out = max(1, known_rows // 5) if is_trained else known_rows
+    return (
+        _build_environment()
+        .get_template("project.yaml.jinja")
+        .render(
+            project=project,
+            path=data.path,
+            spec=spec,
+            dataset=_describe_source(data),
+            reference=_describe_source(reference) if reference else None,
+            rows=seen.rows,
+            columns=[
+                column_settings.ColumnLine(
+                    column,
+                    column_settings.propose_contract(column, known, wishes, other=seen if reference else None),
+                    column_settings.describe_values(column, excluded.get(column.name)),
+                )
+                for column in shared.values()
+                if can_be_key(column.name) and column.name != wishes.target
+            ],
+            unnamed=[name for name in shared if not can_be_key(name) and name != wishes.target],
+            excluded=excluded,
+            # Without a model, a column that the batch lacks cannot be excluded; the reference's contract ignores it.
+            ignored={} if model else {name: why for name, why in one_sided.items() if can_be_key(name)},
+            entities=[c.name for c in shared.values() if column_settings.may_be_entity(c, known.rows)],
+            dates=[]
+            if wishes.time
+            else [c.name for c in seen.columns.values() if c.column_type in ("date", "datetime")],
+            missing=limit_missing_shares(
+                [column for name, column in columns.items() if name in shared and name != wishes.target],
+                known_rows,
+                batch_rows,
+            ),
+            unseen=limit_unseen_shares(earlier, categorical, held_out, batch_rows) if categorical else None,
+            means=list(propose_mean_ranges([c for c in compared if roles[c.name] is None], known_rows, batch_rows)),
+            least=batch_rows,
+            periods=periods,
+            model=model,
+            wishes=wishes,
+        )
+    )
+
+
+def _refuse_misnamed_columns(seen: FileInspection, reference: FileInspection | None, wishes: ColumnChoices) -> None:
+    """Raise UsageError if a column that the user has named does not exist, or is named twice."""
+    both = [seen, reference] if reference else [seen]
+    needed = [(wishes.target, both[-1:]), (wishes.prediction, both), (wishes.time, [seen])]
+    named = [name for name, _ in needed if name is not None]
+    for name, places in needed:
+        for place in places if name is not None else ():
+            if name not in place.columns:
+                where = " in the reference" if place is reference else " in the data" if reference else ""
+                raise UsageError(f"there is no column {name!r}{where}{suggest_name(str(name), list(place.columns))}")
+        if name is not None and named.count(name) > 1:
             raise UsageError(
                 f"column {name!r} is named twice: --target, --prediction and --time must be different columns"
             )
-    periods = divide_rows(seen, wishes.time) if wishes.time else None
-    # Contracts and roles come from all rows; ranges and the model only from the reference, the later rows are checked.
-    reference = select_reference(seen, periods)
-    _, columns = summarise_columns(reference)
-    roles = {name: column_settings.suggest_role(column, seen.rows, wishes) for name, column in seen.columns.items()}
-    compared = [
-        column
-        for name, column in columns.items()
-        if column.role and name not in named and roles[name] not in (Role.IDENTIFIER, Role.IGNORE)
-    ]
-    if not compared:
-        reasons = "; ".join(f"{c.name}: {c.reason}" for c in columns.values() if c.reason)
-        raise DataError(f"there is no column to compare{': ' + reasons if reasons else ''}")
-    model = propose_model(reference, columns, wishes) if wishes.target else None
+
+
+def _build_environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=False,  # noqa: S701 - the output is YAML; the filter `text` quotes each value
@@ -80,37 +162,18 @@ def propose_spec(seen: FileInspection, wishes: ColumnChoices, *, project: str, p
     environment.filters["text"] = format_text
     environment.filters["comment"] = lambda remark: "".join(map(escape_character, remark))
     environment.globals["metric"] = lambda statistic, name: format_text(str(MetricName(statistic, name)), filled=False)
-    return environment.get_template("project.yaml.jinja").render(
-        project=project,
-        path=path,
-        spec=spec,
-        dataset=seen.dataset,
-        dialect=_format_dialect(seen.dataset.csv),
-        remarks=list_remarks(seen),
-        rows=seen.rows,
-        columns=[
-            column_settings.ColumnLine(
-                c, column_settings.propose_contract(c, seen, wishes), column_settings.describe_values(c)
-            )
-            for c in seen.columns.values()
-            if can_be_key(c.name)
-        ],
-        unnamed=[name for name in seen.columns if not can_be_key(name)],
-        entities=[c.name for c in seen.columns.values() if column_settings.may_be_entity(c, seen.rows)],
-        dates=[] if wishes.time else [c.name for c in columns.values() if c.column_type in ("date", "datetime")],
-        gaps=[
-            (c.name, column_settings.propose_limit(c.missing))
-            for c in columns.values()
-            if c.missing > 0.01 and can_be_key(c.name)
-        ],
-        usual_gap=column_settings.propose_missing_limit(columns.values()),
-        means=list(column_settings.propose_mean_ranges([column for column in compared if roles[column.name] is None])),
-        least=max(1, (periods.smallest if periods else seen.rows) // 2),
-        categorical=any(Role.CATEGORICAL in (c.role, roles[c.name]) for c in compared),
-        periods=periods,
-        model=model,
-        wishes=wishes,
-    )
+    return environment
+
+
+def _describe_source(source: Source) -> dict[str, Any]:
+    """Return what the template writes about the files of a dataset."""
+    declared = source.seen.dataset
+    return {
+        "path": source.path,
+        "format": declared.format,
+        "dialect": _format_dialect(declared.csv),
+        "remarks": list_remarks(source.seen),
+    }
 
 
 def list_remarks(seen: FileInspection) -> list[str]:

@@ -1,18 +1,18 @@
-"""Proposes the settings of columns: contracts, roles, ranges, and remarks that describe their values."""
+"""Proposes the settings of columns: contracts, roles, and remarks that describe their values."""
 
-import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from engine.cli.proposal.column_choices import ColumnChoices
-from engine.cli.proposal.yaml_writing import can_be_key, escape_character, format_yaml_number, round_digits
+from engine.cli.column_choices import ColumnChoices
+from engine.cli.proposal.yaml_writing import can_be_key, escape_character
 from engine.data.column_types import POLARS_DTYPES
 from engine.data.inspection import ColumnSummary, FileInspection
 from engine.drift import Role
 
 MIN_ROWS_FOR_ROLES = 50
 """Least number of rows from which roles are inferred: with fewer, how often a value occurs tells nothing."""
+MIN_ROWS_FOR_RANGES = 100
+"""Least number of rows from which it is inferred that a column has no negative value."""
 MAX_ROWS_PER_ENTITY = 100
 """Most rows per value of an entity: with more, the value names a class of things, not a single one."""
 
@@ -28,25 +28,40 @@ class ColumnLine:
     remark: str
 
 
-def propose_contract(column: ColumnSummary, seen: FileInspection, wishes: ColumnChoices) -> str:
-    """Return the contract that the data fulfil now, as a YAML flow mapping."""
+def propose_contract(
+    column: ColumnSummary, seen: FileInspection, wishes: ColumnChoices, *, other: FileInspection | None
+) -> str:
+    """Return the contract that the data fulfil now, and the `other` files if there are some, as a YAML flow mapping."""
     parts = []
+    beside = other.columns[column.name] if other else column
     # A text that looks like numbers gets no `type: text`, which would end the warnings about it.
     doubtful = seen.table.files.doubtful if seen.table.files else ()
     if (
-        not (column.name in doubtful and column.column_type == "text")
+        column.distinct > 0
+        and not (column.name in doubtful and column.column_type == "text")
+        and column.column_type == beside.column_type
         and column.column_type in POLARS_DTYPES
         and _reads_as_declared(column, seen)
     ):
         parts.append(f"type: {column.column_type}")
     if role := suggest_role(column, seen.rows, wishes):
         parts.append(f"role: {role}")
-    if column.missing == 0 and column.name not in (wishes.target, wishes.prediction):
-        parts.append("required: true")
-    low = column.statistics["min"]
-    if low is not None and low >= 0 and column.column_type in ("integer", "number"):
+    if _is_never_negative(column, seen.rows) and (beside is column or _is_never_negative(beside, seen.rows)):
         parts.append("min: 0")
     return "{" + ", ".join(parts) + "}"
+
+
+def _is_never_negative(column: ColumnSummary, rows: int) -> bool:
+    """Return whether numbers end at 0, or far above it: a few more rows will then bring no negative one.
+
+    Values around a mean would have gone below 0 in so many rows if 0 were not where they end.
+    """
+    mean, std, low = (column.statistics[one] for one in ("mean", "std", "min"))
+    if column.column_type not in ("integer", "number") or rows < MIN_ROWS_FOR_RANGES:
+        return False
+    if mean is None or std is None or low is None or low < 0:
+        return False
+    return low > 2 * std or mean < 1.5 * std or (column.distinct <= 2 and column.column_type == "integer")
 
 
 def suggest_role(column: ColumnSummary, rows: int, wishes: ColumnChoices) -> Role | None:
@@ -82,8 +97,8 @@ def may_be_entity(column: ColumnSummary, rows: int) -> bool:
     return several and _is_named_like_key(column) and can_be_key(column.name)
 
 
-def describe_values(column: ColumnSummary) -> str:
-    """Return a description of a column's values, for a comment."""
+def describe_values(column: ColumnSummary, excluded: str | None) -> str:
+    """Return a description of a column's values, for a comment, and the reason why it is not compared."""
     parts = []
     if column.values:
         shown = [value if len(value) <= 30 else value[:29] + "…" for value in column.values]
@@ -94,36 +109,10 @@ def describe_values(column: ColumnSummary) -> str:
         parts.append(column.low if column.low == column.high else f"{column.low} to {column.high}")
     if column.missing:
         parts.append(f"{_format_percent(column.missing)} missing")
-    if column.holds_dates:
-        parts.append("a date as text, ignored because it differs between any two periods")
-    if column.reason:
-        parts.append(f"not compared: {column.reason.partition(':')[0]}")
+    if excluded:
+        parts.append(f"not compared: {excluded}")
     return "; ".join(parts)
 
 
 def _format_percent(share: float) -> str:
     return "under 0.1 %" if share < 0.001 else f"{100 * share:.3g} %"
-
-
-def propose_limit(share: float) -> float:
-    """Return a limit a quarter and one percentage point above a share, at most 1."""
-    return round_digits(min(1.0, share * 1.25 + 0.01))
-
-
-def propose_missing_limit(columns: Iterable[ColumnSummary]) -> float:
-    """Return the limit of missing values for all columns: 2 %, or more if a column has more and cannot be an exception.
-
-    A column whose name cannot be a YAML key cannot have an entry.
-    """
-    return max([0.02, *(propose_limit(c.missing) for c in columns if c.missing > 0.01 and not can_be_key(c.name))])
-
-
-def propose_mean_ranges(columns: Sequence[ColumnSummary]) -> Iterator[tuple[str, str, str]]:
-    """Yield each numerical column with the bounds half a standard deviation below and above its mean."""
-    for column in columns:
-        mean, std = column.statistics["mean"], column.statistics["std"]
-        if column.role is not Role.NUMERICAL or not can_be_key(column.name) or mean is None or not std:
-            continue
-        low, high = round_digits(mean - std / 2), round_digits(mean + std / 2)
-        if math.isfinite(low) and math.isfinite(high) and low <= mean <= high and low < high:
-            yield column.name, format_yaml_number(low), format_yaml_number(high)

@@ -1,12 +1,13 @@
 """Proposes the model for a target, and for a prediction if there is one: task, positive class, metric to monitor."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-from engine.cli.proposal.column_choices import ColumnChoices
+from engine.cli.column_choices import ColumnChoices
+from engine.cli.proposal.predictions import PredictionColumns, find_prediction_columns, is_named_like_prediction
 from engine.cli.proposal.yaml_writing import format_label, round_digits
 from engine.data import Table, explain_read_errors
 from engine.data.inspection import ColumnSummary
@@ -21,18 +22,22 @@ MIN_REGRESSION_ROWS = 50
 MAX_INTEGER_CLASSES = 20
 """Whole numbers with more distinct values than this are amounts, others are classes."""
 
+AFFIRMATIVE_WORDS = frozenset({"yes", "y", "true", "t", "positive", "pos", "1", "1.0"})
+"""Texts of a positive class, in lower case."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelProposal:
     """The proposed model and the metric to monitor.
 
-    `floor` is the value of the metric that a constant prediction reaches; the proposed check compares with it.
+    `columns` are those of the predictions; none if the model is trained. `floor` is the value of the metric that a
+    constant prediction reaches, for a check that the user may want.
     """
 
     task: str
     why: str
     positive: str | None
-    probability: bool
+    columns: PredictionColumns
     metric: str
     floor: float | None
 
@@ -52,8 +57,10 @@ def propose_model(before: Table, columns: dict[str, ColumnSummary], wishes: Colu
     """
     target = columns[str(wishes.target)]
     with explain_read_errors(before):
-        named = dict.fromkeys([target.name, *([wishes.prediction] if wishes.prediction else [])])
-        frame = before.frame.select(list(named)).collect(engine="streaming")
+        predicted = [wishes.prediction] if wishes.prediction else []
+        if predicted:
+            predicted += [name for name in columns if _may_be_prediction(name, columns, wishes)]
+        frame = before.frame.select(target.name, *predicted).collect(engine="streaming")
     values = frame[target.name]
     values = (values.fill_nan(None) if values.dtype.is_float() else values).drop_nulls()
     if target.column_type not in ("integer", "number", "text", "boolean") or values.dtype == pl.Null:
@@ -76,16 +83,20 @@ def propose_model(before: Table, columns: dict[str, ColumnSummary], wishes: Colu
             f"two classes with at least {MIN_ROWS_PER_CLASS} rows each are needed{when}"
         )
     positive = _choose_positive(classes, counts) if task.startswith("binary") else None
-    probability = wishes.prediction is not None and _is_probability(frame[wishes.prediction], classes, task)
-    if wishes.prediction and not probability:
-        _require_classes(frame[wishes.prediction], classes, wishes.prediction)
+    found = PredictionColumns(None, None)
+    if wishes.prediction:
+        scores = frame.drop(target.name)
+        found = find_prediction_columns(scores, classes, wishes.prediction, binary=task.startswith("binary"))
+        if found.prediction:
+            _require_classes(frame[found.prediction], classes, found.prediction)
+    positive = positive if found.positive is None else found.positive
     # ROC AUC needs probabilities, which a prediction that is a class does not give.
-    auc = task.startswith("binary") and (wishes.prediction is None or probability)
+    auc = task.startswith("binary") and (wishes.prediction is None or found.probability is not None)
     return ModelProposal(
         task=task,
         why=reason,
         positive=None if positive is None else format_label(positive),
-        probability=probability,
+        columns=found,
         metric="roc_auc" if auc else "accuracy",
         floor=0.6 if auc else round_digits(max(counts.values()) / values.len()),
     )
@@ -105,7 +116,7 @@ def _propose_regression(frame: pl.DataFrame, values: pl.Series, wishes: ColumnCh
         raise UsageError(f"the prediction {wishes.prediction!r} is not a number, but the target {values.name!r} is")
     error = (numbers - numbers.median()).abs().mean()
     floor = round_digits(error) if isinstance(error, float) and math.isfinite(error) and error > 0 else None
-    return ModelProposal("regression", reason, None, False, "mae", floor)
+    return ModelProposal("regression", reason, None, PredictionColumns(wishes.prediction, None), "mae", floor)
 
 
 def _infer_task(target: ColumnSummary, values: pl.Series) -> tuple[str, str]:
@@ -130,16 +141,20 @@ def _infer_task(target: ColumnSummary, values: pl.Series) -> tuple[str, str]:
 
 
 def _choose_positive(classes: Sequence[ClassValue], counts: dict[ClassValue, int]) -> ClassValue:
-    """Return the positive class: true, the larger number, or the rarer text."""
+    """Return the positive class: true, the larger number, the text that says yes, or the rarer text."""
+    affirmed = [label for label in classes if str(label).casefold() in AFFIRMATIVE_WORDS]
+    if len(affirmed) == 1:
+        return affirmed[0]
     return min(classes, key=lambda label: counts[label]) if isinstance(classes[0], str) else classes[-1]
 
 
-def _is_probability(prediction: pl.Series, classes: Sequence[ClassValue], task: str) -> bool:
-    """Return whether a prediction is a probability: floats from 0 to 1 that are not just the classes."""
-    if not task.startswith("binary") or not prediction.dtype.is_float():
+def _may_be_prediction(name: str, columns: Mapping[str, ColumnSummary], wishes: ColumnChoices) -> bool:
+    """Return whether a column beside the named one may belong to the predictions too: decisions, shares from 0 to 1."""
+    if name in (wishes.target, wishes.prediction, wishes.time):
         return False
-    present = prediction.fill_nan(None).drop_nulls()
-    return present.len() > 0 and bool(present.is_between(0, 1).all()) and not set(present.unique()) <= set(classes)
+    low, high = columns[name].statistics["min"], columns[name].statistics["max"]
+    is_share = low is not None and high is not None and low >= 0 and high <= 1
+    return is_share or is_named_like_prediction(name)
 
 
 def _require_classes(prediction: pl.Series, classes: Sequence[ClassValue], name: str) -> None:

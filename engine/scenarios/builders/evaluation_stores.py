@@ -34,6 +34,11 @@ from engine.scenarios.data_validation import require_target
 from engine.spec.resources.resource import facts_of
 from engine.store import generate_id
 
+SEEN_IN_TRAINING = (
+    "the batch is the data that the model was trained on, and its performance on those rows says little of other rows: "
+    "only the rows that were held out from training are evaluated"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class EvaluationBuild:
@@ -75,7 +80,8 @@ def build_evaluation_store(
         if decision.action.reused:
             locked.log.info(f"{name}: nothing has changed; evaluation {evaluation.name} is reused")
         empty = "the batch has no rows" if evaluation.metrics and not evaluation.rows_read else None
-        remark = "; ".join(filter(None, [reference.note, empty]))
+        seen = SEEN_IN_TRAINING if _select_rows(batch, model_handle) is not batch else None
+        remark = "; ".join(filter(None, [reference.note, seen, empty]))
         return EvaluationBuild(evaluation, decision.action.reused, remark)
 
 
@@ -173,6 +179,7 @@ def _collect_evaluation_facts(
                 "columns": {column: {"role": role} for column, role in batch.roles.items()},
             },
             "model": model,
+            **({"rows": "held out"} if _select_rows(batch, model_handle) is not batch else {}),
         },
         "datasets": batch.provenance(),
         "code": code,
@@ -194,7 +201,8 @@ def _evaluate_batch(
     name = identity.store
     spec = context.project.evaluation_stores[name]
     context.log.info(f"{name}: evaluating {identity.name}, dataset {batch.name}")
-    with context.store.stage_folder() as folder, materialise(batch, folder / "rows") as table:
+    rows = _select_rows(batch, model_handle)
+    with context.store.stage_folder() as folder, materialise(rows, folder / "rows") as table:
         if model_handle:
             require_target(model_handle.name, batch, reference.table, context)
         model = model_handle.load(table, context, profile.observe_classes()) if model_handle else None
@@ -213,8 +221,8 @@ def _evaluate_batch(
             against=against,
         )
         seen = replace(seen, left_out=_list_new_columns(comparable, against, model))
-        if reference.note:
-            seen = replace(seen, notes=(*seen.notes, reference.note))
+        told = filter(None, [reference.note, SEEN_IN_TRAINING if rows is not batch else None])
+        seen = replace(seen, notes=(*seen.notes, *told))
         read = dict.fromkeys([*batch.reading_notes(), *reference.reading_notes])
         seen = replace(seen, notes=(*seen.notes, *read))
         own_metrics = compute_custom_metrics(
@@ -235,6 +243,15 @@ def _evaluate_batch(
         if note not in read:  # logged when the dataset was read
             context.log.write("info" if evaluation.rows_read else "warning", f"{name}: {note}")
     return evaluation
+
+
+def _select_rows(batch: Table, model_handle: models.ModelHandle | None) -> Table:
+    """Return the batch; if the model was trained on it, its held-out rows alone."""
+    if not (model_handle and model_handle.training and model_handle.test):
+        return batch
+    if batch.fingerprint != model_handle.training.fingerprint:
+        return batch
+    return replace(batch, frame=model_handle.test.frame, inputs=(), files=None, rereadable=True)
 
 
 def _list_new_columns(table: Table, against: Snapshot, model: FittedModel | None) -> dict[str, str]:

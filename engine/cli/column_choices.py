@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ColumnChoices:
-    """The columns that the user names on the command line: `--target`, `--prediction` and `--time`."""
+    """What the user says of the columns: `--target`, `--prediction`, `--time`, and the `--period` of a batch."""
 
     target: str | None = None
     prediction: str | None = None
     time: str | None = None
+    period: str | None = None
