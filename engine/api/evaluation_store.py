@@ -11,6 +11,7 @@ import polars as pl
 from engine import spec
 from engine.api import comparison, frames
 from engine.api.lookup import find_by_id, unknown_name
+from engine.api.replay import TriedValues, replay_target
 from engine.errors import UsageError
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.scenarios.context import Context
@@ -138,6 +139,30 @@ class EvaluationStore:
             # The step checks the evaluation that "this run has built": here, the one that was asked for.
             chosen = replace(context, built={self.name: self._resolve_id(evaluation, context)})
             return run_checks.run(RunChecksStep(name="check", target=self.name), chosen).checks
+
+    def replay(self, tried: TriedValues | None = None) -> pl.DataFrame:
+        """Apply the checks, as the spec declares them now or with tried settings, to all evaluations; record nothing.
+
+        Parameters
+        ----------
+        tried
+            Settings to try, by check and key: `{"data drift < 0.45": {"soft_max": 0.5}}`. `except.<metric>.<key>` is a
+            bound of an exception; None removes a bound. A check with such settings has two rows, the declared one and
+            the tried one.
+
+        Returns
+        -------
+        check, tried, evaluations, error, warning, empty, ok, not_measured, alarms (evaluations in which the check
+        counts as WARNING or ERROR), first, last (of these, by name), metrics (the most frequent of these), bounds,
+        reason (why there was no value, the first time).
+
+        Raises
+        ------
+        UsageError
+            There is no evaluation yet, or a tried setting is not possible.
+        """
+        with self.open_session() as context:
+            return replay_target(self.name, tried or {}, context)
 
     def compare(self, evaluation: str | None = None, reference: str | None = None) -> Evaluation:
         """Compare an evaluation with another reference. The comparison is computed now and not stored.

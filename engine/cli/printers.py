@@ -39,6 +39,12 @@ OUTCOME_HEADERS = {
 }
 REASON_HEADER = {"reason": "reason"}
 CHECK_HEADERS = {"evaluation": "evaluation", **OUTCOME_HEADERS, "created": "when", **REASON_HEADER, "run": "run"}
+REPLAY_HEADERS = {
+    **{name: name for name in ("check", "settings")},
+    "bounds": "range",
+    **{"error": "ERROR", "warning": "WARNING", "empty": "EMPTY", "not_measured": "not measured", "ok": "OK"},
+    **{name: name for name in ("first", "last", "metrics")},
+}
 COLUMN_HEADERS = {
     "column": "column",
     "drift": "drift",
@@ -327,6 +333,31 @@ def print_checks(target: str, found: Sequence[CheckResult], format_: Literal["te
     page.add_title(f"{target}: {', '.join(f'{n} {outcome}' for outcome, n in by_severity)}")
     now = utc_now()
     _add_outcomes(frames.tabulate_checks([CheckPoint(None, now, result) for result in found], {}), page)
+    page.print()
+
+
+def print_replay(target: str, replayed: pl.DataFrame, format_: Literal["text", "json"]) -> None:
+    """Print what checks give for all that is stored: one row per check, and one for its tried settings."""
+    if format_ == "json":
+        print_json(render_json({"target": target, "checks": to_records(replayed)}))
+        return
+    page = Page()
+    if replayed.is_empty():
+        page.add_title(f"{target} has no checks; declare some under its key checks:")
+        page.print()
+        return
+    number = replayed["evaluations"][0]
+    page.add_title(f"{target}: the checks applied to {number} stored {'evaluation' if number == 1 else 'evaluations'}")
+    shown = replayed.with_columns(
+        pl.when("tried").then(pl.lit("tried")).otherwise(pl.lit("declared")).alias("settings"),
+        *(pl.when(pl.col(name) > 0).then(name) for name in ("empty", "not_measured")),
+    )
+    page.add_table(shown if replayed["tried"].any() else shown.drop("settings"), REPLAY_HEADERS)
+    for row in replayed.filter(~pl.col("tried"), pl.col("reason").is_not_null()).iter_rows(named=True):
+        without = row["empty"] + row["not_measured"]
+        if without:
+            page.add_line(f"{row['check']} had no value in {without} of {number}: {row['reason']}", style="dim")
+    page.add_line("first, last: evaluations in which the check counts as WARNING or ERROR; nothing was recorded", style="dim")
     page.print()
 
 
