@@ -192,7 +192,7 @@ class Project:
             return context.read_unchanged(lambda attempt: run_checks.run(step, attempt)).checks
 
     def replay(self, target: str, tried: TriedValues | None = None) -> pl.DataFrame:
-        """Apply the checks of a dataset or an evaluation store to all that is stored of it, as `EvaluationStore.replay`.
+        """Apply the checks of a dataset or evaluation store to all that is stored of it, as `EvaluationStore.replay`.
 
         The evaluations of a dataset are its measurements, named by their time.
 

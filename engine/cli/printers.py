@@ -42,7 +42,11 @@ CHECK_HEADERS = {"evaluation": "evaluation", **OUTCOME_HEADERS, "created": "when
 REPLAY_HEADERS = {
     **{name: name for name in ("check", "settings")},
     "bounds": "range",
-    **{"error": "ERROR", "warning": "WARNING", "empty": "EMPTY", "not_measured": "not measured", "ok": "OK"},
+    "error": "ERROR",
+    "warning": "WARNING",
+    "empty": "EMPTY",
+    "not_measured": "not measured",
+    "ok": "OK",
     **{name: name for name in ("first", "last", "metrics")},
 }
 COLUMN_HEADERS = {
@@ -357,7 +361,9 @@ def print_replay(target: str, replayed: pl.DataFrame, format_: Literal["text", "
         without = row["empty"] + row["not_measured"]
         if without:
             page.add_line(f"{row['check']} had no value in {without} of {number}: {row['reason']}", style="dim")
-    page.add_line("first, last: evaluations in which the check counts as WARNING or ERROR; nothing was recorded", style="dim")
+    page.add_line(
+        "first, last: evaluations in which the check counts as WARNING or ERROR; nothing was recorded", style="dim"
+    )
     page.print()
 
 

@@ -8,6 +8,7 @@ import typer
 
 from engine.cli.options import TableFormat, Variables, load_project, parse_pairs
 from engine.errors import UsageError
+from engine.formatting.lists import join_some
 from engine.outcome import ExitCode
 
 if TYPE_CHECKING:
@@ -129,11 +130,21 @@ def _print_store_table(
         format_,
         sort=sort,
         last=last,
-        remarks=[
-            f"{removed.name} was removed by {removed.by} on {removed.at:%Y-%m-%d %H:%M} UTC"
-            for removed in store.removals()
-        ],
+        remarks=_describe_removals(store),
     )
+
+
+def _describe_removals(store: "EvaluationStore") -> list[str]:
+    """Return one line for each of the latest removals, with the evaluations that it removed."""
+    at_once: dict[tuple[str, str], list[str]] = {}
+    for removed in store.removals():
+        at_once.setdefault((removed.by, f"{removed.at:%Y-%m-%d %H:%M}"), []).append(removed.name)
+    lines = [
+        f"{join_some(names)} {'was' if len(names) == 1 else 'were'} removed by {by} on {at} UTC"
+        for (by, at), names in at_once.items()
+    ]
+    earlier = [f"there are {len(lines) - RECENT_ROWS} earlier removals"] if len(lines) > RECENT_ROWS else []
+    return [*earlier, *lines[-RECENT_ROWS:]]
 
 
 def _print_overview(project: "Project", format_: TableFormat) -> None:

@@ -68,13 +68,13 @@ def replay_checks(target: str, context: Context) -> list[ReplayedCheck]:
     declared = context.project.datasets[target] if dataset else context.project.evaluation_stores[target]
     past = _list_measurements(target, context) if dataset else _list_evaluations(target, context)
     if not past:
-        what = f"dataset {target!r} has not been measured yet" if dataset else (
-            f"evaluation store {target!r} has no evaluations yet"
+        what = (
+            f"dataset {target!r} has not been measured yet"
+            if dataset
+            else (f"evaluation store {target!r} has no evaluations yet")
         )
         raise UsageError(f"{what}, so there is nothing to replay: run `engine run` first")
-    return [
-        _replay_check(name, check, section, target, past, context) for name, check in declared.checks.items()
-    ]
+    return [_replay_check(name, check, section, target, past, context) for name, check in declared.checks.items()]
 
 
 def _list_evaluations(store: str, context: Context) -> list[_Past]:
@@ -114,7 +114,9 @@ def _list_needed_metrics(checks: Iterable[Check]) -> list[str] | None:
         metric = normalize_metric_name(check.metric)
         needed.append(metric)
         if isinstance(check, RangeCheck) and check.compare == "reference":
-            needed += [f"{kind}{metric}" for kind in ("performance_change.", "performance_change_relative.", "reference_")]
+            needed += [
+                f"{kind}{metric}" for kind in ("performance_change.", "performance_change_relative.", "reference_")
+            ]
     return needed
 
 

@@ -34,7 +34,9 @@ def parse_tried_setting(text: str, checks: Collection[str]) -> tuple[str, str, A
         before, equals, _ = text.partition("=")
         check, dot, _ = before.rpartition(".")
         if not dot or not equals:
-            raise UsageError(f"{text!r} is not CHECK.KEY=VALUE, such as '{next(iter(checks), 'my check')}.soft_max=0.2'")
+            raise UsageError(
+                f"{text!r} is not CHECK.KEY=VALUE, such as '{next(iter(checks), 'my check')}.soft_max=0.2'"
+            )
         raise UsageError(f"there is no check {check!r}{suggest_name(check, list(checks))}")
     check = max(named, key=len)
     key, equals, value = text.removeprefix(f"{check}.").partition("=")
@@ -72,7 +74,9 @@ def _split_key(check: str, key: str, node: YamlNode | None) -> tuple[str, ...]:
         raise UsageError(f"check {check!r} is of kind {kind}: it has no bounds that can be tried")
     first, _, rest = key.partition(".")
     if first not in keys:
-        raise UsageError(f"{check}.{key}: a check of kind {kind} has no bound {first!r}; {did_you_mean(first, keys, 'there are')}")
+        raise UsageError(
+            f"{check}.{key}: a check of kind {kind} has no bound {first!r}; {did_you_mean(first, keys, 'there are')}"
+        )
     if not rest:
         return (key,)
     metric, _, bound = rest.rpartition(".")
