@@ -9,6 +9,7 @@ rows are drawn by a hash of their content.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import sqrt
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -21,8 +22,9 @@ from engine.drift.feature_encoding import encode_features
 from engine.drift.kernels.boosting import Codes, Trees, predict_log_odds, train_trees
 from engine.drift.kernels.sampling_keys import Hashes
 from engine.drift.normalization import column_named, normalize_categories
-from engine.drift.roles import Role
+from engine.drift.roles import Role, require_comparable_role
 from engine.drift.sampling import limit_rows, row_keys
+from engine.drift.sources import hold_rows
 from engine.errors import DataError
 
 FEWEST_ROWS = 25
@@ -90,9 +92,9 @@ class _EncodedRows:
 
 
 def domain_classifier(
-    reference: pl.DataFrame,
-    batch: pl.DataFrame,
-    roles: Mapping[str, Role],
+    reference: Any,
+    batch: Any,
+    roles: Mapping[str, Role | str],
     *,
     entity: str | None = None,
     confidence: float = 0.95,
@@ -104,9 +106,12 @@ def domain_classifier(
 
     Parameters
     ----------
+    reference, batch
+        The rows of both sides, in any form that `scan_table` accepts; they are held in memory.
     roles
-        The columns to use. Missing values count as values, and so do categories that only one side has. The batch is
-        brought to the types of the reference; a column that is gone or cannot be read is left out, with a note.
+        The columns to use, and how: the first part of what `roles` returns. Missing values count as values, and so do
+        categories that only one side has. The batch is brought to the types of the reference; a column that is gone or
+        cannot be read is left out, with a note.
     entity
         The column that says which rows belong together: either all rows of an entity are held out, on both sides, or
         none.
@@ -119,8 +124,18 @@ def domain_classifier(
     Raises
     ------
     DataError
-        The reference lacks a column or cannot be read in its role; the batch lacks all columns, or the entity.
+        The reference lacks a column or cannot be read in its role; the batch lacks all columns, or the entity; a side
+        is not a table.
+    TypeError
+        `roles` is not a mapping.
     """
+    if not isinstance(roles, Mapping):
+        raise TypeError(
+            f"roles must map columns to roles, but this is a {type(roles).__name__}; engine.drift.roles returns the "
+            "mapping as its first part"
+        )
+    roles = {name: require_comparable_role(name, role) for name, role in roles.items()}
+    reference, batch = hold_rows(reference), hold_rows(batch)
     for side, frame in (("reference", reference), ("batch", batch)):
         absent = [name for name in [*roles, *([entity] if entity else [])] if name not in frame.columns]
         if absent and (frame is reference or entity in absent or set(absent) >= set(roles)):

@@ -53,7 +53,7 @@ def expect_false_alarms(
     data_drift
         The newest value of this metric, whose interval tells the number of held-out rows; None if there is none.
     """
-    bounds = {name: bound for name, check in checks.items() if (bound := _find_upper_bound(check)) is not None}
+    bounds = {name: upper for name, check in checks.items() if (upper := _find_upper_bound(check)) is not None}
     family = [name for name, (metric, bound) in bounds.items() if _is_of_family(metric) and bound >= 0]
     lows = [name for name, (metric, bound) in bounds.items() if metric == "data_drift_low" and bound >= 0.5]
     found = [FalseAlarms(names, 1 - confidence, at_most=True) for names in (family, lows) if names]

@@ -232,7 +232,7 @@ def test_remove_removes_and_the_store_says_so(said_to_a_copy: Engine) -> None:
         "drift: removed w2, 1 evaluation",
     ]
     shown = said("show", "drift").out
-    assert re.search(r"w2 was removed by \S+@\S+ on \d{4}-\d\d-\d\d", shown)
+    assert re.search(r"w1, w2 were removed by \S+@\S+ on \d{4}-\d\d-\d\d", shown)
     assert "w3" in shown
 
 
@@ -311,9 +311,7 @@ def test_checks_are_replayed_with_declared_and_tried_bounds_and_nothing_is_recor
 def test_a_replay_of_changes_takes_the_evaluations_in_their_order(said_to_a_copy: Engine) -> None:
     spec = Path("weeks.yaml")
     change = "{metric: psi.age, compare: previous, soft_max: 0.05}"
-    text = spec.read_text().replace(
-        "        checks:\n", "        metrics: {unheard: {function: 'own:f'}}\n        checks:\n", 1
-    )
+    text = spec.read_text().replace("    checks:\n", "    metrics: {unheard: {function: 'own:f'}}\n    checks:\n", 1)
     text = re.sub(
         r"( +)enough rows:", lambda m: f"{m[1]}moved: {change}\n{m[1]}mine: {{metric: unheard, max: 1}}\n{m[0]}", text
     )
@@ -355,6 +353,39 @@ def test_a_setting_that_cannot_be_tried_is_told_with_what_can(
     refused = said("check", "drift", *arguments)
     assert refused.code == 2
     assert help_ in refused.err
+
+
+@pytest.mark.parametrize(
+    ("name", "help_"),
+    [
+        ("page.pdf", "is written as .html (or .htm), a chart of it as .png, not .pdf"),
+        ("page", "and this has no ending"),
+        (".", "is a folder; name a file in it"),
+    ],
+)
+def test_a_report_is_written_in_the_forms_that_there_are(name: str, help_: str, said: Engine, tmp_path: Path) -> None:
+    refused = said("report", "drift", "w3", "-o", str(tmp_path / name))
+    assert refused.code == 2
+    assert help_ in refused.err
+    assert not list(tmp_path.iterdir())
+    assert said("report", "drift", "w3", "-o", str(tmp_path / "new" / "w3.HTML")).code == 0
+    assert "<html" in (tmp_path / "new" / "w3.HTML").read_text()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("show", "drift", "--last", "1", "--last", "2"),
+        ("report", "drift", "-o", "a.html", "--output", "b.html"),
+        ("compare", "drift", "--reference", "w1", "--reference", "w2"),
+        ("check", "drift", "--fail-on", "never", "--fail-on=error"),
+        ("run", "--format", "json", "--format", "text"),
+    ],
+)
+def test_an_option_of_one_value_that_is_given_twice_is_refused(arguments: tuple[str, ...], said: Engine) -> None:
+    refused = said(*arguments)
+    assert refused.code == 2
+    assert "it was given twice, but takes one value" in refused.err
 
 
 def _on_a_terminal(folder: Path, width: int, *arguments: str, answer: str = "") -> str:
