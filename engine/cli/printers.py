@@ -69,6 +69,9 @@ STORE_METRICS = {metric.name for metric in METRICS if metric.scope == "store"}
 BATCH_METRICS = [
     metric.name for metric in METRICS if metric.scope == "store" and metric.member is None and not metric.labels
 ]
+SHOWN_EVALUATIONS = 5
+"""Evaluations beside each other in a table with a row per metric, unless `--last` is given."""
+
 SHOWN_ROWS = 30
 """Columns of an evaluation (the most drifted), and results of checks, that a page for people shows."""
 
@@ -177,6 +180,63 @@ def select_columns(frame: pl.DataFrame, store: EvaluationStore) -> dict[str, str
     names = [name for name in names if not name.startswith("checks.") or name.removeprefix("checks.") in shown]
     names.sort(key=lambda name: name == "created")
     return {name: name.removeprefix("labels.").removeprefix("checks.") for name in names}
+
+
+def list_metric_columns(frame: pl.DataFrame) -> list[str]:
+    """Return the columns of a table of evaluations that are metrics, without the ends of their intervals."""
+    facts = ("labels.", "checks.", "low.", "high.")
+    return [
+        name for name in frame.columns if name not in ("name", "created", "rows", "id") and not name.startswith(facts)
+    ]
+
+
+def print_metric_rows(
+    title: str,
+    frame: pl.DataFrame,
+    metrics: Sequence[str],
+    *,
+    sort: str | None = None,
+    last: int | None = None,
+    remarks: Sequence[str] = (),
+) -> None:
+    """Print a table of evaluations with many metrics: a row per metric, the worst of the newest evaluation first.
+
+    Raises
+    ------
+    UsageError
+        The column to sort by does not exist.
+    """
+    newest = frame.tail(last or SHOWN_EVALUATIONS)
+    if sort is not None:
+        if (by := find_sort_column(sort, frame)) is None:
+            raise unknown_name("column", sort.removeprefix("-"), frame.columns)
+        newest = newest.sort(by, descending=sort.startswith("-"), nulls_last=True)
+    last_values = {name: newest[name][-1] for name in metrics if newest.height}
+    known = sorted((name for name in metrics if last_values.get(name) is not None), key=lambda name: (
+        last_values[name] if _is_worse_if_lower(name) else -last_values[name]))  # fmt: skip
+    order = [*known, *(name for name in metrics if name not in known)]
+    places = [f"{place}" for place in range(newest.height)]
+    rows = [{"metric": name, **dict(zip(places, newest[name], strict=True))} for name in order[:SHOWN_ROWS]]
+    page = Page()
+    page.add_title(title)
+    schema: dict[str, type[pl.DataType]] = {"metric": pl.String, **dict.fromkeys(places, pl.Float64)}
+    names = dict(zip(reversed(places), reversed(newest["name"].to_list()), strict=True))
+    page.add_table(pl.DataFrame(rows, schema), {"metric": "metric", **names})
+    page.add_line("the worst of the newest evaluation first, which is on the left", style="dim")
+    if len(order) > SHOWN_ROWS:
+        page.add_line(f"{len(order) - SHOWN_ROWS} more metrics: --format csv and json show all", style="dim")
+    if newest.height < frame.height:
+        page.add_line(
+            f"{frame.height - newest.height} earlier evaluations: --last {frame.height} shows all", style="dim"
+        )
+    for remark in remarks:
+        page.add_line(remark, style="dim")
+    page.print()
+
+
+def _is_worse_if_lower(metric: str) -> bool:
+    statistic = metric.partition(".")[0]
+    return any(one.name == statistic and one.worse == "lower" for one in METRICS if one.scope == "store")
 
 
 def print_evaluation(one: Evaluation, checks: pl.DataFrame, format_: TableFormat) -> None:
