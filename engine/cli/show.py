@@ -163,8 +163,6 @@ def _explain_empty_metrics(store: "EvaluationStore", frame: "pl.DataFrame", aske
             same = [one for one in newest if one.startswith(f"{name.partition('.')[0]}.")]
             hint = suggest_name(name, same or list(newest))
             raise UsageError(f"--metric: {store.name} has not measured {name}{hint}")
-                f"--metric: {store.name} has not measured {name}{suggest_name(name, same or list(newest))}"
-            )
         reason = next((newest[one].reason for one in having if newest[one].reason), "it was not measured")
         remarks.setdefault(str(reason), []).append(name)
     return [f"{join_some(same)} {'has' if len(same) == 1 else 'have'} no value: {why}" for why, same in remarks.items()]

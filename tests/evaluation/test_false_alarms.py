@@ -52,7 +52,7 @@ def test_the_share_of_an_accuracy_is_that_of_a_fair_coin() -> None:
         RangeCheck(metric="drift.*", soft_max=0.1, compare="previous"),
         RangeCheck(metric="drift.a", min=0.1, max=0.2),
         RangeCheck(metric="data_drift_low", soft_max=0.4),
-        RangeCheck(metric="drift.*", soft_max=0.1, except_={"drift.a": Range(min=0.1)}),
+        RangeCheck(metric="drift.*", soft_max=0.1, **{"except": {"drift.a": Range(min=0.1)}}),
         RangeCheck(metric="drifted_columns", soft_max=2),
         PythonCheck(function="own:judge"),
     ],
