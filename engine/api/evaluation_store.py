@@ -1,8 +1,9 @@
 """An evaluation store for Python: its evaluations as frames, and the actions check, compare and remove."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import polars as pl
 
@@ -10,6 +11,7 @@ from engine import spec
 from engine.acting_user import describe_acting_user
 from engine.api import comparison, frames
 from engine.api.lookup import find_by_id, unknown_name
+from engine.api.replay import TriedValues, replay_target
 from engine.errors import UsageError
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.scenarios.context import Context
@@ -138,6 +140,30 @@ class EvaluationStore:
             chosen = replace(context, built={self.name: self._resolve_id(evaluation, context)})
             return run_checks.run(RunChecksStep(name="check", target=self.name), chosen).checks
 
+    def replay(self, tried: TriedValues | None = None) -> pl.DataFrame:
+        """Apply the checks, as the spec declares them now or with tried settings, to all evaluations; record nothing.
+
+        Parameters
+        ----------
+        tried
+            Settings to try, by check and key: `{"data drift < 0.45": {"soft_max": 0.5}}`. `except.<metric>.<key>` is a
+            bound of an exception; None removes a bound. A check with such settings has two rows, the declared one and
+            the tried one.
+
+        Returns
+        -------
+        check, tried, evaluations, error, warning, empty, ok, not_measured, alarms (evaluations in which the check
+        counts as WARNING or ERROR), first, last (of these, by name), metrics (the most frequent of these), bounds,
+        reason (why there was no value, the first time).
+
+        Raises
+        ------
+        UsageError
+            There is no evaluation yet, or a tried setting is not possible.
+        """
+        with self.open_session() as context:
+            return replay_target(self.name, tried or {}, context)
+
     def compare(self, evaluation: str | None = None, reference: str | None = None) -> Evaluation:
         """Compare an evaluation with another reference. The comparison is computed now and not stored.
 
@@ -178,14 +204,70 @@ class EvaluationStore:
             )
         return context.store.get_evaluation(evaluations[index - 1].id)
 
-    def remove(self, name: str) -> tuple[str, ...]:
-        """Remove every evaluation of that name with its files, record who removed it, and return the ids."""
-        with self.open_session() as context, context.lock(f"evaluation store {self.name}"):
-            ids = context.store.remove_evaluations(self.name, name, describe_acting_user())
-            if not ids:
-                known = context.store.list_evaluations(self.name, metrics=[])
-                raise unknown_name("evaluation", name, [evaluation.name for evaluation in reversed(known)])
-            return ids
+    def select(
+        self, *names: str, labels: Mapping[str, str] | None = None, before: datetime | None = None
+    ) -> list[Evaluation]:
+        """Return the evaluations, without their details, that meet every condition given; oldest first.
+
+        Parameters
+        ----------
+        names
+            Names, or ids or their last parts; an evaluation with any of them.
+        labels
+            Values of labels that an evaluation must have, all of them.
+        before
+            The moment before which it was made; without a time zone, in UTC.
+
+        Raises
+        ------
+        UsageError
+            There is no evaluation with a name, or none with a label or with its value.
+        """
+        with self.open_session() as context:
+            found = context.store.list_evaluations(self.name, metrics=[])
+        known = [one.name for one in reversed(found)]
+        wanted: set[str] = set()
+        for name in names:
+            try:
+                wanted |= (
+                    {name} if name in known else {find_by_id("evaluation", name, {one.id: one.id for one in found})}
+                )
+            except UsageError:
+                raise unknown_name("evaluation", name, known) from None
+        for key, value in (labels or {}).items():
+            values = [one.labels[key] for one in found if key in one.labels]
+            if found and not values:
+                raise unknown_name("label", key, list(dict.fromkeys(label for one in found for label in one.labels)))
+            if found and value not in values:
+                raise unknown_name(f"evaluation with label {key} =", value, list(dict.fromkeys(values)))
+        moment = before.replace(tzinfo=UTC) if before and before.tzinfo is None else before
+        return [
+            one
+            for one in found
+            if (not names or one.name in wanted or one.id in wanted)
+            and all(one.labels.get(key) == value for key, value in (labels or {}).items())
+            and (moment is None or one.created < moment)
+        ]
+
+    def remove(self, *evaluations: str | Evaluation) -> tuple[str, ...]:
+        """Remove evaluations with their files, record who removed them, and return their ids.
+
+        Parameters
+        ----------
+        evaluations
+            Those to remove: what `select` returns, or names (every evaluation of that name) or ids.
+
+        Raises
+        ------
+        UsageError
+            There is no such evaluation; nothing is removed.
+        StoreError
+            A run is writing to the store.
+        """
+        named = [one for one in evaluations if isinstance(one, str)]
+        chosen = [one for one in evaluations if isinstance(one, Evaluation)] + (self.select(*named) if named else [])
+        with self.open_session() as context, context.lock(f"evaluation store {self.name}", wait=False):
+            return context.store.remove_evaluation_ids(self.name, [one.id for one in chosen], describe_acting_user())
 
     def removals(self) -> list[Removal]:
         """Return the removals of evaluations, oldest first: names, user and time."""

@@ -5,8 +5,12 @@ from typing import TypeVar
 
 from engine.errors import UsageError
 from engine.formatting.hints import suggest_name
+from engine.formatting.lists import join_some
 
 T = TypeVar("T")
+
+FEWEST_CHARACTERS = 4
+"""Characters of an id below which its beginning is not looked up: chance alone would find one."""
 
 
 def unknown_name(what: str, name: str, known: Sequence[str]) -> UsageError:
@@ -15,14 +19,20 @@ def unknown_name(what: str, name: str, known: Sequence[str]) -> UsageError:
 
 
 def find_by_id(what: str, wanted: str, known: Mapping[str, T]) -> T:
-    """Return the value with this id; the last part of the id (`7f3a9c1b`) is enough.
+    """Return the value with this id; its last part (`7f3a9c1b`), or the beginning of that, is enough.
 
     Raises
     ------
     UsageError
-        The id is unknown.
+        The id is unknown, or several begin like that.
     """
     for id_, value in known.items():
         if wanted in (id_, id_.rpartition("-")[2]):
             return value
+    similar = [id_ for id_ in known if len(wanted) >= FEWEST_CHARACTERS and id_.rpartition("-")[2].startswith(wanted)]
+    if len(similar) == 1:
+        return known[similar[0]]
+    if similar:
+        shown = join_some(id_.rpartition("-")[2] for id_ in similar)
+        raise UsageError(f"the ids of several {what}s begin with {wanted!r}: {shown}; write more of the id")
     raise unknown_name(what, wanted, [id_.rpartition("-")[2] for id_ in known][::-1])  # ids are known oldest first

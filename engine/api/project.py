@@ -16,6 +16,7 @@ from engine.acting_user import describe_acting_user
 from engine.api import frames
 from engine.api.evaluation_store import EvaluationStore
 from engine.api.lookup import find_by_id, unknown_name
+from engine.api.replay import TriedValues, replay_target
 from engine.errors import UsageError
 from engine.evaluation.record import CheckResult
 from engine.reporting import Delivery, deliver_messages
@@ -189,6 +190,20 @@ class Project:
             step = RunChecksStep(name="check", target=target)
             return context.read_unchanged(lambda attempt: run_checks.run(step, attempt)).checks
 
+    def replay(self, target: str, tried: TriedValues | None = None) -> pl.DataFrame:
+        """Apply the checks of a dataset or evaluation store to all that is stored of it, as `EvaluationStore.replay`.
+
+        The evaluations of a dataset are its measurements, named by their time.
+
+        Raises
+        ------
+        UsageError
+            There is no such dataset or store, nothing is stored of it, or a tried setting is not possible.
+        """
+        self._require_target(target)
+        with self.open_session() as context:
+            return replay_target(target, tried or {}, context)
+
     def outbox(self) -> pl.DataFrame:
         """Return the messages that were not sent, oldest first: PENDING ones wait, the others are not tried again.
 
@@ -242,6 +257,12 @@ class Project:
                 if message.state is MessageState.REFUSED:
                     context.store.reopen_message(message)
             return list(deliver_messages(context.store, self.spec, context.secrets, early=True, messages=messages))
+
+    def list_checks(self, target: str) -> list[str]:
+        """Return the names of the checks of a dataset or an evaluation store; raises UsageError if it is unknown."""
+        self._require_target(target)
+        declared = self.spec.evaluation_stores.get(target) or self.spec.datasets[target]
+        return list(declared.checks)
 
     def _require_target(self, target: str) -> None:
         known = [*self.spec.evaluation_stores, *self.spec.datasets]

@@ -1,12 +1,18 @@
-"""`engine check`: applies the checks, as the spec declares them now, to an existing evaluation or to a dataset."""
+"""`engine check`: applies the checks of the spec to one evaluation, a dataset, or to all that is stored of them."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from engine.cli.options import Format, Variables, load_project
+from engine.errors import UsageError
+from engine.outcome import ExitCode
+
+if TYPE_CHECKING:
+    from engine.api import Project
 
 
 def command(
@@ -20,13 +26,32 @@ def command(
             metavar="EVALUATION", help="The evaluation's name or id; by default the newest.", show_default=False
         ),
     ] = None,
+    replay: Annotated[
+        bool,
+        typer.Option("--replay", help="Count what the checks give for all stored evaluations; record nothing."),
+    ] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="CHECK.KEY=VALUE",
+            help="With --replay: try another bound, such as 'my check.soft_max=0.2'; null removes it. Can be repeated.",
+        ),
+    ] = None,
     var: Variables = None,
     fail_on: Annotated[
-        Literal["warning", "error", "never"], typer.Option(help="The least severe outcome that gives exit code 1.")
-    ] = "error",
+        Literal["warning", "error", "never"] | None,
+        typer.Option(help="The least severe outcome that gives exit code 1; error if left out.", show_default=False),
+    ] = None,
     format_: Format = "text",
 ) -> int:
     """Apply the current checks again and record the results. Takes an evaluation or a dataset."""
+    if set_ and not replay:
+        raise typer.BadParameter("--set applies only to --replay: a bound is tried on what is stored")
+    if replay and evaluation is not None:
+        raise typer.BadParameter("--replay takes all evaluations: leave out the name of one")
+    if replay and (fail_on or format_ == "github"):
+        raise typer.BadParameter("--replay judges nothing of today: it takes no --fail-on and no --format github")
     declared = load_project(path, var)
 
     from engine.api import Project
@@ -34,11 +59,31 @@ def command(
     from engine.scenarios.result import checks_exit_code
 
     with output.show_progress(verbose=False) as listen:
-        found = Project(declared, os.environ, (listen,)).check(target, evaluation)
+        project = Project(declared, os.environ, (listen,))
+        if replay:
+            replayed = project.replay(target, _parse_settings(project, target, set_ or ()))
+        else:
+            found = project.check(target, evaluation)
+    if replay:
+        printers.print_replay(target, replayed, "json" if format_ == "json" else "text")
+        return ExitCode.OK
     if format_ == "github":
         print(output.render_annotations(found))
     elif not found and format_ == "text":
         print(f"{target} has no checks; declare some under its key checks:")
     else:
         printers.print_checks(target, found, format_)
-    return checks_exit_code(found, fail_on)
+    return checks_exit_code(found, fail_on or "error")
+
+
+def _parse_settings(project: "Project", target: str, given: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Parse the values of `--set` by check and key; raises UsageError for an unknown check or a key given twice."""
+    from engine.spec.tried_settings import parse_tried_setting
+
+    tried: dict[str, dict[str, Any]] = {}
+    for text in given:
+        check, key, value = parse_tried_setting(text, project.list_checks(target))
+        if key in tried.setdefault(check, {}):
+            raise UsageError(f"--set gives {check}.{key} twice; try one value at a time")
+        tried[check][key] = value
+    return tried

@@ -13,8 +13,10 @@ import tempfile
 import threading
 import traceback
 from pathlib import Path
+from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
 from engine import __version__
 from engine.cli import check, compare, init, outbox, plan, remove, render, report, run, schema, show, validate
@@ -34,8 +36,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+class _Verb(TyperCommand):
+    """A verb. An option that takes one value is refused if it is given twice: the first would be lost in silence."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for option in given:
+            if option.param_type_name == "option" and not option.multiple and given.count(option) > 1:
+                raise typer.BadParameter("it was given twice, but takes one value", param_hint=option.opts[0])
+        return super().parse_args(ctx, args)
+
+
 for verb in (init, validate, render, schema, plan, run, show, compare, report, check, outbox, remove):
-    app.command(verb.__name__.rpartition(".")[2])(verb.command)
+    app.command(verb.__name__.rpartition(".")[2], cls=_Verb)(verb.command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -39,6 +39,16 @@ OUTCOME_HEADERS = {
 }
 REASON_HEADER = {"reason": "reason"}
 CHECK_HEADERS = {"evaluation": "evaluation", **OUTCOME_HEADERS, "created": "when", **REASON_HEADER, "run": "run"}
+REPLAY_HEADERS = {
+    **{name: name for name in ("check", "settings")},
+    "bounds": "range",
+    "error": "ERROR",
+    "warning": "WARNING",
+    "empty": "EMPTY",
+    "not_measured": "not measured",
+    "ok": "OK",
+    **{name: name for name in ("first", "last", "metrics")},
+}
 COLUMN_HEADERS = {
     "column": "column",
     "drift": "drift",
@@ -59,6 +69,9 @@ STORE_METRICS = {metric.name for metric in METRICS if metric.scope == "store"}
 BATCH_METRICS = [
     metric.name for metric in METRICS if metric.scope == "store" and metric.member is None and not metric.labels
 ]
+SHOWN_EVALUATIONS = 5
+"""Evaluations beside each other in a table with a row per metric, unless `--last` is given."""
+
 SHOWN_ROWS = 30
 """Columns of an evaluation (the most drifted), and results of checks, that a page for people shows."""
 
@@ -167,6 +180,63 @@ def select_columns(frame: pl.DataFrame, store: EvaluationStore) -> dict[str, str
     names = [name for name in names if not name.startswith("checks.") or name.removeprefix("checks.") in shown]
     names.sort(key=lambda name: name == "created")
     return {name: name.removeprefix("labels.").removeprefix("checks.") for name in names}
+
+
+def list_metric_columns(frame: pl.DataFrame) -> list[str]:
+    """Return the columns of a table of evaluations that are metrics, without the ends of their intervals."""
+    facts = ("labels.", "checks.", "low.", "high.")
+    return [
+        name for name in frame.columns if name not in ("name", "created", "rows", "id") and not name.startswith(facts)
+    ]
+
+
+def print_metric_rows(
+    title: str,
+    frame: pl.DataFrame,
+    metrics: Sequence[str],
+    *,
+    sort: str | None = None,
+    last: int | None = None,
+    remarks: Sequence[str] = (),
+) -> None:
+    """Print a table of evaluations with many metrics: a row per metric, the worst of the newest evaluation first.
+
+    Raises
+    ------
+    UsageError
+        The column to sort by does not exist.
+    """
+    newest = frame.tail(last or SHOWN_EVALUATIONS)
+    if sort is not None:
+        if (by := find_sort_column(sort, frame)) is None:
+            raise unknown_name("column", sort.removeprefix("-"), frame.columns)
+        newest = newest.sort(by, descending=sort.startswith("-"), nulls_last=True)
+    last_values = {name: newest[name][-1] for name in metrics if newest.height}
+    known = sorted((name for name in metrics if last_values.get(name) is not None), key=lambda name: (
+        last_values[name] if _is_worse_if_lower(name) else -last_values[name]))  # fmt: skip
+    order = [*known, *(name for name in metrics if name not in known)]
+    places = [f"{place}" for place in range(newest.height)]
+    rows = [{"metric": name, **dict(zip(places, newest[name], strict=True))} for name in order[:SHOWN_ROWS]]
+    page = Page()
+    page.add_title(title)
+    schema: dict[str, type[pl.DataType]] = {"metric": pl.String, **dict.fromkeys(places, pl.Float64)}
+    names = dict(zip(reversed(places), reversed(newest["name"].to_list()), strict=True))
+    page.add_table(pl.DataFrame(rows, schema), {"metric": "metric", **names})
+    page.add_line("the worst of the newest evaluation first, which is on the left", style="dim")
+    if len(order) > SHOWN_ROWS:
+        page.add_line(f"{len(order) - SHOWN_ROWS} more metrics: --format csv and json show all", style="dim")
+    if newest.height < frame.height:
+        page.add_line(
+            f"{frame.height - newest.height} earlier evaluations: --last {frame.height} shows all", style="dim"
+        )
+    for remark in remarks:
+        page.add_line(remark, style="dim")
+    page.print()
+
+
+def _is_worse_if_lower(metric: str) -> bool:
+    statistic = metric.partition(".")[0]
+    return any(one.name == statistic and one.worse == "lower" for one in METRICS if one.scope == "store")
 
 
 def print_evaluation(one: Evaluation, checks: pl.DataFrame, format_: TableFormat) -> None:
@@ -327,6 +397,33 @@ def print_checks(target: str, found: Sequence[CheckResult], format_: Literal["te
     page.add_title(f"{target}: {', '.join(f'{n} {outcome}' for outcome, n in by_severity)}")
     now = utc_now()
     _add_outcomes(frames.tabulate_checks([CheckPoint(None, now, result) for result in found], {}), page)
+    page.print()
+
+
+def print_replay(target: str, replayed: pl.DataFrame, format_: Literal["text", "json"]) -> None:
+    """Print what checks give for all that is stored: one row per check, and one for its tried settings."""
+    if format_ == "json":
+        print_json(render_json({"target": target, "checks": to_records(replayed)}))
+        return
+    page = Page()
+    if replayed.is_empty():
+        page.add_title(f"{target} has no checks; declare some under its key checks:")
+        page.print()
+        return
+    number = replayed["evaluations"][0]
+    page.add_title(f"{target}: the checks applied to {number} stored {'evaluation' if number == 1 else 'evaluations'}")
+    shown = replayed.with_columns(
+        pl.when("tried").then(pl.lit("tried")).otherwise(pl.lit("declared")).alias("settings"),
+        *(pl.when(pl.col(name) > 0).then(name) for name in ("empty", "not_measured")),
+    )
+    page.add_table(shown if replayed["tried"].any() else shown.drop("settings"), REPLAY_HEADERS)
+    for row in replayed.filter(~pl.col("tried"), pl.col("reason").is_not_null()).iter_rows(named=True):
+        without = row["empty"] + row["not_measured"]
+        if without:
+            page.add_line(f"{row['check']} had no value in {without} of {number}: {row['reason']}", style="dim")
+    page.add_line(
+        "first, last: evaluations in which the check counts as WARNING or ERROR; nothing was recorded", style="dim"
+    )
     page.print()
 
 

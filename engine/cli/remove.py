@@ -2,45 +2,90 @@
 
 import os
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.options import Variables, load_project
+from engine.cli.options import Variables, load_project, parse_pairs
+from engine.formatting.lists import join_some
 from engine.outcome import ExitCode
+
+if TYPE_CHECKING:
+    from engine.evaluation.record import Evaluation
 
 
 def command(
     path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
     store: Annotated[str, typer.Argument(metavar="STORE", help="The evaluation store.", show_default=False)],
     evaluations: Annotated[
-        list[str], typer.Argument(metavar="EVALUATION", help="The names of the evaluations.", show_default=False)
-    ],
+        list[str] | None,
+        typer.Argument(metavar="EVALUATION", help="The names or ids of the evaluations.", show_default=False),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Remove all evaluations of the store.")] = False,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Remove those with this label. If repeated, those with all of them."),
+    ] = None,
+    before: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Remove those made before this time: 2026-11-28 or 2026-11-28T09:30, in UTC unless it says otherwise.",
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     var: Variables = None,
 ) -> int:
-    """Remove evaluations from a store, with their files. Asks for confirmation."""
+    """Remove evaluations from a store, with their files. Asks for confirmation. Several conditions must all hold."""
+    labels = parse_pairs(label, "--label", "KEY=VALUE")
+    moment = _parse_moment(before) if before is not None else None
+    if not (evaluations or everything or labels or before):
+        raise typer.BadParameter("name evaluations, or choose them by --label, --before or --all")
+    if everything and (evaluations or labels or before):
+        raise typer.BadParameter("--all removes all evaluations: leave it out to remove only some of them")
     declared = load_project(path, var)
 
     from engine.api import Project
-    from engine.api.lookup import unknown_name
 
     one = Project(declared, os.environ).store(store)
-    existing = one.evaluations([])["name"].to_list()
-    for name in evaluations:
-        if name not in existing:
-            raise unknown_name("evaluation", name, existing[::-1])
+    chosen = one.select(*(evaluations or ()), labels=labels, before=moment)
+    if not chosen:
+        print(f"{store}: nothing was removed, because no evaluation meets the conditions")
+        return ExitCode.OK
     if not yes:
         if not sys.stdin.isatty():
             raise typer.BadParameter("cannot ask for confirmation without a terminal; use --yes to remove without it")
-        names = ", ".join(
-            f"{name} ({existing.count(name)} evaluations)" if existing.count(name) > 1 else name for name in evaluations
-        )
-        if not typer.confirm(f"Remove {names} from {store}?", err=True):
+        if not typer.confirm(f"Remove {_list_names(chosen)} from {store}?", err=True):
             print("nothing was removed")
             return ExitCode.OK
-    for name in dict.fromkeys(evaluations):
-        removed = one.remove(name)
-        print(f"{store}: removed {name}, {len(removed)} {'evaluation' if len(removed) == 1 else 'evaluations'}")
+    removed = set(one.remove(*chosen))
+    for name, number in _count_names([each for each in chosen if each.id in removed]).items():
+        print(f"{store}: removed {name}, {number} {'evaluation' if number == 1 else 'evaluations'}")
     return ExitCode.OK
+
+
+def _parse_moment(text: str) -> datetime:
+    """Return the moment of an ISO date or time; raises typer.BadParameter for any other text."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        message = f"{text!r} is not a time such as 2026-11-28 or 2026-11-28T09:30"
+        raise typer.BadParameter(message, param_hint="--before") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _count_names(evaluations: Sequence["Evaluation"]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for one in evaluations:
+        counts[one.name] = counts.get(one.name, 0) + 1
+    return counts
+
+
+def _list_names(evaluations: Sequence["Evaluation"]) -> str:
+    """Return what would be removed: `w1`, or `12 evaluations (w1, w2 and 10 more)`."""
+    counts = _count_names(evaluations)
+    names = join_some([f"{name} ({times} evaluations)" if times > 1 else name for name, times in counts.items()])
+    return names if len(evaluations) == 1 or len(counts) == 1 else f"{len(evaluations)} evaluations ({names})"

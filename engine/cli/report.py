@@ -9,6 +9,9 @@ import typer
 from engine.cli.options import Variables, load_project
 from engine.outcome import ExitCode
 
+ENDINGS = (".html", ".htm", ".png")
+"""What the name of a report may end in."""
+
 
 def command(
     path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
@@ -30,13 +33,16 @@ def command(
             "--output",
             "-o",
             metavar="FILE",
-            help="The file to write; a chart if it ends in .png. By default STORE-EVALUATION.html in this folder.",
+            help="The file to write: a page if it ends in .html, a chart if in .png. By default "
+            "STORE-EVALUATION.html in this folder.",
             show_default=False,
         ),
     ] = None,
     var: Variables = None,
 ) -> int:
     """Write an evaluation as one self-contained HTML file."""
+    if output is not None:
+        _require_writable_form(output)
     declared = load_project(path, var)
     stores = list(declared.evaluation_stores)
     if store is None and len(stores) != 1:
@@ -56,3 +62,17 @@ def command(
         report.write_report(facts, output, context)
     print(output)
     return ExitCode.OK
+
+
+def _require_writable_form(output: Path) -> None:
+    """Raise typer.BadParameter for a folder, or for a file whose ending is none of those that are written."""
+    if output.is_dir():
+        raise typer.BadParameter(
+            f"{str(output)!r} is a folder; name a file in it, such as {output / 'report.html'}", param_hint="--output"
+        )
+    if output.suffix.lower() not in ENDINGS:
+        found = f"not {output.suffix}" if output.suffix else "and this has no ending"
+        raise typer.BadParameter(
+            f"{str(output)!r}: a report is written as .html (or .htm), a chart of it as .png, {found}",
+            param_hint="--output",
+        )

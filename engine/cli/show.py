@@ -8,10 +8,16 @@ import typer
 
 from engine.cli.options import TableFormat, Variables, load_project, parse_pairs
 from engine.errors import UsageError
+from engine.formatting.lists import join_some
 from engine.outcome import ExitCode
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from engine.api import EvaluationStore, Project
+
+MOST_METRIC_COLUMNS = 10
+"""Metrics that a table for people shows as columns; more become its rows."""
 
 RECENT_ROWS = 5
 """Rows of each table of the overview."""
@@ -122,18 +128,61 @@ def _print_store_table(
             keys = [name.removeprefix("labels.") for name in frame.columns if name.startswith("labels.")]
             raise unknown_name("label", key, keys)
         frame = frame.filter(frame[f"labels.{key}"] == value)
+    remarks = [*_explain_empty_metrics(store, frame, metrics), *_describe_removals(store)]
+    title = printers.format_store_title(store)
+    shown = printers.list_metric_columns(frame)
+    if format_ == "text" and len(shown) > MOST_METRIC_COLUMNS:
+        printers.print_metric_rows(title, frame, shown, sort=sort, last=last, remarks=remarks)
+        return
     printers.print_table(
-        printers.format_store_title(store),
-        frame,
-        printers.select_columns(frame, store),
-        format_,
-        sort=sort,
-        last=last,
-        remarks=[
-            f"{removed.name} was removed by {removed.by} on {removed.at:%Y-%m-%d %H:%M} UTC"
-            for removed in store.removals()
-        ],
+        title, frame, printers.select_columns(frame, store), format_, sort=sort, last=last, remarks=remarks
     )
+
+
+def _explain_empty_metrics(store: "EvaluationStore", frame: "pl.DataFrame", asked: list[str] | None) -> list[str]:
+    """Return why metrics have no value in any evaluation of a table.
+
+    Raises
+    ------
+    UsageError
+        The newest evaluation does not have a metric that was asked for.
+    """
+    from engine.formatting.hints import suggest_name
+    from engine.spec.metric_names import normalize_metric_name
+
+    names = [normalize_metric_name(metric) for metric in asked or store.displayed]
+    columns = {name: [one for one in frame.columns if _matches(one, name)] for name in names}
+    empty = [name for name, found in columns.items() if all(frame[one].null_count() == frame.height for one in found)]
+    if frame.is_empty() or not empty:
+        return []
+    newest = store.evaluation(frame["id"][-1]).metrics
+    remarks: dict[str, list[str]] = {}
+    for name in empty:
+        having = [one for one in newest if _matches(one, name)]
+        if not having and asked:
+            same = [one for one in newest if one.startswith(f"{name.partition('.')[0]}.")]
+            hint = suggest_name(name, same or list(newest))
+            raise UsageError(f"--metric: {store.name} has not measured {name}{hint}")
+        reason = next((newest[one].reason for one in having if newest[one].reason), "it was not measured")
+        remarks.setdefault(str(reason), []).append(name)
+    return [f"{join_some(same)} {'has' if len(same) == 1 else 'have'} no value: {why}" for why, same in remarks.items()]
+
+
+def _matches(metric: str, wanted: str) -> bool:
+    return metric.startswith(wanted.removesuffix("*")) if wanted.endswith(".*") else metric == wanted
+
+
+def _describe_removals(store: "EvaluationStore") -> list[str]:
+    """Return one line for each of the latest removals, with the evaluations that it removed."""
+    at_once: dict[tuple[str, str], list[str]] = {}
+    for removed in store.removals():
+        at_once.setdefault((removed.by, f"{removed.at:%Y-%m-%d %H:%M}"), []).append(removed.name)
+    lines = [
+        f"{join_some(names)} {'was' if len(names) == 1 else 'were'} removed by {by} on {at} UTC"
+        for (by, at), names in at_once.items()
+    ]
+    earlier = [f"there are {len(lines) - RECENT_ROWS} earlier removals"] if len(lines) > RECENT_ROWS else []
+    return [*earlier, *lines[-RECENT_ROWS:]]
 
 
 def _print_overview(project: "Project", format_: TableFormat) -> None:

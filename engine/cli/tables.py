@@ -19,6 +19,7 @@ from rich.table import Table
 
 from engine.cli.options import TableFormat
 from engine.cli.output import WIDTH_IN_A_PIPE, colour_word
+from engine.data.csv_output import disarm_formulas
 from engine.formatting.control_characters import remove_controls, single_line
 from engine.formatting.numbers import format_cell
 
@@ -144,9 +145,9 @@ def _format_value(value: Any) -> str:
 
 
 def render_data(frame: pl.DataFrame, format_: TableFormat) -> str:
-    """Return a frame as CSV or as a JSON list of rows."""
+    """Return a frame as CSV, without formulas of spreadsheets, or as a JSON list of rows."""
     if format_ == "csv":
-        return frame.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ").removesuffix("\n")
+        return disarm_formulas(frame).write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ").removesuffix("\n")
     return render_json(to_records(frame))
 
 

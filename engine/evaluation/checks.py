@@ -51,8 +51,8 @@ class CheckTarget:
 class CheckFinding:
     """The outcome of a check, with its reason and the value that was checked.
 
-    `nothing_wrong` is true if only labels are missing, or there are too few rows for a verdict. An EMPTY outcome then
-    counts as OK, unless the check has `when_empty`.
+    `nothing_wrong` is true if only labels are missing, there are too few rows for a verdict, or nothing earlier to
+    compare with. An EMPTY outcome then counts as OK, unless the check has `when_empty`.
     """
 
     outcome: CheckOutcome
@@ -208,6 +208,9 @@ def _compute_change(check: RangeCheck, metric: str, measured: MetricValue, targe
     """Return the change of a metric from the baseline that `compare` names: absolute or relative, as in `change`."""
     if measured.value is None:
         return measured
+    if check.compare != "reference" and not target.past:
+        what = "evaluation" if target.evaluation is not None else "measurement"
+        return MetricValue(None, reason=f"no earlier {what} to compare with", counts_as_ok=True)
     baseline = _find_baseline(check, metric, measured.value, target)
     if isinstance(baseline, str):
         return MetricValue(None, reason=baseline)

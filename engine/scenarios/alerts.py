@@ -8,6 +8,7 @@ from typing import Literal
 
 from engine import reporting
 from engine.data import WatchedFiles, explain_read_errors
+from engine.data.csv_output import disarm_formulas
 from engine.errors import StoreError
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome, worst_outcome
 from engine.reporting.pages import EvaluationFacts
@@ -214,10 +215,10 @@ def _load_last_evaluations(result: RunResult, context: Context) -> list[Evaluati
 
 
 def _stream_csv(dataset: str, context: Context) -> Iterable[bytes]:
-    """Yield a dataset as CSV: the header, then batches of rows."""
+    """Yield a dataset as CSV without formulas of spreadsheets: the header, then batches of rows."""
     files = WatchedFiles(context.datasets.files.hashes)
     table = context.datasets.with_files(files).open(dataset)
     with explain_read_errors(table):
-        yield table.frame.limit(0).collect().write_csv().encode()
+        yield disarm_formulas(table.frame.limit(0).collect()).write_csv().encode()
         for batch in table.frame.collect_batches(chunk_size=CSV_BATCH_ROWS, maintain_order=True):
-            yield batch.write_csv(include_header=False).encode()
+            yield disarm_formulas(batch).write_csv(include_header=False).encode()

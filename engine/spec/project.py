@@ -7,10 +7,10 @@ the tree, instead of being patched.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from engine.errors import Diagnostic, Position, Severity, SpecError
+from engine.errors import Diagnostic, Position, Severity, SpecError, UsageError
 from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings, TooManyFindings
 from engine.spec.include import SpecFiles, read_files
@@ -25,6 +25,7 @@ from engine.spec.resources.models import AnyModel
 from engine.spec.resources.project import ProjectResource, Secret, Server, State
 from engine.spec.resources.scenarios import Scenario
 from engine.spec.rules import Draft, check_rules
+from engine.spec.tried_settings import TriedSettings, replace_check_settings
 from engine.spec.validator import SpecValidator
 from engine.spec.variable_references import Value
 from engine.spec.yaml_tree import MapNode, ScalarNode, node_at, position_at
@@ -113,6 +114,26 @@ class ProjectSpec:
     def with_variables(self, values: Mapping[str, Value]) -> "ProjectSpec":
         """Return the project with other values of its variables, validated again; raises SpecError."""
         return _read_project(self.path, self._files, {**self._overrides, **values}, self._environ)
+
+    def with_check_settings(self, section: str, owner: str, tried: TriedSettings) -> "ProjectSpec":
+        """Return the project with other settings of the checks of a dataset or an evaluation store.
+
+        Its warnings are those that the settings cause.
+
+        Raises
+        ------
+        UsageError
+            There is no such check or key, or the spec would be invalid with these settings.
+        """
+        settings = {f"{check}.{key}={text}" for check, keys in tried.items() for key, text in keys.items()}
+        files = replace(self._files, root=replace_check_settings(self._files.root, section, owner, tried))
+        try:
+            found = _read_project(self.path, files, self._overrides, self._environ)
+        except SpecError as wrong:
+            problems = [f"{one.message}; {one.help}" if one.help else one.message for one in wrong.diagnostics
+                        if one.severity is Severity.ERROR]  # fmt: skip
+            raise UsageError(f"with {', '.join(sorted(settings))}: {'; '.join(problems)}") from wrong
+        return replace(found, warnings=tuple(one for one in found.warnings if one.position.file in settings))
 
     def position(self, *path: str | int) -> Position:
         """Return the position in the spec of a key or a list item, or of the nearest one above if it does not exist.

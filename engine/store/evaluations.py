@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, delete, insert, select
 
 from engine.evaluation.record import Evaluation, Fingerprints
 from engine.store.errors import build_store_error
@@ -104,19 +104,36 @@ class Evaluations(Folders):
 
     def remove_evaluations(self, store: str, name: str, by: str) -> tuple[str, ...]:
         """Remove the evaluations with that name and their files, and record who removed them. Return their ids."""
+        return self._remove_evaluations(store, evaluations.c.name == name, by)
+
+    def remove_evaluation_ids(self, store: str, ids: Sequence[str], by: str) -> tuple[str, ...]:
+        """Remove the evaluations with these ids and their files, and record who removed them. Return their ids."""
+        return self._remove_evaluations(store, evaluations.c.id.in_(ids), by)
+
+    def _remove_evaluations(self, store: str, condition: ColumnElement[bool], by: str) -> tuple[str, ...]:
         with hold_file_lock(self.folder, "files", shared=True):
-            chosen = (evaluations.c.store == store) & (evaluations.c.name == name)
+            chosen = (evaluations.c.store == store) & condition
+            named = select(evaluations.c.name, evaluations.c.id).where(chosen).order_by(evaluations.c.number)
             with self.begin_write() as connection:
-                ids = tuple(connection.scalars(select(evaluations.c.id).where(chosen).order_by(evaluations.c.number)))
+                found = connection.execute(named).all()
+                ids = tuple(row.id for row in found)
                 if not ids:
                     return ()
+                now = self.now()
+                by_name: dict[str, list[str]] = {}
+                for row in found:
+                    by_name.setdefault(row.name, []).append(row.id)
                 # The paths are recorded in the transaction that deletes the rows: if this process is killed before the
                 # folders are gone, the next opening removes them.
                 paths = [f"evaluations/{safe_name(each)}" for each in ids]
                 connection.execute(insert(unfinished_folders), [{"path": path} for path in paths])
                 connection.execute(delete(evaluations).where(chosen))
                 connection.execute(
-                    insert(removals).values(store=store, name=name, evaluations=ids, by=by, at=self.now())
+                    insert(removals),
+                    [
+                        {"store": store, "name": name, "evaluations": tuple(same), "by": by, "at": now}
+                        for name, same in by_name.items()
+                    ],
                 )
             for path in paths:
                 self._discard_folder(path)

@@ -12,7 +12,7 @@ from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
 from engine.store.database import Database
 from engine.store.metrics import insert_metrics, nan_to_none, read_metrics
-from engine.store.records import CheckPoint, PastFacts
+from engine.store.records import CheckPoint, DatasetMeasurement, PastFacts
 from engine.store.tables import check_results, dataset_measurements, dataset_metrics
 
 
@@ -57,6 +57,15 @@ class History(Database):
         """Return the `last` measurements made by runs other than `run`, oldest first."""
         found = self._read_measurements(dataset, dataset_measurements.c.run.is_distinct_from(run), last)
         return [metrics for metrics, _ in found]
+
+    def list_dataset_measurements(self, dataset: str) -> list[DatasetMeasurement]:
+        """Return all measurements of a dataset, oldest first."""
+        columns = (dataset_measurements.c[part] for part in ("number", "created", "run"))
+        query = select(*columns).where(dataset_measurements.c.dataset == dataset)
+        with self.begin_read() as connection:
+            rows = connection.execute(query.order_by(dataset_measurements.c.number)).all()
+            metrics = read_metrics(connection, dataset_metrics, "measurement", [row.number for row in rows])
+        return [DatasetMeasurement(row.created, row.run, metrics[row.number]) for row in rows]
 
     def _read_measurements(
         self, dataset: str, condition: ColumnElement[bool], last: int | None

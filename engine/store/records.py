@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from engine.errors import Position
-from engine.evaluation.record import CheckResult
+from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import Outcome
 
 
@@ -219,6 +219,14 @@ class PastFacts(NamedTuple):
 
     label: str
     facts: Mapping[str, Any]
+
+
+class DatasetMeasurement(NamedTuple):
+    """The metrics of a dataset as they were measured once, by a run or outside of any."""
+
+    created: datetime
+    run: str | None
+    metrics: Mapping[str, MetricValue]
 
 
 class CheckPoint(NamedTuple):

@@ -12,6 +12,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -231,8 +232,160 @@ def test_remove_removes_and_the_store_says_so(said_to_a_copy: Engine) -> None:
         "drift: removed w2, 1 evaluation",
     ]
     shown = said("show", "drift").out
-    assert re.search(r"w2 was removed by \S+@\S+ on \d{4}-\d\d-\d\d", shown)
+    assert re.search(r"w1, w2 were removed by \S+@\S+ on \d{4}-\d\d-\d\d", shown)
     assert "w3" in shown
+
+
+def test_remove_is_aimed_by_label_and_time_and_compare_then_uses_what_is_left(said_to_a_copy: Engine) -> None:
+    said = said_to_a_copy
+    assert said("remove", "drift", "--before", "2020-01-01", "--yes").out == (
+        "drift: nothing was removed, because no evaluation meets the conditions\n"
+    )
+    both = said("remove", "drift", "--label", "parity=w2", "--before", "2999-01-01", "--yes")
+    assert (both.code, both.out) == (0, "drift: removed w2, 1 evaluation\n")
+    assert json.loads(said("compare", "drift", "w3", "--format", "json").out)["compared_with"] == "w1"
+    assert said("remove", "drift", "--all", "--yes").out.splitlines() == [
+        "drift: removed w1, 1 evaluation",
+        "drift: removed w3, 1 evaluation",
+    ]
+    shown = said("show", "drift").out
+    assert "nothing yet" in shown
+    assert re.search(r"w1, w3 were removed by|w2, w1, w3 were removed by", shown)
+    assert not list(Path(".engine/weeks/evaluations").iterdir())
+    assert said("run", "all weeks").code == 0  # the folders that are gone are needed by nothing
+
+
+def test_remove_is_refused_while_a_run_writes(said_to_a_copy: Engine) -> None:
+    with (
+        engine.load("weeks.yaml").open_session() as context,
+        context.lock("evaluation store drift"),
+    ):
+        refused = said_to_a_copy("remove", "drift", "--all", "--yes")
+    assert refused.code == 3
+    assert "evaluation store drift is busy: held by" in refused.err
+    assert "w3" in said_to_a_copy("show", "drift").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "help_"),
+    [
+        ((), "choose them by --label, --before or --all"),
+        (("--all", "--label", "parity=w1"), "leave it out"),
+        (("--label", "parity=w9"), "there are 'w1', 'w2', 'w3'"),
+        (("--label", "week=w1"), "there is only 'parity'"),
+        (("--before", "yesterday"), "not a time such as 2026-11-28"),
+        (("w9",), "there is no evaluation 'w9'"),
+    ],
+)
+def test_what_remove_cannot_aim_at_is_told(arguments: tuple[str, ...], help_: str, said: Engine) -> None:
+    refused = said("remove", "drift", *arguments, "--yes")
+    assert refused.code == 2
+    assert help_ in refused.err
+
+
+def test_checks_are_replayed_with_declared_and_tried_bounds_and_nothing_is_recorded(said: Engine, built: Path) -> None:
+    before = said("show", "drift", "--checks", "--format", "json").out
+    told = json.loads(
+        said(
+            *("check", "drift", "--replay", "--format", "json", "--set", "all is well.soft_max=null"),
+            *("--set", "all is well.except.drift.age.max=0.2", "--set", "enough rows.min=401"),
+        ).out
+    )
+    rows = {(row["check"], row["tried"]): row for row in told["checks"]}
+    counts = ("evaluations", "error", "warning", "empty", "ok", "not_measured", "alarms", "first", "last")
+    assert [rows["all is well", False][key] for key in counts] == [3, 0, 1, 0, 2, 0, 1, "w3", "w3"]
+    assert [rows["all is well", True][key] for key in counts] == [3, 1, 0, 0, 2, 0, 1, "w3", "w3"]
+    assert rows["all is well", True]["metrics"] == "drift.age 1"
+    assert [rows["enough rows", True][key] for key in counts] == [3, 3, 0, 0, 0, 0, 3, "w1", "w3"]
+    assert said("show", "drift", "--checks", "--format", "json").out == before
+    # what is replayed is what was recorded by the runs
+    recorded = [row for row in json.loads(before) if row["check"] == "all is well"]
+    assert {row["evaluation"] for row in recorded if row["outcome"] == "WARNING"} == {"w3"}
+    page = said("check", "drift", "--replay").out
+    assert "applied to 3 stored evaluations" in page
+    assert re.search(r"all is well +soft_max 0\.1, max 0\.5 +0 +1 +2 +w3 +w3 +drift\.age 1, drift\.flower 1", page)
+    frame = engine.load(built / "weeks.yaml").store("drift").replay({"enough rows": {"min": 401}})
+    assert frame.filter(frame["tried"])["error"].to_list() == [3]
+
+
+def test_a_replay_of_changes_takes_the_evaluations_in_their_order(said_to_a_copy: Engine) -> None:
+    spec = Path("weeks.yaml")
+    change = "{metric: psi.age, compare: previous, soft_max: 0.05}"
+    text = spec.read_text().replace("    checks:\n", "    metrics: {unheard: {function: 'own:f'}}\n    checks:\n", 1)
+    text = re.sub(
+        r"( +)enough rows:", lambda m: f"{m[1]}moved: {change}\n{m[1]}mine: {{metric: unheard, max: 1}}\n{m[0]}", text
+    )
+    spec.write_text(text)
+    rows = {
+        row["check"]: row
+        for row in json.loads(said_to_a_copy("check", "drift", "--replay", "--format", "json").out)["checks"]
+    }
+    psi = engine.load("weeks.yaml").store("drift").evaluations(["psi.age"])["psi.age"].to_list()
+    expected = [now - was > 0.05 for was, now in pairwise(psi)]
+    assert rows["moved"]["warning"] == sum(expected)
+    assert rows["moved"]["empty"] == 1
+    assert rows["moved"]["reason"] == "no earlier evaluation to compare with"
+    assert rows["moved"]["alarms"] == sum(expected)  # the first evaluation raises no alarm
+    assert (rows["mine"]["not_measured"], rows["mine"]["alarms"]) == (3, 0)
+    assert rows["mine"]["reason"] == "unheard was not measured"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "help_"),
+    [
+        (("--set", "enough rows.min=1"), "--set applies only to --replay"),
+        (("w1", "--replay"), "leave out the name of one"),
+        (("--replay", "--fail-on", "error"), "takes no --fail-on"),
+        (("--replay", "--set", "enough row.min=1"), "did you mean 'enough rows'?"),
+        (("--replay", "--set", "enough rows.minimum=1"), "has no bound 'minimum'; did you mean \"min\"?"),
+        (("--replay", "--set", "enough rows.metric=x"), "has no bound 'metric'; there are"),
+        (("--replay", "--set", "enough rows.min=many"), '"min" must be a number'),
+        (("--replay", "--set", "all is well.soft_max=0.9"), "max 0.5 is below soft_max 0.9"),
+        (("--replay", "--set", "enough rows.min"), "has no value"),
+        (("--replay", "--set", "enough rows"), "not CHECK.KEY=VALUE"),
+        (("--replay", "--set", "enough rows.min=1", "--set", "enough rows.min=2"), "twice"),
+        (("--replay", "--set", "all is well.except.psi.age.max=1"), "is not one of the metrics drift.*"),
+    ],
+)
+def test_a_setting_that_cannot_be_tried_is_told_with_what_can(
+    arguments: tuple[str, ...], help_: str, said: Engine
+) -> None:
+    refused = said("check", "drift", *arguments)
+    assert refused.code == 2
+    assert help_ in refused.err
+
+
+@pytest.mark.parametrize(
+    ("name", "help_"),
+    [
+        ("page.pdf", "is written as .html (or .htm), a chart of it as .png, not .pdf"),
+        ("page", "and this has no ending"),
+        (".", "is a folder; name a file in it"),
+    ],
+)
+def test_a_report_is_written_in_the_forms_that_there_are(name: str, help_: str, said: Engine, tmp_path: Path) -> None:
+    refused = said("report", "drift", "w3", "-o", str(tmp_path / name))
+    assert refused.code == 2
+    assert help_ in refused.err
+    assert not list(tmp_path.iterdir())
+    assert said("report", "drift", "w3", "-o", str(tmp_path / "new" / "w3.HTML")).code == 0
+    assert "<html" in (tmp_path / "new" / "w3.HTML").read_text()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("show", "drift", "--last", "1", "--last", "2"),
+        ("report", "drift", "-o", "a.html", "--output", "b.html"),
+        ("compare", "drift", "--reference", "w1", "--reference", "w2"),
+        ("check", "drift", "--fail-on", "never", "--fail-on=error"),
+        ("run", "--format", "json", "--format", "text"),
+    ],
+)
+def test_an_option_of_one_value_that_is_given_twice_is_refused(arguments: tuple[str, ...], said: Engine) -> None:
+    refused = said(*arguments)
+    assert refused.code == 2
+    assert "it was given twice, but takes one value" in refused.err
 
 
 def _on_a_terminal(folder: Path, width: int, *arguments: str, answer: str = "") -> str:

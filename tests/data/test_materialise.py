@@ -45,7 +45,7 @@ from pathlib import Path
 from engine.data import Datasets, InMemoryFileHashes, compute_dataset_metrics, materialise, verify_contract
 from engine.spec import load
 
-datasets = Datasets(load(Path(sys.argv[1])), InMemoryFileHashes(), Path)
+datasets = Datasets(load(Path(sys.argv[1])), InMemoryFileHashes(), lambda: Path(sys.argv[1]).parent)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 table = datasets.open("t")
 verify_contract(table)

@@ -5,10 +5,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
-from engine.drift import Profile, Role, compare, profile
+import engine
+from engine.drift import (
+    Profile,
+    Role,
+    align_columns,
+    compare,
+    describe_columns,
+    domain_classifier,
+    profile,
+    roles,
+    sample,
+)
 from engine.errors import DataError, StoreError, UsageError
 
 FRAME = pl.DataFrame({"x": [1.0, 2.0, 3.0], "t": ["a", "b", "c"], "l": [[1], [2], [3]], "card": [1, 1, 2]})
@@ -127,3 +139,51 @@ def test_a_disk_that_is_full(tmp_path: Path):
         profile(FRAME[:2], TAKING).save(tmp_path / "p")
     assert (tmp_path / "p").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["p"]
+
+
+FORMS: dict[str, Callable[[pl.DataFrame], Any]] = {
+    "polars": lambda frame: frame,
+    "lazy": lambda frame: frame.lazy(),
+    "pandas": lambda frame: pytest.importorskip("pandas").DataFrame(frame.to_dict(as_series=False)),
+    "arrow": lambda frame: frame.to_arrow() if pytest.importorskip("pyarrow") else None,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_function_takes_a_table_of_any_form(form: str):
+    frame = pl.DataFrame({"x": [float(i % 7) for i in range(60)], "t": ["a", "b"] * 30})
+    given, (found, _) = FORMS[form](frame), roles(frame)
+    assert roles(given)[0] == found == {"x": Role.NUMERICAL, "t": Role.CATEGORICAL}
+    assert profile(given, found).rows == 60
+    assert compare(given, given).drifted_columns == 0
+    assert domain_classifier(given, given, found) == domain_classifier(frame, frame, found)
+    assert sample(given, ["x", "t"], 10).equals(sample(frame.lazy(), ["x", "t"], 10))
+    known = describe_columns(given, found, {})
+    assert align_columns(given, known).roles == found
+
+
+@pytest.mark.parametrize("data", [{"x": [1]}, np.zeros((3, 2)), [1, 2], None, 3], ids=lambda data: type(data).__name__)
+def test_what_is_no_table_is_refused_with_what_is_one(data: Any):
+    calls: list[Callable[[], Any]] = [
+        lambda: roles(data),
+        lambda: profile(data),
+        lambda: compare(data, FRAME),
+        lambda: domain_classifier(data, FRAME, {"x": Role.NUMERICAL}),
+        lambda: sample(data, ["x"], 10),
+        lambda: describe_columns(data, {}, {}),
+        lambda: align_columns(data, {}),
+    ]
+    for call in calls:
+        with pytest.raises(DataError, match="is not a table; give a polars or pandas DataFrame"):
+            call()
+
+
+def test_roles_with_their_remarks_are_not_roles():
+    with pytest.raises(TypeError, match="roles returns the mapping as its first part"):
+        domain_classifier(FRAME, FRAME, roles(FRAME))  # type: ignore[arg-type]
+
+
+def test_the_public_names_are_listed():
+    assert dir(engine.drift) == sorted(engine.drift.__all__)
+    assert {"compare", "profile", "domain_classifier"} <= set(dir(engine.drift))
+    assert {"load", "run", "Project"} <= set(dir(engine))

@@ -142,7 +142,7 @@ def test_change_against_the_past() -> None:
     mean = RangeCheck(metric="m", max=0.5, compare=MeanOfLast(mean_of_last=2), change="relative")
     assert one(mean, 3.0, {"m": 100.0}, {"m": 1.0}, {"m": 3.0}).value == 0.5
     first = one(previous, 3.0)
-    assert (first.outcome, first.reason) == (EMPTY, "there is no earlier value to compare with")
+    assert (first.outcome, first.reason) == (EMPTY, "no earlier evaluation to compare with")
     assert one(mean, 3.0, {"m": 0.0}).reason == "a relative change from 0 is not defined"
 
 

@@ -238,8 +238,8 @@ def test_datasets_can_be_built_and_measured_alone(spec: Spec, run: Run, tmp_path
               - {name: enough, kind: run_checks, target: old, run_condition: "metrics['row_count'] == 600"}
     """)
     (result,) = run().runs
-    assert [step.outcome for step in result.steps] == [Outcome.WARNING, Outcome.SUCCESS, Outcome.WARNING]
-    assert result.steps[0].checks[0].reason == "there is no earlier value to compare with"
+    assert [step.outcome for step in result.steps] == [Outcome.SUCCESS, Outcome.SUCCESS, Outcome.SUCCESS]
+    assert result.steps[0].checks[0].reason == "no earlier measurement to compare with"
     expected = pl.read_parquet(tmp_path / "old.parquet")
     assert result.steps[1].metrics["mean.age"] == pytest.approx(expected["age"].mean())
     assert result.steps[1].metrics["missing_share.label"] == 0

@@ -15,7 +15,7 @@ from engine.cli.proposal.predictions import is_named_like_prediction
 from engine.data import Table, explain_read_errors
 from engine.data.inspection import ColumnSummary, FileInspection
 from engine.drift import Role
-from engine.drift.normalization import column_named
+from engine.drift.reading.normalization import column_named
 
 MIN_COLLISIONS = 15
 """Numbers drawn at random that could be expected twice; where none is, the numbers were made to differ, as ids are."""

@@ -10,7 +10,7 @@ from engine.cli.proposal.yaml_writing import can_be_key, format_yaml_number, rou
 from engine.data import Table, explain_read_errors
 from engine.data.inspection import ColumnSummary
 from engine.drift import Role
-from engine.drift.normalization import column_named
+from engine.drift.reading.normalization import column_named
 
 RISK = 1e-4
 """How often chance alone may leave a range of one column, about."""

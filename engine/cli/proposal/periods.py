@@ -7,7 +7,7 @@ import polars as pl
 
 from engine.data import Table, explain_read_errors
 from engine.data.inspection import ColumnSummary, FileInspection
-from engine.drift.normalization import column_named
+from engine.drift.reading.normalization import column_named
 from engine.errors import UsageError
 from engine.spec.variable_references import escape_references
 

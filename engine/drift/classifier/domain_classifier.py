@@ -9,6 +9,7 @@ rows are drawn by a hash of their content.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import sqrt
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,7 +23,8 @@ from engine.drift.profiles.sampling import limit_rows, row_keys
 from engine.drift.reading.alignment import align_columns, describe_columns
 from engine.drift.reading.column_families import read_storage
 from engine.drift.reading.normalization import column_named, normalize_categories
-from engine.drift.reading.roles import Role
+from engine.drift.reading.roles import Role, require_comparable_role
+from engine.drift.reading.sources import hold_rows
 from engine.errors import DataError
 
 FEWEST_ROWS = 25
@@ -90,9 +92,9 @@ class _EncodedRows:
 
 
 def domain_classifier(
-    reference: pl.DataFrame,
-    batch: pl.DataFrame,
-    roles: Mapping[str, Role],
+    reference: Any,
+    batch: Any,
+    roles: Mapping[str, Role | str],
     *,
     entity: str | None = None,
     confidence: float = 0.95,
@@ -104,9 +106,12 @@ def domain_classifier(
 
     Parameters
     ----------
+    reference, batch
+        The rows of both sides, in any form that `scan_table` accepts; they are held in memory.
     roles
-        The columns to use. Missing values count as values, and so do categories that only one side has. The batch is
-        brought to the types of the reference; a column that is gone or cannot be read is left out, with a note.
+        The columns to use, and how: the first part of what `roles` returns. Missing values count as values, and so do
+        categories that only one side has. The batch is brought to the types of the reference; a column that is gone or
+        cannot be read is left out, with a note.
     entity
         The column that says which rows belong together: either all rows of an entity are held out, on both sides, or
         none.
@@ -119,28 +124,38 @@ def domain_classifier(
     Raises
     ------
     DataError
-        The reference lacks a column or cannot be read in its role; the batch lacks all columns, or the entity.
+        The reference lacks a column or cannot be read in its role; the batch lacks all columns, or the entity; a side
+        is not a table.
+    TypeError
+        `roles` is not a mapping.
     """
+    if not isinstance(roles, Mapping):
+        raise TypeError(
+            f"roles must map columns to roles, but this is a {type(roles).__name__}; engine.drift.roles returns the "
+            "mapping as its first part"
+        )
+    known_roles: Mapping[str, Role] = {name: require_comparable_role(name, role) for name, role in roles.items()}
+    reference, batch = hold_rows(reference), hold_rows(batch)
     for side, frame in (("reference", reference), ("batch", batch)):
-        absent = [name for name in [*roles, *([entity] if entity else [])] if name not in frame.columns]
-        if absent and (frame is reference or entity in absent or set(absent) >= set(roles)):
+        absent = [name for name in [*known_roles, *([entity] if entity else [])] if name not in frame.columns]
+        if absent and (frame is reference or entity in absent or set(absent) >= set(known_roles)):
             raise DataError(f"the {side} lacks {', '.join(map(repr, absent))}")
     reference = read_storage(reference.lazy()).collect()
-    alignment = align_columns(batch.lazy(), describe_columns(reference, roles, batch.schema))
-    batch, roles = alignment.frame.collect(), alignment.roles
+    alignment = align_columns(batch.lazy(), describe_columns(reference, known_roles, batch.schema))
+    batch, known_roles = alignment.frame.collect(), alignment.roles
     reference = reference.with_columns(column_named(name).cast(pl.Float32) for name in alignment.rounded)
-    batch = batch.with_columns(_retype_numbers(reference, batch, roles))
+    batch = batch.with_columns(_retype_numbers(reference, batch, known_roles))
     left_out = tuple(f"data_drift does not see column {name!r}: {why}" for name, why in alignment.unmeasured.items())
-    if not roles:
+    if not known_roles:
         return DomainClassifierResult(reason="there is no column to compare")
-    n = min(len(reference), len(batch), limit_rows(len(roles), max_rows))
+    n = min(len(reference), len(batch), limit_rows(len(known_roles), max_rows))
     if n < FEWEST_ROWS:
         return DomainClassifierResult(reason=_explain_too_few_rows(n, reference, batch))
-    rows = _draw_rows(reference, batch, roles, entity, n, seed)
+    rows = _draw_rows(reference, batch, known_roles, entity, n, seed)
     train, test = _balance_sides(rows, ~rows.held_out), _balance_sides(rows, rows.held_out)
     if len(train) < 2 * FEWEST_ROWS * (HOLD_OUT_ONE_IN - 1) // HOLD_OUT_ONE_IN or not len(test):
         return DomainClassifierResult(reason=f"too few entities to hold out one in {HOLD_OUT_ONE_IN} of both sides")
-    model = _train(rows, train, np.array([role is Role.CATEGORICAL for role in roles.values()]))
+    model = _train(rows, train, np.array([role is Role.CATEGORICAL for role in known_roles.values()]))
     codes, truth = rows.codes[test], rows.side[test] == 1
     by_tree = predict_log_odds(codes, model)
     log_odds: NDArray[np.float64] = by_tree.sum(axis=0)
@@ -156,9 +171,9 @@ def domain_classifier(
         p_value,
         p_value < 1 - confidence,
         _area_under_roc(log_odds, truth),
-        dict(zip(roles, _measure_importance(model, codes, truth, by_tree), strict=True)),
+        dict(zip(known_roles, _measure_importance(model, codes, truth, by_tree), strict=True)),
         n,
-        (*left_out, *_write_notes(n, drawn_from or (len(reference), len(batch)), len(roles), max_rows, entity)),
+        (*left_out, *_write_notes(n, drawn_from or (len(reference), len(batch)), len(known_roles), max_rows, entity)),
         accuracy_low=_bound_accuracy(
             predicted[independent_rows] == truth[independent_rows], truth[independent_rows], confidence
         ),

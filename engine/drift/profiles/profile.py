@@ -27,7 +27,7 @@ from engine.drift.profiles.sampling import row_content_hash
 from engine.drift.reading.alignment import Alignment, KnownColumn, align_columns, describe_column
 from engine.drift.reading.column_families import holds_values, known_type, unite_known_types
 from engine.drift.reading.normalization import as_categories, column_named, normalize_categories, plan_normalization
-from engine.drift.reading.roles import Role
+from engine.drift.reading.roles import Role, require_comparable_role
 from engine.drift.reading.roles import roles as found_roles
 from engine.drift.reading.sources import scan_table, translate_read_errors
 from engine.errors import DataError
@@ -229,7 +229,7 @@ def _read_sample(
 ) -> tuple[int, Entities | None, dict[str, T]]:
     if roles is None:
         roles = against.roles if against else found_roles(frame, entity=entity)[0]
-    kept_roles = {name: _require_comparable_role(name, role) for name, role in roles.items()}
+    kept_roles = {name: require_comparable_role(name, role) for name, role in roles.items()}
     if entity is not None and entity not in frame.collect_schema():
         raise DataError(f"the data lacks the column {entity!r}, which is the entity")
     reading = plan_normalization(frame, kept_roles)
@@ -281,12 +281,6 @@ def _describe_known_column(column: Column, kind: str) -> KnownColumn:
     labels = [f"{value:g}" for value in column.values.tolist()] if few else []
     kind = kind or ("integer" if column.values.dtype == np.int64 else "number")
     return describe_column(column.role, kind, labels, exact=column.intervals is None)
-
-
-def _require_comparable_role(name: str, role: str) -> Role:
-    if role not in (Role.NUMERICAL, Role.CATEGORICAL):
-        raise DataError(f"column {name!r} cannot be compared as {role!s}; its role must be numerical or categorical")
-    return Role(role)
 
 
 def _choose_entity_rows(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], entity: str) -> pl.DataFrame:

@@ -9,6 +9,7 @@ which are stable within one version of polars.
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from engine.drift.kernels.sampling_keys import Hashes, make_keys, make_keys_below
 from engine.drift.reading.normalization import Role, column_named, normalize_categories, plan_normalization
+from engine.drift.reading.sources import scan_table
 
 MAX_SAMPLE_VALUES = 10_000_000
 """Maximum number of values (rows times columns) of a sample: 80 MB of floats. A frame that fits is read once."""
@@ -62,15 +64,15 @@ def row_keys(frame: pl.DataFrame, names: Sequence[str], seed: int) -> Hashes:
     return keys
 
 
-def sample(
-    frame: pl.LazyFrame, columns: Sequence[str], rows: int, *, entity: str | None = None, seed: int = 0
-) -> pl.DataFrame:
+def sample(data: Any, columns: Sequence[str], rows: int, *, entity: str | None = None, seed: int = 0) -> pl.DataFrame:
     """Return `columns` (and the entity) of at most `rows` rows, drawn without replacement by hash.
 
     The sample has fewer rows if it would have more than `MAX_SAMPLE_VALUES` values. The frame is read twice, or once if
     it is small: the first pass counts equal rows, the second reads the rows that were drawn. Memory does not grow with
-    the frame: the counts, 16 bytes per distinct row, go to temporary files.
+    the frame: the counts, 16 bytes per distinct row, go to temporary files. `data` has any form that `scan_table`
+    accepts.
     """
+    frame = data if isinstance(data, pl.LazyFrame) else scan_table(data)
     names = list(dict.fromkeys([*columns, *([entity] if entity else [])]))
     rows = limit_rows(len(names), rows)
     row = row_content_hash(frame.collect_schema(), names).alias(_HASH_COLUMN)

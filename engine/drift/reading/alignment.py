@@ -15,6 +15,7 @@ import polars as pl
 from engine.drift.reading.column_families import FAMILY_DTYPES, holds_values, known_type, name_type, read_storage
 from engine.drift.reading.normalization import as_categories, column_named, label_numbers, normalize_categories
 from engine.drift.reading.roles import Role
+from engine.drift.reading.sources import hold_rows, scan_table
 
 _NUMBERS = ("integer", "number", "float32")
 _TIMES = ("date", "datetime")
@@ -91,7 +92,7 @@ class _Facts:
 
 
 def align_columns(
-    data: pl.LazyFrame, known: Mapping[str, KnownColumn], *, knower: str = "the reference", side: str = "the batch"
+    data: Any, known: Mapping[str, KnownColumn], *, knower: str = "the reference", side: str = "the batch"
 ) -> Alignment:
     """Bring the columns of a frame to known types.
 
@@ -100,13 +101,13 @@ def align_columns(
     Parameters
     ----------
     data
-        The rows.
+        The rows, in any form that `scan_table` accepts.
     known
         What is known of each column.
     knower, side
         Who knows the columns, and what the rows are, for messages.
     """
-    frame = read_storage(data)
+    frame = read_storage(data) if isinstance(data, pl.LazyFrame) else scan_table(data)
     schema = frame.collect_schema()
     facts = _collect_facts(frame, schema, known)
     readings = {
@@ -143,11 +144,12 @@ def describe_column(role: Role, family: str, labels: Collection[str], *, exact: 
     return KnownColumn(role, family, bool(labels) and set(labels) <= {"0", "1"}, spelling, exact)
 
 
-def describe_columns(
-    frame: pl.DataFrame, roles: Mapping[str, Role], others: Mapping[str, pl.DataType]
-) -> dict[str, KnownColumn]:
-    """Return what is known of the columns of a frame, with a look at the values of those whose type is another one."""
-    found = {}
+def describe_columns(data: Any, roles: Mapping[str, Role], others: Mapping[str, pl.DataType]) -> dict[str, KnownColumn]:
+    """Return what is known of the columns of a frame, with a look at the values of those whose type is another one.
+
+    `data` has any form that `scan_table` accepts, `others` are the types that the other side has.
+    """
+    frame, found = hold_rows(data), {}
     for name, role in roles.items():
         column = frame.get_column(name)
         distinct: list[str] = []

@@ -100,6 +100,13 @@ def infer_role(dtype: pl.DataType) -> Role | None:
     return None if dtype.is_temporal() else Role.CATEGORICAL
 
 
+def require_comparable_role(name: str, role: str) -> Role:
+    """Return the role of a column; raises DataError if it is none in which columns are compared."""
+    if role not in (Role.NUMERICAL, Role.CATEGORICAL):
+        raise DataError(f"column {name!r} cannot be compared as {role!s}; its role must be numerical or categorical")
+    return Role(role)
+
+
 def _find_identifying_columns(
     frame: pl.LazyFrame, schema: pl.Schema, columns: Mapping[str, Role], *, counters: bool
 ) -> dict[str, str]:

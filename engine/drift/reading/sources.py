@@ -57,6 +57,14 @@ def scan_table(data: Any) -> pl.LazyFrame:
     return open_table(data)[0]
 
 
+def hold_rows(data: Any) -> pl.DataFrame:
+    """Return the rows of `data`, in any form that `scan_table` accepts, as a frame in memory; raises as it does."""
+    if isinstance(data, pl.DataFrame):
+        return data
+    with translate_read_errors():
+        return scan_table(data).collect()
+
+
 def open_table(data: Any) -> tuple[pl.LazyFrame, tuple[str, ...]]:
     """Return the rows of `data` as `scan_table` does, and what must be told about how its files are read.
 

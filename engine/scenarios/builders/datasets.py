@@ -4,7 +4,7 @@ The metrics are stored under a fingerprint of content, contract and wanted metri
 again; only its ages grow. Checks are applied every time.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -230,7 +230,7 @@ def _compare_with_batch_before(table: Table, context: Context) -> MetricValue:
 def check_dataset(name: str, metrics: dict[str, MetricValue], context: Context) -> list[CheckResult]:
     """Apply the checks of a dataset to its metrics."""
     spec = context.project.datasets[name]
-    in_seconds = {metric for metric in metrics if metric.startswith(_IN_SECONDS) and metric not in spec.metrics}
+    in_seconds = select_metrics_in_seconds(name, metrics, context)
     subject = CheckTarget(
         name=name,
         metrics=metrics,
@@ -251,3 +251,9 @@ def check_dataset(name: str, metrics: dict[str, MetricValue], context: Context) 
                 f"dataset {name}: {metric} is negative: its newest time is {format_seconds(-age)} ahead"
             )
     return found
+
+
+def select_metrics_in_seconds(name: str, metrics: Iterable[str], context: Context) -> set[str]:
+    """Return those of the metrics of a dataset that are measured in seconds."""
+    custom = context.project.datasets[name].metrics
+    return {metric for metric in metrics if metric.startswith(_IN_SECONDS) and metric not in custom}

@@ -4,6 +4,7 @@ from engine.errors import DataError
 from engine.evaluation.check_counts import PassedChecks
 from engine.evaluation.checks import CheckTarget, apply_check
 from engine.evaluation.detectable import HARDLY_FAILED, summarize_weak_checks
+from engine.evaluation.false_alarms import describe_false_alarms
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.outcome import CheckOutcome, Outcome
 from engine.scenarios.actions import Action
@@ -15,6 +16,9 @@ from engine.scenarios.result import StepResult
 from engine.spec.metric_names import MetricName, normalize_metric_name
 from engine.spec.resources.checks import RangeCheck
 from engine.spec.resources.scenarios import RunChecksStep
+
+RECENT_EVALUATIONS = 100
+"""Evaluations of which a plan learns how often they are made."""
 
 
 def run(step: RunChecksStep, context: Context) -> StepResult:
@@ -62,8 +66,26 @@ def plan_evaluation_checks(evaluation: Evaluation, context: Context) -> Decision
         result=evaluation.name if evaluation.store not in context.built else "",
         because="always",
         reason=checks,
+        notes=_expect_false_alarms(evaluation.store, context),
     )
     return Decision(action, lambda: check_evaluation(evaluation, context), list)
+
+
+def _expect_false_alarms(name: str, context: Context) -> list[str]:
+    """Return the false alarms to expect of the checks of a store as a note, once in a call."""
+    declared = context.project.evaluation_stores[name]
+    # an evaluation that a plan has simulated has no metrics
+    stored = [
+        one for one in context.store.list_evaluations(name, RECENT_EVALUATIONS, metrics=["data_drift"]) if one.rows_read
+    ]
+    newest = stored[-1].metrics.get("data_drift") if stored else None
+    created = [one.created for one in stored]
+    text = describe_false_alarms(declared.checks, declared.drift.confidence, newest, created)
+    told = f"{name}: {text}"
+    if not text or told in context.told:
+        return []
+    context.told.add(told)
+    return [text]
 
 
 def check_evaluation(evaluation: Evaluation, context: Context) -> list[CheckResult]:

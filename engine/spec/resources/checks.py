@@ -69,8 +69,8 @@ class RangeCheck(Range):
     )
     when_empty: WhenEmpty | None = Field(
         None,
-        description="What counts if the metric has no value; WARNING if left out, or OK if only labels are missing "
-        "or there are too few rows for a verdict.",
+        description="What counts if the metric has no value; WARNING if left out, or OK if only labels are missing, "
+        "there are too few rows for a verdict, or no earlier evaluation to compare with.",
     )
 
 

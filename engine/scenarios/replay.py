@@ -1,0 +1,200 @@
+"""Replays checks: applies those of the spec, or others that somebody tries, to every stored evaluation.
+
+Nothing is recorded and no data is read: checks need only metrics, and these are stored. What an evaluation has not
+measured, such as a metric that was declared later, is told as not measured, which is neither an alarm nor an OK.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from engine.errors import UsageError
+from engine.evaluation.checks import CheckTarget, MetricsByName, apply_check
+from engine.evaluation.record import CheckResult
+from engine.outcome import CheckOutcome, worst_check_outcome
+from engine.scenarios.builders.datasets import select_metrics_in_seconds
+from engine.scenarios.context import Context
+from engine.spec.metric_names import normalize_metric_name
+from engine.spec.resources.checks import Check, PythonCheck, RangeCheck
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedCheck:
+    """What one check gives for all evaluations of a store, or all measurements of a dataset.
+
+    Every evaluation is counted once: in `error`, `warning`, `empty` or `ok` by the worst outcome of the check's
+    metrics, or in `not_measured` if it has none of them. `alarms` counts those in which the check counts as WARNING or
+    ERROR, which an EMPTY may do. `first` and `last` are the first and the last of these. `metrics` counts them by
+    metric, the most frequent first. `reason` is the first reason why there was no value. `bounds` are those applied.
+    """
+
+    check: str
+    evaluations: int
+    error: int
+    warning: int
+    empty: int
+    ok: int
+    not_measured: int
+    alarms: int
+    first: str | None
+    last: str | None
+    metrics: Mapping[str, int]
+    reason: str | None
+    bounds: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """A stored evaluation, or a measurement of a dataset: its metrics, and those that were there before."""
+
+    name: str
+    created: datetime
+    metrics: MetricsByName
+    past: Sequence[MetricsByName]
+    rows: tuple[int, int] | None = None
+
+
+def replay_checks(target: str, context: Context) -> list[ReplayedCheck]:
+    """Apply the checks of an evaluation store or dataset to all that is stored of it; record nothing.
+
+    Raises
+    ------
+    UsageError
+        Nothing is stored of it yet.
+    """
+    dataset = target not in context.project.evaluation_stores
+    section = "datasets" if dataset else "evaluation_stores"
+    declared = context.project.datasets[target] if dataset else context.project.evaluation_stores[target]
+    past = _list_measurements(target, context) if dataset else _list_evaluations(target, context)
+    if not past:
+        what = (
+            f"dataset {target!r} has not been measured yet"
+            if dataset
+            else (f"evaluation store {target!r} has no evaluations yet")
+        )
+        raise UsageError(f"{what}, so there is nothing to replay: run `engine run` first")
+    return [_replay_check(name, check, section, target, past, context) for name, check in declared.checks.items()]
+
+
+def _list_evaluations(store: str, context: Context) -> list[_Past]:
+    checks = context.project.evaluation_stores[store].checks.values()
+    found = context.store.list_evaluations(store, metrics=_list_needed_metrics(checks))
+    return [
+        _Past(
+            one.name,
+            one.created,
+            one.metrics,
+            [earlier.metrics for earlier in found[:place] if earlier.created < one.created],
+            (one.rows_used, one.reference_rows),
+        )
+        for place, one in enumerate(found)
+    ]
+
+
+def _list_measurements(dataset: str, context: Context) -> list[_Past]:
+    found = context.store.list_dataset_measurements(dataset)
+    return [
+        _Past(
+            f"{one.created:%Y-%m-%d %H:%M}",
+            one.created,
+            one.metrics,
+            [earlier.metrics for earlier in found[:place] if earlier.run != one.run],
+        )
+        for place, one in enumerate(found)
+    ]
+
+
+def _list_needed_metrics(checks: Iterable[Check]) -> list[str] | None:
+    """Return the metrics that checks look at; None for all: a function may look at any."""
+    needed: list[str] = []
+    for check in checks:
+        if isinstance(check, PythonCheck):
+            return None
+        metric = normalize_metric_name(check.metric)
+        needed.append(metric)
+        if isinstance(check, RangeCheck) and check.compare == "reference":
+            needed += [
+                f"{kind}{metric}" for kind in ("performance_change.", "performance_change_relative.", "reference_")
+            ]
+    return needed
+
+
+def _replay_check(
+    name: str, check: Check, section: str, target: str, stored: Sequence[_Past], context: Context
+) -> ReplayedCheck:
+    position = context.project.position(section, target, "checks", name)
+    outcomes: Counter[CheckOutcome | None] = Counter()
+    alarms: list[str] = []
+    metrics: Counter[str] = Counter()
+    reason, bounds = None, _describe_bounds(check)
+    for one in stored:
+        if missing := _explain_not_measured(check, one.metrics):
+            outcomes[None] += 1
+            reason = reason or missing
+            continue
+        results = apply_check(name, check, _build_target(section, target, one, context), position)
+        outcomes[worst_check_outcome([result.outcome for result in results])] += 1
+        bad = [result for result in results if result.counts_as is not CheckOutcome.OK]
+        metrics.update(result.metric or name for result in bad)
+        reason = reason or next(_list_reasons(results), None)
+        if bad:
+            alarms.append(one.name)
+    return ReplayedCheck(
+        check=name,
+        evaluations=len(stored),
+        error=outcomes[CheckOutcome.ERROR],
+        warning=outcomes[CheckOutcome.WARNING],
+        empty=outcomes[CheckOutcome.EMPTY],
+        ok=outcomes[CheckOutcome.OK],
+        not_measured=outcomes[None],
+        alarms=len(alarms),
+        first=alarms[0] if alarms else None,
+        last=alarms[-1] if alarms else None,
+        metrics=dict(metrics.most_common()),
+        reason=reason,
+        bounds=bounds,
+    )
+
+
+def _build_target(section: str, target: str, one: _Past, context: Context) -> CheckTarget:
+    is_store = section == "evaluation_stores"
+    return CheckTarget(
+        name=target,
+        evaluation=one.name if is_store else None,
+        metrics=one.metrics,
+        past=one.past,
+        folder=context.project.folder_of(section, target),
+        redact=context.secrets.redact,
+        in_seconds=() if is_store else select_metrics_in_seconds(target, one.metrics, context),
+        rows=one.rows,
+        confidence=context.project.evaluation_stores[target].drift.confidence if is_store else 0.95,
+    )
+
+
+def _explain_not_measured(check: Check, metrics: MetricsByName) -> str | None:
+    """Return why a stored evaluation says nothing of a check: it has none of its metrics."""
+    if isinstance(check, PythonCheck):
+        return None  # its function gets all metrics that there are, and says itself what it makes of them
+    wanted = normalize_metric_name(check.metric)
+    if wanted in metrics or (wanted.endswith(".*") and any(one.startswith(wanted[:-1]) for one in metrics)):
+        return None
+    return f"{check.metric} was not measured"
+
+
+def _list_reasons(results: Iterable[CheckResult]) -> Iterator[str]:
+    """Yield why metrics have no value."""
+    return (result.reason for result in results if result.value is None and result.reason)
+
+
+def _describe_bounds(check: Check) -> dict[str, object]:
+    """Return what a check allows, JSON-ready; durations in seconds."""
+    if isinstance(check, PythonCheck):
+        return {"function": check.function}
+    if not isinstance(check, RangeCheck):
+        return check.model_dump(mode="json", include={"allowed", "soft_allowed"}, exclude_none=True)
+    settings = check.model_dump(
+        mode="json", include={"compare", "change", "certain"}, exclude_defaults=True, exclude_none=True
+    )
+    excepted = {name: limits.bounds for name, limits in check.except_.items()}
+    return {**check.bounds, **settings, **({"except": excepted} if excepted else {})}
