@@ -191,9 +191,7 @@ def _open_frame(
     frame = read_storage(returned.lazy())
     doubtful = find_doubtful_columns(sample_columns([frame]), dataset.columns)
     said = tuple(doubtful.values())
-    return Table(
-        name, frame, fingerprint, dataset.entity, dataset.columns, rereadable=True, facts=facts, warnings=said
-    )
+    return Table(name, frame, fingerprint, dataset.entity, dataset.columns, rereadable=True, facts=facts, warnings=said)
 
 
 def _check_columns(name: str, table: Table) -> None:
