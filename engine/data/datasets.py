@@ -1,12 +1,12 @@
 """The datasets of a project, opened by name.
 
 A run has one `Datasets` object. It caches what the functions of `python` datasets returned, so that a function is
-called once for all tables made from it and for all iterations of a loop, and how unchanged files are read. The cache
-ends with the object: the next run calls the functions again.
+called once for all tables made from it and for all iterations of a loop, how unchanged files are read, and the tables
+themselves, so that their schemas are read once. The cache ends with the object: the next run calls the functions again.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from datetime import date
@@ -17,7 +17,7 @@ import polars as pl
 
 from engine.data import queries
 from engine.data.contract import check_schema
-from engine.data.files import FoundBefore, find_files
+from engine.data.files import DatasetFiles, FoundBefore, find_files
 from engine.data.fingerprints import FileHashes, check_hashable, hash_file, hash_frame
 from engine.data.table import Table, explain_read_errors
 from engine.data.text_columns import find_doubtful_columns, sample_columns
@@ -56,6 +56,7 @@ class Datasets:
         self._function_results: dict[tuple[str, ...], tuple[pl.DataFrame | pl.LazyFrame, str]] = {}
         self._found_files: FoundBefore = {}
         self._opened: dict[str, Table] | None = None
+        self._tables: dict[tuple[object, ...], Table] = {}
 
     def with_project(self, project: ProjectSpec) -> Self:
         """Return the datasets of the same project with other variables; both objects share one cache."""
@@ -94,56 +95,48 @@ class Datasets:
             # `opened` holds each table once, however many queries read it; the spec's rules have refused cycles.
             inputs = tuple(self._open_with_inputs(one, opened) for one in sorted(sql.list_tables(dataset.sql)))
         with _prefix_dataset_name(name):
-            table = self._build_table(name, dataset, inputs)
-        with explain_read_errors(table):
-            schema = table.frame.collect_schema()
-        with _prefix_dataset_name(name):
-            check_schema(schema, dataset.columns)
-            if table.entity is not None and table.entity not in schema:
-                hint = suggest_name(table.entity, list(schema))
-                raise DataError(f"there is no column {table.entity!r}, which the dataset declares as entity{hint}")
+            made_of, build = self._prepare_table(name, dataset, inputs)
+            key = (name, dataset.model_dump_json(), *made_of)
+            table = self._tables.get(key) or build()
+        if key not in self._tables:
+            _check_columns(name, table)
+            self._tables[key] = table
         opened[name] = table
         return table
 
-    def _build_table(self, name: str, dataset: AnyDataset, inputs: tuple[Table, ...]) -> Table:
-        entity, columns = dataset.entity, dataset.columns
+    def _prepare_table(
+        self, name: str, dataset: AnyDataset, inputs: tuple[Table, ...]
+    ) -> tuple[tuple[object, ...], Callable[[], Table]]:
+        """Return what a table is made of besides the declaration, and the function that builds it.
+
+        What is made of the same again is the same table, whose schema is known: files are hashed or looked up each
+        time, so that a file that changes between two steps gives another one. Ids stand for objects that the table or
+        this object keeps.
+        """
         if isinstance(dataset, FileDataset):
             root = self.project.root_of("datasets", name, dataset.connection)
             files = find_files(
                 dataset, root, self._found_files, lambda path: self.files.watch(path, f"dataset {name!r}")
             )
-            fingerprint, facts = files.compute_fingerprint(self.files, root)
-            frame, cheap = files.scan_all(), files.rereadable
-            return Table(
-                name,
-                frame,
-                fingerprint,
-                entity,
-                columns,
-                files=files,
-                rereadable=cheap,
-                facts=facts,
-                notes=files.notes,
-                warnings=files.warnings,
-            )
+            digests = files.hash_each(self.files)
+            made_of: tuple[object, ...] = (root, id(files), *digests.values())
+            return made_of, lambda: _open_files(name, dataset, files, digests, root)
         if isinstance(dataset, QueryDataset):
-            query = sql.bind_variables(dataset.sql, self.project.variables)
-            frame = queries.plan_query(query, inputs)
-            entity = entity or queries.inherit_entity(frame, inputs)
             used = {one: self.project.variables[one] for one in sorted(sql.list_sql_variables(dataset.sql))}
-            facts = {"sql": sql.outline_sql(dataset.sql), "variables": {one: _date_to_text(used[one]) for one in used}}
-            return Table(name, frame, queries.fingerprint_query(query, inputs), entity, columns, inputs, facts=facts)
-        returned, fingerprint, source = self._call_function(name, dataset)
-        facts = {
-            "function": dataset.function,
-            "arguments": dataset.arguments,
-            "code": source,
-            "versions": {"polars": pl.__version__},
-        }
-        frame = read_storage(returned.lazy())
-        doubtful = find_doubtful_columns(sample_columns([frame]), columns)
-        said = tuple(doubtful.values())
-        return Table(name, frame, fingerprint, entity, columns, rereadable=True, facts=facts, warnings=said)
+            made_of = (repr(used), *map(id, inputs))
+            return made_of, lambda: self._open_query(name, dataset, used, inputs)
+        returned = self._call_function(name, dataset)
+        return (id(returned[0]),), lambda: _open_frame(name, dataset, *returned)
+
+    def _open_query(
+        self, name: str, dataset: QueryDataset, used: dict[str, Scalar | date], inputs: tuple[Table, ...]
+    ) -> Table:
+        query = sql.bind_variables(dataset.sql, self.project.variables)
+        frame = queries.plan_query(query, inputs)
+        entity = dataset.entity or queries.inherit_entity(frame, inputs)
+        facts = {"sql": sql.outline_sql(dataset.sql), "variables": {one: _date_to_text(used[one]) for one in used}}
+        fingerprint = queries.fingerprint_query(query, inputs)
+        return Table(name, frame, fingerprint, entity, dataset.columns, inputs, facts=facts)
 
     def _call_function(
         self, name: str, dataset: PythonDataset
@@ -168,6 +161,48 @@ class Datasets:
         path = self._scratch() / "rows.arrow"
         frame.sink_ipc(path, compression="lz4", engine="streaming")
         return pl.scan_ipc(path, glob=False)
+
+
+def _open_files(name: str, dataset: FileDataset, files: DatasetFiles, digests: Mapping[Path, str], root: Path) -> Table:
+    fingerprint, facts = files.compute_fingerprint(digests, root)
+    return Table(
+        name,
+        files.scan_all(),
+        fingerprint,
+        dataset.entity,
+        dataset.columns,
+        files=files,
+        rereadable=files.rereadable,
+        facts=facts,
+        notes=files.notes,
+        warnings=files.warnings,
+    )
+
+
+def _open_frame(
+    name: str, dataset: PythonDataset, returned: pl.DataFrame | pl.LazyFrame, fingerprint: str, source: dict[str, str]
+) -> Table:
+    facts = {
+        "function": dataset.function,
+        "arguments": dataset.arguments,
+        "code": source,
+        "versions": {"polars": pl.__version__},
+    }
+    frame = read_storage(returned.lazy())
+    doubtful = find_doubtful_columns(sample_columns([frame]), dataset.columns)
+    said = tuple(doubtful.values())
+    return Table(name, frame, fingerprint, dataset.entity, dataset.columns, rereadable=True, facts=facts, warnings=said)
+
+
+def _check_columns(name: str, table: Table) -> None:
+    """Raise a DataError if a table cannot be read, or lacks a column that its contract or its entity names."""
+    with explain_read_errors(table):
+        schema = table.frame.collect_schema()
+    with _prefix_dataset_name(name):
+        check_schema(schema, table.columns)
+        if table.entity is not None and table.entity not in schema:
+            hint = suggest_name(table.entity, list(schema))
+            raise DataError(f"there is no column {table.entity!r}, which the dataset declares as entity{hint}")
 
 
 def _date_to_text(value: Scalar | date) -> Scalar:

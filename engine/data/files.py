@@ -123,7 +123,11 @@ class DatasetFiles:
         lines = locate_rows(path, self.dialect, rows) if self.format == "csv" else {}
         return [f"{f'line {lines[row]}' if row in lines else f'row {row}'} of {path.name}" for row in rows]
 
-    def compute_fingerprint(self, hashes: FileHashes, root: Path) -> tuple[str, dict[str, Any]]:
+    def hash_each(self, hashes: FileHashes) -> dict[Path, str]:
+        """Return the digest of each file."""
+        return {path: hash_file(path, hashes) for path in self.paths}
+
+    def compute_fingerprint(self, digests: Mapping[Path, str], root: Path) -> tuple[str, dict[str, Any]]:
         """Return the fingerprint of the dataset, and the JSON-ready facts that it is made of.
 
         The fingerprint covers the files' bytes with the columns that their folders name, in any order, and the
@@ -137,7 +141,6 @@ class DatasetFiles:
             for name, reading in sorted(self.readings.items())
             if self.format == "csv" or name not in self.types or reading.facts() != {"type": reading.type}
         }
-        digests = {path: hash_file(path, hashes) for path in self.paths}
         contents = list(digests.values())
         if self.keys:
             named = [json.dumps(self.keys[path], sort_keys=True, default=str) for path in self.paths]

@@ -103,19 +103,18 @@ def find_cycles(
     # An edge back into `chain` closes a cycle.
     done: set[str] = set()
     for start in needs:
-        chain: list[str] = []
         todo = [(start, iter(needs[start].items()))] if start not in done else []
-        chain = [start] if todo else []
+        chain = {start: None} if todo else {}
         while todo:
             name, rest = todo[-1]
             for other, place in rest:
                 if other in chain:
-                    yield place, [*chain[chain.index(other) :], other]
+                    yield place, [*list(chain)[list(chain).index(other) :], other]
                 elif other in needs and other not in done:
                     todo.append((other, iter(needs[other].items())))
-                    chain.append(other)
+                    chain[other] = None
                     break
             else:
                 done.add(name)
                 todo.pop()
-                chain.pop()
+                chain.popitem()

@@ -4,7 +4,7 @@ Columns that a query itself shows (`SELECT a, b AS c`) are checked here, before 
 `SELECT *` are known only when the data is opened, by `engine plan`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from engine.formatting.hints import did_you_mean
 from engine.spec import sql
@@ -15,6 +15,9 @@ from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.rules.references import find_cycles
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import find_references
+
+MAX_QUERY_CHAIN = 100
+"""Queries that may read each other in a row: polars resolves them one within the other, on the stack."""
 
 
 def check_queries(draft: Draft, findings: Findings) -> None:
@@ -36,6 +39,18 @@ def check_dataset_cycles(draft: Draft, findings: Findings) -> None:
         message = f"a dataset reads itself: {' → '.join(chain)}"
         help_ = "a query can only read datasets that do not read it"
         findings.error(draft.key_position(*path), "cycle", message, help_)
+    for name in _find_long_chains(needs):
+        message = f'dataset "{name[:60]}" reads a chain of more than {MAX_QUERY_CHAIN} queries that read each other'
+        findings.error(draft.key_position("datasets", name), "sql-too-big", message, "unite some of these queries")
+
+
+def _find_long_chains(needs: Mapping[str, Mapping[str, object]]) -> list[str]:
+    """Return the queries that are the first of their chain beyond what may be read one within the other."""
+    waiting = dict(needs)
+    for _ in range(MAX_QUERY_CHAIN):
+        for name in [name for name, others in waiting.items() if waiting.keys().isdisjoint(others)]:
+            del waiting[name]
+    return [name for name, others in waiting.items() if waiting.keys().isdisjoint(others)]
 
 
 def check_columns(draft: Draft, findings: Findings) -> None:

@@ -8,7 +8,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from engine.formatting.hints import find_similar
@@ -22,6 +22,8 @@ MAX_SQL_LENGTH = 20_000
 MAX_SQL_REFERENCES = 200
 MAX_SQL_DEPTH = 30
 """Levels of the syntax tree. polars' parser reads 46; sqlglot 30.0 reads 34 before Python's stack is full."""
+MAX_TOKENS_READ_AGAIN = 20_000
+"""Tokens that the parser may go back over in one query; ordinary queries of full length need fewer than 2,000."""
 
 _WRITING_STATEMENTS = ("INSERT", "UPDATE", "DELETE", "MERGE", "CREATE", "ALTER", "DROP", "TRUNCATE")
 """Words that are not misspelt forms of SELECT, although some are similar to it."""
@@ -51,6 +53,10 @@ class SqlQuery:
     problems: tuple[Problem, ...] = ()
 
 
+class _TooManyReadings(Exception):  # noqa: N818 - a bound of ours, not an error of the SQL
+    """The parser has gone back too often."""
+
+
 @cache
 def _load_dialect() -> "type[Dialect]":
     from sqlglot.dialects.duckdb import DuckDB
@@ -60,6 +66,21 @@ def _load_dialect() -> "type[Dialect]":
 
         class Tokenizer(DuckDB.Tokenizer):
             IDENTIFIERS = ['"', "`"]  # noqa: RUF012 # sqlglot's own form
+
+        class Parser(DuckDB.Parser):
+            """Refuses a query that it would have to try in too many ways.
+
+            A name of a type before a parenthesis may be a type or a function, `DATE(…)`: sqlglot tries one, goes back
+            and tries the other, so that the time doubles with each level of nesting.
+            """
+
+            tokens_read_again = 0
+
+            def _retreat(self, index: int) -> None:
+                self.tokens_read_again += max(0, self._index - index)
+                if self.tokens_read_again > MAX_TOKENS_READ_AGAIN:
+                    raise _TooManyReadings
+                super()._retreat(index)
 
     return PolarsSql
 
@@ -71,7 +92,7 @@ def parse_sql(sql: str) -> "exp.Query":
     return cast("exp.Query", sqlglot.parse_one(sql, read=_load_dialect(), error_message_context=MAX_SQL_LENGTH))
 
 
-@lru_cache(maxsize=256)  # a loop reads the same few queries on every iteration; callers must not change the tree
+@cache  # the rules, a plan and every iteration of a loop read the same queries; callers must not change the tree
 def read_query(sql: str) -> SqlQuery:
     """Parse the SQL of a query dataset."""
     from sqlglot.errors import ParseError, TokenError
@@ -93,6 +114,8 @@ def read_query(sql: str) -> SqlQuery:
         problem = _translate_parse_error(sql, error.errors[0])
     except TokenError:
         problem = Problem(0, len(sql), "sql-syntax", "the SQL cannot be read")
+    except _TooManyReadings:
+        problem = Problem(0, len(sql), "sql-too-big", _SQL_TOO_AMBIGUOUS, "take the inner calls out into a WITH")
     except RecursionError:
         problem = Problem(0, len(sql), "sql-too-big", _SQL_TOO_DEEP)
     return SqlQuery(sql, references, tree if problem is None else None, () if problem is None else (problem,))
@@ -105,6 +128,7 @@ def _scan_references(sql: str) -> tuple[tuple[VariableReference, ...], list[Prob
     found: list[Problem] = []
     at, first, ended = 0, True, False
     depth = deepest = 0
+    before, chained, open_subscripts = "", 0, list[int]()
     while at < len(sql):
         # A reference here is outside of quotes and comments: those are consumed below as a whole.
         if at in by_offset and not first:
@@ -133,6 +157,12 @@ def _scan_references(sql: str) -> tuple[tuple[VariableReference, ...], list[Prob
             break
         first, ended = False, kind == "end"
         depth += (text in ("(", "[", "{")) - (text in (")", "]", "}"))
+        if text == "[":  # in a[1][2] the second [ is one level deeper: sqlglot needs quadratic time for long chains
+            open_subscripts.append(chained + 1 if before == "]" else 0)
+            deepest = max(deepest, open_subscripts[-1])
+        elif text == "]" and open_subscripts:
+            chained = open_subscripts.pop()
+        before = text
         deepest = max(deepest, depth)
         if kind in ("text", "name"):
             found += _check_quoted_references(text, start, [r for r in by_offset.values() if start <= r.offset < at])
@@ -197,6 +227,7 @@ def decode_placeholder_index(placeholder: "exp.Placeholder") -> int:
 
 
 _SQL_TOO_DEEP = f"the SQL is nested too deeply; at most {MAX_SQL_DEPTH} levels are allowed"
+_SQL_TOO_AMBIGUOUS = "functions that are named like a type, such as DATE(…) or ROW(…), are nested too deeply"
 
 
 def _check_depth(sql: str, tree: "exp.Expr") -> Problem | None:
