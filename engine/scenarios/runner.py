@@ -61,18 +61,18 @@ def run_scenario(name: str, context: Context) -> RunResult:
         except StoreError as problem:
             tell_impossible_run(name, run, ready, problem)
             raise
-        return _execute_run(_make_result(name, run, ready), replace(ready, run=run, held_locks=locked.held_locks))
+        return _execute_run(_begin_result(name, run, ready), replace(ready, run=run, held_locks=locked.held_locks))
 
 
 def tell_impossible_run(name: str, run: str, context: Context, problem: StoreError) -> None:
     """Send the `end` messages of a run that cannot even start, because the state cannot be used."""
-    result = _make_result(name, run, context).model_copy(update={"outcome": Outcome.ABORTED, "ended": context.clock()})
+    result = _begin_result(name, run, context).model_copy(update={"outcome": Outcome.ABORTED, "ended": context.clock()})
     facts = replace(collect_condition_facts([], context), outcome=Outcome.ABORTED)
     without_log = replace(context.log, folder=None)  # there is no folder that it could be written into
     tell_unrecorded_end(result, facts, replace(context, run=run, log=without_log), problem)
 
 
-def _make_result(name: str, run: str, context: Context) -> RunResult:
+def _begin_result(name: str, run: str, context: Context) -> RunResult:
     """Return the result of a run that starts now; `context` belongs to the run that starts it, if one does."""
     return RunResult(
         id=run,

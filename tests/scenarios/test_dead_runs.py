@@ -156,6 +156,7 @@ def test_a_killed_run_and_the_run_that_it_has_started_are_both_told(timeout: str
     assert "at step 'inner'" in box["outer: ABORTED"]
 
 
+@pytest.mark.slow
 def test_a_run_that_dies_with_the_process_of_its_step_is_told_by_the_run_that_goes_on(
     project: Callable[..., Path],
 ) -> None:
@@ -231,6 +232,7 @@ def test_an_interrupted_run_commits_its_messages_and_the_next_one_sends_them(
     assert "Steps that it had finished: look WARNING." in text
 
 
+@pytest.mark.slow
 def test_a_closed_terminal_aborts_the_run_but_not_under_nohup(project: Callable[..., Path], tmp_path: Path) -> None:
     """The run has the terminal for its input and output, as in a window that somebody closes."""
     folder = project()
