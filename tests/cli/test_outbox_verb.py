@@ -79,6 +79,7 @@ def test_a_channel_that_left_the_spec_is_settled_once(engine: Engine, tmp_path: 
     assert "chat" not in second.stderr
 
 
+@pytest.mark.slow
 def test_what_is_refused_for_good_is_told_by_one_run_and_can_be_sent_again(engine: Engine, tmp_path: Path) -> None:
     answers = [400]
 
@@ -112,6 +113,7 @@ def test_what_is_refused_for_good_is_told_by_one_run_and_can_be_sent_again(engin
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_messages_are_dropped_by_their_run_reporter_or_channel(engine: Engine) -> None:
     for _ in range(2):
         engine("run", "p.yaml")
