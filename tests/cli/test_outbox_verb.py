@@ -1,9 +1,12 @@
 """Messages that nobody will ever get: shown, dropped, sent again, and no longer in the way of the exit code."""
 
+import http.server
 import os
+import re
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,3 +77,48 @@ def test_a_channel_that_left_the_spec_is_settled_once(engine: Engine, tmp_path: 
     assert (first.returncode, second.returncode) == (0, 0)
     assert "c to chat: DROPPED: dropped: the spec does not declare this channel any more" in first.stderr
     assert "chat" not in second.stderr
+
+
+@pytest.mark.slow
+def test_what_is_refused_for_good_is_told_by_one_run_and_can_be_sent_again(engine: Engine, tmp_path: Path) -> None:
+    answers = [400]
+
+    class Hook(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(answers[0])
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    spec = tmp_path / "p.yaml"
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        text = re.sub(r"json://127.0.0.1:\d+", f"json://127.0.0.1:{server.server_port}", spec.read_text())
+        spec.write_text(text.replace("name: c, channel: chat", "name: c, channel: chat, at: start"))
+        first = engine("run", "p.yaml")
+        assert first.returncode == 4
+        assert "refused for good, see engine outbox: c to chat" in first.stdout
+        assert "error=400" in first.stdout
+        spec.write_text(spec.read_text().replace("name: c,", "name: c, active: false,"))
+        second = engine("run", "p.yaml")
+        assert second.returncode == 0
+        assert "refused" not in second.stdout + second.stderr
+        assert "REFUSED" in engine("show", "p.yaml", "--outbox").stdout
+        assert engine("outbox", "retry", "p.yaml", "chat").returncode == 4
+        answers[0] = 200
+        assert engine("outbox", "retry", "p.yaml", "c").stdout == "SENT c to chat\n"
+        assert "REFUSED" not in engine("show", "p.yaml", "--outbox").stdout
+        server.shutdown()
+
+
+@pytest.mark.slow
+def test_messages_are_dropped_by_their_run_reporter_or_channel(engine: Engine) -> None:
+    for _ in range(2):
+        engine("run", "p.yaml")
+    shown = engine("show", "p.yaml", "--outbox", "--format", "csv").stdout.splitlines()
+    run = shown[1].rpartition(",")[2]
+    assert engine("outbox", "drop", "p.yaml", run.rpartition("-")[2]).stdout == f"dropped {run}.0\n"
+    assert engine("outbox", "drop", "p.yaml", "box").returncode == 2
+    assert engine("outbox", "drop", "p.yaml", "chat").stdout.count("dropped ") == 1
