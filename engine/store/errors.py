@@ -91,8 +91,8 @@ def translate_errors(folder: Path) -> Iterator[None]:
         code = getattr(found, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_IOERR and shutil.disk_usage(folder).free < 2**20:
             code = sqlite3.SQLITE_FULL  # SQLite reports a write-ahead log that cannot grow as an I/O error
-        if re.match(r"no such (table|column)|Could not decode to UTF-8", str(found)):
-            code = sqlite3.SQLITE_CORRUPT  # SQLite does not know which tables there must be
+        if _lacks_a_table(str(found)):
+            code = sqlite3.SQLITE_CORRUPT
         if code not in SQLITE_CAUSES:
             raise
         raise build_store_error(folder, *SQLITE_CAUSES[code], found=str(found)) from error

@@ -258,3 +258,101 @@ def test_schema_writes_what_editors_read(tmp_path: Path, engine: Engine) -> None
         "https://json-schema.org"
     )
     assert (tmp_path / "out" / "reference.md").exists()
+
+
+NOISY = """
+import ctypes, os, warnings
+import numpy as np
+import polars as pl
+
+def rows():
+    print("printed")
+    os.system("echo from a child")
+    os.write(1, b"written\\n")
+    ctypes.CDLL(None).puts(b"from a library")
+    os.chdir("/")
+    os.umask(0o777)
+    np.seterr(all="raise")
+    warnings.simplefilter("error")
+    return pl.DataFrame({"x": [float(n * 37 % 61) for n in range(60)]})
+"""
+
+
+@pytest.mark.parametrize("verb", [["run"], ["plan"], ["check", "made"]])
+def test_standard_output_is_the_answer_alone_whatever_a_function_writes(
+    verb: list[str], engine: Engine, tmp_path: Path
+) -> None:
+    (tmp_path / "noisy.py").write_text(NOISY)
+    (tmp_path / "noisy.yaml").write_text(
+        "version: 1\nproject: noisy\ndatasets:\n"
+        '  made: {kind: python, function: "noisy:rows", checks: {any: {metric: row_count, min: 1}}}\n'
+        "  people: {path: people.csv, checks: {any: {metric: row_count, min: 1}}}\n"
+    )
+    done = engine(verb[0], "noisy.yaml", *verb[1:], "--format", "json")
+    assert done.returncode == 0
+    json.loads(done.stdout)
+    for text in ("printed", "from a child", "written", "from a library"):
+        assert text in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["run", "plan"])
+def test_a_spec_that_declares_nothing_to_run_is_told(verb: str, engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").write_text("version: 1\nproject: p\n")
+    done = engine(verb, "empty.yaml")
+    assert done.returncode == 2
+    assert "declares nothing to run: add datasets" in done.stderr
+
+
+def test_a_terminal_without_unicode_gets_escapes(engine: Engine) -> None:
+    done = engine("plan", "checked.yaml", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0
+    assert done.stdout.isascii()
+
+
+def test_a_closed_standard_output_stops_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{ENGINE} run checked.yaml >&-"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert "internal error" not in done.stderr
+
+
+AS_A_NUMBER = """
+import os, sys
+from engine.acting_user import describe_acting_user
+for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+    os.environ.pop(name, None)
+if os.getuid() == 0:
+    os.setuid(54321)
+    print(describe_acting_user())
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become a user without a name")
+def test_a_user_without_a_name_is_a_number() -> None:
+    done = subprocess.run([sys.executable, "-c", AS_A_NUMBER], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("uid 54321@")
+
+
+@pytest.mark.skipif(os.getuid() != 0 or not Path("/usr/bin/setpriv").exists(), reason="needs root and setpriv")
+def test_a_state_that_cannot_be_written_can_be_read(engine: Engine, tmp_path: Path) -> None:
+    assert engine("run", "checked.yaml").returncode == 0
+    for parent in (*tmp_path.parents,):
+        if parent.name.startswith("pytest"):
+            parent.chmod(0o755)
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    as_other = ["/usr/bin/setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
+    as_other += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", str(ENGINE)]
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*as_other, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    shown = run("show", "checked.yaml", "people", "--checks", "--format", "json")
+    assert shown.returncode == 0
+    assert json.loads(shown.stdout)
+    assert run("plan", "checked.yaml").returncode == 0
+    for refused in (run("run", "checked.yaml"), run("check", "checked.yaml", "people")):
+        assert refused.returncode == 3
+        assert f"state folder {tmp_path}" in refused.stderr
+        assert "cannot be written" in refused.stderr
