@@ -38,7 +38,7 @@ class _Verb(TyperCommand):
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
         _, _, given = self.make_parser(ctx).parse_args(args=list(args))
         for option in given:
-            if option.param_type_name == "option" and not option.multiple and given.count(option) > 1:  # type: ignore[attr-defined]  # an option has it
+            if option.param_type_name == "option" and not option.multiple and given.count(option) > 1:
                 raise typer.BadParameter("it was given twice, but takes one value", param_hint=option.opts[0])
         return super().parse_args(ctx, args)
 
