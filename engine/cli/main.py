@@ -12,6 +12,7 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
+from typing import Any
 
 import typer
 from typer.core import TyperCommand
@@ -35,7 +36,7 @@ app = typer.Typer(
 class _Verb(TyperCommand):
     """A verb. An option that takes one value is refused if it is given twice: the first would be lost in silence."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         _, _, given = self.make_parser(ctx).parse_args(args=list(args))
         for option in given:
             if option.param_type_name == "option" and not option.multiple and given.count(option) > 1:

@@ -134,14 +134,14 @@ def domain_classifier(
             f"roles must map columns to roles, but this is a {type(roles).__name__}; engine.drift.roles returns the "
             "mapping as its first part"
         )
-    roles = {name: require_comparable_role(name, role) for name, role in roles.items()}
+    taking = {name: require_comparable_role(name, role) for name, role in roles.items()}
     reference, batch = hold_rows(reference), hold_rows(batch)
     for side, frame in (("reference", reference), ("batch", batch)):
         absent = [name for name in [*roles, *([entity] if entity else [])] if name not in frame.columns]
         if absent and (frame is reference or entity in absent or set(absent) >= set(roles)):
             raise DataError(f"the {side} lacks {', '.join(map(repr, absent))}")
     reference = read_storage(reference.lazy()).collect()
-    alignment = align_columns(batch.lazy(), describe_columns(reference, roles, batch.schema))
+    alignment = align_columns(batch.lazy(), describe_columns(reference, taking, batch.schema))
     batch, roles = alignment.frame.collect(), alignment.roles
     reference = reference.with_columns(column_named(name).cast(pl.Float32) for name in alignment.rounded)
     batch = batch.with_columns(_retype_numbers(reference, batch, roles))
