@@ -133,7 +133,7 @@ def _replay_check(
             outcomes[None] += 1
             reason = reason or missing
             continue
-        results = apply_check(name, check, _build_target(section, target, one, context), position)
+        results = apply_check(name, check, _build_past_target(section, target, one, context), position)
         outcomes[worst_check_outcome([result.outcome for result in results])] += 1
         bad = [result for result in results if result.counts_as is not CheckOutcome.OK]
         metrics.update(result.metric or name for result in bad)
@@ -157,7 +157,7 @@ def _replay_check(
     )
 
 
-def _build_target(section: str, target: str, one: _Past, context: Context) -> CheckTarget:
+def _build_past_target(section: str, target: str, one: _Past, context: Context) -> CheckTarget:
     is_store = section == "evaluation_stores"
     return CheckTarget(
         name=target,

@@ -200,8 +200,11 @@ def _define_drift_metrics() -> Iterable[MetricDefinition]:
     yield distance("js", "Jensen-Shannon distance, base 2 (Lin 1991).")
     yield distance("hellinger", "Hellinger distance.")
     yield distance("total_variation", "Total variation distance: half the sum of absolute differences.")
-    yield replace(distance("chi2", "Pearson's chi-squared statistic of the table of counts.", high=None), neutral=None)
-    yield p_value("chi2_p", "p-value of chi2, asymptotic.")
+    yield replace(
+        distance("chi2", "Pearson's chi-squared statistic of the table of counts, uncorrected (no Yates).", high=None),
+        neutral=None,
+    )
+    yield p_value("chi2_p", "p-value of chi2, asymptotic and uncorrected (no Yates).")
     yield distance("l_infinity", "Largest difference in the share of a category.", _CATEGORICAL_ROLE)
     yield distance("cramers_v", "Cramér's V, bias-corrected (Bergsma 2013).", _CATEGORICAL_ROLE)
     yield distance(
