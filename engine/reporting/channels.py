@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.errors import DeliveryError
+from engine.formatting.lists import join_words
 from engine.outcome import Outcome
 from engine.reporting import apprise, file, mail
 from engine.reporting.envelope import Envelope
@@ -50,7 +51,7 @@ def send_message(
 
     Returns
     -------
-    Where the message went if that is the fallback, else an empty text.
+    Where the message went, and why if that is the fallback.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ def send_message(
     except DeliveryError as error:
         error.args = (secrets.redact(str(error)),)
         raise
-    return "" if used is channel else f"by its fallback: {describe_channel(channel, secrets)}"
+    return describe_channel(channel, secrets)
 
 
 def limit_sending(channel: Channel) -> float:
@@ -94,7 +95,10 @@ def describe_channel(channel: Channel, secrets: Secrets) -> str:
     """
     used, url = _resolve_channel(channel, secrets)
     description = CHANNEL_KINDS[used.kind].describe(used, url)
-    return secrets.redact(description if used is channel else f"{description} (its secret is absent)")
+    if used is not channel and not isinstance(channel, FileChannel):
+        absent = secrets.list_absent(channel.url)
+        description += f", because the secret {join_words(absent, 'and')} is absent"
+    return secrets.redact(description)
 
 
 def _resolve_channel(channel: Channel, secrets: Secrets) -> tuple[Channel, str]:

@@ -22,6 +22,9 @@ from engine.store.errors import build_store_error, translate_errors
 
 CSV_BATCH_ROWS = 10_000
 
+TOLD_OUTCOMES = (Outcome.WARNING, Outcome.FAILED, Outcome.ABORTED)
+"""Outcomes of a run for which each reporter that does not send says why."""
+
 
 def compose_messages(
     at: Literal["start", "end"],
@@ -57,7 +60,16 @@ def compose_messages(
             context.preview(reporting.preview_message(reporter, message, context.project, context.secrets))
         elif message is not None:
             messages.append(message)
+        elif result.outcome in TOLD_OUTCOMES:
+            result.deliveries.append(_explain_silence(reporter, context))
     return messages
+
+
+def _explain_silence(reporter: Reporter, context: Context) -> Delivery:
+    """Log why a reporter does not send although the run is not a success, and return that as its delivery."""
+    reason = f"its run_condition does not hold: {reporter.run_condition}" if reporter.active else "it is not active"
+    context.log.info(f"{reporter.name} to {reporter.channel}: not sent, because {reason}")
+    return Delivery(reporter=reporter.name, channel=reporter.channel, state="SKIPPED", reason=reason)
 
 
 def _compose_message(

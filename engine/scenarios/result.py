@@ -58,11 +58,11 @@ class Delivery(FrozenModel):
 
     reporter: str = Field(description="The reporter.")
     channel: str = Field(description="The channel.")
-    state: Literal["SENT", "PENDING", "REFUSED", "DROPPED"] = Field(
+    state: Literal["SENT", "PENDING", "REFUSED", "DROPPED", "SKIPPED"] = Field(
         description="SENT; PENDING: sending is tried again later; REFUSED: the receiver has refused it for good; "
-        "DROPPED: it is not tried again."
+        "DROPPED: it is not tried again; SKIPPED: the reporter has nothing to send."
     )
-    reason: str = Field("", description="Why it was not sent, in the receiver's words, or which fallback was used.")
+    reason: str = Field("", description="Where it was sent, or why it was not, in the receiver's words.")
 
 
 class RunResult(FrozenModel):

@@ -59,6 +59,11 @@ class Secrets:
         self._redactor.add(revealed)
         return revealed
 
+    def list_absent(self, text: str) -> list[str]:
+        """Return the names of the secrets in a text that have no value."""
+        names = [reference.parts[1] for reference in find_references(text) if reference.parts[0] == "secret"]
+        return [name for name in names if self._read_secret(name, self._project.secrets[name]) is None]
+
     def redact(self, text: str) -> str:
         """Return a text with all secret values masked, in every spelling that `Redactor` knows.
 

@@ -118,6 +118,31 @@ def test_a_run_is_announced_without_an_outcome_and_its_end_knows_what_was_set(
     assert texts["s: SUCCESS"][0].strip() == "step SUCCESS"
 
 
+def test_a_reporter_that_does_not_send_says_why_unless_all_is_well(spec: Spec, run: Run, tmp_path: Path) -> None:
+    spec("""
+        datasets: {old: {path: old.parquet, checks: {many: {metric: row_count, min: "${least}"}}}}
+        variables: {least: 1}
+        channels: {box: {kind: file, path: box}}
+        scenarios:
+          s:
+            steps: [{name: Check, kind: run_checks, target: old}]
+            reporters:
+              - {name: milder, channel: box, run_condition: stepOutcome_Check == 'WARNING'}
+              - {name: paused, channel: box, active: false}
+              - {name: told, channel: box}
+    """)
+    (well,) = run().runs
+    assert [told.reporter for told in well.deliveries] == ["told"]
+    (failed,) = run(least=9_999).runs
+    assert [(told.reporter, str(told.state), told.reason) for told in failed.deliveries] == [
+        ("milder", "SKIPPED", "its run_condition does not hold: stepOutcome_Check == 'WARNING'"),
+        ("paused", "SKIPPED", "it is not active"),
+        ("told", "SENT", "files in box"),
+    ]
+    log = next((tmp_path / ".engine").glob(f"*/{failed.log}")).read_text()
+    assert "milder to box: not sent, because its run_condition does not hold" in log
+
+
 @pytest.mark.parametrize(
     ("returns", "outcome", "said"),
     [

@@ -60,7 +60,9 @@ class _TypeChecker:
         if node.kind == "constant" and type_ == "true or false":
             what = f"this operand of {operator}" if operator else "this condition"
             message = f"{what} is always {str(node.value).lower()}"
-            self.report(node, "condition-constant", message, "compare something of the run: outcome == 'WARNING'")
+            self.report(
+                node, "condition-constant", message, "compare something of the run: outcome in ['WARNING', 'FAILED']"
+            )
         elif type_ != "true or false" and len(self.problems) == before:
             values = OUTCOME_VALUES.get(type_)
             help_ = f"compare it: == '{values[2]}'" if values else "compare it with a value"

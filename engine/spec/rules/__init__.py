@@ -8,7 +8,7 @@ all the same. The search for unused variables comes last, because the other pass
 from collections.abc import Callable
 
 from engine.spec.diagnostics import Findings
-from engine.spec.rules import channels, checks, messages, names, references, resources, sql, variables
+from engine.spec.rules import channels, checks, messages, names, references, reporters, resources, sql, variables
 from engine.spec.rules.draft import Draft
 
 __all__ = ["Draft", "check_rules"]
@@ -39,6 +39,7 @@ PASSES: tuple[Callable[[Draft, Findings], None], ...] = (
     resources.check_server,
     channels.check_channels,
     channels.check_reporters,
+    reporters.warn_about_silent_failures,
     variables.check_scenario_variables,
     variables.check_keys,
     variables.warn_about_dates,
