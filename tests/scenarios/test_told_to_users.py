@@ -88,7 +88,8 @@ def test_a_lost_snapshot_of_an_earlier_batch_says_what_to_do(spec: Spec, run: Ru
     run()
     shutil.rmtree(tmp_path / ".engine" / "test" / "evaluations")
     said = reason(run(name="tuesday"))
-    assert "is missing or damaged: restore it from a backup, or evaluate that batch again" in said
+    assert "evaluation 'monday'" in said
+    assert "`engine remove " in said
     assert "internal error" not in said
 
 
@@ -118,7 +119,10 @@ def test_a_run_is_announced_without_an_outcome_and_its_end_knows_what_was_set(
     assert texts["s: SUCCESS"][0].strip() == "step SUCCESS"
 
 
-def test_a_reporter_that_does_not_send_says_why_unless_all_is_well(spec: Spec, run: Run, tmp_path: Path) -> None:
+def test_a_reporter_that_does_not_send_says_why_unless_all_is_well(
+    spec: Spec, run: Run, rows: Rows, tmp_path: Path
+) -> None:
+    rows("old.parquet")
     spec("""
         datasets: {old: {path: old.parquet, checks: {many: {metric: row_count, min: "${least}"}}}}
         variables: {least: 1}
