@@ -60,6 +60,7 @@ class _TooManyReadings(Exception):  # noqa: N818 - a bound of ours, not an error
 @cache
 def _load_dialect() -> "type[Dialect]":
     from sqlglot.dialects.duckdb import DuckDB
+    from sqlglot.parsers.duckdb import DuckDBParser
 
     class PolarsSql(DuckDB):
         """DuckDB's dialect, which also accepts names in backticks."""
@@ -67,7 +68,7 @@ def _load_dialect() -> "type[Dialect]":
         class Tokenizer(DuckDB.Tokenizer):
             IDENTIFIERS = ['"', "`"]  # noqa: RUF012 # sqlglot's own form
 
-        class Parser(DuckDB.Parser):
+        class Parser(DuckDBParser):
             """Refuses a query that it would have to try in too many ways.
 
             A name of a type before a parenthesis may be a type or a function, `DATE(…)`: sqlglot tries one, goes back
