@@ -91,7 +91,7 @@ def evaluate_batch(
     labelled, labelled_notes = compare_labelled_rows(
         batch.labelled, batch.snapshot.performance.get("labelled_share"), settings.confidence
     )
-    nothing = _explain_nothing_compared(reference.columns.rows, batch.rows)
+    nothing = _explain_nothing_compared(reference.columns.rows, batch.rows, len(compared.columns))
     metrics: dict[str, MetricValue] = {
         "row_count": MetricValue(float(batch.rows)),
         **_data_drift_metrics(drift_model, data_present=bool(roles) and not nothing),
@@ -142,10 +142,10 @@ def _unite_entities(batch: Snapshot, reference: Snapshot) -> tuple[drift.Profile
     return mine.without_entities(), theirs.without_entities(), [note]
 
 
-def _explain_nothing_compared(reference_rows: int, batch_rows: int) -> str | None:
-    """Return which side has no rows; None where both have some."""
+def _explain_nothing_compared(reference_rows: int, batch_rows: int, columns: int) -> str | None:
+    """Return which side has no rows, or that there are no columns; None where something is compared."""
     if reference_rows and batch_rows:
-        return None
+        return None if columns else "there is no column to compare"
     return "the batch has no rows" if not batch_rows else "the reference has no rows"
 
 

@@ -119,6 +119,24 @@ def test_a_run_is_announced_without_an_outcome_and_its_end_knows_what_was_set(
     assert texts["s: SUCCESS"][0].strip() == "step SUCCESS"
 
 
+def test_a_store_that_compares_no_column_says_so(spec: Spec, run: Run, tmp_path: Path) -> None:
+    spec("""
+        datasets: {now: {path: now.csv}, before: {path: before.csv}}
+        evaluation_stores:
+          s:
+            dataset: now
+            reference: {kind: dataset, dataset: before}
+            checks: {moved: {metric: drifted_columns, soft_max: 0}}
+    """)
+    for name, start in (("before", 1), ("now", 5)):
+        (tmp_path / f"{name}.csv").write_text("n\n" + "".join(f"{number}\n" for number in range(start, start + 60)))
+    (result,) = run().runs
+    assert str(result.outcome) == "WARNING"
+    assert "there is no column to compare" in result.steps[1].checks[0].reason
+    log = next((tmp_path / ".engine").glob(f"*/{result.log}")).read_text()
+    assert "s: no column is compared: n counts up with row order" in log
+
+
 def test_a_reporter_that_does_not_send_says_why_unless_all_is_well(
     spec: Spec, run: Run, rows: Rows, tmp_path: Path
 ) -> None:

@@ -74,6 +74,8 @@ def sample(data: Any, columns: Sequence[str], rows: int, *, entity: str | None =
     """
     frame = data if isinstance(data, pl.LazyFrame) else scan_table(data)
     names = list(dict.fromkeys([*columns, *([entity] if entity else [])]))
+    if not names:  # a frame without columns has no rows either
+        return pl.DataFrame()
     rows = limit_rows(len(names), rows)
     row = row_content_hash(frame.collect_schema(), names).alias(_HASH_COLUMN)
     small = MAX_SAMPLE_VALUES // (len(names) + 1)

@@ -15,6 +15,7 @@ from engine.evaluation.custom_metrics import compute_custom_metrics
 from engine.evaluation.observation import Observation, snapshot_side
 from engine.evaluation.record import CheckResult, Evaluation, Fingerprints
 from engine.evaluation.snapshot import Snapshot
+from engine.formatting.lists import join_some
 from engine.models import FittedModel
 from engine.scenarios.actions import Action
 from engine.scenarios.builders import models
@@ -34,6 +35,8 @@ from engine.scenarios.data_validation import require_target
 from engine.spec.resources.resource import facts_of
 from engine.store import generate_id
 
+SHOWN_REASONS = 5
+"""Columns that are not compared, with their reasons, that a warning lists."""
 SEEN_IN_TRAINING = (
     "the batch is the data that the model was trained on, and its performance on those rows says little of other rows: "
     "only the rows that were held out from training are evaluated"
@@ -239,6 +242,9 @@ def _evaluate_batch(
             seen.snapshot.save(files)
             context.datasets.files.verify()
             context.store.add_evaluation(evaluation, files)
+    if evaluation.rows_read and not evaluation.columns:
+        reasons = [f"{column} {reason}" for column, reason in evaluation.left_out.items()]
+        context.log.warning(f"{name}: no column is compared: {join_some(reasons, SHOWN_REASONS) or 'there is none'}")
     for note in evaluation.notes:
         if note not in read:  # logged when the dataset was read
             context.log.write("info" if evaluation.rows_read else "warning", f"{name}: {note}")
