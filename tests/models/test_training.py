@@ -92,7 +92,7 @@ def test_a_damaged_model_json_is_said(content, tmp_path):
     declared = spec()
     save_trained(train_model("m", declared, table(rows())), tmp_path)
     (tmp_path / "model.json").write_text(content)
-    with pytest.raises(ModelError, match=r"model m: .*(is damaged: train the model again|cannot be read)"):
+    with pytest.raises(ModelError, match=r"model m: .*(is damaged: train it again|cannot be read)"):
         load_trained("m", declared, tmp_path, {})
 
 
