@@ -108,7 +108,7 @@ def test_what_is_refused_for_good_is_told_by_one_run_and_can_be_sent_again(engin
         assert "REFUSED" in engine("show", "p.yaml", "--outbox").stdout
         assert engine("outbox", "retry", "p.yaml", "chat").returncode == 4
         answers[0] = 200
-        assert engine("outbox", "retry", "p.yaml", "c").stdout == "SENT c to chat\n"
+        assert engine("outbox", "retry", "p.yaml", "c").stdout == "SENT c to chat: json through apprise\n"
         assert "REFUSED" not in engine("show", "p.yaml", "--outbox").stdout
         server.shutdown()
 
