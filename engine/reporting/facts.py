@@ -5,7 +5,7 @@ message in a run, in a preview and in a test.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,7 +48,8 @@ class RunFacts:
     `condition_facts` is what a run condition reads: the outcome (None before the end), the outcomes of steps and
     checks, metrics, the trigger, variables. `checks` holds every result: of each iteration, and of each metric of a
     wildcard. `events` are the lines of the summaries. Times are aware. `log` is the path of the run's log. `notes` are
-    added to every message, whatever its text: why a run did not end as it should.
+    added to every message, whatever its text: why a run did not end as it should. `changes` tells what has changed
+    since the last evaluation that was OK.
     """
 
     project: str
@@ -62,6 +63,7 @@ class RunFacts:
     server_url: str | None = None
     log: Path | None = None
     notes: Sequence[str] = ()
+    changes: Callable[[], str] = str
 
     @property
     def run_url(self) -> str | None:
@@ -85,6 +87,7 @@ def message_values(facts: RunFacts) -> dict[str, object]:
         "warningsEventsSummary": summarize_events(facts, Severity.WARNING),
         "errorsEventsSummary": summarize_events(facts, Severity.ERROR),
         "checksSummary": summarize_checks(facts),
+        "changesSummary": facts.changes(),
         "startTime": f"{facts.started.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
         "duration": NOT_ENDED
         if facts.ended is None
