@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from engine.errors import Severity
-from engine.evaluation.check_counts import PassedChecks
+from engine.evaluation.check_counts import PassedChecks, sort_by_severity
+from engine.evaluation.checks import MOST_MOVED
 from engine.evaluation.detectable import summarize_weak_checks
 from engine.evaluation.record import CheckResult
 from engine.formatting.control_characters import single_line
@@ -124,12 +125,6 @@ def summarize_checks(facts: RunFacts) -> str:
     return "\n".join([f"checks: {per_outcome}", lines, *map(single_line, summarize_weak_checks(facts.checks))])
 
 
-def sort_by_severity(checks: Iterable[CheckResult]) -> list[CheckResult]:
-    """Return the checks, the most severe first, otherwise in their order."""
-    severity = list(CheckOutcome)
-    return sorted(checks, key=lambda check: -severity.index(check.counts_as))
-
-
 def create_check_event(check: CheckResult, at: datetime) -> Event:
     """Return a check result as an event of its run."""
     what = f"{check.check}: {check.metric}" if check.metric else check.check
@@ -142,7 +137,9 @@ def create_check_event(check: CheckResult, at: datetime) -> Event:
         at=at,
         value=check.value,
         range=check.bounds,
-        where=check.target,
+        where=f"{check.target}{MOST_MOVED}{moved}"
+        if (moved := check.reason.partition(MOST_MOVED)[2])
+        else check.target,
         position=check.position,
     )
 

@@ -11,6 +11,7 @@ from engine import reporting
 from engine.data import WatchedFiles, explain_read_errors
 from engine.data.csv_output import disarm_formulas
 from engine.errors import StoreError
+from engine.evaluation.check_counts import sort_by_severity
 from engine.evaluation.record import Evaluation
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome, worst_outcome
 from engine.reporting.pages import EvaluationFacts
@@ -126,7 +127,7 @@ def list_events(result: RunResult) -> list[Event]:
     collected = []
     for step in result.all_steps():
         at = step.ended or result.started
-        collected += [reporting.create_check_event(check, at) for check in step.checks]
+        collected += [reporting.create_check_event(check, at) for check in sort_by_severity(step.checks)]
         collected.append(reporting.create_step_event(step.name, step.outcome, step.reason, at))
     return collected
 
