@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from engine.errors import Diagnostic, Severity
-from engine.evaluation.check_counts import PassedChecks
+from engine.evaluation.check_counts import PassedChecks, sort_by_severity
 from engine.evaluation.detectable import list_weak_checks
 from engine.evaluation.record import CheckResult
 from engine.formatting.lists import join_some
@@ -26,6 +26,9 @@ from engine.spec import diagnostics
 from engine.spec.redaction import redact_values
 
 WIDTH_IN_A_PIPE = 160
+
+SHOWN_RESULTS = 20
+"""Results of a step's checks that are not OK, of which a line each is shown, the worst first."""
 
 
 @contextmanager
@@ -146,9 +149,11 @@ def _show_step(step: StepResult, console: Console, depth: int) -> None:
     remarks = "  ".join(escape(part) for part in (step.reason, iteration) if part)
     console.print(f"{indent}{escape(step.name)}  {colour_word(str(step.outcome))}  {remarks}")
     passed = PassedChecks.select(step.checks)
-    for check in step.checks:
-        if check.counts_as is not CheckOutcome.OK:
-            console.print(f"{indent}  {colour_word(str(check.outcome))}  {escape(check.summary)}")
+    wrong = [check for check in sort_by_severity(step.checks) if check.counts_as is not CheckOutcome.OK]
+    for check in wrong[:SHOWN_RESULTS]:
+        console.print(f"{indent}  {colour_word(str(check.outcome))}  {escape(check.summary)}")
+    if len(wrong) > SHOWN_RESULTS:
+        console.print(f"{indent}  … and {len(wrong) - SHOWN_RESULTS} more, see engine show SPEC STORE --checks")
     if passed.checks:
         console.print(f"{indent}  {colour_word('OK')}  {escape(passed.count())}")
     if weak := list_weak_checks(step.checks):

@@ -16,6 +16,13 @@ SHOWN_REASONS, SHOWN_METRICS = 3, 5
 """Reasons, and metrics of one reason, that a count lists."""
 
 
+def sort_by_severity(checks: Iterable[CheckResult]) -> list[CheckResult]:
+    """Return check results, the most severe first; of one check, those that are furthest outside their range first."""
+    severity, listed = list(CheckOutcome), list(checks)
+    order = {name: place for place, name in enumerate(dict.fromkeys(one.check for one in listed))}
+    return sorted(listed, key=lambda one: (-severity.index(one.counts_as), order[one.check], -one.excess))
+
+
 @dataclass(frozen=True, slots=True)
 class PassedChecks:
     """The results that count as OK: the check of each, and (metric, reason) of those that measured nothing."""

@@ -16,12 +16,20 @@ from engine.evaluation.detectable import explain_weak_check, find_detectable
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.formatting.hints import did_you_mean
 from engine.formatting.lists import join_some
-from engine.formatting.numbers import format_number, format_seconds
+from engine.formatting.numbers import format_figure, format_number, format_seconds
 from engine.outcome import CheckOutcome
 from engine.spec.metric_names import normalize_metric_name
 from engine.spec.resources.checks import Check, MeanOfLast, PythonCheck, Range, RangeCheck, ValuesCheck, WhenEmpty
 
 MetricsByName = Mapping[str, MetricValue]
+
+MOST_MOVED = "; most moved: "
+"""What stands in the reason of a check on the drift of all columns before those that drifted most."""
+
+_OF_ALL_COLUMNS = frozenset(
+    {"data_drift", "data_drift_low", "data_drift_auc", "data_drift_significant", "drifted_columns", "drifted_share"}
+)
+_SHOWN_COLUMNS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +118,19 @@ def _apply_to_metric(
         )
         if finding.outcome is CheckOutcome.OK:
             finding = _add_detectable(finding, check, limits, metric, measured, target)
+        elif metric in _OF_ALL_COLUMNS and finding.value is not None:
+            finding = replace(finding, reason=finding.reason + _list_most_moved(target.metrics))
         elif finding.value is not None and measured.reason and not measured.reason.startswith("no interval"):
             finding = replace(finding, reason=f"{finding.reason}: {measured.reason}")
     bounds = {key: bound for key, bound in bounds.items() if bound is not None}
     return _build_result(name, metric, finding, _apply_when_empty(finding, check.when_empty), bounds, target, position)
+
+
+def _list_most_moved(metrics: MetricsByName) -> str:
+    """Return the columns that drifted most, for a reason; nothing if none did."""
+    drifts = [(name.removeprefix("drift."), one.value) for name, one in metrics.items() if name.startswith("drift.")]
+    moved = sorted(((drift, name) for name, drift in drifts if drift), reverse=True)[:_SHOWN_COLUMNS]
+    return MOST_MOVED + ", ".join(f"{name} ({format_figure(drift)})" for drift, name in moved) if moved else ""
 
 
 def _missing_value_finding(metric: MetricValue) -> CheckFinding:
@@ -252,7 +269,12 @@ def _call_check_function(check: PythonCheck, target: CheckTarget) -> CheckFindin
         allowed = ", ".join(CheckOutcome)
         message = f"{check.function} returned {returned!r}; a check must return one of {allowed}, or (outcome, reason)"
         return CheckFinding(CheckOutcome.ERROR, target.redact(message))
-    return CheckFinding(CheckOutcome(outcome), target.redact(str(reason)))
+    said = (
+        str(reason)
+        if reason or outcome == CheckOutcome.OK
+        else f"{check.function} returned {outcome}, without a reason"
+    )
+    return CheckFinding(CheckOutcome(outcome), target.redact(said))
 
 
 def _apply_when_empty(finding: CheckFinding, when_empty: WhenEmpty | None) -> CheckOutcome:

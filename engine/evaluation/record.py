@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import inf
 from typing import Any
 
 from engine.errors import Position
 from engine.outcome import CheckOutcome
+
+ENDS = ("min", "max")
+"""The keys of hard bounds; those of soft bounds begin with `soft_`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,16 @@ class CheckResult:
     position: Position | None = None
     evaluation: str | None = None
     detectable: Mapping[str, float | None] = field(default_factory=dict)
+
+    @property
+    def excess(self) -> float:
+        """How far the value is outside the range that it breaks, in its unit; infinite without a value."""
+        if self.value is None:
+            return inf
+        sides = [
+            (key.endswith("min"), bound) for key, bound in self.bounds.items() if key.removeprefix("soft_") in ENDS
+        ]
+        return max((bound - self.value if low else self.value - bound for low, bound in sides), default=0.0)
 
     @property
     def summary(self) -> str:

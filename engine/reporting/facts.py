@@ -5,14 +5,15 @@ message in a run, in a preview and in a test.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from engine.errors import Severity
-from engine.evaluation.check_counts import PassedChecks
+from engine.evaluation.check_counts import PassedChecks, sort_by_severity
+from engine.evaluation.checks import MOST_MOVED
 from engine.evaluation.detectable import summarize_weak_checks
 from engine.evaluation.record import CheckResult
 from engine.formatting.control_characters import single_line
@@ -48,7 +49,8 @@ class RunFacts:
     `condition_facts` is what a run condition reads: the outcome (None before the end), the outcomes of steps and
     checks, metrics, the trigger, variables. `checks` holds every result: of each iteration, and of each metric of a
     wildcard. `events` are the lines of the summaries. Times are aware. `log` is the path of the run's log. `notes` are
-    added to every message, whatever its text: why a run did not end as it should.
+    added to every message, whatever its text: why a run did not end as it should. `changes` tells what has changed
+    since the last evaluation that was OK.
     """
 
     project: str
@@ -62,6 +64,7 @@ class RunFacts:
     server_url: str | None = None
     log: Path | None = None
     notes: Sequence[str] = ()
+    changes: Callable[[], str] = str
 
     @property
     def run_url(self) -> str | None:
@@ -85,6 +88,7 @@ def message_values(facts: RunFacts) -> dict[str, object]:
         "warningsEventsSummary": summarize_events(facts, Severity.WARNING),
         "errorsEventsSummary": summarize_events(facts, Severity.ERROR),
         "checksSummary": summarize_checks(facts),
+        "changesSummary": facts.changes(),
         "startTime": f"{facts.started.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
         "duration": NOT_ENDED
         if facts.ended is None
@@ -121,12 +125,6 @@ def summarize_checks(facts: RunFacts) -> str:
     return "\n".join([f"checks: {per_outcome}", lines, *map(single_line, summarize_weak_checks(facts.checks))])
 
 
-def sort_by_severity(checks: Iterable[CheckResult]) -> list[CheckResult]:
-    """Return the checks, the most severe first, otherwise in their order."""
-    severity = list(CheckOutcome)
-    return sorted(checks, key=lambda check: -severity.index(check.counts_as))
-
-
 def create_check_event(check: CheckResult, at: datetime) -> Event:
     """Return a check result as an event of its run."""
     what = f"{check.check}: {check.metric}" if check.metric else check.check
@@ -139,7 +137,9 @@ def create_check_event(check: CheckResult, at: datetime) -> Event:
         at=at,
         value=check.value,
         range=check.bounds,
-        where=check.target,
+        where=f"{check.target}{MOST_MOVED}{moved}"
+        if (moved := check.reason.partition(MOST_MOVED)[2])
+        else check.target,
         position=check.position,
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from engine.evaluation.check_counts import sort_by_severity
 from engine.formatting.palette import CHECK_COLOURS, GREY, OUTCOME_COLOURS
 from engine.formatting.templates import create_html_environment
 from engine.reporting.facts import (
@@ -17,7 +18,6 @@ from engine.reporting.facts import (
     format_bounds,
     format_checked,
     message_values,
-    sort_by_severity,
 )
 
 

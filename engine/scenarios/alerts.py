@@ -4,14 +4,18 @@ import json
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Literal
 
 from engine import reporting
 from engine.data import WatchedFiles, explain_read_errors
 from engine.data.csv_output import disarm_formulas
 from engine.errors import StoreError
+from engine.evaluation.check_counts import sort_by_severity
+from engine.evaluation.record import Evaluation
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome, worst_outcome
 from engine.reporting.pages import EvaluationFacts
+from engine.scenarios.changes_since_ok import summarize_changes
 from engine.scenarios.context import Context
 from engine.scenarios.result import Delivery, RunResult, StepResult
 from engine.scenarios.steps.report import collect_report_facts
@@ -50,6 +54,7 @@ def compose_messages(
         server_url=context.project.server.url if context.project.server else None,
         log=context.log.text_path,
         notes=notes,
+        changes=cache(lambda: summarize_changes(_list_last_evaluations(result, context), context)),
     )
     messages = []
     for number, reporter in enumerate(context.get_scenario(result.scenario).reporters):
@@ -122,7 +127,7 @@ def list_events(result: RunResult) -> list[Event]:
     collected = []
     for step in result.all_steps():
         at = step.ended or result.started
-        collected += [reporting.create_check_event(check, at) for check in step.checks]
+        collected += [reporting.create_check_event(check, at) for check in sort_by_severity(step.checks)]
         collected.append(reporting.create_step_event(step.name, step.outcome, step.reason, at))
     return collected
 
@@ -218,12 +223,16 @@ def _log_deliveries(delivered: Iterable[reporting.Delivery], context: Context) -
 
 
 def _load_last_evaluations(result: RunResult, context: Context) -> list[EvaluationFacts]:
+    return [collect_report_facts(evaluation, context) for evaluation in _list_last_evaluations(result, context)]
+
+
+def _list_last_evaluations(result: RunResult, context: Context) -> list[Evaluation]:
     """Return, for each store that the run has built, reused or checked, its last evaluation."""
     last: dict[str, str] = {}
     for step in result.all_steps():
         last |= {made.store: made.id for made in step.evaluations}
         last |= {check.target: check.evaluation for check in step.checks if check.evaluation}
-    return [collect_report_facts(context.store.get_evaluation(id_), context) for id_ in last.values()]
+    return [context.store.get_evaluation(id_) for id_ in last.values()]
 
 
 def _stream_csv(dataset: str, context: Context) -> Iterable[bytes]:

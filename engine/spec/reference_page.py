@@ -53,6 +53,8 @@ _MESSAGE_NAME_MEANINGS = {
     "warningsEventsSummary": "One line per warning, with the check, the value, the range and the dataset or store.",
     "errorsEventsSummary": "One line per error.",
     "checksSummary": "Number of checks with each outcome.",
+    "changesSummary": "What has changed since the last evaluation whose checks were OK: the model, the reference, "
+    "settings with their lines, code, versions, variables, files.",
     "startTime": "When the run started, in UTC.",
     "duration": "How long the run took.",
 }

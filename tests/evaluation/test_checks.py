@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import Position
-from engine.evaluation.check_counts import PassedChecks
+from engine.evaluation.check_counts import PassedChecks, sort_by_severity
 from engine.evaluation.checks import CheckTarget, apply_check
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
@@ -205,3 +205,19 @@ def test_a_count_of_checks_says_how_many_measured_nothing() -> None:
     assert passed(late) == "1 check, which measured nothing: roc_auc (why)"
     assert passed(late, ("b", "f1", EMPTY, OK)) == "2 metrics of 'b', both of which measured nothing: roc_auc, f1 (why)"
     assert passed(("mine", "", EMPTY, OK)) == "1 check, which measured nothing: mine (why)"
+
+
+def test_a_check_of_all_columns_names_those_that_moved_most() -> None:
+    values = {"data_drift": 0.9, "drift.a": 0.1, "drift.b": 0.0, "drift.c": 0.4, "drift.d": 0.2, "drift.e": 0.3}
+    metrics = {name: MetricValue(value) for name, value in values.items()}
+    [result] = found(RangeCheck(metric="data_drift", soft_max=0.6), metrics)
+    assert result.reason == "0.9 is above soft_max 0.6; most moved: c (0.4), e (0.3), d (0.2)"
+    [alone] = found(RangeCheck(metric="data_drift", soft_max=0.6), {"data_drift": MetricValue(0.9)})
+    assert alone.reason == "0.9 is above soft_max 0.6"
+
+
+def test_the_worst_comes_first() -> None:
+    metrics = {f"drift.c{number}": MetricValue(number / 10) for number in range(8)} | {"drift.x": MetricValue(None)}
+    results = sort_by_severity(found(RangeCheck(metric="drift.*", soft_max=0.1, max=0.5), metrics))
+    assert [one.metric for one in results[:2]] == ["drift.c7", "drift.c6"]
+    assert [one.metric for one in results[2:7]] == ["drift.x", "drift.c5", "drift.c4", "drift.c3", "drift.c2"]

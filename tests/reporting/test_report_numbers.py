@@ -133,7 +133,7 @@ def test_what_happened_in_three_sentences():
         "2 of 4 columns drifted: age (0.18) and score (0.12), and the predictions moved by 0.1.",
         (
             "On the 50 % of the rows that have a target value, ROC AUC is 0.75, 0.05 below the reference's. "
-            "Of 2 checks 1 warned: “a”."
+            "Of 2 checks 1 warned: data_drift (“a”)."
         ),
     ]
 

@@ -15,11 +15,12 @@ from typing import Any
 from markupsafe import Markup
 
 from engine.drift import NOTABLE_DRIFT
+from engine.evaluation.check_counts import sort_by_severity
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.formatting.numbers import format_figure, format_number, format_p_value, format_share
 from engine.formatting.templates import create_html_environment
 from engine.outcome import CheckOutcome
-from engine.reporting.facts import format_bounds, sort_by_severity
+from engine.reporting.facts import format_bounds
 from engine.reporting.pages import charts
 from engine.reporting.pages.facts import EvaluationFacts
 from engine.reporting.pages.ranges import choose_scale, cut_zones, is_range

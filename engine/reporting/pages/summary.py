@@ -1,11 +1,12 @@
 """Metrics as text with their units, and the summary of an evaluation in three sentences."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from engine.drift import NOTABLE_DRIFT
-from engine.evaluation.check_counts import SHOWN_REASONS, PassedChecks
+from engine.evaluation.check_counts import SHOWN_REASONS, PassedChecks, sort_by_severity
 from engine.evaluation.detectable import list_weak_checks
-from engine.evaluation.record import MetricValue
+from engine.evaluation.record import CheckResult, MetricValue
 from engine.formatting.lists import join_some, join_words
 from engine.formatting.numbers import format_figure, format_p_value, format_share
 from engine.models import describe_measured_rows
@@ -166,10 +167,19 @@ def _summarize_checks(facts: EvaluationFacts) -> str:
         weak = len(list_weak_checks(facts.checks)) if len(worst) > 1 else 0
         return f"{text}{f'; {weak} could hardly have failed with so few rows' if weak else ''}."
     numbers = [f"{count[level]} {word}" for level, word in _OUTCOME_VERBS.items() if count[level]]
-    shown = [f"“{name}”" for name in wrong[:3]] + ([f"{len(wrong) - 3} more"] if len(wrong) > 3 else [])
+    shown = [_describe_wrong(name, facts.checks) for name in wrong[:3]]
+    shown += [f"{len(wrong) - 3} more"] if len(wrong) > 3 else []
     text = f"Of {len(worst)} checks {join_words(numbers)}: {join_words(shown)}."
     unmeasured = join_some(passed.list_unmeasured(), SHOWN_REASONS)
     return f"{text} Measured nothing, and counted as OK: {unmeasured}." if unmeasured else text
+
+
+def _describe_wrong(name: str, checks: Sequence[CheckResult]) -> str:
+    """Return what a check has found: its worst metric, and how many others; the name alone may say the opposite."""
+    worst, *others = [one for one in sort_by_severity(checks) if one.check == name]
+    more = sum(one.counts_as is not CheckOutcome.OK for one in others)
+    what = worst.summary.removeprefix(f"{name}: ")
+    return f"{what}{f' and {more} more' if more else ''} (“{name}”)"
 
 
 _OUTCOME_VERBS = {CheckOutcome.ERROR: "failed", CheckOutcome.WARNING: "warned"}

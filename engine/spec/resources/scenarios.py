@@ -124,7 +124,7 @@ class Reporter(Resource):
     subject: Message = Field("${scenarioName}: ${outcome}", description="Subject or title of the message.")
     message: Message = Field(
         "${scenarioName} of ${projectKey} ended ${outcome} after ${duration}.\n"
-        "${errorsEventsSummary}\n${warningsEventsSummary}\n",
+        "${errorsEventsSummary}\n${warningsEventsSummary}\n${changesSummary}\n",
         description="Text of the message.",
     )
     message_file: str | None = Field(

@@ -20,6 +20,7 @@ MESSAGE_NAMES = (
     "warningsEventsSummary",
     "errorsEventsSummary",
     "checksSummary",
+    "changesSummary",
     "startTime",
     "duration",
 )

@@ -1,0 +1,70 @@
+"""What has changed since the last evaluation that was OK: the first question of whoever gets an alert.
+
+The answer comes from the facts behind the fingerprints of both evaluations, which `engine plan` compares too.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from engine.evaluation.record import Evaluation
+from engine.formatting.control_characters import single_line
+from engine.outcome import CheckOutcome
+from engine.scenarios.actions import Change
+from engine.scenarios.changes import find_changes
+from engine.scenarios.context import Context
+
+SHOWN_CHANGES = 10
+"""Changes of one store that are listed."""
+
+_MOST_TELLING_FIRST = ("model", "reference", "spec", "code", "version", "variable", "data")
+
+
+def summarize_changes(evaluations: Sequence[Evaluation], context: Context) -> str:
+    """Return, for each evaluation, what has changed since the last one of its store whose checks were all OK.
+
+    Where no check has judged the store yet, that is the evaluation before. Without evaluations the text is empty.
+    """
+    return "\n".join(_summarize_store(evaluation, context) for evaluation in evaluations)
+
+
+def _summarize_store(evaluation: Evaluation, context: Context) -> str:
+    name = evaluation.store
+    earlier = _find_last_ok(evaluation, context)
+    if earlier is None:
+        judged = context.project.evaluation_stores[name].checks
+        return f"{name}: there is no earlier evaluation{' whose checks were OK' if judged else ''} to compare with"
+    spec = context.project.evaluation_stores[name]
+    places = {"store": ("evaluation_stores", name), "dataset": ("datasets", spec.dataset)}
+    if spec.model:
+        places["model"] = ("models", spec.model)
+    found = find_changes(earlier.facts, evaluation.facts, places, context.project)
+    if earlier.engine_version != evaluation.engine_version:
+        versions = f"version of engine {earlier.engine_version} → {evaluation.engine_version}"
+        found.append(Change(kind="version", what="engine", says=versions))
+    found.sort(key=lambda change: _MOST_TELLING_FIRST.index(change.kind))
+    only = "nothing but the data" if all(change.kind in ("data", "variable") for change in found) else ""
+    since = f"{name}, changed since {earlier.name}: {only}".rstrip()
+    lines = [_format_line(change) for change in found[:SHOWN_CHANGES]]
+    more = [f"- … and {len(found) - SHOWN_CHANGES} more"] if len(found) > SHOWN_CHANGES else []
+    return "\n".join([since if found else f"{name}: nothing has changed since {earlier.name}", *lines, *more])
+
+
+def _format_line(change: Change) -> str:
+    place = f" ({change.position.file}:{change.position.line})" if change.position else ""
+    return single_line(f"- {change.says}{place}", limit=300)
+
+
+def _find_last_ok(evaluation: Evaluation, context: Context) -> Evaluation | None:
+    """Return the newest earlier evaluation of the store whose checks were all OK when they were last applied."""
+    outcomes = context.store.list_check_outcomes(evaluation.store)
+    judged = any(checks for id_, checks in outcomes.items() if id_ != evaluation.id)
+    for earlier in reversed(context.store.list_evaluations(evaluation.store, metrics=[])):
+        known = outcomes.get(earlier.id, {})
+        if earlier.created < evaluation.created and (_were_ok(known) if judged else True):
+            return context.store.get_evaluation(earlier.id)
+    return None
+
+
+def _were_ok(checks: Mapping[str, Sequence[CheckOutcome]]) -> bool:
+    """Return whether there were checks, and none was WARNING or ERROR."""
+    found = {outcome for outcomes in checks.values() for outcome in outcomes}
+    return bool(found) and not found & {CheckOutcome.WARNING, CheckOutcome.ERROR}
