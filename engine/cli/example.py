@@ -28,8 +28,8 @@ evaluation_stores:
     checks:
       # 0.5: a classifier cannot tell the files apart; 1: it recognises every row.
       # Above soft_max a check is a WARNING, above max an ERROR.
-      inputs look the same: {metric: data_drift_low, soft_max: 0.55, max: 0.65, when_empty: ok}
-      no column moved: {metric: drift.*, soft_max: 0.1, max: 0.25}
+      input drift: {metric: data_drift_low, soft_max: 0.55, max: 0.65, when_empty: ok}
+      column drift: {metric: drift.*, soft_max: 0.1, max: 0.25}
 """
 
 

@@ -123,7 +123,7 @@ def describe_false_alarms(
 ) -> str:
     """Return the false alarms to expect as one sentence, or an empty text if theory says nothing of these checks.
 
-    `expected false alarms without drift: at most 2.6 a year (no column moved: level 0.05; evaluated every 7 days)`
+    `expected false alarms without drift: at most 2.6 a year (column drift: level 0.05; evaluated every 7 days)`
     """
     rate = estimate_evaluations_a_year(created)
     texts = []

@@ -440,7 +440,7 @@ def test_the_first_minutes(tmp_path: Path) -> None:
     assert told.stdout == "hello/project.yaml\nNext: engine run hello/project.yaml\n"
     hello = engine(tmp_path, "run", "hello/project.yaml")
     assert hello.returncode == 0, hello.stderr
-    assert "WARNING  no column moved: drift.delivery_days" in hello.stdout
+    assert "WARNING  column drift: drift.delivery_days" in hello.stdout
     told = engine(tmp_path, "init", "my orders", "--data", "hello/2025.csv", "--target", "voucher")
     assert told.stdout.splitlines()[-1] == "Next: engine run 'my orders/project.yaml'"
     assert engine(tmp_path, "validate", "my orders/project.yaml").stdout == "my orders/project.yaml: valid\n"
@@ -627,7 +627,7 @@ def test_the_examples_run_from_a_wheel(tmp_path: Path) -> None:
     with ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
-    for name, words in (("card_fraud", "Q4 2017"), ("hello", "no column moved")):
+    for name, words in (("card_fraud", "Q4 2017"), ("hello", "column drift")):
         for arguments in (["init", name, "--example", name], ["run", f"{name}/project.yaml"]):
             told = subprocess.run([sys.executable, "-m", "engine", *arguments], cwd=tmp_path, env=environment,
                                   capture_output=True, text=True, timeout=250, check=False)  # fmt: skip

@@ -233,7 +233,7 @@ evaluation_stores:
     reference: {kind: dataset, dataset: reference}
     checks:
       data drift < 0.45: {metric: data_drift, soft_max: 0.45}
-      no feature moved: {metric: drift.*, soft_max: 0.1, max: 0.3}
+      feature drift: {metric: drift.*, soft_max: 0.1, max: 0.3}
 channels:
   ops_mail:
     kind: mail

@@ -36,7 +36,7 @@ DRIFT = CheckResult(
     position=Position("card_fraud.yaml", 62, 7),
 )
 MOVED = dataclasses.replace(
-    DRIFT, check="no feature moved", metric="drift.card_age", value=0.01, outcome=CheckOutcome.OK,
+    DRIFT, check="feature drift", metric="drift.card_age", value=0.01, outcome=CheckOutcome.OK,
     counts_as=CheckOutcome.OK, bounds={"soft_max": 0.1, "max": 0.3},
 )  # fmt: skip
 EMPTY = dataclasses.replace(
@@ -150,18 +150,18 @@ def test_summaries(project):
     where = "(the_MES, card_fraud.yaml:62)"
     assert summarize_events(facts, Severity.WARNING).split("\n") == [
         f"data drift < 0.45: data_drift is 0.521346, allowed: soft_max 0.45 {where}",
-        f"no feature moved: drift.flag has no value: the column is empty, allowed: soft_max 0.1, max 0.3 {where}",
+        f"feature drift: drift.flag has no value: the column is empty, allowed: soft_max 0.1, max 0.3 {where}",
     ]
     assert say(project, facts, message="${errorsEventsSummary}").text.split("\n") == [
-        f"no feature moved: drift.<i> is 0.4, allowed: soft_max 0.1, max 0.3 {where}",
+        f"feature drift: drift.<i> is 0.4, allowed: soft_max 0.1, max 0.3 {where}",
         "step Build MES FAILED: transactions/*.parquet: no file matches",
     ]
     assert say(project, facts, message="${checksSummary}").text.split("\n") == [
         "checks: 1 ERROR, 1 WARNING, 1 EMPTY, 1 OK",
-        f"ERROR no feature moved: drift.<i> is 0.4, allowed: soft_max 0.1, max 0.3 {where}",
+        f"ERROR feature drift: drift.<i> is 0.4, allowed: soft_max 0.1, max 0.3 {where}",
         f"WARNING data drift < 0.45: data_drift is 0.521346, allowed: soft_max 0.45 {where}",
-        f"EMPTY no feature moved: drift.flag has no value: the column is empty, allowed: soft_max 0.1, max 0.3 {where}",
-        f"OK no feature moved: drift.card_age is 0.01, allowed: soft_max 0.1, max 0.3 {where}",
+        f"EMPTY feature drift: drift.flag has no value: the column is empty, allowed: soft_max 0.1, max 0.3 {where}",
+        f"OK feature drift: drift.card_age is 0.01, allowed: soft_max 0.1, max 0.3 {where}",
     ]
 
 

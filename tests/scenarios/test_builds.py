@@ -217,8 +217,8 @@ def test_a_project_without_a_model_and_without_scenarios(spec: Spec, run: Run, r
             dataset: this_week
             reference: {kind: dataset, dataset: last_year}
             checks:
-              inputs look the same: {metric: data_drift_low, soft_max: 0.55, max: 0.65, when_empty: ok}
-              no column moved: {metric: drift.*, soft_max: 0.1, max: 0.25}
+              input drift: {metric: data_drift_low, soft_max: 0.55, max: 0.65, when_empty: ok}
+              column drift: {metric: drift.*, soft_max: 0.1, max: 0.25}
     """)
     (result,) = run().runs
     failed = {check.metric for check in result.steps[1].checks if check.outcome is CheckOutcome.ERROR}
