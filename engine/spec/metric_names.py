@@ -8,6 +8,7 @@ collects all of them and knows their positions in the file.
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 
 from engine.formatting.hints import find_similar
 from engine.spec.metric_catalogue import METRICS, PERFORMANCE_METRICS, MetricDefinition, MetricScope
@@ -55,6 +56,7 @@ _MEMBER_NAMES: dict[str, str] = {
     "statistic": "statistic",
     "performance": "performance metric",
 }
+_MEMBER_SAMPLES = {"column": "<column>", "class": "<class>", "statistic": "psi", "performance": "roc_auc"}
 _METRIC_ALIASES = {
     "auc": "roc_auc",
     "roc": "roc_auc",
@@ -170,7 +172,7 @@ def resolve_metric_name(
             f"write {metric.name}",
         )
     if metric.member is not None and name.member is None and not name.wildcard:
-        sample = {"column": "<column>", "class": "<class>", "statistic": "psi", "performance": "roc_auc"}[metric.member]
+        sample = _MEMBER_SAMPLES[metric.member]
         return Problem(
             0,
             size,
@@ -203,6 +205,8 @@ def _explain_unknown_metric(
     else:
         message = f"unknown metric {name.statistic!r}"
     alias = _METRIC_ALIASES.get(name.statistic.casefold().replace("-", "_").replace(" ", "_"))
+    if not alias and (meant := _find_member_without_dot(text, scope, task)):
+        return Problem(0, len(text), "unknown-metric", f"unknown metric {text!r}", f'did you mean "{meant}"?')
     close = (
         alias
         if (scope, alias) in _METRICS_BY_NAME
@@ -216,10 +220,29 @@ def _explain_unknown_metric(
         help_ = f'did you mean "{close}"?'
     else:
         has_member = name.wildcard or name.member is not None
-        takes_member = _METRICS_BY_NAME[scope, close].member is not None
-        rest = text[len(name.statistic) :] if has_member and takes_member else ".<column>" if takes_member else ""
+        member = _METRICS_BY_NAME[scope, close].member
+        rest = "" if member is None else text[len(name.statistic) :] if has_member else f".{_MEMBER_SAMPLES[member]}"
         help_ = f'did you mean "{close}{rest}"?'
     return Problem(0, len(name.statistic), "unknown-metric", message, help_)
+
+
+def _find_member_without_dot(text: str, scope: MetricScope, task: str | None) -> MetricName | None:
+    """Return what `drift_income`, `psi age`, `ks[age]` or `income_drift` stand for; None for other texts."""
+    statistics = sorted((m.name for m in METRICS if m.scope == scope and m.member), key=len, reverse=True)
+    any_of = "|".join(map(re.escape, statistics))
+    before = re.fullmatch(rf"({any_of})(?:[_\s:/-]+(?:of\s+)?(.+)|\[(.+)\]|\((.+)\))", text, re.DOTALL)
+    behind = re.fullmatch(rf"([^.]+?)[_\s:/-]+({any_of})", text, re.DOTALL)
+    if before:
+        meant = MetricName(before[1], before[2] or before[3] or before[4])
+    elif behind:
+        meant = MetricName(behind[2], behind[1])
+    else:
+        return None
+    if any(
+        SequenceMatcher(None, text, known).ratio() > 0.85 for known in {*list_statistics(scope)} - {meant.statistic}
+    ):
+        return None  # rather a misspelt name, such as drift_lo
+    return None if isinstance(resolve_metric_name(str(meant), scope, task=task), Problem) else meant
 
 
 def _list_metrics_by_member(scope: MetricScope, task: str | None, custom_metrics: Collection[str]) -> str:

@@ -15,6 +15,7 @@ from engine.formatting.hints import did_you_mean, find_similar
 from engine.formatting.lists import join_alternatives
 from engine.spec.diagnostics import Findings
 from engine.spec.key_aliases import UNBUILT_KEYS, hint_for_key, hint_for_kind
+from engine.spec.missing_colons import suggest_colon
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.resource import Resource
@@ -173,6 +174,10 @@ class SpecValidator:
         allowed, word = list(list_keys(chosen)), entry.key.text
         others = [r.model_fields["kind"].default for r in resources if r is not chosen and word in list_keys(r)]
         near = find_similar(word, allowed)
+        written = f"{word}: …}}" if "{" in word else word
+        if colon := suggest_colon(written, allowed):
+            self.findings.error(entry.key.position, "unknown-key", f'unknown key "{word[:60]}"', colon[1])
+            return {colon[0]}
         if word in UNBUILT_KEYS and not others:
             self.findings.error(entry.key.position, "unknown-key", f'"{word}" is not supported yet', UNBUILT_KEYS[word])
             return set()
@@ -227,6 +232,8 @@ class SpecValidator:
         help_ = None
         if isinstance(value, str) and " {" in (written := str(path[-1])) and value.endswith("}"):
             help_ = f"a colon is missing: write {written.replace(' {', ': {', 1)}: {value[:60]}"
+        elif isinstance(value, str) and type_.resources and (colon := _suggest_colon_of(type_.resources, value)):
+            help_ = colon
         elif isinstance(value, str) and type_.literals:
             near = find_similar(value, [str(word) for word in type_.literals])
             help_ = f'did you mean "{near}"?' if near else None
@@ -302,6 +309,12 @@ def _name_resource(path: SpecPath) -> str:
 
 _RESOURCE_MAPPINGS = ("connections", "datasets", "models", "channels", "metrics", "checks")
 """Keys whose values are mappings from names to resources of several kinds."""
+
+
+def _suggest_colon_of(resources: tuple[type[Resource], ...], text: str) -> str | None:
+    """Return the help for a text in place of a resource that begins with one of its keys, without a colon."""
+    found = suggest_colon(text, {key for resource in resources for key in list_keys(resource)})
+    return found[1] if found else None
 
 
 def _find_key_of_text(resource: type[Resource], text: str) -> str | None:

@@ -9,6 +9,7 @@ import yaml
 
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
+from engine.spec.missing_colons import find_missing_colon
 
 _EXPLANATIONS = [
     (
@@ -83,10 +84,10 @@ def explain_yaml_error(
     if opened and ("end of stream" in words or not text[at:].strip()):
         at = opened.index
         words = "bracket is never closed" if text[at : at + 1] in ("[", "{") else words
-    if "could not find expected ':'" in words and opened:
-        key, _, value = text[opened.index :].splitlines()[0].strip().partition(" ")
-        help_ = f"write {key}: {value}".rstrip()
-        findings.error(place(opened.index, None), "yaml", "a colon is missing in this line", help_)
+    noticed = opened.index if opened and "could not find expected ':'" in words else at
+    if ("expected ':'" in words or "mapping values" in words) and (found := find_missing_colon(text, noticed)):
+        start, help_ = found
+        findings.error(place(start, None), "yaml", "a colon is missing in this line", help_)
         return
     position = place(at, None)
     # Inside { } and [ ], libyaml takes the braces of an unquoted ${name} for a mapping.

@@ -63,6 +63,37 @@ def test_a_wrong_name_gets_its_answer(text: str, place: tuple[int, int], code: s
     assert code in DIAGNOSTIC_CODES
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("drift_income", "drift.income"),
+        ("drift income", "drift.income"),
+        ("drift of income", "drift.income"),
+        ("psi-age", "psi.age"),
+        ("psi[age]", "psi.age"),
+        ("ks(age)", "ks.age"),
+        ("age psi", "psi.age"),
+        ("income_drift", "drift.income"),
+        ("missing_share_income", "missing_share.income"),
+        ("missing_share_change_x", "missing_share_change.x"),
+        ("psi_a.b", 'psi."a.b"'),
+        ("prediction_drift_psi", "prediction_drift.psi"),
+        ("performance_change_roc_auc", "performance_change.roc_auc"),
+        ("drift_lo", "drift_low.<column>"),
+        ("drifted_column", "drifted_columns"),
+        ("roc_auc_score", "roc_auc"),
+        ("performance_chang", "performance_change.roc_auc"),
+    ],
+)
+def test_a_column_without_its_dot_is_understood(text: str, meant: str) -> None:
+    problem = resolve_metric_name(text, "store")
+    assert isinstance(problem, Problem)
+    assert problem.help == f'did you mean "{meant}"?'
+    of_dataset = resolve_metric_name("missing_share_x", "dataset")
+    assert isinstance(of_dataset, Problem)
+    assert of_dataset.help == 'did you mean "missing_share.x"?'
+
+
 def test_a_store_and_a_dataset_do_not_share_their_metrics() -> None:
     problem = resolve_metric_name("column_count", "store")
     assert isinstance(problem, Problem)

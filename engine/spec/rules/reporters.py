@@ -1,13 +1,21 @@
 """Whether somebody is told when a run fails: a reporter that waits for warnings alone is silent when it is worse."""
 
+import re
 from collections.abc import Iterator
 
 from engine.outcome import CheckOutcome, Outcome
+from engine.spec import sql
 from engine.spec.conditions import ConditionFacts, UndecidedCondition, evaluate_condition
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.checks import Check, PythonCheck, ValuesCheck
-from engine.spec.resources.scenarios import AnyStep, Reporter, RunChecksStep, Scenario
+from engine.spec.resources.datasets import QueryDataset
+from engine.spec.resources.evaluation_stores import DatasetReference
+from engine.spec.resources.models import TrainModel
+from engine.spec.resources.scenarios import AnyStep, BuildStep, Reporter, RunChecksStep, RunScenarioStep, Scenario
 from engine.spec.rules.draft import Draft
+
+OwnedCheck = tuple[str, str]
+"""What owns a check, such as `dataset 'orders'`, and the name of the check."""
 
 
 def warn_about_silent_failures(draft: Draft, findings: Findings) -> None:
@@ -16,34 +24,72 @@ def warn_about_silent_failures(draft: Draft, findings: Findings) -> None:
     A scenario whose reporters are all inactive, or that has none, is silent on purpose.
     """
     for name, scenario in draft.spec.scenarios.items():
-        reporters = [
-            (number, reporter)
-            for number, reporter in enumerate(scenario.reporters)
-            if reporter.active and reporter.at == "end"
-        ]
-        for step, check in _list_failing_checks(scenario, draft):
-            facts = _suppose_failure(scenario, step, check, draft)
-            if not reporters or any(_sends(reporter, facts) for _, reporter in reporters):
-                continue
-            number, reporter = reporters[0]
+        if not (reporters := _list_reporters(scenario)):
+            continue
+        for step, (owner, check), facts in _find_silent_failures(scenario, draft, ()):
+            number, reporter = next(iter(reporters.items()))
             at = draft.value_position("scenarios", name, "reporters", number, "run_condition")
-            message = f"no reporter sends when the step {step.name!r} is FAILED because its check {check!r} is ERROR"
-            findings.warning(at, "silent-failure", message, f"write {_suggest_condition(reporter, step)}")
+            message = f"no reporter sends when the step {step.name!r} is FAILED"
+            because = f"because the check {check!r} of the {owner} is ERROR"
+            help_ = f"write {_suggest_condition(reporter, step, facts)}"
+            findings.warning(at, "silent-failure", f"{message} {because}", help_)
             break
 
 
-def _list_failing_checks(scenario: Scenario, draft: Draft) -> Iterator[tuple[AnyStep, str]]:
-    """Yield each step that applies checks, with each of them that can be ERROR by the bounds that it has."""
+def _list_reporters(scenario: Scenario) -> dict[int, Reporter]:
+    """Return the reporters that may send at the end of a run, by their number in the list."""
+    return {n: one for n, one in enumerate(scenario.reporters) if one.active and one.at == "end"}
+
+
+def _find_silent_failures(
+    scenario: Scenario, draft: Draft, outer: tuple[Scenario, ...]
+) -> Iterator[tuple[AnyStep, OwnedCheck, ConditionFacts]]:
+    """Yield each step that can be FAILED while no reporter sends, with the check and the facts of that run."""
     for step in scenario.steps:
-        if isinstance(step, RunChecksStep) and step.on_failure == "fail":
-            yield from ((step, check) for check, declared in _list_checks(step, draft).items() if _can_fail(declared))
+        if step.on_failure == "fail":
+            for check in dict.fromkeys(_list_failing_checks(step, draft, (*outer, scenario))):
+                facts = _suppose_failure(scenario, step, check, draft)
+                if not any(_sends(reporter.run_condition, facts) for reporter in _list_reporters(scenario).values()):
+                    yield step, check, facts
 
 
-def _list_checks(step: AnyStep, draft: Draft) -> dict[str, Check]:
-    """Return the checks that a step applies."""
-    target = step.target if isinstance(step, RunChecksStep) else ""
-    owner = draft.spec.evaluation_stores.get(target) or draft.spec.datasets.get(target)
-    return owner.checks if owner else {}
+def _list_failing_checks(step: AnyStep, draft: Draft, outer: tuple[Scenario, ...]) -> Iterator[OwnedCheck]:
+    """Yield the checks that make a step FAILED; of another scenario, those that its own reporters do not tell."""
+    if isinstance(step, RunScenarioStep):
+        child = draft.spec.scenarios.get(step.scenario)
+        if child and child not in outer:  # a scenario that runs itself is an error of its own
+            yield from (check for _, check, _ in _find_silent_failures(child, draft, outer))
+        return
+    for owner, checks in _list_applied_checks(step, draft):
+        yield from ((owner, name) for name, check in checks.items() if _can_fail(check))
+
+
+def _list_applied_checks(step: AnyStep, draft: Draft) -> Iterator[tuple[str, dict[str, Check]]]:
+    """Yield the checks that a step applies, by what owns them: a build applies those of each dataset that it reads."""
+    target = step.target if isinstance(step, BuildStep | RunChecksStep) else ""
+    store = draft.spec.evaluation_stores.get(target)
+    if store and isinstance(step, RunChecksStep):
+        yield f"evaluation store {target!r}", store.checks
+        return
+    for name in _list_read_datasets(target, draft):
+        yield f"dataset {name!r}", draft.spec.datasets[name].checks
+
+
+def _list_read_datasets(target: str, draft: Draft) -> list[str]:
+    """Return the datasets that are read for a dataset, a model or a store, with the inputs of their queries."""
+    store = draft.spec.evaluation_stores.get(target)
+    model = draft.spec.models.get((store.model if store else target) or "")
+    waiting = [store.dataset if store else target, model.dataset if isinstance(model, TrainModel) else ""]
+    if store and isinstance(store.reference, DatasetReference):
+        waiting.append(store.reference.dataset)
+    found: dict[str, None] = {}
+    while waiting:
+        name = waiting.pop(0)
+        dataset = draft.spec.datasets.get(name)
+        if dataset and name not in found:
+            found[name] = None
+            waiting += sorted(sql.list_tables(dataset.sql)) if isinstance(dataset, QueryDataset) else ()
+    return list(found)
 
 
 def _can_fail(check: Check) -> bool:
@@ -54,32 +100,41 @@ def _can_fail(check: Check) -> bool:
     return check.when_empty == "error" or any(one.min is not None or one.max is not None for one in ranges)
 
 
-def _suppose_failure(scenario: Scenario, failed: AnyStep, check: str, draft: Draft) -> ConditionFacts:
+def _suppose_failure(scenario: Scenario, failed: AnyStep, check: OwnedCheck, draft: Draft) -> ConditionFacts:
     """Return the facts of a run in which this step is FAILED by this check, and all is well before it."""
     place = scenario.steps.index(failed)
     steps = {
         step.name: Outcome.SUCCESS if number < place else Outcome.FAILED if number == place else Outcome.SKIPPED
         for number, step in enumerate(scenario.steps)
     }
+    before = scenario.steps[: place + 1]
+    well = (name for step in before for _, checks in _list_applied_checks(step, draft) for name in checks)
     return ConditionFacts(
         outcome=Outcome.FAILED,
         steps=steps,
-        checks={**dict.fromkeys(_list_checks(failed, draft), CheckOutcome.OK), check: CheckOutcome.ERROR},
+        checks={**dict.fromkeys(well, CheckOutcome.OK), check[1]: CheckOutcome.ERROR},
         variables=draft.variables.values,
     )
 
 
-def _sends(reporter: Reporter, facts: ConditionFacts) -> bool:
-    """Return whether the reporter sends; what cannot be decided before the run, such as a metric, does."""
-    if reporter.run_condition is None:
+def _sends(condition: str | None, facts: ConditionFacts) -> bool:
+    """Return whether a reporter sends; what cannot be decided before the run, such as a metric, does."""
+    if condition is None:
         return True
     try:
-        return evaluate_condition(reporter.run_condition, facts)
+        return evaluate_condition(condition, facts)
     except UndecidedCondition:
         return True
 
 
-def _suggest_condition(reporter: Reporter, step: AnyStep) -> str:
+def _suggest_condition(reporter: Reporter, step: AnyStep, facts: ConditionFacts) -> str:
+    """Return the condition of a reporter with failures besides warnings, if it then sends, or else a general one."""
+
+    def widen(found: re.Match[str]) -> str:
+        return f"{found[1]} in ['WARNING', '{'ERROR' if found[1].startswith('checks') else 'FAILED'}']"
+
     condition = reporter.run_condition or ""
-    widened = condition.replace("== 'WARNING'", "in ['WARNING', 'FAILED']")
-    return widened if widened != condition else f"outcome in ['WARNING', 'FAILED'], or add a reporter for {step.name!r}"
+    widened = re.sub(r"""(checks\[(?:'[^']*'|"[^"]*")\]\.outcome|\S+) == 'WARNING'""", widen, condition)
+    if widened != condition and _sends(widened, facts):
+        return widened
+    return f"outcome in ['WARNING', 'FAILED'], or add a reporter for {step.name!r}"
