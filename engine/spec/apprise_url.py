@@ -79,13 +79,18 @@ def mask_url_parts(text: str, url: str) -> str:
     """Return `text` on one line with every part of `url` masked except its scheme and the name of a server."""
     rest = url.partition("://")[2] or url
     host = re.split("[/?#]", rest)[0].rpartition("@")[2].partition(":")[0]
-    parts = {
-        spelling for part in re.split(r"[/:@?&=,#]+", rest) for spelling in (part, unquote(part)) if len(part) >= 4
-    }
+    spellings = (
+        spelling
+        for part in re.split(r"[/:@?&=,#]+", rest)
+        for spelling in (part, unquote(part), "".join(part.split()))  # apprise removes line breaks
+    )
+    parts = {spelling for spelling in spellings if len(spelling) >= 4}
     if "." in host or host == "localhost":
         parts.discard(host)
     for part in sorted(parts, key=len, reverse=True):
         text = text.replace(part, "***")
+    # Apprise's own mask of a part, such as f...y, keeps two of its characters.
+    text = re.sub(r"(?<![^\s/:@])[^\s/:@]\.{3}[^\s/:@](?![^\s/:@])", "***", text)
     return " ".join(text.split())[:1000]
 
 

@@ -224,6 +224,6 @@ def _report_unknown_overrides(root: MapNode, overrides: Mapping[str, Value], fin
     for name in sorted(overrides.keys() - names.keys()):
         help_ = did_you_mean(name, names, "the variables are") if names else "declare it under variables:"
         at = position_at(root, ("variables",))
-        given = str(overrides[name])[:60]
-        message = f'the value {name[:60]}={given} was given, but the spec declares no variable "{name[:60]}"'
+        # The value is not shown: it may be a secret, and there are no secrets yet to mask it with.
+        message = f'a value was given for the variable "{name[:60]}", but the spec does not declare it'
         findings.error(at, "undeclared-variable", message, help_)

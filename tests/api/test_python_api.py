@@ -114,7 +114,7 @@ def test_runs_have_outcomes_steps_and_checks(copied: engine.Project) -> None:
         copied.run("wotch")
     with pytest.raises(UsageError, match="name a scenario: watch, months, other"):
         copied.run_all()
-    with pytest.raises(SpecError, match='the value mnth=june was given, but the spec declares no variable "mnth"'):
+    with pytest.raises(SpecError, match='a value was given for the variable "mnth", but the spec does not declare it'):
         copied.with_variables(mnth="june")
 
 

@@ -37,6 +37,7 @@ SPEC = """
         steps:
           - {name: talk, kind: python, function: "my:talk"}
           - {name: late, kind: python, function: "my:talk", timeout: 1m}
+      dies: {steps: [{name: die, kind: python, function: "my:die", timeout: 1m}]}
       bug: {steps: [{name: build, kind: build, target: broken, timeout: 1m}]}
 """
 CODE = """
@@ -44,6 +45,10 @@ CODE = """
 
     def boom():
         raise RuntimeError("cannot connect with " + os.environ["SEC"])
+
+    def die():
+        print("dying with", os.environ["SEC"], flush=True)
+        os.abort()
 
     def talk():
         print("logged in with", os.environ["SEC"])
@@ -94,6 +99,10 @@ def assert_nothing_kept(folder: Path) -> None:
         ("render", "p.yaml"),
         ("validate", "p.yaml"),
         ("validate", "p.yaml", "--var", "team="),
+        ("validate", "p.yaml", "--var", "undeclared=" + VALUE),
+        ("check", "p.yaml", "s", "--replay", "--set", "rows.max=${secret.s}"),
+        ("check", "p.yaml", "a", "--replay", "--set", "rows.max=" + VALUE),
+        ("run", "p.yaml", "dies"),
     ],
     ids=" ".join,
 )

@@ -69,7 +69,7 @@ def test_other_values_of_variables(seed: ProjectSpec) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("quater", "x", 'the value quater=x was given, but the spec declares no variable "quater"'),
+        ("quater", "x", 'a value was given for the variable "quater", but the spec does not declare it'),
         (
             "period_start",
             "soon",

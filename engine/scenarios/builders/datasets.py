@@ -42,6 +42,9 @@ ALL_DATASET_METRICS = [
 _IN_SECONDS = tuple(f"{metric.name}." for metric in METRICS if metric.scope == "dataset" and metric.unit == "seconds")
 """What the names of metrics in seconds begin with: ages, which grow while the data stay the same."""
 
+_NO_VALUE = "the column has no values, too few of them, or values so large that the result overflows"
+"""Why a built-in metric has no value: the mean of nothing, the standard deviation of one value, a sum of 1e308s."""
+
 
 @dataclass(frozen=True, slots=True)
 class InspectedDataset:
@@ -183,7 +186,7 @@ def _measure_dataset(table: Table, wanted: Sequence[str], now: datetime, context
     absent = find_unmeasurable_metrics(table, wanted)
     values = {metric: MetricValue(None, reason=reason, failed=True) for metric, reason in absent.items()}
     values |= {
-        metric: MetricValue(value, reason=None if value is not None else "there are no values")
+        metric: MetricValue(value, reason=None if value is not None else _NO_VALUE)
         for metric, value in compute_dataset_metrics(
             table, [metric for metric in wanted if metric not in absent and metric != "repeated_share"], now
         ).items()
