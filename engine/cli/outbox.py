@@ -33,9 +33,10 @@ def command(
     declared = load_project(path, var)
 
     from engine.api import Project
+    from engine.cli.output import print_warning
     from engine.store import MessageState
 
-    project = Project(declared, os.environ)
+    project = Project(declared, os.environ, (print_warning,))
     if action == "drop":
         for dropped in project.drop_messages(*messages or ()):
             print(f"dropped {dropped}")

@@ -36,22 +36,35 @@ def show_progress(*, verbose: bool) -> Iterator[Callable[[LogLine], None]]:
     """Show the progress of a run on standard error; yield the listener of its log.
 
     A terminal gets one line that disappears at the end, a pipe only warnings and errors. With `verbose` every entry
-    of the log is printed instead. What functions of users print goes to standard error too.
+    of the log is printed instead. What functions of users print goes to standard error too. A warning that belongs to
+    no run is always printed: no result of a run repeats it.
     """
     console = Console(stderr=True, highlight=False)
 
     def show(line: LogLine) -> None:
-        if verbose or (line.level != "info" and not console.is_terminal):
-            where = " ".join(part for part in (line.scenario, f"[{line.step}]" if line.step else "") if part)
-            when = f"{line.at:%H:%M:%S} {line.level:7}"
-            print(" ".join(part for part in (when, where, line.text) if part), file=sys.stderr)
-        elif console.is_terminal:
+        if verbose:
+            _print_line(line)
+        elif not console.is_terminal or not line.scenario:
+            print_warning(line)
+        else:
             parts = (line.scenario, line.step, line.text.splitlines()[0][:100])
             status.update(escape(" · ".join(part for part in parts if part)))
 
     status = console.status("starting")
     with redirect_stdout(sys.stderr), nullcontext() if verbose or not console.is_terminal else status:
         yield show
+
+
+def print_warning(line: LogLine) -> None:
+    """Print an entry of the log on standard error if it is a warning or an error."""
+    if line.level != "info":
+        _print_line(line)
+
+
+def _print_line(line: LogLine) -> None:
+    where = " ".join(part for part in (line.scenario, f"[{line.step}]" if line.step else "") if part)
+    when = f"{line.at:%H:%M:%S} {line.level:7}"
+    print(" ".join(part for part in (when, where, line.text) if part), file=sys.stderr)
 
 
 def render_results(finished: CallResult, form: diagnostics.DiagnosticFormat, code: ExitCode, state: Path) -> str:

@@ -38,7 +38,7 @@ def command(
 
     names = scenario_selection.select_scenarios(project, scenarios or ())
     with contextlib.redirect_stdout(sys.stderr):  # what user functions print must not get into the answer
-        plan = session.plan_scenarios(project, names)
+        plan = session.plan_scenarios(project, names, listeners=[output.print_warning])
     if format_ == "json":
         output.print_json(plan.model_dump_json(indent=1))
     else:

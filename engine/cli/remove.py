@@ -49,8 +49,9 @@ def command(
     declared = load_project(path, var)
 
     from engine.api import Project
+    from engine.cli.output import print_warning
 
-    one = Project(declared, os.environ).store(store)
+    one = Project(declared, os.environ, (print_warning,)).store(store)
     chosen = one.select(*(evaluations or ()), labels=labels, before=moment)
     if not chosen:
         print(f"{store}: nothing was removed, because no evaluation meets the conditions")

@@ -52,9 +52,10 @@ def command(
         raise typer.BadParameter(message, param_hint="STORE")
 
     from engine.api import Project
+    from engine.cli.output import print_warning
     from engine.scenarios.steps import report
 
-    project = Project(declared, os.environ)
+    project = Project(declared, os.environ, (print_warning,))
     one = project.store(store or stores[0]).evaluation(evaluation)
     with project.open_session() as context:
         facts = report.collect_report_facts(one, context)

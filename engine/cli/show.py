@@ -75,8 +75,9 @@ def command(
 
     from engine.api import Project
     from engine.cli import printers
+    from engine.cli.output import print_warning
 
-    project = Project(declared, os.environ)
+    project = Project(declared, os.environ, (print_warning,))
     if run is not None:
         printers.print_run(project, run, format_)
     elif outbox:

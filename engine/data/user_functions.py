@@ -176,9 +176,9 @@ def translate_user_code_errors(folder: Path, doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except EngineError:
+    except (EngineError, KeyboardInterrupt, GeneratorExit):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # also SystemExit, and what a library derives from BaseException
         if isinstance(error, SyntaxError):
             where, text = f"{error.filename}:{error.lineno}: ", error.msg
         else:

@@ -110,6 +110,7 @@ def plan_scenarios(
     *,
     environ: Mapping[str, str] = os.environ,
     clock: Callable[[], datetime] = utc_now,
+    listeners: Sequence[Callable[[LogLine], None]] = (),
 ) -> Plan:
     """Return what `run` would do, each action with its reason. Nothing is changed.
 
@@ -121,7 +122,7 @@ def plan_scenarios(
         The state cannot be read.
     """
     planner = Planner()
-    with open_session(project, environ=environ, clock=clock, mode="plan") as context:
+    with open_session(project, environ=environ, clock=clock, listeners=listeners, mode="plan") as context:
         planned = [planner.plan_scenario(name, context) for name in scenarios]
     planner.findings.extend(project.warnings)
     return Plan(

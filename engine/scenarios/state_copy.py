@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from engine.store.errors import build_store_error, translate_errors
+from engine.store.errors import build_store_error, check_database_file, name_original, translate_errors
 
 COPY_TRIES = 5
 COPIED_FOLDERS = ("models", "evaluations", "snapshots", "rows")
@@ -31,13 +31,15 @@ def copy_state(folder: Path) -> Iterator[Path]:
     folder = folder.absolute()
     with TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True) as temporary:
         copy = Path(temporary)
+        check_database_file(folder)
         with translate_errors(folder):
             if (folder / "state.db").exists():
                 _copy_rows(folder / "state.db", copy / "state.db")
             for part in COPIED_FOLDERS:
                 if (folder / part).is_dir():
                     shutil.copytree(folder / part, copy / part, copy_function=os.symlink)
-        yield copy
+        with name_original(copy, folder):
+            yield copy
 
 
 def is_writable_state(folder: Path) -> bool:

@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,10 +70,48 @@ ERRNO_CAUSES = {
     errno.EMFILE: ("too many files are open", "raise the limit (`ulimit -n`), then run again"),
 }
 
+_copies: dict[Path, Path] = {}
+"""The temporary copies of states that are in use now, with the folders that they are copies of."""
+
 
 def build_store_error(folder: Path, cause: str, remedy: str, found: str = "") -> StoreError:
     """Return an error with the folder, the cause (and `found`, the message of the system), and what to do."""
-    return StoreError(f"state folder {folder}: {cause}{f' ({found})' if found else ''}. What to do: {remedy}.")
+    text = f"state folder {folder}: {cause}{f' ({found})' if found else ''}. What to do: {remedy}."
+    for copy, original in _copies.items():
+        text = text.replace(str(copy), str(original))
+    return StoreError(text)
+
+
+@contextmanager
+def name_original(copy: Path, original: Path) -> Iterator[None]:
+    """Let messages name the folder `original` of a state instead of `copy`, its temporary copy."""
+    _copies[copy] = original
+    try:
+        yield
+    finally:
+        del _copies[copy]
+
+
+def check_database_file(folder: Path) -> None:
+    """Check that state.db is a file or can become one: SQLite says only that it cannot open what it is not.
+
+    Raises
+    ------
+    StoreError
+        It is a folder or a device, or a link that leads to no folder.
+    """
+    path = folder / "state.db"
+    with translate_errors(folder):
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            if path.is_symlink() and not path.resolve().parent.is_dir():
+                remedy = "bring back the file that it leads to, or remove the link"
+                raise build_store_error(folder, "state.db is a link to a file that does not exist", remedy) from None
+            return
+    if not stat.S_ISREG(mode):
+        cause = ERRNO_CAUSES[errno.EISDIR] if stat.S_ISDIR(mode) else ("state.db is not a file", "move it away")
+        raise build_store_error(folder, *cause)
 
 
 def _lacks_a_table(message: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, text
 
 from engine.store.database import create_database_engine
-from engine.store.errors import build_store_error, translate_errors
+from engine.store.errors import build_store_error, check_database_file, translate_errors
 from engine.store.locks import hold_file_lock
 
 REVISION = "0003"
@@ -34,6 +34,7 @@ def prepare_schema(folder: Path, patience: float, migrations: Path = MIGRATIONS,
     StoreError
         The database is newer than this engine, is not a state, or cannot be used.
     """
+    check_database_file(folder)
     with translate_errors(folder):
         if _read_file_revision(folder, patience) != target:
             with hold_file_lock(folder, "schema"):

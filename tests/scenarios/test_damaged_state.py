@@ -1,8 +1,12 @@
 """What happens when files of the state are damaged: computed again and told, or an error with a remedy that helps."""
 
 import shutil
+import sqlite3
+import subprocess
+import sys
 import textwrap
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import polars as pl
@@ -97,6 +101,59 @@ def test_a_database_that_was_emptied_is_told_and_the_run_goes_on(project: Path) 
     listening = Project(load(project).spec, {}, (lambda line: lines.append(line.text),))
     assert listening.run("one").outcome is Outcome.SUCCESS
     assert [text for text in lines if "the history of evaluations, checks and runs is lost" in text]
+
+
+@pytest.mark.parametrize("command", ["plan", "show", "report", "compare s", "remove s --all", "outbox retry"])
+def test_a_database_that_was_emptied_is_told_by_every_command(command: str, project: Path) -> None:
+    for rest in (project / ".engine/p").glob("state.db-*"):
+        rest.unlink()
+    (project / ".engine/p/state.db").write_bytes(b"")
+    verb, *others = command.split()
+    action = [others.pop()] if verb == "outbox" else []
+    said = run_engine(project, verb, *action, "p.yaml", *others)
+    assert "the history of evaluations, checks and runs is lost" in said.stderr
+
+
+def make_dangling_link(path: Path) -> None:
+    path.symlink_to("nowhere/state.db")
+
+
+@pytest.mark.parametrize(
+    ("replace", "cause"),
+    [
+        (Path.mkdir, "a folder is where a file"),
+        (make_dangling_link, "state.db is a link to a file that does not exist"),
+    ],
+)
+@pytest.mark.parametrize("command", [("plan",), ("show",), ("run", "one")])
+def test_what_stands_in_place_of_the_database_is_told(
+    command: tuple[str, ...], replace: Callable[[Path], None], cause: str, project: Path
+) -> None:
+    for part in (project / ".engine/p").glob("state.db*"):
+        part.unlink()
+    replace(project / ".engine/p/state.db")
+    said = run_engine(project, command[0], "p.yaml", *command[1:])
+    assert said.returncode == 3
+    assert f"state folder {project / '.engine/p'}: {cause}" in said.stderr
+
+
+@pytest.mark.parametrize(
+    "damage", ["UPDATE alembic_version SET version_num = '9999'", "DROP TABLE outbox", "DROP TABLE check_results"]
+)
+def test_a_plan_names_the_folder_of_the_state_and_not_that_of_its_copy(damage: str, project: Path) -> None:
+    with closing(sqlite3.connect(project / ".engine/p/state.db")) as rows, rows:
+        rows.execute(damage)
+    said = run_engine(project, "plan", "p.yaml")
+    told = said.stdout + said.stderr
+    assert "/engine-" not in told
+    assert f"state folder {project / '.engine/p'}: " in told or said.returncode == 0
+
+
+def run_engine(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    program = Path(sys.executable).with_name("engine")
+    return subprocess.run(
+        [program, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, input="", check=False
+    )
 
 
 def test_damaged_lines_of_a_log_are_left_out_and_told(project: Path) -> None:
