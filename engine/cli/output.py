@@ -43,7 +43,7 @@ def show_progress(*, verbose: bool) -> Iterator[Callable[[LogLine], None]]:
 
     def show(line: LogLine) -> None:
         if verbose:
-            _print_line(line)
+            _print_log_line(line)
         elif not console.is_terminal or not line.scenario:
             print_warning(line)
         else:
@@ -58,10 +58,10 @@ def show_progress(*, verbose: bool) -> Iterator[Callable[[LogLine], None]]:
 def print_warning(line: LogLine) -> None:
     """Print an entry of the log on standard error if it is a warning or an error."""
     if line.level != "info":
-        _print_line(line)
+        _print_log_line(line)
 
 
-def _print_line(line: LogLine) -> None:
+def _print_log_line(line: LogLine) -> None:
     where = " ".join(part for part in (line.scenario, f"[{line.step}]" if line.step else "") if part)
     when = f"{line.at:%H:%M:%S} {line.level:7}"
     print(" ".join(part for part in (when, where, line.text) if part), file=sys.stderr)

@@ -213,7 +213,8 @@ def _log_deliveries(delivered: Iterable[reporting.Delivery], context: Context) -
     deliveries = []
     for delivery in delivered:
         message = delivery.message
-        line = f"{message.reporter} to {message.channel}: {delivery.state}"
+        of_run = f" (run {message.run.rpartition('-')[2]})" if message.run and message.run != context.run else ""
+        line = f"{message.reporter} to {message.channel}{of_run}: {delivery.state}"
         text = f"{line}: {delivery.reason}" if delivery.reason else line
         context.log.write("info" if delivery.state == "SENT" else "warning", text)
         if message.run == context.run:
