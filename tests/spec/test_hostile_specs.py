@@ -86,6 +86,10 @@ def chain_of_queries(length: int) -> str:
          "      - {name: r, channel: f, message: '" + "${" * 50_000 + "'}\n", "malformed-reference"),
         (HEAD + "description: " + "9" * 200_000, "yaml-number"),
     ],
+    ids=[
+        "queries", "many queries", "circle of queries", "variables", "doubling variables", "lists", "mappings",
+        "aliases", "large file", "condition", "negations", "references", "number",
+    ],  # the texts would become names of tests, which are too long for an environment variable
 )  # fmt: skip
 def test_what_is_too_deep_or_too_long_is_told(text: str, code: str, tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(text)
@@ -106,6 +110,7 @@ def test_what_is_too_deep_or_too_long_is_told(text: str, code: str, tmp_path: Pa
         ),
         HEAD.replace("}", ", checks: {c: {metric: 'mean." + '""' * 10_000 + "', min: 1}}}"),
     ],
+    ids=["chain of queries", "datasets", "comments", "queries", "checks", "quotes"],
 )
 def test_large_specs_are_valid(text: str, tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(text)
