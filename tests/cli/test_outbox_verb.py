@@ -75,7 +75,7 @@ def test_a_channel_that_left_the_spec_is_settled_once(engine: Engine, tmp_path: 
     spec.write_text("".join(line for line in spec.read_text().splitlines(keepends=True) if "chat" not in line))
     first, second = engine("run", "p.yaml"), engine("run", "p.yaml")
     assert (first.returncode, second.returncode) == (0, 0)
-    assert "c to chat: DROPPED: dropped: the spec does not declare this channel any more" in first.stderr
+    assert ": DROPPED: dropped: the spec does not declare this channel any more" in first.stderr
     assert "chat" not in second.stderr
 
 
