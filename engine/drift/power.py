@@ -66,7 +66,10 @@ NUMERICAL_BINS = 10
 
 
 def _count_bins(reference: Numerical | Categorical, batch: Numerical | Categorical) -> int:
-    """Return the number of bins or categories of a column in both sides, missing values included."""
+    """Return the number of bins or categories of a column in both sides, missing values included; at least two.
+
+    A column of one value, or without any, drifts by another value: the second bin.
+    """
     values = max(len(reference.counts), len(batch.counts))
     missing = reference.missing + batch.missing > 0
-    return (min(values, NUMERICAL_BINS) if isinstance(reference, Numerical) else values) + missing
+    return max(2, (min(values, NUMERICAL_BINS) if isinstance(reference, Numerical) else values) + missing)

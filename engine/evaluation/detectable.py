@@ -153,10 +153,12 @@ def _describe_detectable(
 
 
 def list_weak_checks(results: Iterable[CheckResult]) -> dict[str, list[CheckResult]]:
-    """Return the results that are OK, but could hardly have been anything else, by check."""
+    """Return the results that could hardly have been anything but OK, by check, of checks that found nothing wrong."""
+    found = list(results)
+    broken = {result.check for result in found if result.counts_as is not CheckOutcome.OK}
     weak: dict[str, list[CheckResult]] = {}
-    for result in results:
-        if result.outcome is CheckOutcome.OK and result.reason.startswith(HARDLY_FAILED):
+    for result in found:
+        if result.check not in broken and result.outcome is CheckOutcome.OK and result.reason.startswith(HARDLY_FAILED):
             weak.setdefault(result.check, []).append(result)
     return weak
 

@@ -81,3 +81,21 @@ def test_profiles_count_entities_bins_and_columns() -> None:
     assert drift.detectable_drifts(by_card, by_card, 0.95)["c"] == pytest.approx(
         smallest_detectable_drift(50, 50, 3, 0.05 / 2)
     )
+
+
+def test_a_column_of_one_value_or_of_none_drifts_by_another_value_so_that_is_what_can_be_found() -> None:
+    reference = pl.DataFrame({"same": [7] * 400, "none": pl.Series([None] * 400, dtype=pl.String)})
+    other = pl.DataFrame({"same": [7] * 360 + [8] * 40, "none": [None] * 360 + ["a"] * 40})
+    roles = {"same": drift.Role.NUMERICAL, "none": drift.Role.CATEGORICAL}
+    usual = drift.profile(reference, roles)
+    found = drift.detectable_drifts(usual, usual, 0.95)
+    assert found == pytest.approx(
+        {
+            "same": smallest_detectable_drift(400, 400, 2, 0.05 / 4),
+            "none": smallest_detectable_drift(400, 400, 2, 0.05 / 2),
+        }
+    )
+    measured = drift.compare(usual, drift.profile(other, roles)).columns
+    for name, least in found.items():
+        assert least is not None
+        assert measured[name].drift > least  # so large a drift is indeed found

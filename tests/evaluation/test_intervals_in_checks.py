@@ -161,6 +161,14 @@ def test_an_ok_below_the_smallest_detectable_drift_says_so_once_per_check() -> N
     assert summarize_weak_checks(results) == [f"the check is OK, but 2 metrics, such as drift.c0, {results[0].reason}"]
 
 
+def test_a_check_that_found_something_is_not_said_to_be_ok_for_its_other_metrics() -> None:
+    metrics = {"drift.c0": MetricValue(0.5), "drift.c1": MetricValue(0.0)}
+    results = check(metrics, metric="drift.*", soft_max=0.1, drifts={"drift.c0": 0.2, "drift.c1": 0.2})
+    assert [result.outcome for result in results] == [WARNING, OK]
+    assert "could hardly have failed" in results[1].reason
+    assert summarize_weak_checks(results) == []
+
+
 def test_what_a_performance_check_finds_is_found_about_4_times_in_5() -> None:
     # min 0.6 on an accuracy of 200 rows: at the accuracy that is told, the check breaks about 4 times in 5. Not
     # exactly: the standard error at 0.5 is a tenth larger than the one at 0.7 that it is computed from.
