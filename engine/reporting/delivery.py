@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 from html import escape
 from typing import TypeVar
 
-from engine.errors import EngineError, UnreachableError
+from engine.errors import DeliveryError, EngineError, UnreachableError
 from engine.formatting.control_characters import single_line
 from engine.outcome import Outcome
 from engine.reporting.channels import limit_sending, send_message
@@ -38,6 +38,8 @@ DELIVERY_SECONDS = 120.0
 """The longest time that all deliveries of a run take together."""
 LAST_SECONDS = 60.0
 """How much of it is kept for the end of the run: messages at its start, and of runs that it starts, take the rest."""
+
+TIME_IS_OVER = f"not tried, because the deliveries of a run may take {DELIVERY_SECONDS:g} s, which were over"
 
 KEPT_MESSAGES = 5
 """How many messages of earlier runs, of one reporter and through one channel, are sent whole."""
@@ -132,7 +134,9 @@ def send_unrecorded(
         state = MessageState.DROPPED
         try:
             channel = project.channels[message.channel]
-            limit = max(0.0, min(limit_sending(channel), until - time.monotonic()))
+            limit = min(limit_sending(channel), until - time.monotonic())
+            if limit <= 0:
+                raise DeliveryError(TIME_IS_OVER)
             reason = _send_claimed_message(project, channel, message, secrets, outcome, limit, [])
             state = MessageState.SENT
         except Exception as error:  # noqa: BLE001 - the boundary: a bug in one channel must not stop the other messages
@@ -161,7 +165,7 @@ def _deliver_through_channel(
     for place, message in enumerate(messages):
         left = until - time.monotonic()
         if not stopped and left <= 0:
-            stopped = f"not tried, because the deliveries of a run may take {DELIVERY_SECONDS:g} s, which were over"
+            stopped = TIME_IS_OVER
         if stopped and message.channel in project.channels:
             store.explain_waiting([waits.id for waits in messages[place:]], stopped)
             return [*delivered, *(Delivery(waits, MessageState.PENDING, stopped) for waits in messages[place:])]
