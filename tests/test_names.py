@@ -9,7 +9,7 @@ import engine
 
 ROOT = Path(engine.__file__).parent
 
-PER_KIND = {("cli", "command"), ("scenarios", "run"), ("reporting", "send"), ("reporting", "describe")}
+PER_KIND = {("cli", "command"), ("scenarios", "run"), ("notifications", "send"), ("notifications", "describe")}
 """Functions that a table of kinds asks of each of its modules."""
 
 HOOKS = {"__getattr__", "upgrade"}

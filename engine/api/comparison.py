@@ -17,8 +17,8 @@ from engine.evaluation.batch_evaluation import EvaluationIdentity, evaluate_batc
 from engine.evaluation.observation import Observation, snapshot_side
 from engine.evaluation.record import Evaluation
 from engine.evaluation.snapshot import DamagedSnapshot, Snapshot
-from engine.scenarios.builders.references import SAMPLE_ROWS
-from engine.scenarios.context import Context
+from engine.pipeline.references import SAMPLE_ROWS
+from engine.scenarios.context import RunContext
 from engine.store import ModelVersion
 
 
@@ -29,7 +29,7 @@ class _ComparisonReference:
     note: str | None = None
 
 
-def compare_with_evaluation(evaluation: Evaluation, other: Evaluation, context: Context) -> Evaluation:
+def compare_with_evaluation(evaluation: Evaluation, other: Evaluation, context: RunContext) -> Evaluation:
     """Return the evaluation, compared with another one as its reference."""
     note = None
     if evaluation.fingerprints.model != other.fingerprints.model:
@@ -39,7 +39,7 @@ def compare_with_evaluation(evaluation: Evaluation, other: Evaluation, context: 
     )
 
 
-def compare_with_rows(evaluation: Evaluation, reference: str, context: Context) -> Evaluation:
+def compare_with_rows(evaluation: Evaluation, reference: str, context: RunContext) -> Evaluation:
     """Return the evaluation, compared with `dataset:<name>` or with the held-out rows of its model, `model_test`.
 
     Raises
@@ -52,7 +52,7 @@ def compare_with_rows(evaluation: Evaluation, reference: str, context: Context) 
     return context.read_unchanged(lambda attempt: _compare_with_rows(evaluation, reference, attempt))
 
 
-def _compare_with_rows(evaluation: Evaluation, reference: str, context: Context) -> Evaluation:
+def _compare_with_rows(evaluation: Evaluation, reference: str, context: RunContext) -> Evaluation:
     batch = _load_snapshot(evaluation, context)
     version = _load_model_version(evaluation, context)
     if reference == "model_test":
@@ -73,15 +73,15 @@ def _compare_with_rows(evaluation: Evaluation, reference: str, context: Context)
     return _evaluate_against(evaluation, _ComparisonReference(table.fingerprint, snapshot, note), context)
 
 
-def _load_model_version(evaluation: Evaluation, context: Context) -> ModelVersion | None:
+def _load_model_version(evaluation: Evaluation, context: RunContext) -> ModelVersion | None:
     if evaluation.model is None or evaluation.model_version is None:
         return None
-    return context.store.find_model_version_number(evaluation.model, int(evaluation.model_version))
+    return context.store.models.find(evaluation.model, int(evaluation.model_version))
 
 
-def _load_snapshot(evaluation: Evaluation, context: Context) -> Snapshot:
+def _load_snapshot(evaluation: Evaluation, context: RunContext) -> Snapshot:
     try:
-        return Snapshot.load(context.store.evaluation_folder(evaluation.id))
+        return Snapshot.load(context.store.evaluations.folder_of(evaluation.id))
     except DamagedSnapshot as damaged:
         raise StoreError(
             f"evaluation {evaluation.name!r} of {evaluation.store!r}: {damaged}. Restore them from a backup, or "
@@ -90,11 +90,11 @@ def _load_snapshot(evaluation: Evaluation, context: Context) -> Snapshot:
 
 
 def _profile_rows(
-    table: Table, batch: Snapshot, evaluation: Evaluation, version: ModelVersion | None, context: Context
+    table: Table, batch: Snapshot, evaluation: Evaluation, version: ModelVersion | None, context: RunContext
 ) -> tuple[Snapshot, str | None]:
     """Profile a table as the batch was profiled: with the same columns, roles, entity and model."""
     settings = context.project.evaluation_stores[evaluation.store].drift
-    with context.store.stage_folder() as folder, materialise(table, folder) as materialised:
+    with context.store.folders.stage() as folder, materialise(table, folder) as materialised:
         schema = materialised.frame.collect_schema()
         if batch.entity is not None and batch.entity not in schema:
             raise DataError(
@@ -117,7 +117,7 @@ def _profile_rows(
 
 
 def _load_model(
-    table: Table, batch: Snapshot, evaluation: Evaluation, version: ModelVersion | None, context: Context
+    table: Table, batch: Snapshot, evaluation: Evaluation, version: ModelVersion | None, context: RunContext
 ) -> tuple[models.FittedModel | None, str | None]:
     """Return the model that scored the evaluation; or None and a note, if the model has changed since."""
     name, project = evaluation.model, context.project
@@ -138,7 +138,7 @@ def _load_model(
     return None, f"model {name} has changed since this evaluation: predictions and performance are not compared"
 
 
-def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, context: Context) -> Evaluation:
+def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, context: RunContext) -> Evaluation:
     """Evaluate the stored snapshot of the batch against a reference, with the columns that both have."""
     declared = context.project.evaluation_stores[evaluation.store]
     # What depends on the batch's rows alone is as it was; the rows of the batch are not kept.

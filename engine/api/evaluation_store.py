@@ -14,7 +14,7 @@ from engine.api.lookup import find_by_id, unknown_name
 from engine.api.replay import TriedValues, replay_target
 from engine.errors import UsageError
 from engine.evaluation.record import CheckResult, Evaluation
-from engine.scenarios.context import Context
+from engine.scenarios.context import RunContext
 from engine.scenarios.session import DEFAULT_METRICS
 from engine.scenarios.steps import run_checks
 from engine.spec.metric_names import normalize_metric_name, resolve_metric_name
@@ -35,7 +35,7 @@ class EvaluationStore:
 
     name: str
     project: spec.ProjectSpec
-    open_session: Callable[[], AbstractContextManager[Context]]
+    open_session: Callable[[], AbstractContextManager[RunContext]]
 
     def __repr__(self) -> str:
         return f"EvaluationStore({self.name!r}, project={self.project.name!r})"
@@ -69,8 +69,8 @@ class EvaluationStore:
         """
         wanted = self.displayed if metrics is None else [self._parse_metric(metric) for metric in metrics]
         with self.open_session() as context:
-            found = context.store.list_evaluations(self.name, last, metrics=wanted)
-            outcomes = context.store.list_check_outcomes(self.name)
+            found = context.store.evaluations.history(self.name, last, metrics=wanted)
+            outcomes = context.store.checks.list_outcomes(self.name)
         return frames.tabulate_evaluations(found, wanted, outcomes, intervals=intervals)
 
     def _parse_metric(self, text: str) -> str:
@@ -85,11 +85,11 @@ class EvaluationStore:
         with self.open_session() as context:
             return self._load_evaluation(name, context)
 
-    def _load_evaluation(self, name: str | None, context: Context) -> Evaluation:
-        return context.store.get_evaluation(self._resolve_id(name, context))
+    def _load_evaluation(self, name: str | None, context: RunContext) -> Evaluation:
+        return context.store.evaluations.get(self._resolve_id(name, context))
 
-    def _resolve_id(self, name: str | None, context: Context) -> str:
-        evaluations = context.store.list_evaluations(self.name, metrics=[])
+    def _resolve_id(self, name: str | None, context: RunContext) -> str:
+        evaluations = context.store.evaluations.history(self.name, metrics=[])
         if not evaluations:
             raise UsageError(f"evaluation store {self.name!r} has no evaluations yet: make one with `engine run`")
         # oldest first, so that a name gets the id of its newest evaluation
@@ -130,8 +130,8 @@ class EvaluationStore:
         """
         with self.open_session() as context:
             only = None if evaluation is None else self._resolve_id(evaluation, context)
-            names = {one.id: one.name for one in context.store.list_evaluations(self.name, metrics=[])}
-            return frames.tabulate_checks(context.store.list_check_points(self.name, last=last, evaluation=only), names)
+            names = {one.id: one.name for one in context.store.evaluations.history(self.name, metrics=[])}
+            return frames.tabulate_checks(context.store.checks.history(self.name, last=last, evaluation=only), names)
 
     def check(self, evaluation: str | None = None) -> list[CheckResult]:
         """Apply the checks, as the spec declares them now, to an evaluation; record and return the results."""
@@ -195,14 +195,14 @@ class EvaluationStore:
         with self.open_session() as context:
             return self._load_previous(self._resolve_id(evaluation, context), context)
 
-    def _load_previous(self, id_: str, context: Context) -> Evaluation:
-        evaluations = context.store.list_evaluations(self.name, metrics=[])
+    def _load_previous(self, id_: str, context: RunContext) -> Evaluation:
+        evaluations = context.store.evaluations.history(self.name, metrics=[])
         index = [evaluation.id for evaluation in evaluations].index(id_)
         if not index:
             raise UsageError(
                 f"there is no evaluation before {evaluations[0].name!r}; name the reference, such as dataset:NAME"
             )
-        return context.store.get_evaluation(evaluations[index - 1].id)
+        return context.store.evaluations.get(evaluations[index - 1].id)
 
     def select(
         self, *names: str, labels: Mapping[str, str] | None = None, before: datetime | None = None
@@ -224,7 +224,7 @@ class EvaluationStore:
             There is no evaluation with a name, or none with a label or with its value.
         """
         with self.open_session() as context:
-            found = context.store.list_evaluations(self.name, metrics=[])
+            found = context.store.evaluations.history(self.name, metrics=[])
         known = [one.name for one in reversed(found)]
         wanted: set[str] = set()
         for name in names:
@@ -267,9 +267,9 @@ class EvaluationStore:
         named = [one for one in evaluations if isinstance(one, str)]
         chosen = [one for one in evaluations if isinstance(one, Evaluation)] + (self.select(*named) if named else [])
         with self.open_session() as context, context.lock(f"evaluation store {self.name}", wait=False):
-            return context.store.remove_evaluation_ids(self.name, [one.id for one in chosen], describe_acting_user())
+            return context.store.evaluations.remove_ids(self.name, [one.id for one in chosen], describe_acting_user())
 
     def removals(self) -> list[Removal]:
         """Return the removals of evaluations, oldest first: names, user and time."""
         with self.open_session() as context:
-            return context.store.list_removals(self.name)
+            return context.store.evaluations.list_removals(self.name)

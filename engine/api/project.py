@@ -19,10 +19,10 @@ from engine.api.lookup import find_by_id, unknown_name
 from engine.api.replay import TriedValues, replay_target
 from engine.errors import UsageError
 from engine.evaluation.record import CheckResult
-from engine.reporting import Delivery, deliver_messages
+from engine.notifications import Delivery, deliver_messages
+from engine.pipeline.log import LogLine
 from engine.scenarios import scenario_selection, session
-from engine.scenarios.context import Context
-from engine.scenarios.log import LogLine
+from engine.scenarios.context import RunContext
 from engine.scenarios.result import RunResult as Run
 from engine.scenarios.steps import run_checks
 from engine.spec.resources.scenarios import RunChecksStep
@@ -123,13 +123,13 @@ class Project:
         id, scenario, state (RUNNING, or the outcome), started (UTC), seconds, trigger, who, parent.
         """
         with self.open_session() as context:
-            return frames.tabulate_runs(context.store.list_runs(last=last, whole=False))
+            return frames.tabulate_runs(context.store.runs.history(last=last, whole=False))
 
     def past_run(self, id: str) -> RunRecord:  # noqa: A002  the field of RunRecord has this name
         """Return the record of a run; the last part of its id is enough. Raises UsageError if the id is unknown."""
         with self.open_session() as context:
-            return context.store.get_run(
-                find_by_id("run", id, {run.id: run.id for run in context.store.list_runs(whole=False)})
+            return context.store.runs.get(
+                find_by_id("run", id, {run.id: run.id for run in context.store.runs.history(whole=False)})
             )
 
     def log(self, run: str) -> pl.DataFrame:
@@ -141,12 +141,12 @@ class Project:
             There is no such run.
         """
         with self.open_session() as context:
-            runs = {record.id: record for record in context.store.list_runs(whole=False)}
+            runs = {record.id: record for record in context.store.runs.history(whole=False)}
             descendants = [find_by_id("run", run, runs).id]
             for record in runs.values():  # oldest first, so a parent comes before its children
                 if record.parent in descendants:
                     descendants.append(record.id)
-            return frames.tabulate_log([context.store.run_folder(id_) / "log.jsonl" for id_ in descendants])
+            return frames.tabulate_log([context.store.runs.folder_of(id_) / "log.jsonl" for id_ in descendants])
 
     def checks(self, target: str, last: int | None = None) -> pl.DataFrame:
         """Return the results of the checks of a dataset or an evaluation store, oldest first; with `last`, the newest.
@@ -163,8 +163,8 @@ class Project:
         """
         self._require_target(target)
         with self.open_session() as context:
-            names = {each.id: each.name for each in context.store.list_evaluations(target, metrics=[])}
-            return frames.tabulate_checks(context.store.list_check_points(target, last=last), names)
+            names = {each.id: each.name for each in context.store.evaluations.history(target, metrics=[])}
+            return frames.tabulate_checks(context.store.checks.history(target, last=last), names)
 
     def check(self, target: str, evaluation: str | None = None) -> list[CheckResult]:
         """Apply the checks of a dataset or an evaluation store, as the spec declares them now; record the results.
@@ -216,7 +216,7 @@ class Project:
         last failure, or of dropping), run.
         """
         with self.open_session() as context:
-            return frames.tabulate_messages(context.store.list_unsent())
+            return frames.tabulate_messages(context.store.outbox.list_unsent())
 
     def drop_messages(self, *ids: str) -> list[str]:
         """Drop undelivered and refused messages of the outbox: they are not tried again. Record who has dropped them.
@@ -240,7 +240,7 @@ class Project:
             dropped = [message.id for message in _select_messages(context, ids)]
             for message in dropped:
                 reason = f"dropped by {describe_acting_user()} on {context.clock():%Y-%m-%d %H:%M} UTC"
-                context.store.drop_message(message, reason)
+                context.store.outbox.drop(message, reason)
             return dropped
 
     def retry_messages(self, *ids: str) -> list[Delivery]:
@@ -255,7 +255,7 @@ class Project:
             messages = _select_messages(context, ids)
             for message in messages:
                 if message.state is MessageState.REFUSED:
-                    context.store.reopen_message(message)
+                    context.store.outbox.reopen(message)
             return list(deliver_messages(context.store, self.spec, context.secrets, early=True, messages=messages))
 
     def list_checks(self, target: str) -> list[str]:
@@ -270,16 +270,18 @@ class Project:
             raise unknown_name("evaluation store or dataset", target, known)
 
     @contextmanager
-    def open_session(self) -> Iterator[Context]:
+    def open_session(self) -> Iterator[RunContext]:
         """Open the project's state and yield the context that runs start from."""
         with session.open_session(self.spec, environ=self.environ, listeners=self.listeners, reading=True) as context:
             yield context
 
 
-def _select_messages(context: Context, ids: Sequence[str]) -> list[OutboxMessage]:
+def _select_messages(context: RunContext, ids: Sequence[str]) -> list[OutboxMessage]:
     """Return the undelivered and refused messages with these ids, of these runs, reporters or channels; or all."""
     waiting = {
-        message.id: message for message in context.store.list_unsent() if message.state is not MessageState.DROPPED
+        message.id: message
+        for message in context.store.outbox.list_unsent()
+        if message.state is not MessageState.DROPPED
     }
     if not ids:
         return list(waiting.values())

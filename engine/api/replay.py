@@ -11,7 +11,7 @@ import polars as pl
 from engine.errors import UsageError
 from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_number
-from engine.scenarios.context import Context
+from engine.scenarios.context import RunContext
 from engine.scenarios.replay import ReplayedCheck, replay_checks
 
 TriedValues = Mapping[str, Mapping[str, Any]]
@@ -21,7 +21,7 @@ SHOWN_METRICS = 3
 """Metrics of a wildcard check that are listed."""
 
 
-def replay_target(target: str, tried: TriedValues, context: Context) -> pl.DataFrame:
+def replay_target(target: str, tried: TriedValues, context: RunContext) -> pl.DataFrame:
     """Return what the checks of a dataset or store give for all that is stored of it; with tried settings, also those.
 
     Raises

@@ -19,7 +19,7 @@ from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_cell
 from engine.formatting.palette import TERMINAL_COLOURS
 from engine.outcome import CheckOutcome, ExitCode, worst_outcome
-from engine.scenarios.log import LogLine
+from engine.pipeline.log import LogLine
 from engine.scenarios.result import RunResult, StepResult
 from engine.scenarios.session import CallResult
 from engine.spec import diagnostics

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from engine.formatting.control_characters import escape_controls
 from engine.formatting.lists import join_some
-from engine.scenarios.actions import Action, ActionCause, Change, ReadSource
+from engine.pipeline.actions import Action, ActionCause, Change, ReadSource
 from engine.scenarios.planning import Plan, ScenarioPlan, StepPlan
 from engine.spec import diagnostics
 

@@ -7,22 +7,22 @@ from dataclasses import replace
 from functools import cache
 from typing import Literal
 
-from engine import reporting
+from engine import notifications
 from engine.data import WatchedFiles, explain_read_errors
 from engine.data.csv_output import disarm_formulas
 from engine.errors import StoreError
 from engine.evaluation.check_counts import sort_by_severity
 from engine.evaluation.record import Evaluation
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome, worst_outcome
-from engine.reporting.pages import EvaluationFacts
 from engine.scenarios.changes_since_ok import summarize_changes
-from engine.scenarios.context import Context
+from engine.scenarios.context import RunContext
 from engine.scenarios.result import Delivery, RunResult, StepResult
 from engine.scenarios.steps.report import collect_report_facts
 from engine.spec.conditions import ConditionFacts
 from engine.spec.resources.scenarios import Reporter
 from engine.store import Event, OutboxMessage
 from engine.store.errors import build_store_error, translate_errors
+from engine.views import EvaluationFacts
 
 CSV_BATCH_ROWS = 10_000
 
@@ -34,7 +34,7 @@ def compose_messages(
     at: Literal["start", "end"],
     result: RunResult,
     condition_facts: ConditionFacts,
-    context: Context,
+    context: RunContext,
     *,
     notes: Sequence[str] = (),
 ) -> list[OutboxMessage]:
@@ -42,7 +42,7 @@ def compose_messages(
 
     Each of the `notes` is added to every message.
     """
-    facts = reporting.RunFacts(
+    facts = notifications.RunFacts(
         project=result.project,
         scenario=result.scenario,
         run_id=result.id,
@@ -62,7 +62,7 @@ def compose_messages(
             continue
         message = _compose_message(reporter, f"{result.id}.{number}", result, facts, context)
         if context.preview is not None:
-            context.preview(reporting.preview_message(reporter, message, context.project, context.secrets))
+            context.preview(notifications.preview_message(reporter, message, context.project, context.secrets))
         elif message is not None:
             messages.append(message)
         elif result.outcome in TOLD_OUTCOMES:
@@ -70,7 +70,7 @@ def compose_messages(
     return messages
 
 
-def _explain_silence(reporter: Reporter, context: Context) -> Delivery:
+def _explain_silence(reporter: Reporter, context: RunContext) -> Delivery:
     """Log why a reporter does not send although the run is not a success, and return that as its delivery."""
     reason = f"its run_condition does not hold: {reporter.run_condition}" if reporter.active else "it is not active"
     context.log.info(f"{reporter.name} to {reporter.channel}: not sent, because {reason}")
@@ -78,11 +78,11 @@ def _explain_silence(reporter: Reporter, context: Context) -> Delivery:
 
 
 def _compose_message(
-    reporter: Reporter, message_id: str, result: RunResult, facts: reporting.RunFacts, context: Context
+    reporter: Reporter, message_id: str, result: RunResult, facts: notifications.RunFacts, context: RunContext
 ) -> OutboxMessage | None:
     """Return the message of a reporter; one whose attachments fail because of a bug is sent without them."""
     try:
-        return reporting.compose_message(
+        return notifications.compose_message(
             reporter,
             facts,
             context.secrets,
@@ -101,7 +101,7 @@ def _compose_message(
         return _compose_message(plain, message_id, result, replace(facts, notes=[*facts.notes, note]), context)
 
 
-def collect_condition_facts(found: Sequence[StepResult], context: Context) -> ConditionFacts:
+def collect_condition_facts(found: Sequence[StepResult], context: RunContext) -> ConditionFacts:
     """Return the facts that conditions can ask for; of a step or a check that ran several times, the worst outcome."""
     outcomes: dict[str, Outcome] = {}
     checks: dict[str, CheckOutcome] = {}
@@ -127,12 +127,12 @@ def list_events(result: RunResult) -> list[Event]:
     collected = []
     for step in result.all_steps():
         at = step.ended or result.started
-        collected += [reporting.create_check_event(check, at) for check in sort_by_severity(step.checks)]
-        collected.append(reporting.create_step_event(step.name, step.outcome, step.reason, at))
+        collected += [notifications.create_check_event(check, at) for check in sort_by_severity(step.checks)]
+        collected.append(notifications.create_step_event(step.name, step.outcome, step.reason, at))
     return collected
 
 
-def deliver_waiting_messages(context: Context, *, of_earlier_runs: bool) -> list[Delivery]:
+def deliver_waiting_messages(context: RunContext, *, of_earlier_runs: bool) -> list[Delivery]:
     """Send this run's messages that wait in the outbox; return their deliveries.
 
     With `of_earlier_runs`, all other waiting messages are sent too. That is tried once per run, at its end, so that a
@@ -141,14 +141,14 @@ def deliver_waiting_messages(context: Context, *, of_earlier_runs: bool) -> list
     """
     if context.preview is not None or context.mode != "run":
         return []
-    delivered = reporting.deliver_messages(
+    delivered = notifications.deliver_messages(
         context.store,
         context.project,
         context.secrets,
         early=True,
-        messages=None if of_earlier_runs else context.store.list_undelivered(context.run),
+        messages=None if of_earlier_runs else context.store.outbox.list_undelivered(context.run),
         time_of_run=context.delivery_time,
-        reserved=0 if of_earlier_runs else reporting.LAST_SECONDS,
+        reserved=0 if of_earlier_runs else notifications.LAST_SECONDS,
     )
     deliveries = _log_deliveries(delivered, context)
     events = [
@@ -157,12 +157,12 @@ def deliver_waiting_messages(context: Context, *, of_earlier_runs: bool) -> list
         if sent.state != "SENT"
     ]
     if events and context.run:
-        context.store.add_events(context.run, events)
+        context.store.runs.add_events(context.run, events)
     return deliveries
 
 
 def tell_unrecorded_end(
-    result: RunResult, condition_facts: ConditionFacts, context: Context, problem: StoreError
+    result: RunResult, condition_facts: ConditionFacts, context: RunContext, problem: StoreError
 ) -> None:
     """Send the `end` messages of a run whose end cannot be recorded, since the disk is full, say.
 
@@ -182,13 +182,13 @@ def tell_unrecorded_end(
     send_unrecorded_messages(list(messages.values()), context)
 
 
-def send_unrecorded_messages(messages: Sequence[OutboxMessage], context: Context) -> None:
+def send_unrecorded_messages(messages: Sequence[OutboxMessage], context: RunContext) -> None:
     """Send messages past the outbox, which cannot be written."""
-    sent = reporting.send_unrecorded(context.project, context.secrets, messages, Outcome.ABORTED)
+    sent = notifications.send_unrecorded(context.project, context.secrets, messages, Outcome.ABORTED)
     _log_deliveries(sent, context)
 
 
-def write_run_file(result: RunResult, context: Context) -> None:
+def write_run_file(result: RunResult, context: RunContext) -> None:
     """Write run.json.
 
     Raises
@@ -198,7 +198,7 @@ def write_run_file(result: RunResult, context: Context) -> None:
     """
     document = context.secrets.redact_values(result.model_dump(mode="json"))
     with translate_errors(context.store.folder):
-        path = context.store.run_folder(result.id) / "run.json"
+        path = context.store.runs.folder_of(result.id) / "run.json"
         path.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
     if context.log.failures:
         first = context.log.failures[0]
@@ -208,7 +208,7 @@ def write_run_file(result: RunResult, context: Context) -> None:
         )
 
 
-def _log_deliveries(delivered: Iterable[reporting.Delivery], context: Context) -> list[Delivery]:
+def _log_deliveries(delivered: Iterable[notifications.Delivery], context: RunContext) -> list[Delivery]:
     """Log each delivery; return those of this run."""
     deliveries = []
     for delivery in delivered:
@@ -223,20 +223,20 @@ def _log_deliveries(delivered: Iterable[reporting.Delivery], context: Context) -
     return deliveries
 
 
-def _load_last_evaluations(result: RunResult, context: Context) -> list[EvaluationFacts]:
+def _load_last_evaluations(result: RunResult, context: RunContext) -> list[EvaluationFacts]:
     return [collect_report_facts(evaluation, context) for evaluation in _list_last_evaluations(result, context)]
 
 
-def _list_last_evaluations(result: RunResult, context: Context) -> list[Evaluation]:
+def _list_last_evaluations(result: RunResult, context: RunContext) -> list[Evaluation]:
     """Return, for each store that the run has built, reused or checked, its last evaluation."""
     last: dict[str, str] = {}
     for step in result.all_steps():
         last |= {made.store: made.id for made in step.evaluations}
         last |= {check.target: check.evaluation for check in step.checks if check.evaluation}
-    return [context.store.get_evaluation(id_) for id_ in last.values()]
+    return [context.store.evaluations.get(id_) for id_ in last.values()]
 
 
-def _stream_csv(dataset: str, context: Context) -> Iterable[bytes]:
+def _stream_csv(dataset: str, context: RunContext) -> Iterable[bytes]:
     """Yield a dataset as CSV without formulas of spreadsheets: the header, then batches of rows."""
     files = WatchedFiles(context.datasets.files.hashes)
     table = context.datasets.with_files(files).open(dataset)

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from engine.evaluation.record import Evaluation
 from engine.formatting.control_characters import single_line
 from engine.outcome import CheckOutcome
-from engine.scenarios.actions import Change
-from engine.scenarios.changes import find_changes
-from engine.scenarios.context import Context
+from engine.pipeline.actions import Change
+from engine.pipeline.changes import find_changes
+from engine.scenarios.context import RunContext
 
 SHOWN_CHANGES = 10
 """Changes of one store that are listed."""
@@ -18,7 +18,7 @@ SHOWN_CHANGES = 10
 _MOST_TELLING_FIRST = ("model", "reference", "spec", "code", "version", "variable", "data")
 
 
-def summarize_changes(evaluations: Sequence[Evaluation], context: Context) -> str:
+def summarize_changes(evaluations: Sequence[Evaluation], context: RunContext) -> str:
     """Return, for each evaluation, what has changed since the last one of its store whose checks were all OK.
 
     Where no check has judged the store yet, that is the evaluation before. Without evaluations the text is empty.
@@ -26,7 +26,7 @@ def summarize_changes(evaluations: Sequence[Evaluation], context: Context) -> st
     return "\n".join(_summarize_store(evaluation, context) for evaluation in evaluations)
 
 
-def _summarize_store(evaluation: Evaluation, context: Context) -> str:
+def _summarize_store(evaluation: Evaluation, context: RunContext) -> str:
     name = evaluation.store
     earlier = _find_last_ok(evaluation, context)
     if earlier is None:
@@ -53,14 +53,14 @@ def _format_line(change: Change) -> str:
     return single_line(f"- {change.says}{place}", limit=300)
 
 
-def _find_last_ok(evaluation: Evaluation, context: Context) -> Evaluation | None:
+def _find_last_ok(evaluation: Evaluation, context: RunContext) -> Evaluation | None:
     """Return the newest earlier evaluation of the store whose checks were all OK when they were last applied."""
-    outcomes = context.store.list_check_outcomes(evaluation.store)
+    outcomes = context.store.checks.list_outcomes(evaluation.store)
     judged = any(checks for id_, checks in outcomes.items() if id_ != evaluation.id)
-    for earlier in reversed(context.store.list_evaluations(evaluation.store, metrics=[])):
+    for earlier in reversed(context.store.evaluations.history(evaluation.store, metrics=[])):
         known = outcomes.get(earlier.id, {})
         if earlier.created < evaluation.created and (_were_ok(known) if judged else True):
-            return context.store.get_evaluation(earlier.id)
+            return context.store.evaluations.get(earlier.id)
     return None
 
 

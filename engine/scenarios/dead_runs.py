@@ -14,9 +14,9 @@ from typing import Any
 
 from engine.errors import EngineError, StoreError
 from engine.outcome import CheckOutcome, Outcome
+from engine.pipeline.log import STARTED
 from engine.scenarios.alerts import collect_condition_facts, compose_messages, deliver_waiting_messages, write_run_file
-from engine.scenarios.context import Context
-from engine.scenarios.log import STARTED
+from engine.scenarios.context import RunContext
 from engine.scenarios.result import EvaluationMade, RunResult, StepResult
 from engine.scenarios.scenario_selection import is_declared
 from engine.spec.conditions import ConditionFacts
@@ -26,9 +26,9 @@ MAX_LOG_BYTES = 1 << 20
 """So much of a log's end is read to find the last step."""
 
 
-def tell_dead_runs(context: Context) -> None:
+def tell_dead_runs(context: RunContext) -> None:
     """Mark the runs whose process has died as ABORTED; commit their messages with that, then deliver them."""
-    found: dict[str, tuple[RunResult, Context]] = {}
+    found: dict[str, tuple[RunResult, RunContext]] = {}
 
     def compose(run: RunRecord) -> Sequence[OutboxMessage]:
         then = _restore_context(run, context)
@@ -46,7 +46,7 @@ def tell_dead_runs(context: Context) -> None:
             return ()
         return compose_messages("end", result, _collect_known_facts(result, then), then, notes=[died])
 
-    for run in context.store.abort_dead_runs(compose):
+    for run in context.store.runs.abort_dead(compose):
         result, then = found[run.id]
         result.deliveries.extend(deliver_waiting_messages(then, of_earlier_runs=False))
         try:
@@ -77,9 +77,9 @@ def find_unfinished_step(log: Path, finished: Iterable[str]) -> tuple[str, datet
     return last["step"], datetime.fromisoformat(last["at"])
 
 
-def _restore_context(run: RunRecord, context: Context) -> Context:
+def _restore_context(run: RunRecord, context: RunContext) -> RunContext:
     """Return the context of a run of earlier: its scenario, its log, and those of its variables that still exist."""
-    log = replace(context.log, folder=context.store.run_path(run.id), scenario=run.scenario, step="", failures=[])
+    log = replace(context.log, folder=context.store.runs.path_of(run.id), scenario=run.scenario, step="", failures=[])
     restored = replace(context, run=run.id, trigger=run.trigger, log=log)
     known = {name: value for name, value in run.variables.items() if name in context.project.variables}
     try:
@@ -88,9 +88,9 @@ def _restore_context(run: RunRecord, context: Context) -> Context:
         return restored
 
 
-def _describe_dead_run(run: RunRecord, context: Context) -> tuple[RunResult, str]:
+def _describe_dead_run(run: RunRecord, context: RunContext) -> tuple[RunResult, str]:
     """Return the result of a dead run, with the step that it was at, and what is known of its end as text."""
-    folder = context.store.run_path(run.id)
+    folder = context.store.runs.path_of(run.id)
     unfinished = find_unfinished_step(folder, [step.name for step in run.steps])
     times = [datetime.fromisoformat(line["at"]) for line in _read_log(folder)[-1:]]
     last_sign = max([run.started, *times, *(step.ended for step in run.steps)])
@@ -101,13 +101,13 @@ def _describe_dead_run(run: RunRecord, context: Context) -> tuple[RunResult, str
     evaluations = [
         EvaluationMade(id=newest.id, store=store, name=newest.name, reused=False)
         for store in context.project.evaluation_stores
-        if (newest := context.store.find_newest_evaluation(store)) and newest.run == run.id
+        if (newest := context.store.evaluations.find_newest(store)) and newest.run == run.id
     ]
     if unfinished or not steps:
         name, at = unfinished or ("(not known)", last_sign)
         steps.append(StepResult(name=name, kind="", outcome=Outcome.ABORTED, reason=reason, started=at))
     # Check results are stored with their run, not with its step.
-    kept = {"checks": context.store.list_run_checks(run.id), "evaluations": evaluations}
+    kept = {"checks": context.store.checks.list_of_run(run.id), "evaluations": evaluations}
     steps[-1] = steps[-1].model_copy(update=kept)
     fields = ("id", "project", "scenario", "started", "trigger", "who", "parent", "variables")
     result = RunResult(
@@ -132,7 +132,7 @@ def describe_end(
     return f"this run {how}{at}. It had started at {_format_time(started)}. Steps that it had finished: {done}."
 
 
-def _collect_known_facts(result: RunResult, context: Context) -> ConditionFacts:
+def _collect_known_facts(result: RunResult, context: RunContext) -> ConditionFacts:
     """Return the facts for the conditions of a dead run's reporters; what the run has not decided is left out.
 
     A condition that needs such a fact cannot be decided, so its message is sent. In a loop, an iteration that never

@@ -14,10 +14,10 @@ from pydantic import Field
 from engine.errors import Diagnostic, EngineError, Severity
 from engine.evaluation.record import Evaluation
 from engine.outcome import ExitCode, Outcome
-from engine.scenarios import data_validation
-from engine.scenarios.actions import Action, FrozenModel
-from engine.scenarios.context import Context
-from engine.scenarios.log import log_warnings
+from engine.pipeline import data_validation
+from engine.pipeline.actions import Action, FrozenModel
+from engine.pipeline.log import log_warnings
+from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
 from engine.scenarios.steps import STEP_KINDS
 from engine.spec.conditions import ConditionFacts, UndecidedCondition, evaluate_condition
@@ -90,7 +90,7 @@ class Planner:
         self.findings = Findings()
         self._conditional_steps: dict[tuple[str, str], str] = {}
 
-    def plan_scenario(self, name: str, context: Context) -> ScenarioPlan:
+    def plan_scenario(self, name: str, context: RunContext) -> ScenarioPlan:
         """Plan a scenario; if another scenario runs it, `context` belongs to that one."""
         trigger = f"scenario {context.log.scenario}" if context.log.scenario else "manual"
         started = replace(context, trigger=trigger, log=replace(context.log, scenario=name, step=""))
@@ -108,7 +108,7 @@ class Planner:
         reporters = [_plan_reporter(reporter, started) for reporter in declared.reporters]
         return ScenarioPlan(scenario=name, steps=steps, reporters=reporters)
 
-    def _plan_iteration(self, name: str, context: Context) -> Iterator[StepPlan]:
+    def _plan_iteration(self, name: str, context: RunContext) -> Iterator[StepPlan]:
         """Plan the steps of one iteration; each has the values that earlier steps have set."""
         outcomes: dict[str, Outcome] = {}
         for index in range(len(context.get_scenario(name).steps)):
@@ -126,7 +126,7 @@ class Planner:
                 outcomes[step.name] = Outcome.FAILED
             yield planned.model_copy(update={"runs": runs, "reason": reason})
 
-    def _plan_step(self, step: AnyStep, context: Context, *, depending: bool) -> tuple[StepPlan, Context]:
+    def _plan_step(self, step: AnyStep, context: RunContext, *, depending: bool) -> tuple[StepPlan, RunContext]:
         """Plan one step; return its plan and the context of the steps after it."""
         plan = StepPlan(name=step.name, kind=step.kind, runs="yes")
         if isinstance(step, RunScenarioStep):
@@ -137,7 +137,7 @@ class Planner:
         at_step = replace(context, actions=[], log=replace(context.log, step=step.name))
         problem, result = "", None
 
-        def simulate(attempt: Context) -> StepResult:
+        def simulate(attempt: RunContext) -> StepResult:
             found = STEP_KINDS[step.kind](step, attempt)
             evaluation = _find_reused_evaluation(getattr(step, "target", ""), found, attempt)
             data_validation.validate_step(step, evaluation, attempt, self.findings)
@@ -166,19 +166,19 @@ class Planner:
         return action.model_copy(update={"because": "depends", "reason": f"reused if step {step!r} has run"})
 
 
-def _find_reused_evaluation(store: str, result: StepResult, context: Context) -> Evaluation | None:
+def _find_reused_evaluation(store: str, result: StepResult, context: RunContext) -> Evaluation | None:
     """Return the evaluation that a step reuses; None if this plan has only simulated it, so that it has no metrics."""
     if store not in context.project.evaluation_stores:
         return None
     made = {made.store: made.id for made in result.evaluations} | dict(context.built)
     evaluation = (
-        context.store.get_evaluation(made[store]) if store in made else context.store.find_newest_evaluation(store)
+        context.store.evaluations.get(made[store]) if store in made else context.store.evaluations.find_newest(store)
     )
     return evaluation if evaluation is not None and evaluation.metrics else None
 
 
 def _predict_step(
-    step: AnyStep, outcomes: dict[str, Outcome], context: Context
+    step: AnyStep, outcomes: dict[str, Outcome], context: RunContext
 ) -> tuple[Literal["yes", "no", "depends"], str]:
     """Return whether a step runs, as far as that is known before the run, and the reason."""
     if step.run_condition is None:
@@ -187,7 +187,7 @@ def _predict_step(
 
 
 def _predict_condition(
-    condition: str, outcomes: dict[str, Outcome], context: Context
+    condition: str, outcomes: dict[str, Outcome], context: RunContext
 ) -> tuple[Literal["yes", "no", "depends"], str]:
     """Evaluate a run condition with the facts that are known before the run; `depends` if they do not decide it."""
     condition_facts = ConditionFacts(
@@ -207,7 +207,7 @@ def _predict_condition(
         return "depends", condition
 
 
-def _plan_reporter(reporter: Reporter, context: Context) -> Action:
+def _plan_reporter(reporter: Reporter, context: RunContext) -> Action:
     """Return the action of a reporter: whether it will send, and when."""
     target = f"{reporter.name} to {reporter.channel}"
     if not reporter.active:

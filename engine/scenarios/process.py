@@ -23,10 +23,10 @@ from datetime import datetime
 from typing import Any
 
 from engine.formatting.lists import join_some
+from engine.pipeline.log import LogLine
 from engine.scenarios import steps
-from engine.scenarios.context import Context
+from engine.scenarios.context import RunContext
 from engine.scenarios.dead_runs import tell_dead_runs
-from engine.scenarios.log import LogLine
 from engine.scenarios.result import StepResult
 from engine.spec.resources.scenarios import AnyStep
 
@@ -49,7 +49,7 @@ SIGNAL_MEANINGS = {
 """What probably was the cause of a signal that has ended a process."""
 
 
-def run_step_in_process(index: int, step: AnyStep, seconds: float, context: Context) -> StepResult:
+def run_step_in_process(index: int, step: AnyStep, seconds: float, context: RunContext) -> StepResult:
     """Run step number `index` of the context's scenario in a process, which is killed after `seconds` of work."""
     request = {
         "spec": str(context.project.path),
@@ -82,7 +82,7 @@ def run_step_in_process(index: int, step: AnyStep, seconds: float, context: Cont
 
 
 @contextmanager
-def _start_supervisor(context: Context) -> "Iterator[subprocess.Popen[bytes]]":
+def _start_supervisor(context: RunContext) -> "Iterator[subprocess.Popen[bytes]]":
     """Start the process; at the end of the block it is ended with every process that it has started."""
     with subprocess.Popen(  # noqa: S603 - the program is Python, the arguments are ours
         [sys.executable, "-m", "engine.scenarios.supervisor", str(os.getpid())],
@@ -127,7 +127,7 @@ class _Reply:
         self._deadline = time.monotonic() + START_LIMIT
         self._exceeded = f"its process was not ready after {START_LIMIT:g} s and was stopped"
 
-    def exchange(self, request: str, context: Context) -> None:
+    def exchange(self, request: str, context: RunContext) -> None:
         """Send the request; take in the reply until the process has ended or its time is over.
 
         The end of the pipe alone would not do: a process that the step has started may hold the pipe open.
@@ -152,7 +152,7 @@ class _Reply:
         if self.result is None and not self.failure:
             self.failure = self._exceeded
 
-    def _take(self, line: bytes, context: Context) -> None:
+    def _take(self, line: bytes, context: RunContext) -> None:
         try:
             message: dict[str, Any] = json.loads(line or b"{}")
         except ValueError:  # the process was killed while it wrote

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from engine.evaluation.record import CheckResult
 from engine.outcome import CheckOutcome, ExitCode, Outcome
-from engine.scenarios.actions import Action, FrozenModel
+from engine.pipeline.actions import Action, FrozenModel
 
 FailureCause = Literal["check", "failure"]
 

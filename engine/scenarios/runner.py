@@ -11,8 +11,9 @@ from typing import Any
 
 from engine.acting_user import describe_acting_user
 from engine.errors import StoreError
+from engine.notifications import DeliveryTime
 from engine.outcome import Outcome, worst_outcome
-from engine.reporting import DeliveryTime
+from engine.pipeline.log import STARTED
 from engine.scenarios import process, steps
 from engine.scenarios.alerts import (
     collect_condition_facts,
@@ -23,16 +24,15 @@ from engine.scenarios.alerts import (
     tell_unrecorded_end,
     write_run_file,
 )
-from engine.scenarios.context import Context
+from engine.scenarios.context import RunContext
 from engine.scenarios.dead_runs import describe_end, find_unfinished_step
-from engine.scenarios.log import STARTED
 from engine.scenarios.result import RunResult, StepResult
 from engine.spec.conditions import ConditionFacts, UndecidedCondition, evaluate_condition
 from engine.spec.resources.scenarios import AnyStep
 from engine.store import LockBusy, RunRecord, StepRecord, generate_id
 
 
-def run_scenario(name: str, context: Context) -> RunResult:
+def run_scenario(name: str, context: RunContext) -> RunResult:
     """Run a scenario and return its result. If `context` belongs to a run, that run is the parent.
 
     Raises
@@ -48,7 +48,7 @@ def run_scenario(name: str, context: Context) -> RunResult:
     run = generate_id(now)
     delivery_time = context.delivery_time if context.run else DeliveryTime(now)
     trigger = f"scenario {context.log.scenario}" if context.run else "manual"
-    log = replace(context.log, folder=context.store.run_path(run), scenario=name, step="", failures=[])
+    log = replace(context.log, folder=context.store.runs.path_of(run), scenario=name, step="", failures=[])
     ready = replace(context, trigger=trigger, log=log, delivery_time=delivery_time).with_defaults(
         context.get_scenario(name).variables
     )
@@ -64,7 +64,7 @@ def run_scenario(name: str, context: Context) -> RunResult:
         return _execute_run(_begin_result(name, run, ready), replace(ready, run=run, held_locks=locked.held_locks))
 
 
-def tell_impossible_run(name: str, run: str, context: Context, problem: StoreError) -> None:
+def tell_impossible_run(name: str, run: str, context: RunContext, problem: StoreError) -> None:
     """Send the `end` messages of a run that cannot even start, because the state cannot be used."""
     result = _begin_result(name, run, context).model_copy(update={"outcome": Outcome.ABORTED, "ended": context.clock()})
     facts = replace(collect_condition_facts([], context), outcome=Outcome.ABORTED)
@@ -72,7 +72,7 @@ def tell_impossible_run(name: str, run: str, context: Context, problem: StoreErr
     tell_unrecorded_end(result, facts, replace(context, run=run, log=without_log), problem)
 
 
-def _begin_result(name: str, run: str, context: Context) -> RunResult:
+def _begin_result(name: str, run: str, context: RunContext) -> RunResult:
     """Return the result of a run that starts now; `context` belongs to the run that starts it, if one does."""
     return RunResult(
         id=run,
@@ -89,13 +89,15 @@ def _begin_result(name: str, run: str, context: Context) -> RunResult:
     )
 
 
-def _execute_run(result: RunResult, context: Context) -> RunResult:
+def _execute_run(result: RunResult, context: RunContext) -> RunResult:
     outcome, stopped = Outcome.ABORTED, None
     try:
         _start_run(result, context)
         for step in _run_iterations(result.scenario, context):
             result.steps.append(step)
-            context.store.add_step(result.id, _make_step_record(step))  # at once: a killed run keeps what it finished
+            context.store.runs.add_step(
+                result.id, _make_step_record(step)
+            )  # at once: a killed run keeps what it finished
         outcome = worst_outcome(step.outcome for step in result.steps)
     except BaseException as error:  # the end is recorded after an interruption too; the outcome is ABORTED then
         stopped = error
@@ -106,16 +108,16 @@ def _execute_run(result: RunResult, context: Context) -> RunResult:
     return result
 
 
-def _start_run(result: RunResult, context: Context) -> None:
+def _start_run(result: RunResult, context: RunContext) -> None:
     """Record the start of the run with its messages, and deliver those."""
-    context.store.run_folder(result.id)
+    context.store.runs.folder_of(result.id)
     context.log.info(f"{result.scenario} of {context.project.name} started, {context.trigger}")
     started = replace(collect_condition_facts([], context), outcome=None)
-    context.store.start_run(_make_run_record(result), compose_messages("start", result, started, context))
+    context.store.runs.start(_make_run_record(result), compose_messages("start", result, started, context))
     result.deliveries.extend(deliver_waiting_messages(context, of_earlier_runs=False))
 
 
-def _finish_run(result: RunResult, stopped: BaseException | None, context: Context) -> None:
+def _finish_run(result: RunResult, stopped: BaseException | None, context: RunContext) -> None:
     """Commit the run and its messages in one transaction, deliver them unless the run was interrupted, write run.json.
 
     Messages are committed before they are sent, so an alert is not lost if the process dies in between. If the end
@@ -130,7 +132,7 @@ def _finish_run(result: RunResult, stopped: BaseException | None, context: Conte
     notes = [] if stopped is None else [_describe_interruption(result, stopped, context)]
     messages = compose_messages("end", result, condition_facts, context, notes=notes)
     try:
-        context.store.finish_run(_make_run_record(result), messages)
+        context.store.runs.finish(_make_run_record(result), messages)
     except StoreError as problem:
         cause = stopped if isinstance(stopped, StoreError) else problem
         if stopped is not None and (so_far := worst_outcome(step.outcome for step in result.steps)) != "SUCCESS":
@@ -143,7 +145,7 @@ def _finish_run(result: RunResult, stopped: BaseException | None, context: Conte
         try:
             delivered = deliver_waiting_messages(context, of_earlier_runs=result.parent is None)
         except StoreError:
-            send_unrecorded_messages(context.store.list_undelivered(result.id), context)
+            send_unrecorded_messages(context.store.outbox.list_undelivered(result.id), context)
             raise
         # A message of `at: start` that was pending may have been sent now: the later delivery replaces the earlier.
         deliveries = [*result.deliveries, *delivered]
@@ -151,17 +153,17 @@ def _finish_run(result: RunResult, stopped: BaseException | None, context: Conte
     write_run_file(result, context)
 
 
-def _describe_interruption(result: RunResult, stopped: BaseException, context: Context) -> str:
+def _describe_interruption(result: RunResult, stopped: BaseException, context: RunContext) -> str:
     """Return what has interrupted the run, and at which step."""
     how = f"was interrupted ({stopped})" if isinstance(stopped, KeyboardInterrupt) and str(stopped) else ""
     how = how or ("was interrupted" if isinstance(stopped, KeyboardInterrupt) else f"was ended by {stopped!r}")
-    unfinished = find_unfinished_step(context.store.run_path(result.id), [step.name for step in result.steps])
+    unfinished = find_unfinished_step(context.store.runs.path_of(result.id), [step.name for step in result.steps])
     text = describe_end(how, result.started, result.steps, unfinished)
     replace(context.log, listeners=()).error(f"ABORTED: {text}")
     return text
 
 
-def _run_iterations(name: str, context: Context) -> Iterator[StepResult]:
+def _run_iterations(name: str, context: RunContext) -> Iterator[StepResult]:
     """Run the steps once per iteration of `for_each`, or once without any."""
     scenario = context.get_scenario(name)
     for iteration in scenario.for_each or [{}]:
@@ -175,7 +177,7 @@ def _run_iterations(name: str, context: Context) -> Iterator[StepResult]:
             return
 
 
-def _run_iteration(name: str, context: Context) -> Iterator[StepResult]:
+def _run_iteration(name: str, context: RunContext) -> Iterator[StepResult]:
     """Run the steps of one iteration."""
     finished: list[StepResult] = []
     for index in range(len(context.get_scenario(name).steps)):
@@ -190,7 +192,7 @@ def _run_iteration(name: str, context: Context) -> Iterator[StepResult]:
         context = replace(context.with_values(result.variables), built={**context.built, **built})
 
 
-def _execute_step(index: int, step: AnyStep, context: Context, condition_facts: ConditionFacts) -> StepResult:
+def _execute_step(index: int, step: AnyStep, context: RunContext, condition_facts: ConditionFacts) -> StepResult:
     """Evaluate the step's condition, run the step, retry it if it fails, and apply `on_failure`."""
     try:
         wanted = _should_run(step, condition_facts)
@@ -225,7 +227,7 @@ def _should_run(step: AnyStep, condition_facts: ConditionFacts) -> bool:
     return evaluate_condition(step.run_condition, condition_facts)
 
 
-def _attempt_step(index: int, step: AnyStep, context: Context) -> StepResult:
+def _attempt_step(index: int, step: AnyStep, context: RunContext) -> StepResult:
     if step.timeout is None:
         return steps.run(step, context)
     return process.run_step_in_process(index, step, step.timeout.total_seconds(), context)

@@ -14,14 +14,15 @@ from tempfile import TemporaryDirectory
 from engine.data import Datasets
 from engine.errors import StoreError
 from engine.evaluation.record import Evaluation
-from engine.scenarios.context import Context, Mode
+from engine.pipeline.context import Mode
+from engine.pipeline.log import LogLine, RunLog
+from engine.pipeline.touched_files import TouchedFileHashes
+from engine.scenarios.context import RunContext
 from engine.scenarios.dead_runs import tell_dead_runs
-from engine.scenarios.log import LogLine, RunLog
 from engine.scenarios.planning import Plan, Planner
 from engine.scenarios.result import RunResult
 from engine.scenarios.runner import run_scenario, tell_impossible_run
 from engine.scenarios.state_copy import copy_state, is_writable_state
-from engine.scenarios.touched_files import TouchedFileHashes
 from engine.spec import ProjectSpec
 from engine.spec.metric_names import normalize_metric_name
 from engine.spec.redaction import redact_exception
@@ -90,18 +91,18 @@ def run_scenarios(
             if mode == "run" and preview is None:
                 _tell_unusable_state(project, scenarios, problem, environ, clock, listeners)
             raise
-        refused = {message.id for message in context.store.list_refused()}
+        refused = {message.id for message in context.store.outbox.list_refused()}
         runs = [run_scenario(name, context) for name in scenarios]
         built = dict.fromkeys(made.store for run in runs for step in run.all_steps() for made in step.evaluations)
         stores = {
             name: StoreView(
                 list(map(normalize_metric_name, project.evaluation_stores[name].display.metrics)) or DEFAULT_METRICS,
-                context.store.list_evaluations(name, SHOWN_EVALUATIONS),
+                context.store.evaluations.history(name, SHOWN_EVALUATIONS),
             )
             for name in built
         }
-        refused_now = [message for message in context.store.list_refused() if message.id not in refused]
-        return CallResult(runs, stores, [*context.store.list_undelivered(), *refused_now], dry)
+        refused_now = [message for message in context.store.outbox.list_refused() if message.id not in refused]
+        return CallResult(runs, stores, [*context.store.outbox.list_undelivered(), *refused_now], dry)
 
 
 def plan_scenarios(
@@ -167,7 +168,7 @@ def open_session(
     mode: Mode = "run",
     state: Path | None = None,
     reading: bool = False,
-) -> Iterator[Context]:
+) -> Iterator[RunContext]:
     """Open the project's state and yield the context that runs start from.
 
     Parameters
@@ -189,13 +190,13 @@ def open_session(
         if state is None and (mode != "run" or unwritable):
             folder = stack.enter_context(copy_state(folder))
         store = stack.enter_context(Store.open(folder, now=clock))
-        store.unwritable = unwritable
+        store.database.unwritable = unwritable
         if lost := store.describe_lost_history():
             log.warning(f"state folder {resolve_state_folder(project)}: {lost}")
         hashes = TouchedFileHashes(store.file_hashes)
-        context = Context(
+        context = RunContext(
             project=project,
-            datasets=Datasets(project, hashes, lambda: stack.enter_context(store.stage_folder())),
+            datasets=Datasets(project, hashes, lambda: stack.enter_context(store.folders.stage())),
             store=store,
             secrets=secrets,
             environ=environ,

@@ -13,8 +13,8 @@ from typing import Any
 
 from engine.errors import EngineError
 from engine.formatting.redacted_output import redact_standard_streams
+from engine.pipeline.log import LogLine
 from engine.scenarios import steps
-from engine.scenarios.log import LogLine
 from engine.scenarios.result import StepResult
 from engine.scenarios.session import open_session
 from engine.spec import load

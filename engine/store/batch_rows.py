@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from engine.store.database import Database
 from engine.store.errors import translate_errors
 from engine.store.folders import Folders, move_folder, safe_name, sync_tree
 
@@ -16,10 +17,14 @@ KEPT_BATCHES = 3
 """Batches per dataset whose rows are kept: one to compare with, and two more for batches that are measured again."""
 
 
-class BatchRows(Folders):
+class BatchRows:
     """The counted rows of the latest batches of each dataset."""
 
-    def find_rows_before(self, dataset: str, fingerprint: str) -> Path | None:
+    def __init__(self, database: Database, folders: Folders) -> None:
+        self._database = database
+        self._folders = folders
+
+    def find_before(self, dataset: str, fingerprint: str) -> Path | None:
         """Return the file of the batch that was first measured before the one with this fingerprint, or None.
 
         The batch before a new batch is the one that was first measured last.
@@ -29,16 +34,16 @@ class BatchRows(Folders):
         earlier = batches[: known[0]] if known else batches
         return earlier[-1] / "rows.npz" if earlier else None
 
-    def add_rows(self, dataset: str, fingerprint: str, save: Callable[[Path], None]) -> None:
+    def add(self, dataset: str, fingerprint: str, save: Callable[[Path], None]) -> None:
         """Keep the rows of a batch, which `save` writes to a file, and forget those of the oldest batches."""
         batches = self._list_batches(dataset)
         if any(_read_fingerprint(folder) == fingerprint for folder in batches):
             return
         number = int(batches[-1].name.partition("-")[0]) + 1 if batches else 1
-        with self.stage_folder() as files, translate_errors(self.folder):
+        with self._folders.stage() as files, translate_errors(self._database.folder):
             save(files / "rows.npz")
             sync_tree(files)
-            target = self.folder / "rows" / safe_name(dataset) / f"{number:08}-{fingerprint}"
+            target = self._database.folder / "rows" / safe_name(dataset) / f"{number:08}-{fingerprint}"
             try:
                 move_folder(files, target)
             except OSError:
@@ -48,7 +53,7 @@ class BatchRows(Folders):
                 shutil.rmtree(old, ignore_errors=True)  # another process may be removing it too
 
     def _list_batches(self, dataset: str) -> list[Path]:
-        folder = self.folder / "rows" / safe_name(dataset)
+        folder = self._database.folder / "rows" / safe_name(dataset)
         return sorted(folder.glob("[0-9]*-*")) if folder.is_dir() else []
 
 

@@ -71,6 +71,10 @@ class Database:
         self._readers = create_database_engine(folder / "state.db", patience)
         self._writers = self._readers.execution_options(writes=True)
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._readers.dispose()
+
     @contextmanager
     def begin_read(self) -> Iterator[Connection]:
         """Open a transaction with one consistent view, which never waits for a writer."""

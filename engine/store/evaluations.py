@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, delete, insert, select
 
 from engine.evaluation.record import Evaluation, Fingerprints
+from engine.store.database import Database
 from engine.store.errors import build_store_error
 from engine.store.folders import Folders, safe_name
 from engine.store.locks import hold_file_lock
@@ -23,25 +24,27 @@ EVALUATION_COLUMNS = (
 DETAIL_COLUMNS = ("columns", "left_out", "importance", "prediction", "performance", "facts")
 
 
-class Evaluations(Folders):
+class Evaluations:
     """The evaluations of all evaluation stores of a project."""
 
-    def add_evaluation(self, evaluation: Evaluation, files: Path | None = None) -> None:
+    def __init__(self, database: Database, folders: Folders) -> None:
+        self._database = database
+        self._folders = folders
+
+    def add(self, evaluation: Evaluation, files: Path | None = None) -> None:
         """Insert an evaluation. The folder `files` (from `staging`), if given, is moved into the state."""
         if files is None:
-            with self.begin_write() as connection:
+            with self._database.begin_write() as connection:
                 _insert_evaluation(connection, evaluation)
             return
-        with self._adopt_folder(files, lambda _: f"evaluations/{safe_name(evaluation.id)}") as (connection, _):
+        with self._folders.adopt(files, lambda _: f"evaluations/{safe_name(evaluation.id)}") as (connection, _):
             _insert_evaluation(connection, evaluation)
 
-    def evaluation_folder(self, id: str) -> Path:  # noqa: A002  the field of Evaluation has this name
+    def folder_of(self, id: str) -> Path:  # noqa: A002  the field of Evaluation has this name
         """Return the folder of the evaluation's files; it does not exist for an evaluation without files."""
-        return self.folder / "evaluations" / safe_name(id)
+        return self._database.folder / "evaluations" / safe_name(id)
 
-    def list_evaluations(
-        self, store: str, last: int | None = None, *, metrics: Sequence[str] | None = None
-    ) -> list[Evaluation]:
+    def history(self, store: str, last: int | None = None, *, metrics: Sequence[str] | None = None) -> list[Evaluation]:
         """Return the evaluations of a store (the `last` of them), oldest first.
 
         With `metrics`, only these metrics are read (`drift.*` stands for every column), and no details.
@@ -49,7 +52,7 @@ class Evaluations(Folders):
         query = select(evaluations).where(evaluations.c.store == store).order_by(evaluations.c.number.desc())
         return self._read_evaluations(query.limit(last), metrics)[::-1]
 
-    def get_evaluation(self, id: str) -> Evaluation:  # noqa: A002  the field of Evaluation has this name
+    def get(self, id: str) -> Evaluation:  # noqa: A002  the field of Evaluation has this name
         """Return one evaluation.
 
         Raises
@@ -60,32 +63,34 @@ class Evaluations(Folders):
         found = self._read_evaluations(select(evaluations).where(evaluations.c.id == id))
         if not found:
             raise build_store_error(
-                self.folder, f"there is no evaluation {id}", "list the evaluations with `engine show SPEC STORE`"
+                self._database.folder,
+                f"there is no evaluation {id}",
+                "list the evaluations with `engine show SPEC STORE`",
             )
         return found[0]
 
-    def find_newest_evaluation(self, store: str) -> Evaluation | None:
+    def find_newest(self, store: str) -> Evaluation | None:
         """Return the newest evaluation of a store."""
-        return next(iter(self.list_evaluations(store, last=1)), None)
+        return next(iter(self.history(store, last=1)), None)
 
-    def find_evaluation_by_name(self, store: str, name: str) -> Evaluation | None:
+    def find_by_name(self, store: str, name: str) -> Evaluation | None:
         """Return the newest evaluation with that name."""
         return self._find_newest(store, evaluations.c.name == name)
 
-    def find_evaluation(self, store: str, fingerprints: Fingerprints) -> Evaluation | None:
+    def find(self, store: str, fingerprints: Fingerprints) -> Evaluation | None:
         """Return the newest evaluation whose fingerprints are all equal to these."""
         columns = (evaluations.c[f"{part}_fingerprint"] == value for part, value in asdict(fingerprints).items())
         return self._find_newest(store, *columns)
 
-    def list_evaluation_facts(self, store: str, last: int) -> list[PastFacts]:
+    def list_facts(self, store: str, last: int) -> list[PastFacts]:
         """Return the facts behind the fingerprints of the `last` evaluations, newest first."""
         query = select(evaluations.c.name, evaluations.c.facts).where(evaluations.c.store == store)
-        with self.begin_read() as connection:
+        with self._database.begin_read() as connection:
             return [
                 PastFacts(*row) for row in connection.execute(query.order_by(evaluations.c.number.desc()).limit(last))
             ]
 
-    def list_metric_points(self, store: str, metric: str, last: int | None = None) -> list[MetricPoint]:
+    def metric_history(self, store: str, metric: str, last: int | None = None) -> list[MetricPoint]:
         """Return the values of a metric in the `last` evaluations that have it, oldest first."""
         query = (
             select(
@@ -99,27 +104,27 @@ class Evaluations(Folders):
             .order_by(evaluations.c.number.desc())
             .limit(last)
         )
-        with self.begin_read() as connection:
+        with self._database.begin_read() as connection:
             return [MetricPoint(*row) for row in connection.execute(query)][::-1]
 
-    def remove_evaluations(self, store: str, name: str, by: str) -> tuple[str, ...]:
+    def remove(self, store: str, name: str, by: str) -> tuple[str, ...]:
         """Remove the evaluations with that name and their files, and record who removed them. Return their ids."""
         return self._remove_evaluations(store, evaluations.c.name == name, by)
 
-    def remove_evaluation_ids(self, store: str, ids: Sequence[str], by: str) -> tuple[str, ...]:
+    def remove_ids(self, store: str, ids: Sequence[str], by: str) -> tuple[str, ...]:
         """Remove the evaluations with these ids and their files, and record who removed them. Return their ids."""
         return self._remove_evaluations(store, evaluations.c.id.in_(ids), by)
 
     def _remove_evaluations(self, store: str, condition: ColumnElement[bool], by: str) -> tuple[str, ...]:
-        with hold_file_lock(self.folder, "files", shared=True):
+        with hold_file_lock(self._database.folder, "files", shared=True):
             chosen = (evaluations.c.store == store) & condition
             named = select(evaluations.c.name, evaluations.c.id).where(chosen).order_by(evaluations.c.number)
-            with self.begin_write() as connection:
+            with self._database.begin_write() as connection:
                 found = connection.execute(named).all()
                 ids = tuple(row.id for row in found)
                 if not ids:
                     return ()
-                now = self.now()
+                now = self._database.now()
                 by_name: dict[str, list[str]] = {}
                 for row in found:
                     by_name.setdefault(row.name, []).append(row.id)
@@ -136,13 +141,13 @@ class Evaluations(Folders):
                     ],
                 )
             for path in paths:
-                self._discard_folder(path)
+                self._folders.discard(path)
         return ids
 
     def list_removals(self, store: str) -> list[Removal]:
         """Return the removals from a store, oldest first."""
         query = select(removals).where(removals.c.store == store).order_by(removals.c.number)
-        with self.begin_read() as connection:
+        with self._database.begin_read() as connection:
             return [
                 Removal(row.store, row.name, tuple(row.evaluations), row.by, row.at)
                 for row in connection.execute(query)
@@ -155,7 +160,7 @@ class Evaluations(Folders):
     def _read_evaluations(self, query: Select[Any], only: Sequence[str] | None = None) -> list[Evaluation]:
         skipped = () if only is None else DETAIL_COLUMNS
         query = query.with_only_columns(*(column for column in evaluations.c if column.name not in skipped))
-        with self.begin_read() as connection:
+        with self._database.begin_read() as connection:
             rows = connection.execute(query).all()
             metrics = read_metrics(connection, evaluation_metrics, "evaluation", [row.number for row in rows], only)
         return [

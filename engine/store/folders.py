@@ -36,74 +36,79 @@ def safe_name(name: str) -> str:
     return f"{slug}.{hashlib.blake2b(name.encode('utf-8', 'surrogatepass'), digest_size=8).hexdigest()}"
 
 
-class Folders(Database):
+class Folders:
     """Staging folders, and folders that belong to rows."""
 
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
     @contextmanager
-    def stage_folder(self) -> Iterator[Path]:
+    def stage(self) -> Iterator[Path]:
         """Give a temporary folder on the state's file system; it is removed at the end unless it was moved away."""
-        with hold_file_lock(self.folder, "files", shared=True):
-            with translate_errors(self.folder):
-                folder = self.folder / "staging" / secrets.token_hex(8)
+        with hold_file_lock(self._database.folder, "files", shared=True):
+            with translate_errors(self._database.folder):
+                folder = self._database.folder / "staging" / secrets.token_hex(8)
                 folder.mkdir()
             try:
                 yield folder
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                     raise  # an error in the files of the caller
-                raise build_store_error(self.folder, *ERRNO_CAUSES[error.errno], found=str(error)) from error
+                raise build_store_error(self._database.folder, *ERRNO_CAUSES[error.errno], found=str(error)) from error
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
-    def _adopt_folder(self, files: Path, choose: Callable[[Connection], str]) -> Iterator[tuple[Connection, str]]:
+    def adopt(self, files: Path, choose: Callable[[Connection], str]) -> Iterator[tuple[Connection, str]]:
         """Move `files` to the path that `choose` returns; give the transaction that must insert its row."""
-        with hold_file_lock(self.folder, "files", shared=True):
-            with translate_errors(self.folder):
+        with hold_file_lock(self._database.folder, "files", shared=True):
+            with translate_errors(self._database.folder):
                 sync_tree(files)
-            with self.begin_write() as connection:
+            with self._database.begin_write() as connection:
                 path = choose(connection)
-                target = self.folder / path
+                target = self._database.folder / path
                 if target.exists():
-                    raise build_store_error(self.folder, f"{path} is already there", "move it away, then run again")
+                    raise build_store_error(
+                        self._database.folder, f"{path} is already there", "move it away, then run again"
+                    )
                 connection.execute(insert(unfinished_folders).values(path=path))
             try:
-                with translate_errors(self.folder):
+                with translate_errors(self._database.folder):
                     move_folder(files, target)
-                with self.begin_write() as connection:
+                with self._database.begin_write() as connection:
                     yield connection, path
                     connection.execute(delete(unfinished_folders).where(unfinished_folders.c.path == path))
             except Exception:
                 with suppress(StoreError):  # report the first error; the next opening removes the folder
-                    self._discard_folder(path)
+                    self.discard(path)
                 raise
 
-    def _discard_folder(self, path: str) -> None:
+    def discard(self, path: str) -> None:
         """Remove the folder at `path` if it is listed as unfinished."""
-        with self.begin_read() as connection:
+        with self._database.begin_read() as connection:
             listed = connection.scalar(select(unfinished_folders.c.path).where(unfinished_folders.c.path == path))
         if listed is None:
             return
-        with translate_errors(self.folder):
-            if (self.folder / path).exists():
-                shutil.rmtree(self.folder / path)
-        with self.begin_write() as connection:
+        with translate_errors(self._database.folder):
+            if (self._database.folder / path).exists():
+                shutil.rmtree(self._database.folder / path)
+        with self._database.begin_write() as connection:
             connection.execute(delete(unfinished_folders).where(unfinished_folders.c.path == path))
 
-    def _remove_leftovers(self) -> None:
+    def remove_leftovers(self) -> None:
         """Remove what killed processes left, unless a process is working on files now."""
-        with self.begin_read() as connection:
+        with self._database.begin_read() as connection:
             left = list(connection.scalars(select(unfinished_folders.c.path)))
-        with translate_errors(self.folder):
-            staged = list((self.folder / "staging").iterdir())
+        with translate_errors(self._database.folder):
+            staged = list((self._database.folder / "staging").iterdir())
             if not left and not staged:
                 return
-            lock = try_lock(self.folder / "locks" / "files.lock")
+            lock = try_lock(self._database.folder / "locks" / "files.lock")
         if lock is None:
             return
         try:
             for path in left:
-                self._discard_folder(path)
+                self.discard(path)
             for folder in staged:
                 shutil.rmtree(folder, ignore_errors=True)
         finally:

@@ -119,13 +119,14 @@ def hold_file_lock(folder: Path, name: str, *, shared: bool = False) -> Iterator
 
 
 class Locks:
-    """Mixin with the named locks of a state folder; the store provides `folder` and `now`."""
+    """The named locks of a state folder."""
 
-    folder: Path
-    now: Callable[[], datetime]
+    def __init__(self, folder: Path, now: Callable[[], datetime]) -> None:
+        self._folder = folder
+        self._now = now
 
     @contextmanager
-    def hold_lock(
+    def hold(
         self,
         name: str,
         *,
@@ -153,15 +154,15 @@ class Locks:
         LockBusy
             Another process holds it, and `wait` is False or that many seconds have passed.
         """
-        with translate_errors(self.folder):
+        with translate_errors(self._folder):
             lock = self._acquire_lock(name, wait, under, waiting)
         if isinstance(lock, LockHolder):
             yield lock
             return
         try:
-            since = self.now().isoformat(timespec="seconds")
+            since = self._now().isoformat(timespec="seconds")
             held = LockHolder(name, os.getpid(), run, scenario, since, secrets.token_hex(8))
-            with translate_errors(self.folder):
+            with translate_errors(self._folder):
                 _write_holder(lock, json.dumps(asdict(held)))
             yield held
         finally:
@@ -173,13 +174,13 @@ class Locks:
         self, name: str, wait: bool | float, under: Collection[str], waiting: Callable[[LockBusy], None] | None
     ) -> int | LockHolder:
         """Return a descriptor that holds the lock, or the holder if it is a parent run."""
-        path = lock_path(self.folder, name)
+        path = lock_path(self._folder, name)
         deadline = float("inf") if wait is True else time.monotonic() + wait
         while (descriptor := try_lock(path)) is None:
             holder = _read_holder(path)
             if holder and holder.token in under:
                 return holder
-            busy = LockBusy(self.folder, name, holder)
+            busy = LockBusy(self._folder, name, holder)
             if time.monotonic() >= deadline:
                 raise busy
             if waiting:

@@ -7,17 +7,20 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from engine.store.database import Database
 from engine.store.folders import Folders, safe_name
 from engine.store.records import ModelVersion, PastFacts
 from engine.store.tables import model_versions, unfinished_folders
 
 
-class ModelVersions(Folders):
+class ModelVersions:
     """The model versions of a project."""
 
-    def add_model_version(
-        self, model: str, fingerprint: str, files: Path, facts: Mapping[str, Any] | None = None
-    ) -> ModelVersion:
+    def __init__(self, database: Database, folders: Folders) -> None:
+        self._database = database
+        self._folders = folders
+
+    def add(self, model: str, fingerprint: str, files: Path, facts: Mapping[str, Any] | None = None) -> ModelVersion:
         """Insert the next version of `model`, whose files are the folder `files` (from `staging`).
 
         `facts` are what the fingerprint is made of, and what is known of the version (see `ModelVersion`).
@@ -29,10 +32,10 @@ class ModelVersions(Folders):
             taken = set(connection.scalars(select(unfinished_folders.c.path)))  # by processes that are adding one
             paths = (f"models/{safe_name(model)}/{number}" for number in count(first))
             # a folder without a row is of a database that was lost
-            return next(path for path in paths if path not in taken and not (self.folder / path).exists())
+            return next(path for path in paths if path not in taken and not (self._database.folder / path).exists())
 
-        created = self.now()
-        with self._adopt_folder(files, free) as (connection, path):
+        created = self._database.now()
+        with self._folders.adopt(files, free) as (connection, path):
             version = int(Path(path).name)
             connection.execute(
                 insert(model_versions).values(
@@ -44,41 +47,43 @@ class ModelVersions(Folders):
                     facts=facts or {},
                 )
             )
-        return ModelVersion(model, version, fingerprint, created, self.folder / path, facts or {})
+        return ModelVersion(model, version, fingerprint, created, self._database.folder / path, facts or {})
 
-    def confirm_model_version(self, version: ModelVersion, libraries: Mapping[str, str]) -> None:
+    def confirm(self, version: ModelVersion, libraries: Mapping[str, str]) -> None:
         """Record that a version can be used with these versions of libraries, other than those that saved it."""
         of_version = (model_versions.c.model == version.model) & (model_versions.c.version == version.version)
-        if self.unwritable is not None:
+        if self._database.unwritable is not None:
             return
         facts = {**version.facts, "confirmed": dict(libraries)}
-        with self.begin_write() as connection:
+        with self._database.begin_write() as connection:
             connection.execute(update(model_versions).where(of_version).values(facts=facts))
 
-    def list_model_versions(self, model: str, fingerprint: str) -> list[ModelVersion]:
+    def list_versions(self, model: str, fingerprint: str) -> list[ModelVersion]:
         """Return the versions of `model` with that fingerprint, newest first."""
         return self._list_versions(model, model_versions.c.fingerprint == fingerprint)
 
-    def find_newest_model_version(self, model: str) -> ModelVersion | None:
+    def find_newest(self, model: str) -> ModelVersion | None:
         """Return the newest version of `model`, or None."""
         return next(iter(self._list_versions(model)), None)
 
-    def find_model_version_number(self, model: str, version: int) -> ModelVersion | None:
+    def find(self, model: str, version: int) -> ModelVersion | None:
         """Return that version of `model`, or None."""
         return next(iter(self._list_versions(model, model_versions.c.version == version)), None)
 
-    def list_model_version_facts(self, model: str, last: int) -> list[PastFacts]:
+    def list_facts(self, model: str, last: int) -> list[PastFacts]:
         """Return the facts behind the fingerprints of the `last` versions, newest first."""
         query = select(model_versions.c.version, model_versions.c.facts).where(model_versions.c.model == model)
-        with self.begin_read() as connection:
+        with self._database.begin_read() as connection:
             rows = connection.execute(query.order_by(model_versions.c.version.desc()).limit(last)).all()
         return [PastFacts(str(version), facts) for version, facts in rows]
 
     def _list_versions(self, model: str, *conditions: Any) -> list[ModelVersion]:
         query = select(model_versions).where(model_versions.c.model == model, *conditions)
-        with self.begin_read() as connection:
+        with self._database.begin_read() as connection:
             rows = connection.execute(query.order_by(model_versions.c.version.desc())).all()
         return [
-            ModelVersion(row.model, row.version, row.fingerprint, row.created, self.folder / row.path, row.facts)
+            ModelVersion(
+                row.model, row.version, row.fingerprint, row.created, self._database.folder / row.path, row.facts
+            )
             for row in rows
         ]

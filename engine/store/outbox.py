@@ -31,12 +31,15 @@ JOINED = "told of by the later message "
 """How the reason of a joined message begins; the id of the message that tells of it follows."""
 
 
-class Outbox(Database):
+class Outbox:
     """The outgoing messages of a project."""
 
-    def list_due_messages(self, now: datetime | None = None) -> list[OutboxMessage]:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def list_due(self, now: datetime | None = None) -> list[OutboxMessage]:
         """Return the unclaimed messages that are due at `now` (default: the store's clock), oldest first."""
-        return self._list_messages(_is_due(now or self.now()))
+        return self._list_messages(_is_due(now or self._database.now()))
 
     def list_undelivered(self, run: str | None = None) -> list[OutboxMessage]:
         """Return all messages that are still to be sent, or those of one run, oldest first."""
@@ -54,34 +57,34 @@ class Outbox(Database):
     def list_joined(self, message: str) -> list[JoinedMessage]:
         """Return the messages that were joined into a message, oldest first."""
         columns = select(outbox.c.id, outbox.c.created, outbox.c.subject).where(outbox.c.last_error == JOINED + message)
-        with self.begin_read() as connection:
+        with self._database.begin_read() as connection:
             return [JoinedMessage(*row) for row in connection.execute(columns.order_by(outbox.c.number))]
 
-    def claim_message(self, message: str, lasting: timedelta, *, early: bool = False) -> Claim | None:
+    def claim(self, message: str, lasting: timedelta, *, early: bool = False) -> Claim | None:
         """Claim a due message for the time `lasting`. Return None if it is not due or another sender has claimed it.
 
         With `early`, a message whose next try is in the future can be claimed too.
         """
-        now = self.now()
+        now = self._database.now()
         token, until = secrets.token_hex(8), now + lasting
         free = (outbox.c.id == message) & (_is_unclaimed(now) if early else _is_due(now))
-        with self.begin_write() as connection:
+        with self._database.begin_write() as connection:
             values = {"claim": token, "claimed_until": until, "tries": outbox.c.tries + 1}
             if not connection.execute(update(outbox).where(free).values(values)).rowcount:
                 return None
-        with self.begin_read() as connection:
+        with self._database.begin_read() as connection:
             row = connection.execute(select(outbox).where(outbox.c.id == message)).one()
             files = child_rows(connection, attachments, "message", [row.number])
         return Claim(_message_from_row(row, files[row.number]), token, until)
 
     def mark_sent(self, claim: Claim) -> None:
         """Record that the message was delivered, even if the claim has expired meanwhile; drop its attachments."""
-        with self.begin_write() as connection:
+        with self._database.begin_write() as connection:
             _settle_message(connection, claim.message.id, MessageState.SENT, None)
 
-    def drop_message(self, message: str, reason: str) -> None:
+    def drop(self, message: str, reason: str) -> None:
         """Record why the message is not tried any more; drop its attachments."""
-        with self.begin_write() as connection:
+        with self._database.begin_write() as connection:
             _settle_message(connection, message, MessageState.DROPPED, reason)
 
     def mark_failed(
@@ -106,7 +109,7 @@ class Outbox(Database):
             refused={**old.refused, **refused},
             refusals=old.refusals + refusals,
         )
-        with self.begin_write() as connection:
+        with self._database.begin_write() as connection:
             connection.execute(
                 update(outbox)
                 .where(outbox.c.id == message.id, outbox.c.claim == claim.token)
@@ -123,19 +126,19 @@ class Outbox(Database):
     def explain_waiting(self, messages: Sequence[str], reason: str) -> None:
         """Record why these messages were not tried, unless a reason is recorded already."""
         waits = (outbox.c.state == MessageState.PENDING) & outbox.c.last_error.is_(None)
-        with self.begin_write() as connection:
+        with self._database.begin_write() as connection:
             for id_ in messages:
                 connection.execute(update(outbox).where(outbox.c.id == id_, waits).values(last_error=reason))
 
-    def reopen_message(self, message: OutboxMessage) -> None:
+    def reopen(self, message: OutboxMessage) -> None:
         """Let a message be tried again that was refused for good."""
         asked = replace(message, refused={}, refusals=0)
         refused = (outbox.c.id == message.id) & (outbox.c.state == MessageState.REFUSED)
-        with self.begin_write() as connection:
+        with self._database.begin_write() as connection:
             values = {"state": MessageState.PENDING, "details": _details_of(asked)}
             connection.execute(update(outbox).where(refused).values(values))
 
-    def join_older_messages(self, before: datetime, keep: int) -> list[tuple[str, str]]:
+    def join_older(self, before: datetime, keep: int) -> list[tuple[str, str]]:
         """Drop all but the newest `keep` messages of each reporter, channel and receivers; return ids and reasons.
 
         Only messages that were made earlier than `before` and that nobody is sending are counted or dropped. An
@@ -143,11 +146,11 @@ class Outbox(Database):
         """
         scenario = select(runs.c.scenario).where(runs.c.id == outbox.c.run).scalar_subquery().label("scenario")
         columns = (outbox.c.id, outbox.c.state, outbox.c.reporter, outbox.c.channel, outbox.c.to, outbox.c.last_error)
-        free = or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= self.now())
+        free = or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= self._database.now())
         waits = outbox.c.state.in_([MessageState.PENDING, MessageState.REFUSED]) & (outbox.c.created < before) & free
         groups: dict[tuple[str, ...], list[Any]] = {}
         dropped = []
-        with self.begin_write() as connection:
+        with self._database.begin_write() as connection:
             for row in connection.execute(select(*columns, scenario).where(waits).order_by(outbox.c.number)):
                 key = (row.state, row.reporter, row.channel, *row.to, str(row.scenario))
                 groups.setdefault(key, []).append(row)
@@ -163,7 +166,7 @@ class Outbox(Database):
         return dropped
 
     def _list_messages(self, condition: ColumnElement[bool]) -> list[OutboxMessage]:
-        with self.begin_read() as connection:
+        with self._database.begin_read() as connection:
             rows = connection.execute(select(outbox).where(condition).order_by(outbox.c.number)).all()
         return [_message_from_row(row) for row in rows]
 

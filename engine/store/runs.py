@@ -6,17 +6,16 @@ was killed. This needs no heartbeat and no guessed timeout.
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from engine.outcome import Outcome
+from engine.store.checks import position_from_json
 from engine.store.database import Database, child_rows
 from engine.store.errors import build_store_error, translate_errors
 from engine.store.folders import safe_name
-from engine.store.history import position_from_json
 from engine.store.locks import LockBusy, lock_path, release_lock, try_lock
 from engine.store.metrics import nan_to_none
 from engine.store.outbox import insert_messages
@@ -26,21 +25,21 @@ from engine.store.tables import run_events, run_steps, runs
 RUN_COLUMNS = ("id", "project", "scenario", "started", "who", "trigger", "parent", "variables", "ended", "outcome")
 
 
-class Runs(Database):
+class Runs:
     """The runs of a project."""
 
-    def __init__(self, folder: Path, now: Callable[[], datetime], patience: float) -> None:
-        super().__init__(folder, now, patience)
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._alive: dict[str, int] = {}
 
-    def start_run(self, run: RunRecord, messages: Sequence[OutboxMessage] = ()) -> None:
+    def start(self, run: RunRecord, messages: Sequence[OutboxMessage] = ()) -> None:
         """Record that `run` is RUNNING in this process, and queue the messages of its start."""
-        with translate_errors(self.folder):
+        with translate_errors(self._database.folder):
             lock = try_lock(self._run_lock_path(run.id))
         if lock is None:
-            raise LockBusy(self.folder, f"run {run.id}", None)
+            raise LockBusy(self._database.folder, f"run {run.id}", None)
         try:
-            with self.begin_write() as connection:
+            with self._database.begin_write() as connection:
                 connection.execute(insert(runs).values(_run_row(run)))
                 insert_messages(connection, messages)
         except BaseException:
@@ -50,19 +49,19 @@ class Runs(Database):
 
     def add_step(self, run: str, step: StepRecord) -> None:
         """Append a finished step to a run."""
-        with self.begin_write() as connection:
+        with self._database.begin_write() as connection:
             number = self._run_number(connection, run)
             place = len(connection.execute(select(run_steps.c.place).where(run_steps.c.run == number)).all())
             connection.execute(insert(run_steps).values(asdict(step) | {"run": number, "place": place}))
 
-    def finish_run(self, run: RunRecord, messages: Sequence[OutboxMessage] = ()) -> None:
+    def finish(self, run: RunRecord, messages: Sequence[OutboxMessage] = ()) -> None:
         """Record in one transaction how `run` ended, and queue the messages about it.
 
         The steps and events of `run` replace those recorded before.
         """
         if run.outcome is None or run.ended is None:
             raise ValueError(f"run {run.id} has no outcome or no end")
-        with self.begin_write() as connection:
+        with self._database.begin_write() as connection:
             number = self._run_number(connection, run.id)
             connection.execute(update(runs).where(runs.c.number == number).values(_run_row(run)))
             connection.execute(delete(run_steps).where(run_steps.c.run == number))
@@ -76,7 +75,7 @@ class Runs(Database):
             insert_messages(connection, messages)
         self._release_run(run.id)
 
-    def get_run(self, id: str) -> RunRecord:  # noqa: A002  the field of RunRecord has this name
+    def get(self, id: str) -> RunRecord:  # noqa: A002  the field of RunRecord has this name
         """Return one run.
 
         Raises
@@ -87,11 +86,11 @@ class Runs(Database):
         found = self._read_runs(select(runs).where(runs.c.id == id))
         if not found:
             raise build_store_error(
-                self.folder, f"there is no run {id}", "list the runs with `engine show SPEC --runs`"
+                self._database.folder, f"there is no run {id}", "list the runs with `engine show SPEC --runs`"
             )
         return found[0]
 
-    def list_runs(self, scenario: str | None = None, last: int | None = None, *, whole: bool = True) -> list[RunRecord]:
+    def history(self, scenario: str | None = None, last: int | None = None, *, whole: bool = True) -> list[RunRecord]:
         """Return the runs (of a scenario; the `last` of them), oldest first.
 
         Without `whole`, steps and events are not read.
@@ -101,14 +100,12 @@ class Runs(Database):
 
     def add_events(self, run: str, events: Sequence[Event]) -> None:
         """Append events to a run."""
-        with self.begin_write() as connection:
+        with self._database.begin_write() as connection:
             number = self._run_number(connection, run)
             first = len(connection.execute(select(run_events.c.place).where(run_events.c.run == number)).all())
             _insert_events(connection, number, events, first)
 
-    def abort_dead_runs(
-        self, compose: Callable[[RunRecord], Sequence[OutboxMessage]] = lambda _run: ()
-    ) -> list[RunRecord]:
+    def abort_dead(self, compose: Callable[[RunRecord], Sequence[OutboxMessage]] = lambda _run: ()) -> list[RunRecord]:
         """Record as ABORTED the runs whose process has died, and return them, oldest first.
 
         Parameters
@@ -120,18 +117,18 @@ class Runs(Database):
         dead = []
         for run in self._read_runs(select(runs).where(runs.c.outcome.is_(None)).order_by(runs.c.number)):
             path = self._run_lock_path(run.id)
-            with translate_errors(self.folder):
+            with translate_errors(self._database.folder):
                 lock = try_lock(path)
             if lock is None:
                 continue
             try:
-                ended = self.now()
+                ended = self._database.now()
                 event = Event("run", "error", f"run {run.id} was aborted: its process has died", ended)
                 died = replace(run, outcome=Outcome.ABORTED, ended=ended, events=(event,))
                 # Before the transaction: reports take seconds, and others may write meanwhile. The run's lock is held,
                 # so no other process composes the same messages.
-                messages = compose(died) if self.get_run(run.id).outcome is None else ()
-                with self.begin_write() as connection:
+                messages = compose(died) if self.get(run.id).outcome is None else ()
+                with self._database.begin_write() as connection:
                     number = self._run_number(connection, run.id)
                     still = (runs.c.number == number) & runs.c.outcome.is_(None)
                     values = {"outcome": Outcome.ABORTED, "ended": ended}
@@ -144,35 +141,40 @@ class Runs(Database):
                 release_lock(lock)
         return dead
 
-    def run_folder(self, id: str) -> Path:  # noqa: A002  the field of RunRecord has this name
+    def folder_of(self, id: str) -> Path:  # noqa: A002  the field of RunRecord has this name
         """Return the folder of a run's files (log, run.json); create it if it does not exist."""
-        folder = self.run_path(id)
-        if self.unwritable is None:
-            with translate_errors(self.folder):
+        folder = self.path_of(id)
+        if self._database.unwritable is None:
+            with translate_errors(self._database.folder):
                 folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def run_path(self, id: str) -> Path:  # noqa: A002  the field of RunRecord has this name
+    def path_of(self, id: str) -> Path:  # noqa: A002  the field of RunRecord has this name
         """Return the path of that folder, whether it exists or not."""
-        return (self.unwritable or self.folder) / "runs" / safe_name(id)
+        return (self._database.unwritable or self._database.folder) / "runs" / safe_name(id)
 
     def _run_lock_path(self, run: str) -> Path:
-        return lock_path(self.folder, f"run {run}")
+        return lock_path(self._database.folder, f"run {run}")
+
+    def release_all(self) -> None:
+        """Release the locks of the runs of this process; those that have not finished count as dead from now on."""
+        for run in list(self._alive):
+            release_lock(self._alive.pop(run))
 
     def _release_run(self, run: str) -> None:
         if (lock := self._alive.pop(run, None)) is not None:
-            with translate_errors(self.folder):
+            with translate_errors(self._database.folder):
                 self._run_lock_path(run).unlink(missing_ok=True)
                 release_lock(lock)
 
     def _run_number(self, connection: Connection, run: str) -> int:
         number = connection.scalar(select(runs.c.number).where(runs.c.id == run))
         if number is None:
-            raise build_store_error(self.folder, f"there is no run {run}", "start it first")
+            raise build_store_error(self._database.folder, f"there is no run {run}", "start it first")
         return int(number)
 
     def _read_runs(self, query: Select[Any], whole: bool = True) -> list[RunRecord]:
-        with self.begin_read() as connection:
+        with self._database.begin_read() as connection:
             rows = connection.execute(query).all()
             numbers = [row.number for row in rows] if whole else []
             steps = child_rows(connection, run_steps, "run", numbers)

@@ -7,23 +7,27 @@ fingerprint write the same content.
 import shutil
 from pathlib import Path
 
+from engine.store.database import Database
 from engine.store.errors import translate_errors
-from engine.store.folders import Folders, move_folder, sync_tree
+from engine.store.folders import move_folder, sync_tree
 
 
-class Snapshots(Folders):
+class Snapshots:
     """The cached snapshots of references."""
 
-    def find_snapshot(self, fingerprint: str) -> Path | None:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, fingerprint: str) -> Path | None:
         """Return the folder of this fingerprint, or None."""
-        folder = self.folder / "snapshots" / fingerprint
+        folder = self._database.folder / "snapshots" / fingerprint
         return folder if folder.is_dir() else None
 
-    def add_snapshot(self, fingerprint: str, files: Path) -> None:
+    def add(self, fingerprint: str, files: Path) -> None:
         """Move the folder `files` (from `staging`) into the cache; an existing folder of that fingerprint is kept."""
-        with translate_errors(self.folder):
+        with translate_errors(self._database.folder):
             sync_tree(files)
-            target = self.folder / "snapshots" / fingerprint
+            target = self._database.folder / "snapshots" / fingerprint
             if target.is_file():  # nothing of ours: a file has no place here
                 target.unlink()
             try:
@@ -32,9 +36,9 @@ class Snapshots(Folders):
                 if not target.is_dir():
                     raise
 
-    def remove_snapshot(self, fingerprint: str) -> None:
+    def remove(self, fingerprint: str) -> None:
         """Remove a snapshot that cannot be used, so that another can take its place."""
-        with translate_errors(self.folder):
-            folder = self.folder / "snapshots" / fingerprint
+        with translate_errors(self._database.folder):
+            folder = self._database.folder / "snapshots" / fingerprint
             if folder.is_dir():
                 shutil.rmtree(folder)

@@ -19,12 +19,14 @@ from sqlalchemy import exists, select
 
 from engine.formatting.lists import join_words
 from engine.store.batch_rows import BatchRows
+from engine.store.checks import Checks
+from engine.store.database import Database
 from engine.store.errors import translate_errors
 from engine.store.evaluations import Evaluations
 from engine.store.file_hashes import FileHashCache
-from engine.store.folders import SUBFOLDERS
-from engine.store.history import History
-from engine.store.locks import Locks, release_lock
+from engine.store.folders import SUBFOLDERS, Folders
+from engine.store.locks import Locks
+from engine.store.measurements import Measurements
 from engine.store.model_versions import ModelVersions
 from engine.store.outbox import Outbox
 from engine.store.records import utc_now
@@ -34,8 +36,22 @@ from engine.store.snapshots import Snapshots
 from engine.store.tables import evaluations, model_versions, removals, unfinished_folders
 
 
-class Store(Evaluations, ModelVersions, Snapshots, BatchRows, History, Runs, Outbox, Locks):
-    """An open state folder. Threads can share it; each process must open another one."""
+class Store:
+    """An open state folder, as its parts. Threads can share it; each process must open another one."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.folders = folders = Folders(database)
+        self.locks = Locks(database.folder, database.now)
+        self.evaluations = Evaluations(database, folders)
+        self.models = ModelVersions(database, folders)
+        self.snapshots = Snapshots(database)
+        self.batch_rows = BatchRows(database, folders)
+        self.measurements = Measurements(database)
+        self.checks = Checks(database)
+        self.runs = Runs(database)
+        self.outbox = Outbox(database)
+        self.file_hashes = FileHashCache(database)
 
     @classmethod
     def open(cls, folder: Path, *, now: Callable[[], datetime] = utc_now, patience: float = 10.0) -> Self:
@@ -58,17 +74,22 @@ class Store(Evaluations, ModelVersions, Snapshots, BatchRows, History, Runs, Out
             for part in SUBFOLDERS:
                 (folder / part).mkdir(parents=True, exist_ok=True)
         prepare_schema(folder, patience)
-        store = cls(folder, now, patience)
+        store = cls(Database(folder, now, patience))
         try:
-            store._remove_leftovers()
+            store.folders.remove_leftovers()
         except BaseException:
             store.close()
             raise
         return store
 
+    @property
+    def folder(self) -> Path:
+        """The folder of the state."""
+        return self.database.folder
+
     def describe_lost_history(self) -> str:
         """Return what to tell if the database is empty although it must have had rows; empty if all is well."""
-        with self.begin_read() as connection:
+        with self.database.begin_read() as connection:
             if any(connection.scalar(select(exists(table))) for table in (evaluations, model_versions, removals)):
                 return ""
             unfinished = connection.scalar(select(exists(unfinished_folders)))
@@ -81,16 +102,10 @@ class Store(Evaluations, ModelVersions, Snapshots, BatchRows, History, Runs, Out
             f"lost; files of it are still in {join_words(orphans)}. If you have a backup of state.db, put it back"
         )
 
-    @property
-    def file_hashes(self) -> FileHashCache:
-        """The cache of file hashes."""
-        return FileHashCache(self)
-
     def close(self) -> None:
         """Close files and locks. Runs of this process that have not finished count as dead from now on."""
-        for run in list(self._alive):
-            release_lock(self._alive.pop(run))
-        self._readers.dispose()
+        self.runs.release_all()
+        self.database.close()
 
     def __enter__(self) -> Self:
         return self

@@ -121,7 +121,7 @@ def test_runs_have_outcomes_steps_and_checks(copied: engine.Project) -> None:
 def test_evaluations_are_a_frame_of_what_the_store_holds(project: engine.Project, built: Path) -> None:
     frame = project.store("mes").evaluations()
     with Store.open(built / ".engine" / "watched") as state:
-        kept = state.list_evaluations("mes")
+        kept = state.evaluations.history("mes")
     assert frame.columns == [
         *("name", "labels.season", "created", "rows", "data_drift", "roc_auc"),
         *("checks.nothing moved", "checks.auc holds", "id"),

@@ -121,7 +121,7 @@ evaluation_stores:
         """Return how many stored means were compared, and how many belong to another content."""
         compared = wrong = 0
         with Store.open(self.folder / ".engine" / "p") as store:
-            for evaluation in store.list_evaluations("s"):
+            for evaluation in store.evaluations.history("s"):
                 named = {"batch": ("mean.x", evaluation.facts["datasets"]["batch"])}
                 named["reference"] = ("reference_mean.x", evaluation.facts["reference"]["datasets"]["reference"])
                 for metric, facts in named.values():
@@ -130,8 +130,8 @@ evaluation_stores:
                     wrong += round(evaluation.metrics[metric].value or 0, 3) != self.means.get(digest)
             for name in ("batch", "reference"):
                 for past, metrics in zip(
-                    store.list_dataset_facts(name, 10_000),
-                    reversed(store.list_earlier_dataset_metrics(name, None, last=10_000)),
+                    store.measurements.list_facts(name, 10_000),
+                    reversed(store.measurements.list_earlier(name, None, last=10_000)),
                     strict=True,
                 ):
                     (digest,) = past.facts["datasets"][name]["files"].values()

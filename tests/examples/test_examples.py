@@ -23,7 +23,7 @@ MOVED = {"card_age", "card_fico_score"}
 
 def evaluations(folder: Path, store: str, project: str = "card_fraud") -> list[Evaluation]:
     with Store.open(folder / ".engine" / project) as state:
-        return state.list_evaluations(store)
+        return state.evaluations.history(store)
 
 
 def drift_table(evaluation: Evaluation) -> dict[str, float]:
@@ -62,8 +62,8 @@ def test_card_fraud_warns_and_does_not_fail(first_run: tuple[Path, Done]) -> Non
     assert "Traceback" not in done.stderr
     json.loads(done.stdout)
     with Store.open(folder / ".engine" / "card_fraud") as state:
-        monitored = state.list_runs("Data drift monitor")
-        built = state.list_runs("Build_Project_MES")
+        monitored = state.runs.history("Data drift monitor")
+        built = state.runs.history("Build_Project_MES")
     assert [run.outcome for run in monitored] == [Outcome.WARNING]
     assert [run.outcome for run in built] == [Outcome.SUCCESS]
 
@@ -73,7 +73,7 @@ def test_card_fraud_evaluates_each_quarter_once(card_fraud: Path) -> None:
     assert [evaluation.name for evaluation in found] == ["Q2 2017", "Q3 2017", "Q4 2017"]
     assert [evaluation.labels["quarter"] for evaluation in found] == ["Q2 2017", "Q3 2017", "Q4 2017"]
     with Store.open(card_fraud / ".engine" / "card_fraud") as state:
-        (monitored,) = state.list_runs("Data drift monitor")
+        (monitored,) = state.runs.history("Data drift monitor")
     assert {step.name: step.reused for step in monitored.steps}["Build MES"]
 
 
@@ -110,7 +110,7 @@ def test_card_fraud_again_reuses_all_and_warns_again(card_fraud_copy: Path, engi
     assert len(evaluations(card_fraud_copy, "the_MES")) == 3
     assert len(outbox(card_fraud_copy)) == 2
     with Store.open(card_fraud_copy / ".engine" / "card_fraud") as state:
-        newest = [state.list_runs(name)[-1] for name in ("Recursive_MES", "Data drift monitor")]
+        newest = [state.runs.history(name)[-1] for name in ("Recursive_MES", "Data drift monitor")]
     assert all(step.reused for run in newest for step in run.steps if step.kind == "build")
 
 

@@ -36,7 +36,7 @@ def test_what_the_comments_promise(specs: Path, engine: Engine) -> None:
     assert whole["outcome"] == "WARNING"
 
     with Store.open(specs / ".engine" / "flights") as state:
-        seen, timetable = state.list_evaluations("the_MES"), state.list_evaluations("timetable")
+        seen, timetable = state.evaluations.history("the_MES"), state.evaluations.history("timetable")
     told = promised(specs / "flights.yaml")
     assert list(told) == [one.name for one in seen] == [one.name for one in timetable]
     for one, quiet in zip(seen, timetable, strict=True):

@@ -53,7 +53,7 @@ class Side:
 @pytest.fixture(scope="module")
 def evaluation(card_fraud: Path) -> Evaluation:
     with Store.open(card_fraud / ".engine" / "card_fraud") as state:
-        newest = state.find_newest_evaluation("the_MES")
+        newest = state.evaluations.find_newest("the_MES")
     assert newest is not None
     assert newest.name == "Q4 2017"
     return newest
@@ -63,7 +63,7 @@ def evaluation(card_fraud: Path) -> Evaluation:
 def sides(card_fraud: Path) -> tuple[Side, Side]:
     """The held-out cards of the first quarter and the fourth quarter, joined here, scored by the bare estimator."""
     with Store.open(card_fraud / ".engine" / "card_fraud") as state:
-        version = state.find_newest_model_version("authorization")
+        version = state.models.find_newest("authorization")
     assert version is not None
     held_out = pl.read_parquet(version.folder / "test.parquet")
     facts = json.loads((version.folder / "model.json").read_text(encoding="utf-8"))

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from engine import views
 from engine.formatting.hints import did_you_mean, suggest_name
 from engine.formatting.lists import join_alternatives, join_some
 from engine.formatting.palette import AMBER, GREEN, RED
-from engine.reporting import pages
 
 
 @pytest.mark.parametrize(
@@ -38,5 +38,5 @@ def test_long_lists_give_the_number_of_the_rest() -> None:
 
 
 def test_pages_have_the_colours_of_mails_and_charts() -> None:
-    style = Path(pages.__file__).with_name("report.css").read_text(encoding="utf-8")
+    style = Path(views.__file__).with_name("report.css").read_text(encoding="utf-8")
     assert re.search(rf"--ok: {GREEN}; --warning: {AMBER}; --error: {RED};", style)

@@ -54,7 +54,7 @@ def model_spec(
 
 def evaluations(folder: Path, store: str = "watched") -> list[Evaluation]:
     with Store.open(folder / ".engine" / "test") as state:
-        return state.list_evaluations(store)
+        return state.evaluations.history(store)
 
 
 def value(evaluation: Evaluation, metric: str) -> float:
@@ -91,7 +91,7 @@ def test_the_same_again_is_reused_and_a_change_that_matters_is_not(
     assert not run().runs[0].steps[0].reused
     assert len(evaluations(tmp_path)) == 5
     with Store.open(tmp_path / ".engine" / "test") as state:
-        newest = state.find_newest_model_version("it")
+        newest = state.models.find_newest("it")
     assert newest is not None
     assert newest.version == 2
 

@@ -95,7 +95,7 @@ def one_store(ending: str, batch: str = "") -> str:
 
 def evaluations(folder: Path) -> Iterator[Evaluation]:
     with Store.open(folder / ".engine" / "test") as store:
-        yield from store.list_evaluations("s")
+        yield from store.evaluations.history("s")
 
 
 def log_of(done: CallResult, folder: Path) -> str:
@@ -146,7 +146,7 @@ def test_a_file_that_keeps_changing_is_told_and_nothing_is_kept(
     assert "damaged" not in log_of(done, tmp_path)
     assert list(evaluations(tmp_path)) == []
     with Store.open(tmp_path / ".engine" / "test") as store:
-        assert store.list_earlier_dataset_metrics("now", None) == []
+        assert store.measurements.list_earlier("now", None) == []
 
 
 def test_a_file_that_is_damaged_is_still_called_so(
@@ -269,9 +269,9 @@ def test_a_training_file_that_is_replaced(files: Callable[[str], str], spec: Spe
     done = run()
     assert done.runs[0].outcome is Outcome.SUCCESS, done.runs[0].steps
     with Store.open(tmp_path / ".engine" / "test") as store:
-        (version,) = [store.find_newest_model_version("m")]
+        (version,) = [store.models.find_newest("m")]
         assert version is not None
-        (facts,) = store.list_model_version_facts("m", 9)
+        (facts,) = store.models.list_facts("m", 9)
         held_out = pl.read_parquet(version.folder / "test.parquet")
     (digest,) = facts.facts["datasets"]["a"]["files"].values()
     assert digest == hash_file(tmp_path / "next", InMemoryFileHashes())

@@ -180,7 +180,7 @@ def test_a_scenario_that_has_left_the_spec_is_told_as_far_as_possible(project: C
     assert told.returncode == 0
     assert "the spec has no scenario 'nightly' any more, so its reporters are not known" in told.stderr
     with Store.open(folder / ".engine" / "test") as state:
-        assert [run.outcome for run in state.list_runs("nightly")] == [Outcome.ABORTED]
+        assert [run.outcome for run in state.runs.history("nightly")] == [Outcome.ABORTED]
 
 
 def test_an_iteration_that_never_came_leaves_a_condition_undecided(
@@ -225,10 +225,10 @@ def test_an_interrupted_run_commits_its_messages_and_the_next_one_sends_them(
         assert process.stderr is not None
         assert process.stderr.read().endswith("engine: interrupted\n")
     with Store.open(folder / ".engine" / "test") as state:
-        (run,) = state.list_runs()
+        (run,) = state.runs.history()
         assert run.outcome is Outcome.ABORTED
-        assert len(state.list_undelivered(run.id)) == 2
-        assert state.abort_dead_runs() == []
+        assert len(state.outbox.list_undelivered(run.id)) == 2
+        assert state.runs.abort_dead() == []
     engine(folder, "run", "project.yaml", "other")
     text = read_box(folder)["nightly for nobody: ABORTED"]
     assert f"this run was interrupted ({how.name}) at step 'wait'" in text
@@ -260,8 +260,8 @@ def test_a_closed_terminal_aborts_the_run_but_not_under_nohup(project: Callable[
             os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         with Store.open(tmp_path / ".engine" / "test") as state:
-            assert state.list_runs("nightly")[-1].outcome is (None if ignored else Outcome.ABORTED)
-            assert len(state.list_undelivered()) == 2
+            assert state.runs.history("nightly")[-1].outcome is (None if ignored else Outcome.ABORTED)
+            assert len(state.outbox.list_undelivered()) == 2
 
 
 FAULTY = """

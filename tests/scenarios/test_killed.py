@@ -81,10 +81,10 @@ def check_whole(folder: Path, *, quiet: bool) -> list[str]:
     """Every evaluation has all that belongs to it; nothing else is there. Return the names."""
     with Store.open(folder) as state:
         if quiet:
-            assert all(run.outcome is not None for run in state.list_runs())
-        found = state.list_evaluations("watched")
+            assert all(run.outcome is not None for run in state.runs.history())
+        found = state.evaluations.history("watched")
         for evaluation in found:
-            assert Snapshot.load(state.evaluation_folder(evaluation.id)).columns.rows == evaluation.rows_used
+            assert Snapshot.load(state.evaluations.folder_of(evaluation.id)).columns.rows == evaluation.rows_used
             assert evaluation.metrics["data_drift"].value is not None
         assert {path.name for path in (folder / "evaluations").iterdir()} == {e.id for e in found}
         return [evaluation.name for evaluation in found]
@@ -98,8 +98,8 @@ def check_told(project: Path) -> int:
     """
     told = [path.name for path in (project.parent / "outbox").iterdir()]
     with Store.open(project.parent / ".engine" / "test") as state:
-        ended = state.list_runs()
-        waiting = {message.run for message in state.list_undelivered()}
+        ended = state.runs.history()
+        waiting = {message.run for message in state.outbox.list_undelivered()}
     for run in ended:
         assert run.outcome is not None
         assert run.id in waiting or [name for name in told if run.id in name], f"nobody is told of {run}"
@@ -172,8 +172,8 @@ def test_a_run_may_be_killed_at_any_moment(project: Path, forks: Forks, tmp_path
     assert aborted > KILLS / 3, "others were killed before they were recorded, or after they had ended"
     print(f"{killed} kills; {aborted} runs were recorded as RUNNING when they were killed, and each was told")
     with Store.open(project.parent / ".engine" / "test") as state:
-        assert len(state.list_undelivered()) <= 1
-        assert state.list_runs("all")[-1].outcome is Outcome.SUCCESS
+        assert len(state.outbox.list_undelivered()) <= 1
+        assert state.runs.history("all")[-1].outcome is Outcome.SUCCESS
         assert not list((state.folder / "staging").iterdir())
 
 

@@ -16,11 +16,11 @@ from engine.cli.output import render_results
 from engine.errors import Severity
 from engine.formatting.numbers import format_figure
 from engine.outcome import ExitCode, Outcome
-from engine.reporting.pages.summary import summarize_evaluation
 from engine.scenarios import scenario_selection, session
 from engine.scenarios.session import CallResult
 from engine.scenarios.steps.report import collect_report_facts
 from engine.spec import load
+from engine.views.summary import summarize_evaluation
 
 Spec = Callable[[str], Path]
 Run = Callable[..., CallResult]
@@ -316,7 +316,7 @@ def sentences(folder: Path) -> list[str]:
     """Return the summary of the page about the newest evaluation."""
     project = load(folder / "project.yaml", {}, environ={})
     with session.open_session(project, environ={}) as context:
-        newest = context.store.find_newest_evaluation("s")
+        newest = context.store.evaluations.find_newest("s")
         assert newest is not None
         return summarize_evaluation(collect_report_facts(newest, context))
 

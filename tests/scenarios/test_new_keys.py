@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 from pydantic import create_model
 
+from engine.pipeline.actions import Action
 from engine.scenarios import scenario_selection, session
-from engine.scenarios.actions import Action
 from engine.spec import ProjectSpec, load
 from engine.spec.resources.models import ScoredModel, SkopsModel
 from engine.spec.resources.resource import Resource, facts_of

@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from engine.errors import Severity
 from engine.outcome import ExitCode
+from engine.pipeline.actions import Action
 from engine.scenarios import scenario_selection, session
-from engine.scenarios.actions import Action
 from engine.scenarios.planning import Plan
 from engine.scenarios.result import RunResult
 from engine.spec import load
@@ -144,7 +144,7 @@ def recorded(*statements: str) -> Edit:
     """Change what the state remembers: as if an earlier version of the engine or of a library had written it."""
 
     def edit(folder: Path) -> None:
-        with Store.open(folder / ".engine" / "test") as state, state.begin_write() as connection:
+        with Store.open(folder / ".engine" / "test") as state, state.database.begin_write() as connection:
             for statement in statements:
                 connection.execute(text(statement))
 
@@ -569,4 +569,4 @@ def test_a_dry_run_calls_no_steps_that_may_change_anything(folder: Path) -> None
     assert [str(step.outcome) for step in result.steps] == ["SKIPPED", "SKIPPED", "SUCCESS"]
     assert not list(folder.glob("*.trace"))
     with Store.open(folder / ".engine" / "test") as state:
-        assert len(state.list_evaluations("watched")) == 1
+        assert len(state.evaluations.history("watched")) == 1

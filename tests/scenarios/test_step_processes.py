@@ -194,20 +194,20 @@ def test_nothing_survives_the_kill_of_its_run_and_no_lock_is_held_on(
     while survivors(tmp_path):
         assert time.monotonic() < deadline, survivors(tmp_path)
         time.sleep(0.05)
-    with Store.open(tmp_path / ".engine" / "test") as state, state.hold_lock("scenario all", wait=False):
-        assert [run.scenario for run in state.abort_dead_runs()] == ["all"]
+    with Store.open(tmp_path / ".engine" / "test") as state, state.locks.hold("scenario all", wait=False):
+        assert [run.scenario for run in state.runs.abort_dead()] == ["all"]
 
 
 def test_a_forked_process_holds_no_lock_on(tmp_path: Path) -> None:
     """A user's function forks a daemon; the run ends, and the next one must not wait for the daemon."""
     with Store.open(tmp_path) as state:
-        with state.hold_lock("scenario all"):
+        with state.locks.hold("scenario all"):
             child = os.fork()
             if child == 0:
                 time.sleep(100)
                 os._exit(0)
         try:
-            with state.hold_lock("scenario all", wait=False) as held:
+            with state.locks.hold("scenario all", wait=False) as held:
                 assert held.pid == os.getpid()
         finally:
             os.kill(child, signal.SIGKILL)

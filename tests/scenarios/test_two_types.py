@@ -74,7 +74,7 @@ def frames() -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def evaluation(folder: Path, store: str = "drift") -> Evaluation:
     with Store.open(folder / ".engine" / "test") as opened:
-        return opened.get_evaluation(opened.list_evaluations(store)[-1].id)
+        return opened.evaluations.get(opened.evaluations.history(store)[-1].id)
 
 
 def judge(found: Evaluation, names: list[str]) -> dict[str, tuple[Any, Any]]:

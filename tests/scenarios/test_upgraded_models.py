@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from engine.digests import digest_file
 from engine.models.split import split_held_out, split_off_rows
 from engine.outcome import Outcome
+from engine.pipeline.actions import Action
 from engine.scenarios import scenario_selection, session
-from engine.scenarios.actions import Action
 from engine.scenarios.planning import Plan
 from engine.spec import load
 

@@ -26,28 +26,30 @@ TURNS = 2
 def write(folder: Path) -> None:
     with Store.open(folder) as store:
         for turn in range(TURNS):
-            run = RunRecord(generate_id(store.now()), "p", "s", store.now(), "ann@host")
-            store.start_run(run)
+            run = RunRecord(generate_id(store.database.now()), "p", "s", store.database.now(), "ann@host")
+            store.runs.start(run)
             evaluation = Evaluation(
-                generate_id(store.now()), "the_MES", f"turn {turn}", {}, store.now(),
+                generate_id(store.database.now()), "the_MES", f"turn {turn}", {}, store.database.now(),
                 Fingerprints("m", "d", "r", run.id),
                 "0", "0", 1, 1, 1, {f"psi.c{i}": MetricValue(float(i)) for i in range(20)}, run=run.id,
             )  # fmt: skip
-            with store.stage_folder() as files:
+            with store.folders.stage() as files:
                 for number in range(3):
                     (files / str(number)).write_text(evaluation.id)
-                store.add_evaluation(evaluation, files)
-            with store.stage_folder() as files:
+                store.evaluations.add(evaluation, files)
+            with store.folders.stage() as files:
                 (files / "model").write_text("model")
-                store.add_model_version("authorization", run.id, files)
+                store.models.add("authorization", run.id, files)
             if turn == 1:
-                store.remove_evaluations("the_MES", "turn 0", by="ann@host")
-            step = StepRecord("b", "build", Outcome.SUCCESS, store.now(), store.now())
-            store.add_step(run.id, step)
-            event = Event("run", "info", "ended", store.now())
-            messages = [OutboxMessage(f"{run.id}.{i}", run.id, "r", "c", (), "s", "t", store.now()) for i in range(3)]
-            ended = replace(run, outcome=Outcome.SUCCESS, ended=store.now(), steps=(step,), events=(event,))
-            store.finish_run(ended, messages)
+                store.evaluations.remove("the_MES", "turn 0", by="ann@host")
+            step = StepRecord("b", "build", Outcome.SUCCESS, store.database.now(), store.database.now())
+            store.runs.add_step(run.id, step)
+            event = Event("run", "info", "ended", store.database.now())
+            messages = [
+                OutboxMessage(f"{run.id}.{i}", run.id, "r", "c", (), "s", "t", store.database.now()) for i in range(3)
+            ]
+            ended = replace(run, outcome=Outcome.SUCCESS, ended=store.database.now(), steps=(step,), events=(event,))
+            store.runs.finish(ended, messages)
 
 
 def at_every_point(act: Callable[[], None]) -> None:

@@ -32,16 +32,16 @@ def test_an_evaluation_comes_back_as_it_was(store: Store, make_evaluation: MakeE
         run="a run",
         metrics={"max.age": MetricValue(math.inf), "psi.age": MetricValue(0.1), "drift.age": MetricValue(0)},
     )
-    store.add_evaluation(given_one)
-    found = store.get_evaluation(given_one.id)
+    store.evaluations.add(given_one)
+    found = store.evaluations.get(given_one.id)
     assert found == given_one
     assert list(found.metrics) == ["max.age", "psi.age", "drift.age"]
 
 
 def test_times_of_any_zone_come_back_in_utc(store: Store, make_evaluation: MakeEvaluation) -> None:
     local = make_evaluation().created.astimezone(timezone(timedelta(hours=5, minutes=30)))
-    store.add_evaluation(make_evaluation(created=local))
-    (found,) = store.list_evaluations("the_MES")
+    store.evaluations.add(make_evaluation(created=local))
+    (found,) = store.evaluations.history("the_MES")
     assert found.created == local
     assert found.created.utcoffset() == timedelta(0)
 
@@ -49,12 +49,12 @@ def test_times_of_any_zone_come_back_in_utc(store: Store, make_evaluation: MakeE
 def test_a_time_without_a_zone_is_refused(store: Store, make_evaluation: MakeEvaluation) -> None:
     naive = make_evaluation().created.replace(tzinfo=None)
     with pytest.raises(StatementError, match="has no time zone"):
-        store.add_evaluation(make_evaluation(created=naive))
-    assert store.list_evaluations("the_MES") == []
+        store.evaluations.add(make_evaluation(created=naive))
+    assert store.evaluations.history("the_MES") == []
 
 
 def test_nan_is_stored_as_no_value_with_a_reason(store: Store, make_evaluation: MakeEvaluation) -> None:
-    store.add_evaluation(
+    store.evaluations.add(
         make_evaluation(
             metrics={
                 "mean.x": MetricValue(math.nan, low=math.nan, high=1.0),
@@ -63,7 +63,7 @@ def test_nan_is_stored_as_no_value_with_a_reason(store: Store, make_evaluation: 
             columns={"x": {"mean": math.nan, "edges": [-math.inf, 0.0, math.inf], "deep": [{"a": (1, math.nan)}]}},
         )
     )
-    found = store.find_newest_evaluation("the_MES")
+    found = store.evaluations.find_newest("the_MES")
     assert found is not None
     assert found.metrics["mean.x"] == MetricValue(None, None, 1.0, None, "not a number")
     assert found.metrics["std.x"] == MetricValue(None, reason="empty")
@@ -79,36 +79,36 @@ def test_evaluations_are_oldest_first_and_limited_from_the_newest(
     store: Store, make_evaluation: MakeEvaluation
 ) -> None:
     for name in ("Q2", "Q3", "Q4"):
-        store.add_evaluation(make_evaluation(name))
-    store.add_evaluation(make_evaluation("other", store="another"))
-    assert [each.name for each in store.list_evaluations("the_MES")] == ["Q2", "Q3", "Q4"]
-    assert [each.name for each in store.list_evaluations("the_MES", last=2)] == ["Q3", "Q4"]
-    newest = store.find_newest_evaluation("the_MES")
+        store.evaluations.add(make_evaluation(name))
+    store.evaluations.add(make_evaluation("other", store="another"))
+    assert [each.name for each in store.evaluations.history("the_MES")] == ["Q2", "Q3", "Q4"]
+    assert [each.name for each in store.evaluations.history("the_MES", last=2)] == ["Q3", "Q4"]
+    newest = store.evaluations.find_newest("the_MES")
     assert newest is not None
     assert newest.name == "Q4"
-    assert store.find_newest_evaluation("nothing here") is None
+    assert store.evaluations.find_newest("nothing here") is None
 
 
 def test_an_equal_evaluation_is_found_by_all_its_fingerprints(store: Store, make_evaluation: MakeEvaluation) -> None:
     fingerprints = Fingerprints("m", "d1", "r", "p")
-    store.add_evaluation(make_evaluation("old", fingerprints=fingerprints))
-    store.add_evaluation(make_evaluation("new", fingerprints=fingerprints))
-    store.add_evaluation(make_evaluation("newest", fingerprints=Fingerprints("m", "d2", "r", "p")))
-    found = store.find_evaluation("the_MES", fingerprints)
+    store.evaluations.add(make_evaluation("old", fingerprints=fingerprints))
+    store.evaluations.add(make_evaluation("new", fingerprints=fingerprints))
+    store.evaluations.add(make_evaluation("newest", fingerprints=Fingerprints("m", "d2", "r", "p")))
+    found = store.evaluations.find("the_MES", fingerprints)
     assert found is not None
     assert found.name == "new"
     for part in ("model", "dataset", "reference", "parameters"):
         changed = {name: getattr(fingerprints, name) for name in Fingerprints.__dataclass_fields__} | {part: "x"}
-        assert store.find_evaluation("the_MES", Fingerprints(**changed)) is None
-    assert store.find_evaluation("another", fingerprints) is None
+        assert store.evaluations.find("the_MES", Fingerprints(**changed)) is None
+    assert store.evaluations.find("another", fingerprints) is None
 
 
 def test_of_two_with_one_name_the_newer_counts(store: Store, make_evaluation: MakeEvaluation) -> None:
     first, second = make_evaluation("Q2"), make_evaluation("Q2")
-    store.add_evaluation(first)
-    store.add_evaluation(second)
-    assert store.find_evaluation_by_name("the_MES", "Q2") == second
-    assert store.find_evaluation_by_name("the_MES", "Q9") is None
+    store.evaluations.add(first)
+    store.evaluations.add(second)
+    assert store.evaluations.find_by_name("the_MES", "Q2") == second
+    assert store.evaluations.find_by_name("the_MES", "Q9") is None
 
 
 def test_metric_history(store: Store, make_evaluation: MakeEvaluation) -> None:
@@ -116,98 +116,98 @@ def test_metric_history(store: Store, make_evaluation: MakeEvaluation) -> None:
     made.append(make_evaluation("Q4", metrics={"psi.a": MetricValue(None, reason="constant")}))
     made.append(make_evaluation("Q5", metrics={"psi.b": MetricValue(1.0)}))
     for each in made:
-        store.add_evaluation(each)
-    assert store.list_metric_points("the_MES", "psi.a", last=2) == [
+        store.evaluations.add(each)
+    assert store.evaluations.metric_history("the_MES", "psi.a", last=2) == [
         MetricPoint(made[3].id, "Q3", made[3].created, 0.3),
         MetricPoint(made[4].id, "Q4", made[4].created, None),
     ]
-    assert [point.value for point in store.list_metric_points("the_MES", "psi.a")] == [0.0, 0.1, 0.2, 0.3, None]
+    assert [point.value for point in store.evaluations.metric_history("the_MES", "psi.a")] == [0.0, 0.1, 0.2, 0.3, None]
 
 
 def test_the_staged_folder_becomes_the_evaluations(store: Store, make_evaluation: MakeEvaluation) -> None:
     evaluation = make_evaluation()
-    with store.stage_folder() as files:
+    with store.folders.stage() as files:
         (files / "profile").mkdir()
         (files / "profile" / "x").write_text("content")
-        store.add_evaluation(evaluation, files)
+        store.evaluations.add(evaluation, files)
         assert not files.exists()
-    kept = store.evaluation_folder(evaluation.id)
+    kept = store.evaluations.folder_of(evaluation.id)
     assert kept == store.folder / "evaluations" / evaluation.id
     assert (kept / "profile" / "x").read_text() == "content"
     assert list((store.folder / "staging").iterdir()) == []
 
 
 def test_a_staged_folder_that_was_not_adopted_is_removed(store: Store) -> None:
-    with store.stage_folder() as files:
+    with store.folders.stage() as files:
         (files / "x").write_text("content")
     assert not files.exists()
 
 
 def test_an_id_is_taken_once_and_the_first_one_stays_whole(store: Store, make_evaluation: MakeEvaluation) -> None:
     first = make_evaluation()
-    with store.stage_folder() as files:
+    with store.folders.stage() as files:
         (files / "x").write_text("first")
-        store.add_evaluation(first, files)
-    with store.stage_folder() as files:
+        store.evaluations.add(first, files)
+    with store.folders.stage() as files:
         (files / "x").write_text("second")
         with pytest.raises(StoreError, match="already there"):
-            store.add_evaluation(make_evaluation(id=first.id), files)
-    assert (store.evaluation_folder(first.id) / "x").read_text() == "first"
-    assert store.list_evaluations("the_MES") == [first]
+            store.evaluations.add(make_evaluation(id=first.id), files)
+    assert (store.evaluations.folder_of(first.id) / "x").read_text() == "first"
+    assert store.evaluations.history("the_MES") == [first]
 
 
 def test_a_row_that_cannot_be_written_leaves_no_folder(store: Store, make_evaluation: MakeEvaluation) -> None:
     first = make_evaluation()
-    store.add_evaluation(first)  # without files: its folder is free, its id is not
-    with store.stage_folder() as files, pytest.raises(StoreError, match="already exists"):
-        store.add_evaluation(make_evaluation(id=first.id), files)
+    store.evaluations.add(first)  # without files: its folder is free, its id is not
+    with store.folders.stage() as files, pytest.raises(StoreError, match="already exists"):
+        store.evaluations.add(make_evaluation(id=first.id), files)
     assert list((store.folder / "evaluations").iterdir()) == []
-    assert store.list_evaluations("the_MES") == [first]
+    assert store.evaluations.history("the_MES") == [first]
 
 
 def test_removal_takes_all_of_that_name_and_is_recorded(store: Store, make_evaluation: MakeEvaluation) -> None:
     made = [make_evaluation("Q2"), make_evaluation("Q2"), make_evaluation("Q3"), make_evaluation("Q2", store="other")]
     for each in made:
-        with store.stage_folder() as files:
-            store.add_evaluation(each, files)
-    assert store.remove_evaluations("the_MES", "Q2", by="ann@host") == (made[0].id, made[1].id)
-    assert store.list_evaluations("the_MES") == [made[2]]
-    assert store.list_evaluations("other") == [made[3]]
+        with store.folders.stage() as files:
+            store.evaluations.add(each, files)
+    assert store.evaluations.remove("the_MES", "Q2", by="ann@host") == (made[0].id, made[1].id)
+    assert store.evaluations.history("the_MES") == [made[2]]
+    assert store.evaluations.history("other") == [made[3]]
     assert sorted(path.name for path in (store.folder / "evaluations").iterdir()) == sorted([made[2].id, made[3].id])
-    (removal,) = store.list_removals("the_MES")
+    (removal,) = store.evaluations.list_removals("the_MES")
     assert (removal.name, removal.evaluations, removal.by) == ("Q2", (made[0].id, made[1].id), "ann@host")
-    assert store.remove_evaluations("the_MES", "Q2", by="ann@host") == ()
-    assert len(store.list_removals("the_MES")) == 1
+    assert store.evaluations.remove("the_MES", "Q2", by="ann@host") == ()
+    assert len(store.evaluations.list_removals("the_MES")) == 1
 
 
 def test_an_unknown_evaluation_is_said_to_be_unknown(store: Store) -> None:
     with pytest.raises(StoreError, match="there is no evaluation nope"):
-        store.get_evaluation("nope")
+        store.evaluations.get("nope")
 
 
 def test_model_versions_count_up_by_model(store: Store) -> None:
     made = []
     for model, fingerprint in [("a", "1"), ("a", "2"), ("B / ü", "1"), ("a", "1")]:
-        with store.stage_folder() as files:
+        with store.folders.stage() as files:
             (files / "model.json").write_text(f"{model} {fingerprint}")
-            made.append(store.add_model_version(model, fingerprint, files))
+            made.append(store.models.add(model, fingerprint, files))
     assert [(each.model, each.version) for each in made] == [("a", 1), ("a", 2), ("B / ü", 1), ("a", 3)]
-    assert store.find_newest_model_version("a") == made[3]
-    assert store.list_model_versions("a", "1") == [made[3], made[0]]
-    assert store.list_model_versions("a", "2") == [made[1]]
-    assert store.list_model_versions("a", "3") == []
-    assert store.find_newest_model_version("c") is None
+    assert store.models.find_newest("a") == made[3]
+    assert store.models.list_versions("a", "1") == [made[3], made[0]]
+    assert store.models.list_versions("a", "2") == [made[1]]
+    assert store.models.list_versions("a", "3") == []
+    assert store.models.find_newest("c") is None
     assert all((each.folder / "model.json").read_text() == f"{each.model} {each.fingerprint}" for each in made)
     assert made[2].folder.is_relative_to(store.folder / "models")
 
 
 def test_a_snapshot_is_kept_once(store: Store) -> None:
-    assert store.find_snapshot("abc") is None
+    assert store.snapshots.find("abc") is None
     for content in ("first", "second"):
-        with store.stage_folder() as files:
+        with store.folders.stage() as files:
             (files / "profile").write_text(content)
-            store.add_snapshot("abc", files)
-    kept = store.find_snapshot("abc")
+            store.snapshots.add("abc", files)
+    kept = store.snapshots.find("abc")
     assert kept is not None
     assert (kept / "profile").read_text() == "first"
     assert list((store.folder / "staging").iterdir()) == []
@@ -226,17 +226,17 @@ def test_different_names_have_different_safe_folder_names(one: str, other: str) 
 def test_a_store_that_was_closed_remembers(folder: Path, make_evaluation: MakeEvaluation) -> None:
     evaluation = make_evaluation()
     with Store.open(folder) as store:
-        store.add_evaluation(evaluation)
+        store.evaluations.add(evaluation)
     with Store.open(folder) as store:
-        assert store.list_evaluations("the_MES") == [evaluation]
+        assert store.evaluations.history("the_MES") == [evaluation]
 
 
 def test_a_table_of_many_has_the_metrics_asked_for_and_no_detail(store: Store, make_evaluation: MakeEvaluation) -> None:
     names = ["drift.a", "drift.b", "drifted_columns", "drift_p.a", "roc_auc"]
-    store.add_evaluation(make_evaluation(columns={"a": {}}, metrics={name: MetricValue(1.0) for name in names}))
-    (whole,) = store.list_evaluations("the_MES")
-    (few,) = store.list_evaluations("the_MES", metrics=["drift.*", "roc_auc", "unknown"])
-    (none,) = store.list_evaluations("the_MES", metrics=[])
+    store.evaluations.add(make_evaluation(columns={"a": {}}, metrics={name: MetricValue(1.0) for name in names}))
+    (whole,) = store.evaluations.history("the_MES")
+    (few,) = store.evaluations.history("the_MES", metrics=["drift.*", "roc_auc", "unknown"])
+    (none,) = store.evaluations.history("the_MES", metrics=[])
     assert list(few.metrics) == ["drift.a", "drift.b", "roc_auc"]
     assert (few.id, few.labels, few.fingerprints, few.columns) == (whole.id, whole.labels, whole.fingerprints, {})
     assert none.metrics == {}

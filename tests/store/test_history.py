@@ -12,23 +12,23 @@ from engine.store import CheckPoint, Store
 
 def test_dataset_metrics_by_fingerprint_and_over_time(store: Store) -> None:
     first = {"row_count": MetricValue(10.0), "mean.x": MetricValue(float("nan"))}
-    store.add_dataset_metrics("t", "f1", first, "run 1")
-    store.add_dataset_metrics("t", "f2", {"row_count": MetricValue(20.0)}, "run 2")
-    store.add_dataset_metrics("t", "f1", {"row_count": MetricValue(11.0)}, "run 3")
-    store.add_dataset_metrics("u", "f1", {"row_count": MetricValue(99.0)}, "run 3")
-    found = store.find_dataset_metrics("t", "f1")
+    store.measurements.add("t", "f1", first, "run 1")
+    store.measurements.add("t", "f2", {"row_count": MetricValue(20.0)}, "run 2")
+    store.measurements.add("t", "f1", {"row_count": MetricValue(11.0)}, "run 3")
+    store.measurements.add("u", "f1", {"row_count": MetricValue(99.0)}, "run 3")
+    found = store.measurements.find("t", "f1")
     assert found is not None
     assert found[0] == {"row_count": MetricValue(11.0)}
-    assert store.find_dataset_metrics("t", "f9") is None
-    earlier = store.list_earlier_dataset_metrics("t", "run 3")
+    assert store.measurements.find("t", "f9") is None
+    earlier = store.measurements.list_earlier("t", "run 3")
     assert [metrics["row_count"].value for metrics in earlier] == [10.0, 20.0]
     assert earlier[0]["mean.x"] == MetricValue(None, reason="not a number")
-    assert [metrics["row_count"].value for metrics in store.list_earlier_dataset_metrics("t", None, last=1)] == [11.0]
+    assert [metrics["row_count"].value for metrics in store.measurements.list_earlier("t", None, last=1)] == [11.0]
 
 
 def test_a_dataset_without_metrics_was_measured_nevertheless(store: Store) -> None:
-    store.add_dataset_metrics("t", "f", {}, None)
-    found = store.find_dataset_metrics("t", "f")
+    store.measurements.add("t", "f", {}, None)
+    found = store.measurements.find("t", "f")
     assert found is not None
     assert found[0] == {}
 
@@ -47,14 +47,14 @@ def test_check_results_come_back_as_they_were(store: Store) -> None:
         evaluation="an id",
     )
     empty = replace(result, outcome=CheckOutcome.EMPTY, value=None, position=None, evaluation=None)
-    store.add_check_results("run 1", [result, replace(result, check="another")])
-    store.add_check_results("run 2", [empty])
-    store.add_check_results("run 3", [])
-    assert store.list_check_points("the_MES", "data drift < 0.45") == [
-        CheckPoint("run 1", store.now(), result),
-        CheckPoint("run 2", store.now(), empty),
+    store.checks.add("run 1", [result, replace(result, check="another")])
+    store.checks.add("run 2", [empty])
+    store.checks.add("run 3", [])
+    assert store.checks.history("the_MES", "data drift < 0.45") == [
+        CheckPoint("run 1", store.database.now(), result),
+        CheckPoint("run 2", store.database.now(), empty),
     ]
-    assert [point.run for point in store.list_check_points("the_MES", "data drift < 0.45", last=1)] == ["run 2"]
+    assert [point.run for point in store.checks.history("the_MES", "data drift < 0.45", last=1)] == ["run 2"]
 
 
 LONG_AGO = time.time_ns() - 10**10

@@ -21,38 +21,38 @@ from engine.evaluation.record import MetricValue
 from engine.store import Store
 with Store.open(Path(sys.argv[1])) as store:
     for number in range(40):
-        with store.stage_folder() as files:
+        with store.folders.stage() as files:
             (files / "model").write_text("x")
-            store.add_model_version("authorization", sys.argv[2], files)
-        store.add_dataset_metrics("t", sys.argv[2], {"row_count": MetricValue(float(number))}, None)
+            store.models.add("authorization", sys.argv[2], files)
+        store.measurements.add("t", sys.argv[2], {"row_count": MetricValue(float(number))}, None)
 """
 
 
 def check_whole(folder: Path) -> list[str]:
     """Open the store as the next run would, and look at everything. Return how the last runs ended."""
     with Store.open(folder) as store:
-        store.abort_dead_runs()
-        evaluations = store.list_evaluations("the_MES")
+        store.runs.abort_dead()
+        evaluations = store.evaluations.history("the_MES")
         kept = {path.name for path in (folder / "evaluations").iterdir()}
         assert kept == {evaluation.id for evaluation in evaluations}
         for evaluation in evaluations:
             assert len(evaluation.metrics) == 20
-            files = sorted(store.evaluation_folder(evaluation.id).iterdir())
+            files = sorted(store.evaluations.folder_of(evaluation.id).iterdir())
             assert [file.read_text() for file in files] == [evaluation.id] * 3
-        newest = store.find_newest_model_version("authorization")
+        newest = store.models.find_newest("authorization")
         versions = {int(path.name) for path in (folder / "models" / "authorization").glob("*")}
         assert max(versions, default=None) == (newest and newest.version)
         assert list((folder / "staging").iterdir()) == []
-        with store.begin_read() as connection:
+        with store.database.begin_read() as connection:
             assert connection.scalars(select(unfinished_folders.c.path)).all() == []
-        queued = [message.run for message in store.list_undelivered()]
-        for run in store.list_runs():
+        queued = [message.run for message in store.outbox.list_undelivered()]
+        for run in store.runs.history():
             whole = run.outcome is Outcome.SUCCESS
             assert whole or run.outcome is Outcome.ABORTED
             assert len(run.events) == 1
             assert queued.count(run.id) == (3 if whole else 0)
             assert not whole or len(run.steps) == 1
-        return [run.state for run in store.list_runs()]
+        return [run.state for run in store.runs.history()]
 
 
 @pytest.mark.slow
@@ -77,9 +77,9 @@ def test_two_writers_at_once_lose_nothing(folder: Path) -> None:
     processes = [subprocess.Popen([sys.executable, "-c", TWO, str(folder), name]) for name in ("one", "other")]
     assert [process.wait(timeout=60) for process in processes] == [0, 0]
     with Store.open(folder) as store:
-        newest = store.find_newest_model_version("authorization")
+        newest = store.models.find_newest("authorization")
         assert newest is not None
         assert newest.version == 80
-        found = [metrics["row_count"].value for metrics in store.list_earlier_dataset_metrics("t", "no run")]
+        found = [metrics["row_count"].value for metrics in store.measurements.list_earlier("t", "no run")]
         assert sorted(found) == [float(number) for number in range(40) for _ in ("one", "other")]
         assert len(list((folder / "models" / "authorization").iterdir())) == 80

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from engine.store import Store
 with Store.open(Path(sys.argv[1])) as store:
-    with store.hold_lock("the_MES", run="run 7", scenario="Data drift monitor") as held:
+    with store.locks.hold("the_MES", run="run 7", scenario="Data drift monitor") as held:
         print(held.token, flush=True)
         sys.stdin.readline()
 """
@@ -27,7 +27,7 @@ from engine.store import LockBusy, Store
 with Store.open(Path(sys.argv[1])) as store:
     for under in ([sys.argv[2]], ["another"]):
         try:
-            with store.hold_lock("the_MES", wait=False, under=under) as held:
+            with store.locks.hold("the_MES", wait=False, under=under) as held:
                 print(held.token)
         except LockBusy as busy:
             print(busy.holder.pid)
@@ -48,7 +48,7 @@ def holding(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_who_holds_it_is_said(store: Store) -> None:
-    with holding(store.folder) as process, pytest.raises(LockBusy) as refused, store.hold_lock("the_MES", wait=False):
+    with holding(store.folder) as process, pytest.raises(LockBusy) as refused, store.locks.hold("the_MES", wait=False):
         pass
     text = str(refused.value)
     assert f'the_MES is busy: held by process {process.pid}, run run 7 of scenario "Data drift monitor", since' in text
@@ -59,7 +59,7 @@ def test_who_holds_it_is_said(store: Store) -> None:
 
 
 def test_other_names_are_free(store: Store) -> None:
-    with holding(store.folder), store.hold_lock("another / store", wait=False):
+    with holding(store.folder), store.locks.hold("another / store", wait=False):
         pass
 
 
@@ -67,7 +67,7 @@ def test_a_lock_dies_with_its_process(store: Store) -> None:
     with holding(store.folder) as process:
         process.kill()
         process.wait()
-        with store.hold_lock("the_MES", wait=False):
+        with store.locks.hold("the_MES", wait=False):
             pass
 
 
@@ -80,7 +80,7 @@ def test_waiting_says_so_once_and_then_gets_it(store: Store) -> None:
             assert process.stdin
             process.stdin.close()
 
-        with store.hold_lock("the_MES", waiting=let_go) as held:
+        with store.locks.hold("the_MES", waiting=let_go) as held:
             assert held.pid != process.pid
     assert len(told) == 1
     assert "held by process" in told[0]
@@ -88,37 +88,37 @@ def test_waiting_says_so_once_and_then_gets_it(store: Store) -> None:
 
 def test_waiting_has_an_end(store: Store) -> None:
     began = time.monotonic()
-    with holding(store.folder), pytest.raises(LockBusy), store.hold_lock("the_MES", wait=0.2):
+    with holding(store.folder), pytest.raises(LockBusy), store.locks.hold("the_MES", wait=0.2):
         pass
     assert time.monotonic() - began >= 0.2
 
 
 def test_threads_and_other_openings_of_one_process_exclude_each_other(store: Store) -> None:
-    with store.hold_lock("the_MES"), Store.open(store.folder) as other:
+    with store.locks.hold("the_MES"), Store.open(store.folder) as other:
         for opened in (store, other):
-            with pytest.raises(LockBusy), opened.hold_lock("the_MES", wait=False):
+            with pytest.raises(LockBusy), opened.locks.hold("the_MES", wait=False):
                 pass
-    with store.hold_lock("the_MES", wait=False):
+    with store.locks.hold("the_MES", wait=False):
         pass
 
 
 def test_a_child_run_works_under_its_parents_lock(store: Store) -> None:
-    with store.hold_lock("the_MES") as parent:
-        with store.hold_lock("the_MES", wait=False, under=[parent.token]) as child:
+    with store.locks.hold("the_MES") as parent:
+        with store.locks.hold("the_MES", wait=False, under=[parent.token]) as child:
             assert child == parent
         command = [sys.executable, "-c", UNDER, str(store.folder), parent.token]
         found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
         assert found == [parent.token, str(parent.pid)]
-        with pytest.raises(LockBusy), store.hold_lock("the_MES", wait=False):  # the child has not let go of it
+        with pytest.raises(LockBusy), store.locks.hold("the_MES", wait=False):  # the child has not let go of it
             pass
 
 
 def test_a_child_whose_parent_died_holds_the_lock_itself(store: Store) -> None:
-    with store.hold_lock("the_MES") as parent:
+    with store.locks.hold("the_MES") as parent:
         pass
-    with store.hold_lock("the_MES", wait=False, under=[parent.token]) as child:
+    with store.locks.hold("the_MES", wait=False, under=[parent.token]) as child:
         assert child.token != parent.token
-        with pytest.raises(LockBusy), store.hold_lock("the_MES", wait=False):
+        with pytest.raises(LockBusy), store.locks.hold("the_MES", wait=False):
             pass
 
 
@@ -129,6 +129,6 @@ def test_an_error_under_the_lock_stays_what_it_is(store: Store) -> None:
 
     missing = store.folder / "not there"
     with pytest.raises(FileNotFoundError):
-        failing(store.hold_lock("the_MES"), missing.read_text)
+        failing(store.locks.hold("the_MES"), missing.read_text)
     with pytest.raises(NotADirectoryError):
-        failing(store.stage_folder(), (store.folder / "state.db" / "x").read_text)
+        failing(store.folders.stage(), (store.folder / "state.db" / "x").read_text)

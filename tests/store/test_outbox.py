@@ -25,7 +25,7 @@ def message(name: str, run: str = "run", **other: object) -> OutboxMessage:
 
 def queue(store: Store, *messages: OutboxMessage) -> None:
     run = RunRecord(f"run of {messages[0].id}", "card_fraud", "Data drift monitor", NOON, "ann@host")
-    store.start_run(run, messages)
+    store.runs.start(run, messages)
 
 
 def ids(messages: list[OutboxMessage]) -> list[str]:
@@ -37,10 +37,10 @@ def test_a_message_comes_back_as_it_was(store: Store) -> None:
     sent = message("m", to=("a@example.com", "b@example.com"), attachments=contents)
     queue(store, sent)
     listed = replace(sent, attachments=())  # a list holds no contents: they may be gigabytes
-    assert store.list_due_messages() == [listed]
-    assert store.list_undelivered("run") == [listed]
-    assert store.list_undelivered("another run") == []
-    claim = store.claim_message("m", MINUTE)
+    assert store.outbox.list_due() == [listed]
+    assert store.outbox.list_undelivered("run") == [listed]
+    assert store.outbox.list_undelivered("another run") == []
+    claim = store.outbox.claim("m", MINUTE)
     assert claim is not None
     assert claim.message == replace(sent, tries=1)
 
@@ -48,36 +48,36 @@ def test_a_message_comes_back_as_it_was(store: Store) -> None:
 def test_a_message_that_is_settled_keeps_no_contents(store: Store) -> None:
     contents = (Attachment("log.txt", "text/plain", b"one\n"),)
     queue(store, message("sent", attachments=contents), message("dropped", attachments=contents))
-    claim = store.claim_message("sent", MINUTE)
+    claim = store.outbox.claim("sent", MINUTE)
     assert claim is not None
-    store.mark_sent(claim)
-    store.drop_message("dropped", "nobody reads it")
-    assert store.list_undelivered() == []
-    assert [(each.id, each.state, each.last_error) for each in store.list_unsent()] == [
+    store.outbox.mark_sent(claim)
+    store.outbox.drop("dropped", "nobody reads it")
+    assert store.outbox.list_undelivered() == []
+    assert [(each.id, each.state, each.last_error) for each in store.outbox.list_unsent()] == [
         ("dropped", MessageState.DROPPED, "nobody reads it")
     ]
-    with store.begin_read() as connection:
+    with store.database.begin_read() as connection:
         assert connection.execute(select(attachments)).all() == []
 
 
 def test_a_failed_message_is_due_at_its_next_try_and_says_why(store: Store) -> None:
     queue(store, message("m"))
-    claim = store.claim_message("m", MINUTE)
+    claim = store.outbox.claim("m", MINUTE)
     assert claim is not None
-    store.mark_failed(claim, "550 no such user", store.now() + 5 * MINUTE)
-    assert store.list_due_messages() == []
-    assert store.claim_message("m", MINUTE) is None
-    assert ids(store.list_due_messages(store.now() + 5 * MINUTE)) == ["m"]
-    (left,) = store.list_undelivered()
+    store.outbox.mark_failed(claim, "550 no such user", store.database.now() + 5 * MINUTE)
+    assert store.outbox.list_due() == []
+    assert store.outbox.claim("m", MINUTE) is None
+    assert ids(store.outbox.list_due(store.database.now() + 5 * MINUTE)) == ["m"]
+    (left,) = store.outbox.list_undelivered()
     assert (left.state, left.tries, left.last_error) == (MessageState.PENDING, 1, "550 no such user")
 
 
 def test_who_was_served_is_not_served_again(store: Store) -> None:
     queue(store, message("m", to=("a@example.com", "b@example.com")))
-    claim = store.claim_message("m", MINUTE)
+    claim = store.outbox.claim("m", MINUTE)
     assert claim is not None
-    store.mark_failed(claim, "450 mailbox full", store.now(), reached=("a@example.com",))
-    assert [(each.to, each.reached) for each in store.list_due_messages()] == [
+    store.outbox.mark_failed(claim, "450 mailbox full", store.database.now(), reached=("a@example.com",))
+    assert [(each.to, each.reached) for each in store.outbox.list_due()] == [
         (("a@example.com", "b@example.com"), ("a@example.com",))
     ]
 
@@ -87,17 +87,17 @@ def test_a_refused_message_is_tried_again_only_when_it_is_reopened(store: Store)
     queue(
         store, message("m", attachments=contents, cc=("c@example.com",), bcc=("d@example.com",), sender="s@example.com")
     )
-    claim = store.claim_message("m", MINUTE)
+    claim = store.outbox.claim("m", MINUTE)
     assert claim is not None
-    store.mark_failed(
+    store.outbox.mark_failed(
         claim, "550 no", None, reached=("c@example.com",), refused={"a@example.com": "550 no"}, refusals=1
     )
-    assert store.list_undelivered() == []
-    [refused] = store.list_refused()
+    assert store.outbox.list_undelivered() == []
+    [refused] = store.outbox.list_refused()
     assert (refused.state, refused.refused, refused.refusals) == (MessageState.REFUSED, {"a@example.com": "550 no"}, 1)
-    assert store.claim_message("m", MINUTE, early=True) is None
-    store.reopen_message(refused)
-    again = store.claim_message("m", MINUTE)
+    assert store.outbox.claim("m", MINUTE, early=True) is None
+    store.outbox.reopen(refused)
+    again = store.outbox.claim("m", MINUTE)
     assert again is not None
     assert (again.message.refused, again.message.refusals, again.message.reached) == ({}, 0, ("c@example.com",))
     assert (again.message.attachments, again.message.sender) == (contents, "s@example.com")
@@ -149,7 +149,7 @@ class Deliveries(RuleBasedStateMachine):
     )
     def take(self, sender: int, which: int, minutes: int, early: bool) -> Claim | None:
         name = f"m{which}"
-        claim = self.senders[sender].claim_message(name, minutes * MINUTE, early=early)
+        claim = self.senders[sender].outbox.claim(name, minutes * MINUTE, early=early)
         assert (claim is not None) == (name in self.due(early=early))
         if claim is not None:
             known = self.known[name]
@@ -164,7 +164,7 @@ class Deliveries(RuleBasedStateMachine):
     @rule(sender=st.integers(0, 1), claim=claims)
     def sent(self, sender: int, claim: Claim | None) -> None:
         if claim is not None:
-            self.senders[sender].mark_sent(claim)
+            self.senders[sender].outbox.mark_sent(claim)
             self.known[claim.message.id].state = MessageState.SENT
 
     @rule(sender=st.integers(0, 1), claim=claims, minutes=st.integers(0, 3))
@@ -172,7 +172,7 @@ class Deliveries(RuleBasedStateMachine):
         if claim is None:
             return
         again = self.clock.time + minutes * MINUTE
-        self.senders[sender].mark_failed(claim, "421 busy", again)
+        self.senders[sender].outbox.mark_failed(claim, "421 busy", again)
         known = self.known[claim.message.id]
         if known.claim is claim and known.state is MessageState.PENDING:
             known.claim, known.due = None, again
@@ -194,8 +194,8 @@ class Deliveries(RuleBasedStateMachine):
     def both_see_the_same(self) -> None:
         unsent = [name for name, known in self.known.items() if known.state is not MessageState.SENT]
         for sender in self.senders:
-            assert ids(sender.list_due_messages()) == self.due()
-            assert ids(sender.list_undelivered()) == unsent
+            assert ids(sender.outbox.list_due()) == self.due()
+            assert ids(sender.outbox.list_undelivered()) == unsent
 
 
 @pytest.mark.slow

@@ -33,88 +33,88 @@ def finished(run: RunRecord, **other: object) -> RunRecord:
 
 
 def test_a_run_from_start_to_end(store: Store) -> None:
-    store.start_run(RUN)
-    assert store.get_run("run 1") == RUN
-    assert store.get_run("run 1").state == "RUNNING"
-    store.add_step("run 1", BUILD)
-    store.add_step("run 1", CHECKS)
-    assert store.get_run("run 1") == replace(RUN, steps=(BUILD, CHECKS))
-    store.finish_run(finished(RUN), [MESSAGE])
-    assert store.get_run("run 1") == finished(RUN)
-    assert store.get_run("run 1").state == "WARNING"
-    assert store.list_due_messages() == [MESSAGE]
+    store.runs.start(RUN)
+    assert store.runs.get("run 1") == RUN
+    assert store.runs.get("run 1").state == "RUNNING"
+    store.runs.add_step("run 1", BUILD)
+    store.runs.add_step("run 1", CHECKS)
+    assert store.runs.get("run 1") == replace(RUN, steps=(BUILD, CHECKS))
+    store.runs.finish(finished(RUN), [MESSAGE])
+    assert store.runs.get("run 1") == finished(RUN)
+    assert store.runs.get("run 1").state == "WARNING"
+    assert store.outbox.list_due() == [MESSAGE]
 
 
 def test_outcome_events_and_messages_are_one_transaction(store: Store) -> None:
-    store.start_run(RUN)
-    store.add_step("run 1", BUILD)
+    store.runs.start(RUN)
+    store.runs.add_step("run 1", BUILD)
     with pytest.raises(StoreError, match="already exists"):
-        store.finish_run(finished(RUN), [MESSAGE, MESSAGE])
-    assert store.get_run("run 1") == replace(RUN, steps=(BUILD,))
-    assert store.list_undelivered() == []
+        store.runs.finish(finished(RUN), [MESSAGE, MESSAGE])
+    assert store.runs.get("run 1") == replace(RUN, steps=(BUILD,))
+    assert store.outbox.list_undelivered() == []
 
 
 def test_a_run_without_an_end_is_not_finished(store: Store) -> None:
-    store.start_run(RUN)
+    store.runs.start(RUN)
     with pytest.raises(ValueError, match="no outcome or no end"):
-        store.finish_run(RUN)
+        store.runs.finish(RUN)
 
 
 def test_messages_of_the_start_are_queued_with_it(store: Store) -> None:
-    store.start_run(RUN, [MESSAGE])
-    assert store.list_undelivered("run 1") == [MESSAGE]
+    store.runs.start(RUN, [MESSAGE])
+    assert store.outbox.list_undelivered("run 1") == [MESSAGE]
 
 
 def test_runs_by_scenario_oldest_first(store: Store) -> None:
     for number, scenario in enumerate(["a", "b", "a", "a"]):
-        store.start_run(replace(RUN, id=f"run {number}", scenario=scenario, parent="run 0" if number else None))
-    assert [run.id for run in store.list_runs()] == ["run 0", "run 1", "run 2", "run 3"]
-    assert [run.id for run in store.list_runs("a", last=2)] == ["run 2", "run 3"]
-    assert [run.parent for run in store.list_runs(last=1)] == ["run 0"]
+        store.runs.start(replace(RUN, id=f"run {number}", scenario=scenario, parent="run 0" if number else None))
+    assert [run.id for run in store.runs.history()] == ["run 0", "run 1", "run 2", "run 3"]
+    assert [run.id for run in store.runs.history("a", last=2)] == ["run 2", "run 3"]
+    assert [run.parent for run in store.runs.history(last=1)] == ["run 0"]
 
 
 def test_dates_among_the_variables_come_back_as_text(store: Store) -> None:
-    store.start_run(replace(RUN, variables={"period_start": date(2017, 10, 1)}))
-    assert store.get_run("run 1").variables == {"period_start": "2017-10-01"}
+    store.runs.start(replace(RUN, variables={"period_start": date(2017, 10, 1)}))
+    assert store.runs.get("run 1").variables == {"period_start": "2017-10-01"}
 
 
 def test_unknown_runs(store: Store) -> None:
-    for ask in (store.get_run, lambda run: store.add_step(run, BUILD)):
+    for ask in (store.runs.get, lambda run: store.runs.add_step(run, BUILD)):
         with pytest.raises(StoreError, match="there is no run nope"):
             ask("nope")
 
 
 def test_an_id_is_taken_once(store: Store) -> None:
-    store.start_run(RUN)
+    store.runs.start(RUN)
     with pytest.raises(LockBusy):
-        store.start_run(RUN)
-    store.finish_run(finished(RUN))
+        store.runs.start(RUN)
+    store.runs.finish(finished(RUN))
     with pytest.raises(StoreError, match="already exists"):
-        store.start_run(RUN)
+        store.runs.start(RUN)
 
 
 def test_a_living_run_is_not_aborted_a_dead_one_is(store: Store, folder: Path) -> None:
-    store.start_run(RUN)
+    store.runs.start(RUN)
     with Store.open(folder) as other:
-        other.start_run(replace(RUN, id="run 2"))
-        assert store.abort_dead_runs() == []
-        assert other.abort_dead_runs() == []
-    (dead,) = store.abort_dead_runs()
-    assert dead == store.get_run("run 2")
-    assert (dead.id, dead.outcome, dead.ended) == ("run 2", Outcome.ABORTED, store.now())
+        other.runs.start(replace(RUN, id="run 2"))
+        assert store.runs.abort_dead() == []
+        assert other.runs.abort_dead() == []
+    (dead,) = store.runs.abort_dead()
+    assert dead == store.runs.get("run 2")
+    assert (dead.id, dead.outcome, dead.ended) == ("run 2", Outcome.ABORTED, store.database.now())
     assert [event.what for event in dead.events] == ["run run 2 was aborted: its process has died"]
-    assert store.abort_dead_runs() == []
-    assert store.get_run("run 1").outcome is None
+    assert store.runs.abort_dead() == []
+    assert store.runs.get("run 1").outcome is None
 
 
 def test_finished_runs_leave_no_lock_files(store: Store) -> None:
     before = sorted((store.folder / "locks").iterdir())
-    store.start_run(RUN)
+    store.runs.start(RUN)
     assert sorted((store.folder / "locks").iterdir()) != before
-    store.finish_run(finished(RUN))
+    store.runs.finish(finished(RUN))
     assert sorted((store.folder / "locks").iterdir()) == before
 
 
 def test_a_run_has_a_folder(store: Store) -> None:
-    (store.run_folder("run 1") / "log.txt").write_text("x")
-    assert (store.run_folder("run 1") / "log.txt").read_text() == "x"
+    (store.runs.folder_of("run 1") / "log.txt").write_text("x")
+    assert (store.runs.folder_of("run 1") / "log.txt").read_text() == "x"

@@ -44,7 +44,7 @@ for number in range(8):
         os.close(go)
         os.read(ready, 1)  # ends when the parent lets go
         with Store.open(Path(sys.argv[1])) as store:
-            store.add_dataset_metrics(str(number), "f", {}, None)
+            store.measurements.add(str(number), "f", {}, None)
         os._exit(0)
 os.close(go)
 sys.exit(sum(os.waitpid(child, 0)[1] for child in children) != 0)
@@ -74,7 +74,7 @@ def found(folder: Path, query: str) -> list[object]:
 
 
 def test_the_migrations_lead_to_the_tables(store: Store) -> None:
-    with store.begin_read() as connection:
+    with store.database.begin_read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
         assert read_revision(connection) == REVISION
@@ -89,7 +89,7 @@ def test_the_tables_are_postgresql_too() -> None:
 
 
 def test_the_database_is_as_it_should_be(store: Store) -> None:
-    with store.begin_read() as connection:
+    with store.database.begin_read() as connection:
         settings = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "foreign_keys")
         }
@@ -109,7 +109,7 @@ def test_eight_processes_open_a_fresh_store_at_once(tmp_path: Path) -> None:
         folder = tmp_path / str(turn)
         assert run(EIGHT, str(folder)) == ""
         with Store.open(folder) as store:
-            found = [store.find_dataset_metrics(str(number), "f") for number in range(8)]
+            found = [store.measurements.find(str(number), "f") for number in range(8)]
             assert all(stored is not None and stored[0] == {} for stored in found)
 
 
@@ -129,14 +129,14 @@ def test_a_state_of_the_first_revision_is_read_and_its_files_are_hashed_once_mor
         connection.execute(text("INSERT INTO file_hashes VALUES ('/data/a.csv', 10, 7, 'h')"))
     engine.dispose()
     with Store.open(folder) as store:
-        store.add_evaluation(make_evaluation())
+        store.evaluations.add(make_evaluation())
         assert store.file_hashes.get("/data/a.csv", FileIdentity(1, 10, 7, 8)) is None
         assert store.file_hashes.was_touched("/data/a.csv", FileIdentity(1, 10, 9, 9), "h")
     assert found(folder, "SELECT version_num FROM alembic_version") == [REVISION]
 
 
 def test_a_migration_keeps_the_data(store: Store, tmp_path: Path, make_evaluation: type[Evaluation]) -> None:
-    store.add_evaluation(make_evaluation())
+    store.evaluations.add(make_evaluation())
     store.close()
     prepare_schema(store.folder, 1.0, with_second_migration(tmp_path), "next")
     assert found(store.folder, "SELECT version_num FROM alembic_version") == ["next"]
@@ -148,19 +148,19 @@ def test_a_migration_that_fails_changes_nothing(
     store: Store, tmp_path: Path, make_evaluation: type[Evaluation]
 ) -> None:
     evaluation = make_evaluation()
-    store.add_evaluation(evaluation)
+    store.evaluations.add(evaluation)
     store.close()
     with pytest.raises(OperationalError, match="no such table: absent"):
         prepare_schema(store.folder, 1.0, with_second_migration(tmp_path, more='    op.drop_table("absent")'), "next")
     with Store.open(store.folder) as again:
-        assert again.list_evaluations("the_MES") == [evaluation]
+        assert again.evaluations.history("the_MES") == [evaluation]
     assert found(store.folder, "SELECT version_num FROM alembic_version") == [REVISION]
 
 
 def test_a_migration_may_not_leave_rows_without_their_owner(
     store: Store, tmp_path: Path, make_evaluation: type[Evaluation]
 ) -> None:
-    store.add_evaluation(make_evaluation())
+    store.evaluations.add(make_evaluation())
     store.close()
     with pytest.raises(StoreError, match="would leave rows of evaluation_metrics without an owner"):
         prepare_schema(
@@ -170,7 +170,7 @@ def test_a_migration_may_not_leave_rows_without_their_owner(
 
 
 def test_a_newer_store_is_refused_with_what_to_do(store: Store) -> None:
-    with store.begin_write() as connection:
+    with store.database.begin_write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0099'"))
     store.close()
     with pytest.raises(StoreError, match=r"newer engine \(schema 0099.*What to do: use that engine, or upgrade"):

@@ -57,7 +57,7 @@ def test_a_database_of_somebody_else(folder: Path) -> None:
 
 def test_a_damaged_database(store: Store, make_evaluation: MakeEvaluation) -> None:
     for _ in range(50):
-        store.add_evaluation(make_evaluation(columns={"x": {"text": "x" * 2000}}))
+        store.evaluations.add(make_evaluation(columns={"x": {"text": "x" * 2000}}))
     store.close()
     path = store.folder / "state.db"
     content = bytearray(path.read_bytes())
@@ -90,16 +90,16 @@ def test_a_folder_that_may_not_be_written(store: Store) -> None:
 
 def test_a_database_locked_by_another_writer(store: Store, make_evaluation: MakeEvaluation) -> None:
     evaluation = make_evaluation()
-    store.add_evaluation(evaluation)
+    store.evaluations.add(evaluation)
     other = sqlite3.connect(store.folder / "state.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with Store.open(store.folder, patience=0.1) as impatient:
-        assert impatient.list_evaluations("the_MES") == [evaluation]  # reading does not wait for a writer
+        assert impatient.evaluations.history("the_MES") == [evaluation]  # reading does not wait for a writer
         with pytest.raises(StoreError, match="locked by another process that is writing"):
-            impatient.add_evaluation(make_evaluation())
+            impatient.evaluations.add(make_evaluation())
     other.execute("ROLLBACK")
     other.close()
-    assert store.list_evaluations("the_MES") == [evaluation]
+    assert store.evaluations.history("the_MES") == [evaluation]
 
 
 @pytest.fixture
@@ -132,15 +132,15 @@ def test_a_full_disk_while_evaluations_are_added(small_disk: Path, make_evaluati
         with pytest.raises(StoreError, match="the disk is full"):  # noqa: PT012 (the loop is what is tried)
             while True:
                 evaluation = make_evaluation(columns={"x": {"text": "x" * 20_000}})
-                with store.stage_folder() as files:
+                with store.folders.stage() as files:
                     (files / "profile").write_bytes(b"x" * 150_000)
-                    store.add_evaluation(evaluation, files)
+                    store.evaluations.add(evaluation, files)
                 kept.append(evaluation)
         assert len(kept) > 3
-        assert store.list_evaluations("the_MES") == kept
+        assert store.evaluations.history("the_MES") == kept
     with Store.open(small_disk / "state") as store:
-        assert store.list_evaluations("the_MES") == kept
-        sizes = [(store.evaluation_folder(each.id) / "profile").stat().st_size for each in kept]
+        assert store.evaluations.history("the_MES") == kept
+        sizes = [(store.evaluations.folder_of(each.id) / "profile").stat().st_size for each in kept]
         assert sizes == [150_000] * len(kept)
         assert len(list((store.folder / "evaluations").iterdir())) == len(kept)
         assert list((store.folder / "staging").iterdir()) == []
@@ -149,19 +149,19 @@ def test_a_full_disk_while_evaluations_are_added(small_disk: Path, make_evaluati
 @pytest.mark.parametrize("leave", range(0, 60_000, 12_000))
 def test_a_full_disk_at_the_end_of_a_run_and_space_again(small_disk: Path, leave: int) -> None:
     with Store.open(small_disk / "state") as store:
-        run = RunRecord(generate_id(store.now()), "p", "s", store.now(), "ann@host")
-        store.start_run(run)
+        run = RunRecord(generate_id(store.database.now()), "p", "s", store.database.now(), "ann@host")
+        store.runs.start(run)
         filler = fill(small_disk, leave)
-        message = OutboxMessage("m", run.id, "r", "c", (), "s", "t" * 200_000, store.now())
-        ended = replace(run, outcome=Outcome.SUCCESS, ended=store.now())
+        message = OutboxMessage("m", run.id, "r", "c", (), "s", "t" * 200_000, store.database.now())
+        ended = replace(run, outcome=Outcome.SUCCESS, ended=store.database.now())
         with pytest.raises(StoreError, match="the disk is full"):
-            store.finish_run(ended, [message])
-        assert store.get_run(run.id) == run
-        assert store.list_undelivered() == []
+            store.runs.finish(ended, [message])
+        assert store.runs.get(run.id) == run
+        assert store.outbox.list_undelivered() == []
         filler.unlink()
-        store.finish_run(ended, [message])
-        assert store.get_run(run.id) == ended
-        assert store.claim_message("m", timedelta(minutes=1)) is not None
+        store.runs.finish(ended, [message])
+        assert store.runs.get(run.id) == ended
+        assert store.outbox.claim("m", timedelta(minutes=1)) is not None
 
 
 def test_a_fresh_store_on_a_full_disk(small_disk: Path) -> None:

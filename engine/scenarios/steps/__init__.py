@@ -13,14 +13,14 @@ from typing import Any
 from engine.errors import EngineError
 from engine.evaluation.check_counts import PassedChecks
 from engine.outcome import Outcome
-from engine.scenarios import data_validation
-from engine.scenarios.context import Context
-from engine.scenarios.log import log_warnings
+from engine.pipeline import data_validation
+from engine.pipeline.log import log_warnings
+from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
 from engine.scenarios.steps import build, compute_metrics, python, report, run_checks, run_scenario, set_variables
 from engine.spec.resources.scenarios import AnyStep
 
-STEP_KINDS: dict[str, Callable[[Any, Context], StepResult]] = {
+STEP_KINDS: dict[str, Callable[[Any, RunContext], StepResult]] = {
     "build": build.run,
     "run_checks": run_checks.run,
     "compute_metrics": compute_metrics.run,
@@ -31,7 +31,7 @@ STEP_KINDS: dict[str, Callable[[Any, Context], StepResult]] = {
 }
 
 
-def run(step: AnyStep, context: Context) -> StepResult:
+def run(step: AnyStep, context: RunContext) -> StepResult:
     """Run a step and return its result. An exception becomes a FAILED result; a file that changed, a second try."""
     context = replace(context, actions=[])
     try:
@@ -68,7 +68,7 @@ def _explain_memory(error: BaseException) -> str:
     return ""
 
 
-def fail_step(step: AnyStep, reason: str, context: Context) -> StepResult:
+def fail_step(step: AnyStep, reason: str, context: RunContext) -> StepResult:
     """Log that a step could not run, and return its result."""
     reason = context.secrets.redact(reason)
     context.log.error(f"FAILED: {reason}")

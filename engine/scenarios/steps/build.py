@@ -2,27 +2,27 @@
 
 from engine.evaluation.record import CheckResult
 from engine.outcome import CheckOutcome, Outcome
-from engine.scenarios.builders import evaluation_stores, models
-from engine.scenarios.builders.datasets import ChecksFailed, inspect_dataset
-from engine.scenarios.context import Context
+from engine.pipeline import evaluation_stores, models
+from engine.pipeline.datasets import ChecksFailed, inspect_dataset
+from engine.scenarios.context import RunContext
 from engine.scenarios.result import EvaluationMade, StepResult
 from engine.spec.resources.scenarios import BuildStep
 
 
-def run(step: BuildStep, context: Context) -> StepResult:
+def run(step: BuildStep, context: RunContext) -> StepResult:
     """Build the target. A dataset's check that is WARNING makes the step WARNING; one that is ERROR stops it."""
     found: list[CheckResult] = []
     try:
         result = _build_target(step, context, found)
     except ChecksFailed as failed:
         result = _make_result(step, outcome=Outcome.FAILED, cause="check", reason=str(failed))
-    context.store.add_check_results(context.run, found)
+    context.store.checks.add(context.run, found)
     warned = any(check.counts_as is CheckOutcome.WARNING for check in found)
     outcome = Outcome.WARNING if warned and result.outcome is Outcome.SUCCESS else result.outcome
     return result.model_copy(update={"checks": found, "outcome": outcome})
 
 
-def _build_target(step: BuildStep, context: Context, found: list[CheckResult]) -> StepResult:
+def _build_target(step: BuildStep, context: RunContext, found: list[CheckResult]) -> StepResult:
     force = step.mode == "force"
     if step.target in context.project.datasets:
         inspected = inspect_dataset(step.target, context, found, force=force)

@@ -1,13 +1,13 @@
 """Step `compute_metrics`: computes and stores every metric of a dataset."""
 
 from engine.outcome import Outcome
-from engine.scenarios.builders.datasets import plan_dataset_read
-from engine.scenarios.context import Context
+from engine.pipeline.datasets import plan_dataset_read
+from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
 from engine.spec.resources.scenarios import ComputeMetricsStep
 
 
-def run(step: ComputeMetricsStep, context: Context) -> StepResult:
+def run(step: ComputeMetricsStep, context: RunContext) -> StepResult:
     """Compute the metrics, unless nothing has changed."""
     decision = plan_dataset_read(context.datasets.open(step.target), context, every=True)
     metrics = decision.apply(context)

@@ -4,9 +4,9 @@ from engine.data import load_function
 from engine.errors import DataError
 from engine.formatting.lists import join_some
 from engine.outcome import Outcome
-from engine.scenarios.actions import Action
-from engine.scenarios.builders.decision import Decision
-from engine.scenarios.context import Context
+from engine.pipeline.actions import Action
+from engine.pipeline.decision import Decision
+from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
 from engine.scenarios.supervisor import list_children, read_process_name
 from engine.spec.resources.scenarios import PythonStep
@@ -14,7 +14,7 @@ from engine.spec.resources.scenarios import PythonStep
 ALLOWED_OUTCOMES = (Outcome.SUCCESS, Outcome.WARNING, Outcome.FAILED)
 
 
-def run(step: PythonStep, context: Context) -> StepResult:
+def run(step: PythonStep, context: RunContext) -> StepResult:
     """Call the function; in a plan or a dry run skip it, because it may change anything."""
     action = Action(
         kind="call",
@@ -31,7 +31,7 @@ def run(step: PythonStep, context: Context) -> StepResult:
     return Decision(action, call, skip).apply(context)
 
 
-def _call_function(step: PythonStep, context: Context) -> StepResult:
+def _call_function(step: PythonStep, context: RunContext) -> StepResult:
     """Call the function. It may return nothing, an outcome, a text for the log, or an outcome and a text."""
     function = load_function(context.project.folder_of("scenarios", context.log.scenario), step.function)
     before = set(list_children())

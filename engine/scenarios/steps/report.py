@@ -3,25 +3,25 @@
 from dataclasses import replace
 from pathlib import Path
 
+from engine import views
 from engine.atomic_files import replace_file
 from engine.errors import DeliveryError
 from engine.evaluation.record import Evaluation
 from engine.outcome import Outcome
-from engine.reporting import pages
-from engine.reporting.pages import EvaluationFacts
-from engine.scenarios.actions import Action
-from engine.scenarios.builders.decision import Decision
-from engine.scenarios.context import Context
+from engine.pipeline.actions import Action
+from engine.pipeline.decision import Decision
+from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
 from engine.scenarios.steps.run_checks import check_evaluation, find_current_evaluation
 from engine.spec.metric_names import normalize_metric_name
 from engine.spec.resources.scenarios import ReportStep
+from engine.views import EvaluationFacts
 
 HISTORY_LENGTH = 40
 """Evaluations in the history of a page."""
 
 
-def run(step: ReportStep, context: Context) -> StepResult:
+def run(step: ReportStep, context: RunContext) -> StepResult:
     """Write the file; in a dry run or a plan, only say so."""
     path = context.project.folder_of("scenarios", context.log.scenario) / step.path
     evaluation = find_current_evaluation(step.target, context)
@@ -38,7 +38,7 @@ def run(step: ReportStep, context: Context) -> StepResult:
     return Decision(action, execute, lambda: done).apply(context)
 
 
-def collect_report_facts(evaluation: Evaluation, context: Context) -> EvaluationFacts:
+def collect_report_facts(evaluation: Evaluation, context: RunContext) -> EvaluationFacts:
     """Return the facts that a page shows; the checks of the store are applied as the spec declares them now."""
     declared, server = context.project.evaluation_stores[evaluation.store], context.project.server
     facts = EvaluationFacts(
@@ -51,13 +51,13 @@ def collect_report_facts(evaluation: Evaluation, context: Context) -> Evaluation
         run_url=f"{server.url.rstrip('/')}/runs/{evaluation.run}" if server and evaluation.run else None,
     )
     points = {
-        metric: context.store.list_metric_points(evaluation.store, metric, HISTORY_LENGTH)
+        metric: context.store.evaluations.metric_history(evaluation.store, metric, HISTORY_LENGTH)
         for metric in facts.list_followed_metrics()
     }
     return replace(facts, history=points)
 
 
-def write_report(facts: EvaluationFacts, path: Path, context: Context) -> None:
+def write_report(facts: EvaluationFacts, path: Path, context: RunContext) -> None:
     """Write the page of an evaluation, or its chart if the path ends in .png. A reader never sees a partial file.
 
     Raises
@@ -67,7 +67,7 @@ def write_report(facts: EvaluationFacts, path: Path, context: Context) -> None:
     """
     redact = context.secrets.redact
     is_chart = path.suffix.lower() == ".png"
-    content = pages.draw_overview(facts, redact) if is_chart else pages.render_page(facts, redact).encode("utf-8")
+    content = views.draw_overview(facts, redact) if is_chart else views.render_page(facts, redact).encode("utf-8")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replace_file(path) as part:

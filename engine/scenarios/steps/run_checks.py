@@ -7,11 +7,11 @@ from engine.evaluation.detectable import HARDLY_FAILED, summarize_weak_checks
 from engine.evaluation.false_alarms import describe_false_alarms
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.outcome import CheckOutcome, Outcome
-from engine.scenarios.actions import Action
-from engine.scenarios.builders.datasets import ChecksFailed, inspect_dataset
-from engine.scenarios.builders.decision import Decision
-from engine.scenarios.context import Context
-from engine.scenarios.log import Level
+from engine.pipeline.actions import Action
+from engine.pipeline.datasets import ChecksFailed, inspect_dataset
+from engine.pipeline.decision import Decision
+from engine.pipeline.log import Level
+from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
 from engine.spec.metric_names import MetricName, normalize_metric_name
 from engine.spec.resources.checks import RangeCheck
@@ -21,7 +21,7 @@ RECENT_EVALUATIONS = 100
 """Evaluations of which a plan learns how often they are made."""
 
 
-def run(step: RunChecksStep, context: Context) -> StepResult:
+def run(step: RunChecksStep, context: RunContext) -> StepResult:
     """Apply the checks. If any is ERROR the step is FAILED, else if any is WARNING it is WARNING."""
     found: list[CheckResult] = []
     metrics: dict[str, float | None] = {}
@@ -36,7 +36,7 @@ def run(step: RunChecksStep, context: Context) -> StepResult:
         evaluation = find_current_evaluation(step.target, context)
         found = plan_evaluation_checks(evaluation, context).apply(context)
         metrics = {metric: measured.value for metric, measured in evaluation.metrics.items()}
-    context.store.add_check_results(context.run, found)
+    context.store.checks.add(context.run, found)
     for check in found:
         if check.counts_as is not CheckOutcome.OK:
             level: Level = "error" if check.counts_as is CheckOutcome.ERROR else "warning"
@@ -57,7 +57,7 @@ def run(step: RunChecksStep, context: Context) -> StepResult:
     return StepResult(name=step.name, kind=step.kind, outcome=outcome, cause=cause, checks=found, metrics=metrics)
 
 
-def plan_evaluation_checks(evaluation: Evaluation, context: Context) -> Decision[list[CheckResult]]:
+def plan_evaluation_checks(evaluation: Evaluation, context: RunContext) -> Decision[list[CheckResult]]:
     """Plan the checks of an evaluation, which are applied every time."""
     checks = ", ".join(context.project.evaluation_stores[evaluation.store].checks) or "there are none"
     action = Action(
@@ -71,12 +71,14 @@ def plan_evaluation_checks(evaluation: Evaluation, context: Context) -> Decision
     return Decision(action, lambda: check_evaluation(evaluation, context), list)
 
 
-def _expect_false_alarms(name: str, context: Context) -> list[str]:
+def _expect_false_alarms(name: str, context: RunContext) -> list[str]:
     """Return the false alarms to expect of the checks of a store as a note, once in a call."""
     declared = context.project.evaluation_stores[name]
     # an evaluation that a plan has simulated has no metrics
     stored = [
-        one for one in context.store.list_evaluations(name, RECENT_EVALUATIONS, metrics=["data_drift"]) if one.rows_read
+        one
+        for one in context.store.evaluations.history(name, RECENT_EVALUATIONS, metrics=["data_drift"])
+        if one.rows_read
     ]
     newest = stored[-1].metrics.get("data_drift") if stored else None
     created = [one.created for one in stored]
@@ -88,7 +90,7 @@ def _expect_false_alarms(name: str, context: Context) -> list[str]:
     return [text]
 
 
-def check_evaluation(evaluation: Evaluation, context: Context) -> list[CheckResult]:
+def check_evaluation(evaluation: Evaluation, context: RunContext) -> list[CheckResult]:
     """Apply the checks of an evaluation store to one of its evaluations."""
     name, position = evaluation.store, context.project.position
     checks = context.project.evaluation_stores[name].checks
@@ -98,7 +100,7 @@ def check_evaluation(evaluation: Evaluation, context: Context) -> list[CheckResu
         for check in checks.values()
         if isinstance(check, RangeCheck) and check.compare
     ]
-    past = context.store.list_evaluations(name, metrics=compared) if compared else []
+    past = context.store.evaluations.history(name, metrics=compared) if compared else []
     subject = CheckTarget(
         name=name,
         metrics=evaluation.metrics,
@@ -130,11 +132,11 @@ def _collect_detectable_drifts(evaluation: Evaluation) -> dict[str, float | None
     return found
 
 
-def find_current_evaluation(name: str, context: Context) -> Evaluation:
+def find_current_evaluation(name: str, context: RunContext) -> Evaluation:
     """Return the evaluation that this run has built or reused, else the newest."""
     if name in context.built:
-        return context.store.get_evaluation(context.built[name])
-    newest = context.store.find_newest_evaluation(name)
+        return context.store.evaluations.get(context.built[name])
+    newest = context.store.evaluations.find_newest(name)
     if newest is None:
         raise DataError(f"evaluation store {name!r} has no evaluation yet: put a step of kind build before this step")
     return newest

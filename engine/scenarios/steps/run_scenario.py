@@ -1,12 +1,12 @@
 """Step `run_scenario`: runs another scenario with this run's values and locks; its outcome is the step's."""
 
 from engine.outcome import Outcome
-from engine.scenarios.context import Context
+from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
 from engine.spec.resources.scenarios import RunScenarioStep
 
 
-def run(step: RunScenarioStep, context: Context) -> StepResult:
+def run(step: RunScenarioStep, context: RunContext) -> StepResult:
     """Run the scenario; the step's variables hold for that run only."""
     child = context.start_scenario(step.scenario, context.with_values(step.variables))
     # A step that could not run outweighs a failed check, as in the exit code.

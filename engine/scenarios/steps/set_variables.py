@@ -1,13 +1,13 @@
 """Step `set_variables`: sets variables for the later steps and the runs that they start (see `SetVariablesStep`)."""
 
 from engine.outcome import Outcome
-from engine.scenarios.actions import Action
-from engine.scenarios.context import Context
+from engine.pipeline.actions import Action
+from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
 from engine.spec.resources.scenarios import SetVariablesStep
 
 
-def run(step: SetVariablesStep, context: Context) -> StepResult:
+def run(step: SetVariablesStep, context: RunContext) -> StepResult:
     """Return the values and log them; the runner passes them to the later steps."""
     for name, value in step.variables.items():
         context.log.info(f"{name} = {value}")

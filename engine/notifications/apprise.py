@@ -1,0 +1,224 @@
+"""The apprise channel: Slack, Teams, Telegram, webhooks and a hundred more.
+
+Apprise returns a boolean and writes the cause to its log. The log is read while it sends, so that an error holds the
+reply of the service. The parts of the URL, which are the credentials of most services, are masked in them.
+
+Each service is called in the thread of the caller: a thread of apprise's own pool that waits for a server without end
+would keep the process from ending. So `retry=`, `wait=` and `optional=` of a URL have no effect: the outbox tries
+again, and a message that was not sent is told.
+
+**Once.** A URL may name several services (separated by blanks or commas), and a service several targets, such as two
+rooms. Each that has taken a message is remembered by a digest that tells nothing of its token, and does not get it
+again when another one fails. The few services that do not tell their targets apart (dingtalk, msg91, notifyre, smsc,
+xmatters) repeat the message to all, and so does `overflow=split`.
+
+**In a form that the service takes.** A text that is longer than the service allows is shortened here, unless the URL
+says `overflow=`; the whole text is attached where the service takes files. A service that refuses it all the same gets
+half of it, and half of that.
+
+**Not for ever.** An answer 400, 406, 413, 414, 415 or 422 is about the message, so that it is refused for good; any
+other 4xx, except 408, 425 and 429, may be mended by the service's owner, and is final at the third time.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import DeliveryError, UnreachableError
+from engine.formatting.control_characters import single_line
+from engine.notifications.envelope import Envelope, RefusedError
+from engine.notifications.mime import is_html_part
+from engine.notifications.shortening import shorten_text
+from engine.outcome import Outcome
+from engine.spec.apprise_url import SOCKET_PREFIX, listen_to_apprise, load_service, mask_url_parts, split_urls
+from engine.spec.resources.channels import AppriseChannel
+
+if TYPE_CHECKING:
+    import apprise
+
+NOTIFICATION_TYPES: dict[Outcome | None, str] = {
+    Outcome.SUCCESS: "success",
+    Outcome.WARNING: "warning",
+    Outcome.FAILED: "failure",
+    Outcome.ABORTED: "failure",
+}
+"""The type of a notification: services show it as a colour, incident services open and close incidents by it."""
+READ_SECONDS = 30.0
+"""How long to wait for an answer, unless the URL says rto=. Apprise waits 4 s: a message that a slower service has
+taken would count as not sent, and be repeated."""
+
+CONTENT_CODES = frozenset({400, 406, 413, 414, 415, 422})
+PASSING_CODES = frozenset({408, 425, 429})
+PATIENCE = 3
+"""The number of refusals, other than for the content, that are final."""
+SHORTEST_TEXT = 250
+"""Characters: a service that refuses the content gets no shorter text than about this."""
+TITLE_MARGIN = 32
+"""Characters that apprise may add to a title that it puts into the text."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a service answered: whether it took the message, and if not, its words and the HTTP codes in them."""
+
+    taken: bool
+    words: str = ""
+    codes: frozenset[int] = frozenset()
+    reachable: bool = True
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether every code says that the message is refused, not delayed."""
+        return bool(self.codes) and all(400 <= code < 500 and code not in PASSING_CODES for code in self.codes)
+
+    @property
+    def is_about_content(self) -> bool:
+        """Whether every code says that the message itself is refused."""
+        return bool(self.codes) and self.codes <= CONTENT_CODES
+
+
+def send(_channel: AppriseChannel, post: Envelope) -> None:
+    """Send a message to each service of the channel's URL that does not have it yet.
+
+    Raises
+    ------
+    RefusedError
+        Services have refused the message.
+    UnreachableError
+        None of the services can be reached.
+    DeliveryError
+        A URL is wrong, or a service did not accept the message; it may do so later.
+    """
+    settled = {*post.message.reached, *post.message.refused}
+    services = {_digest_target(post, url): url for url in split_urls(post.url)}
+    services = {key: url for key, url in services.items() if key not in settled}
+    # All are loaded before any is used, so that a wrong URL does not repeat the message to the others.
+    loaded = {key: load_service(url) for key, url in services.items()}
+    failed: dict[str, Answer] = {}
+    for key, service in loaded.items():
+        answer = _send_to_service(service, services[key], post)
+        if answer.taken:
+            post.reached.append(key)
+        else:
+            failed[key] = answer
+    if failed:
+        _raise_failures(failed, post)
+
+
+def _raise_failures(failed: dict[str, Answer], post: Envelope) -> None:
+    text = "; ".join(answer.words for answer in failed.values())
+    counted = any(answer.is_refusal and not answer.is_about_content for answer in failed.values())
+    last = post.message.refusals + 1 >= PATIENCE
+    final = {
+        key: answer.words for key, answer in failed.items() if answer.is_about_content or (answer.is_refusal and last)
+    }
+    if final or counted:
+        raise RefusedError(text, final, complete=len(final) == len(failed), counted=int(counted))
+    alive = post.reached or any(answer.reachable for answer in failed.values())
+    raise (DeliveryError if alive else UnreachableError)(text)
+
+
+def _send_to_service(service: "apprise.NotifyBase", url: str, post: Envelope) -> Answer:
+    """Send the message, shortened as far as the service allows, and shorter still while it refuses the content."""
+    if "rto=" not in url:
+        service.socket_read_timeout = READ_SECONDS
+    if service.overflow_mode.value != "split":  # there a target takes several pieces, each of which counts
+        _remember_targets(service, url, post)
+    text = post.message.text
+    if "overflow=" in url:
+        return _notify(service, url, post, text)
+    shorter = shorten_text(text, lambda part: _fits(service, post.message.subject, part))
+    answer = _notify(service, url, post, shorter)
+    while not answer.taken and answer.is_about_content and len(shorter) >= 2 * SHORTEST_TEXT:
+        room = len(shorter) // 2
+        shorter = shorten_text(text, lambda part, room=room: len(part) <= room)  # type: ignore[misc]
+        answer = _notify(service, url, post, shorter)
+    return answer
+
+
+def _fits(service: "apprise.NotifyBase", title: str, text: str) -> bool:
+    """Return whether a service takes a text, as apprise writes it for this service."""
+    from apprise import NotifyFormat
+    from apprise.conversion import convert_between
+
+    def convert(part: str) -> str:
+        format_ = service.resolve_format(NotifyFormat.TEXT)
+        return service.dialect_convert(
+            convert_between(NotifyFormat.TEXT, format_, part),  # type: ignore[no-untyped-call]  # theirs
+            format_,
+        )
+
+    lines = service.body_max_line_count
+    if lines > 0 and text.count("\n") >= lines:
+        return False
+    inside = service.title_maxlen <= 0 or service.overflow_amalgamate_title
+    room = service.body_maxlen - (len(convert(title)) + TITLE_MARGIN if inside else 0)
+    return service.body_maxlen <= 0 or len(convert(text)) <= max(room, 1)
+
+
+def _remember_targets(service: "apprise.NotifyBase", url: str, post: Envelope) -> None:
+    """Make a service skip the targets that have the message, and remember those that take it now.
+
+    Apprise asks these two methods of a service before and after it sends to a target.
+    """
+    known = {*post.message.reached}
+
+    def is_delivered(key: Any, per_message: bool = False) -> bool:
+        return _digest_target(post, url, key) in known
+
+    def mark_delivered(key: Any, per_message: bool = False) -> None:
+        if type(key) is not object:  # apprise's own mark, which differs from process to process
+            known.add(_digest_target(post, url, key))
+            post.reached.append(_digest_target(post, url, key))
+
+    service.is_delivered = is_delivered  # type: ignore[method-assign]  # of this service alone
+    service.mark_delivered = mark_delivered  # type: ignore[method-assign]
+
+
+def _digest_target(post: Envelope, url: str, target: Any = None) -> str:
+    """Return a name for a service, or a target of it, from which neither its token nor its number can be found.
+
+    24 bits tell the few targets of a message apart, and fit to so many numbers and tokens that they reveal none.
+    """
+    words = repr((post.message.id, url, type(target).__name__, repr(target)))
+    return hashlib.blake2b(words.encode("utf-8", "replace"), digest_size=3).hexdigest()
+
+
+def _notify(service: "apprise.NotifyBase", url: str, post: Envelope, text: str) -> Answer:
+    """Send a text to a service, and return its answer."""
+    from apprise import NotifyFormat
+    from apprise.attachment.memory import AttachMemory
+    from apprise.exception import AppriseException
+
+    files = [(file.content, file.name, file.media_type) for file in post.message.attachments if not is_html_part(file)]
+    if text != post.message.text:
+        files.append((post.message.text.encode("utf-8", "replace"), "message.txt", "text/plain"))
+    title = post.message.subject
+    if service.title_maxlen > 0:
+        title = single_line(title, service.title_maxlen)
+    with listen_to_apprise() as heard:
+        try:
+            taken = service.notify(
+                title=title,
+                body=text,
+                body_format=NotifyFormat.TEXT,
+                notify_type=NOTIFICATION_TYPES.get(post.outcome, "info"),
+                attach=[AttachMemory(content=content, name=name, mimetype=kind) for content, name, kind in files]  # type: ignore[no-untyped-call]  # theirs
+                if files and service.attachment_support
+                else None,
+            )
+        except AppriseException as error:
+            taken = False
+            heard.append(str(error))
+    if taken:
+        return Answer(True)
+    words = "; ".join(heard) or f"{service.service_name} failed and does not say why"
+    codes = frozenset(int(code) for code in re.findall(r"\berror=(\d{3})\b", words))
+    return Answer(False, mask_url_parts(words, url), codes, not any(word.startswith(SOCKET_PREFIX) for word in heard))
+
+
+def describe(_channel: AppriseChannel, url: str) -> str:
+    """Return where messages go: the services alone, because the rest of a URL may be its token."""
+    schemes = [scheme for scheme, mark, _ in (one.partition("://") for one in split_urls(url)) if mark]
+    return f"{', '.join(schemes)} through apprise" if schemes else "apprise"

@@ -1,0 +1,113 @@
+"""The kinds of channels, and the functions that send through any of them.
+
+A kind is a module with `send` and `describe`, and a line in `CHANNEL_KINDS`. The secrets in a channel's URL are
+revealed here, just before use, and masked here in the replies of servers.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from engine.errors import DeliveryError
+from engine.formatting.lists import join_words
+from engine.notifications import apprise, file, mail
+from engine.notifications.envelope import Envelope
+from engine.outcome import Outcome
+from engine.spec.resources.channels import Channel, FileChannel, MailChannel
+from engine.spec.secrets import Secrets
+from engine.store.records import OutboxMessage
+
+DEFAULT_SENDER = "engine@localhost"
+"""The sender of a message whose channel has no `from`."""
+
+
+SENDING_SECONDS = 60.0
+"""How many seconds the sending of one message may take on a channel that declares no timeout."""
+
+
+class ChannelKind(NamedTuple):
+    """A kind of channel: `send` raises DeliveryError, `describe` returns where messages go, without credentials."""
+
+    send: Callable[[Any, Envelope], None]
+    describe: Callable[[Any, str], str]
+
+
+CHANNEL_KINDS = {
+    "mail": ChannelKind(mail.send, mail.describe),
+    "file": ChannelKind(file.send, file.describe),
+    "apprise": ChannelKind(apprise.send, apprise.describe),
+}
+
+
+def send_message(
+    channel: Channel,
+    message: OutboxMessage,
+    secrets: Secrets,
+    folder: Path,
+    outcome: Outcome | None = None,
+    reached: list[str] | None = None,
+) -> str:
+    """Send `message` through `channel`, or through its `fallback` where its secret is absent.
+
+    Returns
+    -------
+    Where the message went, and why if that is the fallback.
+
+    Parameters
+    ----------
+    folder
+        The folder of the file that declares the channel: its relative paths start there.
+    outcome
+        The outcome of the run that the message is about.
+    reached
+        Each receiver is added as soon as it has taken the message, also if the sending fails later.
+
+    Raises
+    ------
+    RefusedError
+        Receivers have refused the message for good.
+    DeliveryError
+        The message was not accepted. The text quotes the reply of the receiver, secrets masked.
+    """
+    sender = message.sender or (channel.from_ if isinstance(channel, MailChannel) else DEFAULT_SENDER)
+    try:
+        used, url = _resolve_channel(channel, secrets)
+        post = Envelope(message, url, folder, sender, outcome, [] if reached is None else reached)
+        CHANNEL_KINDS[used.kind].send(used, post)
+    except DeliveryError as error:
+        error.args = (secrets.redact(str(error)),)
+        raise
+    return describe_channel(channel, secrets)
+
+
+def limit_sending(channel: Channel) -> float:
+    """Return how many seconds the sending of one message may take: a mail takes several answers of its server."""
+    return 4 * channel.timeout if isinstance(channel, MailChannel) else SENDING_SECONDS
+
+
+def describe_channel(channel: Channel, secrets: Secrets) -> str:
+    """Return where messages go, without credentials.
+
+    Raises
+    ------
+    DeliveryError
+        The channel cannot be used.
+    """
+    used, url = _resolve_channel(channel, secrets)
+    description = CHANNEL_KINDS[used.kind].describe(used, url)
+    if used is not channel and not isinstance(channel, FileChannel):
+        absent = secrets.list_absent(channel.url)
+        description += f", because the secret {join_words(absent, 'and')} is absent"
+    return secrets.redact(description)
+
+
+def _resolve_channel(channel: Channel, secrets: Secrets) -> tuple[Channel, str]:
+    """Return the channel to use, which may be the fallback, and its URL with secrets revealed."""
+    if isinstance(channel, FileChannel):
+        return channel, ""
+    url = secrets.reveal(channel.url)
+    if url is not None:
+        return channel, url
+    if channel.fallback is None:
+        raise DeliveryError("the secret in the url of this channel is absent. Provide it, or declare a fallback:.")
+    return channel.fallback, ""

@@ -1,0 +1,134 @@
+"""The mail channel: SMTP, encrypted unless the URL sets tls=none.
+
+smtps:// is TLS from the first byte. smtp:// must switch to TLS by STARTTLS before anything is sent, except with
+?tls=none or to this machine without ?ca=. "Encrypt if the server offers it" was rejected because an attacker between
+the two can remove the offer and read the password. Certificates are verified, against the authorities of ?ca= if
+given. An error quotes the reply of the server, never the user name or the password.
+
+A reply 5xx to the sender, a recipient or the text is final (RFC 5321, 4.2.1): the same mail would be refused again, so
+these recipients are given up. A refused login is not: it is mended without the mail, and concerns every other mail too.
+"""
+
+import contextlib
+import smtplib
+import ssl
+from base64 import b64encode
+from collections.abc import Mapping
+from pathlib import Path
+
+from engine.errors import DeliveryError, UnreachableError
+from engine.notifications.envelope import Envelope, RefusedError
+from engine.notifications.mime import build_mail, parse_address
+from engine.spec.resources.channels import MailChannel
+from engine.spec.smtp_url import SmtpServer
+
+Refusals = Mapping[str, tuple[int, bytes]]
+"""Per address, the code and the words by which the server has refused it."""
+
+
+def send(channel: MailChannel, post: Envelope) -> None:
+    """Send a message through the SMTP server of the channel's URL, to the receivers that do not have it yet.
+
+    Raises
+    ------
+    RefusedError
+        The server has refused some receivers for good.
+    UnreachableError
+        The server cannot be reached, does not answer in time, or refuses the login.
+    DeliveryError
+        The server did not accept the message for every receiver; it may do so later.
+    """
+    server = SmtpServer.parse(post.url)
+    message = post.message
+    receivers = {parse_address(text).addr_spec: text for text in (*message.to, *message.cc, *message.bcc)}
+    if not receivers:
+        raise DeliveryError('the message has no recipient. Give the reporter a "to:".')
+    settled = {*message.reached, *message.refused}
+    waiting = {address: text for address, text in receivers.items() if text not in settled}
+    letter = build_mail(message, post.sender)
+    try:
+        smtp = _open_connection(server, channel.timeout, post.folder)
+        try:
+            if server.user is not None:
+                _log_in(smtp, server.user, server.password)
+            refused: Refusals = smtp.send_message(letter, parse_address(post.sender).addr_spec, list(waiting))
+        finally:
+            # The server has accepted the message: an error while closing must not send it again.
+            with contextlib.suppress(smtplib.SMTPException, OSError):
+                smtp.quit()
+    except smtplib.SMTPRecipientsRefused as error:
+        refused = error.recipients
+    except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
+        who = f"sender {post.sender}: " if isinstance(error, smtplib.SMTPSenderRefused) else ""
+        words = f"{server.host}: {who}{_format_reply(error.smtp_code, error.smtp_error)}"
+        if error.smtp_code == 530:  # it wants a login first
+            raise UnreachableError(words) from None
+        if _is_final(error.smtp_code):
+            raise RefusedError(words, dict.fromkeys(waiting.values(), words), complete=True) from None
+        raise DeliveryError(words) from None
+    except smtplib.SMTPResponseException as error:
+        raise UnreachableError(f"{server.host}: {_format_reply(error.smtp_code, error.smtp_error)}") from None
+    except (smtplib.SMTPException, OSError) as error:
+        # smtplib turns a timeout while reading into "connection closed".
+        if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
+            late = f"{server.host}:{server.port} did not answer in {channel.timeout:g} s"
+            raise UnreachableError(late) from None
+        if isinstance(error, smtplib.SMTPException):
+            raise UnreachableError(f"{server.host}: {error}") from None
+        raise UnreachableError(f"{server.host}:{server.port}: {error.strerror or error}") from None
+    post.reached.extend(text for address, text in waiting.items() if address not in refused)
+    if refused:
+        _raise_refusals(server.host, waiting, refused)
+
+
+def _raise_refusals(host: str, waiting: Mapping[str, str], refused: Refusals) -> None:
+    words = {address: f"{address}: {_format_reply(*reply)}" for address, reply in refused.items()}
+    text = f"{host}: {'; '.join(words.values())}"
+    final = {waiting[address]: f"{host}: {words[address]}" for address, (code, _) in refused.items() if _is_final(code)}
+    raise RefusedError(text, final, complete=len(final) == len(refused)) if final else DeliveryError(text)
+
+
+def _is_final(code: int) -> bool:
+    return 500 <= code < 600
+
+
+def describe(channel: MailChannel, url: str) -> str:
+    """Return where messages go, without user name and password."""
+    server = SmtpServer.parse(url)
+    tls = {"implicit": "TLS", "starttls": "STARTTLS", "none": "not encrypted"}[server.tls]
+    return f"mail from {channel.from_} through {server.host}:{server.port} ({tls})"
+
+
+def _open_connection(server: SmtpServer, timeout: float, folder: Path) -> smtplib.SMTP:
+    if server.tls == "none":
+        return smtplib.SMTP(server.host, server.port, timeout=timeout)
+    try:
+        context = ssl.create_default_context(cafile=None if server.ca is None else folder / server.ca)
+    except (OSError, ssl.SSLError) as error:
+        raise DeliveryError(f"ca={server.ca}: {error.strerror or error}") from None
+    if server.tls == "implicit":
+        return smtplib.SMTP_SSL(server.host, server.port, timeout=timeout, context=context)
+    smtp = smtplib.SMTP(server.host, server.port, timeout=timeout)
+    try:
+        smtp.starttls(context=context)
+    except BaseException:
+        smtp.close()
+        raise
+    return smtp
+
+
+def _log_in(smtp: smtplib.SMTP, user: str, password: str) -> None:
+    if (user + password).isascii():
+        smtp.login(user, password)
+        return
+    # smtplib encodes ASCII only; the mechanism PLAIN is UTF-8 (RFC 4616).
+    smtp.ehlo_or_helo_if_needed()
+    code, reply = smtp.docmd("AUTH", "PLAIN " + b64encode(f"\0{user}\0{password}".encode()).decode("ascii"))
+    if code != 235:
+        raise smtplib.SMTPAuthenticationError(code, reply)
+
+
+def _format_reply(code: int, reply: bytes | str) -> str:
+    """Return a server's reply on one line of at most 500 characters."""
+    text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply
+    return f"{code} {' '.join(text.split())[:500]}"

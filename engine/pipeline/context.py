@@ -1,0 +1,90 @@
+"""What every build gets: the project with its variables, its data, the state, the secrets, the clock and the log.
+
+It is frozen: an iteration of a loop and a `set_variables` step get a new context, so values cannot outlive their scope.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal, Self, TypeVar
+
+from engine.data import Datasets, WatchedFiles, read_unchanged
+from engine.pipeline.actions import Action
+from engine.pipeline.log import RunLog
+from engine.spec import ProjectSpec
+from engine.spec.secrets import Secrets
+from engine.store import LockBusy, Store
+
+T = TypeVar("T")
+Mode = Literal["run", "dry run", "plan"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildContext:
+    """Everything that a build may use.
+
+    Attributes
+    ----------
+    project
+        Its overrides are the values that the command line, loops and steps have set so far.
+    mode
+        In a dry run the store is a copy, and nothing outside may be changed. In a plan, actions are only simulated.
+    run
+        The id of the run that builds; None outside of runs.
+    held_locks
+        Tokens of the locks that this run and its parents hold.
+    built
+        Per evaluation store, the id of the evaluation that this run has built or reused.
+    touched_files
+        Paths of files that were written again with the same content.
+    told
+        What has been said about the data in this call, so that it is said once.
+    actions
+        The actions of the current step, in order; each planned action is appended.
+    """
+
+    project: ProjectSpec
+    datasets: Datasets
+    store: Store
+    secrets: Secrets
+    clock: Callable[[], datetime]
+    log: RunLog
+    mode: Mode = "run"
+    run: str | None = None
+    held_locks: tuple[str, ...] = ()
+    built: Mapping[str, str] = field(default_factory=dict)
+    touched_files: Collection[str] = ()
+    told: set[str] = field(default_factory=set)
+    actions: list[Action] = field(default_factory=list)
+
+    def with_values(self, values: Mapping[str, Any]) -> Self:
+        """Return a context in which these variables have these values."""
+        if not values:
+            return self
+        project = self.project.with_variables(values)
+        return replace(self, project=project, datasets=self.datasets.with_project(project))
+
+    def with_defaults(self, values: Mapping[str, Any]) -> Self:
+        """Return a context in which these variables have these values, unless they have been set already."""
+        return self.with_values({name: value for name, value in values.items() if name not in self.project.overrides})
+
+    def read_unchanged(self, work: Callable[[Self], T]) -> T:
+        """Return what `work` returns for this context; if a file that it reads changes meanwhile, do it once more."""
+
+        def attempt(files: WatchedFiles) -> T:
+            self.actions.clear()
+            return work(replace(self, datasets=self.datasets.with_files(files)))
+
+        return read_unchanged(attempt, self.datasets.files.hashes, self.log.warning)
+
+    @contextmanager
+    def lock(self, name: str, *, wait: bool = True) -> Iterator[Self]:
+        """Hold a lock of the store; yield a context that knows its token, so that child runs may pass the lock."""
+        with self.store.locks.hold(
+            name, wait=wait, run=self.run, scenario=self.log.scenario, under=self.held_locks, waiting=self._log_waiting
+        ) as held:
+            yield replace(self, held_locks=(*self.held_locks, held.token))
+
+    def _log_waiting(self, busy: LockBusy) -> None:
+        self.log.info(f"waiting: {busy}")

@@ -1,0 +1,268 @@
+"""Builds a dataset: verifies its contract, computes its metrics and applies its checks, and those of its inputs.
+
+The metrics are stored under a fingerprint of content, contract and wanted metrics, so an unchanged dataset is not read
+again; only its ages grow. Checks are applied every time.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from engine.data import (
+    RowCounts,
+    Table,
+    compute_dataset_metrics,
+    count_rows,
+    find_incomparable_columns,
+    find_unmeasurable_metrics,
+    measure_repeated_share,
+    verify_contract,
+)
+from engine.digests import digest_json
+from engine.errors import DataError
+from engine.evaluation.checks import CheckTarget, apply_check
+from engine.evaluation.custom_metrics import compute_custom_metrics
+from engine.evaluation.record import CheckResult, MetricValue
+from engine.formatting.lists import join_some
+from engine.formatting.numbers import format_seconds
+from engine.outcome import CheckOutcome
+from engine.pipeline.actions import Action
+from engine.pipeline.changes import MAX_CANDIDATES, ChangeReason, explain_change
+from engine.pipeline.context import BuildContext
+from engine.pipeline.decision import Decision, list_sources
+from engine.spec.metric_catalogue import METRICS
+from engine.spec.resources.checks import PythonCheck
+from engine.spec.resources.resource import facts_of
+
+ALL_DATASET_METRICS = [
+    f"{metric.name}.*" if metric.member else metric.name for metric in METRICS if metric.scope == "dataset"
+]
+
+_IN_SECONDS = tuple(f"{metric.name}." for metric in METRICS if metric.scope == "dataset" and metric.unit == "seconds")
+"""What the names of metrics in seconds begin with: ages, which grow while the data stay the same."""
+
+_NO_VALUE = "the column has no values, too few of them, or values so large that the result overflows"
+"""Why a built-in metric has no value: the mean of nothing, the standard deviation of one value, a sum of 1e308s."""
+
+
+@dataclass(frozen=True, slots=True)
+class InspectedDataset:
+    """A dataset that has passed its contract and its checks: its table and its metrics."""
+
+    table: Table
+    metrics: dict[str, MetricValue]
+    reused: bool
+
+
+class ChecksFailed(Exception):  # noqa: N818 - the outcome of checks, not an error of the program
+    """A check of a dataset is ERROR, so nothing may be built from it."""
+
+
+def inspect_dataset(
+    name: str, context: BuildContext, found: list[CheckResult], *, force: bool = False
+) -> InspectedDataset:
+    """Open a dataset; verify, measure and check its inputs, then the dataset itself.
+
+    Parameters
+    ----------
+    found
+        The results of the checks are appended to it.
+    force
+        Measure even if nothing has changed.
+
+    Raises
+    ------
+    DataError
+        A dataset cannot be read, or its contract does not hold.
+    ChecksFailed
+        A check is ERROR.
+    """
+    table = context.datasets.open(name)
+    metrics: dict[str, MetricValue] = {}
+    reused = True
+    for source in table.lineage().values():  # inputs first; the last is the table itself
+        # An input without files, contract and checks has nothing to verify.
+        if not (source is table or source.files or source.columns or context.project.datasets[source.name].checks):
+            continue
+        decision = plan_dataset_read(source, context, force=force)
+        metrics = decision.apply(context)
+        reused &= decision.action.reused
+        if not context.project.datasets[source.name].checks:
+            continue
+        results = plan_dataset_checks(source.name, metrics, context).apply(context)
+        found += results
+        if failed := [check.check for check in results if check.counts_as is CheckOutcome.ERROR]:
+            what = "check" if len(failed) == 1 else "checks"
+            raise ChecksFailed(f"dataset {source.name!r}: {what} {', '.join(failed)} ended as ERROR")
+    return InspectedDataset(table, metrics, reused)
+
+
+def plan_dataset_read(
+    table: Table, context: BuildContext, *, force: bool = False, every: bool = False
+) -> Decision[dict[str, MetricValue]]:
+    """Plan to read a dataset: verify it and compute the metrics that its checks need, or `every` metric.
+
+    A dataset with custom metrics is measured every time, because it is not known what else their functions read.
+    """
+    name, spec = table.name, context.project.datasets[table.name]
+    checked = {check.metric for check in spec.checks.values() if not isinstance(check, PythonCheck)}
+    every = every or any(isinstance(check, PythonCheck) for check in spec.checks.values())
+    wanted = ALL_DATASET_METRICS if every else sorted({"row_count", *(checked - spec.metrics.keys())})
+    contract = {column: facts_of(declared) for column, declared in spec.columns.items()}
+    fingerprint = digest_json([table.fingerprint, contract, wanted])
+    now = context.clock()
+    measured = context.store.measurements.find(name, fingerprint)
+    stored = _increase_ages(measured[0], now - measured[1]) if measured else None
+    notes = [
+        f"{path.name} has a new modification time, but the same content" for path in _find_touched_files(table, context)
+    ]
+    read = list(table.notes)
+    if stored is not None and not force and not spec.metrics:
+        reused = Action(kind="read", target=name, because="reused", reason="nothing has changed", notes=notes)
+        return Decision(reused, lambda: stored, lambda: stored)
+    facts = context.secrets.redact_values(
+        {"spec": {"dataset": {"columns": contract}}, "datasets": table.provenance(), "metrics": wanted}
+    )
+    if stored is None:
+        earlier = context.store.measurements.list_facts(name, MAX_CANDIDATES)
+        places = {"dataset": ("datasets", name)}
+        reason = explain_change(facts, earlier, places, context.project, never="it was never read", since="")
+    elif force:
+        reason = ChangeReason("forced", "mode: force", [])
+    else:
+        reason = ChangeReason("always", "its custom metrics are computed every time: what they read is not known", [])
+
+    def keep(values: dict[str, MetricValue]) -> dict[str, MetricValue]:
+        context.store.measurements.add(name, fingerprint, values, context.run, facts, now)
+        return values
+
+    action = Action(
+        kind="read",
+        target=name,
+        because=reason.cause,
+        reason=reason.reason,
+        changes=reason.changes,
+        reads=list_sources(table, context),
+        # Nothing is known of a new dataset's content before.
+        notes=read if reason.cause == "new" else [*notes, *read],
+    )
+    return Decision(
+        action, lambda: keep(_measure_dataset(table, wanted, now, context)), lambda: keep(dict(stored or {}))
+    )
+
+
+def plan_dataset_checks(
+    name: str, metrics: dict[str, MetricValue], context: BuildContext
+) -> Decision[list[CheckResult]]:
+    """Plan the checks of a dataset, which are applied every time."""
+    checks = list(context.project.datasets[name].checks)
+    action = Action(kind="check", target=name, because="always", reason=", ".join(checks))
+    return Decision(action, lambda: check_dataset(name, metrics, context), list)
+
+
+def _increase_ages(metrics: Mapping[str, MetricValue], passed: timedelta) -> dict[str, MetricValue]:
+    """Return the metrics of data that have not changed since they were measured, some time ago."""
+    return {
+        name: replace(metric, value=metric.value + passed.total_seconds())
+        if name.startswith(_IN_SECONDS) and metric.value is not None
+        else metric
+        for name, metric in metrics.items()
+    }
+
+
+def _find_touched_files(table: Table, context: BuildContext) -> Iterator[Path]:
+    """Yield the files of a dataset that were written again with the same content since they were last read."""
+    return (path for path in (table.files.paths if table.files else ()) if str(path) in context.touched_files)
+
+
+def _measure_dataset(
+    table: Table, wanted: Sequence[str], now: datetime, context: BuildContext
+) -> dict[str, MetricValue]:
+    """Verify a dataset, then compute the wanted built-in metrics and all custom metrics."""
+    spec = context.project.datasets[table.name]
+    context.log.info(f"reading dataset {table.name}")
+    for note in table.notes:
+        context.log.info(f"dataset {table.name!r}: {note}")
+    for warning in table.warnings:
+        said = f"dataset {table.name!r}: {warning}"
+        context.told.add(said)
+        context.log.warning(said)
+    verify_contract(table)
+    absent = find_unmeasurable_metrics(table, wanted)
+    values = {metric: MetricValue(None, reason=reason, failed=True) for metric, reason in absent.items()}
+    values |= {
+        metric: MetricValue(value, reason=None if value is not None else _NO_VALUE)
+        for metric, value in compute_dataset_metrics(
+            table, [metric for metric in wanted if metric not in absent and metric != "repeated_share"], now
+        ).items()
+    }
+    if "repeated_share" in wanted:
+        values["repeated_share"] = _compare_with_batch_before(table, context)
+    values |= compute_custom_metrics(
+        spec.metrics, table.frame, context.project.folder_of("datasets", table.name), context.secrets.redact
+    )
+    context.datasets.files.verify()
+    return values
+
+
+def _compare_with_batch_before(table: Table, context: BuildContext) -> MetricValue:
+    """Return the share of rows that the batch before had, and keep the rows for the next batch."""
+    counts = count_rows(table)
+    context.datasets.files.verify()
+    file = context.store.batch_rows.find_before(table.name, table.fingerprint)
+    context.store.batch_rows.add(table.name, table.fingerprint, counts.save)
+    if file is None:
+        return MetricValue(
+            None, reason="it is the first batch whose rows are counted, so there is none to compare with"
+        )
+    try:
+        before = RowCounts.load(file)
+    except DataError as error:
+        return MetricValue(None, reason=f"the rows of the batch before cannot be used: {error}")
+    if before.version != counts.version:
+        versions = f"{before.version}, this is {counts.version}"
+        return MetricValue(None, reason=f"the rows of the batch before were counted by polars {versions}")
+    if reason := find_incomparable_columns(counts, before):
+        return MetricValue(None, reason=reason)
+    if new := [column for column in counts.types if column not in before.types]:
+        context.log.warning(
+            f"dataset {table.name}: repeated_share leaves out {join_some(new)}, which the batch before did not have"
+        )
+        counts = count_rows(table, list(before.types))
+    if not (counts.complete and before.complete):
+        context.log.info(f"dataset {table.name}: repeated_share is estimated from a part of the rows")
+    share = measure_repeated_share(counts, before)
+    return MetricValue(share, reason=None if share is not None else "there are no rows to compare")
+
+
+def check_dataset(name: str, metrics: dict[str, MetricValue], context: BuildContext) -> list[CheckResult]:
+    """Apply the checks of a dataset to its metrics."""
+    spec = context.project.datasets[name]
+    in_seconds = select_metrics_in_seconds(name, metrics, context)
+    subject = CheckTarget(
+        name=name,
+        metrics=metrics,
+        past=context.store.measurements.list_earlier(name, context.run),
+        folder=context.project.folder_of("datasets", name),
+        redact=context.secrets.redact,
+        in_seconds=in_seconds,
+    )
+    found = [
+        result
+        for check, declared in spec.checks.items()
+        for result in apply_check(check, declared, subject, context.project.position("datasets", name, "checks", check))
+    ]
+    for metric in dict.fromkeys(result.metric for result in found if result.metric in in_seconds):
+        age = metrics[metric].value
+        if age is not None and age < 0:
+            context.log.warning(
+                f"dataset {name}: {metric} is negative: its newest time is {format_seconds(-age)} ahead"
+            )
+    return found
+
+
+def select_metrics_in_seconds(name: str, metrics: Iterable[str], context: BuildContext) -> set[str]:
+    """Return those of the metrics of a dataset that are measured in seconds."""
+    custom = context.project.datasets[name].metrics
+    return {metric for metric in metrics if metric.startswith(_IN_SECONDS) and metric not in custom}

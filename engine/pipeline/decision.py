@@ -1,0 +1,55 @@
+"""A decision: a planned action, together with the functions that execute and simulate it.
+
+Making a decision changes nothing. A run then executes the action. A plan simulates it: it writes the row that would be
+made (without numbers) into its copy of the state, so that later decisions find it. Because both use the same
+decisions, a run does exactly what its plan predicted.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from os.path import relpath
+from typing import Generic, TypeVar
+
+import polars as pl
+
+from engine.data import Table
+from engine.pipeline.actions import Action, ReadSource
+from engine.pipeline.context import BuildContext
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Generic[T]):
+    """A planned action with its executor, and with its simulation for `engine plan`."""
+
+    action: Action
+    execute: Callable[[], T]
+    simulate: Callable[[], T]
+
+    def apply(self, context: BuildContext) -> T:
+        """Record the action in the context and execute it; in a plan, simulate it."""
+        context.actions.append(self.action)
+        if context.mode == "plan":
+            return self.simulate()
+        if self.action.because in ("changed", "forced"):
+            context.log.info(str(self.action))
+        return self.execute()
+
+
+def list_sources(table: Table, context: BuildContext, rows: float | None = None) -> list[ReadSource]:
+    """Return what reading a table reads: its sources, and the table itself if it is a query with known `rows`.
+
+    Rows are counted only where that is cheap: in memory, and in the footers of Parquet and Arrow files.
+    """
+    here = context.project.folder
+    sources = [
+        ReadSource(
+            dataset=source.name,
+            rows=source.frame.select(pl.len()).collect().item() or None if source.rereadable else None,
+            files=[relpath(path, here) for path in source.files.paths] if source.files else [],
+        )
+        for source in table.lineage().values()
+        if not source.inputs
+    ]
+    return [ReadSource(dataset=table.name, rows=int(rows)), *sources] if rows is not None and table.inputs else sources

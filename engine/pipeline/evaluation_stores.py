@@ -1,0 +1,284 @@
+"""Builds an evaluation store: evaluates the current batch, unless the same batch has been evaluated before."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import polars as pl
+
+from engine import drift
+from engine.data import Table, materialise
+from engine.data.fingerprints import hash_file
+from engine.data.user_functions import find_module_file
+from engine.digests import digest_json
+from engine.evaluation.batch_evaluation import EvaluationIdentity, build_empty_evaluation, evaluate_batch
+from engine.evaluation.custom_metrics import compute_custom_metrics
+from engine.evaluation.observation import Observation, snapshot_side
+from engine.evaluation.record import CheckResult, Evaluation, Fingerprints
+from engine.evaluation.snapshot import Snapshot
+from engine.formatting.lists import join_some
+from engine.models import FittedModel
+from engine.pipeline import models
+from engine.pipeline.actions import Action
+from engine.pipeline.changes import MAX_CANDIDATES, ChangeReason, explain_change
+from engine.pipeline.context import BuildContext
+from engine.pipeline.data_validation import require_target
+from engine.pipeline.datasets import InspectedDataset, inspect_dataset
+from engine.pipeline.decision import Decision, list_sources
+from engine.pipeline.references import (
+    SAMPLE_ROWS,
+    Reference,
+    ReferenceProfile,
+    apply_entity,
+    describe_differences,
+    resolve_reference,
+)
+from engine.spec.resources.resource import facts_of
+from engine.store import generate_id
+
+SHOWN_REASONS = 5
+"""Columns that are not compared, with their reasons, that a warning lists."""
+SEEN_IN_TRAINING = (
+    "the batch is the data that the model was trained on, and its performance on those rows says little of other rows: "
+    "only the rows that were held out from training are evaluated"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationBuild:
+    """The evaluation of the current batch, whether an earlier one was reused, and what must be known of it."""
+
+    evaluation: Evaluation
+    reused: bool
+    remark: str = ""
+
+
+def build_evaluation_store(
+    name: str, context: BuildContext, found: list[CheckResult], *, force: bool = False
+) -> EvaluationBuild:
+    """Evaluate the store's batch, after building its dataset and its model.
+
+    Parameters
+    ----------
+    found
+        The results of the datasets' checks are appended to it.
+    force
+        Add an evaluation even if nothing has changed.
+
+    Raises
+    ------
+    DataError, ModelError, StoreError
+        A dataset, the model, the reference or the state cannot be used.
+    ChecksFailed
+        A check of a dataset is ERROR.
+    """
+    spec = context.project.evaluation_stores[name]
+    inspected = inspect_dataset(spec.dataset, context, found)
+    batch = inspected.table
+    model_handle = models.build_model(spec.model, context, found) if spec.model else None
+    # One writer at a time: a second run waits here and then finds the evaluation of the first.
+    with context.lock(f"evaluation store {name}") as locked:
+        reference = resolve_reference(name, batch, model_handle, locked, found)
+        decision = plan_evaluation(name, inspected, model_handle, reference, locked, force=force)
+        evaluation = decision.apply(locked)
+        if decision.action.reused:
+            locked.log.info(f"{name}: nothing has changed; evaluation {evaluation.name} is reused")
+        empty = "the batch has no rows" if evaluation.metrics and not evaluation.rows_read else None
+        seen = SEEN_IN_TRAINING if _select_rows(batch, model_handle) is not batch else None
+        remark = "; ".join(filter(None, [reference.note, seen, empty]))
+        return EvaluationBuild(evaluation, decision.action.reused, remark)
+
+
+def plan_evaluation(
+    name: str,
+    inspected: InspectedDataset,
+    model_handle: models.ModelHandle | None,
+    reference: Reference,
+    context: BuildContext,
+    *,
+    force: bool,
+) -> Decision[Evaluation]:
+    """Plan the evaluation of the batch: reuse one with the same fingerprints, or make one, profiling the reference."""
+    spec = context.project.evaluation_stores[name]
+    batch = inspected.table
+    facts = context.secrets.redact_values(_collect_evaluation_facts(name, batch, model_handle, reference, context))
+    fingerprints = Fingerprints(
+        model=model_handle.fingerprint if model_handle else "",
+        dataset=batch.fingerprint,
+        reference=reference.fingerprint,
+        parameters=digest_json([facts["spec"], sorted(facts["code"].values()), facts["versions"]]),
+    )
+    stored = context.store.evaluations.find(name, fingerprints)
+    if stored is not None and not force:
+        reused = Action(
+            kind="evaluate", target=name, result=stored.name, because="reused", reason="nothing has changed"
+        )
+        return Decision(reused, lambda: stored, lambda: stored)
+    if stored is not None:
+        reason = ChangeReason("forced", "mode: force", [])
+    else:
+        earlier = context.store.evaluations.list_facts(name, MAX_CANDIDATES)
+        places = {"store": ("evaluation_stores", name), "dataset": ("datasets", spec.dataset)}
+        if spec.model:
+            places["model"] = ("models", spec.model)
+        reason = explain_change(
+            facts, earlier, places, context.project, never="it was never evaluated", since="evaluation "
+        )
+    profile = reference.plan_profile(batch)
+    context.actions.append(profile.action)
+    rows = inspected.metrics["row_count"].value if "row_count" in inspected.metrics else None
+    action = Action(
+        kind="evaluate",
+        target=name,
+        result=spec.evaluation.name or "",
+        because=reason.cause,
+        reason=reason.reason,
+        changes=reason.changes,
+        reads=list_sources(batch, context, rows),
+        notes=[*([reference.note] if reference.note else []), *describe_differences(name, batch, context)],
+    )
+    created = context.clock()
+    identity = EvaluationIdentity(
+        id=generate_id(created),
+        store=name,
+        name=context.secrets.redact(spec.evaluation.name or f"{created:%Y-%m-%d %H:%M:%S}"),
+        labels=context.secrets.redact_values(spec.evaluation.labels),
+        created=created,
+        fingerprints=fingerprints,
+        run=context.run,
+        model=spec.model,
+        model_version=str(model_handle.trained.version) if model_handle and model_handle.trained else None,
+        facts=facts,
+    )
+
+    def simulate() -> Evaluation:
+        profile.simulate()
+        evaluation = build_empty_evaluation(identity)
+        context.store.evaluations.add(evaluation)
+        return evaluation
+
+    return Decision(
+        action, lambda: _evaluate_batch(identity, batch, model_handle, reference, profile, context), simulate
+    )
+
+
+def _collect_evaluation_facts(
+    name: str, batch: Table, model_handle: models.ModelHandle | None, reference: Reference, context: BuildContext
+) -> dict[str, Any]:
+    """Return everything that the numbers depend on: data, model, reference, settings, custom metrics, kernel."""
+    spec = context.project.evaluation_stores[name]
+    folder = context.project.folder_of("evaluation_stores", name)
+    custom = {metric: facts_of(declared, {"function", "arguments"}) for metric, declared in spec.metrics.items()}
+    modules = {find_module_file(folder, declared["function"].partition(":")[0]) for declared in custom.values()}
+    code = {path.name: hash_file(path, context.datasets.files) for path in sorted(modules)}
+    model: dict[str, Any] = {}
+    if model_handle:
+        model = {**model_handle.facts["spec"], **facts_of(context.project.models[model_handle.name], {"cost_matrix"})}
+        code |= model_handle.facts["code"]
+    return {
+        "spec": {
+            "store": {**facts_of(spec, {"drift"}), "metrics": custom},
+            "dataset": {
+                "entity": batch.entity,
+                "columns": {column: {"role": role} for column, role in batch.roles.items()},
+            },
+            "model": model,
+            **({"rows": "held out"} if _select_rows(batch, model_handle) is not batch else {}),
+        },
+        "datasets": batch.provenance(),
+        "code": code,
+        "versions": {"kernel": drift.KERNEL_VERSION},
+        "model": f"version {model_handle.trained.version}" if model_handle and model_handle.trained else None,
+        "reference": reference.facts,
+    }
+
+
+def _evaluate_batch(
+    identity: EvaluationIdentity,
+    batch: Table,
+    model_handle: models.ModelHandle | None,
+    reference: Reference,
+    profile: ReferenceProfile,
+    context: BuildContext,
+) -> Evaluation:
+    """Compute an evaluation and store it, with the snapshot of its batch."""
+    name = identity.store
+    spec = context.project.evaluation_stores[name]
+    context.log.info(f"{name}: evaluating {identity.name}, dataset {batch.name}")
+    rows = _select_rows(batch, model_handle)
+    with context.store.folders.stage() as folder, materialise(rows, folder / "rows") as table:
+        if model_handle:
+            require_target(model_handle.name, batch, reference.table, context)
+        model = model_handle.load(table, context, profile.observe_classes()) if model_handle else None
+        against = profile.execute(model)
+        # The batch is measured by the reference's entity and roles, so that both sides are comparable.
+        comparable = apply_entity(table, against.entity)
+        seen = snapshot_side(
+            comparable,
+            against.describe_known_columns(),
+            against.left_out,
+            model=model,
+            cost_matrix=context.project.models[model_handle.name].cost_matrix if model_handle else None,
+            sample_rows=max(SAMPLE_ROWS, spec.drift.max_rows),
+            seed=spec.drift.seed,
+            confidence=spec.drift.confidence,
+            against=against,
+        )
+        seen = replace(seen, left_out=_list_new_columns(comparable, against, model))
+        told = filter(None, [reference.note, SEEN_IN_TRAINING if rows is not batch else None])
+        seen = replace(seen, notes=(*seen.notes, *told))
+        read = dict.fromkeys([*batch.reading_notes(), *reference.reading_notes])
+        seen = replace(seen, notes=(*seen.notes, *read))
+        own_metrics = compute_custom_metrics(
+            spec.metrics,
+            _join_predictions(comparable, seen),
+            _find_store_folder(name, context),
+            context.secrets.redact,
+        )
+        importance = model.importance if model else None
+        evaluation = evaluate_batch(
+            identity, seen, against, spec.drift, model_importance=importance, own_metrics=own_metrics
+        )
+        with context.store.folders.stage() as files:
+            seen.snapshot.save(files)
+            context.datasets.files.verify()
+            context.store.evaluations.add(evaluation, files)
+    if evaluation.rows_read and not evaluation.columns:
+        reasons = [f"{column} {reason}" for column, reason in evaluation.left_out.items()]
+        context.log.warning(f"{name}: no column is compared: {join_some(reasons, SHOWN_REASONS) or 'there is none'}")
+    for note in evaluation.notes:
+        if note not in read:  # logged when the dataset was read
+            context.log.write("info" if evaluation.rows_read else "warning", f"{name}: {note}")
+    return evaluation
+
+
+def _select_rows(batch: Table, model_handle: models.ModelHandle | None) -> Table:
+    """Return the batch; if the model was trained on it, its held-out rows alone."""
+    if not (model_handle and model_handle.training and model_handle.test):
+        return batch
+    if batch.fingerprint != model_handle.training.fingerprint:
+        return batch
+    return replace(batch, frame=model_handle.test.frame, inputs=(), files=None, rereadable=True)
+
+
+def _list_new_columns(table: Table, against: Snapshot, model: FittedModel | None) -> dict[str, str]:
+    """Return a reason for each column that only the batch has, so that nothing is compared or ignored in silence.
+
+    With a model, its features alone are compared.
+    """
+    if model is not None:
+        return {}
+    expected = {*against.columns.columns, *against.left_out, *against.absent, table.entity}
+    return {name: "the reference has no such column" for name in table.frame.collect_schema() if name not in expected}
+
+
+def _join_predictions(table: Table, seen: Observation) -> pl.LazyFrame:
+    """Return the batch with the model's predictions as further columns, for custom metrics."""
+    if seen.scored is None:
+        return table.frame
+    schema = table.frame.collect_schema()
+    predicted = seen.scored.select(column for column in seen.scored.columns if column not in schema)
+    return pl.concat([table.frame, predicted.lazy()], how="horizontal")
+
+
+def _find_store_folder(name: str, context: BuildContext) -> Any:
+    return context.project.folder_of("evaluation_stores", name)

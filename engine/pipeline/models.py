@@ -1,0 +1,262 @@
+"""Builds a model: trains a version if something that affects training has changed, else reuses the matching version.
+
+A matching version that the installed libraries cannot load, because others have saved it, is trained again from the
+same data. Its held-out rows stay the same, and so does what batches are compared with.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from engine import models
+from engine.data import Table
+from engine.digests import digest_file
+from engine.errors import ModelError
+from engine.evaluation.record import CheckResult
+from engine.pipeline.actions import Action, Change
+from engine.pipeline.changes import MAX_CANDIDATES, ChangeReason, explain_change
+from engine.pipeline.context import BuildContext
+from engine.pipeline.datasets import InspectedDataset, inspect_dataset
+from engine.pipeline.decision import Decision, list_sources
+from engine.spec.resources.models import TrainModel
+from engine.store import ModelVersion
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHandle:
+    """A model that can be loaded.
+
+    Attributes
+    ----------
+    facts
+        What its fingerprint is computed from.
+    trained
+        The stored version; None if the model was not trained by the engine.
+    training, test
+        The dataset that it was trained on, and its held-out rows; None likewise.
+    """
+
+    name: str
+    facts: Mapping[str, Any]
+    fingerprint: str
+    trained: ModelVersion | None = None
+    training: Table | None = None
+    test: Table | None = None
+    reused: bool = True
+
+    def load(
+        self, table: Table, context: BuildContext, reference_classes: Sequence[models.ClassValue] = ()
+    ) -> models.FittedModel:
+        """Load the model, ready to score the table; its classes are those of the reference if it does not know them."""
+        folder, digests = (self.trained.folder, self.trained.files) if self.trained else (None, None)
+        return models.load_model(
+            context.project, self.name, table, folder, digests, reference_classes=reference_classes
+        )
+
+
+def build_model(name: str, context: BuildContext, found: list[CheckResult], *, force: bool = False) -> ModelHandle:
+    """Return the model's version for the current spec and data; train one if there is none.
+
+    Parameters
+    ----------
+    found
+        The results of its dataset's checks are appended to it.
+    force
+        Train even if nothing has changed.
+
+    Raises
+    ------
+    DataError, ModelError
+        Its dataset cannot be read, its files are missing, or it cannot be trained.
+    ChecksFailed
+        A check of its dataset is ERROR.
+    """
+    spec = context.project.models[name]
+    if not isinstance(spec, TrainModel):
+        facts = models.collect_model_facts(context.project, name, context.datasets.files)
+        return ModelHandle(name, facts, models.fingerprint_model(facts))
+    inspected = inspect_dataset(spec.dataset, context, found)
+    fit = models.fingerprint_fit(spec, inspected.table)
+    # One training at a time: a second run waits here and then finds the version of the first.
+    with context.lock(f"model {name}"):
+        decision = plan_training(name, spec, inspected, fit, context, force=force)
+        trained = decision.apply(context)
+    if decision.action.reused:
+        context.log.info(f"model {name}: {decision.action.reason}; version {trained.version} is reused")
+    test = Table(
+        name=f"held-out rows of {name}",
+        frame=pl.scan_parquet(trained.folder / models.TEST_ROWS, glob=False),
+        fingerprint=f"{fit}.{trained.held_out_by}",
+        entity=inspected.table.entity,
+        rereadable=True,
+    )
+    facts = models.collect_model_facts(context.project, name, context.datasets.files, f"{fit}.{trained.version}")
+    return ModelHandle(
+        name, facts, models.fingerprint_model(facts), trained, inspected.table, test, reused=decision.action.reused
+    )
+
+
+def plan_training(
+    name: str, spec: TrainModel, inspected: InspectedDataset, fit: str, context: BuildContext, *, force: bool
+) -> Decision[ModelVersion]:
+    """Plan the training of a version: reuse the one with the same fingerprint, or train a new one.
+
+    Raises
+    ------
+    ModelError
+        The model is frozen and would be trained again, or a file of the version has been changed.
+    """
+    table = inspected.table
+    same = context.store.models.list_versions(name, fit)
+    usable, obstacle = (None, None) if force else _find_usable_version(name, spec, same, context)
+    if usable is not None:
+        reused = Action(
+            kind="train",
+            target=name,
+            result=f"version {usable.version}",
+            because="reused",
+            reason=obstacle.says if obstacle else "nothing has changed",
+        )
+        return Decision(reused, lambda: usable, lambda: usable)
+    made = models.collect_fit_facts(spec, table)
+    facts = context.secrets.redact_values(
+        {
+            "spec": {"model": made["spec"], "dataset": made["dataset"]},
+            "datasets": table.provenance(),
+            "versions": made["versions"],
+        }
+    )
+    newest = context.store.models.find_newest(name)
+    if obstacle is not None:
+        reason = ChangeReason("changed", f"since version {same[0].version}", [_describe_obstacle(obstacle)])
+    elif same:
+        reason = ChangeReason("forced", "mode: force", [])
+    else:
+        earlier = context.store.models.list_facts(name, MAX_CANDIDATES)
+        places = {"model": ("models", name), "dataset": ("datasets", spec.dataset)}
+        reason = explain_change(facts, earlier, places, context.project, never="it was never trained", since="version ")
+    if spec.frozen and newest is not None:
+        raise ModelError(_refuse_training(name, newest, reason, obstacle))
+    rows = inspected.metrics["row_count"].value if "row_count" in inspected.metrics else None
+    action = Action(
+        kind="train",
+        target=name,
+        result=f"version {newest.version + 1 if newest else 1}",
+        because=reason.cause,
+        reason=reason.reason,
+        changes=reason.changes,
+        reads=list_sources(table, context, rows),
+    )
+
+    def simulate() -> ModelVersion:
+        """Store a version without a model and without held-out rows, in the copy of the state."""
+        held_out_by = {"held_out_by": same[0].held_out_by} if same else {}
+        with context.store.folders.stage() as folder:
+            pl.DataFrame(schema=table.frame.collect_schema()).write_parquet(folder / models.TEST_ROWS)
+            return context.store.models.add(name, fit, folder, facts | held_out_by)
+
+    replaced = same[0] if same else None
+    return Decision(action, lambda: _train_version(name, spec, table, fit, facts, replaced, context), simulate)
+
+
+def _find_usable_version(
+    name: str, spec: TrainModel, versions: Sequence[ModelVersion], context: BuildContext
+) -> tuple[ModelVersion | None, models.VersionObstacle | None]:
+    """Return the newest version that the installed libraries can use, and why not the newest of all; None if so.
+
+    Where two installations share a state, each has a version that it can use.
+    """
+    first = None
+    for version in versions:
+        obstacle = _find_obstacle(name, spec, version, context)
+        if obstacle is None:
+            return version, first
+        first = first or obstacle
+    return None, first
+
+
+def _describe_obstacle(obstacle: models.VersionObstacle) -> Change:
+    return Change(
+        kind="version",
+        what="libraries",
+        before=dict(obstacle.saved_by),
+        after=dict(obstacle.installed),
+        says=obstacle.says,
+    )
+
+
+def _find_obstacle(
+    name: str, spec: TrainModel, stored: ModelVersion, context: BuildContext
+) -> models.VersionObstacle | None:
+    """Return why the stored version cannot be used with the installed libraries, or None; that it can is recorded."""
+    found = models.find_obstacle(
+        name, spec, stored.folder, stored.version, stored.files, stored.confirmed, context.store.file_hashes
+    )
+    if isinstance(found, models.VersionObstacle):
+        return found
+    if found != stored.confirmed:
+        context.store.models.confirm(stored, found)
+    return None
+
+
+def _refuse_training(
+    name: str, newest: ModelVersion, reason: ChangeReason, obstacle: models.VersionObstacle | None
+) -> str:
+    """Return the message for a frozen model that would be trained again."""
+    changes = "; ".join(change.says for change in reason.changes) or reason.reason
+    remedy = "undo the change"
+    if obstacle is not None:
+        exact = " ".join(f"{library}=={then}" for library, then in obstacle.saved_by.items() if library != "python")
+        remedy = f"install {exact}" if exact else f"use Python {obstacle.saved_by.get('python')}"
+    return (
+        f"model {name} is frozen, but version {newest.version} would be replaced by a new one: {changes}. To keep it, "
+        f"{remedy}; to train it again, remove frozen: true"
+    )
+
+
+def _train_version(
+    name: str,
+    spec: TrainModel,
+    table: Table,
+    fit: str,
+    facts: Mapping[str, Any],
+    replaced: ModelVersion | None,
+    context: BuildContext,
+) -> ModelVersion:
+    """Train a version and store it, with its held-out rows: those of a version that it replaces for the same data."""
+    context.log.info(f"model {name}: training {spec.algorithm} on dataset {table.name}")
+    kept = _read_held_out(name, replaced, context) if replaced else None
+    trained = models.train_model(name, spec, table, kept)
+    context.datasets.files.verify()
+    if kept is not None and replaced is not None:
+        if trained.same_rows:
+            facts = {**facts, "held_out_by": replaced.held_out_by}
+        else:
+            context.log.warning(
+                f"model {name}: the held-out rows of version {replaced.version} are not all in dataset {table.name} "
+                "as it is read now, so other rows are held out: the reference changes"
+            )
+    for note in trained.notes:
+        context.log.info(f"model {name}: {note}")
+    with context.store.folders.stage() as folder:
+        models.save_trained(trained, folder)
+        version = context.store.models.add(name, fit, folder, {**facts, "files": models.digest_files(folder)})
+    context.log.info(f"model {name}: version {version.version} trained, {trained.held_out.height:,} rows held out")
+    return version
+
+
+def _read_held_out(name: str, version: ModelVersion, context: BuildContext) -> pl.DataFrame | None:
+    """Return the held-out rows of a version; None, and a line of the log, if they are not as they were written."""
+    path = version.folder / models.TEST_ROWS
+    try:
+        if version.files and digest_file(path) != version.files[models.TEST_ROWS]:
+            raise OSError(f"{path} has changed since the engine wrote it")
+        return pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        context.log.warning(
+            f"model {name}: the held-out rows of version {version.version} cannot be used, so rows are drawn again: "
+            f"{error}"
+        )
+        return None

@@ -1,7 +1,0 @@
-"""One evaluation as an HTML page in one file, and as a chart. Both are made from plain data alone."""
-
-from engine.reporting.pages.charts import describe_overview, draw_overview
-from engine.reporting.pages.facts import EvaluationFacts
-from engine.reporting.pages.report import render_page
-
-__all__ = ["EvaluationFacts", "describe_overview", "draw_overview", "render_page"]

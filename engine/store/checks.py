@@ -1,0 +1,106 @@
+"""The results of checks, of runs and outside of runs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select
+
+from engine.errors import Position
+from engine.evaluation.record import CheckResult
+from engine.outcome import CheckOutcome
+from engine.store.database import Database
+from engine.store.metrics import nan_to_none
+from engine.store.records import CheckPoint
+from engine.store.tables import check_results
+
+
+class Checks:
+    """The results of checks of all runs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, run: str | None, results: Sequence[CheckResult]) -> None:
+        """Insert the check results of a run."""
+        created = self._database.now()
+        if results:
+            with self._database.begin_write() as connection:
+                connection.execute(
+                    insert(check_results),
+                    [{**_check_fields(result), "run": run, "created": created} for result in results],
+                )
+
+    def list_outcomes(self, store: str) -> dict[str, dict[str, list[CheckOutcome]]]:
+        """Return the outcomes of the checks of an evaluation store when last applied, by evaluation id and check name.
+
+        A wildcard check has several outcomes; each is listed once, however many metrics have it.
+        """
+        place = (check_results.c.evaluation, check_results.c.check, check_results.c.created)
+        query = (
+            select(*place, check_results.c.outcome)
+            .where(check_results.c.target == store, check_results.c.evaluation.is_not(None))
+            .group_by(*place, check_results.c.outcome)
+            .order_by(func.min(check_results.c.number))
+        )
+        found: dict[str, dict[str, list[CheckOutcome]]] = {}
+        applied: dict[tuple[str, str], datetime] = {}
+        with self._database.begin_read() as connection:
+            for evaluation, check, created, outcome in connection.execute(query):
+                if applied.get((evaluation, check)) != created:
+                    applied[evaluation, check] = created
+                    found.setdefault(evaluation, {})[check] = []
+                found[evaluation][check].append(CheckOutcome(outcome))
+        return found
+
+    def history(
+        self, target: str, check: str | None = None, last: int | None = None, *, evaluation: str | None = None
+    ) -> list[CheckPoint]:
+        """Return the check results of a store or dataset, oldest first.
+
+        `check` and `evaluation` (an id) restrict them; `last` keeps only the newest.
+        """
+        query = select(check_results).where(check_results.c.target == target)
+        if check is not None:
+            query = query.where(check_results.c.check == check)
+        if evaluation is not None:
+            query = query.where(check_results.c.evaluation == evaluation)
+        query = query.order_by(check_results.c.number.desc()).limit(last)
+        with self._database.begin_read() as connection:
+            rows = connection.execute(query).all()[::-1]
+        return [CheckPoint(row.run, row.created, _check_from_row(row)) for row in rows]
+
+    def list_of_run(self, run: str) -> list[CheckResult]:
+        """Return the check results of one run, oldest first."""
+        query = select(check_results).where(check_results.c.run == run).order_by(check_results.c.number)
+        with self._database.begin_read() as connection:
+            return [_check_from_row(row) for row in connection.execute(query)]
+
+
+def _check_from_row(row: Row[Any]) -> CheckResult:
+    return CheckResult(
+        target=row.target,
+        check=row.check,
+        metric=row.metric,
+        outcome=CheckOutcome(row.outcome),
+        counts_as=CheckOutcome(row.counts_as),
+        value=row.value,
+        bounds={key: bound for key, bound in row.bounds.items() if key != "detectable"},
+        reason=row.reason,
+        position=position_from_json(row.position),
+        evaluation=row.evaluation,
+        detectable=row.bounds.get("detectable") or {},
+    )
+
+
+def _check_fields(result: CheckResult) -> dict[str, Any]:
+    """Return the columns of a check result; what was detectable is kept with the bounds that it belongs to."""
+    fields = asdict(result) | {"value": nan_to_none(result.value)}
+    detectable = fields.pop("detectable")
+    return fields | ({"bounds": {**result.bounds, "detectable": detectable}} if detectable else {})
+
+
+def position_from_json(value: Mapping[str, int | str] | None) -> Position | None:
+    """Return the spec position that a JSON column holds."""
+    return None if value is None else Position(**value)  # type: ignore[arg-type]  # JSON of asdict(Position)

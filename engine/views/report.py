@@ -1,0 +1,302 @@
+"""One evaluation as one HTML file that loads nothing, fits a phone, and follows the reader's light or dark setting.
+
+The template is ours, with autoescaping; texts of the data and the spec are values in it. A script of the page draws
+the histograms from their numbers when they come into view: drawn in advance, two thousand columns would take two
+megabytes. The page's content security policy allows this script and no other, so no text of the data can run.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from engine.drift import NOTABLE_DRIFT
+from engine.evaluation.check_counts import sort_by_severity
+from engine.evaluation.record import CheckResult, MetricValue
+from engine.formatting.numbers import format_figure, format_number, format_p_value, format_share
+from engine.formatting.templates import create_html_environment
+from engine.outcome import CheckOutcome
+from engine.spec.metric_catalogue import PERFORMANCE_METRICS
+from engine.spec.metric_names import MetricName, find_metric_definition
+from engine.spec.redaction import Redact, redact_values
+from engine.views import charts
+from engine.views.facts import EvaluationFacts
+from engine.views.ranges import choose_scale, cut_zones, format_bounds, is_range
+from engine.views.summary import format_ends, format_metric, format_metric_name, summarize_evaluation
+
+MOST_RESULTS, MOST_OK_RESULTS = 60, 8
+"""Results of one check that are shown at most, and if fewer are not OK, results that are shown anyway."""
+
+
+def render_page(facts: EvaluationFacts, redact: Redact = str) -> str:
+    """Return the evaluation as an HTML page. `redact` masks secrets in every text."""
+    here = Path(__file__).parent
+    script = (here / "report.js").read_text(encoding="utf-8")
+    templates = create_html_environment(here, redact)
+    templates.filters |= {
+        "figure": format_figure,
+        "share": format_share,
+        "p_value": format_p_value,
+        "rounded": _sort_key,
+    }
+    columns = facts.sort_columns()
+    return templates.get_template("report.html").render(
+        facts=facts,
+        evaluation=facts.evaluation,
+        sentences=summarize_evaluation(facts),
+        tiles=_build_tiles(facts),
+        checks=_group_checks(facts),
+        histories=_draw_histories(facts, redact),
+        columns=columns,
+        notable=NOTABLE_DRIFT,
+        importance=_describe_importance(facts, redact),
+        prediction=_describe_prediction(facts),
+        performance=_compare_performance(facts),
+        curves=_draw_curves(facts),
+        confusion=_share_confusion(facts),
+        residuals=facts.evaluation.performance.get("residuals"),
+        data=_embed_json(_collect_script_data(facts, columns), redact),
+        style=Markup((here / "report.css").read_text(encoding="utf-8")),  # noqa: S704  (our own file)
+        script=Markup(script),  # noqa: S704  (our own file)
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _sort_key(value: float | None) -> str:
+    """Return the value by which a table is sorted; a missing value comes last."""
+    return "-1" if value is None else format_number(value)
+
+
+def _build_tiles(facts: EvaluationFacts) -> list[dict[str, str]]:
+    """Return the metrics at the top of the page."""
+    leading = facts.find_leading_metric()
+    wanted = dict.fromkeys(["data_drift", "drifted_columns", *facts.displayed, leading or "", "prediction_drift.drift"])
+    tiles = []
+    for metric in wanted:
+        value = facts.find_value(metric)
+        if value is None:
+            continue
+        measured = facts.evaluation.metrics[metric]
+        note = ""
+        change = facts.find_value(f"performance_change.{metric}")
+        if metric == "drifted_columns":
+            note = f"of {len(facts.evaluation.columns):,}, at {NOTABLE_DRIFT:g} or more"
+        elif change is not None:
+            within = "" if measured.low is None else f"{format_ends(metric, measured)}; "
+            note = f"{within}{format_figure(abs(change))} {'below' if change < 0 else 'above'} the reference"
+        elif metric == "data_drift":
+            within = "" if measured.low is None else f"{format_ends(metric, measured)}; "
+            note = f"{within}0.5 is none"
+        elif metric == "prediction_drift.drift":
+            note = "0 is none, 1 complete"
+        outcomes = {c.counts_as for c in facts.checks if c.metric == metric}
+        outcome = max(outcomes, key=list(CheckOutcome).index) if outcomes else ""
+        title = "prediction drift" if metric == "prediction_drift.drift" else format_metric_name(metric)
+        tiles.append(
+            {"title": title, "value": format_metric(metric, value), "note": note, "outcome": str(outcome).lower()}
+        )
+    return tiles[:6]
+
+
+def _group_checks(facts: EvaluationFacts) -> list[dict[str, Any]]:
+    """Return the checks, the worst first, each with its results, the worst first."""
+    by_name: dict[str, list[CheckResult]] = {}
+    for result in sort_by_severity(facts.checks):
+        by_name.setdefault(result.check, []).append(result)
+    groups = []
+    for name, results in by_name.items():
+        fine = sum(result.counts_as is CheckOutcome.OK for result in results)
+        shown = min(MOST_RESULTS, max(MOST_OK_RESULTS, len(results) - fine))
+        described = [_describe_result(result) for result in results[:shown]]
+        for repeated in [one for one in described if one["remark"]][1:]:
+            repeated["remark"] = False  # what an OK leaves open is much the same for every column
+        groups.append({"name": name, "fine": fine, "all": len(results), "results": described})
+    return groups
+
+
+def _describe_result(result: CheckResult) -> dict[str, Any]:
+    description = {
+        "metric": result.metric,
+        "outcome": result.outcome,
+        "value": format_metric(result.metric, result.value),
+        "allowed": format_bounds(result.bounds).replace("_", " "),
+        "reason": result.reason,
+        # The reason of an OK says more than the mark on the scale.
+        "remark": result.outcome is CheckOutcome.OK and bool(result.reason),
+        "track": None,
+    }
+    if result.value is None or not is_range(result.bounds):
+        return description
+    start, end = choose_scale(result.metric, result.bounds, [result.value])
+
+    def at(value: float) -> float:
+        return round(100 * min(1.0, max(0.0, (value - start) / (end - start))), 2)
+
+    stretches = [
+        {"kind": zone.kind, "left": at(zone.start), "width": round(at(zone.end) - at(zone.start), 2)}
+        for zone in cut_zones(result.bounds, start, end)
+    ]
+    return description | {
+        "track": {"zones": stretches, "at": at(result.value), "start": format_figure(start), "end": format_figure(end)}
+    }
+
+
+def _draw_histories(facts: EvaluationFacts, redact: Redact) -> list[dict[str, Any]]:
+    histories = []
+    for metric in facts.list_followed_metrics():
+        points = [point for point in facts.history.get(metric, ()) if point.value is not None]
+        if len(points) > 1:
+            values = ", ".join(f"{point.name} {format_metric(metric, point.value)}" for point in points[-12:])
+            svg = charts.render_svg(charts.draw_history(metric, points, facts, redact))
+            histories.append(
+                {"title": format_metric_name(metric), "svg": svg, "text": f"{format_metric_name(metric)}: {values}"}
+            )
+    return histories
+
+
+def _describe_importance(facts: EvaluationFacts, redact: Redact) -> dict[str, Any] | None:
+    drift_importance, model_importance = (facts.evaluation.importance.get(side) or {} for side in ("drift", "model"))
+    if not drift_importance:
+        return None
+    limit, ranked = 1 / len(drift_importance), sorted(drift_importance, key=lambda name: -drift_importance[name])
+    important = [name for name in ranked if drift_importance[name] >= limit]
+    drifted = {name for name, column in facts.evaluation.columns.items() if column.get("drift")}
+    top = [(name, drift_importance[name]) for name in ranked[: charts.MOST_BARS]]
+    chart = charts.draw_importance(facts, redact) if model_importance else charts.draw_bars(top, redact, format_share)
+    return {
+        "svg": charts.render_svg(chart),
+        "text": "What tells batch and reference apart: "
+        + ", ".join(f"{n} {format_share(drift_importance[n])}" for n in ranked[:10]),
+        "has_model": bool(model_importance),
+        "dangerous": [n for n in important if n in drifted and model_importance.get(n, 0) >= limit],
+        "rows": [(name, drift_importance[name], model_importance.get(name)) for name in ranked[:20]],
+        "significant": bool(facts.find_value("data_drift_significant")),
+    }
+
+
+def _describe_prediction(facts: EvaluationFacts) -> dict[str, Any] | None:
+    detail = facts.evaluation.prediction
+    if not detail:
+        return None
+    classes = [name.partition(".")[2] for name in facts.evaluation.metrics if name.startswith("predicted_share.")]
+    sides = ("reference_predicted_share", "predicted_share", "fugacity")
+    rows = [
+        {"name": name.strip('"')} | {side: facts.find_value(f"{side}.{name}") for side in sides}
+        for name in classes[:50]
+    ]
+    return {
+        "sides": list(detail),
+        "classes": rows,
+        "more": len(classes) - len(rows),
+        "drift": facts.find_value("prediction_drift.drift"),
+        "deciles": detail["prediction"]["role"] == "numerical",
+    }
+
+
+def _compare_performance(facts: EvaluationFacts) -> list[dict[str, Any]]:
+    rows = []
+    for metric in PERFORMANCE_METRICS:
+        measured = facts.evaluation.metrics.get(metric)
+        if measured is None or metric == "labelled_share":
+            continue
+        change = facts.find_value(f"performance_change.{metric}")
+        changed = facts.evaluation.metrics.get(f"performance_change.{metric}")
+        before = facts.evaluation.performance.get("reference", {}).get(metric, {})
+        worse = find_metric_definition(MetricName(metric), "store").worse
+        sense = "" if not change or worse is None else "worse" if (change > 0) == (worse == "higher") else "better"
+        rows.append(
+            {
+                "name": format_metric_name(metric),
+                "value": format_metric(metric, measured.value),
+                "interval": format_ends(metric, measured) or measured.reason,
+                "reason": measured.reason if measured.value is None else None,
+                "reference": format_metric(
+                    metric, measured.value - change if measured.value is not None and change is not None else None
+                ),
+                "reference_interval": format_ends(metric, MetricValue(None, before.get("low"), before.get("high"))),
+                "change": "" if change is None else f"{'+' if change > 0 else ''}{format_metric(metric, change)}",
+                "change_interval": format_ends(metric, changed) if changed else "",
+                "sense": sense,
+            }
+        )
+    return rows if any(row["reason"] is None for row in rows) else []
+
+
+def _draw_curves(facts: EvaluationFacts) -> list[dict[str, Any]]:
+    detail = facts.evaluation.performance
+    found = []
+    if "roc" in detail:
+        drawn = charts.draw_curve(detail["roc"], "false_positive_rate", "true_positive_rate", diagonal=True)
+        found.append(
+            ("ROC curve", f"area {format_figure(facts.find_value('roc_auc'))}; the diagonal is guessing", drawn)
+        )
+    if "precision_recall" in detail:
+        drawn = charts.draw_curve(detail["precision_recall"], "recall", "precision", diagonal=False)
+        found.append(
+            ("Precision and recall", f"average precision {format_figure(facts.find_value('average_precision'))}", drawn)
+        )
+    if "calibration" in detail:
+        drawn = charts.draw_curve(detail["calibration"], "probability", "frequency", diagonal=True, size="rows")
+        error = format_figure(facts.find_value("calibration_error"))
+        found.append(("Calibration", f"predicted against true; error {error}", drawn))
+    if "predicted_against_true" in detail:
+        plot = detail["predicted_against_true"]
+        drawn = charts.draw_heatmap(plot["edges"], plot["rows_true_columns_predicted"])
+        found.append(("Predicted against true", "rows by quantiles of both; the diagonal is right", drawn))
+    return [{"title": title, "note": note, "svg": charts.render_svg(drawn)} for title, note, drawn in found]
+
+
+def _share_confusion(facts: EvaluationFacts) -> dict[str, Any] | None:
+    matrix = facts.evaluation.performance.get("confusion_matrix")
+    if matrix is None:
+        return None
+    rows: Sequence[Sequence[int]] = matrix["rows_true_columns_predicted"]
+    totals = [max(1, sum(row)) for row in rows]
+    shares = [[count / total for count in row] for row, total in zip(rows, totals, strict=True)]
+    cells = [list(zip(row, part, strict=True)) for row, part in zip(rows, shares, strict=True)]
+    return {"classes": matrix["classes"], "rows": list(zip(matrix["classes"], cells, strict=True))}
+
+
+def _collect_script_data(facts: EvaluationFacts, columns: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """Return the data for the page's script: the histogram and the statistics of each column, as text.
+
+    Many columns have the same statistics, so `statistics` holds each list of names once; a column has the index of its
+    list and the values.
+    """
+    shapes: dict[tuple[str, ...], int] = {}
+    return {
+        "columns": [_collect_column(name, column, shapes) for name, column in columns],
+        "predictions": [_collect_column(name, column, shapes) for name, column in facts.evaluation.prediction.items()],
+        "statistics": list(map(list, shapes)),
+    }
+
+
+def _collect_column(name: str, column: Mapping[str, Any], shapes: dict[tuple[str, ...], int]) -> dict[str, Any]:
+    histogram = column["histogram"]
+    extra = {label: histogram[label] for label in ("other", "missing") if any(histogram.get(label, ()))}
+    sides = ("reference", "batch")
+    bins = (
+        {"edges": [format_figure(edge) for edge in histogram["edges"]]}
+        if "edges" in histogram
+        else {"labels": [str(label)[:80] for label in histogram["labels"]]}
+    )
+    return bins | {
+        "name": name,
+        "extra": list(extra),
+        "counts": [[*histogram[side], *(counts[i] for counts in extra.values())] for i, side in enumerate(sides)],
+        "shape": shapes.setdefault(tuple(column["statistics"]), len(shapes)),
+        "values": [
+            format_metric(key, value) if value is not None else column["reasons"].get(key, "")
+            for key, value in column["statistics"].items()
+        ],
+    }
+
+
+def _embed_json(value: Any, redact: Redact) -> Markup:
+    """Return data for a script element, escaped so that nothing in it can end the element."""
+    text = json.dumps(redact_values(value, redact), ensure_ascii=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))  # noqa: S704
