@@ -9,18 +9,18 @@ import polars as pl
 
 from engine import spec
 from engine.acting_user import describe_acting_user
-from engine.api import comparison, frames
+from engine.api import frames
 from engine.api.lookup import find_by_id, unknown_name
 from engine.api.replay import TriedValues, replay_target
 from engine.errors import UsageError
 from engine.evaluation.record import CheckResult, Evaluation
+from engine.pipeline import comparison
+from engine.pipeline.checks import apply_checks
 from engine.scenarios.context import RunContext
 from engine.scenarios.session import DEFAULT_METRICS
-from engine.scenarios.steps import run_checks
 from engine.spec.metric_names import normalize_metric_name, resolve_metric_name
 from engine.spec.problem import Problem
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec as Declared
-from engine.spec.resources.scenarios import RunChecksStep
 from engine.store import Removal
 
 
@@ -136,9 +136,8 @@ class EvaluationStore:
     def check(self, evaluation: str | None = None) -> list[CheckResult]:
         """Apply the checks, as the spec declares them now, to an evaluation; record and return the results."""
         with self.open_session() as context:
-            # The step checks the evaluation that "this run has built": here, the one that was asked for.
             chosen = replace(context, built={self.name: self._resolve_id(evaluation, context)})
-            return run_checks.run(RunChecksStep(name="check", target=self.name), chosen).checks
+            return list(apply_checks(self.name, chosen).results)
 
     def replay(self, tried: TriedValues | None = None) -> pl.DataFrame:
         """Apply the checks, as the spec declares them now or with tried settings, to all evaluations; record nothing.

@@ -20,12 +20,11 @@ from engine.api.replay import TriedValues, replay_target
 from engine.errors import UsageError
 from engine.evaluation.record import CheckResult
 from engine.notifications import Delivery, deliver_messages
+from engine.pipeline.checks import apply_checks
 from engine.pipeline.log import LogLine
 from engine.scenarios import scenario_selection, session
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import RunResult as Run
-from engine.scenarios.steps import run_checks
-from engine.spec.resources.scenarios import RunChecksStep
 from engine.spec.variable_references import Value
 from engine.store import MessageState, OutboxMessage, RunRecord
 
@@ -187,8 +186,7 @@ class Project:
         if evaluation is not None:
             raise UsageError(f"{target!r} is a dataset, not an evaluation store; it has no evaluation {evaluation!r}")
         with self.open_session() as context:
-            step = RunChecksStep(name="check", target=target)
-            return context.read_unchanged(lambda attempt: run_checks.run(step, attempt)).checks
+            return list(context.read_unchanged(lambda attempt: apply_checks(target, attempt)).results)
 
     def replay(self, target: str, tried: TriedValues | None = None) -> pl.DataFrame:
         """Apply the checks of a dataset or evaluation store to all that is stored of it, as `EvaluationStore.replay`.

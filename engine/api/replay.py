@@ -11,8 +11,8 @@ import polars as pl
 from engine.errors import UsageError
 from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_number
+from engine.pipeline.replay import ReplayedCheck, replay_checks
 from engine.scenarios.context import RunContext
-from engine.scenarios.replay import ReplayedCheck, replay_checks
 
 TriedValues = Mapping[str, Mapping[str, Any]]
 """By check and key, a value to try."""

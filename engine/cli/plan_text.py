@@ -11,7 +11,7 @@ from rich.text import Text
 from engine.formatting.control_characters import escape_controls
 from engine.formatting.lists import join_some
 from engine.pipeline.actions import Action, ActionCause, Change, ReadSource
-from engine.scenarios.planning import Plan, ScenarioPlan, StepPlan
+from engine.scenarios.plan import Plan, ScenarioPlan, StepPlan
 from engine.spec import diagnostics
 
 DEFAULT_WIDTH = 100

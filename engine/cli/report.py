@@ -53,14 +53,14 @@ def command(
 
     from engine.api import Project
     from engine.cli.output import print_warning
-    from engine.scenarios.steps import report
+    from engine.pipeline import reports
 
     project = Project(declared, os.environ, (print_warning,))
     one = project.store(store or stores[0]).evaluation(evaluation)
     with project.open_session() as context:
-        facts = report.collect_report_facts(one, context)
+        facts = reports.collect_report_facts(one, context)
         output = output or Path(f"{facts.file_name}.html")
-        report.write_report(facts, output, context)
+        reports.write_report(facts, output, context)
     print(output)
     return ExitCode.OK
 

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engine.errors import Position
 
+Mode = Literal["run", "dry run", "plan"]
+"""Whether actions are executed; executed on a copy of the state, with nothing sent; or only simulated."""
+
 ActionCause = Literal["new", "changed", "forced", "reused", "always", "depends", "never"]
 
 

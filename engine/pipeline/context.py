@@ -3,21 +3,22 @@
 It is frozen: an iteration of a loop and a `set_variables` step get a new context, so values cannot outlive their scope.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from engine.data import Datasets, WatchedFiles, read_unchanged
-from engine.pipeline.actions import Action
+from engine.pipeline.actions import Mode
+from engine.pipeline.journal import Journal, SaidTexts
 from engine.pipeline.log import RunLog
+from engine.pipeline.touched_files import TouchedFileHashes
 from engine.spec import ProjectSpec
 from engine.spec.secrets import Secrets
 from engine.store import LockBusy, Store
 
 T = TypeVar("T")
-Mode = Literal["run", "dry run", "plan"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,16 +37,17 @@ class BuildContext:
         Tokens of the locks that this run and its parents hold.
     built
         Per evaluation store, the id of the evaluation that this run has built or reused.
-    touched_files
-        Paths of files that were written again with the same content.
-    told
-        What has been said about the data in this call, so that it is said once.
-    actions
-        The actions of the current step, in order; each planned action is appended.
+    hashes
+        The cache of file hashes, which knows the files that were written again with the same content.
+    said
+        What has been said about the data in this call.
+    journal
+        The actions and the checks of the current step.
     """
 
     project: ProjectSpec
     datasets: Datasets
+    hashes: TouchedFileHashes
     store: Store
     secrets: Secrets
     clock: Callable[[], datetime]
@@ -54,9 +56,8 @@ class BuildContext:
     run: str | None = None
     held_locks: tuple[str, ...] = ()
     built: Mapping[str, str] = field(default_factory=dict)
-    touched_files: Collection[str] = ()
-    told: set[str] = field(default_factory=set)
-    actions: list[Action] = field(default_factory=list)
+    said: SaidTexts = field(default_factory=SaidTexts)
+    journal: Journal = field(default_factory=Journal)
 
     def with_values(self, values: Mapping[str, Any]) -> Self:
         """Return a context in which these variables have these values."""
@@ -73,14 +74,20 @@ class BuildContext:
         """Return what `work` returns for this context; if a file that it reads changes meanwhile, do it once more."""
 
         def attempt(files: WatchedFiles) -> T:
-            self.actions.clear()
+            self.journal.clear()
             return work(replace(self, datasets=self.datasets.with_files(files)))
 
         return read_unchanged(attempt, self.datasets.files.hashes, self.log.warning)
 
     @contextmanager
     def lock(self, name: str, *, wait: bool = True) -> Iterator[Self]:
-        """Hold a lock of the store; yield a context that knows its token, so that child runs may pass the lock."""
+        """Hold a lock of the store; yield a context that knows its token, so that child runs may pass the lock.
+
+        A plan changes nothing, so it needs no lock.
+        """
+        if self.mode == "plan":
+            yield self
+            return
         with self.store.locks.hold(
             name, wait=wait, run=self.run, scenario=self.log.scenario, under=self.held_locks, waiting=self._log_waiting
         ) as held:

@@ -65,8 +65,7 @@ def tell_findings(step: AnyStep, context: BuildContext) -> None:
     for found in findings.sorted_by_position():
         at = found.position
         text = f"{at.file}:{at.line}:{at.column}: {found.message}{f'; {found.help}' if found.help else ''}"
-        if not {text, found.message} & context.told:
-            context.told.add(text)
+        if context.said.add(text, found.message):
             context.log.warning(text)
 
 

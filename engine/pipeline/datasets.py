@@ -59,15 +59,11 @@ class ChecksFailed(Exception):  # noqa: N818 - the outcome of checks, not an err
     """A check of a dataset is ERROR, so nothing may be built from it."""
 
 
-def inspect_dataset(
-    name: str, context: BuildContext, found: list[CheckResult], *, force: bool = False
-) -> InspectedDataset:
-    """Open a dataset; verify, measure and check its inputs, then the dataset itself.
+def inspect_dataset(name: str, context: BuildContext, *, force: bool = False) -> InspectedDataset:
+    """Open a dataset; verify, measure and check its inputs, then the dataset itself. The journal keeps the checks.
 
     Parameters
     ----------
-    found
-        The results of the checks are appended to it.
     force
         Measure even if nothing has changed.
 
@@ -91,7 +87,7 @@ def inspect_dataset(
         if not context.project.datasets[source.name].checks:
             continue
         results = plan_dataset_checks(source.name, metrics, context).apply(context)
-        found += results
+        context.journal.checks += results
         if failed := [check.check for check in results if check.counts_as is CheckOutcome.ERROR]:
             what = "check" if len(failed) == 1 else "checks"
             raise ChecksFailed(f"dataset {source.name!r}: {what} {', '.join(failed)} ended as ERROR")
@@ -173,7 +169,7 @@ def _increase_ages(metrics: Mapping[str, MetricValue], passed: timedelta) -> dic
 
 def _find_touched_files(table: Table, context: BuildContext) -> Iterator[Path]:
     """Yield the files of a dataset that were written again with the same content since they were last read."""
-    return (path for path in (table.files.paths if table.files else ()) if str(path) in context.touched_files)
+    return (path for path in (table.files.paths if table.files else ()) if str(path) in context.hashes.touched)
 
 
 def _measure_dataset(
@@ -186,7 +182,7 @@ def _measure_dataset(
         context.log.info(f"dataset {table.name!r}: {note}")
     for warning in table.warnings:
         said = f"dataset {table.name!r}: {warning}"
-        context.told.add(said)
+        context.said.add(said)
         context.log.warning(said)
     verify_contract(table)
     absent = find_unmeasurable_metrics(table, wanted)

@@ -29,7 +29,7 @@ class Decision(Generic[T]):
 
     def apply(self, context: BuildContext) -> T:
         """Record the action in the context and execute it; in a plan, simulate it."""
-        context.actions.append(self.action)
+        context.journal.actions.append(self.action)
         if context.mode == "plan":
             return self.simulate()
         if self.action.because in ("changed", "forced"):

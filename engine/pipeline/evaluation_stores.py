@@ -13,7 +13,7 @@ from engine.digests import digest_json
 from engine.evaluation.batch_evaluation import EvaluationIdentity, build_empty_evaluation, evaluate_batch
 from engine.evaluation.custom_metrics import compute_custom_metrics
 from engine.evaluation.observation import Observation, snapshot_side
-from engine.evaluation.record import CheckResult, Evaluation, Fingerprints
+from engine.evaluation.record import Evaluation, Fingerprints
 from engine.evaluation.snapshot import Snapshot
 from engine.formatting.lists import join_some
 from engine.models import FittedModel
@@ -52,15 +52,11 @@ class EvaluationBuild:
     remark: str = ""
 
 
-def build_evaluation_store(
-    name: str, context: BuildContext, found: list[CheckResult], *, force: bool = False
-) -> EvaluationBuild:
+def build_evaluation_store(name: str, context: BuildContext, *, force: bool = False) -> EvaluationBuild:
     """Evaluate the store's batch, after building its dataset and its model.
 
     Parameters
     ----------
-    found
-        The results of the datasets' checks are appended to it.
     force
         Add an evaluation even if nothing has changed.
 
@@ -72,12 +68,12 @@ def build_evaluation_store(
         A check of a dataset is ERROR.
     """
     spec = context.project.evaluation_stores[name]
-    inspected = inspect_dataset(spec.dataset, context, found)
+    inspected = inspect_dataset(spec.dataset, context)
     batch = inspected.table
-    model_handle = models.build_model(spec.model, context, found) if spec.model else None
+    model_handle = models.build_model(spec.model, context) if spec.model else None
     # One writer at a time: a second run waits here and then finds the evaluation of the first.
     with context.lock(f"evaluation store {name}") as locked:
-        reference = resolve_reference(name, batch, model_handle, locked, found)
+        reference = resolve_reference(name, batch, model_handle, locked)
         decision = plan_evaluation(name, inspected, model_handle, reference, locked, force=force)
         evaluation = decision.apply(locked)
         if decision.action.reused:
@@ -124,7 +120,7 @@ def plan_evaluation(
             facts, earlier, places, context.project, never="it was never evaluated", since="evaluation "
         )
     profile = reference.plan_profile(batch)
-    context.actions.append(profile.action)
+    context.journal.actions.append(profile.action)
     rows = inspected.metrics["row_count"].value if "row_count" in inspected.metrics else None
     action = Action(
         kind="evaluate",

@@ -14,7 +14,6 @@ from engine import models
 from engine.data import Table
 from engine.digests import digest_file
 from engine.errors import ModelError
-from engine.evaluation.record import CheckResult
 from engine.pipeline.actions import Action, Change
 from engine.pipeline.changes import MAX_CANDIDATES, ChangeReason, explain_change
 from engine.pipeline.context import BuildContext
@@ -56,13 +55,11 @@ class ModelHandle:
         )
 
 
-def build_model(name: str, context: BuildContext, found: list[CheckResult], *, force: bool = False) -> ModelHandle:
+def build_model(name: str, context: BuildContext, *, force: bool = False) -> ModelHandle:
     """Return the model's version for the current spec and data; train one if there is none.
 
     Parameters
     ----------
-    found
-        The results of its dataset's checks are appended to it.
     force
         Train even if nothing has changed.
 
@@ -77,7 +74,7 @@ def build_model(name: str, context: BuildContext, found: list[CheckResult], *, f
     if not isinstance(spec, TrainModel):
         facts = models.collect_model_facts(context.project, name, context.datasets.files)
         return ModelHandle(name, facts, models.fingerprint_model(facts))
-    inspected = inspect_dataset(spec.dataset, context, found)
+    inspected = inspect_dataset(spec.dataset, context)
     fit = models.fingerprint_fit(spec, inspected.table)
     # One training at a time: a second run waits here and then finds the version of the first.
     with context.lock(f"model {name}"):

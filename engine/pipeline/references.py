@@ -20,7 +20,7 @@ from engine.drift.reading.blocks import count_frame_rows
 from engine.drift.reading.csv_files import INFER_ROWS
 from engine.errors import DataError, StoreError
 from engine.evaluation.observation import snapshot_side
-from engine.evaluation.record import CheckResult, Evaluation
+from engine.evaluation.record import Evaluation
 from engine.evaluation.snapshot import DamagedSnapshot, Snapshot
 from engine.formatting.lists import join_some
 from engine.models import ClassValue, FittedModel, label_of
@@ -86,9 +86,7 @@ class ReferenceProfile:
     observe_classes: Callable[[], Sequence[ClassValue]]
 
 
-def resolve_reference(
-    name: str, batch: Table, model_handle: ModelHandle | None, context: BuildContext, check_results: list[CheckResult]
-) -> Reference:
+def resolve_reference(name: str, batch: Table, model_handle: ModelHandle | None, context: BuildContext) -> Reference:
     """Return the reference that an evaluation store declares.
 
     Parameters
@@ -99,8 +97,6 @@ def resolve_reference(
         The table of the evaluation.
     model_handle
         The model of the store; None if it has none.
-    check_results
-        Output: the check results of datasets that are read here are appended.
 
     Raises
     ------
@@ -138,7 +134,7 @@ def resolve_reference(
         reason = "no earlier evaluation has rows" if others else "there is no earlier evaluation"
         return _refer_to_batch(reason, declared.kind, batch, spec, model_handle, context)
     if isinstance(declared, DatasetReference):
-        table = inspect_dataset(declared.dataset, context, check_results).table
+        table = inspect_dataset(declared.dataset, context).table
         roles = {"entity": table.entity, "columns": {column: {"role": role} for column, role in table.roles.items()}}
         facts = {"kind": "dataset", "dataset": table.name, "datasets": table.provenance(), "spec": roles}
         return _refer_to_table(table, facts, spec, model_handle, context)

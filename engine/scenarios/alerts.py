@@ -3,7 +3,7 @@
 import json
 import traceback
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
@@ -14,10 +14,10 @@ from engine.errors import StoreError
 from engine.evaluation.check_counts import sort_by_severity
 from engine.evaluation.record import Evaluation
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome, worst_outcome
-from engine.scenarios.changes_since_ok import summarize_changes
+from engine.pipeline.changes_since_ok import summarize_changes
+from engine.pipeline.reports import collect_report_facts
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import Delivery, RunResult, StepResult
-from engine.scenarios.steps.report import collect_report_facts
 from engine.spec.conditions import ConditionFacts
 from engine.spec.resources.scenarios import Reporter
 from engine.store import Event, OutboxMessage
@@ -30,6 +30,14 @@ TOLD_OUTCOMES = (Outcome.WARNING, Outcome.FAILED, Outcome.ABORTED)
 """Outcomes of a run for which each reporter that does not send says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class ComposedMessages:
+    """The messages of a run's reporters, and the reporters that do not send although the run is not a success."""
+
+    messages: Sequence[OutboxMessage]
+    skipped: Sequence[Delivery]
+
+
 def compose_messages(
     at: Literal["start", "end"],
     result: RunResult,
@@ -37,7 +45,7 @@ def compose_messages(
     context: RunContext,
     *,
     notes: Sequence[str] = (),
-) -> list[OutboxMessage]:
+) -> ComposedMessages:
     """Return the messages of the run's reporters; in a preview they are shown instead and none is returned.
 
     Each of the `notes` is added to every message.
@@ -56,7 +64,7 @@ def compose_messages(
         notes=notes,
         changes=cache(lambda: summarize_changes(_list_last_evaluations(result, context), context)),
     )
-    messages = []
+    messages, skipped = [], []
     for number, reporter in enumerate(context.get_scenario(result.scenario).reporters):
         if reporter.at != at:
             continue
@@ -66,8 +74,8 @@ def compose_messages(
         elif message is not None:
             messages.append(message)
         elif result.outcome in TOLD_OUTCOMES:
-            result.deliveries.append(_explain_silence(reporter, context))
-    return messages
+            skipped.append(_explain_silence(reporter, context))
+    return ComposedMessages(messages, skipped)
 
 
 def _explain_silence(reporter: Reporter, context: RunContext) -> Delivery:
@@ -177,7 +185,7 @@ def tell_unrecorded_end(
     messages = {
         message.id: message
         for facts in (aborted, condition_facts)
-        for message in compose_messages("end", result, facts, context, notes=notes)
+        for message in compose_messages("end", result, facts, context, notes=notes).messages
     }
     send_unrecorded_messages(list(messages.values()), context)
 

@@ -44,13 +44,15 @@ def tell_dead_runs(context: RunContext) -> None:
                 "so its reporters are not known"
             )
             return ()
-        return compose_messages("end", result, _collect_known_facts(result, then), then, notes=[died])
+        composed = compose_messages("end", result, _collect_known_facts(result, then), then, notes=[died])
+        found[run.id] = result.model_copy(update={"deliveries": list(composed.skipped)}), then
+        return composed.messages
 
     for run in context.store.runs.abort_dead(compose):
         result, then = found[run.id]
-        result.deliveries.extend(deliver_waiting_messages(then, of_earlier_runs=False))
+        deliveries = [*result.deliveries, *deliver_waiting_messages(then, of_earlier_runs=False)]
         try:
-            write_run_file(result, then)
+            write_run_file(result.model_copy(update={"deliveries": deliveries}), then)
         except StoreError as error:
             then.log.warning(str(error))
 

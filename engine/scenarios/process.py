@@ -1,34 +1,39 @@
-"""Runs a step that has a timeout in a separate process, because a thread cannot be stopped reliably.
+"""Runs a step that has a timeout, or a whole run, in a separate process, because a thread cannot be stopped reliably.
 
-The process (`supervisor.py`, which starts `worker.py`) gets the spec's path and the run's values, loads the project
-itself and uses the run's locks. It replies with JSON lines: when it is ready, log entries and previews while it works,
-so the terminal shows them at once, and at the end the result. The step ends with its result: what it has left running
-is ended with it, and told.
+The process (`supervisor.py`, which starts `worker.py`) gets the spec's path and the values of variables, and loads the
+project itself: no code of a user is loaded here. It replies as `requests.py` says. It ends with its result: what it has
+left running is ended with it, and told.
 
-The timeout counts from the moment when the process is ready: the time that Python needs to start and to import is not
-the step's.
+A timeout counts from the moment when the process is ready: the time that Python needs to start and to import is not the
+step's.
 """
 
 import contextlib
-import json
 import os
 import selectors
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
-from typing import Any
 
-from engine.formatting.lists import join_some
+from pydantic import ValidationError
+
 from engine.pipeline.log import LogLine
-from engine.scenarios import steps
-from engine.scenarios.context import RunContext
-from engine.scenarios.dead_runs import tell_dead_runs
-from engine.scenarios.result import StepResult
-from engine.spec.resources.scenarios import AnyStep
+from engine.scenarios.requests import (
+    REPLY,
+    EndReply,
+    FailureReply,
+    LineReply,
+    PreviewReply,
+    ReadyReply,
+    RunReply,
+    RunRequest,
+    StepReply,
+    StepRequest,
+)
+from engine.scenarios.result import RunResult, StepResult
 
 START_LIMIT = 300.0
 """Seconds that the process may take to be ready: on a slow disk or a busy machine, imports alone take many."""
@@ -49,40 +54,31 @@ SIGNAL_MEANINGS = {
 """What probably was the cause of a signal that has ended a process."""
 
 
-def run_step_in_process(index: int, step: AnyStep, seconds: float, context: RunContext) -> StepResult:
-    """Run step number `index` of the context's scenario in a process, which is killed after `seconds` of work."""
-    request = {
-        "spec": str(context.project.path),
-        "overrides": dict(context.project.overrides),
-        "scenario": context.log.scenario,
-        "index": index,
-        "folder": str(context.log.folder),
-        "run": context.run,
-        "under": context.held_locks,
-        "built": context.built,
-        "trigger": context.trigger,
-        "preview": context.preview is not None,
-        "mode": context.mode,
-        "state": str(context.store.folder),
-    }
-    with _start_supervisor(context) as supervisor:
-        reply = _Reply(supervisor, seconds)
-        reply.exchange(json.dumps(request, default=str), context)
-    if reply.left:
-        context.log.warning(f"the step has left processes running, which were ended with it: {join_some(reply.left)}")
-    if reply.result is not None:
-        if reply.code is None:
-            context.log.warning(
-                f"the step's process did not end within {EXIT_LIMIT:g} s after its result and was ended: "
-                "a function has probably left a thread running"
-            )
-        return reply.result
-    tell_dead_runs(context)  # a child run in the process died with it
-    return steps.fail_step(step, reply.failure or _describe_exit(reply.code), context)
+def run_in_process(
+    request: StepRequest | RunRequest,
+    environ: Mapping[str, str],
+    *,
+    seconds: float | None = None,
+    pass_on: Callable[[LogLine], None],
+    preview: Callable[[str], None] | None = None,
+) -> "Conversation":
+    """Execute a request in a process of its own, and return what that has replied.
+
+    Parameters
+    ----------
+    seconds
+        The process is killed after that many seconds of work; None: it may work as long as it takes.
+    pass_on, preview
+        Called with each entry of the log, and with what each reporter would send, as soon as they come.
+    """
+    with _start_supervisor(environ) as supervisor:
+        conversation = Conversation(supervisor, seconds, pass_on, preview)
+        conversation.exchange(request.model_dump_json())
+    return conversation
 
 
 @contextmanager
-def _start_supervisor(context: RunContext) -> "Iterator[subprocess.Popen[bytes]]":
+def _start_supervisor(environ: Mapping[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
     """Start the process; at the end of the block it is ended with every process that it has started."""
     with subprocess.Popen(  # noqa: S603 - the program is Python, the arguments are ours
         [sys.executable, "-m", "engine.scenarios.supervisor", str(os.getpid())],
@@ -90,7 +86,7 @@ def _start_supervisor(context: RunContext) -> "Iterator[subprocess.Popen[bytes]]
         stdout=subprocess.PIPE,
         bufsize=0,
         start_new_session=True,  # Ctrl-C of the terminal reaches this process alone, which ends the other one
-        env=dict(context.environ),
+        env=dict(environ),
     ) as supervisor:
         try:
             yield supervisor
@@ -102,33 +98,42 @@ def _start_supervisor(context: RunContext) -> "Iterator[subprocess.Popen[bytes]]
                 supervisor.kill()
 
 
-class _Reply:
-    """What the process of a step has replied.
+class Conversation:
+    """The exchange with the process: its replies, taken in until it has ended or its time is over.
 
     Attributes
     ----------
-    result
-        The result of the step; None if the process has sent none.
+    step, run
+        The result of the step, or of the run; None if the process has sent none.
     failure
         Why there is no result, if that is known.
     code
         How the worker ended, as `subprocess` counts it; None if it was ended.
     left
-        The processes that the step has left running.
+        The processes that it has left running.
     """
 
-    def __init__(self, supervisor: "subprocess.Popen[bytes]", seconds: float) -> None:
-        self.result: StepResult | None = None
+    def __init__(
+        self,
+        supervisor: "subprocess.Popen[bytes]",
+        seconds: float | None,
+        pass_on: Callable[[LogLine], None],
+        preview: Callable[[str], None] | None,
+    ) -> None:
+        self.step: StepResult | None = None
+        self.run: RunResult | None = None
         self.failure = ""
         self.code: int | None = None
         self.left: list[str] = []
         self._supervisor = supervisor
         self._seconds = seconds
+        self._pass_on = pass_on
+        self._preview = preview
         self._deadline = time.monotonic() + START_LIMIT
         self._exceeded = f"its process was not ready after {START_LIMIT:g} s and was stopped"
 
-    def exchange(self, request: str, context: RunContext) -> None:
-        """Send the request; take in the reply until the process has ended or its time is over.
+    def exchange(self, request: str) -> None:
+        """Send the request; take in the replies until the process has ended or its time is over.
 
         The end of the pipe alone would not do: a process that the step has started may hold the pipe open.
         """
@@ -146,31 +151,39 @@ class _Reply:
                         return
                     *lines, kept = (kept + received).split(b"\n")
                     for line in lines:
-                        self._take(line, context)
+                        self._take(line)
                 elif self._supervisor.poll() is not None:
                     return
-        if self.result is None and not self.failure:
+        if self.step is None and self.run is None and not self.failure:
             self.failure = self._exceeded
 
-    def _take(self, line: bytes, context: RunContext) -> None:
+    def _take(self, line: bytes) -> None:
         try:
-            message: dict[str, Any] = json.loads(line or b"{}")
-        except ValueError:  # the process was killed while it wrote
+            reply = REPLY.validate_json(line)
+        except ValidationError:  # an empty line, or one that the process was killed at
             return
-        if "ready" in message:
-            self._deadline = time.monotonic() + self._seconds
-            self._exceeded = f"it took longer than its timeout of {self._seconds:g} s and was stopped"
-        elif "result" in message:
-            self.result = StepResult.model_validate(message["result"])
-            self._deadline = time.monotonic() + EXIT_LIMIT
-        elif "failed" in message:
-            self.failure = message["failed"]
-        elif "ended" in message:
-            self.code, self.left = message["ended"], message["left"]
-        elif "preview" in message and context.preview:
-            context.preview(message["preview"])
-        elif "line" in message:
-            context.log.pass_on(LogLine(**message["line"] | {"at": datetime.fromisoformat(message["line"]["at"])}))
+        match reply:
+            case ReadyReply():
+                self._deadline = float("inf")
+                if self._seconds is not None:
+                    self._deadline = time.monotonic() + self._seconds
+                    self._exceeded = f"it took longer than its timeout of {self._seconds:g} s and was stopped"
+            case LineReply(line=entry):
+                self._pass_on(entry)
+            case PreviewReply(text=text) if self._preview:
+                self._preview(text)
+            case StepReply(result=result):
+                self.step, self._deadline = result, time.monotonic() + EXIT_LIMIT
+            case RunReply(result=run):
+                self.run, self._deadline = run, time.monotonic() + EXIT_LIMIT
+            case FailureReply(text=text):
+                self.failure = text
+            case EndReply(code=code, left=left):
+                self.code, self.left = code, left
+
+    def describe_failure(self) -> str:
+        """Return why the process has returned no result."""
+        return self.failure or _describe_exit(self.code)
 
 
 def _describe_exit(code: int | None) -> str:

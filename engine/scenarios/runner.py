@@ -1,20 +1,12 @@
-"""Runs one scenario: its steps in order, once per iteration of its loop, then its reporters.
+"""Runs one scenario: records its start, walks its steps, records its end with the messages of its reporters."""
 
-A step's result changes the context of the steps after it. No step can change what an earlier one has seen.
-"""
-
-import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
 
 from engine.acting_user import describe_acting_user
 from engine.errors import StoreError
 from engine.notifications import DeliveryTime
 from engine.outcome import Outcome, worst_outcome
-from engine.pipeline.log import STARTED
-from engine.scenarios import process, steps
 from engine.scenarios.alerts import (
     collect_condition_facts,
     compose_messages,
@@ -26,14 +18,19 @@ from engine.scenarios.alerts import (
 )
 from engine.scenarios.context import RunContext
 from engine.scenarios.dead_runs import describe_end, find_unfinished_step
-from engine.scenarios.result import RunResult, StepResult
-from engine.spec.conditions import ConditionFacts, UndecidedCondition, evaluate_condition
-from engine.spec.resources.scenarios import AnyStep
+from engine.scenarios.interpreter import walk_scenario
+from engine.scenarios.result import Delivery, RunResult, StepResult
+from engine.scenarios.run_executor import RunExecutor
 from engine.store import LockBusy, RunRecord, StepRecord, generate_id
 
 
-def run_scenario(name: str, context: RunContext) -> RunResult:
+def run_scenario(name: str, context: RunContext, run: str | None = None) -> RunResult:
     """Run a scenario and return its result. If `context` belongs to a run, that run is the parent.
+
+    Parameters
+    ----------
+    run
+        The id of the run, if it is known before; by default a new one.
 
     Raises
     ------
@@ -45,9 +42,9 @@ def run_scenario(name: str, context: RunContext) -> RunResult:
         The user has interrupted the run: it is ABORTED, and its messages wait in the outbox.
     """
     now = context.clock()
-    run = generate_id(now)
+    run = run or generate_id(now)
     delivery_time = context.delivery_time if context.run else DeliveryTime(now)
-    trigger = f"scenario {context.log.scenario}" if context.run else "manual"
+    trigger = f"scenario {context.log.scenario}" if context.run else context.trigger
     log = replace(context.log, folder=context.store.runs.path_of(run), scenario=name, step="", failures=[])
     ready = replace(context, trigger=trigger, log=log, delivery_time=delivery_time).with_defaults(
         context.get_scenario(name).variables
@@ -89,39 +86,40 @@ def _begin_result(name: str, run: str, context: RunContext) -> RunResult:
     )
 
 
-def _execute_run(result: RunResult, context: RunContext) -> RunResult:
+def _execute_run(begun: RunResult, context: RunContext) -> RunResult:
+    finished: list[StepResult] = []
+    deliveries: list[Delivery] = []
     outcome, stopped = Outcome.ABORTED, None
     try:
-        _start_run(result, context)
-        for step in _run_iterations(result.scenario, context):
-            result.steps.append(step)
-            context.store.runs.add_step(
-                result.id, _make_step_record(step)
-            )  # at once: a killed run keeps what it finished
-        outcome = worst_outcome(step.outcome for step in result.steps)
+        deliveries += _start_run(begun, context)
+        for step in walk_scenario(begun.scenario, context, RunExecutor):
+            finished.append(step)
+            context.store.runs.add_step(begun.id, _make_step_record(step))  # at once: a killed run keeps its steps
+        outcome = worst_outcome(step.outcome for step in finished)
     except BaseException as error:  # the end is recorded after an interruption too; the outcome is ABORTED then
         stopped = error
         raise
     finally:
-        result = result.model_copy(update={"outcome": outcome, "ended": context.clock()})
-        _finish_run(result, stopped, context)
+        ended = {"outcome": outcome, "ended": context.clock(), "steps": finished, "deliveries": deliveries}
+        result = _finish_run(begun.model_copy(update=ended), stopped, context)
     return result
 
 
-def _start_run(result: RunResult, context: RunContext) -> None:
+def _start_run(begun: RunResult, context: RunContext) -> list[Delivery]:
     """Record the start of the run with its messages, and deliver those."""
-    context.store.runs.folder_of(result.id)
-    context.log.info(f"{result.scenario} of {context.project.name} started, {context.trigger}")
+    context.store.runs.folder_of(begun.id)
+    context.log.info(f"{begun.scenario} of {context.project.name} started, {context.trigger}")
     started = replace(collect_condition_facts([], context), outcome=None)
-    context.store.runs.start(_make_run_record(result), compose_messages("start", result, started, context))
-    result.deliveries.extend(deliver_waiting_messages(context, of_earlier_runs=False))
+    composed = compose_messages("start", begun, started, context)
+    context.store.runs.start(_make_run_record(begun), composed.messages)
+    return deliver_waiting_messages(context, of_earlier_runs=False)
 
 
-def _finish_run(result: RunResult, stopped: BaseException | None, context: RunContext) -> None:
+def _finish_run(result: RunResult, stopped: BaseException | None, context: RunContext) -> RunResult:
     """Commit the run and its messages in one transaction, deliver them unless the run was interrupted, write run.json.
 
     Messages are committed before they are sent, so an alert is not lost if the process dies in between. If the end
-    cannot be recorded, they are sent all the same.
+    cannot be recorded, they are sent all the same. Returns the result with all its deliveries.
     """
     context.log.info(f"{result.scenario} ended {result.outcome}")
     for step in result.steps:
@@ -130,9 +128,10 @@ def _finish_run(result: RunResult, stopped: BaseException | None, context: RunCo
             context = context.with_values(step.variables)
     condition_facts = replace(collect_condition_facts(result.steps, context), outcome=result.outcome)
     notes = [] if stopped is None else [_describe_interruption(result, stopped, context)]
-    messages = compose_messages("end", result, condition_facts, context, notes=notes)
+    composed = compose_messages("end", result, condition_facts, context, notes=notes)
+    deliveries = [*result.deliveries, *composed.skipped]
     try:
-        context.store.runs.finish(_make_run_record(result), messages)
+        context.store.runs.finish(_make_run_record(result), composed.messages)
     except StoreError as problem:
         cause = stopped if isinstance(stopped, StoreError) else problem
         if stopped is not None and (so_far := worst_outcome(step.outcome for step in result.steps)) != "SUCCESS":
@@ -140,17 +139,18 @@ def _finish_run(result: RunResult, stopped: BaseException | None, context: RunCo
         tell_unrecorded_end(result, condition_facts, context, cause)
         if stopped is None:
             raise
-        return
+        return result
     if not isinstance(stopped, KeyboardInterrupt):
         try:
-            delivered = deliver_waiting_messages(context, of_earlier_runs=result.parent is None)
+            deliveries += deliver_waiting_messages(context, of_earlier_runs=result.parent is None)
         except StoreError:
             send_unrecorded_messages(context.store.outbox.list_undelivered(result.id), context)
             raise
-        # A message of `at: start` that was pending may have been sent now: the later delivery replaces the earlier.
-        deliveries = [*result.deliveries, *delivered]
-        result.deliveries[:] = {delivery.reporter: delivery for delivery in deliveries}.values()
+    # A message of `at: start` that was pending may have been sent now: the later delivery replaces the earlier.
+    last = {delivery.reporter: delivery for delivery in deliveries}
+    result = result.model_copy(update={"deliveries": list(last.values())})
     write_run_file(result, context)
+    return result
 
 
 def _describe_interruption(result: RunResult, stopped: BaseException, context: RunContext) -> str:
@@ -161,76 +161,6 @@ def _describe_interruption(result: RunResult, stopped: BaseException, context: R
     text = describe_end(how, result.started, result.steps, unfinished)
     replace(context.log, listeners=()).error(f"ABORTED: {text}")
     return text
-
-
-def _run_iterations(name: str, context: RunContext) -> Iterator[StepResult]:
-    """Run the steps once per iteration of `for_each`, or once without any."""
-    scenario = context.get_scenario(name)
-    for iteration in scenario.for_each or [{}]:
-        failed = False
-        if iteration:
-            context.log.info("for_each: " + ", ".join(f"{variable} = {value}" for variable, value in iteration.items()))
-        for step in _run_iteration(name, context.with_values(iteration)):
-            failed |= step.outcome is Outcome.FAILED
-            yield step.model_copy(update={"turn": context.secrets.redact_values(iteration) or None})
-        if failed and scenario.fail_fast:
-            return
-
-
-def _run_iteration(name: str, context: RunContext) -> Iterator[StepResult]:
-    """Run the steps of one iteration."""
-    finished: list[StepResult] = []
-    for index in range(len(context.get_scenario(name).steps)):
-        # Read anew each time: an earlier step may have set variables that this step's settings contain.
-        step = context.get_scenario(name).steps[index]
-        at_step = replace(context, log=replace(context.log, step=step.name))
-        started = context.clock()
-        result = _execute_step(index, step, at_step, collect_condition_facts(finished, context))
-        finished.append(result.model_copy(update={"started": started, "ended": context.clock()}))
-        yield finished[-1]
-        built = {made.store: made.id for made in result.evaluations}
-        context = replace(context.with_values(result.variables), built={**context.built, **built})
-
-
-def _execute_step(index: int, step: AnyStep, context: RunContext, condition_facts: ConditionFacts) -> StepResult:
-    """Evaluate the step's condition, run the step, retry it if it fails, and apply `on_failure`."""
-    try:
-        wanted = _should_run(step, condition_facts)
-    except UndecidedCondition as undecided:
-        # Neither running nor skipping would be right, so the step fails and the reporters say so.
-        return steps.fail_step(step, f"its run_condition cannot be evaluated: {undecided}", context)
-    if not wanted:
-        reason = "its run_condition does not hold" if step.run_condition else "an earlier step FAILED"
-        context.log.info(f"SKIPPED: {reason}")
-        return StepResult(name=step.name, kind=step.kind, outcome=Outcome.SKIPPED, reason=reason)
-    context.log.info(STARTED)
-    tries = 1 + (step.retries.count if step.retries else 0)
-    for attempt in range(1, tries + 1):
-        result = _attempt_step(index, step, context)
-        if result.outcome is not Outcome.FAILED or attempt == tries:
-            break
-        context.log.warning(f"attempt {attempt} of {tries} FAILED; trying again")
-        if step.retries and step.retries.delay:
-            time.sleep(step.retries.delay.total_seconds())
-    changes: dict[str, Any] = {"tries": attempt}
-    # The exit code is made from the causes of steps and from the outcomes of checks. With the cause removed, the
-    # failure does not affect it; a check that is ERROR still does.
-    if result.outcome is Outcome.FAILED and step.on_failure == "warn":
-        changes |= {"outcome": Outcome.WARNING, "cause": None}
-    return result.model_copy(update=changes)
-
-
-def _should_run(step: AnyStep, condition_facts: ConditionFacts) -> bool:
-    """Return whether the step runs: by its condition, or without one unless an earlier step FAILED."""
-    if step.run_condition is None:
-        return Outcome.FAILED not in condition_facts.steps.values()
-    return evaluate_condition(step.run_condition, condition_facts)
-
-
-def _attempt_step(index: int, step: AnyStep, context: RunContext) -> StepResult:
-    if step.timeout is None:
-        return steps.run(step, context)
-    return process.run_step_in_process(index, step, step.timeout.total_seconds(), context)
 
 
 def _make_run_record(result: RunResult) -> RunRecord:

@@ -14,20 +14,22 @@ from tempfile import TemporaryDirectory
 from engine.data import Datasets
 from engine.errors import StoreError
 from engine.evaluation.record import Evaluation
-from engine.pipeline.context import Mode
+from engine.pipeline.actions import Mode
 from engine.pipeline.log import LogLine, RunLog
 from engine.pipeline.touched_files import TouchedFileHashes
 from engine.scenarios.context import RunContext
 from engine.scenarios.dead_runs import tell_dead_runs
-from engine.scenarios.planning import Plan, Planner
+from engine.scenarios.plan import Plan
+from engine.scenarios.plan_executor import Planner
 from engine.scenarios.result import RunResult
 from engine.scenarios.runner import run_scenario, tell_impossible_run
-from engine.scenarios.state_copy import copy_state, is_writable_state
 from engine.spec import ProjectSpec
 from engine.spec.metric_names import normalize_metric_name
 from engine.spec.redaction import redact_exception
 from engine.spec.secrets import Secrets
 from engine.store import OutboxMessage, Store, generate_id, safe_name, utc_now
+from engine.store.state_copy import copy_state, is_writable_state
+from engine.store.suppositions import open_supposing
 
 SHOWN_EVALUATIONS = 10
 """Evaluations per store that are shown after a run."""
@@ -64,6 +66,8 @@ def run_scenarios(
     listeners: Sequence[Callable[[LogLine], None]] = (),
     preview: Callable[[str], None] | None = None,
     dry: bool = False,
+    trigger: str = "manual",
+    run: str | None = None,
 ) -> CallResult:
     """Run scenarios one after the other.
 
@@ -75,6 +79,10 @@ def run_scenarios(
         Called with what each reporter would send; nothing is sent.
     dry
         Compute everything on a copy of the state; keep nothing and send nothing.
+    trigger
+        What starts the runs, as conditions and messages name it.
+    run
+        The id of the run, if it is known before, and only one scenario is run.
 
     Raises
     ------
@@ -92,7 +100,8 @@ def run_scenarios(
                 _tell_unusable_state(project, scenarios, problem, environ, clock, listeners)
             raise
         refused = {message.id for message in context.store.outbox.list_refused()}
-        runs = [run_scenario(name, context) for name in scenarios]
+        started = replace(context, trigger=trigger)
+        runs = [run_scenario(name, started, run) for name in scenarios]
         built = dict.fromkeys(made.store for run in runs for step in run.all_steps() for made in step.evaluations)
         stores = {
             name: StoreView(
@@ -174,7 +183,8 @@ def open_session(
     Parameters
     ----------
     mode
-        `"run"` works on the state itself and marks killed runs as ABORTED; the other modes work on a temporary copy.
+        `"run"` works on the state itself and marks killed runs as ABORTED; a dry run works on a temporary copy, and a
+        plan keeps what it supposes in memory.
     state
         The folder to use as it is, state or copy; a worker process uses the one of its parent.
     reading
@@ -187,9 +197,12 @@ def open_session(
         stack.push(_mask_exception(secrets))
         folder = state or resolve_state_folder(project)
         unwritable = folder.absolute() if reading and not is_writable_state(folder) else None
-        if state is None and (mode != "run" or unwritable):
-            folder = stack.enter_context(copy_state(folder))
-        store = stack.enter_context(Store.open(folder, now=clock))
+        if mode == "plan":
+            store = stack.enter_context(open_supposing(folder, now=clock))
+        else:
+            if state is None and (mode == "dry run" or unwritable):
+                folder = stack.enter_context(copy_state(folder))
+            store = stack.enter_context(Store.open(folder, now=clock))
         store.database.unwritable = unwritable
         if lost := store.describe_lost_history():
             log.warning(f"state folder {resolve_state_folder(project)}: {lost}")
@@ -205,7 +218,7 @@ def open_session(
             start_scenario=run_scenario,
             preview=preview,
             mode=mode,
-            touched_files=hashes.touched,
+            hashes=hashes,
         )
         if mode == "run" and state is None and unwritable is None and preview is None:
             tell_dead_runs(context)

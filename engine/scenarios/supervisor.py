@@ -1,4 +1,4 @@
-"""The supervisor of a step's process: `python -m engine.scenarios.supervisor PID`, started by the process PID.
+"""The supervisor of the process of a step or a run: `python -m engine.scenarios.supervisor PID`, where PID starts it.
 
 It forks. The child does the work (`worker.py`); the parent stays, small, and waits for one of three things: the child
 has ended, the process that started it asks for the end (SIGTERM), or that process has died, however it died. Then it
@@ -63,7 +63,7 @@ def _supervise(starter: int) -> None:
     left = [] if code is None else _list_left_processes(ended)
     _kill_descendants(worker, ended)
     with contextlib.suppress(OSError):  # nobody may be left to read it
-        os.write(1, b"\n" + json.dumps({"ended": code, "left": left}).encode() + b"\n")
+        os.write(1, b"\n" + json.dumps({"kind": "end", "code": code, "left": left}).encode() + b"\n")
     os._exit(0)
 
 

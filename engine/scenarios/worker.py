@@ -1,50 +1,81 @@
-"""The work of a step with a timeout, in a process that `supervisor.py` starts.
+"""The work of a step with a timeout, or of a whole run, in a process that `supervisor.py` starts.
 
-It reads a request from standard input; JSON lines on standard output are the reply, see `process.py`.
+It reads a request from standard input; the lines of standard output are the replies, see `requests.py`.
 """
 
-import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
+
+from pydantic import BaseModel
 
 from engine.errors import EngineError
 from engine.formatting.redacted_output import redact_standard_streams
 from engine.pipeline.log import LogLine
 from engine.scenarios import steps
-from engine.scenarios.result import StepResult
-from engine.scenarios.session import open_session
-from engine.spec import load
+from engine.scenarios.requests import (
+    REQUEST,
+    FailureReply,
+    LineReply,
+    PreviewReply,
+    ReadyReply,
+    RunReply,
+    RunRequest,
+    StepReply,
+    StepRequest,
+)
+from engine.scenarios.session import open_session, run_scenarios
+from engine.spec import ProjectSpec, load
+from engine.spec.secrets import Secrets
+
+Send = Callable[[BaseModel], None]
 
 
-def _execute_request(request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> StepResult:
-    """Run the requested step in this process; send its log entries and its previews, return its result."""
-    project = load(Path(request["spec"]), request["overrides"])
+def _answer_step(request: StepRequest, project: ProjectSpec, send: Send) -> StepReply:
+    """Run the requested step in this process; send its log entries and its previews."""
 
-    def send_line(line: LogLine) -> None:
-        send({"line": {**asdict(line), "at": line.at.isoformat()}})
-
-    def send_preview(preview: str) -> None:
-        send({"preview": preview})
+    def send_preview(text: str) -> None:
+        send(PreviewReply(text=text))
 
     with open_session(
         project,
         environ=os.environ,
-        listeners=[send_line],
-        preview=send_preview if request["preview"] else None,
-        mode=request["mode"],
-        state=Path(request["state"]),
+        listeners=[lambda line: _send_line(line, send)],
+        preview=send_preview if request.preview else None,
+        mode=request.mode,
+        state=request.state,
     ) as context:
-        redact_standard_streams(context.secrets.redact)
-        step = context.get_scenario(request["scenario"]).steps[request["index"]]
-        log = replace(context.log, folder=Path(request["folder"]), scenario=request["scenario"], step=step.name)
-        values = {name: request[name] for name in ("built", "run", "trigger")}
-        # The tokens let this process pass the locks that the parent process holds for the run.
-        send({"ready": True})
-        return steps.run(step, replace(context, log=log, held_locks=tuple(request["under"]), **values))
+        step = context.get_scenario(request.scenario).steps[request.index]
+        at_step = replace(
+            context,
+            log=replace(context.log, folder=request.log_folder, scenario=request.scenario, step=step.name),
+            # The tokens let this process pass the locks that the parent process holds for the run.
+            held_locks=request.held_locks,
+            built=request.built,
+            run=request.run,
+            trigger=request.trigger,
+        )
+        send(ReadyReply())
+        return StepReply(result=steps.run(step, at_step))
+
+
+def _answer_run(request: RunRequest, project: ProjectSpec, send: Send) -> RunReply:
+    """Run the requested scenario in this process; send its log entries."""
+    send(ReadyReply())
+    result = run_scenarios(
+        project,
+        [request.scenario],
+        environ=os.environ,
+        listeners=[lambda line: _send_line(line, send)],
+        trigger=request.trigger,
+        run=request.run,
+    )
+    return RunReply(result=result.runs[0])
+
+
+def _send_line(line: LogLine, send: Send) -> None:
+    send(LineReply(line=line))
 
 
 def main() -> None:
@@ -52,13 +83,17 @@ def main() -> None:
     output = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
-    def send(message: dict[str, Any]) -> None:
-        output.write(json.dumps(message) + "\n")
+    def send(reply: BaseModel) -> None:
+        output.write(reply.model_dump_json() + "\n")
         output.flush()
 
     try:
-        result = _execute_request(json.load(sys.stdin), send)
+        request = REQUEST.validate_json(sys.stdin.buffer.read())
+        project = load(request.spec, request.variables)
+        redact_standard_streams(Secrets(project, os.environ).redact)
+        if isinstance(request, StepRequest):
+            send(_answer_step(request, project, send))
+        else:
+            send(_answer_run(request, project, send))
     except EngineError as error:
-        send({"failed": str(error)})
-    else:
-        send({"result": result.model_dump(mode="json")})
+        send(FailureReply(text=str(error)))

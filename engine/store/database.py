@@ -63,8 +63,10 @@ def _make_encodable(row: Sequence[Any]) -> Sequence[Any]:
 class Database:
     """The open database, from which every part of the store is derived."""
 
-    def __init__(self, folder: Path, now: Callable[[], datetime], patience: float) -> None:
+    def __init__(self, folder: Path, now: Callable[[], datetime], patience: float, *, read_only: bool = False) -> None:
         self.folder = folder
+        self.read_only = read_only
+        """Whether nothing may be written, since the state is opened for a plan."""
         self.unwritable: Path | None = None
         """The state that may only be read, if this is a temporary copy of it for that reason."""
         self.now = now
@@ -84,6 +86,8 @@ class Database:
     @contextmanager
     def begin_write(self) -> Iterator[Connection]:
         """Open a transaction that is committed whole or not at all."""
+        if self.read_only:
+            raise RuntimeError("a plan must not write to the state")
         if self.unwritable is not None:
             raise build_store_error(self.unwritable, *UNWRITABLE)
         with translate_errors(self.folder), self._writers.begin() as connection:

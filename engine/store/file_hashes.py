@@ -39,7 +39,7 @@ class FileHashCache:
         row = _make_row(path, identity)
         if not (settled and identity.has_own_change_time):
             row["ctime_ns"] = None
-        if self._database.unwritable is not None:
+        if self._database.unwritable is not None or self._database.read_only:
             return
         with self._database.begin_write() as connection:
             connection.execute(delete(file_hashes).where(file_hashes.c.path == path))

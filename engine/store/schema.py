@@ -44,6 +44,13 @@ def prepare_schema(folder: Path, patience: float, migrations: Path = MIGRATIONS,
                     _migrate_schema(folder, patience, migrations, target)
 
 
+def is_current_schema(folder: Path, patience: float) -> bool:
+    """Return whether `folder`/state.db exists and has the tables of this engine; raises StoreError as above."""
+    check_database_file(folder)
+    with translate_errors(folder):
+        return _read_file_revision(folder, patience) == REVISION
+
+
 def _read_file_revision(folder: Path, patience: float) -> str | None:
     path = folder / "state.db"
     # Another process is creating an empty file just now: reading it would disturb the change to WAL mode.

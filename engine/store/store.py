@@ -35,6 +35,9 @@ from engine.store.schema import prepare_schema
 from engine.store.snapshots import Snapshots
 from engine.store.tables import evaluations, model_versions, removals, unfinished_folders
 
+PATIENCE_SECONDS = 10.0
+"""How long a database is waited for that another process has locked."""
+
 
 class Store:
     """An open state folder, as its parts. Threads can share it; each process must open another one."""
@@ -54,7 +57,7 @@ class Store:
         self.file_hashes = FileHashCache(database)
 
     @classmethod
-    def open(cls, folder: Path, *, now: Callable[[], datetime] = utc_now, patience: float = 10.0) -> Self:
+    def open(cls, folder: Path, *, now: Callable[[], datetime] = utc_now, patience: float = PATIENCE_SECONDS) -> Self:
         """Open the state in `folder`: create or migrate it if needed, and remove what killed processes left.
 
         Parameters
@@ -94,7 +97,7 @@ class Store:
                 return ""
             unfinished = connection.scalar(select(exists(unfinished_folders)))
         with translate_errors(self.folder):
-            orphans = [part for part in ("evaluations", "models") if any((self.folder / part).iterdir())]
+            orphans = [part for part in ("evaluations", "models") if any((self.folder / part).glob("*"))]
         if unfinished or not orphans:
             return ""
         return (

@@ -16,9 +16,9 @@ from engine.cli.output import render_results
 from engine.errors import Severity
 from engine.formatting.numbers import format_figure
 from engine.outcome import ExitCode, Outcome
+from engine.pipeline.reports import collect_report_facts
 from engine.scenarios import scenario_selection, session
 from engine.scenarios.session import CallResult
-from engine.scenarios.steps.report import collect_report_facts
 from engine.spec import load
 from engine.views.summary import summarize_evaluation
 

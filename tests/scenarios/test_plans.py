@@ -14,7 +14,7 @@ from engine.errors import Severity
 from engine.outcome import ExitCode
 from engine.pipeline.actions import Action
 from engine.scenarios import scenario_selection, session
-from engine.scenarios.planning import Plan
+from engine.scenarios.plan import Plan
 from engine.scenarios.result import RunResult
 from engine.spec import load
 from engine.store import Store

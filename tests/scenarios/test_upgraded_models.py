@@ -22,7 +22,7 @@ from engine.models.split import split_held_out, split_off_rows
 from engine.outcome import Outcome
 from engine.pipeline.actions import Action
 from engine.scenarios import scenario_selection, session
-from engine.scenarios.planning import Plan
+from engine.scenarios.plan import Plan
 from engine.spec import load
 
 SPEC = """

@@ -18,8 +18,8 @@ import pytest
 from engine.evaluation.record import Evaluation
 from engine.notifications import RunFacts, compose_message
 from engine.outcome import Outcome
+from engine.pipeline.reports import collect_report_facts
 from engine.scenarios import session
-from engine.scenarios.steps.report import collect_report_facts
 from engine.spec import Secrets, load
 from engine.spec.conditions import ConditionFacts
 from engine.spec.resources.scenarios import Reporter

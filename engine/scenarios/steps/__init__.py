@@ -14,6 +14,7 @@ from engine.errors import EngineError
 from engine.evaluation.check_counts import PassedChecks
 from engine.outcome import Outcome
 from engine.pipeline import data_validation
+from engine.pipeline.journal import Journal
 from engine.pipeline.log import log_warnings
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
@@ -33,14 +34,14 @@ STEP_KINDS: dict[str, Callable[[Any, RunContext], StepResult]] = {
 
 def run(step: AnyStep, context: RunContext) -> StepResult:
     """Run a step and return its result. An exception becomes a FAILED result; a file that changed, a second try."""
-    context = replace(context, actions=[])
+    context = replace(context, journal=Journal())
     try:
         with log_warnings(context.log):
             result = context.read_unchanged(lambda attempt: STEP_KINDS[step.kind](step, attempt))
             if not result.reused:  # it was told when the data were read
                 data_validation.tell_findings(step, context)
         unmeasured = PassedChecks.select(result.checks).list_unmeasured()
-        result = result.model_copy(update={"actions": context.actions, "unmeasured": unmeasured})
+        result = result.model_copy(update={"actions": context.journal.actions, "unmeasured": unmeasured})
     except KeyboardInterrupt:
         raise
     except EngineError as error:
@@ -78,5 +79,5 @@ def fail_step(step: AnyStep, reason: str, context: RunContext) -> StepResult:
         outcome=Outcome.FAILED,
         cause="failure",
         reason=reason,
-        actions=context.actions,
+        actions=context.journal.actions,
     )

@@ -1,24 +1,13 @@
-"""Step `report`: writes an evaluation as a page or a chart. `engine report` and the reporters use it too."""
+"""Step `report`: writes an evaluation as a page or a chart."""
 
-from dataclasses import replace
-from pathlib import Path
-
-from engine import views
-from engine.atomic_files import replace_file
-from engine.errors import DeliveryError
-from engine.evaluation.record import Evaluation
 from engine.outcome import Outcome
 from engine.pipeline.actions import Action
+from engine.pipeline.checks import find_current_evaluation
 from engine.pipeline.decision import Decision
+from engine.pipeline.reports import collect_report_facts, write_report
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
-from engine.scenarios.steps.run_checks import check_evaluation, find_current_evaluation
-from engine.spec.metric_names import normalize_metric_name
 from engine.spec.resources.scenarios import ReportStep
-from engine.views import EvaluationFacts
-
-HISTORY_LENGTH = 40
-"""Evaluations in the history of a page."""
 
 
 def run(step: ReportStep, context: RunContext) -> StepResult:
@@ -36,41 +25,3 @@ def run(step: ReportStep, context: RunContext) -> StepResult:
 
     action = Action(kind="write", target=step.path, because="always", reason=about)
     return Decision(action, execute, lambda: done).apply(context)
-
-
-def collect_report_facts(evaluation: Evaluation, context: RunContext) -> EvaluationFacts:
-    """Return the facts that a page shows; the checks of the store are applied as the spec declares them now."""
-    declared, server = context.project.evaluation_stores[evaluation.store], context.project.server
-    facts = EvaluationFacts(
-        project=context.project.name,
-        dataset=declared.dataset,
-        evaluation=evaluation,
-        checks=check_evaluation(evaluation, context),
-        displayed=list(map(normalize_metric_name, declared.display.metrics)),
-        spec=context.project.render(),
-        run_url=f"{server.url.rstrip('/')}/runs/{evaluation.run}" if server and evaluation.run else None,
-    )
-    points = {
-        metric: context.store.evaluations.metric_history(evaluation.store, metric, HISTORY_LENGTH)
-        for metric in facts.list_followed_metrics()
-    }
-    return replace(facts, history=points)
-
-
-def write_report(facts: EvaluationFacts, path: Path, context: RunContext) -> None:
-    """Write the page of an evaluation, or its chart if the path ends in .png. A reader never sees a partial file.
-
-    Raises
-    ------
-    DeliveryError
-        The file cannot be written.
-    """
-    redact = context.secrets.redact
-    is_chart = path.suffix.lower() == ".png"
-    content = views.draw_overview(facts, redact) if is_chart else views.render_page(facts, redact).encode("utf-8")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replace_file(path) as part:
-            part.write_bytes(content)
-    except OSError as error:
-        raise DeliveryError(f"cannot write {path}: {error.strerror or error}") from error

@@ -11,5 +11,5 @@ def run(step: SetVariablesStep, context: RunContext) -> StepResult:
     """Return the values and log them; the runner passes them to the later steps."""
     for name, value in step.variables.items():
         context.log.info(f"{name} = {value}")
-        context.actions.append(Action(kind="set", target=name, result=str(value), because="always"))
+        context.journal.actions.append(Action(kind="set", target=name, result=str(value), because="always"))
     return StepResult(name=step.name, kind=step.kind, outcome=Outcome.SUCCESS, variables=step.variables)

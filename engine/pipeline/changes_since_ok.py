@@ -10,7 +10,7 @@ from engine.formatting.control_characters import single_line
 from engine.outcome import CheckOutcome
 from engine.pipeline.actions import Change
 from engine.pipeline.changes import find_changes
-from engine.scenarios.context import RunContext
+from engine.pipeline.context import BuildContext
 
 SHOWN_CHANGES = 10
 """Changes of one store that are listed."""
@@ -18,7 +18,7 @@ SHOWN_CHANGES = 10
 _MOST_TELLING_FIRST = ("model", "reference", "spec", "code", "version", "variable", "data")
 
 
-def summarize_changes(evaluations: Sequence[Evaluation], context: RunContext) -> str:
+def summarize_changes(evaluations: Sequence[Evaluation], context: BuildContext) -> str:
     """Return, for each evaluation, what has changed since the last one of its store whose checks were all OK.
 
     Where no check has judged the store yet, that is the evaluation before. Without evaluations the text is empty.
@@ -26,7 +26,7 @@ def summarize_changes(evaluations: Sequence[Evaluation], context: RunContext) ->
     return "\n".join(_summarize_store(evaluation, context) for evaluation in evaluations)
 
 
-def _summarize_store(evaluation: Evaluation, context: RunContext) -> str:
+def _summarize_store(evaluation: Evaluation, context: BuildContext) -> str:
     name = evaluation.store
     earlier = _find_last_ok(evaluation, context)
     if earlier is None:
@@ -53,7 +53,7 @@ def _format_line(change: Change) -> str:
     return single_line(f"- {change.says}{place}", limit=300)
 
 
-def _find_last_ok(evaluation: Evaluation, context: RunContext) -> Evaluation | None:
+def _find_last_ok(evaluation: Evaluation, context: BuildContext) -> Evaluation | None:
     """Return the newest earlier evaluation of the store whose checks were all OK when they were last applied."""
     outcomes = context.store.checks.list_outcomes(evaluation.store)
     judged = any(checks for id_, checks in outcomes.items() if id_ != evaluation.id)

@@ -13,8 +13,8 @@ from engine.errors import UsageError
 from engine.evaluation.checks import CheckTarget, MetricsByName, apply_check
 from engine.evaluation.record import CheckResult
 from engine.outcome import CheckOutcome, worst_check_outcome
+from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import select_metrics_in_seconds
-from engine.scenarios.context import RunContext
 from engine.spec.metric_names import normalize_metric_name
 from engine.spec.resources.checks import Check, PythonCheck, RangeCheck
 
@@ -55,7 +55,7 @@ class _Past:
     rows: tuple[int, int] | None = None
 
 
-def replay_checks(target: str, context: RunContext) -> list[ReplayedCheck]:
+def replay_checks(target: str, context: BuildContext) -> list[ReplayedCheck]:
     """Apply the checks of an evaluation store or dataset to all that is stored of it; record nothing.
 
     Raises
@@ -77,7 +77,7 @@ def replay_checks(target: str, context: RunContext) -> list[ReplayedCheck]:
     return [_replay_check(name, check, section, target, past, context) for name, check in declared.checks.items()]
 
 
-def _list_evaluations(store: str, context: RunContext) -> list[_Past]:
+def _list_evaluations(store: str, context: BuildContext) -> list[_Past]:
     checks = context.project.evaluation_stores[store].checks.values()
     found = context.store.evaluations.history(store, metrics=_list_needed_metrics(checks))
     return [
@@ -92,7 +92,7 @@ def _list_evaluations(store: str, context: RunContext) -> list[_Past]:
     ]
 
 
-def _list_measurements(dataset: str, context: RunContext) -> list[_Past]:
+def _list_measurements(dataset: str, context: BuildContext) -> list[_Past]:
     found = context.store.measurements.history(dataset)
     return [
         _Past(
@@ -121,7 +121,7 @@ def _list_needed_metrics(checks: Iterable[Check]) -> list[str] | None:
 
 
 def _replay_check(
-    name: str, check: Check, section: str, target: str, stored: Sequence[_Past], context: RunContext
+    name: str, check: Check, section: str, target: str, stored: Sequence[_Past], context: BuildContext
 ) -> ReplayedCheck:
     position = context.project.position(section, target, "checks", name)
     outcomes: Counter[CheckOutcome | None] = Counter()
@@ -157,7 +157,7 @@ def _replay_check(
     )
 
 
-def _build_past_target(section: str, target: str, one: _Past, context: RunContext) -> CheckTarget:
+def _build_past_target(section: str, target: str, one: _Past, context: BuildContext) -> CheckTarget:
     is_store = section == "evaluation_stores"
     return CheckTarget(
         name=target,

@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from engine import models
-from engine.api.lookup import unknown_name
 from engine.data import Table, materialise
 from engine.errors import DataError, StoreError, UsageError
 from engine.evaluation.batch_evaluation import EvaluationIdentity, evaluate_batch
 from engine.evaluation.observation import Observation, snapshot_side
 from engine.evaluation.record import Evaluation
 from engine.evaluation.snapshot import DamagedSnapshot, Snapshot
+from engine.formatting.hints import suggest_name
+from engine.pipeline.context import BuildContext
 from engine.pipeline.references import SAMPLE_ROWS
-from engine.scenarios.context import RunContext
 from engine.store import ModelVersion
 
 
@@ -29,7 +29,7 @@ class _ComparisonReference:
     note: str | None = None
 
 
-def compare_with_evaluation(evaluation: Evaluation, other: Evaluation, context: RunContext) -> Evaluation:
+def compare_with_evaluation(evaluation: Evaluation, other: Evaluation, context: BuildContext) -> Evaluation:
     """Return the evaluation, compared with another one as its reference."""
     note = None
     if evaluation.fingerprints.model != other.fingerprints.model:
@@ -39,7 +39,7 @@ def compare_with_evaluation(evaluation: Evaluation, other: Evaluation, context: 
     )
 
 
-def compare_with_rows(evaluation: Evaluation, reference: str, context: RunContext) -> Evaluation:
+def compare_with_rows(evaluation: Evaluation, reference: str, context: BuildContext) -> Evaluation:
     """Return the evaluation, compared with `dataset:<name>` or with the held-out rows of its model, `model_test`.
 
     Raises
@@ -52,7 +52,7 @@ def compare_with_rows(evaluation: Evaluation, reference: str, context: RunContex
     return context.read_unchanged(lambda attempt: _compare_with_rows(evaluation, reference, attempt))
 
 
-def _compare_with_rows(evaluation: Evaluation, reference: str, context: RunContext) -> Evaluation:
+def _compare_with_rows(evaluation: Evaluation, reference: str, context: BuildContext) -> Evaluation:
     batch = _load_snapshot(evaluation, context)
     version = _load_model_version(evaluation, context)
     if reference == "model_test":
@@ -66,20 +66,20 @@ def _compare_with_rows(evaluation: Evaluation, reference: str, context: RunConte
     else:
         name = reference.removeprefix("dataset:")
         if name not in context.project.datasets:
-            raise unknown_name("dataset", name, list(context.project.datasets))
+            raise UsageError(f"there is no dataset {name!r}{suggest_name(name, list(context.project.datasets))}")
         table = context.datasets.open(name)
     snapshot, note = _profile_rows(replace(table, entity=batch.entity), batch, evaluation, version, context)
     context.datasets.files.verify()
     return _evaluate_against(evaluation, _ComparisonReference(table.fingerprint, snapshot, note), context)
 
 
-def _load_model_version(evaluation: Evaluation, context: RunContext) -> ModelVersion | None:
+def _load_model_version(evaluation: Evaluation, context: BuildContext) -> ModelVersion | None:
     if evaluation.model is None or evaluation.model_version is None:
         return None
     return context.store.models.find(evaluation.model, int(evaluation.model_version))
 
 
-def _load_snapshot(evaluation: Evaluation, context: RunContext) -> Snapshot:
+def _load_snapshot(evaluation: Evaluation, context: BuildContext) -> Snapshot:
     try:
         return Snapshot.load(context.store.evaluations.folder_of(evaluation.id))
     except DamagedSnapshot as damaged:
@@ -90,7 +90,7 @@ def _load_snapshot(evaluation: Evaluation, context: RunContext) -> Snapshot:
 
 
 def _profile_rows(
-    table: Table, batch: Snapshot, evaluation: Evaluation, version: ModelVersion | None, context: RunContext
+    table: Table, batch: Snapshot, evaluation: Evaluation, version: ModelVersion | None, context: BuildContext
 ) -> tuple[Snapshot, str | None]:
     """Profile a table as the batch was profiled: with the same columns, roles, entity and model."""
     settings = context.project.evaluation_stores[evaluation.store].drift
@@ -117,7 +117,7 @@ def _profile_rows(
 
 
 def _load_model(
-    table: Table, batch: Snapshot, evaluation: Evaluation, version: ModelVersion | None, context: RunContext
+    table: Table, batch: Snapshot, evaluation: Evaluation, version: ModelVersion | None, context: BuildContext
 ) -> tuple[models.FittedModel | None, str | None]:
     """Return the model that scored the evaluation; or None and a note, if the model has changed since."""
     name, project = evaluation.model, context.project
@@ -138,7 +138,7 @@ def _load_model(
     return None, f"model {name} has changed since this evaluation: predictions and performance are not compared"
 
 
-def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, context: RunContext) -> Evaluation:
+def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, context: BuildContext) -> Evaluation:
     """Evaluate the stored snapshot of the batch against a reference, with the columns that both have."""
     declared = context.project.evaluation_stores[evaluation.store]
     # What depends on the batch's rows alone is as it was; the rows of the batch are not kept.

@@ -1,0 +1,154 @@
+"""Applies the checks of an evaluation store to one of its evaluations, or those of a dataset to its metrics."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from engine.errors import DataError
+from engine.evaluation.check_counts import PassedChecks
+from engine.evaluation.checks import CheckTarget, apply_check
+from engine.evaluation.detectable import HARDLY_FAILED, summarize_weak_checks
+from engine.evaluation.false_alarms import describe_false_alarms
+from engine.evaluation.record import CheckResult, Evaluation
+from engine.outcome import CheckOutcome
+from engine.pipeline.actions import Action
+from engine.pipeline.context import BuildContext
+from engine.pipeline.datasets import ChecksFailed, inspect_dataset
+from engine.pipeline.decision import Decision
+from engine.pipeline.log import Level
+from engine.spec.metric_names import MetricName, normalize_metric_name
+from engine.spec.resources.checks import RangeCheck
+
+RECENT_EVALUATIONS = 100
+"""Evaluations of which a plan learns how often they are made."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedChecks:
+    """The results of checks, and the metrics that they were applied to; none if a dataset has not passed its checks."""
+
+    results: Sequence[CheckResult]
+    metrics: Mapping[str, float | None]
+
+
+def apply_checks(target: str, context: BuildContext) -> AppliedChecks:
+    """Apply the checks of an evaluation store or of a dataset, as the spec declares them; record and log the results.
+
+    The evaluation is the one that this run has built or reused, else the newest.
+
+    Raises
+    ------
+    DataError
+        The store has no evaluation yet; or the dataset cannot be read, or its contract does not hold.
+    """
+    metrics: dict[str, float | None] = {}
+    if target in context.project.datasets:
+        try:
+            inspected = inspect_dataset(target, context)
+        except ChecksFailed:
+            context.log.error(f"dataset {target!r}: a check ended as ERROR")
+        else:
+            metrics = {metric: measured.value for metric, measured in inspected.metrics.items()}
+    else:
+        evaluation = find_current_evaluation(target, context)
+        context.journal.checks += plan_evaluation_checks(evaluation, context).apply(context)
+        metrics = {metric: measured.value for metric, measured in evaluation.metrics.items()}
+    results = tuple(context.journal.checks)
+    context.store.checks.add(context.run, results)
+    _log_checks(results, context)
+    return AppliedChecks(results, metrics)
+
+
+def _log_checks(results: Sequence[CheckResult], context: BuildContext) -> None:
+    """Log what is not OK, what measured nothing, and which checks could hardly have failed."""
+    for check in results:
+        if check.counts_as is not CheckOutcome.OK:
+            level: Level = "error" if check.counts_as is CheckOutcome.ERROR else "warning"
+            context.log.write(level, f"{check.outcome} {check.summary}")
+        elif check.outcome is CheckOutcome.OK and check.reason and not check.reason.startswith(HARDLY_FAILED):
+            context.log.info(f"{check.outcome} {check.summary}")
+    passed = PassedChecks.select(results)
+    if passed.unmeasured:
+        context.log.info(f"OK: {passed.count()}")
+    for line in summarize_weak_checks(results):
+        context.log.info(line)
+
+
+def plan_evaluation_checks(evaluation: Evaluation, context: BuildContext) -> Decision[list[CheckResult]]:
+    """Plan the checks of an evaluation, which are applied every time."""
+    checks = ", ".join(context.project.evaluation_stores[evaluation.store].checks) or "there are none"
+    action = Action(
+        kind="check",
+        target=evaluation.store,
+        result=evaluation.name if evaluation.store not in context.built else "",
+        because="always",
+        reason=checks,
+        notes=_expect_false_alarms(evaluation.store, context),
+    )
+    return Decision(action, lambda: check_evaluation(evaluation, context), list)
+
+
+def _expect_false_alarms(name: str, context: BuildContext) -> list[str]:
+    """Return the false alarms to expect of the checks of a store as a note, once in a call."""
+    declared = context.project.evaluation_stores[name]
+    # an evaluation that a plan has simulated has no metrics
+    stored = [
+        one
+        for one in context.store.evaluations.history(name, RECENT_EVALUATIONS, metrics=["data_drift"])
+        if one.rows_read
+    ]
+    newest = stored[-1].metrics.get("data_drift") if stored else None
+    created = [one.created for one in stored]
+    text = describe_false_alarms(declared.checks, declared.drift.confidence, newest, created)
+    return [text] if text and context.said.add(f"{name}: {text}") else []
+
+
+def check_evaluation(evaluation: Evaluation, context: BuildContext) -> list[CheckResult]:
+    """Apply the checks of an evaluation store to one of its evaluations."""
+    name, position = evaluation.store, context.project.position
+    checks = context.project.evaluation_stores[name].checks
+    # Only checks with `compare:` need the metrics of earlier evaluations.
+    compared = [
+        normalize_metric_name(check.metric)
+        for check in checks.values()
+        if isinstance(check, RangeCheck) and check.compare
+    ]
+    past = context.store.evaluations.history(name, metrics=compared) if compared else []
+    subject = CheckTarget(
+        name=name,
+        metrics=evaluation.metrics,
+        past=[earlier.metrics for earlier in past if earlier.created < evaluation.created],
+        folder=context.project.folder_of("evaluation_stores", name),
+        redact=context.secrets.redact,
+        evaluation=evaluation.id,
+        rows=(evaluation.rows_used, evaluation.reference_rows),
+        confidence=context.project.evaluation_stores[name].drift.confidence,
+        detectable_drifts=_collect_detectable_drifts(evaluation),
+    )
+    return [
+        result
+        for check, declared in checks.items()
+        for result in apply_check(check, declared, subject, position("evaluation_stores", name, "checks", check))
+    ]
+
+
+def _collect_detectable_drifts(evaluation: Evaluation) -> dict[str, float | None]:
+    """Return the smallest detectable drift by metric; evaluations of earlier versions have none."""
+    found = {
+        str(MetricName("drift", name)): column["detectable"]
+        for name, column in evaluation.columns.items()
+        if "detectable" in column and column["drift"] is not None
+    }
+    predicted = evaluation.prediction.get("probability") or evaluation.prediction.get("prediction") or {}
+    if "detectable" in predicted and predicted["drift"] is not None:
+        found[str(MetricName("prediction_drift", "drift"))] = predicted["detectable"]
+    return found
+
+
+def find_current_evaluation(name: str, context: BuildContext) -> Evaluation:
+    """Return the evaluation that this run has built or reused, else the newest."""
+    if name in context.built:
+        return context.store.evaluations.get(context.built[name])
+    newest = context.store.evaluations.find_newest(name)
+    if newest is None:
+        raise DataError(f"evaluation store {name!r} has no evaluation yet: put a step of kind build before this step")
+    return newest

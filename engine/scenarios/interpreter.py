@@ -1,0 +1,144 @@
+"""What a scenario means: which steps are done, in which order, which are skipped, tried again, or only warn.
+
+A run and a plan both walk a scenario through this module. They differ in their executor, which answers each step: that
+of a run executes it, that of a plan predicts how it will end, as far as that is known. So the two cannot disagree about
+iterations, conditions, retries, `on_failure` and `fail_fast`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Protocol, Self, TypeVar
+
+from engine.outcome import Outcome
+from engine.scenarios.context import RunContext
+from engine.scenarios.result import EvaluationMade
+from engine.spec.conditions import ConditionFacts, UndecidedCondition, evaluate_condition
+from engine.spec.resources.scenarios import AnyStep
+
+
+class StepEnd(Protocol):
+    """The end of a step: the result of one that was executed, or a prediction."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def outcome(self) -> Outcome | None:
+        """None: not known before the run."""
+
+    @property
+    def variables(self) -> Mapping[str, Any]:
+        """Variables that the step has set for the rest of the iteration."""
+
+    @property
+    def evaluations(self) -> Sequence[EvaluationMade]: ...
+    def model_copy(self, *, update: Mapping[str, Any] | None = None) -> Self: ...
+
+
+End = TypeVar("End", bound=StepEnd)
+
+
+class Executor(Protocol[End]):
+    """Answers the steps of one iteration. The context of every call belongs to the step."""
+
+    def collect_facts(self, finished: Sequence[End], context: RunContext) -> ConditionFacts:
+        """Return the facts for the conditions of the step that follows these."""
+
+    def has_failed(self, finished: Sequence[End]) -> bool:
+        """Return whether one of these steps is FAILED; raises UndecidedCondition if that is not known."""
+
+    def answer_undecided(self, step: AnyStep, reason: str, context: RunContext) -> End | None:
+        """Return the end of a step of which it cannot be decided whether it runs; None: go on as if it runs."""
+
+    def skip(self, step: AnyStep, context: RunContext) -> End:
+        """Return the end of a step that does not run: by its condition, or without one since an earlier one FAILED."""
+
+    def execute(self, index: int, step: AnyStep, attempt: int, context: RunContext) -> End:
+        """Make an attempt (1, 2, …) at step number `index` of the scenario, and return its end."""
+
+    def prepare_retry(self, step: AnyStep, attempt: int, context: RunContext) -> bool:
+        """Return whether a step is tried again, after its pause, now that this attempt has FAILED."""
+
+    def complete(
+        self,
+        step: AnyStep,
+        end: End,
+        started: datetime,
+        undecided: str,
+        iteration: Mapping[str, Any],
+        context: RunContext,
+    ) -> End:
+        """Return the end of a step with what is known when it is over.
+
+        Parameters
+        ----------
+        undecided
+            Why it was not decided whether the step runs; empty if it was.
+        iteration
+            The variables of the iteration of `for_each`; empty without any.
+        """
+
+
+def walk_scenario(name: str, context: RunContext, make_executor: Callable[[], Executor[End]]) -> Iterator[End]:
+    """Yield the end of each step, once per iteration of `for_each`, or once without any. Each has its own executor."""
+    scenario = context.get_scenario(name)
+    for iteration in scenario.for_each or [{}]:
+        failed = False
+        if iteration:
+            context.log.info("for_each: " + ", ".join(f"{variable} = {value}" for variable, value in iteration.items()))
+        for end in _walk_iteration(name, iteration, context.with_values(iteration), make_executor()):
+            failed |= end.outcome is Outcome.FAILED
+            yield end
+        if failed and scenario.fail_fast:
+            return
+
+
+def _walk_iteration(
+    name: str, iteration: Mapping[str, Any], context: RunContext, executor: Executor[End]
+) -> Iterator[End]:
+    finished: list[End] = []
+    for index in range(len(context.get_scenario(name).steps)):
+        # Read anew each time: an earlier step may have set variables that this step's settings contain.
+        step = context.get_scenario(name).steps[index]
+        at_step = replace(context, log=replace(context.log, step=step.name))
+        started = context.clock()
+        end, undecided = _answer_next_step(index, step, finished, at_step, executor)
+        finished.append(executor.complete(step, end, started, undecided, iteration, at_step))
+        yield finished[-1]
+        built = {made.store: made.id for made in end.evaluations}
+        context = replace(context.with_values(end.variables), built={**context.built, **built})
+
+
+def _answer_next_step(
+    index: int, step: AnyStep, finished: Sequence[End], context: RunContext, executor: Executor[End]
+) -> tuple[End, str]:
+    """Return the end of a step, and why it was not decided whether it runs."""
+    undecided = ""
+    try:
+        if step.run_condition is None and executor.has_failed(finished):
+            return executor.skip(step, context), ""
+        if step.run_condition is not None:
+            facts = executor.collect_facts(finished, context)
+            if not evaluate_condition(step.run_condition, facts):
+                return executor.skip(step, context), ""
+    except UndecidedCondition as problem:
+        undecided = str(problem)
+        if (end := executor.answer_undecided(step, undecided, context)) is not None:
+            return end, undecided
+    return _try_step(index, step, context, executor), undecided
+
+
+def _try_step(index: int, step: AnyStep, context: RunContext, executor: Executor[End]) -> End:
+    """Execute a step, again if it fails and has retries; apply `on_failure`."""
+    tries = 1 + (step.retries.count if step.retries else 0)
+    attempt = 1
+    end = executor.execute(index, step, attempt, context)
+    while end.outcome is Outcome.FAILED and attempt < tries and executor.prepare_retry(step, attempt, context):
+        attempt += 1
+        end = executor.execute(index, step, attempt, context)
+    changes: dict[str, Any] = {"tries": attempt}
+    # The exit code is made from the causes of steps and from the outcomes of checks. With the cause removed, the
+    # failure does not affect it; a check that is ERROR still does.
+    if end.outcome is Outcome.FAILED and step.on_failure == "warn":
+        changes |= {"outcome": Outcome.WARNING, "cause": None}
+    return end.model_copy(update=changes)

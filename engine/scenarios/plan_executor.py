@@ -1,0 +1,223 @@
+"""Predicts the steps of a run: every action with its reason, without executing anything.
+
+A plan calls the same step functions as a run, but their actions are only simulated: what they would make is kept in
+memory, so that of two steps that build the same model the second finds it built. A condition whose result is not known
+before the run does not stop the plan: its step is planned as if it ran, and marked `depends`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from engine.errors import EngineError
+from engine.evaluation.record import Evaluation
+from engine.outcome import Outcome, worst_outcome
+from engine.pipeline import data_validation
+from engine.pipeline.actions import Action
+from engine.pipeline.journal import Journal
+from engine.pipeline.log import log_warnings
+from engine.scenarios.context import RunContext
+from engine.scenarios.interpreter import walk_scenario
+from engine.scenarios.plan import ScenarioPlan, StepPlan
+from engine.scenarios.result import EvaluationMade, StepResult
+from engine.scenarios.steps import STEP_KINDS
+from engine.spec.conditions import ConditionFacts, UndecidedCondition, evaluate_condition
+from engine.spec.diagnostics import Findings
+from engine.spec.resources.scenarios import AnyStep, Reporter, RunScenarioStep, SetVariablesStep
+
+
+class Planner:
+    """Plans scenarios one after the other; each sees the simulated results of those before it.
+
+    Attributes
+    ----------
+    findings
+        What the data show to be wrong with the spec.
+    conditional_steps
+        The actions of steps of which it is not known whether they run, each with its step.
+    """
+
+    def __init__(self) -> None:
+        self.findings = Findings()
+        self.conditional_steps: dict[tuple[str, str], str] = {}
+
+    def plan_scenario(self, name: str, context: RunContext, uncertain: frozenset[str] = frozenset()) -> ScenarioPlan:
+        """Plan a scenario; if another scenario runs it, `context` belongs to that one.
+
+        Parameters
+        ----------
+        uncertain
+            Variables whose values are not certain before the run.
+        """
+        trigger = f"scenario {context.log.scenario}" if context.log.scenario else "manual"
+        started = replace(context, trigger=trigger, log=replace(context.log, scenario=name, step=""))
+        started = started.with_defaults(started.get_scenario(name).variables)
+        steps = [end.plan for end in walk_scenario(name, started, lambda: PlanExecutor(self, uncertain))]
+        reporters = [_plan_reporter(reporter, started) for reporter in started.get_scenario(name).reporters]
+        return ScenarioPlan(scenario=name, steps=steps, reporters=reporters)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prediction:
+    """The end of a step as it is predicted: its plan, and what later steps will find if it runs.
+
+    `doubtful` is why its outcome may be FAILED, if it is not known.
+    """
+
+    name: str
+    plan: StepPlan
+    outcome: Outcome | None = None
+    cause: str | None = None
+    tries: int = 1
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    evaluations: Sequence[EvaluationMade] = ()
+    doubtful: str = ""
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None) -> "_Prediction":
+        """Return the prediction with other values of these fields, as the models of pydantic do."""
+        return replace(self, **(update or {}))
+
+
+class PlanExecutor:
+    """Predicts the steps of one iteration. `uncertain` are the variables whose values are not certain."""
+
+    def __init__(self, planner: Planner, uncertain: frozenset[str]) -> None:
+        self._planner = planner
+        self._uncertain = uncertain
+
+    def collect_facts(self, finished: Sequence[_Prediction], context: RunContext) -> ConditionFacts:
+        """Return the facts that are known before the run. Nothing in a plan is worse than FAILED."""
+        known = {end.name: end.outcome for end in finished if end.outcome is not None}
+        worst = worst_outcome(known.values())
+        return ConditionFacts(
+            outcome=worst if worst is Outcome.FAILED or len(known) == len(finished) else None,
+            steps=known,
+            trigger=context.trigger,
+            variables={name: value for name, value in context.project.variables.items() if name not in self._uncertain},
+        )
+
+    def has_failed(self, finished: Sequence[_Prediction]) -> bool:
+        """Return whether one of these steps will fail; a step without any known reason to fail counts as none."""
+        if any(end.outcome is Outcome.FAILED for end in finished):
+            return True
+        if doubtful := [end.doubtful for end in finished if end.doubtful]:
+            raise UndecidedCondition(doubtful[0])
+        return False
+
+    def answer_undecided(self, step: AnyStep, reason: str, context: RunContext) -> None:
+        """Go on as if the step runs."""
+
+    def skip(self, step: AnyStep, context: RunContext) -> _Prediction:
+        """Return the plan of a step that will not run."""
+        condition = step.run_condition
+        reason = f"its run_condition does not hold: {condition}" if condition else "an earlier step will fail"
+        plan = StepPlan(name=step.name, kind=step.kind, runs="no", reason=reason)
+        return _Prediction(name=step.name, plan=plan, outcome=Outcome.SKIPPED)
+
+    def execute(self, index: int, step: AnyStep, attempt: int, context: RunContext) -> _Prediction:
+        """Simulate the step. What is known of its outcome is only whether it will fail."""
+        if isinstance(step, RunScenarioStep):
+            return self._predict_run(step, context)
+        at_step = replace(context, journal=Journal())
+        problem, result = "", None
+
+        def simulate(attempt: RunContext) -> StepResult:
+            found = STEP_KINDS[step.kind](step, attempt)
+            evaluation = _find_reused_evaluation(getattr(step, "target", ""), found, attempt)
+            data_validation.validate_step(step, evaluation, attempt, self._planner.findings)
+            return found
+
+        try:
+            with log_warnings(at_step.log):
+                result = at_step.read_unchanged(simulate)
+        except EngineError as error:
+            problem = context.secrets.redact(str(error))
+        actions = [self._mark_dependent(action) for action in at_step.journal.actions]
+        outcome = Outcome.FAILED if problem else Outcome.SUCCESS if isinstance(step, SetVariablesStep) else None
+        return _Prediction(
+            name=step.name,
+            plan=StepPlan(name=step.name, kind=step.kind, runs="yes", actions=actions, problem=problem),
+            outcome=outcome,
+            variables=result.variables if result else {},
+            evaluations=result.evaluations if result else [],
+        )
+
+    def _predict_run(self, step: RunScenarioStep, context: RunContext) -> _Prediction:
+        """Plan the scenario that the step runs. The step will fail if a step of it will."""
+        uncertain = self._uncertain - step.variables.keys()
+        child = self._planner.plan_scenario(step.scenario, context.with_values(step.variables), uncertain)
+        failing = [planned for planned in child.steps if planned.problem and planned.outcome is not Outcome.WARNING]
+        certain = any(planned.outcome is Outcome.FAILED for planned in failing)
+        problem = f"step {failing[0].name!r} of scenario {step.scenario!r} will fail" if failing else ""
+        return _Prediction(
+            name=step.name,
+            plan=StepPlan(name=step.name, kind=step.kind, runs="yes", problem=problem, scenario=child),
+            outcome=Outcome.FAILED if certain else None,
+            doubtful=problem if failing and not certain and step.on_failure == "fail" else "",
+        )
+
+    def _mark_dependent(self, action: Action) -> Action:
+        """Return the action with `because` "depends" if it is reused only provided that an earlier step runs."""
+        step = self._planner.conditional_steps.get((action.kind, action.target))
+        if not action.reused or step is None:
+            return action
+        return action.model_copy(update={"because": "depends", "reason": f"reused if step {step!r} has run"})
+
+    def prepare_retry(self, step: AnyStep, attempt: int, context: RunContext) -> bool:
+        """Return False: a prediction does not change by being made again."""
+        return False
+
+    def complete(
+        self,
+        step: AnyStep,
+        end: _Prediction,
+        started: datetime,
+        undecided: str,
+        iteration: Mapping[str, Any],
+        context: RunContext,
+    ) -> _Prediction:
+        """Mark the plan of a step of which it is not known whether it runs: then its outcome is not known either."""
+        plan = end.plan.model_copy(
+            update={"turn": context.secrets.redact_values(iteration) or None, "outcome": end.outcome}
+        )
+        if not undecided:
+            self._uncertain -= end.variables.keys()
+            return end.model_copy(update={"plan": plan})
+        self._uncertain |= end.variables.keys()
+        new = [action for action in plan.actions if not action.reused]
+        self._planner.conditional_steps |= {(action.kind, action.target): end.name for action in new}
+        may_fail = end.outcome is Outcome.FAILED or end.doubtful
+        doubtful = f"step {end.name!r}, which will fail if it runs" if may_fail else ""
+        plan = plan.model_copy(update={"runs": "depends", "reason": step.run_condition or undecided, "outcome": None})
+        return end.model_copy(update={"plan": plan, "outcome": None, "doubtful": doubtful})
+
+
+def _find_reused_evaluation(store: str, result: StepResult, context: RunContext) -> Evaluation | None:
+    """Return the evaluation that a step reuses; None if this plan has only simulated it, so that it has no metrics."""
+    if store not in context.project.evaluation_stores:
+        return None
+    made = {made.store: made.id for made in result.evaluations} | dict(context.built)
+    evaluation = (
+        context.store.evaluations.get(made[store]) if store in made else context.store.evaluations.find_newest(store)
+    )
+    return evaluation if evaluation is not None and evaluation.metrics else None
+
+
+def _plan_reporter(reporter: Reporter, context: RunContext) -> Action:
+    """Return the action of a reporter: whether it will send, and when."""
+    target = f"{reporter.name} to {reporter.channel}"
+    if not reporter.active:
+        return Action(kind="send", target=target, because="never", reason="it is not active")
+    when = f"at the {reporter.at} of the run"
+    if reporter.run_condition is None:
+        return Action(kind="send", target=target, because="always", reason=when)
+    facts = ConditionFacts(trigger=context.trigger, variables=context.project.variables)
+    because: Literal["always", "never", "depends"] = "always"
+    reason = when
+    try:
+        if not evaluate_condition(reporter.run_condition, facts):
+            because, reason = "never", f"its run_condition does not hold: {reporter.run_condition}"
+    except UndecidedCondition:
+        because, reason = "depends", reporter.run_condition
+    return Action(kind="send", target=target, because=because, reason=reason)

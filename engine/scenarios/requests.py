@@ -1,0 +1,119 @@
+"""What the engine and the process of a step or of a whole run say to each other: one request, then replies, as JSON.
+
+The request is one document on the standard input of the process. Each reply is one line of its standard output, in this
+order: `ready`; log entries and previews while it works; a result or a failure; and the `end`, which the supervisor of
+the process adds (`supervisor.py`). This module loads no data library, so a program that only starts runs stays small.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from engine.pipeline.actions import FrozenModel, Mode
+from engine.pipeline.log import LogLine
+from engine.scenarios.result import RunResult, StepResult
+
+
+class StepRequest(FrozenModel):
+    """Run step number `index` of a scenario, for a run that has begun in the process which asks.
+
+    Attributes
+    ----------
+    variables
+        The values that the command line, loops and steps have set so far.
+    log_folder
+        The folder of the run's log.
+    held_locks
+        Tokens of the locks that the run holds, so that the process passes them.
+    built
+        Per evaluation store, the id of the evaluation that the run has built.
+    preview
+        Whether the messages of child runs are to be shown, not sent.
+    state
+        The folder of the state, or of its copy.
+    """
+
+    kind: Literal["step"] = "step"
+    spec: Path
+    variables: dict[str, Any]
+    scenario: str
+    index: int
+    run: str | None
+    log_folder: Path | None
+    held_locks: tuple[str, ...]
+    built: dict[str, str]
+    trigger: str
+    preview: bool
+    mode: Mode
+    state: Path
+
+
+class RunRequest(FrozenModel):
+    """Run a scenario. `run` is the id that the run will have, so it is known before the process is started."""
+
+    kind: Literal["run"] = "run"
+    spec: Path
+    variables: dict[str, Any]
+    scenario: str
+    run: str
+    trigger: str = "manual"
+
+
+class ReadyReply(FrozenModel):
+    """The process has loaded what it needs and begins to work."""
+
+    kind: Literal["ready"] = "ready"
+
+
+class LineReply(FrozenModel):
+    """An entry of the log."""
+
+    kind: Literal["line"] = "line"
+    line: LogLine
+
+
+class PreviewReply(FrozenModel):
+    """What a reporter would send."""
+
+    kind: Literal["preview"] = "preview"
+    text: str
+
+
+class StepReply(FrozenModel):
+    """The result of the requested step."""
+
+    kind: Literal["step"] = "step"
+    result: StepResult
+
+
+class RunReply(FrozenModel):
+    """The result of the requested run."""
+
+    kind: Literal["run"] = "run"
+    result: RunResult
+
+
+class FailureReply(FrozenModel):
+    """Why there is no result."""
+
+    kind: Literal["failure"] = "failure"
+    text: str
+
+
+class EndReply(FrozenModel):
+    """How the process has ended, as `subprocess` counts it (None: it was ended), and what it had left running."""
+
+    kind: Literal["end"] = "end"
+    code: int | None
+    left: list[str]
+
+
+Request = Annotated[StepRequest | RunRequest, Field(discriminator="kind")]
+Reply = Annotated[
+    ReadyReply | LineReply | PreviewReply | StepReply | RunReply | FailureReply | EndReply, Field(discriminator="kind")
+]
+REQUEST: TypeAdapter[StepRequest | RunRequest] = TypeAdapter(Request)
+REPLY: TypeAdapter[ReadyReply | LineReply | PreviewReply | StepReply | RunReply | FailureReply | EndReply] = (
+    TypeAdapter(Reply)
+)

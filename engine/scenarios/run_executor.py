@@ -1,0 +1,103 @@
+"""Executes the steps of a run: in this process, or in one of its own if the step has a timeout."""
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from engine.formatting.lists import join_some
+from engine.outcome import Outcome
+from engine.pipeline.log import STARTED
+from engine.scenarios import process, steps
+from engine.scenarios.alerts import collect_condition_facts
+from engine.scenarios.context import RunContext
+from engine.scenarios.dead_runs import tell_dead_runs
+from engine.scenarios.requests import StepRequest
+from engine.scenarios.result import StepResult
+from engine.spec.conditions import ConditionFacts
+from engine.spec.resources.scenarios import AnyStep
+
+
+class RunExecutor:
+    """Executes each step and returns its result."""
+
+    def collect_facts(self, finished: Sequence[StepResult], context: RunContext) -> ConditionFacts:
+        """Return the facts of the steps that have ended."""
+        return collect_condition_facts(finished, context)
+
+    def has_failed(self, finished: Sequence[StepResult]) -> bool:
+        """Return whether one of these steps is FAILED."""
+        return any(step.outcome is Outcome.FAILED for step in finished)
+
+    def answer_undecided(self, step: AnyStep, reason: str, context: RunContext) -> StepResult:
+        """Fail the step: neither running nor skipping it would be right, so the reporters say so."""
+        return steps.fail_step(step, f"its run_condition cannot be evaluated: {reason}", context)
+
+    def skip(self, step: AnyStep, context: RunContext) -> StepResult:
+        """Log that the step does not run."""
+        condition = step.run_condition
+        reason = f"its run_condition does not hold: {condition}" if condition else "an earlier step FAILED"
+        context.log.info(f"SKIPPED: {reason}")
+        return StepResult(name=step.name, kind=step.kind, outcome=Outcome.SKIPPED, reason=reason)
+
+    def execute(self, index: int, step: AnyStep, attempt: int, context: RunContext) -> StepResult:
+        """Run the step once."""
+        if attempt == 1:
+            context.log.info(STARTED)
+        if step.timeout is None:
+            return steps.run(step, context)
+        return _run_in_process(index, step, step.timeout.total_seconds(), context)
+
+    def prepare_retry(self, step: AnyStep, attempt: int, context: RunContext) -> bool:
+        """Log that the step is tried again, and wait for the pause before that."""
+        retries = step.retries
+        if retries is None:
+            return False
+        context.log.warning(f"attempt {attempt} of {1 + retries.count} FAILED; trying again")
+        time.sleep(retries.delay.total_seconds() if retries.delay else 0)
+        return True
+
+    def complete(
+        self,
+        step: AnyStep,
+        end: StepResult,
+        started: datetime,
+        undecided: str,
+        iteration: Mapping[str, Any],
+        context: RunContext,
+    ) -> StepResult:
+        """Add the step's times, and the iteration that it belongs to."""
+        turn = context.secrets.redact_values(iteration) or None
+        return end.model_copy(update={"started": started, "ended": context.clock(), "turn": turn})
+
+
+def _run_in_process(index: int, step: AnyStep, seconds: float, context: RunContext) -> StepResult:
+    """Run step number `index` of the context's scenario in a process, which is killed after `seconds` of work."""
+    request = StepRequest(
+        spec=context.project.path,
+        variables=dict(context.project.overrides),
+        scenario=context.log.scenario,
+        index=index,
+        run=context.run,
+        log_folder=context.log.folder,
+        held_locks=context.held_locks,
+        built=dict(context.built),
+        trigger=context.trigger,
+        preview=context.preview is not None,
+        mode=context.mode,
+        state=context.store.folder,
+    )
+    reply = process.run_in_process(
+        request, context.environ, seconds=seconds, pass_on=context.log.pass_on, preview=context.preview
+    )
+    if reply.left:
+        context.log.warning(f"the step has left processes running, which were ended with it: {join_some(reply.left)}")
+    if reply.step is not None:
+        if reply.code is None:
+            context.log.warning(
+                f"the step's process did not end within {process.EXIT_LIMIT:g} s after its result and was ended: "
+                "a function has probably left a thread running"
+            )
+        return reply.step
+    tell_dead_runs(context)  # a child run in the process died with it
+    return steps.fail_step(step, reply.describe_failure(), context)

@@ -1,0 +1,228 @@
+"""A state that is only read, for `engine plan`: what a plan supposes to be made is kept in memory.
+
+Later steps of the plan find it there, after what is stored. Its parts are those of the store with the same methods, so
+the code that plans is the code that runs. Files, which few suppositions have, are in a temporary folder.
+"""
+
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from engine.evaluation.record import CheckResult, Evaluation, Fingerprints, MetricValue
+from engine.store.checks import Checks
+from engine.store.database import Database
+from engine.store.errors import translate_errors
+from engine.store.evaluations import Evaluations
+from engine.store.folders import Folders
+from engine.store.measurements import Measurements
+from engine.store.model_versions import ModelVersions
+from engine.store.records import ModelVersion, PastFacts, utc_now
+from engine.store.schema import is_current_schema
+from engine.store.snapshots import Snapshots
+from engine.store.state_copy import copy_state, is_writable_state
+from engine.store.store import PATIENCE_SECONDS, Store
+
+
+@contextmanager
+def open_supposing(folder: Path, *, now: Callable[[], datetime] = utc_now) -> Iterator[Store]:
+    """Open the state in `folder` for a plan, which changes nothing in it.
+
+    A state is copied first if it does not exist yet, has the tables of an earlier version, or cannot be written by this
+    user: then SQLite may not be able to read it either.
+
+    Raises
+    ------
+    StoreError
+        The state cannot be read.
+    """
+    with ExitStack() as stack:
+        temporary = Path(stack.enter_context(TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True)))
+        folder = folder.absolute()
+        if not (is_writable_state(folder) and is_current_schema(folder, PATIENCE_SECONDS)):
+            folder = stack.enter_context(copy_state(folder))
+            Store.open(folder, now=now).close()
+        store = _SupposingStore(Database(folder, now, PATIENCE_SECONDS, read_only=True), temporary)
+        with store:
+            yield store
+
+
+class _SupposingStore(Store):
+    """A store whose additions are not written."""
+
+    def __init__(self, database: Database, temporary: Path) -> None:
+        super().__init__(database)
+        self.folders = folders = _TemporaryFolders(database, temporary)
+        self.evaluations = _SupposedEvaluations(database, folders)
+        self.models = _SupposedModelVersions(database, folders, temporary)
+        self.snapshots = _SupposedSnapshots(database, temporary)
+        self.measurements = _SupposedMeasurements(database)
+        self.checks = _SupposedChecks(database)
+
+
+class _TemporaryFolders(Folders):
+    """Staging folders outside of the state."""
+
+    def __init__(self, database: Database, temporary: Path) -> None:
+        super().__init__(database)
+        self._temporary = temporary
+
+    @contextmanager
+    def stage(self) -> Iterator[Path]:
+        """Give a temporary folder; it is removed at the end unless it was moved away."""
+        folder = self._temporary / "staging" / secrets.token_hex(8)
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class _SupposedEvaluations(Evaluations):
+    """Evaluations without metrics follow those that are stored."""
+
+    def __init__(self, database: Database, folders: Folders) -> None:
+        super().__init__(database, folders)
+        self._supposed: list[Evaluation] = []
+
+    def add(self, evaluation: Evaluation, files: Path | None = None) -> None:
+        """Suppose that an evaluation is made."""
+        self._supposed.append(evaluation)
+
+    def history(self, store: str, last: int | None = None, *, metrics: Sequence[str] | None = None) -> list[Evaluation]:
+        """Return the evaluations of a store (the `last` of them), oldest first."""
+        found = [*super().history(store, last, metrics=metrics), *self._list(store)]
+        return found if last is None else found[-last:]
+
+    def get(self, id: str) -> Evaluation:  # noqa: A002  the field of Evaluation has this name
+        """Return one evaluation."""
+        return next((one for one in self._supposed if one.id == id), None) or super().get(id)
+
+    def find_newest(self, store: str) -> Evaluation | None:
+        """Return the newest evaluation of a store."""
+        return next(reversed(self._list(store)), None) or super().find_newest(store)
+
+    def find_by_name(self, store: str, name: str) -> Evaluation | None:
+        """Return the newest evaluation with that name."""
+        named = [one for one in self._list(store) if one.name == name]
+        return named[-1] if named else super().find_by_name(store, name)
+
+    def find(self, store: str, fingerprints: Fingerprints) -> Evaluation | None:
+        """Return the newest evaluation whose fingerprints are all equal to these."""
+        equal = [one for one in self._list(store) if one.fingerprints == fingerprints]
+        return equal[-1] if equal else super().find(store, fingerprints)
+
+    def list_facts(self, store: str, last: int) -> list[PastFacts]:
+        """Return the facts behind the fingerprints of the `last` evaluations, newest first."""
+        supposed = [PastFacts(one.name, one.facts) for one in reversed(self._list(store))]
+        return [*supposed, *super().list_facts(store, last)][:last]
+
+    def _list(self, store: str) -> list[Evaluation]:
+        return [one for one in self._supposed if one.store == store]
+
+
+class _SupposedModelVersions(ModelVersions):
+    """Versions without a model follow those that are stored."""
+
+    def __init__(self, database: Database, folders: Folders, temporary: Path) -> None:
+        super().__init__(database, folders)
+        self._folder = temporary / "models"
+        self._supposed: list[ModelVersion] = []
+
+    def add(self, model: str, fingerprint: str, files: Path, facts: Mapping[str, Any] | None = None) -> ModelVersion:
+        """Suppose that the next version of `model` is made, whose files are the folder `files`."""
+        newest = self.find_newest(model)
+        folder = _keep_files(files, self._folder)
+        made = ModelVersion(
+            model, newest.version + 1 if newest else 1, fingerprint, self._database.now(), folder, facts or {}
+        )
+        self._supposed.append(made)
+        return made
+
+    def confirm(self, version: ModelVersion, libraries: Mapping[str, str]) -> None:
+        """Record nothing."""
+
+    def list_versions(self, model: str, fingerprint: str) -> list[ModelVersion]:
+        """Return the versions of `model` with that fingerprint, newest first."""
+        supposed = [one for one in self._list(model) if one.fingerprint == fingerprint]
+        return [*supposed, *super().list_versions(model, fingerprint)]
+
+    def find_newest(self, model: str) -> ModelVersion | None:
+        """Return the newest version of `model`, or None."""
+        return next(iter(self._list(model)), None) or super().find_newest(model)
+
+    def find(self, model: str, version: int) -> ModelVersion | None:
+        """Return that version of `model`, or None."""
+        return next((one for one in self._list(model) if one.version == version), None) or super().find(model, version)
+
+    def list_facts(self, model: str, last: int) -> list[PastFacts]:
+        """Return the facts behind the fingerprints of the `last` versions, newest first."""
+        supposed = [PastFacts(str(one.version), one.facts) for one in self._list(model)]
+        return [*supposed, *super().list_facts(model, last)][:last]
+
+    def _list(self, model: str) -> list[ModelVersion]:
+        return [one for one in reversed(self._supposed) if one.model == model]
+
+
+class _SupposedSnapshots(Snapshots):
+    """Snapshots of a plan, which hold nothing that could be read, beside the stored ones."""
+
+    def __init__(self, database: Database, temporary: Path) -> None:
+        super().__init__(database)
+        self._folder = temporary / "snapshots"
+        self._supposed: dict[str, Path] = {}
+
+    def find(self, fingerprint: str) -> Path | None:
+        """Return the folder of this fingerprint, or None."""
+        return self._supposed.get(fingerprint) or super().find(fingerprint)
+
+    def add(self, fingerprint: str, files: Path) -> None:
+        """Suppose that the folder `files` is kept."""
+        self._supposed[fingerprint] = _keep_files(files, self._folder)
+
+
+class _SupposedMeasurements(Measurements):
+    """Measurements of datasets, of which a plan knows only the facts, follow those that are stored."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._supposed: list[tuple[str, str, dict[str, MetricValue], Mapping[str, Any]]] = []
+
+    def add(
+        self,
+        dataset: str,
+        fingerprint: str,
+        values: Mapping[str, MetricValue],
+        run: str | None,
+        facts: Mapping[str, Any] | None = None,
+        measured: datetime | None = None,
+    ) -> None:
+        """Suppose that a dataset is measured."""
+        self._supposed.append((dataset, fingerprint, dict(values), facts or {}))
+
+    def find(self, dataset: str, fingerprint: str) -> tuple[dict[str, MetricValue], datetime] | None:
+        """Return the metrics last measured on content with that fingerprint, and the moment of that, or None."""
+        equal = [values for name, of, values, _ in self._supposed if (name, of) == (dataset, fingerprint)]
+        return (equal[-1], self._database.now()) if equal else super().find(dataset, fingerprint)
+
+    def list_facts(self, dataset: str, last: int) -> list[PastFacts]:
+        """Return the facts behind the fingerprints of the `last` measurements, newest first."""
+        supposed = [PastFacts(name, facts) for name, _, _, facts in reversed(self._supposed) if name == dataset]
+        return [*supposed, *super().list_facts(dataset, last)][:last]
+
+
+class _SupposedChecks(Checks):
+    """A plan applies no checks."""
+
+    def add(self, run: str | None, results: Sequence[CheckResult]) -> None:
+        """Record nothing."""
+
+
+def _keep_files(files: Path, target: Path) -> Path:
+    with translate_errors(target):
+        target.mkdir(exist_ok=True)
+        return files.rename(target / secrets.token_hex(8))
