@@ -1,0 +1,115 @@
+"""A whole run in a process of its own: it has the id that it was given, and its code is loaded there alone."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from engine.outcome import Outcome
+from engine.pipeline.log import LogLine
+from engine.scenarios.process import Conversation, run_in_process
+from engine.scenarios.requests import RunRequest
+from engine.store import Store, generate_id
+
+MODULE = """
+    import os, pathlib, signal
+
+    def note():
+        pathlib.Path(__file__).with_name("pid").write_text(str(os.getpid()))
+        return "WARNING", "the password is " + os.environ["PASSWORD"]
+
+    def die():
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+SPEC = """
+    variables: {month: "2026-01"}
+    secrets: {password: {env: PASSWORD}}
+    channels: {box: {kind: file, path: told}}
+    scenarios:
+      nightly:
+        steps:
+          - {name: it, kind: python, function: "mine:FUNCTION"}
+          - {name: by clock, kind: set_variables, variables: {month: "${month}-01"}, run_condition: "trigger == 'cron'"}
+        reporters:
+          - {name: tell, channel: box, message: "${outcome} of ${month} by ${trigger}"}
+"""
+
+
+@pytest.fixture
+def request_run(spec: Callable[[str], Path], module: Callable[[str], None]) -> Callable[..., Conversation]:
+    """Ask for a run of the function `mine:…` in a process."""
+    module(MODULE)
+
+    def request(function: str, run: str, *, lines: list[LogLine]) -> Conversation:
+        path = spec(SPEC.replace("FUNCTION", function))
+        asked = RunRequest(spec=path, variables={"month": "2026-02"}, scenario="nightly", run=run, trigger="cron")
+        return run_in_process(asked, {**os.environ, "PASSWORD": "open sesame"}, pass_on=lines.append)
+
+    return request
+
+
+def open_state(folder: Path) -> Store:
+    return Store.open(next(path.parent for path in folder.rglob("state.db")))
+
+
+def read_told(folder: Path) -> str:
+    return "".join(path.read_text() for path in (folder / "told").rglob("*") if path.is_file())
+
+
+def test_a_requested_run_has_its_id_its_trigger_and_its_values(
+    request_run: Callable[..., Conversation], tmp_path: Path
+) -> None:
+    run, lines = generate_id(datetime.now(UTC)), list[LogLine]()
+    told = request_run("note", run, lines=lines)
+    assert told.run is not None
+    assert (told.run.id, told.run.outcome, told.run.trigger, told.code) == (run, Outcome.WARNING, "cron", 0)
+    assert [step.outcome for step in told.run.steps] == [Outcome.WARNING, Outcome.SUCCESS]
+    assert told.run.steps[1].variables == {"month": "2026-02-01"}
+    with open_state(tmp_path) as store:
+        assert store.runs.get(run).outcome is Outcome.WARNING
+    assert "WARNING of 2026-02-01 by cron" in read_told(tmp_path)
+    assert next(line.text for line in lines if line.step == "it") == "started"
+    assert int((tmp_path / "pid").read_text()) != os.getpid()
+
+
+def test_secrets_stay_in_the_process_of_the_run(request_run: Callable[..., Conversation], tmp_path: Path) -> None:
+    lines: list[LogLine] = []
+    told = request_run("note", generate_id(datetime.now(UTC)), lines=lines)
+    assert told.run is not None
+    assert told.run.steps[0].reason == "the password is ***"
+    assert "open sesame" not in json.dumps([line.text for line in lines]) + told.run.model_dump_json()
+
+
+def test_a_run_whose_process_is_killed_is_told_by_the_next_run(
+    request_run: Callable[..., Conversation], tmp_path: Path
+) -> None:
+    run = generate_id(datetime.now(UTC))
+    told = request_run("die", run, lines=[])
+    assert told.run is None
+    assert "killed by signal 9 (SIGKILL)" in told.describe_failure()
+    with open_state(tmp_path) as store:
+        assert store.runs.get(run).outcome is None
+    assert request_run("note", generate_id(datetime.now(UTC)), lines=[]).run is not None
+    with open_state(tmp_path) as store:
+        assert store.runs.get(run).outcome is Outcome.ABORTED
+    assert "ABORTED of 2026-02 by cron" in read_told(tmp_path)
+
+
+def test_why_a_run_cannot_begin_is_replied(request_run: Callable[..., Conversation], tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text("version: 1\nproject: p\nscenarios: {nightly: {steps: [{kind: bild}]}}\n")
+    asked = RunRequest(spec=path, variables={}, scenario="nightly", run="r")
+    told = run_in_process(asked, os.environ, pass_on=print)
+    assert told.run is None
+    assert "broken.yaml:3:" in told.describe_failure()
+    assert "bild" in told.describe_failure()
+
+
+def test_a_program_that_starts_runs_loads_no_data_library() -> None:
+    code = "import sys, engine.scenarios.process; print(sorted({'polars', 'numba', 'numpy'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
