@@ -8,7 +8,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -31,26 +31,54 @@ class LogLine:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunLog:
-    """Writes a run's lines into its folder and passes them to the listeners.
+class LogFiles:
+    """The two files of one run's log. A file that cannot be written does not end the run.
 
-    Without a folder (before a run has one) only the listeners get them. A file that cannot be written, or a terminal
-    that is gone, does not end the run: its end raises the first of the `failures`.
+    Attributes
+    ----------
+    folder
+        The folder of the run.
+    failure
+        Why an entry could not be written, the first time; None if all were.
     """
 
-    folder: Path | None
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.failure: OSError | None = None
+
+    @property
+    def text_path(self) -> Path:
+        """The path of the log for people."""
+        return self.folder / "log.txt"
+
+    def append(self, line: LogLine) -> OSError | None:
+        """Write an entry; return the error if that is the first one that cannot be written."""
+        where = f"[{line.step}] " if line.step else ""
+        try:
+            with self.text_path.open("a", encoding="utf-8") as people:
+                people.write(f"{line.at:%Y-%m-%d %H:%M:%S}Z {line.level:7} {where}{line.text}\n")
+            with (self.folder / "log.jsonl").open("a", encoding="utf-8") as programs:
+                programs.write(json.dumps({**asdict(line), "at": line.at.isoformat()}, ensure_ascii=False) + "\n")
+        except OSError as error:
+            first = self.failure is None
+            self.failure = self.failure or error
+            return error if first else None
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class RunLog:
+    """Writes a run's lines into its files and passes them to the listeners.
+
+    Without files (before a run has any) only the listeners get them. A terminal that is gone does not end the run.
+    """
+
+    files: LogFiles | None
     scenario: str
     clock: Callable[[], datetime]
     redact: Callable[[str], str]
     listeners: Sequence[Callable[[LogLine], None]] = ()
     step: str = ""
-    failures: list[OSError] = field(default_factory=list)
-
-    @property
-    def text_path(self) -> Path | None:
-        """The path of the log for people."""
-        return self.folder / "log.txt" if self.folder else None
 
     def info(self, text: str) -> None:
         self.write("info", text)
@@ -64,14 +92,9 @@ class RunLog:
     def write(self, level: Level, text: str) -> None:
         """Add an entry. A text of several lines is one entry."""
         line = LogLine(self.clock(), level, self.scenario, self.step, self.redact(text))
-        if self.folder:
-            try:
-                _append_line(line, self.folder)
-            except OSError as error:
-                if not self.failures:
-                    said = f"{self.text_path} cannot be written: {error.strerror or error}; the run goes on without it"
-                    self.pass_on(replace(line, level="warning", text=self.redact(said)))
-                self.failures.append(error)
+        if self.files and (error := self.files.append(line)):
+            said = f"{self.files.text_path} cannot be written: {error.strerror or error}; the run goes on without it"
+            self.pass_on(replace(line, level="warning", text=self.redact(said)))
         self.pass_on(line)
 
     def pass_on(self, line: LogLine) -> None:
@@ -109,11 +132,3 @@ def log_warnings(log: RunLog) -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.showwarning = show
         yield
-
-
-def _append_line(line: LogLine, folder: Path) -> None:
-    where = f"[{line.step}] " if line.step else ""
-    with (folder / "log.txt").open("a", encoding="utf-8") as people:
-        people.write(f"{line.at:%Y-%m-%d %H:%M:%S}Z {line.level:7} {where}{line.text}\n")
-    with (folder / "log.jsonl").open("a", encoding="utf-8") as programs:
-        programs.write(json.dumps({**asdict(line), "at": line.at.isoformat()}, ensure_ascii=False) + "\n")

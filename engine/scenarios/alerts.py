@@ -60,7 +60,7 @@ def compose_messages(
         checks=[check for step in result.all_steps() for check in step.checks],
         events=list_events(result),
         server_url=context.project.server.url if context.project.server else None,
-        log=context.log.text_path,
+        log=context.log.files.text_path if context.log.files else None,
         notes=notes,
         changes=cache(lambda: summarize_changes(_list_last_evaluations(result, context), context)),
     )
@@ -208,8 +208,7 @@ def write_run_file(result: RunResult, context: RunContext) -> None:
     with translate_errors(context.store.folder):
         path = context.store.runs.folder_of(result.id) / "run.json"
         path.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
-    if context.log.failures:
-        first = context.log.failures[0]
+    if context.log.files and (first := context.log.files.failure):
         cause = f"the log of run {result.id} is not complete, since it could not be written"
         raise build_store_error(
             context.store.folder, cause, "make room or give this user write access, then run again", str(first)

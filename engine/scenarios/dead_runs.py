@@ -14,7 +14,7 @@ from typing import Any
 
 from engine.errors import EngineError, StoreError
 from engine.outcome import CheckOutcome, Outcome
-from engine.pipeline.log import STARTED
+from engine.pipeline.log import STARTED, LogFiles
 from engine.scenarios.alerts import collect_condition_facts, compose_messages, deliver_waiting_messages, write_run_file
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import EvaluationMade, RunResult, StepResult
@@ -81,7 +81,7 @@ def find_unfinished_step(log: Path, finished: Iterable[str]) -> tuple[str, datet
 
 def _restore_context(run: RunRecord, context: RunContext) -> RunContext:
     """Return the context of a run of earlier: its scenario, its log, and those of its variables that still exist."""
-    log = replace(context.log, folder=context.store.runs.path_of(run.id), scenario=run.scenario, step="", failures=[])
+    log = replace(context.log, files=LogFiles(context.store.runs.path_of(run.id)), scenario=run.scenario, step="")
     restored = replace(context, run=run.id, trigger=run.trigger, log=log)
     known = {name: value for name, value in run.variables.items() if name in context.project.variables}
     try:

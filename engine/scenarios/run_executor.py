@@ -79,7 +79,7 @@ def _run_in_process(index: int, step: AnyStep, seconds: float, context: RunConte
         scenario=context.log.scenario,
         index=index,
         run=context.run,
-        log_folder=context.log.folder,
+        log_folder=context.log.files.folder if context.log.files else None,
         held_locks=context.held_locks,
         built=dict(context.built),
         trigger=context.trigger,

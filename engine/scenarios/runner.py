@@ -7,6 +7,7 @@ from engine.acting_user import describe_acting_user
 from engine.errors import StoreError
 from engine.notifications import DeliveryTime
 from engine.outcome import Outcome, worst_outcome
+from engine.pipeline.log import LogFiles
 from engine.scenarios.alerts import (
     collect_condition_facts,
     compose_messages,
@@ -45,7 +46,7 @@ def run_scenario(name: str, context: RunContext, run: str | None = None) -> RunR
     run = run or generate_id(now)
     delivery_time = context.delivery_time if context.run else DeliveryTime(now)
     trigger = f"scenario {context.log.scenario}" if context.run else context.trigger
-    log = replace(context.log, folder=context.store.runs.path_of(run), scenario=name, step="", failures=[])
+    log = replace(context.log, files=LogFiles(context.store.runs.path_of(run)), scenario=name, step="")
     ready = replace(context, trigger=trigger, log=log, delivery_time=delivery_time).with_defaults(
         context.get_scenario(name).variables
     )
@@ -65,7 +66,7 @@ def tell_impossible_run(name: str, run: str, context: RunContext, problem: Store
     """Send the `end` messages of a run that cannot even start, because the state cannot be used."""
     result = _begin_result(name, run, context).model_copy(update={"outcome": Outcome.ABORTED, "ended": context.clock()})
     facts = replace(collect_condition_facts([], context), outcome=Outcome.ABORTED)
-    without_log = replace(context.log, folder=None)  # there is no folder that it could be written into
+    without_log = replace(context.log, files=None)  # there is no folder that it could be written into
     tell_unrecorded_end(result, facts, replace(context, run=run, log=without_log), problem)
 
 

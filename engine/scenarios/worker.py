@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from engine.errors import EngineError
 from engine.formatting.redacted_output import redact_standard_streams
-from engine.pipeline.log import LogLine
+from engine.pipeline.log import LogFiles, LogLine
 from engine.scenarios import steps
 from engine.scenarios.requests import (
     REQUEST,
@@ -47,9 +47,10 @@ def _answer_step(request: StepRequest, project: ProjectSpec, send: Send) -> Step
         state=request.state,
     ) as context:
         step = context.get_scenario(request.scenario).steps[request.index]
+        files = LogFiles(request.log_folder) if request.log_folder else None
         at_step = replace(
             context,
-            log=replace(context.log, folder=request.log_folder, scenario=request.scenario, step=step.name),
+            log=replace(context.log, files=files, scenario=request.scenario, step=step.name),
             # The tokens let this process pass the locks that the parent process holds for the run.
             held_locks=request.held_locks,
             built=request.built,
