@@ -10,6 +10,7 @@ from rich.text import Text
 
 from engine.formatting.control_characters import escape_controls
 from engine.formatting.lists import join_some
+from engine.outcome import Outcome
 from engine.pipeline.actions import Action, ActionCause, Change, ReadSource
 from engine.scenarios.plan import Plan, ScenarioPlan, StepPlan
 from engine.spec import diagnostics
@@ -92,7 +93,12 @@ def _print_step(plan: StepPlan, console: Console, indent: int) -> None:
     if plan.scenario is not None:
         _print_scenario(plan.scenario, console, indent + 2)
     elif plan.problem:
-        _print_line(console, indent + 2, ("x fails: ", "bold red"), (plan.problem, "red"))
+        how: dict[Outcome | None, str] = {
+            Outcome.FAILED: "x fails: ",
+            Outcome.WARNING: "x fails, which is only a WARNING: ",
+        }
+        words = how.get(plan.outcome, "x fails if it runs: ")
+        _print_line(console, indent + 2, (words, "bold red"), (plan.problem, "red"))
 
 
 def _print_action(action: Action, console: Console, indent: int) -> None:
@@ -138,7 +144,7 @@ def _format_source(reads: ReadSource) -> str:
 def _summarize_plan(plan: Plan) -> str:
     """Return the summary: `2 to read, 1 to train; 3 reused; 1 message may be sent`.
 
-    How many steps will fail comes first.
+    How many steps will fail, and how many would if they ran, comes first.
     """
     actions = plan.all_actions()
     todo = [action for action in actions if action.because in ("new", "changed", "forced") or _is_repeated_work(action)]
@@ -146,8 +152,12 @@ def _summarize_plan(plan: Plan) -> str:
     reused = sum(action.reused for action in actions)
     senders = [action for scenario in _walk_scenarios(plan.scenarios) for action in scenario.reporters]
     sends = sum(action.because in ("always", "depends") for action in senders)
-    failing = sum(bool(step.problem) for step in plan.all_steps())
-    failures = [f"{failing} {'step' if failing == 1 else 'steps'} will fail"] if failing else []
+    problems = [step.outcome is None for step in plan.all_steps() if step.problem and step.scenario is None]
+    failures = [
+        f"{count} {'step' if count == 1 else 'steps'} {verb} fail"
+        for verb, count in (("will", problems.count(False)), ("may", problems.count(True)))
+        if count
+    ]
     parts = [*failures, ", ".join(counts) or "nothing to compute", f"{reused} reused"]
     return "; ".join([*parts, f"{sends} {'message' if sends == 1 else 'messages'} may be sent"] if sends else parts)
 

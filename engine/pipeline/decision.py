@@ -1,8 +1,8 @@
 """A decision: a planned action, together with the functions that execute and simulate it.
 
-Making a decision changes nothing. A run then executes the action. A plan simulates it: it writes the row that would be
-made (without numbers) into its copy of the state, so that later decisions find it. Because both use the same
-decisions, a run does exactly what its plan predicted.
+Making a decision changes nothing. A run then executes the action. A plan simulates it: the row that would be made
+(without numbers) is supposed, in memory, so that later decisions find it. Because both use the same decisions, a run
+does exactly what its plan predicted.
 """
 
 from collections.abc import Callable

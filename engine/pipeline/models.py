@@ -148,7 +148,7 @@ def plan_training(
     )
 
     def simulate() -> ModelVersion:
-        """Store a version without a model and without held-out rows, in the copy of the state."""
+        """Store a version without a model and without held-out rows: a plan keeps it in memory."""
         held_out_by = {"held_out_by": same[0].held_out_by} if same else {}
         with context.store.folders.stage() as folder:
             pl.DataFrame(schema=table.frame.collect_schema()).write_parquet(folder / models.TEST_ROWS)

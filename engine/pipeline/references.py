@@ -42,7 +42,7 @@ SAMPLE_ROWS = 100_000
 
 
 SIMULATED = "simulated"
-"""The only file of a snapshot that a plan has simulated, in its copy of the state."""
+"""The only file of a snapshot that a plan has simulated."""
 
 
 @dataclass(frozen=True, slots=True)

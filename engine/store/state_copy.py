@@ -1,4 +1,4 @@
-"""A temporary copy of the state, in which plans and dry runs write: the state itself never changes.
+"""A temporary copy of the state, in which dry runs write: the state itself never changes.
 
 SQLite's backup copies the rows, so the copy is consistent even while another process writes. Files of the state are
 never rewritten, so links to them suffice. A read-only mode of the store was rejected because one forgotten write
