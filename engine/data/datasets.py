@@ -17,7 +17,8 @@ import polars as pl
 
 from engine.data import queries
 from engine.data.contract import check_schema
-from engine.data.files import DatasetFiles, FoundBefore, find_files
+from engine.data.file_datasets import FoundBefore, find_files
+from engine.data.files import DatasetFiles
 from engine.data.fingerprints import FileHashes, check_hashable, hash_file, hash_frame
 from engine.data.table import Table, explain_read_errors
 from engine.data.text_columns import find_doubtful_columns, sample_columns

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 
 import polars as pl
 
-from engine.drift.reading.csv_files import INFER_ROWS, ONE_ORDER, advise_on_times, describe_text_column
+from engine.drift.reading.csv_advice import ONE_ORDER, advise_on_times, describe_text_column
+from engine.drift.reading.csv_files import INFER_ROWS
 from engine.drift.reading.normalization import column_named
 from engine.drift.reading.text_readings import Notation, TextFinding, describe_times, recognize_texts
 from engine.spec.resources.datasets import Column

@@ -14,13 +14,8 @@ import polars as pl
 
 from engine.discovery.listing import FoundFiles, KeyValue, list_data_files
 from engine.drift.reading.column_families import read_storage
-from engine.drift.reading.csv_files import (
-    CsvColumns,
-    CsvDialect,
-    needs_conversion,
-    recognize_csv_columns,
-    scan_csv_files,
-)
+from engine.drift.reading.csv_files import CsvColumns, CsvDialect, needs_conversion, scan_csv_files
+from engine.drift.reading.csv_recognition import recognize_csv_columns
 from engine.drift.reading.file_scans import ScanFiles, add_key_columns, is_read_alone, scan_typed_files
 from engine.errors import DataError
 
