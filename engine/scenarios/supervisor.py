@@ -21,7 +21,8 @@ import select
 import signal
 import sys
 import time
-from pathlib import Path
+
+from engine.scenarios.child_processes import list_children, read_process_name
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 """Operations of prctl(2)."""
@@ -119,26 +120,6 @@ def _kill_descendants(worker: int, ended: dict[int, int]) -> None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(child, signal.SIGKILL)
         time.sleep(0.005)
-
-
-def list_children() -> list[int]:
-    """Return the process ids of this process's children; none on a system without /proc."""
-    own, found = os.getpid(), []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            # The name stands in parentheses and may hold any character; state and parent follow it.
-            state, parent = (folder / "stat").read_bytes().rpartition(b")")[2].split()[:2]
-            if int(parent) == own and state != b"Z":
-                found.append(int(folder.name))
-    return found
-
-
-def read_process_name(pid: int) -> str:
-    """Return `sleep (process 4711)`."""
-    name = "a process"
-    with contextlib.suppress(OSError):
-        name = Path(f"/proc/{pid}/comm").read_bytes().decode("utf-8", "backslashreplace").strip()
-    return f"{name} (process {pid})"
 
 
 if __name__ == "__main__":

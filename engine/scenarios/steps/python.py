@@ -6,9 +6,9 @@ from engine.formatting.lists import join_some
 from engine.outcome import Outcome
 from engine.pipeline.actions import Action
 from engine.pipeline.decision import Decision
+from engine.scenarios.child_processes import list_children, read_process_name
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
-from engine.scenarios.supervisor import list_children, read_process_name
 from engine.spec.resources.scenarios import PythonStep
 
 ALLOWED_OUTCOMES = (Outcome.SUCCESS, Outcome.WARNING, Outcome.FAILED)
