@@ -31,6 +31,9 @@ _OF_ALL_COLUMNS = frozenset(
 )
 _SHOWN_COLUMNS = 3
 
+SHOWN_CHARACTERS = 200
+"""Characters of what a function returned instead of an outcome that are shown."""
+
 
 @dataclass(frozen=True, slots=True)
 class CheckTarget:
@@ -265,15 +268,13 @@ def _call_check_function(check: PythonCheck, target: CheckTarget) -> CheckFindin
     except DataError as error:
         return CheckFinding(CheckOutcome.ERROR, target.redact(str(error)))
     outcome, reason = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, "")
-    if outcome not in list(CheckOutcome):
-        allowed = ", ".join(CheckOutcome)
-        message = f"{check.function} returned {returned!r}; a check must return one of {allowed}, or (outcome, reason)"
+    if not isinstance(outcome, str) or outcome not in list(CheckOutcome):  # == of a table or an array is no truth value
+        allowed, shown = ", ".join(CheckOutcome), " ".join(repr(returned).split())[:SHOWN_CHARACTERS]
+        message = f"{check.function} returned {shown}; a check must return one of {allowed}, or (outcome, reason)"
         return CheckFinding(CheckOutcome.ERROR, target.redact(message))
-    said = (
-        str(reason)
-        if reason or outcome == CheckOutcome.OK
-        else f"{check.function} returned {outcome}, without a reason"
-    )
+    said = "" if reason is None else str(reason)
+    if not said and outcome != CheckOutcome.OK:
+        said = f"{check.function} returned {outcome}, without a reason"
     return CheckFinding(CheckOutcome(outcome), target.redact(said))
 
 
