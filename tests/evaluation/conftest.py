@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,13 @@ import pytest
 import yaml
 
 import engine
-from engine.evaluation.record import Evaluation, MetricValue
-
-Frames = Mapping[str, pl.DataFrame]
+from engine import drift
+from engine.data import Table
+from engine.evaluation.batch_evaluation import EvaluationIdentity, evaluate_batch
+from engine.evaluation.observation import Observation, snapshot_side
+from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
+from engine.evaluation.snapshot import Snapshot
+from engine.spec.resources.evaluation_stores import DriftSettings
 
 
 @dataclass
@@ -84,3 +89,58 @@ def watch(tmp_path: Path) -> Callable[..., Watched]:
         return watched
 
     return make
+
+
+def observe_frame(
+    frame: pl.DataFrame | pl.LazyFrame,
+    against: Snapshot | None = None,
+    *,
+    entity: str | None = None,
+    name: str = "rows",
+    sample_rows: int = 1000,
+) -> Observation:
+    """Measure a frame as a reference, or as a batch that will be compared with one; there is no model."""
+    lazy = frame.lazy()
+    roles, left_out = drift.roles(lazy, entity=entity)
+    known = against.describe_known_columns() if against else drift.describe_columns(lazy, roles, {})
+    return snapshot_side(
+        Table(name, lazy, "fingerprint", entity, rereadable=True),
+        known,
+        against.left_out if against else left_out,
+        model=None,
+        cost_matrix=None,
+        sample_rows=sample_rows,
+        seed=0,
+        confidence=0.95,
+        against=against,
+    )
+
+
+def evaluate_sides(batch: Observation, reference: Snapshot, **settings: Any) -> Evaluation:
+    """Evaluate a measured batch against a snapshot."""
+    moment = datetime(2026, 2, 3, tzinfo=UTC)
+    identity = EvaluationIdentity("id", "mes", "name", {}, moment, Fingerprints("", "d", "r", "p"))
+    return evaluate_batch(identity, batch, reference, DriftSettings(**settings))
+
+
+@pytest.fixture(scope="session")
+def observe() -> Callable[..., Observation]:
+    return observe_frame
+
+
+@pytest.fixture(scope="session")
+def evaluate() -> Callable[..., Evaluation]:
+    return evaluate_sides
+
+
+@pytest.fixture(scope="session")
+def compare() -> Callable[..., Evaluation]:
+    """Return a function that compares two frames without a project: fast enough for many examples."""
+
+    def compare_frames(
+        before: pl.DataFrame, now: pl.DataFrame, entity: str | None = None, **settings: Any
+    ) -> Evaluation:
+        reference = observe_frame(before, entity=entity, name="reference").as_reference()
+        return evaluate_sides(observe_frame(now, reference, entity=entity, name="batch"), reference, **settings)
+
+    return compare_frames
