@@ -62,7 +62,6 @@ def watch(tmp_path: Path) -> Callable[..., Watched]:
         model: dict[str, Any] | None = None,
         entity: str | None = None,
         own: str = "",
-        folder: Path = tmp_path,
         **store: Any,
     ) -> Watched:
         datasets = {name: {"path": f"{name}.parquet", "entity": entity} for name in ("reference", "batch")}
@@ -80,7 +79,8 @@ def watch(tmp_path: Path) -> Callable[..., Watched]:
         if model:
             declared["models"] = {"scorer": model}
             declared["evaluation_stores"]["mes"]["model"] = "scorer"
-        folder.mkdir(exist_ok=True)
+        folder = tmp_path / f"project {len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
         (folder / "spec.yaml").write_text(yaml.safe_dump(declared, sort_keys=False))
         (folder / "own.py").write_text(own)
         reference.write_parquet(folder / "reference.parquet")

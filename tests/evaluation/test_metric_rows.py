@@ -298,7 +298,7 @@ def test_every_value_is_inside_the_range_that_the_catalogue_gives(watch: Watch) 
 
 def test_a_change_of_performance_is_that_from_the_reference_with_an_interval_around_it(watch: Watch) -> None:
     watched = watch(mixed(0, 700), mixed(1, 400, 1), model=BINARY)
-    same = watch(mixed(0, 700), mixed(0, 700), model=BINARY, folder=watched.folder / "same")
+    same = watch(mixed(0, 700), mixed(0, 700), model=BINARY)
     for name in ("accuracy", "roc_auc", "log_loss", "f1", "brier"):
         now, before = watched.metrics[name], same.metrics[name]
         change = watched.metrics[f"performance_change.{name}"]
