@@ -154,7 +154,7 @@ class Project:
         Returns
         -------
         created (UTC), evaluation (its name), check, metric, outcome, counts_as, value, bounds, reason, run,
-        evaluation_id.
+        evaluation_id, detectable (what would have broken an OK in 4 of 5 batches of this size).
 
         Raises
         ------
