@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC as UTC_ZONE
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,23 +32,24 @@ def tabulate_evaluations(
 
     With `intervals`, a metric that has them is followed by `low.<metric>` and `high.<metric>`. `checks.<name>` is the
     outcome when the check was last applied; of a wildcard check, the worst. A metric such as `drift.*` becomes one
-    column for each metric of that pattern in any evaluation.
+    column for each metric of that pattern in any evaluation. A metric that is called as another column, such as `rows`,
+    is in the column `metrics.rows`.
     """
     names = [name for wanted in metrics for name in _expand_wildcard(wanted, found)]
     labels = dict.fromkeys(f"labels.{key}" for one in found for key in one.labels)
     checks = dict.fromkeys(f"checks.{check}" for one in found for check in outcomes.get(one.id, {}))
     schema: dict[str, Any] = {"name": pl.String, **dict.fromkeys(labels, pl.String), "created": UTC, "rows": pl.Int64}
+    columns = {name: f"metrics.{name}" if name in {*schema, *checks, "id"} else name for name in names}
     bounded = [
         name
         for name in names
         if intervals and any((m := one.metrics.get(name)) is not None and m.low is not None for one in found)
     ]
-    for name in names:
-        ends = (f"low.{name}", f"high.{name}") if name in bounded else ()
-        schema |= dict.fromkeys([part for part in (name, *ends) if part not in schema], pl.Float64)
+    for name, column in columns.items():
+        schema |= dict.fromkeys((column, *((f"low.{name}", f"high.{name}") if name in bounded else ())), pl.Float64)
     schema |= {**dict.fromkeys(checks, pl.String), "id": pl.String}
     rows = [
-        {name: measured.value for name, measured in one.metrics.items() if name in schema}
+        {column: one.metrics[name].value for name, column in columns.items() if name in one.metrics}
         | {f"{end}.{name}": getattr(one.metrics.get(name), end, None) for name in bounded for end in ("low", "high")}
         | {f"labels.{key}": value for key, value in one.labels.items()}
         | {f"checks.{check}": str(worst_check_outcome(ended)) for check, ended in outcomes.get(one.id, {}).items()}
@@ -237,10 +239,10 @@ def tabulate_steps(run: RunRecord) -> pl.DataFrame:
     return pl.DataFrame(rows, schema)
 
 
-def _read_log(path: Path, fields: Sequence[str]) -> Iterator[dict[str, str]]:
+def _read_log(path: Path, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield the entries of a log; in place of those that are damaged, one that says so. A log may be gone."""
     damaged = 0
-    last = {"at": "1970-01-01T00:00:00+00:00", "scenario": "", "step": ""}
+    last: dict[str, Any] = {"at": datetime.fromtimestamp(0, UTC_ZONE), "scenario": "", "step": ""}
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
@@ -250,9 +252,12 @@ def _read_log(path: Path, fields: Sequence[str]) -> Iterator[dict[str, str]]:
         return
     for line in text.splitlines():
         try:
-            entry = {field: str(json.loads(line)[field]) for field in fields}
-            datetime.fromisoformat(entry["at"])
-        except (ValueError, KeyError, TypeError):
+            entry: dict[str, Any] = {field: str(json.loads(line)[field]) for field in fields}
+            entry["at"] = datetime.fromisoformat(entry["at"])
+            if entry["at"].tzinfo is None:
+                raise ValueError("a time without a zone")
+            entry["at"] = entry["at"].astimezone(UTC_ZONE)
+        except (ValueError, KeyError, TypeError, OverflowError):
             damaged += 1
             continue
         last = entry
@@ -263,6 +268,6 @@ def _read_log(path: Path, fields: Sequence[str]) -> Iterator[dict[str, str]]:
 
 def tabulate_log(paths: Sequence[Path]) -> pl.DataFrame:
     """Return one row per entry of several logs, in order of time."""
-    schema = {"at": pl.String, "level": pl.String, "scenario": pl.String, "step": pl.String, "text": pl.String}
+    schema: dict[str, Any] = {"at": UTC, **dict.fromkeys(("level", "scenario", "step", "text"), pl.String)}
     lines = [line for path in paths for line in _read_log(path, list(schema))]
-    return pl.DataFrame(lines, schema).with_columns(pl.col("at").str.to_datetime(time_zone="UTC")).sort("at")
+    return pl.DataFrame(lines, schema).sort("at", maintain_order=True)

@@ -15,7 +15,8 @@ FEWEST_CHARACTERS = 4
 
 def unknown_name(what: str, name: str, known: Sequence[str]) -> UsageError:
     """Return the error for an unknown name, with the most similar name or else the first known names as help."""
-    return UsageError(f"there is no {what} {name!r}{suggest_name(name, list(dict.fromkeys(known)))}")
+    # in Python, `name` may be anything
+    return UsageError(f"there is no {what} {name!r}{suggest_name(str(name), list(dict.fromkeys(known)))}")
 
 
 def find_by_id(what: str, wanted: str, known: Mapping[str, T]) -> T:
@@ -29,10 +30,18 @@ def find_by_id(what: str, wanted: str, known: Mapping[str, T]) -> T:
     for id_, value in known.items():
         if wanted in (id_, id_.rpartition("-")[2]):
             return value
-    similar = [id_ for id_ in known if len(wanted) >= FEWEST_CHARACTERS and id_.rpartition("-")[2].startswith(wanted)]
+    begin = str(wanted)
+    similar = [id_ for id_ in known if len(begin) >= FEWEST_CHARACTERS and id_.rpartition("-")[2].startswith(begin)]
     if len(similar) == 1:
         return known[similar[0]]
     if similar:
         shown = join_some(id_.rpartition("-")[2] for id_ in similar)
         raise UsageError(f"the ids of several {what}s begin with {wanted!r}: {shown}; write more of the id")
     raise unknown_name(what, wanted, [id_.rpartition("-")[2] for id_ in known][::-1])  # ids are known oldest first
+
+
+def check_last(last: int | None) -> int | None:
+    """Return `last`, the number of newest rows that a caller wants; raises UsageError if it is no such number."""
+    if last is not None and (not isinstance(last, int) or last < 0):
+        raise UsageError(f"last = {last!r} is not possible: it is the number of the newest rows to return, or None")
+    return last

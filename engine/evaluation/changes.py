@@ -1,7 +1,7 @@
 """The change of a metric from an earlier value, or from the reference's, with its interval."""
 
 from collections.abc import Sequence
-from math import hypot
+from math import hypot, isnan
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -82,6 +82,8 @@ def change_between(new: MetricValue, old: MetricValue, change: Literal["absolute
     if change == "relative" and old.value == 0:
         return MetricValue(None, reason="a relative change from 0 is not defined")
     value = difference if change == "absolute" else difference / abs(old.value)
+    if isnan(value):
+        return MetricValue(None, reason=f"a change from {old.value:g} to {new.value:g} is not defined")
     now, before = estimate_of(new), estimate_of(old)
     if now is None or before is None:
         lacking = (new if now is None else old).reason or ""

@@ -6,6 +6,7 @@ computed gives ERROR, a metric without a value gives EMPTY, each with the reason
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,12 @@ _OF_ALL_COLUMNS = frozenset(
     {"data_drift", "data_drift_low", "data_drift_auc", "data_drift_significant", "drifted_columns", "drifted_share"}
 )
 _SHOWN_COLUMNS = 3
+
+ROUNDING = 1e-9
+"""How near to its bound, in parts of it, a change counts as at it: 0.75 - 0.8 is not exactly -0.05."""
+
+SHOWN_CHARACTERS = 200
+"""Characters of what a function returned instead of an outcome that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +163,8 @@ def _check_range(
 
     With `certain` the whole interval must be outside; where there is none, nothing is certain, and the reason says so.
     """
-    bounds, write = limits.bounds, format_seconds if in_seconds else format_number
-    value = measured.value or 0.0
+    bounds, value = limits.bounds, measured.value or 0.0
+    difference = changed or "_change" in metric.partition(".")[0]
     interval = (measured.low, measured.high) if certain else (None, None)
     remark = _describe_certainty(measured) if certain else ""
     possible = ""
@@ -169,10 +176,13 @@ def _check_range(
     ):
         if bound is None or not (value < bound if "below" in side else value > bound):
             continue
+        if difference and isclose(value, bound, rel_tol=ROUNDING):
+            continue
         nearest = interval[1] if "below" in side else interval[0]
         answer = " (yes)" if metric == "data_drift_significant" and value == 1 else ""  # a number, but read as yes
-        shown = f"changed by {write(value)}" if changed else f"{write(value)}{answer}"
-        shown = f"{shown}{remark}{', which' if changed else ''} is {side} {write(bound)}"
+        told, limit = _write_apart(value, bound, in_seconds=in_seconds)
+        shown = f"changed by {told}" if changed else f"{told}{answer}"
+        shown = f"{shown}{remark}{', which' if changed else ''} is {side} {limit}"
         if certain and (nearest is None or (nearest >= bound if "below" in side else nearest <= bound)):
             doubt = (
                 "it is not certain" if nearest is None else "its interval reaches the bound, so chance may explain it"
@@ -181,8 +191,16 @@ def _check_range(
             continue
         return CheckFinding(outcome, shown, value)
     if not possible and certain and interval[0] is None:
-        possible = f"{write(value)}{remark}"
+        possible = f"{format_number(value)}{remark}"
     return CheckFinding(CheckOutcome.OK, possible, value)
+
+
+def _write_apart(value: float, bound: float, *, in_seconds: bool) -> tuple[str, str]:
+    """Return two numbers as texts, with all digits where they would look the same."""
+    write = format_seconds if in_seconds else format_number
+    texts = write(value), write(bound)
+    unit = "s" if in_seconds else ""
+    return texts if texts[0] != texts[1] else (f"{value!r}{unit}", f"{bound!r}{unit}")
 
 
 def _describe_certainty(measured: MetricValue) -> str:
@@ -265,15 +283,13 @@ def _call_check_function(check: PythonCheck, target: CheckTarget) -> CheckFindin
     except DataError as error:
         return CheckFinding(CheckOutcome.ERROR, target.redact(str(error)))
     outcome, reason = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, "")
-    if outcome not in list(CheckOutcome):
-        allowed = ", ".join(CheckOutcome)
-        message = f"{check.function} returned {returned!r}; a check must return one of {allowed}, or (outcome, reason)"
+    if not isinstance(outcome, str) or outcome not in list(CheckOutcome):  # == of a table or an array is no truth value
+        allowed, shown = ", ".join(CheckOutcome), " ".join(repr(returned).split())[:SHOWN_CHARACTERS]
+        message = f"{check.function} returned {shown}; a check must return one of {allowed}, or (outcome, reason)"
         return CheckFinding(CheckOutcome.ERROR, target.redact(message))
-    said = (
-        str(reason)
-        if reason or outcome == CheckOutcome.OK
-        else f"{check.function} returned {outcome}, without a reason"
-    )
+    said = "" if reason is None else str(reason)
+    if not said and outcome != CheckOutcome.OK:
+        said = f"{check.function} returned {outcome}, without a reason"
     return CheckFinding(CheckOutcome(outcome), target.redact(said))
 
 

@@ -45,6 +45,8 @@ def _compute_custom_metric(metric: PythonMetric, frame: pl.LazyFrame, folder: Pa
     except (TypeError, ValueError):
         reason = f"{metric.function} returned {type(returned).__name__}; a metric must return a number or None"
         return MetricValue(None, reason=reason, failed=True)
+    except OverflowError as error:
+        return MetricValue(None, reason=f"{metric.function}: {error}", failed=True)
     if math.isnan(value):
         return MetricValue(None, reason=f"{metric.function} returned NaN")
     return MetricValue(value)
