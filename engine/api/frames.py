@@ -1,7 +1,7 @@
 """Makes polars frames of what the state stores: one function per table; an empty table has the same columns."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC as UTC_ZONE
 from datetime import datetime
 from pathlib import Path
@@ -9,14 +9,17 @@ from typing import Any
 
 import polars as pl
 
-from engine.evaluation.record import Evaluation, MetricValue
+from engine.evaluation.record import Evaluation
 from engine.formatting.numbers import format_number
 from engine.outcome import CheckOutcome, worst_check_outcome
-from engine.spec.metric_catalogue import PERFORMANCE_METRICS
 from engine.store import CheckPoint, OutboxMessage, RunRecord
+from engine.views.columns import describe_columns
+from engine.views.performance import describe_performance
+from engine.views.predictions import describe_shares
 
-SHOWN_CATEGORIES = 3
-"""Categories in the summary of a column."""
+_COLUMN_FIELDS = (
+    "role", "drift", "drift_p", "significant", "reference", "batch", "drift_importance", "model_importance", "reason",
+)  # fmt: skip
 
 UTC = pl.Datetime("us", "UTC")
 
@@ -81,46 +84,19 @@ def tabulate_columns(evaluation: Evaluation) -> pl.DataFrame:
     `reference` and `batch` are mean ± standard deviation of a numerical column. Of a categorical one they are the
     shares of some categories: those that changed most if the drift is significant, else the most frequent ones.
     """
-    statistics = dict.fromkeys(name for column in evaluation.columns.values() for name in column["statistics"])
+    columns = describe_columns(evaluation)
+    statistics = dict.fromkeys(name for column in columns for name in column.statistics)
     schema: dict[str, Any] = {"column": pl.String, "role": pl.String, "drift": pl.Float64, "drift_p": pl.Float64}
     schema |= {"significant": pl.Boolean, "reference": pl.String, "batch": pl.String}
     schema |= {"drift_importance": pl.Float64, "model_importance": pl.Float64, "reason": pl.String}
     schema |= dict.fromkeys(statistics, pl.Float64)
     rows = [
-        {part: column[part] for part in ("role", "drift", "drift_p", "significant")}
-        | dict(zip(("reference", "batch"), _summarize_sides(column), strict=True))
-        | {f"{kind}_importance": of.get(name) for kind, of in evaluation.importance.items()}
-        | {**column["statistics"], "column": name, "reason": column["reasons"].get("drift")}
-        for name, column in evaluation.columns.items()
+        {part: getattr(column, part) for part in _COLUMN_FIELDS}
+        | {name: measured.value for name, measured in column.statistics.items()}
+        | {"column": column.name}
+        for column in columns
     ]
-    order = ["drift", "drift_importance", "column"]
-    return pl.DataFrame(rows, schema).sort(order, descending=[True, True, False], nulls_last=True)
-
-
-def _summarize_sides(column: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Return a column's values as text: in the reference, in the batch."""
-    if column["role"] == "numerical":
-        statistics = column["statistics"]
-        return _format_spread(statistics, "reference_"), _format_spread(statistics, "")
-    histogram = column["histogram"]
-    sides = (histogram["reference"], histogram["batch"])
-    # Categories beyond the listed ones are counted together as `other`.
-    rows = [sum(side) + other for side, other in zip(sides, histogram.get("other", (0, 0)), strict=True)]
-    if not all(rows):
-        return None, None
-    shares = [(a / rows[0], b / rows[1], label) for a, b, label in zip(*sides, histogram["labels"], strict=True)]
-    weight: Callable[[tuple[float, float, str]], float] = (
-        (lambda share: -abs(share[1] - share[0])) if column["significant"] else (lambda share: -share[0] - share[1])
-    )
-    shown = sorted(shares, key=weight)[:SHOWN_CATEGORIES]
-    return tuple(", ".join(f"{share[2]} {share[side]:.1%}" for share in shown) for side in (0, 1))  # type: ignore[return-value] # two sides
-
-
-def _format_spread(statistics: Mapping[str, float | None], side: str) -> str | None:
-    mean, std = statistics.get(f"{side}mean"), statistics.get(f"{side}std")
-    if mean is None:
-        return None
-    return f"{mean:.4g}" if std is None else f"{mean:.4g} ± {std:.3g}"
+    return pl.DataFrame(rows, schema)
 
 
 def tabulate_performance(evaluation: Evaluation) -> pl.DataFrame:
@@ -129,20 +105,13 @@ def tabulate_performance(evaluation: Evaluation) -> pl.DataFrame:
     The ends of their confidence intervals are `reference_low`, `reference_high`, `low`, `high`, `change_low` and
     `change_high`. A value without an interval has a reason that begins with "no interval: ".
     """
-    kept = evaluation.performance.get("reference", {})
     rows = []
-    for name in PERFORMANCE_METRICS:
-        if (measured := evaluation.metrics.get(name)) is None:
-            continue
-        changed = evaluation.metrics.get(f"performance_change.{name}") or MetricValue(None)
-        # change = batch - reference
-        before = None if measured.value is None or changed.value is None else measured.value - changed.value
-        reference = MetricValue(before, *(kept.get(name, {}).get(end) for end in ("low", "high")))
-        row: dict[str, Any] = {"metric": name}
-        for side, one in (("reference", reference), ("batch", measured), ("change", changed)):
+    for known in describe_performance(evaluation):
+        row: dict[str, Any] = {"metric": known.metric, "reason": known.reason}
+        for side, one in (("reference", known.reference), ("batch", known.batch), ("change", known.change)):
             prefix = "" if side == "batch" else f"{side}_"
             row |= {side: one.value, f"{prefix}low": one.low, f"{prefix}high": one.high}
-        rows.append(row | {"reason": measured.reason or changed.reason})
+        rows.append(row)
     numbers = [f"{of}{part}" for of in ("reference", "batch", "change") for part in ("", "_low", "_high")]
     schema = {name.replace("batch_", ""): pl.Float64 for name in numbers}
     return pl.DataFrame(rows, {"metric": pl.String, **schema, "reason": pl.String})
@@ -151,13 +120,8 @@ def tabulate_performance(evaluation: Evaluation) -> pl.DataFrame:
 def tabulate_predictions(evaluation: Evaluation) -> pl.DataFrame:
     """Return one row per class (of a regression: per decile of the reference): the predicted share on both sides."""
     schema = {"predicted": pl.String, "reference": pl.Float64, "batch": pl.Float64, "fugacity": pl.Float64}
-    prefixes = {"reference": "reference_predicted_share.", "batch": "predicted_share.", "fugacity": "fugacity."}
-    classes = [name.removeprefix("predicted_share.") for name in evaluation.metrics if name.startswith("predicted_sh")]
-    rows = [
-        {"predicted": name} | {side: evaluation.metrics[prefix + name].value for side, prefix in prefixes.items()}
-        for name in classes
-    ]
-    return pl.DataFrame(rows, schema)
+    rows = [(one.label, one.reference, one.batch, one.change) for one in describe_shares(evaluation)]
+    return pl.DataFrame(rows, schema, orient="row")
 
 
 def tabulate_checks(points: Sequence[CheckPoint], names: Mapping[str, str]) -> pl.DataFrame:

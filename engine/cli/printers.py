@@ -13,11 +13,13 @@ from engine.cli.options import TableFormat
 from engine.cli.output import print_json
 from engine.cli.tables import Page, render_data, render_json, to_records
 from engine.evaluation.check_counts import PassedChecks
+from engine.evaluation.evaluation_json import evaluation_to_json
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.formatting.numbers import format_cell, format_interval
 from engine.outcome import CheckOutcome
 from engine.spec.metric_names import METRICS
 from engine.store import CheckPoint, utc_now
+from engine.views.columns import describe_columns
 
 DEFAULT_ROWS = 20
 """Rows of a table for people, unless `--last` is given."""
@@ -246,7 +248,7 @@ def print_evaluation(one: Evaluation, checks: pl.DataFrame, format_: TableFormat
         _print_data(frames.tabulate_metrics(one), format_)
         return
     if format_ == "json":
-        print_json(render_json(asdict(one) | {"checks": to_records(latest)}))
+        print_json(render_json(evaluation_to_json(one) | {"checks": to_records(latest)}))
         return
     page = Page()
     page.add_title(f"{one.store}: {one.name}")
@@ -288,10 +290,10 @@ def print_comparison(one: Evaluation, reference: str, format_: TableFormat) -> N
         _print_data(frames.tabulate_columns(one), format_)
         return
     if format_ == "json":
-        print_json(render_json(asdict(one) | {"compared_with": reference}))
+        print_json(render_json(evaluation_to_json(one) | {"compared_with": reference}))
         return
-    drifted = [(name, column["drift"]) for name, column in one.columns.items() if column["drift"]]
-    most = ", ".join(f"{name} ({format_cell(drift)})" for name, drift in sorted(drifted, key=lambda pair: -pair[1])[:5])
+    drifted = [(column.name, column.drift) for column in describe_columns(one) if column.drift]
+    most = ", ".join(f"{name} ({format_cell(drift)})" for name, drift in drifted[:5])
     page = Page()
     page.add_title(f"{one.store}: from {reference} to {one.name}")
     unknown = one.metrics["drifted_columns"].reason
@@ -331,14 +333,14 @@ def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -
     for name, reason in list(one.left_out.items())[:SHOWN_ROWS]:
         page.add_line(f"{name} is not compared: {reason}", style="dim")
     predicted = frames.tabulate_predictions(one)
-    if not predicted.is_empty():
+    if not predicted.is_empty() and one.prediction is not None:
         page.add_title("predictions")
         drift = metrics.filter(pl.col("metric").is_in([f"prediction_drift.{name}" for name in ("drift", "psi", "js")]))
         page.add_table(drift, {"metric": "metric", "value": "value", "p_value": "p", "reason": "reason"})
         page.add_table(
             predicted,
             {
-                "predicted": PREDICTION_HEADERS[one.prediction["prediction"]["role"]],
+                "predicted": PREDICTION_HEADERS[one.prediction.prediction.role],
                 **sides,
                 "fugacity": "relative change",
             },

@@ -9,10 +9,12 @@ from __future__ import annotations  # keeps annotations with types of drift unev
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from math import inf
 from typing import Any
 
 from engine import __version__, drift
 from engine.evaluation.changes import change_between
+from engine.evaluation.detail import ColumnDetail, ColumnImportance, Histogram, PredictionDetail
 from engine.evaluation.labelled_rows import compare_labelled_rows
 from engine.evaluation.observation import Observation
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
@@ -125,9 +127,14 @@ def evaluate_batch(
         metrics=metrics,
         columns=_column_details(compared, theirs, mine, settings.confidence, tests),
         left_out={**reference.left_out, **batch.left_out},
-        importance={"drift": dict(drift_model.importance), "model": dict(model_importance or {})},
+        importance=ColumnImportance(dict(drift_model.importance), dict(model_importance or {})),
         prediction=predicted.detail,
-        performance=_performance_detail(reference, batch),
+        performance=batch.performance_detail,
+        reference_performance={
+            name: MetricValue(metric.value, metric.low, metric.high)
+            for name, metric in reference.performance.items()
+            if metric.value is not None
+        },
         notes=tuple(notes),
     )
 
@@ -225,35 +232,44 @@ def _statistic_metrics(column: drift.ColumnDrift) -> Iterator[tuple[str, MetricV
 
 def _column_details(
     compared: drift.Drift, reference: drift.Profile, batch: drift.Profile, confidence: float, tests: int
-) -> dict[str, dict[str, Any]]:
-    """Return the details of every column, with `detectable`: the smallest drift that 4 of 5 such batches show."""
+) -> dict[str, ColumnDetail]:
+    """Return what the evaluation keeps of every column beside its metrics."""
     detectable = drift.detectable_drifts(reference, batch, confidence, tests)
     return {
-        name: _column_detail(column) | {"detectable": None if column.drift is None else detectable.get(name)}
+        name: ColumnDetail(
+            role="numerical" if column.role is drift.Role.NUMERICAL else "categorical",
+            significant=column.significant,
+            histogram=_build_histogram(column.histogram),
+            detectable=None if column.drift is None else _infinite_if_none(detectable.get(name)),
+        )
         for name, column in compared.columns.items()
     }
 
 
-def _column_detail(column: drift.ColumnDrift) -> dict[str, Any]:
-    """Return what the evaluation keeps of one column beside its metrics, JSON-ready."""
-    return {
-        "role": str(column.role),
-        "drift": column.drift,
-        "drift_low": column.drift_low,
-        "drift_p": column.drift_p,
-        "significant": column.significant,
-        "statistics": dict(column.statistics),
-        "reasons": dict(column.reasons),
-        "histogram": column.histogram,
-    }
+def _build_histogram(drawn: Mapping[str, Sequence[Any]]) -> Histogram:
+    return Histogram(**{name: tuple(part) for name, part in drawn.items()})
+
+
+def _infinite_if_none(detectable: float | None) -> float:
+    return inf if detectable is None else detectable
+
+
+def _keep_statistics(detail: ColumnDetail, column: drift.ColumnDrift) -> ColumnDetail:
+    """Return a detail with the statistics of its column, which are not metrics of the evaluation."""
+    metrics = dict(_statistic_metrics(column))
+    return replace(
+        detail,
+        statistics={name: metric.value for name, metric in metrics.items()},
+        reasons={name: metric.reason for name, metric in metrics.items() if metric.reason is not None},
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _PredictionDrift:
-    """The drift of predictions: metrics, detail by column, and notes."""
+    """The drift of predictions: metrics, detail, and notes."""
 
     metrics: dict[str, MetricValue]
-    detail: dict[str, Any]
+    detail: PredictionDetail | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -270,15 +286,18 @@ def _describe_predictions(
     if unscored := batch.unscored or (reference.unscored and f"unknown for the reference: {reference.unscored}"):
         nothing = MetricValue(None, reason=unscored, failed=True)
         names = [m.name for m in METRICS if m.scope == "store" and m.member == "column" and m.name != "type_changed"]
-        return _PredictionDrift({str(MetricName("prediction_drift", name)): nothing for name in names}, {})
+        return _PredictionDrift({str(MetricName("prediction_drift", name)): nothing for name in names})
     if not compared or reference.predictions is None or batch.predictions is None:
-        return _PredictionDrift({}, {})
+        return _PredictionDrift({})
     [of_predictions] = compared
     # A probability carries more information than a class: where there is one, its drift is the prediction drift.
     main = of_predictions.columns.get("probability", of_predictions.columns["prediction"])
     metrics = {str(MetricName("prediction_drift", statistic)): metric for statistic, metric in _statistic_metrics(main)}
-    histogram = of_predictions.columns["prediction"].histogram
-    for label, before, now in _predicted_shares(histogram):
+    details = _column_details(of_predictions, reference.predictions, batch.predictions, confidence, tests)
+    detail = PredictionDetail(details["prediction"], details.get("probability"))
+    if detail.probability is not None:
+        detail = replace(detail, prediction=_keep_statistics(detail.prediction, of_predictions.columns["prediction"]))
+    for label, before, now in _predicted_shares(detail.prediction.histogram):
         lacking = "the batch has no predictions" if now is None else "the reference has no predictions"
         metrics[str(MetricName("predicted_share", label))] = MetricValue(
             now, reason=None if now is not None else lacking
@@ -291,20 +310,16 @@ def _describe_predictions(
             if before and now is not None
             else MetricValue(None, reason=f"the reference never predicts {label}" if before == 0 else lacking)
         )
-    return _PredictionDrift(
-        metrics,
-        _column_details(of_predictions, reference.predictions, batch.predictions, confidence, tests),
-        of_predictions.notes,
-    )
+    return _PredictionDrift(metrics, detail, of_predictions.notes)
 
 
-def _predicted_shares(histogram: Mapping[str, Any]) -> Iterator[tuple[str, float | None, float | None]]:
+def _predicted_shares(histogram: Histogram) -> Iterator[tuple[str, float | None, float | None]]:
     """Give each predicted class, or decile of the reference, with its share in the reference and in the batch.
 
     A side without any prediction has no shares.
     """
-    before, now = histogram["reference"], histogram["batch"]
-    labels = histogram.get("labels", range(1, len(before) + 1))
+    before, now = histogram.reference, histogram.batch
+    labels = range(1, len(before) + 1) if histogram.labels is None else histogram.labels
     rows_before, rows_now = sum(before), sum(now)
     for label, count_before, count_now in zip(labels, before, now, strict=True):
         yield (
@@ -344,16 +359,6 @@ def _performance_changes(reference: Snapshot, batch: Snapshot) -> dict[str, Metr
             else MetricValue(None, reason=f"the reference's {name} is 0")
         )
     return changes
-
-
-def _performance_detail(reference: Snapshot, batch: Observation) -> dict[str, Any]:
-    """Return the detail of the batch's performance, and under `reference` the values and intervals of the reference."""
-    measured = {
-        name: {"value": metric.value, "low": metric.low, "high": metric.high}
-        for name, metric in reference.performance.items()
-        if metric.value is not None
-    }
-    return {**batch.performance_detail, **({"reference": measured} if measured else {})}
 
 
 def _explain_other_confidence(reference: Snapshot) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations  # keeps annotations with types of drift unev
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import polars as pl
 
@@ -24,6 +23,7 @@ from engine.formatting.lists import join_words
 from engine.models import (
     FittedModel,
     Performance,
+    PerformanceDetail,
     RowError,
     find_labelled,
     label_of,
@@ -46,7 +46,7 @@ class Observation:
     snapshot: Snapshot
     scored: pl.DataFrame | None = None
     labelled: LabelledRows | None = None
-    performance_detail: Mapping[str, Any] = field(default_factory=dict)
+    performance_detail: PerformanceDetail = field(default_factory=PerformanceDetail)
     notes: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
 

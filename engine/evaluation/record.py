@@ -7,10 +7,20 @@ from math import inf
 from typing import Any
 
 from engine.errors import Position
+from engine.evaluation.detail import ColumnDetail, ColumnImportance, PredictionDetail
+from engine.models import PerformanceDetail
 from engine.outcome import CheckOutcome
+from engine.spec.metric_catalogue import METRICS
+from engine.spec.metric_names import MetricName
 
 ENDS = ("min", "max")
 """The keys of hard bounds; those of soft bounds begin with `soft_`."""
+
+_COLUMN_STATISTICS = {
+    metric.name
+    for metric in METRICS
+    if metric.scope == "store" and metric.member == "column" and metric.name != "type_changed"
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +59,10 @@ class Fingerprints:
 class Evaluation:
     """One evaluation of an evaluation store: a batch compared with a reference, and a model measured on it.
 
-    `columns`, `prediction` and `performance` are JSON-ready details: statistics per column with histograms of both
-    sides; drift of the predictions; confusion matrix and curves. `left_out` gives, by column, the reason why it was not
-    compared. `importance` maps "drift" and "model" to importances by column. `facts` are what the fingerprints are
-    made of, JSON-ready.
+    `columns`, `prediction` and `performance` are what is kept beside the metrics: roles and histograms of both sides by
+    column, those of the predictions, confusion matrix and curves. `reference_performance` holds the performance metrics
+    of the reference that have a value, with their intervals. `left_out` gives, by column, the reason why it was not
+    compared. `facts` are what the fingerprints are made of, JSON-ready.
     """
 
     id: str
@@ -67,16 +77,49 @@ class Evaluation:
     rows_used: int
     reference_rows: int
     metrics: Mapping[str, MetricValue] = field(repr=False)
-    columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    columns: Mapping[str, ColumnDetail] = field(default_factory=dict, repr=False)
     left_out: Mapping[str, str] = field(default_factory=dict)
-    importance: Mapping[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
-    prediction: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    performance: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    importance: ColumnImportance = field(default_factory=ColumnImportance, repr=False)
+    prediction: PredictionDetail | None = field(default=None, repr=False)
+    performance: PerformanceDetail = field(default_factory=PerformanceDetail, repr=False)
+    reference_performance: Mapping[str, MetricValue] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
     model: str | None = None
     model_version: str | None = None
     run: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def find_value(self, metric: str) -> float | None:
+        """Return the value of a metric, or None."""
+        measured = self.metrics.get(metric)
+        return None if measured is None else measured.value
+
+    def find_drift(self, column: str) -> float | None:
+        """Return the drift of a column; None if it has no verdict."""
+        return self.find_value(str(MetricName("drift", column)))
+
+    def group_column_metrics(self) -> dict[str, dict[str, MetricValue]]:
+        """Return the statistics of each compared column, by their names, in the order of the columns."""
+        by_text = {str(MetricName("", name)).removeprefix("."): name for name in self.columns}
+        found: dict[str, dict[str, MetricValue]] = {name: {} for name in self.columns}
+        for metric, measured in self.metrics.items():
+            statistic, _, member = metric.partition(".")
+            if statistic in _COLUMN_STATISTICS and member in by_text:
+                found[by_text[member]][statistic] = measured
+        return found
+
+    def group_prediction_metrics(self) -> dict[str, dict[str, MetricValue]]:
+        """Return the statistics of the predictions, by their names, for `prediction` and `probability`."""
+        if self.prediction is None:
+            return {}
+        prefix = "prediction_drift."
+        drift = {name.removeprefix(prefix): one for name, one in self.metrics.items() if name.startswith(prefix)}
+        return {
+            name: drift
+            if detail is self.prediction.main
+            else {key: MetricValue(value, reason=detail.reasons.get(key)) for key, value in detail.statistics.items()}
+            for name, detail in self.prediction.columns.items()
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from engine.models.fingerprints import (
 from engine.models.fitted_model import FittedModel, RowError, score_frame
 from engine.models.loading import load_model, observe_classes
 from engine.models.performance import Performance, describe_measured_rows, find_labelled, measure_performance
+from engine.models.performance_detail import PerformanceDetail, RowCounts
 from engine.models.persistence import TEST_ROWS, VersionObstacle, digest_files, find_obstacle, save_trained
 from engine.models.skops_files import UnloadableModelError
 from engine.models.training import TrainingResult, library_versions, train_model
@@ -26,6 +27,8 @@ __all__ = [
     "ClassValue",
     "FittedModel",
     "Performance",
+    "PerformanceDetail",
+    "RowCounts",
     "RowError",
     "TrainingResult",
     "UnloadableModelError",

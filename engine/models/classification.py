@@ -5,7 +5,7 @@ sentence with the reason.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,13 @@ from engine.models.classification_intervals import (
     threshold_intervals,
 )
 from engine.models.intervals import IntervalOrReason, Units
+from engine.models.performance_detail import (
+    CalibrationCurve,
+    ConfusionMatrix,
+    PerformanceDetail,
+    PrecisionRecallCurve,
+    RocCurve,
+)
 from engine.spec.resources.models import CostMatrix
 
 Floats = npt.NDArray[np.float64]
@@ -50,7 +57,7 @@ def measure_binary(
     names: tuple[str, str],
     cost_matrix: CostMatrix,
     units: Units,
-) -> tuple[MetricsOrReasons, Intervals, dict[str, Any]]:
+) -> tuple[MetricsOrReasons, Intervals, PerformanceDetail]:
     """Measure a binary classification on n rows.
 
     Parameters
@@ -70,8 +77,8 @@ def measure_binary(
     Returns
     -------
     metrics, intervals, detail
-        Value or reason by metric; interval or reason by metric with a value; and, JSON-ready, the confusion matrix,
-        calibration, ROC and precision-recall curves.
+        Value or reason by metric; interval or reason by metric with a value; and the confusion matrix, calibration,
+        ROC and precision-recall curves.
 
     Notes
     -----
@@ -112,9 +119,7 @@ def measure_binary(
     )
     matrix = np.array([[tn, fp], [fn, tp]])
     intervals = matrix_intervals(truth.astype(np.int64), predicted.astype(np.int64), matrix, metrics, units, gains)
-    detail: dict[str, Any] = {
-        "confusion_matrix": {"classes": list(names), "rows_true_columns_predicted": matrix.tolist()}
-    }
+    detail = PerformanceDetail(confusion_matrix=_describe_matrix(names, matrix))
     of_probability = ("roc_auc", "average_precision", "log_loss", "brier", "calibration_error", "lift")
     if probability is None:
         return metrics | dict.fromkeys(of_probability, NO_PROBABILITIES), intervals, detail
@@ -140,25 +145,30 @@ def measure_binary(
         "brier": mean_interval(float(squares.mean()), squares, units),
         "calibration_error": calibration_interval(error, _calibration_bins(probability), truth, probability, units),
     }
-    detail["calibration"] = calibration
+    detail = replace(detail, calibration=calibration)
     if both:
         some = _thin_curve(len(tps))
-        detail["roc"] = {
-            "false_positive_rate": [0.0, *(fps[some] / negatives).tolist()],
-            "true_positive_rate": [0.0, *(tps[some] / positives).tolist()],
-            "threshold": [None, *thresholds[some].tolist()],
-        }
-        detail["precision_recall"] = {
-            "recall": (tps[some] / positives).tolist(),
-            "precision": (tps[some] / (tps[some] + fps[some])).tolist(),
-            "threshold": thresholds[some].tolist(),
-        }
+        roc = RocCurve(
+            false_positive_rate=(0.0, *(fps[some] / negatives).tolist()),
+            true_positive_rate=(0.0, *(tps[some] / positives).tolist()),
+            threshold=(None, *thresholds[some].tolist()),
+        )
+        precision_recall = PrecisionRecallCurve(
+            recall=tuple((tps[some] / positives).tolist()),
+            precision=tuple((tps[some] / (tps[some] + fps[some])).tolist()),
+            threshold=tuple(thresholds[some].tolist()),
+        )
+        detail = replace(detail, roc=roc, precision_recall=precision_recall)
     return metrics, intervals, detail
+
+
+def _describe_matrix(names: Sequence[str], matrix: Ints) -> ConfusionMatrix:
+    return ConfusionMatrix(tuple(names), tuple(map(tuple, matrix.tolist())))
 
 
 def measure_multiclass(
     truth: Ints, predicted: Ints, probabilities: Floats | None, names: Sequence[str], units: Units
-) -> tuple[MetricsOrReasons, Intervals, dict[str, Any]]:
+) -> tuple[MetricsOrReasons, Intervals, PerformanceDetail]:
     """Measure a classification of k classes on n rows.
 
     Parameters
@@ -175,8 +185,8 @@ def measure_multiclass(
     Returns
     -------
     metrics, intervals, detail
-        Value or reason by metric; interval or reason by metric with a value; and, JSON-ready, the confusion matrix,
-        calibration and `roc_auc_by_class`.
+        Value or reason by metric; interval or reason by metric with a value; and the confusion matrix, calibration
+        and `roc_auc_by_class`.
 
     Notes
     -----
@@ -206,9 +216,7 @@ def measure_multiclass(
         "hamming_loss": 1 - accuracy,
     }
     intervals = matrix_intervals(truth, predicted, matrix, metrics, units)
-    detail: dict[str, Any] = {}
-    if k <= MAX_MATRIX_CLASSES:
-        detail["confusion_matrix"] = {"classes": list(names), "rows_true_columns_predicted": matrix.tolist()}
+    detail = PerformanceDetail(confusion_matrix=_describe_matrix(names, matrix) if k <= MAX_MATRIX_CLASSES else None)
     of_probability = ("roc_auc", "roc_auc_weighted", "log_loss", "brier", "calibration_error")
     if probabilities is None:
         return metrics | dict.fromkeys(of_probability, NO_PROBABILITIES), intervals, detail
@@ -224,7 +232,7 @@ def measure_multiclass(
     calibration, error = _calibration_curve(hit, confident)
     # sum_j (p_j - y_j)^2 = sum_j p_j^2 - 2 p_true + 1
     losses, squares = _log_losses(right), np.einsum("ij,ij->i", probabilities, probabilities) - 2 * right + 1
-    detail["calibration"] = calibration
+    detail = replace(detail, calibration=calibration)
     metrics |= {
         "log_loss": float(losses.mean()),
         "brier": float(squares.mean()),
@@ -244,7 +252,6 @@ def measure_multiclass(
     curves = [count_by_threshold(truth == i, probabilities[:, i]) for i in range(probabilities.shape[1])]
     areas = np.array([_roc_auc(tps, fps) for tps, fps, _, _ in curves])
     intervals |= multiclass_area_intervals(truth, areas, [(tps, fps, order) for tps, fps, _, order in curves], units)
-    detail["roc_auc_by_class"] = dict(zip(names, areas.tolist(), strict=False))
     return (
         metrics
         | {
@@ -252,7 +259,7 @@ def measure_multiclass(
             "roc_auc_weighted": float(areas @ support[: len(areas)] / n),
         },
         intervals,
-        detail,
+        replace(detail, roc_auc_by_class=dict(zip(names, areas.tolist(), strict=False))),
     )
 
 
@@ -302,7 +309,7 @@ def _matthews_correlation(matrix: Ints) -> float:
     return float((np.trace(matrix) * n - support @ guessed) / np.sqrt(spread)) if spread > 0 else 0.0
 
 
-def _calibration_curve(right: Bools, probability: Floats) -> tuple[dict[str, Any], float]:
+def _calibration_curve(right: Bools, probability: Floats) -> tuple[CalibrationCurve, float]:
     """Return the calibration curve and the expected calibration error over bins of equal width.
 
     Parameters
@@ -317,11 +324,11 @@ def _calibration_curve(right: Bools, probability: Floats) -> tuple[dict[str, Any
     expected = np.bincount(bins, probability, minlength=CALIBRATION_BINS)
     happened = np.bincount(bins, right, minlength=CALIBRATION_BINS)
     some = rows > 0
-    curve = {
-        "probability": (expected[some] / rows[some]).tolist(),
-        "frequency": (happened[some] / rows[some]).tolist(),
-        "rows": rows[some].tolist(),
-    }
+    curve = CalibrationCurve(
+        probability=tuple((expected[some] / rows[some]).tolist()),
+        frequency=tuple((happened[some] / rows[some]).tolist()),
+        rows=tuple(rows[some].tolist()),
+    )
     # sum over bins of (n_b / n) |mean probability - frequency| = sum |expected - happened| / n
     return curve, float(np.abs(expected - happened).sum() / len(right))
 

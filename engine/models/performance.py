@@ -6,8 +6,7 @@ tests compare with them. A metric that is not defined has a reason, never NaN an
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +24,7 @@ from engine.models.classes import (
 from engine.models.classification import Intervals, MetricsOrReasons, measure_binary, measure_multiclass
 from engine.models.fitted_model import FittedModel
 from engine.models.intervals import Units
+from engine.models.performance_detail import PerformanceDetail, RowCounts
 from engine.models.regression import measure_regression
 from engine.spec.metric_catalogue import METRICS_BY_TASK
 from engine.spec.resources.models import CostMatrix
@@ -38,8 +38,8 @@ class Performance:
     and high ends of their confidence intervals; where a value has none, `interval_reasons` says why. `rows` counts the
     rows with both a label and a prediction. `labelled_share` is the share of all rows that have a label,
     `prediction_missing_share` that of the rows without a prediction; None for zero rows. `unlabelled` tells that there
-    are rows, but none has a label. `detail` is JSON-ready: `rows` counts them by what they lack, and there are
-    confusion matrix and curves, or the plots of a regression.
+    are rows, but none has a label. `detail` counts the rows by what they lack, and has confusion matrix and curves, or
+    the plots of a regression.
     """
 
     metrics: Mapping[str, float | None]
@@ -50,7 +50,7 @@ class Performance:
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     interval_reasons: Mapping[str, str] = field(default_factory=dict)
     unlabelled: bool = False
-    detail: Mapping[str, Any] = field(default_factory=dict)
+    detail: PerformanceDetail = field(default_factory=PerformanceDetail)
     notes: tuple[str, ...] = ()
 
 
@@ -105,18 +105,18 @@ def measure_performance(
         reason = model.undecided or (unsuited if model.task != "multiclass_classification" else "")
     found: MetricsOrReasons = dict.fromkeys(METRICS_BY_TASK[model.task], reason)
     bounds: Intervals = {}
-    detail: dict[str, Any] = {}
+    detail = PerformanceDetail()
     if not reason:
         frame = scored if rows == scored.height else scored.filter(pl.Series(used))
         units = Units(rows, confidence, _number_entities(frame, entity))
         found, bounds, detail = _measure_task(model, frame, cost_matrix or CostMatrix(), units)
     metrics = {name: value if isinstance(value := found[name], float) else None for name in METRICS_BY_TASK[model.task]}
-    counts = {
-        "measured": rows,
-        "all": scored.height,
-        "without_label": int((~labelled).sum()),
-        "without_prediction": int((labelled & ~predicted).sum()),
-    }
+    counts = RowCounts(
+        measured=rows,
+        all=scored.height,
+        without_label=int((~labelled).sum()),
+        without_prediction=int((labelled & ~predicted).sum()),
+    )
     return Performance(
         metrics,
         {name: value for name in metrics if isinstance(value := found[name], str)},
@@ -126,7 +126,7 @@ def measure_performance(
         intervals={name: bound for name, bound in bounds.items() if not isinstance(bound, str)},
         interval_reasons={name: bound for name, bound in bounds.items() if isinstance(bound, str)},
         unlabelled=bool(scored.height) and not labelled.any(),
-        detail={"rows": counts, **detail},
+        detail=replace(detail, rows=counts),
         notes=_compose_notes(reason, unsuited, counts, int((~predicted).sum())),
     )
 
@@ -170,33 +170,33 @@ def _find_no_numbers(values: pl.Series) -> npt.NDArray[np.bool_]:
     return (values.is_not_null() & (numbers.is_null() if numbers is not None else True)).to_numpy()
 
 
-def _compose_notes(reason: str, unsuited: str, counts: Mapping[str, int], unpredicted: int) -> tuple[str, ...]:
+def _compose_notes(reason: str, unsuited: str, counts: RowCounts, unpredicted: int) -> tuple[str, ...]:
     """Return what people must know of the rows that were, or were not, measured; none if all were.
 
     Labels that are not there yet are no news: the metrics say it.
     """
     notes = [unsuited] if unsuited and reason != unsuited else []
-    if counts["without_label"] == counts["all"]:
-        return (f"{unpredicted:,} of {counts['all']:,} rows have no prediction",) if unpredicted else ()
+    if counts.without_label == counts.all:
+        return (f"{unpredicted:,} of {counts.all:,} rows have no prediction",) if unpredicted else ()
     if reason:
         notes.append(f"performance is not measured: {reason}")
-    elif counts["measured"] < counts["all"]:
+    elif counts.measured < counts.all:
         notes.append(f"performance on {describe_measured_rows(counts)}")
     return tuple(notes)
 
 
-def describe_measured_rows(counts: Mapping[str, int]) -> str:
+def describe_measured_rows(counts: RowCounts) -> str:
     """Return the rows that performance was measured on: `812 of 1,000 rows: 100 have no label, 88 no prediction`."""
     lacking = [
-        f"{counts[key]:,} {'has' if counts[key] == 1 else 'have'} no {what}"
-        for key, what in (("without_label", "label"), ("without_prediction", "prediction"))
-        if counts[key]
+        f"{rows:,} {'has' if rows == 1 else 'have'} no {what}"
+        for rows, what in ((counts.without_label, "label"), (counts.without_prediction, "prediction"))
+        if rows
     ]
     if len(lacking) == 2:
-        lacking[1] = f"{counts['without_prediction']:,} no prediction"
+        lacking[1] = f"{counts.without_prediction:,} no prediction"
     if not lacking:
-        return f"all {counts['all']:,} rows"
-    return f"{counts['measured']:,} of {counts['all']:,} rows: {', '.join(lacking)}"
+        return f"all {counts.all:,} rows"
+    return f"{counts.measured:,} of {counts.all:,} rows: {', '.join(lacking)}"
 
 
 def _number_entities(frame: pl.DataFrame, entity: str | None) -> npt.NDArray[np.int64] | None:
@@ -224,7 +224,7 @@ def _has_value(frame: pl.DataFrame, column: str) -> npt.NDArray[np.bool_]:
 
 def _measure_task(
     model: FittedModel, frame: pl.DataFrame, cost_matrix: CostMatrix, units: Units
-) -> tuple[MetricsOrReasons, Intervals, dict[str, Any]]:
+) -> tuple[MetricsOrReasons, Intervals, PerformanceDetail]:
     """Measure rows that all have a label and a prediction: values, intervals or reasons by metric, and the detail."""
     truth = frame[model.target]
     if model.task == "regression":
@@ -241,7 +241,7 @@ def _measure_task(
     if model.positive is not None:
         if foreign:
             reason = f"target values or predictions are not classes of the model: {join_some(foreign)}"
-            return dict.fromkeys(METRICS_BY_TASK[model.task], reason), {}, {}
+            return dict.fromkeys(METRICS_BY_TASK[model.task], reason), {}, PerformanceDetail()
         at = classes.index(model.positive)
         return measure_binary(
             encode_classes(truth, classes) == at,
@@ -254,7 +254,7 @@ def _measure_task(
     union = [*classes, *foreign]
     if len(union) > MAX_CLASSES:
         reason = f"{len(union):,} classes in the target values and predictions; at most {MAX_CLASSES:,} are measured"
-        return dict.fromkeys(METRICS_BY_TASK[model.task], reason), {}, {}
+        return dict.fromkeys(METRICS_BY_TASK[model.task], reason), {}, PerformanceDetail()
     return measure_multiclass(
         encode_classes(truth, union),
         encode_classes(frame["prediction"], union),

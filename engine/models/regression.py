@@ -3,12 +3,11 @@
 Definitions are those of scikit-learn and scipy. Where a metric is not defined, its value is a sentence with the reason.
 """
 
-from typing import Any
-
 import numpy as np
 
 from engine.models.classification import Floats, Intervals, MetricsOrReasons
 from engine.models.intervals import Units
+from engine.models.performance_detail import PerformanceDetail, PredictedAgainstTrue, ResidualQuantiles
 from engine.models.regression_intervals import regression_intervals
 from engine.spec.metric_catalogue import METRICS_BY_TASK
 
@@ -19,7 +18,7 @@ RESIDUAL_QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 def measure_regression(
     truth: Floats, predicted: Floats, units: Units
-) -> tuple[MetricsOrReasons, Intervals, dict[str, Any]]:
+) -> tuple[MetricsOrReasons, Intervals, PerformanceDetail]:
     """Measure a regression on n rows.
 
     Parameters
@@ -32,7 +31,7 @@ def measure_regression(
     Returns
     -------
     metrics, intervals, detail
-        Value or reason by metric; interval or reason by metric with a value; and, JSON-ready, the data of two plots.
+        Value or reason by metric; interval or reason by metric with a value; and the data of two plots.
 
     Notes
     -----
@@ -43,7 +42,7 @@ def measure_regression(
     """
     if not (np.isfinite(truth).all() and np.isfinite(predicted).all()):
         infinite = "the target values or predictions hold infinite values"
-        return dict.fromkeys(METRICS_BY_TASK["regression"], infinite), {}, {}
+        return dict.fromkeys(METRICS_BY_TASK["regression"], infinite), {}, PerformanceDetail()
     # Squares of finite values may overflow: such a metric gets a reason instead of infinity.
     with np.errstate(over="ignore", invalid="ignore"):
         metrics = _regression_metrics(truth, predicted)
@@ -84,7 +83,7 @@ def _pearson_correlation(truth: Floats, predicted: Floats) -> float | str:
     return float(np.clip(np.sum(x * y) / scale, -1, 1)) if scale else "the predicted value is the same in every row"
 
 
-def _plot_data(truth: Floats, predicted: Floats) -> dict[str, Any]:
+def _plot_data(truth: Floats, predicted: Floats) -> PerformanceDetail:
     """Return the counts of (true, predicted) pairs on a grid, and quantiles of the residuals.
 
     The grid's edges are quantiles of true and predicted values together. With bins of equal width one outlier would
@@ -100,7 +99,7 @@ def _plot_data(truth: Floats, predicted: Floats) -> dict[str, Any]:
     quantiles = (
         np.clip(np.quantile(half, RESIDUAL_QUANTILES, method="inverted_cdf"), -_HALF_OF_LARGEST, _HALF_OF_LARGEST) * 2
     )
-    return {
-        "predicted_against_true": {"edges": edges.tolist(), "rows_true_columns_predicted": counts.tolist()},
-        "residuals": {"quantiles": list(RESIDUAL_QUANTILES), "values": quantiles.tolist()},
-    }
+    return PerformanceDetail(
+        predicted_against_true=PredictedAgainstTrue(tuple(edges.tolist()), tuple(map(tuple, counts.tolist()))),
+        residuals=ResidualQuantiles(RESIDUAL_QUANTILES, tuple(quantiles.tolist())),
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from engine.errors import DataError
 from engine.evaluation.check_counts import PassedChecks
@@ -133,15 +134,14 @@ def check_evaluation(evaluation: Evaluation, context: BuildContext) -> list[Chec
 
 def _collect_detectable_drifts(evaluation: Evaluation) -> dict[str, float | None]:
     """Return the smallest detectable drift by metric; evaluations of earlier versions have none."""
-    found = {
-        str(MetricName("drift", name)): column["detectable"]
-        for name, column in evaluation.columns.items()
-        if "detectable" in column and column["drift"] is not None
+    found = {str(MetricName("drift", name)): column.detectable for name, column in evaluation.columns.items()}
+    if evaluation.prediction is not None:
+        found[str(MetricName("prediction_drift", "drift"))] = evaluation.prediction.main.detectable
+    return {
+        metric: drift if isfinite(drift) else None
+        for metric, drift in found.items()
+        if drift is not None and evaluation.find_value(metric) is not None
     }
-    predicted = evaluation.prediction.get("probability") or evaluation.prediction.get("prediction") or {}
-    if "detectable" in predicted and predicted["drift"] is not None:
-        found[str(MetricName("prediction_drift", "drift"))] = predicted["detectable"]
-    return found
 
 
 def find_current_evaluation(name: str, context: BuildContext) -> Evaluation:

@@ -158,7 +158,7 @@ def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, c
         Observation(batch.columns.rows, batch, performance_detail=evaluation.performance),
         against,
         declared.drift,
-        model_importance=evaluation.importance.get("model"),
+        model_importance=evaluation.importance.model,
         own_metrics={name: value for name, value in evaluation.metrics.items() if name in kept},
     )
     return replace(made, notes=(*notes, *([reference.note] if reference.note else []), *made.notes))

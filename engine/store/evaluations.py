@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, insert, select
 
+from engine.evaluation.evaluation_json import DETAILS, details_to_json, read_details
 from engine.evaluation.record import Evaluation, Fingerprints
 from engine.store.database import Database
 from engine.store.errors import build_store_error
@@ -18,10 +19,9 @@ from engine.store.tables import evaluation_metrics, evaluations, removals, unfin
 
 EVALUATION_COLUMNS = (
     "id", "store", "name", "labels", "created", "engine_version", "kernel_version", "rows_read", "rows_used",
-    "reference_rows", "columns", "left_out", "importance", "prediction", "performance", "model", "model_version", "run",
-    "facts",
+    "reference_rows", "left_out", "model", "model_version", "run", "facts",
 )  # fmt: skip
-DETAIL_COLUMNS = ("columns", "left_out", "importance", "prediction", "performance", "facts")
+DETAIL_COLUMNS = (*DETAILS, "left_out", "facts")
 
 
 class Evaluations:
@@ -163,7 +163,7 @@ class Evaluations:
         with self._database.begin_read() as connection:
             rows = connection.execute(query).all()
             metrics = read_metrics(connection, evaluation_metrics, "evaluation", [row.number for row in rows], only)
-        return [
+        found = [
             Evaluation(
                 **{name: getattr(row, name) for name in EVALUATION_COLUMNS if name not in skipped},
                 fingerprints=Fingerprints(
@@ -177,10 +177,16 @@ class Evaluations:
             )
             for row in rows
         ]
+        if only is not None:
+            return found
+        return [
+            read_details(one, {name: getattr(row, name) for name in DETAILS})
+            for one, row in zip(found, rows, strict=True)
+        ]
 
 
 def _insert_evaluation(connection: Connection, evaluation: Evaluation) -> None:
-    row = {name: getattr(evaluation, name) for name in EVALUATION_COLUMNS}
+    row = {name: getattr(evaluation, name) for name in EVALUATION_COLUMNS} | details_to_json(evaluation)
     row |= {f"{part}_fingerprint": value for part, value in asdict(evaluation.fingerprints).items()}
     made = insert(evaluations).values(**row, notes=evaluation.notes).returning(evaluations.c.number)
     number = connection.scalars(made).one()

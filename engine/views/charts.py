@@ -172,7 +172,7 @@ def draw_importance(facts: EvaluationFacts, redact: Redact) -> ChartSpec:
 
     Each adds up to 1. Columns above the average of both are in the shaded quarter: drifted and important.
     """
-    drift_importance, model_importance = facts.evaluation.importance["drift"], facts.evaluation.importance["model"]
+    drift_importance, model_importance = facts.evaluation.importance.drift, facts.evaluation.importance.model
     sums = {name: drift_importance[name] + model_importance.get(name, 0.0) for name in drift_importance}
     most_important = sorted(sums, key=lambda name: -sums[name])[:MOST_POINTS]
     limit = 1 / max(1, len(drift_importance))
@@ -182,9 +182,7 @@ def draw_importance(facts: EvaluationFacts, redact: Redact) -> ChartSpec:
             "drift": drift_importance[name],
             "model": model_importance.get(name, 0.0),
             "label": "",
-            "colour": PAGE_COLOURS["batch"]
-            if (facts.evaluation.columns.get(name) or {}).get("drift")
-            else PAGE_COLOURS["reference"],
+            "colour": PAGE_COLOURS["batch"] if facts.evaluation.find_drift(name) else PAGE_COLOURS["reference"],
         }
         for name in most_important
     ]
@@ -265,23 +263,26 @@ def draw_bars(
 
 
 def draw_curve(
-    detail: Mapping[str, Sequence[float]], across: str, up: str, *, diagonal: bool, size: str | None = None
+    across: tuple[str, Sequence[float]],
+    up: tuple[str, Sequence[float]],
+    *,
+    diagonal: bool,
+    sizes: Sequence[int] | None = None,
 ) -> ChartSpec:
-    """Draw a curve in the unit square; `size` names the key of the points' sizes."""
+    """Draw a curve in the unit square from the name and the values of each axis, and the sizes of its points."""
     axis = {"format": "~g", "tickCount": 5}
     whole = {"domain": [0, 1], "nice": False}
-    x = {"field": "x", "type": "quantitative", "title": across.replace("_", " "), "scale": whole, "axis": axis}
-    y = {"field": "y", "type": "quantitative", "title": up.replace("_", " "), "scale": whole, "axis": axis}
-    sizes = detail[size] if size else [0] * len(detail[across])
+    x = {"field": "x", "type": "quantitative", "title": across[0], "scale": whole, "axis": axis}
+    y = {"field": "y", "type": "quantitative", "title": up[0], "scale": whole, "axis": axis}
     rows = [
         {"at": at, "x": a, "y": b, "n": n}
-        for at, (a, b, n) in enumerate(zip(detail[across], detail[up], sizes, strict=True))
+        for at, (a, b, n) in enumerate(zip(across[1], up[1], sizes or [0] * len(up[1]), strict=True))
     ]
     encoding: ChartSpec = {"x": x, "y": y, "order": {"field": "at"}}
     layers: list[ChartSpec] = [
         {"data": {"values": rows}, "mark": {"type": "line", "color": PAGE_COLOURS["batch"]}, "encoding": encoding}
     ]
-    if size:
+    if sizes:
         bubbles = {"field": "n", "type": "quantitative", "legend": None, "scale": {"range": [20, 220]}}
         layers.append(
             {
@@ -331,7 +332,7 @@ def draw_heatmap(edges: Sequence[float], counts: Sequence[Sequence[int]]) -> Cha
 def draw_overview(facts: EvaluationFacts, redact: Redact) -> bytes:
     """Draw the evaluation as one PNG: the first displayed metric over time, and the drift of the columns."""
     evaluation = facts.evaluation
-    columns = [(name, column["drift"] or 0.0) for name, column in facts.sort_columns()[:MOST_BARS]]
+    columns = [(column.name, column.drift or 0.0) for column in facts.sort_columns()[:MOST_BARS]]
     parts = []
     followed = facts.list_followed_metrics()[:1]
     for metric in followed:

@@ -4,17 +4,16 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.outcome import CheckOutcome, worst_check_outcome
 from engine.spec.metric_catalogue import PERFORMANCE_METRICS
 from engine.store.records import MetricPoint
+from engine.views.columns import ColumnView, describe_columns
+from engine.views.performance import LEADING_METRICS
 
 MOST_HISTORIES = 8
 """Charts of histories on a page."""
-LEADING_METRICS = ("roc_auc", "r2", "accuracy", "f1", "rmse", "mae")
-"""The first of these metrics that has a value represents the performance, unless the store displays another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +51,15 @@ class EvaluationFacts:
 
     def find_value(self, metric: str) -> float | None:
         """Return the value of a metric, or None."""
-        measured = self.evaluation.metrics.get(metric)
-        return None if measured is None else measured.value
+        return self.evaluation.find_value(metric)
 
-    def sort_columns(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """Return the columns sorted by drift, largest first; columns without drift by their Jensen-Shannon distance."""
-        return sorted(
-            self.evaluation.columns.items(),
-            key=lambda column: (-(column[1]["drift"] or 0), -(column[1]["statistics"].get("js") or 0)),
-        )
+    def sort_columns(self) -> tuple[ColumnView, ...]:
+        """Return the columns sorted by drift."""
+        return describe_columns(self.evaluation)
 
     def list_drifted(self) -> list[tuple[str, float]]:
         """Return the columns with drift and their drift, largest first."""
-        return [(name, column["drift"]) for name, column in self.sort_columns() if column["drift"]]
+        return [(column.name, column.drift) for column in self.sort_columns() if column.drift]
 
     def find_leading_metric(self) -> str | None:
         """Return the metric that represents the performance, or None."""

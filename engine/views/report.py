@@ -8,7 +8,7 @@ megabytes. The page's content security policy allows this script and no other, s
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,21 @@ from markupsafe import Markup
 
 from engine.drift import NOTABLE_DRIFT
 from engine.evaluation.check_counts import sort_by_severity
-from engine.evaluation.record import CheckResult, MetricValue
+from engine.evaluation.record import CheckResult
 from engine.formatting.numbers import format_figure, format_number, format_p_value, format_share
 from engine.formatting.templates import create_html_environment
 from engine.outcome import CheckOutcome
-from engine.spec.metric_catalogue import PERFORMANCE_METRICS
-from engine.spec.metric_names import MetricName, find_metric_definition
 from engine.spec.redaction import Redact, redact_values
 from engine.views import charts
+from engine.views.columns import ColumnView, describe_prediction_columns
 from engine.views.facts import EvaluationFacts
+from engine.views.performance import describe_performance
+from engine.views.predictions import describe_predictions
 from engine.views.ranges import choose_scale, cut_zones, format_bounds, is_range
 from engine.views.summary import format_ends, format_metric, format_metric_name, summarize_evaluation
+
+MOST_SHARES = 50
+"""Classes whose predicted shares are listed."""
 
 MOST_RESULTS, MOST_OK_RESULTS = 60, 8
 """Results of one check that are shown at most, and if fewer are not OK, results that are shown anyway."""
@@ -54,11 +58,12 @@ def render_page(facts: EvaluationFacts, redact: Redact = str) -> str:
         columns=columns,
         notable=NOTABLE_DRIFT,
         importance=_describe_importance(facts, redact),
-        prediction=_describe_prediction(facts),
+        prediction=describe_predictions(facts.evaluation),
+        most_shares=MOST_SHARES,
         performance=_compare_performance(facts),
         curves=_draw_curves(facts),
         confusion=_share_confusion(facts),
-        residuals=facts.evaluation.performance.get("residuals"),
+        residuals=facts.evaluation.performance.residuals,
         data=_embed_json(_collect_script_data(facts, columns), redact),
         style=Markup((here / "report.css").read_text(encoding="utf-8")),  # noqa: S704  (our own file)
         script=Markup(script),  # noqa: S704  (our own file)
@@ -159,12 +164,12 @@ def _draw_histories(facts: EvaluationFacts, redact: Redact) -> list[dict[str, An
 
 
 def _describe_importance(facts: EvaluationFacts, redact: Redact) -> dict[str, Any] | None:
-    drift_importance, model_importance = (facts.evaluation.importance.get(side) or {} for side in ("drift", "model"))
+    drift_importance, model_importance = facts.evaluation.importance.drift, facts.evaluation.importance.model
     if not drift_importance:
         return None
     limit, ranked = 1 / len(drift_importance), sorted(drift_importance, key=lambda name: -drift_importance[name])
     important = [name for name in ranked if drift_importance[name] >= limit]
-    drifted = {name for name, column in facts.evaluation.columns.items() if column.get("drift")}
+    drifted = {name for name, _ in facts.list_drifted()}
     top = [(name, drift_importance[name]) for name in ranked[: charts.MOST_BARS]]
     chart = charts.draw_importance(facts, redact) if model_importance else charts.draw_bars(top, redact, format_share)
     return {
@@ -178,90 +183,69 @@ def _describe_importance(facts: EvaluationFacts, redact: Redact) -> dict[str, An
     }
 
 
-def _describe_prediction(facts: EvaluationFacts) -> dict[str, Any] | None:
-    detail = facts.evaluation.prediction
-    if not detail:
-        return None
-    classes = [name.partition(".")[2] for name in facts.evaluation.metrics if name.startswith("predicted_share.")]
-    sides = ("reference_predicted_share", "predicted_share", "fugacity")
-    rows = [
-        {"name": name.strip('"')} | {side: facts.find_value(f"{side}.{name}") for side in sides}
-        for name in classes[:50]
-    ]
-    return {
-        "sides": list(detail),
-        "classes": rows,
-        "more": len(classes) - len(rows),
-        "drift": facts.find_value("prediction_drift.drift"),
-        "deciles": detail["prediction"]["role"] == "numerical",
-    }
-
-
 def _compare_performance(facts: EvaluationFacts) -> list[dict[str, Any]]:
-    rows = []
-    for metric in PERFORMANCE_METRICS:
-        measured = facts.evaluation.metrics.get(metric)
-        if measured is None or metric == "labelled_share":
-            continue
-        change = facts.find_value(f"performance_change.{metric}")
-        changed = facts.evaluation.metrics.get(f"performance_change.{metric}")
-        before = facts.evaluation.performance.get("reference", {}).get(metric, {})
-        worse = find_metric_definition(MetricName(metric), "store").worse
-        sense = "" if not change or worse is None else "worse" if (change > 0) == (worse == "higher") else "better"
-        rows.append(
-            {
-                "name": format_metric_name(metric),
-                "value": format_metric(metric, measured.value),
-                "interval": format_ends(metric, measured) or measured.reason,
-                "reason": measured.reason if measured.value is None else None,
-                "reference": format_metric(
-                    metric, measured.value - change if measured.value is not None and change is not None else None
-                ),
-                "reference_interval": format_ends(metric, MetricValue(None, before.get("low"), before.get("high"))),
-                "change": "" if change is None else f"{'+' if change > 0 else ''}{format_metric(metric, change)}",
-                "change_interval": format_ends(metric, changed) if changed else "",
-                "sense": sense,
-            }
-        )
+    rows = [
+        {
+            "name": format_metric_name(row.metric),
+            "value": format_metric(row.metric, row.batch.value),
+            "interval": format_ends(row.metric, row.batch) or row.batch.reason,
+            "reason": row.batch.reason if row.batch.value is None else None,
+            "reference": format_metric(row.metric, row.reference.value),
+            "reference_interval": format_ends(row.metric, row.reference),
+            "change": _format_change(row.metric, row.change.value),
+            "change_interval": format_ends(row.metric, row.change),
+            "sense": row.sense,
+        }
+        for row in describe_performance(facts.evaluation)
+    ]
     return rows if any(row["reason"] is None for row in rows) else []
+
+
+def _format_change(metric: str, change: float | None) -> str:
+    return "" if change is None else f"{'+' if change > 0 else ''}{format_metric(metric, change)}"
 
 
 def _draw_curves(facts: EvaluationFacts) -> list[dict[str, Any]]:
     detail = facts.evaluation.performance
     found = []
-    if "roc" in detail:
-        drawn = charts.draw_curve(detail["roc"], "false_positive_rate", "true_positive_rate", diagonal=True)
+    if (roc := detail.roc) is not None:
+        drawn = charts.draw_curve(
+            ("false positive rate", roc.false_positive_rate),
+            ("true positive rate", roc.true_positive_rate),
+            diagonal=True,
+        )
         found.append(
             ("ROC curve", f"area {format_figure(facts.find_value('roc_auc'))}; the diagonal is guessing", drawn)
         )
-    if "precision_recall" in detail:
-        drawn = charts.draw_curve(detail["precision_recall"], "recall", "precision", diagonal=False)
+    if (curve := detail.precision_recall) is not None:
+        drawn = charts.draw_curve(("recall", curve.recall), ("precision", curve.precision), diagonal=False)
         found.append(
             ("Precision and recall", f"average precision {format_figure(facts.find_value('average_precision'))}", drawn)
         )
-    if "calibration" in detail:
-        drawn = charts.draw_curve(detail["calibration"], "probability", "frequency", diagonal=True, size="rows")
+    if (bins := detail.calibration) is not None:
+        drawn = charts.draw_curve(
+            ("probability", bins.probability), ("frequency", bins.frequency), diagonal=True, sizes=bins.rows
+        )
         error = format_figure(facts.find_value("calibration_error"))
         found.append(("Calibration", f"predicted against true; error {error}", drawn))
-    if "predicted_against_true" in detail:
-        plot = detail["predicted_against_true"]
-        drawn = charts.draw_heatmap(plot["edges"], plot["rows_true_columns_predicted"])
+    if (plot := detail.predicted_against_true) is not None:
+        drawn = charts.draw_heatmap(plot.edges, plot.rows_true_columns_predicted)
         found.append(("Predicted against true", "rows by quantiles of both; the diagonal is right", drawn))
     return [{"title": title, "note": note, "svg": charts.render_svg(drawn)} for title, note, drawn in found]
 
 
 def _share_confusion(facts: EvaluationFacts) -> dict[str, Any] | None:
-    matrix = facts.evaluation.performance.get("confusion_matrix")
+    matrix = facts.evaluation.performance.confusion_matrix
     if matrix is None:
         return None
-    rows: Sequence[Sequence[int]] = matrix["rows_true_columns_predicted"]
+    rows = matrix.rows_true_columns_predicted
     totals = [max(1, sum(row)) for row in rows]
     shares = [[count / total for count in row] for row, total in zip(rows, totals, strict=True)]
     cells = [list(zip(row, part, strict=True)) for row, part in zip(rows, shares, strict=True)]
-    return {"classes": matrix["classes"], "rows": list(zip(matrix["classes"], cells, strict=True))}
+    return {"classes": matrix.classes, "rows": list(zip(matrix.classes, cells, strict=True))}
 
 
-def _collect_script_data(facts: EvaluationFacts, columns: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+def _collect_script_data(facts: EvaluationFacts, columns: Sequence[ColumnView]) -> dict[str, Any]:
     """Return the data for the page's script: the histogram and the statistics of each column, as text.
 
     Many columns have the same statistics, so `statistics` holds each list of names once; a column has the index of its
@@ -269,29 +253,32 @@ def _collect_script_data(facts: EvaluationFacts, columns: Sequence[tuple[str, Ma
     """
     shapes: dict[tuple[str, ...], int] = {}
     return {
-        "columns": [_collect_column(name, column, shapes) for name, column in columns],
-        "predictions": [_collect_column(name, column, shapes) for name, column in facts.evaluation.prediction.items()],
+        "columns": [_collect_column(column, shapes) for column in columns],
+        "predictions": [_collect_column(column, shapes) for column in describe_prediction_columns(facts.evaluation)],
         "statistics": list(map(list, shapes)),
     }
 
 
-def _collect_column(name: str, column: Mapping[str, Any], shapes: dict[tuple[str, ...], int]) -> dict[str, Any]:
-    histogram = column["histogram"]
-    extra = {label: histogram[label] for label in ("other", "missing") if any(histogram.get(label, ()))}
-    sides = ("reference", "batch")
+def _collect_column(column: ColumnView, shapes: dict[tuple[str, ...], int]) -> dict[str, Any]:
+    histogram = column.histogram
+    beside = {"other": histogram.other, "missing": histogram.missing}
+    extra = {name: rows for name, rows in beside.items() if rows is not None and any(rows)}
     bins = (
-        {"edges": [format_figure(edge) for edge in histogram["edges"]]}
-        if "edges" in histogram
-        else {"labels": [str(label)[:80] for label in histogram["labels"]]}
+        {"labels": [label[:80] for label in histogram.labels or ()]}
+        if histogram.edges is None
+        else {"edges": [format_figure(edge) for edge in histogram.edges]}
     )
     return bins | {
-        "name": name,
+        "name": column.name,
         "extra": list(extra),
-        "counts": [[*histogram[side], *(counts[i] for counts in extra.values())] for i, side in enumerate(sides)],
-        "shape": shapes.setdefault(tuple(column["statistics"]), len(shapes)),
+        "counts": [
+            [*counts, *(rows[side] for rows in extra.values())]
+            for side, counts in enumerate((histogram.reference, histogram.batch))
+        ],
+        "shape": shapes.setdefault(tuple(column.statistics), len(shapes)),
         "values": [
-            format_metric(key, value) if value is not None else column["reasons"].get(key, "")
-            for key, value in column["statistics"].items()
+            format_metric(name, measured.value) if measured.value is not None else measured.reason or ""
+            for name, measured in column.statistics.items()
         ],
     }
 

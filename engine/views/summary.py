@@ -143,7 +143,7 @@ def _find_performance_reason(facts: EvaluationFacts) -> str:
 
 def _name_measured_rows(facts: EvaluationFacts, labelled: float) -> str:
     """Return the rows that performance holds for, with what the others lack where that was counted."""
-    if counts := facts.evaluation.performance.get("rows"):
+    if counts := facts.evaluation.performance.rows:
         rows, _, lacking = describe_measured_rows(counts).partition(": ")
         return f"On {rows} ({lacking})" if lacking else "On all rows"
     return "On all rows" if labelled == 1 else f"On the {format_share(labelled)} of the rows that have a target value"

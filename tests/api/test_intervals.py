@@ -92,14 +92,14 @@ def test_equal_rows_of_one_card_are_no_more_evidence_than_one_row(project: engin
 def test_changes_and_the_reference_have_intervals_too(project: engine.Project) -> None:
     evaluation = project.store("plain").evaluation("small")
     change = evaluation.metrics["performance_change.roc_auc"]
-    reference = evaluation.performance["reference"]["roc_auc"]
+    reference = evaluation.reference_performance["roc_auc"]
     now = evaluation.metrics["roc_auc"]
-    assert change.value == pytest.approx((now.value or 0) - reference["value"])
+    assert change.value == pytest.approx((now.value or 0) - reference.value)
     assert change.low == pytest.approx(
-        change.value - np.hypot((now.value or 0) - (now.low or 0), reference["high"] - reference["value"])
+        change.value - np.hypot((now.value or 0) - (now.low or 0), reference.high - reference.value)
     )
     table = frames.tabulate_performance(evaluation).filter(pl.col("metric") == "roc_auc")
-    assert table.select("reference_low", "low", "change_low").row(0) == (reference["low"], now.low, change.low)
+    assert table.select("reference_low", "low", "change_low").row(0) == (reference.low, now.low, change.low)
 
 
 def test_a_rolling_reference_weighs_by_rows(project: engine.Project) -> None:

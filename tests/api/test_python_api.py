@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 
@@ -152,7 +153,7 @@ def test_columns_say_what_moved_from_what_to_what(project: engine.Project) -> No
     assert mean is not None
     assert told["age"]["batch"].startswith(f"{mean:.4g} ± ")
     assert told["kind"]["reference"].rpartition(", ")[2].startswith("b ")  # the share that changed least comes last
-    assert told["kind"]["model_importance"] == evaluation.importance["model"]["kind"]
+    assert told["kind"]["model_importance"] == evaluation.importance.model["kind"]
 
 
 def test_metrics_have_values_or_reasons(project: engine.Project) -> None:
@@ -197,10 +198,10 @@ def test_comparing_two_evaluations_reads_no_data_and_stores_nothing(copied: engi
     state = copied.spec.folder / ".engine" / "watched"
     before = {path for path in state.rglob("*") if path.is_file() and path.suffix not in (".db-wal", ".db-shm")}
     moved = copied.store("mes").compare()
-    assert {name for name, column in moved.columns.items() if column["drift"]} == {"age", "kind"}
+    assert {name for name in moved.columns if moved.find_drift(name)} == {"age", "kind"}
     assert moved.metrics["reference_mean.age"] == copied.store("mes").evaluation("june").metrics["mean.age"]
     back = copied.store("mes").compare("june", "july")
-    assert back.columns["age"]["drift"] == pytest.approx(moved.columns["age"]["drift"], abs=0.05)
+    assert back.find_drift("age") == pytest.approx(moved.find_drift("age"), abs=0.05)
     assert {path for path in state.rglob("*") if path.is_file() and path.suffix not in (".db-wal", ".db-shm")} <= before
     assert copied.store("mes").evaluations().height == 2
 
@@ -211,16 +212,18 @@ def test_a_model_that_has_changed_since_is_not_compared(copied: engine.Project) 
     now = engine.load(path).store("mes").compare("july", "model_test")
     assert any("has changed since this evaluation" in note for note in now.notes)
     assert "prediction_drift.psi" not in now.metrics
-    then = copied.store("mes").evaluation("july").columns
+    then = copied.store("mes").evaluation("july")
     # p-values and what could be found are adjusted for the number of tests, which are fewer without the predictions
-    adjusted = {"drift_p", "detectable"}
-    assert now.columns.keys() == then.keys()
-    for name, column in then.items():
-        assert {key: value for key, value in now.columns[name].items() if key not in adjusted} == {
-            key: value for key, value in column.items() if key not in adjusted
-        }
-        assert now.columns[name]["drift_p"] <= column["drift_p"]
-        assert now.columns[name]["detectable"] <= column["detectable"]
+    measured_now, measured_then = now.group_column_metrics(), then.group_column_metrics()
+    assert now.columns.keys() == then.columns.keys()
+    for name, column in then.columns.items():
+        assert replace(now.columns[name], detectable=None) == replace(column, detectable=None)
+        assert now.columns[name].detectable <= column.detectable
+        values_now, values_then = (
+            {key: metric.value for key, metric in metrics[name].items()} for metrics in (measured_now, measured_then)
+        )
+        assert values_now.pop("drift_p") <= values_then.pop("drift_p")
+        assert values_now == values_then
 
 
 def test_checks_are_applied_again_as_the_spec_has_them_now(copied: engine.Project) -> None:

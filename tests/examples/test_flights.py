@@ -46,9 +46,9 @@ def test_what_the_comments_promise(specs: Path, engine: Engine) -> None:
         assert -0.65 < value(one, "fugacity.1") < -0.35
         assert value(one, "drifted_columns") >= 5
         assert value(quiet, "drifted_columns") == (one.name == "summer")
-        assert one.columns["temp"]["drift"] > 0.3
+        assert one.metrics["drift.temp"].value > 0.3
     for one in seen[:2]:
-        assert one.importance["drift"]["temp"] == max(one.importance["drift"].values())
+        assert one.importance.drift["temp"] == max(one.importance.drift.values())
 
     steps = [step for turn in whole["steps"] for step in turn["run"]["steps"]]
     warned = {check["check"] for step in steps for check in step["checks"] if check["outcome"] != "OK"}

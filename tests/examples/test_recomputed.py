@@ -221,19 +221,19 @@ def test_columns(evaluation: Evaluation, sides: tuple[Side, Side]) -> None:
     }
     for name, detail in evaluation.columns.items():
         found = values(evaluation, name)
-        expected = column(reference.rows[name], batch.rows[name], detail["role"], detail["significant"])
+        expected = column(reference.rows[name], batch.rows[name], detail.role, detail.significant)
         assert_equal(found, expected)
         assert set(found) - set(expected) == {"drift_low", "drift_p", "type_changed"} | (
-            {"ks_p"} if detail["role"] == "numerical" else set()
+            {"ks_p"} if detail.role == "numerical" else set()
         )
 
 
 def test_p_values_rest_on_one_row_a_card(evaluation: Evaluation, sides: tuple[Side, Side]) -> None:
     """Which row of a card is the engine's choice; that it is one, and what follows from it, is not."""
-    roles = {name: drift.Role(detail["role"]) for name, detail in evaluation.columns.items()}
+    roles = {name: drift.Role(detail.role) for name, detail in evaluation.columns.items()}
     chosen = [drift.profile(side.rows, roles, entity=CARD) for side in sides]
     for name, detail in evaluation.columns.items():
-        if detail["role"] != "numerical":
+        if detail.role != "numerical":
             continue
         x, y = (np.repeat(c.values, c.counts) for c in (p.columns[name].one_per_entity() for p in chosen))
         assert [len(x), len(y)] == [side.rows[CARD].n_unique() for side in sides]
@@ -315,6 +315,6 @@ def test_of_the_whole(evaluation: Evaluation, sides: tuple[Side, Side]) -> None:
     assert evaluation.metrics["data_drift"].p_value == found["data_drift_p"]
     assert found["data_drift_significant"] == ((found["data_drift_p"] or 0) < 0.05)
     assert 0.5 < (found["data_drift_low"] or 0) < (found["data_drift"] or 0)
-    assert sum(evaluation.importance["drift"].values()) == pytest.approx(1)
-    by_importance = sorted(evaluation.importance["drift"].items(), key=lambda item: item[1])
+    assert sum(evaluation.importance.drift.values()) == pytest.approx(1)
+    by_importance = sorted(evaluation.importance.drift.items(), key=lambda item: item[1])
     assert {name for name, _ in by_importance[-2:]} == {"card_age", "card_fico_score"}

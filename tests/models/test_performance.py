@@ -1,5 +1,6 @@
 """Every metric of every task against scikit-learn and scipy, and a reason wherever there is no value."""
 
+import dataclasses
 import json
 import math
 from decimal import Decimal
@@ -124,7 +125,7 @@ def test_binary_agrees_with_scikit_learn(pairs):
         theirs
     )
     assert set(found.reasons) == set(METRICS_BY_TASK["binary_classification"]) - set(theirs)
-    json.dumps(found.detail, allow_nan=False)
+    json.dumps(dataclasses.asdict(found.detail), allow_nan=False)
 
 
 @settings(max_examples=60)
@@ -162,7 +163,7 @@ def test_multiclass_agrees_with_scikit_learn(pairs):
         theirs["roc_auc_weighted"] = sk.roc_auc_score(y, p, multi_class="ovr", average="weighted")
     agree(found, theirs)
     assert set(found.reasons) == set(METRICS_BY_TASK["multiclass_classification"]) - set(theirs)
-    json.dumps(found.detail, allow_nan=False)
+    json.dumps(dataclasses.asdict(found.detail), allow_nan=False)
 
 
 def test_weighted_area_with_every_class_present():
@@ -201,8 +202,8 @@ def test_regression_agrees_with_scikit_learn_and_scipy(pairs):
         theirs["mape"] = sk.mean_absolute_percentage_error(y, p)
     agree(found, theirs)
     assert set(found.reasons) == set(METRICS_BY_TASK["regression"]) - set(theirs)
-    assert np.sum(found.detail["predicted_against_true"]["rows_true_columns_predicted"]) == len(y)
-    json.dumps(found.detail, allow_nan=False)
+    assert np.sum(found.detail.predicted_against_true.rows_true_columns_predicted) == len(y)
+    json.dumps(dataclasses.asdict(found.detail), allow_nan=False)
 
 
 @settings(max_examples=60)
@@ -216,7 +217,7 @@ def test_a_regression_metric_is_a_finite_number_or_has_a_reason(pairs, task):
         value = found.metrics[name]
         assert (value is None) == (name in found.reasons)
         assert value is None or math.isfinite(value)
-    json.dumps(found.detail, allow_nan=False)
+    json.dumps(dataclasses.asdict(found.detail), allow_nan=False)
 
 
 def test_lift_of_a_hundred_rows_is_that_of_the_top_ten():
@@ -347,10 +348,10 @@ def test_curves_are_short_and_lie_on_scikit_learn_s():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 5000)
     p = np.clip(rng.normal(0.4 + 0.2 * y, 0.2), 0, 1)
-    roc = of_binary(y, p).detail["roc"]
+    roc = of_binary(y, p).detail.roc
     fpr, tpr, _ = sk.roc_curve(y, p, drop_intermediate=False)
     points = set(zip(fpr.tolist(), tpr.tolist(), strict=True))
-    ours = list(zip(roc["false_positive_rate"], roc["true_positive_rate"], strict=True))
+    ours = list(zip(roc.false_positive_rate, roc.true_positive_rate, strict=True))
     assert set(ours) <= points
     assert len(ours) <= 200
     assert (ours[0], ours[-1]) == ((0, 0), (1, 1))

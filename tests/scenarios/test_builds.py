@@ -115,9 +115,9 @@ def test_every_part_of_an_evaluation_is_there(spec: Spec, run: Run, rows: Rows, 
     assert drifted != 0
     assert evaluation.metrics["roc_auc"].reason is None
     assert set(evaluation.columns) == {"age", "score", "group"}
-    assert sum(evaluation.importance["drift"].values()) == pytest.approx(1)
-    assert sum(evaluation.importance["model"].values()) == pytest.approx(1)
-    assert evaluation.performance["confusion_matrix"]
+    assert sum(evaluation.importance.drift.values()) == pytest.approx(1)
+    assert sum(evaluation.importance.model.values()) == pytest.approx(1)
+    assert evaluation.performance.confusion_matrix
     assert evaluation.model_version == "1"
 
 

@@ -1,5 +1,6 @@
 """What is put into the store comes out of it, in order, whole; what is removed is gone and remembered."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from datetime import timedelta, timezone
@@ -11,21 +12,43 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import StatementError
 
 from engine.errors import StoreError
+from engine.evaluation.detail import ColumnDetail, ColumnImportance, Histogram, PredictionDetail
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
+from engine.models.performance_detail import ConfusionMatrix, PerformanceDetail, RocCurve, RowCounts
 from engine.store import MetricPoint, Store
 from engine.store.folders import safe_name
 from engine.store.tables import serialize_json
 
 MakeEvaluation = Callable[..., Evaluation]
 
+COLUMN = ColumnDetail(
+    role="numerical",
+    significant=True,
+    histogram=Histogram(edges=(1.5, 2.0), reference=(1, 2, 3), batch=(4, 5, 6), missing=(0, 1)),
+    detectable=0.125,
+)
+
 
 def test_an_evaluation_comes_back_as_it_was(store: Store, make_evaluation: MakeEvaluation) -> None:
     given_one = make_evaluation(
-        columns={"age": {"role": "numerical", "histogram": {"edges": [1.5, 2.0], "missing": [0, 1]}}},
+        columns={"age": COLUMN, "group": dataclasses.replace(COLUMN, detectable=math.inf)},
         left_out={"id": "an identifier"},
-        importance={"drift": {"age": 1.0}, "model": {"age": 0.25}},
-        prediction={"classes": ["0", "1"]},
-        performance={"roc": [[0.0, 0.0], [1.0, 1.0]]},
+        importance=ColumnImportance({"age": 1.0}, {"age": 0.25}),
+        prediction=PredictionDetail(
+            dataclasses.replace(
+                COLUMN,
+                histogram=Histogram(labels=("no", "yes"), reference=(3, 4), batch=(1, 2), other=(0, 0)),
+                statistics={"drift": None, "drift_low": None, "drift_p": 0.5, "psi": 0.25, "ks": None},
+                reasons={"ks": "only one value", "drift": "too few rows", "drift_low": "too few rows"},
+            ),
+            COLUMN,
+        ),
+        performance=PerformanceDetail(
+            rows=RowCounts(measured=9, all=10, without_label=1, without_prediction=0),
+            confusion_matrix=ConfusionMatrix(("no", "yes"), ((1, 2), (3, 4))),
+            roc=RocCurve((0.0, 1.0), (0.0, 1.0), (None, 0.5)),
+        ),
+        reference_performance={"roc_auc": MetricValue(0.75, 0.7, 0.8)},
         notes=("assumes independent rows",),
         model="authorization",
         model_version="3",
@@ -60,14 +83,14 @@ def test_nan_is_stored_as_no_value_with_a_reason(store: Store, make_evaluation: 
                 "mean.x": MetricValue(math.nan, low=math.nan, high=1.0),
                 "std.x": MetricValue(None, reason="empty"),
             },
-            columns={"x": {"mean": math.nan, "edges": [-math.inf, 0.0, math.inf], "deep": [{"a": (1, math.nan)}]}},
+            facts={"x": {"mean": math.nan, "edges": [-math.inf, 0.0, math.inf], "deep": [{"a": (1, math.nan)}]}},
         )
     )
     found = store.evaluations.find_newest("the_MES")
     assert found is not None
     assert found.metrics["mean.x"] == MetricValue(None, None, 1.0, None, "not a number")
     assert found.metrics["std.x"] == MetricValue(None, reason="empty")
-    assert found.columns == {"x": {"mean": None, "edges": [None, 0.0, None], "deep": [{"a": [1, None]}]}}
+    assert found.facts == {"x": {"mean": None, "edges": [None, 0.0, None], "deep": [{"a": [1, None]}]}}
 
 
 def test_what_json_cannot_hold_is_a_bug_and_says_so() -> None:
@@ -233,7 +256,7 @@ def test_a_store_that_was_closed_remembers(folder: Path, make_evaluation: MakeEv
 
 def test_a_table_of_many_has_the_metrics_asked_for_and_no_detail(store: Store, make_evaluation: MakeEvaluation) -> None:
     names = ["drift.a", "drift.b", "drifted_columns", "drift_p.a", "roc_auc"]
-    store.evaluations.add(make_evaluation(columns={"a": {}}, metrics={name: MetricValue(1.0) for name in names}))
+    store.evaluations.add(make_evaluation(columns={"a": COLUMN}, metrics={name: MetricValue(1.0) for name in names}))
     (whole,) = store.evaluations.history("the_MES")
     (few,) = store.evaluations.history("the_MES", metrics=["drift.*", "roc_auc", "unknown"])
     (none,) = store.evaluations.history("the_MES", metrics=[])

@@ -57,7 +57,7 @@ def test_a_database_of_somebody_else(folder: Path) -> None:
 
 def test_a_damaged_database(store: Store, make_evaluation: MakeEvaluation) -> None:
     for _ in range(50):
-        store.evaluations.add(make_evaluation(columns={"x": {"text": "x" * 2000}}))
+        store.evaluations.add(make_evaluation(facts={"text": "x" * 2000}))
     store.close()
     path = store.folder / "state.db"
     content = bytearray(path.read_bytes())
@@ -131,7 +131,7 @@ def test_a_full_disk_while_evaluations_are_added(small_disk: Path, make_evaluati
     with Store.open(small_disk / "state") as store:
         with pytest.raises(StoreError, match="the disk is full"):  # noqa: PT012 (the loop is what is tried)
             while True:
-                evaluation = make_evaluation(columns={"x": {"text": "x" * 20_000}})
+                evaluation = make_evaluation(facts={"text": "x" * 20_000})
                 with store.folders.stage() as files:
                     (files / "profile").write_bytes(b"x" * 150_000)
                     store.evaluations.add(evaluation, files)

@@ -15,7 +15,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from engine.evaluation.record import Evaluation
+from engine.evaluation.detail import ColumnImportance
+from engine.evaluation.record import Evaluation, MetricValue
 from engine.notifications import RunFacts, compose_message
 from engine.outcome import Outcome
 from engine.pipeline.reports import collect_report_facts
@@ -197,12 +198,22 @@ def test_secrets_are_masked_everywhere(project):
 
 def many(evaluation: Evaluation, columns: int) -> dict[str, object]:
     """Give an evaluation many columns, alike but for their names and drift."""
-    each = list(evaluation.columns.values())
+    each = list(evaluation.columns)
+    measured = evaluation.group_column_metrics()
+    sources = {f"column {i:04}": each[i % len(each)] for i in range(columns)}
+    metrics = {
+        f"{statistic}.{name}": metric
+        for name, source in sources.items()
+        for statistic, metric in measured[source].items()
+    }
+    importance = dict.fromkeys(sources, 1 / columns)
     return {
-        "columns": {f"column {i:04}": {**each[i % len(each)], "drift": i / columns} for i in range(columns)},
-        "importance": {
-            side: {f"column {i:04}": 1 / columns for i in range(columns)} for side in ("drift", "model")
+        "columns": {name: evaluation.columns[source] for name, source in sources.items()},
+        "metrics": {
+            **evaluation.metrics, **metrics,
+            **{f"drift.{name}": MetricValue(i / columns) for i, name in enumerate(sources)},
         },
+        "importance": ColumnImportance(importance, importance),
     }  # fmt: skip
 
 

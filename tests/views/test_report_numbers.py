@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from engine.errors import Position
 from engine.evaluation.checks import CheckTarget, apply_check
+from engine.evaluation.detail import ColumnDetail, Histogram
 from engine.evaluation.record import CheckResult, Evaluation, Fingerprints, MetricValue
 from engine.formatting.numbers import format_figure, format_p_value, format_share
 from engine.outcome import CheckOutcome
@@ -96,10 +97,10 @@ def test_a_scale_stays_within_what_is_possible():
     assert choose_scale("roc_auc", {"soft_min": 0.7}, [0.76])[0] > 0.6
 
 
-COLUMN = {
-    "role": "numerical", "drift": 0.0, "drift_p": 1.0, "significant": False, "statistics": {"js": 0.01, "psi": 0.001},
-    "reasons": {}, "histogram": {"edges": [1.0, 2.0], "reference": [5, 5, 5], "batch": [4, 5, 6], "missing": [0, 1]},
-}  # fmt: skip
+COLUMN = ColumnDetail(
+    role="numerical", significant=False,
+    histogram=Histogram(edges=(1.0, 2.0), reference=(5, 5, 5), batch=(4, 5, 6), missing=(0, 1)),
+)  # fmt: skip
 
 
 def evaluation(metrics: Mapping[str, Any], **changes: Any) -> Evaluation:
@@ -117,10 +118,9 @@ def check(name: str, outcome: CheckOutcome) -> CheckResult:
 
 
 def test_what_happened_in_three_sentences():
-    columns = {
-        "age": COLUMN | {"drift": 0.18}, "score": COLUMN | {"drift": 0.12}, "a": COLUMN | {"drift": 0.05}, "b": COLUMN,
-    }  # fmt: skip
+    columns = dict.fromkeys(("age", "score", "a", "b"), COLUMN)
     metrics = {
+        "drift.age": 0.18, "drift.score": 0.12, "drift.a": 0.05, "drift.b": 0.0,
         "data_drift": MetricValue(0.6, 0.58, 0.62), "data_drift_significant": 1.0, "data_drift_low": 0.585,
         "labelled_share": 0.5, "roc_auc": 0.75, "performance_change.roc_auc": -0.05, "prediction_drift.drift": 0.1,
     }  # fmt: skip

@@ -1,0 +1,82 @@
+"""What a measurement of a model's performance keeps beside its metrics: counts of rows, matrix, curves and plots.
+
+All are plain data of few numbers, however many rows were measured. The names of the fields are the keys of their JSON.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """Rows of a batch by what they lack to be measured."""
+
+    measured: int
+    all: int
+    without_label: int
+    without_prediction: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfusionMatrix:
+    """Rows of each pair of classes: `rows_true_columns_predicted[i][j]` are those of class i predicted as class j."""
+
+    classes: tuple[str, ...]
+    rows_true_columns_predicted: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RocCurve:
+    """The rates at each threshold, from the highest to the lowest. The first point, (0, 0), has no threshold."""
+
+    false_positive_rate: tuple[float, ...]
+    true_positive_rate: tuple[float, ...]
+    threshold: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionRecallCurve:
+    """Recall and precision at each threshold, from the highest to the lowest."""
+
+    recall: tuple[float, ...]
+    precision: tuple[float, ...]
+    threshold: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationCurve:
+    """Per bin of predicted probabilities: their mean, the frequency of what was predicted, and the number of rows."""
+
+    probability: tuple[float, ...]
+    frequency: tuple[float, ...]
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedAgainstTrue:
+    """Rows of a regression on a grid. Its `edges` are quantiles of true and predicted values together."""
+
+    edges: tuple[float, ...]
+    rows_true_columns_predicted: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ResidualQuantiles:
+    """Quantiles of the residuals of a regression, true minus predicted."""
+
+    quantiles: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceDetail:
+    """Everything that is kept of a measurement beside the metrics; what a task or a batch does not have is None."""
+
+    rows: RowCounts | None = None
+    confusion_matrix: ConfusionMatrix | None = None
+    calibration: CalibrationCurve | None = None
+    roc: RocCurve | None = None
+    precision_recall: PrecisionRecallCurve | None = None
+    roc_auc_by_class: Mapping[str, float] | None = None
+    predicted_against_true: PredictedAgainstTrue | None = None
+    residuals: ResidualQuantiles | None = None
