@@ -10,12 +10,12 @@ from typing import Any
 import polars as pl
 
 from engine.evaluation.record import Evaluation
-from engine.formatting.numbers import format_number
 from engine.outcome import CheckOutcome, worst_check_outcome
 from engine.store import CheckPoint, OutboxMessage, RunRecord
 from engine.views.columns import describe_columns
 from engine.views.performance import describe_performance
 from engine.views.predictions import describe_shares
+from engine.views.ranges import format_bounds
 
 _COLUMN_FIELDS = (
     "role", "drift", "drift_p", "significant", "reference", "batch", "drift_importance", "model_importance", "reason",
@@ -142,7 +142,7 @@ def tabulate_checks(points: Sequence[CheckPoint], names: Mapping[str, str]) -> p
             "outcome": str(result.outcome),
             "counts_as": str(result.counts_as),
             "value": result.value,
-            "bounds": ", ".join(f"{bound} {format_number(limit)}" for bound, limit in result.bounds.items()) or None,
+            "bounds": format_bounds(result.bounds) or None,
             "reason": result.reason or None,
             "run": run,
             "evaluation_id": result.evaluation,

@@ -13,12 +13,13 @@ from engine.cli.options import TableFormat
 from engine.cli.output import print_json
 from engine.cli.tables import Page, render_data, render_json, to_records
 from engine.evaluation.check_counts import PassedChecks
-from engine.evaluation.evaluation_json import evaluation_to_json
+from engine.evaluation.evaluation_json import check_to_json, evaluation_to_json
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.formatting.numbers import format_cell, format_interval
 from engine.outcome import CheckOutcome
 from engine.spec.metric_names import METRICS
 from engine.store import CheckPoint, utc_now
+from engine.store.records import event_to_json
 from engine.views.columns import describe_columns
 
 DEFAULT_ROWS = 20
@@ -391,7 +392,7 @@ def _join_metric_intervals(frame: pl.DataFrame) -> pl.DataFrame:
 def print_checks(target: str, found: Sequence[CheckResult], format_: Literal["text", "json"]) -> None:
     """Print the results of checks that have just been applied."""
     if format_ == "json":
-        print_json(render_json(list(found)))
+        print_json(render_json([check_to_json(result) for result in found]))
         return
     page = Page()
     counts = Counter(result.outcome for result in found)
@@ -436,7 +437,7 @@ def print_run(project: Project, id_: str, format_: TableFormat) -> None:
         _print_data(log, format_)
         return
     if format_ == "json":
-        print_json(render_json(asdict(one) | {"log": to_records(log)}))
+        print_json(render_json(asdict(one) | {"events": list(map(event_to_json, one.events)), "log": to_records(log)}))
         return
     page = Page()
     page.add_title(f"{one.scenario} {one.state}")

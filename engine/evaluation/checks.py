@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isclose
 from pathlib import Path
-from typing import Any
 
 from engine.data import load_function
 from engine.errors import DataError, Position
+from engine.evaluation.bounds import AllowedValues, AppliedRange, CheckBounds
 from engine.evaluation.changes import average_metrics, change_between
 from engine.evaluation.detectable import explain_weak_check, find_detectable
 from engine.evaluation.record import CheckResult, MetricValue
@@ -86,14 +86,14 @@ def apply_check(name: str, check: Check, target: CheckTarget, position: Position
     """
     if isinstance(check, PythonCheck):
         finding = _call_check_function(check, target)
-        return [_build_result(name, "", finding, finding.outcome, {}, target, position)]
+        return [_build_result(name, "", finding, finding.outcome, None, target, position)]
     wanted = normalize_metric_name(check.metric)
     if not wanted.endswith(".*"):
         return [_apply_to_metric(name, check, wanted, target, position)]
     matches = [metric for metric in target.metrics if metric.startswith(wanted.removesuffix("*"))]
     if not matches:
         nothing = CheckFinding(CheckOutcome.ERROR, f"{check.metric} matches no metric of {target.name}")
-        return [_build_result(name, check.metric, nothing, CheckOutcome.ERROR, {}, target, position)]
+        return [_build_result(name, check.metric, nothing, CheckOutcome.ERROR, None, target, position)]
     return [_apply_to_metric(name, check, metric, target, position) for metric in matches]
 
 
@@ -104,32 +104,31 @@ def _apply_to_metric(
     measured = target.metrics.get(metric) or MetricValue(
         None, reason=_describe_unknown_metric(metric, target), failed=True
     )
+    bounds: CheckBounds | None
     if isinstance(check, ValuesCheck):
-        bounds: dict[str, Any] = {"allowed": check.allowed, "soft_allowed": check.soft_allowed}
+        soft = check.soft_allowed
+        bounds = AllowedValues(tuple(check.allowed), None if soft is None else tuple(soft))
         finding = _missing_value_finding(measured) if measured.value is None else _check_values(check, measured.value)
     else:
         # Bounds that `except:` gives for this metric replace those of the check.
-        excepted = {normalize_metric_name(text): limits for text, limits in check.except_.items()}
-        limits: Range = excepted.get(metric, check)
+        excepted: dict[str, Range] = {normalize_metric_name(text): one for text, one in check.except_.items()}
         in_seconds = metric in target.in_seconds and check.change == "absolute"
-        bounds = {**limits.bounds, "unit": "seconds"} if in_seconds else {**limits.bounds}
+        applied = AppliedRange(excepted.get(metric, check).bounds, in_seconds)
         if check.compare is not None:
             measured = _compute_change(check, metric, measured, target)
-            bounds |= _comparison_settings(check)
+            applied = replace(applied, compare=_name_baseline(check), change=check.change)
+        bounds = applied if applied.limits or applied.compare else None  # an exception may lift all bounds
         finding = (
             _missing_value_finding(measured)
             if measured.value is None
-            else _check_range(
-                limits, measured, metric, changed=bool(check.compare), certain=check.certain, in_seconds=in_seconds
-            )
+            else _check_range(applied, measured, metric, certain=check.certain)
         )
         if finding.outcome is CheckOutcome.OK:
-            finding = _add_detectable(finding, check, limits, metric, measured, target)
+            finding = _add_detectable(finding, check, applied, metric, measured, target)
         elif metric in _OF_ALL_COLUMNS and finding.value is not None:
             finding = replace(finding, reason=finding.reason + _list_most_moved(target.metrics))
         elif finding.value is not None and measured.reason and not measured.reason.startswith("no interval"):
             finding = replace(finding, reason=f"{finding.reason}: {measured.reason}")
-    bounds = {key: bound for key, bound in bounds.items() if bound is not None}
     return _build_result(name, metric, finding, _apply_when_empty(finding, check.when_empty), bounds, target, position)
 
 
@@ -156,40 +155,33 @@ def _describe_unknown_metric(metric: str, target: CheckTarget) -> str:
     return f"{target.name} has no metric {metric}{hint}"
 
 
-def _check_range(
-    limits: Range, measured: MetricValue, metric: str, *, changed: bool, certain: bool, in_seconds: bool
-) -> CheckFinding:
+def _check_range(applied: AppliedRange, measured: MetricValue, metric: str, *, certain: bool) -> CheckFinding:
     """Compare a value, or the change of one, with a range whose bounds are inclusive; hard bounds come first.
 
     With `certain` the whole interval must be outside; where there is none, nothing is certain, and the reason says so.
     """
-    bounds, value = limits.bounds, measured.value or 0.0
+    value, changed = measured.value or 0.0, applied.compare is not None
     difference = changed or "_change" in metric.partition(".")[0]
     interval = (measured.low, measured.high) if certain else (None, None)
     remark = _describe_certainty(measured) if certain else ""
     possible = ""
-    for bound, side, outcome in (
-        (bounds.get("min"), "below min", CheckOutcome.ERROR),
-        (bounds.get("max"), "above max", CheckOutcome.ERROR),
-        (bounds.get("soft_min"), "below soft_min", CheckOutcome.WARNING),
-        (bounds.get("soft_max"), "above soft_max", CheckOutcome.WARNING),
-    ):
-        if bound is None or not (value < bound if "below" in side else value > bound):
+    for limit in sorted(applied.limits, key=lambda one: one.outcome is not CheckOutcome.ERROR):
+        if not limit.is_broken_by(value):
             continue
-        if difference and isclose(value, bound, rel_tol=ROUNDING):
+        if difference and isclose(value, limit.value, rel_tol=ROUNDING):
             continue
-        nearest = interval[1] if "below" in side else interval[0]
+        nearest = interval[1] if limit.is_lower else interval[0]
         answer = " (yes)" if metric == "data_drift_significant" and value == 1 else ""  # a number, but read as yes
-        told, limit = _write_apart(value, bound, in_seconds=in_seconds)
+        told, bound = _write_apart(value, limit.value, in_seconds=applied.in_seconds)
         shown = f"changed by {told}" if changed else f"{told}{answer}"
-        shown = f"{shown}{remark}{', which' if changed else ''} is {side} {limit}"
-        if certain and (nearest is None or (nearest >= bound if "below" in side else nearest <= bound)):
+        shown = f"{shown}{remark}{', which' if changed else ''} is {limit.side} {bound}"
+        if certain and (nearest is None or not limit.is_broken_by(nearest)):
             doubt = (
                 "it is not certain" if nearest is None else "its interval reaches the bound, so chance may explain it"
             )
             possible = possible or f"{shown}, but {doubt}"
             continue
-        return CheckFinding(outcome, shown, value)
+        return CheckFinding(limit.outcome, shown, value)
     if not possible and certain and interval[0] is None:
         possible = f"{format_number(value)}{remark}"
     return CheckFinding(CheckOutcome.OK, possible, value)
@@ -212,11 +204,16 @@ def _describe_certainty(measured: MetricValue) -> str:
 
 
 def _add_detectable(
-    finding: CheckFinding, check: RangeCheck, limits: Range, metric: str, measured: MetricValue, target: CheckTarget
+    finding: CheckFinding,
+    check: RangeCheck,
+    applied: AppliedRange,
+    metric: str,
+    measured: MetricValue,
+    target: CheckTarget,
 ) -> CheckFinding:
     """Return an OK with what it could have found, and a reason if that is little."""
     detectable = find_detectable(
-        limits,
+        applied,
         metric,
         measured,
         target.metrics,
@@ -224,7 +221,7 @@ def _add_detectable(
         target.confidence,
         certain=check.certain,
     )
-    weak = explain_weak_check(limits, metric, detectable, target.metrics, target.rows, changed=bool(check.compare))
+    weak = explain_weak_check(applied, metric, detectable, target.metrics, target.rows)
     return replace(finding, detectable=detectable, reason=finding.reason or weak)
 
 
@@ -255,10 +252,9 @@ def _compute_change(check: RangeCheck, metric: str, measured: MetricValue, targe
     return change_between(measured, baseline, check.change)
 
 
-def _comparison_settings(check: RangeCheck) -> dict[str, str]:
-    """Return the settings that make the bounds apply to a change, by their keys in the spec."""
-    against = f"mean_of_last {check.compare.mean_of_last}" if isinstance(check.compare, MeanOfLast) else check.compare
-    return {"compare": str(against), "change": check.change}
+def _name_baseline(check: RangeCheck) -> str:
+    """Return what a change is measured from, as the spec names it."""
+    return f"mean_of_last {check.compare.mean_of_last}" if isinstance(check.compare, MeanOfLast) else str(check.compare)
 
 
 def _find_baseline(check: RangeCheck, metric: str, value: float, target: CheckTarget) -> MetricValue | str:
@@ -307,7 +303,7 @@ def _build_result(
     metric: str,
     finding: CheckFinding,
     counts_as: CheckOutcome,
-    bounds: Mapping[str, Any],
+    bounds: CheckBounds | None,
     target: CheckTarget,
     position: Position,
 ) -> CheckResult:

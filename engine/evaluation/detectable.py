@@ -7,10 +7,11 @@ anything else.
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
 
+from engine.evaluation.bounds import AppliedRange
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
 from engine.spec.metric_names import MetricName, find_metric_definition, parse_metric_name
-from engine.spec.resources.checks import Range
+from engine.spec.resources.checks import RangeBound
 
 POWER = 0.8
 """The share of batches in which a value as far off as the one that is told would break the check."""
@@ -23,7 +24,7 @@ _MEASURED_AS = {"data_drift_low": "data_drift", "data_drift_significant": "data_
 
 
 def find_detectable(
-    limits: Range,
+    applied: AppliedRange,
     metric: str,
     measured: MetricValue,
     metrics: Mapping[str, MetricValue],
@@ -49,19 +50,18 @@ def find_detectable(
     confidence
         The confidence level of the intervals.
     """
-    upper = next(((key, bound) for key in ("soft_max", "max") if (bound := getattr(limits, key)) is not None), None)
-    lower = next(((key, bound) for key in ("soft_min", "min") if (bound := getattr(limits, key)) is not None), None)
+    lower, upper = applied.lower, applied.upper
     as_drift = metric.replace("drift_low.", "drift.", 1) if metric.startswith("drift_low.") else metric
     if as_drift in detectable_drifts:
-        return {upper[0]: detectable_drifts[as_drift]} if upper else {}
+        return {upper.key: detectable_drifts[as_drift]} if upper else {}
     normal = NormalDist()
     if metric in _MEASURED_AS:
         accuracy = metrics.get("data_drift")
         if accuracy is None or accuracy.low is None or accuracy.high is None or not upper:
             return {}
         error = (accuracy.high - accuracy.low) / 2 / normal.inv_cdf(0.5 + confidence / 2)
-        start = 0.5 if metric == "data_drift_significant" else upper[1]
-        return {upper[0]: start + (normal.inv_cdf(confidence) + normal.inv_cdf(POWER)) * error}
+        start = 0.5 if metric == "data_drift_significant" else upper.value
+        return {upper.key: start + (normal.inv_cdf(confidence) + normal.inv_cdf(POWER)) * error}
     name = parse_metric_name(metric)
     # Other metrics may have exact bounds of their value, which say nothing of chance.
     has_interval = isinstance(name, MetricName) and find_metric_definition(name, "store").interval
@@ -71,20 +71,18 @@ def find_detectable(
     chance = normal.inv_cdf(POWER) * error
     found: dict[str, float | None] = {}
     if lower:
-        found[lower[0]] = lower[1] - chance - (measured.high - measured.value if certain else 0)
+        found[lower.key] = lower.value - chance - (measured.high - measured.value if certain else 0)
     if upper:
-        found[upper[0]] = upper[1] + chance + (measured.value - measured.low if certain else 0)
+        found[upper.key] = upper.value + chance + (measured.value - measured.low if certain else 0)
     return found
 
 
 def explain_weak_check(
-    limits: Range,
+    applied: AppliedRange,
     metric: str,
     detectable: Mapping[str, float | None],
     metrics: Mapping[str, MetricValue],
     rows: tuple[int, int] | None,
-    *,
-    changed: bool,
 ) -> str:
     """Return why an OK says little, or nothing: the values that are found are far beyond the bound.
 
@@ -93,23 +91,23 @@ def explain_weak_check(
     `data_drift`, else the reference's value; where that is not known, nothing is said. `rows` counts those of the batch
     and of the reference, if known.
     """
+    changed = applied.compare is not None
     for key, value in detectable.items():
-        bound = getattr(limits, key)
-        if _is_weak(metric, key, bound, value, metrics, changed=changed):
-            return (
-                f"{HARDLY_FAILED}{_describe_detectable(metric, key, value, rows, changed=changed)} ({key} is {bound:g})"
-            )
+        limit = applied.find_limit(key)
+        if _is_weak(metric, limit, value, metrics, changed=changed):
+            found = _describe_detectable(metric, limit, value, rows, changed=changed)
+            return f"{HARDLY_FAILED}{found} ({key} is {limit.value:g})"
     return ""
 
 
 def _is_weak(
-    metric: str, key: str, bound: float, value: float | None, metrics: Mapping[str, MetricValue], *, changed: bool
+    metric: str, limit: RangeBound, value: float | None, metrics: Mapping[str, MetricValue], *, changed: bool
 ) -> bool:
     statistic = metric.partition(".")[0]
     if value is None:
         return True
     if statistic in ("drift", "drift_low", "prediction_drift"):
-        return value > bound
+        return value > limit.value
     if metric == "data_drift_significant":
         # A bound says nothing of the accuracy; a model that finds only strong drift leaves most of it unseen.
         return value > 0.75
@@ -121,8 +119,8 @@ def _is_weak(
         if definition.high is not None and value > definition.high:
             return True
     usual = _find_usual_value(metric, metrics, changed=changed)
-    margin = 0.0 if usual is None else bound - usual if key.endswith("max") else usual - bound
-    return margin > 0 and abs(value - bound) > margin
+    margin = 0.0 if usual is None else usual - limit.value if limit.is_lower else limit.value - usual
+    return margin > 0 and abs(value - limit.value) > margin
 
 
 def _find_usual_value(metric: str, metrics: Mapping[str, MetricValue], *, changed: bool) -> float | None:
@@ -138,7 +136,7 @@ def _find_usual_value(metric: str, metrics: Mapping[str, MetricValue], *, change
 
 
 def _describe_detectable(
-    metric: str, key: str, value: float | None, rows: tuple[int, int] | None, *, changed: bool
+    metric: str, limit: RangeBound, value: float | None, rows: tuple[int, int] | None, *, changed: bool
 ) -> str:
     """Return what is found 4 times in 5, as a clause."""
     what = _MEASURED_AS.get(metric, metric)
@@ -147,9 +145,7 @@ def _describe_detectable(
     with_rows = "" if rows is None else f"with {rows[0]:,} rows ({rows[1]:,} in the reference) "
     if value is None:
         return f"{with_rows}no {what}, however large, is found 4 times in 5"
-    return (
-        f"{with_rows}only a {what} of {value:.2g} or {'more' if key.endswith('max') else 'less'} is found 4 times in 5"
-    )
+    return f"{with_rows}only a {what} of {value:.2g} or {'less' if limit.is_lower else 'more'} is found 4 times in 5"
 
 
 def list_weak_checks(results: Iterable[CheckResult]) -> dict[str, list[CheckResult]]:

@@ -1,4 +1,4 @@
-"""Evaluations as JSON: their details for the store and back, and whole for people's programs.
+"""Evaluations and check results as JSON: details for the store and back, and whole for people's programs.
 
 The store keeps once what the metrics hold already: the details of a column leave out its drift and its statistics.
 Early versions have stored them there as well; they are ignored. The JSON for programs has them with their column.
@@ -12,8 +12,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from engine.evaluation.bounds import bounds_to_json
 from engine.evaluation.detail import ColumnDetail, ColumnImportance, Histogram, PredictionDetail
-from engine.evaluation.record import Evaluation, MetricValue
+from engine.evaluation.record import CheckResult, Evaluation, MetricValue
 from engine.models import PerformanceDetail
 
 DETAILS = ("columns", "importance", "prediction", "performance")
@@ -75,6 +76,11 @@ def evaluation_to_json(evaluation: Evaluation) -> Json:
         "prediction": _measured_columns_to_json(predicted, evaluation.group_prediction_metrics()),
         "performance": _performance_to_json(evaluation),
     }
+
+
+def check_to_json(result: CheckResult) -> Json:
+    """Return a check result by the names of its fields; `bounds` by the keys of the spec."""
+    return asdict(result) | {"bounds": bounds_to_json(result.bounds)}
 
 
 def _measured_columns_to_json(

@@ -74,9 +74,10 @@ def _find_upper_bound(check: Check) -> tuple[str, float] | None:
         fine = check.allowed if check.soft_allowed is None else check.soft_allowed
         return (metric, 0.0) if metric == "data_drift_significant" and 0 in fine and 1 not in fine else None
     limits = [check, *check.except_.values()]
-    if check.compare is not None or any(one.min is not None or one.soft_min is not None for one in limits):
+    bounds = [bound for one in limits for bound in one.bounds]
+    if check.compare is not None or any(bound.is_lower for bound in bounds):
         return None
-    uppers = [bound for one in limits for key, bound in one.bounds.items() if key in ("soft_max", "max")]
+    uppers = [bound.value for bound in bounds]
     return (metric, min(uppers)) if uppers and min(uppers) < 1 else None
 
 

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import inf
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import PlainSerializer, PlainValidator
 
 from engine.errors import Position
+from engine.evaluation.bounds import AppliedRange, CheckBounds, bounds_from_json, bounds_to_json
 from engine.evaluation.detail import ColumnDetail, ColumnImportance, PredictionDetail
 from engine.models import PerformanceDetail
 from engine.outcome import CheckOutcome
 from engine.spec.metric_catalogue import METRICS
 from engine.spec.metric_names import MetricName
-
-ENDS = ("min", "max")
-"""The keys of hard bounds; those of soft bounds begin with `soft_`."""
 
 _COLUMN_STATISTICS = {
     metric.name
@@ -127,8 +127,8 @@ class CheckResult:
     """The result of one check on one metric.
 
     `check` is the name of the check in the spec, `target` the evaluation store or dataset, `metric` the concrete
-    metric: a wildcard check gives one result per metric. `bounds` holds the range or the values that were applied, and
-    `compare` and `change` where they apply to a change. `counts_as` is the outcome after `when_empty`, never EMPTY.
+    metric: a wildcard check gives one result per metric. `bounds` is what was allowed, None of a python check, and of a
+    wildcard that matches nothing. `counts_as` is the outcome after `when_empty`, never EMPTY.
     `reason` is a sentence for people. `detectable` gives, by bound, the value nearest to it that would have broken the
     check in 4 of 5 batches of this size, None where none would; it is empty where that is not known.
     """
@@ -139,7 +139,7 @@ class CheckResult:
     outcome: CheckOutcome
     counts_as: CheckOutcome
     value: float | None = None
-    bounds: Mapping[str, Any] = field(default_factory=dict)
+    bounds: Annotated[CheckBounds | None, PlainSerializer(bounds_to_json), PlainValidator(bounds_from_json)] = None
     reason: str = ""
     position: Position | None = None
     evaluation: str | None = None
@@ -150,15 +150,12 @@ class CheckResult:
         """How far the value is outside the range that it breaks, in its unit; infinite without a value."""
         if self.value is None:
             return inf
-        sides = [
-            (key.endswith("min"), bound) for key, bound in self.bounds.items() if key.removeprefix("soft_") in ENDS
-        ]
-        return max((bound - self.value if low else self.value - bound for low, bound in sides), default=0.0)
+        return self.bounds.compute_excess(self.value) if isinstance(self.bounds, AppliedRange) else 0.0
 
     @property
     def summary(self) -> str:
         """The result in one line: the check, its metric and the reason."""
         text = self.reason
-        if self.bounds:
+        if self.bounds is not None:
             text = f"{self.metric} has no value: {text}" if self.value is None else f"{self.metric} {text}"
         return f"{self.check}: {text.rstrip()}" if text else self.check

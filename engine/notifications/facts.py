@@ -129,8 +129,8 @@ def summarize_checks(facts: RunFacts) -> str:
 def create_check_event(check: CheckResult, at: datetime) -> Event:
     """Return a check result as an event of its run."""
     what = f"{check.check}: {check.metric}" if check.metric else check.check
-    if check.value is None or not check.bounds:
-        what = f"{what} has no value: {check.reason}" if check.bounds else f"{what}: {check.reason}"
+    if check.value is None or check.bounds is None:
+        what = f"{what}: {check.reason}" if check.bounds is None else f"{what} has no value: {check.reason}"
     return Event(
         kind="check",
         severity=_CHECK_SEVERITY[check.counts_as],
@@ -157,8 +157,8 @@ def create_step_event(name: str, outcome: Outcome, reason: str, at: datetime) ->
 
 def format_event(event: Event) -> str:
     """Return an event on one line: what, value, range, where."""
-    text = event.what if event.value is None else f"{event.what} is {format_checked(event.value, event.range or {})}"
-    if event.range:
+    text = event.what if event.value is None else f"{event.what} is {format_checked(event.value, event.range)}"
+    if event.range is not None:
         text += f", allowed: {format_bounds(event.range)}"
     place = None if event.position is None else f"{event.position.file}:{event.position.line}"
     where = ", ".join(part for part in (event.where, place) if part)

@@ -16,7 +16,7 @@ from engine.outcome import CheckOutcome, worst_check_outcome
 from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import select_metrics_in_seconds
 from engine.spec.metric_names import normalize_metric_name
-from engine.spec.resources.checks import Check, PythonCheck, RangeCheck
+from engine.spec.resources.checks import Check, PythonCheck, Range, RangeCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,5 +196,9 @@ def _describe_bounds(check: Check) -> dict[str, object]:
     settings = check.model_dump(
         mode="json", include={"compare", "change", "certain"}, exclude_defaults=True, exclude_none=True
     )
-    excepted = {name: limits.bounds for name, limits in check.except_.items()}
-    return {**check.bounds, **settings, **({"except": excepted} if excepted else {})}
+    excepted = {name: _bounds_by_key(limits) for name, limits in check.except_.items()}
+    return {**_bounds_by_key(check), **settings, **({"except": excepted} if excepted else {})}
+
+
+def _bounds_by_key(limits: Range) -> dict[str, float]:
+    return {bound.key: bound.value for bound in limits.bounds}

@@ -1,13 +1,14 @@
 """The results of checks, of runs and outside of runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, func, insert, select
 
 from engine.errors import Position
+from engine.evaluation.bounds import bounds_from_json
+from engine.evaluation.evaluation_json import check_to_json
 from engine.evaluation.record import CheckResult
 from engine.outcome import CheckOutcome
 from engine.store.database import Database
@@ -86,7 +87,7 @@ def _check_from_row(row: Row[Any]) -> CheckResult:
         outcome=CheckOutcome(row.outcome),
         counts_as=CheckOutcome(row.counts_as),
         value=row.value,
-        bounds={key: bound for key, bound in row.bounds.items() if key != "detectable"},
+        bounds=bounds_from_json(row.bounds),
         reason=row.reason,
         position=position_from_json(row.position),
         evaluation=row.evaluation,
@@ -96,9 +97,9 @@ def _check_from_row(row: Row[Any]) -> CheckResult:
 
 def _check_fields(result: CheckResult) -> dict[str, Any]:
     """Return the columns of a check result; what was detectable is kept with the bounds that it belongs to."""
-    fields = asdict(result) | {"value": nan_to_none(result.value)}
+    fields = check_to_json(result) | {"value": nan_to_none(result.value)}
     detectable = fields.pop("detectable")
-    return fields | ({"bounds": {**result.bounds, "detectable": detectable}} if detectable else {})
+    return fields | ({"bounds": {**fields["bounds"], "detectable": detectable}} if detectable else {})
 
 
 def position_from_json(value: Mapping[str, int | str] | None) -> Position | None:

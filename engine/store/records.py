@@ -6,13 +6,14 @@ change independently. All datetimes are aware. Mappings hold JSON values; dates 
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from engine.errors import Position
+from engine.evaluation.bounds import CheckBounds, bounds_to_json
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import Outcome
 
@@ -50,9 +51,14 @@ class Event:
     what: str
     at: datetime
     value: float | None = None
-    range: Mapping[str, Any] = field(default_factory=dict)
+    range: CheckBounds | None = None
     where: str = ""
     position: Position | None = None
+
+
+def event_to_json(event: Event) -> dict[str, Any]:
+    """Return an event by the names of its fields; `range` by the keys of the spec."""
+    return asdict(event) | {"range": bounds_to_json(event.range)}
 
 
 @dataclass(frozen=True, slots=True)

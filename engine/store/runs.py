@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
+from engine.evaluation.bounds import bounds_from_json
 from engine.outcome import Outcome
 from engine.store.checks import position_from_json
 from engine.store.database import Database, child_rows
@@ -19,7 +20,7 @@ from engine.store.folders import safe_name
 from engine.store.locks import LockBusy, lock_path, release_lock, try_lock
 from engine.store.metrics import nan_to_none
 from engine.store.outbox import insert_messages
-from engine.store.records import Event, OutboxMessage, RunRecord, StepRecord
+from engine.store.records import Event, OutboxMessage, RunRecord, StepRecord, event_to_json
 from engine.store.tables import run_events, run_steps, runs
 
 RUN_COLUMNS = ("id", "project", "scenario", "started", "who", "trigger", "parent", "variables", "ended", "outcome")
@@ -191,7 +192,7 @@ def _insert_events(connection: Connection, run: int, events: Sequence[Event], fi
         connection.execute(
             insert(run_events),
             [
-                asdict(event) | {"run": run, "place": place, "value": nan_to_none(event.value)}
+                event_to_json(event) | {"run": run, "place": place, "value": nan_to_none(event.value)}
                 for place, event in enumerate(events, first)
             ],
         )
@@ -202,7 +203,11 @@ def _run_from_row(row: Row[Any], steps: Sequence[Row[Any]], events: Sequence[Row
         **{name: getattr(row, name) for name in RUN_COLUMNS} | {"outcome": row.outcome and Outcome(row.outcome)},
         steps=tuple(StepRecord(**_record_fields(step) | {"outcome": Outcome(step.outcome)}) for step in steps),
         events=tuple(
-            Event(**_record_fields(event) | {"position": position_from_json(event.position)}) for event in events
+            Event(
+                **_record_fields(event)
+                | {"range": bounds_from_json(event.range), "position": position_from_json(event.position)}
+            )
+            for event in events
         ),
     )
 

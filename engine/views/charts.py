@@ -17,7 +17,7 @@ from engine.formatting.palette import AMBER, GREEN, GREY, RED
 from engine.spec.redaction import Redact
 from engine.store.records import MetricPoint
 from engine.views.facts import EvaluationFacts
-from engine.views.ranges import choose_scale, cut_zones, is_range
+from engine.views.ranges import choose_scale, cut_zones, select_value_range
 from engine.views.summary import format_metric, format_metric_name
 
 ChartSpec = dict[str, Any]
@@ -97,7 +97,7 @@ def draw_history(
     low, high = (measured.low, measured.high) if measured else (None, None)
     ends = [end for point in points for end in (point.low, point.high)]
     applied = [c.bounds for c in facts.checks if c.metric == metric and c.value == facts.find_value(metric)]
-    bounds = next((b for b in applied if is_range(b)), {})
+    bounds = next((found for found in map(select_value_range, applied) if found), None)
     start, end = choose_scale(metric, bounds, [*(point.value for point in points), low, high, *ends])
     seen: dict[str, int] = {}
     rows = []

@@ -1,13 +1,13 @@
 """Ranges as text and for drawing: the ends of a scale, and the zones of it that are OK, a warning or an error."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
+from engine.evaluation.bounds import AllowedValues, AppliedRange, CheckBounds
 from engine.formatting.numbers import format_number, format_seconds
+from engine.outcome import CheckOutcome
 from engine.spec.metric_names import MetricName, find_metric_definition, parse_metric_name
-
-BOUND_NAMES = ("min", "soft_min", "soft_max", "max")
 
 
 class ScaleZone(NamedTuple):
@@ -18,14 +18,16 @@ class ScaleZone(NamedTuple):
     end: float
 
 
-def is_range(bounds: Mapping[str, Any]) -> bool:
-    """Return whether these are bounds of a range, and not a set of values."""
-    return bool(bounds) and all(name in BOUND_NAMES for name in bounds)
+def select_value_range(bounds: CheckBounds | None) -> AppliedRange | None:
+    """Return what a check has allowed if it is a range of the metric's value, which a scale of the metric can show."""
+    if isinstance(bounds, AppliedRange) and bounds.compare is None and not bounds.in_seconds:
+        return bounds
+    return None
 
 
-def choose_scale(metric: str, bounds: Mapping[str, Any], values: Iterable[float | None]) -> tuple[float, float]:
+def choose_scale(metric: str, applied: AppliedRange | None, values: Iterable[float | None]) -> tuple[float, float]:
     """Return the ends of a scale that shows the values and the bounds with a margin, within the range of the metric."""
-    points = [*map(float, bounds.values())] if is_range(bounds) else []
+    points = [float(limit.value) for limit in applied.limits] if applied else []
     points += [value for value in values if value is not None and math.isfinite(value)]
     name = parse_metric_name(metric)
     definition = find_metric_definition(name, "store") if isinstance(name, MetricName) else None
@@ -41,29 +43,35 @@ def choose_scale(metric: str, bounds: Mapping[str, Any], values: Iterable[float 
     return start, end
 
 
-def cut_zones(bounds: Mapping[str, Any], start: float, end: float) -> list[ScaleZone]:
-    """Cut a scale at the bounds: outside min and max error, outside soft_min and soft_max warning, else ok."""
-    if not is_range(bounds):
+def cut_zones(applied: AppliedRange | None, start: float, end: float) -> list[ScaleZone]:
+    """Cut a scale at the bounds: outside the hard ones error, outside the soft ones warning, else ok."""
+    if applied is None:
         return []
-    hard_low, hard_high = bounds.get("min", start), bounds.get("max", end)
-    soft_low, soft_high = bounds.get("soft_min", hard_low), bounds.get("soft_max", hard_high)
+    hard, soft = (
+        {limit.is_lower: limit.value for limit in applied.limits if limit.outcome is outcome}
+        for outcome in (CheckOutcome.ERROR, CheckOutcome.WARNING)
+    )
+    hard_low, hard_high = hard.get(True, start), hard.get(False, end)
+    soft_low, soft_high = soft.get(True, hard_low), soft.get(False, hard_high)
     cuts: Sequence[float] = [start, hard_low, soft_low, soft_high, hard_high, end]
     kinds = ("error", "warning", "ok", "warning", "error")
     found = (ScaleZone(kind, max(a, start), min(b, end)) for kind, a, b in zip(kinds, cuts, cuts[1:], strict=False))
     return [zone for zone in found if zone.end > zone.start]
 
 
-def format_bounds(range_: Mapping[str, object]) -> str:
-    """Return the range or the allowed values of a check as text."""
-    return ", ".join(
-        f"{name} {format_checked(value, range_)}"
-        for name, value in range_.items()
-        if value is not None and name != "unit"
-    )
+def format_bounds(bounds: CheckBounds | None) -> str:
+    """Return what a check has allowed as text; nothing for None."""
+    if bounds is None:
+        return ""
+    if isinstance(bounds, AllowedValues):
+        soft = [] if bounds.soft_allowed is None else [f"soft_allowed {list(bounds.soft_allowed)}"]
+        return ", ".join([f"allowed {list(bounds.allowed)}", *soft])
+    settings = [] if bounds.compare is None else [f"compare {bounds.compare}", f"change {bounds.change}"]
+    return ", ".join([*(f"{limit.key} {format_checked(limit.value, bounds)}" for limit in bounds.limits), *settings])
 
 
-def format_checked(value: object, range_: Mapping[str, object]) -> str:
+def format_checked(value: float, bounds: CheckBounds | None) -> str:
     """Return the value of a check, or one of its bounds: as a duration if the metric is measured in seconds."""
-    if isinstance(value, float) and range_.get("unit") == "seconds":
+    if isinstance(bounds, AppliedRange) and bounds.in_seconds:
         return format_seconds(value)
     return format_number(value)

@@ -26,7 +26,7 @@ from engine.views.columns import ColumnView, describe_prediction_columns
 from engine.views.facts import EvaluationFacts
 from engine.views.performance import describe_performance
 from engine.views.predictions import describe_predictions
-from engine.views.ranges import choose_scale, cut_zones, format_bounds, is_range
+from engine.views.ranges import choose_scale, cut_zones, format_bounds, select_value_range
 from engine.views.summary import format_ends, format_metric, format_metric_name, summarize_evaluation
 
 MOST_SHARES = 50
@@ -134,16 +134,17 @@ def _describe_result(result: CheckResult) -> dict[str, Any]:
         "remark": result.outcome is CheckOutcome.OK and bool(result.reason),
         "track": None,
     }
-    if result.value is None or not is_range(result.bounds):
+    applied = select_value_range(result.bounds)
+    if result.value is None or applied is None:
         return description
-    start, end = choose_scale(result.metric, result.bounds, [result.value])
+    start, end = choose_scale(result.metric, applied, [result.value])
 
     def at(value: float) -> float:
         return round(100 * min(1.0, max(0.0, (value - start) / (end - start))), 2)
 
     stretches = [
         {"kind": zone.kind, "left": at(zone.start), "width": round(at(zone.end) - at(zone.start), 2)}
-        for zone in cut_zones(result.bounds, start, end)
+        for zone in cut_zones(applied, start, end)
     ]
     return description | {
         "track": {"zones": stretches, "at": at(result.value), "start": format_figure(start), "end": format_figure(end)}

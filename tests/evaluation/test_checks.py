@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import Position
+from engine.evaluation.bounds import bounds_to_json
 from engine.evaluation.check_counts import PassedChecks, sort_by_severity
 from engine.evaluation.checks import CheckTarget, apply_check
 from engine.evaluation.record import CheckResult, MetricValue
@@ -53,7 +54,7 @@ def one(check: Check, value: float | None, *past: dict[str, float | None], **kno
 def test_bounds_are_inclusive_and_the_hard_ones_win(value: float, outcome: CheckOutcome, reason: str) -> None:
     result = one(RangeCheck(metric="m", min=1, soft_min=2, soft_max=3, max=4), value)
     assert (result.outcome, result.counts_as, result.reason) == (outcome, outcome, reason)
-    assert result.bounds == {"min": 1, "soft_min": 2, "soft_max": 3, "max": 4}
+    assert bounds_to_json(result.bounds) == {"min": 1, "soft_min": 2, "soft_max": 3, "max": 4}
     assert (result.position, result.evaluation, result.target) == (HERE, "e1", "store")
 
 
@@ -106,7 +107,7 @@ def test_a_result_is_told_on_one_line() -> None:
     change = RangeCheck(metric="m", compare="previous", change="relative", soft_min=-0.3)
     fallen = one(change, 1.0, {"m": 2.0})
     assert fallen.summary == "the check: m changed by -0.5, which is below soft_min -0.3"
-    assert fallen.bounds == {"soft_min": -0.3, "compare": "previous", "change": "relative"}
+    assert bounds_to_json(fallen.bounds) == {"soft_min": -0.3, "compare": "previous", "change": "relative"}
 
 
 def test_a_wildcard_gives_one_result_a_metric_and_except_overrides() -> None:
@@ -115,7 +116,7 @@ def test_a_wildcard_gives_one_result_a_metric_and_except_overrides() -> None:
         name: MetricValue(value)
         for name, value in {"drift.a": 0.2, "drift.b": 0.4, "drift_p.a": 0.9, "psi.a": 9}.items()
     }
-    assert [(r.metric, r.outcome, r.bounds) for r in found(check, metrics)] == [
+    assert [(r.metric, r.outcome, bounds_to_json(r.bounds)) for r in found(check, metrics)] == [
         ("drift.a", WARNING, {"soft_max": 0.1}),
         ("drift.b", OK, {"soft_max": 0.5}),
     ]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from engine.errors import DataError, Position, Severity
+from engine.evaluation.bounds import bounds_from_json
 from engine.evaluation.record import CheckResult
 from engine.formatting.numbers import format_duration
 from engine.notifications import RunFacts, compose_message, create_check_event, create_step_event, format_event
@@ -31,13 +32,13 @@ DRIFT = CheckResult(
     outcome=CheckOutcome.WARNING,
     counts_as=CheckOutcome.WARNING,
     value=0.52134567,
-    bounds={"soft_max": 0.45},
+    bounds=bounds_from_json({"soft_max": 0.45}),
     reason="0.521346 is above soft_max 0.45",
     position=Position("card_fraud.yaml", 62, 7),
 )
 MOVED = dataclasses.replace(
     DRIFT, check="feature drift", metric="drift.card_age", value=0.01, outcome=CheckOutcome.OK,
-    counts_as=CheckOutcome.OK, bounds={"soft_max": 0.1, "max": 0.3},
+    counts_as=CheckOutcome.OK, bounds=bounds_from_json({"soft_max": 0.1, "max": 0.3}),
 )  # fmt: skip
 EMPTY = dataclasses.replace(
     MOVED, metric="drift.flag", value=None, outcome=CheckOutcome.EMPTY, counts_as=CheckOutcome.WARNING,

@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 
 from engine.errors import Position
+from engine.evaluation.bounds import bounds_from_json
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.file_identity import FileIdentity
 from engine.outcome import CheckOutcome
@@ -41,7 +42,7 @@ def test_check_results_come_back_as_they_were(store: Store) -> None:
         outcome=CheckOutcome.WARNING,
         counts_as=CheckOutcome.WARNING,
         value=0.71,
-        bounds={"soft_max": 0.45},
+        bounds=bounds_from_json({"soft_max": 0.45}),
         reason="0.71 is above soft_max 0.45",
         position=Position("spec.yaml", 63, 7, 17),
         evaluation="an id",

@@ -11,12 +11,13 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from engine.errors import Position
+from engine.evaluation.bounds import AppliedRange, bounds_from_json
 from engine.evaluation.checks import CheckTarget, apply_check
 from engine.evaluation.detail import ColumnDetail, Histogram
 from engine.evaluation.record import CheckResult, Evaluation, Fingerprints, MetricValue
 from engine.formatting.numbers import format_figure, format_p_value, format_share
 from engine.outcome import CheckOutcome
-from engine.spec.resources.checks import RangeCheck
+from engine.spec.resources.checks import RangeCheck, build_bounds
 from engine.views import EvaluationFacts, render_page
 from engine.views.ranges import choose_scale, cut_zones
 from engine.views.summary import format_metric, summarize_evaluation
@@ -82,8 +83,9 @@ def test_a_value_lies_where_its_check_says(edges, named, value):
     check = RangeCheck(metric="mine", **bounds)
     subject = CheckTarget("s", {"mine": MetricValue(value)}, [], Path(), str)
     [result] = apply_check("c", check, subject, Position("s.yaml"))
-    start, end = choose_scale("mine", bounds, [value])
-    drawn = cut_zones(bounds, start, end)
+    applied = AppliedRange(build_bounds(bounds))
+    start, end = choose_scale("mine", applied, [value])
+    drawn = cut_zones(applied, start, end)
     assert start < value < end
     assert [zone.end for zone in drawn[:-1]] == [zone.start for zone in drawn[1:]]
     assert (drawn[0].start, drawn[-1].end) == (start, end)
@@ -92,9 +94,10 @@ def test_a_value_lies_where_its_check_says(edges, named, value):
 
 
 def test_a_scale_stays_within_what_is_possible():
-    assert choose_scale("drift.a", {"soft_max": 0.1}, [0.17])[0] == 0
-    assert choose_scale("roc_auc", {"soft_min": 0.7}, [0.98])[1] == 1
-    assert choose_scale("roc_auc", {"soft_min": 0.7}, [0.76])[0] > 0.6
+    at_least = AppliedRange(build_bounds({"soft_min": 0.7}))
+    assert choose_scale("drift.a", AppliedRange(build_bounds({"soft_max": 0.1})), [0.17])[0] == 0
+    assert choose_scale("roc_auc", at_least, [0.98])[1] == 1
+    assert choose_scale("roc_auc", at_least, [0.76])[0] > 0.6
 
 
 COLUMN = ColumnDetail(
@@ -114,7 +117,7 @@ def evaluation(metrics: Mapping[str, Any], **changes: Any) -> Evaluation:
 
 
 def check(name: str, outcome: CheckOutcome) -> CheckResult:
-    return CheckResult("the_MES", name, "data_drift", outcome, outcome, 0.6, {"soft_max": 0.5})
+    return CheckResult("the_MES", name, "data_drift", outcome, outcome, 0.6, bounds_from_json({"soft_max": 0.5}))
 
 
 def test_what_happened_in_three_sentences():

@@ -1,10 +1,12 @@
 """Custom metrics, and the kinds of `checks:`: which values of a metric are allowed."""
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
+from engine.outcome import CheckOutcome
 from engine.spec.resources.resource import Bound, Function, MetricText, Resource, Scalar
 
 WhenEmpty = Literal["ok", "warning", "error"]
@@ -25,6 +27,24 @@ class MeanOfLast(Resource):
     mean_of_last: int = Field(ge=1, description="How many earlier evaluations to average.")
 
 
+class RangeBound(NamedTuple):
+    """One bound of a range: its key, its value (durations in seconds), its side, and the outcome of what is beyond."""
+
+    key: str
+    value: float
+    is_lower: bool
+    outcome: CheckOutcome
+
+    @property
+    def side(self) -> str:
+        """Where a value is that breaks it: `below soft_min`."""
+        return f"{'below' if self.is_lower else 'above'} {self.key}"
+
+    def is_broken_by(self, value: float) -> bool:
+        """Return whether a value is beyond the bound, which is inclusive."""
+        return value < self.value if self.is_lower else value > self.value
+
+
 class Range(Resource):
     """Inclusive bounds. A value outside min..max is an ERROR, a value outside soft_min..soft_max a WARNING."""
 
@@ -34,14 +54,27 @@ class Range(Resource):
     max: Bound | None = Field(None, description="A value above this is an ERROR.")
 
     @property
-    def bounds(self) -> dict[str, float]:
-        """The bounds that are given, by key, in the order that their values must have; durations in seconds."""
-        given = {"min": self.min, "soft_min": self.soft_min, "soft_max": self.soft_max, "max": self.max}
-        return {
-            key: bound.total_seconds() if isinstance(bound, timedelta) else bound
-            for key, bound in given.items()
-            if bound is not None
-        }
+    def bounds(self) -> tuple[RangeBound, ...]:
+        """The bounds that are given, in the order that their values must have; durations in seconds."""
+        return build_bounds({key: getattr(self, key) for key in BOUND_MEANINGS})
+
+
+BOUND_MEANINGS = {
+    "min": (True, CheckOutcome.ERROR),
+    "soft_min": (True, CheckOutcome.WARNING),
+    "soft_max": (False, CheckOutcome.WARNING),
+    "max": (False, CheckOutcome.ERROR),
+}
+"""For each key of a range, in ascending order: whether it is a lower bound, and the outcome of what is beyond."""
+
+
+def build_bounds(values: Mapping[str, Any]) -> tuple[RangeBound, ...]:
+    """Return the bounds that a mapping gives by their keys, in ascending order; other keys are passed over."""
+    return tuple(
+        RangeBound(key, value.total_seconds() if isinstance(value, timedelta) else value, *meaning)
+        for key, meaning in BOUND_MEANINGS.items()
+        if (value := values.get(key)) is not None
+    )
 
 
 class RangeCheck(Range):

@@ -5,6 +5,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from engine.formatting.numbers import format_seconds
+from engine.outcome import CheckOutcome
 from engine.spec.diagnostics import Findings
 from engine.spec.metric_names import MetricName, MetricScope, find_metric_definition, resolve_metric_name
 from engine.spec.metric_names import parse_metric_name as parse_metric
@@ -52,21 +53,21 @@ def check_ranges(draft: Draft, findings: Findings) -> None:
 
 
 def _check_bounds(draft: Draft, findings: Findings, bounds: Range, path: SpecPath) -> None:
-    given = list(bounds.bounds.items())
+    given = bounds.bounds
     if not given and not getattr(bounds, "except_", None):
         help_ = "add min, soft_min, soft_max or max"
         findings.error(draft.key_position(*path), "no-bound", "this range has no bound", help_)
-    for name, value in given:
+    for name, value, *_ in given:
         if not math.isfinite(value):
             message = f"{name} is {quote_value(value)}, but a bound must be a finite number"
             findings.error(
                 draft.value_position(*path, name), "bound", message, f"leave {name} out if there is no bound"
             )
     # The bounds that are given must be in order; it is enough to compare neighbours.
-    for (lower, low), (upper, high) in pairwise(given):
+    for (lower, low, *_), (upper, high, *_) in pairwise(given):
         if low > high:
             at = draft.value_position(*path, upper)
-            order = " <= ".join(bounds.bounds)
+            order = " <= ".join(bound.key for bound in given)
             message = f"{upper} {_write_bound(bounds, upper)} is below {lower} {_write_bound(bounds, lower)}"
             findings.error(
                 at, "range-order", message, f"the order must be {order}", also=draft.value_position(*path, lower)
@@ -132,7 +133,7 @@ def _check_durations(draft: Draft, findings: Findings, check: RangeCheck, path: 
     what = f"the relative change of {check.metric}" if seconds else check.metric
     for inner in ((), *(("except", name) for name in check.except_)):
         limits = check.except_[inner[1]] if inner else check
-        for key in limits.bounds:
+        for key in (bound.key for bound in limits.bounds):
             if isinstance(getattr(limits, key), timedelta):
                 at = draft.value_position(*path, *inner, key)
                 findings.error(at, "bound", f"{key} is a duration, but {what} is a number", "write a number")
@@ -165,10 +166,10 @@ def _warn_about_bounds(draft: Draft, findings: Findings, check: RangeCheck, path
     if isinstance(found, Problem) or check.compare is not None or check.metric in custom_metrics:
         return
     metric = find_metric_definition(found, _choose_metric_scope(path))
-    for name, bound in check.bounds.items():
+    for name, bound, is_lower, outcome in check.bounds:
         if not math.isfinite(bound):
             continue
-        upper, verb = name.endswith("max"), "warns" if name.startswith("soft") else "fails"
+        upper, verb = not is_lower, "warns" if outcome is CheckOutcome.WARNING else "fails"
         given, at = f"{name} {quote_value(bound)}", draft.value_position(*path, name)
         if upper and metric.neutral is not None and metric.worse == "higher" and bound < metric.neutral:
             neutral = quote_value(metric.neutral)
