@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 import engine
 from engine.api import frames
 from engine.errors import UsageError
+from engine.evaluation.bounds import AppliedRange
 from engine.evaluation.record import CheckResult, Evaluation, Fingerprints, MetricValue
 from engine.outcome import CheckOutcome, worst_check_outcome
+from engine.spec.resources.checks import build_bounds
 
 TIME = pl.Datetime("us", "UTC")
 
@@ -294,7 +296,17 @@ def test_results_become_rows_as_they_are(outcomes: list[tuple[CheckOutcome, floa
 
     now = datetime(2026, 1, 1, tzinfo=UTC)
     results = [
-        CheckResult("mes", f"check {at}", "m", outcome, outcome, value, {"soft_max": 0.1}, "why", evaluation="e1")
+        CheckResult(
+            "mes",
+            f"check {at}",
+            "m",
+            outcome,
+            outcome,
+            value,
+            AppliedRange(build_bounds({"soft_max": 0.1})),
+            "why",
+            evaluation="e1",
+        )
         for at, (outcome, value) in enumerate(outcomes)
     ]
     frame = frames.tabulate_checks([CheckPoint("r1", now, result) for result in results], {"e1": "w1"})

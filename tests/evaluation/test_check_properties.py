@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from engine.errors import Position
+from engine.evaluation.bounds import bounds_from_json, bounds_to_json
 from engine.evaluation.check_counts import PassedChecks, sort_by_severity
 from engine.evaluation.checks import CheckTarget, apply_check
 from engine.evaluation.record import CheckResult, MetricValue
@@ -106,7 +107,7 @@ def test_certain_is_never_worse_than_the_value_alone(limits, value: float, below
 def test_a_result_tells_how_far_its_value_is_outside(limits: dict[str, float], value: float) -> None:
     found = one(limits, value)
     assert found.value == value
-    assert found.bounds == limits
+    assert bounds_to_json(found.bounds) == limits
     beyond = [low - value for key, low in limits.items() if key.endswith("min")]
     beyond += [value - high for key, high in limits.items() if key.endswith("max")]
     assert found.excess == max(beyond, default=0.0)
@@ -148,7 +149,7 @@ def test_zero_has_no_sign(value: float) -> None:
 def test_durations_are_seconds() -> None:
     limits = {"max": timedelta(hours=36), "soft_max": timedelta(days=1)}
     assert one(limits, 36 * 3600.0).outcome is WARNING
-    assert one(limits, 36 * 3600.0).bounds == {"soft_max": 86_400.0, "max": 129_600.0}
+    assert bounds_to_json(one(limits, 36 * 3600.0).bounds) == {"soft_max": 86_400.0, "max": 129_600.0}
     late = one(limits, 129_601.0, in_seconds=("m",))
     assert late.outcome is ERROR
     assert late.reason == "129601.0s is above max 129600.0s"
@@ -186,7 +187,7 @@ def test_a_change_is_from_the_mean_of_the_newest(now: float, past: list[float], 
     assert found.value == pytest.approx(
         now - sum(used) / len(used), rel=1e-9, abs=1e-6 * max(map(abs, [now, *used])) + 1e-30
     )
-    assert found.bounds["compare"] == f"mean_of_last {last}"
+    assert bounds_to_json(found.bounds)["compare"] == f"mean_of_last {last}"
     previous = one({"compare": "previous", "max": 1e300}, now, *past)
     assert previous.value == now - past[-1]
 
@@ -245,7 +246,7 @@ def test_listed_values_agree_with_the_obvious(value: int, allowed: list[int], so
     assert found.outcome is expected
     assert found.value == value
     assert (found.reason == "") == (expected is OK)
-    assert found.bounds == {"allowed": allowed, **({} if soft is None else {"soft_allowed": soft})}
+    assert bounds_to_json(found.bounds) == {"allowed": allowed, **({} if soft is None else {"soft_allowed": soft})}
 
 
 @pytest.mark.parametrize("when_empty", [None, "ok", "warning", "error"])
@@ -316,7 +317,7 @@ def judge(folder: Path, function: str, metrics: Values | None = None, **argument
 def test_a_function_gets_every_metric_and_its_arguments(judges: Path) -> None:
     found = judge(judges, "tell", {"b": None, "a": 2.0}, limit=3, of="x")
     assert found.reason == "['a', 'b'] {'limit': 3, 'of': 'x'}"
-    assert (found.outcome, found.metric, found.value, found.bounds) == (WARNING, "", None, {})
+    assert (found.outcome, found.metric, found.value, bounds_to_json(found.bounds)) == (WARNING, "", None, {})
 
 
 def test_a_function_cannot_change_the_metrics_that_others_see(judges: Path) -> None:
@@ -398,7 +399,7 @@ def test_a_count_says_each_metric_that_measured_nothing_or_how_many_more(found: 
 
 def test_a_summary_is_one_line_whatever_is_missing() -> None:
     for value, bounds, reason in product((None, 1.0), ({}, {"max": 0.5}), ("", "1 is above max 0.5")):
-        summary = CheckResult("mes", "it", "m", ERROR, ERROR, value, bounds, reason).summary
+        summary = CheckResult("mes", "it", "m", ERROR, ERROR, value, bounds_from_json(bounds), reason).summary
         assert summary.startswith("it")
         assert summary == summary.strip()
         assert "\n" not in summary
