@@ -19,8 +19,8 @@ A plan goes through the same scenarios as the run, in the same order, and answer
 5. **The exit code.** COULD_NOT_RUN if and only if the run returns it; USAGE (an error that only the data show) is no
    claim about the run.
 6. **Messages.** A reporter with `always` sends and one with `never` does not; `depends` is no claim.
-7. **Afterwards.** If nothing has changed since a run and no step has `mode: force`, every step that has succeeded reads,
-   trains, profiles and evaluates nothing: the plan says `reused`, and the run does that.
+7. **Afterwards.** If nothing has changed since a run and no step has `mode: force`, every step that has succeeded
+   reads, trains, profiles and evaluates nothing: the plan says `reused`, and the run does that.
 
 A step that `depends` is planned as if it ran. So what follows from it is claimed provided that it does run. In general,
 when the run takes a turn that the plan could not know (a step that `depends` is skipped, a `python` step or a check
@@ -65,6 +65,8 @@ COMPUTING = ("read", "train", "profile", "evaluate")
 FUNCTIONS = '''
 from pathlib import Path
 
+import polars as pl
+
 def succeed():
     return "SUCCESS"
 
@@ -83,6 +85,12 @@ def alternate(name):
     count = len(calls.read_text()) if calls.exists() else 0
     calls.write_text("x" * (count + 1))
     return "FAILED" if count % 2 == 0 else "SUCCESS"
+
+def make():
+    return pl.DataFrame({"a": [1, 2, 3, 4], "b": ["x", "y", "x", "z"]})
+
+def break_off():
+    raise ValueError("no data today")
 '''
 
 INPUTS = {
@@ -94,16 +102,35 @@ INPUTS = {
     "soft": (),
     "hard": (),
     "missing": (),
+    "made": (),
+    "unmade": (),
     "guess": ("past",),
     "watched": ("guess", "batch"),
     "plain": ("few", "past"),
     "spoiled": ("hard", "past"),
     "hopeless": ("missing", "past"),
+    "rolled": ("batch",),
+    "named": ("batch",),
 }
 """What each resource of the project is made from."""
 
-DATASETS = ("past", "batch", "few", "broken", "from_broken", "soft", "hard", "missing")
-STORES = ("watched", "plain", "spoiled", "hopeless")
+DATASETS = (
+    "past",
+    "batch",
+    "few",
+    "soft",
+    "made",
+    "past",
+    "batch",
+    "broken",
+    "from_broken",
+    "hard",
+    "missing",
+    "unmade",
+)
+STORES = ("watched", "plain", "watched", "plain", "rolled", "named", "spoiled", "hopeless")
+"""What succeeds is listed twice, because more can follow from it."""
+
 FAILURES_OF_CONTENT = ("broken", "hard", "from_broken")
 """Datasets whose content is not what the spec demands: no plan can know that."""
 
@@ -133,6 +160,8 @@ def make_resources() -> dict[str, Any]:
             "soft": {"path": "past.csv", "checks": {"few_rows": {"metric": "row_count", "soft_max": 5}}},
             "hard": {"path": "past.csv", "checks": {"no_rows": {"metric": "row_count", "max": 5}}},
             "missing": {"path": "missing.csv"},
+            "made": {"kind": "python", "function": "mine:make"},
+            "unmade": {"kind": "python", "function": "mine:break_off"},
         },
         "models": {
             "guess": {
@@ -157,6 +186,12 @@ def make_resources() -> dict[str, Any]:
             },
             "spoiled": {"dataset": "hard", "reference": past_reference, "evaluation": named},
             "hopeless": {"dataset": "missing", "reference": past_reference, "evaluation": named},
+            "rolled": {"dataset": "batch", "reference": {"kind": "rolling", "last": 2}, "evaluation": named},
+            "named": {
+                "dataset": "batch",
+                "reference": {"kind": "evaluation", "name": "one"},
+                "evaluation": {"name": "${word}"},
+            },
         },
         "channels": {"box": {"kind": "file", "path": "box"}},
     }
@@ -209,6 +244,10 @@ def add_row(name: str) -> Callable[[Path], None]:
     return change
 
 
+def write_missing(folder: Path) -> None:
+    (folder / "missing.csv").write_text(make_table(9))
+
+
 def replace_in_spec(*keys: str, value: Any) -> Callable[[Path], None]:
     def change(folder: Path) -> None:
         path = folder / "project.yaml"
@@ -227,8 +266,11 @@ CHANGES: dict[str, Callable[[Path], None]] = {
     "a row more in past.csv": add_row("past.csv"),
     "a row more in small.csv": add_row("small.csv"),
     "other.csv is gone": lambda folder: (folder / "other.csv").unlink(missing_ok=True),
-    "missing.csv is there": lambda folder: (folder / "missing.csv").write_text(make_table(9)) and None,
+    "missing.csv is there": write_missing,
     "another seed of the model": replace_in_spec("models", "guess", "test", value={"seed": 1}),
+    "another seed of a frozen model": replace_in_spec(
+        "models", "guess", value=make_resources()["models"]["guess"] | {"frozen": True, "test": {"seed": 2}}
+    ),
     "another threshold": replace_in_spec("models", "guess", "threshold", value=0.4),
     "another confidence": replace_in_spec("evaluation_stores", "plain", "drift", value={"confidence": 0.9}),
     "another default of amount": replace_in_spec("variables", "amount", value=7),
@@ -273,27 +315,28 @@ def steps(
     draw: st.DrawFn, name: str, earlier: Sequence[Mapping[str, Any]], children: Sequence[str], *, timeouts: bool
 ) -> dict[str, Any]:
     """Draw a step of a scenario that may run the scenarios `children`."""
+    built = [one["target"] for one in earlier if one["kind"] == "build" and one["target"] in STORES]
     kinds = ["build"] * 3 + ["run_checks", "compute_metrics", "set_variables", "python", "python", "report"]
     kind = draw(st.sampled_from(kinds + ["run_scenario"] * 3 * bool(children)))
     step: dict[str, Any] = {"name": name, "kind": kind}
     match kind:
         case "build":
-            step["target"] = draw(st.sampled_from([*DATASETS, "guess", *STORES]))
+            step["target"] = draw(st.sampled_from([*STORES, "guess", *DATASETS]))
             if draw(st.integers(0, 5)) == 5:
                 step["mode"] = "force"
         case "run_checks":
-            step["target"] = draw(st.sampled_from(["soft", "hard", "past", *STORES, "watched", "plain"]))
+            step["target"] = draw(st.sampled_from([*built, *built, "soft", "hard", "past", *STORES]))
         case "compute_metrics":
             step["target"] = draw(st.sampled_from(DATASETS))
         case "set_variables":
             step["variables"] = draw(assignments())
         case "python":
-            function = draw(st.sampled_from(["succeed", "warn", "refuse", "crash", "alternate"]))
+            function = draw(st.sampled_from(["succeed", "succeed", "warn", "warn", "alternate", "refuse", "crash"]))
             step["function"] = f"mine:{function}"
             if function == "alternate":
                 step["arguments"] = {"name": name}
         case "report":
-            step |= {"target": draw(st.sampled_from(STORES)), "path": f"{name}.html"}
+            step |= {"target": draw(st.sampled_from([*built, *built, *STORES])), "path": f"{name}.html"}
         case "run_scenario":
             step["scenario"] = draw(st.sampled_from(children))
             if draw(st.booleans()):
