@@ -20,7 +20,7 @@ A plan goes through the same scenarios as the run, in the same order, and answer
    claim about the run.
 6. **Messages.** A reporter with `always` sends and one with `never` does not; `depends` is no claim.
 7. **Afterwards.** If nothing has changed since a run and no step has `mode: force`, every step that has succeeded
-   reads, trains, profiles and evaluates nothing: the plan says `reused`, and the run does that.
+   reads, trains, profiles and evaluates nothing: the plan says `reused` (or `depends`), and the run does that.
 
 A step that `depends` is planned as if it ran. So what follows from it is claimed provided that it does run. In general,
 when the run takes a turn that the plan could not know (a step that `depends` is skipped, a `python` step or a check
@@ -231,7 +231,7 @@ class Case:
 def show_spec(spec: Mapping[str, Any]) -> str:
     """Return the part of the spec that is drawn, as YAML."""
     drawn = {key: spec[key] for key in ("run", "scenarios") if key in spec}
-    return str(yaml.safe_dump(drawn, sort_keys=False, width=110))
+    return "# the other sections: make_resources()\n" + str(yaml.safe_dump(drawn, sort_keys=False, width=110))
 
 
 def add_row(name: str) -> Callable[[Path], None]:
@@ -277,6 +277,9 @@ CHANGES: dict[str, Callable[[Path], None]] = {
     "another check": replace_in_spec("datasets", "past", "checks", value={"a": {"metric": "mean.a", "min": 0}}),
 }
 
+NAMES = r"\b(main|child|leaf)\d*\b"
+"""The names of scenarios, and of their steps: `main`, `main0`."""
+
 OUTCOMES = ("SUCCESS", "WARNING", "FAILED", "SKIPPED")
 
 
@@ -321,7 +324,7 @@ def steps(
     step: dict[str, Any] = {"name": name, "kind": kind}
     match kind:
         case "build":
-            step["target"] = draw(st.sampled_from([*STORES, "guess", *DATASETS]))
+            step["target"] = draw(st.sampled_from([*DATASETS, "guess", *STORES, "watched", "plain"]))
             if draw(st.integers(0, 5)) == 5:
                 step["mode"] = "force"
         case "run_checks":
@@ -443,7 +446,8 @@ class Comparison:
         turns = range(max(len(plan.steps), len(run.steps)) // length)
         reporter_variables_known = variables_known
         for turn in turns:
-            planned, ran = (steps[turn * length : (turn + 1) * length] for steps in (plan.steps, run.steps))
+            of_turn = slice(turn * length, (turn + 1) * length)
+            planned, ran = plan.steps[of_turn], run.steps[of_turn]
             self.claims["iteration"] += 1
             if not planned or not ran:
                 if not (declared.get("fail_fast") and self.another_course):
@@ -667,21 +671,22 @@ def list_repeated_work(spec: Mapping[str, Any], runs: Sequence[RunResult], plan:
     for result, step in zip(done, planned, strict=True):
         succeeded = result.outcome in (Outcome.SUCCESS, Outcome.WARNING) and not has_failed(declared[step.name], result)
         for action in step.actions:
-            if succeeded and action.kind in COMPUTING and not action.reused:
+            if succeeded and action.kind in COMPUTING and action.because not in ("reused", "depends"):
                 yield f"{step.name}: it was done by the run before, and nothing has changed; planned: {action}"
 
 
 def show_steps(steps_: Sequence[StepPlan] | Sequence[StepResult], indent: str = "  ") -> Iterator[str]:
     """Yield a line for each step and each of its actions."""
     for step in steps_:
+        inner: ScenarioPlan | RunResult | None
         if isinstance(step, StepPlan):
             yield f"{indent}{step.name} {step.kind}: {step.runs} {step.reason} {step.problem and f'! {step.problem}'}"
-            inner = step.scenario.steps if step.scenario else []
+            inner = step.scenario
         else:
             yield f"{indent}{step.name} {step.kind}: {describe(step)}"
-            inner = step.run.steps if step.run else []
+            inner = step.run
         yield from (f"{indent}    {action}" for action in step.actions)
-        yield from show_steps(inner, indent + "    ")
+        yield from show_steps(inner.steps if inner else [], indent + "    ")
 
 
 def explain(case: Case, change: str, plan: Plan, runs: Sequence[RunResult], differences: Sequence[str]) -> str:
@@ -773,6 +778,34 @@ def test_fail_fast_goes_on_after_a_failure_that_counts_as_a_warning(call: Call) 
     """)
     assert [step.turn for step in runs[0].steps] == [{"amount": 1}, {"amount": 2}]
     assert [step.turn for step in plan.scenarios[0].steps] == [{"amount": 1}, {"amount": 2}]
+
+
+def test_a_report_is_of_the_evaluation_that_a_child_scenario_has_reused(call: Call) -> None:
+    plan, _, runs, _ = call("""
+        run: main
+        scenarios:
+          main:
+            steps:
+              - {name: a, kind: run_scenario, scenario: child}
+              - {name: b, kind: run_scenario, scenario: child, variables: {word: two, batch: other.csv}}
+              - {name: c, kind: run_scenario, scenario: child}
+              - {name: d, kind: report, target: named, path: d.html}
+          child: {steps: [{name: e, kind: build, target: named}]}
+    """)
+    planned, found = plan.scenarios[0].steps[-1].actions, runs[0].steps[-1].actions
+    assert [action.reason for action in found] == ["evaluation one of named"]
+    assert [action.reason for action in planned] == ["evaluation one of named"]
+
+
+def test_a_message_depends_on_the_variables_that_the_steps_have_set(call: Call) -> None:
+    plan, _, runs, _ = call("""
+        scenarios:
+          main:
+            steps: [{name: a, kind: set_variables, variables: {word: two}}]
+            reporters: [{name: tell, channel: box, run_condition: "word == 'two'"}]
+    """)
+    assert [delivery.state for delivery in runs[0].deliveries] == ["SENT"]
+    assert [action.because for action in plan.scenarios[0].reporters] == ["always"]
 
 
 @pytest.mark.slow
