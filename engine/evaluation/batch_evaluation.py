@@ -97,8 +97,7 @@ def evaluate_batch(
     metrics: dict[str, MetricValue] = {
         "row_count": MetricValue(float(batch.rows)),
         **_data_drift_metrics(drift_model, data_present=bool(roles) and not nothing),
-        "drifted_columns": MetricValue(None if nothing else float(compared.drifted_columns), reason=nothing),
-        "drifted_share": MetricValue(None if nothing else compared.drifted_share, reason=nothing),
+        **_drifted_metrics(compared, nothing),
         **_column_drift_metrics(compared),
         **_absent_column_metrics(reference),
         **predicted.metrics,
@@ -187,6 +186,22 @@ def _data_drift_metrics(drift_model: drift.DomainClassifierResult, *, data_prese
     }
     return {
         name: replace(metric, counts_as_ok=metric.value is None and data_present) for name, metric in metrics.items()
+    }
+
+
+def _drifted_metrics(compared: drift.Drift, nothing: str | None) -> dict[str, MetricValue]:
+    """Return how many columns have drifted, and their share; none where no column has a verdict.
+
+    `nothing` says why nothing was compared, if so.
+    """
+    columns = compared.columns.values()
+    if nothing or all(column.drift is None for column in columns):
+        reason = nothing or f"no column has a verdict: {next(column.reasons['drift'] for column in columns)}"
+        few = not nothing and all(column.undecidable for column in columns)
+        return dict.fromkeys(("drifted_columns", "drifted_share"), MetricValue(None, reason=reason, counts_as_ok=few))
+    return {
+        "drifted_columns": MetricValue(float(compared.drifted_columns)),
+        "drifted_share": MetricValue(compared.drifted_share),
     }
 
 

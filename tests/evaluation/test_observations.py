@@ -324,3 +324,27 @@ def test_without_any_column_to_compare_nothing_is_said_to_be_ok(watch) -> None:
     metrics = watch(plain(0), plain(1), drift=exclude).metrics
     for name in ("data_drift", "data_drift_low", "drifted_columns", "drifted_share"):
         assert metrics[name] == MetricValue(None, reason="there is no column to compare"), name
+
+
+def test_where_no_column_has_a_verdict_their_number_is_unknown_and_not_0(watch) -> None:
+    checks = {"few": {"metric": "drifted_columns", "max": 0}, "share": {"metric": "drifted_share", "max": 0.5}}
+    watched = watch(plain(0, 1).select("x"), plain(1, 1).select("x"), checks=checks)
+    for name in ("drifted_columns", "drifted_share"):
+        metric = watched.metrics[name]
+        assert (metric.value, metric.counts_as_ok) == (None, True)
+        assert str(metric.reason).startswith("no column has a verdict: too few rows: ")
+    for result in watched.project.check("mes"):
+        assert (result.outcome, result.counts_as) == (CheckOutcome.EMPTY, CheckOutcome.OK)
+    # one verdict is enough
+    some = watch(plain(0, 200), plain(1, 1)).values
+    assert (some["drift.kind"], some["drift.x"], some["drifted_columns"], some["drifted_share"]) == (None, 0, 0, 0)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (1, 50), (50, 1), (3, 4), (200, 200)])
+def test_a_metric_without_a_value_has_a_reason_for_any_number_of_rows(watch, sizes: tuple[int, int]) -> None:
+    before, now = (rows(seed, n) for seed, n in enumerate(sizes))
+    for name, metric in watch(before, now, model=BINARY).metrics.items():
+        if metric.value is None:
+            assert metric.reason, name
+        else:
+            assert metric.value == metric.value, name  # NaN is not
