@@ -17,11 +17,11 @@ from engine.evaluation.record import CheckResult, Evaluation
 from engine.pipeline import comparison
 from engine.pipeline.checks import apply_checks
 from engine.scenarios.context import RunContext
-from engine.scenarios.session import DEFAULT_METRICS
-from engine.spec.metric_names import normalize_metric_name, resolve_metric_name
+from engine.spec.metric_names import resolve_metric_name
 from engine.spec.problem import Problem
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec as Declared
-from engine.store import Removal
+from engine.store import CheckPoint, Removal
+from engine.views.store_view import describe_store, list_displayed_metrics
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -48,7 +48,7 @@ class EvaluationStore:
     @property
     def displayed(self) -> list[str]:
         """The metrics that are shown by default: those of `display:`, else the summary of drift."""
-        return list(map(normalize_metric_name, self.spec.display.metrics)) or DEFAULT_METRICS
+        return list_displayed_metrics(self.spec)
 
     def evaluations(
         self, metrics: Sequence[str] | None = None, last: int | None = None, *, intervals: bool = False
@@ -73,7 +73,7 @@ class EvaluationStore:
         with self.open_session() as context:
             found = context.store.evaluations.history(self.name, check_last(last), metrics=wanted)
             outcomes = context.store.checks.list_outcomes(self.name)
-        return frames.tabulate_evaluations(found, wanted, outcomes, intervals=intervals)
+        return frames.tabulate_evaluations(describe_store(self.name, wanted, found, outcomes), intervals=intervals)
 
     def _parse_metric(self, text: str) -> str:
         task = self.project.models[self.spec.model].task if self.spec.model else None
@@ -136,6 +136,13 @@ class EvaluationStore:
             return frames.tabulate_checks(
                 context.store.checks.history(self.name, last=check_last(last), evaluation=only), names
             )
+
+    def latest_checks(self, evaluation: str | None = None) -> list[CheckPoint]:
+        """Return the results of each check when it was last applied to an evaluation, oldest first."""
+        with self.open_session() as context:
+            points = context.store.checks.history(self.name, evaluation=self._resolve_id(evaluation, context))
+        newest = {point.result.check: point.created for point in sorted(points, key=lambda point: point.created)}
+        return [point for point in points if point.created == newest[point.result.check]]
 
     def check(self, evaluation: str | None = None) -> list[CheckResult]:
         """Apply the checks, as the spec declares them now, to an evaluation; record and return the results."""

@@ -10,12 +10,13 @@ from typing import Any
 import polars as pl
 
 from engine.evaluation.record import Evaluation
-from engine.outcome import CheckOutcome, worst_check_outcome
 from engine.store import CheckPoint, OutboxMessage, RunRecord
 from engine.views.columns import describe_columns
 from engine.views.performance import describe_performance
 from engine.views.predictions import describe_shares
 from engine.views.ranges import format_bounds
+from engine.views.run_view import RunView
+from engine.views.store_view import StoreView
 
 _COLUMN_FIELDS = (
     "role", "drift", "drift_p", "significant", "reference", "batch", "drift_importance", "model_importance", "reason",
@@ -24,28 +25,21 @@ _COLUMN_FIELDS = (
 UTC = pl.Datetime("us", "UTC")
 
 
-def tabulate_evaluations(
-    found: Sequence[Evaluation],
-    metrics: Sequence[str],
-    outcomes: Mapping[str, Mapping[str, Sequence[CheckOutcome]]],
-    *,
-    intervals: bool = False,
-) -> pl.DataFrame:
+def tabulate_evaluations(store: StoreView, *, intervals: bool = False) -> pl.DataFrame:
     """Return one row per evaluation: its facts, `labels.<key>`, the metrics, and `checks.<name>`.
 
     With `intervals`, a metric that has them is followed by `low.<metric>` and `high.<metric>`. `checks.<name>` is the
-    outcome when the check was last applied; of a wildcard check, the worst. A metric such as `drift.*` becomes one
-    column for each metric of that pattern in any evaluation. A metric that is called as another column, such as `rows`,
-    is in the column `metrics.rows`.
+    outcome when the check was last applied; of a wildcard check, the worst. A metric that is called as another column,
+    such as `rows`, is in the column `metrics.rows`.
     """
-    names = [name for wanted in metrics for name in _expand_wildcard(wanted, found)]
+    found = store.evaluations
     labels = dict.fromkeys(f"labels.{key}" for one in found for key in one.labels)
-    checks = dict.fromkeys(f"checks.{check}" for one in found for check in outcomes.get(one.id, {}))
+    checks = dict.fromkeys(f"checks.{check}" for one in found for check in one.outcomes)
     schema: dict[str, Any] = {"name": pl.String, **dict.fromkeys(labels, pl.String), "created": UTC, "rows": pl.Int64}
-    columns = {name: f"metrics.{name}" if name in {*schema, *checks, "id"} else name for name in names}
+    columns = {name: f"metrics.{name}" if name in {*schema, *checks, "id"} else name for name in store.metrics}
     bounded = [
         name
-        for name in names
+        for name in store.metrics
         if intervals and any((m := one.metrics.get(name)) is not None and m.low is not None for one in found)
     ]
     for name, column in columns.items():
@@ -55,17 +49,11 @@ def tabulate_evaluations(
         {column: one.metrics[name].value for name, column in columns.items() if name in one.metrics}
         | {f"{end}.{name}": getattr(one.metrics.get(name), end, None) for name in bounded for end in ("low", "high")}
         | {f"labels.{key}": value for key, value in one.labels.items()}
-        | {f"checks.{check}": str(worst_check_outcome(ended)) for check, ended in outcomes.get(one.id, {}).items()}
-        | {"name": one.name, "created": one.created, "rows": one.rows_read, "id": one.id}
+        | {f"checks.{check}": str(outcome) for check, outcome in one.outcomes.items()}
+        | {"name": one.name, "created": one.created, "rows": one.rows, "id": one.id}
         for one in found
     ]
     return pl.DataFrame(rows, schema)
-
-
-def _expand_wildcard(wanted: str, found: Sequence[Evaluation]) -> list[str]:
-    if not wanted.endswith(".*"):
-        return [wanted]
-    return list(dict.fromkeys(name for one in found for name in one.metrics if name.startswith(wanted[:-1])))
 
 
 def tabulate_metrics(evaluation: Evaluation) -> pl.DataFrame:
@@ -185,22 +173,15 @@ def tabulate_messages(found: Sequence[OutboxMessage]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema)
 
 
-def tabulate_steps(run: RunRecord) -> pl.DataFrame:
+def tabulate_steps(run: RunView) -> pl.DataFrame:
     """Return one row per step of a run; `turn` shows the values of its iteration of `for_each`."""
     schema: dict[str, Any] = {"step": pl.String, "kind": pl.String, "outcome": pl.String, "seconds": pl.Float64}
     schema |= {"reason": pl.String, "turn": pl.String}
     rows = [
-        {
-            "step": step.name,
-            "kind": step.kind,
-            "outcome": str(step.outcome),
-            "seconds": (step.ended - step.started).total_seconds(),
-            "reason": step.reason or None,
-            "turn": ", ".join(f"{name} = {value}" for name, value in (step.turn or {}).items()) or None,
-        }
+        (step.name, step.kind, str(step.outcome), step.seconds, step.reason or None, step.iteration or None)
         for step in run.steps
     ]
-    return pl.DataFrame(rows, schema)
+    return pl.DataFrame(rows, schema, orient="row")
 
 
 def _read_log(path: Path, fields: Sequence[str]) -> Iterator[dict[str, Any]]:

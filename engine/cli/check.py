@@ -55,7 +55,7 @@ def command(
     declared = load_project(path, var)
 
     from engine.api import Project
-    from engine.cli import output, printers
+    from engine.cli import check_printers, output
     from engine.scenarios.result import checks_exit_code
 
     with output.show_progress(verbose=False) as listen:
@@ -65,14 +65,14 @@ def command(
         else:
             found = project.check(target, evaluation)
     if replay:
-        printers.print_replay(target, replayed, "json" if format_ == "json" else "text")
+        check_printers.print_replay(target, replayed, "json" if format_ == "json" else "text")
         return ExitCode.OK
     if format_ == "github":
         print(output.render_annotations(found))
     elif not found and format_ == "text":
         print(f"{target} has no checks; declare some under its key checks:")
     else:
-        printers.print_checks(target, found, format_)
+        check_printers.print_checks(target, found, format_)
     return checks_exit_code(found, fail_on or "error")
 
 

@@ -34,11 +34,11 @@ def command(
     declared = load_project(path, var)
 
     from engine.api import Project
-    from engine.cli import output, printers
+    from engine.cli import evaluation_printers, output
 
     with output.show_progress(verbose=False) as listen:
         one = Project(declared, os.environ, (listen,)).store(store)
         against = reference or one.before(evaluation).name
         found = one.compare(evaluation, reference)
-    printers.print_comparison(found, against, format_)
+    evaluation_printers.print_comparison(found, against, format_)
     return ExitCode.OK

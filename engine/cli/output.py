@@ -12,18 +12,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from engine.errors import Diagnostic, Severity
-from engine.evaluation.check_counts import PassedChecks, sort_by_severity
-from engine.evaluation.detectable import list_weak_checks
 from engine.evaluation.record import CheckResult
 from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_cell
 from engine.formatting.palette import TERMINAL_COLOURS
 from engine.outcome import CheckOutcome, ExitCode, worst_outcome
 from engine.pipeline.log import LogLine
-from engine.scenarios.result import RunResult, StepResult
+from engine.scenarios.run_views import describe_run_result
 from engine.scenarios.session import CallResult
 from engine.spec import diagnostics
 from engine.spec.redaction import redact_values
+from engine.views.run_view import RunView, StepView
+from engine.views.store_view import StoreView
 
 WIDTH_IN_A_PIPE = 160
 
@@ -85,11 +85,11 @@ def render_results(finished: CallResult, form: diagnostics.DiagnosticFormat, cod
     console.soft_wrap = not sys.stdout.isatty()  # in a pipe lines stay whole, for grep
     with console.capture() as captured:
         for run in finished.runs:
-            _show_run(run, console, 0)
+            _show_run(describe_run_result(run), console, 0)
             if not finished.dry:
                 console.print(f"  log: {escape(_shorten_path(state / run.log))}", style="dim")
-        for name in finished.stores:
-            _show_store(name, finished, console)
+        for store in finished.stores.values():
+            _show_store(store, console)
         for message in finished.undelivered:
             reason = f": {message.last_error}" if message.last_error else ""
             of_run = f" (run {message.run.rpartition('-')[2]})" if message.run else ""
@@ -144,10 +144,9 @@ def colour_word(word: str) -> str:
     return f"[{TERMINAL_COLOURS[word]}]{word}[/]" if word in TERMINAL_COLOURS else escape(word)
 
 
-def _show_run(run: RunResult, console: Console, depth: int) -> None:
-    seconds = (run.ended - run.started).total_seconds() if run.ended else 0
+def _show_run(run: RunView, console: Console, depth: int) -> None:
     indent = "  " * depth
-    console.print(f"{indent}[bold]{escape(run.scenario)}[/]  {colour_word(str(run.outcome))}  {seconds:.1f} s")
+    console.print(f"{indent}[bold]{escape(run.scenario)}[/]  {colour_word(run.state)}  {run.seconds or 0:.1f} s")
     for step in run.steps:
         _show_step(step, console, depth + 1)
     for delivery in run.deliveries:
@@ -156,29 +155,26 @@ def _show_run(run: RunResult, console: Console, depth: int) -> None:
         console.print(f"{indent}  {escape(sender)}  {colour_word(delivery.state)}{escape(reason)}")
 
 
-def _show_step(step: StepResult, console: Console, depth: int) -> None:
+def _show_step(step: StepView, console: Console, depth: int) -> None:
     indent = "  " * depth
-    iteration = ", ".join(f"{name} = {value}" for name, value in (step.turn or {}).items())
-    remarks = "  ".join(escape(part) for part in (step.reason, iteration) if part)
+    remarks = "  ".join(escape(part) for part in (step.reason, step.iteration) if part)
     console.print(f"{indent}{escape(step.name)}  {colour_word(str(step.outcome))}  {remarks}")
-    passed = PassedChecks.select(step.checks)
-    wrong = [check for check in sort_by_severity(step.checks) if check.counts_as is not CheckOutcome.OK]
+    wrong, passed, weak = step.checks.wrong, step.checks.passed, step.checks.weak
     for check in wrong[:SHOWN_RESULTS]:
         console.print(f"{indent}  {colour_word(str(check.outcome))}  {escape(check.summary)}")
     if len(wrong) > SHOWN_RESULTS:
         console.print(f"{indent}  … and {len(wrong) - SHOWN_RESULTS} more, see engine show SPEC STORE --checks")
-    if passed.checks:
-        console.print(f"{indent}  {colour_word('OK')}  {escape(passed.count())}")
-    if weak := list_weak_checks(step.checks):
+    if passed:
+        console.print(f"{indent}  {colour_word('OK')}  {escape(passed)}")
+    if weak:
         console.print(f"{indent}  could hardly have failed, see engine show: {escape(join_some(weak))}", style="dim")
     if step.run is not None:
         _show_run(step.run, console, depth + 1)
 
 
-def _show_store(name: str, finished: CallResult, console: Console) -> None:
+def _show_store(shown: StoreView, console: Console) -> None:
     """Show the newest evaluations of a store with the metrics that it displays."""
-    shown = finished.stores[name]
-    table = Table(title=escape(name), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = Table(title=escape(shown.name), title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.add_column("evaluation")
     for metric in shown.metrics:
         table.add_column(escape(metric), justify="right")
@@ -188,11 +184,5 @@ def _show_store(name: str, finished: CallResult, console: Console) -> None:
         table.add_row(escape(evaluation.name), *cells)
     console.print()
     console.print(table)
-    reasons = {
-        f"{metric} is unknown: {known.reason}": None
-        for evaluation in shown.evaluations
-        for metric in shown.metrics
-        if (known := evaluation.metrics.get(metric)) is not None and known.value is None and known.reason
-    }
-    for reason in reasons:
+    for reason in shown.list_reasons():
         console.print(escape(reason), style="dim")

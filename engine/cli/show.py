@@ -74,20 +74,22 @@ def command(
     declared = load_project(path, var)
 
     from engine.api import Project
-    from engine.cli import printers
+    from engine.cli import evaluation_printers, run_printers, table_printers
     from engine.cli.output import print_warning
 
     project = Project(declared, os.environ, (print_warning,))
     if run is not None:
-        printers.print_run(project, run, format_)
+        run_printers.print_run(project, run, format_)
     elif outbox:
-        printers.print_table("outbox", project.outbox(), printers.OUTBOX_HEADERS, format_, sort=sort, last=last)
+        table_printers.print_table(
+            "outbox", project.outbox(), table_printers.OUTBOX_HEADERS, format_, sort=sort, last=last
+        )
     elif runs:
-        printers.print_table("runs", project.runs(), printers.RUN_HEADERS, format_, sort=sort, last=last)
+        table_printers.print_table("runs", project.runs(), table_printers.RUN_HEADERS, format_, sort=sort, last=last)
     elif checks and store is not None:
         found = project.checks(store) if evaluation is None else project.store(store).checks(evaluation)
-        printers.print_table(
-            f"{store}: results of the checks", found, printers.CHECK_HEADERS, format_, sort=sort, last=last
+        table_printers.print_table(
+            f"{store}: results of the checks", found, table_printers.CHECK_HEADERS, format_, sort=sort, last=last
         )
     elif store is None:
         _print_overview(project, format_)
@@ -97,7 +99,7 @@ def command(
         )
     else:
         one = project.store(store)
-        printers.print_evaluation(one.evaluation(evaluation), one.checks(evaluation), format_)
+        evaluation_printers.print_evaluation(one.evaluation(evaluation), one.latest_checks(evaluation), format_)
     return ExitCode.OK
 
 
@@ -111,12 +113,14 @@ def _print_store_table(
 ) -> None:
     """Print the table of a store's evaluations, filtered by labels, with remarks about removed evaluations."""
     from engine.api.lookup import unknown_name
-    from engine.cli import printers
+    from engine.cli import table_printers
     from engine.formatting.hints import find_similar
     from engine.spec.metric_names import list_statistics
 
     frame = store.evaluations(metrics, intervals=metrics is not None)
-    if sort is not None and printers.find_sort_column(sort, frame) is None:  # a metric that is not shown: show it too
+    if (
+        sort is not None and table_printers.find_sort_column(sort, frame) is None
+    ):  # a metric that is not shown: show it too
         try:
             frame = store.evaluations([*(metrics or store.displayed), sort.removeprefix("-")])
         except UsageError:
@@ -130,13 +134,13 @@ def _print_store_table(
             raise unknown_name("label", key, keys)
         frame = frame.filter(frame[f"labels.{key}"] == value)
     remarks = [*_explain_empty_metrics(store, frame, metrics), *_describe_removals(store)]
-    title = printers.format_store_title(store)
-    shown = printers.list_metric_columns(frame)
+    title = table_printers.format_store_title(store)
+    shown = table_printers.list_metric_columns(frame)
     if format_ == "text" and len(shown) > MOST_METRIC_COLUMNS:
-        printers.print_metric_rows(title, frame, shown, sort=sort, last=last, remarks=remarks)
+        table_printers.print_metric_rows(title, frame, shown, sort=sort, last=last, remarks=remarks)
         return
-    printers.print_table(
-        title, frame, printers.select_columns(frame, store), format_, sort=sort, last=last, remarks=remarks
+    table_printers.print_table(
+        title, frame, table_printers.select_columns(frame, store), format_, sort=sort, last=last, remarks=remarks
     )
 
 
@@ -188,7 +192,7 @@ def _describe_removals(store: "EvaluationStore") -> list[str]:
 
 def _print_overview(project: "Project", format_: TableFormat) -> None:
     """Print the newest evaluations of each store and the newest runs."""
-    from engine.cli import output, printers, tables
+    from engine.cli import output, table_printers, tables
 
     stores = {name: project.store(name).evaluations() for name in project.stores}
     runs = project.runs(last=RECENT_ROWS)
@@ -203,10 +207,10 @@ def _print_overview(project: "Project", format_: TableFormat) -> None:
     page.add_title(f"{project.name}  {project.spec.resources.description or ''}".rstrip())
     for name, frame in stores.items():
         store = project.store(name)
-        page.add_title(printers.format_store_title(store))
-        page.add_table(frame.tail(RECENT_ROWS), printers.select_columns(frame, store), empty="nothing yet")
+        page.add_title(table_printers.format_store_title(store))
+        page.add_table(frame.tail(RECENT_ROWS), table_printers.select_columns(frame, store), empty="nothing yet")
         if frame.height > RECENT_ROWS:
             page.add_line(f"{frame.height - RECENT_ROWS} earlier: engine show {project.spec.path} {name}", style="dim")
     page.add_title("runs")
-    page.add_table(printers.add_short_ids(runs), printers.RUN_HEADERS, empty="nothing yet")
+    page.add_table(table_printers.add_short_ids(runs), table_printers.RUN_HEADERS, empty="nothing yet")
     page.print()

@@ -18,10 +18,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from engine.cli.options import TableFormat
-from engine.cli.output import WIDTH_IN_A_PIPE, colour_word
+from engine.cli.output import WIDTH_IN_A_PIPE, colour_word, print_json
 from engine.data.csv_output import disarm_formulas
 from engine.formatting.control_characters import remove_controls, single_line
-from engine.formatting.numbers import format_cell
+from engine.formatting.numbers import format_cell, format_interval
 
 TEXT_WIDTHS = (14, 24)
 """Least width of a column of text; the second, if its words are that long."""
@@ -149,6 +149,16 @@ def render_data(frame: pl.DataFrame, format_: TableFormat) -> str:
     if format_ == "csv":
         return disarm_formulas(frame).write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ").removesuffix("\n")
     return render_json(to_records(frame))
+
+
+def print_data(frame: pl.DataFrame, format_: TableFormat) -> None:
+    """Print a frame as CSV or JSON."""
+    (print_json if format_ == "json" else print)(render_data(frame, format_))
+
+
+def format_with_interval(value: float | None, low: float | None, high: float | None) -> str | None:
+    """Return a value with its interval as one text; None without a value."""
+    return None if value is None else format_interval(format_cell(value), low, high, format_cell)
 
 
 def to_records(frame: pl.DataFrame) -> list[dict[str, Any]]:

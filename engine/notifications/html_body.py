@@ -9,7 +9,6 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from engine.evaluation.check_counts import sort_by_severity
 from engine.formatting.palette import CHECK_COLOURS, GREY, OUTCOME_COLOURS
 from engine.formatting.templates import create_html_environment
 from engine.notifications.facts import (
@@ -17,7 +16,7 @@ from engine.notifications.facts import (
     RunFacts,
     message_values,
 )
-from engine.views.ranges import format_bounds, format_checked
+from engine.views.checks import describe_checks
 
 
 def render_html_body(
@@ -35,15 +34,11 @@ def render_html_body(
     outcome = facts.condition_facts.outcome
     rows = [
         {
-            "name": check.check,
-            "target": check.target,
-            "metric": check.metric,
-            "value": "" if check.value is None else format_checked(check.value, check.bounds),
-            "bounds": format_bounds(check.bounds),
+            "cells": (check.check, check.target, check.metric, check.value_text, check.allowed),
             "outcome": check.outcome,
             "colour": CHECK_COLOURS[check.outcome],
         }
-        for check in sort_by_severity(facts.checks)[:SUMMARY_LINES]
+        for check in describe_checks(facts.checks)[:SUMMARY_LINES]
     ]
     templates = create_html_environment(Path(__file__).parent, redact)
     return templates.get_template("mail.html").render(

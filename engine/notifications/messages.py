@@ -126,12 +126,11 @@ def _mark_missing(reference: VariableReference) -> str:
 
 def _render_page(wanted: str, facts: EvaluationFacts, redact: Callable[[str], str]) -> tuple[Attachment, str]:
     """Return the report or the chart of an evaluation as an attachment, and its description as text."""
+    view = views.describe_evaluation(facts)
     name = redact(facts.file_name)
     if wanted == "chart":
-        return Attachment(f"{name}.png", "image/png", views.draw_overview(facts, redact)), views.describe_overview(
-            facts
-        )
-    content = views.render_page(facts, redact).encode("utf-8")
+        return Attachment(f"{name}.png", "image/png", views.draw_overview(view, redact)), views.describe_overview(view)
+    content = views.render_page(view, redact).encode("utf-8")
     if len(content) > MAX_ATTACHMENT_BYTES:
         size = f"{len(content) / 1_000_000:.1f} MB; attachments are limited to {MEGABYTES} MB"
         raise DataError(f"the report of {facts.evaluation.name} has {size}. `engine report` writes it into a file")

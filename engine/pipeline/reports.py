@@ -43,9 +43,9 @@ def write_report(facts: EvaluationFacts, path: Path, context: BuildContext) -> N
     DeliveryError
         The file cannot be written.
     """
-    redact = context.secrets.redact
+    view, redact = views.describe_evaluation(facts), context.secrets.redact
     is_chart = path.suffix.lower() == ".png"
-    content = views.draw_overview(facts, redact) if is_chart else views.render_page(facts, redact).encode("utf-8")
+    content = views.draw_overview(view, redact) if is_chart else views.render_page(view, redact).encode("utf-8")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replace_file(path) as part:

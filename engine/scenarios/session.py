@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory
 
 from engine.data import Datasets
 from engine.errors import StoreError
-from engine.evaluation.record import Evaluation
 from engine.pipeline.actions import Mode
 from engine.pipeline.log import LogLine, RunLog
 from engine.pipeline.touched_files import TouchedFileHashes
@@ -24,24 +23,15 @@ from engine.scenarios.plan_executor import Planner
 from engine.scenarios.result import RunResult
 from engine.scenarios.runner import run_scenario, tell_impossible_run
 from engine.spec import ProjectSpec
-from engine.spec.metric_names import normalize_metric_name
 from engine.spec.redaction import redact_exception
 from engine.spec.secrets import Secrets
 from engine.store import OutboxMessage, Store, generate_id, safe_name, utc_now
 from engine.store.state_copy import copy_state, is_writable_state
 from engine.store.suppositions import open_supposing
+from engine.views.store_view import StoreView, describe_store, list_displayed_metrics
 
 SHOWN_EVALUATIONS = 10
 """Evaluations per store that are shown after a run."""
-DEFAULT_METRICS = ["data_drift", "drifted_columns"]
-
-
-@dataclass(frozen=True, slots=True)
-class StoreView:
-    """The newest evaluations of a store, oldest first, and the metrics that the store displays."""
-
-    metrics: list[str]
-    evaluations: list[Evaluation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +94,11 @@ def run_scenarios(
         runs = [run_scenario(name, started, run) for name in scenarios]
         built = dict.fromkeys(made.store for run in runs for step in run.all_steps() for made in step.evaluations)
         stores = {
-            name: StoreView(
-                list(map(normalize_metric_name, project.evaluation_stores[name].display.metrics)) or DEFAULT_METRICS,
-                context.store.evaluations.history(name, SHOWN_EVALUATIONS),
+            name: describe_store(
+                name,
+                metrics := list_displayed_metrics(project.evaluation_stores[name]),
+                context.store.evaluations.history(name, SHOWN_EVALUATIONS, metrics=metrics),
+                context.store.checks.list_outcomes(name),
             )
             for name in built
         }

@@ -15,10 +15,10 @@ from engine.drift import NOTABLE_DRIFT
 from engine.formatting.numbers import format_figure
 from engine.formatting.palette import AMBER, GREEN, GREY, RED
 from engine.spec.redaction import Redact
-from engine.store.records import MetricPoint
-from engine.views.facts import EvaluationFacts
-from engine.views.ranges import choose_scale, cut_zones, select_value_range
-from engine.views.summary import format_metric, format_metric_name
+from engine.views.evaluation_view import EvaluationView, HistoryView
+from engine.views.importance import ImportanceView
+from engine.views.metric_text import format_metric, format_metric_name
+from engine.views.ranges import choose_scale, cut_zones
 
 ChartSpec = dict[str, Any]
 
@@ -85,33 +85,30 @@ def _chart_config(colours: Mapping[str, str]) -> ChartSpec:
 
 
 def draw_history(
-    metric: str,
-    points: Sequence[MetricPoint],
-    facts: EvaluationFacts,
+    history: HistoryView,
+    evaluation: str,
     redact: Redact,
     colours: Mapping[str, str] = PAGE_COLOURS,
     size: tuple[int, int] = (290, 110),
 ) -> ChartSpec:
-    """Draw a metric over evaluations, with this evaluation marked and the zones of its check shaded."""
-    measured = facts.evaluation.metrics.get(metric)
-    low, high = (measured.low, measured.high) if measured else (None, None)
-    ends = [end for point in points for end in (point.low, point.high)]
-    applied = [c.bounds for c in facts.checks if c.metric == metric and c.value == facts.find_value(metric)]
-    bounds = next((found for found in map(select_value_range, applied) if found), None)
-    start, end = choose_scale(metric, bounds, [*(point.value for point in points), low, high, *ends])
+    """Draw a metric over evaluations, with the one of the id `evaluation` marked and the zones of its check shaded."""
+    metric, points = history.metric, history.points
+    start, end = choose_scale(
+        metric, history.value_range, [value for point in points for value in (point.value, point.low, point.high)]
+    )
     seen: dict[str, int] = {}
     rows = []
     for point in points:
         name = clip_label(redact(point.name))
         seen[name] = seen.get(name, -1) + 1
-        now = point.evaluation == facts.evaluation.id
+        now = point.evaluation == evaluation
         rows.append(
             {
                 "name": name + "\N{ZERO WIDTH SPACE}" * seen[name],  # keeps two evaluations of one name apart
                 "value": point.value,
                 "now": format_metric(metric, point.value) if now else None,
-                "low": low if now else point.low,
-                "high": high if now else point.high,
+                "low": point.low,
+                "high": point.high,
             }
         )
     across = {"field": "name", "type": "ordinal", "sort": None, "title": None}
@@ -133,7 +130,7 @@ def draw_history(
                     "color": {"field": "kind", "type": "nominal", "scale": None},
                 },
             }
-            for shaded in [[z for z in cut_zones(bounds, start, end) if z.kind != "ok"]]
+            for shaded in [[z for z in cut_zones(history.value_range, start, end) if z.kind != "ok"]]
             if shaded
         ]
         + [
@@ -167,24 +164,22 @@ def draw_history(
     }  # fmt: skip
 
 
-def draw_importance(facts: EvaluationFacts, redact: Redact) -> ChartSpec:
+def draw_importance(importance: ImportanceView, redact: Redact) -> ChartSpec:
     """Draw the columns' importance in the drift model against their importance in the monitored model.
 
     Each adds up to 1. Columns above the average of both are in the shaded quarter: drifted and important.
     """
-    drift_importance, model_importance = facts.evaluation.importance.drift, facts.evaluation.importance.model
-    sums = {name: drift_importance[name] + model_importance.get(name, 0.0) for name in drift_importance}
-    most_important = sorted(sums, key=lambda name: -sums[name])[:MOST_POINTS]
-    limit = 1 / max(1, len(drift_importance))
+    most_important = sorted(importance.columns, key=lambda row: -(row.drift + (row.model or 0.0)))[:MOST_POINTS]
+    limit = importance.average
     rows: list[ChartSpec] = [
         {
-            "name": clip_label(redact(name)),
-            "drift": drift_importance[name],
-            "model": model_importance.get(name, 0.0),
+            "name": clip_label(redact(row.name)),
+            "drift": row.drift,
+            "model": row.model or 0.0,
             "label": "",
-            "colour": PAGE_COLOURS["batch"] if facts.evaluation.find_drift(name) else PAGE_COLOURS["reference"],
+            "colour": PAGE_COLOURS["batch" if row.is_drifted else "reference"],
         }
-        for name in most_important
+        for row in most_important
     ]
     for row in [row for row in rows if max(row["drift"], row["model"]) >= limit][:LABELLED_POINTS]:
         row["label"] = row["name"]
@@ -329,22 +324,21 @@ def draw_heatmap(edges: Sequence[float], counts: Sequence[Sequence[int]]) -> Cha
     }
 
 
-def draw_overview(facts: EvaluationFacts, redact: Redact) -> bytes:
+def draw_overview(view: EvaluationView, redact: Redact) -> bytes:
     """Draw the evaluation as one PNG: the first displayed metric over time, and the drift of the columns."""
-    evaluation = facts.evaluation
-    columns = [(column.name, column.drift or 0.0) for column in facts.sort_columns()[:MOST_BARS]]
-    parts = []
-    followed = facts.list_followed_metrics()[:1]
-    for metric in followed:
-        drawn = draw_history(
-            metric, facts.history.get(metric, ()), facts, redact, PRINT_COLOURS, (300, 24 * max(4, len(columns)))
-        )
-        parts.append(drawn | {"title": redact(format_metric_name(metric))})
+    evaluation = view.evaluation
+    columns = [(column.name, column.drift or 0.0) for column in view.columns[:MOST_BARS]]
+    size = (300, 24 * max(4, len(columns)))
+    parts = [
+        draw_history(history, evaluation.id, redact, PRINT_COLOURS, size)
+        | {"title": redact(format_metric_name(history.metric))}
+        for history in view.histories[:1]
+    ]
     if columns:
         parts.append(draw_bars(columns, redact, format_figure, PRINT_COLOURS, 230) | {"title": "Drift of the columns"})
     title = {
-        "text": clip_label(redact(evaluation.name)) + (f": {facts.outcome}" if facts.outcome else ""),
-        "subtitle": f"{redact(facts.project)}, {redact(evaluation.store)}: {format_figure(evaluation.rows_used)} rows",
+        "text": clip_label(redact(evaluation.name)) + (f": {view.outcome}" if view.outcome else ""),
+        "subtitle": f"{redact(view.project)}, {redact(evaluation.store)}: {format_figure(evaluation.rows_used)} rows",
         "fontSize": 16,
         "subtitleFontSize": 12,
         "offset": 16,
@@ -357,8 +351,8 @@ def clip_label(text: str) -> str:
     return text if len(text) <= LABEL_LENGTH else f"{text[: LABEL_LENGTH - 1]}…"
 
 
-def describe_overview(facts: EvaluationFacts) -> str:
+def describe_overview(view: EvaluationView) -> str:
     """Return the overview as text, for readers who do not see it."""
-    drifted = [f"{name} {format_figure(drift)}" for name, drift in facts.list_drifted()[:3]]
-    data_drift = format_figure(facts.find_value("data_drift"))
+    drifted = [f"{column.name} {format_figure(column.drift)}" for column in view.list_drifted()[:3]]
+    data_drift = format_figure(view.evaluation.find_value("data_drift"))
     return f"Drift: {', '.join(drifted) or 'no column drifted'}. Data drift {data_drift}."

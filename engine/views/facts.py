@@ -1,4 +1,4 @@
-"""The facts from which a page about one evaluation is made."""
+"""The records from which the view of an evaluation is made."""
 
 import re
 from collections import Counter
@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.evaluation.record import CheckResult, Evaluation
-from engine.outcome import CheckOutcome, worst_check_outcome
+from engine.outcome import CheckOutcome
 from engine.spec.metric_catalogue import PERFORMANCE_METRICS
 from engine.store.records import MetricPoint
-from engine.views.columns import ColumnView, describe_columns
 from engine.views.performance import LEADING_METRICS
 
 MOST_HISTORIES = 8
@@ -39,32 +38,15 @@ class EvaluationFacts:
         return re.sub(r"[^\w.-]+", "-", f"{self.evaluation.store}-{self.evaluation.name}")[:100]
 
     @property
-    def outcome(self) -> CheckOutcome | None:
-        """The worst outcome of the checks; None without checks."""
-        return worst_check_outcome(check.counts_as for check in self.checks) if self.checks else None
-
-    @property
     def is_own_reference(self) -> bool:
         """Whether the batch was compared with itself, as the first of a store whose reference is an evaluation."""
         reference = self.evaluation.facts.get("reference", {})
         return reference.get("kind") in ("rolling", "evaluation") and "datasets" in reference
 
-    def find_value(self, metric: str) -> float | None:
-        """Return the value of a metric, or None."""
-        return self.evaluation.find_value(metric)
-
-    def sort_columns(self) -> tuple[ColumnView, ...]:
-        """Return the columns sorted by drift."""
-        return describe_columns(self.evaluation)
-
-    def list_drifted(self) -> list[tuple[str, float]]:
-        """Return the columns with drift and their drift, largest first."""
-        return [(column.name, column.drift) for column in self.sort_columns() if column.drift]
-
     def find_leading_metric(self) -> str | None:
         """Return the metric that represents the performance, or None."""
         candidates = [*(metric for metric in self.displayed if metric in PERFORMANCE_METRICS), *LEADING_METRICS]
-        return next((metric for metric in candidates if self.find_value(metric) is not None), None)
+        return next((metric for metric in candidates if self.evaluation.find_value(metric) is not None), None)
 
     def list_followed_metrics(self) -> list[str]:
         """Return the metrics whose history is worth a chart: those displayed, and those that left a range."""
@@ -73,4 +55,4 @@ class EvaluationFacts:
         held = [c.metric for c in self.checks if results[c.check] == 1 and c.metric]
         first = ["data_drift", self.find_leading_metric() or "", "drifted_columns", "prediction_drift.drift"]
         wanted = dict.fromkeys([*self.displayed, *left[:4], *first, *held])
-        return [metric for metric in wanted if self.find_value(metric) is not None][:MOST_HISTORIES]
+        return [metric for metric in wanted if self.evaluation.find_value(metric) is not None][:MOST_HISTORIES]

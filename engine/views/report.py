@@ -8,35 +8,37 @@ megabytes. The page's content security policy allows this script and no other, s
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from engine.drift import NOTABLE_DRIFT
-from engine.evaluation.check_counts import sort_by_severity
-from engine.evaluation.record import CheckResult
+from engine.evaluation.record import Evaluation
 from engine.formatting.numbers import format_figure, format_number, format_p_value, format_share
 from engine.formatting.templates import create_html_environment
 from engine.outcome import CheckOutcome
 from engine.spec.redaction import Redact, redact_values
 from engine.views import charts
-from engine.views.columns import ColumnView, describe_prediction_columns
-from engine.views.facts import EvaluationFacts
-from engine.views.performance import describe_performance
-from engine.views.predictions import describe_predictions
-from engine.views.ranges import choose_scale, cut_zones, format_bounds, select_value_range
-from engine.views.summary import format_ends, format_metric, format_metric_name, summarize_evaluation
+from engine.views.checks import CheckGroup, CheckView
+from engine.views.columns import ColumnView
+from engine.views.evaluation_view import EvaluationView
+from engine.views.importance import ImportanceView
+from engine.views.metric_text import format_ends, format_metric, format_metric_name
+from engine.views.performance import PerformanceRow
+from engine.views.ranges import choose_scale, cut_zones
 
 MOST_SHARES = 50
 """Classes whose predicted shares are listed."""
+
+MOST_IMPORTANT = 20
+"""Columns whose importance is listed."""
 
 MOST_RESULTS, MOST_OK_RESULTS = 60, 8
 """Results of one check that are shown at most, and if fewer are not OK, results that are shown anyway."""
 
 
-def render_page(facts: EvaluationFacts, redact: Redact = str) -> str:
+def render_page(view: EvaluationView, redact: Redact = str) -> str:
     """Return the evaluation as an HTML page. `redact` masks secrets in every text."""
     here = Path(__file__).parent
     script = (here / "report.js").read_text(encoding="utf-8")
@@ -47,24 +49,20 @@ def render_page(facts: EvaluationFacts, redact: Redact = str) -> str:
         "p_value": format_p_value,
         "rounded": _sort_key,
     }
-    columns = facts.sort_columns()
     return templates.get_template("report.html").render(
-        facts=facts,
-        evaluation=facts.evaluation,
-        sentences=summarize_evaluation(facts),
-        tiles=_build_tiles(facts),
-        checks=_group_checks(facts),
-        histories=_draw_histories(facts, redact),
-        columns=columns,
+        view=view,
+        evaluation=view.evaluation,
+        checks=[_lay_out_check(group) for group in view.checks],
+        histories=_draw_histories(view, redact),
         notable=NOTABLE_DRIFT,
-        importance=_describe_importance(facts, redact),
-        prediction=describe_predictions(facts.evaluation),
+        importance=view.importance and _draw_importance(view.importance, redact),
+        most_important=MOST_IMPORTANT,
         most_shares=MOST_SHARES,
-        performance=_compare_performance(facts),
-        curves=_draw_curves(facts),
-        confusion=_share_confusion(facts),
-        residuals=facts.evaluation.performance.residuals,
-        data=_embed_json(_collect_script_data(facts, columns), redact),
+        performance=list(map(_format_performance, view.performance)),
+        curves=_draw_curves(view.evaluation),
+        confusion=_share_confusion(view.evaluation),
+        residuals=view.evaluation.performance.residuals,
+        data=_embed_json(_collect_script_data(view), redact),
         style=Markup((here / "report.css").read_text(encoding="utf-8")),  # noqa: S704  (our own file)
         script=Markup(script),  # noqa: S704  (our own file)
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -76,138 +74,84 @@ def _sort_key(value: float | None) -> str:
     return "-1" if value is None else format_number(value)
 
 
-def _build_tiles(facts: EvaluationFacts) -> list[dict[str, str]]:
-    """Return the metrics at the top of the page."""
-    leading = facts.find_leading_metric()
-    wanted = dict.fromkeys(["data_drift", "drifted_columns", *facts.displayed, leading or "", "prediction_drift.drift"])
-    tiles = []
-    for metric in wanted:
-        value = facts.find_value(metric)
-        if value is None:
-            continue
-        measured = facts.evaluation.metrics[metric]
-        note = ""
-        change = facts.find_value(f"performance_change.{metric}")
-        if metric == "drifted_columns":
-            note = f"of {len(facts.evaluation.columns):,}, at {NOTABLE_DRIFT:g} or more"
-        elif change is not None:
-            within = "" if measured.low is None else f"{format_ends(metric, measured)}; "
-            note = f"{within}{format_figure(abs(change))} {'below' if change < 0 else 'above'} the reference"
-        elif metric == "data_drift":
-            within = "" if measured.low is None else f"{format_ends(metric, measured)}; "
-            note = f"{within}0.5 is none"
-        elif metric == "prediction_drift.drift":
-            note = "0 is none, 1 complete"
-        outcomes = {c.counts_as for c in facts.checks if c.metric == metric}
-        outcome = max(outcomes, key=list(CheckOutcome).index) if outcomes else ""
-        title = "prediction drift" if metric == "prediction_drift.drift" else format_metric_name(metric)
-        tiles.append(
-            {"title": title, "value": format_metric(metric, value), "note": note, "outcome": str(outcome).lower()}
-        )
-    return tiles[:6]
+def _lay_out_check(group: CheckGroup) -> dict[str, Any]:
+    """Return a check with the results that the page shows, each with its scale."""
+    shown = min(MOST_RESULTS, max(MOST_OK_RESULTS, len(group.results) - group.passed))
+    results = [_lay_out_result(result) for result in group.results[:shown]]
+    for repeated in [one for one in results if one["remark"]][1:]:
+        repeated["remark"] = False  # what an OK leaves open is much the same for every column
+    return {"name": group.name, "fine": group.passed, "all": len(group.results), "results": results}
 
 
-def _group_checks(facts: EvaluationFacts) -> list[dict[str, Any]]:
-    """Return the checks, the worst first, each with its results, the worst first."""
-    by_name: dict[str, list[CheckResult]] = {}
-    for result in sort_by_severity(facts.checks):
-        by_name.setdefault(result.check, []).append(result)
-    groups = []
-    for name, results in by_name.items():
-        fine = sum(result.counts_as is CheckOutcome.OK for result in results)
-        shown = min(MOST_RESULTS, max(MOST_OK_RESULTS, len(results) - fine))
-        described = [_describe_result(result) for result in results[:shown]]
-        for repeated in [one for one in described if one["remark"]][1:]:
-            repeated["remark"] = False  # what an OK leaves open is much the same for every column
-        groups.append({"name": name, "fine": fine, "all": len(results), "results": described})
-    return groups
-
-
-def _describe_result(result: CheckResult) -> dict[str, Any]:
-    description = {
+def _lay_out_result(result: CheckView) -> dict[str, Any]:
+    return {
         "metric": result.metric,
         "outcome": result.outcome,
         "value": format_metric(result.metric, result.value),
-        "allowed": format_bounds(result.bounds).replace("_", " "),
+        "allowed": result.allowed.replace("_", " "),
         "reason": result.reason,
         # The reason of an OK says more than the mark on the scale.
         "remark": result.outcome is CheckOutcome.OK and bool(result.reason),
-        "track": None,
+        "track": _lay_out_scale(result),
     }
-    applied = select_value_range(result.bounds)
-    if result.value is None or applied is None:
-        return description
-    start, end = choose_scale(result.metric, applied, [result.value])
+
+
+def _lay_out_scale(result: CheckView) -> dict[str, Any] | None:
+    """Return the scale of a result with its zones, in per cent of its width; None if there is none to draw."""
+    if result.value is None or result.value_range is None:
+        return None
+    start, end = choose_scale(result.metric, result.value_range, [result.value])
 
     def at(value: float) -> float:
         return round(100 * min(1.0, max(0.0, (value - start) / (end - start))), 2)
 
-    stretches = [
+    zones = [
         {"kind": zone.kind, "left": at(zone.start), "width": round(at(zone.end) - at(zone.start), 2)}
-        for zone in cut_zones(applied, start, end)
+        for zone in cut_zones(result.value_range, start, end)
     ]
-    return description | {
-        "track": {"zones": stretches, "at": at(result.value), "start": format_figure(start), "end": format_figure(end)}
-    }
+    return {"zones": zones, "at": at(result.value), "start": format_figure(start), "end": format_figure(end)}
 
 
-def _draw_histories(facts: EvaluationFacts, redact: Redact) -> list[dict[str, Any]]:
+def _draw_histories(view: EvaluationView, redact: Redact) -> list[dict[str, Any]]:
     histories = []
-    for metric in facts.list_followed_metrics():
-        points = [point for point in facts.history.get(metric, ()) if point.value is not None]
-        if len(points) > 1:
-            values = ", ".join(f"{point.name} {format_metric(metric, point.value)}" for point in points[-12:])
-            svg = charts.render_svg(charts.draw_history(metric, points, facts, redact))
-            histories.append(
-                {"title": format_metric_name(metric), "svg": svg, "text": f"{format_metric_name(metric)}: {values}"}
-            )
+    for history in view.histories:
+        if len(history.points) > 1:
+            name = format_metric_name(history.metric)
+            values = (f"{point.name} {format_metric(history.metric, point.value)}" for point in history.points[-12:])
+            svg = charts.render_svg(charts.draw_history(history, view.evaluation.id, redact))
+            histories.append({"title": name, "svg": svg, "text": f"{name}: {', '.join(values)}"})
     return histories
 
 
-def _describe_importance(facts: EvaluationFacts, redact: Redact) -> dict[str, Any] | None:
-    drift_importance, model_importance = facts.evaluation.importance.drift, facts.evaluation.importance.model
-    if not drift_importance:
-        return None
-    limit, ranked = 1 / len(drift_importance), sorted(drift_importance, key=lambda name: -drift_importance[name])
-    important = [name for name in ranked if drift_importance[name] >= limit]
-    drifted = {name for name, _ in facts.list_drifted()}
-    top = [(name, drift_importance[name]) for name in ranked[: charts.MOST_BARS]]
-    chart = charts.draw_importance(facts, redact) if model_importance else charts.draw_bars(top, redact, format_share)
+def _draw_importance(importance: ImportanceView, redact: Redact) -> dict[str, Any]:
+    bars = [(row.name, row.drift) for row in importance.columns[: charts.MOST_BARS]]
+    chart = (
+        charts.draw_importance(importance, redact)
+        if importance.has_model
+        else charts.draw_bars(bars, redact, format_share)
+    )
+    named = ", ".join(f"{row.name} {format_share(row.drift)}" for row in importance.columns[:10])
+    return {"svg": charts.render_svg(chart), "text": f"What tells batch and reference apart: {named}"}
+
+
+def _format_performance(row: PerformanceRow) -> dict[str, str | None]:
+    change = row.change.value
+    sign = "+" if change is not None and change > 0 else ""
     return {
-        "svg": charts.render_svg(chart),
-        "text": "What tells batch and reference apart: "
-        + ", ".join(f"{n} {format_share(drift_importance[n])}" for n in ranked[:10]),
-        "has_model": bool(model_importance),
-        "dangerous": [n for n in important if n in drifted and model_importance.get(n, 0) >= limit],
-        "rows": [(name, drift_importance[name], model_importance.get(name)) for name in ranked[:20]],
-        "significant": bool(facts.find_value("data_drift_significant")),
+        "name": format_metric_name(row.metric),
+        "value": format_metric(row.metric, row.batch.value),
+        "interval": format_ends(row.metric, row.batch) or row.batch.reason,
+        "reason": row.batch.reason if row.batch.value is None else None,
+        "reference": format_metric(row.metric, row.reference.value),
+        "reference_interval": format_ends(row.metric, row.reference),
+        "change": "" if change is None else f"{sign}{format_metric(row.metric, change)}",
+        "change_interval": format_ends(row.metric, row.change),
+        "sense": row.sense,
     }
 
 
-def _compare_performance(facts: EvaluationFacts) -> list[dict[str, Any]]:
-    rows = [
-        {
-            "name": format_metric_name(row.metric),
-            "value": format_metric(row.metric, row.batch.value),
-            "interval": format_ends(row.metric, row.batch) or row.batch.reason,
-            "reason": row.batch.reason if row.batch.value is None else None,
-            "reference": format_metric(row.metric, row.reference.value),
-            "reference_interval": format_ends(row.metric, row.reference),
-            "change": _format_change(row.metric, row.change.value),
-            "change_interval": format_ends(row.metric, row.change),
-            "sense": row.sense,
-        }
-        for row in describe_performance(facts.evaluation)
-    ]
-    return rows if any(row["reason"] is None for row in rows) else []
-
-
-def _format_change(metric: str, change: float | None) -> str:
-    return "" if change is None else f"{'+' if change > 0 else ''}{format_metric(metric, change)}"
-
-
-def _draw_curves(facts: EvaluationFacts) -> list[dict[str, Any]]:
-    detail = facts.evaluation.performance
+def _draw_curves(evaluation: Evaluation) -> list[dict[str, Any]]:
+    detail = evaluation.performance
     found = []
     if (roc := detail.roc) is not None:
         drawn = charts.draw_curve(
@@ -216,18 +160,22 @@ def _draw_curves(facts: EvaluationFacts) -> list[dict[str, Any]]:
             diagonal=True,
         )
         found.append(
-            ("ROC curve", f"area {format_figure(facts.find_value('roc_auc'))}; the diagonal is guessing", drawn)
+            ("ROC curve", f"area {format_figure(evaluation.find_value('roc_auc'))}; the diagonal is guessing", drawn)
         )
     if (curve := detail.precision_recall) is not None:
         drawn = charts.draw_curve(("recall", curve.recall), ("precision", curve.precision), diagonal=False)
         found.append(
-            ("Precision and recall", f"average precision {format_figure(facts.find_value('average_precision'))}", drawn)
+            (
+                "Precision and recall",
+                f"average precision {format_figure(evaluation.find_value('average_precision'))}",
+                drawn,
+            )
         )
     if (bins := detail.calibration) is not None:
         drawn = charts.draw_curve(
             ("probability", bins.probability), ("frequency", bins.frequency), diagonal=True, sizes=bins.rows
         )
-        error = format_figure(facts.find_value("calibration_error"))
+        error = format_figure(evaluation.find_value("calibration_error"))
         found.append(("Calibration", f"predicted against true; error {error}", drawn))
     if (plot := detail.predicted_against_true) is not None:
         drawn = charts.draw_heatmap(plot.edges, plot.rows_true_columns_predicted)
@@ -235,8 +183,8 @@ def _draw_curves(facts: EvaluationFacts) -> list[dict[str, Any]]:
     return [{"title": title, "note": note, "svg": charts.render_svg(drawn)} for title, note, drawn in found]
 
 
-def _share_confusion(facts: EvaluationFacts) -> dict[str, Any] | None:
-    matrix = facts.evaluation.performance.confusion_matrix
+def _share_confusion(evaluation: Evaluation) -> dict[str, Any] | None:
+    matrix = evaluation.performance.confusion_matrix
     if matrix is None:
         return None
     rows = matrix.rows_true_columns_predicted
@@ -246,7 +194,7 @@ def _share_confusion(facts: EvaluationFacts) -> dict[str, Any] | None:
     return {"classes": matrix.classes, "rows": list(zip(matrix.classes, cells, strict=True))}
 
 
-def _collect_script_data(facts: EvaluationFacts, columns: Sequence[ColumnView]) -> dict[str, Any]:
+def _collect_script_data(view: EvaluationView) -> dict[str, Any]:
     """Return the data for the page's script: the histogram and the statistics of each column, as text.
 
     Many columns have the same statistics, so `statistics` holds each list of names once; a column has the index of its
@@ -254,8 +202,8 @@ def _collect_script_data(facts: EvaluationFacts, columns: Sequence[ColumnView]) 
     """
     shapes: dict[tuple[str, ...], int] = {}
     return {
-        "columns": [_collect_column(column, shapes) for column in columns],
-        "predictions": [_collect_column(column, shapes) for column in describe_prediction_columns(facts.evaluation)],
+        "columns": [_collect_column(column, shapes) for column in view.columns],
+        "predictions": [_collect_column(column, shapes) for column in view.prediction_columns],
         "statistics": list(map(list, shapes)),
     }
 

@@ -1,56 +1,22 @@
-"""Metrics as text with their units, and the summary of an evaluation in three sentences."""
+"""The summary of an evaluation in three sentences."""
 
 from collections import Counter
 from collections.abc import Sequence
 
-from engine.drift import NOTABLE_DRIFT
 from engine.evaluation.check_counts import SHOWN_REASONS, PassedChecks, sort_by_severity
 from engine.evaluation.detectable import list_weak_checks
-from engine.evaluation.record import CheckResult, MetricValue
+from engine.evaluation.record import CheckResult
 from engine.formatting.lists import join_some, join_words
-from engine.formatting.numbers import format_figure, format_p_value, format_share
+from engine.formatting.numbers import format_figure, format_share
 from engine.models import describe_measured_rows
 from engine.outcome import CheckOutcome
 from engine.spec.metric_catalogue import PERFORMANCE_METRICS
-from engine.spec.metric_names import MetricName, parse_metric_name
+from engine.views.columns import ColumnView
 from engine.views.facts import EvaluationFacts
-
-_METRIC_NAMES = {
-    "roc_auc": "ROC AUC",
-    "r2": "R²",
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "mse": "MSE",
-    "mcc": "MCC",
-    "rmsle": "RMSLE",
-    "mape": "MAPE",
-}
+from engine.views.metric_text import format_ends, format_metric, format_metric_name
 
 
-def format_metric(metric: str, value: float | None) -> str:
-    """Return the value of a metric in its unit."""
-    name = parse_metric_name(metric)
-    statistic = name.statistic if isinstance(name, MetricName) else metric
-    if statistic.startswith("fugacity") and value is not None:
-        return f"{'+' if value > 0 else ''}{format_share(value)}"
-    if statistic.endswith("_share") or statistic in ("predicted_share", "mape"):
-        return format_share(value)
-    return format_p_value(value) if statistic.endswith("_p") else format_figure(value)
-
-
-def format_ends(metric: str, measured: MetricValue) -> str:
-    """Return the ends of a metric's interval, in its unit; nothing if it has none."""
-    if measured.low is None or measured.high is None:
-        return ""
-    return f"{format_metric(metric, measured.low)} to {format_metric(metric, measured.high)}"
-
-
-def format_metric_name(metric: str) -> str:
-    """Return the usual name of a metric."""
-    return _METRIC_NAMES.get(metric, metric.replace("_", " ") if "." not in metric else metric)
-
-
-def summarize_evaluation(facts: EvaluationFacts) -> list[str]:
+def summarize_evaluation(facts: EvaluationFacts, columns: Sequence[ColumnView]) -> list[str]:
     """Return three sentences: is the batch like the reference, which columns drifted, model performance and checks.
 
     There are two where nothing could be compared.
@@ -65,7 +31,7 @@ def summarize_evaluation(facts: EvaluationFacts) -> list[str]:
             "it is the reference of later ones, and shows no drift."
         )
         return [itself, last]
-    return [_summarize_drift(facts), _summarize_columns(facts), last]
+    return [_summarize_drift(facts), _summarize_columns(facts, columns), last]
 
 
 def _summarize_drift(facts: EvaluationFacts) -> str:
@@ -79,9 +45,9 @@ def _summarize_drift(facts: EvaluationFacts) -> str:
         reason = _in_parentheses(accuracy.reason if accuracy else None)
         return f"{compared}; no model could tell whether they differ as a whole{reason}."
     within = f" ({format_figure(accuracy.low)} to {format_figure(accuracy.high)})" if accuracy.low is not None else ""
-    verdict = "more than chance" if facts.find_value("data_drift_significant") else "no more than chance"
+    verdict = "more than chance" if facts.evaluation.find_value("data_drift_significant") else "no more than chance"
     reached = f"a model tells them apart with an accuracy of {format_figure(accuracy.value)}{within}"
-    low = facts.find_value("data_drift_low")
+    low = facts.evaluation.find_value("data_drift_low")
     # a classifier is right in at most 1/2 + half of the share by which two distributions differ
     share = f"; at least {format_share(2 * low - 1)} of the batch differs" if low is not None and low > 0.5 else ""
     return f"{compared}: {reached}, {verdict} (0.5){share}."
@@ -91,21 +57,21 @@ def _in_parentheses(reason: str | None) -> str:
     return f" ({reason})" if reason else ""
 
 
-def _summarize_columns(facts: EvaluationFacts) -> str:
-    drifted, columns = facts.list_drifted(), len(facts.evaluation.columns)
+def _summarize_columns(facts: EvaluationFacts, compared: Sequence[ColumnView]) -> str:
+    """Return which columns drifted; `compared` are sorted by drift."""
+    drifted, columns = [column for column in compared if column.drift], len(compared)
     if not columns:
         return "No column takes part in the comparison."
-    notable = [f"{name} ({format_figure(drift)})" for name, drift in drifted if drift >= NOTABLE_DRIFT]
+    notable = [f"{column.name} ({format_figure(column.drift)})" for column in drifted if column.is_drifted]
     if notable:
         rest = [f"{len(notable) - 3} more"] if len(notable) > 3 else []
         sentence = f"{len(notable)} of {columns} columns drifted: {join_words([*notable[:3], *rest])}"
     elif drifted:
-        name, drift = drifted[0]
-        most = f"{name} ({format_figure(drift)})"
+        most = f"{drifted[0].name} ({format_figure(drifted[0].drift)})"
         sentence = f"No column drifted notably; {len(drifted)} of {columns} drifted a little, {most} most"
     else:
         sentence = f"None of the {columns} columns drifted: chance explains every difference"
-    predicted = facts.find_value("prediction_drift.drift")
+    predicted = facts.evaluation.find_value("prediction_drift.drift")
     if predicted is None:
         return f"{sentence}."
     conjunction = "and" if bool(drifted) == bool(predicted) else "but"
@@ -114,20 +80,22 @@ def _summarize_columns(facts: EvaluationFacts) -> str:
 
 
 def _summarize_performance(facts: EvaluationFacts) -> str:
-    labelled, metric = facts.find_value("labelled_share"), facts.find_leading_metric()
+    labelled, metric = facts.evaluation.find_value("labelled_share"), facts.find_leading_metric()
     if labelled is None:
         return ""
     if metric is None:
         why = "no row has a value in the target column yet" if labelled == 0 else _find_performance_reason(facts)
         return f"How the model performs is not known: {why}. "
-    change = None if facts.is_own_reference else facts.find_value(f"performance_change.{metric}")
+    change = None if facts.is_own_reference else facts.evaluation.find_value(f"performance_change.{metric}")
     moved = (
         "" if change is None else f", {format_figure(abs(change))} {'below' if change < 0 else 'above'} the reference's"
     )
     within = _in_parentheses(format_ends(metric, facts.evaluation.metrics[metric]))
-    reached = f"{format_metric_name(metric)} is {format_metric(metric, facts.find_value(metric))}{within}{moved}"
+    reached = (
+        f"{format_metric_name(metric)} is {format_metric(metric, facts.evaluation.find_value(metric))}{within}{moved}"
+    )
     doubt = ""
-    if differing := facts.find_value("labelled_drift"):
+    if differing := facts.evaluation.find_value("labelled_drift"):
         doubt = (
             "The rows with a target value differ from those without in the predictions "
             f"(drift {format_figure(differing)}), so this may not hold for all rows. "

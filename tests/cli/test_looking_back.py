@@ -21,8 +21,7 @@ import polars as pl
 import pytest
 
 import engine
-from engine.api import frames
-from engine.cli import main, printers
+from engine.cli import evaluation_printers, main
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
 from engine.formatting.numbers import format_cell
 
@@ -480,5 +479,5 @@ def test_without_labels_the_reason_is_told_once(capsys: pytest.CaptureFixture[st
         reference_rows=1,
         metrics={"accuracy": unlabelled, "f1": unlabelled},
     )
-    printers.print_evaluation(one, frames.tabulate_checks([], {}), "text")
+    evaluation_printers.print_evaluation(one, [], "text")
     assert "accuracy, f1: no labels" in capsys.readouterr().out

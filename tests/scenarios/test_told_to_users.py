@@ -59,7 +59,11 @@ def test_the_evaluation_that_others_refer_to_can_be_built(spec: Spec, run: Run, 
         datasets:
           batch: {path: "${name}.parquet"}
         evaluation_stores:
-          drift: {dataset: batch, reference: {kind: evaluation, name: monday}, evaluation: {name: "${name}"}}
+          drift:
+            dataset: batch
+            reference: {kind: evaluation, name: monday}
+            evaluation: {name: "${name}"}
+            display: {metrics: [drift.age]}
     """)
     rows("monday.parquet")
     rows("tuesday.parquet", seed=1, shift=20)

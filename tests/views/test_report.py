@@ -24,7 +24,7 @@ from engine.scenarios import session
 from engine.spec import Secrets, load
 from engine.spec.conditions import ConditionFacts
 from engine.spec.resources.scenarios import Reporter
-from engine.views import EvaluationFacts, draw_overview, render_page
+from engine.views import EvaluationFacts, EvaluationView, describe_evaluation, draw_overview, render_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 browsed = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; apt-get install chromium")
@@ -118,6 +118,10 @@ def facts(project: Path, store: str, name: str = NAME, **changes: object) -> Eva
         return collect_report_facts(dataclasses.replace(evaluation, **changes), context)
 
 
+def view(project: Path, store: str) -> EvaluationView:
+    return describe_evaluation(facts(project, store))
+
+
 class Reader(html.parser.HTMLParser):
     """Counts elements, and keeps what a page would load and what it says."""
 
@@ -146,7 +150,7 @@ class Reader(html.parser.HTMLParser):
 
 @pytest.mark.parametrize("store", ["two", "number", "three"])
 def test_a_page_loads_nothing_and_names_are_only_names(project, store):
-    text = render_page(facts(project, store))
+    text = render_page(view(project, store))
     read = Reader(text)
     assert all(link.startswith(("#", "http://127.0.0.1:7310/runs/")) for link in read.loaded)
     assert not re.search(r"url\(|@import|//cdn", text)
@@ -158,7 +162,7 @@ def test_a_page_loads_nothing_and_names_are_only_names(project, store):
 
 
 def test_a_page_shows_all_there_is(project):
-    two, number, three = (Reader(render_page(facts(project, store))).text for store in ("two", "number", "three"))
+    two, number, three = (Reader(render_page(view(project, store))).text for store in ("two", "number", "three"))
     for said in (
         "Over time",
         "ROC curve",
@@ -188,7 +192,7 @@ def test_secrets_are_masked_everywhere(project):
         hidden = dataclasses.replace(
             evaluation, columns={f"{PLANTED} {name}": column for name, column in evaluation.columns.items()}
         )
-        text = render_page(collect_report_facts(hidden, context), context.secrets.redact)
+        text = render_page(describe_evaluation(collect_report_facts(hidden, context)), context.secrets.redact)
     assert "***" in text
     assert "pl&nted" not in text
     assert "pl&amp;nted" not in text
@@ -223,10 +227,11 @@ def test_a_page_of_many_columns_is_small(project, columns, limit):
     wide = dataclasses.replace(
         shown, evaluation=dataclasses.replace(shown.evaluation, **many(shown.evaluation, columns))
     )
-    text = render_page(wide)
+    shown_wide = describe_evaluation(wide)
+    text = render_page(shown_wide)
     assert len(text.encode()) < limit
     assert text.index(f"column {columns - 1:04}") < text.index(f"column {columns - 2:04}")  # sorted by drift
-    assert draw_overview(wide, str)[:8] == b"\x89PNG\r\n\x1a\n"
+    assert draw_overview(shown_wide, str)[:8] == b"\x89PNG\r\n\x1a\n"
 
 
 def browse(path: Path, folder: Path, *flags: str) -> str:
@@ -246,7 +251,7 @@ def browse(path: Path, folder: Path, *flags: str) -> str:
 @browsed
 def test_in_a_browser_histograms_are_drawn_and_nothing_foreign_runs(project, tmp_path):
     path = tmp_path / "page.html"
-    path.write_text(render_page(facts(project, "two")))
+    path.write_text(render_page(view(project, "two")))
     document = browse(path, tmp_path)
     assert "<title>owned" not in document
     assert Reader(document).elements.get("img") is None
@@ -261,7 +266,7 @@ def test_in_a_browser_only_what_is_in_view_is_drawn(project, tmp_path):
     shown = facts(project, "two")
     wide = dataclasses.replace(shown, evaluation=dataclasses.replace(shown.evaluation, **many(shown.evaluation, 1000)))
     path = tmp_path / "page.html"
-    path.write_text(render_page(wide))
+    path.write_text(render_page(describe_evaluation(wide)))
     document = browse(path, tmp_path, "--window-size=1280,900")
     assert document.count("<tr data-column=") == 1000
     assert 20 <= len(re.findall(r'<td class="draw"><svg ', document)) < 200
@@ -273,7 +278,7 @@ def test_on_a_phone_nothing_sticks_out(project, tmp_path):
       for (const button of document.querySelectorAll("[aria-expanded=false]")) button.click();
       document.title = document.documentElement.scrollWidth <= innerWidth ? "fits" : "sticks out";
     </script></body>"""
-    text = render_page(facts(project, "two", name="Q1"))
+    text = render_page(describe_evaluation(facts(project, "two", name="Q1")))
     text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text).replace("</body>", measured)
     path = tmp_path / "page.html"
     path.write_text(text)

@@ -18,9 +18,9 @@ from engine.evaluation.record import CheckResult, Evaluation, Fingerprints, Metr
 from engine.formatting.numbers import format_figure, format_p_value, format_share
 from engine.outcome import CheckOutcome
 from engine.spec.resources.checks import RangeCheck, build_bounds
-from engine.views import EvaluationFacts, render_page
+from engine.views import EvaluationFacts, describe_evaluation, render_page
+from engine.views.metric_text import format_metric
 from engine.views.ranges import choose_scale, cut_zones
-from engine.views.summary import format_metric, summarize_evaluation
 
 OF_ZONES = {"ok": CheckOutcome.OK, "warning": CheckOutcome.WARNING, "error": CheckOutcome.ERROR}
 
@@ -128,7 +128,8 @@ def test_what_happened_in_three_sentences():
         "labelled_share": 0.5, "roc_auc": 0.75, "performance_change.roc_auc": -0.05, "prediction_drift.drift": 0.1,
     }  # fmt: skip
     checks = [check("a", CheckOutcome.WARNING), check("a", CheckOutcome.OK), check("b", CheckOutcome.OK)]
-    assert summarize_evaluation(EvaluationFacts("p", "batch", evaluation(metrics, columns=columns), checks)) == [
+    facts = EvaluationFacts("p", "batch", evaluation(metrics, columns=columns), checks)
+    assert list(describe_evaluation(facts).summary) == [
         (
             "100 rows of batch were compared with 1,000 of the reference: a model tells them apart with an accuracy of "
             "0.6 (0.58 to 0.62), more than chance (0.5); at least 17 % of the batch differs."
@@ -152,16 +153,17 @@ def test_nothing_happened():
     facts = EvaluationFacts(
         "p", "batch", evaluation(metrics, columns={"a": COLUMN, "b": COLUMN}), [check("a", CheckOutcome.OK)]
     )
-    assert summarize_evaluation(facts)[1:] == [
+    summary = describe_evaluation(facts).summary
+    assert list(summary[1:]) == [
         "None of the 2 columns drifted: chance explains every difference, and the predictions stayed where they were.",
         "How the model performs is not known: no row has a value in the target column yet. The one check holds.",
     ]
-    assert summarize_evaluation(facts)[0].endswith("no more than chance (0.5).")
+    assert summary[0].endswith("no more than chance (0.5).")
 
 
 def test_an_evaluation_of_nothing_has_a_page_too():
     nothing = {"data_drift": MetricValue(None, reason="the batch has no rows")}
-    text = render_page(EvaluationFacts("p", "batch", evaluation(nothing, rows_used=0)))
+    text = render_page(describe_evaluation(EvaluationFacts("p", "batch", evaluation(nothing, rows_used=0))))
     assert "the batch has no rows" in text
     assert "The store declares no checks." in text
-    render_page(EvaluationFacts("p", "batch", evaluation({})))
+    render_page(describe_evaluation(EvaluationFacts("p", "batch", evaluation({}))))

@@ -1,0 +1,163 @@
+"""Prints one evaluation: what was measured, and what has drifted between two sides."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import polars as pl
+
+from engine.api import frames
+from engine.cli.check_printers import add_outcomes
+from engine.cli.options import TableFormat
+from engine.cli.output import print_json
+from engine.cli.tables import Page, format_with_interval, print_data, render_json, to_records
+from engine.evaluation.evaluation_json import evaluation_to_json
+from engine.evaluation.record import Evaluation
+from engine.formatting.numbers import format_cell
+from engine.spec.metric_names import METRICS
+from engine.store import CheckPoint
+from engine.views.columns import describe_columns
+
+SHORT_DIGEST = 8
+"""Characters of a fingerprint that are shown."""
+
+SHOWN_COLUMNS = 30
+"""Columns of an evaluation, the most drifted, that a page for people shows."""
+
+COLUMN_HEADERS = {
+    "column": "column",
+    "drift": "drift",
+    "reference": "reference",
+    "batch": "batch",
+    "drift_p": "p",
+    "drift_importance": "in drift model",
+    "model_importance": "in model",
+    "psi": "psi",
+    "reference_missing_share": "missing in reference",
+    "missing_share": "missing in batch",
+    "unseen_share": "unseen",
+    "role": "role",
+    "reason": "reason",
+}
+PREDICTION_HEADERS = {"categorical": "predicted class", "numerical": "reference decile"}
+STORE_METRICS = {metric.name for metric in METRICS if metric.scope == "store"}
+BATCH_METRICS = [
+    metric.name for metric in METRICS if metric.scope == "store" and metric.member is None and not metric.labels
+]
+
+
+def print_evaluation(one: Evaluation, checks: Sequence[CheckPoint], format_: TableFormat) -> None:
+    """Print an evaluation with all its details; as CSV, its metrics. `checks` are the results when last applied."""
+    if format_ == "csv":
+        print_data(frames.tabulate_metrics(one), format_)
+        return
+    if format_ == "json":
+        latest = to_records(frames.tabulate_checks(checks, {one.id: one.name}))
+        print_json(render_json(evaluation_to_json(one) | {"checks": latest}))
+        return
+    page = Page()
+    page.add_title(f"{one.store}: {one.name}")
+    prints = asdict(one.fingerprints).items()
+    page.add_facts(
+        {
+            "created": f"{one.created:%Y-%m-%d %H:%M:%S} UTC, engine {one.engine_version}, kernel {one.kernel_version}",
+            "id": one.id,
+            "run": one.run or "",
+            "labels": ", ".join(f"{key} = {value}" for key, value in one.labels.items()),
+            "model": one.model + (f", version {one.model_version}" if one.model_version else "") if one.model else "",
+            "rows": f"{one.rows_used:,}, compared with {one.reference_rows:,} rows of the reference",
+            "fingerprints": ", ".join(f"{of} {digest[:SHORT_DIGEST]}" for of, digest in prints if digest),
+        }
+    )
+    page.add_title("checks")
+    add_outcomes([point.result for point in checks], page)
+    _add_measurements(one, page, "reference", "batch")
+    page.print()
+
+
+def print_comparison(one: Evaluation, reference: str, format_: TableFormat) -> None:
+    """Print what has drifted between a reference and an evaluation; as CSV, the columns."""
+    if format_ == "csv":
+        print_data(frames.tabulate_columns(one), format_)
+        return
+    if format_ == "json":
+        print_json(render_json(evaluation_to_json(one) | {"compared_with": reference}))
+        return
+    drifted = [(column.name, column.drift) for column in describe_columns(one) if column.drift]
+    most = ", ".join(f"{name} ({format_cell(drift)})" for name, drift in drifted[:5])
+    page = Page()
+    page.add_title(f"{one.store}: from {reference} to {one.name}")
+    unknown = one.metrics["drifted_columns"].reason
+    page.add_line(unknown or f"{len(drifted)} of {len(one.columns)} columns drifted{': ' if most else ''}{most}")
+    page.add_line(f"{one.reference_rows:,} rows of {reference}, {one.rows_used:,} rows of {one.name}")
+    _add_measurements(one, page, reference, one.name)
+    page.print()
+
+
+def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -> None:
+    """Add every metric, grouped by what it describes, and the notes; `reference` and `batch` name the two sides."""
+    sides = {"reference": reference, "batch": batch}
+    metrics = frames.tabulate_metrics(one)
+    whole = {name for name in one.metrics if name in BATCH_METRICS or (name not in STORE_METRICS and "." not in name)}
+    interval = [
+        f"{format_cell(low)} to {format_cell(high)}" if low is not None and high is not None else None
+        for low, high in metrics.select("low", "high").iter_rows()
+    ]
+    page.add_title("the batch as a whole (data_drift: 0.5 means no drift, 1 complete drift)")
+    page.add_table(
+        metrics.with_columns(pl.Series("interval", interval, pl.String)).filter(pl.col("metric").is_in(list(whole))),
+        {"metric": "metric", "value": "value", "interval": "interval", "p_value": "p", "reason": "reason"},
+    )
+    page.add_title("columns, the most drifted first (drift is 0 unless it is significant)")
+    columns = frames.tabulate_columns(one)
+    # Columns of zeros only take room: nothing is missing, no category is new.
+    idle = [name for name in columns.columns if name.endswith(("missing_share", "unseen_share"))]
+    page.add_table(
+        columns.head(SHOWN_COLUMNS).drop(name for name in idle if not (columns[name].fill_null(0) > 0).any()),
+        COLUMN_HEADERS | sides,
+    )
+    if columns.height > SHOWN_COLUMNS:
+        page.add_line(f"{columns.height - SHOWN_COLUMNS} more columns: --format csv and json show all", style="dim")
+    if not columns.is_empty():
+        meaning = "for telling batch and reference apart (in drift model), for the predictions of the model (in model)"
+        page.add_line(f"importance of a column {meaning}", style="dim")
+    for name, reason in list(one.left_out.items())[:SHOWN_COLUMNS]:
+        page.add_line(f"{name} is not compared: {reason}", style="dim")
+    predicted = frames.tabulate_predictions(one)
+    if not predicted.is_empty() and one.prediction is not None:
+        page.add_title("predictions")
+        drift = metrics.filter(pl.col("metric").is_in([f"prediction_drift.{name}" for name in ("drift", "psi", "js")]))
+        page.add_table(drift, {"metric": "metric", "value": "value", "p_value": "p", "reason": "reason"})
+        page.add_table(
+            predicted,
+            {
+                "predicted": PREDICTION_HEADERS[one.prediction.prediction.role],
+                **sides,
+                "fugacity": "relative change",
+            },
+        )
+    performance = frames.tabulate_performance(one)
+    if not performance.is_empty():
+        page.add_title("performance")
+        measured = _join_intervals(performance.filter(pl.col("batch").is_not_null()))
+        page.add_table(measured, {"metric": "metric", **sides, "change": "change"}, empty="no metric has a value")
+        if (measured["low"].is_not_null()).any():
+            page.add_line("in parentheses: confidence intervals at the store's `confidence`", style="dim")
+        for (reason,), same in performance.group_by("reason", maintain_order=True):
+            if reason is not None:
+                page.add_line(f"{', '.join(same['metric'])}: {reason}", style="dim")
+    if one.notes:
+        page.add_title("notes")
+    for note in one.notes:
+        page.add_line(note)
+
+
+def _join_intervals(performance: pl.DataFrame) -> pl.DataFrame:
+    """Return the table of performance with each value and its interval as one text."""
+    return performance.with_columns(
+        pl.Series(side, [format_with_interval(*row) for row in performance.select(side, *ends).iter_rows()], pl.String)
+        for side, ends in (
+            ("reference", ("reference_low", "reference_high")),
+            ("batch", ("low", "high")),
+            ("change", ("change_low", "change_high")),
+        )
+    )

@@ -1,0 +1,41 @@
+"""Prints one run with its log."""
+
+from dataclasses import asdict
+
+from engine.api import Project, frames
+from engine.cli.options import TableFormat
+from engine.cli.output import print_json
+from engine.cli.tables import Page, print_data, render_json, to_records
+from engine.store.records import event_to_json
+from engine.views.run_view import describe_run
+
+
+def print_run(project: Project, id_: str, format_: TableFormat) -> None:
+    """Print a run, its steps and its log; as CSV, the log."""
+    one, log = project.past_run(id_), project.log(id_)
+    if format_ == "csv":
+        print_data(log, format_)
+        return
+    if format_ == "json":
+        print_json(render_json(asdict(one) | {"events": list(map(event_to_json, one.events)), "log": to_records(log)}))
+        return
+    page = Page()
+    run = describe_run(one)
+    page.add_title(f"{run.scenario} {run.state}")
+    page.add_facts(
+        {
+            "id": run.id,
+            "started": f"{run.started:%Y-%m-%d %H:%M:%S} UTC, {run.trigger}, by {run.who}",
+            "ended": f"{run.ended:%Y-%m-%d %H:%M:%S} UTC" if run.ended else "",
+            "started by": run.parent or "",
+            "variables": ", ".join(f"{name} = {value}" for name, value in run.variables.items()),
+        }
+    )
+    page.add_title("steps")
+    page.add_table(frames.tabulate_steps(run))
+    page.add_title("log")
+    for line in log.iter_rows(named=True):
+        where = line["scenario"] + (f" [{line['step']}]" if line["step"] else "")
+        for text in line["text"].splitlines() or [""]:
+            page.add_raw(f"{line['at']:%H:%M:%S} {line['level']:7} {where} {text}")
+    page.print()

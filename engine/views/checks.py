@@ -1,0 +1,106 @@
+"""Results of checks as people see them: the most severe first, each with its value and what was allowed as text."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from engine.evaluation.bounds import AppliedRange
+from engine.evaluation.check_counts import PassedChecks, sort_by_severity
+from engine.evaluation.detectable import list_weak_checks
+from engine.evaluation.record import CheckResult
+from engine.outcome import CheckOutcome
+from engine.views.ranges import format_bounds, format_checked, select_value_range
+
+
+@dataclass(frozen=True, slots=True)
+class CheckView:
+    """One result of a check.
+
+    Attributes
+    ----------
+    value_text
+        The value, as a duration if the metric is measured in seconds; empty without a value.
+    allowed
+        The range or the values that are allowed; empty for a python check.
+    value_range
+        The range, if it is one of the metric's value, which a scale of the metric can show.
+    summary
+        The result in one line.
+    """
+
+    target: str
+    check: str
+    metric: str
+    outcome: CheckOutcome
+    counts_as: CheckOutcome
+    value: float | None
+    value_text: str
+    allowed: str
+    value_range: AppliedRange | None
+    reason: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckGroup:
+    """The results of one check, the most severe first; a wildcard check has one per metric."""
+
+    name: str
+    results: tuple[CheckView, ...]
+
+    @property
+    def passed(self) -> int:
+        """The number of results that count as OK."""
+        return sum(result.counts_as is CheckOutcome.OK for result in self.results)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTally:
+    """The results of a step's checks, counted for people.
+
+    `wrong` are those that do not count as OK, the most severe first. `passed` counts the others, and says which of them
+    measured nothing; it is empty if there are none. `weak` are the checks that could hardly have failed.
+    """
+
+    wrong: tuple[CheckView, ...]
+    passed: str
+    weak: tuple[str, ...]
+
+
+def describe_checks(results: Iterable[CheckResult]) -> tuple[CheckView, ...]:
+    """Return check results, the most severe first."""
+    return tuple(map(_describe_check, sort_by_severity(results)))
+
+
+def group_checks(results: Iterable[CheckResult]) -> tuple[CheckGroup, ...]:
+    """Return the checks, the most severe first, each with its results."""
+    by_name: dict[str, list[CheckView]] = {}
+    for result in describe_checks(results):
+        by_name.setdefault(result.check, []).append(result)
+    return tuple(CheckGroup(name, tuple(found)) for name, found in by_name.items())
+
+
+def tally_checks(results: Iterable[CheckResult]) -> CheckTally:
+    """Return the results of a step's checks, counted for people."""
+    found = list(results)
+    passed = PassedChecks.select(found)
+    return CheckTally(
+        wrong=tuple(one for one in describe_checks(found) if one.counts_as is not CheckOutcome.OK),
+        passed=passed.count() if passed.checks else "",
+        weak=tuple(list_weak_checks(found)),
+    )
+
+
+def _describe_check(result: CheckResult) -> CheckView:
+    return CheckView(
+        target=result.target,
+        check=result.check,
+        metric=result.metric,
+        outcome=result.outcome,
+        counts_as=result.counts_as,
+        value=result.value,
+        value_text="" if result.value is None else format_checked(result.value, result.bounds),
+        allowed=format_bounds(result.bounds),
+        value_range=select_value_range(result.bounds),
+        reason=result.reason,
+        summary=result.summary,
+    )

@@ -1,0 +1,131 @@
+"""An evaluation as people see it: plain data from which a terminal, a page, a mail and frames are laid out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.evaluation.bounds import AppliedRange
+from engine.evaluation.record import Evaluation
+from engine.formatting.lists import join_words
+from engine.outcome import CheckOutcome, worst_check_outcome
+from engine.store.records import MetricPoint
+from engine.views.checks import CheckGroup, group_checks
+from engine.views.columns import ColumnView, describe_columns, describe_prediction_columns
+from engine.views.facts import EvaluationFacts
+from engine.views.headlines import HeadlineMetric, list_headlines
+from engine.views.importance import ImportanceView, describe_importance
+from engine.views.performance import PerformanceRow, describe_performance
+from engine.views.predictions import PredictionView, describe_predictions
+from engine.views.ranges import select_value_range
+from engine.views.summary import summarize_evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryView:
+    """A metric over the evaluations of the store that have a value, oldest first.
+
+    `value_range` is what a check allows for it, if it allows a range of the value.
+    """
+
+    metric: str
+    points: tuple[MetricPoint, ...]
+    value_range: AppliedRange | None
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationView:
+    """One evaluation with its context.
+
+    Attributes
+    ----------
+    evaluation
+        The record, for its names, times, rows and fingerprints; what is measured stands in the other fields.
+    outcome
+        The worst outcome of the checks; None without checks.
+    summary
+        The evaluation in two or three sentences.
+    reference
+        What the batch was compared with, in words; empty where that is not known.
+    headlines
+        The metrics that come first.
+    columns, prediction_columns
+        The compared columns, the most drifted first, and the predictions as columns.
+    performance
+        The performance metrics; empty if none has a value.
+    histories
+        Metrics over time: those displayed, and those that left a range.
+    spec
+        The project as YAML, secrets masked.
+    """
+
+    project: str
+    dataset: str
+    evaluation: Evaluation
+    outcome: CheckOutcome | None
+    summary: tuple[str, ...]
+    reference: str
+    headlines: tuple[HeadlineMetric, ...]
+    columns: tuple[ColumnView, ...]
+    importance: ImportanceView | None
+    prediction: PredictionView | None
+    prediction_columns: tuple[ColumnView, ...]
+    performance: tuple[PerformanceRow, ...]
+    checks: tuple[CheckGroup, ...]
+    histories: tuple[HistoryView, ...]
+    spec: str
+    run_url: str | None
+
+    def list_drifted(self) -> list[ColumnView]:
+        """Return the columns with drift, the largest first."""
+        return [column for column in self.columns if column.drift]
+
+
+def describe_evaluation(facts: EvaluationFacts) -> EvaluationView:
+    """Return an evaluation as people see it."""
+    evaluation = facts.evaluation
+    columns, performance = describe_columns(evaluation), describe_performance(evaluation)
+    return EvaluationView(
+        project=facts.project,
+        dataset=facts.dataset,
+        evaluation=evaluation,
+        outcome=worst_check_outcome(check.counts_as for check in facts.checks) if facts.checks else None,
+        summary=tuple(summarize_evaluation(facts, columns)),
+        reference=describe_reference(evaluation),
+        headlines=list_headlines(facts),
+        columns=columns,
+        importance=describe_importance(evaluation),
+        prediction=describe_predictions(evaluation),
+        prediction_columns=describe_prediction_columns(evaluation),
+        performance=performance if any(row.batch.value is not None for row in performance) else (),
+        checks=group_checks(facts.checks),
+        histories=tuple(
+            _describe_history(metric, facts.history.get(metric, ()), facts) for metric in facts.list_followed_metrics()
+        ),
+        spec=facts.spec,
+        run_url=facts.run_url,
+    )
+
+
+def describe_reference(evaluation: Evaluation) -> str:
+    """Return what an evaluation was compared with, in words; empty where its facts do not tell."""
+    reference = evaluation.facts.get("reference", {})
+    match reference.get("kind"):
+        case "model_test":
+            return f"the held-out rows of model {evaluation.model}"
+        case "dataset":
+            return f"dataset {reference['dataset']}"
+        case "evaluation" | "rolling" if "datasets" in reference:
+            return "itself, because there is no earlier evaluation"
+        case "evaluation" | "rolling":
+            names = list(reference["evaluations"])
+            return f"{'evaluation' if len(names) == 1 else 'evaluations'} {join_words(names)}"
+    return ""
+
+
+def _describe_history(metric: str, points: Sequence[MetricPoint], facts: EvaluationFacts) -> HistoryView:
+    value = facts.evaluation.find_value(metric)
+    ranges = (select_value_range(one.bounds) for one in facts.checks if one.metric == metric and one.value == value)
+    return HistoryView(
+        metric=metric,
+        points=tuple(point for point in points if point.value is not None),
+        value_range=next((found for found in ranges if found is not None), None),
+    )

@@ -1,0 +1,112 @@
+"""A run as people see it: its steps, checks and deliveries, and what it was started by."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from engine.evaluation.record import CheckResult
+from engine.outcome import Outcome
+from engine.store.records import OutboxMessage, RunRecord
+from engine.views.checks import CheckTally, CheckView, describe_checks, tally_checks
+
+NO_CHECKS = tally_checks(())
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryView:
+    """A message of a run: where it was sent, and why it was not."""
+
+    reporter: str
+    channel: str
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One step of a run.
+
+    `iteration` names the values of its iteration of for_each. `checks` counts the results of its checks, which is known
+    only while the run is at hand: the store keeps them with the run. `run` is the run that it started.
+    """
+
+    name: str
+    kind: str
+    outcome: Outcome
+    seconds: float | None
+    reason: str
+    iteration: str
+    checks: CheckTally = NO_CHECKS
+    run: "RunView | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One run of a scenario.
+
+    `state` is RUNNING, or the outcome. `parent` is the id of the run that started it, if one did. `checks` are all
+    results of its checks, the most severe first.
+    """
+
+    id: str
+    scenario: str
+    state: str
+    started: datetime
+    ended: datetime | None
+    trigger: str
+    who: str
+    parent: str | None
+    variables: Mapping[str, Any]
+    steps: tuple[StepView, ...]
+    checks: tuple[CheckView, ...] = ()
+    deliveries: tuple[DeliveryView, ...] = ()
+
+    @property
+    def short_id(self) -> str:
+        """The last part of the id, which is enough to name the run."""
+        return self.id.rpartition("-")[2]
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the run took; None while it is running."""
+        return (self.ended - self.started).total_seconds() if self.ended else None
+
+
+def describe_run(
+    record: RunRecord, checks: Iterable[CheckResult] = (), messages: Sequence[OutboxMessage] = ()
+) -> RunView:
+    """Return a run of the store, with the results of its checks and its undelivered messages."""
+    return RunView(
+        id=record.id,
+        scenario=record.scenario,
+        state=record.state,
+        started=record.started,
+        ended=record.ended,
+        trigger=record.trigger,
+        who=record.who,
+        parent=record.parent,
+        variables=record.variables,
+        steps=tuple(
+            StepView(
+                name=step.name,
+                kind=step.kind,
+                outcome=step.outcome,
+                seconds=(step.ended - step.started).total_seconds(),
+                reason=step.reason,
+                iteration=name_iteration(step.turn),
+            )
+            for step in record.steps
+        ),
+        checks=describe_checks(checks),
+        deliveries=tuple(
+            DeliveryView(message.reporter, message.channel, str(message.state), message.last_error or "")
+            for message in messages
+            if message.run == record.id
+        ),
+    )
+
+
+def name_iteration(values: Mapping[str, Any] | None) -> str:
+    """Return the values of an iteration of for_each as text."""
+    return ", ".join(f"{name} = {value}" for name, value in (values or {}).items())

@@ -1,0 +1,96 @@
+"""An evaluation store as people see it: its evaluations with displayed metrics and the outcomes of checks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from engine.evaluation.record import Evaluation, MetricValue
+from engine.outcome import CheckOutcome, worst_check_outcome
+from engine.spec.metric_names import normalize_metric_name
+from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
+
+DEFAULT_METRICS = ("data_drift", "drifted_columns")
+"""The metrics that a store displays unless it declares others."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRow:
+    """One evaluation of a store.
+
+    `metrics` are those that are displayed, as far as the evaluation has them. `outcomes` gives, by check, the outcome
+    when it was last applied to the evaluation; of a wildcard check, the worst.
+    """
+
+    id: str
+    name: str
+    created: datetime
+    labels: Mapping[str, str]
+    rows: int
+    metrics: Mapping[str, MetricValue]
+    outcomes: Mapping[str, CheckOutcome]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreView:
+    """Evaluations of a store, oldest first, and the metrics that are displayed of them."""
+
+    name: str
+    metrics: tuple[str, ...]
+    evaluations: tuple[EvaluationRow, ...]
+
+    def list_reasons(self) -> list[str]:
+        """Return why displayed metrics have no value, each reason once."""
+        reasons = {
+            f"{metric} is unknown: {measured.reason}": None
+            for evaluation in self.evaluations
+            for metric, measured in evaluation.metrics.items()
+            if measured.value is None and measured.reason
+        }
+        return list(reasons)
+
+
+def list_displayed_metrics(declared: EvaluationStoreSpec) -> list[str]:
+    """Return the metrics that a store displays: those of `display:`, else the summary of drift."""
+    return list(map(normalize_metric_name, declared.display.metrics)) or list(DEFAULT_METRICS)
+
+
+def describe_store(
+    name: str,
+    metrics: Sequence[str],
+    evaluations: Sequence[Evaluation],
+    outcomes: Mapping[str, Mapping[str, Sequence[CheckOutcome]]],
+) -> StoreView:
+    """Return evaluations of a store as people see them.
+
+    Parameters
+    ----------
+    metrics
+        The metrics to display; `drift.*` stands for the drift of every column that any of the evaluations has.
+    evaluations
+        Oldest first.
+    outcomes
+        The outcomes of the checks when they were last applied, by the evaluation's id and the check's name.
+    """
+    shown = dict.fromkeys(metric for wanted in metrics for metric in _expand_wildcard(wanted, evaluations))
+    return StoreView(
+        name=name,
+        metrics=tuple(shown),
+        evaluations=tuple(
+            EvaluationRow(
+                id=one.id,
+                name=one.name,
+                created=one.created,
+                labels=one.labels,
+                rows=one.rows_read,
+                metrics={metric: one.metrics[metric] for metric in shown if metric in one.metrics},
+                outcomes={check: worst_check_outcome(found) for check, found in outcomes.get(one.id, {}).items()},
+            )
+            for one in evaluations
+        ),
+    )
+
+
+def _expand_wildcard(wanted: str, evaluations: Sequence[Evaluation]) -> list[str]:
+    if not wanted.endswith(".*"):
+        return [wanted]
+    return [metric for one in evaluations for metric in one.metrics if metric.startswith(wanted[:-1])]
