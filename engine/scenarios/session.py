@@ -22,12 +22,13 @@ from engine.scenarios.dead_runs import tell_dead_runs
 from engine.scenarios.planning import Plan, Planner
 from engine.scenarios.result import RunResult
 from engine.scenarios.runner import run_scenario, tell_impossible_run
-from engine.scenarios.state_copy import copy_state, is_writable_state
+from engine.scenarios.state_copy import copy_state
 from engine.spec import ProjectSpec
 from engine.spec.metric_names import normalize_metric_name
 from engine.spec.redaction import redact_exception
 from engine.spec.secrets import Secrets
 from engine.store import OutboxMessage, Store, generate_id, safe_name, utc_now
+from engine.store.database_files import is_writable_state
 
 SHOWN_EVALUATIONS = 10
 """Evaluations per store that are shown after a run."""

@@ -1,9 +1,9 @@
-"""An open state: its folder, its database, its clock; reading and writing as transactions.
+"""The database of a state: its URL, its clock, the folder of files and locks; reading and writing as transactions.
 
-SQLite runs in WAL mode, so readers never wait for a writer. Writing transactions begin with BEGIN IMMEDIATE:
-otherwise a transaction that first reads and then writes fails at once when another process has written in between.
-Commits are synced to disk, so a result that was reported survives a loss of power. A forked process must open the
-state again.
+All that depends on the kind of database, which is SQLite, stands here, in `schema`, `errors` and `database_files`. It
+runs in WAL mode, so readers never wait for a writer. Writing transactions begin with BEGIN IMMEDIATE: otherwise a
+transaction that first reads and then writes fails at once when another process has written in between. Commits are
+synced to disk, so a result that was reported survives a loss of power. A forked process must open the state again.
 """
 
 import sqlite3
@@ -18,17 +18,21 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from engine.formatting.control_characters import make_encodable
 from engine.store.errors import UNWRITABLE, build_store_error, translate_errors
+from engine.store.records import utc_now
 from engine.store.tables import serialize_json
 
 ROWS_PER_STATEMENT = 500
 """Rows that one statement asks for: databases limit the number of parameters."""
 
 
-def create_database_engine(path: Path, patience: float, *, migrating: bool = False) -> Engine:
-    """Return an engine on the SQLite file `path`; wait `patience` seconds for a locked database."""
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)), connect_args={"timeout": patience}, json_serializer=serialize_json
-    )
+def locate_database(folder: Path) -> URL:
+    """Return the URL of the database in a state folder that names no other one."""
+    return URL.create("sqlite", database=str(folder / "state.db"))
+
+
+def create_database_engine(url: URL, patience: float, *, migrating: bool = False) -> Engine:
+    """Return an engine for a URL; wait `patience` seconds for a locked database."""
+    engine = create_engine(url, connect_args={"timeout": patience}, json_serializer=serialize_json)
 
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:
@@ -61,14 +65,30 @@ def _make_encodable(row: Sequence[Any]) -> Sequence[Any]:
 
 
 class Database:
-    """The open database, from which every part of the store is derived."""
+    """An open database, from which every part of the store is derived.
 
-    def __init__(self, folder: Path, now: Callable[[], datetime], patience: float) -> None:
+    Parameters
+    ----------
+    url
+        Where the rows are.
+    folder
+        The state folder, where files and locks are, whatever the URL.
+    now
+        The clock, giving aware datetimes.
+    patience
+        Seconds to wait for a database that another process has locked.
+    """
+
+    def __init__(
+        self, url: URL, folder: Path, *, now: Callable[[], datetime] = utc_now, patience: float = 10.0
+    ) -> None:
+        self.url = url
         self.folder = folder
+        self.patience = patience
         self.unwritable: Path | None = None
         """The state that may only be read, if this is a temporary copy of it for that reason."""
         self.now = now
-        self._readers = create_database_engine(folder / "state.db", patience)
+        self._readers = create_database_engine(url, patience)
         self._writers = self._readers.execution_options(writes=True)
 
     def close(self) -> None:

@@ -133,7 +133,7 @@ class Deliveries(RuleBasedStateMachine):
 
     @initialize()
     def empty(self) -> None:
-        with self.senders[0].begin_write() as connection:
+        with self.senders[0].database.begin_write() as connection:
             connection.execute(delete(outbox))
         self.known: dict[str, Known] = {}
 

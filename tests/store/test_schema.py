@@ -16,7 +16,7 @@ from engine.errors import StoreError
 from engine.evaluation.record import Evaluation
 from engine.file_identity import FileIdentity
 from engine.store import Store
-from engine.store.database import create_database_engine
+from engine.store.database import Database, create_database_engine, locate_database
 from engine.store.schema import MIGRATIONS, REVISION, prepare_schema, read_revision
 from engine.store.tables import metadata
 
@@ -66,7 +66,7 @@ def with_second_migration(tmp_path: Path, more: str = "") -> Path:
 
 
 def found(folder: Path, query: str) -> list[object]:
-    engine = create_database_engine(folder / "state.db", 1.0)
+    engine = create_database_engine(locate_database(folder), 1.0)
     with engine.begin() as connection:
         rows = list(connection.scalars(text(query)))
     engine.dispose()
@@ -122,9 +122,9 @@ def test_a_state_of_the_first_revision_is_read_and_its_files_are_hashed_once_mor
     folder: Path, make_evaluation: type[Evaluation]
 ) -> None:
     (folder / "locks").mkdir(parents=True)
-    prepare_schema(folder, 1.0, target="0001")
+    prepare_schema(Database(locate_database(folder), folder), target="0001")
     assert "inode" not in str(found(folder, "SELECT sql FROM sqlite_master WHERE name = 'file_hashes'"))
-    engine = create_database_engine(folder / "state.db", 1.0)
+    engine = create_database_engine(locate_database(folder), 1.0)
     with engine.execution_options(writes=True).begin() as connection:
         connection.execute(text("INSERT INTO file_hashes VALUES ('/data/a.csv', 10, 7, 'h')"))
     engine.dispose()
@@ -138,7 +138,7 @@ def test_a_state_of_the_first_revision_is_read_and_its_files_are_hashed_once_mor
 def test_a_migration_keeps_the_data(store: Store, tmp_path: Path, make_evaluation: type[Evaluation]) -> None:
     store.evaluations.add(make_evaluation())
     store.close()
-    prepare_schema(store.folder, 1.0, with_second_migration(tmp_path), "next")
+    prepare_schema(store.database, with_second_migration(tmp_path), "next")
     assert found(store.folder, "SELECT version_num FROM alembic_version") == ["next"]
     assert found(store.folder, "SELECT mood FROM evaluations") == ["calm"]
     assert found(store.folder, "SELECT count(*) FROM evaluation_metrics") == [2]
@@ -151,7 +151,7 @@ def test_a_migration_that_fails_changes_nothing(
     store.evaluations.add(evaluation)
     store.close()
     with pytest.raises(OperationalError, match="no such table: absent"):
-        prepare_schema(store.folder, 1.0, with_second_migration(tmp_path, more='    op.drop_table("absent")'), "next")
+        prepare_schema(store.database, with_second_migration(tmp_path, more='    op.drop_table("absent")'), "next")
     with Store.open(store.folder) as again:
         assert again.evaluations.history("the_MES") == [evaluation]
     assert found(store.folder, "SELECT version_num FROM alembic_version") == [REVISION]
@@ -164,7 +164,7 @@ def test_a_migration_may_not_leave_rows_without_their_owner(
     store.close()
     with pytest.raises(StoreError, match="would leave rows of evaluation_metrics without an owner"):
         prepare_schema(
-            store.folder, 1.0, with_second_migration(tmp_path, '    op.execute("DELETE FROM evaluations")'), "next"
+            store.database, with_second_migration(tmp_path, '    op.execute("DELETE FROM evaluations")'), "next"
         )
     assert found(store.folder, "SELECT count(*) FROM evaluations") == [1]
 
