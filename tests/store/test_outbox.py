@@ -140,7 +140,7 @@ class Deliveries(RuleBasedStateMachine):
     @rule(sender=st.integers(0, 1), count=st.integers(1, 2))
     def add(self, sender: int, count: int) -> None:
         made = [message(f"m{len(self.known) + i}") for i in range(count)]
-        with self.senders[sender].begin_write() as connection:
+        with self.senders[sender].database.begin_write() as connection:
             insert_messages(connection, made)
         self.known |= {each.id: Known() for each in made}
 
