@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, ColumnElement, Connection, Engine, Row, Table, create_engine, event, select
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -20,6 +20,8 @@ from engine.formatting.control_characters import make_encodable
 from engine.store.errors import UNWRITABLE, build_store_error, translate_errors
 from engine.store.records import utc_now
 from engine.store.tables import serialize_json
+
+T = TypeVar("T")
 
 ROWS_PER_STATEMENT = 500
 """Rows that one statement asks for: databases limit the number of parameters."""
@@ -115,8 +117,14 @@ def child_rows(
 ) -> dict[int, list[Row[Any]]]:
     """Return, for each row number of the `owner` table, the rows of `table` that belong to it, ordered by place."""
     found: dict[int, list[Row[Any]]] = {number: [] for number in numbers}
-    for first in range(0, len(numbers), ROWS_PER_STATEMENT):
-        some = table.c[owner].in_(numbers[first : first + ROWS_PER_STATEMENT])
-        for row in connection.execute(select(table).where(some, *conditions).order_by(table.c[owner], table.c.place)):
+    for some in split_rows(numbers):
+        query = select(table).where(table.c[owner].in_(some), *conditions)
+        for row in connection.execute(query.order_by(table.c[owner], table.c.place)):
             found[row._mapping[owner]].append(row)
     return found
+
+
+def split_rows(keys: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield the keys of rows in parts that one statement can ask for."""
+    for first in range(0, len(keys), ROWS_PER_STATEMENT):
+        yield keys[first : first + ROWS_PER_STATEMENT]

@@ -13,7 +13,7 @@ from sqlalchemy import create_mock_engine, text
 from sqlalchemy.exc import OperationalError
 
 from engine.errors import StoreError
-from engine.evaluation.record import Evaluation
+from engine.evaluation.record import Evaluation, MetricValue
 from engine.file_identity import FileIdentity
 from engine.store import Store
 from engine.store.database import Database, create_database_engine, locate_database
@@ -135,6 +135,65 @@ def test_a_state_of_the_first_revision_is_read_and_its_files_are_hashed_once_mor
     assert found(folder, "SELECT version_num FROM alembic_version") == [REVISION]
 
 
+OLD_EVALUATION = """
+INSERT INTO evaluations VALUES (
+    {number}, :id, 'the_MES', 'Q{number}', '{{"quarter": "Q{number}"}}', '2026-11-23 12:00:00.000000', 'm', 'd', 'r', 'p',
+    '0.1.0', '1', 10, 9, 100, '{{"age": {{"text": "é"}}}}', '{{"id": "an identifier"}}', '{{"drift": {{"age": 1.0}}}}',
+    '{{"classes": ["0"]}}', '{{"roc": [[0.0, 1.0]]}}', '["a note"]', 'fraud', '1', 'a run', '{{"spec": {number}}}')
+"""
+OLD_ROWS = [
+    "INSERT INTO evaluation_metrics VALUES (1, 0, 'data_drift', 0.5, 0.45, 0.55, 0.5, NULL, 0, 0)",
+    "INSERT INTO runs VALUES (1, '20261123-120000-000000-7f3a9c1b', 'p', 's', '2026-11-23 12:00:00', 'a', 'm', NULL, "
+    "'{}', NULL, NULL)",
+    "INSERT INTO runs VALUES (2, 'odd', 'p', 's', '2026-11-23 12:00:00', 'a', 'm', NULL, '{}', NULL, NULL)",
+    "INSERT INTO model_versions VALUES (1, 'fraud', 3, 'abc', '2026-11-23 12:00:00', 'models/fraud/3', "
+    "'{\"held_out_by\": 1}')",
+]
+
+
+def test_a_state_of_before_the_details_were_apart_is_migrated_without_loss(
+    folder: Path, make_evaluation: type[Evaluation]
+) -> None:
+    (folder / "locks").mkdir(parents=True)
+    old = Database(locate_database(folder), folder)
+    prepare_schema(old, target="0003")
+    ids = {1: "20261123-120000-000000-aaaa1111", 2: "-odd id-", 3: "no hyphen"}
+    with old.begin_write() as connection:
+        for number, id_ in ids.items():
+            connection.execute(text(OLD_EVALUATION.format(number=number)), {"id": id_})
+        for statement in OLD_ROWS:
+            connection.exec_driver_sql(statement)
+    old.close()
+    with Store.open(folder) as store:
+        one, two, three = store.evaluations.history("the_MES")
+        assert [each.id for each in (one, two, three)] == list(ids.values())
+        assert one == make_evaluation(
+            name="Q1",
+            id=ids[1],
+            metrics={"data_drift": MetricValue(0.5, 0.45, 0.55, 0.5)},
+            columns={"age": {"text": "é"}},
+            left_out={"id": "an identifier"},
+            importance={"drift": {"age": 1.0}},
+            prediction={"classes": ["0"]},
+            performance={"roc": [[0.0, 1.0]]},
+            notes=("a note",),
+            model="fraud",
+            model_version="1",
+            run="a run",
+            facts={"spec": 1},
+        )
+        assert (two.facts, three.facts) == ({"spec": 2}, {"spec": 3})
+        assert store.evaluations.find_ids("the_MES", "aaaa") == [ids[1]]
+        assert store.evaluations.find_ids("the_MES", "no hyphen") == [ids[3]]
+        assert store.evaluations.find_ids("the_MES", "-odd id-") == [ids[2]]
+        assert store.runs.find_ids("7f3a9c1b") == ["20261123-120000-000000-7f3a9c1b"]
+        assert store.runs.find_ids("odd") == ["odd"]
+        version = store.models.find("fraud", 3)
+        assert version is not None
+        assert (version.identity, version.held_out) == ("abc.3", "abc.1")
+        assert found(folder, "SELECT short_id FROM evaluations ORDER BY number") == ["aaaa1111", "", "no hyphen"]
+
+
 def test_a_migration_keeps_the_data(store: Store, tmp_path: Path, make_evaluation: type[Evaluation]) -> None:
     store.evaluations.add(make_evaluation())
     store.close()
@@ -162,7 +221,7 @@ def test_a_migration_may_not_leave_rows_without_their_owner(
 ) -> None:
     store.evaluations.add(make_evaluation())
     store.close()
-    with pytest.raises(StoreError, match="would leave rows of evaluation_metrics without an owner"):
+    with pytest.raises(StoreError, match="would leave rows of evaluation_details without an owner"):
         prepare_schema(
             store.database, with_second_migration(tmp_path, '    op.execute("DELETE FROM evaluations")'), "next"
         )
