@@ -4,7 +4,7 @@ Every declared check gives at least one result; a wildcard check gives one per m
 computed gives ERROR, a metric without a value gives EMPTY, each with the reason: no metric is skipped silently.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -37,10 +37,11 @@ class CheckTarget:
     """The metrics that checks are applied to: those of a dataset or of one evaluation.
 
     `name` is that of the dataset or evaluation store. `past` holds the metrics of earlier evaluations, oldest
-    first. Functions of python checks are found in `folder`, and their messages pass through `redact`, which masks
-    secrets. `evaluation` is the id of the evaluation, if there is one, `rows` are the numbers of rows of batch and
-    reference, and `confidence` is the level of its intervals. `detectable_drifts` gives, by name of a drift metric, the
-    smallest drift that would be found 4 times in 5. `in_seconds` are the metrics that are measured in seconds.
+    first: of the latest ones, as many as `count_past` tells, or all. Functions of python checks are found in `folder`,
+    and their messages pass through `redact`, which masks secrets. `evaluation` is the id of the evaluation, if there is
+    one, `rows` are the numbers of rows of batch and reference, and `confidence` is the level of its intervals.
+    `detectable_drifts` gives, by name of a drift metric, the smallest drift that would be found 4 times in 5.
+    `in_seconds` are the metrics that are measured in seconds.
     """
 
     name: str
@@ -235,6 +236,13 @@ def _compute_change(check: RangeCheck, metric: str, measured: MetricValue, targe
     if check.compare == "reference" and known is not None and known.value is not None:
         return known
     return change_between(measured, baseline, check.change)
+
+
+def count_past(checks: Iterable[Check]) -> int:
+    """Return how many earlier evaluations checks look at, at most."""
+    compared = [check.compare for check in checks if isinstance(check, RangeCheck)]
+    counts = [one.mean_of_last if isinstance(one, MeanOfLast) else int(one == "previous") for one in compared]
+    return max(counts, default=0)
 
 
 def _comparison_settings(check: RangeCheck) -> dict[str, str]:
