@@ -15,7 +15,14 @@ from engine.models.fingerprints import (
 from engine.models.fitted_model import FittedModel, RowError, score_frame
 from engine.models.loading import load_model, observe_classes
 from engine.models.performance import Performance, describe_measured_rows, find_labelled, measure_performance
-from engine.models.persistence import TEST_ROWS, VersionObstacle, digest_files, find_obstacle, save_trained
+from engine.models.persistence import (
+    TEST_ROWS,
+    VersionObstacle,
+    digest_files,
+    find_obstacle,
+    identify_version,
+    save_trained,
+)
 from engine.models.skops_files import UnloadableModelError
 from engine.models.training import TrainingResult, library_versions, train_model
 from engine.spec.metric_catalogue import METRICS_BY_TASK
@@ -39,6 +46,7 @@ __all__ = [
     "find_skops_file",
     "fingerprint_fit",
     "fingerprint_model",
+    "identify_version",
     "label_of",
     "library_versions",
     "load_model",

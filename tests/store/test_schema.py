@@ -137,17 +137,16 @@ def test_a_state_of_the_first_revision_is_read_and_its_files_are_hashed_once_mor
 
 OLD_EVALUATION = """
 INSERT INTO evaluations VALUES (
-    {number}, :id, 'the_MES', 'Q{number}', '{{"quarter": "Q{number}"}}', '2026-11-23 12:00:00.000000', 'm', 'd', 'r', 'p',
+    {number}, :id, 'the_MES', 'Q{number}', '{{"quarter": "Q{number}"}}', '2026-11-23 12:00:00', 'm', 'd', 'r', 'p',
     '0.1.0', '1', 10, 9, 100, '{{"age": {{"text": "é"}}}}', '{{"id": "an identifier"}}', '{{"drift": {{"age": 1.0}}}}',
     '{{"classes": ["0"]}}', '{{"roc": [[0.0, 1.0]]}}', '["a note"]', 'fraud', '1', 'a run', '{{"spec": {number}}}')
 """
+RUN = "'p', 's', '2026-11-23 12:00:00', 'ann', 'manual', NULL, '{}', NULL, NULL"
 OLD_ROWS = [
     "INSERT INTO evaluation_metrics VALUES (1, 0, 'data_drift', 0.5, 0.45, 0.55, 0.5, NULL, 0, 0)",
-    "INSERT INTO runs VALUES (1, '20261123-120000-000000-7f3a9c1b', 'p', 's', '2026-11-23 12:00:00', 'a', 'm', NULL, "
-    "'{}', NULL, NULL)",
-    "INSERT INTO runs VALUES (2, 'odd', 'p', 's', '2026-11-23 12:00:00', 'a', 'm', NULL, '{}', NULL, NULL)",
-    "INSERT INTO model_versions VALUES (1, 'fraud', 3, 'abc', '2026-11-23 12:00:00', 'models/fraud/3', "
-    "'{\"held_out_by\": 1}')",
+    f"INSERT INTO runs VALUES (1, '20261123-120000-000000-7f3a9c1b', {RUN})",
+    f"INSERT INTO runs VALUES (2, 'odd', {RUN})",
+    """INSERT INTO model_versions VALUES (1, 'fraud', 3, 'abc', '2026-11-23 12:00:00', 'x', '{"held_out_by": 1}')""",
 ]
 
 
