@@ -10,7 +10,7 @@ import polars as pl
 from engine import spec
 from engine.acting_user import describe_acting_user
 from engine.api import frames
-from engine.api.lookup import check_last, find_by_id, unknown_name
+from engine.api.lookup import check_last, choose_id, unknown_name
 from engine.api.replay import TriedValues, replay_target
 from engine.errors import UsageError
 from engine.evaluation.record import CheckResult, Evaluation
@@ -20,7 +20,7 @@ from engine.scenarios.context import RunContext
 from engine.spec.metric_names import resolve_metric_name
 from engine.spec.problem import Problem
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec as Declared
-from engine.store import CheckPoint, Removal
+from engine.store import CheckPoint, EvaluationFilter, Removal
 from engine.views.store_view import describe_store, list_displayed_metrics
 
 
@@ -72,7 +72,8 @@ class EvaluationStore:
         wanted = self.displayed if named is None else [self._parse_metric(metric) for metric in named]
         with self.open_session() as context:
             found = context.store.evaluations.history(self.name, check_last(last), metrics=wanted)
-            outcomes = context.store.checks.list_outcomes(self.name)
+            only = None if last is None else [one.id for one in found]
+            outcomes = context.store.checks.list_outcomes(self.name, only)
         return frames.tabulate_evaluations(describe_store(self.name, wanted, found, outcomes), intervals=intervals)
 
     def _parse_metric(self, text: str) -> str:
@@ -91,19 +92,16 @@ class EvaluationStore:
         return context.store.evaluations.get(self._resolve_id(name, context))
 
     def _resolve_id(self, name: str | None, context: RunContext) -> str:
-        evaluations = context.store.evaluations.history(self.name, metrics=[])
-        if not evaluations:
+        evaluations = context.store.evaluations
+        found = evaluations.find_ids(self.name, name)
+        if not found and not evaluations.count(self.name):
             raise UsageError(f"evaluation store {self.name!r} has no evaluations yet: make one with `engine run`")
-        # oldest first, so that a name gets the id of its newest evaluation
-        ids = {evaluation.name: evaluation.id for evaluation in evaluations}
-        if name is None:
-            return evaluations[-1].id
-        if name in ids:
-            return ids[name]
-        try:
-            return find_by_id("evaluation", name, {evaluation.id: evaluation.id for evaluation in evaluations})
-        except UsageError:
-            raise unknown_name("evaluation", name, list(ids)[::-1]) from None
+        return choose_id("evaluation", name or "", found, lambda: evaluations.list_names(self.name))
+
+    def count(self) -> int:
+        """Return the number of evaluations."""
+        with self.open_session() as context:
+            return context.store.evaluations.count(self.name)
 
     def metrics(self, evaluation: str | Evaluation | None = None) -> pl.DataFrame:
         """Return every metric of an evaluation: metric, value, low, high, p_value, reason."""
@@ -132,10 +130,8 @@ class EvaluationStore:
         """
         with self.open_session() as context:
             only = None if evaluation is None else self._resolve_id(evaluation, context)
-            names = {one.id: one.name for one in context.store.evaluations.history(self.name, metrics=[])}
-            return frames.tabulate_checks(
-                context.store.checks.history(self.name, last=check_last(last), evaluation=only), names
-            )
+            points = context.store.checks.history(self.name, last=check_last(last), evaluation=only)
+            return tabulate_check_points(points, context)
 
     def latest_checks(self, evaluation: str | None = None) -> list[CheckPoint]:
         """Return the results of each check when it was last applied to an evaluation, oldest first."""
@@ -206,13 +202,12 @@ class EvaluationStore:
             return self._load_previous(self._resolve_id(evaluation, context), context)
 
     def _load_previous(self, id_: str, context: RunContext) -> Evaluation:
-        evaluations = context.store.evaluations.history(self.name, metrics=[])
-        index = [evaluation.id for evaluation in evaluations].index(id_)
-        if not index:
-            raise UsageError(
-                f"there is no evaluation before {evaluations[0].name!r}; name the reference, such as dataset:NAME"
-            )
-        return context.store.evaluations.get(evaluations[index - 1].id)
+        evaluations = context.store.evaluations
+        found = evaluations.find_newest(self.name, EvaluationFilter(before=id_))
+        if found is None:
+            first = evaluations.get(id_).name
+            raise UsageError(f"there is no evaluation before {first!r}; name the reference, such as dataset:NAME")
+        return found
 
     def select(
         self, *names: str, labels: Mapping[str, str] | None = None, before: datetime | None = None
@@ -234,30 +229,23 @@ class EvaluationStore:
             There is no evaluation with a name, or none with a label or with its value.
         """
         with self.open_session() as context:
-            found = context.store.evaluations.history(self.name, metrics=[])
-        known = [one.name for one in reversed(found)]
-        wanted: set[str] = set()
-        for name in names:
-            try:
-                wanted |= (
-                    {name} if name in known else {find_by_id("evaluation", name, {one.id: one.id for one in found})}
-                )
-            except UsageError:
-                raise unknown_name("evaluation", name, known) from None
-        for key, value in (labels or {}).items():
-            values = [one.labels[key] for one in found if key in one.labels]
-            if found and not values:
-                raise unknown_name("label", key, list(dict.fromkeys(label for one in found for label in one.labels)))
-            if found and value not in values:
-                raise unknown_name(f"evaluation with label {key} =", value, list(dict.fromkeys(values)))
-        moment = before.replace(tzinfo=UTC) if before and before.tzinfo is None else before
-        return [
-            one
-            for one in found
-            if (not names or one.name in wanted or one.id in wanted)
-            and all(one.labels.get(key) == value for key, value in (labels or {}).items())
-            and (moment is None or one.created < moment)
-        ]
+            called = {self._choose_name(name, context) for name in names} if names else None
+            moment = before.replace(tzinfo=UTC) if before and before.tzinfo is None else before
+            where = EvaluationFilter(called=called, created_before=moment)
+            found = context.store.evaluations.history(self.name, metrics=[], where=where)
+            wanted = labels or {}
+            chosen = [one for one in found if wanted.items() <= one.labels.items()]
+            if wanted and not chosen:
+                _require_labels(wanted, context.store.evaluations.history(self.name, metrics=[]))
+        return chosen
+
+    def _choose_name(self, name: str, context: RunContext) -> str:
+        """Return the name, if evaluations have it, else the id of the only evaluation that it can mean."""
+        evaluations = context.store.evaluations
+        if evaluations.history(self.name, 1, metrics=[], where=EvaluationFilter(name=name)):
+            return name
+        found = evaluations.find_ids(self.name, name)
+        return choose_id("evaluation", name, found, lambda: evaluations.list_names(self.name))
 
     def remove(self, *evaluations: str | Evaluation) -> tuple[str, ...]:
         """Remove evaluations with their files, record who removed them, and return their ids.
@@ -277,9 +265,9 @@ class EvaluationStore:
         named = [one for one in evaluations if isinstance(one, str)]
         chosen = [one for one in evaluations if isinstance(one, Evaluation)] + (self.select(*named) if named else [])
         with self.open_session() as context, context.lock(f"evaluation store {self.name}", wait=False):
-            stored = {one.id for one in context.store.evaluations.history(self.name, metrics=[])}
+            stored = context.store.evaluations.name_ids([one.id for one in chosen])
             for one in chosen:
-                if one.id not in stored:
+                if one.store != self.name or one.id not in stored:
                     raise UsageError(f"evaluation {one.name!r} ({one.id}) is not in evaluation store {self.name!r}")
             return context.store.evaluations.remove_ids(self.name, [one.id for one in chosen], describe_acting_user())
 
@@ -287,3 +275,19 @@ class EvaluationStore:
         """Return the removals of evaluations, oldest first: names, user and time."""
         with self.open_session() as context:
             return context.store.evaluations.list_removals(self.name)
+
+
+def _require_labels(labels: Mapping[str, str], known: Sequence[Evaluation]) -> None:
+    """Raise a UsageError for a label, or the value of a label, that no evaluation has; if there are evaluations."""
+    for key, value in labels.items():
+        values = [one.labels[key] for one in known if key in one.labels]
+        if known and not values:
+            raise unknown_name("label", key, [label for one in known for label in one.labels])
+        if known and value not in values:
+            raise unknown_name(f"evaluation with label {key} =", value, values)
+
+
+def tabulate_check_points(points: Sequence[CheckPoint], context: RunContext) -> pl.DataFrame:
+    """Return one row per result of a check, with the name of its evaluation."""
+    ids = {point.result.evaluation for point in points if point.result.evaluation is not None}
+    return frames.tabulate_checks(points, context.store.evaluations.name_ids(ids))

@@ -1,16 +1,11 @@
-"""Looks things up by id, and makes the error for an unknown name: a suggestion, or the names that exist."""
+"""The error for an unknown name or id: a suggestion, or the names that exist."""
 
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
 from engine.errors import UsageError
 from engine.formatting.hints import suggest_name
 from engine.formatting.lists import join_some
-
-T = TypeVar("T")
-
-FEWEST_CHARACTERS = 4
-"""Characters of an id below which its beginning is not looked up: chance alone would find one."""
+from engine.store import shorten_id
 
 
 def unknown_name(what: str, name: str, known: Sequence[str]) -> UsageError:
@@ -19,25 +14,22 @@ def unknown_name(what: str, name: str, known: Sequence[str]) -> UsageError:
     return UsageError(f"there is no {what} {name!r}{suggest_name(str(name), list(dict.fromkeys(known)))}")
 
 
-def find_by_id(what: str, wanted: str, known: Mapping[str, T]) -> T:
-    """Return the value with this id; its last part (`7f3a9c1b`), or the beginning of that, is enough.
+def choose_id(what: str, wanted: str, matching: Sequence[str], list_known: Callable[[], Sequence[str]]) -> str:
+    """Return the only id that `wanted` can mean, of those that the store has found for it.
+
+    `list_known` gives the names to suggest where there is none; it is not called otherwise.
 
     Raises
     ------
     UsageError
         The id is unknown, or several begin like that.
     """
-    for id_, value in known.items():
-        if wanted in (id_, id_.rpartition("-")[2]):
-            return value
-    begin = str(wanted)
-    similar = [id_ for id_ in known if len(begin) >= FEWEST_CHARACTERS and id_.rpartition("-")[2].startswith(begin)]
-    if len(similar) == 1:
-        return known[similar[0]]
-    if similar:
-        shown = join_some(id_.rpartition("-")[2] for id_ in similar)
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        shown = join_some(shorten_id(id_) for id_ in matching)
         raise UsageError(f"the ids of several {what}s begin with {wanted!r}: {shown}; write more of the id")
-    raise unknown_name(what, wanted, [id_.rpartition("-")[2] for id_ in known][::-1])  # ids are known oldest first
+    raise unknown_name(what, wanted, list_known())
 
 
 def check_last(last: int | None) -> int | None:

@@ -14,8 +14,8 @@ import polars as pl
 from engine import spec
 from engine.acting_user import describe_acting_user
 from engine.api import frames
-from engine.api.evaluation_store import EvaluationStore
-from engine.api.lookup import check_last, find_by_id, unknown_name
+from engine.api.evaluation_store import EvaluationStore, tabulate_check_points
+from engine.api.lookup import check_last, choose_id, unknown_name
 from engine.api.replay import TriedValues, replay_target
 from engine.errors import UsageError
 from engine.evaluation.record import CheckResult
@@ -26,7 +26,7 @@ from engine.scenarios import scenario_selection, session
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import RunResult as Run
 from engine.spec.variable_references import Value
-from engine.store import MessageState, OutboxMessage, RunRecord
+from engine.store import MessageState, OutboxMessage, RunRecord, match_ids, shorten_id
 
 __all__ = ["Project", "Run", "load", "run"]
 
@@ -127,9 +127,7 @@ class Project:
     def past_run(self, id: str) -> RunRecord:  # noqa: A002  the field of RunRecord has this name
         """Return the record of a run; the last part of its id is enough. Raises UsageError if the id is unknown."""
         with self.open_session() as context:
-            return context.store.runs.get(
-                find_by_id("run", id, {run.id: run.id for run in context.store.runs.history(whole=False)})
-            )
+            return context.store.runs.get(_choose_run(id, context))
 
     def log(self, run: str) -> pl.DataFrame:
         """Return the log of a run and of the runs that it started: at (UTC), level, scenario, step, text.
@@ -140,12 +138,9 @@ class Project:
             There is no such run.
         """
         with self.open_session() as context:
-            runs = {record.id: record for record in context.store.runs.history(whole=False)}
-            descendants = [find_by_id("run", run, runs).id]
-            for record in runs.values():  # oldest first, so a parent comes before its children
-                if record.parent in descendants:
-                    descendants.append(record.id)
-            return frames.tabulate_log([context.store.runs.folder_of(id_) / "log.jsonl" for id_ in descendants])
+            runs = context.store.runs
+            family = runs.list_descendants(_choose_run(run, context))
+            return frames.tabulate_log([runs.folder_of(id_) / "log.jsonl" for id_ in family])
 
     def checks(self, target: str, last: int | None = None) -> pl.DataFrame:
         """Return the results of the checks of a dataset or an evaluation store, oldest first; with `last`, the newest.
@@ -162,8 +157,7 @@ class Project:
         """
         self._require_target(target)
         with self.open_session() as context:
-            names = {each.id: each.name for each in context.store.evaluations.history(target, metrics=[])}
-            return frames.tabulate_checks(context.store.checks.history(target, last=check_last(last)), names)
+            return tabulate_check_points(context.store.checks.history(target, last=check_last(last)), context)
 
     def check(self, target: str, evaluation: str | None = None) -> list[CheckResult]:
         """Apply the checks of a dataset or an evaluation store, as the spec declares them now; record the results.
@@ -274,19 +268,28 @@ class Project:
             yield context
 
 
+def _choose_run(id_: str, context: RunContext) -> str:
+    """Return the id of the run that a text can only mean."""
+    return choose_id("run", id_, context.store.runs.find_ids(id_), context.store.runs.list_short_ids)
+
+
 def _select_messages(context: RunContext, ids: Sequence[str]) -> list[OutboxMessage]:
     """Return the undelivered and refused messages with these ids, of these runs, reporters or channels; or all."""
-    waiting = {
-        message.id: message
-        for message in context.store.outbox.list_unsent()
-        if message.state is not MessageState.DROPPED
-    }
+    outbox = context.store.outbox
+    open_messages = sorted((*outbox.list_undelivered(), *outbox.list_refused()), key=lambda message: message.created)
+    waiting = {message.id: message for message in open_messages}
     if not ids:
         return list(waiting.values())
     found: dict[str, OutboxMessage] = {}
+
+    def list_known() -> list[str]:
+        return [shorten_id(message) for message in reversed(waiting)]
+
     for id_ in ids:
         shared = [message for message in waiting.values() if _belongs_to(message, id_)]
-        found |= {message.id: message for message in shared or [find_by_id("undelivered message", id_, waiting)]}
+        if not shared:
+            shared = [waiting[choose_id("undelivered message", id_, match_ids(waiting, id_), list_known)]]
+        found |= {message.id: message for message in shared}
     return list(found.values())
 
 

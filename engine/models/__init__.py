@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from engine.models.fitted_model import FittedModel, RowError, score_frame
     from engine.models.loading import load_model, observe_classes
     from engine.models.performance import Performance, describe_measured_rows, find_labelled, measure_performance
-    from engine.models.persistence import TEST_ROWS, VersionObstacle, digest_files, find_obstacle, save_trained
+    from engine.models.persistence import (
+        TEST_ROWS,
+        VersionObstacle,
+        digest_files,
+        find_obstacle,
+        identify_version,
+        save_trained,
+    )
     from engine.models.skops_files import UnloadableModelError
     from engine.models.training import TrainingResult, library_versions, train_model
 
@@ -45,6 +52,7 @@ _LAZY_EXPORTS = {
     "find_skops_file": "fingerprints",
     "fingerprint_fit": "fingerprints",
     "fingerprint_model": "fingerprints",
+    "identify_version": "persistence",
     "label_of": "classes",
     "library_versions": "training",
     "load_model": "loading",
@@ -78,6 +86,7 @@ __all__ = [
     "find_skops_file",
     "fingerprint_fit",
     "fingerprint_model",
+    "identify_version",
     "label_of",
     "library_versions",
     "load_model",

@@ -46,17 +46,19 @@ def fingerprint_fit(spec: TrainModel, table: Table) -> str:
     return digest_texts(*map(canonical_json, ("train", collect_fit_facts(spec, table), table.fingerprint)))
 
 
-def collect_model_facts(project: ProjectSpec, name: str, hashes: FileHashes, fit: str | None = None) -> dict[str, Any]:
+def collect_model_facts(
+    project: ProjectSpec, name: str, hashes: FileHashes, trained: str | None = None
+) -> dict[str, Any]:
     """Return the facts that the scores of a model depend on, JSON-ready.
 
-    `spec` holds settings, `fit` the fingerprint of the trained version, `code` digests of files by file name.
+    `spec` holds settings, `fit` the identity of the trained version, `code` digests of files by file name.
 
     Parameters
     ----------
     hashes
         Cache of the digests of files.
-    fit
-        For kind train, the fingerprint of the fit of the trained version.
+    trained
+        For kind train, the identity of the trained version.
 
     Raises
     ------
@@ -89,7 +91,7 @@ def collect_model_facts(project: ProjectSpec, name: str, hashes: FileHashes, fit
         declared["predictions"] = "of the model"
     return {
         "spec": declared,
-        "fit": fit,
+        "fit": trained,
         "code": {path.name: hash_file(path, hashes) for path in files},
     }
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from engine.data.fingerprints import FileHashes, hash_file
-from engine.digests import digest_bytes, digest_file
+from engine.data.fingerprints import FileHashes, digest_rows, hash_file
+from engine.digests import canonical_json, digest_bytes, digest_file, digest_texts
 from engine.drift import Role
 from engine.drift.reading.alignment import KnownColumn
 from engine.errors import ModelError
@@ -159,6 +159,18 @@ def find_obstacle(
 def digest_files(folder: Path) -> dict[str, str]:
     """Return the digests of the files in a folder, by name."""
     return {path.name: digest_file(path) for path in sorted(folder.iterdir())}
+
+
+def identify_version(folder: Path) -> str:
+    """Return the digest of a trained version by what its files say, wherever the version is and whoever has copied it.
+
+    It covers the estimator, what model.json says of the model, and the held-out rows. It does not cover the versions of
+    the libraries that saved it, nor how the rows were written.
+    """
+    facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    details = {name: value for name, value in facts["details"].items() if name != "versions"}
+    rows = digest_rows(pl.read_parquet(folder / TEST_ROWS))
+    return digest_texts(digest_file(folder / "model.skops"), canonical_json({**facts, "details": details}), rows)
 
 
 def _verify_files(where: str, folder: Path, version: int, digests: Mapping[str, str], hashes: FileHashes) -> None:

@@ -3,14 +3,14 @@
 The answer comes from the facts behind the fingerprints of both evaluations, which `engine plan` compares too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from engine.evaluation.record import Evaluation
 from engine.formatting.control_characters import single_line
-from engine.outcome import CheckOutcome
 from engine.pipeline.actions import Change
 from engine.pipeline.changes import find_changes
 from engine.pipeline.context import BuildContext
+from engine.store import EvaluationFilter
 
 SHOWN_CHANGES = 10
 """Changes of one store that are listed."""
@@ -55,16 +55,8 @@ def _format_line(change: Change) -> str:
 
 def _find_last_ok(evaluation: Evaluation, context: BuildContext) -> Evaluation | None:
     """Return the newest earlier evaluation of the store whose checks were all OK when they were last applied."""
-    outcomes = context.store.checks.list_outcomes(evaluation.store)
-    judged = any(checks for id_, checks in outcomes.items() if id_ != evaluation.id)
-    for earlier in reversed(context.store.evaluations.history(evaluation.store, metrics=[])):
-        known = outcomes.get(earlier.id, {})
-        if earlier.created < evaluation.created and (_were_ok(known) if judged else True):
-            return context.store.evaluations.get(earlier.id)
-    return None
-
-
-def _were_ok(checks: Mapping[str, Sequence[CheckOutcome]]) -> bool:
-    """Return whether there were checks, and none was WARNING or ERROR."""
-    found = {outcome for outcomes in checks.values() for outcome in outcomes}
-    return bool(found) and not found & {CheckOutcome.WARNING, CheckOutcome.ERROR}
+    name, store = evaluation.store, context.store
+    if not store.checks.have_judged(name, other_than=evaluation.id):
+        return store.evaluations.find_newest(name, EvaluationFilter(created_before=evaluation.created))
+    found = store.checks.find_last_ok(name, evaluation.created)
+    return None if found is None else store.evaluations.get(found)

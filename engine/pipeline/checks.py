@@ -6,7 +6,7 @@ from math import isfinite
 
 from engine.errors import DataError
 from engine.evaluation.check_counts import PassedChecks
-from engine.evaluation.checks import CheckTarget, apply_check
+from engine.evaluation.checks import CheckTarget, apply_check, count_past
 from engine.evaluation.detectable import HARDLY_FAILED, summarize_weak_checks
 from engine.evaluation.false_alarms import describe_false_alarms
 from engine.evaluation.record import CheckResult, Evaluation
@@ -18,6 +18,7 @@ from engine.pipeline.decision import Decision
 from engine.pipeline.log import Level
 from engine.spec.metric_names import MetricName, normalize_metric_name
 from engine.spec.resources.checks import RangeCheck
+from engine.store import EvaluationFilter
 
 RECENT_EVALUATIONS = 100
 """Evaluations of which a plan learns how often they are made."""
@@ -113,11 +114,13 @@ def check_evaluation(evaluation: Evaluation, context: BuildContext) -> list[Chec
         for check in checks.values()
         if isinstance(check, RangeCheck) and check.compare
     ]
-    past = context.store.evaluations.history(name, metrics=compared) if compared else []
+    before = EvaluationFilter(created_before=evaluation.created)
+    looked_at = count_past(checks.values())
+    past = context.store.evaluations.history(name, looked_at, metrics=compared, where=before) if looked_at else []
     subject = CheckTarget(
         name=name,
         metrics=evaluation.metrics,
-        past=[earlier.metrics for earlier in past if earlier.created < evaluation.created],
+        past=[earlier.metrics for earlier in past],
         folder=context.project.folder_of("evaluation_stores", name),
         redact=context.secrets.redact,
         evaluation=evaluation.id,

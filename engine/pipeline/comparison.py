@@ -62,7 +62,7 @@ def _compare_with_rows(evaluation: Evaluation, reference: str, context: BuildCon
                 "held-out rows; name another reference: an evaluation, or dataset:NAME"
             )
         path = version.folder / models.TEST_ROWS
-        table = Table("model_test", pl.scan_parquet(path, glob=False), version.fingerprint, rereadable=True)
+        table = Table("model_test", pl.scan_parquet(path, glob=False), version.held_out, rereadable=True)
     else:
         name = reference.removeprefix("dataset:")
         if name not in context.project.datasets:
@@ -124,7 +124,7 @@ def _load_model(
     if name is None:
         return None, None
     if name in project.models:
-        trained = f"{version.fingerprint}.{version.version}" if version else None
+        trained = version.identity if version else None
         if (
             models.fingerprint_model(models.collect_model_facts(project, name, context.datasets.files, trained))
             == evaluation.fingerprints.model

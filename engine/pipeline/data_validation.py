@@ -24,6 +24,7 @@ from engine.spec.resources.evaluation_stores import DatasetReference, Evaluation
 from engine.spec.resources.models import Model, ScoredModel, TrainModel
 from engine.spec.resources.scenarios import AnyStep
 from engine.spec.validator import SpecPath
+from engine.store import EvaluationFilter
 
 
 def validate_step(step: AnyStep, evaluation: Evaluation | None, context: BuildContext, findings: Findings) -> None:
@@ -185,8 +186,8 @@ def _find_reference_table(store: str, batch: Table, context: BuildContext) -> Ta
         case EvaluationReference(name=name):
             return batch if name == spec.evaluation.name else None
         case RollingReference():
-            earlier = context.store.evaluations.history(store, metrics=[])
-            return None if any(one.fingerprints.dataset != batch.fingerprint for one in earlier) else batch
+            others = EvaluationFilter(other_dataset_than=batch.fingerprint)
+            return None if context.store.evaluations.history(store, 1, metrics=[], where=others) else batch
     return None
 
 

@@ -21,7 +21,7 @@ from engine.data import (
 )
 from engine.digests import digest_json
 from engine.errors import DataError
-from engine.evaluation.checks import CheckTarget, apply_check
+from engine.evaluation.checks import CheckTarget, apply_check, count_past
 from engine.evaluation.custom_metrics import compute_custom_metrics
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.formatting.lists import join_some
@@ -238,7 +238,7 @@ def check_dataset(name: str, metrics: dict[str, MetricValue], context: BuildCont
     subject = CheckTarget(
         name=name,
         metrics=metrics,
-        past=context.store.measurements.list_earlier(name, context.run),
+        past=context.store.measurements.list_earlier(name, context.run, count_past(spec.checks.values())),
         folder=context.project.folder_of("datasets", name),
         redact=context.secrets.redact,
         in_seconds=in_seconds,

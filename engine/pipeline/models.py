@@ -12,6 +12,7 @@ import polars as pl
 
 from engine import models
 from engine.data import Table
+from engine.data.fingerprints import digest_rows
 from engine.digests import digest_file
 from engine.errors import ModelError
 from engine.pipeline.actions import Action, Change
@@ -85,11 +86,11 @@ def build_model(name: str, context: BuildContext, *, force: bool = False) -> Mod
     test = Table(
         name=f"held-out rows of {name}",
         frame=pl.scan_parquet(trained.folder / models.TEST_ROWS, glob=False),
-        fingerprint=f"{fit}.{trained.held_out_by}",
+        fingerprint=trained.held_out,
         entity=inspected.table.entity,
         rereadable=True,
     )
-    facts = models.collect_model_facts(context.project, name, context.datasets.files, f"{fit}.{trained.version}")
+    facts = models.collect_model_facts(context.project, name, context.datasets.files, trained.identity)
     return ModelHandle(
         name, facts, models.fingerprint_model(facts), trained, inspected.table, test, reused=decision.action.reused
     )
@@ -149,10 +150,10 @@ def plan_training(
 
     def simulate() -> ModelVersion:
         """Store a version without a model and without held-out rows: a plan keeps it in memory."""
-        held_out_by = {"held_out_by": same[0].held_out_by} if same else {}
+        held_out = {"held_out": same[0].held_out} if same else {}
         with context.store.folders.stage() as folder:
             pl.DataFrame(schema=table.frame.collect_schema()).write_parquet(folder / models.TEST_ROWS)
-            return context.store.models.add(name, fit, folder, facts | held_out_by)
+            return context.store.models.add(name, fit, folder, facts | held_out)
 
     replaced = same[0] if same else None
     return Decision(action, lambda: _train_version(name, spec, table, fit, facts, replaced, context), simulate)
@@ -227,9 +228,10 @@ def _train_version(
     kept = _read_held_out(name, replaced, context) if replaced else None
     trained = models.train_model(name, spec, table, kept)
     context.datasets.files.verify()
+    held_out = digest_rows(trained.held_out)
     if kept is not None and replaced is not None:
         if trained.same_rows:
-            facts = {**facts, "held_out_by": replaced.held_out_by}
+            held_out = replaced.held_out  # of an early version, it is no digest of the rows
         else:
             context.log.warning(
                 f"model {name}: the held-out rows of version {replaced.version} are not all in dataset {table.name} "
@@ -239,7 +241,8 @@ def _train_version(
         context.log.info(f"model {name}: {note}")
     with context.store.folders.stage() as folder:
         models.save_trained(trained, folder)
-        version = context.store.models.add(name, fit, folder, {**facts, "files": models.digest_files(folder)})
+        kept_facts = {**facts, "files": models.digest_files(folder), "held_out": held_out}
+        version = context.store.models.add(name, fit, folder, kept_facts, models.identify_version(folder))
     context.log.info(f"model {name}: version {version.version} trained, {trained.held_out.height:,} rows held out")
     return version
 

@@ -36,6 +36,7 @@ from engine.spec.resources.evaluation_stores import (
     RollingReference,
 )
 from engine.spec.resources.models import TrainModel
+from engine.store import EvaluationFilter
 
 SAMPLE_ROWS = 100_000
 """Rows per side that a snapshot samples for the drift model, unless the store's `max_rows` is larger."""
@@ -112,7 +113,7 @@ def resolve_reference(name: str, batch: Table, model_handle: ModelHandle | None,
             )
         evaluation = context.store.evaluations.find_by_name(name, declared.name)
         if evaluation is None:
-            names = ", ".join(dict.fromkeys(e.name for e in context.store.evaluations.history(name))) or "none yet"
+            names = join_some(context.store.evaluations.list_names(name)[::-1]) or "none yet"
             raise DataError(
                 f"reference of evaluation store {name!r}: there is no evaluation {declared.name!r}; "
                 f"there are: {names}. Build {name} once with evaluation: {{name: {declared.name}}}"
@@ -125,12 +126,11 @@ def resolve_reference(name: str, batch: Table, model_handle: ModelHandle | None,
         return _refer_to_evaluations("evaluation", [evaluation], model_handle, context)
     if isinstance(declared, RollingReference):
         # A batch that is evaluated again must not be compared with itself, nor any batch with one that had no rows.
-        # (An evaluation that a plan has simulated has no metrics.)
-        earlier = context.store.evaluations.history(name, metrics=["row_count"])
-        others = [e for e in earlier if e.fingerprints.dataset != batch.fingerprint]
-        filled = [e for e in others if e.rows_read or not e.metrics]
-        if filled:
-            return _refer_to_evaluations("rolling", filled[-declared.last :], model_handle, context)
+        evaluations, other = context.store.evaluations, EvaluationFilter(other_dataset_than=batch.fingerprint)
+        usable = replace(other, usable=True)
+        if filled := evaluations.history(name, declared.last, metrics=["row_count"], where=usable):
+            return _refer_to_evaluations("rolling", filled, model_handle, context)
+        others = evaluations.history(name, 1, metrics=[], where=other)
         reason = "no earlier evaluation has rows" if others else "there is no earlier evaluation"
         return _refer_to_batch(reason, declared.kind, batch, spec, model_handle, context)
     if isinstance(declared, DatasetReference):

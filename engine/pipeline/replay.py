@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from engine.errors import UsageError
-from engine.evaluation.checks import CheckTarget, MetricsByName, apply_check
+from engine.evaluation.checks import CheckTarget, MetricsByName, apply_check, count_past
 from engine.evaluation.record import CheckResult
 from engine.outcome import CheckOutcome, worst_check_outcome
 from engine.pipeline.context import BuildContext
@@ -80,12 +81,13 @@ def replay_checks(target: str, context: BuildContext) -> list[ReplayedCheck]:
 def _list_evaluations(store: str, context: BuildContext) -> list[_Past]:
     checks = context.project.evaluation_stores[store].checks.values()
     found = context.store.evaluations.history(store, metrics=_list_needed_metrics(checks))
+    past = count_past(checks)
     return [
         _Past(
             one.name,
             one.created,
             one.metrics,
-            [earlier.metrics for earlier in found[:place] if earlier.created < one.created],
+            _take_latest((found[i].metrics for i in reversed(range(place)) if found[i].created < one.created), past),
             (one.rows_used, one.reference_rows),
         )
         for place, one in enumerate(found)
@@ -93,16 +95,22 @@ def _list_evaluations(store: str, context: BuildContext) -> list[_Past]:
 
 
 def _list_measurements(dataset: str, context: BuildContext) -> list[_Past]:
+    past = count_past(context.project.datasets[dataset].checks.values())
     found = context.store.measurements.history(dataset)
     return [
         _Past(
             f"{one.created:%Y-%m-%d %H:%M}",
             one.created,
             one.metrics,
-            [earlier.metrics for earlier in found[:place] if earlier.run != one.run],
+            _take_latest((found[i].metrics for i in reversed(range(place)) if found[i].run != one.run), past),
         )
         for place, one in enumerate(found)
     ]
+
+
+def _take_latest(earlier: Iterator[MetricsByName], most: int) -> list[MetricsByName]:
+    """Return the first `most` of what is given newest first, oldest first."""
+    return list(islice(earlier, most))[::-1]
 
 
 def _list_needed_metrics(checks: Iterable[Check]) -> list[str] | None:

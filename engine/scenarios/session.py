@@ -26,7 +26,8 @@ from engine.spec import ProjectSpec
 from engine.spec.redaction import redact_exception
 from engine.spec.secrets import Secrets
 from engine.store import OutboxMessage, Store, generate_id, safe_name, utc_now
-from engine.store.state_copy import copy_state, is_writable_state
+from engine.store.database_files import is_writable_state
+from engine.store.state_copy import copy_state
 from engine.store.suppositions import open_supposing
 from engine.views.store_view import StoreView, describe_store, list_displayed_metrics
 

@@ -1,6 +1,8 @@
 """The state of a project: evaluations, model versions, metric and check history, runs, outgoing messages, locks."""
 
+from engine.store.evaluation_filter import EvaluationFilter
 from engine.store.folders import safe_name
+from engine.store.ids import match_ids, shorten_id
 from engine.store.locks import LockBusy, LockHolder
 from engine.store.records import (
     Attachment,
@@ -27,6 +29,7 @@ __all__ = [
     "CheckPoint",
     "Claim",
     "DatasetMeasurement",
+    "EvaluationFilter",
     "Event",
     "JoinedMessage",
     "LockBusy",
@@ -41,6 +44,8 @@ __all__ = [
     "StepRecord",
     "Store",
     "generate_id",
+    "match_ids",
     "safe_name",
+    "shorten_id",
     "utc_now",
 ]

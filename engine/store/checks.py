@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select
+from sqlalchemy import Row, exists, func, insert, select
 
 from engine.errors import Position
 from engine.evaluation.bounds import bounds_from_json
 from engine.evaluation.evaluation_json import check_to_json
 from engine.evaluation.record import CheckResult
 from engine.outcome import CheckOutcome
-from engine.store.database import Database
+from engine.store.database import Database, split_rows
 from engine.store.metrics import nan_to_none
 from engine.store.records import CheckPoint
-from engine.store.tables import check_results
+from engine.store.tables import check_results, evaluations
 
 
 class Checks:
@@ -33,10 +33,11 @@ class Checks:
                     [{**_check_fields(result), "run": run, "created": created} for result in results],
                 )
 
-    def list_outcomes(self, store: str) -> dict[str, dict[str, list[CheckOutcome]]]:
+    def list_outcomes(self, store: str, only: Sequence[str] | None = None) -> dict[str, dict[str, list[CheckOutcome]]]:
         """Return the outcomes of the checks of an evaluation store when last applied, by evaluation id and check name.
 
-        A wildcard check has several outcomes; each is listed once, however many metrics have it.
+        With `only`, those of the evaluations with these ids. A wildcard check has several outcomes; each is
+        listed once, however many metrics have it.
         """
         place = (check_results.c.evaluation, check_results.c.check, check_results.c.created)
         query = (
@@ -45,15 +46,46 @@ class Checks:
             .group_by(*place, check_results.c.outcome)
             .order_by(func.min(check_results.c.number))
         )
+        of_some = (query.where(check_results.c.evaluation.in_(some)) for some in split_rows(only or ()))
         found: dict[str, dict[str, list[CheckOutcome]]] = {}
         applied: dict[tuple[str, str], datetime] = {}
         with self._database.begin_read() as connection:
-            for evaluation, check, created, outcome in connection.execute(query):
+            rows = (row for one in (of_some if only is not None else [query]) for row in connection.execute(one))
+            for evaluation, check, created, outcome in rows:
                 if applied.get((evaluation, check)) != created:
                     applied[evaluation, check] = created
                     found.setdefault(evaluation, {})[check] = []
                 found[evaluation][check].append(CheckOutcome(outcome))
         return found
+
+    def find_last_ok(self, store: str, before: datetime) -> str | None:
+        """Return the id of the newest evaluation made before a moment whose checks were all OK when last applied.
+
+        There must have been checks; EMPTY counts as OK.
+        """
+        last, later = check_results.alias("last"), check_results.alias("later")
+        replaced = exists().where(
+            later.c.evaluation == last.c.evaluation, later.c.check == last.c.check, later.c.created > last.c.created
+        )
+        bad = exists().where(
+            last.c.evaluation == evaluations.c.id,
+            last.c.outcome.in_([CheckOutcome.WARNING, CheckOutcome.ERROR]),
+            ~replaced,
+        )
+        judged = exists().where(check_results.c.evaluation == evaluations.c.id)
+        query = select(evaluations.c.id).where(
+            evaluations.c.store == store, evaluations.c.created < before, judged, ~bad
+        )
+        with self._database.begin_read() as connection:
+            found: str | None = connection.scalar(query.order_by(evaluations.c.number.desc()).limit(1))
+        return found
+
+    def have_judged(self, store: str, other_than: str) -> bool:
+        """Tell whether checks were ever applied to an evaluation of a store other than the one with this id."""
+        results = check_results.c
+        judged = select(results.number).where(results.target == store, results.evaluation != other_than).limit(1)
+        with self._database.begin_read() as connection:
+            return connection.scalar(judged) is not None
 
     def history(
         self, target: str, check: str | None = None, last: int | None = None, *, evaluation: str | None = None

@@ -1,9 +1,9 @@
-"""An open state: its folder, its database, its clock; reading and writing as transactions.
+"""The database of a state: its URL, its clock, the folder of files and locks; reading and writing as transactions.
 
-SQLite runs in WAL mode, so readers never wait for a writer. Writing transactions begin with BEGIN IMMEDIATE:
-otherwise a transaction that first reads and then writes fails at once when another process has written in between.
-Commits are synced to disk, so a result that was reported survives a loss of power. A forked process must open the
-state again.
+All that depends on the kind of database, which is SQLite, stands here, in `schema`, `errors` and `database_files`. It
+runs in WAL mode, so readers never wait for a writer. Writing transactions begin with BEGIN IMMEDIATE: otherwise a
+transaction that first reads and then writes fails at once when another process has written in between. Commits are
+synced to disk, so a result that was reported survives a loss of power. A forked process must open the state again.
 """
 
 import sqlite3
@@ -11,24 +11,30 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, ColumnElement, Connection, Engine, Row, Table, create_engine, event, select
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from engine.formatting.control_characters import make_encodable
 from engine.store.errors import UNWRITABLE, build_store_error, translate_errors
+from engine.store.records import utc_now
 from engine.store.tables import serialize_json
+
+T = TypeVar("T")
 
 ROWS_PER_STATEMENT = 500
 """Rows that one statement asks for: databases limit the number of parameters."""
 
 
-def create_database_engine(path: Path, patience: float, *, migrating: bool = False) -> Engine:
-    """Return an engine on the SQLite file `path`; wait `patience` seconds for a locked database."""
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)), connect_args={"timeout": patience}, json_serializer=serialize_json
-    )
+def locate_database(folder: Path) -> URL:
+    """Return the URL of the database in a state folder that names no other one."""
+    return URL.create("sqlite", database=str(folder / "state.db"))
+
+
+def create_database_engine(url: URL, patience: float, *, migrating: bool = False) -> Engine:
+    """Return an engine for a URL; wait `patience` seconds for a locked database."""
+    engine = create_engine(url, connect_args={"timeout": patience}, json_serializer=serialize_json)
 
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:
@@ -61,16 +67,39 @@ def _make_encodable(row: Sequence[Any]) -> Sequence[Any]:
 
 
 class Database:
-    """The open database, from which every part of the store is derived."""
+    """An open database, from which every part of the store is derived.
 
-    def __init__(self, folder: Path, now: Callable[[], datetime], patience: float, *, read_only: bool = False) -> None:
+    Parameters
+    ----------
+    url
+        Where the rows are.
+    folder
+        The state folder, where files and locks are, whatever the URL.
+    now
+        The clock, giving aware datetimes.
+    patience
+        Seconds to wait for a database that another process has locked.
+    read_only
+        Whether nothing may be written, because the state is opened for a plan.
+    """
+
+    def __init__(
+        self,
+        url: URL,
+        folder: Path,
+        *,
+        now: Callable[[], datetime] = utc_now,
+        patience: float = 10.0,
+        read_only: bool = False,
+    ) -> None:
+        self.url = url
         self.folder = folder
+        self.patience = patience
         self.read_only = read_only
-        """Whether nothing may be written, since the state is opened for a plan."""
         self.unwritable: Path | None = None
         """The state that may only be read, if this is a temporary copy of it for that reason."""
         self.now = now
-        self._readers = create_database_engine(folder / "state.db", patience)
+        self._readers = create_database_engine(url, patience)
         self._writers = self._readers.execution_options(writes=True)
 
     def close(self) -> None:
@@ -99,8 +128,14 @@ def child_rows(
 ) -> dict[int, list[Row[Any]]]:
     """Return, for each row number of the `owner` table, the rows of `table` that belong to it, ordered by place."""
     found: dict[int, list[Row[Any]]] = {number: [] for number in numbers}
-    for first in range(0, len(numbers), ROWS_PER_STATEMENT):
-        some = table.c[owner].in_(numbers[first : first + ROWS_PER_STATEMENT])
-        for row in connection.execute(select(table).where(some, *conditions).order_by(table.c[owner], table.c.place)):
+    for some in split_rows(numbers):
+        query = select(table).where(table.c[owner].in_(some), *conditions)
+        for row in connection.execute(query.order_by(table.c[owner], table.c.place)):
             found[row._mapping[owner]].append(row)
     return found
+
+
+def split_rows(keys: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield the keys of rows in parts that one statement can ask for."""
+    for first in range(0, len(keys), ROWS_PER_STATEMENT):
+        yield keys[first : first + ROWS_PER_STATEMENT]

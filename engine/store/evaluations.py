@@ -1,27 +1,29 @@
 """Evaluations: rows are only appended, each whole or not at all; a removal is recorded."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, select
 
 from engine.evaluation.evaluation_json import DETAILS, details_to_json, read_details
 from engine.evaluation.record import Evaluation, Fingerprints
-from engine.store.database import Database
+from engine.store.database import Database, split_rows
 from engine.store.errors import build_store_error
+from engine.store.evaluation_filter import EvaluationFilter
 from engine.store.folders import Folders, safe_name
+from engine.store.ids import read_matching_ids, shorten_id
 from engine.store.locks import hold_file_lock
 from engine.store.metrics import insert_metrics, read_metrics
 from engine.store.records import MetricPoint, PastFacts, Removal
-from engine.store.tables import evaluation_metrics, evaluations, removals, unfinished_folders
+from engine.store.tables import evaluation_details, evaluation_metrics, evaluations, removals, unfinished_folders
 
 EVALUATION_COLUMNS = (
     "id", "store", "name", "labels", "created", "engine_version", "kernel_version", "rows_read", "rows_used",
-    "reference_rows", "left_out", "model", "model_version", "run", "facts",
+    "reference_rows", "model", "model_version", "run",
 )  # fmt: skip
-DETAIL_COLUMNS = (*DETAILS, "left_out", "facts")
+DETAIL_COLUMNS = tuple(column.name for column in evaluation_details.c if column.name != "evaluation")
 
 
 class Evaluations:
@@ -44,12 +46,20 @@ class Evaluations:
         """Return the folder of the evaluation's files; it does not exist for an evaluation without files."""
         return self._database.folder / "evaluations" / safe_name(id)
 
-    def history(self, store: str, last: int | None = None, *, metrics: Sequence[str] | None = None) -> list[Evaluation]:
+    def history(
+        self,
+        store: str,
+        last: int | None = None,
+        *,
+        metrics: Sequence[str] | None = None,
+        where: EvaluationFilter | None = None,
+    ) -> list[Evaluation]:
         """Return the evaluations of a store (the `last` of them), oldest first.
 
         With `metrics`, only these metrics are read (`drift.*` stands for every column), and no details.
         """
-        query = select(evaluations).where(evaluations.c.store == store).order_by(evaluations.c.number.desc())
+        conditions = [evaluations.c.store == store, *(where.build_conditions() if where else [])]
+        query = select(evaluations).where(*conditions).order_by(evaluations.c.number.desc())
         return self._read_evaluations(query.limit(last), metrics)[::-1]
 
     def get(self, id: str) -> Evaluation:  # noqa: A002  the field of Evaluation has this name
@@ -69,22 +79,60 @@ class Evaluations:
             )
         return found[0]
 
-    def find_newest(self, store: str) -> Evaluation | None:
-        """Return the newest evaluation of a store."""
-        return next(iter(self.history(store, last=1)), None)
+    def find_newest(self, store: str, where: EvaluationFilter | None = None) -> Evaluation | None:
+        """Return the newest evaluation of a store that meets the conditions."""
+        return next(iter(self.history(store, last=1, where=where)), None)
 
     def find_by_name(self, store: str, name: str) -> Evaluation | None:
         """Return the newest evaluation with that name."""
-        return self._find_newest(store, evaluations.c.name == name)
+        return self.find_newest(store, EvaluationFilter(name=name))
 
     def find(self, store: str, fingerprints: Fingerprints) -> Evaluation | None:
         """Return the newest evaluation whose fingerprints are all equal to these."""
-        columns = (evaluations.c[f"{part}_fingerprint"] == value for part, value in asdict(fingerprints).items())
-        return self._find_newest(store, *columns)
+        return self.find_newest(store, EvaluationFilter(fingerprints=fingerprints))
+
+    def find_ids(self, store: str, called: str | None = None) -> list[str]:
+        """Return the ids that a text can mean: of the newest evaluation with that name, else of a part of an id.
+
+        None means the newest evaluation. Several ids begin with the same characters.
+        """
+        newest = select(evaluations.c.id).where(evaluations.c.store == store).order_by(evaluations.c.number.desc())
+        named = newest if called is None else newest.where(evaluations.c.name == called)
+        with self._database.begin_read() as connection:
+            found = list(connection.scalars(named.limit(1)))
+            if found or called is None:
+                return found
+            return read_matching_ids(connection, evaluations, called, evaluations.c.store == store)
+
+    def list_names(self, store: str) -> list[str]:
+        """Return the names of the evaluations of a store, each once, newest first."""
+        names = select(evaluations.c.name).where(evaluations.c.store == store).group_by(evaluations.c.name)
+        with self._database.begin_read() as connection:
+            return list(connection.scalars(names.order_by(func.max(evaluations.c.number).desc())))
+
+    def name_ids(self, ids: Collection[str]) -> dict[str, str]:
+        """Return the names of evaluations by their ids; those that have been removed have none."""
+        with self._database.begin_read() as connection:
+            return {
+                id_: name
+                for some in split_rows(list(ids))
+                for id_, name in connection.execute(
+                    select(evaluations.c.id, evaluations.c.name).where(evaluations.c.id.in_(some))
+                )
+            }
+
+    def count(self, store: str) -> int:
+        """Return the number of evaluations of a store."""
+        with self._database.begin_read() as connection:
+            return connection.scalars(select(func.count()).where(evaluations.c.store == store)).one()
 
     def list_facts(self, store: str, last: int) -> list[PastFacts]:
         """Return the facts behind the fingerprints of the `last` evaluations, newest first."""
-        query = select(evaluations.c.name, evaluations.c.facts).where(evaluations.c.store == store)
+        query = (
+            select(evaluations.c.name, evaluation_details.c.facts)
+            .join_from(evaluations, evaluation_details)
+            .where(evaluations.c.store == store)
+        )
         with self._database.begin_read() as connection:
             return [
                 PastFacts(*row) for row in connection.execute(query.order_by(evaluations.c.number.desc()).limit(last))
@@ -109,21 +157,26 @@ class Evaluations:
 
     def remove(self, store: str, name: str, by: str) -> tuple[str, ...]:
         """Remove the evaluations with that name and their files, and record who removed them. Return their ids."""
-        return self._remove_evaluations(store, evaluations.c.name == name, by)
+        return self._remove_evaluations(store, [evaluations.c.name == name], by)
 
     def remove_ids(self, store: str, ids: Sequence[str], by: str) -> tuple[str, ...]:
         """Remove the evaluations with these ids and their files, and record who removed them. Return their ids."""
-        return self._remove_evaluations(store, evaluations.c.id.in_(ids), by)
+        return self._remove_evaluations(store, [evaluations.c.id.in_(some) for some in split_rows(ids)], by)
 
-    def _remove_evaluations(self, store: str, condition: ColumnElement[bool], by: str) -> tuple[str, ...]:
+    def _remove_evaluations(self, store: str, conditions: Sequence[ColumnElement[bool]], by: str) -> tuple[str, ...]:
+        """Remove, at once, the evaluations that meet any of the conditions."""
         with hold_file_lock(self._database.folder, "files", shared=True):
-            chosen = (evaluations.c.store == store) & condition
-            named = select(evaluations.c.name, evaluations.c.id).where(chosen).order_by(evaluations.c.number)
             with self._database.begin_write() as connection:
-                found = connection.execute(named).all()
-                ids = tuple(row.id for row in found)
-                if not ids:
+                found: list[Row[int, str, str]] = []
+                for condition in conditions:
+                    chosen = (evaluations.c.store == store) & condition
+                    columns = select(evaluations.c.number, evaluations.c.name, evaluations.c.id).where(chosen)
+                    found += connection.execute(columns).all()
+                    connection.execute(delete(evaluations).where(chosen))
+                if not found:
                     return ()
+                found.sort(key=lambda row: row.number)
+                ids = tuple(row.id for row in found)
                 now = self._database.now()
                 by_name: dict[str, list[str]] = {}
                 for row in found:
@@ -132,7 +185,6 @@ class Evaluations:
                 # folders are gone, the next opening removes them.
                 paths = [f"evaluations/{safe_name(each)}" for each in ids]
                 connection.execute(insert(unfinished_folders), [{"path": path} for path in paths])
-                connection.execute(delete(evaluations).where(chosen))
                 connection.execute(
                     insert(removals),
                     [
@@ -153,19 +205,17 @@ class Evaluations:
                 for row in connection.execute(query)
             ]
 
-    def _find_newest(self, store: str, *conditions: Any) -> Evaluation | None:
-        query = select(evaluations).where(evaluations.c.store == store, *conditions)
-        return next(iter(self._read_evaluations(query.order_by(evaluations.c.number.desc()).limit(1))), None)
-
     def _read_evaluations(self, query: Select[Any], only: Sequence[str] | None = None) -> list[Evaluation]:
-        skipped = () if only is None else DETAIL_COLUMNS
-        query = query.with_only_columns(*(column for column in evaluations.c if column.name not in skipped))
+        details = DETAIL_COLUMNS if only is None else ()
+        if details:
+            query = query.join(evaluation_details).add_columns(*(evaluation_details.c[name] for name in details))
         with self._database.begin_read() as connection:
             rows = connection.execute(query).all()
             metrics = read_metrics(connection, evaluation_metrics, "evaluation", [row.number for row in rows], only)
+        plain = [name for name in details if name not in DETAILS]
         found = [
             Evaluation(
-                **{name: getattr(row, name) for name in EVALUATION_COLUMNS if name not in skipped},
+                **{name: getattr(row, name) for name in (*EVALUATION_COLUMNS, *plain)},
                 fingerprints=Fingerprints(
                     row.model_fingerprint,
                     row.dataset_fingerprint,
@@ -186,8 +236,10 @@ class Evaluations:
 
 
 def _insert_evaluation(connection: Connection, evaluation: Evaluation) -> None:
-    row = {name: getattr(evaluation, name) for name in EVALUATION_COLUMNS} | details_to_json(evaluation)
+    row = {name: getattr(evaluation, name) for name in EVALUATION_COLUMNS}
     row |= {f"{part}_fingerprint": value for part, value in asdict(evaluation.fingerprints).items()}
-    made = insert(evaluations).values(**row, notes=evaluation.notes).returning(evaluations.c.number)
-    number = connection.scalars(made).one()
+    row |= {"notes": evaluation.notes, "short_id": shorten_id(evaluation.id)}
+    number = connection.scalars(insert(evaluations).values(row).returning(evaluations.c.number)).one()
+    details = details_to_json(evaluation) | {"left_out": evaluation.left_out, "facts": evaluation.facts}
+    connection.execute(insert(evaluation_details).values(evaluation=number, **details))
     insert_metrics(connection, evaluation_metrics, "evaluation", number, evaluation.metrics)

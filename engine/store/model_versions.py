@@ -20,10 +20,23 @@ class ModelVersions:
         self._database = database
         self._folders = folders
 
-    def add(self, model: str, fingerprint: str, files: Path, facts: Mapping[str, Any] | None = None) -> ModelVersion:
+    def add(
+        self,
+        model: str,
+        fingerprint: str,
+        files: Path,
+        facts: Mapping[str, Any] | None = None,
+        identity: str | None = None,
+    ) -> ModelVersion:
         """Insert the next version of `model`, whose files are the folder `files` (from `staging`).
 
-        `facts` are what the fingerprint is made of, and what is known of the version (see `ModelVersion`).
+        Parameters
+        ----------
+        facts
+            What the fingerprint is made of, and what is known of the version (see `ModelVersion`).
+        identity
+            The digest of what the files say, which is the same wherever the version is; by default one of this state,
+            made of the fingerprint and the number.
         """
 
         def free(connection: Connection) -> str:
@@ -37,6 +50,7 @@ class ModelVersions:
         created = self._database.now()
         with self._folders.adopt(files, free) as (connection, path):
             version = int(Path(path).name)
+            identity = identity or f"{fingerprint}.{version}"
             connection.execute(
                 insert(model_versions).values(
                     model=model,
@@ -45,9 +59,10 @@ class ModelVersions:
                     created=created,
                     path=path,
                     facts=facts or {},
+                    identity=identity,
                 )
             )
-        return ModelVersion(model, version, fingerprint, created, self._database.folder / path, facts or {})
+        return ModelVersion(model, version, fingerprint, created, self._database.folder / path, identity, facts or {})
 
     def confirm(self, version: ModelVersion, libraries: Mapping[str, str]) -> None:
         """Record that a version can be used with these versions of libraries, other than those that saved it."""
@@ -83,7 +98,13 @@ class ModelVersions:
             rows = connection.execute(query.order_by(model_versions.c.version.desc())).all()
         return [
             ModelVersion(
-                row.model, row.version, row.fingerprint, row.created, self._database.folder / row.path, row.facts
+                row.model,
+                row.version,
+                row.fingerprint,
+                row.created,
+                self._database.folder / row.path,
+                row.identity,
+                row.facts,
             )
             for row in rows
         ]

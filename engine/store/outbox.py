@@ -56,7 +56,7 @@ class Outbox:
 
     def list_joined(self, message: str) -> list[JoinedMessage]:
         """Return the messages that were joined into a message, oldest first."""
-        columns = select(outbox.c.id, outbox.c.created, outbox.c.subject).where(outbox.c.last_error == JOINED + message)
+        columns = select(outbox.c.id, outbox.c.created, outbox.c.subject).where(_was_joined(message))
         with self._database.begin_read() as connection:
             return [JoinedMessage(*row) for row in connection.execute(columns.order_by(outbox.c.number))]
 
@@ -160,7 +160,7 @@ class Outbox:
                     if state == MessageState.REFUSED:
                         reason = f"{row.last_error}; dropped, because later messages were refused too"
                     _settle_message(connection, row.id, MessageState.DROPPED, reason)
-                    told = update(outbox).where(outbox.c.last_error == JOINED + row.id)
+                    told = update(outbox).where(_was_joined(row.id))
                     connection.execute(told.values(last_error=JOINED + group[-keep].id))
                     dropped.append((row.id, reason))
         return dropped
@@ -179,6 +179,11 @@ def insert_messages(connection: Connection, messages: Sequence[OutboxMessage]) -
         number = connection.scalars(insert(outbox).values(row).returning(outbox.c.number)).one()
         for place, attachment in enumerate(message.attachments):
             connection.execute(insert(attachments).values(asdict(attachment) | {"message": number, "place": place}))
+
+
+def _was_joined(message: str) -> ColumnElement[bool]:
+    # The state is redundant, but indexed.
+    return (outbox.c.state == MessageState.DROPPED) & (outbox.c.last_error == JOINED + message)
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:

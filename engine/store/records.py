@@ -171,8 +171,10 @@ class Claim:
 class ModelVersion:
     """One version (1, 2, 3 …) of a trained model, with its files in `folder`.
 
-    `facts` are those behind its fingerprint; the properties are what else is kept with them. A version that an early
-    engine has made has none of these.
+    `fingerprint` is of what it was trained from, `identity` of what came out: it is the same for the same model under
+    another number and in another state, and evaluations are valid as long as it is. `facts` are those behind the
+    fingerprint; the properties are what else is kept with them. A version that an early engine has made has none of
+    these, and an identity that holds in its state alone.
     """
 
     model: str
@@ -180,6 +182,7 @@ class ModelVersion:
     fingerprint: str
     created: datetime
     folder: Path
+    identity: str
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -193,9 +196,9 @@ class ModelVersion:
         return dict(self.facts.get("confirmed", {}))
 
     @property
-    def held_out_by(self) -> int:
-        """The version that has drawn its held-out rows: an earlier one, if this one was trained in its place."""
-        return int(self.facts.get("held_out_by", self.version))
+    def held_out(self) -> str:
+        """The identity of its held-out rows; of an early version, the fingerprint and number that drew them."""
+        return str(self.facts.get("held_out") or f"{self.fingerprint}.{self.facts.get('held_out_by', self.version)}")
 
 
 @dataclass(frozen=True, slots=True)

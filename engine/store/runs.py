@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
 from engine.evaluation.bounds import bounds_from_json
 from engine.outcome import Outcome
@@ -17,6 +17,7 @@ from engine.store.checks import position_from_json
 from engine.store.database import Database, child_rows
 from engine.store.errors import build_store_error, translate_errors
 from engine.store.folders import safe_name
+from engine.store.ids import read_matching_ids, shorten_id
 from engine.store.locks import LockBusy, lock_path, release_lock, try_lock
 from engine.store.metrics import nan_to_none
 from engine.store.outbox import insert_messages
@@ -98,6 +99,32 @@ class Runs:
         """
         query = select(runs).order_by(runs.c.number.desc()).limit(last)
         return self._read_runs(query if scenario is None else query.where(runs.c.scenario == scenario), whole)[::-1]
+
+    def find_ids(self, part: str) -> list[str]:
+        """Return the ids of runs that a text can mean: an id, its last part, or the beginning of that."""
+        with self._database.begin_read() as connection:
+            return read_matching_ids(connection, runs, part)
+
+    def list_short_ids(self) -> list[str]:
+        """Return the last parts of the ids of all runs, newest first."""
+        with self._database.begin_read() as connection:
+            return list(connection.scalars(select(runs.c.short_id).order_by(runs.c.number.desc())))
+
+    def list_descendants(self, id: str) -> list[str]:  # noqa: A002  the field of RunRecord has this name
+        """Return the ids of a run, of the runs that it started, of those that these started, and so on; oldest first.
+
+        A run starts after its parent, so none is its own descendant.
+        """
+        family = select(runs.c.id, runs.c.number).where(runs.c.id == id).cte("family", recursive=True)
+        children = select(runs.c.id, runs.c.number).join(family, runs.c.parent == family.c.id)
+        whole = family.union(children)
+        with self._database.begin_read() as connection:
+            return list(connection.scalars(select(whole.c.id).order_by(whole.c.number)))
+
+    def count(self) -> int:
+        """Return the number of runs."""
+        with self._database.begin_read() as connection:
+            return connection.scalars(select(func.count()).select_from(runs)).one()
 
     def add_events(self, run: str, events: Sequence[Event]) -> None:
         """Append events to a run."""
@@ -184,7 +211,7 @@ class Runs:
 
 
 def _run_row(run: RunRecord) -> dict[str, Any]:
-    return {name: getattr(run, name) for name in RUN_COLUMNS}
+    return {name: getattr(run, name) for name in RUN_COLUMNS} | {"short_id": shorten_id(run.id)}
 
 
 def _insert_events(connection: Connection, run: int, events: Sequence[Event], first: int = 0) -> None:

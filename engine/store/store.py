@@ -1,6 +1,6 @@
 """The state of a project in one folder.
 
-state.db                            rows
+state.db                            rows, unless the database is elsewhere
 evaluations/<id>/                   files of an evaluation
 models/<name>/<version>/            files of a model version
 snapshots/<fingerprint>/            the profile and sample of a reference
@@ -20,7 +20,7 @@ from sqlalchemy import exists, select
 from engine.formatting.lists import join_words
 from engine.store.batch_rows import BatchRows
 from engine.store.checks import Checks
-from engine.store.database import Database
+from engine.store.database import Database, locate_database
 from engine.store.errors import translate_errors
 from engine.store.evaluations import Evaluations
 from engine.store.file_hashes import FileHashCache
@@ -73,12 +73,17 @@ class Store:
             The folder or the database cannot be used; the message gives the reason and what to do.
         """
         folder = folder.absolute()
-        with translate_errors(folder):
+        return cls.connect(Database(locate_database(folder), folder, now=now, patience=patience))
+
+    @classmethod
+    def connect(cls, database: Database) -> Self:
+        """Open the state whose rows are in `database`, as `open` does; raises StoreError as that."""
+        with translate_errors(database.folder):
             for part in SUBFOLDERS:
-                (folder / part).mkdir(parents=True, exist_ok=True)
-        prepare_schema(folder, patience)
-        store = cls(Database(folder, now, patience))
+                (database.folder / part).mkdir(parents=True, exist_ok=True)
+        store = cls(database)
         try:
+            prepare_schema(database)
             store.folders.remove_leftovers()
         except BaseException:
             store.close()

@@ -13,10 +13,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from engine.evaluation.record import CheckResult, Evaluation, Fingerprints, MetricValue
+from engine.evaluation.record import CheckResult, Evaluation, MetricValue
 from engine.store.checks import Checks
-from engine.store.database import Database
+from engine.store.database import Database, locate_database
+from engine.store.database_files import is_writable_state
 from engine.store.errors import translate_errors
+from engine.store.evaluation_filter import EvaluationFilter
 from engine.store.evaluations import Evaluations
 from engine.store.folders import Folders
 from engine.store.measurements import Measurements
@@ -24,8 +26,8 @@ from engine.store.model_versions import ModelVersions
 from engine.store.records import ModelVersion, PastFacts, utc_now
 from engine.store.schema import is_current_schema
 from engine.store.snapshots import Snapshots
-from engine.store.state_copy import copy_state, is_writable_state
-from engine.store.store import PATIENCE_SECONDS, Store
+from engine.store.state_copy import copy_state
+from engine.store.store import Store
 
 
 @contextmanager
@@ -43,12 +45,13 @@ def open_supposing(folder: Path, *, now: Callable[[], datetime] = utc_now) -> It
     with ExitStack() as stack:
         temporary = Path(stack.enter_context(TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True)))
         folder = folder.absolute()
-        if not (is_writable_state(folder) and is_current_schema(folder, PATIENCE_SECONDS)):
+        database = Database(locate_database(folder), folder, now=now, read_only=True)
+        if not (is_writable_state(folder) and is_current_schema(database)):
+            database.close()
             folder = stack.enter_context(copy_state(folder))
             Store.open(folder, now=now).close()
-        store = _SupposingStore(Database(folder, now, PATIENCE_SECONDS, read_only=True), temporary)
-        with store:
-            yield store
+            database = Database(locate_database(folder), folder, now=now, read_only=True)
+        yield stack.enter_context(_SupposingStore(database, temporary))
 
 
 class _SupposingStore(Store):
@@ -93,28 +96,22 @@ class _SupposedEvaluations(Evaluations):
         """Suppose that an evaluation is made."""
         self._supposed.append(evaluation)
 
-    def history(self, store: str, last: int | None = None, *, metrics: Sequence[str] | None = None) -> list[Evaluation]:
+    def history(
+        self,
+        store: str,
+        last: int | None = None,
+        *,
+        metrics: Sequence[str] | None = None,
+        where: EvaluationFilter | None = None,
+    ) -> list[Evaluation]:
         """Return the evaluations of a store (the `last` of them), oldest first."""
-        found = [*super().history(store, last, metrics=metrics), *self._list(store)]
+        supposed = [one for one in self._list(store) if where is None or where.accepts(one)]
+        found = [*super().history(store, last, metrics=metrics, where=where), *supposed]
         return found if last is None else found[-last:]
 
     def get(self, id: str) -> Evaluation:  # noqa: A002  the field of Evaluation has this name
         """Return one evaluation."""
         return next((one for one in self._supposed if one.id == id), None) or super().get(id)
-
-    def find_newest(self, store: str) -> Evaluation | None:
-        """Return the newest evaluation of a store."""
-        return next(reversed(self._list(store)), None) or super().find_newest(store)
-
-    def find_by_name(self, store: str, name: str) -> Evaluation | None:
-        """Return the newest evaluation with that name."""
-        named = [one for one in self._list(store) if one.name == name]
-        return named[-1] if named else super().find_by_name(store, name)
-
-    def find(self, store: str, fingerprints: Fingerprints) -> Evaluation | None:
-        """Return the newest evaluation whose fingerprints are all equal to these."""
-        equal = [one for one in self._list(store) if one.fingerprints == fingerprints]
-        return equal[-1] if equal else super().find(store, fingerprints)
 
     def list_facts(self, store: str, last: int) -> list[PastFacts]:
         """Return the facts behind the fingerprints of the `last` evaluations, newest first."""
@@ -133,13 +130,20 @@ class _SupposedModelVersions(ModelVersions):
         self._folder = temporary / "models"
         self._supposed: list[ModelVersion] = []
 
-    def add(self, model: str, fingerprint: str, files: Path, facts: Mapping[str, Any] | None = None) -> ModelVersion:
+    def add(
+        self,
+        model: str,
+        fingerprint: str,
+        files: Path,
+        facts: Mapping[str, Any] | None = None,
+        identity: str | None = None,
+    ) -> ModelVersion:
         """Suppose that the next version of `model` is made, whose files are the folder `files`."""
         newest = self.find_newest(model)
+        version = newest.version + 1 if newest else 1
+        identity = identity or f"{fingerprint}.{version}"
         folder = _keep_files(files, self._folder)
-        made = ModelVersion(
-            model, newest.version + 1 if newest else 1, fingerprint, self._database.now(), folder, facts or {}
-        )
+        made = ModelVersion(model, version, fingerprint, self._database.now(), folder, identity, facts or {})
         self._supposed.append(made)
         return made
 

@@ -2,7 +2,8 @@
 
 They are SQLAlchemy Core tables, not ORM classes: a row is written once and read whole, so identity maps and lazy
 loading would bring nothing. Only types that SQLite and PostgreSQL share are used: JSON (JSONB on PostgreSQL), times in
-UTC, no database enums. `number` keeps the order in which rows were inserted, since a clock can be set back.
+UTC, no database enums. `number` keeps the order in which rows were inserted, since a clock can be set back; an index
+ends in it where the newest rows of a kind are looked up. `short_id` is the last part of an id, which people write.
 """
 
 import json
@@ -136,18 +137,29 @@ evaluations = Table(
     Column("rows_read", BigInteger, nullable=False),
     Column("rows_used", BigInteger, nullable=False),
     Column("reference_rows", BigInteger, nullable=False),
-    Column("columns", JSON_TYPE, nullable=False),
-    Column("left_out", JSON_TYPE, nullable=False),
-    Column("importance", JSON_TYPE, nullable=False),
-    Column("prediction", JSON_TYPE, nullable=False),
-    Column("performance", JSON_TYPE, nullable=False),
     Column("notes", JSON_TYPE, nullable=False),
     Column("model", String),
     Column("model_version", String),
     Column("run", String),
-    Column("facts", JSON_TYPE, nullable=False),
-    Index(None, "store", "name"),
+    Column("short_id", String, nullable=False),
+    Index(None, "store", "number"),
+    Index(None, "store", "name", "number"),
+    Index(None, "store", "short_id"),
     Index(None, "store", "dataset_fingerprint"),
+)
+
+# What only a single evaluation shows is wide, and so apart: a list of evaluations never reads it. The column that is
+# read without the others comes first, since a database reads a long row from its beginning.
+evaluation_details = Table(
+    "evaluation_details",
+    metadata,
+    _owner_column("evaluation", "evaluations.number"),
+    Column("facts", JSON_TYPE, nullable=False),
+    Column("left_out", JSON_TYPE, nullable=False),
+    Column("importance", JSON_TYPE, nullable=False),
+    Column("prediction", JSON_TYPE, nullable=False),
+    Column("performance", JSON_TYPE, nullable=False),
+    Column("columns", JSON_TYPE, nullable=False),
 )
 
 evaluation_metrics = Table(
@@ -157,6 +169,7 @@ evaluation_metrics = Table(
     _place_column(),
     *_metric_columns(),
     Index(None, "metric", "evaluation", unique=True),
+    Index(None, "metric", "value", "evaluation"),
 )
 
 removals = Table(
@@ -180,6 +193,7 @@ model_versions = Table(
     Column("created", UtcDateTime, nullable=False),
     Column("path", String, nullable=False),
     Column("facts", JSON_TYPE, nullable=False),
+    Column("identity", String, nullable=False),
     UniqueConstraint("model", "version"),
 )
 
@@ -195,6 +209,7 @@ dataset_measurements = Table(
     Column("created", UtcDateTime, nullable=False),
     Column("facts", JSON_TYPE, nullable=False),
     Index(None, "dataset", "fingerprint"),
+    Index(None, "dataset", "number"),
 )
 
 dataset_metrics = Table(
@@ -221,8 +236,9 @@ check_results = Table(
     Column("bounds", JSON_TYPE, nullable=False),
     Column("reason", String, nullable=False),
     Column("position", JSON_TYPE),
-    Column("evaluation", String),
-    Index(None, "target", "check"),
+    Column("evaluation", String, index=True),
+    Index(None, "target", "number"),
+    Index(None, "target", "check", "number"),
 )
 
 runs = Table(
@@ -231,7 +247,7 @@ runs = Table(
     _number_column(),
     Column("id", String, nullable=False, unique=True),
     Column("project", String, nullable=False),
-    Column("scenario", String, nullable=False, index=True),
+    Column("scenario", String, nullable=False),
     Column("started", UtcDateTime, nullable=False),
     Column("who", String, nullable=False),
     Column("trigger", String, nullable=False),
@@ -239,6 +255,9 @@ runs = Table(
     Column("variables", JSON_TYPE, nullable=False),
     Column("ended", UtcDateTime),
     Column("outcome", String, index=True),
+    Column("short_id", String, nullable=False, index=True),
+    Index(None, "parent", "number"),
+    Index(None, "scenario", "number"),
 )
 
 run_steps = Table(

@@ -20,6 +20,8 @@ from engine.evaluation.bounds import AppliedRange
 from engine.evaluation.record import CheckResult, Evaluation, Fingerprints, MetricValue
 from engine.outcome import CheckOutcome, worst_check_outcome
 from engine.spec.resources.checks import build_bounds
+from engine.views.run_view import describe_run
+from engine.views.store_view import describe_store
 
 TIME = pl.Datetime("us", "UTC")
 
@@ -270,7 +272,7 @@ evaluations = st.builds(
 def test_no_name_of_a_metric_or_label_hides_another_column(
     found: list[Evaluation], wanted: list[str], intervals: bool
 ) -> None:
-    frame = frames.tabulate_evaluations(found, wanted, {}, intervals=intervals)
+    frame = frames.tabulate_evaluations(describe_store("mes", wanted, found, {}), intervals=intervals)
     assert frame["id"].to_list() == [one.id for one in found]
     assert frame["name"].to_list() == [one.name for one in found]
     assert frame["rows"].to_list() == [one.rows_read for one in found]
@@ -328,7 +330,7 @@ def test_performance_and_predictions_without_a_model_are_empty_frames(shop: engi
 
 def test_steps_are_told_with_their_turn(shop: engine.Project) -> None:
     record = shop.past_run(shop.runs()["id"][0])
-    frame = frames.tabulate_steps(record)
+    frame = frames.tabulate_steps(describe_run(record))
     assert frame.select("step", "kind", "outcome", "turn").rows() == [
         ("one", "run_scenario", "SUCCESS", "week = w1"),
         ("one", "run_scenario", "SUCCESS", "week = w2"),

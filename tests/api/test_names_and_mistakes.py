@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import engine
-from engine.api.lookup import check_last, find_by_id, unknown_name
+from engine.api.lookup import check_last, choose_id, unknown_name
 from engine.errors import DataError, SpecError, UsageError
 from engine.outcome import Outcome
+from engine.store import match_ids
 
 MISTAKES: dict[str, tuple[Callable[[engine.Project], Any], str]] = {
     "scenario": (lambda p: p.run("wacth"), "there is no scenario 'wacth'; did you mean 'watch'?"),
@@ -196,27 +197,30 @@ ids = st.lists(
 )
 
 
+def find_id(known: list[str], wanted: str) -> str:
+    return choose_id("run", wanted, match_ids(known, wanted), lambda: known)
+
+
 @given(ids, st.data())
 def test_an_id_its_last_part_and_a_beginning_of_that_find_the_same(known: list[str], data: st.DataObject) -> None:
-    table = {id_: at for at, id_ in enumerate(known)}
-    for id_, at in table.items():
+    for id_ in known:
         last = id_.rpartition("-")[2]
         alike = [other for other in known if other.endswith(last)]
-        assert find_by_id("run", id_, table) == at or len(alike) > 1
+        assert find_id(known, id_) == id_ or len(alike) > 1
         size = data.draw(st.integers(4, 8))
         begin = last[:size]
         same = [other for other in known if other.rpartition("-")[2].startswith(begin)]
         if len(same) == 1:
-            assert find_by_id("run", begin, table) == at
+            assert find_id(known, begin) == id_
         elif begin != last:
             with pytest.raises(UsageError, match="the ids of several runs begin with"):
-                find_by_id("run", begin, table)
+                find_id(known, begin)
 
 
 @given(ids, st.text(max_size=3))
 def test_a_few_letters_find_nothing_by_chance(known: list[str], begin: str) -> None:
     with pytest.raises(UsageError, match="there is no run"):
-        find_by_id("run", begin, dict.fromkeys(known, 1))
+        find_id(known, begin)
 
 
 @given(

@@ -133,14 +133,14 @@ class Deliveries(RuleBasedStateMachine):
 
     @initialize()
     def empty(self) -> None:
-        with self.senders[0].begin_write() as connection:
+        with self.senders[0].database.begin_write() as connection:
             connection.execute(delete(outbox))
         self.known: dict[str, Known] = {}
 
     @rule(sender=st.integers(0, 1), count=st.integers(1, 2))
     def add(self, sender: int, count: int) -> None:
         made = [message(f"m{len(self.known) + i}") for i in range(count)]
-        with self.senders[sender].begin_write() as connection:
+        with self.senders[sender].database.begin_write() as connection:
             insert_messages(connection, made)
         self.known |= {each.id: Known() for each in made}
 

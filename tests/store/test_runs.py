@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from engine.errors import Position, StoreError
+from engine.evaluation.bounds import AppliedRange
 from engine.outcome import Outcome
+from engine.spec.resources.checks import build_bounds
 from engine.store import Event, LockBusy, OutboxMessage, RunRecord, StepRecord, Store
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -21,8 +23,16 @@ RUN = RunRecord(
 )
 BUILD = StepRecord("Build MES", "build", Outcome.SUCCESS, NOON, NOON + timedelta(seconds=2), True, "nothing changed")
 CHECKS = StepRecord("MES_Warn", "run_checks", Outcome.WARNING, NOON, NOON, turn={"quarter": "Q4 2017"})
+RANGE = AppliedRange(build_bounds({"soft_max": 0.45}))
 DRIFTED = Event(
-    "check", "warning", "data drift < 0.45", NOON, 0.71, {"soft_max": 0.45}, "the_MES", Position("spec.yaml", 3, 4, 5)
+    "check",
+    "warning",
+    "data drift < 0.45",
+    NOON,
+    0.71,
+    RANGE,
+    "the_MES",
+    Position("spec.yaml", 3, 4, 5),
 )
 MESSAGE = OutboxMessage("m", "run 1", "Data drift warning", "ops_mail", ("a@b.c",), "s", "t", NOON)
 

@@ -13,10 +13,11 @@ from sqlalchemy import create_mock_engine, text
 from sqlalchemy.exc import OperationalError
 
 from engine.errors import StoreError
-from engine.evaluation.record import Evaluation
+from engine.evaluation.detail import ColumnDetail, ColumnImportance, Histogram
+from engine.evaluation.record import Evaluation, MetricValue
 from engine.file_identity import FileIdentity
 from engine.store import Store
-from engine.store.database import create_database_engine
+from engine.store.database import Database, create_database_engine, locate_database
 from engine.store.schema import MIGRATIONS, REVISION, prepare_schema, read_revision
 from engine.store.tables import metadata
 
@@ -66,7 +67,7 @@ def with_second_migration(tmp_path: Path, more: str = "") -> Path:
 
 
 def found(folder: Path, query: str) -> list[object]:
-    engine = create_database_engine(folder / "state.db", 1.0)
+    engine = create_database_engine(locate_database(folder), 1.0)
     with engine.begin() as connection:
         rows = list(connection.scalars(text(query)))
     engine.dispose()
@@ -122,9 +123,9 @@ def test_a_state_of_the_first_revision_is_read_and_its_files_are_hashed_once_mor
     folder: Path, make_evaluation: type[Evaluation]
 ) -> None:
     (folder / "locks").mkdir(parents=True)
-    prepare_schema(folder, 1.0, target="0001")
+    prepare_schema(Database(locate_database(folder), folder), target="0001")
     assert "inode" not in str(found(folder, "SELECT sql FROM sqlite_master WHERE name = 'file_hashes'"))
-    engine = create_database_engine(folder / "state.db", 1.0)
+    engine = create_database_engine(locate_database(folder), 1.0)
     with engine.execution_options(writes=True).begin() as connection:
         connection.execute(text("INSERT INTO file_hashes VALUES ('/data/a.csv', 10, 7, 'h')"))
     engine.dispose()
@@ -135,10 +136,73 @@ def test_a_state_of_the_first_revision_is_read_and_its_files_are_hashed_once_mor
     assert found(folder, "SELECT version_num FROM alembic_version") == [REVISION]
 
 
+OLD_EVALUATION = """
+INSERT INTO evaluations VALUES (
+    {number}, :id, 'the_MES', 'Q{number}', '{{"quarter": "Q{number}"}}', '2026-11-23 12:00:00', 'm', 'd', 'r', 'p',
+    '0.1.0', '1', 10, 9, 100, '{{"é": {{"role": "categorical", "significant": true,
+    "histogram": {{"labels": ["a"], "reference": [1], "batch": [2]}}}}}}', '{{"id": "an identifier"}}',
+    '{{"drift": {{"é": 1.0}}}}', '{{}}', '{{}}', '["a note"]', 'fraud', '1', 'a run', '{{"spec": {number}}}')
+"""
+RUN = "'p', 's', '2026-11-23 12:00:00', 'ann', 'manual', NULL, '{}', NULL, NULL"
+OLD_ROWS = [
+    "INSERT INTO evaluation_metrics VALUES (1, 0, 'data_drift', 0.5, 0.45, 0.55, 0.5, NULL, 0, 0)",
+    f"INSERT INTO runs VALUES (1, '20261123-120000-000000-7f3a9c1b', {RUN})",
+    f"INSERT INTO runs VALUES (2, 'odd', {RUN})",
+    """INSERT INTO model_versions VALUES (1, 'fraud', 3, 'abc', '2026-11-23 12:00:00', 'x', '{"held_out_by": 1}')""",
+]
+
+
+def test_a_state_of_before_the_details_were_apart_is_migrated_without_loss(
+    folder: Path, make_evaluation: type[Evaluation]
+) -> None:
+    (folder / "locks").mkdir(parents=True)
+    old = Database(locate_database(folder), folder)
+    prepare_schema(old, target="0003")
+    ids = {1: "20261123-120000-000000-aaaa1111", 2: "-odd id-", 3: "no hyphen"}
+    with old.begin_write() as connection:
+        for number, id_ in ids.items():
+            connection.execute(text(OLD_EVALUATION.format(number=number)), {"id": id_})
+        for statement in OLD_ROWS:
+            connection.exec_driver_sql(statement)
+    old.close()
+    with Store.open(folder) as store:
+        one, two, three = store.evaluations.history("the_MES")
+        assert [each.id for each in (one, two, three)] == list(ids.values())
+        assert one == make_evaluation(
+            name="Q1",
+            id=ids[1],
+            metrics={"data_drift": MetricValue(0.5, 0.45, 0.55, 0.5)},
+            columns={
+                "é": ColumnDetail(
+                    role="categorical",
+                    significant=True,
+                    histogram=Histogram(labels=("a",), reference=(1,), batch=(2,)),
+                )
+            },
+            left_out={"id": "an identifier"},
+            importance=ColumnImportance(drift={"é": 1.0}),
+            notes=("a note",),
+            model="fraud",
+            model_version="1",
+            run="a run",
+            facts={"spec": 1},
+        )
+        assert (two.facts, three.facts) == ({"spec": 2}, {"spec": 3})
+        assert store.evaluations.find_ids("the_MES", "aaaa") == [ids[1]]
+        assert store.evaluations.find_ids("the_MES", "no hyphen") == [ids[3]]
+        assert store.evaluations.find_ids("the_MES", "-odd id-") == [ids[2]]
+        assert store.runs.find_ids("7f3a9c1b") == ["20261123-120000-000000-7f3a9c1b"]
+        assert store.runs.find_ids("odd") == ["odd"]
+        version = store.models.find("fraud", 3)
+        assert version is not None
+        assert (version.identity, version.held_out) == ("abc.3", "abc.1")
+        assert found(folder, "SELECT short_id FROM evaluations ORDER BY number") == ["aaaa1111", "", "no hyphen"]
+
+
 def test_a_migration_keeps_the_data(store: Store, tmp_path: Path, make_evaluation: type[Evaluation]) -> None:
     store.evaluations.add(make_evaluation())
     store.close()
-    prepare_schema(store.folder, 1.0, with_second_migration(tmp_path), "next")
+    prepare_schema(store.database, with_second_migration(tmp_path), "next")
     assert found(store.folder, "SELECT version_num FROM alembic_version") == ["next"]
     assert found(store.folder, "SELECT mood FROM evaluations") == ["calm"]
     assert found(store.folder, "SELECT count(*) FROM evaluation_metrics") == [2]
@@ -151,7 +215,7 @@ def test_a_migration_that_fails_changes_nothing(
     store.evaluations.add(evaluation)
     store.close()
     with pytest.raises(OperationalError, match="no such table: absent"):
-        prepare_schema(store.folder, 1.0, with_second_migration(tmp_path, more='    op.drop_table("absent")'), "next")
+        prepare_schema(store.database, with_second_migration(tmp_path, more='    op.drop_table("absent")'), "next")
     with Store.open(store.folder) as again:
         assert again.evaluations.history("the_MES") == [evaluation]
     assert found(store.folder, "SELECT version_num FROM alembic_version") == [REVISION]
@@ -162,9 +226,9 @@ def test_a_migration_may_not_leave_rows_without_their_owner(
 ) -> None:
     store.evaluations.add(make_evaluation())
     store.close()
-    with pytest.raises(StoreError, match="would leave rows of evaluation_metrics without an owner"):
+    with pytest.raises(StoreError, match="would leave rows of evaluation_details without an owner"):
         prepare_schema(
-            store.folder, 1.0, with_second_migration(tmp_path, '    op.execute("DELETE FROM evaluations")'), "next"
+            store.database, with_second_migration(tmp_path, '    op.execute("DELETE FROM evaluations")'), "next"
         )
     assert found(store.folder, "SELECT count(*) FROM evaluations") == [1]
 

@@ -1,0 +1,33 @@
+"""Looking things up by a part of their id, which ends in 8 random characters: 20261123-013800-123456-7f3a9c1b."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Table, and_, or_, select
+
+FEWEST_CHARACTERS = 4
+"""Characters of an id below which its beginning is not looked up: chance alone would find one."""
+
+_LAST_CHARACTER = "\U0010ffff"
+
+
+def shorten_id(id_: str) -> str:
+    """Return the last part of an id, which is enough to name something."""
+    return id_.rpartition("-")[2]
+
+
+def match_ids(ids: Iterable[str], part: str) -> list[str]:
+    """Return the ids that `part` can mean: the id itself, else its last part, else the beginning of that."""
+    known = list(ids)
+    if part in known:
+        return [part]
+    if exact := [id_ for id_ in known if shorten_id(id_) == part]:
+        return exact
+    return [id_ for id_ in known if len(part) >= FEWEST_CHARACTERS and shorten_id(id_).startswith(part)]
+
+
+def read_matching_ids(connection: Connection, table: Table, part: str, *conditions: Any) -> list[str]:
+    """Return the ids of rows that `part` can mean, as `match_ids` does, oldest first; by indexes alone."""
+    begins = and_(table.c.short_id >= part, table.c.short_id < part + _LAST_CHARACTER)
+    found = select(table.c.id).where(or_(table.c.id == part, begins), *conditions).order_by(table.c.number)
+    return match_ids(connection.scalars(found), part)
