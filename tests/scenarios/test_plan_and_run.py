@@ -141,7 +141,7 @@ VARIABLES = {"amount": 5, "word": "one", "batch": "small.csv", "flag": True}
 VALUES: dict[str, list[Any]] = {
     "amount": [0, 5, 50],
     "word": ["one", "two"],
-    "batch": ["small.csv", "other.csv", "missing.csv"],
+    "batch": ["small.csv", "other.csv", "small.csv", "other.csv", "missing.csv"],
     "flag": [True, False],
 }
 
@@ -830,6 +830,19 @@ def test_a_message_depends_on_the_variables_that_the_steps_have_set(call: Call) 
     """)
     assert [delivery.state for delivery in runs[0].deliveries] == ["SENT"]
     assert [action.because for action in plan.scenarios[0].reporters] == ["always"]
+
+
+def test_a_stored_evaluation_is_checked_without_the_file_of_its_batch(call: Call) -> None:
+    plan, planned, runs, found = call("""
+        scenarios:
+          main:
+            steps:
+              - {name: a, kind: build, target: rolled}
+              - {name: b, kind: set_variables, variables: {batch: missing.csv}}
+              - {name: c, kind: run_checks, target: rolled}
+    """)
+    assert (str(runs[0].steps[-1].outcome), found) == ("SUCCESS", ExitCode.OK)
+    assert (plan.scenarios[0].steps[-1].problem, planned) == ("", ExitCode.OK)
 
 
 @pytest.mark.slow
