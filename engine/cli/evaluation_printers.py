@@ -12,7 +12,7 @@ from engine.cli.output import print_json
 from engine.cli.tables import Page, format_with_interval, print_data, render_json, to_records
 from engine.evaluation.evaluation_json import evaluation_to_json
 from engine.evaluation.record import Evaluation
-from engine.formatting.numbers import format_cell
+from engine.formatting.numbers import format_cell, format_ends
 from engine.spec.metric_names import METRICS
 from engine.store import CheckPoint
 from engine.views.columns import describe_columns
@@ -98,10 +98,7 @@ def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -
     sides = {"reference": reference, "batch": batch}
     metrics = frames.tabulate_metrics(one)
     whole = {name for name in one.metrics if name in BATCH_METRICS or (name not in STORE_METRICS and "." not in name)}
-    interval = [
-        f"{format_cell(low)} to {format_cell(high)}" if low is not None and high is not None else None
-        for low, high in metrics.select("low", "high").iter_rows()
-    ]
+    interval = [format_ends(low, high, format_cell) or None for low, high in metrics.select("low", "high").iter_rows()]
     page.add_title("the batch as a whole (data_drift: 0.5 means no drift, 1 complete drift)")
     page.add_table(
         metrics.with_columns(pl.Series("interval", interval, pl.String)).filter(pl.col("metric").is_in(list(whole))),

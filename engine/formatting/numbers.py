@@ -72,6 +72,12 @@ def format_duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def format_ends(low: float | None, high: float | None, form: Callable[[float], str]) -> str:
+    """Return the ends of an interval: 0.741 to 0.786; an empty text if there is none."""
+    return "" if low is None or high is None else f"{form(low)} to {form(high)}"
+
+
 def format_interval(value: str, low: float | None, high: float | None, form: Callable[[float], str]) -> str:
     """Return a formatted value with its interval in parentheses, if it has one: 0.764 (0.741 to 0.786)."""
-    return value if low is None or high is None else f"{value} ({form(low)} to {form(high)})"
+    ends = format_ends(low, high, form)
+    return f"{value} ({ends})" if ends else value

@@ -6,7 +6,7 @@ from engine.drift import NOTABLE_DRIFT
 from engine.formatting.numbers import format_figure
 from engine.outcome import CheckOutcome, worst_check_outcome
 from engine.views.facts import EvaluationFacts
-from engine.views.metric_text import format_ends, format_metric, format_metric_name
+from engine.views.metric_text import format_metric, format_metric_interval, format_metric_name
 
 MOST_HEADLINES = 6
 
@@ -44,7 +44,7 @@ def _describe_headline(metric: str, facts: EvaluationFacts) -> HeadlineMetric:
 def _explain_headline(metric: str, facts: EvaluationFacts) -> str:
     measured = facts.evaluation.metrics[metric]
     change = facts.evaluation.find_value(f"performance_change.{metric}")
-    within = "" if measured.low is None else f"{format_ends(metric, measured)}; "
+    within = "" if measured.low is None else f"{format_metric_interval(metric, measured)}; "
     if metric == "drifted_columns":
         return f"of {len(facts.evaluation.columns):,}, at {NOTABLE_DRIFT:g} or more"
     if change is not None:

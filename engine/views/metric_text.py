@@ -1,7 +1,9 @@
 """Metrics as text on a page: their usual names, and their values in their units."""
 
+from functools import partial
+
 from engine.evaluation.record import MetricValue
-from engine.formatting.numbers import format_figure, format_p_value, format_share
+from engine.formatting.numbers import format_ends, format_figure, format_p_value, format_share
 from engine.spec.metric_names import MetricName, parse_metric_name
 
 _METRIC_NAMES = {
@@ -27,11 +29,9 @@ def format_metric(metric: str, value: float | None) -> str:
     return format_p_value(value) if statistic.endswith("_p") else format_figure(value)
 
 
-def format_ends(metric: str, measured: MetricValue) -> str:
+def format_metric_interval(metric: str, measured: MetricValue) -> str:
     """Return the ends of a metric's interval, in its unit; nothing if it has none."""
-    if measured.low is None or measured.high is None:
-        return ""
-    return f"{format_metric(metric, measured.low)} to {format_metric(metric, measured.high)}"
+    return format_ends(measured.low, measured.high, partial(format_metric, metric))
 
 
 def format_metric_name(metric: str) -> str:

@@ -24,7 +24,7 @@ from engine.views.checks import CheckGroup, CheckView
 from engine.views.columns import ColumnView
 from engine.views.evaluation_view import EvaluationView
 from engine.views.importance import ImportanceView
-from engine.views.metric_text import format_ends, format_metric, format_metric_name
+from engine.views.metric_text import format_metric, format_metric_interval, format_metric_name
 from engine.views.performance import PerformanceRow
 from engine.views.ranges import choose_scale, cut_zones
 
@@ -140,12 +140,12 @@ def _format_performance(row: PerformanceRow) -> dict[str, str | None]:
     return {
         "name": format_metric_name(row.metric),
         "value": format_metric(row.metric, row.batch.value),
-        "interval": format_ends(row.metric, row.batch) or row.batch.reason,
+        "interval": format_metric_interval(row.metric, row.batch) or row.batch.reason,
         "reason": row.batch.reason if row.batch.value is None else None,
         "reference": format_metric(row.metric, row.reference.value),
-        "reference_interval": format_ends(row.metric, row.reference),
+        "reference_interval": format_metric_interval(row.metric, row.reference),
         "change": "" if change is None else f"{sign}{format_metric(row.metric, change)}",
-        "change_interval": format_ends(row.metric, row.change),
+        "change_interval": format_metric_interval(row.metric, row.change),
         "sense": row.sense,
     }
 

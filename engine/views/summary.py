@@ -13,7 +13,7 @@ from engine.outcome import CheckOutcome
 from engine.spec.metric_catalogue import PERFORMANCE_METRICS
 from engine.views.columns import ColumnView
 from engine.views.facts import EvaluationFacts
-from engine.views.metric_text import format_ends, format_metric, format_metric_name
+from engine.views.metric_text import format_metric, format_metric_interval, format_metric_name
 
 
 def summarize_evaluation(facts: EvaluationFacts, columns: Sequence[ColumnView]) -> list[str]:
@@ -44,7 +44,7 @@ def _summarize_drift(facts: EvaluationFacts) -> str:
     if accuracy is None or accuracy.value is None:
         reason = _in_parentheses(accuracy.reason if accuracy else None)
         return f"{compared}; no model could tell whether they differ as a whole{reason}."
-    within = f" ({format_figure(accuracy.low)} to {format_figure(accuracy.high)})" if accuracy.low is not None else ""
+    within = _in_parentheses(format_metric_interval("data_drift", accuracy))
     verdict = "more than chance" if facts.evaluation.find_value("data_drift_significant") else "no more than chance"
     reached = f"a model tells them apart with an accuracy of {format_figure(accuracy.value)}{within}"
     low = facts.evaluation.find_value("data_drift_low")
@@ -90,7 +90,7 @@ def _summarize_performance(facts: EvaluationFacts) -> str:
     moved = (
         "" if change is None else f", {format_figure(abs(change))} {'below' if change < 0 else 'above'} the reference's"
     )
-    within = _in_parentheses(format_ends(metric, facts.evaluation.metrics[metric]))
+    within = _in_parentheses(format_metric_interval(metric, facts.evaluation.metrics[metric]))
     reached = (
         f"{format_metric_name(metric)} is {format_metric(metric, facts.evaluation.find_value(metric))}{within}{moved}"
     )
