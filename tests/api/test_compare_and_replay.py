@@ -92,6 +92,22 @@ def test_a_column_that_one_side_lacks_is_left_out_of_a_comparison_with_a_note(sh
         assert found.metrics["drift.shop"].value is None
 
 
+def test_a_column_whose_role_has_changed_is_not_compared_and_told(shop_copy: engine.Project) -> None:
+    path = shop_copy.spec.path
+    text = path.read_text()
+    path.write_text(
+        text.replace(
+            'path: "${week}.parquet"\n', 'path: "${week}.parquet"\n    columns: {amount: {role: categorical}}\n'
+        )
+    )
+    project = engine.load(path, {"week": "w4"})
+    project.run("watch")
+    found = project.store("mes").compare("w4", "w1")
+    assert "column 'amount' is not compared: it is not on both sides with the same role" in found.notes
+    assert "drift.amount" not in found.metrics
+    assert found.metrics["drift.shop"].value is not None
+
+
 def test_a_removed_reference_cannot_be_compared_with(shop_copy: engine.Project) -> None:
     store = shop_copy.store("mes")
     store.remove("w1")

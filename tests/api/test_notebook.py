@@ -322,6 +322,7 @@ def test_messages_wait_are_sent_again_and_dropped(shop_copy: engine.Project) -> 
         ("PENDING", "all is well", "post", "ops@example.com")
     ]
     assert waiting["subject"].to_list() == ["w1", "w2"]
+    assert waiting["created"].null_count() == 0
     assert waiting["created"].is_sorted()
     (delivery,) = shop_copy.retry_messages(run.id)
     assert delivery.state == "PENDING"

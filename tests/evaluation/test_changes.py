@@ -61,10 +61,15 @@ def test_the_interval_of_a_ratio_is_around_it_and_its_reciprocal_is_the_other_ra
 
 
 @given(st.lists(estimates, min_size=1, max_size=5))
-def test_a_mean_of_equal_weights_is_the_mean_and_less_uncertain_than_the_parts(parts: list[Estimate]) -> None:
+def test_a_mean_of_equal_weights_has_the_variance_of_a_mean_of_independent_values(parts: list[Estimate]) -> None:
     found = mean_estimate(parts, [2.0] * len(parts))
     assert found.value == pytest.approx(np.mean([part.value for part in parts]), abs=1e-9)
-    assert found.high - found.low <= np.mean([part.high - part.low for part in parts]) + 1e-9
+    assert found.high - found.value == pytest.approx(
+        np.sqrt(sum((part.high - part.value) ** 2 for part in parts)) / len(parts), abs=1e-9
+    )
+    assert found.value - found.low == pytest.approx(
+        np.sqrt(sum((part.value - part.low) ** 2 for part in parts)) / len(parts), abs=1e-9
+    )
     assert found.low <= found.value <= found.high
 
 

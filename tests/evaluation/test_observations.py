@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from sklearn import metrics as sk
 
+from engine.errors import DataError
 from engine.evaluation.record import MetricValue
 from engine.outcome import CheckOutcome, Outcome
 
@@ -308,6 +309,14 @@ def test_an_entity_that_one_side_lacks_makes_rows_independent_and_is_told(observ
     reference = observe(plain(0)).as_reference()
     found = evaluate(observe(cards, reference, entity="card"), reference)
     assert "the reference has no column 'card', the entity: p-values count every row as independent" in found.notes
+
+
+def test_a_dataset_without_the_entity_cannot_stand_in_for_the_reference(watch) -> None:
+    sides = [plain(seed).with_columns(card=PLACE % 50) for seed in (0, 1)]
+    watched = watch(*sides, entity="card")
+    plain(0).write_parquet(watched.folder / "reference.parquet")
+    with pytest.raises(DataError, match=r"dataset 'reference'.*'card'"):
+        watched.store.compare(None, "dataset:reference")
 
 
 def test_the_entity_is_no_column_that_is_compared(watch) -> None:

@@ -246,6 +246,18 @@ def test_a_union_has_the_statistics_of_all_rows_together(observe, evaluate, size
             assert (ours[name].value, ours[name].reason) == (expected, metric.reason), name
 
 
+@given(st.permutations(range(4)))
+@settings(max_examples=8)
+def test_the_order_of_the_parts_changes_no_number_of_a_comparison_with_them(
+    observe, evaluate, order: list[int]
+) -> None:
+    reference = observe(rows(0).drop("card")).as_reference()
+    parts = [observe(rows(seed, 60 + seed).drop("card"), reference).snapshot for seed in range(4)]
+    now = observe(rows(9, shift=0.3).drop("card"), reference)
+    shuffled = evaluate(now, Snapshot.union([parts[at] for at in order]))
+    assert shuffled.metrics == evaluate(now, Snapshot.union(parts)).metrics
+
+
 def test_a_union_averages_performance_by_labelled_rows(full: Snapshot, observe) -> None:
     def part(n: int, labelled: float, accuracy: float | None) -> Snapshot:
         metrics = {
