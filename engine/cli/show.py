@@ -83,7 +83,11 @@ def command(
     elif outbox:
         printers.print_table("outbox", project.outbox(), printers.OUTBOX_HEADERS, format_, sort=sort, last=last)
     elif runs:
-        printers.print_table("runs", project.runs(), printers.RUN_HEADERS, format_, sort=sort, last=last)
+        shown = last or (printers.DEFAULT_ROWS if format_ == "text" else None)
+        total = project.count_runs() if format_ == "text" else None
+        printers.print_table(
+            "runs", project.runs(shown), printers.RUN_HEADERS, format_, sort=sort, last=last, total=total
+        )
     elif checks and store is not None:
         found = project.checks(store) if evaluation is None else project.store(store).checks(evaluation)
         printers.print_table(
@@ -115,10 +119,13 @@ def _print_store_table(
     from engine.formatting.hints import find_similar
     from engine.spec.metric_names import list_statistics
 
-    frame = store.evaluations(metrics, intervals=metrics is not None)
+    # Which evaluations have a label is known only when all are read; else the newest are enough.
+    most = None if labels else last or (printers.DEFAULT_ROWS if format_ == "text" else None)
+    total = store.count() if most and format_ == "text" else None
+    frame = store.evaluations(metrics, most, intervals=metrics is not None)
     if sort is not None and printers.find_sort_column(sort, frame) is None:  # a metric that is not shown: show it too
         try:
-            frame = store.evaluations([*(metrics or store.displayed), sort.removeprefix("-")])
+            frame = store.evaluations([*(metrics or store.displayed), sort.removeprefix("-")], most)
         except UsageError:
             wanted, known = sort.removeprefix("-"), [*frame.columns, *list_statistics("store")]
             near = find_similar(wanted, known)
@@ -133,11 +140,10 @@ def _print_store_table(
     title = printers.format_store_title(store)
     shown = printers.list_metric_columns(frame)
     if format_ == "text" and len(shown) > MOST_METRIC_COLUMNS:
-        printers.print_metric_rows(title, frame, shown, sort=sort, last=last, remarks=remarks)
+        printers.print_metric_rows(title, frame, shown, sort=sort, last=last, total=total, remarks=remarks)
         return
-    printers.print_table(
-        title, frame, printers.select_columns(frame, store), format_, sort=sort, last=last, remarks=remarks
-    )
+    columns = printers.select_columns(frame, store)
+    printers.print_table(title, frame, columns, format_, sort=sort, last=last, total=total, remarks=remarks)
 
 
 def _explain_empty_metrics(store: "EvaluationStore", frame: "pl.DataFrame", asked: list[str] | None) -> list[str]:
@@ -190,12 +196,12 @@ def _print_overview(project: "Project", format_: TableFormat) -> None:
     """Print the newest evaluations of each store and the newest runs."""
     from engine.cli import output, printers, tables
 
-    stores = {name: project.store(name).evaluations() for name in project.stores}
+    stores = {name: project.store(name).evaluations(last=RECENT_ROWS) for name in project.stores}
     runs = project.runs(last=RECENT_ROWS)
     if format_ == "csv":
         raise typer.BadParameter("--format csv prints a single table: name a STORE, or use --runs")
     if format_ == "json":
-        recent = {name: tables.to_records(frame.tail(RECENT_ROWS)) for name, frame in stores.items()}
+        recent = {name: tables.to_records(frame) for name, frame in stores.items()}
         everything = {"project": project.name, "evaluation_stores": recent, "runs": tables.to_records(runs)}
         output.print_json(tables.render_json(everything))
         return
@@ -204,9 +210,9 @@ def _print_overview(project: "Project", format_: TableFormat) -> None:
     for name, frame in stores.items():
         store = project.store(name)
         page.add_title(printers.format_store_title(store))
-        page.add_table(frame.tail(RECENT_ROWS), printers.select_columns(frame, store), empty="nothing yet")
-        if frame.height > RECENT_ROWS:
-            page.add_line(f"{frame.height - RECENT_ROWS} earlier: engine show {project.spec.path} {name}", style="dim")
+        page.add_table(frame, printers.select_columns(frame, store), empty="nothing yet")
+        if earlier := store.count() - frame.height:
+            page.add_line(f"{earlier} earlier: engine show {project.spec.path} {name}", style="dim")
     page.add_title("runs")
     page.add_table(printers.add_short_ids(runs), printers.RUN_HEADERS, empty="nothing yet")
     page.print()
