@@ -124,6 +124,11 @@ class Project:
         with self.open_session() as context:
             return frames.tabulate_runs(context.store.runs.history(last=check_last(last), whole=False))
 
+    def count_runs(self) -> int:
+        """Return the number of runs."""
+        with self.open_session() as context:
+            return context.store.runs.count()
+
     def past_run(self, id: str) -> RunRecord:  # noqa: A002  the field of RunRecord has this name
         """Return the record of a run; the last part of its id is enough. Raises UsageError if the id is unknown."""
         with self.open_session() as context:

@@ -42,15 +42,16 @@ class Checks:
         place = (check_results.c.evaluation, check_results.c.check, check_results.c.created)
         query = (
             select(*place, check_results.c.outcome)
-            .where(check_results.c.target == store, check_results.c.evaluation.is_not(None))
+            .where(check_results.c.target == store)
             .group_by(*place, check_results.c.outcome)
             .order_by(func.min(check_results.c.number))
         )
-        of_some = (query.where(check_results.c.evaluation.in_(some)) for some in split_rows(only or ()))
+        of = check_results.c.evaluation
+        conditions = [of.is_not(None)] if only is None else [of.in_(some) for some in split_rows(only)]
         found: dict[str, dict[str, list[CheckOutcome]]] = {}
         applied: dict[tuple[str, str], datetime] = {}
         with self._database.begin_read() as connection:
-            rows = (row for one in (of_some if only is not None else [query]) for row in connection.execute(one))
+            rows = (row for some in conditions for row in connection.execute(query.where(some)))
             for evaluation, check, created, outcome in rows:
                 if applied.get((evaluation, check)) != created:
                     applied[evaluation, check] = created
@@ -65,14 +66,18 @@ class Checks:
         """
         last, later = check_results.alias("last"), check_results.alias("later")
         replaced = exists().where(
-            later.c.evaluation == last.c.evaluation, later.c.check == last.c.check, later.c.created > last.c.created
+            later.c.target == store,
+            later.c.evaluation == last.c.evaluation,
+            later.c.check == last.c.check,
+            later.c.created > last.c.created,
         )
         bad = exists().where(
+            last.c.target == store,
             last.c.evaluation == evaluations.c.id,
             last.c.outcome.in_([CheckOutcome.WARNING, CheckOutcome.ERROR]),
             ~replaced,
         )
-        judged = exists().where(check_results.c.evaluation == evaluations.c.id)
+        judged = exists().where(check_results.c.target == store, check_results.c.evaluation == evaluations.c.id)
         query = select(evaluations.c.id).where(
             evaluations.c.store == store, evaluations.c.created < before, judged, ~bad
         )

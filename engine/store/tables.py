@@ -236,8 +236,9 @@ check_results = Table(
     Column("bounds", JSON_TYPE, nullable=False),
     Column("reason", String, nullable=False),
     Column("position", JSON_TYPE),
-    Column("evaluation", String, index=True),
+    Column("evaluation", String),
     Index(None, "target", "number"),
+    Index(None, "target", "evaluation", "number"),
     Index(None, "target", "check", "number"),
 )
 

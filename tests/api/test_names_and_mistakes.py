@@ -217,18 +217,11 @@ def test_an_id_its_last_part_and_a_beginning_of_that_find_the_same(known: list[s
                 find_id(known, begin)
 
 
-<<<<<<< HEAD
-@given(ids, st.text(max_size=3))
-def test_a_few_letters_find_nothing_by_chance(known: list[str], begin: str) -> None:
-    with pytest.raises(UsageError, match="there is no run"):
-        find_id(known, begin)
-=======
 @given(ids, st.integers(0, 3))
 def test_a_few_letters_find_nothing_by_chance(known: list[str], size: int) -> None:
     for begin in {id_.rpartition("-")[2][:size] for id_ in known}:
         with pytest.raises(UsageError, match="there is no run"):
-            find_by_id("run", begin, dict.fromkeys(known, 1))
->>>>>>> evaltests
+            find_id(known, begin)
 
 
 @given(

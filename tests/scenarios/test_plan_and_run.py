@@ -47,7 +47,6 @@ from typing import Any, get_args
 
 import pytest
 import yaml
-from engine.scenarios.planning import Plan, ScenarioPlan, StepPlan
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
@@ -55,6 +54,7 @@ import engine
 from engine.errors import SpecError
 from engine.outcome import ExitCode, Outcome
 from engine.scenarios import scenario_selection, session
+from engine.scenarios.plan import Plan, ScenarioPlan, StepPlan
 from engine.scenarios.result import RunResult, StepResult, exit_code
 from engine.spec.resources.scenarios import Step
 
