@@ -85,15 +85,11 @@ def command(
             "outbox", project.outbox(), table_printers.OUTBOX_HEADERS, format_, sort=sort, last=last
         )
     elif runs:
-<<<<<<< HEAD
-        table_printers.print_table("runs", project.runs(), table_printers.RUN_HEADERS, format_, sort=sort, last=last)
-=======
-        shown = last or (printers.DEFAULT_ROWS if format_ == "text" else None)
+        shown = last or (table_printers.DEFAULT_ROWS if format_ == "text" else None)
         total = project.count_runs() if format_ == "text" else None
-        printers.print_table(
-            "runs", project.runs(shown), printers.RUN_HEADERS, format_, sort=sort, last=last, total=total
+        table_printers.print_table(
+            "runs", project.runs(shown), table_printers.RUN_HEADERS, format_, sort=sort, last=last, total=total
         )
->>>>>>> store
     elif checks and store is not None:
         found = project.checks(store) if evaluation is None else project.store(store).checks(evaluation)
         table_printers.print_table(
@@ -125,18 +121,12 @@ def _print_store_table(
     from engine.formatting.hints import find_similar
     from engine.spec.metric_names import list_statistics
 
-<<<<<<< HEAD
-    frame = store.evaluations(metrics, intervals=metrics is not None)
-    if (
-        sort is not None and table_printers.find_sort_column(sort, frame) is None
-    ):  # a metric that is not shown: show it too
-=======
     # Which evaluations have a label is known only when all are read; else the newest are enough.
-    most = None if labels else last or (printers.DEFAULT_ROWS if format_ == "text" else None)
+    most = None if labels else last or (table_printers.DEFAULT_ROWS if format_ == "text" else None)
     total = store.count() if most and format_ == "text" else None
     frame = store.evaluations(metrics, most, intervals=metrics is not None)
-    if sort is not None and printers.find_sort_column(sort, frame) is None:  # a metric that is not shown: show it too
->>>>>>> store
+    # a metric that is not shown is shown too if it is sorted by
+    if sort is not None and table_printers.find_sort_column(sort, frame) is None:
         try:
             frame = store.evaluations([*(metrics or store.displayed), sort.removeprefix("-")], most)
         except UsageError:
@@ -153,18 +143,10 @@ def _print_store_table(
     title = table_printers.format_store_title(store)
     shown = table_printers.list_metric_columns(frame)
     if format_ == "text" and len(shown) > MOST_METRIC_COLUMNS:
-<<<<<<< HEAD
-        table_printers.print_metric_rows(title, frame, shown, sort=sort, last=last, remarks=remarks)
+        table_printers.print_metric_rows(title, frame, shown, sort=sort, last=last, total=total, remarks=remarks)
         return
-    table_printers.print_table(
-        title, frame, table_printers.select_columns(frame, store), format_, sort=sort, last=last, remarks=remarks
-    )
-=======
-        printers.print_metric_rows(title, frame, shown, sort=sort, last=last, total=total, remarks=remarks)
-        return
-    columns = printers.select_columns(frame, store)
-    printers.print_table(title, frame, columns, format_, sort=sort, last=last, total=total, remarks=remarks)
->>>>>>> store
+    columns = table_printers.select_columns(frame, store)
+    table_printers.print_table(title, frame, columns, format_, sort=sort, last=last, total=total, remarks=remarks)
 
 
 def _explain_empty_metrics(store: "EvaluationStore", frame: "pl.DataFrame", asked: list[str] | None) -> list[str]:
@@ -230,17 +212,10 @@ def _print_overview(project: "Project", format_: TableFormat) -> None:
     page.add_title(f"{project.name}  {project.spec.resources.description or ''}".rstrip())
     for name, frame in stores.items():
         store = project.store(name)
-<<<<<<< HEAD
         page.add_title(table_printers.format_store_title(store))
-        page.add_table(frame.tail(RECENT_ROWS), table_printers.select_columns(frame, store), empty="nothing yet")
-        if frame.height > RECENT_ROWS:
-            page.add_line(f"{frame.height - RECENT_ROWS} earlier: engine show {project.spec.path} {name}", style="dim")
-=======
-        page.add_title(printers.format_store_title(store))
-        page.add_table(frame, printers.select_columns(frame, store), empty="nothing yet")
+        page.add_table(frame, table_printers.select_columns(frame, store), empty="nothing yet")
         if earlier := store.count() - frame.height:
             page.add_line(f"{earlier} earlier: engine show {project.spec.path} {name}", style="dim")
->>>>>>> store
     page.add_title("runs")
     page.add_table(table_printers.add_short_ids(runs), table_printers.RUN_HEADERS, empty="nothing yet")
     page.print()

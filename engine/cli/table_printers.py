@@ -36,9 +36,12 @@ def print_table(
     *,
     sort: str | None = None,
     last: int | None = None,
+    total: int | None = None,
     remarks: Sequence[str] = (),
 ) -> None:
     """Print the newest rows of a table, sorted by `sort` if given.
+
+    `total` is the number of rows that there are, if the frame holds only the newest of them.
 
     Raises
     ------
@@ -58,11 +61,9 @@ def print_table(
     page = Page()
     page.add_title(title)
     page.add_table(_join_metric_intervals(shown), headers, empty="nothing yet")
-    if shown.height < frame.height:
-        hidden = frame.height - shown.height
-        page.add_line(
-            f"{hidden} earlier {'row' if hidden == 1 else 'rows'}: --last {frame.height} shows all", style="dim"
-        )
+    if hidden := (total or frame.height) - shown.height:
+        rows = "row" if hidden == 1 else "rows"
+        page.add_line(f"{hidden} earlier {rows}: --last {hidden + shown.height} shows all", style="dim")
     for remark in remarks:
         page.add_line(remark, style="dim")
     page.print()
@@ -117,9 +118,12 @@ def print_metric_rows(
     *,
     sort: str | None = None,
     last: int | None = None,
+    total: int | None = None,
     remarks: Sequence[str] = (),
 ) -> None:
     """Print a table of evaluations with many metrics: a row per metric, the worst of the newest evaluation first.
+
+    `total` is the number of evaluations that there are, if the frame holds only the newest of them.
 
     Raises
     ------
@@ -145,10 +149,8 @@ def print_metric_rows(
     page.add_line("the worst of the newest evaluation first, which is on the left", style="dim")
     if len(order) > SHOWN_METRICS:
         page.add_line(f"{len(order) - SHOWN_METRICS} more metrics: --format csv and json show all", style="dim")
-    if newest.height < frame.height:
-        page.add_line(
-            f"{frame.height - newest.height} earlier evaluations: --last {frame.height} shows all", style="dim"
-        )
+    if hidden := (total or frame.height) - newest.height:
+        page.add_line(f"{hidden} earlier evaluations: --last {hidden + newest.height} shows all", style="dim")
     for remark in remarks:
         page.add_line(remark, style="dim")
     page.print()
