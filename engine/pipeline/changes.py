@@ -205,12 +205,14 @@ def _compare_tables(
             if old != new:
                 yield _describe_setting((*place, "columns", column), ("type",), old, new, project)
     else:
-        says = f"dataset {name}: {after['function']} returned different rows"
-        yield Change(kind="data", what=f"datasets.{name}", says=says)
+        versions = [*_compare_named_values("versions", before, after)]
+        if not versions:  # else the same rows may have another hash
+            says = f"dataset {name}: {after['function']} returned different rows"
+            yield Change(kind="data", what=f"datasets.{name}", says=says)
         old, new = ({"function": facts["function"], "arguments": facts["arguments"]} for facts in (before, after))
         yield from _compare_settings(old, new, place, project)
         yield from _compare_named_values("code", before, after)
-        yield from _compare_named_values("versions", before, after)
+        yield from versions
 
 
 def _compare_files(name: str, before: FingerprintFacts, after: FingerprintFacts) -> Iterator[Change]:
@@ -245,13 +247,14 @@ def _describe_model_change(before: Any, after: Any, places: RolePaths) -> Change
 def _compare_named_values(part: str, before: FingerprintFacts, after: FingerprintFacts) -> Iterator[Change]:
     old, new = before.get(part, {}), after.get(part, {})
     for name in new:
-        if name in old and old[name] != new[name]:
+        # an earlier engine may have had no version of something
+        if (name in old or (old and part == "versions")) and old.get(name) != new[name]:
             if part == "code":
                 says = f"the code of {name} has changed"
                 yield Change(kind="code", what=name, before=old[name], after=new[name], says=says)
             else:
-                says = f"version of {name} {format_change(old[name], new[name])}"
-                yield Change(kind="version", what=name, before=old[name], after=new[name], says=says)
+                says = f"version of {name} {format_change(old.get(name), new[name])}"
+                yield Change(kind="version", what=name, before=old.get(name), after=new[name], says=says)
 
 
 def _compare_metrics(

@@ -5,7 +5,8 @@ memory, so that of two steps that build the same model the second finds it built
 before the run does not stop the plan: its step is planned as if it ran, and marked `depends`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -42,20 +43,33 @@ class Planner:
         self.findings = Findings()
         self.conditional_steps: dict[tuple[str, str], str] = {}
 
-    def plan_scenario(self, name: str, context: RunContext, uncertain: frozenset[str] = frozenset()) -> ScenarioPlan:
-        """Plan a scenario; if another scenario runs it, `context` belongs to that one.
+    def plan_scenario(self, name: str, context: RunContext) -> ScenarioPlan:
+        """Plan a scenario that a call starts."""
+        return self.predict_scenario(name, context, frozenset())[0]
+
+    def predict_scenario(
+        self, name: str, context: RunContext, uncertain: frozenset[str]
+    ) -> "tuple[ScenarioPlan, list[_Prediction]]":
+        """Return the plan of a scenario, and the predicted ends of its steps.
 
         Parameters
         ----------
+        context
+            That of the scenario that runs this one, if one does.
         uncertain
             Variables whose values are not certain before the run.
         """
-        trigger = f"scenario {context.log.scenario}" if context.log.scenario else "manual"
+        trigger = f"scenario {context.log.scenario}" if context.log.scenario else context.trigger
         started = replace(context, trigger=trigger, log=replace(context.log, scenario=name, step=""))
         started = started.with_defaults(started.get_scenario(name).variables)
-        steps = [end.plan for end in walk_scenario(name, started, lambda: PlanExecutor(self, uncertain))]
-        reporters = [_plan_reporter(reporter, started) for reporter in started.get_scenario(name).reporters]
-        return ScenarioPlan(scenario=name, steps=steps, reporters=reporters)
+        ends = list(walk_scenario(name, started, lambda: PlanExecutor(self, uncertain)))
+        at_start = replace(_collect_known_facts([], started, uncertain), outcome=None)
+        at_end = _collect_facts_at_end(ends, started, uncertain)
+        reporters = [
+            _plan_reporter(reporter, at_start if reporter.at == "start" else at_end)
+            for reporter in started.get_scenario(name).reporters
+        ]
+        return ScenarioPlan(scenario=name, steps=[end.plan for end in ends], reporters=reporters), ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +102,7 @@ class PlanExecutor:
 
     def collect_facts(self, finished: Sequence[_Prediction], context: RunContext) -> ConditionFacts:
         """Return the facts that are known before the run. Nothing in a plan is worse than FAILED."""
-        known = {end.name: end.outcome for end in finished if end.outcome is not None}
-        worst = worst_outcome(known.values())
-        return ConditionFacts(
-            outcome=worst if worst is Outcome.FAILED or len(known) == len(finished) else None,
-            steps=known,
-            trigger=context.trigger,
-            variables={name: value for name, value in context.project.variables.items() if name not in self._uncertain},
-        )
+        return _collect_known_facts(finished, context, self._uncertain)
 
     def has_failed(self, finished: Sequence[_Prediction]) -> bool:
         """Return whether one of these steps will fail; a step without any known reason to fail counts as none."""
@@ -125,7 +132,8 @@ class PlanExecutor:
         def simulate(attempt: RunContext) -> StepResult:
             found = STEP_KINDS[step.kind](step, attempt)
             evaluation = _find_reused_evaluation(getattr(step, "target", ""), found, attempt)
-            data_validation.validate_step(step, evaluation, attempt, self._planner.findings)
+            with suppress(EngineError):  # what the step needs it has opened itself
+                data_validation.validate_step(step, evaluation, attempt, self._planner.findings)
             return found
 
         try:
@@ -146,7 +154,7 @@ class PlanExecutor:
     def _predict_run(self, step: RunScenarioStep, context: RunContext) -> _Prediction:
         """Plan the scenario that the step runs. The step will fail if a step of it will."""
         uncertain = self._uncertain - step.variables.keys()
-        child = self._planner.plan_scenario(step.scenario, context.with_values(step.variables), uncertain)
+        child, ends = self._planner.predict_scenario(step.scenario, context.with_values(step.variables), uncertain)
         failing = [planned for planned in child.steps if planned.problem and planned.outcome is not Outcome.WARNING]
         certain = any(planned.outcome is Outcome.FAILED for planned in failing)
         problem = f"step {failing[0].name!r} of scenario {step.scenario!r} will fail" if failing else ""
@@ -154,6 +162,7 @@ class PlanExecutor:
             name=step.name,
             plan=StepPlan(name=step.name, kind=step.kind, runs="yes", problem=problem, scenario=child),
             outcome=Outcome.FAILED if certain else None,
+            evaluations=[made for end in ends for made in end.evaluations],
             doubtful=problem if failing and not certain and step.on_failure == "fail" else "",
         )
 
@@ -204,15 +213,51 @@ def _find_reused_evaluation(store: str, result: StepResult, context: RunContext)
     return evaluation if evaluation is not None and evaluation.metrics else None
 
 
-def _plan_reporter(reporter: Reporter, context: RunContext) -> Action:
-    """Return the action of a reporter: whether it will send, and when."""
+def _collect_known_facts(
+    ends: Sequence[_Prediction], context: RunContext, uncertain: Collection[str]
+) -> ConditionFacts:
+    """Return the facts that are known before the run of steps, each of which may have several iterations."""
+    outcomes: dict[str, list[Outcome | None]] = {}
+    for end in ends:
+        outcomes.setdefault(end.name, []).append(end.outcome)
+    known = {
+        name: worst_outcome(filter(None, found)) if len(found) > 1 else found[0]
+        for name, found in outcomes.items()
+        if None not in found
+    }
+    failed = any(end.outcome is Outcome.FAILED for end in ends)
+    whole = worst_outcome(filter(None, known.values())) if len(known) == len(outcomes) else None
+    return ConditionFacts(
+        outcome=Outcome.FAILED if failed else whole,
+        steps={name: outcome for name, outcome in known.items() if outcome is not None},
+        trigger=context.trigger,
+        variables={name: value for name, value in context.project.variables.items() if name not in uncertain},
+    )
+
+
+def _collect_facts_at_end(
+    ends: Sequence[_Prediction], context: RunContext, uncertain: frozenset[str]
+) -> ConditionFacts:
+    """Return the facts that are known of the end of a run: with the variables that its steps have set.
+
+    Values that an iteration of `for_each` sets end with it.
+    """
+    for end in ends:
+        if end.plan.turn is None:
+            context = context.with_values(end.variables)
+            depends = end.plan.runs == "depends"
+            uncertain = uncertain | end.variables.keys() if depends else uncertain - end.variables.keys()
+    return _collect_known_facts(ends, context, uncertain)
+
+
+def _plan_reporter(reporter: Reporter, facts: ConditionFacts) -> Action:
+    """Return the action of a reporter: whether it will send, and when, given what is known of that moment."""
     target = f"{reporter.name} to {reporter.channel}"
     if not reporter.active:
         return Action(kind="send", target=target, because="never", reason="it is not active")
     when = f"at the {reporter.at} of the run"
     if reporter.run_condition is None:
         return Action(kind="send", target=target, because="always", reason=when)
-    facts = ConditionFacts(trigger=context.trigger, variables=context.project.variables)
     because: Literal["always", "never", "depends"] = "always"
     reason = when
     try:

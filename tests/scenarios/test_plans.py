@@ -289,21 +289,21 @@ CHANGES: dict[str, tuple[Edit, Expected]] = {
     ),
     "the kernel": (
         recorded(
-            "UPDATE evaluations SET parameters_fingerprint = 'x', "
-            "facts = json_set(facts, '$.versions.kernel', 'before')"
+            "UPDATE evaluations SET parameters_fingerprint = 'x'",
+            "UPDATE evaluation_details SET facts = json_set(facts, '$.versions.kernel', 'before')",
         ),
         {READ: ("reused", []), TRAIN: ("reused", []), EVALUATE: ("changed", ["version of kernel before → "])},
     ),
     "a library that makes fingerprints": (
         recorded(
             "UPDATE dataset_measurements SET fingerprint = 'x', facts = json_set(facts, "
-            "'$.datasets.groups.fingerprint', 'x', '$.datasets.groups.versions.polars', 'before', "
+            "'$.datasets.groups.fingerprint', 'x', '$.datasets.groups.versions', json('{\"polars\": \"2\"}'), "
             "'$.datasets.new.fingerprint', 'x') WHERE dataset = 'new'"
         ),
         {
             READ: (
                 "changed",
-                [OTHER_ROWS, f"version of polars before → {pl.__version__}"],
+                ["version of row hash (not set) → 1"],
             )
         },
     ),
