@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import Position, StoreError
+from engine.evaluation.bounds import bounds_from_json
 from engine.outcome import Outcome
 from engine.store import Event, LockBusy, OutboxMessage, RunRecord, StepRecord, Store
 
@@ -22,7 +23,14 @@ RUN = RunRecord(
 BUILD = StepRecord("Build MES", "build", Outcome.SUCCESS, NOON, NOON + timedelta(seconds=2), True, "nothing changed")
 CHECKS = StepRecord("MES_Warn", "run_checks", Outcome.WARNING, NOON, NOON, turn={"quarter": "Q4 2017"})
 DRIFTED = Event(
-    "check", "warning", "data drift < 0.45", NOON, 0.71, {"soft_max": 0.45}, "the_MES", Position("spec.yaml", 3, 4, 5)
+    "check",
+    "warning",
+    "data drift < 0.45",
+    NOON,
+    0.71,
+    bounds_from_json({"soft_max": 0.45}),
+    "the_MES",
+    Position("spec.yaml", 3, 4, 5),
 )
 MESSAGE = OutboxMessage("m", "run 1", "Data drift warning", "ops_mail", ("a@b.c",), "s", "t", NOON)
 
