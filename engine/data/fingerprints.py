@@ -15,7 +15,7 @@ from typing import Protocol
 
 import polars as pl
 
-from engine.digests import digest_bytes, digest_json, digest_stream, digest_texts
+from engine.digests import digest_stream, digest_texts
 from engine.drift.reading.value_hashes import hash_rows
 from engine.errors import DataError
 from engine.file_identity import FileIdentity
@@ -86,28 +86,6 @@ def hash_frame(frame: pl.DataFrame | pl.LazyFrame) -> str:
         .row(0)
     )
     return digest_texts(*(f"{name}:{dtype}" for name, dtype in schema.items()), *map(str, sums))
-
-
-def digest_rows(frame: pl.DataFrame) -> str:
-    """Return the digest of a frame: names and types of its columns in order, and its rows in order.
-
-    Unlike `hash_frame` it needs all rows in memory, but it is the same with every version of polars: it is made of the
-    bytes of the values.
-    """
-    return digest_texts(*(f"{name}:{dtype}:{_digest_values(frame[name])}" for name, dtype in frame.schema.items()))
-
-
-def _digest_values(values: pl.Series) -> str:
-    """Return the digest of the values of a column, and of which of them are missing."""
-    if values.dtype.is_nested() or values.dtype == pl.Object or values.dtype.is_decimal():
-        return digest_json(values.to_list())
-    missing = values.is_null().to_numpy().tobytes()
-    if values.dtype in (pl.String, pl.Categorical, pl.Enum):
-        return digest_bytes(missing + digest_texts(*values.cast(pl.String).fill_null("").to_list()).encode())
-    if values.dtype == pl.Binary:
-        return digest_bytes(missing + digest_json([(value or b"").hex() for value in values]).encode())
-    numbers = values.to_physical().fill_null(0).to_numpy()
-    return digest_bytes(missing + numbers.astype(numbers.dtype.newbyteorder("<")).tobytes())
 
 
 def check_hashable(schema: Mapping[str, pl.DataType]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from engine.data.fingerprints import FileHashes, digest_rows, hash_file
+from engine.data.fingerprints import FileHashes, hash_file, hash_frame
 from engine.digests import canonical_json, digest_bytes, digest_file, digest_texts
 from engine.drift import Role
 from engine.drift.reading.alignment import KnownColumn
@@ -169,7 +169,7 @@ def identify_version(folder: Path) -> str:
     """
     facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     details = {name: value for name, value in facts["details"].items() if name != "versions"}
-    rows = digest_rows(pl.read_parquet(folder / TEST_ROWS))
+    rows = hash_frame(pl.read_parquet(folder / TEST_ROWS))
     return digest_texts(digest_file(folder / "model.skops"), canonical_json({**facts, "details": details}), rows)
 
 

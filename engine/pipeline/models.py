@@ -12,7 +12,7 @@ import polars as pl
 
 from engine import models
 from engine.data import Table
-from engine.data.fingerprints import digest_rows
+from engine.data.fingerprints import hash_frame
 from engine.digests import digest_file
 from engine.errors import ModelError
 from engine.pipeline.actions import Action, Change
@@ -228,7 +228,7 @@ def _train_version(
     kept = _read_held_out(name, replaced, context) if replaced else None
     trained = models.train_model(name, spec, table, kept)
     context.datasets.files.verify()
-    held_out = digest_rows(trained.held_out)
+    held_out = hash_frame(trained.held_out)
     if kept is not None and replaced is not None:
         if trained.same_rows:
             held_out = replaced.held_out  # of an early version, it is no digest of the rows
