@@ -53,7 +53,7 @@ ENGINE = Path(sys.executable).with_name("engine")
 COLUMNS = [f"column_{number:02}" for number in range(30)]
 OPENED = 30
 """Evaluations, the newest, whose details are as wide as real ones."""
-BINS = 60
+BINS = 42
 """Bins of a histogram, of which a column with real details has two: 30 columns are then 36 kB."""
 METRICS = ["data_drift", "drifted_columns", "row_count", *(f"drift.{column}" for column in COLUMNS)]
 PER_STATEMENT = 2_000
