@@ -41,13 +41,15 @@ class EvaluationFilter:
     other_dataset_than: str | None = None
     usable: bool = False
 
-    def build_conditions(self) -> list[ColumnElement[bool]]:
-        """Return the conditions on rows of the table of evaluations."""
+    def build_conditions(self, store: str) -> list[ColumnElement[bool]]:
+        """Return the conditions on rows of the table of evaluations, of the store that they are asked of."""
         of, found = evaluations.c, []
         if self.name is not None:
             found.append(of.name == self.name)
         if self.called is not None:
-            found.append(or_(of.name.in_(self.called), of.id.in_(self.called)))
+            # A union, of which each part has its index: for either condition, all rows would be read.
+            named = select(of.number).where(of.store == store, of.name.in_(self.called))
+            found.append(of.number.in_(named.union(select(of.number).where(of.id.in_(self.called)))))
         if self.fingerprints is not None:
             found += [of[f"{part}_fingerprint"] == value for part, value in asdict(self.fingerprints).items()]
         if self.before is not None:

@@ -58,7 +58,7 @@ class Evaluations:
 
         With `metrics`, only these metrics are read (`drift.*` stands for every column), and no details.
         """
-        conditions = [evaluations.c.store == store, *(where.build_conditions() if where else [])]
+        conditions = [evaluations.c.store == store, *(where.build_conditions(store) if where else [])]
         query = select(evaluations).where(*conditions).order_by(evaluations.c.number.desc())
         return self._read_evaluations(query.limit(last), metrics)[::-1]
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, or_, select
+from sqlalchemy import Connection, Table, and_, select
 
 FEWEST_CHARACTERS = 4
 """Characters of an id below which its beginning is not looked up: chance alone would find one."""
 
-_LAST_CHARACTER = "\U0010ffff"
+_LAST = "\U0010ffff"
 
 
 def shorten_id(id_: str) -> str:
@@ -27,7 +27,10 @@ def match_ids(ids: Iterable[str], part: str) -> list[str]:
 
 
 def read_matching_ids(connection: Connection, table: Table, part: str, *conditions: Any) -> list[str]:
-    """Return the ids of rows that `part` can mean, as `match_ids` does, oldest first; by indexes alone."""
-    begins = and_(table.c.short_id >= part, table.c.short_id < part + _LAST_CHARACTER)
-    found = select(table.c.id).where(or_(table.c.id == part, begins), *conditions).order_by(table.c.number)
-    return match_ids(connection.scalars(found), part)
+    """Return the ids of rows that `part` can mean, as `match_ids` does, oldest first.
+
+    There are two queries, since a database may answer one for either with neither index.
+    """
+    ids, begins = select(table.c.id).where(*conditions), and_(table.c.short_id >= part, table.c.short_id < part + _LAST)
+    whole = list(connection.scalars(ids.where(table.c.id == part)))
+    return whole or match_ids(sorted(connection.scalars(ids.where(begins))), part)
