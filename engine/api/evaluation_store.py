@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import polars as pl
 
@@ -14,7 +15,7 @@ from engine.api.lookup import check_last, choose_id, unknown_name
 from engine.api.replay import TriedValues, replay_target
 from engine.errors import UsageError
 from engine.evaluation.record import CheckResult, Evaluation
-from engine.pipeline import comparison
+from engine.pipeline import comparison, reports
 from engine.pipeline.checks import apply_checks
 from engine.scenarios.context import RunContext
 from engine.spec.metric_names import resolve_metric_name
@@ -195,6 +196,25 @@ class EvaluationStore:
             if reference == "model_test" or reference.startswith("dataset:"):
                 return comparison.compare_with_rows(found, reference, context)
             return comparison.compare_with_evaluation(found, self._load_evaluation(reference, context), context)
+
+    def report(self, path: Path | str | None = None, evaluation: str | None = None) -> Path:
+        """Write an evaluation as a page, or as its chart if the path ends in .png; return the path.
+
+        Parameters
+        ----------
+        path
+            By default `STORE-EVALUATION.html` in the working folder; missing folders are made.
+
+        Raises
+        ------
+        DeliveryError
+            The file cannot be written.
+        """
+        with self.open_session() as context:
+            facts = reports.collect_report_facts(self._load_evaluation(evaluation, context), context)
+            target = Path(f"{facts.file_name}.html" if path is None else path)
+            reports.write_report(facts, target, context)
+        return target
 
     def before(self, evaluation: str | None = None) -> Evaluation:
         """Return the evaluation before this one."""

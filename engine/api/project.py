@@ -24,6 +24,7 @@ from engine.pipeline.checks import apply_checks
 from engine.pipeline.log import LogLine
 from engine.scenarios import scenario_selection, session
 from engine.scenarios.context import RunContext
+from engine.scenarios.plan import Plan
 from engine.scenarios.result import RunResult as Run
 from engine.spec.variable_references import Value
 from engine.store import MessageState, OutboxMessage, RunRecord, match_ids, shorten_id
@@ -100,6 +101,22 @@ class Project:
             As `run`.
         """
         return self._run_scenarios()
+
+    def plan(self, *scenarios: str) -> Plan:
+        """Return what running scenarios (by default those of `run:`, or the only one) would do, and why.
+
+        Nothing is changed. Data are opened: files are hashed, schemas are read, and functions of `python` datasets are
+        called.
+
+        Raises
+        ------
+        UsageError
+            There is no such scenario; or none is named, there are several, and the spec has no `run:`.
+        StoreError
+            The state cannot be read.
+        """
+        names = scenario_selection.select_scenarios(self.spec, scenarios)
+        return session.plan_scenarios(self.spec, names, environ=self.environ, listeners=self.listeners)
 
     def _run_scenarios(self, *named: str) -> list[Run]:
         names = scenario_selection.select_scenarios(self.spec, named)

@@ -53,15 +53,9 @@ def command(
 
     from engine.api import Project
     from engine.cli.output import print_warning
-    from engine.pipeline import reports
 
     project = Project(declared, os.environ, (print_warning,))
-    one = project.store(store or stores[0]).evaluation(evaluation)
-    with project.open_session() as context:
-        facts = reports.collect_report_facts(one, context)
-        output = output or Path(f"{facts.file_name}.html")
-        reports.write_report(facts, output, context)
-    print(output)
+    print(project.store(store or stores[0]).report(output, evaluation))
     return ExitCode.OK
 
 

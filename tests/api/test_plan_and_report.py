@@ -1,0 +1,38 @@
+"""Plans and reports from Python are those of the command line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import engine
+from engine.errors import UsageError
+from engine.outcome import ExitCode
+
+ENGINE = Path(sys.executable).with_name("engine")
+
+
+def run_command(*arguments: str | Path) -> str:
+    command = [ENGINE, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ}).stdout
+
+
+def test_a_plan_is_that_of_the_command_line(shop_copy: engine.Project) -> None:
+    plan = shop_copy.plan("watch")
+    assert plan.exit_code is ExitCode.OK
+    assert json.loads(plan.model_dump_json()) == json.loads(
+        run_command("plan", shop_copy.spec.path, "watch", "--format", "json")
+    )
+    with pytest.raises(UsageError, match="there is no scenario 'wacth'"):
+        shop_copy.plan("wacth")
+
+
+def test_a_report_is_that_of_the_command_line(shop_copy: engine.Project, tmp_path: Path) -> None:
+    written = shop_copy.store("mes").report(tmp_path / "new" / "page.html", "w2")
+    assert written == tmp_path / "new" / "page.html"
+    run_command("report", shop_copy.spec.path, "mes", "w2", "-o", tmp_path / "other.html")
+    assert written.read_text() == (tmp_path / "other.html").read_text()
+    assert shop_copy.store("mes").report(tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
