@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import date
 
 import polars as pl
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.data import InMemoryFileHashes
-from engine.data.fingerprints import hash_file, hash_frame
+from engine.data.fingerprints import digest_rows, hash_file, hash_frame
 from engine.digests import digest_texts
 from engine.file_identity import FileIdentity
 
@@ -50,6 +51,41 @@ def test_any_change_of_content_or_schema_shows():
         FRAME.head(0).drop("a"),
     ]
     assert len({hash_frame(frame) for frame in [FRAME, *changed]}) == len(changed) + 1
+
+
+KINDS = {
+    "whole": [1, 2, None],
+    "real": [0.5, float("nan"), None],
+    "text": ["x", "", None],
+    "truth": [True, False, None],
+    "day": [date(2020, 1, 1), date(2021, 1, 1), None],
+    "category": pl.Series(["a", "b", None], dtype=pl.Categorical),
+    "raw": [b"x", b"", None],
+    "list": [[1], [], None],
+    "nothing": pl.Series([None, None, None]),
+}
+
+
+def test_the_digest_of_rows_is_that_of_their_content_however_they_were_written(tmp_path):
+    frame = pl.DataFrame(KINDS)
+    seen = {digest_rows(frame)}
+    for compression in ("zstd", "uncompressed"):
+        frame.write_parquet(tmp_path / "rows.parquet", compression=compression, row_group_size=2)
+        seen.add(digest_rows(pl.read_parquet(tmp_path / "rows.parquet")))
+    seen.add(digest_rows(pl.concat([frame[:1], frame[1:]], rechunk=False)))
+    assert seen == {digest_rows(frame)}
+
+
+@pytest.mark.parametrize("column", KINDS)
+def test_the_digest_of_rows_changes_with_each_value_name_type_and_order(column):
+    frame = pl.DataFrame({column: KINDS[column]})
+    others = [frame.rename({column: "other"}), frame[:2], frame.clear()]
+    if column != "nothing":
+        others += [frame.reverse(), frame[[0, 0, 2]], frame[[0, 2, 2]]]
+    if column == "whole":
+        others += [frame.cast(pl.Int32), frame.cast(pl.String)]
+    digests = [digest_rows(one) for one in (frame, *others)]
+    assert len(set(digests)) == len(digests)
 
 
 def test_another_process_finds_the_same():
