@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.data import InMemoryFileHashes
-from engine.data.fingerprints import digest_rows, hash_file, hash_frame
+from engine.data.fingerprints import hash_file, hash_frame
 from engine.digests import digest_texts
 from engine.file_identity import FileIdentity
 
@@ -66,25 +66,25 @@ KINDS = {
 }
 
 
-def test_the_digest_of_rows_is_that_of_their_content_however_they_were_written(tmp_path):
+def test_the_fingerprint_is_that_of_the_rows_however_they_were_written(tmp_path):
     frame = pl.DataFrame(KINDS)
-    seen = {digest_rows(frame)}
+    seen = {hash_frame(frame)}
     for compression in ("zstd", "uncompressed"):
         frame.write_parquet(tmp_path / "rows.parquet", compression=compression, row_group_size=2)
-        seen.add(digest_rows(pl.read_parquet(tmp_path / "rows.parquet")))
-    seen.add(digest_rows(pl.concat([frame[:1], frame[1:]], rechunk=False)))
-    assert seen == {digest_rows(frame)}
+        seen.add(hash_frame(pl.read_parquet(tmp_path / "rows.parquet")))
+    seen.add(hash_frame(pl.concat([frame[:1], frame[1:]], rechunk=False)))
+    assert seen == {hash_frame(frame)}
 
 
 @pytest.mark.parametrize("column", KINDS)
-def test_the_digest_of_rows_changes_with_each_value_name_type_and_order(column):
+def test_the_fingerprint_changes_with_each_value_name_and_type(column):
     frame = pl.DataFrame({column: KINDS[column]})
     others = [frame.rename({column: "other"}), frame[:2], frame.clear()]
     if column != "nothing":
-        others += [frame.reverse(), frame[[0, 0, 2]], frame[[0, 2, 2]]]
+        others += [frame[[0, 0, 2]], frame[[0, 2, 2]]]
     if column == "whole":
         others += [frame.cast(pl.Int32), frame.cast(pl.String)]
-    digests = [digest_rows(one) for one in (frame, *others)]
+    digests = [hash_frame(one) for one in (frame, *others)]
     assert len(set(digests)) == len(digests)
 
 
