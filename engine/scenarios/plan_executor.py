@@ -63,7 +63,7 @@ class Planner:
         started = replace(context, trigger=trigger, log=replace(context.log, scenario=name, step=""))
         started = started.with_defaults(started.get_scenario(name).variables)
         ends = list(walk_scenario(name, started, lambda: PlanExecutor(self, uncertain)))
-        at_start = replace(_collect_known_facts([], started, uncertain), outcome=None)
+        at_start = replace(_collect_predicted_facts([], started, uncertain), outcome=None)
         at_end = _collect_facts_at_end(ends, started, uncertain)
         reporters = [
             _plan_reporter(reporter, at_start if reporter.at == "start" else at_end)
@@ -102,7 +102,7 @@ class PlanExecutor:
 
     def collect_facts(self, finished: Sequence[_Prediction], context: RunContext) -> ConditionFacts:
         """Return the facts that are known before the run. Nothing in a plan is worse than FAILED."""
-        return _collect_known_facts(finished, context, self._uncertain)
+        return _collect_predicted_facts(finished, context, self._uncertain)
 
     def has_failed(self, finished: Sequence[_Prediction]) -> bool:
         """Return whether one of these steps will fail; a step without any known reason to fail counts as none."""
@@ -213,7 +213,7 @@ def _find_reused_evaluation(store: str, result: StepResult, context: RunContext)
     return evaluation if evaluation is not None and evaluation.metrics else None
 
 
-def _collect_known_facts(
+def _collect_predicted_facts(
     ends: Sequence[_Prediction], context: RunContext, uncertain: Collection[str]
 ) -> ConditionFacts:
     """Return the facts that are known before the run of steps, each of which may have several iterations."""
@@ -247,7 +247,7 @@ def _collect_facts_at_end(
             context = context.with_values(end.variables)
             depends = end.plan.runs == "depends"
             uncertain = uncertain | end.variables.keys() if depends else uncertain - end.variables.keys()
-    return _collect_known_facts(ends, context, uncertain)
+    return _collect_predicted_facts(ends, context, uncertain)
 
 
 def _plan_reporter(reporter: Reporter, facts: ConditionFacts) -> Action:
