@@ -14,7 +14,7 @@ from engine.errors import EngineError, ModelError, Position
 from engine.evaluation.record import Evaluation
 from engine.formatting.hints import did_you_mean
 from engine.pipeline.context import BuildContext
-from engine.pipeline.references import read_reference_schema
+from engine.pipeline.reference_schemas import read_reference_schema
 from engine.spec.diagnostics import Findings
 from engine.spec.metric_catalogue import MetricScope
 from engine.spec.metric_names import find_metric_definition, normalize_metric_name, parse_metric_name

@@ -24,12 +24,12 @@ from engine.pipeline.context import BuildContext
 from engine.pipeline.data_validation import require_target
 from engine.pipeline.datasets import InspectedDataset, inspect_dataset
 from engine.pipeline.decision import Decision, list_sources
+from engine.pipeline.reference_schemas import describe_differences
 from engine.pipeline.references import (
     SAMPLE_ROWS,
     Reference,
     ReferenceProfile,
     apply_entity,
-    describe_differences,
     resolve_reference,
 )
 from engine.spec.resources.resource import facts_of

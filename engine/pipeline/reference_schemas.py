@@ -1,0 +1,72 @@
+"""What the types of a store's reference tell, without reading rows: the columns, and how a batch differs from them."""
+
+import polars as pl
+
+from engine import drift
+from engine.data import Table
+from engine.drift.reading.csv_files import INFER_ROWS
+from engine.pipeline.context import BuildContext
+from engine.spec.resources.evaluation_stores import DatasetReference, EvaluationReference, RollingReference
+from engine.spec.resources.models import TrainModel
+
+
+def read_reference_schema(name: str, context: BuildContext) -> dict[str, pl.DataType]:
+    """Return the columns of a store's reference with their types, without reading rows; empty if not yet known."""
+    spec = context.project.evaluation_stores[name]
+    declared = spec.reference
+    if isinstance(declared, DatasetReference):
+        return dict(context.datasets.open(declared.dataset).frame.collect_schema())
+    if isinstance(declared, EvaluationReference | RollingReference):
+        evaluation = (
+            context.store.evaluations.find_by_name(name, declared.name)
+            if isinstance(declared, EvaluationReference)
+            else context.store.evaluations.find_newest(name)
+        )
+        sample = context.store.evaluations.folder_of(evaluation.id) / "sample.parquet" if evaluation else None
+        try:
+            return dict(pl.read_parquet_schema(sample)) if sample and sample.exists() else {}
+        except (OSError, pl.exceptions.PolarsError):  # told when the evaluation's statistics are loaded
+            return {}
+    model = context.project.models[spec.model] if spec.model else None
+    if not isinstance(model, TrainModel):
+        return {}
+    schema = context.datasets.open(model.dataset).frame.collect_schema()
+    features = model.features.include or [column for column in schema if column != model.target]
+    return {column: schema[column] for column in features if column in schema and column not in model.features.exclude}
+
+
+def describe_differences(name: str, batch: Table, context: BuildContext) -> list[str]:
+    """Return what the types alone tell about a batch that differs from its reference: columns gone, new or changed.
+
+    A text column of a CSV file without any value among its first rows has no type of its own, and is not mentioned.
+    """
+    spec = context.project.evaluation_stores[name]
+    reference = read_reference_schema(name, context)
+    schema = batch.frame.collect_schema()
+    side = f"dataset {batch.name!r}"
+    left_out = {*spec.drift.columns.exclude, batch.entity}
+    compared = {
+        column: dtype
+        for column, dtype in reference.items()
+        if column not in left_out and (column in batch.roles or drift.infer_role(dtype) is not None)
+    }
+    gone = [
+        f"{side} has no column {column!r}, which the reference has: it is not compared"
+        for column in compared
+        if column not in schema
+    ]
+    known = {
+        column: drift.KnownColumn(drift.Role.CATEGORICAL, drift.known_type(dtype)) for column, dtype in compared.items()
+    }
+    types = {column: drift.known_type(dtype) for column, dtype in schema.items()}
+    changed = drift.find_type_changes(types, known, side=side)
+    texts = [column for column in changed if types[column] == "text"]
+    if texts:
+        first = batch.frame.select(texts).head(INFER_ROWS).collect()
+        changed = {column: text for column, text in changed.items() if column not in texts or first[column].count()}
+    new = [
+        f"the reference has no column {column!r}: it is not compared"
+        for column in schema
+        if reference and spec.model is None and column not in {*reference, *left_out}
+    ]
+    return [*gone, *changed.values(), *new]
