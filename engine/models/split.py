@@ -5,14 +5,8 @@ With an entity, all rows of one entity are drawn together: a model that has seen
 the card, and its performance on held-out rows would look too good.
 """
 
-from collections.abc import Sequence
-
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from engine.drift.kernels.sampling_keys import make_keys
-from engine.drift.reading.value_hashes import hash_rows
 from engine.errors import ModelError
 from engine.models.classes import class_labels
 
@@ -43,12 +37,11 @@ def split_held_out(
     """
     ordered = _order_by_content(frame, target)
     # The number by which a row is drawn: a seeded hash of its content and of its number among rows of equal content.
-    number = ordered.select(pl.int_range(pl.len(), dtype=pl.UInt64).over("__row")).to_series()
-    unit = make_keys(ordered["__row"].to_numpy(), number.to_numpy(), np.uint64(seed % 2**64))
+    row = pl.struct("__row", pl.int_range(pl.len()).over("__row")).hash(seed)
     if entity is not None:  # all rows of an entity share the hash of the entity
-        named = class_labels(ordered[entity])
-        unit = np.where(named.is_null().to_numpy(), unit, hash_rows([named], seed))
-    ordered = ordered.with_columns(pl.Series("__unit", unit))
+        ordered = ordered.with_columns(class_labels(ordered[entity]).alias("__entity"))
+        row = pl.when(pl.col("__entity").is_null()).then(row).otherwise(pl.col("__entity").hash(seed))
+    ordered = ordered.with_columns(row.alias("__unit"))
     # The numbers of the units that are drawn: entities, or single rows.
     units = ordered["__unit"].unique().sort()
     if units.len() < 2:
@@ -77,7 +70,7 @@ def split_off_rows(frame: pl.DataFrame, kept: pl.DataFrame, *, target: str) -> t
         return None
     key = ["__key", "__number"]
     keyed = [
-        part.with_columns(pl.Series("__key", _hash_content(part, names))).with_columns(
+        part.with_columns(pl.struct(names).hash(0).alias("__key")).with_columns(
             pl.int_range(pl.len()).over("__key").alias("__number")
         )
         for part in (_order_by_content(frame, target), kept)
@@ -97,12 +90,5 @@ def _order_by_content(frame: pl.DataFrame, target: str) -> pl.DataFrame:
     """
     content = [c for c in frame.columns if c != target]
     return frame.with_columns(
-        pl.Series("__row", _hash_content(frame, content)), class_labels(frame[target]).alias("__label")
+        pl.struct(content).hash(0).alias("__row"), class_labels(frame[target]).alias("__label")
     ).sort("__row", "__label", nulls_last=True)
-
-
-def _hash_content(frame: pl.DataFrame, names: Sequence[str]) -> NDArray[np.uint64]:
-    """Return the hash of each row in some columns, whatever their order."""
-    if not names:
-        return np.zeros(frame.height, np.uint64)
-    return hash_rows([frame[name] for name in sorted(names)])

@@ -28,7 +28,6 @@ from engine.drift.kernels import (
     saddlepoint,
     sampling_keys,
     text_merge,
-    value_hashes,
     value_tables,
 )
 from engine.drift.kernels.lazy import LARGE, SECONDS_BEFORE_COMPILING, SECONDS_BEFORE_STARTING, Kernel, kernel
@@ -108,19 +107,6 @@ def add(random):
         random.random(31),
         random.random(len(codes)),
     )
-
-
-def numbers_to_hash(random: np.random.Generator) -> tuple[object, ...]:
-    bits, sums = random.integers(0, 2**64, (2, 50), np.uint64)
-    return bits, random.random(int(random.integers(2)) * 50) < 0.3, np.uint64(random.integers(2**63)), sums
-
-
-def texts_to_hash(random: np.random.Generator) -> tuple[object, ...]:
-    lengths = random.integers(0, 30, 50).astype(np.uint32)
-    missing = random.random(int(random.integers(2)) * 50) < 0.3
-    lengths[: len(missing)][missing] = 0
-    texts = random.integers(0, 256, int(lengths.sum())).astype(np.uint8)
-    return texts, lengths, missing, np.uint64(random.integers(2**63)), random.integers(0, 2**64, 50, np.uint64)
 
 
 def below(random):
@@ -253,8 +239,6 @@ ARGUMENTS = {
         lambda random: (*random.integers(0, 2**64, (2, 50), np.uint64), np.uint64(random.integers(2**63)))
     ],
     sampling_keys.make_keys_below: [below],
-    value_hashes.add_number_hashes: [numbers_to_hash],
-    value_hashes.add_text_hashes: [texts_to_hash],
     ks_distribution.one_sided_p: [lambda random: (int(random.integers(1, 20_000)), float(random.uniform(1e-3, 0.9)))],
     ks_distribution.outer_path_share: [paths],
     ks_distribution.outer_path_share_of_square: [lambda random: tuple(int(x) for x in random.integers(1, [500, 50]))],

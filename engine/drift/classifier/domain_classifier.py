@@ -25,7 +25,6 @@ from engine.drift.reading.column_families import read_storage
 from engine.drift.reading.normalization import column_named, normalize_categories
 from engine.drift.reading.roles import Role, require_comparable_role
 from engine.drift.reading.sources import hold_rows
-from engine.drift.reading.value_hashes import hash_rows
 from engine.errors import DataError
 
 FEWEST_ROWS = 25
@@ -242,7 +241,8 @@ def _draw_rows(
     else:
         # as text, so that 7 and 7.0 are the same entity
         names_of_entities = [normalize_categories(frame.get_column(entity).alias("")) for frame in frames]
-        entities = np.concatenate([hash_rows([one], seed + 1) for one in names_of_entities])[order]
+        hashes = [one.hash(seed + 1).to_numpy() for one in names_of_entities]
+        entities = np.concatenate(hashes)[order]
     return _EncodedRows(codes, starts, side, entities, _hold_out(entities, side))
 
 

@@ -30,7 +30,6 @@ from engine.drift.reading.normalization import as_categories, column_named, norm
 from engine.drift.reading.roles import Role, require_comparable_role
 from engine.drift.reading.roles import roles as found_roles
 from engine.drift.reading.sources import scan_table, translate_read_errors
-from engine.drift.reading.value_hashes import hash_expression
 from engine.errors import DataError
 
 T = TypeVar("T")
@@ -307,15 +306,15 @@ def _choose_entity_rows(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], ent
         for value in values.values()
     }
     floats = read.with_columns(expr.alias(f"comparable {value}") for value, expr in comparable.items())
-    key = hash_expression(as_categories("entity", dtype), 1)  # as text, so 7 and 7.0 are the same entity
+    key = as_categories("entity", dtype).hash(1)  # as text, so 7 and 7.0 are the same entity
     row = pl.sum_horizontal(
-        row_content_hash([f"comparable {value}" for value in comparable]),
+        row_content_hash(floats.collect_schema(), [f"comparable {value}" for value in comparable]),
         *(_hash_float_remainder(value) for value in comparable if schema[value] == pl.Int64),
         # The hash depends on the entity too. Otherwise equal rows of different entities would have equal hashes, and
         # nearly every entity that has a row with a low hash would choose that row.
         key,
     )
-    keyed = floats.select(key, hash_expression(row, 2).alias("row"), *comparable)
+    keyed = floats.select(key, row.hash(2).alias("row"), *comparable)
     smallest = keyed.group_by("entity").agg(pl.col("row").min())
     # rows of one entity with equal hashes have equal content, so any of them will do
     chosen = keyed.join(smallest, on=["entity", "row"], how="semi").unique("entity", keep="any")
