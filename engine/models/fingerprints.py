@@ -19,7 +19,7 @@ from engine.spec import ProjectSpec
 from engine.spec.resources.models import PythonModel, ScoredModel, SkopsModel, TrainModel
 from engine.spec.resources.resource import facts_of
 
-TRAINING_VERSION = "1"
+TRAINING_VERSION = "2"
 """Increased whenever a change of our training code gives another model for the same spec and data."""
 
 

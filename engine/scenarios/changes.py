@@ -252,6 +252,9 @@ def _compare_named_values(part: str, before: FingerprintFacts, after: Fingerprin
             else:
                 says = f"version of {name} {format_change(old[name], new[name])}"
                 yield Change(kind="version", what=name, before=old[name], after=new[name], says=says)
+        elif name not in old and old and part == "versions":  # what an earlier engine left to a library
+            says = f"version of {name} is {new[name]}; there was none before"
+            yield Change(kind="version", what=name, after=new[name], says=says)
 
 
 def _compare_metrics(

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from sqlalchemy import text
 
+from engine.drift.reading.row_hash import HASH_VERSION
 from engine.errors import Severity
 from engine.outcome import ExitCode
 from engine.scenarios import scenario_selection, session
@@ -297,13 +298,13 @@ CHANGES: dict[str, tuple[Edit, Expected]] = {
     "a library that makes fingerprints": (
         recorded(
             "UPDATE dataset_measurements SET fingerprint = 'x', facts = json_set(facts, "
-            "'$.datasets.groups.fingerprint', 'x', '$.datasets.groups.versions.polars', 'before', "
+            "'$.datasets.groups.fingerprint', 'x', '$.datasets.groups.versions.hash', 'before', "
             "'$.datasets.new.fingerprint', 'x') WHERE dataset = 'new'"
         ),
         {
             READ: (
                 "changed",
-                [OTHER_ROWS, f"version of polars before → {pl.__version__}"],
+                [OTHER_ROWS, f"version of hash before → {HASH_VERSION}"],
             )
         },
     ),
