@@ -308,6 +308,14 @@ CHANGES: dict[str, tuple[Edit, Expected]] = {
             )
         },
     ),
+    "what an earlier engine left to a library": (
+        recorded(
+            "UPDATE dataset_measurements SET fingerprint = 'x', facts = json_set(json_remove(facts, "
+            "'$.datasets.groups.versions.hash'), '$.datasets.groups.fingerprint', 'x', "
+            "'$.datasets.groups.versions.polars', 'before', '$.datasets.new.fingerprint', 'x') WHERE dataset = 'new'"
+        ),
+        {READ: ("changed", [OTHER_ROWS, f"version of hash is {HASH_VERSION}; there was none before"])},
+    ),
     "force": (spec("mode: changed", "mode: force"), {TRAIN: ("reused", []), EVALUATE: ("forced", [])}),
 }
 NOTHING: dict[str, Edit] = {

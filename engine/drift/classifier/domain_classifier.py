@@ -184,7 +184,8 @@ def domain_classifier(
 def _retype_numbers(reference: pl.DataFrame, batch: pl.DataFrame, roles: Collection[str]) -> list[pl.Series]:
     """Return the columns of numbers of the batch that have another type, in that of the reference where it holds them.
 
-    Rows are drawn and split by a hash, which differs for 3 and 3.0: the result would depend on the type.
+    Rows are drawn and split by a hash, which differs for the decimal 0.5 and the float: the result would depend on the
+    type.
     """
     retyped = []
     for name in roles:

@@ -128,7 +128,7 @@ def _hash_present(column: pl.Series, seed: int) -> Hashes:
 
 def _hash_bytes(column: pl.Series, seed: int) -> Hashes:
     parts = [hash_texts(memory, starts, lengths, np.uint64(seed)) for memory, starts, lengths in iterate_texts(column)]
-    return np.concatenate(parts) if len(parts) > 1 else parts[0]
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.uint64), *parts])
 
 
 def _hash_wide_numbers(column: pl.Series, seed: int) -> Hashes:
