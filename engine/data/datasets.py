@@ -25,6 +25,7 @@ from engine.data.text_columns import find_doubtful_columns, sample_columns
 from engine.data.user_functions import call_frame_function, find_module_file, translate_user_code_errors
 from engine.data.watched_files import WatchedFiles
 from engine.drift.reading.column_families import read_storage
+from engine.drift.reading.row_hash import HASH_VERSION
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
@@ -187,7 +188,7 @@ def _open_frame(
         "function": dataset.function,
         "arguments": dataset.arguments,
         "code": source,
-        "versions": {"polars": pl.__version__},
+        "versions": {"row hash": HASH_VERSION},
     }
     frame = read_storage(returned.lazy())
     doubtful = find_doubtful_columns(sample_columns([frame]), dataset.columns)

@@ -3,10 +3,9 @@
 The digest of a file covers its bytes. It is cached by path and identity (see `engine.file_identity`), so that an
 unchanged file is not read again.
 
-The digest of a frame is made of the sums of polars' row hashes: a sum does not depend on the order of
-rows and streams over a frame larger than memory, whereas sorting would need all rows at once. polars keeps its row
-hash stable within one version only. After an upgrade of polars, the data of python datasets therefore count as changed
-and are computed again; changed data never count as unchanged.
+The digest of a frame is made of the sums of the hashes of its rows (see `engine.drift.reading.row_hash`): a sum does
+not depend on the order of rows and streams over a frame larger than memory, whereas sorting would need all rows at
+once.
 """
 
 import os
@@ -18,6 +17,7 @@ from typing import Protocol
 import polars as pl
 
 from engine.digests import digest_stream, digest_texts
+from engine.drift.reading.row_hash import hash_rows
 from engine.errors import DataError
 from engine.file_identity import FileIdentity
 
@@ -97,4 +97,4 @@ def check_hashable(schema: Mapping[str, pl.DataType]) -> None:
 
 def _hash_rows(batch: pl.DataFrame) -> pl.DataFrame:
     """Return two 64-bit hashes of each row, with the seeds 0 and 1 as column names."""
-    return pl.DataFrame({str(seed): batch.hash_rows(seed=seed) for seed in (0, 1)})
+    return pl.DataFrame({str(seed): hash_rows(batch, seed) for seed in (0, 1)})

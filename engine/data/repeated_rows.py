@@ -1,9 +1,7 @@
 """How often each row of a batch occurs, by a hash of its values: it is kept, so that a later batch can be compared.
 
-The hashes are those of polars, which are stable within one version of polars only; counts of another version are not
-comparable. Hashes of our own were rejected because they would take many times as long. Values are brought to one form
-before they are hashed: the same rows read from CSV and from Parquet, or with integers that became floats because one
-value is missing, are equal rows.
+Values are brought to one form before they are hashed: the same rows read from CSV and from Parquet, or with integers
+that became floats because one value is missing, are equal rows.
 """
 
 import json
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from engine.data.column_types import column_type
 from engine.data.table import Table, explain_read_errors
 from engine.drift.reading.normalization import column_named
+from engine.drift.reading.row_hash import HASH_VERSION, hash_columns
 from engine.errors import DataError
 
 MAX_DIFFERENT_ROWS = 1_000_000
@@ -45,7 +44,7 @@ class RowCounts:
     rows
         The number of rows of the table.
     version
-        The version of polars that made the hashes.
+        The version of the hashes; counts of different versions are not comparable.
     """
 
     types: Mapping[str, str]
@@ -53,7 +52,7 @@ class RowCounts:
     times: NDArray[np.int64]
     limit: int
     rows: int
-    version: str = pl.__version__
+    version: str = HASH_VERSION
 
     @property
     def complete(self) -> bool:
@@ -94,8 +93,7 @@ def count_rows(table: Table, columns: Sequence[str] | None = None) -> RowCounts:
         names = sorted(schema if columns is None else columns)
         if objects := [name for name in names if schema[name] == pl.Object]:
             raise DataError(f"column {objects[0]!r} holds Python objects: convert it to text, numbers or dates")
-        values = [_hash_value(name, schema[name], seed) for seed, name in enumerate(names)]
-        hashed = table.frame.select(pl.sum_horizontal(pl.lit(0, pl.UInt64), *values).alias("hash"))
+        hashed = table.frame.select(hash_columns((_unify_value(name, schema[name]) for name in names), 0).alias("hash"))
         batches = hashed.collect_batches(maintain_order=False, engine="streaming")
         hashes, times, limit, rows = _count_smallest(batch["hash"].to_numpy() for batch in batches)
     return RowCounts({name: _group_type(schema[name]) for name in names}, hashes, times, limit, rows)
@@ -163,26 +161,13 @@ def _group_type(dtype: pl.DataType) -> str:
     return _TYPE_GROUPS.get(name, name)
 
 
-def _hash_value(name: str, dtype: pl.DataType, seed: int) -> pl.Expr:
-    """Return the hash of a column's values in a form that does not depend on how the type stores them."""
+def _unify_value(name: str, dtype: pl.DataType) -> pl.Expr:
+    """Return a column's values in a form whose hash does not depend on how the type stores them."""
     value, group = column_named(name), _group_type(dtype)
     if group == "time":
-        value = value.dt.epoch("us")
-    elif group == "duration":
-        value = value.dt.total_microseconds()
-    elif group == "text":
-        value = value.cast(pl.String)
-    elif dtype.is_numeric():
-        wide = value.cast(pl.Float64).fill_nan(None) if not dtype.is_integer() else value
-        whole = value.cast(pl.Int64, strict=False)
-        same = whole.cast(pl.Float64) == wide if not dtype.is_integer() else whole.is_not_null()
-        # 1 and 1.0 are equal; numbers beyond 64 bits and fractions have no integer
-        rest = wide if not dtype.is_integer() else value.cast(pl.String)
-        missing = wide.is_null()
-        return pl.when(missing).then(_hash_missing(seed)).when(same).then(whole.hash(seed)).otherwise(rest.hash(seed))
-    return pl.when(value.is_null()).then(_hash_missing(seed)).otherwise(value.hash(seed))
-
-
-def _hash_missing(seed: int) -> pl.Expr:
-    # 2**64 divided by the golden ratio: multiples are spread evenly
-    return pl.lit((seed + 1) * 0x9E3779B97F4A7C15 % 2**64, pl.UInt64)
+        return value.dt.epoch("us")
+    if group == "duration":
+        return value.dt.total_microseconds()
+    if dtype.is_float() or dtype.is_decimal():
+        return value.cast(pl.Float64).fill_nan(None)
+    return value

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         find_type_changes,
     )
 
-KERNEL_VERSION = "4"
+KERNEL_VERSION = "5"
 """Version of the numbers: it changes whenever this package may give another number for the same data."""
 
 NOTABLE_DRIFT = 0.1

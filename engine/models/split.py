@@ -5,8 +5,11 @@ With an entity, all rows of one entity are drawn together: a model that has seen
 the card, and its performance on held-out rows would look too good.
 """
 
+import numpy as np
 import polars as pl
 
+from engine.drift.kernels.sampling_keys import make_keys
+from engine.drift.reading.row_hash import hash_rows, hash_values, row_content_hash
 from engine.errors import ModelError
 from engine.models.classes import class_labels
 
@@ -37,11 +40,12 @@ def split_held_out(
     """
     ordered = _order_by_content(frame, target)
     # The number by which a row is drawn: a seeded hash of its content and of its number among rows of equal content.
-    row = pl.struct("__row", pl.int_range(pl.len()).over("__row")).hash(seed)
+    numbers = ordered.select(pl.int_range(pl.len(), dtype=pl.UInt64).over("__row")).to_series().to_numpy()
+    drawn_by = make_keys(ordered["__row"].to_numpy(), numbers, np.uint64(seed % 2**64))
     if entity is not None:  # all rows of an entity share the hash of the entity
-        ordered = ordered.with_columns(class_labels(ordered[entity]).alias("__entity"))
-        row = pl.when(pl.col("__entity").is_null()).then(row).otherwise(pl.col("__entity").hash(seed))
-    ordered = ordered.with_columns(row.alias("__unit"))
+        entities = class_labels(ordered[entity])
+        drawn_by = np.where(entities.is_null().to_numpy(), drawn_by, hash_values(entities, seed))
+    ordered = ordered.with_columns(pl.Series("__unit", drawn_by))
     # The numbers of the units that are drawn: entities, or single rows.
     units = ordered["__unit"].unique().sort()
     if units.len() < 2:
@@ -70,7 +74,7 @@ def split_off_rows(frame: pl.DataFrame, kept: pl.DataFrame, *, target: str) -> t
         return None
     key = ["__key", "__number"]
     keyed = [
-        part.with_columns(pl.struct(names).hash(0).alias("__key")).with_columns(
+        part.with_columns(pl.Series("__key", hash_rows(part.select(names)))).with_columns(
             pl.int_range(pl.len()).over("__key").alias("__number")
         )
         for part in (_order_by_content(frame, target), kept)
@@ -90,5 +94,5 @@ def _order_by_content(frame: pl.DataFrame, target: str) -> pl.DataFrame:
     """
     content = [c for c in frame.columns if c != target]
     return frame.with_columns(
-        pl.struct(content).hash(0).alias("__row"), class_labels(frame[target]).alias("__label")
+        row_content_hash(content).alias("__row"), class_labels(frame[target]).alias("__label")
     ).sort("__row", "__label", nulls_last=True)

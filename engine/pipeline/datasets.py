@@ -217,8 +217,9 @@ def _compare_with_batch_before(table: Table, context: BuildContext) -> MetricVal
     except DataError as error:
         return MetricValue(None, reason=f"the rows of the batch before cannot be used: {error}")
     if before.version != counts.version:
-        versions = f"{before.version}, this is {counts.version}"
-        return MetricValue(None, reason=f"the rows of the batch before were counted by polars {versions}")
+        return MetricValue(
+            None, reason="the rows of the batch before were counted by another version of engine, whose counts differ"
+        )
     if reason := find_incomparable_columns(counts, before):
         return MetricValue(None, reason=reason)
     if new := [column for column in counts.types if column not in before.types]:

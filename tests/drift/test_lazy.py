@@ -28,6 +28,7 @@ from engine.drift.kernels import (
     saddlepoint,
     sampling_keys,
     text_merge,
+    value_hashes,
     value_tables,
 )
 from engine.drift.kernels.lazy import LARGE, SECONDS_BEFORE_COMPILING, SECONDS_BEFORE_STARTING, Kernel, kernel
@@ -202,6 +203,29 @@ def texts(random):
     return tuple(found)
 
 
+def integers(random):
+    near = np.array([2**53, 2**53 + 1, 2**63, 2**63 + 1, 2**64 - 2**53 - 1, 2**64 - 1, 0], np.uint64)
+    words = random.integers(0, 2**64, 50, np.uint64) >> random.integers(0, 64, 50).astype(np.uint64)
+    return np.concatenate([near, words]), bool(random.integers(2)), np.uint64(random.integers(2**63))
+
+
+def sequences(random):
+    lengths = random.integers(0, 5, random.integers(0, 20))
+    return random.integers(0, 2**64, lengths.sum(), np.uint64), lengths, np.uint64(random.integers(2**63))
+
+
+def some_texts(random):
+    lengths = random.integers(0, random.choice([9, 40]), random.integers(0, 20))
+    data = random.integers(0, 256, 100).astype(np.uint8)
+    return data, random.integers(0, 60, len(lengths)), lengths, np.uint64(random.integers(2**63))
+
+
+def views(random):
+    found = random.integers(0, 40, (random.integers(0, 20), 4)).astype(np.uint32)
+    found[:, 2] %= 3
+    return found.ravel(), random.integers(0, 2**40, 4)
+
+
 def for_spread(random, kind):
     values = some_values(random, kind)
     counts = random.integers(1, 9, len(values)) if random.random() < 0.5 else np.empty(0, np.int64)
@@ -239,6 +263,14 @@ ARGUMENTS = {
         lambda random: (*random.integers(0, 2**64, (2, 50), np.uint64), np.uint64(random.integers(2**63)))
     ],
     sampling_keys.make_keys_below: [below],
+    value_hashes.hash_floats: [
+        lambda random: (np.append(some_values(random, "f8"), [-0.0, np.nan]), np.uint64(random.integers(2**63)))
+    ],
+    value_hashes.hash_integers: [integers],
+    value_hashes.hash_sequences: [sequences],
+    value_hashes.locate_texts: [views],
+    value_hashes.hash_texts: [some_texts],
+    value_hashes.mix_sums: [lambda random: (random.integers(0, 2**64, 50, np.uint64),)],
     ks_distribution.one_sided_p: [lambda random: (int(random.integers(1, 20_000)), float(random.uniform(1e-3, 0.9)))],
     ks_distribution.outer_path_share: [paths],
     ks_distribution.outer_path_share_of_square: [lambda random: tuple(int(x) for x in random.integers(1, [500, 50]))],

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from engine.data import RowCounts
 from engine.errors import SpecError
 from engine.evaluation.record import CheckResult
 from engine.outcome import CheckOutcome
@@ -240,6 +242,22 @@ def test_an_unchanged_batch_is_compared_with_the_batch_before_it(
     )
     values = {check.metric: check.value for check in checks(run_at())}  # measured again: another metric is wanted
     assert values["repeated_share"] == 0.5
+
+
+def test_rows_that_another_version_has_hashed_are_not_compared_and_the_reason_is_told(
+    spec: Spec, run_at: RunAt, orders: Callable[..., None], tmp_path: Path
+) -> None:
+    spec(REPEATED)
+    orders(**batch(0, 100))
+    run_at()
+    (kept,) = tmp_path.rglob("*.npz")
+    replace(RowCounts.load(kept), version="2.1.0").save(kept)
+    orders(**batch(50, 150))
+    check = only_check(run_at())
+    assert check.value is None
+    assert "counted by another version of engine" in str(check.reason)
+    orders(**batch(100, 200))
+    assert only_check(run_at()).value == 0.5
 
 
 def test_each_turn_of_a_loop_is_compared_with_the_turn_before(

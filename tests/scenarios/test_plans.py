@@ -294,18 +294,21 @@ CHANGES: dict[str, tuple[Edit, Expected]] = {
         ),
         {READ: ("reused", []), TRAIN: ("reused", []), EVALUATE: ("changed", ["version of kernel before → "])},
     ),
-    "a library that makes fingerprints": (
+    "the hash of rows, which a library made before": (
         recorded(
             "UPDATE dataset_measurements SET fingerprint = 'x', facts = json_set(facts, "
             "'$.datasets.groups.fingerprint', 'x', '$.datasets.groups.versions', json('{\"polars\": \"2\"}'), "
             "'$.datasets.new.fingerprint', 'x') WHERE dataset = 'new'"
         ),
-        {
-            READ: (
-                "changed",
-                ["version of row hash (not set) → 1"],
-            )
-        },
+        {READ: ("changed", ["version of row hash (not set) → engine 1"])},
+    ),
+    "the hash of rows": (
+        recorded(
+            "UPDATE dataset_measurements SET fingerprint = 'x', facts = json_set(facts, "
+            "'$.datasets.groups.fingerprint', 'x', '$.datasets.groups.versions.\"row hash\"', 'before', "
+            "'$.datasets.new.fingerprint', 'x') WHERE dataset = 'new'"
+        ),
+        {READ: ("changed", ["version of row hash before → engine 1"])},
     ),
     "force": (spec("mode: changed", "mode: force"), {TRAIN: ("reused", []), EVALUATE: ("forced", [])}),
 }

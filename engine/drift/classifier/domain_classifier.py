@@ -18,12 +18,13 @@ from scipy.special import betaincinv, gammaln, ndtri
 
 from engine.drift.classifier.feature_encoding import encode_features
 from engine.drift.kernels.boosting import Codes, Trees, predict_log_odds, train_trees
-from engine.drift.kernels.sampling_keys import Hashes
+from engine.drift.kernels.value_hashes import Hashes
 from engine.drift.profiles.sampling import limit_rows, row_keys
 from engine.drift.reading.alignment import align_columns, describe_columns
 from engine.drift.reading.column_families import read_storage
 from engine.drift.reading.normalization import column_named, normalize_categories
 from engine.drift.reading.roles import Role, require_comparable_role
+from engine.drift.reading.row_hash import hash_values
 from engine.drift.reading.sources import hold_rows
 from engine.errors import DataError
 
@@ -183,7 +184,8 @@ def domain_classifier(
 def _retype_numbers(reference: pl.DataFrame, batch: pl.DataFrame, roles: Collection[str]) -> list[pl.Series]:
     """Return the columns of numbers of the batch that have another type, in that of the reference where it holds them.
 
-    Rows are drawn and split by a hash, which differs for 3 and 3.0: the result would depend on the type.
+    Rows are drawn and split by a hash, which differs for the decimal 0.5 and the float: the result would depend on the
+    type.
     """
     retyped = []
     for name in roles:
@@ -241,8 +243,7 @@ def _draw_rows(
     else:
         # as text, so that 7 and 7.0 are the same entity
         names_of_entities = [normalize_categories(frame.get_column(entity).alias("")) for frame in frames]
-        hashes = [one.hash(seed + 1).to_numpy() for one in names_of_entities]
-        entities = np.concatenate(hashes)[order]
+        entities = np.concatenate([hash_values(one, seed + 1) for one in names_of_entities])[order]
     return _EncodedRows(codes, starts, side, entities, _hold_out(entities, side))
 
 

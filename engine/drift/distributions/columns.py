@@ -468,9 +468,11 @@ class Entities:
     """The entities of a sample, ascending by `keys`, the hashes of their names.
 
     One row represents its entity in p-values, because the rows of an entity are not independent: the row with the
-    smallest content hash, which is in `row_hashes`. `column` is the name of the entity's column.
+    smallest content hash, which is in `row_hashes`. `column` is the name of the entity's column, and
+    `hashes` the version of the hashes (see `engine.drift.reading.row_hash`), "" if a version of polars made them.
     """
 
     column: str
     keys: NDArray[np.uint64]
     row_hashes: NDArray[np.uint64]
+    hashes: str

@@ -6,26 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.drift.kernels.lazy import helper, kernel
-
-Hashes = NDArray[np.uint64]
-
-
-@helper()
-def _splitmix64(z: Any) -> Any:
-    """Return the next output of the generator splitmix64 (Steele, Lea and Flood 2014) whose state is z."""
-    z = z + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+from engine.drift.kernels.value_hashes import Hashes, mix_bits
 
 
 @helper()
 def _make_key(content: Any, occurrence: Any, seed: np.uint64) -> Any:
     """Return the key of one row (or of arrays of rows, in numpy): see `make_keys`."""
-    return _splitmix64(_splitmix64(content + seed) + occurrence)
+    return mix_bits(mix_bits(content + seed) + occurrence)
 
 
-@kernel("u8[::1](u8[::1], u8[::1], u8)", small=_make_key, work=lambda contents, *_: len(contents) / 20)
+@kernel("u8[::1](const u8[::1], const u8[::1], u8)", small=_make_key, work=lambda contents, *_: len(contents) / 20)
 def make_keys(contents: Hashes, occurrences: Hashes, seed: np.uint64) -> Hashes:
     """Return the key of each row, made of the hash of its content, the number of equal rows before it, and the seed."""
     keys = np.empty(len(contents), np.uint64)

@@ -23,12 +23,12 @@ from engine.drift.profiles.accumulators import (
     ExactAccumulator,
     read_columns,
 )
-from engine.drift.profiles.sampling import row_content_hash
 from engine.drift.reading.alignment import Alignment, KnownColumn, align_columns, describe_column
 from engine.drift.reading.column_families import holds_values, known_type, unite_known_types
-from engine.drift.reading.normalization import as_categories, column_named, normalize_categories, plan_normalization
+from engine.drift.reading.normalization import as_categories, normalize_categories, plan_normalization
 from engine.drift.reading.roles import Role, require_comparable_role
 from engine.drift.reading.roles import roles as found_roles
+from engine.drift.reading.row_hash import HASH_VERSION, hash_columns, value_hash
 from engine.drift.reading.sources import scan_table, translate_read_errors
 from engine.errors import DataError
 
@@ -96,7 +96,8 @@ class Profile:
         Raises
         ------
         DataError
-            The two profiles differ in their columns or roles, or only one has an entity.
+            The two profiles differ in their columns or roles, only one has an entity, or their entities were hashed by
+            different versions.
         """
         if self.roles != other.roles:
             differing = sorted({name for name, _ in self.roles.items() ^ other.roles.items()})
@@ -110,13 +111,18 @@ class Profile:
             )
         entities, keep = None, None
         if self.entities is not None and other.entities is not None:
+            if self.entities.hashes != other.entities.hashes:
+                raise DataError(
+                    "a profile with an entity and one that an earlier engine has made cannot be merged, because they "
+                    "do not recognise the same entities; make the earlier one again from its data"
+                )
             keys = np.concatenate([self.entities.keys, other.entities.keys])
             rows = np.concatenate([self.entities.row_hashes, other.entities.row_hashes])
             # per entity the row with the smallest hash is kept: the first one of each key in this order; the first key
             # is compared with its complement, which differs from it
             order = np.lexsort((rows, keys))
             keep = order[np.diff(keys[order], prepend=~keys[order[:1]]) != 0]
-            entities = Entities(self.entities.column, keys[keep], rows[keep])
+            entities = Entities(self.entities.column, keys[keep], rows[keep], self.entities.hashes)
         columns = {name: column.merge(other.columns[name], keep) for name, column in self.columns.items()}
         return Profile(self.rows + other.rows, columns, entities, unite_known_types(self.types, other.types))
 
@@ -257,7 +263,9 @@ def _read_sample(
         rows, finished = read_columns(frame, reading, create_accumulator, finish)
         return rows, None, finished
     chosen_rows = _choose_entity_rows(frame, reading, entity)
-    entities = Entities(entity, chosen_rows["entity"].to_numpy().copy(), chosen_rows["row"].to_numpy().copy())
+    entities = Entities(
+        entity, chosen_rows["entity"].to_numpy().copy(), chosen_rows["row"].to_numpy().copy(), HASH_VERSION
+    )
     rows, finished = read_columns(
         frame,
         reading,
@@ -295,40 +303,25 @@ def _choose_entity_rows(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], ent
     dtype = frame.collect_schema()[entity]
     if not holds_values(dtype):
         raise DataError(f"the entity, column {entity!r}, holds {dtype}; an entity must be text, a number or a date")
-    values = {name: f"value {name}" for name in reading}
+    values = {name: f"value {name}" for name in sorted(reading)}
     read = frame.select(
-        column_named(entity).alias("entity"), *(read.alias(values[name]) for name, read in reading.items())
+        as_categories(entity, dtype).alias("entity"),  # as text, so 7 and 7.0 are the same entity
+        *(reading[name].alias(value) for name, value in values.items()),
     )
     schema = read.collect_schema()
-    # the choice must not depend on column types: numbers are hashed as floats, categories as text
-    comparable = {
-        value: pl.col(value).cast(pl.Float64) if schema[value].is_numeric() else as_categories(value, schema[value])
+    # The choice must not depend on column types: categories are hashed as text, while equal numbers of any type have
+    # the same hash. Nor must it depend on content alone: equal rows of different entities would have equal hashes, and
+    # nearly every entity that has a row with a low hash would choose that row.
+    comparable = [
+        pl.col(value) if schema[value].is_numeric() else as_categories(value, schema[value])
         for value in values.values()
-    }
-    floats = read.with_columns(expr.alias(f"comparable {value}") for value, expr in comparable.items())
-    key = as_categories("entity", dtype).hash(1)  # as text, so 7 and 7.0 are the same entity
-    row = pl.sum_horizontal(
-        row_content_hash(floats.collect_schema(), [f"comparable {value}" for value in comparable]),
-        *(_hash_float_remainder(value) for value in comparable if schema[value] == pl.Int64),
-        # The hash depends on the entity too. Otherwise equal rows of different entities would have equal hashes, and
-        # nearly every entity that has a row with a low hash would choose that row.
-        key,
-    )
-    keyed = floats.select(key, row.hash(2).alias("row"), *comparable)
+    ]
+    row = hash_columns([pl.col("entity"), *comparable], seed=2)
+    keyed = read.select(value_hash(pl.col("entity"), seed=1), row.alias("row"), *values.values())
     smallest = keyed.group_by("entity").agg(pl.col("row").min())
     # rows of one entity with equal hashes have equal content, so any of them will do
     chosen = keyed.join(smallest, on=["entity", "row"], how="semi").unique("entity", keep="any")
     return chosen.collect(engine="streaming").sort("entity")
-
-
-def _hash_float_remainder(name: str) -> pl.Expr:
-    """Return a hash of the difference between an integer and its float; 0 for most integers.
-
-    Without it, rows that differ only in the last digits of large integers would have equal hashes.
-    """
-    whole = pl.col(name)
-    rest = whole - whole.cast(pl.Float64).cast(pl.Int64, strict=False)
-    return rest.fill_null(whole).reinterpret(signed=False) * pl.lit(0xBF58476D1CE4E5B9, pl.UInt64)
 
 
 def _attach_entity_rows(column: Column, chosen_values: pl.Series) -> Column:

@@ -41,6 +41,8 @@ def to_arrays(
     ]
     if types:
         header["types"] = dict(types)
+    if entities is not None and entities.hashes:
+        header["hashes"] = entities.hashes
     arrays = {} if entities is None else {"entities": entities.keys, "rows": entities.row_hashes}
     for i, column in enumerate(columns.values()):
         arrays |= {f"{i}.{name}": array for name, array in _column_arrays(column)}
@@ -87,7 +89,7 @@ def read_profile(path: Path) -> tuple[int, dict[str, Column], Entities | None, d
         by_column.setdefault(index, {})[name] = array
     try:
         rows = _require_row_count(header["rows"])
-        entities = _parse_entities(header.get("entity") or "", by_column.get("", {}))
+        entities = _parse_entities(header.get("entity") or "", header.get("hashes", ""), by_column.get("", {}))
         columns: dict[str, Column] = {}
         for i, (name, role, missing, *approximate) in enumerate(header["columns"]):
             _require(
@@ -114,13 +116,14 @@ def read_profile(path: Path) -> tuple[int, dict[str, Column], Entities | None, d
         raise StoreError(f"{path}: damaged profile ({problem}); build the reference again") from problem
 
 
-def _parse_entities(name: str, arrays: Arrays) -> Entities | None:
+def _parse_entities(name: str, hashes: str, arrays: Arrays) -> Entities | None:
     if not arrays:
         return None
     keys, rows = _require_array(arrays, "entities", np.uint64), _require_array(arrays, "rows", np.uint64)
     _require(isinstance(name, str) and len(keys) == len(rows), "the numbers of entities and of their rows differ")
+    _require(isinstance(hashes, str), "the version of the hashes of entities is not a text")
     _require((keys[1:] > keys[:-1]).all(), "entities are not in ascending order")
-    return Entities(name, keys, rows)
+    return Entities(name, keys, rows, hashes)
 
 
 def _parse_categorical(missing: int, _: list[list[Any]], arrays: Arrays) -> Categorical:

@@ -2,8 +2,7 @@
 
 Equal rows are distinguished by their occurrence (first, second, ...). Any order of the rows gives the same set of
 (content, occurrence), so the sample is the same. For that all equal rows must be counted: with a threshold on the hash
-alone, either all equal rows would be drawn or none, and a reservoir depends on positions. Hashes are those of polars,
-which are stable within one version of polars.
+alone, either all equal rows would be drawn or none, and a reservoir depends on positions.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,8 +14,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from engine.drift.kernels.sampling_keys import Hashes, make_keys, make_keys_below
+from engine.drift.kernels.sampling_keys import make_keys, make_keys_below
+from engine.drift.kernels.value_hashes import Hashes
 from engine.drift.reading.normalization import Role, column_named, normalize_categories, plan_normalization
+from engine.drift.reading.row_hash import row_content_hash
 from engine.drift.reading.sources import scan_table
 
 MAX_SAMPLE_VALUES = 10_000_000
@@ -36,25 +37,9 @@ def limit_rows(columns: int, rows: int) -> int:
     return min(rows, max(1, MAX_SAMPLE_VALUES // max(1, columns)))
 
 
-def row_content_hash(schema: pl.Schema, names: Sequence[str]) -> pl.Expr:
-    """Return an expression for the hash of a row's values in the columns `names`; the order of `names` does not matter.
-
-    It is the sum, modulo 2**64, of the hashes of the values, with another seed per column. This takes a third of the
-    time of hashing a struct.
-    """
-    # enums and categoricals are hashed as text: otherwise the hash would depend on their list of values
-    with_values = (pl.Enum, pl.Categorical)
-    values = (
-        column_named(name).cast(pl.String) if schema[name] in with_values else column_named(name)
-        for name in sorted(names)
-    )
-    # polars needs minutes to plan a chain of thousands of +
-    return pl.sum_horizontal(pl.lit(0, pl.UInt64), *(value.hash(seed) for seed, value in enumerate(values)))
-
-
 def row_keys(frame: pl.DataFrame, names: Sequence[str], seed: int) -> Hashes:
     """Return a pseudo-random key per row, a function of its content, its occurrence and the seed."""
-    hashes = frame.select(row_content_hash(frame.schema, names)).to_series().to_numpy()
+    hashes = frame.select(row_content_hash(names)).to_series().to_numpy()
     order = np.argsort(hashes)  # need not be stable: equal rows are interchangeable
     ordered = hashes[order]
     starts = _run_starts(ordered)
@@ -77,7 +62,7 @@ def sample(data: Any, columns: Sequence[str], rows: int, *, entity: str | None =
     if not names:  # a frame without columns has no rows either
         return pl.DataFrame()
     rows = limit_rows(len(names), rows)
-    row = row_content_hash(frame.collect_schema(), names).alias(_HASH_COLUMN)
+    row = row_content_hash(names).alias(_HASH_COLUMN)
     small = MAX_SAMPLE_VALUES // (len(names) + 1)
     head = frame.select(*map(column_named, names), row).head(small + 1).collect(engine="streaming")
     whole = head if len(head) <= small else None
