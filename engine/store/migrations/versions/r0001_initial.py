@@ -35,7 +35,7 @@ def upgrade() -> None:
     )
 
 
-def _number_column() -> sa.Column[int]:
+def _first_number_column() -> sa.Column[int]:
     return sa.Column("number", sa.Integer, primary_key=True, autoincrement=True)
 
 
@@ -46,7 +46,7 @@ def _owner_columns(column: str, owner: str) -> list[sa.Column[int]]:
     ]
 
 
-def _metric_columns() -> list[sa.Column[Any]]:
+def _first_metric_columns() -> list[sa.Column[Any]]:
     return [
         sa.Column("metric", sa.String, nullable=False),
         *(sa.Column(name, sa.Double) for name in ("value", "low", "high", "p_value")),
@@ -60,7 +60,7 @@ def _declare_evaluations(tables: sa.MetaData) -> None:
     sa.Table(
         "evaluations",
         tables,
-        _number_column(),
+        _first_number_column(),
         sa.Column("id", sa.String, nullable=False, unique=True),
         sa.Column("store", sa.String, nullable=False),
         sa.Column("name", sa.String, nullable=False),
@@ -92,13 +92,13 @@ def _declare_evaluations(tables: sa.MetaData) -> None:
         "evaluation_metrics",
         tables,
         *_owner_columns("evaluation", "evaluations"),
-        *_metric_columns(),
+        *_first_metric_columns(),
         sa.Index(None, "metric", "evaluation", unique=True),
     )
     sa.Table(
         "removals",
         tables,
-        _number_column(),
+        _first_number_column(),
         sa.Column("store", sa.String, nullable=False, index=True),
         sa.Column("name", sa.String, nullable=False),
         sa.Column("evaluations", JSON_TYPE, nullable=False),
@@ -108,7 +108,7 @@ def _declare_evaluations(tables: sa.MetaData) -> None:
     sa.Table(
         "check_results",
         tables,
-        _number_column(),
+        _first_number_column(),
         sa.Column("run", sa.String, index=True),
         sa.Column("created", TIME, nullable=False),
         sa.Column("target", sa.String, nullable=False),
@@ -129,7 +129,7 @@ def _declare_datasets_and_models(tables: sa.MetaData) -> None:
     sa.Table(
         "model_versions",
         tables,
-        _number_column(),
+        _first_number_column(),
         sa.Column("model", sa.String, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("fingerprint", sa.String, nullable=False),
@@ -142,7 +142,7 @@ def _declare_datasets_and_models(tables: sa.MetaData) -> None:
     sa.Table(
         "dataset_measurements",
         tables,
-        _number_column(),
+        _first_number_column(),
         sa.Column("dataset", sa.String, nullable=False),
         sa.Column("fingerprint", sa.String, nullable=False),
         sa.Column("run", sa.String),
@@ -154,7 +154,7 @@ def _declare_datasets_and_models(tables: sa.MetaData) -> None:
         "dataset_metrics",
         tables,
         *_owner_columns("measurement", "dataset_measurements"),
-        *_metric_columns(),
+        *_first_metric_columns(),
         sa.Index(None, "metric", "measurement", unique=True),
     )
 
@@ -163,7 +163,7 @@ def _declare_runs(tables: sa.MetaData) -> None:
     sa.Table(
         "runs",
         tables,
-        _number_column(),
+        _first_number_column(),
         sa.Column("id", sa.String, nullable=False, unique=True),
         sa.Column("project", sa.String, nullable=False),
         sa.Column("scenario", sa.String, nullable=False, index=True),
@@ -207,7 +207,7 @@ def _declare_messages(tables: sa.MetaData) -> None:
     sa.Table(
         "outbox",
         tables,
-        _number_column(),
+        _first_number_column(),
         sa.Column("id", sa.String, nullable=False, unique=True),
         sa.Column("run", sa.String, index=True),
         sa.Column("reporter", sa.String, nullable=False),
