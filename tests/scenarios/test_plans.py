@@ -289,8 +289,8 @@ CHANGES: dict[str, tuple[Edit, Expected]] = {
     ),
     "the kernel": (
         recorded(
-            "UPDATE evaluations SET parameters_fingerprint = 'x', "
-            "facts = json_set(facts, '$.versions.kernel', 'before')"
+            "UPDATE evaluations SET parameters_fingerprint = 'x'",
+            "UPDATE evaluation_details SET facts = json_set(facts, '$.versions.kernel', 'before')",
         ),
         {READ: ("reused", []), TRAIN: ("reused", []), EVALUATE: ("changed", ["version of kernel before → "])},
     ),
