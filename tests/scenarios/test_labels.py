@@ -20,7 +20,7 @@ from engine.pipeline.reports import collect_report_facts
 from engine.scenarios import scenario_selection, session
 from engine.scenarios.session import CallResult
 from engine.spec import load
-from engine.views.summary import summarize_evaluation
+from engine.views import describe_evaluation
 
 Spec = Callable[[str], Path]
 Run = Callable[..., CallResult]
@@ -312,13 +312,13 @@ def test_a_run_says_once_what_a_plan_finds_in_the_data(spec: Spec, run: Run, wri
     assert [line for line in heard if line.startswith("warning")] == [f"warning {at}: {found.message}; {found.help}"]
 
 
-def sentences(folder: Path) -> list[str]:
+def sentences(folder: Path) -> tuple[str, ...]:
     """Return the summary of the page about the newest evaluation."""
     project = load(folder / "project.yaml", {}, environ={})
     with session.open_session(project, environ={}) as context:
         newest = context.store.evaluations.find_newest("s")
         assert newest is not None
-        return summarize_evaluation(collect_report_facts(newest, context))
+        return describe_evaluation(collect_report_facts(newest, context)).summary
 
 
 def test_a_report_says_what_was_measured_on_which_rows(spec: Spec, run: Run, write: Write, tmp_path: Path) -> None:
