@@ -95,9 +95,9 @@ class EvaluationStore:
     def _resolve_id(self, name: str | None, context: RunContext) -> str:
         evaluations = context.store.evaluations
         found = evaluations.find_ids(self.name, name) if name is None or isinstance(name, str) else []
-        if not found and not evaluations.count(self.name):
+        if not found and (name is None or not evaluations.count(self.name)):
             raise UsageError(f"evaluation store {self.name!r} has no evaluations yet: make one with `engine run`")
-        return choose_id("evaluation", "" if name is None else name, found, lambda: evaluations.list_names(self.name))
+        return choose_id("evaluation", name or "", found, lambda: evaluations.list_names(self.name))
 
     def count(self) -> int:
         """Return the number of evaluations."""

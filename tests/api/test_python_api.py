@@ -77,7 +77,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the project after its scenarios `months` and `other`."""
     folder = tmp_path_factory.mktemp("watched")
     (folder / "spec.yaml").write_text(textwrap.dedent(SPEC))
-    for seed, (month, shift) in enumerate({"may": 0, "june": 0, "july": 8}.items()):
+    for seed, (month, shift) in enumerate({"may": 0, "june": 0, "july": 12}.items()):
         rows(folder / f"{month}.parquet", seed, shift)
     project = engine.load(folder / "spec.yaml")
     assert project.run("months").outcome is Outcome.WARNING

@@ -29,10 +29,15 @@ SPEC = """
       rolling: {steps: [{name: b, kind: build, target: r}]}
 """
 
+
+def change_byte(content: bytes) -> bytes:
+    return content[:-30] + (b"8" if content[-30:-29] == b"7" else b"7") + content[-29:]
+
+
 WAYS: dict[str, Callable[[Path], object]] = {
     "emptied": lambda path: path.write_bytes(b""),
     "cut": lambda path: path.write_bytes(path.read_bytes()[:40]),
-    "one byte other": lambda path: path.write_bytes(path.read_bytes()[:-30] + b"7" + path.read_bytes()[-29:]),
+    "one byte other": lambda path: path.write_bytes(change_byte(path.read_bytes())),
     "gone": lambda path: path.unlink(),
     "a folder": lambda path: (path.unlink(), path.mkdir()),
 }
