@@ -248,7 +248,8 @@ SEQUENCES = {
 @pytest.mark.parametrize("name", SEQUENCES)
 @pytest.mark.parametrize("shift", [0, 24, 54])
 def test_hashes_of_a_sequence_are_spread_evenly(name, shift):
-    buckets = np.bincount((hash_values(SEQUENCES[name], 1) >> np.uint64(shift)) % 1_024, minlength=1_024)
+    bits = (hash_values(SEQUENCES[name], 1) >> np.uint64(shift)) % np.uint64(1_024)
+    buckets = np.bincount(bits.astype(np.int64), minlength=1_024)
     assert chisquare(buckets).pvalue > 1e-5
 
 
