@@ -28,8 +28,11 @@ class SaidTexts:
     def __init__(self) -> None:
         self._texts: set[str] = set()
 
-    def add(self, *texts: str) -> bool:
-        """Note that something is said now, in one or several forms; return whether none of them was said before."""
-        new = self._texts.isdisjoint(texts)
-        self._texts.update(texts)
+    def add(self, text: str, *equivalent: str) -> bool:
+        """Note that a text is said now; return whether neither it nor an `equivalent` one was said before.
+
+        Only the text itself is noted: the same words at another place of the spec are still to be said.
+        """
+        new = self._texts.isdisjoint((text, *equivalent))
+        self._texts.add(text)
         return new

@@ -226,3 +226,22 @@ def test_two_projects_in_one_folder_share_nothing(spec: Spec, run: Run, rows: Ro
     (result,) = run().runs
     assert not result.steps[0].reused
     assert {folder.name for folder in (tmp_path / ".engine").iterdir()} == {"test", "other"}
+
+
+def test_the_same_fault_at_two_places_of_the_spec_is_told_twice(
+    spec: Callable[[str], Path], run: Callable[..., CallResult], tmp_path: Path
+) -> None:
+    pl.DataFrame({"age": [1, 2]}).write_parquet(tmp_path / "d.parquet")
+    spec("""
+        datasets:
+          d:
+            path: d.parquet
+            checks:
+              low: {metric: mean.agee, min: 1}
+              high: {metric: mean.agee, max: 2}
+        scenarios: {all: {steps: [{name: b, kind: build, target: d}]}}
+    """)
+    run()
+    (log,) = tmp_path.rglob("log.txt")
+    told = [line for line in log.read_text().splitlines() if "project.yaml:" in line and "no column 'agee'" in line]
+    assert len(told) == 2
