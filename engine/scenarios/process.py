@@ -9,6 +9,7 @@ step's.
 """
 
 import contextlib
+import json
 import os
 import selectors
 import signal
@@ -17,8 +18,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-
-from pydantic import ValidationError
 
 from engine.pipeline.log import LogLine
 from engine.scenarios.requests import (
@@ -32,6 +31,7 @@ from engine.scenarios.requests import (
     RunRequest,
     StepReply,
     StepRequest,
+    write_message,
 )
 from engine.scenarios.result import RunResult, StepResult
 
@@ -73,7 +73,7 @@ def run_in_process(
     """
     with _start_supervisor(environ) as supervisor:
         conversation = Conversation(supervisor, seconds, pass_on, preview)
-        conversation.exchange(request.model_dump_json())
+        conversation.exchange(write_message(request))
     return conversation
 
 
@@ -159,9 +159,10 @@ class Conversation:
 
     def _take(self, line: bytes) -> None:
         try:
-            reply = REPLY.validate_json(line)
-        except ValidationError:  # an empty line, or one that the process was killed at
+            message = json.loads(line)
+        except ValueError:  # an empty line, or one that the process was killed at
             return
+        reply = REPLY.validate_python(message)
         match reply:
             case ReadyReply():
                 self._deadline = float("inf")

@@ -5,6 +5,7 @@ order: `ready`; log entries and previews while it works; a result or a failure; 
 the process adds (`supervisor.py`). This module loads no data library, so a program that only starts runs stays small.
 """
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -113,6 +114,16 @@ Request = Annotated[StepRequest | RunRequest, Field(discriminator="kind")]
 Reply = Annotated[
     ReadyReply | LineReply | PreviewReply | StepReply | RunReply | FailureReply | EndReply, Field(discriminator="kind")
 ]
+
+
+def write_message(message: FrozenModel) -> str:
+    """Return a request or a reply as one line of JSON, in which infinite numbers stay what they are.
+
+    pydantic's own JSON has null for them, and the infinite maximum of a column would be no value in the other process.
+    """
+    return json.dumps(message.model_dump(mode="json"))
+
+
 REQUEST: TypeAdapter[StepRequest | RunRequest] = TypeAdapter(Request)
 REPLY: TypeAdapter[ReadyReply | LineReply | PreviewReply | StepReply | RunReply | FailureReply | EndReply] = (
     TypeAdapter(Reply)

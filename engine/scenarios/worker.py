@@ -8,10 +8,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 
-from pydantic import BaseModel
-
 from engine.errors import EngineError
 from engine.formatting.redacted_output import redact_standard_streams
+from engine.pipeline.actions import FrozenModel
 from engine.pipeline.log import LogFiles, LogLine
 from engine.scenarios import steps
 from engine.scenarios.requests import (
@@ -24,12 +23,13 @@ from engine.scenarios.requests import (
     RunRequest,
     StepReply,
     StepRequest,
+    write_message,
 )
 from engine.scenarios.session import open_session, run_scenarios
 from engine.spec import ProjectSpec, load
 from engine.spec.secrets import Secrets
 
-Send = Callable[[BaseModel], None]
+Send = Callable[[FrozenModel], None]
 
 
 def _answer_step(request: StepRequest, project: ProjectSpec, send: Send) -> StepReply:
@@ -84,8 +84,8 @@ def main() -> None:
     output = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
-    def send(reply: BaseModel) -> None:
-        output.write(reply.model_dump_json() + "\n")
+    def send(reply: FrozenModel) -> None:
+        output.write(write_message(reply) + "\n")
         output.flush()
 
     try:

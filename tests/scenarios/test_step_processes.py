@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from engine.outcome import Outcome
@@ -238,3 +239,21 @@ def test_the_command_ends_although_a_thread_does_not(
     assert told.returncode == 0
     assert "all  SUCCESS" in told.stdout
     assert "a function has left threads running: Thread-1" in told.stderr
+
+
+def test_infinite_metrics_come_back_from_the_process_of_a_step(
+    spec: Callable[[str], Path], run: Run, tmp_path: Path
+) -> None:
+    pl.DataFrame({"x": [1.0, float("inf")]}).write_parquet(tmp_path / "d.parquet")
+    spec("""
+        datasets: {d: {path: d.parquet, checks: {top: {metric: max.x, soft_max: 9}}}}
+        scenarios:
+          all:
+            steps:
+              - {name: here, kind: run_checks, target: d}
+              - {name: there, kind: run_checks, target: d, timeout: 60s}
+    """)
+    here, there = run().runs[0].steps
+    assert here.metrics["max.x"] == float("inf")
+    assert there.metrics == here.metrics
+    assert [check.value for check in there.checks] == [float("inf")]
