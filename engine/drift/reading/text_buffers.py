@@ -80,7 +80,7 @@ def iterate_texts(column: pl.Series) -> Iterator[tuple[NDArray[np.uint8], Positi
         Bytes, the position in them of each text's first byte, and the number of its bytes. They may be read until the
         next part is asked for, and only where a text is: between the texts may be memory that nobody may read.
     """
-    # without its name: a zero byte in it would end the process, because Arrow's names end there
+    # without its name, which is not needed here, and which not every reader of this interface can take
     capsule = column.alias("").__arrow_c_stream__(None)
     stream = _ArrowStream.from_address(_open_capsule(capsule, b"arrow_array_stream"))
     # views of text or of bytes, which are what polars exports; another version might export something else
