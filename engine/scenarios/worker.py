@@ -54,6 +54,8 @@ def _answer_step(request: StepRequest, project: ProjectSpec, send: Send) -> Step
             # The tokens let this process pass the locks that the parent process holds for the run.
             held_locks=request.held_locks,
             built=request.built,
+            turn=request.turn,
+            finished=request.finished,
             run=request.run,
             trigger=request.trigger,
         )

@@ -45,18 +45,17 @@ def check_displayed_checks(draft: Draft, findings: Findings) -> None:
 
 
 def check_attachments(draft: Draft, findings: Findings) -> None:
-    """Check that each attachment of a reporter exists."""
-    for scenario, spec in draft.spec.scenarios.items():
-        for r, reporter in enumerate(spec.reporters):
-            for i, wanted in enumerate(reporter.attach):
-                at = draft.value_position("scenarios", scenario, "reporters", r, "attach", i)
-                name = wanted.removeprefix("dataset:")
-                if wanted.startswith("dataset:") and name not in draft.declared_names("datasets"):
-                    help_ = did_you_mean(name, draft.declared_names("datasets"), "the datasets are")
-                    findings.error(at, "unknown-name", f'"{name[:60]}" is not a declared dataset', help_)
-                elif not wanted.startswith("dataset:") and wanted not in ATTACHMENTS:
-                    help_ = did_you_mean(wanted, ATTACHMENTS, "the attachments are")
-                    findings.error(at, "unknown-attachment", f'"{wanted[:60]}" cannot be attached', help_)
+    """Check that each attachment of a message exists."""
+    for path, content in draft.iterate_messages():
+        for i, wanted in enumerate(content.attach):
+            at = draft.value_position(*path, "attach", i)
+            name = wanted.removeprefix("dataset:")
+            if wanted.startswith("dataset:") and name not in draft.declared_names("datasets"):
+                help_ = did_you_mean(name, draft.declared_names("datasets"), "the datasets are")
+                findings.error(at, "unknown-name", f'"{name[:60]}" is not a declared dataset', help_)
+            elif not wanted.startswith("dataset:") and wanted not in ATTACHMENTS:
+                help_ = did_you_mean(wanted, ATTACHMENTS, "the attachments are")
+                findings.error(at, "unknown-attachment", f'"{wanted[:60]}" cannot be attached', help_)
 
 
 def check_secret_references(draft: Draft, findings: Findings) -> None:
