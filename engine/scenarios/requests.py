@@ -31,6 +31,8 @@ class StepRequest(FrozenModel):
         Per evaluation store, the id of the evaluation that the run has built.
     turn
         The number of the iteration.
+    delivery_seconds
+        The time that is left to the deliveries of the run.
     finished
         The results of the steps before it, of the same iteration.
     preview
@@ -50,6 +52,7 @@ class StepRequest(FrozenModel):
     built: dict[str, str]
     turn: int
     finished: tuple[StepResult, ...]
+    delivery_seconds: float
     trigger: str
     preview: bool
     mode: Mode

@@ -17,7 +17,7 @@ from engine.scenarios.interpreter import explain_skip
 from engine.scenarios.requests import StepRequest
 from engine.scenarios.result import StepResult
 from engine.spec.conditions import ConditionFacts
-from engine.spec.resources.scenarios import AnyStep
+from engine.spec.resources.scenarios import AnyStep, SendMessageStep
 
 
 class RunExecutor:
@@ -113,14 +113,18 @@ def _run_in_process(index: int, step: AnyStep, seconds: float, context: RunConte
         built=dict(context.built),
         turn=context.turn,
         finished=context.finished,
+        delivery_seconds=context.delivery_time.left,
         trigger=context.trigger,
         preview=context.preview is not None,
         mode=context.mode,
         state=context.store.folder,
     )
+    began = time.monotonic()
     reply = process.run_in_process(
         request, context.environ, seconds=seconds, pass_on=context.log.pass_on, preview=context.preview
     )
+    if isinstance(step, SendMessageStep):
+        context.delivery_time.left -= time.monotonic() - began
     if reply.left:
         context.log.warning(f"the step has left processes running, which were ended with it: {join_some(reply.left)}")
     if reply.step is not None:

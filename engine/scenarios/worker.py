@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from engine.errors import EngineError
 from engine.formatting.redacted_output import redact_standard_streams
+from engine.notifications import DeliveryTime
 from engine.pipeline.actions import FrozenModel
 from engine.pipeline.log import LogFiles, LogLine
 from engine.scenarios import steps
@@ -56,6 +57,7 @@ def _answer_step(request: StepRequest, project: ProjectSpec, send: Send) -> Step
             built=request.built,
             turn=request.turn,
             finished=request.finished,
+            delivery_time=DeliveryTime(left=request.delivery_seconds),
             run=request.run,
             trigger=request.trigger,
         )

@@ -51,7 +51,8 @@ def judge_datasets(step: AnyStep, context: RunContext, do: Callable[[], StepResu
         result = do()
     except ChecksFailed as failed:
         result = StepResult(name=step.name, kind=step.kind, outcome=Outcome.FAILED, cause="check", reason=str(failed))
-    found = list(context.journal.checks)
+    # Two targets may read the same dataset, whose checks are then applied twice.
+    found = list({(check.target, check.check, check.metric): check for check in context.journal.checks}.values())
     context.store.checks.add(context.run, found)
     warned = any(check.counts_as is CheckOutcome.WARNING for check in found)
     outcome = Outcome.WARNING if warned and result.outcome is Outcome.SUCCESS else result.outcome
@@ -65,7 +66,7 @@ def _join_results(results: dict[str, StepResult]) -> StepResult:
     told = [
         f"{target}: {one.reason or ('reused' if one.reused else 'done')}"
         for target, one in results.items()
-        if one.reason or not one.checks
+        if one.reason or one.kind != "run_checks"  # its check results tell what it has done
     ]
     return each[0].model_copy(
         update={

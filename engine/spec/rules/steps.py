@@ -67,7 +67,7 @@ def _check_place(draft: Draft, findings: Findings, scenario: str, written: str, 
 
 def _check_export_format(draft: Draft, findings: Findings, step: ExportStep, path: SpecPath) -> None:
     ending = ENDINGS.get(Path(step.path).suffix.lower())
-    if step.format is None and ending is None:
+    if step.format is None and ending is None and step.path.strip():
         endings = join_alternatives(dict.fromkeys(ENDINGS))
         how = " is compressed" if detect_format(step.path) else " tells no format that can be written"
         at = draft.value_position(*path, "path")
