@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.options import Format, Variables, load_project
+from engine.cli.options import AsOf, Format, Variables, load_project
 from engine.errors import Diagnostic, SpecError
 from engine.outcome import ExitCode
 from engine.spec import diagnostics
@@ -18,6 +18,7 @@ from engine.spec.rules.switched_off import list_inactive
 def command(
     specs: Annotated[list[Path], typer.Argument(metavar="SPEC", help="Spec files.", show_default=False)],
     var: Variables = None,
+    as_of: AsOf = None,
     format_: Format = "text",
 ) -> int:
     """Check spec files and show every problem with its position. Reads no data."""
@@ -26,7 +27,7 @@ def command(
     wrong = False
     for path in specs:
         try:
-            project = load_project(path, var)
+            project = load_project(path, var, as_of)
             found += project.warnings
             inactive += list_inactive(project.resources)
             if urls := check_channel_urls(project, os.environ):

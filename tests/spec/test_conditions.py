@@ -21,7 +21,7 @@ from engine.spec.conditions import (
     name_step_variable,
 )
 
-COMPARE = " something of the run: outcome in ['WARNING', 'FAILED']"
+SOMETHING = " something of the run: outcome in ['WARNING', 'FAILED']"
 SCOPE = ConditionScope(
     steps=["Build MES", "MES_Warn"],
     later=["Clean up"],
@@ -274,7 +274,7 @@ def test_a_legal_condition_is_decided(text: str, holds: bool) -> None:
             "true",
             "condition-constant",
             "this condition is always true",
-            "to run or send in any case, write always; otherwise compare" + COMPARE,
+            "to run or send in any case, write always; otherwise compare" + SOMETHING,
         ),
         (
             "strict || true",

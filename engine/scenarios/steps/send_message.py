@@ -40,7 +40,7 @@ def _send_message(done: StepResult, step: SendMessageStep, context: RunContext) 
 def _describe_run_so_far(context: RunContext) -> RunResult:
     """Return the run with the steps of this iteration that have ended."""
     known = context.store.runs.get(context.run or "")
-    fields = ("id", "project", "scenario", "started", "trigger", "who", "parent", "variables")
+    fields = ("id", "project", "scenario", "started", "trigger", "who", "parent", "variables", "as_of")
     return RunResult(
         **{field: getattr(known, field) for field in fields}, ended=context.clock(), steps=list(context.finished)
     )

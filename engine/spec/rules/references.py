@@ -96,7 +96,7 @@ def _list_iterated_children(draft: Draft, scenario: str, step: int) -> list[str]
     if not find_references(text):
         return []
     iterations = draft.spec.scenarios[scenario].for_each or []
-    known = draft.variables.values
+    known = draft.variables.names
     return [fill_references(text, {**known, **iteration}, lambda unknown: unknown.text) for iteration in iterations]
 
 
