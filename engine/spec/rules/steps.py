@@ -107,10 +107,8 @@ def check_cleared_datasets(draft: Draft, findings: Findings) -> None:
             if not isinstance(dataset, FileDataset):
                 message = f'"{step.target[:60]}" is a dataset of kind {dataset.kind}, which has no files to remove'
                 findings.error(at, "path", message, "name a dataset of kind file", also=also)
-            elif dataset.pick is not None:
-                message = (
-                    f'"{step.target[:60]}" picks the {dataset.pick} of its files, so it is not clear which to remove'
-                )
+            elif dataset.pick == "newest":
+                message = f'"{step.target[:60]}" picks the newest of its files, so it is not clear which to remove'
                 help_ = "name a dataset with the same path and without pick, to remove them all"
                 findings.error(at, "path", message, help_, also=also)
             elif (root := draft.root_of(step.target, dataset.connection)) is not None:
