@@ -2,7 +2,7 @@
 
 A text format has fewer types than a table. What its texts would bring back as something else is refused before the
 file appears: an empty text in CSV, which looks like a missing value; NaN in JSON, which has no word for it. A type that
-merely has to be declared again, such as a date in NDJSON, is written.
+merely has to be declared again, such as a date in NDJSON, is written. Times with a zone are written in UTC.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +13,6 @@ import polars as pl
 from engine.atomic_files import replace_file
 from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.data.table import Table, explain_read_errors
-from engine.drift.reading.column_families import name_type
 from engine.errors import DataError
 
 _BINARY_FORMATS = ("parquet", "arrow")
@@ -28,7 +27,8 @@ def check_exportable(table: Table, format_: str) -> None:
     for name, dtype in schema.items():
         if not _keeps(format_, dtype):
             raise DataError(
-                f"dataset {table.name!r}: column {name!r} is {name_type(dtype)}, which a {format_} file cannot keep: "
+                f"dataset {table.name!r}: column {name!r} is of type {dtype.base_type().__name__.lower()}, "
+                f"which a {format_} file cannot keep: "
                 f"{_USE_PARQUET}"
             )
 
@@ -65,13 +65,21 @@ def export_table(
         path.parent.mkdir(parents=True, exist_ok=True)
         with replace_file(path) as part:
             try:
-                _write_frame(table.frame, part, format_, separator, null_value)
+                _write_frame(_write_times_in_utc(table.frame, format_), part, format_, separator, null_value)
             except READ_ERRORS as error:
                 raise _explain_failure(table, path, error) from error
             verify()
         return path.stat().st_size
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _write_times_in_utc(frame: pl.LazyFrame, format_: str) -> pl.LazyFrame:
+    """Return a frame for a text format: a text of local time has no seconds of the offset, which old zones have."""
+    if format_ in _BINARY_FORMATS:
+        return frame
+    zoned = [name for name, dtype in frame.collect_schema().items() if getattr(dtype, "time_zone", None)]
+    return frame.with_columns(pl.col(name).dt.convert_time_zone("UTC") for name in zoned)
 
 
 def _write_frame(frame: pl.LazyFrame, part: Path, format_: str, separator: str, null_value: str) -> None:
