@@ -98,7 +98,6 @@ def frames(draw: st.DrawFn) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-@pytest.mark.slow
 @settings(max_examples=100)
 @given(frame=frames(), format_=st.sampled_from(FORMATS), separator=st.sampled_from(",;\t|"))
 def test_what_is_exported_reads_back_as_the_same_values(frame: pl.DataFrame, format_: str, separator: str) -> None:
@@ -119,7 +118,6 @@ def test_what_is_exported_reads_back_as_the_same_values(frame: pl.DataFrame, for
         assert all(found[name].null_count() == found.height for name in empty)
 
 
-@pytest.mark.slow
 @settings(max_examples=100)
 @given(
     frame=dataframes(
