@@ -27,6 +27,8 @@ from engine.scenarios import scenario_selection, session
 from engine.scenarios.context import RunContext
 from engine.scenarios.plan import Plan
 from engine.scenarios.result import RunResult as Run
+from engine.spec.resources.datasets import AnyDataset
+from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.spec.variable_references import Value
 from engine.store import MessageState, OutboxMessage, RunRecord, match_ids, shorten_id
 
@@ -275,9 +277,12 @@ class Project:
 
     def list_checks(self, target: str) -> list[str]:
         """Return the names of the checks of a dataset or an evaluation store; raises UsageError if it is unknown."""
+        return list(self.find_declared(target).checks)
+
+    def find_declared(self, target: str) -> EvaluationStoreSpec | AnyDataset:
+        """Return the declaration of a dataset or an evaluation store; raises UsageError if it is unknown."""
         self._require_target(target)
-        declared = self.spec.evaluation_stores.get(target) or self.spec.datasets[target]
-        return list(declared.checks)
+        return self.spec.evaluation_stores.get(target) or self.spec.datasets[target]
 
     def _require_target(self, target: str) -> None:
         known = [*self.spec.evaluation_stores, *self.spec.datasets]

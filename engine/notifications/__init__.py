@@ -12,8 +12,8 @@ from engine.notifications.delivery import (
     send_unrecorded,
 )
 from engine.notifications.facts import RunFacts, create_check_event, create_step_event, format_event
-from engine.notifications.messages import compose_message
-from engine.notifications.preview import preview_message
+from engine.notifications.messages import compose_message, note_decision
+from engine.notifications.preview import preview_message, preview_silence
 
 __all__ = [
     "LAST_SECONDS",
@@ -25,6 +25,8 @@ __all__ = [
     "create_step_event",
     "deliver_messages",
     "format_event",
+    "note_decision",
     "preview_message",
+    "preview_silence",
     "send_unrecorded",
 ]

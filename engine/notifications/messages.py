@@ -16,7 +16,7 @@ from engine.notifications.facts import RunFacts, message_values
 from engine.notifications.html_body import render_html_body
 from engine.notifications.mime import HEADER_CHARACTERS, create_content_id, create_html_part
 from engine.spec.conditions import UndecidedCondition, evaluate_condition
-from engine.spec.resources.scenarios import Reporter
+from engine.spec.resources.scenarios import Reporter, SendMessageStep
 from engine.spec.secrets import Secrets
 from engine.spec.variable_references import VariableReference, fill_references
 from engine.store.records import Attachment, OutboxMessage
@@ -38,8 +38,19 @@ START_TEXTS = {"subject": "${scenarioName} started", "message": "${scenarioName}
 """Default texts of a message at the start: the usual defaults mention an outcome, which is not known yet."""
 
 
+def note_decision(reporter: Reporter, facts: RunFacts) -> list[str] | None:
+    """Return None if a reporter does not send about a run; else notes for its message, if the decision needs any."""
+    if not reporter.active:
+        return None
+    try:
+        holds = reporter.run_condition is None or evaluate_condition(reporter.run_condition, facts.condition_facts)
+    except UndecidedCondition as undecided:
+        return [f"the run condition {reporter.run_condition} cannot be evaluated, so this was sent: {undecided}"]
+    return [] if holds else None
+
+
 def compose_message(
-    reporter: Reporter,
+    sender: Reporter | SendMessageStep,
     facts: RunFacts,
     secrets: Secrets,
     *,
@@ -47,13 +58,13 @@ def compose_message(
     now: datetime,
     csv_of: CsvReader,
     evaluations: EvaluationReader = tuple,
-) -> OutboxMessage | None:
-    """Return the message of `reporter` about a run; None if it is inactive or its run condition does not hold.
+) -> OutboxMessage:
+    """Return the message of `sender` about a run. Whether a reporter sends at all, `note_decision` tells.
 
     Parameters
     ----------
-    reporter
-        The caller has checked that its `at` (start or end) is the present moment of the run.
+    sender
+        A reporter, or a step that sends a message.
     facts
         The facts of the run so far.
     secrets
@@ -67,26 +78,16 @@ def compose_message(
     evaluations
         Returns the run's evaluations, for reports and charts.
     """
-    if not reporter.active:
-        return None
     notes: list[str] = [*facts.notes]
-    if reporter.run_condition is not None:
-        try:
-            if not evaluate_condition(reporter.run_condition, facts.condition_facts):
-                return None
-        except UndecidedCondition as undecided:
-            notes.append(
-                f"the run condition {reporter.run_condition} cannot be evaluated, so this was sent: {undecided}"
-            )
     names = message_values(facts)
-    texts = {"subject": reporter.subject, "message": reporter.message}
-    if reporter.at == "start":
-        texts = {name: text if name in reporter.model_fields_set else START_TEXTS[name] for name, text in texts.items()}
+    texts = {"subject": sender.subject, "message": sender.message}
+    if isinstance(sender, Reporter) and sender.at == "start":
+        texts = {name: text if name in sender.model_fields_set else START_TEXTS[name] for name, text in texts.items()}
     subject = single_line(secrets.redact(fill_references(texts["subject"], names, _mark_missing)), HEADER_CHARACTERS)
     body = remove_controls(secrets.redact(fill_references(texts["message"], names, _mark_missing)))
     files: list[Attachment] = []
     pictures: list[tuple[str, str]] = []
-    for wanted in reporter.attach:
+    for wanted in sender.attach:
         try:
             if wanted in PAGE_ATTACHMENTS:
                 drawn = [_render_page(wanted, evaluation, secrets.redact) for evaluation in evaluations()]
@@ -107,12 +108,12 @@ def compose_message(
     return OutboxMessage(
         id=message_id,
         run=facts.run_id,
-        reporter=reporter.name,
-        channel=reporter.channel,
-        to=tuple(reporter.to),
-        cc=tuple(reporter.cc),
-        bcc=tuple(reporter.bcc),
-        sender=reporter.from_,
+        reporter=sender.name,
+        channel=sender.channel,
+        to=tuple(sender.to),
+        cc=tuple(sender.cc),
+        bcc=tuple(sender.bcc),
+        sender=sender.from_,
         subject=subject,
         text="\n".join([body, *notes]),
         created=now,

@@ -19,7 +19,7 @@ from engine.pipeline.reports import collect_report_facts
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import Delivery, RunResult, StepResult
 from engine.spec.conditions import ConditionFacts
-from engine.spec.resources.scenarios import Reporter
+from engine.spec.resources.scenarios import Reporter, SendMessageStep
 from engine.store import Event, OutboxMessage
 from engine.store.errors import build_store_error, translate_errors
 from engine.views import EvaluationFacts
@@ -50,7 +50,50 @@ def compose_messages(
 
     Each of the `notes` is added to every message.
     """
-    facts = notifications.RunFacts(
+    facts = _collect_run_facts(result, condition_facts, context, notes)
+    messages, skipped = [], []
+    for number, reporter in enumerate(context.get_scenario(result.scenario).reporters):
+        if reporter.at != at:
+            continue
+        notes_of_it = notifications.note_decision(reporter, facts)
+        if notes_of_it is not None:
+            decided = replace(facts, notes=[*facts.notes, *notes_of_it])
+            messages += _show_or_keep(reporter, f"{result.id}.{number}", result, decided, context)
+        elif context.preview is not None:
+            context.preview(notifications.preview_silence(reporter))
+        elif result.outcome in TOLD_OUTCOMES:
+            skipped.append(_explain_silence(reporter, context))
+    return ComposedMessages(messages, skipped)
+
+
+def send_step_message(step: SendMessageStep, result: RunResult, context: RunContext) -> Delivery | None:
+    """Commit the message of a step to the outbox and deliver it if possible; a preview shows it instead (None).
+
+    The message has the same id at each attempt at the step, so one that has been committed is not committed again.
+
+    Parameters
+    ----------
+    result
+        The run as it is so far.
+    """
+    scenario = context.get_scenario(result.scenario)
+    number = [one.name for one in scenario.steps].index(step.name)
+    facts = _collect_run_facts(result, collect_condition_facts(result.steps, context), context, ())
+    messages = _show_or_keep(step, f"{result.id}.step{number}.{context.turn}", result, facts, context)
+    if not messages:
+        return None
+    (message,) = messages
+    context.store.outbox.add(message)
+    delivered = {each.message: each for each in deliver_waiting_messages(context, of_earlier_runs=False)}
+    # It is not among them if an earlier attempt at the step has sent it.
+    sent = Delivery(message=message.id, reporter=message.reporter, channel=message.channel, state="SENT")
+    return delivered.get(message.id, sent)
+
+
+def _collect_run_facts(
+    result: RunResult, condition_facts: ConditionFacts, context: RunContext, notes: Sequence[str]
+) -> notifications.RunFacts:
+    return notifications.RunFacts(
         project=result.project,
         scenario=result.scenario,
         run_id=result.id,
@@ -64,18 +107,21 @@ def compose_messages(
         notes=notes,
         changes=cache(lambda: summarize_changes(_list_last_evaluations(result, context), context)),
     )
-    messages, skipped = [], []
-    for number, reporter in enumerate(context.get_scenario(result.scenario).reporters):
-        if reporter.at != at:
-            continue
-        message = _compose_message(reporter, f"{result.id}.{number}", result, facts, context)
-        if context.preview is not None:
-            context.preview(notifications.preview_message(reporter, message, context.project, context.secrets))
-        elif message is not None:
-            messages.append(message)
-        elif result.outcome in TOLD_OUTCOMES:
-            skipped.append(_explain_silence(reporter, context))
-    return ComposedMessages(messages, skipped)
+
+
+def _show_or_keep(
+    sender: Reporter | SendMessageStep,
+    message_id: str,
+    result: RunResult,
+    facts: notifications.RunFacts,
+    context: RunContext,
+) -> list[OutboxMessage]:
+    """Return the message of a reporter or a step; in a preview it is shown instead."""
+    message = _compose_message(sender, message_id, result, facts, context)
+    if context.preview is None:
+        return [message]
+    context.preview(notifications.preview_message(sender, message, context.project, context.secrets))
+    return []
 
 
 def _explain_silence(reporter: Reporter, context: RunContext) -> Delivery:
@@ -86,12 +132,16 @@ def _explain_silence(reporter: Reporter, context: RunContext) -> Delivery:
 
 
 def _compose_message(
-    reporter: Reporter, message_id: str, result: RunResult, facts: notifications.RunFacts, context: RunContext
-) -> OutboxMessage | None:
-    """Return the message of a reporter; one whose attachments fail because of a bug is sent without them."""
+    sender: Reporter | SendMessageStep,
+    message_id: str,
+    result: RunResult,
+    facts: notifications.RunFacts,
+    context: RunContext,
+) -> OutboxMessage:
+    """Return the message of a reporter or a step; one whose attachments fail because of a bug is sent without them."""
     try:
         return notifications.compose_message(
-            reporter,
+            sender,
             facts,
             context.secrets,
             message_id=message_id,
@@ -100,12 +150,12 @@ def _compose_message(
             evaluations=lambda: _load_last_evaluations(result, context),
         )
     except BaseException as bug:  # also a panic of polars, which is no Exception
-        if not reporter.attach or isinstance(bug, KeyboardInterrupt):
+        if not sender.attach or isinstance(bug, KeyboardInterrupt):
             raise
         context.log.error("".join(traceback.format_exception(bug)))
-        missing = ", ".join(reporter.attach)
+        missing = ", ".join(sender.attach)
         note = f"not attached, because of an internal error ({type(bug).__name__}; see the log): {missing}"
-        plain = reporter.model_copy(update={"attach": []})
+        plain = sender.model_copy(update={"attach": []})
         return _compose_message(plain, message_id, result, replace(facts, notes=[*facts.notes, note]), context)
 
 
@@ -226,7 +276,11 @@ def _log_deliveries(delivered: Iterable[notifications.Delivery], context: RunCon
         context.log.write("info" if delivery.state == "SENT" else "warning", text)
         if message.run == context.run:
             state, reason = delivery.state.value, delivery.reason
-            deliveries.append(Delivery(reporter=message.reporter, channel=message.channel, state=state, reason=reason))
+            deliveries.append(
+                Delivery(
+                    message=message.id, reporter=message.reporter, channel=message.channel, state=state, reason=reason
+                )
+            )
     return deliveries
 
 

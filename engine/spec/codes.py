@@ -46,11 +46,11 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "duplicate-name": "Two things have the same name, or the names of two steps become the same in conditions.",
     "unknown-name": "No resource of the expected kind has this name.",
     "unknown-attachment": "Something is listed under attach that cannot be attached.",
-    "cycle": "A dataset depends on itself, or a scenario runs itself.",
+    "cycle": "A dataset depends on itself, a scenario runs itself, or a step writes a file that it reads.",
     # keys that must fit together
     "function": "A function is not written module:function.",
-    "path": "A path is empty.",
-    "format": "The format of a file is unknown, or settings of another format are given.",
+    "path": "A path is empty, leaves the folder that it must stay in, or is that of a file of the project itself.",
+    "format": "The format of a file is unknown or not written, or settings of another format are given.",
     "csv": "A setting for CSV files is not possible.",
     "read-as-text": "A column is read as text, and its values look like numbers or dates (only `engine plan` knows).",
     "bound": "A bound is not a finite number, or its type differs from the type of the column.",
@@ -72,6 +72,8 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "password": "The spec contains a password.",
     "fallback": "A channel cannot send while its secret is absent, or has a fallback that is never used.",
     "message-name": "A message uses a name that has no value when the message is sent.",
+    "switched-off": "A condition or message names a check that active: false switches off.",
+    "on-warning": "A WARNING of a step would weigh more than a failure.",
     "silent-failure": "A check can be ERROR, and no reporter of the scenario sends then.",
     "no-server": "A message uses scenarioRunURL, but no server is declared.",
     # metrics
