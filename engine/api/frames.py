@@ -131,7 +131,7 @@ def tabulate_checks(points: Sequence[CheckPoint], names: Mapping[str, str]) -> p
             "counts_as": str(result.counts_as),
             "value": result.value,
             "bounds": format_bounds(result.bounds) or None,
-            "reason": result.reason or None,
+            "reason": result.explanation or None,
             "run": run,
             "evaluation_id": result.evaluation,
             "detectable": next(iter(result.detectable.values()), None),

@@ -14,17 +14,22 @@ from engine.notifications.delivery import (
 from engine.notifications.facts import RunFacts, create_check_event, create_step_event, format_event
 from engine.notifications.messages import compose_message
 from engine.notifications.preview import preview_message
+from engine.notifications.sending import Sending, decide_sending, follow_state, has_state
 
 __all__ = [
     "LAST_SECONDS",
     "Delivery",
     "DeliveryTime",
     "RunFacts",
+    "Sending",
     "compose_message",
     "create_check_event",
     "create_step_event",
+    "decide_sending",
     "deliver_messages",
+    "follow_state",
     "format_event",
+    "has_state",
     "preview_message",
     "send_unrecorded",
 ]

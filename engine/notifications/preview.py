@@ -9,11 +9,12 @@ from engine.spec.secrets import Secrets
 from engine.store.records import OutboxMessage
 
 
-def preview_message(reporter: Reporter, message: OutboxMessage | None, project: ProjectSpec, secrets: Secrets) -> str:
-    """Return what `reporter` would send as text, without sending it. `message` is what `compose_message` returned."""
+def preview_message(
+    reporter: Reporter, message: OutboxMessage | None, project: ProjectSpec, secrets: Secrets, reason: str = ""
+) -> str:
+    """Return what `reporter` would send as text, without sending it; None: nothing, for this reason."""
     if message is None:
-        why = "its run condition does not hold" if reporter.active else "it is not active"
-        return f'Reporter "{reporter.name}" would send nothing: {why}.\n'
+        return f'Reporter "{reporter.name}" would send nothing: {secrets.redact(reason)}.\n'
     try:
         where = describe_channel(project.channels[message.channel], secrets)
     except DeliveryError as error:

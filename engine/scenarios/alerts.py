@@ -11,7 +11,7 @@ from engine import notifications
 from engine.data import WatchedFiles, explain_read_errors
 from engine.data.csv_output import disarm_formulas
 from engine.errors import StoreError
-from engine.evaluation.check_counts import sort_by_severity
+from engine.evaluation.check_counts import sort_by_severity, tell_muted_checks
 from engine.evaluation.record import Evaluation
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome, worst_outcome
 from engine.pipeline.changes_since_ok import summarize_changes
@@ -20,7 +20,7 @@ from engine.scenarios.context import RunContext
 from engine.scenarios.result import Delivery, RunResult, StepResult
 from engine.spec.conditions import ConditionFacts
 from engine.spec.resources.scenarios import Reporter
-from engine.store import Event, OutboxMessage
+from engine.store import Event, OutboxMessage, ReporterState
 from engine.store.errors import build_store_error, translate_errors
 from engine.views import EvaluationFacts
 
@@ -32,10 +32,11 @@ TOLD_OUTCOMES = (Outcome.WARNING, Outcome.FAILED, Outcome.ABORTED)
 
 @dataclass(frozen=True, slots=True)
 class ComposedMessages:
-    """The messages of a run's reporters, and the reporters that do not send although the run is not a success."""
+    """The messages of a run's reporters, those that do not send although the run gives cause, and their states."""
 
     messages: Sequence[OutboxMessage]
     skipped: Sequence[Delivery]
+    states: Sequence[ReporterState] = ()
 
 
 def compose_messages(
@@ -45,11 +46,19 @@ def compose_messages(
     context: RunContext,
     *,
     notes: Sequence[str] = (),
+    recorded: bool = True,
 ) -> ComposedMessages:
     """Return the messages of the run's reporters; in a preview they are shown instead and none is returned.
 
-    Each of the `notes` is added to every message.
+    Parameters
+    ----------
+    notes
+        Texts that are added to every message.
+    recorded
+        Whether the end of the run can be recorded. If not, nothing can be remembered, and every reporter whose
+        condition holds sends, whatever it told before.
     """
+    muted = tell_muted_checks(check for step in result.all_steps() for check in step.checks)
     facts = notifications.RunFacts(
         project=result.project,
         scenario=result.scenario,
@@ -61,33 +70,56 @@ def compose_messages(
         events=list_events(result),
         server_url=context.project.server.url if context.project.server else None,
         log=context.log.files.text_path if context.log.files else None,
-        notes=notes,
+        notes=[*notes, *([muted] if muted else [])],
         changes=cache(lambda: summarize_changes(_list_last_evaluations(result, context), context)),
     )
-    messages, skipped = [], []
+    messages, skipped, states = [], [], []
     for number, reporter in enumerate(context.get_scenario(result.scenario).reporters):
         if reporter.at != at:
             continue
-        message = _compose_message(reporter, f"{result.id}.{number}", result, facts, context)
+        sending = _decide_sending(reporter, result, condition_facts, context, recorded)
+        message = None
+        if sending.sends:
+            told = replace(facts, notes=[*facts.notes, *([sending.note] if sending.note else [])])
+            message = _compose_message(reporter, f"{result.id}.{number}", result, told, sending.recovery, context)
         if context.preview is not None:
-            context.preview(notifications.preview_message(reporter, message, context.project, context.secrets))
-        elif message is not None:
+            context.preview(
+                notifications.preview_message(reporter, message, context.project, context.secrets, sending.reason)
+            )
+            continue
+        if sending.state is not None:
+            states.append(sending.state)
+        if message is not None:
             messages.append(message)
-        elif result.outcome in TOLD_OUTCOMES:
-            skipped.append(_explain_silence(reporter, context))
-    return ComposedMessages(messages, skipped)
+        elif result.outcome in TOLD_OUTCOMES or sending.held_back:
+            skipped.append(_explain_silence(reporter, sending, context))
+    return ComposedMessages(messages, skipped, states)
 
 
-def _explain_silence(reporter: Reporter, context: RunContext) -> Delivery:
-    """Log why a reporter does not send although the run is not a success, and return that as its delivery."""
-    reason = f"its run_condition does not hold: {reporter.run_condition}" if reporter.active else "it is not active"
-    context.log.info(f"{reporter.name} to {reporter.channel}: not sent, because {reason}")
-    return Delivery(reporter=reporter.name, channel=reporter.channel, state="SKIPPED", reason=reason)
+def _decide_sending(
+    reporter: Reporter, result: RunResult, facts: ConditionFacts, context: RunContext, recorded: bool
+) -> notifications.Sending:
+    """Return whether a reporter sends; one with a state remembers that, if the end of the run can be recorded."""
+    if not notifications.has_state(reporter) or not recorded:
+        return notifications.decide_sending(reporter, facts)
+    known = context.store.reporter_states.find(result.scenario, reporter.name)
+    return notifications.follow_state(reporter, facts, result.scenario, known, result.started, context.clock())
+
+
+def _explain_silence(reporter: Reporter, sending: notifications.Sending, context: RunContext) -> Delivery:
+    """Log why a reporter does not send although the run gives cause, and return that as its delivery."""
+    context.log.info(f"{reporter.name} to {reporter.channel}: not sent, because {sending.reason}")
+    return Delivery(reporter=reporter.name, channel=reporter.channel, state="SKIPPED", reason=sending.reason)
 
 
 def _compose_message(
-    reporter: Reporter, message_id: str, result: RunResult, facts: notifications.RunFacts, context: RunContext
-) -> OutboxMessage | None:
+    reporter: Reporter,
+    message_id: str,
+    result: RunResult,
+    facts: notifications.RunFacts,
+    recovery: str,
+    context: RunContext,
+) -> OutboxMessage:
     """Return the message of a reporter; one whose attachments fail because of a bug is sent without them."""
     try:
         return notifications.compose_message(
@@ -98,6 +130,7 @@ def _compose_message(
             now=context.clock(),
             csv_of=lambda dataset: _stream_csv(dataset, context),
             evaluations=lambda: _load_last_evaluations(result, context),
+            recovery=recovery,
         )
     except BaseException as bug:  # also a panic of polars, which is no Exception
         if not reporter.attach or isinstance(bug, KeyboardInterrupt):
@@ -106,7 +139,8 @@ def _compose_message(
         missing = ", ".join(reporter.attach)
         note = f"not attached, because of an internal error ({type(bug).__name__}; see the log): {missing}"
         plain = reporter.model_copy(update={"attach": []})
-        return _compose_message(plain, message_id, result, replace(facts, notes=[*facts.notes, note]), context)
+        noted = replace(facts, notes=[*facts.notes, note])
+        return _compose_message(plain, message_id, result, noted, recovery, context)
 
 
 def collect_condition_facts(found: Sequence[StepResult], context: RunContext) -> ConditionFacts:
@@ -119,7 +153,8 @@ def collect_condition_facts(found: Sequence[StepResult], context: RunContext) ->
         outcomes[step.name] = step.outcome if earlier is None else max(earlier, step.outcome, key=list(Outcome).index)
         metrics |= step.metrics
         for check in step.checks:
-            checks[check.check] = worst_check_outcome([check.outcome, checks.get(check.check, CheckOutcome.OK)])
+            outcome = CheckOutcome.OK if check.muted else check.outcome
+            checks[check.check] = worst_check_outcome([outcome, checks.get(check.check, CheckOutcome.OK)])
     return ConditionFacts(
         outcome=worst_outcome(outcomes.values()),
         steps=outcomes,
@@ -185,7 +220,7 @@ def tell_unrecorded_end(
     messages = {
         message.id: message
         for facts in (aborted, condition_facts)
-        for message in compose_messages("end", result, facts, context, notes=notes).messages
+        for message in compose_messages("end", result, facts, context, notes=notes, recorded=False).messages
     }
     send_unrecorded_messages(list(messages.values()), context)
 

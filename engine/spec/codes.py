@@ -73,6 +73,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "fallback": "A channel cannot send while its secret is absent, or has a fallback that is never used.",
     "message-name": "A message uses a name that has no value when the message is sent.",
     "silent-failure": "A check can be ERROR, and no reporter of the scenario sends then.",
+    "on-change": "only_on_change, recovery or cooldown is used where it cannot work.",
     "no-server": "A message uses scenarioRunURL, but no server is declared.",
     # metrics
     "bad-metric": "A metric is not written as statistic or statistic.column.",

@@ -114,6 +114,21 @@ class Reporter(Resource):
     active: bool = Field(True, description="Whether the reporter sends at all.")
     at: Literal["start", "end"] = Field("end", description="Whether to send at the start or at the end of the run.")
     run_condition: Condition | None = Field(None, description="Send only if this is true; always if left out.")
+    only_on_change: bool = Field(
+        False,
+        description="Send only when run_condition begins to hold: it did not at the last run. Without a run_condition: "
+        "when the outcome differs from that of the last run. Before the first run, all is taken to be well.",
+    )
+    recovery: bool = Field(
+        False,
+        description="With only_on_change: send also when run_condition no longer holds, with the same message after "
+        "“Recovered: ” and what has ended.",
+    )
+    cooldown: Duration | None = Field(
+        None,
+        description="How long after a message not to send again. What is held back is sent by the first run after that "
+        "time at which the condition still holds; the message that something has ended is not held back.",
+    )
     channel: Annotated[str, Ref("channels")] = Field(description="Name of the channel to send through.")
     to: Names = Field([], description="Addresses of the receivers; for channels of kind mail.")
     cc: Names = Field([], description="Addresses of receivers of a copy; for channels of kind mail.")

@@ -39,6 +39,7 @@ PASSES: tuple[Callable[[Draft, Findings], None], ...] = (
     resources.check_server,
     channels.check_channels,
     channels.check_reporters,
+    reporters.check_changes,
     reporters.warn_about_silent_failures,
     variables.check_scenario_variables,
     variables.check_keys,
