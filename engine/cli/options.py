@@ -1,5 +1,6 @@
 """Options that several verbs have in common."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -56,3 +57,18 @@ def parse_pairs(given: list[str] | None, option: str, form: str) -> dict[str, st
         if not name or not equals:
             raise typer.BadParameter(f"{name!r} is not {form}", param_hint=option)
     return {name.strip(): value for name, _, value in parts}
+
+
+def parse_moment(text: str, option: str, examples: str) -> datetime:
+    """Return the moment of an ISO date or time, in UTC unless it says otherwise.
+
+    Raises
+    ------
+    typer.BadParameter
+        It is no such text; the message gives the `examples`.
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a time such as {examples}", param_hint=option) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -76,6 +76,7 @@ def follow_state(
     known: ReporterState | None,
     as_of: datetime,
     now: datetime,
+    unmuted: ConditionFacts | None = None,
 ) -> Sending:
     """Return whether a reporter with a state sends, and its state after the run.
 
@@ -87,6 +88,9 @@ def follow_state(
         The moment that the run stands for.
     now
         The time of the message.
+    unmuted
+        The facts as they would be if no check were muted. What ends only because a check is muted is no recovery; if it
+        is still so when the mute is over, it is told as new.
     """
     plain = decide_sending(reporter, facts)
     if plain.note:  # it cannot be decided
@@ -111,9 +115,12 @@ def follow_state(
         return _apply_cooldown(reporter, state, now) if plain.sends else replace(plain, state=state)
     if observed == before.told:
         told = f", and its message was made at {_format_moment(state.sent_at)}" if state.sent_at else ""
-        what = f"its run_condition {observed}" if reporter.run_condition else f"the outcome is {observed}"
+        what = "its run_condition has held" if reporter.run_condition else f"the outcome has been {observed}"
         unchanged = f"nothing has changed: {what} since {_format_moment(state.since)}{told}"
         return Sending(False, plain.reason or unchanged, state=state)
+    if observed == calm and unmuted is not None and _observe_run(reporter, unmuted) != calm:
+        reason = "it would tell a recovery, but only muted checks make the difference"
+        return Sending(False, reason, held_back=True, state=replace(state, told=calm))
     if observed == calm:
         return _tell_recovery(reporter, before, state)
     return _apply_cooldown(reporter, state, now)

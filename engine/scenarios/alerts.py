@@ -103,7 +103,26 @@ def _decide_sending(
     if not notifications.has_state(reporter) or not recorded:
         return notifications.decide_sending(reporter, facts)
     known = context.store.reporter_states.find(result.scenario, reporter.name)
-    return notifications.follow_state(reporter, facts, result.scenario, known, result.started, context.clock())
+    lifted = collect_condition_facts([_lift_mutes(step) for step in result.steps], context)
+    unmuted = replace(facts, outcome=lifted.outcome, steps=lifted.steps, checks=lifted.checks)
+    return notifications.follow_state(
+        reporter,
+        facts,
+        result.scenario,
+        known,
+        as_of=result.started,
+        now=context.clock(),
+        unmuted=unmuted if any(check.muted for step in result.steps for check in step.checks) else None,
+    )
+
+
+def _lift_mutes(step: StepResult) -> StepResult:
+    """Return the result of a step as it would be if its muted checks counted."""
+    found = {check.outcome for check in step.checks if check.muted}
+    outcome = Outcome.FAILED if CheckOutcome.ERROR in found else Outcome.WARNING
+    raised = worst_outcome([step.outcome, outcome]) if found - {CheckOutcome.OK} else step.outcome
+    checks = [replace(check, mute=None) for check in step.checks]
+    return step.model_copy(update={"outcome": raised, "checks": checks})
 
 
 def _explain_silence(reporter: Reporter, sending: notifications.Sending, context: RunContext) -> Delivery:
