@@ -145,8 +145,8 @@ class CheckResult:
     `check` is the name of the check in the spec, `target` the evaluation store or dataset, `metric` the concrete
     metric: a wildcard check gives one result per metric. `bounds` is what was allowed, None of a python check, and of a
     wildcard that matches nothing. `counts_as` is the outcome after `when_empty`, never EMPTY; that of a muted check is
-    OK. `reason` is a sentence for people. `detectable` gives, by bound, the value nearest to it that would have broken the
-    check in 4 of 5 batches of this size, None where none would; it is empty where that is not known. `mute` is that
+    OK. `reason` is a sentence for people. `detectable` gives, by bound, the value nearest to it that would have broken
+    the check in 4 of 5 batches of this size, None where none would; it is empty where that is not known. `mute` is that
     of the check when it was applied, or one that has expired since it was applied before.
     """
 

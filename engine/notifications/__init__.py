@@ -12,6 +12,7 @@ from engine.notifications.delivery import (
     send_unrecorded,
 )
 from engine.notifications.facts import RunFacts, create_check_event, create_step_event, format_event
+from engine.notifications.message_document import write_message_schema
 from engine.notifications.messages import compose_message
 from engine.notifications.preview import preview_message
 from engine.notifications.sending import Sending, decide_sending, follow_state, has_state
@@ -32,4 +33,5 @@ __all__ = [
     "has_state",
     "preview_message",
     "send_unrecorded",
+    "write_message_schema",
 ]

@@ -118,7 +118,7 @@ def follow_state(
         what = "its run_condition has held" if reporter.run_condition else f"the outcome has been {observed}"
         unchanged = f"nothing has changed: {what} since {_format_moment(state.since)}{told}"
         return Sending(False, plain.reason or unchanged, state=state)
-    if observed == calm and unmuted is not None and _observe_run(reporter, unmuted) != calm:
+    if observed == calm and unmuted is not None and _is_other_than(calm, reporter, unmuted):
         reason = "it would tell a recovery, but only muted checks make the difference"
         return Sending(False, reason, held_back=True, state=replace(state, told=calm))
     if observed == calm:
@@ -137,6 +137,14 @@ def _observe_run(reporter: Reporter, facts: ConditionFacts) -> str:
     if reporter.run_condition is None:
         return str(facts.outcome)
     return HOLDS if evaluate_condition(reporter.run_condition, facts) else HOLDS_NOT
+
+
+def _is_other_than(calm: str, reporter: Reporter, facts: ConditionFacts) -> bool:
+    """Return whether facts give, or could give, something else."""
+    try:
+        return _observe_run(reporter, facts) != calm
+    except UndecidedCondition:
+        return True
 
 
 def _tell_recovery(reporter: Reporter, before: ReporterState, state: ReporterState) -> Sending:

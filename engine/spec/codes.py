@@ -68,6 +68,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "check-always": "A bound is always exceeded, so the check always warns or fails.",
     "check-never": "A bound can never be exceeded, so the check never warns or fails.",
     "url": "A text is not a URL of the required form.",
+    "header": "An HTTP header cannot be sent.",
     "address": "A text is not a mail address, or addresses are given for a channel that does not use them.",
     "password": "The spec contains a password.",
     "fallback": "A channel cannot send while its secret is absent, or has a fallback that is never used.",

@@ -17,7 +17,7 @@ from engine.spec.include import SpecFiles, read_files
 from engine.spec.message_files import read_message_files
 from engine.spec.project_yaml import render_project
 from engine.spec.resolver import VariableResolver
-from engine.spec.resources.channels import AppriseChannel, FileChannel, MailChannel
+from engine.spec.resources.channels import Channel
 from engine.spec.resources.connections import Connection
 from engine.spec.resources.datasets import AnyDataset
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
@@ -83,7 +83,7 @@ class ProjectSpec:
         return self.resources.evaluation_stores
 
     @property
-    def channels(self) -> dict[str, MailChannel | FileChannel | AppriseChannel]:
+    def channels(self) -> dict[str, Channel]:
         return self.resources.channels
 
     @property
