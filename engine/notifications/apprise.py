@@ -199,7 +199,7 @@ def _notify(service: "apprise.NotifyBase", url: str, post: Envelope, text: str) 
                 title=title,
                 body=text,
                 body_format=NotifyFormat.TEXT,
-                notify_type=NOTIFICATION_TYPES.get(post.outcome, "info"),
+                notify_type="success" if post.message.recovered else NOTIFICATION_TYPES.get(post.outcome, "info"),
                 attach=[AttachMemory(content=content, name=name, mimetype=kind) for content, name, kind in files]  # type: ignore[no-untyped-call]  # theirs
                 if files and service.attachment_support
                 else None,

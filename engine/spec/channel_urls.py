@@ -68,7 +68,8 @@ def _find_apprise_problem(text: str) -> tuple[str, str | None] | None:
         if "${" in scheme:  # the secret is absent
             continue
         services = list_services()
-        if mark and scheme.lower() not in services:
+        # Of some services, apprise also takes the https:// URL that they give.
+        if mark and scheme.lower() not in (*services, "https"):
             help_ = did_you_mean(scheme.lower(), services, "the services are")
             return f'apprise knows no service "{scheme[:30]}"', help_
         if find_references(url):
@@ -76,5 +77,5 @@ def _find_apprise_problem(text: str) -> tuple[str, str | None] | None:
         try:
             load_service(url)
         except DeliveryError as error:
-            return str(error), None
+            return str(error), "for a server of your own, write kind: webhook" if scheme == "https" else None
     return None

@@ -127,7 +127,7 @@ UNSUPPORTED_KEYS: dict[str, str] = {
 }
 
 
-_MESSENGERS = ("slack", "teams", "msteams", "discord", "telegram", "mattermost", "rocketchat", "pagerduty", "webhook")
+_MESSENGERS = ("slack", "teams", "msteams", "discord", "telegram", "mattermost", "rocketchat", "pagerduty")
 
 
 def hint_for_kind(word: str, kinds: Collection[str]) -> str | None:

@@ -54,7 +54,7 @@ def check_changes(draft: Draft, findings: Findings) -> None:
                 findings.error(at, "on-change", "recovery needs only_on_change", "add only_on_change: true")
             elif reporter.recovery and reporter.run_condition is None:
                 at = draft.key_position(*path, "recovery")
-                message = "recovery needs a run_condition, which can end to hold"
+                message = "recovery needs a run_condition that may no longer hold"
                 help_ = "remove recovery: without a run_condition, a return to SUCCESS is told as every other change"
                 findings.error(at, "on-change", message, help_)
 

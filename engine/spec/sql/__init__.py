@@ -135,7 +135,7 @@ def _find_undeclared_variables(
         if not reference.parts or (len(reference.parts) == 1 and name in variables):
             continue
         if reference.parts[:1] == ("secret",):
-            message, help_ = "a secret cannot be used in SQL", "secrets can only be used in the url of a channel"
+            message, help_ = "a secret cannot be used in SQL", "secrets can only be used in the url or the headers of a channel"
         else:
             message = f"{name!r} is not a declared variable"
             help_ = did_you_mean(name, variables, "the variables are")
