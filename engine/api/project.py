@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -29,6 +29,7 @@ from engine.scenarios import scenario_selection, session
 from engine.scenarios.context import RunContext
 from engine.scenarios.plan import Plan
 from engine.scenarios.result import RunResult as Run
+from engine.spec.moment import place_moment
 from engine.spec.variable_references import Value
 from engine.store import MessageState, Mute, OutboxMessage, RunRecord, match_ids, shorten_id
 
@@ -275,10 +276,16 @@ class Project:
                     context.store.outbox.reopen(message)
             return list(deliver_messages(context.store, self.spec, context.secrets, early=True, messages=messages))
 
-    def mute(self, target: str, check: str, *, until: datetime, reason: str) -> str:
+    def mute(self, target: str, check: str, *, until: date | datetime | timedelta, reason: str) -> str:
         """Let a check count as OK until a time, and record who did so; return that as a sentence.
 
         The check is measured, stored and told all the same. An earlier mute of it ends.
+
+        Parameters
+        ----------
+        until
+            When the check counts again: a date (its first instant), a time (of the project's time zone, if it has no
+            offset), or a duration from now on.
 
         Raises
         ------
@@ -288,11 +295,11 @@ class Project:
         self._require_check(target, check)
         with self.open_session() as context:
             now = context.clock()
-            until = until if until.tzinfo else until.replace(tzinfo=UTC)
-            if until <= now:
-                end, today = (f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" for moment in (until, now))
-                raise UsageError(f"a mute until {end} would be over already: it is {today}")
-            muted = Mute(target, check, until, describe_acting_user(), " ".join(reason.split()), now)
+            end = now + until if isinstance(until, timedelta) else place_moment(until, self.spec.as_of.tzinfo or UTC)
+            if end <= now:
+                over, today = (f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" for moment in (end, now))
+                raise UsageError(f"a mute until {over} would be over already: it is {today}")
+            muted = Mute(target, check, end, describe_acting_user(), " ".join(reason.split()), now)
             context.store.mutes.add(muted)
             return _describe_mute(muted)
 
@@ -405,7 +412,11 @@ def _belongs_to(message: OutboxMessage, name: str) -> bool:
 
 
 def load(
-    path: Path | str, variables: Mapping[str, Value] | None = None, *, environ: Mapping[str, str] = os.environ
+    path: Path | str,
+    variables: Mapping[str, Value] | None = None,
+    *,
+    as_of: date | datetime | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> Project:
     """Load the project that a spec file declares.
 
@@ -413,6 +424,9 @@ def load(
     ----------
     variables
         Values that replace those of the spec; a text is converted to the declared variable's type.
+    as_of
+        The moment that runs stand for, `${as_of}`: a date, or a time (of the project's time zone, if it has no offset);
+        by default the moment at which the project is loaded.
     environ
         The environment that secrets and `${env.NAME}` are read from.
 
@@ -422,7 +436,7 @@ def load(
         The spec is invalid; `diagnostics` holds every problem, in order of position.
     """
     # absolute, because a notebook may change its working folder between two calls
-    return Project(spec.load(Path(path).absolute(), variables, environ), environ)
+    return Project(spec.load(Path(path).absolute(), variables, environ, as_of), environ)
 
 
 def run(path: Path | str, scenario: str | None = None, variables: Mapping[str, Value] | None = None) -> list[Run]:

@@ -1,14 +1,15 @@
 """`engine mute`: lets a check not count for a time, with a reason that everybody sees; or lists the mutes."""
 
 import os
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from engine.cli.options import TableFormat, Variables, load_project, parse_moment
+from engine.cli.options import TableFormat, Variables, load_project
 from engine.outcome import ExitCode
+from engine.spec.moment import parse_moment
 from engine.spec.value_types import parse_duration
 
 
@@ -24,8 +25,8 @@ def command(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="When the check counts again: 2026-12-01, 2026-12-01T09:30 (in UTC unless it says otherwise), or the "
-            "time from now, such as 12h or 7d.",
+            help="When the check counts again: 2026-12-01 (its first instant), 2026-12-01T09:30, both in the project's "
+            "time zone, or the time from now, such as 12h or 7d.",
         ),
     ] = None,
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for all who see it.")] = None,
@@ -56,9 +57,12 @@ def command(
     return ExitCode.OK
 
 
-def _parse_end(text: str) -> datetime:
-    """Return the moment of a date, a time, or a duration from now on."""
-    from engine.store import utc_now
-
-    duration = parse_duration(text.strip())
-    return utc_now() + duration if duration else parse_moment(text, "--until", "2026-12-01, 2026-12-01T09:30 or 7d")
+def _parse_end(text: str) -> date | datetime | timedelta:
+    """Return a date, a time, or a duration from now on; raises typer.BadParameter for any other text."""
+    try:
+        return parse_duration(text.strip()) or parse_moment(text.strip())
+    except ValueError:
+        message = (
+            f"{text[:60]!r} is not a date such as 2026-12-01, a time such as 2026-12-01T09:30 or a duration such as 7d"
+        )
+        raise typer.BadParameter(message, param_hint="--until") from None

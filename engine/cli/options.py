@@ -1,6 +1,5 @@
 """Options that several verbs have in common."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,6 +7,7 @@ import typer
 
 from engine import spec
 from engine.formatting.redacted_output import redact_standard_streams
+from engine.spec.moment import parse_moment
 
 Format = Annotated[
     Literal["text", "json", "github"],
@@ -21,9 +21,18 @@ Variables = Annotated[
     list[str] | None,
     typer.Option("--var", metavar="NAME=VALUE", help="Set a variable to another value. Can be repeated."),
 ]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        metavar="DATE",
+        help="The moment to stand for instead of now, ${as_of} in the spec: 2026-11-28 or 2026-11-28T02:30.",
+        show_default=False,
+    ),
+]
 
 
-def load_project(path: Path, variables: list[str] | None) -> spec.ProjectSpec:
+def load_project(path: Path, variables: list[str] | None, as_of: str | None = None) -> spec.ProjectSpec:
     """Read and validate a spec; from now on the values of its secrets are masked in everything that is printed.
 
     Raises
@@ -31,9 +40,13 @@ def load_project(path: Path, variables: list[str] | None) -> spec.ProjectSpec:
     SpecError
         The spec is invalid.
     typer.BadParameter
-        A variable has no `=`.
+        A variable has no `=`, or `as_of` is no date or time.
     """
-    project = spec.load(path, parse_variables(variables))
+    try:
+        moment = None if as_of is None else parse_moment(as_of)
+    except ValueError as problem:
+        raise typer.BadParameter(str(problem), param_hint="--as-of") from None
+    project = spec.load(path, parse_variables(variables), as_of=moment)
     if project.secrets:
         redact_standard_streams(spec.Secrets(project).redact)
     return project
@@ -57,18 +70,3 @@ def parse_pairs(given: list[str] | None, option: str, form: str) -> dict[str, st
         if not name or not equals:
             raise typer.BadParameter(f"{name!r} is not {form}", param_hint=option)
     return {name.strip(): value for name, _, value in parts}
-
-
-def parse_moment(text: str, option: str, examples: str) -> datetime:
-    """Return the moment of an ISO date or time, in UTC unless it says otherwise.
-
-    Raises
-    ------
-    typer.BadParameter
-        It is no such text; the message gives the `examples`.
-    """
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a time such as {examples}", param_hint=option) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -110,7 +110,7 @@ def _decide_sending(
         facts,
         result.scenario,
         known,
-        as_of=result.started,
+        as_of=result.as_of or result.started,
         now=context.clock(),
         unmuted=unmuted if any(check.muted for step in result.steps for check in step.checks) else None,
     )
@@ -180,7 +180,7 @@ def collect_condition_facts(found: Sequence[StepResult], context: RunContext) ->
         checks=checks,
         metrics=metrics,
         trigger=context.trigger,
-        variables=context.project.variables,
+        variables=context.project.names,
     )
 
 

@@ -25,7 +25,19 @@ from engine.store.records import Event, OutboxMessage, ReporterState, RunRecord,
 from engine.store.reporter_states import write_reporter_states
 from engine.store.tables import run_events, run_steps, runs
 
-RUN_COLUMNS = ("id", "project", "scenario", "started", "who", "trigger", "parent", "variables", "ended", "outcome")
+RUN_COLUMNS = (
+    "id",
+    "project",
+    "scenario",
+    "started",
+    "who",
+    "trigger",
+    "parent",
+    "variables",
+    "as_of",
+    "ended",
+    "outcome",
+)
 
 
 class Runs:
