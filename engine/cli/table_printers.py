@@ -26,6 +26,14 @@ OUTBOX_HEADERS = {
     "short": "id",
     **{name: name for name in ("state", "created", "reporter", "channel", "to", "subject", "tries", "reason")},
 }
+MUTE_HEADERS = {
+    "target": "store or dataset",
+    **{name: name for name in ("check", "state", "until", "by", "reason", "created")},
+}
+REPORTER_HEADERS = {
+    **{name: name for name in ("scenario", "reporter", "channel", "watches", "now", "since")},
+    "sent_at": "last message",
+}
 CHECK_HEADERS = {"evaluation": "evaluation", **OUTCOME_HEADERS, "created": "when", **REASON_HEADER, "run": "run"}
 
 

@@ -9,10 +9,9 @@ from engine.spec.secrets import Secrets
 from engine.store.records import OutboxMessage
 
 
-def preview_silence(reporter: Reporter) -> str:
+def preview_silence(reporter: Reporter, reason: str, secrets: Secrets) -> str:
     """Return that a reporter would send nothing, and why."""
-    why = "its run condition does not hold" if reporter.active else "it is not active"
-    return f'Reporter "{reporter.name}" would send nothing: {why}.\n'
+    return f'Reporter "{reporter.name}" would send nothing: {secrets.redact(reason)}.\n'
 
 
 def preview_message(

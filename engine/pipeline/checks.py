@@ -16,6 +16,7 @@ from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import ChecksFailed, inspect_dataset
 from engine.pipeline.decision import Decision
 from engine.pipeline.log import Level
+from engine.pipeline.mutes import mark_muted_results
 from engine.spec.metric_names import MetricName, normalize_metric_name
 from engine.spec.resources.checks import RangeCheck, describe_inactive_checks, select_active_checks
 from engine.store import EvaluationFilter
@@ -68,7 +69,9 @@ def apply_checks(target: str, context: BuildContext) -> AppliedChecks:
 def _log_checks(results: Sequence[CheckResult], context: BuildContext) -> None:
     """Log what is not OK, what measured nothing, and which checks could hardly have failed."""
     for check in results:
-        if check.counts_as is not CheckOutcome.OK:
+        if check.muted or (check.mute and check.counts_as is CheckOutcome.OK):
+            context.log.info(f"{check.outcome} {check.summary}")
+        elif check.counts_as is not CheckOutcome.OK:
             level: Level = "error" if check.counts_as is CheckOutcome.ERROR else "warning"
             context.log.write(level, f"{check.outcome} {check.summary}")
         elif check.outcome is CheckOutcome.OK and check.reason and not check.reason.startswith(HARDLY_FAILED):
@@ -134,11 +137,12 @@ def check_evaluation(evaluation: Evaluation, context: BuildContext) -> list[Chec
         confidence=context.project.evaluation_stores[name].drift.confidence,
         detectable_drifts=_collect_detectable_drifts(evaluation),
     )
-    return [
+    results = [
         result
         for check, declared in checks.items()
         for result in apply_check(check, declared, subject, position("evaluation_stores", name, "checks", check))
     ]
+    return mark_muted_results(name, results, context)
 
 
 def _collect_detectable_drifts(evaluation: Evaluation) -> dict[str, float | None]:

@@ -72,7 +72,7 @@ _READING_MEANINGS = {
     "message": "a message",
     "sql": "SQL",
     "function": "`module:function`",
-    "secret": "a URL, which may contain secrets",
+    "secret": "text, which may contain secrets",
 }
 _PREDICTION_METRICS = ("prediction_drift", "predicted_share", "reference_predicted_share", "fugacity")
 _METRIC_GROUPS: dict[str, Callable[[MetricDefinition], bool]] = {
