@@ -251,7 +251,7 @@ class EvaluationStore:
         with self.open_session() as context:
             called = {self._choose_name(name, context) for name in names} if names else None
             moment = before.replace(tzinfo=UTC) if before and before.tzinfo is None else before
-            where = EvaluationFilter(called=called, created_before=moment)
+            where = EvaluationFilter(called=called, moment_before=moment, superseded=True)
             found = context.store.evaluations.history(self.name, metrics=[], where=where)
             wanted = labels or {}
             chosen = [one for one in found if wanted.items() <= one.labels.items()]

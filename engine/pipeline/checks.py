@@ -114,7 +114,7 @@ def check_evaluation(evaluation: Evaluation, context: BuildContext) -> list[Chec
         for check in checks.values()
         if isinstance(check, RangeCheck) and check.compare
     ]
-    before = EvaluationFilter(created_before=evaluation.created)
+    before = EvaluationFilter(before=evaluation.id)
     looked_at = count_past(checks.values())
     past = context.store.evaluations.history(name, looked_at, metrics=compared, where=before) if looked_at else []
     subject = CheckTarget(

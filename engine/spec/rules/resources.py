@@ -5,9 +5,10 @@ from urllib.parse import urlsplit
 
 from engine.discovery.formats import ARCHIVES, SAVE_AS_CSV, SPREADSHEETS, UNPACK, detect_format
 from engine.formatting.lists import join_alternatives
+from engine.spec.declared_times import find_moment, find_zone, format_declared_time
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.datasets import Column, Csv, FileDataset
-from engine.spec.resources.evaluation_stores import DatasetReference, ModelTestReference
+from engine.spec.resources.evaluation_stores import DatasetReference, ModelTestReference, SamePeriodReference, TimeWindow
 from engine.spec.resources.models import ALGORITHMS, ScoredModel, TrainModel
 from engine.spec.rules.draft import Draft
 from engine.spec.validator import SpecPath
@@ -169,9 +170,24 @@ def check_stores(draft: Draft, findings: Findings) -> None:
             elif model is not None and not isinstance(model, TrainModel):
                 message = f'model "{store.model}" is not of kind train, so it has no test rows to compare with'
                 findings.error(at, "no-reference", message, help_)
+        elif isinstance(reference, SamePeriodReference) and store.evaluation.time is None:
+            at = draft.value_position(*path, "reference", "kind")
+            message = "a reference of the same period needs the time of each evaluation"
+            findings.error(at, "needs-key", message, "add evaluation: {time: …}, such as the day of the batch")
         elif isinstance(reference, DatasetReference) and reference.dataset == store.dataset:
             message = f'the batch and the reference are the same dataset "{store.dataset}", so there is never drift'
             findings.warning(draft.value_position(*path, "reference", "dataset"), "same-dataset", message)
+        if isinstance(window := store.evaluation.time, TimeWindow):
+            start, end = (find_moment(one, find_zone(draft.spec)) for one in (window.start, window.end))
+            if end <= start:
+                at = draft.value_position(*path, "evaluation", "time", "end")
+                message = (
+                    f"the window ends at {format_declared_time(window.end)}, which is not after its start, "
+                    f"{format_declared_time(window.start)}"
+                )
+                help_ = "write an end after the start; it is not part of the window"
+                also = draft.value_position(*path, "evaluation", "time", "start")
+                findings.error(at, "range-order", message, help_, also=also)
 
 
 def check_secrets(draft: Draft, findings: Findings) -> None:
