@@ -61,7 +61,7 @@ class Checks:
         return found
 
     def find_last_ok(self, store: str, before: str) -> str | None:
-        """Return the id of the newest evaluation before the one with this id whose checks were all OK when last applied.
+        """Return the id of the newest evaluation before another one whose checks were all OK when last applied.
 
         There must have been checks; EMPTY counts as OK.
         """

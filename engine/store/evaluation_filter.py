@@ -67,7 +67,8 @@ class EvaluationFilter:
 
     def build_conditions(self, store: str) -> list[ColumnElement[bool]]:
         """Return the conditions on rows of the table of evaluations, of the store that they are asked of."""
-        of, found = evaluations.c, []
+        of = evaluations.c
+        found: list[ColumnElement[bool]] = []
         if not self.superseded:
             found.append(of.superseded_by.is_(None))
         if self.name is not None:

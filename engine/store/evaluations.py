@@ -114,7 +114,9 @@ class Evaluations:
             return found or read_matching_ids(connection, evaluations, called, evaluations.c.store == store)
 
     def is_newest(self, evaluation: Evaluation) -> bool:
-        """Return whether no evaluation of its store stands for a later time."""
+        """Return whether no evaluation of its store stands for a later time; without a declared time, it is newest."""
+        if evaluation.time is None:
+            return True
         newest = self.history(evaluation.store, 1, metrics=[])
         return not newest or newest[0].order <= evaluation.order
 

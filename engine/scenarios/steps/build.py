@@ -33,7 +33,9 @@ def _build_target(step: BuildStep, context: RunContext) -> StepResult:
         return _make_result(step, reused=model_handle.reused, reason=trained)
     evaluated = evaluation_stores.build_evaluation_store(step.target, context, force=force)
     evaluation = evaluated.evaluation
-    made = EvaluationMade(id=evaluation.id, store=step.target, name=evaluation.name, reused=evaluated.reused)
+    made = EvaluationMade.describe(
+        evaluation, reused=evaluated.reused, newest=evaluated.newest, supersedes=evaluated.supersedes
+    )
     return _make_result(
         step,
         reused=evaluated.reused,

@@ -8,7 +8,12 @@ from engine.formatting.lists import join_alternatives
 from engine.spec.declared_times import find_moment, find_zone, format_declared_time
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.datasets import Column, Csv, FileDataset
-from engine.spec.resources.evaluation_stores import DatasetReference, ModelTestReference, SamePeriodReference, TimeWindow
+from engine.spec.resources.evaluation_stores import (
+    DatasetReference,
+    ModelTestReference,
+    SamePeriodReference,
+    TimeWindow,
+)
 from engine.spec.resources.models import ALGORITHMS, ScoredModel, TrainModel
 from engine.spec.rules.draft import Draft
 from engine.spec.validator import SpecPath
