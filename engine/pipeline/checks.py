@@ -127,6 +127,7 @@ def check_evaluation(evaluation: Evaluation, context: BuildContext) -> list[Chec
         rows=(evaluation.rows_used, evaluation.reference_rows),
         confidence=context.project.evaluation_stores[name].drift.confidence,
         detectable_drifts=_collect_detectable_drifts(evaluation),
+        of_model=bool(earlier.model),
     )
     return [
         result

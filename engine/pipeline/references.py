@@ -35,6 +35,7 @@ from engine.spec.resources.evaluation_stores import (
     RollingReference,
     SamePeriodReference,
 )
+from engine.views.facts import COMPARED_WITH_ITSELF
 
 SAMPLE_ROWS = 100_000
 """Rows per side that a snapshot samples for the drift model, unless the store's `max_rows` is larger."""
@@ -152,7 +153,7 @@ def _refer_to_batch(
 ) -> Reference:
     """Return the batch as its reference: the first evaluation of a store has no other, and later ones need it."""
     facts = {"kind": kind, "datasets": batch.provenance()}
-    return _refer_to_table(batch, facts, spec, model_handle, context, f"{reason}, so its batch is compared with itself")
+    return _refer_to_table(batch, facts, spec, model_handle, context, f"{reason}{COMPARED_WITH_ITSELF}")
 
 
 def _refer_to_evaluations(

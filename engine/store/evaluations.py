@@ -167,6 +167,7 @@ class Evaluations:
                 evaluations.c.name,
                 evaluations.c.time_start,
                 *(evaluation_metrics.c[part] for part in ("value", "low", "high")),
+                evaluations.c.time_text,
             )
             .join(evaluation_metrics, evaluation_metrics.c.evaluation == evaluations.c.number)
             .where(evaluations.c.store == store, evaluation_metrics.c.metric == metric, *conditions)
