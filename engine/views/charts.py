@@ -116,7 +116,7 @@ def draw_history(
                 "high": point.high,
             }
         )
-    across = {"field": "name", "type": "ordinal", "sort": None, "title": None}
+    across: ChartSpec = {"field": "name", "type": "ordinal", "sort": None, "title": None}
     if rows and all(row["at"] for row in rows):
         across = {"field": "at", "type": "temporal", "title": None, "scale": {"type": "utc"}}
     x = across | {"axis": {"labelAngle": 0, "labelOverlap": True, "labelLimit": 90}}
