@@ -40,6 +40,7 @@ from engine.pipeline.references import (
     apply_entity,
     resolve_reference,
 )
+from engine.spec.declared_times import find_zone
 from engine.spec.resources.resource import facts_of
 from engine.store import generate_id
 
@@ -199,7 +200,8 @@ def _find_moment_among_times(name: str, created: datetime, context: BuildContext
     newest = context.store.evaluations.history(name, 1, metrics=[])
     if not newest or newest[0].time is None:
         return None
-    return EvaluationTime(created, None, f"{created:%Y-%m-%d %H:%M:%S}")
+    local = created.astimezone(find_zone(context.project.resources))
+    return EvaluationTime(created, None, f"{local:%Y-%m-%d %H:%M:%S}")
 
 
 def _collect_evaluation_facts(

@@ -48,6 +48,12 @@ def _read_time(declared: DeclaredTime, context: BuildContext) -> EvaluationTime:
     return EvaluationTime(find_moment(start, zone), find_moment(end, zone), text)
 
 
+def has_model_history(store: str, context: BuildContext) -> bool:
+    """Return whether the history of a store starts anew at another model."""
+    spec = context.project.evaluation_stores[store]
+    return spec.model is not None and not spec.continues_across_models
+
+
 def restrict_to_model(store: str, fingerprint: str, context: BuildContext) -> str | None:
     """Return the model that the history of a store is restricted to; None if it goes on across models."""
     return None if context.project.evaluation_stores[store].continues_across_models else fingerprint

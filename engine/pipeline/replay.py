@@ -16,6 +16,7 @@ from engine.evaluation.record import CheckResult, Evaluation
 from engine.outcome import CheckOutcome, worst_check_outcome
 from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import select_metrics_in_seconds
+from engine.pipeline.evaluation_times import has_model_history
 from engine.spec.metric_names import normalize_metric_name
 from engine.spec.resources.checks import Check, PythonCheck, Range, RangeCheck
 
@@ -82,7 +83,7 @@ def _list_evaluations(store: str, context: BuildContext) -> list[_Past]:
     checks = context.project.evaluation_stores[store].checks.values()
     found = context.store.evaluations.history(store, metrics=_list_needed_metrics(checks))
     past = count_past(checks)
-    across = context.project.evaluation_stores[store].continues_across_models
+    across = not has_model_history(store, context)
     return [
         _Past(
             one.name,
@@ -183,7 +184,7 @@ def _build_past_target(section: str, target: str, one: _Past, context: BuildCont
         in_seconds=() if is_store else select_metrics_in_seconds(target, one.metrics, context),
         rows=one.rows,
         confidence=context.project.evaluation_stores[target].drift.confidence if is_store else 0.95,
-        of_model=is_store and not context.project.evaluation_stores[target].continues_across_models,
+        of_model=is_store and has_model_history(target, context),
     )
 
 

@@ -1,10 +1,13 @@
 """Declared dates and times as moments: a date is the start of its day; one without a zone is in that of the project."""
 
 from calendar import monthrange
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from zoneinfo import ZoneInfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
+from engine.spec.moment import find_time_zone, place_moment
 from engine.spec.resources.project import ProjectResource
+
+YEARS = range(1900, 3000)
+"""The years that data can stand for: another one is a slip."""
 
 MONTHS = {"1mo": 1, "3mo": 3, "1y": 12}
 """The lengths of periods that are counted in months."""
@@ -12,8 +15,7 @@ MONTHS = {"1mo": 1, "3mo": 3, "1y": 12}
 
 def find_moment(declared: date | datetime, zone: tzinfo) -> datetime:
     """Return the moment of a declared date or time, in UTC."""
-    moment = declared if isinstance(declared, datetime) else datetime.combine(declared, time())
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+    return place_moment(declared, zone).astimezone(UTC)
 
 
 def format_declared_time(declared: date | datetime) -> str:
@@ -44,4 +46,7 @@ def go_back(declared: date | datetime, every: timedelta | str, count: int, zone:
 
 def find_zone(project: ProjectResource) -> tzinfo:
     """Return the time zone of a project, in which declared dates and times are unless they say otherwise."""
-    return ZoneInfo(getattr(project, "timezone", "UTC"))
+    try:
+        return find_time_zone(project.timezone)
+    except ValueError:  # reported where it is declared
+        return UTC

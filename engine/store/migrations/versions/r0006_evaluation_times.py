@@ -6,8 +6,8 @@ Evaluations of before stand for the moment at which they were made.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 
 ORDER = ("timed", "time_start", "number")
 
