@@ -17,7 +17,6 @@ import engine
 from engine.api import Project
 from engine.errors import UsageError
 from engine.scenarios.result import EvaluationMade
-from engine.store import Store
 
 FIRST = date(2026, 3, 2)
 SPEC = """
@@ -336,5 +335,3 @@ def test_the_command_line_shows_times_supersession_repeated_data_and_a_new_model
     page = (nights.folder / "page.html").read_text("utf-8")
     assert "Superseded: the data of this time has changed since." in page
     assert "for <strong>2026-03-02</strong>" in page
-
-
