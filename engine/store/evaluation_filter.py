@@ -30,8 +30,8 @@ class EvaluationFilter:
         All of its fingerprints.
     model, dataset
         The fingerprint of its model, or of its batch.
-    before, after
-        The id of an evaluation that comes later, or earlier, in the history of the store.
+    before
+        The id of an evaluation that comes later in the history of the store.
     earlier_than
         The declared time of an evaluation before whose start it is.
     moment_before
@@ -55,7 +55,6 @@ class EvaluationFilter:
     model: str | None = None
     dataset: str | None = None
     before: str | None = None
-    after: str | None = None
     earlier_than: EvaluationTime | None = None
     moment_before: datetime | None = None
     at: EvaluationTime | None = None
@@ -85,8 +84,6 @@ class EvaluationFilter:
             found.append(of.dataset_fingerprint == self.dataset)
         if self.before is not None:
             found.append(tuple_(*HISTORY_ORDER) < _find_place(self.before))
-        if self.after is not None:
-            found.append(tuple_(*HISTORY_ORDER) > _find_place(self.after))
         if self.earlier_than is not None:
             found.append(or_(~of.timed, of.time_start < self.earlier_than.start))
         if self.moment_before is not None:
@@ -109,7 +106,6 @@ class EvaluationFilter:
         time = evaluation.time
         return (
             self.before is None
-            and self.after is None
             and self.name in (None, evaluation.name)
             and self.model in (None, evaluation.fingerprints.model)
             and self.dataset in (None, evaluation.fingerprints.dataset)
