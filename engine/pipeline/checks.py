@@ -15,11 +15,11 @@ from engine.pipeline.actions import Action
 from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import ChecksFailed, inspect_dataset
 from engine.pipeline.decision import Decision
+from engine.pipeline.evaluation_times import select_earlier
 from engine.pipeline.log import Level
 from engine.pipeline.mutes import mark_muted_results
 from engine.spec.metric_names import MetricName, normalize_metric_name
 from engine.spec.resources.checks import RangeCheck, describe_inactive_checks, select_active_checks
-from engine.store import EvaluationFilter
 
 RECENT_EVALUATIONS = 100
 """Evaluations of which a plan learns how often they are made."""
@@ -108,8 +108,8 @@ def _expect_false_alarms(name: str, context: BuildContext) -> list[str]:
         if one.rows_read
     ]
     newest = stored[-1].metrics.get("data_drift") if stored else None
-    created = [one.created for one in stored]
-    text = describe_false_alarms(select_active_checks(declared.checks), declared.drift.confidence, newest, created)
+    moments = [one.moment for one in stored]
+    text = describe_false_alarms(select_active_checks(declared.checks), declared.drift.confidence, newest, moments)
     return [text] if text and context.said.add(f"{name}: {text}") else []
 
 
@@ -123,9 +123,9 @@ def check_evaluation(evaluation: Evaluation, context: BuildContext) -> list[Chec
         for check in checks.values()
         if isinstance(check, RangeCheck) and check.compare
     ]
-    before = EvaluationFilter(created_before=evaluation.created)
     looked_at = count_past(checks.values())
-    past = context.store.evaluations.history(name, looked_at, metrics=compared, where=before) if looked_at else []
+    earlier = select_earlier(evaluation, context)
+    past = context.store.evaluations.history(name, looked_at, metrics=compared, where=earlier) if looked_at else []
     subject = CheckTarget(
         name=name,
         metrics=evaluation.metrics,
@@ -136,6 +136,7 @@ def check_evaluation(evaluation: Evaluation, context: BuildContext) -> list[Chec
         rows=(evaluation.rows_used, evaluation.reference_rows),
         confidence=context.project.evaluation_stores[name].drift.confidence,
         detectable_drifts=_collect_detectable_drifts(evaluation),
+        of_model=bool(earlier.model),
     )
     results = [
         result

@@ -145,6 +145,7 @@ def _decide_sending(
     known = context.store.reporter_states.find(result.scenario, reporter.name)
     lifted = collect_condition_facts([_lift_mutes(step) for step in result.steps], context)
     unmuted = replace(facts, outcome=lifted.outcome, steps=lifted.steps, checks=lifted.checks)
+    made = [one for step in result.all_steps() for one in step.evaluations]
     return notifications.follow_state(
         reporter,
         facts,
@@ -153,6 +154,7 @@ def _decide_sending(
         as_of=result.as_of or result.started,
         now=context.clock(),
         unmuted=unmuted if any(check.muted for step in result.steps for check in step.checks) else None,
+        backfill=bool(made) and not any(one.newest for one in made),
     )
 
 
