@@ -13,7 +13,7 @@ from engine.notifications.delivery import (
 )
 from engine.notifications.facts import RunFacts, create_check_event, create_step_event, format_event
 from engine.notifications.messages import compose_message
-from engine.notifications.preview import preview_message
+from engine.notifications.preview import is_silent, preview_message
 
 __all__ = [
     "LAST_SECONDS",
@@ -25,6 +25,7 @@ __all__ = [
     "create_step_event",
     "deliver_messages",
     "format_event",
+    "is_silent",
     "preview_message",
     "send_unrecorded",
 ]

@@ -86,6 +86,7 @@ def _run_in_process(index: int, step: AnyStep, seconds: float, context: RunConte
         preview=context.preview is not None,
         mode=context.mode,
         state=context.store.folder,
+        drill=context.datasets.drill,
     )
     reply = process.run_in_process(
         request, context.environ, seconds=seconds, pass_on=context.log.pass_on, preview=context.preview

@@ -56,6 +56,7 @@ def _answer_step(request: StepRequest, project: ProjectSpec, send: Send) -> Step
             built=request.built,
             run=request.run,
             trigger=request.trigger,
+            datasets=context.datasets.with_drill(request.drill),
         )
         send(ReadyReply())
         return StepReply(result=steps.run(step, at_step))
