@@ -24,8 +24,10 @@ from engine.pipeline.checks import apply_checks
 from engine.pipeline.log import LogLine
 from engine.scenarios import scenario_selection, session
 from engine.scenarios.context import RunContext
+from engine.scenarios.drill import DrillResult, drill_store
 from engine.scenarios.plan import Plan
 from engine.scenarios.result import RunResult as Run
+from engine.spec.disturbances import parse_term
 from engine.spec.variable_references import Value
 from engine.store import MessageState, OutboxMessage, RunRecord, match_ids, shorten_id
 
@@ -217,6 +219,28 @@ class Project:
         self._require_target(target)
         with self.open_session() as context:
             return replay_target(target, tried or {}, context)
+
+    def drill(self, store: str, *disturbances: str, scenario: str | None = None) -> DrillResult:
+        """Disturb the batch of a store in memory: which checks fire, and what would be sent? Nothing is kept or sent.
+
+        Parameters
+        ----------
+        disturbances
+            As `engine drill` takes them, made in this order: "shift card_age=+0.5sd", "missing card_age=10%".
+        scenario
+            The scenario to run; by default the last one of `run:` (or else of the spec) that builds the store.
+
+        Raises
+        ------
+        UsageError
+            There is no such store or scenario, or the batch does not allow a disturbance.
+        DataError
+            The batch cannot be read, or the store cannot be built without any disturbance.
+        StoreError
+            The state cannot be read.
+        """
+        parsed = [parse_term(one) for one in disturbances]
+        return drill_store(self.spec, store, parsed, scenario=scenario, environ=self.environ, listeners=self.listeners)
 
     def outbox(self) -> pl.DataFrame:
         """Return the messages that were not sent, oldest first: PENDING ones wait, the others are not tried again.

@@ -31,7 +31,7 @@ from engine.spec.metric_names import MetricName
 from engine.spec.resources.evaluation_stores import EvaluationReference
 from engine.spec.resources.scenarios import BuildStep, RunScenarioStep, SetVariablesStep
 from engine.store import utc_now
-from engine.store.forgetting import forget_batch, forget_runs
+from engine.store.forgetting import forget_evaluations, forget_measurements, forget_runs
 from engine.views.run_view import name_iteration
 
 
@@ -180,13 +180,15 @@ def drill_store(
         builds = list(_list_builds(name, store, context))
         for build in builds:
             _require_possible_in(store, disturbances, build)
+        # a run that finds the present batch measured would compare it with itself
+        _forget_measured(store, builds, context)
         silent = replace(context.log, listeners=())
         before = run_scenario(name, replace(context, preview=_ignore_preview, log=silent))
         evaluation = _find_evaluation(store, before, context)
         disturbances = [_measure_shift(one, evaluation) for one in disturbances]
         dataset = builds[-1].project.evaluation_stores[store].dataset
         described = _describe_in(dataset, disturbances, builds[-1])
-        _forget_present(store, dataset, before, builds, context)
+        _forget_present(store, before, builds, context)
         messages: list[str] = []
         disturbed = replace(
             context,
@@ -293,13 +295,17 @@ def _describe_in(dataset: str, disturbances: Sequence[Disturbance], context: Run
         return describe_disturbances(rows.frame, disturbances)
 
 
-def _forget_present(
-    store: str, dataset: str, before: RunResult, builds: Sequence[RunContext], context: RunContext
-) -> None:
-    """Forget the run without disturbances, and the present batch, which the disturbed one takes the place of."""
-    runs = {before.id, *(step.run.id for step in before.all_steps() if step.run is not None)}
+def _forget_measured(store: str, builds: Sequence[RunContext], context: RunContext) -> None:
     for build in builds:
-        reference = build.project.evaluation_stores[store].reference
-        kept = [reference.name] if isinstance(reference, EvaluationReference) else []
-        forget_batch(context.store, store, dataset, build.datasets.open(dataset).fingerprint, kept)
-    forget_runs(context.store, runs)
+        table = build.datasets.open(build.project.evaluation_stores[store].dataset)
+        forget_measurements(context.store, table.name, table.fingerprint)
+
+
+def _forget_present(store: str, before: RunResult, builds: Sequence[RunContext], context: RunContext) -> None:
+    """Forget the run without disturbances, and the present batch, which the disturbed one takes the place of."""
+    _forget_measured(store, builds, context)
+    for build in builds:
+        declared = build.project.evaluation_stores[store]
+        kept = [declared.reference.name] if isinstance(declared.reference, EvaluationReference) else []
+        forget_evaluations(context.store, store, build.datasets.open(declared.dataset).fingerprint, kept)
+    forget_runs(context.store, {before.id, *(step.run.id for step in before.all_steps() if step.run is not None)})

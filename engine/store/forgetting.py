@@ -14,33 +14,30 @@ from engine.store.store import Store
 from engine.store.tables import check_results, dataset_measurements, evaluations, runs
 
 
-def forget_batch(store: Store, evaluation_store: str, dataset: str, fingerprint: str, kept: Collection[str]) -> None:
-    """Forget what was evaluated and measured of one batch, as if it had not been there yet.
-
-    Parameters
-    ----------
-    fingerprint
-        The fingerprint of the batch.
-    kept
-        Names of evaluations that are kept nevertheless.
-    """
+def forget_evaluations(store: Store, evaluation_store: str, fingerprint: str, kept: Collection[str]) -> None:
+    """Forget the evaluations of the batch with a fingerprint, but those with the names `kept`."""
     of_batch = select(evaluations.c.id).where(
         evaluations.c.store == evaluation_store,
         evaluations.c.dataset_fingerprint == fingerprint,
         evaluations.c.name.not_in(list(kept)),
     )
+    with store.database.begin_read() as connection:
+        ids = list(connection.scalars(of_batch))
+    store.evaluations.remove_ids(evaluation_store, ids, describe_acting_user())
+
+
+def forget_measurements(store: Store, dataset: str, fingerprint: str) -> None:
+    """Forget the metrics and the counted rows of the batch of a dataset with a fingerprint."""
     measured = select(dataset_measurements.c.number, dataset_measurements.c.facts).where(
         dataset_measurements.c.dataset == dataset
     )
     with store.database.begin_write() as connection:
-        ids = list(connection.scalars(of_batch))
         numbers = [
             number
             for number, facts in connection.execute(measured)
             if facts.get("datasets", {}).get(dataset, {}).get("fingerprint") == fingerprint
         ]
         connection.execute(delete(dataset_measurements).where(dataset_measurements.c.number.in_(numbers)))
-    store.evaluations.remove_ids(evaluation_store, ids, describe_acting_user())
     for folder in find_rows_folders(store.folder, dataset, fingerprint):
         shutil.rmtree(folder)
 
