@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from engine.cli.options import GIVEN_OPTIONS, Variables, load_project
+from engine.cli.options import GIVEN_OPTIONS, AsOf, Variables, load_project
 from engine.outcome import ExitCode
 from engine.spec.disturbances import FORMS, Disturbance, parse_disturbance
 
@@ -59,6 +59,7 @@ def command(
         ),
     ] = None,
     var: Variables = None,
+    as_of: AsOf = None,
     format_: Annotated[
         Literal["text", "json"], typer.Option("--format", help="text for people, json for programs.")
     ] = "text",
@@ -70,7 +71,7 @@ def command(
     disturbances. Exit code 1: nothing would have told you.
     """
     disturbances = _parse_in_order(context)
-    project = load_project(path, var)
+    project = load_project(path, var, as_of)
 
     from engine.cli import drill_printers, output
     from engine.scenarios.drill import drill_store

@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from engine.digests import digest_json
+from engine.drift.kernels.sampling_keys import make_keys
 from engine.drift.kernels.value_hashes import Hashes
 from engine.drift.profiles.sampling import make_row_keys
 from engine.drift.reading.blocks import count_frame_rows
@@ -103,34 +104,36 @@ def _iterate_stages(
 ) -> Iterator[tuple[Disturbance, pl.LazyFrame, pl.LazyFrame]]:
     """Yield each disturbance with the rows before and after it."""
     content = frame.select(row_content_hash(frame.collect_schema().names()))
-    hashes: Hashes = content.collect(engine="streaming").to_series().to_numpy()
+    # numbered once: rows that were equal may differ after the first disturbance, and are not interchangeable any more
+    numbers = make_row_keys(content.collect(engine="streaming").to_series().to_numpy(), 0)
     for one in disturbances:
         before = frame
         if one.kind == "rows":
-            chosen = _choose_rows(hashes, one, min(int(one.amount), len(hashes)))
-            frame, hashes = _mark_rows(frame, chosen).filter(_CHOSEN).drop(_CHOSEN), hashes[chosen]
+            chosen = _choose_rows(numbers, one, min(int(one.amount), len(numbers)))
+            frame, numbers = _mark_rows(frame, chosen).filter(_CHOSEN).drop(_CHOSEN), numbers[chosen]
         elif one.kind == "drop":
             frame = frame.drop(one.column)
         elif one.kind == "shuffle":
-            frame = _shuffle_values(frame, hashes, one)
+            frame = _shuffle_values(frame, numbers, one)
         elif one.kind in ("missing", "category"):
-            chosen = _choose_rows(hashes, one, round(one.amount * len(hashes)))
+            chosen = _choose_rows(numbers, one, round(one.amount * len(numbers)))
             frame = _mark_rows(frame, chosen).with_columns(_set_value(frame, one)).drop(_CHOSEN)
         else:
             frame = frame.with_columns(_move_values(one, frame.collect_schema()[one.column]))
         yield one, before, frame
 
 
-def _choose_rows(hashes: Hashes, one: Disturbance, count: int) -> NDArray[np.bool_]:
-    """Return which rows are concerned: the `count` ones with the lowest keys."""
-    chosen = np.zeros(len(hashes), np.bool_)
-    chosen[np.argsort(make_row_keys(hashes, _make_seed(one)), kind="stable")[:count]] = True
+def _choose_rows(numbers: Hashes, one: Disturbance, count: int) -> NDArray[np.bool_]:
+    """Return which rows are concerned: the first `count` ones in the order of the disturbance."""
+    chosen = np.zeros(len(numbers), np.bool_)
+    chosen[_order_rows(numbers, one)[:count]] = True
     return chosen
 
 
-def _make_seed(one: Disturbance, purpose: str = "") -> int:
-    """Return a seed that follows from what is disturbed, not from how far."""
-    return int(digest_json([one.kind, one.column, one.value, purpose])[:16], 16)
+def _order_rows(numbers: Hashes, one: Disturbance, purpose: str = "") -> NDArray[np.intp]:
+    """Return the positions of the rows in a random order that follows from what is disturbed, not from how far."""
+    seed = int(digest_json([one.kind, one.column, one.value, purpose])[:16], 16)
+    return np.argsort(make_keys(numbers, np.zeros_like(numbers), np.uint64(seed)))
 
 
 def _mark_rows(frame: pl.LazyFrame, chosen: NDArray[np.bool_]) -> pl.LazyFrame:
@@ -201,14 +204,13 @@ def _widen_integers(dtype: pl.DataType) -> pl.DataType:
     return pl.Int128() if dtype in _WIDE else pl.Int64()
 
 
-def _shuffle_values(frame: pl.LazyFrame, hashes: Hashes, one: Disturbance) -> pl.LazyFrame:
+def _shuffle_values(frame: pl.LazyFrame, numbers: Hashes, one: Disturbance) -> pl.LazyFrame:
     """Return the frame in which the values of a column have changed rows with each other.
 
-    Rows in the order of one key get the values in the order of another, so that the order of the rows plays no part.
+    Rows in one random order get the values in another one, so that their own order plays no part.
     """
-    places, sources = (np.argsort(make_row_keys(hashes, _make_seed(one, key)), kind="stable") for key in ("to", "from"))
-    taken = np.empty(len(hashes), np.int64)
-    taken[places] = sources
+    taken = np.empty(len(numbers), np.int64)
+    taken[_order_rows(numbers, one, "to")] = _order_rows(numbers, one, "from")
     values = frame.select(column_named(one.column)).collect(engine="streaming").to_series()
     shuffled = values.gather(taken).alias(_CHOSEN).to_frame().lazy()
     moved = pl.concat([frame, shuffled], how="horizontal")

@@ -6,6 +6,7 @@ the process adds (`supervisor.py`). This module loads no data library, so a prog
 """
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,6 +25,8 @@ class StepRequest(FrozenModel):
     ----------
     variables
         The values that the command line, loops and steps have set so far.
+    as_of
+        The moment that the run stands for.
     log_folder
         The folder of the run's log.
     held_locks
@@ -41,6 +44,7 @@ class StepRequest(FrozenModel):
     kind: Literal["step"] = "step"
     spec: Path
     variables: dict[str, Any]
+    as_of: datetime
     scenario: str
     index: int
     run: str | None
@@ -55,13 +59,17 @@ class StepRequest(FrozenModel):
 
 
 class RunRequest(FrozenModel):
-    """Run a scenario. `run` is the id that the run will have, so it is known before the process is started."""
+    """Run a scenario. `run` is the id that the run will have, so it is known before the process is started.
+
+    `as_of` is the moment that it stands for; None for the time at which the process loads the spec.
+    """
 
     kind: Literal["run"] = "run"
     spec: Path
     variables: dict[str, Any]
     scenario: str
     run: str
+    as_of: datetime | None = None
     trigger: str = "manual"
 
 

@@ -91,7 +91,7 @@ def main() -> None:
 
     try:
         request = REQUEST.validate_json(sys.stdin.buffer.read())
-        project = load(request.spec, request.variables)
+        project = load(request.spec, request.variables, as_of=request.as_of)
         redact_standard_streams(Secrets(project, os.environ).redact)
         if isinstance(request, StepRequest):
             send(_answer_step(request, project, send))
