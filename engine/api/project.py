@@ -221,15 +221,16 @@ class Project:
         with self.open_session() as context:
             return replay_target(target, tried or {}, context)
 
-    def drill(self, store: str, *disturbances: str, scenario: str | None = None) -> DrillResult:
+    def drill(self, store: str, *disturbances: str, scenarios: Sequence[str] = ()) -> DrillResult:
         """Disturb the batch of a store in memory: which checks fire, and what would be sent? Nothing is kept or sent.
 
         Parameters
         ----------
         disturbances
             As `engine drill` takes them, made in this order: "shift card_age=+0.5sd", "missing card_age=10%".
-        scenario
-            The scenario to run; by default the last one of `run:` (or else of the spec) that builds the store.
+        scenarios
+            The scenarios to run, in order; by default the last one of `run:` that builds the store and those that
+            follow it there, or else the last one of the spec that builds it.
 
         Raises
         ------
@@ -241,7 +242,9 @@ class Project:
             The state cannot be read.
         """
         parsed = [parse_term(one) for one in disturbances]
-        return drill_store(self.spec, store, parsed, scenario=scenario, environ=self.environ, listeners=self.listeners)
+        return drill_store(
+            self.spec, store, parsed, scenarios=scenarios, environ=self.environ, listeners=self.listeners
+        )
 
     def outbox(self) -> pl.DataFrame:
         """Return the messages that were not sent, oldest first: PENDING ones wait, the others are not tried again.

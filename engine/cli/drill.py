@@ -51,10 +51,11 @@ def command(
         typer.Option(metavar="N", min=1, help="Keep N rows, fewer than there are: 500.", show_default=False),
     ] = None,
     scenario: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="SCENARIO",
-            help="The scenario to run; by default the last of run: (or else of the spec) that builds the store.",
+            help="A scenario to run, can be repeated; by default the last of run: that builds the store and those that "
+            "follow it there, or else the last of the spec that builds it.",
             show_default=False,
         ),
     ] = None,
@@ -77,7 +78,7 @@ def command(
     from engine.scenarios.drill import drill_store
 
     with output.show_progress(verbose=False) as listen:
-        drilled = drill_store(project, store, disturbances, scenario=scenario, listeners=[listen])
+        drilled = drill_store(project, store, disturbances, scenarios=scenario or (), listeners=[listen])
     code = ExitCode.OK if drilled.heard else ExitCode.CHECK_ERROR
     drill_printers.print_drill(drilled, code, format_)
     return code

@@ -9,7 +9,7 @@ import polars as pl
 from engine.cli.output import print_json
 from engine.cli.tables import Page, render_json
 from engine.evaluation.evaluation_json import check_to_json
-from engine.formatting.lists import join_some
+from engine.formatting.lists import join_some, join_words
 from engine.notifications import is_silent
 from engine.outcome import ExitCode
 from engine.scenarios.drill import DrilledCheck, DrillResult
@@ -41,11 +41,12 @@ def print_drill(drilled: DrillResult, code: ExitCode, format_: str) -> None:
         page.add_line(text)
     for remark in drilled.remarks:
         page.add_line(remark, style="dim")
-    others = f"; --scenario runs another one: {join_some(drilled.others)}" if drilled.others else ""
-    page.add_line(f"scenario {drilled.scenario}{others}", style="dim")
+    ran = f"{'scenario' if len(drilled.scenarios) == 1 else 'scenarios'} {join_words(drilled.scenarios)}"
+    others = f"; not run, see --scenario: {join_some(drilled.others)}" if drilled.others else ""
+    page.add_line(f"{ran}{others}", style="dim")
     checks = drilled.compare_checks()
     page.add_title("checks")
-    page.add_table(_tabulate_drilled(checks, drilled), HEADERS, empty=f"scenario {drilled.scenario} applies no checks")
+    page.add_table(_tabulate_drilled(checks, drilled), HEADERS, empty=f"no check is applied by {ran}")
     failures = drilled.list_failures()
     if failures:
         page.add_title("steps that fail")
@@ -53,7 +54,7 @@ def print_drill(drilled: DrillResult, code: ExitCode, format_: str) -> None:
         page.add_raw(f"  {step.name} {step.outcome}: {step.reason}")
     page.add_title("messages")
     if not drilled.messages:
-        page.add_line(f"scenario {drilled.scenario} has no reporters")
+        page.add_line(f"there is no reporter in {ran}")
     for message in drilled.messages:
         for line in message.splitlines():
             page.add_raw(f"  {line}")
@@ -68,7 +69,7 @@ def _tabulate_drilled(checks: Sequence[DrilledCheck], drilled: DrillResult) -> p
 
     Of other targets than the store and its dataset, only what fires is shown.
     """
-    shown = [check for check in checks if check.fires or check.result.target in (drilled.store, drilled.dataset)]
+    shown = [check for check in checks if check.fires or check.result.target in (drilled.store, *drilled.datasets)]
     shown.sort(key=lambda check: not check.fires)
     rows = []
     for _, group in groupby(enumerate(shown), lambda pair: _choose_row(pair[1], pair[0])):
@@ -136,8 +137,8 @@ def _drill_to_json(drilled: DrillResult, code: ExitCode) -> dict[str, object]:
         "schema_version": 1,
         "exit_code": int(code),
         "store": drilled.store,
-        "dataset": drilled.dataset,
-        "scenario": drilled.scenario,
+        "datasets": list(drilled.datasets),
+        "scenarios": list(drilled.scenarios),
         "other_scenarios": list(drilled.others),
         "disturbances": [{"option": one.option, "effect": text} for one, text in drilled.disturbances],
         "remarks": list(drilled.remarks),
@@ -157,6 +158,9 @@ def _drill_to_json(drilled: DrillResult, code: ExitCode) -> dict[str, object]:
         "failed_steps": [
             {"step": step.name, "outcome": step.outcome, "reason": step.reason} for step in drilled.list_failures()
         ],
-        "outcomes": {"before": drilled.before.outcome, "after": drilled.after.outcome},
+        "runs": [
+            {"scenario": before.scenario, "before": before.outcome, "after": after.outcome}
+            for before, after in zip(drilled.before, drilled.after, strict=True)
+        ],
         "messages": [{"sent": not is_silent(message), "text": message} for message in drilled.messages],
     }

@@ -54,7 +54,7 @@ class Datasets:
     files
         The files that were opened, in the state in which they were hashed.
     drill
-        What is disturbed: the rows of one dataset, and so those of the queries that read it.
+        What is disturbed: the rows of some datasets, and so those of the queries that read it.
     """
 
     def __init__(self, project: ProjectSpec, hashes: FileHashes, scratch: Callable[[], Path]) -> None:
@@ -83,7 +83,7 @@ class Datasets:
         return other
 
     def with_drill(self, drill: Drill | None) -> Self:
-        """Return the same datasets, one of which has disturbed rows; or, with None, all as they are."""
+        """Return the same datasets, of which some have disturbed rows; or, with None, all as they are."""
         if drill == self.drill:
             return self
         other = copy(self)
@@ -120,7 +120,7 @@ class Datasets:
         if key not in self._tables:
             _check_columns(name, table)
             self._tables[key] = table
-        if self.drill is not None and name == self.drill.dataset:
+        if self.drill is not None and name in self.drill.datasets:
             table = self._open_disturbed(table)
         opened[name] = table
         return table

@@ -1,8 +1,8 @@
-"""Drills: a scenario is run as the data are, and again with a disturbed batch, to see whether anybody would hear of it.
+"""Drills: scenarios run as the data are, and again with a disturbed batch, to see whether anybody would hear of it.
 
-Both runs work on one copy of the state, so nothing is kept, and their messages are shown instead of sent. The disturbed
-batch takes the place of the present one: before the second run, what the first one has recorded is forgotten, and so is
-an evaluation of the present batch that was there already. Thus both are compared with the same past.
+All runs work on one copy of the state, so nothing is kept, and their messages are shown instead of sent. The disturbed
+batch takes the place of the present one: before the second runs, what the first ones have recorded is forgotten, and so
+is an evaluation of the present batch that was there already. Thus both are compared with the same past.
 """
 
 import os
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from engine.data import explain_read_errors, materialise
+from engine.data import Table, explain_read_errors, materialise
 from engine.data.disturbances import describe_disturbances, require_deviations, require_possible
 from engine.drift.reading.blocks import count_frame_rows
 from engine.errors import DataError, UsageError
@@ -29,7 +29,7 @@ from engine.spec import ProjectSpec
 from engine.spec.disturbances import Disturbance, Drill
 from engine.spec.metric_names import MetricName
 from engine.spec.resources.evaluation_stores import EvaluationReference
-from engine.spec.resources.scenarios import BuildStep, RunScenarioStep, SetVariablesStep
+from engine.spec.resources.scenarios import AnyStep, BuildStep, RunScenarioStep, SetVariablesStep
 from engine.store import utc_now
 from engine.store.forgetting import forget_evaluations, forget_measurements, forget_runs
 from engine.views.run_view import name_iteration
@@ -77,37 +77,41 @@ class DrillResult:
 
     Attributes
     ----------
+    datasets
+        The batches that were disturbed: one, unless a loop changes the dataset of the store.
+    scenarios
+        The scenarios that were run.
     others
-        Further scenarios that build the store, which were not run.
+        Further scenarios that build or check the store, which were not run.
     disturbances
         What was disturbed, and what that has changed, in words.
     remarks
-        What must be known of the two runs.
+        What must be known of the runs.
     before, after
-        The run without and with the disturbances.
+        The runs without and with the disturbances.
     messages
-        What each reporter would do in the second run.
+        What each reporter would do in the runs with the disturbances.
     """
 
     store: str
-    dataset: str
-    scenario: str
+    datasets: tuple[str, ...]
+    scenarios: tuple[str, ...]
     others: tuple[str, ...]
     disturbances: tuple[tuple[Disturbance, str], ...]
     remarks: tuple[str, ...]
-    before: RunResult
-    after: RunResult
+    before: tuple[RunResult, ...]
+    after: tuple[RunResult, ...]
     messages: tuple[str, ...]
 
     def compare_checks(self) -> list[DrilledCheck]:
-        """Return every check that one of the runs has applied, by metric, in the order of the steps."""
+        """Return every check that a run has applied, by metric, in the order of the steps."""
         before, after = _collect_checks(self.before), _collect_checks(self.after)
         return [DrilledCheck(key[0], before.get(key), after.get(key)) for key in {**before, **after}]
 
     def list_failures(self) -> list[StepResult]:
         """Return the steps that could not do their work because of the disturbances."""
-        before = {(turn, step.name) for turn, step in _list_steps(self.before) if _has_failed(step)}
-        after = _list_steps(self.after)
+        before = {(turn, step.name) for turn, step in _list_all_steps(self.before) if _has_failed(step)}
+        after = _list_all_steps(self.after)
         return [step for turn, step in after if _has_failed(step) and (turn, step.name) not in before]
 
     @property
@@ -116,22 +120,22 @@ class DrillResult:
         return bool(self.list_failures()) or any(check.fires for check in self.compare_checks())
 
 
-def _collect_checks(run: RunResult) -> dict[tuple[str, str, str, str], CheckResult]:
+def _collect_checks(runs: Sequence[RunResult]) -> dict[tuple[str, str, str, str], CheckResult]:
     """Return the results by iteration, target, check and metric; the last one of a check that is applied again."""
     return {
         (turn, check.target, check.check, check.metric): check
-        for turn, step in _list_steps(run)
+        for turn, step in _list_all_steps(runs)
         for check in step.checks
     }
 
 
-def _list_steps(run: RunResult, turn: str = "") -> Iterator[tuple[str, StepResult]]:
-    """Yield each step, with the iterations of the runs that it belongs to."""
-    for step in run.steps:
+def _list_all_steps(runs: Sequence[RunResult], turn: str = "") -> Iterator[tuple[str, StepResult]]:
+    """Yield each step of runs and of the runs that they started, with the iterations that it belongs to."""
+    for step in (step for run in runs for step in run.steps):
         inner = ", ".join(filter(None, [turn, name_iteration(step.turn)]))
         yield inner, step
         if step.run is not None:
-            yield from _list_steps(step.run, inner)
+            yield from _list_all_steps([step.run], inner)
 
 
 def _has_failed(step: StepResult) -> bool:
@@ -145,25 +149,25 @@ def drill_store(
     store: str,
     disturbances: Sequence[Disturbance],
     *,
-    scenario: str | None = None,
+    scenarios: Sequence[str] = (),
     environ: Mapping[str, str] = os.environ,
     clock: Callable[[], datetime] = utc_now,
     listeners: Sequence[Callable[[LogLine], None]] = (),
 ) -> DrillResult:
-    """Run the scenario that builds a store without and with disturbances of its batch; keep and send nothing.
+    """Run the scenarios that build and check a store without and with disturbances of its batch; keep, send nothing.
 
     Parameters
     ----------
-    scenario
-        The scenario; by default the last one of `run:` that builds the store, or else the last one of the spec.
+    scenarios
+        The scenarios, in order; by default the last one of `run:` that builds the store and those that follow it in
+        `run:`, or else the last one of the spec that builds it.
     listeners
-        Called with each entry of the log of the second run.
+        Called with each entry of the log of the runs with the disturbances.
 
     Raises
     ------
     UsageError
-        There is no such store or scenario, the scenario does not build the store, or the batch does not allow a
-        disturbance.
+        There is no such store or scenario, no scenario builds the store, or the batch does not allow a disturbance.
     DataError
         The batch cannot be read, or the store cannot be built without any disturbance.
     StoreError
@@ -176,33 +180,41 @@ def drill_store(
     if not disturbances:
         raise UsageError("a drill needs a disturbance, such as --shift COLUMN=+0.5sd; engine drill --help shows all")
     with open_session(project, environ=environ, clock=clock, listeners=listeners, mode="dry run") as context:
-        name, others = _choose_scenario(store, scenario, context)
-        builds = list(_list_builds(name, store, context))
+        names = _choose_scenarios(store, scenarios, context)
+        others = [name for name in _list_declared(project) if name not in names and _uses_store(name, store, context)]
+        builds = [build for name in names for build in _list_builds(name, store, context)]
         for build in builds:
             _require_possible_in(store, disturbances, build)
         # a run that finds the present batch measured would compare it with itself
         _forget_measured(store, builds, context)
-        silent = replace(context.log, listeners=())
-        before = run_scenario(name, replace(context, preview=_ignore_preview, log=silent))
+        silent = replace(context, preview=_ignore_preview, log=replace(context.log, listeners=()))
+        before = tuple(run_scenario(name, silent) for name in names)
         evaluation = _find_evaluation(store, before, context)
         disturbances = [_measure_shift(one, evaluation) for one in disturbances]
-        dataset = builds[-1].project.evaluation_stores[store].dataset
-        described = _describe_in(dataset, disturbances, builds[-1])
+        described = _describe_in(_open_batch(store, builds[-1]), disturbances, context)
         _forget_present(store, before, builds, context)
+        datasets = tuple(dict.fromkeys(build.project.evaluation_stores[store].dataset for build in builds))
         messages: list[str] = []
         disturbed = replace(
             context,
             log=replace(context.log, listeners=[lambda line: _pass_on_marked(line, listeners)]),
-            datasets=context.datasets.with_drill(Drill(dataset, tuple(disturbances))),
+            datasets=context.datasets.with_drill(Drill(datasets, tuple(disturbances))),
             preview=messages.append,
             said=SaidTexts(),
         )
-        after = run_scenario(name, disturbed)
-    remarks = [f"{len(builds)} batches are disturbed; the rows are those of the last one"] if len(builds) > 1 else []
+        after = tuple(run_scenario(name, disturbed) for name in names)
+        batches = len({_open_batch(store, build).fingerprint for build in builds})
     return DrillResult(
-        store, dataset, name, tuple(others), tuple(zip(disturbances, described, strict=True)), tuple(remarks), before,
-        after, tuple(messages),
-    )  # fmt: skip
+        store=store,
+        datasets=datasets,
+        scenarios=tuple(names),
+        others=tuple(others),
+        disturbances=tuple(zip(disturbances, described, strict=True)),
+        remarks=(f"{batches} batches are disturbed; the rows are those of the last one",) if batches > 1 else (),
+        before=before,
+        after=after,
+        messages=tuple(messages),
+    )
 
 
 def _pass_on_marked(line: LogLine, listeners: Sequence[Callable[[LogLine], None]]) -> None:
@@ -215,27 +227,49 @@ def _ignore_preview(_text: str) -> None:
     """Do nothing: what the run without disturbances would send is not asked for."""
 
 
-def _choose_scenario(store: str, named: str | None, context: RunContext) -> tuple[str, list[str]]:
-    """Return the scenario to run, and the others that build the store as well."""
-    project = context.project
-    declared = list(project.scenarios) or [DEFAULT_SCENARIO]
-    if named is not None and named not in declared:
-        raise UsageError(f"there is no scenario {named!r}{suggest_name(named, declared)}")
+def _choose_scenarios(store: str, named: Sequence[str], context: RunContext) -> list[str]:
+    """Return the scenarios to run: those that are named, else of `run:` the last one that builds it, and the rest."""
+    declared = _list_declared(context.project)
+    for name in named:
+        if name not in declared:
+            raise UsageError(f"there is no scenario {name!r}{suggest_name(name, declared)}")
     building = [name for name in declared if any(_list_builds(name, store, context))]
     if not building:
         raise UsageError(
             f"no scenario builds evaluation store {store!r}, so nobody would hear of anything: add a step "
             f"{{kind: build, target: {store}}} to a scenario"
         )
-    if named is not None and named not in building:
-        raise UsageError(f"scenario {named!r} does not build evaluation store {store!r}; {join_words(building)} does")
-    preferred = [name for name in list_run_scenarios(project) if name in building]
-    chosen = named or (preferred or building)[-1]
-    return chosen, [name for name in building if name != chosen]
+    if named:
+        if not any(name in building for name in named):
+            raise UsageError(
+                f"scenario {join_words(map(repr, named))} does not build evaluation store {store!r}; name also "
+                f"{join_words(building, 'or')}"
+            )
+        return list(named)
+    run = list_run_scenarios(context.project)
+    builders = [place for place, name in enumerate(run) if name in building]
+    return run[builders[-1] :] if builders else building[-1:]
+
+
+def _list_declared(project: ProjectSpec) -> list[str]:
+    return list(project.scenarios) or [DEFAULT_SCENARIO]
 
 
 def _list_builds(name: str, store: str, context: RunContext) -> Iterator[RunContext]:
     """Yield the context, with its values of variables, of each step of a scenario that builds a store."""
+    return (at for step, at in _list_planned(name, context) if isinstance(step, BuildStep) and step.target == store)
+
+
+def _uses_store(name: str, store: str, context: RunContext) -> bool:
+    """Tell whether a scenario builds or checks a store."""
+    return any(getattr(step, "target", None) == store for step, _ in _list_planned(name, context))
+
+
+def _list_planned(name: str, context: RunContext) -> Iterator[tuple[AnyStep, RunContext]]:
+    """Yield the steps of a scenario and of those that it runs, each with the context that has its values of variables.
+
+    Whether a step is skipped is not asked.
+    """
     context = context.with_defaults(context.get_scenario(name).variables)
     for turn in context.get_scenario(name).for_each or [{}]:
         at = context.with_values(turn)
@@ -244,29 +278,33 @@ def _list_builds(name: str, store: str, context: RunContext) -> Iterator[RunCont
             if isinstance(step, SetVariablesStep):
                 at = at.with_values(step.variables)
             elif isinstance(step, RunScenarioStep):
-                yield from _list_builds(step.scenario, store, at.with_values(step.variables))
-            elif isinstance(step, BuildStep) and step.target == store:
-                yield at
+                yield from _list_planned(step.scenario, at.with_values(step.variables))
+            else:
+                yield step, at
+
+
+def _open_batch(store: str, context: RunContext) -> Table:
+    return context.datasets.open(context.project.evaluation_stores[store].dataset)
 
 
 def _require_possible_in(store: str, disturbances: Sequence[Disturbance], context: RunContext) -> None:
-    dataset = context.project.evaluation_stores[store].dataset
-    table = context.datasets.open(dataset)
-    require_possible(disturbances, table.frame.collect_schema(), dataset)
+    table = _open_batch(store, context)
+    require_possible(disturbances, table.frame.collect_schema(), table.name)
     wanted = [one for one in disturbances if one.kind == "rows"]
     with explain_read_errors(table):
         there = count_frame_rows(table.frame) if wanted else 0
     for one in wanted:
         if one.amount >= there:
-            raise UsageError(f"{one.option}: dataset {dataset!r} has {there:,} rows; name a smaller number")
+            raise UsageError(f"{one.option}: dataset {table.name!r} has {there:,} rows; name a smaller number")
         there = int(one.amount)
 
 
-def _find_evaluation(store: str, before: RunResult, context: RunContext) -> Evaluation:
+def _find_evaluation(store: str, before: Sequence[RunResult], context: RunContext) -> Evaluation:
     """Return the evaluation of the present batch, the last one; raises DataError if there is none."""
-    made = [made.id for step in before.all_steps() for made in step.evaluations if made.store == store]
+    steps = [step for _, step in _list_all_steps(before)]
+    made = [made.id for step in steps for made in step.evaluations if made.store == store]
     if not made:
-        stopped = [f"step {step.name}: {step.reason}" for step in before.all_steps() if step.cause and not step.run]
+        stopped = [f"step {step.name}: {step.reason}" for step in steps if step.cause and not step.run]
         why = "; ".join(stopped) or "its step is skipped"
         raise DataError(f"{store} cannot be built without any disturbance, so a drill would show nothing: {why}")
     return context.store.evaluations.get(made[-1])
@@ -288,8 +326,7 @@ def _measure_shift(one: Disturbance, evaluation: Evaluation) -> Disturbance:
     )
 
 
-def _describe_in(dataset: str, disturbances: Sequence[Disturbance], context: RunContext) -> list[str]:
-    table = context.datasets.open(dataset)
+def _describe_in(table: Table, disturbances: Sequence[Disturbance], context: RunContext) -> list[str]:
     require_deviations(disturbances, table.frame.collect_schema())
     with context.store.folders.stage() as folder, materialise(table, folder) as rows, explain_read_errors(table):
         return describe_disturbances(rows.frame, disturbances)
@@ -297,15 +334,16 @@ def _describe_in(dataset: str, disturbances: Sequence[Disturbance], context: Run
 
 def _forget_measured(store: str, builds: Sequence[RunContext], context: RunContext) -> None:
     for build in builds:
-        table = build.datasets.open(build.project.evaluation_stores[store].dataset)
+        table = _open_batch(store, build)
         forget_measurements(context.store, table.name, table.fingerprint)
 
 
-def _forget_present(store: str, before: RunResult, builds: Sequence[RunContext], context: RunContext) -> None:
-    """Forget the run without disturbances, and the present batch, which the disturbed one takes the place of."""
+def _forget_present(store: str, before: Sequence[RunResult], builds: Sequence[RunContext], context: RunContext) -> None:
+    """Forget the runs without disturbances, and the present batch, which the disturbed one takes the place of."""
     _forget_measured(store, builds, context)
     for build in builds:
-        declared = build.project.evaluation_stores[store]
-        kept = [declared.reference.name] if isinstance(declared.reference, EvaluationReference) else []
-        forget_evaluations(context.store, store, build.datasets.open(declared.dataset).fingerprint, kept)
-    forget_runs(context.store, {before.id, *(step.run.id for step in before.all_steps() if step.run is not None)})
+        reference = build.project.evaluation_stores[store].reference
+        kept = [reference.name] if isinstance(reference, EvaluationReference) else []
+        forget_evaluations(context.store, store, _open_batch(store, build).fingerprint, kept)
+    children = {step.run.id for _, step in _list_all_steps(before) if step.run is not None}
+    forget_runs(context.store, {*children, *(run.id for run in before)})

@@ -77,9 +77,9 @@ class Disturbance:
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """The dataset whose rows are changed, and the changes in the order in which they are made."""
+    """The datasets whose rows are changed, and the changes in the order in which they are made."""
 
-    dataset: str
+    datasets: tuple[str, ...]
     disturbances: tuple[Disturbance, ...]
 
 

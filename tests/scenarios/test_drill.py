@@ -168,7 +168,7 @@ def test_a_broken_contract_stops_the_build_as_in_a_run(plain: Path, spec: Write)
     [failed] = drilled.list_failures()
     assert failed.name == "Build"
     assert "10 of 1000 values are missing" in failed.reason
-    assert drilled.after.outcome is Outcome.FAILED
+    assert drilled.after[0].outcome is Outcome.FAILED
     assert drilled.heard
     assert by_check(drilled)["age moved"].after is None
 
@@ -216,10 +216,10 @@ def test_neither_the_reference_nor_the_training_data_are_disturbed(rows: Rows, s
     project = engine.load(path)
     project.run("default")
     drilled = project.drill("store", "shift age=+2sd")
-    build = drilled.after.steps[0]
+    build = drilled.after[0].steps[0]
     assert [action.because for action in build.actions if action.kind == "train"] == ["reused"]
     assert by_check(drilled)["predictions moved"].fires
-    rows_of = [step.metrics["row_count"] for step in (drilled.before.steps[0], build)]
+    rows_of = [step.metrics["row_count"] for step in (drilled.before[0].steps[0], build)]
     assert rows_of == [400, 400]  # the held-out rows alone, in both runs
 
 
@@ -233,7 +233,7 @@ def test_a_query_is_disturbed_and_its_inputs_are_not(plain: Path, spec: Write) -
     drilled = engine.load(plain).drill("drift", "shift age=-100")
     old = pl.read_parquet(plain.with_name("now.parquet")).filter(pl.col("age") > 40)["age"]
     assert drilled.disturbances[0][1] == f"age: shifted by -100 in {len(old)} of {len(old)} rows"
-    after = drilled.after.steps[0].metrics
+    after = drilled.after[0].steps[0].metrics
     assert after["max.age"] == pytest.approx(old.max() - 100)  # type: ignore[operator]
     assert after["row_count"] == len(old)
 
@@ -274,7 +274,7 @@ def test_a_rolling_reference_never_holds_the_batch_in_its_disturbed_form(
         project.run("default")
     drilled = project.drill("drift", "shift age=+1sd")
     assert by_check(drilled)["age moved"].fires
-    compared = drilled.after.steps[0].metrics["reference_mean.age"]
+    compared = drilled.after[0].steps[0].metrics["reference_mean.age"]
     source = "before.parquet" if earlier else "now.parquet"  # the undisturbed batch, where nothing is earlier
     assert compared == pytest.approx(pl.read_parquet(path.with_name(source))["age"].mean())
 
@@ -339,13 +339,30 @@ def test_the_scenario_of_run_is_drilled_or_the_one_that_is_named(plain: Path, sp
     )
     project = engine.load(plain)
     drilled = project.drill("drift", "shift age=+1sd")
-    assert (drilled.scenario, set(drilled.others)) == ("weekly", {"only build", "nested"})
-    nested = project.drill("drift", "missing age=10%", scenario="nested")
-    assert (nested.scenario, nested.messages, nested.heard) == ("nested", (), False)
-    with pytest.raises(UsageError, match="scenario 'nothing' does not build evaluation store 'drift'; weekly, only"):
-        project.drill("drift", "shift age=+1sd", scenario="nothing")
+    assert (drilled.scenarios, set(drilled.others)) == (("weekly",), {"only build", "nested"})
+    nested = project.drill("drift", "missing age=10%", scenarios=["nested"])
+    assert (nested.scenarios, nested.messages, nested.heard) == (("nested",), (), False)
+    with pytest.raises(
+        UsageError, match="scenario 'nothing' does not build evaluation store 'drift'; name also weekly, only"
+    ):
+        project.drill("drift", "shift age=+1sd", scenarios=["nothing"])
     with pytest.raises(UsageError, match="no scenario 'weakly'; did you mean 'weekly'"):
-        project.drill("drift", "shift age=+1sd", scenario="weakly")
+        project.drill("drift", "shift age=+1sd", scenarios=["weakly"])
+
+
+def test_a_scenario_that_only_checks_is_drilled_after_the_one_of_run_that_builds(plain: Path, spec: Write) -> None:
+    reporting = REPORTING.replace("          - {name: Build, kind: build, target: drift}\n", "")
+    builder = "      only build:\n        steps: [{name: Build, kind: build, target: drift}]\n"
+    spec("    run: [only build, weekly]\n" + reporting + builder)
+    project = engine.load(plain)
+    drilled = project.drill("drift", "shift age=+1sd")
+    assert drilled.scenarios == ("only build", "weekly")
+    assert by_check(drilled)["age moved"].fires
+    assert "would send through" in drilled.messages[0]
+    spec(reporting + builder)  # without run: nobody knows the order
+    assert engine.load(plain).drill("drift", "shift age=+1sd").others == ("weekly",)
+    both = engine.load(plain).drill("drift", "shift age=+1sd", scenarios=["only build", "weekly"])
+    assert both.messages[0].splitlines()[0] == drilled.messages[0].splitlines()[0]
 
 
 def test_a_python_step_is_not_called_and_no_report_is_written(
