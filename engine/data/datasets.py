@@ -136,6 +136,8 @@ class Datasets:
     def disturb_table(self, table: Table) -> Table:
         """Return the table with the rows that the drill makes of its rows, in a file of their own.
 
+        Of the held-out rows of a model, which lack the columns that are no features, only the others are disturbed.
+
         Raises
         ------
         DataError
@@ -146,8 +148,10 @@ class Datasets:
         with explain_read_errors(table):
             # two reads of a query may give its rows in two orders, of a file they cannot
             rows = table.frame if table.rereadable else self._copy_rows(table.frame)
-            check_hashable(rows.collect_schema())
-            frame = self._copy_rows(disturb_rows(rows, self.drill.disturbances))
+            schema = rows.collect_schema()
+            check_hashable(schema)
+            made = [one for one in self.drill.disturbances if one.kind == "rows" or one.column in schema]
+            frame = self._copy_rows(disturb_rows(rows, made))
         terms = [repr(one) for one in self.drill.disturbances]
         return replace(
             table,

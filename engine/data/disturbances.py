@@ -112,7 +112,7 @@ def _iterate_stages(
             chosen = _choose_rows(numbers, one, min(int(one.amount), len(numbers)))
             frame, numbers = _mark_rows(frame, chosen).filter(_CHOSEN).drop(_CHOSEN), numbers[chosen]
         elif one.kind == "drop":
-            frame = frame.drop(one.column)
+            frame = frame.select(column_named(name) for name in frame.collect_schema() if name != one.column)
         elif one.kind == "shuffle":
             frame = _shuffle_values(frame, numbers, one)
         elif one.kind in ("missing", "category"):
@@ -211,8 +211,8 @@ def _shuffle_values(frame: pl.LazyFrame, numbers: Hashes, one: Disturbance) -> p
     """
     taken = np.empty(len(numbers), np.int64)
     taken[_order_rows(numbers, one, "to")] = _order_rows(numbers, one, "from")
-    values = frame.select(column_named(one.column)).collect(engine="streaming").to_series()
-    shuffled = values.gather(taken).alias(_CHOSEN).to_frame().lazy()
+    values = frame.select(column_named(one.column).alias(_CHOSEN)).collect(engine="streaming").to_series()
+    shuffled = values.gather(taken).to_frame().lazy()
     moved = pl.concat([frame, shuffled], how="horizontal")
     return moved.with_columns(pl.col(_CHOSEN).alias(one.column)).drop(_CHOSEN)
 

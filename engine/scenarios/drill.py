@@ -121,12 +121,17 @@ class DrillResult:
 
 
 def _collect_checks(runs: Sequence[RunResult]) -> dict[tuple[str, str, str, str], CheckResult]:
-    """Return the results by iteration, target, check and metric; the last one of a check that is applied again."""
-    return {
-        (turn, check.target, check.check, check.metric): check
-        for turn, step in _list_all_steps(runs)
-        for check in step.checks
-    }
+    """Return the results by iteration, target, check and metric.
+
+    Of a check that is applied again, the worst one counts: the batch may also be what a model was trained on, whose
+    checks see the rows that are not disturbed.
+    """
+    found: dict[tuple[str, str, str, str], CheckResult] = {}
+    for turn, step in _list_all_steps(runs):
+        for check in step.checks:
+            key = (turn, check.target, check.check, check.metric)
+            found[key] = max(found.get(key, check), check, key=_severity)
+    return found
 
 
 def _list_all_steps(runs: Sequence[RunResult], turn: str = "") -> Iterator[tuple[str, StepResult]]:

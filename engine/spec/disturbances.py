@@ -173,9 +173,9 @@ def _parse_shuffle(text: str) -> Disturbance:
 
 
 def _parse_rows(text: str) -> Disturbance:
-    if not re.fullmatch(r"\d{1,15}", text.strip()) or int(text) == 0:
+    if not re.fullmatch(r"\d{1,15}", text.strip()) or int(text.strip()) == 0:
         raise _refuse("rows", text)
-    return Disturbance("rows", text, amount=int(text))
+    return Disturbance("rows", text, amount=int(text.strip()))
 
 
 _PARSERS: dict[str, Callable[[str], Disturbance]] = {

@@ -224,6 +224,14 @@ def test_a_disturbance_concerns_the_same_rows_whatever_is_made_beside_it() -> No
     assert more.filter(alone.is_null()).null_count() == 50  # a larger share concerns these rows and more
 
 
+def test_a_column_whose_name_looks_like_a_pattern_is_meant_literally() -> None:
+    frame = pl.DataFrame({"^a.*$": [1, 2], "ab": [1, 2]})
+    assert made(frame, "drop ^a.*$").columns == ["ab"]
+    found = made(frame, "shift ^a.*$=+1", "missing ^a.*$=50%", "category ^a.*$=7:50%", "shuffle ^a.*$")
+    assert found["ab"].to_list() == [1, 2]
+    assert sorted(found["^a.*$"].to_list(), key=str)[0] in (2, 3, 7)
+
+
 def test_disturbances_are_made_in_their_order() -> None:
     frame = pl.DataFrame({"x": [1.0, 2.0]})
     assert made(frame, "shift x=+1", "scale x=10")["x"].to_list() == [20, 30]

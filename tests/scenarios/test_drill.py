@@ -223,6 +223,19 @@ def test_neither_the_reference_nor_the_training_data_are_disturbed(rows: Rows, s
     assert rows_of == [400, 400]  # the held-out rows alone, in both runs
 
 
+def test_a_warning_about_the_batch_counts_where_a_model_is_trained_on_it(rows: Rows, spec: Write) -> None:
+    rows("past.parquet", 2000, seed=1)
+    path = spec(
+        MODEL.replace("past.parquet}", "past.parquet, checks: {all known: {metric: missing_share.group, soft_max: 0}}}")
+        .replace("now: {path: now.parquet}", "")
+        .replace("dataset: now", "dataset: past")
+        .replace("          mean of mine: {metric: mine, max: 70}\n", "")
+        .replace('        metrics: {mine: {function: "mine:oldest"}}\n', "")
+    )
+    known = by_check(engine.load(path).drill("store", "missing group=10%"))["all known"]
+    assert [one and one.value for one in (known.before, known.after)] == [0, 0.1]
+
+
 def test_a_query_is_disturbed_and_its_inputs_are_not(plain: Path, spec: Write) -> None:
     spec(
         PLAIN.replace("dataset: now", "dataset: old_ones").replace(
