@@ -7,8 +7,8 @@ a reporter that did not notice the end of a condition would not tell its next be
 that a cooldown holds back is told in the log, and sent by the first later run at which the condition still holds.
 Receivers that were not told of a beginning are not told of its end.
 
-**Only the newest moment counts.** A run that stands for an earlier moment than the state does, or that evaluates earlier
-times than the newest ones, such as a run for last week that is made up for, neither alerts nor recovers.
+**Only the newest moment counts.** A run that stands for an earlier moment than the state does, or that evaluates
+earlier times than the newest ones, such as a run for last week that is made up for, neither alerts nor recovers.
 """
 
 from dataclasses import dataclass, replace

@@ -185,6 +185,7 @@ def _validate_model_columns(store: str, name: str, batch: Table, context: BuildC
 
 def _find_reference_table(store: str, batch: Table, context: BuildContext) -> Table | None:
     """Return the table that is the reference of a store; None where it is an earlier evaluation or held-out rows."""
+    context, batch = context.without_drill(), batch.undisturbed or batch
     spec = context.project.evaluation_stores[store]
     match spec.reference:
         case DatasetReference(dataset=dataset):
