@@ -19,7 +19,7 @@ from engine.pipeline.reports import collect_report_facts
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import Delivery, RunResult, StepResult
 from engine.spec.conditions import ConditionFacts
-from engine.spec.resources.scenarios import Reporter, SendMessageStep
+from engine.spec.resources.scenarios import AnyStep, Reporter, SendMessageStep
 from engine.store import Event, OutboxMessage, ReporterState
 from engine.store.errors import build_store_error, translate_errors
 from engine.views import EvaluationFacts
@@ -143,7 +143,8 @@ def _decide_sending(
     if not notifications.has_state(reporter) or not recorded:
         return notifications.decide_sending(reporter, facts)
     known = context.store.reporter_states.find(result.scenario, reporter.name)
-    lifted = collect_condition_facts([_lift_mutes(step) for step in result.steps], context)
+    declared = {step.name: step for step in context.get_scenario(result.scenario).steps}
+    lifted = collect_condition_facts([_lift_mutes(step, declared.get(step.name)) for step in result.steps], context)
     unmuted = replace(facts, outcome=lifted.outcome, steps=lifted.steps, checks=lifted.checks)
     made = [one for step in result.all_steps() for one in step.evaluations]
     return notifications.follow_state(
@@ -158,10 +159,14 @@ def _decide_sending(
     )
 
 
-def _lift_mutes(step: StepResult) -> StepResult:
+def _lift_mutes(step: StepResult, declared: AnyStep | None) -> StepResult:
     """Return the result of a step as it would be if its muted checks counted."""
     found = {check.outcome for check in step.checks if check.muted}
     outcome = Outcome.FAILED if CheckOutcome.ERROR in found else Outcome.WARNING
+    if declared is not None and outcome is Outcome.FAILED and declared.on_failure == "warn":
+        outcome = Outcome.WARNING
+    elif declared is not None and outcome is Outcome.WARNING and declared.on_warning == "fail":
+        outcome = Outcome.FAILED
     raised = worst_outcome([step.outcome, outcome]) if found - {CheckOutcome.OK} else step.outcome
     checks = [replace(check, mute=None) for check in step.checks]
     return step.model_copy(update={"outcome": raised, "checks": checks})
