@@ -26,6 +26,14 @@ OUTBOX_HEADERS = {
     "short": "id",
     **{name: name for name in ("state", "created", "reporter", "channel", "to", "subject", "tries", "reason")},
 }
+MUTE_HEADERS = {
+    "target": "store or dataset",
+    **{name: name for name in ("check", "state", "until", "by", "reason", "created")},
+}
+REPORTER_HEADERS = {
+    **{name: name for name in ("scenario", "reporter", "channel", "watches", "now", "since")},
+    "sent_at": "last message",
+}
 CHECK_HEADERS = {"evaluation": "evaluation", **OUTCOME_HEADERS, "created": "when", **REASON_HEADER, "run": "run"}
 
 
@@ -95,7 +103,9 @@ def format_store_title(store: EvaluationStore) -> str:
 
 def select_columns(frame: pl.DataFrame, store: EvaluationStore) -> dict[str, str]:
     """Return the columns of a table of evaluations with their headers; ids only if names are not unique."""
-    hidden = {"id"} if frame["name"].is_unique().all() else set()
+    hidden = {"time.start", "time.end", "same_data_as", *(["id"] if frame["name"].is_unique().all() else [])}
+    if "time" in frame.columns and (frame["time"] == frame["name"]).all():
+        hidden.add("time")
     shown = set(store.spec.display.checks) or set(store.spec.checks)
     names = [name for name in frame.columns if name not in hidden]
     # The ends of intervals are shown beside their metric.
@@ -107,10 +117,9 @@ def select_columns(frame: pl.DataFrame, store: EvaluationStore) -> dict[str, str
 
 def list_metric_columns(frame: pl.DataFrame) -> list[str]:
     """Return the columns of a table of evaluations that are metrics, without the ends of their intervals."""
-    facts = ("labels.", "checks.", "low.", "high.")
-    return [
-        name for name in frame.columns if name not in ("name", "created", "rows", "id") and not name.startswith(facts)
-    ]
+    facts = ("labels.", "checks.", "low.", "high.", "time.")
+    named = ("name", "time", "created", "rows", "id", "same_data_as", "superseded_by")
+    return [name for name in frame.columns if name not in named and not name.startswith(facts)]
 
 
 def print_metric_rows(

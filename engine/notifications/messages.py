@@ -15,7 +15,6 @@ from engine.formatting.control_characters import remove_controls, single_line
 from engine.notifications.facts import RunFacts, message_values
 from engine.notifications.html_body import render_html_body
 from engine.notifications.mime import HEADER_CHARACTERS, create_content_id, create_html_part
-from engine.spec.conditions import UndecidedCondition, evaluate_condition
 from engine.spec.resources.scenarios import Reporter, SendMessageStep
 from engine.spec.secrets import Secrets
 from engine.spec.variable_references import VariableReference, fill_references
@@ -37,16 +36,8 @@ CsvReader = Callable[[str], Iterable[bytes]]
 START_TEXTS = {"subject": "${scenarioName} started", "message": "${scenarioName} of ${projectKey} started.\n"}
 """Default texts of a message at the start: the usual defaults mention an outcome, which is not known yet."""
 
-
-def note_decision(reporter: Reporter, facts: RunFacts) -> list[str] | None:
-    """Return None if a reporter does not send about a run; else notes for its message, if the decision needs any."""
-    if not reporter.active:
-        return None
-    try:
-        holds = reporter.run_condition is None or evaluate_condition(reporter.run_condition, facts.condition_facts)
-    except UndecidedCondition as undecided:
-        return [f"the run condition {reporter.run_condition} cannot be evaluated, so this was sent: {undecided}"]
-    return [] if holds else None
+RECOVERED = "Recovered: "
+"""What the subject of a message begins with that tells that something has ended."""
 
 
 def compose_message(
@@ -58,13 +49,14 @@ def compose_message(
     now: datetime,
     csv_of: CsvReader,
     evaluations: EvaluationReader = tuple,
+    recovery: str = "",
 ) -> OutboxMessage:
-    """Return the message of `sender` about a run. Whether a reporter sends at all, `note_decision` tells.
+    """Return the message of `sender` about a run.
 
     Parameters
     ----------
     sender
-        A reporter, or a step that sends a message.
+        A reporter, of which the caller has checked that it sends, or a step that sends a message.
     facts
         The facts of the run so far.
     secrets
@@ -77,12 +69,17 @@ def compose_message(
         Reads a dataset to attach.
     evaluations
         Returns the run's evaluations, for reports and charts.
+    recovery
+        What has ended, if the message is about that.
     """
     notes: list[str] = [*facts.notes]
     names = message_values(facts)
     texts = {"subject": sender.subject, "message": sender.message}
     if isinstance(sender, Reporter) and sender.at == "start":
         texts = {name: text if name in sender.model_fields_set else START_TEXTS[name] for name, text in texts.items()}
+    if recovery:
+        told = recovery.replace("${", "$${")
+        texts = {"subject": f"{RECOVERED}{texts['subject']}", "message": f"{told}\n\n{texts['message']}"}
     subject = single_line(secrets.redact(fill_references(texts["subject"], names, _mark_missing)), HEADER_CHARACTERS)
     body = remove_controls(secrets.redact(fill_references(texts["message"], names, _mark_missing)))
     files: list[Attachment] = []
@@ -117,6 +114,8 @@ def compose_message(
         subject=subject,
         text="\n".join([body, *notes]),
         created=now,
+        scenario=facts.scenario,
+        recovered=bool(recovery),
         attachments=(create_html_part(render_html_body(subject, body, notes, facts, secrets.redact, pictures)), *files),
     )
 

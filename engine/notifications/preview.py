@@ -8,11 +8,18 @@ from engine.spec.resources.scenarios import Reporter, SendMessageStep
 from engine.spec.secrets import Secrets
 from engine.store.records import OutboxMessage
 
+SILENT = "would send nothing: "
+"""What the first line of a preview says of a reporter without a message."""
 
-def preview_silence(reporter: Reporter) -> str:
+
+def is_silent(preview: str) -> bool:
+    """Tell whether a preview says that its reporter would send nothing."""
+    return SILENT in preview.partition("\n")[0]
+
+
+def preview_silence(reporter: Reporter, reason: str, secrets: Secrets) -> str:
     """Return that a reporter would send nothing, and why."""
-    why = "its run condition does not hold" if reporter.active else "it is not active"
-    return f'Reporter "{reporter.name}" would send nothing: {why}.\n'
+    return f'Reporter "{reporter.name}" {SILENT}{secrets.redact(reason)}.\n'
 
 
 def preview_message(

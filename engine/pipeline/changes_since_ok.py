@@ -58,6 +58,6 @@ def _find_last_ok(evaluation: Evaluation, context: BuildContext) -> Evaluation |
     """Return the newest earlier evaluation of the store whose checks were all OK when they were last applied."""
     name, store = evaluation.store, context.store
     if not store.checks.have_judged(name, other_than=evaluation.id):
-        return store.evaluations.find_newest(name, EvaluationFilter(created_before=evaluation.created))
-    found = store.checks.find_last_ok(name, evaluation.created)
+        return store.evaluations.find_newest(name, EvaluationFilter(before=evaluation.id))
+    found = store.checks.find_last_ok(name, evaluation.id)
     return None if found is None else store.evaluations.get(found)

@@ -15,10 +15,11 @@ from engine.pipeline.actions import Action
 from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import ChecksFailed, inspect_dataset
 from engine.pipeline.decision import Decision
+from engine.pipeline.evaluation_times import select_earlier
 from engine.pipeline.log import Level
+from engine.pipeline.mutes import mark_muted_results
 from engine.spec.metric_names import MetricName, normalize_metric_name
 from engine.spec.resources.checks import RangeCheck, describe_inactive_checks, select_active_checks
-from engine.store import EvaluationFilter
 
 RECENT_EVALUATIONS = 100
 """Evaluations of which a plan learns how often they are made."""
@@ -68,7 +69,9 @@ def apply_checks(target: str, context: BuildContext) -> AppliedChecks:
 def _log_checks(results: Sequence[CheckResult], context: BuildContext) -> None:
     """Log what is not OK, what measured nothing, and which checks could hardly have failed."""
     for check in results:
-        if check.counts_as is not CheckOutcome.OK:
+        if check.muted or (check.mute and check.counts_as is CheckOutcome.OK):
+            context.log.info(f"{check.outcome} {check.summary}")
+        elif check.counts_as is not CheckOutcome.OK:
             level: Level = "error" if check.counts_as is CheckOutcome.ERROR else "warning"
             context.log.write(level, f"{check.outcome} {check.summary}")
         elif check.outcome is CheckOutcome.OK and check.reason and not check.reason.startswith(HARDLY_FAILED):
@@ -105,8 +108,8 @@ def _expect_false_alarms(name: str, context: BuildContext) -> list[str]:
         if one.rows_read
     ]
     newest = stored[-1].metrics.get("data_drift") if stored else None
-    created = [one.created for one in stored]
-    text = describe_false_alarms(select_active_checks(declared.checks), declared.drift.confidence, newest, created)
+    moments = [one.moment for one in stored]
+    text = describe_false_alarms(select_active_checks(declared.checks), declared.drift.confidence, newest, moments)
     return [text] if text and context.said.add(f"{name}: {text}") else []
 
 
@@ -120,9 +123,9 @@ def check_evaluation(evaluation: Evaluation, context: BuildContext) -> list[Chec
         for check in checks.values()
         if isinstance(check, RangeCheck) and check.compare
     ]
-    before = EvaluationFilter(created_before=evaluation.created)
     looked_at = count_past(checks.values())
-    past = context.store.evaluations.history(name, looked_at, metrics=compared, where=before) if looked_at else []
+    earlier = select_earlier(evaluation, context)
+    past = context.store.evaluations.history(name, looked_at, metrics=compared, where=earlier) if looked_at else []
     subject = CheckTarget(
         name=name,
         metrics=evaluation.metrics,
@@ -133,12 +136,14 @@ def check_evaluation(evaluation: Evaluation, context: BuildContext) -> list[Chec
         rows=(evaluation.rows_used, evaluation.reference_rows),
         confidence=context.project.evaluation_stores[name].drift.confidence,
         detectable_drifts=_collect_detectable_drifts(evaluation),
+        of_model=bool(earlier.model),
     )
-    return [
+    results = [
         result
         for check, declared in checks.items()
         for result in apply_check(check, declared, subject, position("evaluation_stores", name, "checks", check))
     ]
+    return mark_muted_results(name, results, context)
 
 
 def _collect_detectable_drifts(evaluation: Evaluation) -> dict[str, float | None]:

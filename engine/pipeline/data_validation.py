@@ -14,17 +14,24 @@ from engine.errors import EngineError, ModelError, Position
 from engine.evaluation.record import Evaluation
 from engine.formatting.hints import did_you_mean
 from engine.pipeline.context import BuildContext
+from engine.pipeline.evaluation_times import name_next_evaluation
+from engine.pipeline.models import build_model
+from engine.pipeline.reference_evaluations import find_reference_evaluations
 from engine.pipeline.reference_schemas import read_reference_schema
 from engine.spec.diagnostics import Findings
 from engine.spec.metric_catalogue import MetricScope
 from engine.spec.metric_names import find_metric_definition, normalize_metric_name, parse_metric_name
 from engine.spec.problem import Problem
 from engine.spec.resources.checks import Check, PythonCheck, RangeCheck, select_active_checks
-from engine.spec.resources.evaluation_stores import DatasetReference, EvaluationReference, RollingReference
+from engine.spec.resources.evaluation_stores import (
+    DatasetReference,
+    EvaluationReference,
+    RollingReference,
+    SamePeriodReference,
+)
 from engine.spec.resources.models import Model, ScoredModel, TrainModel
 from engine.spec.resources.scenarios import AnyStep
 from engine.spec.validator import SpecPath
-from engine.store import EvaluationFilter
 
 
 def validate_target(target: str, evaluation: Evaluation | None, context: BuildContext, findings: Findings) -> None:
@@ -178,15 +185,16 @@ def _validate_model_columns(store: str, name: str, batch: Table, context: BuildC
 
 def _find_reference_table(store: str, batch: Table, context: BuildContext) -> Table | None:
     """Return the table that is the reference of a store; None where it is an earlier evaluation or held-out rows."""
+    context, batch = context.without_drill(), batch.undisturbed or batch
     spec = context.project.evaluation_stores[store]
     match spec.reference:
         case DatasetReference(dataset=dataset):
             return context.datasets.open(dataset)
         case EvaluationReference(name=name):
-            return batch if name == spec.evaluation.name else None
-        case RollingReference():
-            others = EvaluationFilter(other_dataset_than=batch.fingerprint)
-            return None if context.store.evaluations.history(store, 1, metrics=[], where=others) else batch
+            return batch if name == name_next_evaluation(store, context) else None
+        case RollingReference() | SamePeriodReference() as declared:
+            model = build_model(spec.model, context).fingerprint if spec.model else ""
+            return None if find_reference_evaluations(store, declared, batch, model, context).found else batch
     return None
 
 

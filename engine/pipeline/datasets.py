@@ -31,6 +31,7 @@ from engine.pipeline.actions import Action
 from engine.pipeline.changes import MAX_CANDIDATES, ChangeReason, explain_change
 from engine.pipeline.context import BuildContext
 from engine.pipeline.decision import Decision, list_sources
+from engine.pipeline.mutes import mark_muted_results
 from engine.spec.metric_catalogue import METRICS
 from engine.spec.resources.checks import PythonCheck, describe_inactive_checks, select_active_checks
 from engine.spec.resources.resource import facts_of
@@ -263,7 +264,7 @@ def check_dataset(name: str, metrics: dict[str, MetricValue], context: BuildCont
             context.log.warning(
                 f"dataset {name}: {metric} is negative: its newest time is {format_seconds(-age)} ahead"
             )
-    return found
+    return mark_muted_results(name, found, context)
 
 
 def select_metrics_in_seconds(name: str, metrics: Iterable[str], context: BuildContext) -> set[str]:

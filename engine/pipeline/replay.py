@@ -12,10 +12,11 @@ from itertools import islice
 
 from engine.errors import UsageError
 from engine.evaluation.checks import CheckTarget, MetricsByName, apply_check, count_past
-from engine.evaluation.record import CheckResult
+from engine.evaluation.record import CheckResult, Evaluation
 from engine.outcome import CheckOutcome, worst_check_outcome
 from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import select_metrics_in_seconds
+from engine.pipeline.evaluation_times import has_model_history
 from engine.spec.metric_names import normalize_metric_name
 from engine.spec.resources.checks import Check, PythonCheck, Range, RangeCheck, select_active_checks
 
@@ -83,16 +84,22 @@ def _list_evaluations(store: str, context: BuildContext) -> list[_Past]:
     checks = select_active_checks(context.project.evaluation_stores[store].checks).values()
     found = context.store.evaluations.history(store, metrics=_list_needed_metrics(checks))
     past = count_past(checks)
+    across = not has_model_history(store, context)
     return [
         _Past(
             one.name,
-            one.created,
+            one.moment,
             one.metrics,
-            _take_latest((found[i].metrics for i in reversed(range(place)) if found[i].created < one.created), past),
+            _take_latest((found[i].metrics for i in reversed(range(place)) if _precedes(found[i], one, across)), past),
             (one.rows_used, one.reference_rows),
         )
         for place, one in enumerate(found)
     ]
+
+
+def _precedes(earlier: Evaluation, later: Evaluation, across_models: bool) -> bool:
+    """Return whether changes of an evaluation are measured from one that comes before it in the history."""
+    return across_models or earlier.fingerprints.model == later.fingerprints.model
 
 
 def _list_measurements(dataset: str, context: BuildContext) -> list[_Past]:
@@ -178,6 +185,7 @@ def _build_past_target(section: str, target: str, one: _Past, context: BuildCont
         in_seconds=() if is_store else select_metrics_in_seconds(target, one.metrics, context),
         rows=one.rows,
         confidence=context.project.evaluation_stores[target].drift.confidence if is_store else 0.95,
+        of_model=is_store and has_model_history(target, context),
     )
 
 

@@ -15,6 +15,7 @@ from pydantic import Field, TypeAdapter
 from engine.pipeline.actions import FrozenModel, Mode
 from engine.pipeline.log import LogLine
 from engine.scenarios.result import RunResult, StepResult
+from engine.spec.disturbances import Drill
 
 
 class StepRequest(FrozenModel):
@@ -42,6 +43,8 @@ class StepRequest(FrozenModel):
         Whether the messages of child runs are to be shown, not sent.
     state
         The folder of the state, or of its copy.
+    drill
+        What a drill disturbs.
     """
 
     kind: Literal["step"] = "step"
@@ -61,6 +64,7 @@ class StepRequest(FrozenModel):
     preview: bool
     mode: Mode
     state: Path
+    drill: Drill | None = None
 
 
 class RunRequest(FrozenModel):

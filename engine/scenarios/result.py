@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from engine.evaluation.record import CheckResult
+from engine.evaluation.record import CheckResult, Evaluation
 from engine.outcome import CheckOutcome, ExitCode, Outcome
 from engine.pipeline.actions import Action, FrozenModel
 
@@ -23,6 +23,30 @@ class EvaluationMade(FrozenModel):
     store: str = Field(description="The evaluation store.")
     name: str = Field(description="The evaluation's name.")
     reused: bool = Field(description="Whether it existed already: nothing had changed, and no row was added.")
+    time: str | None = Field(None, description="The time that it stands for, as declared; null without one.")
+    newest: bool = Field(
+        True, description="Whether no evaluation of the store stands for a later time; of a backfill, false."
+    )
+    supersedes: str | None = Field(None, description="The id of the evaluation of the same time that it has replaced.")
+    same_data_as: str | None = Field(
+        None, description="The id of an evaluation of another time whose batch is exactly the same data."
+    )
+
+    @classmethod
+    def describe(
+        cls, evaluation: Evaluation, *, reused: bool, newest: bool, supersedes: str | None = None
+    ) -> "EvaluationMade":
+        """Return an evaluation as a result names it."""
+        return cls(
+            id=evaluation.id,
+            store=evaluation.store,
+            name=evaluation.name,
+            reused=reused,
+            time=evaluation.time.text if evaluation.time else None,
+            newest=newest,
+            supersedes=supersedes,
+            same_data_as=evaluation.same_data_as,
+        )
 
 
 class Delivery(FrozenModel):

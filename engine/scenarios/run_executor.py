@@ -119,6 +119,7 @@ def _run_in_process(index: int, step: AnyStep, seconds: float, context: RunConte
         preview=context.preview is not None,
         mode=context.mode,
         state=context.store.folder,
+        drill=context.datasets.drill,
     )
     began = time.monotonic()
     reply = process.run_in_process(

@@ -8,6 +8,7 @@ from engine.errors import StoreError
 from engine.notifications import DeliveryTime
 from engine.outcome import Outcome, worst_outcome
 from engine.pipeline.log import LogFiles
+from engine.pipeline.mutes import find_idle_mutes
 from engine.scenarios.alerts import (
     collect_condition_facts,
     compose_messages,
@@ -112,6 +113,11 @@ def _start_run(begun: RunResult, context: RunContext) -> list[Delivery]:
     """Record the start of the run with its messages, and deliver those."""
     context.store.runs.folder_of(begun.id)
     context.log.info(f"{begun.scenario} of {context.project.name} started, {context.trigger}")
+    for mute in find_idle_mutes(context) if begun.parent is None else ():
+        context.log.warning(
+            f"the mute of the check {mute.check!r} of {mute.target}, until {mute.until:%Y-%m-%d %H:%M} UTC by "
+            f"{mute.by}, has no effect: the spec has no such check any more"
+        )
     started = replace(collect_condition_facts([], context), outcome=None)
     composed = compose_messages("start", begun, started, context)
     context.store.runs.start(_make_run_record(begun), composed.messages)
@@ -134,7 +140,7 @@ def _finish_run(result: RunResult, stopped: BaseException | None, context: RunCo
     composed = compose_messages("end", result, condition_facts, context, notes=notes)
     deliveries = [*result.deliveries, *composed.skipped]
     try:
-        context.store.runs.finish(_make_run_record(result), composed.messages)
+        context.store.runs.finish(_make_run_record(result), composed.messages, composed.states)
     except StoreError as problem:
         cause = stopped if isinstance(stopped, StoreError) else problem
         if stopped is not None and (so_far := worst_outcome(step.outcome for step in result.steps)) != "SUCCESS":

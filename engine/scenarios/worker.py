@@ -60,6 +60,7 @@ def _answer_step(request: StepRequest, project: ProjectSpec, send: Send) -> Step
             delivery_time=DeliveryTime(left=request.delivery_seconds),
             run=request.run,
             trigger=request.trigger,
+            datasets=context.datasets.with_drill(request.drill),
         )
         send(ReadyReply())
         return StepReply(result=steps.run(step, at_step))

@@ -68,6 +68,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "check-always": "A bound is always exceeded, so the check always warns or fails.",
     "check-never": "A bound can never be exceeded, so the check never warns or fails.",
     "url": "A text is not a URL of the required form.",
+    "header": "An HTTP header cannot be sent.",
     "address": "A text is not a mail address, or addresses are given for a channel that does not use them.",
     "password": "The spec contains a password.",
     "fallback": "A channel cannot send while its secret is absent, or has a fallback that is never used.",
@@ -75,6 +76,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "switched-off": "A condition or message names a check that active: false switches off.",
     "on-warning": "A WARNING of a step would weigh more than a failure.",
     "silent-failure": "A check can be ERROR, and no reporter of the scenario sends then.",
+    "on-change": "only_on_change, recovery or cooldown is used where it cannot work.",
     "no-server": "A message uses scenarioRunURL, but no server is declared.",
     # metrics
     "bad-metric": "A metric is not written as statistic or statistic.column.",

@@ -139,7 +139,7 @@ _FOREIGN_STEPS = {
 }
 """Kinds of steps of other tools, and ours."""
 
-_MESSENGERS = ("slack", "teams", "msteams", "discord", "telegram", "mattermost", "rocketchat", "pagerduty", "webhook")
+_MESSENGERS = ("slack", "teams", "msteams", "discord", "telegram", "mattermost", "rocketchat", "pagerduty")
 
 
 def hint_for_kind(word: str, kinds: Collection[str]) -> str | None:

@@ -19,7 +19,7 @@ from engine.spec.message_files import read_message_files
 from engine.spec.moment import find_time_zone, list_moment_values, place_moment
 from engine.spec.project_yaml import render_project
 from engine.spec.resolver import VariableResolver
-from engine.spec.resources.channels import AppriseChannel, FileChannel, MailChannel
+from engine.spec.resources.channels import Channel
 from engine.spec.resources.connections import Connection
 from engine.spec.resources.datasets import AnyDataset
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
@@ -93,7 +93,7 @@ class ProjectSpec:
         return self.resources.evaluation_stores
 
     @property
-    def channels(self) -> dict[str, MailChannel | FileChannel | AppriseChannel]:
+    def channels(self) -> dict[str, Channel]:
         return self.resources.channels
 
     @property

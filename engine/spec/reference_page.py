@@ -62,7 +62,7 @@ _EXIT_CODE_MEANINGS = {
     ExitCode.INTERRUPTED: "the run was interrupted",
     ExitCode.USAGE: "the spec or the command line is wrong; nothing was run",
     ExitCode.COULD_NOT_RUN: "something could not be run: because of the data, a model, the state, a timeout or a bug",
-    ExitCode.CHECK_ERROR: "a check is ERROR (see `--fail-on`)",
+    ExitCode.CHECK_ERROR: "a check is ERROR (see `--fail-on`); of `engine drill`: nothing would have told you",
     ExitCode.UNDELIVERED: "a message has not been delivered yet",
     ExitCode.OK: "none of the above",
 }
@@ -72,7 +72,7 @@ _READING_MEANINGS = {
     "message": "a message",
     "sql": "SQL",
     "function": "`module:function`",
-    "secret": "a URL, which may contain secrets",
+    "secret": "text, which may contain secrets",
 }
 _PREDICTION_METRICS = ("prediction_drift", "predicted_share", "reference_predicted_share", "fugacity")
 _METRIC_GROUPS: dict[str, Callable[[MetricDefinition], bool]] = {

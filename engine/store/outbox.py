@@ -22,7 +22,7 @@ from engine.store.database import Database, child_rows
 from engine.store.records import Attachment, Claim, JoinedMessage, MessageState, OutboxMessage
 from engine.store.tables import attachments, outbox, runs
 
-DETAILS = ("cc", "bcc", "sender", "reached", "refused", "refusals")
+DETAILS = ("cc", "bcc", "sender", "reached", "refused", "refusals", "scenario", "recovered")
 """Fields of a message that are kept together in one column."""
 MESSAGE_COLUMNS = tuple(
     part.name for part in fields(OutboxMessage) if part.name not in ("attachments", "to", "state", *DETAILS)

@@ -28,7 +28,9 @@ def _build_target(target: str, step: BuildStep, context: RunContext) -> StepResu
         return _make_result(step, reused=model_handle.reused, reason=trained)
     evaluated = evaluation_stores.build_evaluation_store(target, context, force=force)
     evaluation = evaluated.evaluation
-    made = EvaluationMade(id=evaluation.id, store=target, name=evaluation.name, reused=evaluated.reused)
+    made = EvaluationMade.describe(
+        evaluation, reused=evaluated.reused, newest=evaluated.newest, supersedes=evaluated.supersedes
+    )
     return _make_result(
         step,
         reused=evaluated.reused,

@@ -221,6 +221,21 @@ class MessageOccasion(Resource):
     run_condition: Condition | None = Field(
         None, description="Send only if this is true; always if left out, or if it is the word always."
     )
+    only_on_change: bool = Field(
+        False,
+        description="Send only when run_condition begins to hold: it did not at the last run. Without a run_condition: "
+        "when the outcome differs from that of the last run. Before the first run, all is taken to be well.",
+    )
+    recovery: bool = Field(
+        False,
+        description="With only_on_change: send also when run_condition no longer holds, with the same message after "
+        "“Recovered: ” and what has ended.",
+    )
+    cooldown: Duration | None = Field(
+        None,
+        description="How long after a message not to send again. What is held back is sent by the first run after that "
+        "time at which the condition still holds; the message that something has ended is not held back.",
+    )
 
 
 class Reporter(MessageContent, MessageOccasion):

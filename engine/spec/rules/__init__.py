@@ -51,6 +51,7 @@ PASSES: tuple[Callable[[Draft, Findings], None], ...] = (
     resources.check_server,
     channels.check_channels,
     channels.check_receivers,
+    reporters.check_changes,
     reporters.warn_about_silent_failures,
     steps.check_target_lists,
     steps.check_handled_warnings,

@@ -1,4 +1,7 @@
-"""Whether somebody is told when a run fails: a reporter that waits for warnings alone is silent when it is worse."""
+"""Rules of when reporters send: keys that must fit together, and whether somebody is told when a run fails.
+
+A reporter that waits for warnings alone is silent when it is worse.
+"""
 
 import re
 from collections.abc import Iterator
@@ -42,6 +45,26 @@ def warn_about_silent_failures(draft: Draft, findings: Findings) -> None:
             help_ = f"write {_suggest_condition(reporter, step, facts)}"
             findings.warning(at, "silent-failure", f"{message} {because}", help_)
             break
+
+
+def check_changes(draft: Draft, findings: Findings) -> None:
+    """Check that reporters that send on a change, or not too often, do so at the end of the run, and of something."""
+    for scenario, spec in draft.spec.scenarios.items():
+        for number, reporter in enumerate(spec.reporters):
+            path = ("scenarios", scenario, "reporters", number)
+            given = [key for key in ("only_on_change", "recovery", "cooldown") if draft.find_node(*path, key)]
+            if given and reporter.at == "start":
+                at = draft.key_position(*path, given[0])
+                help_ = f"remove {given[0]}, or write at: end"
+                findings.error(at, "on-change", f"{given[0]} is for messages at the end of a run", help_)
+            elif reporter.recovery and not reporter.only_on_change:
+                at = draft.key_position(*path, "recovery")
+                findings.error(at, "on-change", "recovery needs only_on_change", "add only_on_change: true")
+            elif reporter.recovery and reporter.run_condition is None:
+                at = draft.key_position(*path, "recovery")
+                message = "recovery needs a run_condition that may no longer hold"
+                help_ = "remove recovery: without a run_condition, a return to SUCCESS is told as every other change"
+                findings.error(at, "on-change", message, help_)
 
 
 def _list_reporters(scenario: Scenario) -> dict[int, Reporter]:
