@@ -273,13 +273,15 @@ def _uses_store(name: str, store: str, context: RunContext) -> bool:
 def _list_planned(name: str, context: RunContext) -> Iterator[tuple[AnyStep, RunContext]]:
     """Yield the steps of a scenario and of those that it runs, each with the context that has its values of variables.
 
-    Whether a step is skipped is not asked.
+    Whether a condition skips a step is not asked.
     """
     context = context.with_defaults(context.get_scenario(name).variables)
     for turn in context.get_scenario(name).for_each or [{}]:
         at = context.with_values(turn)
         for index in range(len(at.get_scenario(name).steps)):
             step = at.get_scenario(name).steps[index]  # read anew: a step before may have set variables
+            if not step.active:
+                continue
             if isinstance(step, SetVariablesStep):
                 at = at.with_values(step.variables)
             elif isinstance(step, RunScenarioStep):
