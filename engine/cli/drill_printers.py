@@ -121,6 +121,8 @@ def _summarize_drill(drilled: DrillResult, checks: Sequence[DrilledCheck]) -> li
     ):
         if names:
             lines.append(f"{told}: {join_some(names, 20)}")
+    if drilled.unchecked:
+        lines.append(f"applied by no step of what was run: {join_some(drilled.unchecked, 20)}")
     sent = sum(not is_silent(message) for message in drilled.messages)
     if not drilled.heard:
         return [*lines, "no check would have told you"]
@@ -140,6 +142,7 @@ def _drill_to_json(drilled: DrillResult, code: ExitCode) -> dict[str, object]:
         "datasets": list(drilled.datasets),
         "scenarios": list(drilled.scenarios),
         "other_scenarios": list(drilled.others),
+        "unchecked": list(drilled.unchecked),
         "disturbances": [{"option": one.option, "effect": text} for one, text in drilled.disturbances],
         "remarks": list(drilled.remarks),
         "heard": drilled.heard,

@@ -83,6 +83,8 @@ class DrillResult:
         The scenarios that were run.
     others
         Further scenarios that build or check the store, which were not run.
+    unchecked
+        Checks of the store and its dataset that no step of these scenarios applies.
     disturbances
         What was disturbed, and what that has changed, in words.
     remarks
@@ -97,6 +99,7 @@ class DrillResult:
     datasets: tuple[str, ...]
     scenarios: tuple[str, ...]
     others: tuple[str, ...]
+    unchecked: tuple[str, ...]
     disturbances: tuple[tuple[Disturbance, str], ...]
     remarks: tuple[str, ...]
     before: tuple[RunResult, ...]
@@ -214,6 +217,7 @@ def drill_store(
         datasets=datasets,
         scenarios=tuple(names),
         others=tuple(others),
+        unchecked=tuple(_list_unchecked(store, datasets, (*before, *after), project)),
         disturbances=tuple(zip(disturbances, described, strict=True)),
         remarks=(f"{batches} batches are disturbed; the rows are those of the last one",) if batches > 1 else (),
         before=before,
@@ -313,6 +317,15 @@ def _find_evaluation(store: str, before: Sequence[RunResult], context: RunContex
         why = "; ".join(stopped) or "its step is skipped"
         raise DataError(f"{store} cannot be built without any disturbance, so a drill would show nothing: {why}")
     return context.store.evaluations.get(made[-1])
+
+
+def _list_unchecked(store: str, datasets: Sequence[str], runs: Sequence[RunResult], project: ProjectSpec) -> list[str]:
+    """Return the checks of a store and its datasets that no run has applied."""
+    applied = {(target, check) for _, target, check, _ in _collect_checks(runs)}
+    declared = {store: project.evaluation_stores[store].checks} | {
+        name: project.datasets[name].checks for name in datasets
+    }
+    return [check for target, checks in declared.items() for check in checks if (target, check) not in applied]
 
 
 def _measure_shift(one: Disturbance, evaluation: Evaluation) -> Disturbance:

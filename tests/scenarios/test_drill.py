@@ -355,6 +355,7 @@ def test_the_scenario_of_run_is_drilled_or_the_one_that_is_named(plain: Path, sp
     assert (drilled.scenarios, set(drilled.others)) == (("weekly",), {"only build", "nested"})
     nested = project.drill("drift", "missing age=10%", scenarios=["nested"])
     assert (nested.scenarios, nested.messages, nested.heard) == (("nested",), (), False)
+    assert (drilled.unchecked, nested.unchecked) == ((), ("age moved", "group moved"))
     with pytest.raises(
         UsageError, match="scenario 'nothing' does not build evaluation store 'drift'; name also weekly, only"
     ):
