@@ -8,20 +8,12 @@ from engine.spec.resources.scenarios import Reporter
 from engine.spec.secrets import Secrets
 from engine.store.records import OutboxMessage
 
-SILENT = "would send nothing: "
-"""What the first line of a preview says of a reporter without a message."""
-
-
-def is_silent(preview: str) -> bool:
-    """Tell whether a preview says that its reporter would send nothing."""
-    return SILENT in preview.partition("\n")[0]
-
 
 def preview_message(reporter: Reporter, message: OutboxMessage | None, project: ProjectSpec, secrets: Secrets) -> str:
     """Return what `reporter` would send as text, without sending it. `message` is what `compose_message` returned."""
     if message is None:
         why = "its run condition does not hold" if reporter.active else "it is not active"
-        return f'Reporter "{reporter.name}" {SILENT}{why}.\n'
+        return f'Reporter "{reporter.name}" would send nothing: {why}.\n'
     try:
         where = describe_channel(project.channels[message.channel], secrets)
     except DeliveryError as error:
@@ -42,3 +34,8 @@ def preview_message(reporter: Reporter, message: OutboxMessage | None, project: 
             "",
         ]
     )
+
+
+def is_silent(preview: str) -> bool:
+    """Tell whether a preview says that its reporter would send nothing."""
+    return '" would send nothing: ' in preview.partition("\n")[0]

@@ -266,12 +266,19 @@ def _list_declared(project: ProjectSpec) -> list[str]:
 
 def _list_builds(name: str, store: str, context: RunContext) -> Iterator[RunContext]:
     """Yield the context, with its values of variables, of each step of a scenario that builds a store."""
-    return (at for step, at in _list_planned(name, context) if isinstance(step, BuildStep) and step.target == store)
+    return (
+        at for step, at in _list_planned(name, context) if isinstance(step, BuildStep) and store in _list_targets(step)
+    )
 
 
 def _uses_store(name: str, store: str, context: RunContext) -> bool:
     """Tell whether a scenario builds or checks a store."""
-    return any(getattr(step, "target", None) == store for step, _ in _list_planned(name, context))
+    return any(store in _list_targets(step) for step, _ in _list_planned(name, context))
+
+
+def _list_targets(step: AnyStep) -> list[str]:
+    target: str | list[str] = getattr(step, "target", [])
+    return [target] if isinstance(target, str) else target
 
 
 def _list_planned(name: str, context: RunContext) -> Iterator[tuple[AnyStep, RunContext]]:
@@ -284,6 +291,8 @@ def _list_planned(name: str, context: RunContext) -> Iterator[tuple[AnyStep, Run
         at = context.with_values(turn)
         for index in range(len(at.get_scenario(name).steps)):
             step = at.get_scenario(name).steps[index]  # read anew: a step before may have set variables
+            if not getattr(step, "active", True):
+                continue
             if isinstance(step, SetVariablesStep):
                 at = at.with_values(step.variables)
             elif isinstance(step, RunScenarioStep):
