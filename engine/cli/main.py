@@ -19,7 +19,23 @@ import typer
 from typer.core import TyperCommand
 
 from engine import __version__
-from engine.cli import check, compare, drill, init, outbox, plan, remove, render, report, run, schema, show, validate
+from engine.cli import (
+    check,
+    compare,
+    drill,
+    init,
+    mute,
+    outbox,
+    plan,
+    remove,
+    render,
+    report,
+    run,
+    schema,
+    show,
+    unmute,
+    validate,
+)
 from engine.cli.options import GIVEN_OPTIONS
 from engine.cli.standard_streams import set_up_standard_streams
 from engine.errors import EngineError, SpecError, UsageError
@@ -51,7 +67,8 @@ class _Verb(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-for verb in (init, validate, render, schema, plan, run, show, compare, report, check, drill, outbox, remove):
+VERBS = (init, validate, render, schema, plan, run, show, compare, report, check, drill, mute, unmute, outbox, remove)
+for verb in VERBS:
     app.command(verb.__name__.rpartition(".")[2], cls=_Verb)(verb.command)
 
 

@@ -266,19 +266,12 @@ def _list_declared(project: ProjectSpec) -> list[str]:
 
 def _list_builds(name: str, store: str, context: RunContext) -> Iterator[RunContext]:
     """Yield the context, with its values of variables, of each step of a scenario that builds a store."""
-    return (
-        at for step, at in _list_planned(name, context) if isinstance(step, BuildStep) and store in _list_targets(step)
-    )
+    return (at for step, at in _list_planned(name, context) if isinstance(step, BuildStep) and store in step.targets)
 
 
 def _uses_store(name: str, store: str, context: RunContext) -> bool:
     """Tell whether a scenario builds or checks a store."""
-    return any(store in _list_targets(step) for step, _ in _list_planned(name, context))
-
-
-def _list_targets(step: AnyStep) -> list[str]:
-    target: str | list[str] = getattr(step, "target", [])
-    return [target] if isinstance(target, str) else target
+    return any(store in step.targets for step, _ in _list_planned(name, context))
 
 
 def _list_planned(name: str, context: RunContext) -> Iterator[tuple[AnyStep, RunContext]]:
@@ -291,7 +284,7 @@ def _list_planned(name: str, context: RunContext) -> Iterator[tuple[AnyStep, Run
         at = context.with_values(turn)
         for index in range(len(at.get_scenario(name).steps)):
             step = at.get_scenario(name).steps[index]  # read anew: a step before may have set variables
-            if not getattr(step, "active", True):
+            if not step.active:
                 continue
             if isinstance(step, SetVariablesStep):
                 at = at.with_values(step.variables)

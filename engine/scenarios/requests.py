@@ -33,6 +33,12 @@ class StepRequest(FrozenModel):
         Tokens of the locks that the run holds, so that the process passes them.
     built
         Per evaluation store, the id of the evaluation that the run has built.
+    turn
+        The number of the iteration.
+    delivery_seconds
+        The time that is left to the deliveries of the run.
+    finished
+        The results of the steps before it, of the same iteration.
     preview
         Whether the messages of child runs are to be shown, not sent.
     state
@@ -51,6 +57,9 @@ class StepRequest(FrozenModel):
     log_folder: Path | None
     held_locks: tuple[str, ...]
     built: dict[str, str]
+    turn: int
+    finished: tuple[StepResult, ...]
+    delivery_seconds: float
     trigger: str
     preview: bool
     mode: Mode
