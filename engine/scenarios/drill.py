@@ -60,6 +60,13 @@ class DrilledCheck:
         return _severity(self.after) > _severity(self.before)
 
     @property
+    def muted(self) -> bool:
+        """Whether it would fire if nobody had muted it."""
+        found = self.after
+        bad = (CheckOutcome.WARNING, CheckOutcome.ERROR)
+        return found is not None and found.muted and found.outcome in bad and found.counts_as not in bad
+
+    @property
     def fired_before(self) -> bool:
         """Whether it counts as WARNING or ERROR without any disturbance."""
         return _severity(self.before) > 0
@@ -361,9 +368,10 @@ def _forget_measured(store: str, builds: Sequence[RunContext], context: RunConte
 def _forget_present(store: str, before: Sequence[RunResult], builds: Sequence[RunContext], context: RunContext) -> None:
     """Forget the runs without disturbances, and the present batch, which the disturbed one takes the place of."""
     _forget_measured(store, builds, context)
+    made = [made.id for _, step in _list_all_steps(before) for made in step.evaluations]
     for build in builds:
         reference = build.project.evaluation_stores[store].reference
         kept = [reference.name] if isinstance(reference, EvaluationReference) else []
-        forget_evaluations(context.store, store, _open_batch(store, build).fingerprint, kept)
+        forget_evaluations(context.store, store, _open_batch(store, build).fingerprint, made, kept)
     children = {step.run.id for _, step in _list_all_steps(before) if step.run is not None}
     forget_runs(context.store, {*children, *(run.id for run in before)})
