@@ -10,6 +10,7 @@ from engine.cli.check_printers import OUTCOME_HEADERS, REASON_HEADER, collapse_p
 from engine.cli.options import TableFormat
 from engine.cli.tables import Page, format_with_interval, print_data
 from engine.spec.metric_names import METRICS
+from engine.spec.resources.checks import describe_inactive_checks
 
 DEFAULT_ROWS = 20
 """Rows of a table for people, unless `--last` is given."""
@@ -24,6 +25,14 @@ RUN_HEADERS = {"short": "id", **{name: name for name in ("scenario", "state", "s
 OUTBOX_HEADERS = {
     "short": "id",
     **{name: name for name in ("state", "created", "reporter", "channel", "to", "subject", "tries", "reason")},
+}
+MUTE_HEADERS = {
+    "target": "store or dataset",
+    **{name: name for name in ("check", "state", "until", "by", "reason", "created")},
+}
+REPORTER_HEADERS = {
+    **{name: name for name in ("scenario", "reporter", "channel", "watches", "now", "since")},
+    "sent_at": "last message",
 }
 CHECK_HEADERS = {"evaluation": "evaluation", **OUTCOME_HEADERS, "created": "when", **REASON_HEADER, "run": "run"}
 
@@ -88,7 +97,8 @@ def add_short_ids(frame: pl.DataFrame) -> pl.DataFrame:
 def format_store_title(store: EvaluationStore) -> str:
     """Return the title of a store's table."""
     model = f"model {store.spec.model} on " if store.spec.model else ""
-    return f"{store.name}: {model}dataset {store.spec.dataset}"
+    inactive = describe_inactive_checks(store.spec.checks)
+    return f"{store.name}: {model}dataset {store.spec.dataset}{f'; checks {inactive}' if inactive else ''}"
 
 
 def select_columns(frame: pl.DataFrame, store: EvaluationStore) -> dict[str, str]:

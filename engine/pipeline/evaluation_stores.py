@@ -96,7 +96,7 @@ def build_evaluation_store(name: str, context: BuildContext, *, force: bool = Fa
         if build.reused:
             locked.log.info(f"{name}: nothing has changed; evaluation {evaluation.name} is reused")
         empty = "the batch has no rows" if evaluation.metrics and not evaluation.rows_read else None
-        seen = SEEN_IN_TRAINING if _select_rows(batch, model_handle) is not batch else None
+        seen = SEEN_IN_TRAINING if _select_rows(batch, model_handle, context) is not batch else None
         repeated = next((note for note in evaluation.notes if note.startswith(SAME_DATA)), None)
         late = None if newest or build.reused else "the store has evaluations of later times"
         remark = "; ".join(filter(None, [repeated, late, reference.note, seen, empty]))
@@ -225,7 +225,7 @@ def _collect_evaluation_facts(
                 "columns": {column: {"role": role} for column, role in batch.roles.items()},
             },
             "model": model,
-            **({"rows": "held out"} if _select_rows(batch, model_handle) is not batch else {}),
+            **({"rows": "held out"} if _select_rows(batch, model_handle, context) is not batch else {}),
         },
         "datasets": batch.provenance(),
         "code": code,
@@ -248,7 +248,7 @@ def _evaluate_batch(
     name = identity.store
     spec = context.project.evaluation_stores[name]
     context.log.info(f"{name}: evaluating {identity.name}, dataset {batch.name}")
-    rows = _select_rows(batch, model_handle)
+    rows = _select_rows(batch, model_handle, context)
     with context.store.folders.stage() as folder, materialise(rows, folder / "rows") as table:
         if model_handle:
             require_target(model_handle.name, batch, reference.table, context)
@@ -298,13 +298,15 @@ def _evaluate_batch(
     return evaluation
 
 
-def _select_rows(batch: Table, model_handle: models.ModelHandle | None) -> Table:
+def _select_rows(batch: Table, model_handle: models.ModelHandle | None, context: BuildContext) -> Table:
     """Return the batch; if the model was trained on it, its held-out rows alone."""
     if not (model_handle and model_handle.training and model_handle.test):
         return batch
-    if batch.fingerprint != model_handle.training.fingerprint:
+    original = batch.undisturbed or batch
+    if original.fingerprint != model_handle.training.fingerprint:
         return batch
-    return replace(batch, frame=model_handle.test.frame, inputs=(), files=None, rereadable=True)
+    rows = replace(original, frame=model_handle.test.frame, inputs=(), files=None, rereadable=True)
+    return rows if original is batch else context.datasets.disturb_table(rows)
 
 
 def _list_new_columns(table: Table, against: Snapshot, model: FittedModel | None) -> dict[str, str]:

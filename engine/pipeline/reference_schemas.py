@@ -19,6 +19,7 @@ from engine.store import EvaluationFilter
 
 def read_reference_schema(name: str, context: BuildContext) -> dict[str, pl.DataType]:
     """Return the columns of a store's reference with their types, without reading rows; empty if not yet known."""
+    context = context.without_drill()
     spec = context.project.evaluation_stores[name]
     declared = spec.reference
     if isinstance(declared, DatasetReference):

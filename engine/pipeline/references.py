@@ -103,6 +103,7 @@ def resolve_reference(name: str, batch: Table, model_handle: ModelHandle | None,
     DataError
         The named evaluation does not exist, the dataset cannot be read, or the model has no held-out rows.
     """
+    context, batch = context.without_drill(), batch.undisturbed or batch
     spec = context.project.evaluation_stores[name]
     declared = spec.reference
     if isinstance(declared, EvaluationReference):

@@ -18,7 +18,7 @@ from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import select_metrics_in_seconds
 from engine.pipeline.evaluation_times import has_model_history
 from engine.spec.metric_names import normalize_metric_name
-from engine.spec.resources.checks import Check, PythonCheck, Range, RangeCheck
+from engine.spec.resources.checks import Check, PythonCheck, Range, RangeCheck, select_active_checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ def replay_checks(target: str, context: BuildContext) -> list[ReplayedCheck]:
     dataset = target not in context.project.evaluation_stores
     section = "datasets" if dataset else "evaluation_stores"
     declared = context.project.datasets[target] if dataset else context.project.evaluation_stores[target]
+    checks = select_active_checks(declared.checks)
     past = _list_measurements(target, context) if dataset else _list_evaluations(target, context)
     if not past:
         what = (
@@ -76,11 +77,11 @@ def replay_checks(target: str, context: BuildContext) -> list[ReplayedCheck]:
             else (f"evaluation store {target!r} has no evaluations yet")
         )
         raise UsageError(f"{what}, so there is nothing to replay: run `engine run` first")
-    return [_replay_check(name, check, section, target, past, context) for name, check in declared.checks.items()]
+    return [_replay_check(name, check, section, target, past, context) for name, check in checks.items()]
 
 
 def _list_evaluations(store: str, context: BuildContext) -> list[_Past]:
-    checks = context.project.evaluation_stores[store].checks.values()
+    checks = select_active_checks(context.project.evaluation_stores[store].checks).values()
     found = context.store.evaluations.history(store, metrics=_list_needed_metrics(checks))
     past = count_past(checks)
     across = not has_model_history(store, context)
@@ -102,7 +103,7 @@ def _precedes(earlier: Evaluation, later: Evaluation, across_models: bool) -> bo
 
 
 def _list_measurements(dataset: str, context: BuildContext) -> list[_Past]:
-    past = count_past(context.project.datasets[dataset].checks.values())
+    past = count_past(select_active_checks(context.project.datasets[dataset].checks).values())
     found = context.store.measurements.history(dataset)
     return [
         _Past(

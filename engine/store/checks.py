@@ -9,7 +9,7 @@ from sqlalchemy import Row, exists, func, insert, select
 from engine.errors import Position
 from engine.evaluation.bounds import bounds_from_json
 from engine.evaluation.evaluation_json import check_to_json
-from engine.evaluation.record import CheckResult
+from engine.evaluation.record import CheckMute, CheckResult
 from engine.outcome import CheckOutcome
 from engine.store.database import Database, split_rows
 from engine.store.evaluation_filter import HISTORY_ORDER, EvaluationFilter
@@ -130,6 +130,7 @@ def _check_from_row(row: Row[Any]) -> CheckResult:
         position=position_from_json(row.position),
         evaluation=row.evaluation,
         detectable=row.bounds.get("detectable") or {},
+        mute=row.mute and CheckMute(**{**row.mute, "until": datetime.fromisoformat(row.mute["until"])}),
     )
 
 

@@ -245,9 +245,24 @@ check_results = Table(
     Column("reason", String, nullable=False),
     Column("position", JSON_TYPE),
     Column("evaluation", String),
+    Column("mute", JSON_TYPE),  # null: the check was not muted
     Index(None, "target", "number"),
     Index(None, "target", "evaluation", "number"),
     Index(None, "target", "check", "number"),
+)
+
+mutes = Table(
+    "mutes",
+    metadata,
+    _number_column(),
+    Column("target", String, nullable=False),
+    Column("check", String, nullable=False),
+    Column("until", UtcDateTime, nullable=False),
+    Column("by", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("ended", UtcDateTime),
+    Column("ended_by", String),
 )
 
 runs = Table(
@@ -298,6 +313,19 @@ run_events = Table(
     Column("range", JSON_TYPE, nullable=False),
     Column("where", String, nullable=False),
     Column("position", JSON_TYPE),
+)
+
+reporter_states = Table(
+    "reporter_states",
+    metadata,
+    Column("scenario", String, primary_key=True),
+    Column("reporter", String, primary_key=True),
+    Column("definition", String, nullable=False),
+    Column("observed", String, nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("told", String, nullable=False),
+    Column("sent_at", UtcDateTime),
+    Column("as_of", UtcDateTime, nullable=False),
 )
 
 outbox = Table(
