@@ -300,6 +300,36 @@ def test_the_charts_of_a_page_end_at_its_own_time(nights: Nights) -> None:
     assert str(day(9)) not in {one for found in shown for one in found}
 
 
+def test_a_backfill_neither_alerts_nor_recovers(nights: Nights) -> None:
+    """Nights as a variable: the runs are all of now, so that their evaluations alone tell what is past."""
+    text = nights.path.read_text("utf-8").replace("${as_of", "${night")
+    text = text.replace("project: nightly", "project: nightly\nvariables: {night: 2026-03-02}\n"
+                        "channels: {box: {kind: file, path: outbox}}")  # fmt: skip
+    reporter = (
+        "{name: tell, channel: box, run_condition: \"outcome == 'WARNING'\", only_on_change: true, recovery: true}"
+    )
+    text = text.replace("  roll: {steps", f"    reporters: [{reporter}]\n  roll: {{steps")
+    nights.path.write_text(text, encoding="utf-8")
+
+    def run(number: int) -> tuple[str, int]:
+        project = engine.load(nights.path, {"night": day(number)}, environ={"PATH": "/usr/bin:/bin"})
+        outcome = str(project.run("score").outcome)
+        return outcome, len(list((nights.folder / "outbox").glob("*")))
+
+    for number in (1, 2, 3, 4, 5, 6):
+        nights.write(number)
+    frozen = nights.folder / "in" / f"{day(1)}.parquet"
+    assert run(1) == ("SUCCESS", 0)
+    assert run(5) == ("SUCCESS", 0)
+    shutil.copy(frozen, nights.folder / "in" / f"{day(3)}.parquet")
+    assert run(3) == ("WARNING", 0)  # a backfill of a frozen feed
+    shutil.copy(frozen, nights.folder / "in" / f"{day(6)}.parquet")
+    assert run(6) == ("WARNING", 1)
+    assert run(4) == ("SUCCESS", 1)  # a backfill of a good day
+    nights.write(6)
+    assert run(6) == ("SUCCESS", 2)  # today's feed is mended
+
+
 def test_a_history_that_goes_on_across_models(nights: Nights) -> None:
     nights.edit("    display: {metrics: [row_count, roc_auc]}", "    across_models: true")
     nights.build(1)
