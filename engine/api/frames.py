@@ -32,13 +32,18 @@ def tabulate_evaluations(store: StoreView, *, intervals: bool = False) -> pl.Dat
 
     With `intervals`, a metric that has them is followed by `low.<metric>` and `high.<metric>`. `checks.<name>` is the
     outcome when the check was last applied; of a wildcard check, the worst. A metric that is called as another column,
-    such as `rows`, is in the column `metrics.rows`.
+    such as `rows`, is in the column `metrics.rows`. `time`, `time.start` and `time.end` are there if an evaluation has
+    a declared time, and so is `same_data_as`; `superseded_by`, if one is superseded.
     """
     found = store.evaluations
+    timed = any(one.time for one in found)
     labels = dict.fromkeys(f"labels.{key}" for one in found for key in one.labels)
     checks = dict.fromkeys(f"checks.{check}" for one in found for check in one.outcomes)
-    schema: dict[str, Any] = {"name": pl.String, **dict.fromkeys(labels, pl.String), "created": UTC, "rows": pl.Int64}
-    columns = {name: f"metrics.{name}" if name in {*schema, *checks, "id"} else name for name in store.metrics}
+    schema: dict[str, Any] = {"name": pl.String, **dict.fromkeys(labels, pl.String)}
+    schema |= {"time": pl.String, "time.start": UTC, "time.end": UTC} if timed else {}
+    schema |= {"created": UTC, "rows": pl.Int64}
+    ids = ["id", *["same_data_as"] * timed, *["superseded_by"] * any(one.superseded_by for one in found)]
+    columns = {name: f"metrics.{name}" if name in {*schema, *checks, *ids} else name for name in store.metrics}
     bounded = [
         name
         for name in store.metrics
@@ -46,13 +51,14 @@ def tabulate_evaluations(store: StoreView, *, intervals: bool = False) -> pl.Dat
     ]
     for name, column in columns.items():
         schema |= dict.fromkeys((column, *((f"low.{name}", f"high.{name}") if name in bounded else ())), pl.Float64)
-    schema |= {**dict.fromkeys(checks, pl.String), "id": pl.String}
+    schema |= dict.fromkeys([*checks, *ids], pl.String)
     rows = [
         {column: one.metrics[name].value for name, column in columns.items() if name in one.metrics}
         | {f"{end}.{name}": getattr(one.metrics.get(name), end, None) for name in bounded for end in ("low", "high")}
         | {f"labels.{key}": value for key, value in one.labels.items()}
         | {f"checks.{check}": str(outcome) for check, outcome in one.outcomes.items()}
-        | {"name": one.name, "created": one.created, "rows": one.rows, "id": one.id}
+        | ({"time": one.time.text, "time.start": one.time.start, "time.end": one.time.end} if one.time else {})
+        | {name: getattr(one, name) for name in ("name", "created", "rows", *ids)}
         for one in found
     ]
     return pl.DataFrame(rows, schema)

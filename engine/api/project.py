@@ -27,9 +27,13 @@ from engine.pipeline.log import LogLine
 from engine.pipeline.mutes import find_idle_mutes
 from engine.scenarios import scenario_selection, session
 from engine.scenarios.context import RunContext
+from engine.scenarios.drill import DrillResult, drill_store
 from engine.scenarios.plan import Plan
 from engine.scenarios.result import RunResult as Run
+from engine.spec.disturbances import parse_term
 from engine.spec.moment import place_moment
+from engine.spec.resources.datasets import AnyDataset
+from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.spec.variable_references import Value
 from engine.store import MessageState, Mute, OutboxMessage, RunRecord, match_ids, shorten_id
 
@@ -222,6 +226,31 @@ class Project:
         with self.open_session() as context:
             return replay_target(target, tried or {}, context)
 
+    def drill(self, store: str, *disturbances: str, scenarios: Sequence[str] = ()) -> DrillResult:
+        """Disturb the batch of a store in memory: which checks fire, and what would be sent? Nothing is kept or sent.
+
+        Parameters
+        ----------
+        disturbances
+            As `engine drill` takes them, made in this order: "shift card_age=+0.5sd", "missing card_age=10%".
+        scenarios
+            The scenarios to run, in order; by default the last one of `run:` that builds the store and those that
+            follow it there, or else the last one of the spec that builds it.
+
+        Raises
+        ------
+        UsageError
+            There is no such store or scenario, or the batch does not allow a disturbance.
+        DataError
+            The batch cannot be read, or the store cannot be built without any disturbance.
+        StoreError
+            The state cannot be read.
+        """
+        parsed = [parse_term(one) for one in disturbances]
+        return drill_store(
+            self.spec, store, parsed, scenarios=scenarios, environ=self.environ, listeners=self.listeners
+        )
+
     def outbox(self) -> pl.DataFrame:
         """Return the messages that were not sent, oldest first: PENDING ones wait, the others are not tried again.
 
@@ -356,9 +385,12 @@ class Project:
 
     def list_checks(self, target: str) -> list[str]:
         """Return the names of the checks of a dataset or an evaluation store; raises UsageError if it is unknown."""
+        return list(self.find_declared(target).checks)
+
+    def find_declared(self, target: str) -> EvaluationStoreSpec | AnyDataset:
+        """Return the declaration of a dataset or an evaluation store; raises UsageError if it is unknown."""
         self._require_target(target)
-        declared = self.spec.evaluation_stores.get(target) or self.spec.datasets[target]
-        return list(declared.checks)
+        return self.spec.evaluation_stores.get(target) or self.spec.datasets[target]
 
     def _require_check(self, target: str, check: str) -> None:
         if check not in (known := self.list_checks(target)):

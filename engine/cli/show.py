@@ -51,6 +51,10 @@ def command(
         int | None,
         typer.Option(min=1, metavar="ROWS", help="Show only this many rows, the newest; by default 20 as text."),
     ] = None,
+    superseded: Annotated[
+        bool,
+        typer.Option("--superseded", help="Show those of STORE too that a later evaluation of their time supersedes."),
+    ] = False,
     checks: Annotated[bool, typer.Option("--checks", help="Show all results of the checks of STORE.")] = False,
     runs: Annotated[bool, typer.Option("--runs", help="Show the runs.")] = False,
     outbox: Annotated[
@@ -69,8 +73,10 @@ def command(
     """Show stored results: stores, evaluations, checks, runs and undelivered messages."""
     tables = checks or runs or outbox or reporters
     whole_table = store is not None and evaluation is None and not tables and run is None
-    if (metric or label) and not whole_table:
-        raise typer.BadParameter("--metric and --label apply only to the table of a store: engine show SPEC STORE")
+    if (metric or label or superseded) and not whole_table:
+        raise typer.BadParameter(
+            "--metric, --label and --superseded apply only to the table of a store: engine show SPEC STORE"
+        )
     whole_project = store is None and not runs and not outbox and not reporters
     if (sort or last) and (run is not None or (evaluation is not None and not checks) or whole_project):
         raise typer.BadParameter("--sort and --last apply only to tables: a STORE's, --checks, --runs, --outbox …")
@@ -108,7 +114,8 @@ def command(
         _print_overview(project, format_)
     elif evaluation is None:
         labels = parse_pairs(label, "--label", "KEY=VALUE")
-        _print_store_table(project.store(store), metric, labels, sort, last, format_, project.tell_mutes(store))
+        mutes = project.tell_mutes(store)
+        _print_store_table(project.store(store), metric, labels, sort, last, superseded, format_, mutes)
     else:
         one = project.store(store)
         evaluation_printers.print_evaluation(one.evaluation(evaluation), one.latest_checks(evaluation), format_)
@@ -121,6 +128,7 @@ def _print_store_table(
     labels: dict[str, str],
     sort: str | None,
     last: int | None,
+    superseded: bool,
     format_: TableFormat,
     mutes: list[str],
 ) -> None:
@@ -132,12 +140,13 @@ def _print_store_table(
 
     # Which evaluations have a label is known only when all are read; else the newest are enough.
     most = None if labels else last or (table_printers.DEFAULT_ROWS if format_ == "text" else None)
-    total = store.count() if most and format_ == "text" else None
-    frame = store.evaluations(metrics, most, intervals=metrics is not None)
+    total = store.count(superseded=superseded) if most and format_ == "text" else None
+    frame = store.evaluations(metrics, most, intervals=metrics is not None, superseded=superseded)
     # a metric that is not shown is shown too if it is sorted by
     if sort is not None and table_printers.find_sort_column(sort, frame) is None:
         try:
-            frame = store.evaluations([*(metrics or store.displayed), sort.removeprefix("-")], most)
+            wanted_too = [*(metrics or store.displayed), sort.removeprefix("-")]
+            frame = store.evaluations(wanted_too, most, superseded=superseded)
         except UsageError:
             wanted, known = sort.removeprefix("-"), [*frame.columns, *list_statistics("store")]
             near = find_similar(wanted, known)
@@ -149,6 +158,8 @@ def _print_store_table(
             raise unknown_name("label", key, keys)
         frame = frame.filter(frame[f"labels.{key}"] == value)
     remarks = [*_explain_empty_metrics(store, frame, metrics), *_describe_removals(store), *mutes]
+    if format_ == "text":
+        remarks = [*_describe_times(store, frame, most), *remarks]
     title = table_printers.format_store_title(store)
     shown = table_printers.list_metric_columns(frame)
     if format_ == "text" and len(shown) > MOST_METRIC_COLUMNS:
@@ -185,6 +196,19 @@ def _explain_empty_metrics(store: "EvaluationStore", frame: "pl.DataFrame", aske
         reason = next((newest[one].reason for one in having if newest[one].reason), "it was not measured")
         remarks.setdefault(str(reason), []).append(name)
     return [f"{join_some(same)} {'has' if len(same) == 1 else 'have'} no value: {why}" for why, same in remarks.items()]
+
+
+def _describe_times(store: "EvaluationStore", frame: "pl.DataFrame", last: int | None) -> list[str]:
+    """Return what to know of the times of a table: which have the same data, and where the history starts anew."""
+    anew = [
+        f"another model since {one.name}: its evaluations are not compared with those before"
+        for one in store.starts_anew(last)
+    ]
+    if "same_data_as" not in frame.columns:
+        return anew
+    repeated: list[str] = frame.filter(frame["same_data_as"].is_not_null())["name"].to_list()
+    have = "has" if len(repeated) == 1 else "have"
+    return [*anew, *([f"{join_some(repeated)} {have} exactly the same data as another time"] if repeated else [])]
 
 
 def _matches(metric: str, wanted: str) -> bool:

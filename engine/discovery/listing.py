@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from fnmatch import fnmatchcase
 from glob import glob, has_magic
 from os import walk
 from pathlib import Path
@@ -101,6 +102,36 @@ def list_data_files(path: Path, declared_format: str | None = None, newest_until
     except OSError as error:
         raise DataError(f"{error.filename or path} cannot be opened: {error.strerror}") from error
     return FoundFiles(tuple(files), format_, _read_folder_keys(base, files), tuple(notes))
+
+
+def list_named_files(path: Path, declared_format: str | None = None) -> list[Path]:
+    """Return the files of a path, folder or pattern, also empty ones and such of several formats.
+
+    In a folder those are left out that are no data, as when it is read.
+    """
+    if not path.is_dir() and (path.is_file() or not has_magic(str(path))):
+        return [path] if path.is_file() or path.is_symlink() else []
+    base = path if path.is_dir() else _fixed_part(path)
+    candidates, _ = _list_candidates(path, base)
+    return _select_data_files(candidates, declared_format)[0] if path.is_dir() else candidates
+
+
+def names_file(path: Path, file: Path) -> bool:
+    """Tell whether a path, folder or pattern names a file, which need not exist; both are absolute.
+
+    Whether the file would be left out, as one that starts with `_`, is not looked at.
+    """
+    if not has_magic(str(path)):
+        return file == path or path in file.parents
+    return _match_parts(path.parts, file.parts)
+
+
+def _match_parts(pattern: tuple[str, ...], parts: tuple[str, ...]) -> bool:
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_match_parts(pattern[1:], parts[skipped:]) for skipped in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _match_parts(pattern[1:], parts[1:])
 
 
 def _fixed_part(pattern: Path) -> Path:

@@ -56,6 +56,18 @@ class Fingerprints:
 
 
 @dataclass(frozen=True, slots=True)
+class EvaluationTime:
+    """What the batch of an evaluation stands for, as declared: a moment, or a window of time whose end is excluded.
+
+    `start` and `end` are in UTC; `text` is the declared time as people read it, in the project's time zone.
+    """
+
+    start: datetime
+    end: datetime | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """One evaluation of an evaluation store: a batch compared with a reference, and a model measured on it.
 
@@ -63,6 +75,10 @@ class Evaluation:
     column, those of the predictions, confusion matrix and curves. `reference_performance` holds the performance metrics
     of the reference that have a value, with their intervals. `left_out` gives, by column, the reason why it was not
     compared. `facts` are what the fingerprints are made of, JSON-ready.
+
+    `time` is None where none is declared: then the evaluation stands for the moment of the run that made it.
+    `superseded_by` is the id of the evaluation that was made of the same time and model later, from changed data.
+    `same_data_as` is the id of an evaluation of another time whose batch is exactly the same data.
     """
 
     id: str
@@ -88,6 +104,19 @@ class Evaluation:
     model_version: str | None = None
     run: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    time: EvaluationTime | None = None
+    superseded_by: str | None = None
+    same_data_as: str | None = None
+
+    @property
+    def moment(self) -> datetime:
+        """The moment that the history goes by: the start of its time, else when it was made."""
+        return self.time.start if self.time else self.created
+
+    @property
+    def order(self) -> tuple[bool, datetime]:
+        """The place in the history of its store; what was made before times were declared comes first."""
+        return self.time is not None, self.moment
 
     def find_value(self, metric: str) -> float | None:
         """Return the value of a metric, or None."""

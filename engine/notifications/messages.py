@@ -15,7 +15,7 @@ from engine.formatting.control_characters import remove_controls, single_line
 from engine.notifications.facts import RunFacts, message_values
 from engine.notifications.html_body import render_html_body
 from engine.notifications.mime import HEADER_CHARACTERS, create_content_id, create_html_part
-from engine.spec.resources.scenarios import Reporter
+from engine.spec.resources.scenarios import Reporter, SendMessageStep
 from engine.spec.secrets import Secrets
 from engine.spec.variable_references import VariableReference, fill_references
 from engine.store.records import Attachment, OutboxMessage
@@ -41,7 +41,7 @@ RECOVERED = "Recovered: "
 
 
 def compose_message(
-    reporter: Reporter,
+    sender: Reporter | SendMessageStep,
     facts: RunFacts,
     secrets: Secrets,
     *,
@@ -51,12 +51,12 @@ def compose_message(
     evaluations: EvaluationReader = tuple,
     recovery: str = "",
 ) -> OutboxMessage:
-    """Return the message of `reporter` about a run.
+    """Return the message of `sender` about a run.
 
     Parameters
     ----------
-    reporter
-        The caller has checked that it sends, and that its `at` (start or end) is the present moment of the run.
+    sender
+        A reporter, of which the caller has checked that it sends, or a step that sends a message.
     facts
         The facts of the run so far.
     secrets
@@ -74,9 +74,9 @@ def compose_message(
     """
     notes: list[str] = [*facts.notes]
     names = message_values(facts)
-    texts = {"subject": reporter.subject, "message": reporter.message}
-    if reporter.at == "start":
-        texts = {name: text if name in reporter.model_fields_set else START_TEXTS[name] for name, text in texts.items()}
+    texts = {"subject": sender.subject, "message": sender.message}
+    if isinstance(sender, Reporter) and sender.at == "start":
+        texts = {name: text if name in sender.model_fields_set else START_TEXTS[name] for name, text in texts.items()}
     if recovery:
         told = recovery.replace("${", "$${")
         texts = {"subject": f"{RECOVERED}{texts['subject']}", "message": f"{told}\n\n{texts['message']}"}
@@ -84,7 +84,7 @@ def compose_message(
     body = remove_controls(secrets.redact(fill_references(texts["message"], names, _mark_missing)))
     files: list[Attachment] = []
     pictures: list[tuple[str, str]] = []
-    for wanted in reporter.attach:
+    for wanted in sender.attach:
         try:
             if wanted in PAGE_ATTACHMENTS:
                 drawn = [_render_page(wanted, evaluation, secrets.redact) for evaluation in evaluations()]
@@ -105,12 +105,12 @@ def compose_message(
     return OutboxMessage(
         id=message_id,
         run=facts.run_id,
-        reporter=reporter.name,
-        channel=reporter.channel,
-        to=tuple(reporter.to),
-        cc=tuple(reporter.cc),
-        bcc=tuple(reporter.bcc),
-        sender=reporter.from_,
+        reporter=sender.name,
+        channel=sender.channel,
+        to=tuple(sender.to),
+        cc=tuple(sender.cc),
+        bcc=tuple(sender.bcc),
+        sender=sender.from_,
         subject=subject,
         text="\n".join([body, *notes]),
         created=now,

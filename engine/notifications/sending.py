@@ -7,8 +7,8 @@ a reporter that did not notice the end of a condition would not tell its next be
 that a cooldown holds back is told in the log, and sent by the first later run at which the condition still holds.
 Receivers that were not told of a beginning are not told of its end.
 
-**Only the newest moment counts.** A run that stands for an earlier moment than the state does, such as a run for last
-week that is made up for, neither alerts nor recovers.
+**Only the newest moment counts.** A run that stands for an earlier moment than the state does, or that evaluates
+earlier times than the newest ones, such as a run for last week that is made up for, neither alerts nor recovers.
 """
 
 from dataclasses import dataclass, replace
@@ -77,6 +77,8 @@ def follow_state(
     as_of: datetime,
     now: datetime,
     unmuted: ConditionFacts | None = None,
+    *,
+    backfill: bool = False,
 ) -> Sending:
     """Return whether a reporter with a state sends, and its state after the run.
 
@@ -91,6 +93,8 @@ def follow_state(
     unmuted
         The facts as they would be if no check were muted. What ends only because a check is muted is no recovery; if it
         is still so when the mute is over, it is told as new.
+    backfill
+        Whether all evaluations of the run stand for earlier times than the newest ones of their stores.
     """
     plain = decide_sending(reporter, facts)
     if plain.note:  # it cannot be decided
@@ -102,12 +106,13 @@ def follow_state(
     before = before or ReporterState(scenario, reporter.name, definition, calm, moment, calm, None, moment)
     if not reporter.active:
         return replace(plain, state=before)
-    if moment < before.as_of <= now:
-        reason = (
-            f"the run is for {_format_moment(moment)}, and an earlier one was for {_format_moment(before.as_of)}: "
-            "what is past neither alerts nor recovers"
-        )
-        return Sending(False, reason, held_back=plain.sends)
+    past = ""
+    if backfill:
+        past = "the run has evaluated earlier times than the newest ones"
+    elif moment < before.as_of <= now:
+        past = f"the run is for {_format_moment(moment)}, and an earlier one was for {_format_moment(before.as_of)}"
+    if past:
+        return Sending(False, f"{past}: what is past neither alerts nor recovers", held_back=plain.sends)
     observed = _observe_run(reporter, facts)
     since = before.since if observed == before.observed else moment
     state = replace(before, observed=observed, since=since, as_of=moment)

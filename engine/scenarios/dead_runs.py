@@ -20,7 +20,7 @@ from engine.scenarios.context import RunContext
 from engine.scenarios.result import EvaluationMade, RunResult, StepResult
 from engine.scenarios.scenario_selection import is_declared
 from engine.spec.conditions import ConditionFacts
-from engine.store import OutboxMessage, ReporterState, RunRecord, StepRecord
+from engine.store import EvaluationFilter, OutboxMessage, ReporterState, RunRecord, StepRecord
 
 MAX_LOG_BYTES = 1 << 20
 """So much of a log's end is read to find the last step."""
@@ -102,9 +102,9 @@ def _describe_dead_run(run: RunRecord, context: RunContext) -> tuple[RunResult, 
     steps = [_make_step_result(step) for step in run.steps]
     reason = "the run was killed or has crashed while it was at this step" if unfinished else "the run has never ended"
     evaluations = [
-        EvaluationMade(id=newest.id, store=store, name=newest.name, reused=False)
+        EvaluationMade.describe(made, reused=False, newest=context.store.evaluations.is_newest(made))
         for store in context.project.evaluation_stores
-        if (newest := context.store.evaluations.find_newest(store)) and newest.run == run.id
+        if (made := context.store.evaluations.find_newest(store, EvaluationFilter(run=run.id)))
     ]
     if unfinished or not steps:
         name, at = unfinished or ("(not known)", last_sign)

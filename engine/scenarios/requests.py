@@ -15,6 +15,7 @@ from pydantic import Field, TypeAdapter
 from engine.pipeline.actions import FrozenModel, Mode
 from engine.pipeline.log import LogLine
 from engine.scenarios.result import RunResult, StepResult
+from engine.spec.disturbances import Drill
 
 
 class StepRequest(FrozenModel):
@@ -32,10 +33,18 @@ class StepRequest(FrozenModel):
         Tokens of the locks that the run holds, so that the process passes them.
     built
         Per evaluation store, the id of the evaluation that the run has built.
+    turn
+        The number of the iteration.
+    delivery_seconds
+        The time that is left to the deliveries of the run.
+    finished
+        The results of the steps before it, of the same iteration.
     preview
         Whether the messages of child runs are to be shown, not sent.
     state
         The folder of the state, or of its copy.
+    drill
+        What a drill disturbs.
     """
 
     kind: Literal["step"] = "step"
@@ -48,10 +57,14 @@ class StepRequest(FrozenModel):
     log_folder: Path | None
     held_locks: tuple[str, ...]
     built: dict[str, str]
+    turn: int
+    finished: tuple[StepResult, ...]
+    delivery_seconds: float
     trigger: str
     preview: bool
     mode: Mode
     state: Path
+    drill: Drill | None = None
 
 
 class RunRequest(FrozenModel):

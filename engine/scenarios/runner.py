@@ -97,6 +97,7 @@ def _execute_run(begun: RunResult, context: RunContext) -> RunResult:
         deliveries += _start_run(begun, context)
         for step in walk_scenario(begun.scenario, context, RunExecutor):
             finished.append(step)
+            deliveries += step.deliveries
             context.store.runs.add_step(begun.id, _make_step_record(step))  # at once: a killed run keeps its steps
         outcome = worst_outcome(step.outcome for step in finished)
     except BaseException as error:  # the end is recorded after an interruption too; the outcome is ABORTED then
@@ -154,8 +155,8 @@ def _finish_run(result: RunResult, stopped: BaseException | None, context: RunCo
         except StoreError:
             send_unrecorded_messages(context.store.outbox.list_undelivered(result.id), context)
             raise
-    # A message of `at: start` that was pending may have been sent now: the later delivery replaces the earlier.
-    last = {delivery.reporter: delivery for delivery in deliveries}
+    # A message of the start or of a step that was pending may have been sent now: the later delivery replaces it.
+    last = {delivery.message or (delivery.reporter,): delivery for delivery in deliveries}
     result = result.model_copy(update={"deliveries": list(last.values())})
     write_run_file(result, context)
     return result

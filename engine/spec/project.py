@@ -29,7 +29,7 @@ from engine.spec.resources.scenarios import Scenario
 from engine.spec.rules import Draft, check_rules
 from engine.spec.tried_settings import TriedSettings, replace_check_settings
 from engine.spec.validator import SpecValidator
-from engine.spec.variable_references import Value
+from engine.spec.variable_references import Value, find_references
 from engine.spec.yaml_tree import MapNode, ScalarNode, node_at, position_at
 
 LANGUAGE_VERSION = 1
@@ -160,6 +160,11 @@ class ProjectSpec:
         """Return the position in the spec of a value, or of the nearest key above if it does not exist."""
         node = node_at(self._files.root, path)
         return self.position(*path) if node is None else node.position
+
+    def holds_variables(self, *path: str | int) -> bool:
+        """Return whether the text at a path of the spec contains a `${…}`."""
+        node = node_at(self._files.root, path)
+        return isinstance(node, ScalarNode) and bool(find_references(node.text))
 
     def folder_of(self, section: str, name: str) -> Path:
         """Return the folder of the file that declares a resource, to which its paths and functions are relative."""

@@ -37,6 +37,12 @@ class Outbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def add(self, message: OutboxMessage) -> None:
+        """Queue a message of a run that goes on; one that is queued or was sent already stays as it is."""
+        with self._database.begin_write() as connection:
+            if connection.execute(select(outbox.c.number).where(outbox.c.id == message.id)).first() is None:
+                insert_messages(connection, [message])
+
     def list_due(self, now: datetime | None = None) -> list[OutboxMessage]:
         """Return the unclaimed messages that are due at `now` (default: the store's clock), oldest first."""
         return self._list_messages(_is_due(now or self._database.now()))

@@ -270,14 +270,19 @@ class ReporterState:
 
 
 class MetricPoint(NamedTuple):
-    """A metric's value in one evaluation, with its confidence interval if it has one."""
+    """A metric's value in one evaluation, with its confidence interval if it has one.
+
+    `moment` is what the history goes by: the start of the evaluation's time, else when it was made. `time` is the
+    declared time as text.
+    """
 
     evaluation: str
     name: str
-    created: datetime
+    moment: datetime
     value: float | None
     low: float | None = None
     high: float | None = None
+    time: str | None = None
 
 
 class PastFacts(NamedTuple):

@@ -142,8 +142,16 @@ evaluations = Table(
     Column("model_version", String),
     Column("run", String),
     Column("short_id", String, nullable=False),
+    Column("timed", Boolean, nullable=False),  # whether the time is declared; those without come first in a history
+    Column("time_start", UtcDateTime, nullable=False),  # without a declared time, when it was made
+    Column("time_end", UtcDateTime),
+    Column("time_text", String),
+    Column("superseded_by", String, index=True),
+    Column("same_data_as", String),
     Index(None, "store", "number"),
-    Index(None, "store", "name", "number"),
+    Index(None, "store", "timed", "time_start", "number"),
+    Index(None, "store", "model_fingerprint", "timed", "time_start", "number"),
+    Index(None, "store", "name", "timed", "time_start", "number"),
     Index(None, "store", "short_id"),
     Index(None, "store", "dataset_fingerprint"),
 )

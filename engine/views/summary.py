@@ -27,7 +27,7 @@ def summarize_evaluation(facts: EvaluationFacts, columns: Sequence[ColumnView]) 
     if facts.is_own_reference:
         rows = format_figure(facts.evaluation.rows_used)
         itself = (
-            f"{facts.dataset} ({rows} rows) was compared with itself, because there is no earlier evaluation: "
+            f"{facts.dataset} ({rows} rows) was compared with itself, because {facts.why_own_reference}: "
             "it is the reference of later ones, and shows no drift."
         )
         return [itself, last]

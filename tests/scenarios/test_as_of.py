@@ -3,6 +3,7 @@
 import email
 import email.policy
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -133,6 +134,7 @@ def test_a_run_that_died_tells_with_the_moment_that_it_stood_for(folder: Path) -
         database.execute("DELETE FROM run_events")
         database.execute("DELETE FROM outbox")
     database.close()
+    shutil.rmtree(folder / "outbox")
     run_night(folder, "2026-11-24")
     (told,) = [text for text in read_texts(folder) if "never ended" in text]
     assert told.startswith("night of 2026-11-22: ")

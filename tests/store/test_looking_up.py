@@ -56,10 +56,10 @@ def test_conditions_hold_all_together(store: Store, ten: list[Evaluation]) -> No
     assert found(before=ten[4].id) == ten[:4]
     assert found(2, before=ten[4].id) == ten[2:4]
     assert found(before=ten[0].id) == []
-    assert found(created_before=ten[3].created) == ten[:3]
+    assert found(moment_before=ten[3].created) == ten[:3]
     assert found(called={"Q0", ten[1].id, "unknown"}) == [*ten[0:3], ten[4], ten[6], ten[8]]
     assert found(called=set()) == []
-    assert found(name="Q1", before=ten[8].id, created_before=ten[6].created) == [ten[1], ten[3], ten[5]]
+    assert found(name="Q1", before=ten[8].id, moment_before=ten[6].created) == [ten[1], ten[3], ten[5]]
     assert found(3, other_dataset_than="d3") == [ten[5], ten[8], ten[9]]
     assert found(3, other_dataset_than="d3", usable=True) == [ten[4], ten[5], ten[8]]
     assert found() == ten
@@ -137,7 +137,7 @@ def test_the_last_ok_one_is_that_of_the_newest_application_of_each_check(
         judge(store, evaluation, f"check {number % 2}", first, second)
         judge(store, replace(evaluation, store="other"), "another", CheckOutcome.OK)
         for each in ten:
-            assert store.checks.find_last_ok("the_MES", each.created) == find_last_ok(store, ten, each)
+            assert store.checks.find_last_ok("the_MES", each.id) == find_last_ok(store, ten, each)
     assert store.checks.have_judged("the_MES", ten[0].id)
     some = [ten[1].id, ten[4].id, "gone"]
     everything = store.checks.list_outcomes("the_MES")

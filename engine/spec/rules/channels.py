@@ -1,4 +1,4 @@
-"""Rules of channels and reporters: their URLs and addresses, and what only mail has."""
+"""Rules of channels and messages: their URLs and addresses, and what only mail has."""
 
 import re
 
@@ -13,7 +13,7 @@ from engine.spec.resources.channels import (
     WebhookChannel,
     list_secret_texts,
 )
-from engine.spec.resources.scenarios import Reporter
+from engine.spec.resources.scenarios import MessageContent, Reporter
 from engine.spec.rules.draft import Draft
 from engine.spec.smtp_url import SmtpServer
 from engine.spec.validator import SpecPath
@@ -89,30 +89,29 @@ def _check_literal_url(draft: Draft, findings: Findings, channel: ServerChannel,
         findings.warning(at, "password", "this url contains a password", help_)
 
 
-def check_reporters(draft: Draft, findings: Findings) -> None:
+def check_receivers(draft: Draft, findings: Findings) -> None:
     """Check that each mail has receivers, that they are mail addresses, and that only mail has them."""
-    for scenario, spec in draft.spec.scenarios.items():
-        for i, reporter in enumerate(spec.reporters):
-            path = ("scenarios", scenario, "reporters", i)
-            channel = draft.spec.channels.get(reporter.channel)
-            _check_addresses(draft, findings, reporter, path)
-            if isinstance(channel, MailChannel) and not (reporter.to or reporter.cc or reporter.bcc):
-                message = f'reporter "{reporter.name[:60]}" sends mail but has no receivers'
-                findings.error(draft.key_position(*path), "needs-key", message, "add to: [name@example.com]")
-            if isinstance(channel, DatasetChannel) and reporter.attach:
-                message = "a row of a dataset has no attachments"
-                findings.warning(draft.key_position(*path, "attach"), "unknown-attachment", message, "remove it")
-            if channel and not isinstance(channel, MailChannel):
-                for key in ("to", "cc", "bcc", "from"):
-                    if draft.find_node(*path, key) is not None:
-                        message = f"{key} is only for mail, but this channel is of kind {channel.kind}"
-                        findings.warning(draft.key_position(*path, key), "address", message, "remove it")
+    for path, content in draft.iterate_messages():
+        channel = draft.spec.channels.get(content.channel)
+        _check_addresses(draft, findings, content, path)
+        if isinstance(channel, MailChannel) and not (content.to or content.cc or content.bcc):
+            sender = "reporter" if isinstance(content, Reporter) else "step"
+            message = f'{sender} "{content.name[:60]}" sends mail but has no receivers'
+            findings.error(draft.key_position(*path), "needs-key", message, "add to: [name@example.com]")
+        if isinstance(channel, DatasetChannel) and content.attach:
+            message = "a row of a dataset has no attachments"
+            findings.warning(draft.key_position(*path, "attach"), "unknown-attachment", message, "remove it")
+        if channel and not isinstance(channel, MailChannel):
+            for key in ("to", "cc", "bcc", "from"):
+                if draft.find_node(*path, key) is not None:
+                    message = f"{key} is only for mail, but this channel is of kind {channel.kind}"
+                    findings.warning(draft.key_position(*path, key), "address", message, "remove it")
 
 
-def _check_addresses(draft: Draft, findings: Findings, reporter: Reporter, path: SpecPath) -> None:
+def _check_addresses(draft: Draft, findings: Findings, content: MessageContent, path: SpecPath) -> None:
     """Check that each address is one mail address, and that nobody would get the same message twice."""
     seen: set[str] = set()
-    for key, addresses in (("to", reporter.to), ("cc", reporter.cc), ("bcc", reporter.bcc)):
+    for key, addresses in (("to", content.to), ("cc", content.cc), ("bcc", content.bcc)):
         for j, address in enumerate(addresses):
             at = draft.value_position(*path, key, j)
             if not _MAIL_ADDRESS.fullmatch(address):
@@ -120,9 +119,9 @@ def _check_addresses(draft: Draft, findings: Findings, reporter: Reporter, path:
             elif address in seen:
                 findings.warning(at, "address", f'"{address[:60]}" is a receiver already', "remove it")
             seen.add(address)
-    if reporter.from_ is not None and not _MAIL_ADDRESS.fullmatch(reporter.from_):
+    if content.from_ is not None and not _MAIL_ADDRESS.fullmatch(content.from_):
         at = draft.value_position(*path, "from")
-        _report_address(findings, at, reporter.from_, "write name@example.com or Name <name@example.com>")
+        _report_address(findings, at, content.from_, "write name@example.com or Name <name@example.com>")
 
 
 def _report_address(findings: Findings, at: Position, address: str, help_: str) -> None:
