@@ -19,7 +19,7 @@ import typer
 from typer.core import TyperCommand
 
 from engine import __version__
-from engine.cli import check, compare, init, outbox, plan, remove, render, report, run, schema, show, validate
+from engine.cli import check, compare, init, outbox, plan, remove, render, report, run, schema, show, validate, watch
 from engine.cli.standard_streams import set_up_standard_streams
 from engine.errors import EngineError, SpecError, UsageError
 from engine.outcome import ExitCode
@@ -49,7 +49,7 @@ class _Verb(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-for verb in (init, validate, render, schema, plan, run, show, compare, report, check, outbox, remove):
+for verb in (init, validate, render, schema, plan, run, watch, show, compare, report, check, outbox, remove):
     app.command(verb.__name__.rpartition(".")[2], cls=_Verb)(verb.command)
 
 

@@ -72,7 +72,7 @@ def list_data_files(path: Path, declared_format: str | None = None) -> FoundFile
         if path.is_file() or not (path.is_dir() or has_magic(str(path))):
             _check_regular(path)
             return FoundFiles((path,), declared_format or recognize_format(path))
-        base = path if path.is_dir() else _fixed_part(path)
+        base = path if path.is_dir() else find_fixed_folder(path)
         _refuse_table_formats(base)
         candidates, hidden = _list_candidates(path, base)
         files = [one for one in candidates if one.stat().st_size]
@@ -97,7 +97,14 @@ def list_data_files(path: Path, declared_format: str | None = None) -> FoundFile
     return FoundFiles(tuple(files), format_, _read_folder_keys(base, files), tuple(notes))
 
 
-def _fixed_part(pattern: Path) -> Path:
+def list_candidate_files(path: Path) -> list[Path]:
+    """Return the files that a path stands for now, of any format and without opening them; none if there are none."""
+    if path.is_file() or not (path.is_dir() or has_magic(str(path))):
+        return [path]
+    return _list_candidates(path, path if path.is_dir() else find_fixed_folder(path))[0]
+
+
+def find_fixed_folder(pattern: Path) -> Path:
     """Return the folder in front of the first part of a pattern that has a wildcard."""
     parts = pattern.parts
     magic = next(i for i, part in enumerate(parts) if has_magic(part))

@@ -17,7 +17,6 @@ from engine.pipeline.log import LogLine
 from engine.scenarios.result import RunResult, StepResult
 from engine.scenarios.run_reasons import ChangedPart
 
-
 KernelSignature = tuple[str, str, int]
 """A kernel's module, its name, and the position of one of its signatures."""
 

@@ -17,9 +17,7 @@ def has_reason_to_run(plan: Plan, changed: Set[ChangedPart]) -> bool:
     after a change of the spec; what calls a function in every run, only after one of the spec or of code. Messages and
     reports are none: they tell of the other work.
     """
-    return any(
-        _is_reason(action, changed) for step in plan.all_steps() if step.runs != "no" for action in step.actions
-    )
+    return any(_is_reason(action, changed) for step in plan.all_steps() if step.runs != "no" for action in step.actions)
 
 
 def _is_reason(action: Action, changed: Set[ChangedPart]) -> bool:

@@ -125,7 +125,10 @@ def _send_line(line: LogLine, send: Send) -> None:
 
 
 def main() -> None:
-    """Read requests and write the replies to the last. Output of a user's function goes to standard error, not into the reply."""
+    """Read requests and write the replies to the last.
+
+    Output of a user's function goes to standard error, not into a reply.
+    """
     output = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
