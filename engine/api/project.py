@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -322,7 +323,11 @@ def _belongs_to(message: OutboxMessage, name: str) -> bool:
 
 
 def load(
-    path: Path | str, variables: Mapping[str, Value] | None = None, *, environ: Mapping[str, str] = os.environ
+    path: Path | str,
+    variables: Mapping[str, Value] | None = None,
+    *,
+    as_of: date | datetime | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> Project:
     """Load the project that a spec file declares.
 
@@ -330,6 +335,9 @@ def load(
     ----------
     variables
         Values that replace those of the spec; a text is converted to the declared variable's type.
+    as_of
+        The moment that runs stand for, `${as_of}`: a date, or a time (of the project's time zone, if it has no offset);
+        by default the moment at which the project is loaded.
     environ
         The environment that secrets and `${env.NAME}` are read from.
 
@@ -339,7 +347,7 @@ def load(
         The spec is invalid; `diagnostics` holds every problem, in order of position.
     """
     # absolute, because a notebook may change its working folder between two calls
-    return Project(spec.load(Path(path).absolute(), variables, environ), environ)
+    return Project(spec.load(Path(path).absolute(), variables, environ, as_of), environ)
 
 
 def run(path: Path | str, scenario: str | None = None, variables: Mapping[str, Value] | None = None) -> list[Run]:

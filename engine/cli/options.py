@@ -7,6 +7,7 @@ import typer
 
 from engine import spec
 from engine.formatting.redacted_output import redact_standard_streams
+from engine.spec.moment import parse_moment
 
 Format = Annotated[
     Literal["text", "json", "github"],
@@ -20,9 +21,18 @@ Variables = Annotated[
     list[str] | None,
     typer.Option("--var", metavar="NAME=VALUE", help="Set a variable to another value. Can be repeated."),
 ]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        metavar="DATE",
+        help="The moment to stand for instead of now, ${as_of} in the spec: 2026-11-28 or 2026-11-28T02:30.",
+        show_default=False,
+    ),
+]
 
 
-def load_project(path: Path, variables: list[str] | None) -> spec.ProjectSpec:
+def load_project(path: Path, variables: list[str] | None, as_of: str | None = None) -> spec.ProjectSpec:
     """Read and validate a spec; from now on the values of its secrets are masked in everything that is printed.
 
     Raises
@@ -30,9 +40,13 @@ def load_project(path: Path, variables: list[str] | None) -> spec.ProjectSpec:
     SpecError
         The spec is invalid.
     typer.BadParameter
-        A variable has no `=`.
+        A variable has no `=`, or `as_of` is no date or time.
     """
-    project = spec.load(path, parse_variables(variables))
+    try:
+        moment = None if as_of is None else parse_moment(as_of)
+    except ValueError as problem:
+        raise typer.BadParameter(str(problem), param_hint="--as-of") from None
+    project = spec.load(path, parse_variables(variables), as_of=moment)
     if project.secrets:
         redact_standard_streams(spec.Secrets(project).redact)
     return project

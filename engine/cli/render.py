@@ -5,14 +5,15 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.options import Variables, load_project
+from engine.cli.options import AsOf, Variables, load_project
 from engine.outcome import ExitCode
 
 
 def command(
     path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
     var: Variables = None,
+    as_of: AsOf = None,
 ) -> int:
     """Print the resolved project as YAML, with secrets masked."""
-    print(load_project(path, var).render(), end="")
+    print(load_project(path, var, as_of).render(), end="")
     return ExitCode.OK

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.options import Variables, load_project
+from engine.cli.options import AsOf, Variables, load_project
 from engine.outcome import ExitCode
 
 ENDINGS = (".html", ".htm", ".png")
@@ -39,11 +39,12 @@ def command(
         ),
     ] = None,
     var: Variables = None,
+    as_of: AsOf = None,
 ) -> int:
     """Write an evaluation as one self-contained HTML file."""
     if output is not None:
         _require_writable_form(output)
-    declared = load_project(path, var)
+    declared = load_project(path, var, as_of)
     stores = list(declared.evaluation_stores)
     if store is None and len(stores) != 1:
         message = (

@@ -27,6 +27,7 @@ def print_run(project: Project, id_: str, format_: TableFormat) -> None:
             "id": run.id,
             "started": f"{run.started:%Y-%m-%d %H:%M:%S} UTC, {run.trigger}, by {run.who}",
             "ended": f"{run.ended:%Y-%m-%d %H:%M:%S} UTC" if run.ended else "",
+            "as of": f"{run.as_of:%Y-%m-%d %H:%M:%S} UTC" if run.as_of else "",
             "started by": run.parent or "",
             "variables": ", ".join(f"{name} = {value}" for name, value in run.variables.items()),
         }

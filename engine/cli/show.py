@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.options import TableFormat, Variables, load_project, parse_pairs
+from engine.cli.options import AsOf, TableFormat, Variables, load_project, parse_pairs
 from engine.errors import UsageError
 from engine.formatting.lists import join_some
 from engine.outcome import ExitCode
@@ -60,6 +60,7 @@ def command(
         str | None, typer.Option(metavar="ID", help="Show a run and its log; the last part of its id is enough.")
     ] = None,
     var: Variables = None,
+    as_of: AsOf = None,
     format_: TableFormat = "text",
 ) -> int:
     """Show stored results: stores, evaluations, checks, runs and undelivered messages."""
@@ -71,7 +72,7 @@ def command(
         raise typer.BadParameter("--sort and --last apply only to tables: a STORE's, --checks, --runs or --outbox")
     if checks and store is None:
         raise typer.BadParameter("--checks needs an evaluation store or a dataset: engine show SPEC STORE --checks")
-    declared = load_project(path, var)
+    declared = load_project(path, var, as_of)
 
     from engine.api import Project
     from engine.cli import evaluation_printers, run_printers, table_printers

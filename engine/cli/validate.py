@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.options import Format, Variables, load_project
+from engine.cli.options import AsOf, Format, Variables, load_project
 from engine.errors import Diagnostic, SpecError
 from engine.outcome import ExitCode
 from engine.spec import diagnostics
@@ -17,6 +17,7 @@ from engine.spec.channel_urls import check_channel_urls
 def command(
     specs: Annotated[list[Path], typer.Argument(metavar="SPEC", help="Spec files.", show_default=False)],
     var: Variables = None,
+    as_of: AsOf = None,
     format_: Format = "text",
 ) -> int:
     """Check spec files and show every problem with its position. Reads no data."""
@@ -24,7 +25,7 @@ def command(
     wrong = False
     for path in specs:
         try:
-            project = load_project(path, var)
+            project = load_project(path, var, as_of)
             found += project.warnings
             if urls := check_channel_urls(project, os.environ):
                 raise SpecError(tuple(urls))

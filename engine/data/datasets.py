@@ -118,13 +118,17 @@ class Datasets:
         if isinstance(dataset, FileDataset):
             root = self.project.root_of("datasets", name, dataset.connection)
             files = find_files(
-                dataset, root, self._found_files, lambda path: self.files.watch(path, f"dataset {name!r}")
+                dataset,
+                root,
+                self.project.as_of,
+                self._found_files,
+                lambda path: self.files.watch(path, f"dataset {name!r}"),
             )
             digests = files.hash_each(self.files)
             made_of: tuple[object, ...] = (root, id(files), *digests.values())
             return made_of, lambda: _open_files(name, dataset, files, digests, root)
         if isinstance(dataset, QueryDataset):
-            used = {one: self.project.variables[one] for one in sorted(sql.list_sql_variables(dataset.sql))}
+            used = {one: self.project.names[one] for one in sorted(sql.list_sql_variables(dataset.sql))}
             made_of = (repr(used), *map(id, inputs))
             return made_of, lambda: self._open_query(name, dataset, used, inputs)
         returned = self._call_function(name, dataset)
@@ -133,7 +137,7 @@ class Datasets:
     def _open_query(
         self, name: str, dataset: QueryDataset, used: dict[str, Scalar | date], inputs: tuple[Table, ...]
     ) -> Table:
-        query = sql.bind_variables(dataset.sql, self.project.variables)
+        query = sql.bind_variables(dataset.sql, self.project.names)
         frame = queries.plan_query(query, inputs)
         entity = dataset.entity or queries.inherit_entity(frame, inputs)
         facts = {"sql": sql.outline_sql(dataset.sql), "variables": {one: _date_to_text(used[one]) for one in used}}

@@ -6,6 +6,7 @@ dates, and the files must agree in their columns and types.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -32,6 +33,7 @@ FoundBefore = dict[tuple[object, ...], DatasetFiles]
 def find_files(
     dataset: FileDataset,
     root: Path,
+    as_of: datetime,
     known: FoundBefore | None = None,
     watch: Callable[[Path], None] = lambda _: None,
 ) -> DatasetFiles:
@@ -43,6 +45,8 @@ def find_files(
         The dataset as declared.
     root
         The folder that its path starts from.
+    as_of
+        The moment that the run stands for; the newest file is one of its day or earlier.
     known
         Results for files that have not changed since are taken from here, and new ones kept.
     watch
@@ -55,7 +59,9 @@ def find_files(
         types.
     """
     _check_csv_characters(dataset.csv)
-    found = list_data_files(root / dataset.path, dataset.format)
+    found = list_data_files(
+        root / dataset.path, dataset.format, newest_until=as_of if dataset.pick == "newest" else None
+    )
     if found.format != "csv" and "csv" in dataset.model_fields_set:
         raise DataError(f"csv settings are only for CSV files, but {found.paths[0]} is a {found.format} file")
     for path in found.paths:

@@ -11,6 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -102,10 +103,10 @@ def _inspect_watched(path: Path, watched: WatchedFiles) -> FileInspection:
         guessed = guess_dialect(found.paths[0])
         # Missing markers are recognised column by column; all columns need them only where the first rows have none.
         dataset = _declare_csv(dataset, guessed.model_copy(update={"null_values": [""]}))
-    files = find_files(dataset, path.parent)
+    files = find_files(dataset, path.parent, datetime.now(UTC))
     if found.format == "csv" and files.find_fault():
         dataset = _declare_csv(dataset, guessed)
-        files = find_files(dataset, path.parent)
+        files = find_files(dataset, path.parent, datetime.now(UTC))
         # Types come from the first rows. Where a later row contradicts them, infer them from all rows.
         if files.find_fault():
             files = replace(files, types={**_infer_types(files), **files.types}, readings={})

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from glob import glob, has_magic
 from os import walk
 from pathlib import Path
@@ -17,6 +17,7 @@ from stat import S_ISDIR, S_ISREG
 from urllib.parse import unquote
 
 from engine.discovery.formats import detect_format, read_head, recognize_format, recognize_signature
+from engine.discovery.newest import pick_newest
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.formatting.lists import join_some
@@ -50,7 +51,7 @@ class FoundFiles:
     notes: tuple[str, ...] = ()
 
 
-def list_data_files(path: Path, declared_format: str | None = None) -> FoundFiles:
+def list_data_files(path: Path, declared_format: str | None = None, newest_until: datetime | None = None) -> FoundFiles:
     """Return the files of a path.
 
     Parameters
@@ -60,6 +61,8 @@ def list_data_files(path: Path, declared_format: str | None = None) -> FoundFile
         name looks like a pattern.
     declared_format
         The format of the files; None if their names and first bytes tell it.
+    newest_until
+        If given, only the newest file of a folder or pattern is taken, as `pick_newest` finds it.
 
     Raises
     ------
@@ -88,6 +91,9 @@ def list_data_files(path: Path, declared_format: str | None = None) -> FoundFile
             hint = "" if notes or path.is_dir() else _suggest_file(path)
             what = f"the folder {path} holds no data files" if path.is_dir() else f"no file matches {path}"
             raise DataError("; ".join([what + hint, *notes]))
+        if newest_until is not None:
+            files, picked = pick_newest(files, base, newest_until)
+            notes += picked
         format_ = declared_format or _common_format(files)
     except FileNotFoundError as error:
         missing = Path(error.filename or path)

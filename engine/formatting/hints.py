@@ -6,10 +6,13 @@ from difflib import get_close_matches
 from engine.formatting.lists import join_some
 
 
-def find_similar(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word most similar to `word`, or None. Case, hyphens, underscores and spaces do not count."""
+def find_similar(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known word most similar to `word`, or None. Case, hyphens, underscores and spaces do not count.
+
+    `cutoff` is the least similarity, from 0 to 1, as difflib counts it.
+    """
     by_folded = {_fold_case(name): name for name in known}
-    similar = get_close_matches(_fold_case(word)[:100], by_folded, n=1, cutoff=0.6)
+    similar = get_close_matches(_fold_case(word)[:100], by_folded, n=1, cutoff=cutoff)
     return by_folded[similar[0]] if similar else None
 
 

@@ -59,6 +59,11 @@ class BuildContext:
     said: SaidTexts = field(default_factory=SaidTexts)
     journal: Journal = field(default_factory=Journal)
 
+    def with_moment(self, as_of: datetime) -> Self:
+        """Return a context that stands for another moment."""
+        project = self.project.with_moment(as_of)
+        return replace(self, project=project, datasets=self.datasets.with_project(project))
+
     def with_values(self, values: Mapping[str, Any]) -> Self:
         """Return a context in which these variables have these values."""
         if not values:

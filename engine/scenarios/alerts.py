@@ -126,7 +126,7 @@ def collect_condition_facts(found: Sequence[StepResult], context: RunContext) ->
         checks=checks,
         metrics=metrics,
         trigger=context.trigger,
-        variables=context.project.variables,
+        variables=context.project.names,
     )
 
 

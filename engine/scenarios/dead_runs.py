@@ -85,7 +85,8 @@ def _restore_context(run: RunRecord, context: RunContext) -> RunContext:
     restored = replace(context, run=run.id, trigger=run.trigger, log=log)
     known = {name: value for name, value in run.variables.items() if name in context.project.variables}
     try:
-        return restored.with_values(known)
+        then = restored if run.as_of is None else restored.with_moment(run.as_of)
+        return then.with_values(known)
     except EngineError:  # the spec has changed, and does not allow these values any more
         return restored
 
@@ -111,7 +112,7 @@ def _describe_dead_run(run: RunRecord, context: RunContext) -> tuple[RunResult, 
     # Check results are stored with their run, not with its step.
     kept = {"checks": context.store.checks.list_of_run(run.id), "evaluations": evaluations}
     steps[-1] = steps[-1].model_copy(update=kept)
-    fields = ("id", "project", "scenario", "started", "trigger", "who", "parent", "variables")
+    fields = ("id", "project", "scenario", "started", "trigger", "who", "parent", "variables", "as_of")
     result = RunResult(
         **{field: getattr(run, field) for field in fields},
         outcome=Outcome.ABORTED,

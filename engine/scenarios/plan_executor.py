@@ -231,7 +231,7 @@ def _collect_predicted_facts(
         outcome=Outcome.FAILED if failed else whole,
         steps={name: outcome for name, outcome in known.items() if outcome is not None},
         trigger=context.trigger,
-        variables={name: value for name, value in context.project.variables.items() if name not in uncertain},
+        variables={name: value for name, value in context.project.names.items() if name not in uncertain},
     )
 
 

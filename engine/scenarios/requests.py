@@ -7,6 +7,7 @@ data library, so a program that only starts runs stays small.
 """
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,6 +29,8 @@ class StepRequest(FrozenModel):
     ----------
     variables
         The values that the command line, loops and steps have set so far.
+    as_of
+        The moment that the run stands for.
     log_folder
         The folder of the run's log.
     held_locks
@@ -43,6 +46,7 @@ class StepRequest(FrozenModel):
     kind: Literal["step"] = "step"
     spec: Path
     variables: dict[str, Any]
+    as_of: datetime
     scenario: str
     index: int
     run: str | None
@@ -66,6 +70,8 @@ class RunRequest(FrozenModel):
         The id that the run of the only scenario will have, so it is known before the process is started.
     changed
         If given, each scenario is planned first, and is run only if its plan has work to do after such changes.
+    as_of
+        The moment that the runs stand for; None for the time at which the process loads the spec.
     """
 
     kind: Literal["run"] = "run"
@@ -73,6 +79,7 @@ class RunRequest(FrozenModel):
     variables: dict[str, Any]
     scenarios: tuple[str, ...] = ()
     run: str | None = None
+    as_of: datetime | None = None
     trigger: str = "manual"
     changed: tuple[ChangedPart, ...] | None = None
 

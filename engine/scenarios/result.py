@@ -79,6 +79,7 @@ class RunResult(FrozenModel):
     who: str = Field(description="Who started it, as user@host.")
     parent: str | None = Field(None, description="The id of the run that started it.")
     variables: dict[str, Any] = Field(description="The project's variables at its start.")
+    as_of: datetime | None = Field(None, description="The moment that the run stands for, in the project's time zone.")
     steps: list[StepResult] = Field(
         default_factory=list, description="The steps in order, repeated for each iteration of for_each."
     )

@@ -76,6 +76,7 @@ def _run_in_process(index: int, step: AnyStep, seconds: float, context: RunConte
     request = StepRequest(
         spec=context.project.path,
         variables=dict(context.project.overrides),
+        as_of=context.project.as_of,
         scenario=context.log.scenario,
         index=index,
         run=context.run,

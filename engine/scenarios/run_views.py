@@ -17,6 +17,7 @@ def describe_run_result(run: RunResult) -> RunView:
         who=run.who,
         parent=run.parent,
         variables=run.variables,
+        as_of=run.as_of,
         steps=tuple(map(_describe_step, run.steps)),
         checks=describe_checks(check for step in run.steps for check in step.checks),
         deliveries=tuple(DeliveryView(one.reporter, one.channel, one.state, one.reason) for one in run.deliveries),

@@ -80,6 +80,7 @@ def _begin_result(name: str, run: str, context: RunContext) -> RunResult:
         trigger=context.trigger,
         who=describe_acting_user(),
         parent=context.run,
+        as_of=context.project.as_of,
         variables=context.secrets.redact_values(
             {name: str(value) for name, value in context.project.variables.items()}
         ),
@@ -166,7 +167,9 @@ def _describe_interruption(result: RunResult, stopped: BaseException, context: R
 
 def _make_run_record(result: RunResult) -> RunRecord:
     return RunRecord(
-        **result.model_dump(include={"id", "project", "scenario", "started", "who", "trigger", "parent", "variables"}),
+        **result.model_dump(
+            include={"id", "project", "scenario", "started", "who", "trigger", "parent", "variables", "as_of"}
+        ),
         ended=result.ended,
         outcome=result.outcome,
         steps=tuple(_make_step_record(step) for step in result.steps),

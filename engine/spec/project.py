@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 
 from engine.errors import Diagnostic, Position, Severity, SpecError, UsageError
@@ -16,6 +17,7 @@ from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings, TooManyFindings
 from engine.spec.include import SpecFiles, read_files
 from engine.spec.message_files import read_message_files
+from engine.spec.moment import find_time_zone, list_moment_values, place_moment
 from engine.spec.project_yaml import render_project
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.channels import AppriseChannel, FileChannel, MailChannel
@@ -46,6 +48,8 @@ class ProjectSpec:
         The resources, with variables filled in. Messages, conditions, SQL and secret texts are kept as written.
     variables
         Values of the variables, by name.
+    as_of
+        The moment that a run of it stands for, in the time zone of the project.
     warnings
         Findings that are not errors.
     """
@@ -53,6 +57,7 @@ class ProjectSpec:
     path: Path
     resources: ProjectResource
     variables: Mapping[str, Value]
+    as_of: datetime
     warnings: tuple[Diagnostic, ...]
     _files: SpecFiles = field(repr=False)
     _overrides: Mapping[str, Value] = field(repr=False)
@@ -66,6 +71,11 @@ class ProjectSpec:
     def overrides(self) -> Mapping[str, Value]:
         """The values that replace those of the spec."""
         return self._overrides
+
+    @property
+    def names(self) -> Mapping[str, Value]:
+        """All that a text may refer to: the variables, and the names of the moment that a run stands for."""
+        return {**list_moment_values(self.as_of), **self.variables}
 
     @property
     def name(self) -> str:
@@ -114,7 +124,11 @@ class ProjectSpec:
 
     def with_variables(self, values: Mapping[str, Value]) -> "ProjectSpec":
         """Return the project with other values of its variables, validated again; raises SpecError."""
-        return _read_project(self.path, self._files, {**self._overrides, **values}, self._environ)
+        return _read_project(self.path, self._files, {**self._overrides, **values}, self._environ, self.as_of)
+
+    def with_moment(self, as_of: datetime) -> "ProjectSpec":
+        """Return the project as a run of another moment has it, validated again; raises SpecError."""
+        return _read_project(self.path, self._files, self._overrides, self._environ, as_of)
 
     def with_check_settings(self, section: str, owner: str, tried: TriedSettings) -> "ProjectSpec":
         """Return the project with other settings of the checks of a dataset or an evaluation store.
@@ -129,7 +143,7 @@ class ProjectSpec:
         settings = {f"{check}.{key}={text}" for check, keys in tried.items() for key, text in keys.items()}
         files = replace(self._files, root=replace_check_settings(self._files.root, section, owner, tried))
         try:
-            found = _read_project(self.path, files, self._overrides, self._environ)
+            found = _read_project(self.path, files, self._overrides, self._environ, self.as_of)
         except SpecError as wrong:
             problems = [f"{one.message}; {one.help}" if one.help else one.message for one in wrong.diagnostics
                         if one.severity is Severity.ERROR]  # fmt: skip
@@ -169,7 +183,10 @@ class ProjectSpec:
 
 
 def load(
-    path: Path | str, variables: Mapping[str, Value] | None = None, environ: Mapping[str, str] = os.environ
+    path: Path | str,
+    variables: Mapping[str, Value] | None = None,
+    environ: Mapping[str, str] = os.environ,
+    as_of: date | datetime | None = None,
 ) -> ProjectSpec:
     """Read and validate a project.
 
@@ -181,13 +198,16 @@ def load(
         Values that replace those of the spec. A text is converted to the type of the variable.
     environ
         The environment variables that `${env.NAME}` refers to.
+    as_of
+        The moment that a run stands for: a date, or a time (of the project's time zone, if it has no offset); by
+        default now.
 
     Raises
     ------
     SpecError
         The spec has errors. The exception has all findings, in order of position.
     """
-    return _read_project(Path(path), None, variables or {}, environ)
+    return _read_project(Path(path), None, variables or {}, environ, as_of)
 
 
 def list_spec_files(path: Path) -> list[Path]:
@@ -201,7 +221,11 @@ def list_spec_files(path: Path) -> list[Path]:
 
 
 def _read_project(
-    path: Path, files: SpecFiles | None, overrides: Mapping[str, Value], environ: Mapping[str, str]
+    path: Path,
+    files: SpecFiles | None,
+    overrides: Mapping[str, Value],
+    environ: Mapping[str, str],
+    as_of: date | datetime | None,
 ) -> ProjectSpec:
     findings = Findings()
     try:
@@ -212,7 +236,14 @@ def _read_project(
             raise SpecError(findings.sorted_by_position())
         declared = files.root.get("variables")
         _report_unknown_overrides(files.root, overrides, findings)
-        resolver = VariableResolver(declared if isinstance(declared, MapNode) else None, overrides, environ, findings)
+        moment = place_moment(as_of, _read_time_zone(files.root, findings))
+        resolver = VariableResolver(
+            declared if isinstance(declared, MapNode) else None,
+            overrides,
+            environ,
+            list_moment_values(moment),
+            findings,
+        )
         reader = SpecValidator(resolver, findings)
         spec = reader.validate_project(files.root)
         check_rules(Draft(path, files, spec, resolver, reader.texts), findings)
@@ -220,7 +251,19 @@ def _read_project(
         raise SpecError(findings.sorted_by_position()) from None
     if any(finding.severity is Severity.ERROR for finding in findings):
         raise SpecError(findings.sorted_by_position())
-    return ProjectSpec(path, spec, resolver.values, findings.sorted_by_position(), files, overrides, environ)
+    return ProjectSpec(path, spec, resolver.values, moment, findings.sorted_by_position(), files, overrides, environ)
+
+
+def _read_time_zone(root: MapNode, findings: Findings) -> tzinfo:
+    """Return the project's time zone, before anything else is read: dates depend on it. By default it is UTC."""
+    node = root.get("timezone")
+    if isinstance(node, ScalarNode) and isinstance(node.value, str):
+        try:
+            return find_time_zone(node.value)
+        except ValueError as problem:
+            found = f'"timezone" must be the name of a time zone, found "{node.value[:60]}"'
+            findings.error(node.position, "wrong-value", found, str(problem))
+    return UTC
 
 
 def _report_newer_version(root: MapNode, findings: Findings) -> bool:

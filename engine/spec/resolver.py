@@ -4,6 +4,7 @@ This happens before anything else is validated, because every other text may ref
 command line, a scenario or a caller replace those of the spec.
 """
 
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -22,6 +23,7 @@ from engine.spec.variable_references import (
     parse_iso_date,
     parse_value,
     quote_value,
+    report_shift,
     report_undeclared_variable,
 )
 from engine.spec.yaml_tree import MapEntry, MapNode, ScalarNode
@@ -88,6 +90,8 @@ class VariableResolver:
     ----------
     values, types
         The value and the type of each variable. A variable with a problem has no value.
+    names
+        All that a text may refer to: the variables, and the names of the moment that a run stands for.
     used_names
         Names of variables that something refers to. The passes over the spec add to it.
     declarations
@@ -95,9 +99,15 @@ class VariableResolver:
     """
 
     def __init__(
-        self, declared: MapNode | None, overrides: Mapping[str, Value], environ: Mapping[str, str], findings: Findings
+        self,
+        declared: MapNode | None,
+        overrides: Mapping[str, Value],
+        environ: Mapping[str, str],
+        moment: Mapping[str, Value],
+        findings: Findings,
     ) -> None:
         self.values: dict[str, Value] = {}
+        self.names: Mapping[str, Value] = ChainMap(self.values, dict(moment))
         self.types: dict[str, VariableType] = {}
         self.used_names: set[str] = set()
         self.declarations = declared.entries if declared else {}
@@ -217,7 +227,10 @@ class VariableResolver:
             case (name,) if name in self.declarations:
                 self._resolve_variable(name)
                 self.used_names.add(name)
-                return self.values.get(name, INVALID)
+                if name in self.values:
+                    return report_shift(node, reference, self.values[name], self._findings)
+            case (name,) if name in self.names:
+                return report_shift(node, reference, self.names[name], self._findings)
             case _:
                 report_undeclared_variable(node, reference, self.declarations, self._findings)
         return INVALID

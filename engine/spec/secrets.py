@@ -55,7 +55,7 @@ class Secrets:
                 if value is None:
                     raise SpecError((self._diagnose_absence(name),))
                 values[name] = value
-        revealed = fill_references(text, {**self._project.variables, "secret": values})
+        revealed = fill_references(text, {**self._project.names, "secret": values})
         self._redactor.add(revealed)
         return revealed
 

@@ -30,6 +30,7 @@ from engine.spec.variable_references import (
     format_value,
     parse_value,
     quote_value,
+    report_shift,
     report_too_many_references,
     report_undeclared_variable,
 )
@@ -255,9 +256,12 @@ class SpecValidator:
         names: dict[str, Value] = {}
         for reference in find_references(node.text):
             name = reference.parts[0] if len(reference.parts) == 1 else ""
-            if name not in self.variables.values:
+            if name not in self.variables.names:
                 return INVALID
-            names[reference.text] = self.variables.values[name]
+            try:
+                names[reference.text] = reference.add_days(self.variables.names[name])
+            except ValueError:
+                return INVALID
         only = find_only_reference(node.text)
         return (
             names[only.text]
@@ -275,8 +279,10 @@ class SpecValidator:
         for reference in find_references(node.text):
             at = node.position_of(reference.offset, reference.length)
             match reference.parts:
-                case (name,) if name in self.variables.declarations:
+                case (name,) if name in self.variables.declarations or name in self.variables.names:
                     self.variables.used_names.add(name)
+                    if name in self.variables.names:
+                        report_shift(node, reference, self.variables.names[name], self.findings)
                 case ("secret", *_) if type_.reading == "secret":
                     pass  # the rules check that the secret is declared
                 case ("secret", *_):

@@ -1,18 +1,21 @@
 """References such as `${name}`: finding them in a text, and filling them in.
 
-A reference consists of names, dots and `['…']`. There is deliberately no template language with filters and loops:
+A reference consists of names, dots and `['…']`; a date may have days added, as in `${as_of - 7d}`. There is
+deliberately no template language with filters and loops:
 without it, a text cannot run code or grow without bound, and every name in it can be checked before anything runs.
 References are filled in after the YAML has been parsed, in scalars only, so a value cannot change the structure of a
 spec.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
+from typing import Any
 
-from engine.formatting.hints import did_you_mean
+from engine.formatting.hints import did_you_mean, find_similar
 from engine.spec.diagnostics import Findings
+from engine.spec.moment import MOMENT_NAMES
 from engine.spec.yaml_scalars import NumberError, PlainValue, resolve_scalar
 from engine.spec.yaml_tree import ScalarNode
 
@@ -25,6 +28,7 @@ class Invalid:
 
 INVALID = Invalid()
 MAX_TEXT_REFERENCES = 1000
+SHIFT_HELP = "a variable is a date if its value is one, such as 2017-10-01; as_of, yesterday and month_start are dates"
 
 # `$${`, or a whole reference, or a lone `${`. A default may contain anything but `}`; a text in ['…'] also braces.
 _REFERENCE_PATTERN = re.compile(
@@ -32,17 +36,46 @@ _REFERENCE_PATTERN = re.compile(
 )
 _NAME_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PART_PATTERN = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\['([^']*)'\]")
+_DAYS_PATTERN = re.compile(r"(?P<path>.*?)\s*(?P<sign>[-+])\s*(?P<days>[0-9]{1,7})\s*d\s*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class VariableReference:
-    """A `${…}` in a text. `parts` are its names, empty if it is malformed. `default` is the text after `:-`."""
+    """A `${…}` in a text.
+
+    Attributes
+    ----------
+    parts
+        Its names; empty if it is malformed.
+    default
+        The text after `:-`.
+    days
+        The days to add to a date: -7 for `${as_of - 7d}`.
+    """
 
     offset: int
     length: int
     text: str
     parts: tuple[str, ...]
     default: str | None = None
+    days: int = 0
+
+    def add_days(self, value: Any) -> Any:
+        """Return what the reference stands for, given the value of its names.
+
+        Raises
+        ------
+        ValueError
+            Days are to be added to what is no date, or to one that has no date so many days away.
+        """
+        if not self.days:
+            return value
+        if not isinstance(value, date):
+            raise ValueError(f"days can be added to a date only, and {'.'.join(self.parts)[:60]} is not a date")
+        try:
+            return value + timedelta(days=self.days)
+        except OverflowError:
+            raise ValueError(f"there is no date {abs(self.days)} days away from {value}") from None
 
 
 def is_identifier(name: str) -> bool:
@@ -56,10 +89,11 @@ def find_references(text: str) -> list[VariableReference]:
     for token in _REFERENCE_PATTERN.finditer(text):
         if token[0] == "$${":
             continue
-        path = token["env"] or token["path"] or ""
-        found.append(
-            VariableReference(token.start(), len(token[0]), token[0], _split_names(path.strip()), token["default"])
-        )
+        path, days = token["env"] or token["path"] or "", 0
+        if shifted := _DAYS_PATTERN.fullmatch(path):
+            path, days = shifted["path"], int(shifted["sign"] + shifted["days"])
+        parts = _split_names(path.strip())
+        found.append(VariableReference(token.start(), len(token[0]), token[0], parts, token["default"], days))
     return found
 
 
@@ -122,15 +156,16 @@ def fill_references(
     ------
     KeyError
         The names of a reference do not exist, and `otherwise` is not given.
+    ValueError
+        Days are to be added to what is no date.
     """
     # Escapes are undone between references only, so a value is filled in as it is, whatever it contains.
     out, at = [], 0
     for reference in find_references(text):
         out.append(text[at : reference.offset].replace("$${", "${"))
         try:
-            out.append(
-                format_value(lookup_names(reference.parts, names) if reference.parts else _raise_key_error(reference))
-            )
+            found = lookup_names(reference.parts, names) if reference.parts else _raise_key_error(reference)
+            out.append(format_value(reference.add_days(found)))
         except KeyError:
             if otherwise is None:
                 raise
@@ -190,11 +225,31 @@ def report_undeclared_variable(
     at = node.position_of(reference.offset, reference.length)
     if not reference.parts:
         help_ = (
-            "write ${name}, ${name.name} or ${name['any text']}, where a name consists of A-Z a-z 0-9 _; "
-            "for a literal ${ write $${"
+            "write ${name}, ${name.name}, ${name['any text']} or, for a date, ${name - 7d}, where a name consists of "
+            "A-Z a-z 0-9 _; for a literal ${ write $${"
         )
         findings.error(at, "malformed-reference", f"{reference.text[:60]} is not a valid ${{…}}", help_)
         return
     name = ".".join(reference.parts)
-    help_ = did_you_mean(name, declared, "the variables are") if declared else "declare it under variables:"
-    findings.error(at, "undeclared-variable", f'variable "{name[:60]}" is not declared', help_)
+    findings.error(
+        at, "undeclared-variable", f'variable "{name[:60]}" is not declared', suggest_variable(name, declared)
+    )
+
+
+def suggest_variable(name: str, declared: Iterable[str]) -> str:
+    """Return the help for a variable that is not declared: a similar name, or how to declare it."""
+    known = list(declared)
+    if similar := find_similar(name, known) or find_similar(name, MOMENT_NAMES, 0.75):
+        return f'did you mean "{similar}"?'
+    return did_you_mean(name, known, "the variables are") if known else "declare it under variables:"
+
+
+def report_shift(node: ScalarNode, reference: VariableReference, value: Value, findings: Findings) -> Value | Invalid:
+    """Return what a reference stands for, given the value of its names; INVALID with a finding if that is no date."""
+    try:
+        shifted: Value = reference.add_days(value)
+    except ValueError as problem:
+        at = node.position_of(reference.offset, reference.length)
+        findings.error(at, "variable-value", str(problem), SHIFT_HELP)
+        return INVALID
+    return shifted

@@ -63,7 +63,10 @@ def event_to_json(event: Event) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run of a scenario. `outcome` and `ended` are None while it is RUNNING. `who` is user@host."""
+    """One run of a scenario. `outcome` and `ended` are None while it is RUNNING. `who` is user@host.
+
+    `as_of` is the moment that it stands for; None for runs from before moments were recorded.
+    """
 
     id: str
     project: str
@@ -73,6 +76,7 @@ class RunRecord:
     trigger: str = "manual"
     parent: str | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
+    as_of: datetime | None = None
     ended: datetime | None = None
     outcome: Outcome | None = None
     steps: tuple[StepRecord, ...] = ()

@@ -24,7 +24,19 @@ from engine.store.outbox import insert_messages
 from engine.store.records import Event, OutboxMessage, RunRecord, StepRecord, event_to_json
 from engine.store.tables import run_events, run_steps, runs
 
-RUN_COLUMNS = ("id", "project", "scenario", "started", "who", "trigger", "parent", "variables", "ended", "outcome")
+RUN_COLUMNS = (
+    "id",
+    "project",
+    "scenario",
+    "started",
+    "who",
+    "trigger",
+    "parent",
+    "variables",
+    "as_of",
+    "ended",
+    "outcome",
+)
 
 
 class Runs:

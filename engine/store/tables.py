@@ -254,6 +254,7 @@ runs = Table(
     Column("trigger", String, nullable=False),
     Column("parent", String),
     Column("variables", JSON_TYPE, nullable=False),
+    Column("as_of", UtcDateTime),
     Column("ended", UtcDateTime),
     Column("outcome", String, index=True),
     Column("short_id", String, nullable=False, index=True),

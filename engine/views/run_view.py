@@ -45,8 +45,8 @@ class StepView:
 class RunView:
     """One run of a scenario.
 
-    `state` is RUNNING, or the outcome. `parent` is the id of the run that started it, if one did. `checks` are all
-    results of its checks, the most severe first.
+    `state` is RUNNING, or the outcome. `parent` is the id of the run that started it, if one did. `as_of` is the moment
+    that it stands for. `checks` are all results of its checks, the most severe first.
     """
 
     id: str
@@ -58,6 +58,7 @@ class RunView:
     who: str
     parent: str | None
     variables: Mapping[str, Any]
+    as_of: datetime | None
     steps: tuple[StepView, ...]
     checks: tuple[CheckView, ...] = ()
     deliveries: tuple[DeliveryView, ...] = ()
@@ -87,6 +88,7 @@ def describe_run(
         who=record.who,
         parent=record.parent,
         variables=record.variables,
+        as_of=record.as_of,
         steps=tuple(
             StepView(
                 name=step.name,

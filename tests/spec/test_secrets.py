@@ -98,7 +98,7 @@ def test_a_password_put_into_a_url_is_hidden(path: Path) -> None:
     assert "horse" not in found.redact("auth correct+horse correct%20horse correct horse failed")
 
 
-NO_MASK = st.characters(exclude_characters="*", exclude_categories=["Cs"])
+NO_MASK = st.characters(exclude_characters="*'", exclude_categories=["Cs"])  # a shell's quotes are masked with a value
 
 
 @given(st.text(NO_MASK, min_size=4, max_size=30), st.text(NO_MASK, max_size=20), st.text(NO_MASK, max_size=20))

@@ -7,7 +7,7 @@ after two such runs the next one waits a while, in which that would be seen.
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from engine.errors import UsageError
+from engine.errors import EngineError
 from engine.service.file_set import ChangedFile
 
 MOST_RUNS = 5
@@ -32,14 +32,14 @@ class SelfMadeRuns:
 
         Raises
         ------
-        UsageError
+        EngineError
             It would be one more run of that kind than is allowed.
         """
         self_made = bool(changed) and all(one.path in self._made and one.since <= self._ended for one in changed)
         self._count = self._count + 1 if self_made else 0
         if self._count > MOST_RUNS:
             files = ", ".join(sorted(str(one.path) for one in changed)[:3])
-            raise UsageError(
+            raise EngineError(
                 f"{MOST_RUNS} runs in a row were started by a file that changed only while the run before worked: "
                 f"{files}. So the runs write what they read, and would go on for ever. Let them write another file"
             )

@@ -36,7 +36,9 @@ def watch_specs(
     Raises
     ------
     UsageError
-        There is no scenario to run; or runs change what they are started by.
+        There is no scenario to run.
+    EngineError
+        Runs change what they are started by.
     KeyboardInterrupt
         The user has interrupted it; a run that was at work is ABORTED.
     """

@@ -90,6 +90,12 @@ class FileDataset(Dataset):
         None, description="Connection whose folder path starts from; the folder of the spec if left out."
     )
     path: str = Field(description="Path of a file, of a folder of files, or a pattern such as transactions/*.parquet.")
+    pick: Literal["all", "newest"] = Field(
+        "all",
+        description="Which files of a folder or pattern are read: all of them as one table, or the newest alone, by "
+        "the date in its name (2026-11-28, 20261128, 2026-W48, 2026-11), else by when it was last changed; never one "
+        "of a later day than ${as_of}.",
+    )
     format: Literal["csv", "parquet", "ndjson", "arrow"] | None = Field(
         None, description="Format of the files; taken from the ending of path or their first bytes if left out."
     )

@@ -49,6 +49,11 @@ class ProjectResource(Resource):
     version: Literal[1] = Field(description="Version of the spec language; must be 1.")
     project: str = Field(description="Name of the project.")
     description: str | None = Field(None, description="Free text for readers; a change of it recomputes nothing.")
+    timezone: str = Field(
+        "UTC",
+        description="Time zone of the dates that a run stands for, ${as_of} and the like, and of times without an "
+        "offset: a name such as Europe/Berlin.",
+    )
     include: Names = Field([], description="Files to include, whose sections are added to those of this file.")
     run: Annotated[str, Ref("scenarios")] | list[Annotated[str, Ref("scenarios")]] | None = Field(
         None, description="Scenarios that engine run executes when none is named on the command line."

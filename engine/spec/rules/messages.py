@@ -5,10 +5,11 @@ from engine.spec import conditions
 from engine.spec.conditions import ConditionScope, MetricOwner, name_step_variable
 from engine.spec.diagnostics import Findings
 from engine.spec.metric_names import resolve_metric_name
+from engine.spec.moment import MOMENT_NAMES
 from engine.spec.problem import Problem
 from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.validator import SpecText
-from engine.spec.variable_references import VariableReference, find_references
+from engine.spec.variable_references import SHIFT_HELP, VariableReference, find_references
 
 MESSAGE_NAMES = (
     "scenarioName",
@@ -50,7 +51,7 @@ def check_message_names(draft: Draft, findings: Findings) -> None:
 
 def _find_name_problem(reference: VariableReference, scope: ConditionScope, draft: Draft) -> Problem | None:
     steps = {name_step_variable(step): step for step in scope.steps}
-    single = [*MESSAGE_NAMES, "trigger", *draft.variables.declarations, *steps]
+    single = [*MESSAGE_NAMES, "trigger", *MOMENT_NAMES, *draft.variables.declarations, *steps]
     known = [
         *single,
         *(f"steps['{s}'].outcome" for s in scope.steps),
@@ -62,7 +63,9 @@ def _find_name_problem(reference: VariableReference, scope: ConditionScope, draf
             return Problem(0, 0, "malformed-reference", f"{reference.text[:60]} is not a valid ${{…}}", help_)
         case (name,) if name in single:
             draft.variables.used_names.add(name)
-            return None
+            return _find_shift_problem(reference, draft)
+        case _ if reference.days:
+            return _find_shift_problem(reference, draft)
         case ("secret" | "env", *_):
             return Problem(
                 0, 0, "secret-here", "a message cannot contain secrets or environment variables", "remove it"
@@ -92,6 +95,15 @@ def _find_name_problem(reference: VariableReference, scope: ConditionScope, draf
     return Problem(0, 0, "message-name", f'unknown name "{name[:60]}" in a message', help_)
 
 
+def _find_shift_problem(reference: VariableReference, draft: Draft) -> Problem | None:
+    """Return the problem of a reference that adds days to what is no date."""
+    try:
+        reference.add_days(draft.variables.names.get(reference.parts[0]) if len(reference.parts) == 1 else None)
+    except ValueError as problem:
+        return Problem(0, 0, "variable-value", str(problem), SHIFT_HELP)
+    return None
+
+
 def _build_scope(draft: Draft, text: SpecText) -> ConditionScope:
     """Return the names that a text of a scenario may use.
 
@@ -109,7 +121,7 @@ def _build_scope(draft: Draft, text: SpecText) -> ConditionScope:
     owners = _find_metric_owners(draft, str(scenario), set())
     checks = [check for section, owner in owners for check in draft.declared_names(section, owner, "checks")]
     places = [_build_metric_owner(draft, section, owner) for section, owner in owners]
-    return ConditionScope(names[:over], names[over:], checks, places, draft.variables.values)
+    return ConditionScope(names[:over], names[over:], checks, places, draft.variables.names)
 
 
 def _count_steps(draft: Draft, scenario: str | int) -> int:

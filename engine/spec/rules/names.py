@@ -7,6 +7,7 @@ from engine.spec.conditions import RESERVED_NAMES, STEP_PREFIX, name_step_variab
 from engine.spec.diagnostics import Findings
 from engine.spec.include import SECTIONS
 from engine.spec.metric_names import list_statistics as metric_names
+from engine.spec.moment import MOMENT_NAMES
 from engine.spec.rules.draft import Draft
 from engine.spec.rules.messages import MESSAGE_NAMES
 from engine.spec.variable_references import is_identifier
@@ -66,8 +67,13 @@ def _explain_illegal_name(name: str) -> str | None:
 def check_reserved_variables(draft: Draft, findings: Findings) -> None:
     """Check that no variable has a name that conditions and messages use for something else."""
     for name in draft.declared_names("variables"):
-        if name in RESERVED_VARIABLES or name.startswith(STEP_PREFIX):
-            at = draft.key_position("variables", name)
+        at = draft.key_position("variables", name)
+        if name in MOMENT_NAMES:
+            message = f'"{name}" is a name of the moment that a run stands for, and has its value from that'
+            findings.error(
+                at, "reserved-name", message, f"use ${{{name}}} without declaring it, or rename the variable"
+            )
+        elif name in RESERVED_VARIABLES or name.startswith(STEP_PREFIX):
             message = f'"{name}" is a reserved name of conditions and messages'
             findings.error(at, "reserved-name", message, "rename the variable")
 

@@ -10,11 +10,12 @@ from engine.formatting.hints import did_you_mean
 from engine.spec import sql
 from engine.spec.diagnostics import Findings
 from engine.spec.metric_names import MetricName, MetricScope, find_metric_definition, resolve_metric_name
+from engine.spec.problem import Problem
 from engine.spec.resources.models import ScoredModel, TrainModel
 from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.rules.references import find_cycles
 from engine.spec.validator import SpecPath
-from engine.spec.variable_references import find_references
+from engine.spec.variable_references import SHIFT_HELP, find_references
 
 MAX_QUERY_CHAIN = 100
 """Queries that may read each other in a row: polars resolves them one within the other, on the stack."""
@@ -25,8 +26,18 @@ def check_queries(draft: Draft, findings: Findings) -> None:
     names, variables = draft.declared_names("datasets"), draft.declared_names("variables")
     for text in draft.texts_read_as("sql"):
         draft.variables.used_names.update(r.parts[0] for r in find_references(text.value) if r.parts)
-        for problem in sql.find_sql_problems(text.value, names, variables):
+        for problem in [*sql.find_sql_problems(text.value, names, variables), *_find_shift_problems(text.value, draft)]:
             report_problem(findings, text, problem)
+
+
+def _find_shift_problems(text: str, draft: Draft) -> Iterator[Problem]:
+    """Yield a problem for each reference that adds days to what is no date."""
+    for reference in find_references(text):
+        if len(reference.parts) == 1 and reference.parts[0] in draft.variables.names:
+            try:
+                reference.add_days(draft.variables.names[reference.parts[0]])
+            except ValueError as problem:
+                yield Problem(reference.offset, reference.length, "variable-value", str(problem), SHIFT_HELP)
 
 
 def check_dataset_cycles(draft: Draft, findings: Findings) -> None:

@@ -15,6 +15,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from engine.formatting.hints import did_you_mean
+from engine.spec.moment import MOMENT_NAMES
 from engine.spec.problem import Problem
 from engine.spec.resources.resource import Scalar
 from engine.spec.sql.parsing import (
@@ -26,7 +27,7 @@ from engine.spec.sql.parsing import (
     parse_sql,
     read_query,
 )
-from engine.spec.variable_references import VariableReference
+from engine.spec.variable_references import VariableReference, suggest_variable
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -83,14 +84,15 @@ def bind_variables(sql: str, variables: Mapping[str, Scalar | date]) -> str:
     Raises
     ------
     ValueError
-        The query has problems, a number is infinite or NaN, or the values would change the query's structure.
+        The query has problems, a number is infinite or NaN, days are added to what is no date, or the values would
+        change the query's structure.
     KeyError
         A variable has no value.
     """
     query = read_query(sql)
     if query.tree is None or (wrong := list(_check_reference_places(query))):
         raise ValueError((query.problems or wrong)[0].message)
-    literals = [_format_literal(variables[reference.parts[0]]) for reference in query.references]
+    literals = [_format_literal(one.add_days(variables[one.parts[0]])) for one in query.references]
     # Replace the references in the text itself: everything else stays as the user wrote it.
     bound, at = "", 0
     for reference, literal in zip(query.references, literals, strict=True):
@@ -132,13 +134,13 @@ def _find_undeclared_variables(
 ) -> Iterator[Problem]:
     for reference in references:
         name = ".".join(reference.parts)
-        if not reference.parts or (len(reference.parts) == 1 and name in variables):
+        if not reference.parts or (len(reference.parts) == 1 and (name in variables or name in MOMENT_NAMES)):
             continue
         if reference.parts[:1] == ("secret",):
             message, help_ = "a secret cannot be used in SQL", "secrets can only be used in the url of a channel"
         else:
             message = f"{name!r} is not a declared variable"
-            help_ = did_you_mean(name, variables, "the variables are")
+            help_ = suggest_variable(name, variables)
         yield Problem(reference.offset, reference.length, "sql-unknown-variable", message, help_)
 
 

@@ -1,0 +1,105 @@
+"""The moment that a run stands for, its "as of": the names that every text of a spec may use for it.
+
+One moment is fixed for a call of the engine, and the runs that it starts inherit it. So a nightly run that is repeated
+for an earlier day (`--as-of 2026-11-20`) reads what it read then.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+
+from engine.formatting.hints import find_similar
+
+MOMENT_NAMES = (
+    "as_of",
+    "as_of_time",
+    "today",
+    "yesterday",
+    "week_start",
+    "month_start",
+    "previous_month_start",
+    "quarter_start",
+    "previous_quarter_start",
+    "year_start",
+)
+
+
+def list_moment_values(as_of: datetime) -> Mapping[str, date | str]:
+    """Return the values of MOMENT_NAMES at a moment, whose date is taken in its own time zone.
+
+    All are dates, except for the wall-clock time `as_of_time`: a text such as `2026-11-28T02:30:00`. A week starts on
+    Monday (ISO 8601).
+    """
+    day = as_of.date()
+    month = day.replace(day=1)
+    quarter = month.replace(month=3 * ((day.month - 1) // 3) + 1)
+    values = (
+        day,
+        as_of.replace(tzinfo=None, microsecond=0).isoformat(),
+        day,
+        day - timedelta(days=1),
+        day - timedelta(days=day.weekday()),
+        month,
+        (month - timedelta(days=1)).replace(day=1),
+        quarter,
+        _months_before(quarter, 3),
+        day.replace(month=1, day=1),
+    )
+    return dict(zip(MOMENT_NAMES, values, strict=True))
+
+
+def _months_before(first: date, months: int) -> date:
+    """Return the first day of the month that lies so many months before that of a first day."""
+    years, month = divmod(first.month - 1 - months, 12)
+    return date(first.year + years, month + 1, 1)
+
+
+def place_moment(as_of: date | datetime | None, zone: tzinfo) -> datetime:
+    """Return a moment in a project's time zone.
+
+    Parameters
+    ----------
+    as_of
+        A date (its first instant), a time (of the zone's clock if it has no offset of its own), or None for now.
+    """
+    if as_of is None:
+        return datetime.now(zone)
+    if not isinstance(as_of, datetime):
+        return datetime.combine(as_of, time(), zone)
+    return as_of.replace(tzinfo=zone) if as_of.tzinfo is None else as_of.astimezone(zone)
+
+
+def parse_moment(text: str) -> date | datetime:
+    """Return the date, or the time, that a text such as `2026-11-28` or `2026-11-28T02:30` stands for.
+
+    Raises
+    ------
+    ValueError
+        It is neither, or is in the first year of the calendar, which has no dates before it.
+    """
+    try:
+        found: date | datetime = date.fromisoformat(text) if len(text) <= 10 else datetime.fromisoformat(text)
+    except ValueError:
+        found = date.min
+    if found.year <= 1:
+        raise ValueError(f"expected a date such as 2026-11-28 or a time such as 2026-11-28T02:30, found {text[:60]!r}")
+    return found
+
+
+def find_time_zone(name: str) -> tzinfo:
+    """Return the time zone of an IANA name such as `Europe/Berlin`.
+
+    Raises
+    ------
+    ValueError
+        There is no such zone; the message says what was meant, if that is likely.
+    """
+    if name == "UTC":
+        return UTC
+    import zoneinfo
+
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # the other two are for names that are no file names
+        similar = find_similar(name, zoneinfo.available_timezones())
+        help_ = f'did you mean "{similar}"?' if similar else "write a name such as Europe/Berlin, or UTC"
+        raise ValueError(help_) from None
