@@ -7,7 +7,7 @@ runs, and a user's modules are imported anew for each.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,6 +15,7 @@ from engine.scenarios.process import RunProcess
 from engine.scenarios.requests import LoadRequest
 from engine.service.watch.watched_folders import WatchedFolders, list_link_folders
 from engine.service.watch.watched_project import WatchedProject, WatchListener
+from engine.service.watched_sources import WatchedSource
 
 TICK_SECONDS = 1.0
 """How often it is looked whether the observed folders are still the same."""
@@ -48,14 +49,14 @@ def watch_specs(
         with WatchedFolders(listener.say) as folders:
             for project in projects:
                 project.start()
-            folders.observe(_list_folders(projects))
+            folders.observe(list_folders(_list_sources(projects)))
             _run_due(projects, runner)
             _tell_watched(projects, listener)
             look_took = 0.0
             while True:
                 _wait_for_change(projects, folders, gather=max(GATHER_SECONDS, 2 * look_took))
                 began = time.monotonic()
-                folders.observe(_list_folders(projects))
+                folders.observe(list_folders(_list_sources(projects)))
                 for project in projects:
                     project.check()
                 look_took = time.monotonic() - began
@@ -114,17 +115,20 @@ def _wait_for_change(projects: Sequence[WatchedProject], folders: WatchedFolders
             return
 
 
-def _list_folders(projects: Sequence[WatchedProject]) -> dict[Path, bool]:
+def list_folders(sources: Iterable[WatchedSource]) -> dict[Path, bool]:
     """Return the folders to observe, and of each whether those below belong to it."""
     found: dict[Path, bool] = {}
-    for project in projects:
-        for source in project.sources:
-            for folder, is_deep in source.list_folders().items():
-                found[folder.absolute()] = is_deep or found.get(folder.absolute(), False)
-            if not source.several:
-                for folder in list_link_folders(source.path.absolute()):
-                    found.setdefault(folder, False)
+    for source in sources:
+        for folder, is_deep in source.list_folders().items():
+            found[folder.absolute()] = is_deep or found.get(folder.absolute(), False)
+        if not source.several:
+            for folder in list_link_folders(source.path.absolute()):
+                found.setdefault(folder, False)
     return found
+
+
+def _list_sources(projects: Sequence[WatchedProject]) -> list[WatchedSource]:
+    return [source for project in projects for source in project.sources]
 
 
 def _tell_watched(projects: Sequence[WatchedProject], listener: WatchListener) -> None:

@@ -62,7 +62,7 @@ class WatchedFolders:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._said: set[str] = set()
-        self._observer: BaseObserver = Observer()
+        self._observer: BaseObserver | None = None
         self._observed: dict[_ObservedFolder, ObservedWatch] = {}
         self._wanted: Mapping[Path, bool] = {}
         self._polled: set[Path] = set()
@@ -76,13 +76,15 @@ class WatchedFolders:
         logger.addHandler(self._failures)
         logger.propagate = False  # what it tells, such as lost events, is met by looking
         try:
+            self._observer = Observer()
             self._observer.start()
         except OSError as error:
-            self._poll(Path(), f"changes are not told here ({error.strerror or error})")
+            self._observer = None
+            self._poll(Path("/"), f"the system does not tell of changes ({error.strerror or error})")
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._observer.is_alive():
+        if self._observer is not None:
             self._observer.stop()
         logging.getLogger("watchdog").removeHandler(self._failures)
 
@@ -106,28 +108,31 @@ class WatchedFolders:
 
     def _renew(self) -> bool:
         """Observe what is at the wanted paths now; tell whether that is something else than before."""
-        wanted = {}
+        if self._observer is None:
+            return False
+        wanted = set()
         for path, is_deep in self._wanted.items():
             folder = next(one for one in (path, *path.parents) if one.is_dir())
-            real = folder.resolve()
+            try:
+                real = folder.resolve()
+                state = real.stat()
+            except OSError:  # it has just been removed: the next time its parent is found
+                continue
             if kind := find_network_type(real, self._mounts):
                 self._poll(real, f"{folder} is on a file system of type {kind}, which does not tell of all changes")
                 continue
-            state = real.stat()
-            wanted[_ObservedFolder(real, state.st_dev, state.st_ino, is_deep and folder == path)] = path
+            wanted.add(_ObservedFolder(real, state.st_dev, state.st_ino, is_deep and folder == path))
         dead = {emitter.watch for emitter in self._observer.emitters if not emitter.is_alive()}
         for one in [one for one, watch in self._observed.items() if one not in wanted or watch in dead]:
-            self._forget(one)
-        new = [one for one in wanted if one not in self._observed]
+            self._forget(one, self._observer)
+        new = [one for one in wanted if one not in self._observed and one.path not in self._polled]
         for one in new:
-            self._observe_one(one)
+            self._observe_one(one, self._observer)
         return bool(new)
 
-    def _observe_one(self, one: _ObservedFolder) -> None:
-        if one.path in self._polled or not self._observer.is_alive():
-            return
+    def _observe_one(self, one: _ObservedFolder, observer: BaseObserver) -> None:
         try:
-            self._observed[one] = self._observer.schedule(
+            self._observed[one] = observer.schedule(
                 self._handler, str(one.path), recursive=one.is_deep, event_filter=EVENTS
             )
         except FileNotFoundError:
@@ -135,9 +140,9 @@ class WatchedFolders:
         except OSError as error:
             self._poll(one.path, f"{one.path}: changes are not told here ({error.strerror or error})")
 
-    def _forget(self, one: _ObservedFolder) -> None:
+    def _forget(self, one: _ObservedFolder, observer: BaseObserver) -> None:
         try:
-            self._observer.unschedule(self._observed.pop(one))
+            observer.unschedule(self._observed.pop(one))
         except (KeyError, OSError):
             return  # the folder is gone, and its observation with it
 
