@@ -41,7 +41,7 @@ def send(channel: DatasetChannel, post: Envelope) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _lock_file(path):
-            before = path.read_text(encoding="utf-8") if path.exists() else ""
+            before = path.read_bytes().decode("utf-8") if path.exists() else ""  # line ends inside of texts stay
             after = add(before, _make_row(post))
             if after == before:
                 return
@@ -78,7 +78,7 @@ def _add_csv_row(before: str, row: Mapping[str, str | None]) -> str:
     if any(known[-1:] == [row["id"]] for known in rows):
         return before
     added = io.StringIO(newline="")
-    writer = csv.writer(added, lineterminator="\n")
+    writer = csv.writer(added, lineterminator="\n", quoting=csv.QUOTE_ALL)  # else a lone \r would end a row
     if not rows:
         writer.writerow(COLUMNS)
     writer.writerow([f"'{cell}" if cell and is_formula(cell) else cell for cell in row.values()])
@@ -86,7 +86,7 @@ def _add_csv_row(before: str, row: Mapping[str, str | None]) -> str:
 
 
 def _add_json_row(before: str, row: Mapping[str, str | None]) -> str:
-    for number, line in enumerate(before.splitlines(), 1):
+    for number, line in enumerate(before.split("\n"), 1):
         known = json.loads(line) if line.strip() else {}
         if not isinstance(known, dict):
             raise ValueError(f"line {number} is not an object")

@@ -73,7 +73,7 @@ models:
   it: {kind: scored, task: binary_classification, target: y, probability: p}
 evaluation_stores:
   s: {model: it, dataset: batch, reference: {kind: dataset, dataset: before}}
-channels: {ops_mail: {kind: file, path: outbox}}
+channels: {ops_mail: {kind: file, path: outbox}, chat: {kind: file, path: outbox}}
 scenarios: {run: {steps: [{name: build, kind: build, target: s}]}}
 """
 
