@@ -119,9 +119,8 @@ def test_the_message_of_a_recovery_says_what_has_ended_and_since_when(watch: Wat
     watch("SUCCESS", 2)
     rows = [json.loads(line) for line in (tmp_path / "sent.ndjson").read_text().splitlines()]
     by_reporter = {row["reporter"]: row["text"] for row in rows if row["event"] == "recovery"}
-    assert by_reporter["changes"].startswith(
-        "This no longer holds: outcome == 'FAILED'. It held since 2026-11-02 08:00:00 UTC.\n\nwatch of test ended SUCCESS"
-    )
+    ended = "This no longer holds: outcome == 'FAILED'. It held since 2026-11-02 08:00:00 UTC."
+    assert by_reporter["changes"].startswith(f"{ended}\n\nwatch of test ended SUCCESS")
     assert by_reporter["outcomes"].startswith(
         "The outcome is SUCCESS again; it was FAILED since 2026-11-02 08:00:00 UTC.\n"
     )
