@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from engine.notifications import RunFacts, compose_message, decide_sending, preview_message
+from engine.notifications import RunFacts, compose_message, decide_sending, preview_message, preview_silence
 from engine.outcome import Outcome
 from engine.spec import Secrets, load
 from engine.spec.conditions import ConditionFacts
@@ -19,10 +19,10 @@ def text_of(spec_file, environ, step=Outcome.WARNING):
     facts = RunFacts("card_fraud", "Data drift monitor", "1-a", NOW, known, ended=NOW, log=log)
     reporter = project.scenarios["Data drift monitor"].reporters[0]
     sending = decide_sending(reporter, known)
-    message = None
-    if sending.sends:
-        message = compose_message(reporter, facts, secrets, message_id="2-b", now=NOW, csv_of=lambda _: ())
-    return preview_message(reporter, message, project, secrets, sending.reason)
+    if not sending.sends:
+        return preview_silence(reporter, sending.reason, secrets)
+    message = compose_message(reporter, facts, secrets, message_id="2-b", now=NOW, csv_of=lambda _: ())
+    return preview_message(reporter, message, project, secrets)
 
 
 def test_the_message_and_where_it_would_go(spec_file, servers, tmp_path):

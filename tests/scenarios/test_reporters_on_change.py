@@ -155,6 +155,18 @@ def test_a_preview_says_what_would_be_sent_and_why_not(watch: Watch) -> None:
     assert shown[0].startswith('Reporter "changes" would send nothing: nothing has changed:')
 
 
+def test_a_plan_says_what_a_reporter_has_last_seen(watch: Watch, tmp_path: Path) -> None:
+    def plan() -> dict[str, str]:
+        planned = session.plan_scenarios(load(tmp_path / "project.yaml", {}, environ={}), ["watch"], environ={})
+        return {action.target: f"{action.because}: {action.reason}" for action in planned.scenarios[0].reporters}
+
+    first = "depends: on a change of outcome == 'FAILED'; no run has recorded it yet"
+    assert plan()["changes to rows"] == first
+    watch("FAILED", 0)
+    seen = "now: holds since 2026-11-02 08:00:00 UTC, last message 2026-11-02 08:00:00 UTC"
+    assert plan()["rarely to rows"] == f"depends: outcome == 'FAILED', at most once in 4 h 0 min; {seen}"
+
+
 def wait_for(path: Path) -> None:
     until = time.monotonic() + 60
     while not path.exists() and time.monotonic() < until:
