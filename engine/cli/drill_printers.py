@@ -82,7 +82,7 @@ def _tabulate_drilled(checks: Sequence[DrilledCheck], drilled: DrillResult) -> p
 
 def _choose_row(check: DrilledCheck, place: int) -> tuple[object, ...]:
     """Return the row that a check belongs to: one of its own, if anything is wrong."""
-    if check.fires or check.fired_before:
+    if check.fires or check.fired_before or check.muted:
         return (place,)
     outcomes = [None if one is None else one.outcome for one in (check.before, check.after)]
     return (check.turn, check.result.target, check.result.check, *outcomes)
@@ -101,8 +101,14 @@ def _describe_row(alike: Sequence[DrilledCheck]) -> dict[str, str | float | None
         "value_before": before.value if before and single else None,
         "after": str(after.outcome) if after else NOT_APPLIED,
         "value_after": after.value if after and single else None,
-        "fires": "yes" if first.fires else "as before" if first.fired_before and after else None,
-        "reason": after.reason or None if after and first.fires else None,
+        "fires": "yes"
+        if first.fires
+        else "muted"
+        if first.muted
+        else "as before"
+        if first.fired_before and after
+        else None,
+        "reason": after.explanation or None if after and (first.fires or first.muted) else None,
     }
 
 
@@ -113,14 +119,18 @@ def _summarize_drill(drilled: DrillResult, checks: Sequence[DrilledCheck]) -> li
     fired = Counter(check.result.check for check in checks if check.fires)
     applied = dict.fromkeys(check.result.check for check in checks if check.after and check.result.check not in fired)
     same = dict.fromkeys(check.result.check for check in checks if check.fired_before and check.result.check in applied)
+    muted = dict.fromkeys(check.result.check for check in checks if check.muted)
     unapplied = dict.fromkeys(check.result.check for check in checks if check.after is None)
     for names, told in (
-        ([name for name in applied if name not in same], "silent"),
+        ([name for name in applied if name not in (*same, *muted)], "silent"),
+        (muted, "would fire, but is muted"),
         (same, "as without the disturbance"),
         (unapplied, "not applied, because the run did not get there"),
     ):
         if names:
             lines.append(f"{told}: {join_some(names, 20)}")
+    if drilled.unchecked:
+        lines.append(f"applied by no step of what was run: {join_some(drilled.unchecked, 20)}")
     sent = sum(not is_silent(message) for message in drilled.messages)
     if not drilled.heard:
         return [*lines, "no check would have told you"]
@@ -140,6 +150,7 @@ def _drill_to_json(drilled: DrillResult, code: ExitCode) -> dict[str, object]:
         "datasets": list(drilled.datasets),
         "scenarios": list(drilled.scenarios),
         "other_scenarios": list(drilled.others),
+        "unchecked": list(drilled.unchecked),
         "disturbances": [{"option": one.option, "effect": text} for one, text in drilled.disturbances],
         "remarks": list(drilled.remarks),
         "heard": drilled.heard,
@@ -150,6 +161,7 @@ def _drill_to_json(drilled: DrillResult, code: ExitCode) -> dict[str, object]:
                 "check": check.result.check,
                 "metric": check.result.metric,
                 "fires": check.fires,
+                "muted": check.muted,
                 "before": None if check.before is None else check_to_json(check.before),
                 "after": None if check.after is None else check_to_json(check.after),
             }

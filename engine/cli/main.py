@@ -35,6 +35,7 @@ from engine.cli import (
     show,
     unmute,
     validate,
+    watch,
 )
 from engine.cli.options import GIVEN_OPTIONS
 from engine.cli.standard_streams import set_up_standard_streams
@@ -67,7 +68,9 @@ class _Verb(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-VERBS = (init, validate, render, schema, plan, run, show, compare, report, check, drill, mute, unmute, outbox, remove)
+VERBS = (
+    init, validate, render, schema, plan, run, watch, show, compare, report, check, drill, mute, unmute, outbox, remove,
+)  # fmt: skip
 for verb in VERBS:
     app.command(verb.__name__.rpartition(".")[2], cls=_Verb)(verb.command)
 

@@ -98,7 +98,7 @@ def build_evaluation_store(name: str, context: BuildContext, *, force: bool = Fa
         empty = "the batch has no rows" if evaluation.metrics and not evaluation.rows_read else None
         seen = SEEN_IN_TRAINING if _select_rows(batch, model_handle, context) is not batch else None
         repeated = next((note for note in evaluation.notes if note.startswith(SAME_DATA)), None)
-        late = None if newest else "the store has evaluations of later times"
+        late = None if newest or build.reused else "the store has evaluations of later times"
         remark = "; ".join(filter(None, [repeated, late, reference.note, seen, empty]))
         return replace(build, newest=newest, remark=remark)
 

@@ -60,6 +60,13 @@ class DrilledCheck:
         return _severity(self.after) > _severity(self.before)
 
     @property
+    def muted(self) -> bool:
+        """Whether it would fire if nobody had muted it."""
+        found = self.after
+        bad = (CheckOutcome.WARNING, CheckOutcome.ERROR)
+        return found is not None and found.muted and found.outcome in bad and found.counts_as not in bad
+
+    @property
     def fired_before(self) -> bool:
         """Whether it counts as WARNING or ERROR without any disturbance."""
         return _severity(self.before) > 0
@@ -83,6 +90,8 @@ class DrillResult:
         The scenarios that were run.
     others
         Further scenarios that build or check the store, which were not run.
+    unchecked
+        Checks of the store and its dataset that no step of these scenarios applies.
     disturbances
         What was disturbed, and what that has changed, in words.
     remarks
@@ -97,6 +106,7 @@ class DrillResult:
     datasets: tuple[str, ...]
     scenarios: tuple[str, ...]
     others: tuple[str, ...]
+    unchecked: tuple[str, ...]
     disturbances: tuple[tuple[Disturbance, str], ...]
     remarks: tuple[str, ...]
     before: tuple[RunResult, ...]
@@ -214,6 +224,7 @@ def drill_store(
         datasets=datasets,
         scenarios=tuple(names),
         others=tuple(others),
+        unchecked=tuple(_list_unchecked(store, datasets, (*before, *after), project)),
         disturbances=tuple(zip(disturbances, described, strict=True)),
         remarks=(f"{batches} batches are disturbed; the rows are those of the last one",) if batches > 1 else (),
         before=before,
@@ -280,6 +291,8 @@ def _list_planned(name: str, context: RunContext) -> Iterator[tuple[AnyStep, Run
         at = context.with_values(turn)
         for index in range(len(at.get_scenario(name).steps)):
             step = at.get_scenario(name).steps[index]  # read anew: a step before may have set variables
+            if not step.active:
+                continue
             if isinstance(step, SetVariablesStep):
                 at = at.with_values(step.variables)
             elif isinstance(step, RunScenarioStep):
@@ -315,6 +328,15 @@ def _find_evaluation(store: str, before: Sequence[RunResult], context: RunContex
     return context.store.evaluations.get(made[-1])
 
 
+def _list_unchecked(store: str, datasets: Sequence[str], runs: Sequence[RunResult], project: ProjectSpec) -> list[str]:
+    """Return the checks of a store and its datasets that no run has applied."""
+    applied = {(target, check) for _, target, check, _ in _collect_checks(runs)}
+    declared = {store: project.evaluation_stores[store].checks} | {
+        name: project.datasets[name].checks for name in datasets
+    }
+    return [check for target, checks in declared.items() for check in checks if (target, check) not in applied]
+
+
 def _measure_shift(one: Disturbance, evaluation: Evaluation) -> Disturbance:
     """Return a shift in standard deviations with the one of the reference; any other disturbance as it is."""
     if one.unit != "sd":
@@ -346,9 +368,10 @@ def _forget_measured(store: str, builds: Sequence[RunContext], context: RunConte
 def _forget_present(store: str, before: Sequence[RunResult], builds: Sequence[RunContext], context: RunContext) -> None:
     """Forget the runs without disturbances, and the present batch, which the disturbed one takes the place of."""
     _forget_measured(store, builds, context)
+    made = [made.id for _, step in _list_all_steps(before) for made in step.evaluations]
     for build in builds:
         reference = build.project.evaluation_stores[store].reference
         kept = [reference.name] if isinstance(reference, EvaluationReference) else []
-        forget_evaluations(context.store, store, _open_batch(store, build).fingerprint, kept)
+        forget_evaluations(context.store, store, _open_batch(store, build).fingerprint, made, kept)
     children = {step.run.id for _, step in _list_all_steps(before) if step.run is not None}
     forget_runs(context.store, {*children, *(run.id for run in before)})

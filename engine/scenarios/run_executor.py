@@ -113,7 +113,7 @@ def _run_in_process(index: int, step: AnyStep, seconds: float, context: RunConte
         held_locks=context.held_locks,
         built=dict(context.built),
         turn=context.turn,
-        finished=context.finished,
+        finished=context.finished if isinstance(step, SendMessageStep) else (),
         delivery_seconds=context.delivery_time.left,
         trigger=context.trigger,
         preview=context.preview is not None,

@@ -49,5 +49,6 @@ def _read_message_file(owner: MapNode, scenario: str, files: SpecFiles, findings
     elif reading[0].code == "file":
         help_ = "the path starts from the folder of the file that declares the scenario"
         findings.error(node.position, "message-file", f"{path}: {reading[0].message}", help_)
+        files.missing.append(path)
     else:
         findings += reading

@@ -7,6 +7,7 @@ the tree, instead of being patched.
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
@@ -161,10 +162,14 @@ class ProjectSpec:
         node = node_at(self._files.root, path)
         return self.position(*path) if node is None else node.position
 
+    def written_text(self, *path: str | int) -> str:
+        """Return a text as it is written in the spec, with its references; an empty one if it is not in the spec."""
+        node = node_at(self._files.root, path)
+        return node.text if isinstance(node, ScalarNode) else ""
+
     def holds_variables(self, *path: str | int) -> bool:
         """Return whether the text at a path of the spec contains a `${…}`."""
-        node = node_at(self._files.root, path)
-        return isinstance(node, ScalarNode) and bool(find_references(node.text))
+        return bool(find_references(self.written_text(*path)))
 
     def folder_of(self, section: str, name: str) -> Path:
         """Return the folder of the file that declares a resource, to which its paths and functions are relative."""
@@ -207,6 +212,16 @@ def load(
         The spec has errors. The exception has all findings, in order of position.
     """
     return _read_project(Path(path), None, variables or {}, environ, as_of)
+
+
+def list_spec_files(path: Path) -> list[Path]:
+    """Return the files that a spec, valid or not, is read from, with those that it names and that cannot be read."""
+    findings = Findings()
+    with suppress(TooManyFindings):
+        files = read_files(path, findings)
+        read_message_files(files, findings)
+        return list(dict.fromkeys([path, *files.paths, *files.missing]))
+    return [path]
 
 
 def _read_project(

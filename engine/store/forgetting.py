@@ -6,7 +6,7 @@ A state itself forgets nothing in silence: `remove` of evaluations is recorded, 
 import shutil
 from collections.abc import Collection
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 
 from engine.acting_user import describe_acting_user
 from engine.store.batch_rows import find_rows_folders
@@ -14,11 +14,17 @@ from engine.store.store import Store
 from engine.store.tables import check_results, dataset_measurements, evaluations, runs
 
 
-def forget_evaluations(store: Store, evaluation_store: str, fingerprint: str, kept: Collection[str]) -> None:
-    """Forget the evaluations of the batch with a fingerprint, but those with the names `kept`."""
+def forget_evaluations(
+    store: Store, evaluation_store: str, fingerprint: str, made: Collection[str], kept: Collection[str]
+) -> None:
+    """Forget the evaluations of the batch with a fingerprint: those without a declared time, and of others `made`.
+
+    The same data at another declared time is another batch. Evaluations with the names `kept` are kept.
+    """
     of_batch = select(evaluations.c.id).where(
         evaluations.c.store == evaluation_store,
         evaluations.c.dataset_fingerprint == fingerprint,
+        or_(~evaluations.c.timed, evaluations.c.id.in_(list(made))),
         evaluations.c.name.not_in(list(kept)),
     )
     with store.database.begin_read() as connection:

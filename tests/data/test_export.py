@@ -4,6 +4,7 @@ import tempfile
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -71,7 +72,7 @@ def normalize(frame: pl.DataFrame) -> pl.DataFrame:
 
 NAMES = st.lists(st.sampled_from(["a", "b c", "ä", "x.y", "d,e", "f;g"]), min_size=1, max_size=6, unique=True)
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"], include_characters="\n\t"), max_size=8)
-VALUES = {
+VALUES: dict[Any, st.SearchStrategy[Any]] = {
     pl.Int64: st.integers(-(2**63), 2**63 - 1),
     pl.UInt64: st.integers(0, 2**64 - 1),
     pl.Int8: st.integers(-128, 127),
@@ -98,7 +99,6 @@ def frames(draw: st.DrawFn) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-@pytest.mark.slow
 @settings(max_examples=100)
 @given(frame=frames(), format_=st.sampled_from(FORMATS), separator=st.sampled_from(",;\t|"))
 def test_what_is_exported_reads_back_as_the_same_values(frame: pl.DataFrame, format_: str, separator: str) -> None:
@@ -119,7 +119,6 @@ def test_what_is_exported_reads_back_as_the_same_values(frame: pl.DataFrame, for
         assert all(found[name].null_count() == found.height for name in empty)
 
 
-@pytest.mark.slow
 @settings(max_examples=100)
 @given(
     frame=dataframes(

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -142,7 +143,63 @@ def test_the_reporter_whose_condition_holds_shows_its_mail(reporting: Path) -> N
     assert "Subject: age has moved" in told
     assert "drift.age" in told
     [silent] = project.drill("drift", "category group=new:50%").messages
-    assert silent == 'Reporter "age alarm" would send nothing: its run condition does not hold.\n'
+    assert silent.startswith('Reporter "age alarm" would send nothing: its run_condition does not hold')
+
+
+def test_a_muted_check_does_not_fire_and_nothing_is_sent(reporting: Path) -> None:
+    project = engine.load(reporting)
+    project.run("weekly")
+    project.mute("drift", "age moved", until=timedelta(days=3), reason="known")
+    drilled = project.drill("drift", "shift age=+1sd")
+    assert (by_check(drilled)["age moved"].muted, by_check(drilled)["age moved"].fires) == (True, False)
+    assert (drilled.heard, drilled.messages[0].partition(":")[0]) == (False, 'Reporter "age alarm" would send nothing')
+
+
+def test_a_reporter_that_has_told_of_it_already_stays_silent(reporting: Path, spec: Write, rows: Rows) -> None:
+    """What counts is what the last real run has told: the run without disturbances changes no state of a reporter."""
+    spec(
+        REPORTING.replace("checks['age moved'].outcome == 'ERROR'", "outcome == 'FAILED'").replace(
+            "            channel: ops\n", "            only_on_change: true\n            channel: ops\n"
+        )
+        + "      outbox_free:\n        steps: [{name: x, kind: build, target: now}]\n"
+    )
+    project = engine.load(reporting)
+    told = project.drill("drift", "shift age=+1sd", scenarios=["weekly"]).messages
+    assert "would send through" in told[0]
+    rows("now.parquet", 1000, seed=2, shift=20)
+    project.run("weekly")
+    rows("now.parquet", 1000, seed=2)
+    again = project.drill("drift", "shift age=+1sd", scenarios=["weekly"]).messages
+    assert "would send nothing" in again[0]
+
+
+def test_a_step_that_sends_shows_its_message_and_a_list_of_targets_is_drilled(plain: Path, spec: Write) -> None:
+    spec(
+        REPORTING.replace("kind: build, target: drift", "kind: build, target: [before, drift]").replace(
+            "        reporters:\n",
+            "          - {name: Tell, kind: send_message, channel: ops, to: [ops@example.com], subject: so far,\n"
+            "             run_condition: \"checks['age moved'].outcome != 'OK'\"}\n        reporters:\n",
+        )
+    )
+    drilled = engine.load(plain).drill("drift", "shift age=+1sd")
+    assert [message.split(" would")[0] for message in drilled.messages] == ['Step "Tell"', 'Reporter "age alarm"']
+    assert "Subject: so far" in drilled.messages[0]
+
+
+def test_the_disturbed_batch_stands_for_the_time_of_the_present_one(rows: Rows, spec: Write) -> None:
+    """The same data at an earlier time is another batch, and stays what the disturbed one is compared with."""
+    path = spec(
+        PLAIN.replace("        dataset: now\n", '        dataset: now\n        evaluation: {time: "${as_of}"}\n')
+        + "          mean holds: {metric: mean.age, compare: previous, soft_min: -5, soft_max: 5}\n"
+    )
+    rows("before.parquet", 2000, seed=1)
+    rows("now.parquet", 1000, seed=2)
+    for day in (20, 21, 22):
+        engine.load(path, as_of=date(2026, 11, day)).run("default")
+    before = hash_files(path.parent)
+    found = by_check(engine.load(path, as_of=date(2026, 11, 21)).drill("drift", "shift age=+20"))["mean holds"]
+    assert [one and one.value for one in (found.before, found.after)] == [0, pytest.approx(20)]
+    assert hash_files(path.parent) == before
 
 
 def test_the_undisturbed_numbers_are_those_of_the_stored_evaluation(plain: Path) -> None:
@@ -355,6 +412,7 @@ def test_the_scenario_of_run_is_drilled_or_the_one_that_is_named(plain: Path, sp
     assert (drilled.scenarios, set(drilled.others)) == (("weekly",), {"only build", "nested"})
     nested = project.drill("drift", "missing age=10%", scenarios=["nested"])
     assert (nested.scenarios, nested.messages, nested.heard) == (("nested",), (), False)
+    assert (drilled.unchecked, nested.unchecked) == ((), ("age moved", "group moved"))
     with pytest.raises(
         UsageError, match="scenario 'nothing' does not build evaluation store 'drift'; name also weekly, only"
     ):

@@ -1,10 +1,11 @@
 """Evaluations stand for a time: nights in order and out of order, corrected, late, frozen; under one model or two."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,61 @@ def test_times_that_are_declared_later_continue_a_history_and_so_does_their_remo
     nights.edit(f"plain: {declared}", "plain: {dataset: day, reference: {kind: rolling, last: 3}}")
     assert nights.build(5, "plain").newest
     assert nights.names("plain")[:4] == names
+
+
+def test_replay_and_removal_before_a_day_go_by_time_and_model(nights: Nights) -> None:
+    for number in (9, 1):
+        nights.build(number)
+    make_rows(20).write_parquet(nights.folder / "past.parquet")
+    nights.build(2)
+    store = nights.load(1).store("scored")
+    (change,) = store.replay().filter(pl.col("check") == "as many").to_dicts()
+    # day 1 and day 2 are the first of their models, and day 9 has 8 rows more than day 1
+    assert (change["evaluations"], change["empty"], change["warning"], change["first"]) == (3, 2, 1, str(day(9)))
+    chosen = store.select(before=datetime(2026, 3, 3, 1, tzinfo=UTC))
+    assert [one.name for one in chosen] == [str(day(1)), str(day(2))]
+
+
+def test_the_charts_of_a_page_end_at_its_own_time(nights: Nights) -> None:
+    for number in (1, 2, 9, 5):
+        nights.build(number, "roll")
+    nights.edit("display: {metrics: [row_count]}\n  weekly", "display: {metrics: [data_drift]}\n  weekly")
+    name = f"{day(5)} to {day(6)}"
+    page = nights.load(1).store("rolled").report(nights.folder / "page.html", name).read_text("utf-8")
+    texts = re.findall(r'<div role="img" aria-label="([^"]*)"', page)
+    shown = [re.findall(r"(2026-03-\d\d) to", text) for text in texts]
+    assert [str(day(n)) for n in (1, 2, 5)] in shown
+    assert str(day(9)) not in {one for found in shown for one in found}
+
+
+def test_a_backfill_neither_alerts_nor_recovers(nights: Nights) -> None:
+    """Nights as a variable: the runs are all of now, so that their evaluations alone tell what is past."""
+    text = nights.path.read_text("utf-8").replace("${as_of", "${night")
+    text = text.replace("project: nightly", "project: nightly\nvariables: {night: 2026-03-02}\n"
+                        "channels: {box: {kind: file, path: outbox}}")  # fmt: skip
+    reporter = (
+        "{name: tell, channel: box, run_condition: \"outcome == 'WARNING'\", only_on_change: true, recovery: true}"
+    )
+    text = text.replace("  roll: {steps", f"    reporters: [{reporter}]\n  roll: {{steps")
+    nights.path.write_text(text, encoding="utf-8")
+
+    def run(number: int) -> tuple[str, int]:
+        project = engine.load(nights.path, {"night": day(number)}, environ={"PATH": "/usr/bin:/bin"})
+        outcome = str(project.run("score").outcome)
+        return outcome, len(list((nights.folder / "outbox").glob("*")))
+
+    for number in (1, 2, 3, 4, 5, 6):
+        nights.write(number)
+    frozen = nights.folder / "in" / f"{day(1)}.parquet"
+    assert run(1) == ("SUCCESS", 0)
+    assert run(5) == ("SUCCESS", 0)
+    shutil.copy(frozen, nights.folder / "in" / f"{day(3)}.parquet")
+    assert run(3) == ("WARNING", 0)  # a backfill of a frozen feed
+    shutil.copy(frozen, nights.folder / "in" / f"{day(6)}.parquet")
+    assert run(6) == ("WARNING", 1)
+    assert run(4) == ("SUCCESS", 1)  # a backfill of a good day
+    nights.write(6)
+    assert run(6) == ("SUCCESS", 2)  # today's feed is mended
 
 
 def test_a_history_that_goes_on_across_models(nights: Nights) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event
 
-from engine.evaluation.record import CheckResult, Evaluation, Fingerprints, MetricValue
+from engine.evaluation.record import CheckResult, Evaluation, EvaluationTime, Fingerprints, MetricValue
 from engine.outcome import CheckOutcome
 from engine.store import EvaluationFilter, RunRecord, Store
 
@@ -171,6 +171,15 @@ LOOK_UPS: dict[str, Callable[[Store, Evaluation], object]] = {
     "by part of id": lambda store, one: store.evaluations.find_ids(one.store, "beef"),
     "by names": lambda store, one: store.evaluations.history(one.store, where=EvaluationFilter(called=[one.name])),
     "before": lambda store, one: store.evaluations.find_newest(one.store, EvaluationFilter(before=one.id)),
+    "of a time": lambda store, one: store.evaluations.find_newest(
+        one.store, EvaluationFilter(at=EvaluationTime(one.moment, None, ""), model=one.fingerprints.model)
+    ),
+    "same data": lambda store, one: store.evaluations.find_newest(
+        one.store, EvaluationFilter(dataset=one.fingerprints.dataset, not_at=EvaluationTime(one.moment, None, ""))
+    ),
+    "before, of a model": lambda store, one: store.evaluations.find_newest(
+        one.store, EvaluationFilter(before=one.id, model=one.fingerprints.model)
+    ),
     "facts": lambda store, one: store.evaluations.list_facts(one.store, 3),
     "metric": lambda store, one: store.evaluations.metric_history(one.store, "data_drift", 3),
     "metrics": lambda store, one: store.evaluations.history(one.store, 3, metrics=["data_drift"]),

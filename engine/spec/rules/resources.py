@@ -56,6 +56,10 @@ def check_datasets(draft: Draft, findings: Findings) -> None:
         if isinstance(dataset, FileDataset):
             at = draft.value_position("datasets", name, "path")
             format_ = dataset.format or detect_format(dataset.path)
+            if dataset.marker is not None and ("/" in dataset.marker or not dataset.marker.strip(". ")):
+                where = draft.value_position("datasets", name, "marker")
+                message = f"{quote_value(dataset.marker)} is not the name of a file in the folder of the data"
+                findings.error(where, "marker", message, "write the name alone, such as _SUCCESS")
             if not dataset.path.strip():
                 findings.error(at, "path", "the path is empty")
             elif dataset.format is None and dataset.path.lower().endswith(SPREADSHEETS):
