@@ -15,7 +15,7 @@ from engine.notifications.facts import RunFacts, create_check_event, create_step
 from engine.notifications.message_document import write_message_schema
 from engine.notifications.messages import compose_message
 from engine.notifications.preview import is_silent, preview_message, preview_silence
-from engine.notifications.sending import Sending, decide_sending, follow_state, has_state
+from engine.notifications.sending import Sending, decide_sending, describe_state, follow_state, has_state
 
 __all__ = [
     "LAST_SECONDS",
@@ -28,6 +28,7 @@ __all__ = [
     "create_step_event",
     "decide_sending",
     "deliver_messages",
+    "describe_state",
     "follow_state",
     "format_event",
     "has_state",

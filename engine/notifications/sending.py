@@ -137,6 +137,18 @@ def describe_definition(reporter: Reporter) -> str:
     return watched if reporter.active else f"not active; {watched}"
 
 
+def describe_state(reporter: Reporter, known: ReporterState | None) -> str:
+    """Return when a reporter with a state sends, and what it has last seen and told."""
+    watched = reporter.run_condition or "the outcome of the run"
+    when = f"on a change of {watched}" if reporter.only_on_change else watched
+    if reporter.cooldown is not None:
+        when += f", at most once in {format_duration(reporter.cooldown.total_seconds())}"
+    if known is None or known.definition != describe_definition(reporter):
+        return f"{when}; no run has recorded it yet"
+    sent = f", last message {_format_moment(known.sent_at)}" if known.sent_at else ""
+    return f"{when}; now: {known.observed} since {_format_moment(known.since)}{sent}"
+
+
 def _observe_run(reporter: Reporter, facts: ConditionFacts) -> str:
     """Return what a run gives; raises UndecidedCondition if that cannot be decided."""
     if reporter.run_condition is None:

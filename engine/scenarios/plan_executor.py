@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from engine.errors import EngineError
 from engine.evaluation.record import Evaluation
+from engine.notifications import describe_state, has_state
 from engine.outcome import Outcome, worst_outcome
 from engine.pipeline import data_validation
 from engine.pipeline.actions import Action
@@ -66,7 +67,7 @@ class Planner:
         at_start = replace(_collect_predicted_facts([], started, uncertain), outcome=None)
         at_end = _collect_facts_at_end(ends, started, uncertain)
         reporters = [
-            _plan_reporter(reporter, at_start if reporter.at == "start" else at_end)
+            _plan_reporter(name, reporter, at_start if reporter.at == "start" else at_end, started)
             for reporter in started.get_scenario(name).reporters
         ]
         return ScenarioPlan(scenario=name, steps=[end.plan for end in ends], reporters=reporters), ends
@@ -250,11 +251,14 @@ def _collect_facts_at_end(
     return _collect_predicted_facts(ends, context, uncertain)
 
 
-def _plan_reporter(reporter: Reporter, facts: ConditionFacts) -> Action:
+def _plan_reporter(scenario: str, reporter: Reporter, facts: ConditionFacts, context: RunContext) -> Action:
     """Return the action of a reporter: whether it will send, and when, given what is known of that moment."""
     target = f"{reporter.name} to {reporter.channel}"
     if not reporter.active:
         return Action(kind="send", target=target, because="never", reason="it is not active")
+    if has_state(reporter):
+        reason = describe_state(reporter, context.store.reporter_states.find(scenario, reporter.name))
+        return Action(kind="send", target=target, because="depends", reason=reason)
     when = f"at the {reporter.at} of the run"
     if reporter.run_condition is None:
         return Action(kind="send", target=target, because="always", reason=when)

@@ -17,9 +17,12 @@ import pytest
 
 from engine.errors import DeliveryError, UnreachableError
 from engine.notifications import webhook, write_message_schema
+from engine.notifications.channels import send_message
 from engine.notifications.envelope import DelayedError, Envelope, RefusedError
 from engine.notifications.mime import create_html_part
 from engine.outcome import Outcome
+from engine.spec import ProjectSpec, Secrets, load
+from engine.spec.project_yaml import render_project
 from engine.spec.resources.channels import WebhookChannel
 from engine.store import Attachment, OutboxMessage
 
@@ -255,3 +258,46 @@ def test_a_certificate_that_nobody_knows_is_refused(certificates: Any) -> None:
         with pytest.raises(UnreachableError, match="CERTIFICATE_VERIFY_FAILED"):
             send(f"https://127.0.0.1:{secure.getsockname()[1]}/t")
         thread.join()
+
+
+def declare(folder: Path, server: Server) -> ProjectSpec:
+    path = folder / "p.yaml"
+    path.write_text(
+        "version: 1\nproject: fraud\nsecrets: {hook: {env: HOOK}, token: {env: TOKEN, optional: true}}\n"
+        "channels:\n  hook:\n    kind: webhook\n    url: ${secret.hook}\n"
+        "    headers: {Authorization: 'Bearer ${secret.token}'}\n    fallback: {kind: file, path: outbox}\n"
+    )
+    return load(path, environ={})
+
+
+def test_no_secret_is_in_an_error_also_if_the_server_quotes_it(server: Server, tmp_path: Path) -> None:
+    project = declare(tmp_path, server)
+    secrets = Secrets(project, {"HOOK": server.url, "TOKEN": "s3cret-t0ken"})
+    server.answer = lambda: (500, {}, b"no such hook: /hooks/t0ken for Bearer s3cret-t0ken")
+    with pytest.raises(DeliveryError) as caught:
+        send_message(project.channels["hook"], MESSAGE, secrets, tmp_path, project.name, 20)
+    assert "no such hook" in str(caught.value)
+    assert "t0ken" not in str(caught.value)
+    [(_, headers, _)] = server.requests
+    assert headers["Authorization"] == "Bearer s3cret-t0ken"
+
+
+def test_the_fallback_is_used_while_the_secret_of_a_header_is_absent(server: Server, tmp_path: Path) -> None:
+    project = declare(tmp_path, server)
+    secrets = Secrets(project, {"HOOK": server.url})
+    where = send_message(project.channels["hook"], MESSAGE, secrets, tmp_path, project.name, 20)
+    assert where == "files in outbox, because the secret token is absent"
+    assert server.requests == []
+    assert len(list((tmp_path / "outbox").iterdir())) == 1
+
+
+def test_render_keeps_the_reference_to_a_secret_and_masks_a_literal_header(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "version: 1\nproject: p\nsecrets: {token: {env: TOKEN}}\nchannels:\n"
+        "  hook: {kind: webhook, url: 'https://example.com/x', headers: {A: 'Bearer ${secret.token}', B: l1teral}}\n"
+    )
+    rendered = render_project(load(path, environ={}).resources)
+    assert "Bearer ${secret.token}" in rendered
+    assert "l1teral" not in rendered
+    assert "example.com/x" not in rendered

@@ -119,9 +119,8 @@ def test_the_message_of_a_recovery_says_what_has_ended_and_since_when(watch: Wat
     watch("SUCCESS", 2)
     rows = [json.loads(line) for line in (tmp_path / "sent.ndjson").read_text().splitlines()]
     by_reporter = {row["reporter"]: row["text"] for row in rows if row["event"] == "recovery"}
-    assert by_reporter["changes"].startswith(
-        "This no longer holds: outcome == 'FAILED'. It held since 2026-11-02 08:00:00 UTC.\n\nwatch of test ended SUCCESS"
-    )
+    ended = "This no longer holds: outcome == 'FAILED'. It held since 2026-11-02 08:00:00 UTC."
+    assert by_reporter["changes"].startswith(f"{ended}\n\nwatch of test ended SUCCESS")
     assert by_reporter["outcomes"].startswith(
         "The outcome is SUCCESS again; it was FAILED since 2026-11-02 08:00:00 UTC.\n"
     )
@@ -154,6 +153,18 @@ def test_a_preview_says_what_would_be_sent_and_why_not(watch: Watch) -> None:
     shown.clear()
     watch("FAILED", 1, preview=shown.append)
     assert shown[0].startswith('Reporter "changes" would send nothing: nothing has changed:')
+
+
+def test_a_plan_says_what_a_reporter_has_last_seen(watch: Watch, tmp_path: Path) -> None:
+    def plan() -> dict[str, str]:
+        planned = session.plan_scenarios(load(tmp_path / "project.yaml", {}, environ={}), ["watch"], environ={})
+        return {action.target: f"{action.because}: {action.reason}" for action in planned.scenarios[0].reporters}
+
+    first = "depends: on a change of outcome == 'FAILED'; no run has recorded it yet"
+    assert plan()["changes to rows"] == first
+    watch("FAILED", 0)
+    seen = "now: holds since 2026-11-02 08:00:00 UTC, last message 2026-11-02 08:00:00 UTC"
+    assert plan()["rarely to rows"] == f"depends: outcome == 'FAILED', at most once in 4 h 0 min; {seen}"
 
 
 def wait_for(path: Path) -> None:
