@@ -1,13 +1,12 @@
 """`engine run`: runs scenarios of a spec and prints their results."""
 
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Literal
 
 import typer
 
+from engine.cli.interruptions import treat_signals_as_interruptions
 from engine.cli.options import AsOf, Format, Variables, load_project
 from engine.spec import diagnostics
 
@@ -47,7 +46,7 @@ def command(
     from engine.scenarios.result import exit_code
 
     names = scenario_selection.select_scenarios(project, scenarios or ())
-    _treat_signals_as_interruptions()
+    treat_signals_as_interruptions()
     previews: list[str] = []
     with output.show_progress(verbose=verbose) as listen:
         finished = session.run_scenarios(
@@ -63,17 +62,3 @@ def command(
     results = output.render_results(finished, format_, code, session.resolve_state_folder(project))
     (output.print_json if format_ == "json" else print)(results)
     return code
-
-
-def _treat_signals_as_interruptions() -> None:
-    """Let a run that is stopped, or whose terminal is closed, end like an interrupted one: ABORTED, with its messages.
-
-    A signal that is ignored stays ignored: `nohup engine run` goes on when the terminal is closed.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _interrupt)
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt(signal.Signals(number).name)

@@ -1,14 +1,18 @@
-"""Runs a step that has a timeout, or a whole run, in a separate process, because a thread cannot be stopped reliably.
+"""Runs a step that has a timeout, or whole runs, in a separate process, because a thread cannot be stopped reliably.
 
 The process (`supervisor.py`, which starts `worker.py`) gets the spec's path and the values of variables, and loads the
 project itself: no code of a user is loaded here. It replies as `requests.py` says. It ends with its result: what it has
 left running is ended with it, and told.
+
+A process may be started before it is needed: it imports what every run needs, loads what it is told, and waits for the
+request. So the request is answered sooner, by a process that has never run a user's code.
 
 A timeout counts from the moment when the process is ready: the time that Python needs to start and to import is not the
 step's.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import selectors
@@ -16,15 +20,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from typing import Self
 
 from engine.pipeline.log import LogLine
 from engine.scenarios.requests import (
     REPLY,
+    CallReply,
     EndReply,
     FailureReply,
     LineReply,
+    LoadRequest,
     PreviewReply,
     ReadyReply,
     RunReply,
@@ -43,6 +49,12 @@ EXIT_LIMIT = 2.0
 
 END_LIMIT = 10.0
 """Seconds that the supervisor may take to end all processes of the step, before it is killed itself."""
+
+INTERRUPTION_LIMIT = 20.0
+"""Seconds that runs may take to end as ABORTED after an interruption: then their process is killed."""
+
+PIPE_BYTES = 1 << 20
+"""The names of all modules to load fit into the pipe of the requests, so that whoever writes them need not wait."""
 
 SIGNAL_MEANINGS = {
     signal.SIGKILL: "the system may have run out of memory; give it more, or let the step read less",
@@ -71,31 +83,86 @@ def run_in_process(
     pass_on, preview
         Called with each entry of the log, and with what each reporter would send, as soon as they come.
     """
-    with _start_supervisor(environ) as supervisor:
-        conversation = Conversation(supervisor, seconds, pass_on, preview)
-        conversation.exchange(write_message(request))
-    return conversation
+    with RunProcess(environ) as process:
+        return process.execute(request, seconds=seconds, pass_on=pass_on, preview=preview)
 
 
-@contextmanager
-def _start_supervisor(environ: Mapping[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
-    """Start the process; at the end of the block it is ended with every process that it has started."""
-    with subprocess.Popen(  # noqa: S603 - the program is Python, the arguments are ours
-        [sys.executable, "-m", "engine.scenarios.supervisor", str(os.getpid())],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        bufsize=0,
-        start_new_session=True,  # Ctrl-C of the terminal reaches this process alone, which ends the other one
-        env=dict(environ),
-    ) as supervisor:
+class RunProcess:
+    """A process that waits for its request; at the end of the `with` block it is ended with all that it has started.
+
+    Parameters
+    ----------
+    load
+        What it loads while it waits.
+    """
+
+    def __init__(self, environ: Mapping[str, str], load: LoadRequest | None = None) -> None:
+        self._supervisor = subprocess.Popen(  # noqa: S603 - the program is Python, the arguments are ours
+            [sys.executable, "-m", "engine.scenarios.supervisor", str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,  # Ctrl-C of the terminal reaches this process alone, which ends the other one
+            env=dict(environ),
+        )
+        if load is not None:
+            self._send(load)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the process lives, so that it can take a request."""
+        return self._supervisor.poll() is None
+
+    def execute(
+        self,
+        request: StepRequest | RunRequest,
+        *,
+        seconds: float | None = None,
+        pass_on: Callable[[LogLine], None],
+        preview: Callable[[str], None] | None = None,
+    ) -> "Conversation":
+        """Send the request, and return what the process has replied until it has ended; see `run_in_process`.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            The user has interrupted this process: requested runs have ended as ABORTED, or are killed with the process.
+        """
+        conversation = Conversation(self._supervisor, seconds, pass_on, preview)
+        self._send(request)
         try:
-            yield supervisor
-        finally:
-            supervisor.terminate()
+            conversation.exchange()
+        except KeyboardInterrupt:
+            if isinstance(request, RunRequest):
+                self._supervisor.send_signal(signal.SIGINT)
+                conversation.exchange(limit=INTERRUPTION_LIMIT)
+            raise
+        return conversation
+
+    def _send(self, request: StepRequest | RunRequest | LoadRequest) -> None:
+        if self._supervisor.stdin is None:
+            raise TypeError("the process has no pipes")
+        with contextlib.suppress(BrokenPipeError):  # it may have died at its start
+            if isinstance(request, LoadRequest) and sys.platform == "linux":
+                fcntl.fcntl(self._supervisor.stdin, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+            content = write_message(request).encode() + b"\n"
+            while content:
+                content = content[os.write(self._supervisor.stdin.fileno(), content) :]
+
+    def end(self) -> None:
+        """End the process with every process that it has started."""
+        with self._supervisor:
+            self._supervisor.terminate()
             try:
-                supervisor.wait(END_LIMIT)
+                self._supervisor.wait(END_LIMIT)
             except subprocess.TimeoutExpired:
-                supervisor.kill()
+                self._supervisor.kill()
 
 
 class Conversation:
@@ -103,8 +170,10 @@ class Conversation:
 
     Attributes
     ----------
-    step, run
-        The result of the step, or of the run; None if the process has sent none.
+    step
+        The result of the step; None if the process has sent none.
+    runs, call
+        The results of the runs that have ended, and the end of a request for runs; None if it has not come.
     failure
         Why there is no result, if that is known.
     code
@@ -121,7 +190,8 @@ class Conversation:
         preview: Callable[[str], None] | None,
     ) -> None:
         self.step: StepResult | None = None
-        self.run: RunResult | None = None
+        self.runs: list[RunResult] = []
+        self.call: CallReply | None = None
         self.failure = ""
         self.code: int | None = None
         self.left: list[str] = []
@@ -129,19 +199,19 @@ class Conversation:
         self._seconds = seconds
         self._pass_on = pass_on
         self._preview = preview
+        self._kept = b""
         self._deadline = time.monotonic() + START_LIMIT
         self._exceeded = f"its process was not ready after {START_LIMIT:g} s and was stopped"
 
-    def exchange(self, request: str) -> None:
-        """Send the request; take in the replies until the process has ended or its time is over.
+    def exchange(self, limit: float | None = None) -> None:
+        """Take in the replies until the process has ended or its time is over: at the latest after `limit` seconds.
 
         The end of the pipe alone would not do: a process that the step has started may hold the pipe open.
         """
-        if self._supervisor.stdin is None or self._supervisor.stdout is None:
+        if self._supervisor.stdout is None:
             raise TypeError("the process has no pipes")
-        with contextlib.suppress(BrokenPipeError), self._supervisor.stdin as stdin:  # it may have died at its start
-            stdin.write(request.encode())
-        kept = b""
+        if limit is not None:
+            self._deadline = min(self._deadline, time.monotonic() + limit)
         with selectors.DefaultSelector() as selector:
             selector.register(self._supervisor.stdout, selectors.EVENT_READ)
             while (remaining := self._deadline - time.monotonic()) > 0:
@@ -149,12 +219,12 @@ class Conversation:
                     received = os.read(self._supervisor.stdout.fileno(), 1 << 16)
                     if not received:
                         return
-                    *lines, kept = (kept + received).split(b"\n")
+                    *lines, self._kept = (self._kept + received).split(b"\n")
                     for line in lines:
                         self._take(line)
                 elif self._supervisor.poll() is not None:
                     return
-        if self.step is None and self.run is None and not self.failure:
+        if self.step is None and self.call is None and not self.failure:
             self.failure = self._exceeded
 
     def _take(self, line: bytes) -> None:
@@ -176,7 +246,9 @@ class Conversation:
             case StepReply(result=result):
                 self.step, self._deadline = result, time.monotonic() + EXIT_LIMIT
             case RunReply(result=run):
-                self.run, self._deadline = run, time.monotonic() + EXIT_LIMIT
+                self.runs.append(run)
+            case CallReply():
+                self.call, self._deadline = reply, time.monotonic() + EXIT_LIMIT
             case FailureReply(text=text):
                 self.failure = text
             case EndReply(code=code, left=left):

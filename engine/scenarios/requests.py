@@ -1,8 +1,9 @@
-"""What the engine and the process of a step or of a whole run say to each other: one request, then replies, as JSON.
+"""What the engine and the process of a step or of whole runs say to each other: one request, then replies, as JSON.
 
-The request is one document on the standard input of the process. Each reply is one line of its standard output, in this
-order: `ready`; log entries and previews while it works; a result or a failure; and the `end`, which the supervisor of
-the process adds (`supervisor.py`). This module loads no data library, so a program that only starts runs stays small.
+A request is one line on the standard input of the process. Before it the process may be told what to load while it
+waits. Each reply is one line of its standard output, in this order: `ready`; log entries and previews while it works;
+a result or a failure; and the `end`, which the supervisor of the process adds (`supervisor.py`). This module loads no
+data library, so a program that only starts runs stays small.
 """
 
 import json
@@ -15,6 +16,11 @@ from pydantic import Field, TypeAdapter
 from engine.pipeline.actions import FrozenModel, Mode
 from engine.pipeline.log import LogLine
 from engine.scenarios.result import RunResult, StepResult
+from engine.scenarios.run_reasons import ChangedPart
+from engine.spec.disturbances import Drill
+
+KernelSignature = tuple[str, str, int]
+"""A kernel's module, its name, and the position of one of its signatures."""
 
 
 class StepRequest(FrozenModel):
@@ -32,10 +38,18 @@ class StepRequest(FrozenModel):
         Tokens of the locks that the run holds, so that the process passes them.
     built
         Per evaluation store, the id of the evaluation that the run has built.
+    turn
+        The number of the iteration.
+    delivery_seconds
+        The time that is left to the deliveries of the run.
+    finished
+        The results of the steps before it, of the same iteration.
     preview
         Whether the messages of child runs are to be shown, not sent.
     state
         The folder of the state, or of its copy.
+    drill
+        What a drill disturbs.
     """
 
     kind: Literal["step"] = "step"
@@ -48,25 +62,50 @@ class StepRequest(FrozenModel):
     log_folder: Path | None
     held_locks: tuple[str, ...]
     built: dict[str, str]
+    turn: int
+    finished: tuple[StepResult, ...]
+    delivery_seconds: float
     trigger: str
     preview: bool
     mode: Mode
     state: Path
+    drill: Drill | None = None
 
 
 class RunRequest(FrozenModel):
-    """Run a scenario. `run` is the id that the run will have, so it is known before the process is started.
+    """Run scenarios one after the other.
 
-    `as_of` is the moment that it stands for; None for the time at which the process loads the spec.
+    Attributes
+    ----------
+    scenarios
+        Their names; none: those that `engine run` runs when none is named.
+    run
+        The id that the run of the only scenario will have, so it is known before the process is started.
+    changed
+        If given, each scenario is planned first, and is run only if its plan has work to do after such changes.
+    as_of
+        The moment that the runs stand for; None for the time at which the process loads the spec.
     """
 
     kind: Literal["run"] = "run"
     spec: Path
     variables: dict[str, Any]
-    scenario: str
-    run: str
+    scenarios: tuple[str, ...] = ()
+    run: str | None = None
     as_of: datetime | None = None
     trigger: str = "manual"
+    changed: tuple[ChangedPart, ...] | None = None
+
+
+class LoadRequest(FrozenModel):
+    """Load these modules, and the compiled code of these kernels, before the request that is to be answered comes.
+
+    Both are what an earlier process has needed, see `CallReply`.
+    """
+
+    kind: Literal["load"] = "load"
+    modules: tuple[str, ...]
+    kernels: tuple[KernelSignature, ...]
 
 
 class ReadyReply(FrozenModel):
@@ -97,10 +136,34 @@ class StepReply(FrozenModel):
 
 
 class RunReply(FrozenModel):
-    """The result of the requested run."""
+    """The result of one of the requested runs."""
 
     kind: Literal["run"] = "run"
     result: RunResult
+
+
+class CallReply(FrozenModel):
+    """The end of a request for runs.
+
+    Attributes
+    ----------
+    problems
+        Why steps of the scenarios that were planned, but not run, would fail; and errors about the spec that only the
+        data show.
+    undelivered
+        The messages that were not delivered, as text.
+    written
+        The files that the runs have written.
+    modules, kernels
+        What the process has loaded for them.
+    """
+
+    kind: Literal["call"] = "call"
+    problems: tuple[str, ...] = ()
+    undelivered: tuple[str, ...] = ()
+    written: tuple[Path, ...] = ()
+    modules: tuple[str, ...] = ()
+    kernels: tuple[KernelSignature, ...] = ()
 
 
 class FailureReply(FrozenModel):
@@ -118,9 +181,10 @@ class EndReply(FrozenModel):
     left: list[str]
 
 
-Request = Annotated[StepRequest | RunRequest, Field(discriminator="kind")]
+Request = Annotated[StepRequest | RunRequest | LoadRequest, Field(discriminator="kind")]
 Reply = Annotated[
-    ReadyReply | LineReply | PreviewReply | StepReply | RunReply | FailureReply | EndReply, Field(discriminator="kind")
+    ReadyReply | LineReply | PreviewReply | StepReply | RunReply | CallReply | FailureReply | EndReply,
+    Field(discriminator="kind"),
 ]
 
 
@@ -132,7 +196,7 @@ def write_message(message: FrozenModel) -> str:
     return json.dumps(message.model_dump(mode="json"))
 
 
-REQUEST: TypeAdapter[StepRequest | RunRequest] = TypeAdapter(Request)
-REPLY: TypeAdapter[ReadyReply | LineReply | PreviewReply | StepReply | RunReply | FailureReply | EndReply] = (
-    TypeAdapter(Reply)
-)
+REQUEST: TypeAdapter[StepRequest | RunRequest | LoadRequest] = TypeAdapter(Request)
+REPLY: TypeAdapter[
+    ReadyReply | LineReply | PreviewReply | StepReply | RunReply | CallReply | FailureReply | EndReply
+] = TypeAdapter(Reply)

@@ -1,9 +1,9 @@
-"""The supervisor of the process of a step or a run: `python -m engine.scenarios.supervisor PID`, where PID starts it.
+"""The supervisor of the process of a step or of runs: `python -m engine.scenarios.supervisor PID`, where PID starts it.
 
 It forks. The child does the work (`worker.py`); the parent stays, small, and waits for one of three things: the child
 has ended, the process that started it asks for the end (SIGTERM), or that process has died, however it died. Then it
 kills the child and everything that the child has started, and ends. So no process of a step outlives the step, and none
-outlives its run.
+outlives its run. An interruption (SIGINT) is passed to the child, whose runs then end in order.
 
 On Linux the supervisor adopts the processes that the child leaves behind ("subreaper", prctl(2)), so it also finds
 those that have left the process group by `setsid` or a double fork; elsewhere it kills the child's process group. The
@@ -53,6 +53,7 @@ def _supervise(starter: int) -> None:
     if worker == 0:
         _become_worker(supervisor)
         return
+    signal.signal(signal.SIGINT, lambda number, _frame: _pass_signal(number, worker))
     # Only the worker reads the request: if it dies before, its starter must see a closed pipe.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     ended: dict[int, int] = {}
@@ -73,12 +74,18 @@ def _become_worker(supervisor: int) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have let it be ignored
     os.setsid()
     _call_prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() == supervisor:  # else it has died before this process could ask for the signal
         from engine.scenarios import worker
 
         worker.main()
+
+
+def _pass_signal(number: int, worker: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(worker, number)
 
 
 def _call_prctl(operation: int, value: int) -> None:

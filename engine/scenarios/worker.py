@@ -1,22 +1,30 @@
-"""The work of a step with a timeout, or of a whole run, in a process that `supervisor.py` starts.
+"""The work of a step with a timeout, or of whole runs, in a process that `supervisor.py` starts.
 
-It reads a request from standard input; the lines of standard output are the replies, see `requests.py`.
+It reads requests from standard input: what to load while it waits, and the one that it answers; the lines of standard
+output are the replies, see `requests.py`.
 """
 
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
 
-from engine.errors import EngineError
+from engine.drift.kernels.lazy import list_compiled_kernels, load_kernel
+from engine.errors import EngineError, Severity, SpecError
 from engine.formatting.redacted_output import redact_standard_streams
+from engine.notifications import DeliveryTime
 from engine.pipeline.actions import FrozenModel
 from engine.pipeline.log import LogFiles, LogLine
 from engine.scenarios import steps
 from engine.scenarios.requests import (
     REQUEST,
+    CallReply,
     FailureReply,
     LineReply,
+    LoadRequest,
     PreviewReply,
     ReadyReply,
     RunReply,
@@ -25,7 +33,10 @@ from engine.scenarios.requests import (
     StepRequest,
     write_message,
 )
-from engine.scenarios.session import open_session, run_scenarios
+from engine.scenarios.result import RunResult
+from engine.scenarios.run_reasons import has_reason_to_run
+from engine.scenarios.scenario_selection import select_scenarios
+from engine.scenarios.session import open_session, plan_scenarios, run_scenarios
 from engine.spec import ProjectSpec, load
 from engine.spec.secrets import Secrets
 
@@ -54,25 +65,64 @@ def _answer_step(request: StepRequest, project: ProjectSpec, send: Send) -> Step
             # The tokens let this process pass the locks that the parent process holds for the run.
             held_locks=request.held_locks,
             built=request.built,
+            turn=request.turn,
+            finished=request.finished,
+            delivery_time=DeliveryTime(left=request.delivery_seconds),
             run=request.run,
             trigger=request.trigger,
+            datasets=context.datasets.with_drill(request.drill),
         )
         send(ReadyReply())
         return StepReply(result=steps.run(step, at_step))
 
 
-def _answer_run(request: RunRequest, project: ProjectSpec, send: Send) -> RunReply:
-    """Run the requested scenario in this process; send its log entries."""
+def _answer_runs(request: RunRequest, project: ProjectSpec, send: Send) -> CallReply:
+    """Run the requested scenarios in this process; send their log entries and results."""
+
+    def listen(line: LogLine) -> None:
+        _send_line(line, send)
+
     send(ReadyReply())
-    result = run_scenarios(
-        project,
-        [request.scenario],
-        environ=os.environ,
-        listeners=[lambda line: _send_line(line, send)],
-        trigger=request.trigger,
-        run=request.run,
+    problems: list[str] = []
+    undelivered: dict[str, str] = {}
+    written: list[Path] = []
+    for name in select_scenarios(project, request.scenarios):
+        if request.changed is not None:
+            plan = plan_scenarios(project, [name], listeners=[listen])
+            if not has_reason_to_run(plan, set(request.changed)):
+                problems += [step.problem for step in plan.all_steps() if step.problem]
+                problems += [str(SpecError((one,))) for one in plan.findings if one.severity is Severity.ERROR]
+                continue
+        finished = run_scenarios(project, [name], listeners=[listen], trigger=request.trigger, run=request.run)
+        for run in finished.runs:
+            send(RunReply(result=run))
+            written += _list_written_files(run, project)
+        undelivered = {
+            message.id: f"{message.reporter} to {message.channel}: {message.last_error or 'not sent yet'}"
+            for message in finished.undelivered
+        }
+    return CallReply(
+        problems=tuple(dict.fromkeys(problems)),
+        undelivered=tuple(undelivered.values()),
+        written=tuple(written),
     )
-    return RunReply(result=result.runs[0])
+
+
+def _list_written_files(run: RunResult, project: ProjectSpec) -> list[Path]:
+    """Return the files that the steps of a run, and of the runs that it has started, have written."""
+    here = project.folder_of("scenarios", run.scenario)
+    written = [here / action.target for step in run.steps for action in step.actions if action.kind == "write"]
+    return written + [path for step in run.steps if step.run for path in _list_written_files(step.run, project)]
+
+
+def _load_early(request: LoadRequest) -> None:
+    """Import modules and load kernels; what does not exist any more is left to the work that may need it."""
+    for name in request.modules:
+        with suppress(ImportError):
+            import_module(name)
+    for module, name, index in request.kernels:
+        with suppress(ImportError, AttributeError, IndexError):
+            load_kernel(module, name, index)
 
 
 def _send_line(line: LogLine, send: Send) -> None:
@@ -80,7 +130,10 @@ def _send_line(line: LogLine, send: Send) -> None:
 
 
 def main() -> None:
-    """Read the request and write the reply. Output of a user's function goes to standard error, not into the reply."""
+    """Read requests and write the replies to the last.
+
+    Output of a user's function goes to standard error, not into a reply.
+    """
     output = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
@@ -88,13 +141,25 @@ def main() -> None:
         output.write(write_message(reply) + "\n")
         output.flush()
 
+    imported = set(sys.modules)
     try:
-        request = REQUEST.validate_json(sys.stdin.buffer.read())
+        while line := sys.stdin.buffer.readline():
+            request = REQUEST.validate_json(line)
+            if not isinstance(request, LoadRequest):
+                break
+            _load_early(request)
+        else:
+            return  # whoever has started this process does not need it any more
+        os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())  # a user's function that reads finds the end
         project = load(request.spec, request.variables, as_of=request.as_of)
         redact_standard_streams(Secrets(project, os.environ).redact)
         if isinstance(request, StepRequest):
             send(_answer_step(request, project, send))
         else:
-            send(_answer_run(request, project, send))
+            reply = _answer_runs(request, project, send)
+            modules = tuple(name for name in sys.modules if name not in imported)
+            send(reply.model_copy(update={"modules": modules, "kernels": tuple(list_compiled_kernels())}))
     except EngineError as error:
         send(FailureReply(text=str(error)))
+    except KeyboardInterrupt:
+        send(FailureReply(text="it was interrupted"))

@@ -24,11 +24,13 @@ MAX_FILES = 100
 class SpecFiles:
     """The merged tree, the files that it was read from, and per resource the folder of the file that declares it.
 
+    `missing` are files that are named, but cannot be read.
     `complete` is false if a file could not be read. What it declares is then unknown, so that no name can be checked.
     """
 
     root: MapNode
     paths: list[Path] = field(default_factory=list)
+    missing: list[Path] = field(default_factory=list)
     folders: dict[tuple[str, str], Path] = field(default_factory=dict)
     complete: bool = True
 
@@ -69,6 +71,7 @@ def _read_into(
     if included_at and reading and reading[0].code == "file":
         help_ = "a path in include starts from the folder of the file that names it"
         findings.error(included_at, "include", f"{path}: {reading[0].message}", help_)
+        files.missing.append(path)
         files.complete = False
         return
     findings += reading

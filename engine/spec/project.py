@@ -7,6 +7,7 @@ the tree, instead of being patched.
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
@@ -19,7 +20,7 @@ from engine.spec.message_files import read_message_files
 from engine.spec.moment import find_time_zone, list_moment_values, place_moment
 from engine.spec.project_yaml import render_project
 from engine.spec.resolver import VariableResolver
-from engine.spec.resources.channels import AppriseChannel, FileChannel, MailChannel
+from engine.spec.resources.channels import Channel
 from engine.spec.resources.connections import Connection
 from engine.spec.resources.datasets import AnyDataset
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
@@ -29,7 +30,7 @@ from engine.spec.resources.scenarios import Scenario
 from engine.spec.rules import Draft, check_rules
 from engine.spec.tried_settings import TriedSettings, replace_check_settings
 from engine.spec.validator import SpecValidator
-from engine.spec.variable_references import Value
+from engine.spec.variable_references import Value, find_references
 from engine.spec.yaml_tree import MapNode, ScalarNode, node_at, position_at
 
 LANGUAGE_VERSION = 1
@@ -93,7 +94,7 @@ class ProjectSpec:
         return self.resources.evaluation_stores
 
     @property
-    def channels(self) -> dict[str, MailChannel | FileChannel | AppriseChannel]:
+    def channels(self) -> dict[str, Channel]:
         return self.resources.channels
 
     @property
@@ -161,6 +162,15 @@ class ProjectSpec:
         node = node_at(self._files.root, path)
         return self.position(*path) if node is None else node.position
 
+    def written_text(self, *path: str | int) -> str:
+        """Return a text as it is written in the spec, with its references; an empty one if it is not in the spec."""
+        node = node_at(self._files.root, path)
+        return node.text if isinstance(node, ScalarNode) else ""
+
+    def holds_variables(self, *path: str | int) -> bool:
+        """Return whether the text at a path of the spec contains a `${…}`."""
+        return bool(find_references(self.written_text(*path)))
+
     def folder_of(self, section: str, name: str) -> Path:
         """Return the folder of the file that declares a resource, to which its paths and functions are relative."""
         return self._files.folders.get((section, name), self.folder)
@@ -202,6 +212,16 @@ def load(
         The spec has errors. The exception has all findings, in order of position.
     """
     return _read_project(Path(path), None, variables or {}, environ, as_of)
+
+
+def list_spec_files(path: Path) -> list[Path]:
+    """Return the files that a spec, valid or not, is read from, with those that it names and that cannot be read."""
+    findings = Findings()
+    with suppress(TooManyFindings):
+        files = read_files(path, findings)
+        read_message_files(files, findings)
+        return list(dict.fromkeys([path, *files.paths, *files.missing]))
+    return [path]
 
 
 def _read_project(

@@ -47,7 +47,7 @@ def request_run(spec: Callable[[str], Path], module: Callable[[str], None]) -> C
 
     def request(function: str, run: str, *, lines: list[LogLine]) -> Conversation:
         path = spec(SPEC.replace("FUNCTION", function))
-        asked = RunRequest(spec=path, variables={"month": "2026-02"}, scenario="nightly", run=run, trigger="cron")
+        asked = RunRequest(spec=path, variables={"month": "2026-02"}, scenarios=("nightly",), run=run, trigger="cron")
         return run_in_process(asked, {**os.environ, "PASSWORD": "open sesame"}, pass_on=lines.append)
 
     return request
@@ -66,10 +66,10 @@ def test_a_requested_run_has_its_id_its_trigger_and_its_values(
 ) -> None:
     run, lines = generate_id(datetime.now(UTC)), list[LogLine]()
     told = request_run("note", run, lines=lines)
-    assert told.run is not None
-    assert (told.run.id, told.run.outcome, told.run.trigger, told.code) == (run, Outcome.WARNING, "cron", 0)
-    assert [step.outcome for step in told.run.steps] == [Outcome.WARNING, Outcome.SUCCESS]
-    assert told.run.steps[1].variables == {"month": "2026-02-01"}
+    assert len(told.runs) == 1
+    assert (told.runs[0].id, told.runs[0].outcome, told.runs[0].trigger, told.code) == (run, Outcome.WARNING, "cron", 0)
+    assert [step.outcome for step in told.runs[0].steps] == [Outcome.WARNING, Outcome.SUCCESS]
+    assert told.runs[0].steps[1].variables == {"month": "2026-02-01"}
     with open_state(tmp_path) as store:
         assert store.runs.get(run).outcome is Outcome.WARNING
     assert "WARNING of 2026-02-01 by cron" in read_told(tmp_path)
@@ -80,9 +80,9 @@ def test_a_requested_run_has_its_id_its_trigger_and_its_values(
 def test_secrets_stay_in_the_process_of_the_run(request_run: Callable[..., Conversation], tmp_path: Path) -> None:
     lines: list[LogLine] = []
     told = request_run("note", generate_id(datetime.now(UTC)), lines=lines)
-    assert told.run is not None
-    assert told.run.steps[0].reason == "the password is ***"
-    assert "open sesame" not in json.dumps([line.text for line in lines]) + told.run.model_dump_json()
+    assert len(told.runs) == 1
+    assert told.runs[0].steps[0].reason == "the password is ***"
+    assert "open sesame" not in json.dumps([line.text for line in lines]) + told.runs[0].model_dump_json()
 
 
 def test_a_run_whose_process_is_killed_is_told_by_the_next_run(
@@ -90,11 +90,11 @@ def test_a_run_whose_process_is_killed_is_told_by_the_next_run(
 ) -> None:
     run = generate_id(datetime.now(UTC))
     told = request_run("die", run, lines=[])
-    assert told.run is None
+    assert told.runs == []
     assert "killed by signal 9 (SIGKILL)" in told.describe_failure()
     with open_state(tmp_path) as store:
         assert store.runs.get(run).outcome is None
-    assert request_run("note", generate_id(datetime.now(UTC)), lines=[]).run is not None
+    assert request_run("note", generate_id(datetime.now(UTC)), lines=[]).runs != []
     with open_state(tmp_path) as store:
         assert store.runs.get(run).outcome is Outcome.ABORTED
     assert "ABORTED of 2026-02 by cron" in read_told(tmp_path)
@@ -103,9 +103,9 @@ def test_a_run_whose_process_is_killed_is_told_by_the_next_run(
 def test_why_a_run_cannot_begin_is_replied(request_run: Callable[..., Conversation], tmp_path: Path) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text("version: 1\nproject: p\nscenarios: {nightly: {steps: [{kind: bild}]}}\n")
-    asked = RunRequest(spec=path, variables={}, scenario="nightly", run="r")
+    asked = RunRequest(spec=path, variables={}, scenarios=("nightly",), run="r")
     told = run_in_process(asked, os.environ, pass_on=print)
-    assert told.run is None
+    assert told.runs == []
     assert "broken.yaml:3:" in told.describe_failure()
     assert "bild" in told.describe_failure()
 

@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import cache, update_wrapper
 from hashlib import sha1
+from importlib import import_module
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -210,6 +211,10 @@ class Kernel:
                 self._compiled[index] = _numba().njit(signature, cache=True, nogil=True)(function)
         return self._compiled[index]
 
+    def is_compiled(self, index: int) -> bool:
+        """Return whether this process has the compiled code of a signature."""
+        return self._compiled[index] is not None
+
     def _match_signature(self, arguments: tuple[Any, ...]) -> int:
         """Return the position of the first signature that accepts the arguments."""
         for index, parameters in enumerate(self._parameters):
@@ -276,6 +281,10 @@ class Helper:
         return self._dispatcher._numba_type_
 
 
+_declared: list[Kernel] = []
+"""Every kernel whose module has been imported."""
+
+
 def kernel(
     *signatures: str, small: Callable[..., Any] | None = None, work: Callable[..., float] | None = longest_array
 ) -> Callable[[F], F]:
@@ -293,9 +302,27 @@ def kernel(
     """
 
     def declare(function: F) -> F:
-        return cast(F, Kernel(function, signatures, small, work))
+        declared = Kernel(function, signatures, small, work)
+        _declared.append(declared)
+        return cast(F, declared)
 
     return declare
+
+
+def list_compiled_kernels() -> list[tuple[str, str, int]]:
+    """Return what this process has compiled or loaded: the module, the name and the position of the signature."""
+    return [
+        (one.py_func.__module__, one.py_func.__name__, index)
+        for one in _declared
+        for index in range(len(one.signatures))
+        if one.is_compiled(index)
+    ]
+
+
+def load_kernel(module: str, name: str, index: int) -> None:
+    """Load the compiled code of a signature, as `list_compiled_kernels` names it, before it is called."""
+    declared: Kernel = getattr(import_module(module), name)
+    declared.compile(index)
 
 
 def helper(signature: str | None = None) -> Callable[[F], F]:

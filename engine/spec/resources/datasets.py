@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engine.spec.resources.checks import Check, PythonMetric
-from engine.spec.resources.resource import Function, Ref, Resource, Scalar, Sql
+from engine.spec.resources.resource import Duration, Function, Ref, Resource, Scalar, Sql
 
 ColumnType = Literal["integer", "number", "text", "boolean", "date", "datetime", "duration"]
 ColumnRole = Literal["numerical", "categorical", "identifier", "ignore"]
@@ -100,6 +100,18 @@ class FileDataset(Dataset):
         None, description="Format of the files; taken from the ending of path or their first bytes if left out."
     )
     csv: Csv = Field(Csv.model_construct(), description="How to read the file if its format is csv.")
+    settle: Duration | None = Field(
+        None,
+        description="How long a changed file must stay as it is until engine watch takes it for complete. If left "
+        "out: 30s for CSV and NDJSON, which do not show their end; 5s for several Parquet or Arrow files; at once for "
+        "one of these that shows its end.",
+    )
+    marker: str | None = Field(
+        None,
+        min_length=1,
+        description="Name of a file in the folder of the data, such as _SUCCESS, that is written anew when all other "
+        "files are complete: engine watch waits for it.",
+    )
 
 
 class QueryDataset(Dataset):

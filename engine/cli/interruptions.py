@@ -1,0 +1,19 @@
+"""Signals that end a program, as interruptions: whatever is at work ends in order."""
+
+import signal
+from types import FrameType
+from typing import NoReturn
+
+
+def treat_signals_as_interruptions() -> None:
+    """Let a run that is stopped, or whose terminal is closed, end like an interrupted one: ABORTED, with its messages.
+
+    A signal that is ignored stays ignored: `nohup engine run` goes on when the terminal is closed.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt(signal.Signals(number).name)

@@ -1,0 +1,52 @@
+"""`engine watch`: runs what a change concerns, as soon as a spec, a Python file beside it or a file of data changes."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from engine.cli.interruptions import treat_signals_as_interruptions
+from engine.cli.options import Variables, parse_variables
+from engine.errors import UsageError
+
+
+def command(
+    specs: Annotated[list[Path], typer.Argument(metavar="SPEC", help="Spec files.", show_default=False)],
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A scenario to run, by default those of `run:` in the spec. Can be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    var: Variables = None,
+    format_: Annotated[
+        Literal["text", "json"], typer.Option("--format", help="text for people, json for programs: an object a line.")
+    ] = "text",
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every entry of the log.")] = False,
+) -> int:
+    """Run what is not up to date, then go on: run what a change of a file concerns. Ctrl-C ends it.
+
+    Watched are the spec with the files that it includes, the Python files beside it, and the files of its datasets and
+    models. A changed file counts when it has stayed as it is for a while: 0.3 s for specs and Python files; for data
+    what `settle:` of the dataset says, or 30 s for CSV and NDJSON, 5 s for several Parquet or Arrow files, and less for
+    one of these whose end shows that it is complete. With `marker:`, a dataset waits for that file.
+
+    What the plan calls reused is not run. Results go to standard output, one per run; all else to standard error.
+    """
+    if scenario and len(specs) > 1:
+        raise UsageError("--scenario names a scenario of one spec, but several specs are given")
+
+    from engine.cli.watch_printers import WatchPrinter
+    from engine.service.watch.watch_loop import watch_specs
+
+    treat_signals_as_interruptions()
+    watch_specs(
+        list(dict.fromkeys(specs)),
+        parse_variables(var),
+        scenario or (),
+        environ=os.environ,
+        listener=WatchPrinter(format_, verbose=verbose),
+    )

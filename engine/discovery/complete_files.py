@@ -1,0 +1,40 @@
+"""Whether a file proves by its last bytes that it was written to its end.
+
+Parquet, Arrow and ZIP files (a model of skops is one) end in a mark of their own. A CSV or NDJSON file that was cut
+between two lines reads without an error, so nothing tells that it is incomplete.
+"""
+
+import os
+import zipfile
+from pathlib import Path
+
+from engine.discovery.formats import detect_format
+
+_FOOTER_BYTES = 12
+"""The end of a Parquet file is the length of its footer (4 bytes) and PAR1; of an Arrow file the length and ARROW1."""
+
+_END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
+
+
+def has_proven_end(path: Path) -> bool | None:
+    """Tell whether a file was written to its end; None if a file of its format cannot prove that.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(8)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _FOOTER_BYTES))
+        tail = file.read()
+    if head.startswith(b"PAR1"):
+        return tail.endswith(b"PAR1") and int.from_bytes(tail[-8:-4], "little") + _FOOTER_BYTES <= size
+    if head.startswith(b"ARROW1"):
+        return tail.endswith(b"ARROW1") and int.from_bytes(tail[-10:-6], "little") + _FOOTER_BYTES <= size
+    if head.startswith(b"\xff\xff\xff\xff"):
+        return True if tail.endswith(_END_OF_STREAM) else None
+    if head.startswith(b"PK\x03\x04") or path.suffix == ".skops":
+        return zipfile.is_zipfile(path)
+    return False if detect_format(path.name) in ("parquet", "arrow") else None

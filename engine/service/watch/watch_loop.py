@@ -1,0 +1,141 @@
+"""The loop of watching: it waits for a change, looks at the files, and lets a process run what they concern.
+
+Runs never overlap, and none is interrupted by a change: what comes meanwhile becomes one more. Each request is answered
+by a process that has been started before; the next one is started as soon as it has ended, and loads what it has
+needed. So the time from a change to its result has no start of Python in it, memory does not grow with the number of
+runs, and a user's modules are imported anew for each.
+"""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from engine.scenarios.process import RunProcess
+from engine.scenarios.requests import LoadRequest
+from engine.service.watch.watched_folders import WatchedFolders, list_link_folders
+from engine.service.watch.watched_project import WatchedProject, WatchListener
+from engine.service.watched_sources import WatchedSource
+
+TICK_SECONDS = 1.0
+"""How often it is looked whether the observed folders are still the same."""
+
+GATHER_SECONDS = 0.02
+"""How long to wait after an event for those that come with it, at least: twice as long as looking takes."""
+
+
+def watch_specs(
+    specs: Sequence[Path],
+    variables: Mapping[str, str],
+    scenarios: Sequence[str],
+    *,
+    environ: Mapping[str, str],
+    listener: WatchListener,
+) -> NoReturn:
+    """Run what is not up to date, then what changes concern, for ever.
+
+    Raises
+    ------
+    UsageError
+        There is no scenario to run.
+    EngineError
+        Runs change what they are started by.
+    KeyboardInterrupt
+        The user has interrupted it; a run that was at work is ABORTED.
+    """
+    projects = [WatchedProject(path, variables, scenarios, listener) for path in specs]
+    runner = _Runner(environ, listener)
+    try:
+        with WatchedFolders(listener.say) as folders:
+            for project in projects:
+                project.start()
+            folders.observe(list_folders(_list_sources(projects)))
+            _run_due(projects, runner)
+            _tell_watched(projects, listener)
+            look_took = 0.0
+            while True:
+                _wait_for_change(projects, folders, gather=max(GATHER_SECONDS, 2 * look_took))
+                began = time.monotonic()
+                folders.observe(list_folders(_list_sources(projects)))
+                for project in projects:
+                    project.check()
+                look_took = time.monotonic() - began
+                _run_due(projects, runner)
+    finally:
+        runner.end()
+
+
+class _Runner:
+    """Holds the process that answers the next request."""
+
+    def __init__(self, environ: Mapping[str, str], listener: WatchListener) -> None:
+        self._environ, self._listener = environ, listener
+        self._load: LoadRequest | None = None
+        self._process = RunProcess(environ)
+
+    def run(self, project: WatchedProject) -> None:
+        """Let the process run what the project is due for, and start the next process."""
+        request = project.make_request()
+        if not self._process.is_waiting:  # the system may have needed its memory
+            self._renew()
+        try:
+            conversation = self._process.execute(request, pass_on=self._listener.show_line)
+        except KeyboardInterrupt:
+            self._listener.say(f"{project.path}: interrupted; a run that was at work is ABORTED")
+            raise
+        if conversation.call is not None:
+            self._load = LoadRequest(modules=conversation.call.modules, kernels=conversation.call.kernels)
+        project.end_request(conversation)
+        self._renew()
+
+    def _renew(self) -> None:
+        self._process.end()
+        self._process = RunProcess(self._environ, self._load)
+
+    def end(self) -> None:
+        self._process.end()
+
+
+def _run_due(projects: Sequence[WatchedProject], runner: _Runner) -> None:
+    for project in projects:
+        if project.is_due:
+            runner.run(project)
+
+
+def _wait_for_change(projects: Sequence[WatchedProject], folders: WatchedFolders, gather: float) -> None:
+    """Wait until the files must be looked at: after an event, when changes may have settled, or a while has passed.
+
+    After an event, `gather` seconds pass for others that come with it.
+    """
+    until = time.monotonic() + folders.seconds_between_looks
+    settled = time.monotonic() + max(GATHER_SECONDS, min(project.wait_seconds() for project in projects))
+    while (left := min(until, settled) - time.monotonic()) > 0:
+        if folders.wait(min(left, TICK_SECONDS)):
+            time.sleep(gather)
+            return
+
+
+def list_folders(sources: Iterable[WatchedSource]) -> dict[Path, bool]:
+    """Return the folders to observe, and of each whether those below belong to it."""
+    found: dict[Path, bool] = {}
+    for source in sources:
+        for folder, is_deep in source.list_folders().items():
+            found[folder.absolute()] = is_deep or found.get(folder.absolute(), False)
+        if not source.several:
+            for folder in list_link_folders(source.path.absolute()):
+                found.setdefault(folder, False)
+    return found
+
+
+def _list_sources(projects: Sequence[WatchedProject]) -> list[WatchedSource]:
+    return [source for project in projects for source in project.sources]
+
+
+def _tell_watched(projects: Sequence[WatchedProject], listener: WatchListener) -> None:
+    files = {path for project in projects for path in project.files.paths}
+    folders = {path.parent for path in files}
+    listener.say(f"watching {_count(len(files), 'file')} in {_count(len(folders), 'folder')}; Ctrl-C ends")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

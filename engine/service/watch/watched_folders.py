@@ -1,0 +1,198 @@
+"""Folders whose changes are told: by events of the operating system, or where these fail, by looking more often.
+
+The observer of watchdog follows a folder, not its path: after a folder was deleted or renamed, and another one has
+taken its place, no event comes. So each path is compared every second with the folder that is observed for it, and the
+nearest folder that exists is observed in place of one that does not. Whatever goes wrong in the observer counts as a
+change: whoever waits then looks at the files themselves.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import Event
+from typing import NamedTuple, Self
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver, ObservedWatch
+
+from engine.service.ignored_files import IGNORED_FOLDERS, is_temporary
+from engine.service.watch.network_folders import find_network_type, read_mounts
+
+EVENTS: list[type[FileSystemEvent]] = [
+    *(FileCreatedEvent, FileModifiedEvent, FileClosedEvent, FileMovedEvent, FileDeletedEvent),
+    *(DirCreatedEvent, DirMovedEvent, DirDeletedEvent),
+]
+"""Reading a file makes none of these."""
+
+SWEEP_SECONDS, POLL_SECONDS = 30.0, 5.0
+"""How often to look without any event: where events come, because one may be lost; and where none come."""
+
+
+class _ObservedFolder(NamedTuple):
+    """A folder as it was when its observation began; another folder at the same path has another inode."""
+
+    path: Path
+    device: int
+    inode: int
+    is_deep: bool
+
+
+class WatchedFolders:
+    """Observes folders, in threads of its own.
+
+    Parameters
+    ----------
+    say
+        Called with what the user must know.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._said: set[str] = set()
+        self._observer: BaseObserver | None = None
+        self._observed: dict[_ObservedFolder, ObservedWatch] = {}
+        self._wanted: Mapping[Path, bool] = {}
+        self._polled: set[Path] = set()
+        self._mounts = read_mounts()
+        self._changed = Event()
+        self._handler = _ChangeHandler(self._changed)
+        self._failures = _FailureListener(self._changed)
+
+    def __enter__(self) -> Self:
+        logger = logging.getLogger("watchdog")
+        logger.addHandler(self._failures)
+        logger.propagate = False  # what it tells, such as lost events, is met by looking
+        try:
+            self._observer = Observer()
+            self._observer.start()
+        except OSError as error:
+            self._observer = None
+            self._poll(Path("/"), f"the system does not tell of changes ({error.strerror or error})")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._observer is not None:
+            self._observer.stop()
+        logging.getLogger("watchdog").removeHandler(self._failures)
+
+    @property
+    def seconds_between_looks(self) -> float:
+        """How often the files must be looked at without any event."""
+        return POLL_SECONDS if self._polled else SWEEP_SECONDS
+
+    def observe(self, wanted: Mapping[Path, bool]) -> None:
+        """Observe these folders from now on, and no others; the value tells whether those below belong to one."""
+        self._wanted = wanted
+        self._renew()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for a change, at most that long; tell whether there was one."""
+        if self._changed.wait(max(0.0, seconds)):
+            self._changed.clear()
+            self._renew()
+            return True
+        return self._renew()
+
+    def _renew(self) -> bool:
+        """Observe what is at the wanted paths now; tell whether that is something else than before."""
+        if self._observer is None:
+            return False
+        wanted = set()
+        for path, is_deep in self._wanted.items():
+            folder = next(one for one in (path, *path.parents) if one.is_dir())
+            try:
+                real = folder.resolve()
+                state = real.stat()
+            except OSError:  # it has just been removed: the next time its parent is found
+                continue
+            if kind := find_network_type(real, self._mounts):
+                self._poll(real, f"{folder} is on a file system of type {kind}, which does not tell of all changes")
+                continue
+            wanted.add(_ObservedFolder(real, state.st_dev, state.st_ino, is_deep and folder == path))
+        dead = {emitter.watch for emitter in self._observer.emitters if not emitter.is_alive()}
+        for one in [one for one, watch in self._observed.items() if one not in wanted or watch in dead]:
+            self._forget(one, self._observer)
+        new = [one for one in wanted if one not in self._observed and one.path not in self._polled]
+        for one in new:
+            self._observe_one(one, self._observer)
+        return bool(new)
+
+    def _observe_one(self, one: _ObservedFolder, observer: BaseObserver) -> None:
+        try:
+            self._observed[one] = observer.schedule(
+                self._handler, str(one.path), recursive=one.is_deep, event_filter=EVENTS
+            )
+        except FileNotFoundError:
+            self._changed.set()
+        except OSError as error:
+            self._poll(one.path, f"{one.path}: changes are not told here ({error.strerror or error})")
+
+    def _forget(self, one: _ObservedFolder, observer: BaseObserver) -> None:
+        try:
+            observer.unschedule(self._observed.pop(one))
+        except (KeyError, OSError):
+            return  # the folder is gone, and its observation with it
+
+    def _poll(self, folder: Path, why: str) -> None:
+        self._polled.add(folder)
+        if why not in self._said:
+            self._said.add(why)
+            self._say(f"{why}: its files are looked at every {POLL_SECONDS:g} s")
+
+
+class _ChangeHandler(FileSystemEventHandler):
+    """Tells of a change, unless it only concerns files that are no content of a project."""
+
+    def __init__(self, changed: Event) -> None:
+        self._changed = changed
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """Take in an event, in a thread of the observer."""
+        paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
+        if not all(_is_ignored(path) for path in paths):
+            self._changed.set()
+
+
+def _is_ignored(path: str) -> bool:
+    one = Path(path)
+    return is_temporary(one.name) or not IGNORED_FOLDERS.isdisjoint(one.parts)
+
+
+class _FailureListener(logging.Handler):
+    """Takes an entry of the observer's log, such as that events were lost, for a change."""
+
+    def __init__(self, changed: Event) -> None:
+        super().__init__(logging.WARNING)
+        self._changed = changed
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take in an entry."""
+        self._changed.set()
+
+
+def list_link_folders(path: Path) -> set[Path]:
+    """Return the folders in which a symbolic link on the way to a file stands, and the one in which the file is.
+
+    A link that is turned to another file changes its own folder, and nothing in that of the file.
+    """
+    folders = {path.parent}
+    for _ in range(40):  # Linux follows as many
+        link = next((one for one in (*reversed(path.parents), path) if one.is_symlink()), None)
+        if link is None:
+            break
+        folders.add(link.parent)
+        path = Path(os.path.normpath(link.parent / link.readlink() / path.relative_to(link)))
+    return folders | {path.parent}

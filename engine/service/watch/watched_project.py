@@ -1,0 +1,223 @@
+"""One watched project: its spec as it was last valid, the files that it reads, and what has changed since its last run.
+
+A spec that has become invalid is told once. What changes meanwhile is run when the spec is valid again.
+"""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from engine.errors import Diagnostic, EngineError, SpecError
+from engine.pipeline.log import LogLine
+from engine.scenarios.process import Conversation
+from engine.scenarios.requests import RunRequest
+from engine.scenarios.result import RunResult
+from engine.scenarios.run_reasons import ChangedPart
+from engine.scenarios.scenario_selection import select_scenarios
+from engine.service.file_set import ChangedFile, FileSet
+from engine.service.watch.self_made_runs import SelfMadeRuns
+from engine.service.watched_sources import WatchedSource, describe_unwatched, find_outputs, find_watched_sources
+from engine.spec import ProjectSpec, list_spec_files, load
+
+TOLD_SECONDS = 3.0
+"""A wait for files that takes longer is told."""
+
+
+class WatchListener(Protocol):
+    """Who tells the user what happens."""
+
+    def say(self, text: str) -> None:
+        """Tell something about the watching itself."""
+
+    def show_findings(self, findings: Sequence[Diagnostic]) -> None:
+        """Show the problems of a spec."""
+
+    def show_run(self, spec: Path, run: RunResult, changed: Sequence[str]) -> None:
+        """Show a run that has ended, and the files whose changes have caused it."""
+
+    def show_line(self, line: LogLine) -> None:
+        """Show an entry of a run's log."""
+
+    def mask_secrets(self, project: ProjectSpec) -> None:
+        """Mask the secrets of a project from now on."""
+
+
+class WatchedProject:
+    """A project, and what has changed since its last run.
+
+    Parameters
+    ----------
+    scenarios
+        Those to run; none: those that `engine run` runs when none is named.
+
+    Attributes
+    ----------
+    sources
+        The paths whose files are watched.
+    """
+
+    def __init__(
+        self, path: Path, variables: Mapping[str, str], scenarios: Sequence[str], listener: WatchListener
+    ) -> None:
+        self.path = path
+        self.sources: list[WatchedSource] = []
+        self.files = FileSet(time.monotonic)
+        self._variables, self._scenarios, self._listener = dict(variables), tuple(scenarios), listener
+        self._project: ProjectSpec | None = None
+        self._valid = False
+        self._answered: ProjectSpec | None = None
+        self._changed: list[ChangedFile] = []
+        self._asked_at_start = False
+        self._written: set[Path] = set()
+        self._self_made = SelfMadeRuns(time.monotonic)
+        self._said: set[str] = set()
+        self._last_wait = ""
+        self._last_problems: tuple[str, ...] = ()
+
+    def start(self) -> None:
+        """Read the spec, and take the files as they are.
+
+        Raises
+        ------
+        SpecError
+            The spec does not exist.
+        UsageError
+            There is no scenario to run, or none of the given name.
+        """
+        if not self.path.exists():
+            load(self.path)
+        self._read_spec()
+        self.files.look(self.sources, self._is_output)
+        if self._project is not None:
+            select_scenarios(self._project, self._scenarios)
+
+    def check(self) -> None:
+        """Look at the files; read the spec again if it has changed."""
+        self.files.look(self.sources, self._is_output)
+        if self.files.wait_seconds("spec") <= 0 and (taken := self.files.take("spec")):
+            self._changed += taken
+            self._read_spec()
+            self.files.look(self.sources, self._is_output)
+        if self.files.wait_seconds() <= 0:
+            self._changed += self.files.take()
+        self._tell_wait()
+
+    def wait_seconds(self) -> float:
+        """Return after how many seconds the files must be looked at again, because changes may have settled."""
+        pause = self._self_made.pause_seconds() if self._changed else 0.0
+        return min(self.files.seconds_to_next_look(), pause if pause > 0 else math.inf)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is something to ask a process for: all changes have settled, and the spec is valid."""
+        waiting = bool(self.files.changed) or self._self_made.pause_seconds() > 0
+        return self._valid and not waiting and bool(self._changed or not self._asked_at_start)
+
+    def make_request(self) -> RunRequest:
+        """Return the request for what the changes since the last one concern.
+
+        Raises
+        ------
+        EngineError
+            The runs of this project change what they are started by.
+        """
+        self._self_made.begin(self._changed)
+        parts: list[ChangedPart] = [one.source.part for one in self._changed if one.source.part != "spec"]
+        if (
+            self._project is not None
+            and self._answered is not None
+            and not _say_the_same(self._project, self._answered)
+        ):
+            parts.append("spec")
+        return RunRequest(
+            spec=self.path,
+            variables=self._variables,
+            scenarios=self._scenarios,
+            trigger="watch",
+            changed=tuple(dict.fromkeys(parts)),
+        )
+
+    def end_request(self, conversation: Conversation) -> None:
+        """Take in what has become of the request, and tell it."""
+        changed = list(dict.fromkeys(_name_file(one.path) for one in self._changed))
+        asked_at_start, self._asked_at_start = self._asked_at_start, True
+        self._answered, self._changed = self._project, []
+        for run in conversation.runs:
+            self._listener.show_run(self.path, run, changed)
+        if conversation.call is None:
+            self._listener.say(f"{self.path} could not be run: {conversation.describe_failure()}")
+        else:
+            self._written.update(path.absolute() for path in conversation.call.written)
+            for text in conversation.call.undelivered:
+                self._listener.say(f"undelivered, tried again by the next run: {text}")
+            self._tell_problems(conversation.call.problems)
+            if not (conversation.runs or conversation.call.problems) and asked_at_start:
+                self._listener.say(f"{', '.join(changed[:3])} changed: nothing to compute, all is reused")
+        self.files.look(self.sources, self._is_output)
+        self._self_made.end(self.files.changed.values(), ran=bool(conversation.runs))
+
+    def _read_spec(self) -> None:
+        try:
+            project = load(self.path, self._variables)
+            self._listener.mask_secrets(project)
+            if self._asked_at_start:
+                select_scenarios(project, self._scenarios)
+        except SpecError as wrong:
+            self._listener.show_findings(wrong.diagnostics)
+            self._keep_last_good()
+        except EngineError as wrong:
+            self._listener.say(f"error: {wrong}")
+            self._keep_last_good()
+        else:
+            if self._project is not None and not self._valid:
+                self._listener.say(f"{self.path} is valid again")
+            self._project, self._valid = project, True
+            if self._answered is not None and _say_the_same(project, self._answered):
+                self._listener.say(f"{self.path} says the same as at its last run")
+                self._changed = [one for one in self._changed if one.source.part != "spec"]
+            self.sources = find_watched_sources(project)
+            if project.warnings:
+                self._listener.show_findings(project.warnings)
+            for text in describe_unwatched(project):
+                self._say_once(text)
+
+    def _keep_last_good(self) -> None:
+        """Go on watching what the last valid spec names, and the files of this one."""
+        self._valid = False
+        others = [source for source in self.sources if source.part != "spec"]
+        self.sources = [WatchedSource("spec", path) for path in list_spec_files(self.path)] + others
+        self._listener.say(f"{self.path} is invalid: it is run when it is valid again")
+
+    def _is_output(self, path: Path) -> bool:
+        if path.absolute() in self._written:
+            return True
+        outputs = find_outputs(self._project) if self._project else []
+        return any(one == path or one in path.parents for one in outputs)
+
+    def _tell_wait(self) -> None:
+        text = self.files.describe_wait(TOLD_SECONDS)
+        if text and text != self._last_wait:
+            self._listener.say(text)
+        self._last_wait = text
+
+    def _tell_problems(self, problems: tuple[str, ...]) -> None:
+        if problems != self._last_problems:
+            for problem in problems:
+                self._listener.say(f"{self.path} cannot be run now: {problem}")
+        self._last_problems = problems
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._listener.say(text)
+
+
+def _say_the_same(one: ProjectSpec, other: ProjectSpec) -> bool:
+    return one.resources == other.resources and one.variables == other.variables
+
+
+def _name_file(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.absolute().relative_to(here) if path.absolute().is_relative_to(here) else path)
