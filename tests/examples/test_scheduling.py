@@ -327,7 +327,7 @@ def test_the_workflow_runs_in_a_fresh_clone(package: Path, project: Path, python
             path = f"{python}:{os.environ['PATH']}"
             done = run(["bash", "-e", "-c", step["run"]], clone, os.environ | {"PATH": path} | given)
             assert done.returncode == 0, f"{step['run']}\n{done.stdout}{done.stderr}"
-    (first, second) = sorted((state / ".engine" / "nightly" / "runs").glob("*/log.txt"))
+    _, second = sorted((state / ".engine" / "nightly" / "runs").glob("*/log.txt"))
     assert "reused" in second.read_text(encoding="utf-8")
     assert stored_nights(state / ".engine", project) == {yesterday()}
 
@@ -447,7 +447,8 @@ def test_a_step_waits_for_a_late_file(project: Path) -> None:
     """The step of the page, with seconds instead of half an hour."""
     (steps,) = (body for kind, body in BLOCKS if kind == "yaml" and body.startswith("steps:"))
     spec = project / "project.yaml"
-    text, changed = re.subn(r"^    steps: .*$", "    " + steps.strip(), spec.read_text(encoding="utf-8"), flags=re.M)
+    indented = "".join(f"    {line}\n" for line in steps.splitlines())
+    text, changed = re.subn(r"    steps:\n( {6}- .*\n)+", indented, spec.read_text(encoding="utf-8"))
     assert changed == 1
     spec.write_text(text.replace("delay: 30m", "delay: 2s"), encoding="utf-8")
     late = project / "incoming" / f"orders-{yesterday()}.csv"
