@@ -60,7 +60,9 @@ channels:
   chat: {kind: apprise, url: "${secret.chat_url}", fallback: {kind: file, path: "${state}/outbox"}}
 scenarios:
   nightly:
-    steps: [{name: Evaluate, kind: build, target: orders}]
+    steps:
+      - {name: Evaluate, kind: build, target: orders}
+      - {name: Check, kind: run_checks, target: orders}
     reporters: [{name: Tell, channel: chat, run_condition: outcome != 'SUCCESS'}]
 """
 

@@ -1,7 +1,7 @@
 """Run the DAG `nightly` of a folder, by the Python of an Airflow: `python run_airflow_dag.py FOLDER MOMENT…`.
 
-Print one JSON document: what the import of the folder complained about, the schedule, how often a task is tried again,
-the state of a whole run for the first moment, and for each moment how the task's function alone ended.
+Print one JSON document: what the import of the folder complained about, how often a task is tried again, the state of a
+whole run for the first moment, and for each moment how the task's function alone ended.
 """
 
 import json
@@ -34,7 +34,6 @@ dag = bag.dags["nightly"]
 ran = dag.test(logical_date=moments[0])
 answer = {
     "errors": bag.import_errors,
-    "schedule": str(dag.timetable.summary),
     "retries": task.retries,
     "state": ran.state,
     "calls": [call_task(task, moment) for moment in moments],
