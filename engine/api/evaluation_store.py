@@ -17,6 +17,7 @@ from engine.errors import UsageError
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.pipeline import comparison, reports
 from engine.pipeline.checks import apply_checks
+from engine.pipeline.evaluation_times import select_earlier
 from engine.scenarios.context import RunContext
 from engine.spec.metric_names import resolve_metric_name
 from engine.spec.problem import Problem
@@ -52,9 +53,14 @@ class EvaluationStore:
         return list_displayed_metrics(self.spec)
 
     def evaluations(
-        self, metrics: Sequence[str] | None = None, last: int | None = None, *, intervals: bool = False
+        self,
+        metrics: Sequence[str] | None = None,
+        last: int | None = None,
+        *,
+        intervals: bool = False,
+        superseded: bool = False,
     ) -> pl.DataFrame:
-        """Return the evaluations, oldest first, one row each; with `last`, only the newest ones.
+        """Return the evaluations by their time, oldest first, one row each; with `last`, only the newest ones.
 
         Parameters
         ----------
@@ -64,15 +70,20 @@ class EvaluationStore:
         intervals
             Whether each metric that has confidence intervals is followed by their ends, `low.<metric>` and
             `high.<metric>`.
+        superseded
+            Whether those are among them that a later evaluation of the same time and model has superseded.
 
         Returns
         -------
-        name, labels.<key>…, created (UTC), rows, the metrics, checks.<name>… (the latest outcome), id.
+        name, labels.<key>…, time (as declared), time.start, time.end (UTC), created (UTC), rows, the metrics,
+        checks.<name>… (the latest outcome), id, same_data_as, superseded_by (ids of other evaluations). The columns of
+        times and of other evaluations are there if an evaluation has them.
         """
         named = [metrics] if isinstance(metrics, str) else metrics
         wanted = self.displayed if named is None else [self._parse_metric(metric) for metric in named]
         with self.open_session() as context:
-            found = context.store.evaluations.history(self.name, check_last(last), metrics=wanted)
+            where = EvaluationFilter(superseded=superseded)
+            found = context.store.evaluations.history(self.name, check_last(last), metrics=wanted, where=where)
             only = None if last is None else [one.id for one in found]
             outcomes = context.store.checks.list_outcomes(self.name, only)
         return frames.tabulate_evaluations(describe_store(self.name, wanted, found, outcomes), intervals=intervals)
@@ -99,10 +110,27 @@ class EvaluationStore:
             raise UsageError(f"evaluation store {self.name!r} has no evaluations yet: make one with `engine run`")
         return choose_id("evaluation", name or "", found, lambda: evaluations.list_names(self.name))
 
-    def count(self) -> int:
-        """Return the number of evaluations."""
+    def count(self, *, superseded: bool = False) -> int:
+        """Return the number of evaluations; with `superseded`, of those too that have been superseded."""
         with self.open_session() as context:
-            return context.store.evaluations.count(self.name)
+            return context.store.evaluations.count(self.name, EvaluationFilter(superseded=superseded))
+
+    def starts_anew(self, last: int | None = None) -> list[Evaluation]:
+        """Return the evaluations, among the `last`, at which the history starts anew because their model is another.
+
+        Without their details. Where the history goes on across models, there are none.
+        """
+        if self.spec.continues_across_models:
+            return []
+        with self.open_session() as context:
+            found = context.store.evaluations.history(self.name, check_last(last), metrics=[])
+        seen = {one.fingerprints.model for one in found[:1]}
+        anew = []
+        for one in found:
+            if one.fingerprints.model not in seen:
+                anew.append(one)
+            seen.add(one.fingerprints.model)
+        return anew
 
     def metrics(self, evaluation: str | Evaluation | None = None) -> pl.DataFrame:
         """Return every metric of an evaluation: metric, value, low, high, p_value, reason."""
@@ -217,22 +245,29 @@ class EvaluationStore:
         return target
 
     def before(self, evaluation: str | None = None) -> Evaluation:
-        """Return the evaluation before this one."""
+        """Return the evaluation before this one; of the same model, unless the history goes on across models."""
         with self.open_session() as context:
             return self._load_previous(self._resolve_id(evaluation, context), context)
 
     def _load_previous(self, id_: str, context: RunContext) -> Evaluation:
         evaluations = context.store.evaluations
-        found = evaluations.find_newest(self.name, EvaluationFilter(before=id_))
+        chosen = evaluations.get(id_)
+        earlier = select_earlier(chosen, context)
+        found = evaluations.find_newest(self.name, earlier)
         if found is None:
-            first = evaluations.get(id_).name
-            raise UsageError(f"there is no evaluation before {first!r}; name the reference, such as dataset:NAME")
+            of_others = earlier.model and evaluations.find_newest(self.name, replace(earlier, model=None))
+            whose = " of the same model" if of_others else ""
+            raise UsageError(
+                f"there is no evaluation{whose} before {chosen.name!r}; name the reference, such as dataset:NAME"
+            )
         return found
 
     def select(
         self, *names: str, labels: Mapping[str, str] | None = None, before: datetime | None = None
     ) -> list[Evaluation]:
         """Return the evaluations, without their details, that meet every condition given; oldest first.
+
+        Superseded ones are among them.
 
         Parameters
         ----------
@@ -241,7 +276,7 @@ class EvaluationStore:
         labels
             Values of labels that an evaluation must have, all of them.
         before
-            The moment before which it was made; without a time zone, in UTC.
+            The moment before which its time is, or without a time it was made; without a time zone, in UTC.
 
         Raises
         ------
@@ -251,18 +286,19 @@ class EvaluationStore:
         with self.open_session() as context:
             called = {self._choose_name(name, context) for name in names} if names else None
             moment = before.replace(tzinfo=UTC) if before and before.tzinfo is None else before
-            where = EvaluationFilter(called=called, created_before=moment)
+            where = EvaluationFilter(called=called, moment_before=moment, superseded=True)
             found = context.store.evaluations.history(self.name, metrics=[], where=where)
             wanted = labels or {}
             chosen = [one for one in found if wanted.items() <= one.labels.items()]
             if wanted and not chosen:
-                _require_labels(wanted, context.store.evaluations.history(self.name, metrics=[]))
+                everything = EvaluationFilter(superseded=True)
+                _require_labels(wanted, context.store.evaluations.history(self.name, metrics=[], where=everything))
         return chosen
 
     def _choose_name(self, name: str, context: RunContext) -> str:
         """Return the name, if evaluations have it, else the id of the only evaluation that it can mean."""
         evaluations = context.store.evaluations
-        if evaluations.history(self.name, 1, metrics=[], where=EvaluationFilter(name=name)):
+        if evaluations.history(self.name, 1, metrics=[], where=EvaluationFilter(name=name, superseded=True)):
             return name
         found = evaluations.find_ids(self.name, name)
         return choose_id("evaluation", name, found, lambda: evaluations.list_names(self.name))

@@ -10,7 +10,9 @@ from typing import Any
 import polars as pl
 
 from engine.evaluation.record import Evaluation
-from engine.store import CheckPoint, OutboxMessage, RunRecord
+from engine.notifications.sending import describe_definition
+from engine.spec.resources.scenarios import Reporter
+from engine.store import CheckPoint, Mute, OutboxMessage, ReporterState, RunRecord
 from engine.views.columns import describe_columns
 from engine.views.performance import describe_performance
 from engine.views.predictions import describe_shares
@@ -30,13 +32,18 @@ def tabulate_evaluations(store: StoreView, *, intervals: bool = False) -> pl.Dat
 
     With `intervals`, a metric that has them is followed by `low.<metric>` and `high.<metric>`. `checks.<name>` is the
     outcome when the check was last applied; of a wildcard check, the worst. A metric that is called as another column,
-    such as `rows`, is in the column `metrics.rows`.
+    such as `rows`, is in the column `metrics.rows`. `time`, `time.start` and `time.end` are there if an evaluation has
+    a declared time, and so is `same_data_as`; `superseded_by`, if one is superseded.
     """
     found = store.evaluations
+    timed = any(one.time for one in found)
     labels = dict.fromkeys(f"labels.{key}" for one in found for key in one.labels)
     checks = dict.fromkeys(f"checks.{check}" for one in found for check in one.outcomes)
-    schema: dict[str, Any] = {"name": pl.String, **dict.fromkeys(labels, pl.String), "created": UTC, "rows": pl.Int64}
-    columns = {name: f"metrics.{name}" if name in {*schema, *checks, "id"} else name for name in store.metrics}
+    schema: dict[str, Any] = {"name": pl.String, **dict.fromkeys(labels, pl.String)}
+    schema |= {"time": pl.String, "time.start": UTC, "time.end": UTC} if timed else {}
+    schema |= {"created": UTC, "rows": pl.Int64}
+    ids = ["id", *["same_data_as"] * timed, *["superseded_by"] * any(one.superseded_by for one in found)]
+    columns = {name: f"metrics.{name}" if name in {*schema, *checks, *ids} else name for name in store.metrics}
     bounded = [
         name
         for name in store.metrics
@@ -44,13 +51,14 @@ def tabulate_evaluations(store: StoreView, *, intervals: bool = False) -> pl.Dat
     ]
     for name, column in columns.items():
         schema |= dict.fromkeys((column, *((f"low.{name}", f"high.{name}") if name in bounded else ())), pl.Float64)
-    schema |= {**dict.fromkeys(checks, pl.String), "id": pl.String}
+    schema |= dict.fromkeys([*checks, *ids], pl.String)
     rows = [
         {column: one.metrics[name].value for name, column in columns.items() if name in one.metrics}
         | {f"{end}.{name}": getattr(one.metrics.get(name), end, None) for name in bounded for end in ("low", "high")}
         | {f"labels.{key}": value for key, value in one.labels.items()}
         | {f"checks.{check}": str(outcome) for check, outcome in one.outcomes.items()}
-        | {"name": one.name, "created": one.created, "rows": one.rows, "id": one.id}
+        | ({"time": one.time.text, "time.start": one.time.start, "time.end": one.time.end} if one.time else {})
+        | {name: getattr(one, name) for name in ("name", "created", "rows", *ids)}
         for one in found
     ]
     return pl.DataFrame(rows, schema)
@@ -131,7 +139,7 @@ def tabulate_checks(points: Sequence[CheckPoint], names: Mapping[str, str]) -> p
             "counts_as": str(result.counts_as),
             "value": result.value,
             "bounds": format_bounds(result.bounds) or None,
-            "reason": result.reason or None,
+            "reason": result.explanation or None,
             "run": run,
             "evaluation_id": result.evaluation,
             "detectable": next(iter(result.detectable.values()), None),
@@ -170,6 +178,38 @@ def tabulate_messages(found: Sequence[OutboxMessage]) -> pl.DataFrame:
         }
         for one in found
     ]
+    return pl.DataFrame(rows, schema)
+
+
+def tabulate_mutes(found: Sequence[Mute], active: Sequence[Mute], idle: Sequence[Mute]) -> pl.DataFrame:
+    """Return one row per mute; `active` are those in force, and `idle` those of them without effect."""
+    schema: dict[str, Any] = dict.fromkeys(("target", "check", "state"), pl.String)
+    schema |= {"until": UTC, "by": pl.String, "reason": pl.String, "created": UTC}
+
+    def describe_state(mute: Mute) -> str:
+        if mute in idle:
+            return "in force, but the spec has no such check"
+        if mute in active:
+            return "in force"
+        return f"ended by {mute.ended_by} on {mute.ended:%Y-%m-%d %H:%M} UTC" if mute.ended else "expired"
+
+    rows = [{name: getattr(mute, name) for name in schema if name != "state"} for mute in found]
+    states = [{"state": describe_state(mute)} for mute in found]
+    return pl.DataFrame([row | state for row, state in zip(rows, states, strict=True)], schema)
+
+
+def tabulate_reporters(declared: Sequence[tuple[str, Reporter]], states: Sequence[ReporterState]) -> pl.DataFrame:
+    """Return one row per reporter that has a state: (scenario, reporter), with its state if that still holds."""
+    schema: dict[str, Any] = dict.fromkeys(("scenario", "reporter", "channel", "watches", "now"), pl.String)
+    schema |= {"since": UTC, "told": pl.String, "sent_at": UTC, "as_of": UTC}
+    known = {(state.scenario, state.reporter, state.definition): state for state in states}
+    rows = []
+    for scenario, reporter in declared:
+        watches = describe_definition(reporter)
+        state = known.get((scenario, reporter.name, watches))
+        row = {"scenario": scenario, "reporter": reporter.name, "channel": reporter.channel, "watches": watches}
+        found = {name: getattr(state, name, None) for name in ("since", "told", "sent_at", "as_of")}
+        rows.append(row | found | {"now": state and state.observed})
     return pl.DataFrame(rows, schema)
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -19,16 +19,23 @@ from engine.api.evaluation_store import EvaluationStore, tabulate_check_points
 from engine.api.lookup import check_last, choose_id, unknown_name
 from engine.api.replay import TriedValues, replay_target
 from engine.errors import UsageError
-from engine.evaluation.record import CheckResult
-from engine.notifications import Delivery, deliver_messages
+from engine.evaluation.record import CheckMute, CheckResult
+from engine.formatting.lists import join_some
+from engine.notifications import Delivery, deliver_messages, has_state
 from engine.pipeline.checks import apply_checks
 from engine.pipeline.log import LogLine
+from engine.pipeline.mutes import find_idle_mutes
 from engine.scenarios import scenario_selection, session
 from engine.scenarios.context import RunContext
+from engine.scenarios.drill import DrillResult, drill_store
 from engine.scenarios.plan import Plan
 from engine.scenarios.result import RunResult as Run
+from engine.spec.disturbances import parse_term
+from engine.spec.moment import place_moment
+from engine.spec.resources.datasets import AnyDataset
+from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.spec.variable_references import Value
-from engine.store import MessageState, OutboxMessage, RunRecord, match_ids, shorten_id
+from engine.store import MessageState, Mute, OutboxMessage, RunRecord, match_ids, shorten_id
 
 __all__ = ["Project", "Run", "load", "run"]
 
@@ -219,6 +226,31 @@ class Project:
         with self.open_session() as context:
             return replay_target(target, tried or {}, context)
 
+    def drill(self, store: str, *disturbances: str, scenarios: Sequence[str] = ()) -> DrillResult:
+        """Disturb the batch of a store in memory: which checks fire, and what would be sent? Nothing is kept or sent.
+
+        Parameters
+        ----------
+        disturbances
+            As `engine drill` takes them, made in this order: "shift card_age=+0.5sd", "missing card_age=10%".
+        scenarios
+            The scenarios to run, in order; by default the last one of `run:` that builds the store and those that
+            follow it there, or else the last one of the spec that builds it.
+
+        Raises
+        ------
+        UsageError
+            There is no such store or scenario, or the batch does not allow a disturbance.
+        DataError
+            The batch cannot be read, or the store cannot be built without any disturbance.
+        StoreError
+            The state cannot be read.
+        """
+        parsed = [parse_term(one) for one in disturbances]
+        return drill_store(
+            self.spec, store, parsed, scenarios=scenarios, environ=self.environ, listeners=self.listeners
+        )
+
     def outbox(self) -> pl.DataFrame:
         """Return the messages that were not sent, oldest first: PENDING ones wait, the others are not tried again.
 
@@ -273,11 +305,96 @@ class Project:
                     context.store.outbox.reopen(message)
             return list(deliver_messages(context.store, self.spec, context.secrets, early=True, messages=messages))
 
+    def mute(self, target: str, check: str, *, until: date | datetime | timedelta, reason: str) -> str:
+        """Let a check count as OK until a time, and record who did so; return that as a sentence.
+
+        The check is measured, stored and told all the same. An earlier mute of it ends.
+
+        Parameters
+        ----------
+        until
+            When the check counts again: a date (its first instant), a time (of the project's time zone, if it has no
+            offset), or a duration from now on.
+
+        Raises
+        ------
+        UsageError
+            There is no such dataset, store or check, or the time is over.
+        """
+        self._require_check(target, check)
+        with self.open_session() as context:
+            now = context.clock()
+            end = now + until if isinstance(until, timedelta) else place_moment(until, self.spec.as_of.tzinfo or UTC)
+            if end <= now:
+                over, today = (f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" for moment in (end, now))
+                raise UsageError(f"a mute until {over} would be over already: it is {today}")
+            muted = Mute(target, check, end, describe_acting_user(), " ".join(reason.split()), now)
+            context.store.mutes.add(muted)
+            return _describe_mute(muted)
+
+    def unmute(self, target: str, check: str) -> None:
+        """End the mute of a check, and record who did so.
+
+        Raises
+        ------
+        UsageError
+            The check is not muted.
+        """
+        with self.open_session() as context:
+            if not context.store.mutes.end(target, check, describe_acting_user()):
+                muted = [f"{mute.target} {mute.check!r}" for mute in context.store.mutes.list_active()]
+                raise UsageError(f"{target} {check!r} is not muted; muted are {join_some(muted) or 'no checks'}")
+
+    def mutes(self) -> pl.DataFrame:
+        """Return all mutes of checks, oldest first.
+
+        Returns
+        -------
+        target (store or dataset), check, state (in force, in force without effect because the spec has no such check,
+        expired, or by whom it was ended), until (UTC), by, reason, created (UTC).
+        """
+        with self.open_session() as context:
+            return frames.tabulate_mutes(
+                context.store.mutes.history(), context.store.mutes.list_active(), find_idle_mutes(context)
+            )
+
+    def tell_mutes(self, target: str | None = None) -> list[str]:
+        """Return a sentence per mute in force, of the checks of one store or dataset or of all."""
+        with self.open_session() as context:
+            active = [mute for mute in context.store.mutes.list_active() if target in (None, mute.target)]
+        return [f"{mute.target}: {_describe_mute(mute)}" for mute in active]
+
+    def reporter_states(self) -> pl.DataFrame:
+        """Return what the reporters with `only_on_change` or `cooldown` have last seen and told.
+
+        Returns
+        -------
+        scenario, reporter, channel, watches (its run_condition, or the outcome), now (what the last run gave; null
+        before the first), since (UTC), told (what its receivers know), sent_at (its last message, UTC), as_of (the
+        moment that the last run stands for, UTC).
+        """
+        with self.open_session() as context:
+            declared = [
+                (name, reporter)
+                for name, scenario in self.spec.scenarios.items()
+                for reporter in scenario.reporters
+                if has_state(reporter)
+            ]
+            states = {name: context.store.reporter_states.list_of(name) for name, _ in declared}
+            return frames.tabulate_reporters(declared, [state for found in states.values() for state in found])
+
     def list_checks(self, target: str) -> list[str]:
         """Return the names of the checks of a dataset or an evaluation store; raises UsageError if it is unknown."""
+        return list(self.find_declared(target).checks)
+
+    def find_declared(self, target: str) -> EvaluationStoreSpec | AnyDataset:
+        """Return the declaration of a dataset or an evaluation store; raises UsageError if it is unknown."""
         self._require_target(target)
-        declared = self.spec.evaluation_stores.get(target) or self.spec.datasets[target]
-        return list(declared.checks)
+        return self.spec.evaluation_stores.get(target) or self.spec.datasets[target]
+
+    def _require_check(self, target: str, check: str) -> None:
+        if check not in (known := self.list_checks(target)):
+            raise unknown_name(f"check of {target}", check, known)
 
     def _require_target(self, target: str) -> None:
         known = [*self.spec.evaluation_stores, *self.spec.datasets]
@@ -289,6 +406,10 @@ class Project:
         """Open the project's state and yield the context that runs start from."""
         with session.open_session(self.spec, environ=self.environ, listeners=self.listeners, reading=True) as context:
             yield context
+
+
+def _describe_mute(mute: Mute) -> str:
+    return f"check {mute.check!r} is {CheckMute(mute.until, mute.by, mute.reason)}"
 
 
 def _choose_run(id_: str, context: RunContext) -> str:

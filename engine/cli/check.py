@@ -58,6 +58,7 @@ def command(
     from engine.api import Project
     from engine.cli import check_printers, output
     from engine.scenarios.result import checks_exit_code
+    from engine.spec.resources.checks import describe_inactive_checks
 
     with output.show_progress(verbose=False) as listen:
         project = Project(declared, os.environ, (listen,))
@@ -71,7 +72,8 @@ def command(
     if format_ == "github":
         print(output.render_annotations(found))
     elif not found and format_ == "text":
-        print(f"{target} has no checks; declare some under its key checks:")
+        off = describe_inactive_checks(project.find_declared(target).checks)
+        print(f"{target}: {off}" if off else f"{target} has no checks; declare some under its key checks:")
     else:
         check_printers.print_checks(target, found, format_)
     return checks_exit_code(found, fail_on or "error")

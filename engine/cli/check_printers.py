@@ -44,9 +44,9 @@ def print_checks(target: str, found: Sequence[CheckResult], format_: Literal["te
         print_json(render_json([check_to_json(result) for result in found]))
         return
     page = Page()
-    counts = Counter(result.outcome for result in found)
-    by_severity = sorted(counts.items(), key=lambda pair: list(CheckOutcome).index(pair[0]), reverse=True)
-    page.add_title(f"{target}: {', '.join(f'{n} {outcome}' for outcome, n in by_severity)}")
+    counts = Counter((result.outcome, " (muted)" if result.muted else "") for result in found)
+    by_severity = sorted(counts.items(), key=lambda pair: list(CheckOutcome).index(pair[0][0]), reverse=True)
+    page.add_title(f"{target}: {', '.join(f'{n} {outcome}{muted}' for (outcome, muted), n in by_severity)}")
     add_outcomes(found, page)
     page.print()
 

@@ -59,8 +59,10 @@ def print_evaluation(one: Evaluation, checks: Sequence[CheckPoint], format_: Tab
     prints = asdict(one.fingerprints).items()
     page.add_facts(
         {
+            "time": one.time.text if one.time and one.time.text != one.name else "",
             "created": f"{one.created:%Y-%m-%d %H:%M:%S} UTC, engine {one.engine_version}, kernel {one.kernel_version}",
             "id": one.id,
+            "superseded by": one.superseded_by or "",
             "run": one.run or "",
             "labels": ", ".join(f"{key} = {value}" for key, value in one.labels.items()),
             "model": one.model + (f", version {one.model_version}" if one.model_version else "") if one.model else "",

@@ -1,10 +1,12 @@
-"""The examples of `engine init`: hello, which compares two small files, and those that the folder specs/ holds.
+"""The examples of `engine init`: hello and nightly, which read small files, and those that the folder specs/ holds.
 
-The files of hello are generated orders: Python's `random` generates them from a seed. A wheel carries those of specs/.
+The files of hello and nightly are generated orders: Python's `random` generates them from a seed. A wheel carries those
+of specs/.
 """
 
 import csv
 import re
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,11 +34,42 @@ evaluation_stores:
       column drift: {metric: drift.*, soft_max: 0.1, max: 0.25}
 """
 
+NIGHTLY_SPEC = """\
+version: 1
+project: nightly
+timezone: UTC # the zone of ${yesterday}: write yours, such as Europe/Berlin
+variables:
+  state: "${env.STATE_DIRECTORY:-.engine}" # systemd and the container set these two
+  credentials: "${env.CREDENTIALS_DIRECTORY:-secrets}"
+state: {path: "${state}"}
+secrets:
+  chat_url: {file: "${credentials}/chat_url", optional: true}
+datasets:
+  usual: {path: usual.csv} # orders known to be good
+  delivered: {path: "incoming/orders-${yesterday}.csv"}
+evaluation_stores:
+  orders:
+    dataset: delivered
+    reference: {kind: dataset, dataset: usual}
+    evaluation: {name: "${yesterday}"}
+    checks:
+      enough rows: {metric: row_count, min: 500}
+      input drift: {metric: data_drift_low, soft_max: 0.55, max: 0.65, when_empty: ok}
+      column drift: {metric: drift.*, soft_max: 0.1, max: 0.25}
+channels:
+  chat: {kind: apprise, url: "${secret.chat_url}", fallback: {kind: file, path: "${state}/outbox"}}
+scenarios:
+  nightly:
+    steps: [{name: Evaluate, kind: build, target: orders}]
+    reporters: [{name: Tell, channel: chat, run_condition: outcome != 'SUCCESS'}]
+"""
+
 
 class Example(StrEnum):
     """The examples, by the names that `--example` takes."""
 
     HELLO = "hello"
+    NIGHTLY = "nightly"
     CARD_FRAUD = "card_fraud"
     FLIGHTS = "flights"
 
@@ -60,6 +93,13 @@ def write_example(example: Example, folder: Path, spec: Path) -> None:
         _write_orders(folder / "2025.csv", Random(2025), 4000, days=3.2)  # noqa: S311 - generated data
         _write_orders(folder / "2026-W07.csv", Random(7), 1000, days=4.0)  # noqa: S311
         spec.write_text(EXAMPLE_SPEC, encoding="utf-8")
+        return
+    if example is Example.NIGHTLY:
+        yesterday = datetime.now(UTC).date() - timedelta(days=1)
+        (folder / "incoming").mkdir(exist_ok=True)
+        _write_orders(folder / "usual.csv", Random(2025), 4000, days=3.2)  # noqa: S311
+        _write_orders(folder / "incoming" / f"orders-{yesterday}.csv", Random(8), 1000, days=3.2)  # noqa: S311
+        spec.write_text(NIGHTLY_SPEC, encoding="utf-8")
         return
     packaged = _find_packaged_folder()
     functions = f"{example}_data.py"

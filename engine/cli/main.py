@@ -19,7 +19,25 @@ import typer
 from typer.core import TyperCommand
 
 from engine import __version__
-from engine.cli import check, compare, init, outbox, plan, remove, render, report, run, schema, show, validate, watch
+from engine.cli import (
+    check,
+    compare,
+    drill,
+    init,
+    mute,
+    outbox,
+    plan,
+    remove,
+    render,
+    report,
+    run,
+    schema,
+    show,
+    unmute,
+    validate,
+    watch,
+)
+from engine.cli.options import GIVEN_OPTIONS
 from engine.cli.standard_streams import set_up_standard_streams
 from engine.errors import EngineError, SpecError, UsageError
 from engine.outcome import ExitCode
@@ -44,12 +62,16 @@ class _Verb(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         _, _, given = self.make_parser(ctx).parse_args(args=list(args))
         for option in given:
+            ctx.meta.setdefault(GIVEN_OPTIONS, []).append(option.name)
             if option.param_type_name == "option" and not option.multiple and given.count(option) > 1:
                 raise typer.BadParameter("it was given twice, but takes one value", param_hint=option.opts[0])
         return super().parse_args(ctx, args)
 
 
-for verb in (init, validate, render, schema, plan, run, watch, show, compare, report, check, outbox, remove):
+VERBS = (
+    init, validate, render, schema, plan, run, watch, show, compare, report, check, drill, mute, unmute, outbox, remove,
+)  # fmt: skip
+for verb in VERBS:
     app.command(verb.__name__.rpartition(".")[2], cls=_Verb)(verb.command)
 
 

@@ -17,6 +17,9 @@ TableFormat = Annotated[
     Literal["text", "json", "csv"],
     typer.Option("--format", help="text for people, json for programs, csv for spreadsheets."),
 ]
+GIVEN_OPTIONS = "engine.given_options"
+"""The key of `meta` of typer's context under which the names of all options are, in the order in which they stand."""
+
 Variables = Annotated[
     list[str] | None,
     typer.Option("--var", metavar="NAME=VALUE", help="Set a variable to another value. Can be repeated."),

@@ -164,6 +164,15 @@ def _show_step(step: StepView, console: Console, depth: int) -> None:
         console.print(f"{indent}  {colour_word(str(check.outcome))}  {escape(check.summary)}")
     if len(wrong) > SHOWN_RESULTS:
         console.print(f"{indent}  … and {len(wrong) - SHOWN_RESULTS} more, see engine show SPEC STORE --checks")
+    muted = step.checks.muted
+    if muted:
+        names = len({check.check for check in muted})
+        text = "1 check is muted and does not count" if names == 1 else f"{names} checks are muted and do not count"
+        console.print(f"{indent}  [yellow]{text}:[/]")
+    for check in muted[:SHOWN_RESULTS]:
+        console.print(f"{indent}    {colour_word(str(check.outcome))}  {escape(check.summary)}")
+    if len(muted) > SHOWN_RESULTS:
+        console.print(f"{indent}    … and {len(muted) - SHOWN_RESULTS} more, see engine show SPEC STORE --checks")
     if passed:
         console.print(f"{indent}  {colour_word('OK')}  {escape(passed)}")
     if weak:

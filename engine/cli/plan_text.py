@@ -151,6 +151,7 @@ def _summarize_plan(plan: Plan) -> str:
     counts = [f"{_count_kind(todo, kind)} {words}" for kind, words in _SUMMARY_WORDS.items() if _count_kind(todo, kind)]
     reused = sum(action.reused for action in actions)
     senders = [action for scenario in _walk_scenarios(plan.scenarios) for action in scenario.reporters]
+    senders += [action for action in actions if action.kind == "send"]
     sends = sum(action.because in ("always", "depends") for action in senders)
     problems = [step.outcome is None for step in plan.all_steps() if step.problem and step.scenario is None]
     failures = [
@@ -169,12 +170,13 @@ _SUMMARY_WORDS = {
     "evaluate": "to evaluate",
     "call": "to call",
     "write": "to write",
+    "remove": "to clear",
 }
 
 
 def _is_repeated_work(action: Action) -> bool:
     """Return whether an action is done every time and takes work, unlike applying checks or setting variables."""
-    return action.because == "always" and action.kind in ("read", "call", "write")
+    return action.because == "always" and action.kind in ("read", "call", "write", "remove")
 
 
 def _count_kind(actions: Sequence[Action], kind: str) -> int:

@@ -33,7 +33,7 @@ def command(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Remove those made before this time: 2026-11-28 or 2026-11-28T09:30, in UTC unless it says otherwise.",
+            help="Remove those of before this time: 2026-11-28 or 2026-11-28T09:30, in UTC unless it says otherwise.",
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,

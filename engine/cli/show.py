@@ -51,10 +51,17 @@ def command(
         int | None,
         typer.Option(min=1, metavar="ROWS", help="Show only this many rows, the newest; by default 20 as text."),
     ] = None,
+    superseded: Annotated[
+        bool,
+        typer.Option("--superseded", help="Show those of STORE too that a later evaluation of their time supersedes."),
+    ] = False,
     checks: Annotated[bool, typer.Option("--checks", help="Show all results of the checks of STORE.")] = False,
     runs: Annotated[bool, typer.Option("--runs", help="Show the runs.")] = False,
     outbox: Annotated[
         bool, typer.Option("--outbox", help="Show the messages that were not sent: undelivered, refused or dropped.")
+    ] = False,
+    reporters: Annotated[
+        bool, typer.Option("--reporters", help="Show what reporters with only_on_change or cooldown have last told.")
     ] = False,
     run: Annotated[
         str | None, typer.Option(metavar="ID", help="Show a run and its log; the last part of its id is enough.")
@@ -64,12 +71,15 @@ def command(
     format_: TableFormat = "text",
 ) -> int:
     """Show stored results: stores, evaluations, checks, runs and undelivered messages."""
-    whole_table = store is not None and evaluation is None and not checks and not runs and not outbox and run is None
-    if (metric or label) and not whole_table:
-        raise typer.BadParameter("--metric and --label apply only to the table of a store: engine show SPEC STORE")
-    whole_project = store is None and not runs and not outbox
+    tables = checks or runs or outbox or reporters
+    whole_table = store is not None and evaluation is None and not tables and run is None
+    if (metric or label or superseded) and not whole_table:
+        raise typer.BadParameter(
+            "--metric, --label and --superseded apply only to the table of a store: engine show SPEC STORE"
+        )
+    whole_project = store is None and not runs and not outbox and not reporters
     if (sort or last) and (run is not None or (evaluation is not None and not checks) or whole_project):
-        raise typer.BadParameter("--sort and --last apply only to tables: a STORE's, --checks, --runs or --outbox")
+        raise typer.BadParameter("--sort and --last apply only to tables: a STORE's, --checks, --runs, --outbox …")
     if checks and store is None:
         raise typer.BadParameter("--checks needs an evaluation store or a dataset: engine show SPEC STORE --checks")
     declared = load_project(path, var, as_of)
@@ -85,6 +95,10 @@ def command(
         table_printers.print_table(
             "outbox", project.outbox(), table_printers.OUTBOX_HEADERS, format_, sort=sort, last=last
         )
+    elif reporters:
+        table_printers.print_table(
+            "reporters", project.reporter_states(), table_printers.REPORTER_HEADERS, format_, sort=sort, last=last
+        )
     elif runs:
         shown = last or (table_printers.DEFAULT_ROWS if format_ == "text" else None)
         total = project.count_runs() if format_ == "text" else None
@@ -99,9 +113,9 @@ def command(
     elif store is None:
         _print_overview(project, format_)
     elif evaluation is None:
-        _print_store_table(
-            project.store(store), metric, parse_pairs(label, "--label", "KEY=VALUE"), sort, last, format_
-        )
+        labels = parse_pairs(label, "--label", "KEY=VALUE")
+        mutes = project.tell_mutes(store)
+        _print_store_table(project.store(store), metric, labels, sort, last, superseded, format_, mutes)
     else:
         one = project.store(store)
         evaluation_printers.print_evaluation(one.evaluation(evaluation), one.latest_checks(evaluation), format_)
@@ -114,9 +128,11 @@ def _print_store_table(
     labels: dict[str, str],
     sort: str | None,
     last: int | None,
+    superseded: bool,
     format_: TableFormat,
+    mutes: list[str],
 ) -> None:
-    """Print the table of a store's evaluations, filtered by labels, with remarks about removed evaluations."""
+    """Print the table of a store's evaluations, filtered by labels, with remarks about removals and muted checks."""
     from engine.api.lookup import unknown_name
     from engine.cli import table_printers
     from engine.formatting.hints import find_similar
@@ -124,12 +140,13 @@ def _print_store_table(
 
     # Which evaluations have a label is known only when all are read; else the newest are enough.
     most = None if labels else last or (table_printers.DEFAULT_ROWS if format_ == "text" else None)
-    total = store.count() if most and format_ == "text" else None
-    frame = store.evaluations(metrics, most, intervals=metrics is not None)
+    total = store.count(superseded=superseded) if most and format_ == "text" else None
+    frame = store.evaluations(metrics, most, intervals=metrics is not None, superseded=superseded)
     # a metric that is not shown is shown too if it is sorted by
     if sort is not None and table_printers.find_sort_column(sort, frame) is None:
         try:
-            frame = store.evaluations([*(metrics or store.displayed), sort.removeprefix("-")], most)
+            wanted_too = [*(metrics or store.displayed), sort.removeprefix("-")]
+            frame = store.evaluations(wanted_too, most, superseded=superseded)
         except UsageError:
             wanted, known = sort.removeprefix("-"), [*frame.columns, *list_statistics("store")]
             near = find_similar(wanted, known)
@@ -140,7 +157,9 @@ def _print_store_table(
             keys = [name.removeprefix("labels.") for name in frame.columns if name.startswith("labels.")]
             raise unknown_name("label", key, keys)
         frame = frame.filter(frame[f"labels.{key}"] == value)
-    remarks = [*_explain_empty_metrics(store, frame, metrics), *_describe_removals(store)]
+    remarks = [*_explain_empty_metrics(store, frame, metrics), *_describe_removals(store), *mutes]
+    if format_ == "text":
+        remarks = [*_describe_times(store, frame, most), *remarks]
     title = table_printers.format_store_title(store)
     shown = table_printers.list_metric_columns(frame)
     if format_ == "text" and len(shown) > MOST_METRIC_COLUMNS:
@@ -177,6 +196,19 @@ def _explain_empty_metrics(store: "EvaluationStore", frame: "pl.DataFrame", aske
         reason = next((newest[one].reason for one in having if newest[one].reason), "it was not measured")
         remarks.setdefault(str(reason), []).append(name)
     return [f"{join_some(same)} {'has' if len(same) == 1 else 'have'} no value: {why}" for why, same in remarks.items()]
+
+
+def _describe_times(store: "EvaluationStore", frame: "pl.DataFrame", last: int | None) -> list[str]:
+    """Return what to know of the times of a table: which have the same data, and where the history starts anew."""
+    anew = [
+        f"another model since {one.name}: its evaluations are not compared with those before"
+        for one in store.starts_anew(last)
+    ]
+    if "same_data_as" not in frame.columns:
+        return anew
+    repeated: list[str] = frame.filter(frame["same_data_as"].is_not_null())["name"].to_list()
+    have = "has" if len(repeated) == 1 else "have"
+    return [*anew, *([f"{join_some(repeated)} {have} exactly the same data as another time"] if repeated else [])]
 
 
 def _matches(metric: str, wanted: str) -> bool:
@@ -217,6 +249,8 @@ def _print_overview(project: "Project", format_: TableFormat) -> None:
         page.add_table(frame, table_printers.select_columns(frame, store), empty="nothing yet")
         if earlier := store.count() - frame.height:
             page.add_line(f"{earlier} earlier: engine show {project.spec.path} {name}", style="dim")
+    for line in project.tell_mutes():
+        page.add_line(line)
     page.add_title("runs")
     page.add_table(table_printers.add_short_ids(runs), table_printers.RUN_HEADERS, empty="nothing yet")
     page.print()

@@ -10,6 +10,7 @@ from engine.cli.check_printers import OUTCOME_HEADERS, REASON_HEADER, collapse_p
 from engine.cli.options import TableFormat
 from engine.cli.tables import Page, format_with_interval, print_data
 from engine.spec.metric_names import METRICS
+from engine.spec.resources.checks import describe_inactive_checks
 
 DEFAULT_ROWS = 20
 """Rows of a table for people, unless `--last` is given."""
@@ -24,6 +25,14 @@ RUN_HEADERS = {"short": "id", **{name: name for name in ("scenario", "state", "s
 OUTBOX_HEADERS = {
     "short": "id",
     **{name: name for name in ("state", "created", "reporter", "channel", "to", "subject", "tries", "reason")},
+}
+MUTE_HEADERS = {
+    "target": "store or dataset",
+    **{name: name for name in ("check", "state", "until", "by", "reason", "created")},
+}
+REPORTER_HEADERS = {
+    **{name: name for name in ("scenario", "reporter", "channel", "watches", "now", "since")},
+    "sent_at": "last message",
 }
 CHECK_HEADERS = {"evaluation": "evaluation", **OUTCOME_HEADERS, "created": "when", **REASON_HEADER, "run": "run"}
 
@@ -88,12 +97,15 @@ def add_short_ids(frame: pl.DataFrame) -> pl.DataFrame:
 def format_store_title(store: EvaluationStore) -> str:
     """Return the title of a store's table."""
     model = f"model {store.spec.model} on " if store.spec.model else ""
-    return f"{store.name}: {model}dataset {store.spec.dataset}"
+    inactive = describe_inactive_checks(store.spec.checks)
+    return f"{store.name}: {model}dataset {store.spec.dataset}{f'; checks {inactive}' if inactive else ''}"
 
 
 def select_columns(frame: pl.DataFrame, store: EvaluationStore) -> dict[str, str]:
     """Return the columns of a table of evaluations with their headers; ids only if names are not unique."""
-    hidden = {"id"} if frame["name"].is_unique().all() else set()
+    hidden = {"time.start", "time.end", "same_data_as", *(["id"] if frame["name"].is_unique().all() else [])}
+    if "time" in frame.columns and (frame["time"] == frame["name"]).all():
+        hidden.add("time")
     shown = set(store.spec.display.checks) or set(store.spec.checks)
     names = [name for name in frame.columns if name not in hidden]
     # The ends of intervals are shown beside their metric.
@@ -105,10 +117,9 @@ def select_columns(frame: pl.DataFrame, store: EvaluationStore) -> dict[str, str
 
 def list_metric_columns(frame: pl.DataFrame) -> list[str]:
     """Return the columns of a table of evaluations that are metrics, without the ends of their intervals."""
-    facts = ("labels.", "checks.", "low.", "high.")
-    return [
-        name for name in frame.columns if name not in ("name", "created", "rows", "id") and not name.startswith(facts)
-    ]
+    facts = ("labels.", "checks.", "low.", "high.", "time.")
+    named = ("name", "time", "created", "rows", "id", "same_data_as", "superseded_by")
+    return [name for name in frame.columns if name not in named and not name.startswith(facts)]
 
 
 def print_metric_rows(

@@ -12,6 +12,7 @@ from engine.errors import Diagnostic, SpecError
 from engine.outcome import ExitCode
 from engine.spec import diagnostics
 from engine.spec.channel_urls import check_channel_urls
+from engine.spec.rules.switched_off import list_inactive
 
 
 def command(
@@ -22,11 +23,13 @@ def command(
 ) -> int:
     """Check spec files and show every problem with its position. Reads no data."""
     found: list[Diagnostic] = []
+    inactive: list[str] = []
     wrong = False
     for path in specs:
         try:
             project = load_project(path, var, as_of)
             found += project.warnings
+            inactive += list_inactive(project.resources)
             if urls := check_channel_urls(project, os.environ):
                 raise SpecError(tuple(urls))
         except SpecError as error:
@@ -37,5 +40,6 @@ def command(
             diagnostics.render_diagnostics(found, format_, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
         )
     if format_ == "text" and not wrong:
-        print(f"{', '.join(str(path) for path in specs)}: valid")
+        off = f"; switched off: {', '.join(inactive)}" if inactive else ""
+        print(f"{', '.join(str(path) for path in specs)}: valid{off}")
     return ExitCode.USAGE if wrong else ExitCode.OK

@@ -5,9 +5,11 @@ with =, +, -, @, a tab or a line break for a formula, which may send the sheet a
 Injection"). As advised there, an apostrophe is put before it. Numbers stay as they are, also those that are text.
 """
 
+import re
+
 import polars as pl
 
-_FORMULA = r"^\s*[=+\-@\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}\t\r\n]"
+_FORMULA = r"^\s*[=+\-@" + "\uff1d\uff0b\uff0d\uff20" + r"\t\r\n]"
 _NUMBER = r"^\s*[+-]?[0-9.,]*[0-9][0-9.,]*([eE][+-]?[0-9]+)?\s?%?\s*$"
 
 
@@ -21,6 +23,11 @@ def disarm_formulas(frame: pl.DataFrame) -> pl.DataFrame:
             name = f"'{name}"  # noqa: PLW2901
         made[name] = _disarm_texts(column.cast(pl.String)) if is_text else column
     return pl.DataFrame(made)
+
+
+def is_formula(text: str) -> bool:
+    """Return whether a spreadsheet would take a text for a formula."""
+    return bool(re.search(_FORMULA, text)) and not re.search(_NUMBER, text)
 
 
 def _disarm_texts(texts: pl.Series) -> pl.Series:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Self
@@ -17,6 +18,7 @@ import polars as pl
 
 from engine.data import queries
 from engine.data.contract import check_schema
+from engine.data.disturbances import disturb_rows
 from engine.data.file_datasets import FoundBefore, find_files
 from engine.data.files import DatasetFiles
 from engine.data.fingerprints import FileHashes, check_hashable, hash_file, hash_frame
@@ -24,11 +26,13 @@ from engine.data.table import Table, explain_read_errors
 from engine.data.text_columns import find_doubtful_columns, sample_columns
 from engine.data.user_functions import call_frame_function, find_module_file, translate_user_code_errors
 from engine.data.watched_files import WatchedFiles
+from engine.digests import digest_json
 from engine.drift.reading.column_families import read_storage
 from engine.drift.reading.row_hash import HASH_VERSION
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
+from engine.spec.disturbances import Drill
 from engine.spec.resources.datasets import AnyDataset, FileDataset, PythonDataset, QueryDataset
 from engine.spec.resources.resource import Scalar
 
@@ -49,6 +53,8 @@ class Datasets:
     ----------
     files
         The files that were opened, in the state in which they were hashed.
+    drill
+        What is disturbed: the rows of some datasets, and so those of the queries that read it.
     """
 
     def __init__(self, project: ProjectSpec, hashes: FileHashes, scratch: Callable[[], Path]) -> None:
@@ -59,6 +65,8 @@ class Datasets:
         self._found_files: FoundBefore = {}
         self._opened: dict[str, Table] | None = None
         self._tables: dict[tuple[object, ...], Table] = {}
+        self._disturbed: dict[tuple[object, ...], Table] = {}
+        self.drill: Drill | None = None
 
     def with_project(self, project: ProjectSpec) -> Self:
         """Return the datasets of the same project with other variables; both objects share one cache."""
@@ -72,6 +80,15 @@ class Datasets:
         other = copy(self)
         other.files = files
         other._opened = {}
+        return other
+
+    def with_drill(self, drill: Drill | None) -> Self:
+        """Return the same datasets, of which some have disturbed rows; or, with None, all as they are."""
+        if drill == self.drill:
+            return self
+        other = copy(self)
+        other.drill = drill
+        other._opened = None if self._opened is None else {}
         return other
 
     def open(self, name: str) -> Table:
@@ -103,8 +120,48 @@ class Datasets:
         if key not in self._tables:
             _check_columns(name, table)
             self._tables[key] = table
+        if self.drill is not None and name in self.drill.datasets:
+            table = self._open_disturbed(table)
         opened[name] = table
         return table
+
+    def _open_disturbed(self, table: Table) -> Table:
+        key = (id(table), self.drill)
+        if key not in self._disturbed:
+            disturbed = self.disturb_table(table)
+            _check_columns(table.name, disturbed)
+            self._disturbed[key] = disturbed
+        return self._disturbed[key]
+
+    def disturb_table(self, table: Table) -> Table:
+        """Return the table with the rows that the drill makes of its rows, in a file of their own.
+
+        Of the held-out rows of a model, which lack the columns that are no features, only the others are disturbed.
+
+        Raises
+        ------
+        DataError
+            The table cannot be read, or holds Python objects.
+        """
+        if self.drill is None:
+            return table
+        with explain_read_errors(table):
+            # two reads of a query may give its rows in two orders, of a file they cannot
+            rows = table.frame if table.rereadable else self._copy_rows(table.frame)
+            schema = rows.collect_schema()
+            check_hashable(schema)
+            made = [one for one in self.drill.disturbances if one.kind == "rows" or one.column in schema]
+            frame = self._copy_rows(disturb_rows(rows, made))
+        terms = [repr(one) for one in self.drill.disturbances]
+        return replace(
+            table,
+            frame=frame,
+            fingerprint=digest_json(["drill", table.fingerprint, terms]),
+            files=None,
+            rereadable=True,
+            facts={**table.facts, "drill": [one.option for one in self.drill.disturbances]},
+            undisturbed=table,
+        )
 
     def _prepare_table(
         self, name: str, dataset: AnyDataset, inputs: tuple[Table, ...]

@@ -30,7 +30,7 @@ class Table:
     `columns` is the contract. `inputs` are the tables that a query reads, `files` the files of a file dataset. `facts`
     are what the fingerprint is made of, JSON-ready: a digest alone cannot tell what has changed. `notes` tell what
     was recognised or left out when the data were opened, `warnings` which columns look like something else than their
-    type says.
+    type says. `undisturbed` is the table before a drill has disturbed its rows; None for any other table.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Table:
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    undisturbed: Table | None = None
 
     @property
     def roles(self) -> dict[str, str]:

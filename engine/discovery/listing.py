@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from fnmatch import fnmatchcase
 from glob import glob, has_magic
 from os import walk
 from pathlib import Path
@@ -108,6 +109,33 @@ def list_candidate_files(path: Path) -> list[Path]:
     if path.is_file() or not (path.is_dir() or has_magic(str(path))):
         return [path]
     return _list_candidates(path, path if path.is_dir() else find_fixed_folder(path))[0]
+
+
+def list_named_files(path: Path, declared_format: str | None = None) -> list[Path]:
+    """Return the files of a path, folder or pattern, also empty ones and such of several formats.
+
+    In a folder those are left out that are no data, as when it is read.
+    """
+    found = [one for one in list_candidate_files(path) if one.is_file() or one.is_symlink()]
+    return _select_data_files(found, declared_format)[0] if path.is_dir() else found
+
+
+def names_file(path: Path, file: Path) -> bool:
+    """Tell whether a path, folder or pattern names a file, which need not exist; both are absolute.
+
+    Whether the file would be left out, as one that starts with `_`, is not looked at.
+    """
+    if not has_magic(str(path)):
+        return file == path or path in file.parents
+    return _match_parts(path.parts, file.parts)
+
+
+def _match_parts(pattern: tuple[str, ...], parts: tuple[str, ...]) -> bool:
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_match_parts(pattern[1:], parts[skipped:]) for skipped in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _match_parts(pattern[1:], parts[1:])
 
 
 def find_fixed_folder(pattern: Path) -> Path:

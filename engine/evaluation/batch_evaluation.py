@@ -17,7 +17,7 @@ from engine.evaluation.changes import change_between
 from engine.evaluation.detail import ColumnDetail, ColumnImportance, Histogram, PredictionDetail
 from engine.evaluation.labelled_rows import compare_labelled_rows
 from engine.evaluation.observation import Observation
-from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
+from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints, MetricValue
 from engine.evaluation.snapshot import Snapshot
 from engine.spec.metric_catalogue import METRICS, PERFORMANCE_METRICS
 from engine.spec.metric_names import MetricName
@@ -38,6 +38,8 @@ class EvaluationIdentity:
     model: str | None = None
     model_version: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    time: EvaluationTime | None = None
+    same_data_as: str | None = None
 
 
 def evaluate_batch(
@@ -96,6 +98,7 @@ def evaluate_batch(
     nothing = _explain_nothing_compared(reference.columns.rows, batch.rows, len(compared.columns))
     metrics: dict[str, MetricValue] = {
         "row_count": MetricValue(float(batch.rows)),
+        **measure_repetition(identity),
         **_data_drift_metrics(drift_model, data_present=bool(roles) and not nothing),
         **_drifted_metrics(compared, nothing),
         **_column_drift_metrics(compared),
@@ -153,6 +156,11 @@ def _explain_nothing_compared(reference_rows: int, batch_rows: int, columns: int
     if reference_rows and batch_rows:
         return None if columns else "there is no column to compare"
     return "the batch has no rows" if not batch_rows else "the reference has no rows"
+
+
+def measure_repetition(identity: EvaluationIdentity) -> dict[str, MetricValue]:
+    """Return whether the batch is the same data as that of another time, as a metric; none without a time."""
+    return {} if identity.time is None else {"repeated_data": MetricValue(float(identity.same_data_as is not None))}
 
 
 def build_empty_evaluation(identity: EvaluationIdentity) -> Evaluation:

@@ -23,6 +23,16 @@ def sort_by_severity(checks: Iterable[CheckResult]) -> list[CheckResult]:
     return sorted(listed, key=lambda one: (-severity.index(one.counts_as), order[one.check], -one.excess))
 
 
+def tell_muted_checks(results: Iterable[CheckResult]) -> str:
+    """Return which checks are muted, until when, by whom and why: `1 check is muted and does not count: …`."""
+    muted = {(one.target, one.check): one.mute for one in results if one.muted}
+    if not muted:
+        return ""
+    listed = "; ".join(f"{check!r} of {target} is {mute}" for (target, check), mute in muted.items())
+    count = "1 check is muted and does" if len(muted) == 1 else f"{len(muted)} checks are muted and do"
+    return f"{count} not count: {listed}"
+
+
 @dataclass(frozen=True, slots=True)
 class PassedChecks:
     """The results that count as OK: the check of each, and (metric, reason) of those that measured nothing."""
@@ -32,8 +42,8 @@ class PassedChecks:
 
     @classmethod
     def select(cls, results: Iterable[CheckResult]) -> Self:
-        """Return those of the results that count as OK."""
-        passed = [result for result in results if result.counts_as is CheckOutcome.OK]
+        """Return those of the results that count as OK, without those of muted checks."""
+        passed = [result for result in results if result.counts_as is CheckOutcome.OK and not result.muted]
         empty = [result for result in passed if result.outcome is CheckOutcome.EMPTY]
         return cls([one.check for one in passed], [(one.metric or one.check, one.reason) for one in empty])
 

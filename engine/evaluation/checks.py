@@ -48,7 +48,7 @@ class CheckTarget:
     and their messages pass through `redact`, which masks secrets. `evaluation` is the id of the evaluation, if there is
     one, `rows` are the numbers of rows of batch and reference, and `confidence` is the level of its intervals.
     `detectable_drifts` gives, by name of a drift metric, the smallest drift that would be found 4 times in 5.
-    `in_seconds` are the metrics that are measured in seconds.
+    `in_seconds` are the metrics that are measured in seconds. `of_model` tells that `past` is of the same model only.
     """
 
     name: str
@@ -61,6 +61,7 @@ class CheckTarget:
     rows: tuple[int, int] | None = None
     confidence: float = 0.95
     detectable_drifts: Mapping[str, float | None] = field(default_factory=dict)
+    of_model: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +244,7 @@ def _compute_change(check: RangeCheck, metric: str, measured: MetricValue, targe
         return measured
     if check.compare != "reference" and not target.past:
         what = "evaluation" if target.evaluation is not None else "measurement"
+        what += " of this model" if target.of_model else ""
         return MetricValue(None, reason=f"no earlier {what} to compare with", counts_as_ok=True)
     baseline = _find_baseline(check, metric, measured.value, target)
     if isinstance(baseline, str):

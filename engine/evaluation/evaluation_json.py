@@ -70,7 +70,9 @@ def evaluation_to_json(evaluation: Evaluation) -> Json:
         one.name: getattr(evaluation, one.name) for one in fields(evaluation) if one.name != "reference_performance"
     }
     predicted = evaluation.prediction.columns if evaluation.prediction else {}
+    time = evaluation.time
     return plain | {
+        "time": {"start": evaluation.moment, "end": time and time.end, "declared": time and time.text},
         "columns": _measured_columns_to_json(evaluation.columns, evaluation.group_column_metrics()),
         "importance": asdict(evaluation.importance),
         "prediction": _measured_columns_to_json(predicted, evaluation.group_prediction_metrics()),

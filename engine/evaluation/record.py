@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from math import inf
 from typing import Annotated, Any
 
@@ -56,6 +56,18 @@ class Fingerprints:
 
 
 @dataclass(frozen=True, slots=True)
+class EvaluationTime:
+    """What the batch of an evaluation stands for, as declared: a moment, or a window of time whose end is excluded.
+
+    `start` and `end` are in UTC; `text` is the declared time as people read it, in the project's time zone.
+    """
+
+    start: datetime
+    end: datetime | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """One evaluation of an evaluation store: a batch compared with a reference, and a model measured on it.
 
@@ -63,6 +75,10 @@ class Evaluation:
     column, those of the predictions, confusion matrix and curves. `reference_performance` holds the performance metrics
     of the reference that have a value, with their intervals. `left_out` gives, by column, the reason why it was not
     compared. `facts` are what the fingerprints are made of, JSON-ready.
+
+    `time` is None where none is declared: then the evaluation stands for the moment of the run that made it.
+    `superseded_by` is the id of the evaluation that was made of the same time and model later, from changed data.
+    `same_data_as` is the id of an evaluation of another time whose batch is exactly the same data.
     """
 
     id: str
@@ -88,6 +104,19 @@ class Evaluation:
     model_version: str | None = None
     run: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    time: EvaluationTime | None = None
+    superseded_by: str | None = None
+    same_data_as: str | None = None
+
+    @property
+    def moment(self) -> datetime:
+        """The moment that the history goes by: the start of its time, else when it was made."""
+        return self.time.start if self.time else self.created
+
+    @property
+    def order(self) -> tuple[bool, datetime]:
+        """The place in the history of its store; what was made before times were declared comes first."""
+        return self.time is not None, self.moment
 
     def find_value(self, metric: str) -> float | None:
         """Return the value of a metric, or None."""
@@ -123,14 +152,31 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckMute:
+    """Who has muted a check, until when, and why. If it is `over`, the check counts again."""
+
+    until: datetime
+    by: str
+    reason: str
+    over: bool = False
+
+    def __str__(self) -> str:
+        until = f"{self.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        if self.over:
+            return f"counts again: it was muted until {until} by {self.by}: {self.reason}"
+        return f"muted until {until} by {self.by}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
 class CheckResult:
     """The result of one check on one metric.
 
     `check` is the name of the check in the spec, `target` the evaluation store or dataset, `metric` the concrete
     metric: a wildcard check gives one result per metric. `bounds` is what was allowed, None of a python check, and of a
-    wildcard that matches nothing. `counts_as` is the outcome after `when_empty`, never EMPTY.
-    `reason` is a sentence for people. `detectable` gives, by bound, the value nearest to it that would have broken the
-    check in 4 of 5 batches of this size, None where none would; it is empty where that is not known.
+    wildcard that matches nothing. `counts_as` is the outcome after `when_empty`, never EMPTY; that of a muted check is
+    OK. `reason` is a sentence for people. `detectable` gives, by bound, the value nearest to it that would have broken
+    the check in 4 of 5 batches of this size, None where none would; it is empty where that is not known. `mute` is that
+    of the check when it was applied, or one that has expired since it was applied before.
     """
 
     target: str
@@ -144,6 +190,12 @@ class CheckResult:
     position: Position | None = None
     evaluation: str | None = None
     detectable: Mapping[str, float | None] = field(default_factory=dict)
+    mute: CheckMute | None = None
+
+    @property
+    def muted(self) -> bool:
+        """Whether the check was muted, so that it counts as OK whatever its outcome is."""
+        return self.mute is not None and not self.mute.over
 
     @property
     def excess(self) -> float:
@@ -153,9 +205,15 @@ class CheckResult:
         return self.bounds.compute_excess(self.value) if isinstance(self.bounds, AppliedRange) else 0.0
 
     @property
+    def explanation(self) -> str:
+        """The reason, and the mute of the check if there is one."""
+        return f"{self.reason} ({self.mute})".strip() if self.mute else self.reason
+
+    @property
     def summary(self) -> str:
         """The result in one line: the check, its metric and the reason."""
         text = self.reason
         if self.bounds is not None:
             text = f"{self.metric} has no value: {text}" if self.value is None else f"{self.metric} {text}"
-        return f"{self.check}: {text.rstrip()}" if text else self.check
+        text = f"{self.check}: {text.rstrip()}" if text else self.check
+        return f"{text} ({self.mute})" if self.mute else text

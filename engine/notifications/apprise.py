@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import DeliveryError, UnreachableError
 from engine.formatting.control_characters import single_line
-from engine.notifications.envelope import Envelope, RefusedError
+from engine.notifications.envelope import CONTENT_CODES, PASSING_CODES, PATIENCE, Envelope, RefusedError
 from engine.notifications.mime import is_html_part
 from engine.notifications.shortening import shorten_text
 from engine.outcome import Outcome
@@ -48,10 +48,6 @@ READ_SECONDS = 30.0
 """How long to wait for an answer, unless the URL says rto=. Apprise waits 4 s: a message that a slower service has
 taken would count as not sent, and be repeated."""
 
-CONTENT_CODES = frozenset({400, 406, 413, 414, 415, 422})
-PASSING_CODES = frozenset({408, 425, 429})
-PATIENCE = 3
-"""The number of refusals, other than for the content, that are final."""
 SHORTEST_TEXT = 250
 """Characters: a service that refuses the content gets no shorter text than about this."""
 TITLE_MARGIN = 32
@@ -203,7 +199,7 @@ def _notify(service: "apprise.NotifyBase", url: str, post: Envelope, text: str) 
                 title=title,
                 body=text,
                 body_format=NotifyFormat.TEXT,
-                notify_type=NOTIFICATION_TYPES.get(post.outcome, "info"),
+                notify_type="success" if post.message.recovered else NOTIFICATION_TYPES.get(post.outcome, "info"),
                 attach=[AttachMemory(content=content, name=name, mimetype=kind) for content, name, kind in files]  # type: ignore[no-untyped-call]  # theirs
                 if files and service.attachment_support
                 else None,

@@ -10,10 +10,17 @@ from typing import Any, NamedTuple
 
 from engine.errors import DeliveryError
 from engine.formatting.lists import join_words
-from engine.notifications import apprise, file, mail
+from engine.notifications import apprise, command, dataset, file, mail, webhook
 from engine.notifications.envelope import Envelope
 from engine.outcome import Outcome
-from engine.spec.resources.channels import Channel, FileChannel, MailChannel
+from engine.spec.resources.channels import (
+    Channel,
+    CommandChannel,
+    MailChannel,
+    ServerChannel,
+    WebhookChannel,
+    list_secret_texts,
+)
 from engine.spec.secrets import Secrets
 from engine.store.records import OutboxMessage
 
@@ -36,6 +43,9 @@ CHANNEL_KINDS = {
     "mail": ChannelKind(mail.send, mail.describe),
     "file": ChannelKind(file.send, file.describe),
     "apprise": ChannelKind(apprise.send, apprise.describe),
+    "webhook": ChannelKind(webhook.send, webhook.describe),
+    "command": ChannelKind(command.send, command.describe),
+    "dataset": ChannelKind(dataset.send, dataset.describe),
 }
 
 
@@ -44,6 +54,8 @@ def send_message(
     message: OutboxMessage,
     secrets: Secrets,
     folder: Path,
+    project: str,
+    seconds: float,
     outcome: Outcome | None = None,
     reached: list[str] | None = None,
 ) -> str:
@@ -57,6 +69,10 @@ def send_message(
     ----------
     folder
         The folder of the file that declares the channel: its relative paths start there.
+    project
+        The project's name.
+    seconds
+        How long the sending may take.
     outcome
         The outcome of the run that the message is about.
     reached
@@ -71,8 +87,9 @@ def send_message(
     """
     sender = message.sender or (channel.from_ if isinstance(channel, MailChannel) else DEFAULT_SENDER)
     try:
-        used, url = _resolve_channel(channel, secrets)
-        post = Envelope(message, url, folder, sender, outcome, [] if reached is None else reached)
+        used, url, headers = _resolve_channel(channel, secrets)
+        sent_to = [] if reached is None else reached
+        post = Envelope(message, url, folder, sender, outcome, sent_to, project, headers, seconds)
         CHANNEL_KINDS[used.kind].send(used, post)
     except DeliveryError as error:
         error.args = (secrets.redact(str(error)),)
@@ -82,7 +99,11 @@ def send_message(
 
 def limit_sending(channel: Channel) -> float:
     """Return how many seconds the sending of one message may take: a mail takes several answers of its server."""
-    return 4 * channel.timeout if isinstance(channel, MailChannel) else SENDING_SECONDS
+    if isinstance(channel, MailChannel):
+        return 4 * channel.timeout
+    if isinstance(channel, WebhookChannel | CommandChannel):
+        return 2 * channel.timeout  # to connect and to be answered; to run and to be killed
+    return SENDING_SECONDS
 
 
 def describe_channel(channel: Channel, secrets: Secrets) -> str:
@@ -93,21 +114,23 @@ def describe_channel(channel: Channel, secrets: Secrets) -> str:
     DeliveryError
         The channel cannot be used.
     """
-    used, url = _resolve_channel(channel, secrets)
+    used, url, _ = _resolve_channel(channel, secrets)
     description = CHANNEL_KINDS[used.kind].describe(used, url)
-    if used is not channel and not isinstance(channel, FileChannel):
-        absent = secrets.list_absent(channel.url)
+    if used is not channel and isinstance(channel, ServerChannel):
+        absent = [name for text in list_secret_texts(channel).values() for name in secrets.list_absent(text)]
         description += f", because the secret {join_words(absent, 'and')} is absent"
     return secrets.redact(description)
 
 
-def _resolve_channel(channel: Channel, secrets: Secrets) -> tuple[Channel, str]:
-    """Return the channel to use, which may be the fallback, and its URL with secrets revealed."""
-    if isinstance(channel, FileChannel):
-        return channel, ""
-    url = secrets.reveal(channel.url)
-    if url is not None:
-        return channel, url
+def _resolve_channel(channel: Channel, secrets: Secrets) -> tuple[Channel, str, dict[str, str]]:
+    """Return the channel to use, which may be the fallback, and its URL and headers with secrets revealed."""
+    if not isinstance(channel, ServerChannel):
+        return channel, "", {}
+    revealed = {place: secrets.reveal(text) for place, text in list_secret_texts(channel).items()}
+    known = {place: text for place, text in revealed.items() if text is not None}
+    if len(known) == len(revealed):
+        return channel, known[("url",)], {place[-1]: text for place, text in known.items() if place != ("url",)}
     if channel.fallback is None:
-        raise DeliveryError("the secret in the url of this channel is absent. Provide it, or declare a fallback:.")
-    return channel.fallback, ""
+        where = next(place[0] for place in revealed if place not in known)
+        raise DeliveryError(f"the secret in the {where} of this channel is absent. Provide it, or declare a fallback:.")
+    return channel.fallback, "", {}

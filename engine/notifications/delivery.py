@@ -26,7 +26,7 @@ from typing import TypeVar
 from engine.errors import DeliveryError, EngineError, UnreachableError
 from engine.formatting.control_characters import single_line
 from engine.notifications.channels import limit_sending, send_message
-from engine.notifications.envelope import RefusedError
+from engine.notifications.envelope import DelayedError, RefusedError
 from engine.notifications.mime import create_html_part, is_html_part
 from engine.outcome import Outcome
 from engine.spec import ProjectSpec
@@ -223,6 +223,8 @@ def _record_failure(store: Store, secrets: Secrets, claim: Claim, error: Excepti
     reason = secrets.redact(str(problem))
     message = claim.message
     delay = min(FIRST_DELAY * 2 ** min(message.tries - 1, 10), LONGEST_DELAY)
+    if isinstance(error, DelayedError):
+        delay = min(max(delay, timedelta(seconds=error.seconds)), LONGEST_DELAY)
     if isinstance(error, RefusedError):
         refused = {receiver: secrets.redact(words) for receiver, words in error.refused.items()}
         state = MessageState.REFUSED if error.complete else MessageState.PENDING
@@ -265,7 +267,9 @@ def _send_claimed_message(
     reached: list[str],
 ) -> str:
     folder = project.folder_of("channels", message.channel)
-    return _call_within(limit, lambda: send_message(channel, message, secrets, folder, outcome, reached))
+    return _call_within(
+        limit, lambda: send_message(channel, message, secrets, folder, project.name, limit, outcome, reached)
+    )
 
 
 def _call_within(seconds: float, send: Callable[[], T]) -> T:

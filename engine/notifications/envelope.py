@@ -2,11 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 
 from engine.errors import DeliveryError
 from engine.outcome import Outcome
 from engine.store.records import OutboxMessage
+
+CONTENT_CODES = frozenset({400, 406, 413, 414, 415, 422})
+"""HTTP answers that refuse the message itself."""
+PASSING_CODES = frozenset({408, 425, 429})
+"""HTTP answers 4xx that only delay it."""
+PATIENCE = 3
+"""The number of refusals, other than for the content, that are final."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +24,7 @@ class Envelope:
     `url` is the channel's URL with secrets revealed, empty for a kind without URL. The channel's relative paths start
     at `folder`. `sender` is a mail address. `outcome` is the run's outcome, None before its end. The channel adds each
     receiver to `reached` as soon as it has taken the message, so that it does not get it again if another one fails.
+    `headers` are HTTP headers with secrets revealed. The sending may take `seconds`.
     """
 
     message: OutboxMessage
@@ -24,6 +33,17 @@ class Envelope:
     sender: str
     outcome: Outcome | None
     reached: list[str] = field(default_factory=list)
+    project: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = inf
+
+
+class DelayedError(DeliveryError):
+    """The receiver asks to try again after some `seconds`."""
+
+    def __init__(self, text: str, seconds: float) -> None:
+        super().__init__(text)
+        self.seconds = seconds
 
 
 class RefusedError(DeliveryError):

@@ -18,7 +18,7 @@ from engine.evaluation.detectable import summarize_weak_checks
 from engine.evaluation.record import CheckResult
 from engine.formatting.control_characters import single_line
 from engine.formatting.numbers import format_duration, format_number
-from engine.outcome import CheckOutcome, Outcome
+from engine.outcome import CheckOutcome, Outcome, worst_check_outcome
 from engine.spec.conditions import ConditionFacts, name_step_variable
 from engine.store.records import Event
 from engine.views.ranges import format_bounds, format_checked
@@ -96,12 +96,22 @@ def message_values(facts: RunFacts) -> dict[str, object]:
         else format_duration((facts.ended - facts.started).total_seconds()),
         **{name_step_variable(name): str(step) for name, step in known.steps.items()},
         "steps": {name: {"outcome": str(step)} for name, step in known.steps.items()},
-        "checks": {name: {"outcome": str(check)} for name, check in known.checks.items()},
+        "checks": {name: {"outcome": str(check)} for name, check in known.checks.items()}
+        | {name: {"outcome": f"{outcome} (muted)"} for name, outcome in _list_muted_outcomes(facts.checks).items()},
         "metrics": {
             name: f"[{name} has no value]" if value is None else format_number(value)
             for name, value in known.metrics.items()
         },
     }
+
+
+def _list_muted_outcomes(checks: Iterable[CheckResult]) -> dict[str, CheckOutcome]:
+    """Return the worst outcome of each muted check; run conditions see OK instead."""
+    worst: dict[str, CheckOutcome] = {}
+    for check in checks:
+        if check.muted:
+            worst[check.check] = worst_check_outcome([check.outcome, worst.get(check.check, CheckOutcome.OK)])
+    return worst
 
 
 def summarize_events(facts: RunFacts, severity: Severity) -> str:
@@ -131,6 +141,7 @@ def create_check_event(check: CheckResult, at: datetime) -> Event:
     what = f"{check.check}: {check.metric}" if check.metric else check.check
     if check.value is None or check.bounds is None:
         what = f"{what}: {check.reason}" if check.bounds is None else f"{what} has no value: {check.reason}"
+    what = f"{what} ({check.mute})" if check.mute else what
     return Event(
         kind="check",
         severity=_CHECK_SEVERITY[check.counts_as],

@@ -15,8 +15,7 @@ from engine.formatting.control_characters import remove_controls, single_line
 from engine.notifications.facts import RunFacts, message_values
 from engine.notifications.html_body import render_html_body
 from engine.notifications.mime import HEADER_CHARACTERS, create_content_id, create_html_part
-from engine.spec.conditions import UndecidedCondition, evaluate_condition
-from engine.spec.resources.scenarios import Reporter
+from engine.spec.resources.scenarios import Reporter, SendMessageStep
 from engine.spec.secrets import Secrets
 from engine.spec.variable_references import VariableReference, fill_references
 from engine.store.records import Attachment, OutboxMessage
@@ -37,9 +36,12 @@ CsvReader = Callable[[str], Iterable[bytes]]
 START_TEXTS = {"subject": "${scenarioName} started", "message": "${scenarioName} of ${projectKey} started.\n"}
 """Default texts of a message at the start: the usual defaults mention an outcome, which is not known yet."""
 
+RECOVERED = "Recovered: "
+"""What the subject of a message begins with that tells that something has ended."""
+
 
 def compose_message(
-    reporter: Reporter,
+    sender: Reporter | SendMessageStep,
     facts: RunFacts,
     secrets: Secrets,
     *,
@@ -47,13 +49,14 @@ def compose_message(
     now: datetime,
     csv_of: CsvReader,
     evaluations: EvaluationReader = tuple,
-) -> OutboxMessage | None:
-    """Return the message of `reporter` about a run; None if it is inactive or its run condition does not hold.
+    recovery: str = "",
+) -> OutboxMessage:
+    """Return the message of `sender` about a run.
 
     Parameters
     ----------
-    reporter
-        The caller has checked that its `at` (start or end) is the present moment of the run.
+    sender
+        A reporter, of which the caller has checked that it sends, or a step that sends a message.
     facts
         The facts of the run so far.
     secrets
@@ -66,27 +69,22 @@ def compose_message(
         Reads a dataset to attach.
     evaluations
         Returns the run's evaluations, for reports and charts.
+    recovery
+        What has ended, if the message is about that.
     """
-    if not reporter.active:
-        return None
     notes: list[str] = [*facts.notes]
-    if reporter.run_condition is not None:
-        try:
-            if not evaluate_condition(reporter.run_condition, facts.condition_facts):
-                return None
-        except UndecidedCondition as undecided:
-            notes.append(
-                f"the run condition {reporter.run_condition} cannot be evaluated, so this was sent: {undecided}"
-            )
     names = message_values(facts)
-    texts = {"subject": reporter.subject, "message": reporter.message}
-    if reporter.at == "start":
-        texts = {name: text if name in reporter.model_fields_set else START_TEXTS[name] for name, text in texts.items()}
+    texts = {"subject": sender.subject, "message": sender.message}
+    if isinstance(sender, Reporter) and sender.at == "start":
+        texts = {name: text if name in sender.model_fields_set else START_TEXTS[name] for name, text in texts.items()}
+    if recovery:
+        told = recovery.replace("${", "$${")
+        texts = {"subject": f"{RECOVERED}{texts['subject']}", "message": f"{told}\n\n{texts['message']}"}
     subject = single_line(secrets.redact(fill_references(texts["subject"], names, _mark_missing)), HEADER_CHARACTERS)
     body = remove_controls(secrets.redact(fill_references(texts["message"], names, _mark_missing)))
     files: list[Attachment] = []
     pictures: list[tuple[str, str]] = []
-    for wanted in reporter.attach:
+    for wanted in sender.attach:
         try:
             if wanted in PAGE_ATTACHMENTS:
                 drawn = [_render_page(wanted, evaluation, secrets.redact) for evaluation in evaluations()]
@@ -107,15 +105,17 @@ def compose_message(
     return OutboxMessage(
         id=message_id,
         run=facts.run_id,
-        reporter=reporter.name,
-        channel=reporter.channel,
-        to=tuple(reporter.to),
-        cc=tuple(reporter.cc),
-        bcc=tuple(reporter.bcc),
-        sender=reporter.from_,
+        reporter=sender.name,
+        channel=sender.channel,
+        to=tuple(sender.to),
+        cc=tuple(sender.cc),
+        bcc=tuple(sender.bcc),
+        sender=sender.from_,
         subject=subject,
         text="\n".join([body, *notes]),
         created=now,
+        scenario=facts.scenario,
+        recovered=bool(recovery),
         attachments=(create_html_part(render_html_body(subject, body, notes, facts, secrets.redact, pictures)), *files),
     )
 

@@ -4,16 +4,29 @@ from engine.errors import DeliveryError
 from engine.notifications.channels import describe_channel
 from engine.notifications.mime import is_html_part
 from engine.spec import ProjectSpec
-from engine.spec.resources.scenarios import Reporter
+from engine.spec.resources.scenarios import Reporter, SendMessageStep
 from engine.spec.secrets import Secrets
 from engine.store.records import OutboxMessage
 
+SILENT = "would send nothing: "
+"""What the first line of a preview says of a reporter without a message."""
 
-def preview_message(reporter: Reporter, message: OutboxMessage | None, project: ProjectSpec, secrets: Secrets) -> str:
-    """Return what `reporter` would send as text, without sending it. `message` is what `compose_message` returned."""
-    if message is None:
-        why = "its run condition does not hold" if reporter.active else "it is not active"
-        return f'Reporter "{reporter.name}" would send nothing: {why}.\n'
+
+def is_silent(preview: str) -> bool:
+    """Tell whether a preview says that its reporter would send nothing."""
+    return SILENT in preview.partition("\n")[0]
+
+
+def preview_silence(reporter: Reporter, reason: str, secrets: Secrets) -> str:
+    """Return that a reporter would send nothing, and why."""
+    return f'Reporter "{reporter.name}" {SILENT}{secrets.redact(reason)}.\n'
+
+
+def preview_message(
+    sender: Reporter | SendMessageStep, message: OutboxMessage, project: ProjectSpec, secrets: Secrets
+) -> str:
+    """Return what a reporter or a step would send as text, without sending it."""
+    who = "Reporter" if isinstance(sender, Reporter) else "Step"
     try:
         where = describe_channel(project.channels[message.channel], secrets)
     except DeliveryError as error:
@@ -23,7 +36,7 @@ def preview_message(reporter: Reporter, message: OutboxMessage | None, project: 
     ]
     return "\n".join(
         [
-            f'Reporter "{reporter.name}" would send through channel "{message.channel}", {where}:',
+            f'{who} "{sender.name}" would send through channel "{message.channel}", {where}:',
             *([f"  From: {message.sender}"] if message.sender else []),
             f"  To: {', '.join(message.to) or '-'}",
             *(f"  {name}: {', '.join(who)}" for name, who in (("Cc", message.cc), ("Bcc", message.bcc)) if who),

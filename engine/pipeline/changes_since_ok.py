@@ -10,6 +10,7 @@ from engine.formatting.control_characters import single_line
 from engine.pipeline.actions import Change
 from engine.pipeline.changes import find_changes
 from engine.pipeline.context import BuildContext
+from engine.spec.resources.checks import select_active_checks
 from engine.store import EvaluationFilter
 
 SHOWN_CHANGES = 10
@@ -30,7 +31,7 @@ def _summarize_store(evaluation: Evaluation, context: BuildContext) -> str:
     name = evaluation.store
     earlier = _find_last_ok(evaluation, context)
     if earlier is None:
-        judged = context.project.evaluation_stores[name].checks
+        judged = select_active_checks(context.project.evaluation_stores[name].checks)
         return f"{name}: there is no earlier evaluation{' whose checks were OK' if judged else ''} to compare with"
     spec = context.project.evaluation_stores[name]
     places = {"store": ("evaluation_stores", name), "dataset": ("datasets", spec.dataset)}
@@ -57,6 +58,6 @@ def _find_last_ok(evaluation: Evaluation, context: BuildContext) -> Evaluation |
     """Return the newest earlier evaluation of the store whose checks were all OK when they were last applied."""
     name, store = evaluation.store, context.store
     if not store.checks.have_judged(name, other_than=evaluation.id):
-        return store.evaluations.find_newest(name, EvaluationFilter(created_before=evaluation.created))
-    found = store.checks.find_last_ok(name, evaluation.created)
+        return store.evaluations.find_newest(name, EvaluationFilter(before=evaluation.id))
+    found = store.checks.find_last_ok(name, evaluation.id)
     return None if found is None else store.evaluations.get(found)

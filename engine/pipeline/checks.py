@@ -15,10 +15,11 @@ from engine.pipeline.actions import Action
 from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import ChecksFailed, inspect_dataset
 from engine.pipeline.decision import Decision
+from engine.pipeline.evaluation_times import select_earlier
 from engine.pipeline.log import Level
+from engine.pipeline.mutes import mark_muted_results
 from engine.spec.metric_names import MetricName, normalize_metric_name
-from engine.spec.resources.checks import RangeCheck
-from engine.store import EvaluationFilter
+from engine.spec.resources.checks import RangeCheck, describe_inactive_checks, select_active_checks
 
 RECENT_EVALUATIONS = 100
 """Evaluations of which a plan learns how often they are made."""
@@ -43,6 +44,7 @@ def apply_checks(target: str, context: BuildContext) -> AppliedChecks:
         The store has no evaluation yet; or the dataset cannot be read, or its contract does not hold.
     """
     metrics: dict[str, float | None] = {}
+    before = len(context.journal.checks)
     if target in context.project.datasets:
         try:
             inspected = inspect_dataset(target, context)
@@ -54,16 +56,22 @@ def apply_checks(target: str, context: BuildContext) -> AppliedChecks:
         evaluation = find_current_evaluation(target, context)
         context.journal.checks += plan_evaluation_checks(evaluation, context).apply(context)
         metrics = {metric: measured.value for metric, measured in evaluation.metrics.items()}
-    results = tuple(context.journal.checks)
+    results = tuple(context.journal.checks[before:])
     context.store.checks.add(context.run, results)
     _log_checks(results, context)
+    if target in context.project.evaluation_stores:
+        inactive = describe_inactive_checks(context.project.evaluation_stores[target].checks)
+        if inactive:
+            context.log.info(f"{target}: {inactive}")
     return AppliedChecks(results, metrics)
 
 
 def _log_checks(results: Sequence[CheckResult], context: BuildContext) -> None:
     """Log what is not OK, what measured nothing, and which checks could hardly have failed."""
     for check in results:
-        if check.counts_as is not CheckOutcome.OK:
+        if check.muted or (check.mute and check.counts_as is CheckOutcome.OK):
+            context.log.info(f"{check.outcome} {check.summary}")
+        elif check.counts_as is not CheckOutcome.OK:
             level: Level = "error" if check.counts_as is CheckOutcome.ERROR else "warning"
             context.log.write(level, f"{check.outcome} {check.summary}")
         elif check.outcome is CheckOutcome.OK and check.reason and not check.reason.startswith(HARDLY_FAILED):
@@ -77,13 +85,14 @@ def _log_checks(results: Sequence[CheckResult], context: BuildContext) -> None:
 
 def plan_evaluation_checks(evaluation: Evaluation, context: BuildContext) -> Decision[list[CheckResult]]:
     """Plan the checks of an evaluation, which are applied every time."""
-    checks = ", ".join(context.project.evaluation_stores[evaluation.store].checks) or "there are none"
+    declared = context.project.evaluation_stores[evaluation.store].checks
+    active, inactive = ", ".join(select_active_checks(declared)), describe_inactive_checks(declared)
     action = Action(
         kind="check",
         target=evaluation.store,
         result=evaluation.name if evaluation.store not in context.built else "",
         because="always",
-        reason=checks,
+        reason="; ".join(filter(None, [active, inactive])) or "there are none",
         notes=_expect_false_alarms(evaluation.store, context),
     )
     return Decision(action, lambda: check_evaluation(evaluation, context), list)
@@ -99,24 +108,24 @@ def _expect_false_alarms(name: str, context: BuildContext) -> list[str]:
         if one.rows_read
     ]
     newest = stored[-1].metrics.get("data_drift") if stored else None
-    created = [one.created for one in stored]
-    text = describe_false_alarms(declared.checks, declared.drift.confidence, newest, created)
+    moments = [one.moment for one in stored]
+    text = describe_false_alarms(select_active_checks(declared.checks), declared.drift.confidence, newest, moments)
     return [text] if text and context.said.add(f"{name}: {text}") else []
 
 
 def check_evaluation(evaluation: Evaluation, context: BuildContext) -> list[CheckResult]:
     """Apply the checks of an evaluation store to one of its evaluations."""
     name, position = evaluation.store, context.project.position
-    checks = context.project.evaluation_stores[name].checks
+    checks = select_active_checks(context.project.evaluation_stores[name].checks)
     # Only checks with `compare:` need the metrics of earlier evaluations.
     compared = [
         normalize_metric_name(check.metric)
         for check in checks.values()
         if isinstance(check, RangeCheck) and check.compare
     ]
-    before = EvaluationFilter(created_before=evaluation.created)
     looked_at = count_past(checks.values())
-    past = context.store.evaluations.history(name, looked_at, metrics=compared, where=before) if looked_at else []
+    earlier = select_earlier(evaluation, context)
+    past = context.store.evaluations.history(name, looked_at, metrics=compared, where=earlier) if looked_at else []
     subject = CheckTarget(
         name=name,
         metrics=evaluation.metrics,
@@ -127,12 +136,14 @@ def check_evaluation(evaluation: Evaluation, context: BuildContext) -> list[Chec
         rows=(evaluation.rows_used, evaluation.reference_rows),
         confidence=context.project.evaluation_stores[name].drift.confidence,
         detectable_drifts=_collect_detectable_drifts(evaluation),
+        of_model=bool(earlier.model),
     )
-    return [
+    results = [
         result
         for check, declared in checks.items()
         for result in apply_check(check, declared, subject, position("evaluation_stores", name, "checks", check))
     ]
+    return mark_muted_results(name, results, context)
 
 
 def _collect_detectable_drifts(evaluation: Evaluation) -> dict[str, float | None]:

@@ -71,6 +71,11 @@ class BuildContext:
         project = self.project.with_variables(values)
         return replace(self, project=project, datasets=self.datasets.with_project(project))
 
+    def without_drill(self) -> Self:
+        """Return a context whose data are as they are: no drill disturbs a reference, or what a model is trained on."""
+        datasets = self.datasets.with_drill(None)
+        return self if datasets is self.datasets else replace(self, datasets=datasets)
+
     def with_defaults(self, values: Mapping[str, Any]) -> Self:
         """Return a context in which these variables have these values, unless they have been set already."""
         return self.with_values({name: value for name, value in values.items() if name not in self.project.overrides})

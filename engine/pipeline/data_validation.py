@@ -14,21 +14,28 @@ from engine.errors import EngineError, ModelError, Position
 from engine.evaluation.record import Evaluation
 from engine.formatting.hints import did_you_mean
 from engine.pipeline.context import BuildContext
+from engine.pipeline.evaluation_times import name_next_evaluation
+from engine.pipeline.models import build_model
+from engine.pipeline.reference_evaluations import find_reference_evaluations
 from engine.pipeline.reference_schemas import read_reference_schema
 from engine.spec.diagnostics import Findings
 from engine.spec.metric_catalogue import MetricScope
 from engine.spec.metric_names import find_metric_definition, normalize_metric_name, parse_metric_name
 from engine.spec.problem import Problem
-from engine.spec.resources.checks import Check, PythonCheck, RangeCheck
-from engine.spec.resources.evaluation_stores import DatasetReference, EvaluationReference, RollingReference
+from engine.spec.resources.checks import Check, PythonCheck, RangeCheck, select_active_checks
+from engine.spec.resources.evaluation_stores import (
+    DatasetReference,
+    EvaluationReference,
+    RollingReference,
+    SamePeriodReference,
+)
 from engine.spec.resources.models import Model, ScoredModel, TrainModel
 from engine.spec.resources.scenarios import AnyStep
 from engine.spec.validator import SpecPath
-from engine.store import EvaluationFilter
 
 
-def validate_step(step: AnyStep, evaluation: Evaluation | None, context: BuildContext, findings: Findings) -> None:
-    """Validate the columns that the spec names against the data that a step reads.
+def validate_target(target: str, evaluation: Evaluation | None, context: BuildContext, findings: Findings) -> None:
+    """Validate the columns that the spec names against the data that a step with this target reads.
 
     Parameters
     ----------
@@ -36,7 +43,6 @@ def validate_step(step: AnyStep, evaluation: Evaluation | None, context: BuildCo
         The evaluation that is reused, if any: only its metrics will exist.
     """
     project = context.project
-    target = getattr(step, "target", "")
     datasets, models = {target} & project.datasets.keys(), {target} & project.models.keys()
     if target in project.evaluation_stores:
         store = project.evaluation_stores[target]
@@ -58,11 +64,11 @@ def validate_step(step: AnyStep, evaluation: Evaluation | None, context: BuildCo
 
 def tell_findings(step: AnyStep, context: BuildContext) -> None:
     """Write into the log, once in a call, what `engine plan` finds about the columns that a step names."""
-    if getattr(step, "target", "") in context.built:
-        return  # told by the step that built it
     findings = Findings()
-    with suppress(EngineError):  # the step has ended well; what cannot be opened again now is told by the next one
-        validate_step(step, None, context, findings)
+    for target in step.targets:
+        if target not in context.built:  # else it was told by the step that built it
+            with suppress(EngineError):  # the step has ended well; what cannot be opened again now, the next one tells
+                validate_target(target, None, context, findings)
     for found in findings.sorted_by_position():
         at = found.position
         text = f"{at.file}:{at.line}:{at.column}: {found.message}{f'; {found.help}' if found.help else ''}"
@@ -77,7 +83,7 @@ def validate_dataset(name: str, context: BuildContext, findings: Findings) -> No
         column: "time" if column_type(dtype) in ("date", "datetime") else drift.infer_role(dtype) or "categorical"
         for column, dtype in schema.items()
     }
-    checks = context.project.datasets[name].checks
+    checks = select_active_checks(context.project.datasets[name].checks)
     custom_metrics = context.project.datasets[name].metrics
     for path, metric in _iterate_metrics(checks, ("datasets", name, "checks")):
         _validate_metric(
@@ -128,7 +134,7 @@ def validate_store(name: str, evaluation: Evaluation | None, context: BuildConte
             at = context.project.position("evaluation_stores", name, "drift", "columns", "exclude", i)
             _warn_unknown_exclusion(column, spec.dataset, schema, at, findings)
     place = ("evaluation_stores", name)
-    named = [*_iterate_metrics(spec.checks, (*place, "checks"))]
+    named = [*_iterate_metrics(select_active_checks(spec.checks), (*place, "checks"))]
     named += [((*place, "display", "metrics", i), metric) for i, metric in enumerate(spec.display.metrics)]
     # Columns that are not compared: excluded ones, the entity, the model's target, and all that are not its features.
     absent = {*spec.drift.columns.exclude, batch.entity}
@@ -179,15 +185,16 @@ def _validate_model_columns(store: str, name: str, batch: Table, context: BuildC
 
 def _find_reference_table(store: str, batch: Table, context: BuildContext) -> Table | None:
     """Return the table that is the reference of a store; None where it is an earlier evaluation or held-out rows."""
+    context, batch = context.without_drill(), batch.undisturbed or batch
     spec = context.project.evaluation_stores[store]
     match spec.reference:
         case DatasetReference(dataset=dataset):
             return context.datasets.open(dataset)
         case EvaluationReference(name=name):
-            return batch if name == spec.evaluation.name else None
-        case RollingReference():
-            others = EvaluationFilter(other_dataset_than=batch.fingerprint)
-            return None if context.store.evaluations.history(store, 1, metrics=[], where=others) else batch
+            return batch if name == name_next_evaluation(store, context) else None
+        case RollingReference() | SamePeriodReference() as declared:
+            model = build_model(spec.model, context).fingerprint if spec.model else ""
+            return None if find_reference_evaluations(store, declared, batch, model, context).found else batch
     return None
 
 

@@ -31,8 +31,9 @@ from engine.pipeline.actions import Action
 from engine.pipeline.changes import MAX_CANDIDATES, ChangeReason, explain_change
 from engine.pipeline.context import BuildContext
 from engine.pipeline.decision import Decision, list_sources
+from engine.pipeline.mutes import mark_muted_results
 from engine.spec.metric_catalogue import METRICS
-from engine.spec.resources.checks import PythonCheck
+from engine.spec.resources.checks import PythonCheck, describe_inactive_checks, select_active_checks
 from engine.spec.resources.resource import facts_of
 
 ALL_DATASET_METRICS = [
@@ -79,12 +80,16 @@ def inspect_dataset(name: str, context: BuildContext, *, force: bool = False) ->
     reused = True
     for source in table.lineage().values():  # inputs first; the last is the table itself
         # An input without files, contract and checks has nothing to verify.
-        if not (source is table or source.files or source.columns or context.project.datasets[source.name].checks):
+        declared = context.project.datasets[source.name].checks
+        checks = select_active_checks(declared)
+        if not (source is table or source.files or source.columns or checks):
             continue
         decision = plan_dataset_read(source, context, force=force)
         metrics = decision.apply(context)
         reused &= decision.action.reused
-        if not context.project.datasets[source.name].checks:
+        if not checks:
+            if declared:
+                context.log.info(f"dataset {source.name!r}: {describe_inactive_checks(declared)}")
             continue
         results = plan_dataset_checks(source.name, metrics, context).apply(context)
         context.journal.checks += results
@@ -102,8 +107,9 @@ def plan_dataset_read(
     A dataset with custom metrics is measured every time, because it is not known what else their functions read.
     """
     name, spec = table.name, context.project.datasets[table.name]
-    checked = {check.metric for check in spec.checks.values() if not isinstance(check, PythonCheck)}
-    every = every or any(isinstance(check, PythonCheck) for check in spec.checks.values())
+    checks = select_active_checks(spec.checks).values()
+    checked = {check.metric for check in checks if not isinstance(check, PythonCheck)}
+    every = every or any(isinstance(check, PythonCheck) for check in checks)
     wanted = ALL_DATASET_METRICS if every else sorted({"row_count", *(checked - spec.metrics.keys())})
     contract = {column: facts_of(declared) for column, declared in spec.columns.items()}
     fingerprint = digest_json([table.fingerprint, contract, wanted])
@@ -152,8 +158,9 @@ def plan_dataset_checks(
     name: str, metrics: dict[str, MetricValue], context: BuildContext
 ) -> Decision[list[CheckResult]]:
     """Plan the checks of a dataset, which are applied every time."""
-    checks = list(context.project.datasets[name].checks)
-    action = Action(kind="check", target=name, because="always", reason=", ".join(checks))
+    declared = context.project.datasets[name].checks
+    reason = "; ".join(filter(None, [", ".join(select_active_checks(declared)), describe_inactive_checks(declared)]))
+    action = Action(kind="check", target=name, because="always", reason=reason)
     return Decision(action, lambda: check_dataset(name, metrics, context), list)
 
 
@@ -236,18 +243,19 @@ def _compare_with_batch_before(table: Table, context: BuildContext) -> MetricVal
 def check_dataset(name: str, metrics: dict[str, MetricValue], context: BuildContext) -> list[CheckResult]:
     """Apply the checks of a dataset to its metrics."""
     spec = context.project.datasets[name]
+    checks = select_active_checks(spec.checks)
     in_seconds = select_metrics_in_seconds(name, metrics, context)
     subject = CheckTarget(
         name=name,
         metrics=metrics,
-        past=context.store.measurements.list_earlier(name, context.run, count_past(spec.checks.values())),
+        past=context.store.measurements.list_earlier(name, context.run, count_past(checks.values())),
         folder=context.project.folder_of("datasets", name),
         redact=context.secrets.redact,
         in_seconds=in_seconds,
     )
     found = [
         result
-        for check, declared in spec.checks.items()
+        for check, declared in checks.items()
         for result in apply_check(check, declared, subject, context.project.position("datasets", name, "checks", check))
     ]
     for metric in dict.fromkeys(result.metric for result in found if result.metric in in_seconds):
@@ -256,7 +264,7 @@ def check_dataset(name: str, metrics: dict[str, MetricValue], context: BuildCont
             context.log.warning(
                 f"dataset {name}: {metric} is negative: its newest time is {format_seconds(-age)} ahead"
             )
-    return found
+    return mark_muted_results(name, found, context)
 
 
 def select_metrics_in_seconds(name: str, metrics: Iterable[str], context: BuildContext) -> set[str]:

@@ -1,6 +1,7 @@
 """Builds an evaluation store: evaluates the current batch, unless the same batch has been evaluated before."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -13,17 +14,24 @@ from engine.digests import digest_json
 from engine.evaluation.batch_evaluation import EvaluationIdentity, build_empty_evaluation, evaluate_batch
 from engine.evaluation.custom_metrics import compute_custom_metrics
 from engine.evaluation.observation import Observation, snapshot_side
-from engine.evaluation.record import Evaluation, Fingerprints
+from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints
 from engine.evaluation.snapshot import Snapshot
 from engine.formatting.lists import join_some
 from engine.models import FittedModel
 from engine.pipeline import models
 from engine.pipeline.actions import Action
-from engine.pipeline.changes import MAX_CANDIDATES, ChangeReason, explain_change
 from engine.pipeline.context import BuildContext
 from engine.pipeline.data_validation import require_target
 from engine.pipeline.datasets import InspectedDataset, inspect_dataset
 from engine.pipeline.decision import Decision, list_sources
+from engine.pipeline.evaluation_times import find_declared_time, name_next_evaluation
+from engine.pipeline.predecessors import (
+    SAME_DATA,
+    Predecessors,
+    explain_evaluation,
+    find_predecessors,
+    take_over_numbers,
+)
 from engine.pipeline.reference_schemas import describe_differences
 from engine.pipeline.references import (
     SAMPLE_ROWS,
@@ -32,6 +40,7 @@ from engine.pipeline.references import (
     apply_entity,
     resolve_reference,
 )
+from engine.spec.declared_times import find_zone
 from engine.spec.resources.resource import facts_of
 from engine.store import generate_id
 
@@ -45,10 +54,16 @@ SEEN_IN_TRAINING = (
 
 @dataclass(frozen=True, slots=True)
 class EvaluationBuild:
-    """The evaluation of the current batch, whether an earlier one was reused, and what must be known of it."""
+    """The evaluation of the current batch, whether an earlier one was reused, and what must be known of it.
+
+    `newest` tells whether no evaluation of the store stands for a later time. `supersedes` is the id of the evaluation
+    that it has replaced in the history.
+    """
 
     evaluation: Evaluation
-    reused: bool
+    reused: bool = False
+    newest: bool = True
+    supersedes: str | None = None
     remark: str = ""
 
 
@@ -75,13 +90,17 @@ def build_evaluation_store(name: str, context: BuildContext, *, force: bool = Fa
     with context.lock(f"evaluation store {name}") as locked:
         reference = resolve_reference(name, batch, model_handle, locked)
         decision = plan_evaluation(name, inspected, model_handle, reference, locked, force=force)
-        evaluation = decision.apply(locked)
-        if decision.action.reused:
+        build = decision.apply(locked)
+        evaluation = build.evaluation
+        newest = locked.store.evaluations.is_newest(evaluation)
+        if build.reused:
             locked.log.info(f"{name}: nothing has changed; evaluation {evaluation.name} is reused")
         empty = "the batch has no rows" if evaluation.metrics and not evaluation.rows_read else None
-        seen = SEEN_IN_TRAINING if _select_rows(batch, model_handle) is not batch else None
-        remark = "; ".join(filter(None, [reference.note, seen, empty]))
-        return EvaluationBuild(evaluation, decision.action.reused, remark)
+        seen = SEEN_IN_TRAINING if _select_rows(batch, model_handle, context) is not batch else None
+        repeated = next((note for note in evaluation.notes if note.startswith(SAME_DATA)), None)
+        late = None if newest or build.reused else "the store has evaluations of later times"
+        remark = "; ".join(filter(None, [repeated, late, reference.note, seen, empty]))
+        return replace(build, newest=newest, remark=remark)
 
 
 def plan_evaluation(
@@ -92,8 +111,12 @@ def plan_evaluation(
     context: BuildContext,
     *,
     force: bool,
-) -> Decision[Evaluation]:
-    """Plan the evaluation of the batch: reuse one with the same fingerprints, or make one, profiling the reference."""
+) -> Decision[EvaluationBuild]:
+    """Plan the evaluation of the batch: reuse one with the same fingerprints, or make one, profiling the reference.
+
+    If a time is declared, only an evaluation of that time is reused. The numbers of one of another time with the same
+    fingerprints are taken over, and one of that time with others is superseded.
+    """
     spec = context.project.evaluation_stores[name]
     batch = inspected.table
     facts = context.secrets.redact_values(_collect_evaluation_facts(name, batch, model_handle, reference, context))
@@ -103,40 +126,41 @@ def plan_evaluation(
         reference=reference.fingerprint,
         parameters=digest_json([facts["spec"], sorted(facts["code"].values()), facts["versions"]]),
     )
-    stored = context.store.evaluations.find(name, fingerprints)
-    if stored is not None and not force:
+    time = find_declared_time(name, context)
+    predecessors = find_predecessors(name, time, fingerprints, context)
+    if (stored := predecessors.equal) is not None and not force:
         reused = Action(
             kind="evaluate", target=name, result=stored.name, because="reused", reason="nothing has changed"
         )
-        return Decision(reused, lambda: stored, lambda: stored)
-    if stored is not None:
-        reason = ChangeReason("forced", "mode: force", [])
-    else:
-        earlier = context.store.evaluations.list_facts(name, MAX_CANDIDATES)
-        places = {"store": ("evaluation_stores", name), "dataset": ("datasets", spec.dataset)}
-        if spec.model:
-            places["model"] = ("models", spec.model)
-        reason = explain_change(
-            facts, earlier, places, context.project, never="it was never evaluated", since="evaluation "
-        )
-    profile = reference.plan_profile(batch)
-    context.journal.actions.append(profile.action)
+        build = EvaluationBuild(stored, reused=True)
+        return Decision(reused, lambda: build, lambda: build)
+    places = {"store": ("evaluation_stores", name), "dataset": ("datasets", spec.dataset)}
+    if spec.model:
+        places["model"] = ("models", spec.model)
+    reason = explain_evaluation(name, time, predecessors, facts, places, context)
+    profile = None
+    if force or predecessors.twin is None:
+        profile = reference.plan_profile(batch)
+        context.journal.actions.append(profile.action)
     rows = inspected.metrics["row_count"].value if "row_count" in inspected.metrics else None
     action = Action(
         kind="evaluate",
         target=name,
-        result=spec.evaluation.name or "",
+        result=name_next_evaluation(name, context) or "",
         because=reason.cause,
         reason=reason.reason,
         changes=reason.changes,
-        reads=list_sources(batch, context, rows),
-        notes=[*([reference.note] if reference.note else []), *describe_differences(name, batch, context)],
+        reads=list_sources(batch, context, rows) if profile else [],
+        notes=[
+            *filter(None, [predecessors.note, reference.note, None if profile else predecessors.note_of_twin]),
+            *describe_differences(name, batch, context),
+        ],
     )
     created = context.clock()
     identity = EvaluationIdentity(
         id=generate_id(created),
         store=name,
-        name=context.secrets.redact(spec.evaluation.name or f"{created:%Y-%m-%d %H:%M:%S}"),
+        name=context.secrets.redact(name_next_evaluation(name, context) or f"{created:%Y-%m-%d %H:%M:%S}"),
         labels=context.secrets.redact_values(spec.evaluation.labels),
         created=created,
         fingerprints=fingerprints,
@@ -144,17 +168,40 @@ def plan_evaluation(
         model=spec.model,
         model_version=str(model_handle.trained.version) if model_handle and model_handle.trained else None,
         facts=facts,
+        time=time or _find_moment_among_times(name, created, context),
+        same_data_as=predecessors.repeated.id if predecessors.repeated else None,
     )
+    supersedes = predecessors.superseded.id if predecessors.superseded else None
 
-    def simulate() -> Evaluation:
-        profile.simulate()
+    def simulate() -> EvaluationBuild:
+        if profile:
+            profile.simulate()
         evaluation = build_empty_evaluation(identity)
-        context.store.evaluations.add(evaluation)
-        return evaluation
+        context.store.evaluations.add(evaluation, supersedes=supersedes)
+        return EvaluationBuild(evaluation, supersedes=supersedes)
 
-    return Decision(
-        action, lambda: _evaluate_batch(identity, batch, model_handle, reference, profile, context), simulate
-    )
+    def execute() -> EvaluationBuild:
+        if profile:
+            evaluation = _evaluate_batch(identity, batch, model_handle, reference, profile, predecessors, context)
+        else:
+            evaluation = take_over_numbers(identity, predecessors, context)
+        if predecessors.note:
+            context.log.warning(f"{name}: evaluation {evaluation.name}: {predecessors.note}")
+        return EvaluationBuild(evaluation, supersedes=supersedes)
+
+    return Decision(action, execute, simulate)
+
+
+def _find_moment_among_times(name: str, created: datetime, context: BuildContext) -> EvaluationTime | None:
+    """Return the moment of the run as a time if earlier evaluations of the store have declared ones, else None.
+
+    Without it, the evaluation would come before them in the history, like those of before times were declared.
+    """
+    newest = context.store.evaluations.history(name, 1, metrics=[])
+    if not newest or newest[0].time is None:
+        return None
+    local = created.astimezone(find_zone(context.project.resources))
+    return EvaluationTime(created, None, f"{local:%Y-%m-%d %H:%M:%S}")
 
 
 def _collect_evaluation_facts(
@@ -178,7 +225,7 @@ def _collect_evaluation_facts(
                 "columns": {column: {"role": role} for column, role in batch.roles.items()},
             },
             "model": model,
-            **({"rows": "held out"} if _select_rows(batch, model_handle) is not batch else {}),
+            **({"rows": "held out"} if _select_rows(batch, model_handle, context) is not batch else {}),
         },
         "datasets": batch.provenance(),
         "code": code,
@@ -194,13 +241,14 @@ def _evaluate_batch(
     model_handle: models.ModelHandle | None,
     reference: Reference,
     profile: ReferenceProfile,
+    predecessors: Predecessors,
     context: BuildContext,
 ) -> Evaluation:
     """Compute an evaluation and store it, with the snapshot of its batch."""
     name = identity.store
     spec = context.project.evaluation_stores[name]
     context.log.info(f"{name}: evaluating {identity.name}, dataset {batch.name}")
-    rows = _select_rows(batch, model_handle)
+    rows = _select_rows(batch, model_handle, context)
     with context.store.folders.stage() as folder, materialise(rows, folder / "rows") as table:
         if model_handle:
             require_target(model_handle.name, batch, reference.table, context)
@@ -234,26 +282,31 @@ def _evaluate_batch(
         evaluation = evaluate_batch(
             identity, seen, against, spec.drift, model_importance=importance, own_metrics=own_metrics
         )
+        if predecessors.note:
+            evaluation = replace(evaluation, notes=(predecessors.note, *evaluation.notes))
+        superseded = predecessors.superseded
         with context.store.folders.stage() as files:
             seen.snapshot.save(files)
             context.datasets.files.verify()
-            context.store.evaluations.add(evaluation, files)
+            context.store.evaluations.add(evaluation, files, supersedes=superseded.id if superseded else None)
     if evaluation.rows_read and not evaluation.columns:
         reasons = [f"{column} {reason}" for column, reason in evaluation.left_out.items()]
         context.log.warning(f"{name}: no column is compared: {join_some(reasons, SHOWN_REASONS) or 'there is none'}")
     for note in evaluation.notes:
-        if note not in read:  # logged when the dataset was read
+        if note not in read and note != predecessors.note:  # logged when the dataset was read, or as a warning
             context.log.write("info" if evaluation.rows_read else "warning", f"{name}: {note}")
     return evaluation
 
 
-def _select_rows(batch: Table, model_handle: models.ModelHandle | None) -> Table:
+def _select_rows(batch: Table, model_handle: models.ModelHandle | None, context: BuildContext) -> Table:
     """Return the batch; if the model was trained on it, its held-out rows alone."""
     if not (model_handle and model_handle.training and model_handle.test):
         return batch
-    if batch.fingerprint != model_handle.training.fingerprint:
+    original = batch.undisturbed or batch
+    if original.fingerprint != model_handle.training.fingerprint:
         return batch
-    return replace(batch, frame=model_handle.test.frame, inputs=(), files=None, rereadable=True)
+    rows = replace(original, frame=model_handle.test.frame, inputs=(), files=None, rereadable=True)
+    return rows if original is batch else context.datasets.disturb_table(rows)
 
 
 def _list_new_columns(table: Table, against: Snapshot, model: FittedModel | None) -> dict[str, str]:

@@ -71,6 +71,7 @@ def build_model(name: str, context: BuildContext, *, force: bool = False) -> Mod
     ChecksFailed
         A check of its dataset is ERROR.
     """
+    context = context.without_drill()
     spec = context.project.models[name]
     if not isinstance(spec, TrainModel):
         facts = models.collect_model_facts(context.project, name, context.datasets.files)

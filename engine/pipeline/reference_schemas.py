@@ -6,21 +6,30 @@ from engine import drift
 from engine.data import Table
 from engine.drift.reading.csv_files import INFER_ROWS
 from engine.pipeline.context import BuildContext
-from engine.spec.resources.evaluation_stores import DatasetReference, EvaluationReference, RollingReference
+from engine.pipeline.evaluation_times import find_declared_time
+from engine.spec.resources.evaluation_stores import (
+    DatasetReference,
+    EvaluationReference,
+    RollingReference,
+    SamePeriodReference,
+)
 from engine.spec.resources.models import TrainModel
+from engine.store import EvaluationFilter
 
 
 def read_reference_schema(name: str, context: BuildContext) -> dict[str, pl.DataType]:
     """Return the columns of a store's reference with their types, without reading rows; empty if not yet known."""
+    context = context.without_drill()
     spec = context.project.evaluation_stores[name]
     declared = spec.reference
     if isinstance(declared, DatasetReference):
         return dict(context.datasets.open(declared.dataset).frame.collect_schema())
-    if isinstance(declared, EvaluationReference | RollingReference):
+    if isinstance(declared, EvaluationReference | RollingReference | SamePeriodReference):
+        time = find_declared_time(name, context)
         evaluation = (
-            context.store.evaluations.find_by_name(name, declared.name)
+            context.store.evaluations.find_by_name(name, declared.name, time)
             if isinstance(declared, EvaluationReference)
-            else context.store.evaluations.find_newest(name)
+            else context.store.evaluations.find_newest(name, EvaluationFilter(earlier_than=time))
         )
         sample = context.store.evaluations.folder_of(evaluation.id) / "sample.parquet" if evaluation else None
         try:

@@ -25,14 +25,17 @@ from engine.pipeline.actions import Action
 from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import inspect_dataset
 from engine.pipeline.decision import list_sources
+from engine.pipeline.evaluation_times import find_declared_time, name_next_evaluation
 from engine.pipeline.models import ModelHandle
+from engine.pipeline.reference_evaluations import find_reference_evaluations
 from engine.spec.resources.evaluation_stores import (
     DatasetReference,
     EvaluationReference,
     EvaluationStoreSpec,
     RollingReference,
+    SamePeriodReference,
 )
-from engine.store import EvaluationFilter
+from engine.views.facts import COMPARED_WITH_ITSELF
 
 SAMPLE_ROWS = 100_000
 """Rows per side that a snapshot samples for the drift model, unless the store's `max_rows` is larger."""
@@ -100,14 +103,15 @@ def resolve_reference(name: str, batch: Table, model_handle: ModelHandle | None,
     DataError
         The named evaluation does not exist, the dataset cannot be read, or the model has no held-out rows.
     """
+    context, batch = context.without_drill(), batch.undisturbed or batch
     spec = context.project.evaluation_stores[name]
     declared = spec.reference
     if isinstance(declared, EvaluationReference):
-        if declared.name == spec.evaluation.name:
+        if declared.name == name_next_evaluation(name, context):
             return _refer_to_batch(
                 "this is the reference evaluation", declared.kind, batch, spec, model_handle, context
             )
-        evaluation = context.store.evaluations.find_by_name(name, declared.name)
+        evaluation = context.store.evaluations.find_by_name(name, declared.name, find_declared_time(name, context))
         if evaluation is None:
             names = join_some(context.store.evaluations.list_names(name)[::-1]) or "none yet"
             raise DataError(
@@ -120,15 +124,13 @@ def resolve_reference(name: str, batch: Table, model_handle: ModelHandle | None,
                 "nothing to compare with; name another one"
             )
         return _refer_to_evaluations("evaluation", [evaluation], model_handle, context)
-    if isinstance(declared, RollingReference):
-        # A batch that is evaluated again must not be compared with itself, nor any batch with one that had no rows.
-        evaluations, other = context.store.evaluations, EvaluationFilter(other_dataset_than=batch.fingerprint)
-        usable = replace(other, usable=True)
-        if filled := evaluations.history(name, declared.last, metrics=["row_count"], where=usable):
-            return _refer_to_evaluations("rolling", filled, model_handle, context)
-        others = evaluations.history(name, 1, metrics=[], where=other)
-        reason = "no earlier evaluation has rows" if others else "there is no earlier evaluation"
-        return _refer_to_batch(reason, declared.kind, batch, spec, model_handle, context)
+    if isinstance(declared, RollingReference | SamePeriodReference):
+        model = model_handle.fingerprint if model_handle else ""
+        found, remark = find_reference_evaluations(name, declared, batch, model, context)
+        if not found:
+            return _refer_to_batch(remark, declared.kind, batch, spec, model_handle, context)
+        reference = _refer_to_evaluations(declared.kind, found, model_handle, context)
+        return replace(reference, note="; ".join(filter(None, [remark, reference.note])) or None)
     if isinstance(declared, DatasetReference):
         table = inspect_dataset(declared.dataset, context).table
         roles = {"entity": table.entity, "columns": {column: {"role": role} for column, role in table.roles.items()}}
@@ -152,7 +154,7 @@ def _refer_to_batch(
 ) -> Reference:
     """Return the batch as its reference: the first evaluation of a store has no other, and later ones need it."""
     facts = {"kind": kind, "datasets": batch.provenance()}
-    return _refer_to_table(batch, facts, spec, model_handle, context, f"{reason}, so its batch is compared with itself")
+    return _refer_to_table(batch, facts, spec, model_handle, context, f"{reason}{COMPARED_WITH_ITSELF}")
 
 
 def _refer_to_evaluations(
@@ -172,9 +174,9 @@ def _refer_to_evaluations(
         try:
             return Snapshot.load(context.store.evaluations.folder_of(evaluation.id))
         except DamagedSnapshot as damaged:
-            if kind == "rolling":
+            if kind in ("rolling", "same_period"):
                 remedy = (
-                    f"take it out of the last ones by `engine remove {context.project.path} "
+                    f"take it out of the reference by `engine remove {context.project.path} "
                     f"{shlex.join([evaluation.store, evaluation.name])}`"
                 )
             else:

@@ -12,12 +12,13 @@ from itertools import islice
 
 from engine.errors import UsageError
 from engine.evaluation.checks import CheckTarget, MetricsByName, apply_check, count_past
-from engine.evaluation.record import CheckResult
+from engine.evaluation.record import CheckResult, Evaluation
 from engine.outcome import CheckOutcome, worst_check_outcome
 from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import select_metrics_in_seconds
+from engine.pipeline.evaluation_times import has_model_history
 from engine.spec.metric_names import normalize_metric_name
-from engine.spec.resources.checks import Check, PythonCheck, Range, RangeCheck
+from engine.spec.resources.checks import Check, PythonCheck, Range, RangeCheck, select_active_checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ def replay_checks(target: str, context: BuildContext) -> list[ReplayedCheck]:
     dataset = target not in context.project.evaluation_stores
     section = "datasets" if dataset else "evaluation_stores"
     declared = context.project.datasets[target] if dataset else context.project.evaluation_stores[target]
+    checks = select_active_checks(declared.checks)
     past = _list_measurements(target, context) if dataset else _list_evaluations(target, context)
     if not past:
         what = (
@@ -75,27 +77,33 @@ def replay_checks(target: str, context: BuildContext) -> list[ReplayedCheck]:
             else (f"evaluation store {target!r} has no evaluations yet")
         )
         raise UsageError(f"{what}, so there is nothing to replay: run `engine run` first")
-    return [_replay_check(name, check, section, target, past, context) for name, check in declared.checks.items()]
+    return [_replay_check(name, check, section, target, past, context) for name, check in checks.items()]
 
 
 def _list_evaluations(store: str, context: BuildContext) -> list[_Past]:
-    checks = context.project.evaluation_stores[store].checks.values()
+    checks = select_active_checks(context.project.evaluation_stores[store].checks).values()
     found = context.store.evaluations.history(store, metrics=_list_needed_metrics(checks))
     past = count_past(checks)
+    across = not has_model_history(store, context)
     return [
         _Past(
             one.name,
-            one.created,
+            one.moment,
             one.metrics,
-            _take_latest((found[i].metrics for i in reversed(range(place)) if found[i].created < one.created), past),
+            _take_latest((found[i].metrics for i in reversed(range(place)) if _precedes(found[i], one, across)), past),
             (one.rows_used, one.reference_rows),
         )
         for place, one in enumerate(found)
     ]
 
 
+def _precedes(earlier: Evaluation, later: Evaluation, across_models: bool) -> bool:
+    """Return whether changes of an evaluation are measured from one that comes before it in the history."""
+    return across_models or earlier.fingerprints.model == later.fingerprints.model
+
+
 def _list_measurements(dataset: str, context: BuildContext) -> list[_Past]:
-    past = count_past(context.project.datasets[dataset].checks.values())
+    past = count_past(select_active_checks(context.project.datasets[dataset].checks).values())
     found = context.store.measurements.history(dataset)
     return [
         _Past(
@@ -177,6 +185,7 @@ def _build_past_target(section: str, target: str, one: _Past, context: BuildCont
         in_seconds=() if is_store else select_metrics_in_seconds(target, one.metrics, context),
         rows=one.rows,
         confidence=context.project.evaluation_stores[target].drift.confidence if is_store else 0.95,
+        of_model=is_store and has_model_history(target, context),
     )
 
 

@@ -9,7 +9,9 @@ from engine.errors import DeliveryError
 from engine.evaluation.record import Evaluation
 from engine.pipeline.checks import check_evaluation
 from engine.pipeline.context import BuildContext
+from engine.pipeline.evaluation_times import select_earlier
 from engine.spec.metric_names import normalize_metric_name
+from engine.store import MetricPoint
 from engine.views import EvaluationFacts
 
 HISTORY_LENGTH = 40
@@ -28,11 +30,21 @@ def collect_report_facts(evaluation: Evaluation, context: BuildContext) -> Evalu
         spec=context.project.render(),
         run_url=f"{server.url.rstrip('/')}/runs/{evaluation.run}" if server and evaluation.run else None,
     )
-    points = {
-        metric: context.store.evaluations.metric_history(evaluation.store, metric, HISTORY_LENGTH)
-        for metric in facts.list_followed_metrics()
-    }
+    points = {metric: _list_history(evaluation, metric, context) for metric in facts.list_followed_metrics()}
     return replace(facts, history=points)
+
+
+def _list_history(evaluation: Evaluation, metric: str, context: BuildContext) -> list[MetricPoint]:
+    """Return a metric over the history of an evaluation; if it has a time, what is later is not part of it."""
+    history = context.store.evaluations.metric_history
+    earlier = select_earlier(evaluation, context)
+    if evaluation.time is None:
+        return history(evaluation.store, metric, HISTORY_LENGTH, replace(earlier, before=None))
+    points = history(evaluation.store, metric, HISTORY_LENGTH - 1, earlier)
+    if (own := evaluation.metrics.get(metric)) is not None:
+        known = (own.value, own.low, own.high, evaluation.time.text)
+        points.append(MetricPoint(evaluation.id, evaluation.name, evaluation.moment, *known))
+    return points
 
 
 def write_report(facts: EvaluationFacts, path: Path, context: BuildContext) -> None:

@@ -11,7 +11,7 @@ from engine import notifications
 from engine.data import WatchedFiles, explain_read_errors
 from engine.data.csv_output import disarm_formulas
 from engine.errors import StoreError
-from engine.evaluation.check_counts import sort_by_severity
+from engine.evaluation.check_counts import sort_by_severity, tell_muted_checks
 from engine.evaluation.record import Evaluation
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome, worst_outcome
 from engine.pipeline.changes_since_ok import summarize_changes
@@ -19,8 +19,8 @@ from engine.pipeline.reports import collect_report_facts
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import Delivery, RunResult, StepResult
 from engine.spec.conditions import ConditionFacts
-from engine.spec.resources.scenarios import Reporter
-from engine.store import Event, OutboxMessage
+from engine.spec.resources.scenarios import AnyStep, Reporter, SendMessageStep
+from engine.store import Event, OutboxMessage, ReporterState
 from engine.store.errors import build_store_error, translate_errors
 from engine.views import EvaluationFacts
 
@@ -32,10 +32,11 @@ TOLD_OUTCOMES = (Outcome.WARNING, Outcome.FAILED, Outcome.ABORTED)
 
 @dataclass(frozen=True, slots=True)
 class ComposedMessages:
-    """The messages of a run's reporters, and the reporters that do not send although the run is not a success."""
+    """The messages of a run's reporters, those that do not send although the run gives cause, and their states."""
 
     messages: Sequence[OutboxMessage]
     skipped: Sequence[Delivery]
+    states: Sequence[ReporterState] = ()
 
 
 def compose_messages(
@@ -45,12 +46,65 @@ def compose_messages(
     context: RunContext,
     *,
     notes: Sequence[str] = (),
+    recorded: bool = True,
 ) -> ComposedMessages:
     """Return the messages of the run's reporters; in a preview they are shown instead and none is returned.
 
-    Each of the `notes` is added to every message.
+    Parameters
+    ----------
+    notes
+        Texts that are added to every message.
+    recorded
+        Whether the end of the run can be recorded. If not, nothing can be remembered, and every reporter whose
+        condition holds sends, whatever it told before.
     """
-    facts = notifications.RunFacts(
+    facts = _collect_run_facts(result, condition_facts, context, notes)
+    messages, skipped, states = [], [], []
+    for number, reporter in enumerate(context.get_scenario(result.scenario).reporters):
+        if reporter.at != at:
+            continue
+        sending = _decide_sending(reporter, result, condition_facts, context, recorded)
+        if sending.sends:
+            told = replace(facts, notes=[*facts.notes, *([sending.note] if sending.note else [])])
+            messages += _show_or_keep(reporter, f"{result.id}.{number}", result, told, context, sending.recovery)
+        elif context.preview is not None:
+            context.preview(notifications.preview_silence(reporter, sending.reason, context.secrets))
+        elif result.outcome in TOLD_OUTCOMES or sending.held_back:
+            skipped.append(_explain_silence(reporter, sending, context))
+        if sending.state is not None and context.preview is None:  # what was only shown was not told
+            states.append(sending.state)
+    return ComposedMessages(messages, skipped, states)
+
+
+def send_step_message(step: SendMessageStep, result: RunResult, context: RunContext) -> Delivery | None:
+    """Commit the message of a step to the outbox and deliver it if possible; a preview shows it instead (None).
+
+    The message has the same id at each attempt at the step, so one that has been committed is not committed again.
+
+    Parameters
+    ----------
+    result
+        The run as it is so far.
+    """
+    scenario = context.get_scenario(result.scenario)
+    number = [one.name for one in scenario.steps].index(step.name)
+    facts = _collect_run_facts(result, collect_condition_facts(result.steps, context), context, ())
+    messages = _show_or_keep(step, f"{result.id}.step{number}.{context.turn}", result, facts, context)
+    if not messages:
+        return None
+    (message,) = messages
+    context.store.outbox.add(message)
+    delivered = {each.message: each for each in deliver_waiting_messages(context, of_earlier_runs=False)}
+    # It is not among them if an earlier attempt at the step has sent it.
+    sent = Delivery(message=message.id, reporter=message.reporter, channel=message.channel, state="SENT")
+    return delivered.get(message.id, sent)
+
+
+def _collect_run_facts(
+    result: RunResult, condition_facts: ConditionFacts, context: RunContext, notes: Sequence[str]
+) -> notifications.RunFacts:
+    muted = tell_muted_checks(check for step in result.all_steps() for check in step.checks)
+    return notifications.RunFacts(
         project=result.project,
         scenario=result.scenario,
         run_id=result.id,
@@ -61,52 +115,98 @@ def compose_messages(
         events=list_events(result),
         server_url=context.project.server.url if context.project.server else None,
         log=context.log.files.text_path if context.log.files else None,
-        notes=notes,
+        notes=[*notes, *([muted] if muted else [])],
         changes=cache(lambda: summarize_changes(_list_last_evaluations(result, context), context)),
     )
-    messages, skipped = [], []
-    for number, reporter in enumerate(context.get_scenario(result.scenario).reporters):
-        if reporter.at != at:
-            continue
-        message = _compose_message(reporter, f"{result.id}.{number}", result, facts, context)
-        if context.preview is not None:
-            context.preview(notifications.preview_message(reporter, message, context.project, context.secrets))
-        elif message is not None:
-            messages.append(message)
-        elif result.outcome in TOLD_OUTCOMES:
-            skipped.append(_explain_silence(reporter, context))
-    return ComposedMessages(messages, skipped)
 
 
-def _explain_silence(reporter: Reporter, context: RunContext) -> Delivery:
-    """Log why a reporter does not send although the run is not a success, and return that as its delivery."""
-    reason = f"its run_condition does not hold: {reporter.run_condition}" if reporter.active else "it is not active"
-    context.log.info(f"{reporter.name} to {reporter.channel}: not sent, because {reason}")
-    return Delivery(reporter=reporter.name, channel=reporter.channel, state="SKIPPED", reason=reason)
+def _show_or_keep(
+    sender: Reporter | SendMessageStep,
+    message_id: str,
+    result: RunResult,
+    facts: notifications.RunFacts,
+    context: RunContext,
+    recovery: str = "",
+) -> list[OutboxMessage]:
+    """Return the message of a reporter or a step; in a preview it is shown instead."""
+    message = _compose_message(sender, message_id, result, facts, recovery, context)
+    if context.preview is None:
+        return [message]
+    context.preview(notifications.preview_message(sender, message, context.project, context.secrets))
+    return []
+
+
+def _decide_sending(
+    reporter: Reporter, result: RunResult, facts: ConditionFacts, context: RunContext, recorded: bool
+) -> notifications.Sending:
+    """Return whether a reporter sends; one with a state remembers that, if the end of the run can be recorded."""
+    if not notifications.has_state(reporter) or not recorded:
+        return notifications.decide_sending(reporter, facts)
+    known = context.store.reporter_states.find(result.scenario, reporter.name)
+    declared = {step.name: step for step in context.get_scenario(result.scenario).steps}
+    lifted = collect_condition_facts([_lift_mutes(step, declared.get(step.name)) for step in result.steps], context)
+    unmuted = replace(facts, outcome=lifted.outcome, steps=lifted.steps, checks=lifted.checks)
+    made = [one for step in result.all_steps() for one in step.evaluations]
+    return notifications.follow_state(
+        reporter,
+        facts,
+        result.scenario,
+        known,
+        as_of=result.as_of or result.started,
+        now=context.clock(),
+        unmuted=unmuted if any(check.muted for step in result.steps for check in step.checks) else None,
+        backfill=bool(made) and not any(one.newest for one in made),
+    )
+
+
+def _lift_mutes(step: StepResult, declared: AnyStep | None) -> StepResult:
+    """Return the result of a step as it would be if its muted checks counted."""
+    found = {check.outcome for check in step.checks if check.muted}
+    outcome = Outcome.FAILED if CheckOutcome.ERROR in found else Outcome.WARNING
+    if declared is not None and outcome is Outcome.FAILED and declared.on_failure == "warn":
+        outcome = Outcome.WARNING
+    elif declared is not None and outcome is Outcome.WARNING and declared.on_warning == "fail":
+        outcome = Outcome.FAILED
+    raised = worst_outcome([step.outcome, outcome]) if found - {CheckOutcome.OK} else step.outcome
+    checks = [replace(check, mute=None) for check in step.checks]
+    return step.model_copy(update={"outcome": raised, "checks": checks})
+
+
+def _explain_silence(reporter: Reporter, sending: notifications.Sending, context: RunContext) -> Delivery:
+    """Log why a reporter does not send although the run gives cause, and return that as its delivery."""
+    context.log.info(f"{reporter.name} to {reporter.channel}: not sent, because {sending.reason}")
+    return Delivery(reporter=reporter.name, channel=reporter.channel, state="SKIPPED", reason=sending.reason)
 
 
 def _compose_message(
-    reporter: Reporter, message_id: str, result: RunResult, facts: notifications.RunFacts, context: RunContext
-) -> OutboxMessage | None:
-    """Return the message of a reporter; one whose attachments fail because of a bug is sent without them."""
+    sender: Reporter | SendMessageStep,
+    message_id: str,
+    result: RunResult,
+    facts: notifications.RunFacts,
+    recovery: str,
+    context: RunContext,
+) -> OutboxMessage:
+    """Return the message of a reporter or a step; one whose attachments fail because of a bug is sent without them."""
     try:
         return notifications.compose_message(
-            reporter,
+            sender,
             facts,
             context.secrets,
             message_id=message_id,
             now=context.clock(),
             csv_of=lambda dataset: _stream_csv(dataset, context),
             evaluations=lambda: _load_last_evaluations(result, context),
+            recovery=recovery,
         )
     except BaseException as bug:  # also a panic of polars, which is no Exception
-        if not reporter.attach or isinstance(bug, KeyboardInterrupt):
+        if not sender.attach or isinstance(bug, KeyboardInterrupt):
             raise
         context.log.error("".join(traceback.format_exception(bug)))
-        missing = ", ".join(reporter.attach)
+        missing = ", ".join(sender.attach)
         note = f"not attached, because of an internal error ({type(bug).__name__}; see the log): {missing}"
-        plain = reporter.model_copy(update={"attach": []})
-        return _compose_message(plain, message_id, result, replace(facts, notes=[*facts.notes, note]), context)
+        plain = sender.model_copy(update={"attach": []})
+        noted = replace(facts, notes=[*facts.notes, note])
+        return _compose_message(plain, message_id, result, noted, recovery, context)
 
 
 def collect_condition_facts(found: Sequence[StepResult], context: RunContext) -> ConditionFacts:
@@ -119,7 +219,8 @@ def collect_condition_facts(found: Sequence[StepResult], context: RunContext) ->
         outcomes[step.name] = step.outcome if earlier is None else max(earlier, step.outcome, key=list(Outcome).index)
         metrics |= step.metrics
         for check in step.checks:
-            checks[check.check] = worst_check_outcome([check.outcome, checks.get(check.check, CheckOutcome.OK)])
+            outcome = CheckOutcome.OK if check.muted else check.outcome
+            checks[check.check] = worst_check_outcome([outcome, checks.get(check.check, CheckOutcome.OK)])
     return ConditionFacts(
         outcome=worst_outcome(outcomes.values()),
         steps=outcomes,
@@ -185,7 +286,7 @@ def tell_unrecorded_end(
     messages = {
         message.id: message
         for facts in (aborted, condition_facts)
-        for message in compose_messages("end", result, facts, context, notes=notes).messages
+        for message in compose_messages("end", result, facts, context, notes=notes, recorded=False).messages
     }
     send_unrecorded_messages(list(messages.values()), context)
 
@@ -226,7 +327,11 @@ def _log_deliveries(delivered: Iterable[notifications.Delivery], context: RunCon
         context.log.write("info" if delivery.state == "SENT" else "warning", text)
         if message.run == context.run:
             state, reason = delivery.state.value, delivery.reason
-            deliveries.append(Delivery(reporter=message.reporter, channel=message.channel, state=state, reason=reason))
+            deliveries.append(
+                Delivery(
+                    message=message.id, reporter=message.reporter, channel=message.channel, state=state, reason=reason
+                )
+            )
     return deliveries
 
 

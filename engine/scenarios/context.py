@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from engine.notifications import DeliveryTime
 from engine.pipeline.context import BuildContext
-from engine.scenarios.result import RunResult
+from engine.scenarios.result import RunResult, StepResult
 from engine.scenarios.scenario_selection import resolve_scenario
 from engine.spec.resources.scenarios import Scenario
 
@@ -24,6 +24,10 @@ class RunContext(BuildContext):
         If given, it is called with what each reporter would send, and nothing is sent.
     delivery_time
         The time for the deliveries of this run, its parents and its child runs together.
+    turn
+        The number of the iteration of `for_each`, from 0.
+    finished
+        The results of the steps before this one, of the same iteration.
     """
 
     environ: Mapping[str, str]
@@ -31,6 +35,8 @@ class RunContext(BuildContext):
     trigger: str = "manual"
     preview: Callable[[str], None] | None = None
     delivery_time: DeliveryTime = field(default_factory=DeliveryTime)
+    turn: int = 0
+    finished: tuple[StepResult, ...] = ()
 
     def get_scenario(self, name: str) -> Scenario:
         """Return a scenario, with the current values of the variables."""

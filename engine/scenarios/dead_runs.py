@@ -20,7 +20,7 @@ from engine.scenarios.context import RunContext
 from engine.scenarios.result import EvaluationMade, RunResult, StepResult
 from engine.scenarios.scenario_selection import is_declared
 from engine.spec.conditions import ConditionFacts
-from engine.store import OutboxMessage, RunRecord, StepRecord
+from engine.store import EvaluationFilter, OutboxMessage, ReporterState, RunRecord, StepRecord
 
 MAX_LOG_BYTES = 1 << 20
 """So much of a log's end is read to find the last step."""
@@ -30,7 +30,7 @@ def tell_dead_runs(context: RunContext) -> None:
     """Mark the runs whose process has died as ABORTED; commit their messages with that, then deliver them."""
     found: dict[str, tuple[RunResult, RunContext]] = {}
 
-    def compose(run: RunRecord) -> Sequence[OutboxMessage]:
+    def compose(run: RunRecord) -> tuple[Sequence[OutboxMessage], Sequence[ReporterState]]:
         then = _restore_context(run, context)
         result, died = _describe_dead_run(run, then)
         found[run.id] = result, then
@@ -43,10 +43,10 @@ def tell_dead_runs(context: RunContext) -> None:
                 f"no message tells of run {run.id}: the spec has no scenario {run.scenario!r} any more, "
                 "so its reporters are not known"
             )
-            return ()
+            return (), ()
         composed = compose_messages("end", result, _collect_known_facts(result, then), then, notes=[died])
         found[run.id] = result.model_copy(update={"deliveries": list(composed.skipped)}), then
-        return composed.messages
+        return composed.messages, composed.states
 
     for run in context.store.runs.abort_dead(compose):
         result, then = found[run.id]
@@ -102,9 +102,9 @@ def _describe_dead_run(run: RunRecord, context: RunContext) -> tuple[RunResult, 
     steps = [_make_step_result(step) for step in run.steps]
     reason = "the run was killed or has crashed while it was at this step" if unfinished else "the run has never ended"
     evaluations = [
-        EvaluationMade(id=newest.id, store=store, name=newest.name, reused=False)
+        EvaluationMade.describe(made, reused=False, newest=context.store.evaluations.is_newest(made))
         for store in context.project.evaluation_stores
-        if (newest := context.store.evaluations.find_newest(store)) and newest.run == run.id
+        if (made := context.store.evaluations.find_newest(store, EvaluationFilter(run=run.id)))
     ]
     if unfinished or not steps:
         name, at = unfinished or ("(not known)", last_sign)

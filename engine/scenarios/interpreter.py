@@ -51,7 +51,7 @@ class Executor(Protocol[End]):
         """Return the end of a step of which it cannot be decided whether it runs; None: go on as if it runs."""
 
     def skip(self, step: AnyStep, context: RunContext) -> End:
-        """Return the end of a step that does not run: by its condition, or without one since an earlier one FAILED."""
+        """Return the end of a step that does not run; `explain_skip` tells why."""
 
     def execute(self, index: int, step: AnyStep, attempt: int, context: RunContext) -> End:
         """Make an attempt (1, 2, …) at step number `index` of the scenario, and return its end."""
@@ -79,11 +79,19 @@ class Executor(Protocol[End]):
         """
 
 
+def explain_skip(step: AnyStep, failed: str) -> str:
+    """Return why a step does not run; `failed` says it where neither `active` nor its condition does."""
+    if not step.active:
+        return "switched off"
+    return f"its run_condition does not hold: {step.run_condition}" if step.run_condition else failed
+
+
 def walk_scenario(name: str, context: RunContext, make_executor: Callable[[], Executor[End]]) -> Iterator[End]:
     """Yield the end of each step, once per iteration of `for_each`, or once without any. Each has its own executor."""
     scenario = context.get_scenario(name)
-    for iteration in scenario.for_each or [{}]:
+    for turn, iteration in enumerate(scenario.for_each or [{}]):
         failed = False
+        context = replace(context, turn=turn)
         if iteration:
             context.log.info("for_each: " + ", ".join(f"{variable} = {value}" for variable, value in iteration.items()))
         for end in _walk_iteration(name, iteration, context.with_values(iteration), make_executor()):
@@ -113,6 +121,8 @@ def _answer_next_step(
     index: int, step: AnyStep, finished: Sequence[End], context: RunContext, executor: Executor[End]
 ) -> tuple[End, str]:
     """Return the end of a step, and why it was not decided whether it runs."""
+    if not step.active:
+        return executor.skip(step, context), ""
     undecided = ""
     try:
         if step.run_condition is None and executor.has_failed(finished):

@@ -19,7 +19,7 @@ from engine.pipeline.actions import Action
 from engine.pipeline.journal import Journal
 from engine.pipeline.log import log_warnings
 from engine.scenarios.context import RunContext
-from engine.scenarios.interpreter import walk_scenario
+from engine.scenarios.interpreter import explain_skip, walk_scenario
 from engine.scenarios.plan import ScenarioPlan, StepPlan
 from engine.scenarios.result import EvaluationMade, StepResult
 from engine.scenarios.steps import STEP_KINDS
@@ -117,8 +117,7 @@ class PlanExecutor:
 
     def skip(self, step: AnyStep, context: RunContext) -> _Prediction:
         """Return the plan of a step that will not run."""
-        condition = step.run_condition
-        reason = f"its run_condition does not hold: {condition}" if condition else "an earlier step will fail"
+        reason = explain_skip(step, "an earlier step will fail")
         plan = StepPlan(name=step.name, kind=step.kind, runs="no", reason=reason)
         return _Prediction(name=step.name, plan=plan, outcome=Outcome.SKIPPED)
 
@@ -131,9 +130,10 @@ class PlanExecutor:
 
         def simulate(attempt: RunContext) -> StepResult:
             found = STEP_KINDS[step.kind](step, attempt)
-            evaluation = _find_reused_evaluation(getattr(step, "target", ""), found, attempt)
-            with suppress(EngineError):  # what the step needs it has opened itself
-                data_validation.validate_step(step, evaluation, attempt, self._planner.findings)
+            for target in step.targets:
+                evaluation = _find_reused_evaluation(target, found, attempt)
+                with suppress(EngineError):  # what the step needs it has opened itself
+                    data_validation.validate_target(target, evaluation, attempt, self._planner.findings)
             return found
 
         try:

@@ -17,6 +17,7 @@ from engine.pipeline.actions import FrozenModel, Mode
 from engine.pipeline.log import LogLine
 from engine.scenarios.result import RunResult, StepResult
 from engine.scenarios.run_reasons import ChangedPart
+from engine.spec.disturbances import Drill
 
 KernelSignature = tuple[str, str, int]
 """A kernel's module, its name, and the position of one of its signatures."""
@@ -37,10 +38,18 @@ class StepRequest(FrozenModel):
         Tokens of the locks that the run holds, so that the process passes them.
     built
         Per evaluation store, the id of the evaluation that the run has built.
+    turn
+        The number of the iteration.
+    delivery_seconds
+        The time that is left to the deliveries of the run.
+    finished
+        The results of the steps before it, of the same iteration.
     preview
         Whether the messages of child runs are to be shown, not sent.
     state
         The folder of the state, or of its copy.
+    drill
+        What a drill disturbs.
     """
 
     kind: Literal["step"] = "step"
@@ -53,10 +62,14 @@ class StepRequest(FrozenModel):
     log_folder: Path | None
     held_locks: tuple[str, ...]
     built: dict[str, str]
+    turn: int
+    finished: tuple[StepResult, ...]
+    delivery_seconds: float
     trigger: str
     preview: bool
     mode: Mode
     state: Path
+    drill: Drill | None = None
 
 
 class RunRequest(FrozenModel):

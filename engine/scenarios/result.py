@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from engine.evaluation.record import CheckResult
+from engine.evaluation.record import CheckResult, Evaluation
 from engine.outcome import CheckOutcome, ExitCode, Outcome
 from engine.pipeline.actions import Action, FrozenModel
 
@@ -23,6 +23,43 @@ class EvaluationMade(FrozenModel):
     store: str = Field(description="The evaluation store.")
     name: str = Field(description="The evaluation's name.")
     reused: bool = Field(description="Whether it existed already: nothing had changed, and no row was added.")
+    time: str | None = Field(None, description="The time that it stands for, as declared; null without one.")
+    newest: bool = Field(
+        True, description="Whether no evaluation of the store stands for a later time; of a backfill, false."
+    )
+    supersedes: str | None = Field(None, description="The id of the evaluation of the same time that it has replaced.")
+    same_data_as: str | None = Field(
+        None, description="The id of an evaluation of another time whose batch is exactly the same data."
+    )
+
+    @classmethod
+    def describe(
+        cls, evaluation: Evaluation, *, reused: bool, newest: bool, supersedes: str | None = None
+    ) -> "EvaluationMade":
+        """Return an evaluation as a result names it."""
+        return cls(
+            id=evaluation.id,
+            store=evaluation.store,
+            name=evaluation.name,
+            reused=reused,
+            time=evaluation.time.text if evaluation.time else None,
+            newest=newest,
+            supersedes=supersedes,
+            same_data_as=evaluation.same_data_as,
+        )
+
+
+class Delivery(FrozenModel):
+    """The delivery of one message."""
+
+    message: str = Field("", description="The message's id; empty if there is none.")
+    reporter: str = Field(description="The reporter, or the step that sent it.")
+    channel: str = Field(description="The channel.")
+    state: Literal["SENT", "PENDING", "REFUSED", "DROPPED", "SKIPPED"] = Field(
+        description="SENT; PENDING: sending is tried again later; REFUSED: the receiver has refused it for good; "
+        "DROPPED: it is not tried again; SKIPPED: the reporter has nothing to send."
+    )
+    reason: str = Field("", description="Where it was sent, or why it was not, in the receiver's words.")
 
 
 class StepResult(FrozenModel):
@@ -50,19 +87,8 @@ class StepResult(FrozenModel):
     metrics: dict[str, float | None] = Field({}, repr=False, description="Metrics that later conditions can read.")
     variables: dict[str, Any] = Field({}, description="Variables that it set for the rest of the run.")
     actions: list[Action] = Field([], repr=False, description="Its actions, each with its reason.")
+    deliveries: list[Delivery] = Field([], description="The delivery of the message that it sent.")
     run: "RunResult | None" = Field(None, description="The run of another scenario that it started.")
-
-
-class Delivery(FrozenModel):
-    """The delivery of one message."""
-
-    reporter: str = Field(description="The reporter.")
-    channel: str = Field(description="The channel.")
-    state: Literal["SENT", "PENDING", "REFUSED", "DROPPED", "SKIPPED"] = Field(
-        description="SENT; PENDING: sending is tried again later; REFUSED: the receiver has refused it for good; "
-        "DROPPED: it is not tried again; SKIPPED: the reporter has nothing to send."
-    )
-    reason: str = Field("", description="Where it was sent, or why it was not, in the receiver's words.")
 
 
 class RunResult(FrozenModel):
@@ -109,7 +135,10 @@ def exit_code(runs: list[RunResult], *, undelivered: int, fail_on: FailOn) -> Ex
     steps = [step for run in runs for step in run.all_steps()]
     if any(run.outcome is Outcome.ABORTED for run in runs) or any(step.cause == "failure" for step in steps):
         return ExitCode.COULD_NOT_RUN
+    # A WARNING of a check, too, can make its step FAILED.
+    failing = fail_on != "never" and any(step.cause == "check" for step in steps)
     checked = checks_exit_code([check for step in steps for check in step.checks], fail_on)
+    checked = ExitCode.CHECK_ERROR if failing else checked
     given_up = any(delivery.state == "DROPPED" for run in runs for delivery in run.all_deliveries())
     return checked or (ExitCode.UNDELIVERED if undelivered or given_up else ExitCode.OK)
 

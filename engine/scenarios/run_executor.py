@@ -2,24 +2,29 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from engine.formatting.lists import join_some
-from engine.outcome import Outcome
+from engine.outcome import CheckOutcome, Outcome
 from engine.pipeline.log import STARTED
 from engine.scenarios import process, steps
 from engine.scenarios.alerts import collect_condition_facts
 from engine.scenarios.context import RunContext
 from engine.scenarios.dead_runs import tell_dead_runs
+from engine.scenarios.interpreter import explain_skip
 from engine.scenarios.requests import StepRequest
 from engine.scenarios.result import StepResult
 from engine.spec.conditions import ConditionFacts
-from engine.spec.resources.scenarios import AnyStep
+from engine.spec.resources.scenarios import AnyStep, SendMessageStep
 
 
 class RunExecutor:
     """Executes each step and returns its result."""
+
+    def __init__(self) -> None:
+        self._finished: list[StepResult] = []
 
     def collect_facts(self, finished: Sequence[StepResult], context: RunContext) -> ConditionFacts:
         """Return the facts of the steps that have ended."""
@@ -35,18 +40,20 @@ class RunExecutor:
 
     def skip(self, step: AnyStep, context: RunContext) -> StepResult:
         """Log that the step does not run."""
-        condition = step.run_condition
-        reason = f"its run_condition does not hold: {condition}" if condition else "an earlier step FAILED"
+        reason = explain_skip(step, "an earlier step FAILED")
         context.log.info(f"SKIPPED: {reason}")
         return StepResult(name=step.name, kind=step.kind, outcome=Outcome.SKIPPED, reason=reason)
 
     def execute(self, index: int, step: AnyStep, attempt: int, context: RunContext) -> StepResult:
-        """Run the step once."""
+        """Run the step once; apply `on_warning`."""
         if attempt == 1:
             context.log.info(STARTED)
+        context = replace(context, finished=tuple(self._finished))
         if step.timeout is None:
-            return steps.run(step, context)
-        return _run_in_process(index, step, step.timeout.total_seconds(), context)
+            result = steps.run(step, context)
+        else:
+            result = _run_in_process(index, step, step.timeout.total_seconds(), context)
+        return _count_warning(step, result, context)
 
     def prepare_retry(self, step: AnyStep, attempt: int, context: RunContext) -> bool:
         """Log that the step is tried again, and wait for the pause before that."""
@@ -68,7 +75,29 @@ class RunExecutor:
     ) -> StepResult:
         """Add the step's times, and the iteration that it belongs to."""
         turn = context.secrets.redact_values(iteration) or None
-        return end.model_copy(update={"started": started, "ended": context.clock(), "turn": turn})
+        result = end.model_copy(update={"started": started, "ended": context.clock(), "turn": turn})
+        self._finished.append(result)
+        return result
+
+
+def _count_warning(step: AnyStep, result: StepResult, context: RunContext) -> StepResult:
+    """Return the result of a step whose WARNING makes it FAILED, with the reason; any other as it is."""
+    if step.on_warning != "fail" or result.outcome is not Outcome.WARNING:
+        return result
+    reason = "on_warning: fail makes its WARNING a failure"
+    context.log.error(f"FAILED: {reason}")
+    checks = [
+        *result.checks,
+        *(check for child in (result.run.all_steps() if result.run else ()) for check in child.checks),
+    ]
+    by_check = any(check.counts_as is CheckOutcome.WARNING for check in checks)
+    return result.model_copy(
+        update={
+            "outcome": Outcome.FAILED,
+            "cause": "check" if by_check else "failure",
+            "reason": f"{result.reason}; {reason}" if result.reason else reason,
+        }
+    )
 
 
 def _run_in_process(index: int, step: AnyStep, seconds: float, context: RunContext) -> StepResult:
@@ -83,14 +112,21 @@ def _run_in_process(index: int, step: AnyStep, seconds: float, context: RunConte
         log_folder=context.log.files.folder if context.log.files else None,
         held_locks=context.held_locks,
         built=dict(context.built),
+        turn=context.turn,
+        finished=context.finished if isinstance(step, SendMessageStep) else (),
+        delivery_seconds=context.delivery_time.left,
         trigger=context.trigger,
         preview=context.preview is not None,
         mode=context.mode,
         state=context.store.folder,
+        drill=context.datasets.drill,
     )
+    began = time.monotonic()
     reply = process.run_in_process(
         request, context.environ, seconds=seconds, pass_on=context.log.pass_on, preview=context.preview
     )
+    if isinstance(step, SendMessageStep):
+        context.delivery_time.left -= time.monotonic() - began
     if reply.left:
         context.log.warning(f"the step has left processes running, which were ended with it: {join_some(reply.left)}")
     if reply.step is not None:

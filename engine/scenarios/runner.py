@@ -8,6 +8,7 @@ from engine.errors import StoreError
 from engine.notifications import DeliveryTime
 from engine.outcome import Outcome, worst_outcome
 from engine.pipeline.log import LogFiles
+from engine.pipeline.mutes import find_idle_mutes
 from engine.scenarios.alerts import (
     collect_condition_facts,
     compose_messages,
@@ -96,6 +97,7 @@ def _execute_run(begun: RunResult, context: RunContext) -> RunResult:
         deliveries += _start_run(begun, context)
         for step in walk_scenario(begun.scenario, context, RunExecutor):
             finished.append(step)
+            deliveries += step.deliveries
             context.store.runs.add_step(begun.id, _make_step_record(step))  # at once: a killed run keeps its steps
         outcome = worst_outcome(step.outcome for step in finished)
     except BaseException as error:  # the end is recorded after an interruption too; the outcome is ABORTED then
@@ -111,6 +113,11 @@ def _start_run(begun: RunResult, context: RunContext) -> list[Delivery]:
     """Record the start of the run with its messages, and deliver those."""
     context.store.runs.folder_of(begun.id)
     context.log.info(f"{begun.scenario} of {context.project.name} started, {context.trigger}")
+    for mute in find_idle_mutes(context) if begun.parent is None else ():
+        context.log.warning(
+            f"the mute of the check {mute.check!r} of {mute.target}, until {mute.until:%Y-%m-%d %H:%M} UTC by "
+            f"{mute.by}, has no effect: the spec has no such check any more"
+        )
     started = replace(collect_condition_facts([], context), outcome=None)
     composed = compose_messages("start", begun, started, context)
     context.store.runs.start(_make_run_record(begun), composed.messages)
@@ -133,7 +140,7 @@ def _finish_run(result: RunResult, stopped: BaseException | None, context: RunCo
     composed = compose_messages("end", result, condition_facts, context, notes=notes)
     deliveries = [*result.deliveries, *composed.skipped]
     try:
-        context.store.runs.finish(_make_run_record(result), composed.messages)
+        context.store.runs.finish(_make_run_record(result), composed.messages, composed.states)
     except StoreError as problem:
         cause = stopped if isinstance(stopped, StoreError) else problem
         if stopped is not None and (so_far := worst_outcome(step.outcome for step in result.steps)) != "SUCCESS":
@@ -148,8 +155,8 @@ def _finish_run(result: RunResult, stopped: BaseException | None, context: RunCo
         except StoreError:
             send_unrecorded_messages(context.store.outbox.list_undelivered(result.id), context)
             raise
-    # A message of `at: start` that was pending may have been sent now: the later delivery replaces the earlier.
-    last = {delivery.reporter: delivery for delivery in deliveries}
+    # A message of the start or of a step that was pending may have been sent now: the later delivery replaces it.
+    last = {delivery.message or (delivery.reporter,): delivery for delivery in deliveries}
     result = result.model_copy(update={"deliveries": list(last.values())})
     write_run_file(result, context)
     return result

@@ -31,11 +31,17 @@ def select_scenarios(project: ProjectSpec, named: Sequence[str] = ()) -> Sequenc
             raise UsageError(f"there is no scenario {name!r}{suggest_name(name, declared)}")
     if named:
         return named
-    if (run := project.resources.run) is not None:
-        return [run] if isinstance(run, str) else run
+    if run := list_run_scenarios(project):
+        return run
     if len(declared) > 1:
         raise UsageError(f"name a scenario: {', '.join(declared)}; or set `run:` in the spec")
     return declared
+
+
+def list_run_scenarios(project: ProjectSpec) -> list[str]:
+    """Return the scenarios of `run:`; none if the spec has no `run:`."""
+    run = project.resources.run
+    return [run] if isinstance(run, str) else list(run or ())
 
 
 def is_declared(project: ProjectSpec, name: str) -> bool:

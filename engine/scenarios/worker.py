@@ -15,6 +15,7 @@ from pathlib import Path
 from engine.drift.kernels.lazy import list_compiled_kernels, load_kernel
 from engine.errors import EngineError, Severity, SpecError
 from engine.formatting.redacted_output import redact_standard_streams
+from engine.notifications import DeliveryTime
 from engine.pipeline.actions import FrozenModel
 from engine.pipeline.log import LogFiles, LogLine
 from engine.scenarios import steps
@@ -64,8 +65,12 @@ def _answer_step(request: StepRequest, project: ProjectSpec, send: Send) -> Step
             # The tokens let this process pass the locks that the parent process holds for the run.
             held_locks=request.held_locks,
             built=request.built,
+            turn=request.turn,
+            finished=request.finished,
+            delivery_time=DeliveryTime(left=request.delivery_seconds),
             run=request.run,
             trigger=request.trigger,
+            datasets=context.datasets.with_drill(request.drill),
         )
         send(ReadyReply())
         return StepReply(result=steps.run(step, at_step))

@@ -13,11 +13,11 @@ from typing import Any
 from engine.discovery.listing import find_fixed_folder, list_candidate_files
 from engine.scenarios.run_reasons import ChangedPart
 from engine.spec import ProjectSpec
-from engine.spec.resources.channels import FileChannel
+from engine.spec.resources.channels import DatasetChannel, FileChannel
 from engine.spec.resources.datasets import FileDataset, PythonDataset
 from engine.spec.resources.models import SkopsModel
 from engine.spec.resources.resource import Resource
-from engine.spec.resources.scenarios import ReportStep, RunScenarioStep, SetVariablesStep
+from engine.spec.resources.scenarios import ExportStep, ReportStep, RunScenarioStep, SetVariablesStep
 from engine.spec.variable_references import fill_references
 
 
@@ -117,12 +117,16 @@ def find_outputs(project: ProjectSpec) -> list[Path]:
     channels = ((name, getattr(channel, "fallback", None) or channel) for name, channel in project.channels.items())
     return [
         project.folder / project.state.path,
-        *(project.folder_of("channels", name) / one.path for name, one in channels if isinstance(one, FileChannel)),
+        *(
+            project.folder_of("channels", name) / one.path
+            for name, one in channels
+            if isinstance(one, FileChannel | DatasetChannel)
+        ),
         *(
             project.folder_of("scenarios", name) / step.path
             for name, scenario in project.scenarios.items()
             for step in scenario.steps
-            if isinstance(step, ReportStep)
+            if isinstance(step, ReportStep | ExportStep)
         ),
     ]
 

@@ -10,10 +10,11 @@ from engine.errors import DeliveryError, Diagnostic, SpecError
 from engine.formatting.hints import did_you_mean
 from engine.spec.apprise_url import list_services, load_service, split_urls
 from engine.spec.project import ProjectSpec
-from engine.spec.resources.channels import FileChannel, MailChannel
+from engine.spec.resources.channels import AppriseChannel, MailChannel, ServerChannel, list_secret_texts
 from engine.spec.secrets import Secrets
 from engine.spec.smtp_url import SmtpServer
 from engine.spec.variable_references import find_references
+from engine.spec.webhook_url import find_header_problem, find_webhook_problem
 
 
 def check_channel_urls(project: ProjectSpec, environ: Mapping[str, str]) -> list[Diagnostic]:
@@ -21,20 +22,33 @@ def check_channel_urls(project: ProjectSpec, environ: Mapping[str, str]) -> list
     secrets = Secrets(project, environ)
     found = []
     for name, channel in project.channels.items():
-        if isinstance(channel, FileChannel):
+        if not isinstance(channel, ServerChannel):
             continue
-        try:
-            url = secrets.reveal(channel.url)
-        except SpecError:
-            url = None
-        is_mail = isinstance(channel, MailChannel)
-        problem = (_find_mail_problem if is_mail else _find_apprise_problem)(channel.url if url is None else url)
-        if problem is not None:
-            message, help_ = problem
-            at = project.value_position("channels", name, "url")
-            of_secret = " (with its secret filled in)" if url is not None and find_references(channel.url) else ""
-            found.append(Diagnostic(at, "url", secrets.redact(message) + of_secret, help_))
+        for place, text in list_secret_texts(channel).items():
+            try:
+                revealed = secrets.reveal(text)
+            except SpecError:
+                revealed = None
+            problem = _find_problem(channel, place, text if revealed is None else revealed)
+            if problem is not None:
+                message, help_ = problem
+                at = project.value_position("channels", name, *place)
+                of_secret = " (with its secret filled in)" if revealed is not None and find_references(text) else ""
+                code = "url" if place == ("url",) else "header"
+                found.append(Diagnostic(at, code, secrets.redact(message) + of_secret, help_))
     return found
+
+
+def _find_problem(channel: ServerChannel, place: tuple[str, ...], text: str) -> tuple[str, str | None] | None:
+    """Return what is wrong with the URL of a channel, or one of its headers, and what to do."""
+    if isinstance(channel, MailChannel):
+        return _find_mail_problem(text)
+    if isinstance(channel, AppriseChannel):
+        return _find_apprise_problem(text)
+    if find_references(text):  # the secret is absent
+        return None
+    problem = find_webhook_problem(text) if place == ("url",) else find_header_problem(place[-1], text)
+    return None if problem is None else (problem, None)
 
 
 def _find_mail_problem(url: str) -> tuple[str, str | None] | None:
@@ -54,7 +68,8 @@ def _find_apprise_problem(text: str) -> tuple[str, str | None] | None:
         if "${" in scheme:  # the secret is absent
             continue
         services = list_services()
-        if mark and scheme.lower() not in services:
+        # Of some services, apprise also takes the https:// URL that they give.
+        if mark and scheme.lower() not in (*services, "https"):
             help_ = did_you_mean(scheme.lower(), services, "the services are")
             return f'apprise knows no service "{scheme[:30]}"', help_
         if find_references(url):
@@ -62,5 +77,5 @@ def _find_apprise_problem(text: str) -> tuple[str, str | None] | None:
         try:
             load_service(url)
         except DeliveryError as error:
-            return str(error), None
+            return str(error), "for a server of your own, write kind: webhook" if scheme == "https" else None
     return None

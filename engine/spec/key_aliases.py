@@ -56,6 +56,11 @@ KEY_ALIASES: dict[str, tuple[str, ...]] = {
     "title": ("subject",),
     "attachments": ("attach",),
     "enabled": ("active",),
+    "disabled": ("active",),
+    "fail_on_warning": ("on_warning",),
+    "warnings_as_errors": ("on_warning",),
+    "targets": ("target",),
+    "output": ("path",),
     "host": ("url",),
     "smtp": ("url",),
     "retry": ("retries",),
@@ -127,13 +132,22 @@ UNSUPPORTED_KEYS: dict[str, str] = {
 }
 
 
-_MESSENGERS = ("slack", "teams", "msteams", "discord", "telegram", "mattermost", "rocketchat", "pagerduty", "webhook")
+_FOREIGN_STEPS = {
+    **dict.fromkeys(("send_report", "send", "mail", "email", "message", "notify", "alert"), "send_message"),
+    **dict.fromkeys(("clear_items", "delete", "remove", "empty", "clean", "truncate", "purge"), "clear"),
+    **dict.fromkeys(("write", "save", "store", "copy", "dump", "materialize", "materialise"), "export"),
+}
+"""Kinds of steps of other tools, and ours."""
+
+_MESSENGERS = ("slack", "teams", "msteams", "discord", "telegram", "mattermost", "rocketchat", "pagerduty")
 
 
 def hint_for_kind(word: str, kinds: Collection[str]) -> str | None:
     """Return a hint for a kind of another tool, where these kinds are allowed, or None if the kind is not known."""
     if "apprise" in kinds and word.lower() in _MESSENGERS:
         return f"write kind: apprise, with the url that Apprise documents for {word}"
+    if "send_message" in kinds and (ours := _FOREIGN_STEPS.get(word.lower())):
+        return f'did you mean "{ours}"?'
     return 'did you mean "mail"?' if "mail" in kinds and word.lower() in ("email", "smtp") else None
 
 
@@ -148,6 +162,8 @@ def hint_for_key(word: str, allowed: list[str]) -> str | None:
         if our_key in allowed:
             if key in _SEVERITY_KEYS:
                 return _SOFT_BOUNDS_HINT
+            if key == "disabled":
+                return "write active: false"
             inclusive = f" It is inclusive: {our_key} itself is allowed" if key in ("gt", "lt") else ""
             return f'did you mean "{our_key}"?{inclusive}'
     return UNSUPPORTED_KEYS.get(key)

@@ -14,24 +14,25 @@ KEY = "message_file"
 
 
 def read_message_files(files: SpecFiles, findings: Findings) -> None:
-    """Replace each `message_file:` of a reporter by the text of the file. One that cannot be read is a finding."""
+    """Replace each `message_file:` of a reporter or a step by the text of the file, or add a finding."""
     scenarios = files.root.get("scenarios")
     for name in scenarios.entries if isinstance(scenarios, MapNode) else ():
-        reporters = node_at(files.root, ("scenarios", name, "reporters"))
-        for reporter in reporters.items if isinstance(reporters, ListNode) else ():
-            if isinstance(reporter, MapNode) and KEY in reporter.entries:
-                _read_message_file(reporter, name, files, findings)
+        for part in ("steps", "reporters"):
+            owners = node_at(files.root, ("scenarios", name, part))
+            for owner in owners.items if isinstance(owners, ListNode) else ():
+                if isinstance(owner, MapNode) and KEY in owner.entries:
+                    _read_message_file(owner, name, files, findings)
 
 
-def _read_message_file(reporter: MapNode, scenario: str, files: SpecFiles, findings: Findings) -> None:
-    entry = reporter.entries[KEY]
+def _read_message_file(owner: MapNode, scenario: str, files: SpecFiles, findings: Findings) -> None:
+    entry = owner.entries[KEY]
     node = entry.value
     if not isinstance(node, ScalarNode) or node.value is None:
         return  # the validator reports a list or a mapping; null is none
-    del reporter.entries[KEY]
+    del owner.entries[KEY]
     path = files.folders[("scenarios", scenario)] / node.text
     message = help_ = None
-    if "message" in reporter.entries:
+    if "message" in owner.entries:
         message, help_ = "message and message_file are both given", "keep one of them"
     elif not node.text.strip() or "${" in node.text:
         message, help_ = "this is not the path of a file", "write the name of a file, without variables"
@@ -42,7 +43,7 @@ def _read_message_file(reporter: MapNode, scenario: str, files: SpecFiles, findi
     source = read_source(path, reading)
     if source is not None:
         text = ScalarNode(Position(str(path)), source.text, source.text, "", source, 0, len(source.text))
-        reporter.entries["message"] = MapEntry(entry.key, text)
+        owner.entries["message"] = MapEntry(entry.key, text)
         if path not in files.paths:
             files.paths.append(path)
     elif reading[0].code == "file":

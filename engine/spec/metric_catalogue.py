@@ -120,6 +120,13 @@ def _define_batch_metrics() -> Iterable[MetricDefinition]:
         return replace(MetricDefinition(name, "store", text, low=0, high=1), **rest)  # type: ignore[arg-type] # names of fields
 
     yield store("row_count", "Rows of the batch.", high=None)
+    yield store(
+        "repeated_data",
+        "1 if the batch is exactly the data of another `time`, as of a feed that stands still, else 0. Only in stores "
+        "whose evaluations have a `time`.",
+        worse="higher",
+        neutral=0,
+    )
     yield store("labelled_share", "Share of the rows whose true value is known.", worse="lower", tasks=_ALL_TASKS)
     yield store(
         "labelled_drift",

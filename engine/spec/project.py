@@ -20,7 +20,7 @@ from engine.spec.message_files import read_message_files
 from engine.spec.moment import find_time_zone, list_moment_values, place_moment
 from engine.spec.project_yaml import render_project
 from engine.spec.resolver import VariableResolver
-from engine.spec.resources.channels import AppriseChannel, FileChannel, MailChannel
+from engine.spec.resources.channels import Channel
 from engine.spec.resources.connections import Connection
 from engine.spec.resources.datasets import AnyDataset
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
@@ -30,7 +30,7 @@ from engine.spec.resources.scenarios import Scenario
 from engine.spec.rules import Draft, check_rules
 from engine.spec.tried_settings import TriedSettings, replace_check_settings
 from engine.spec.validator import SpecValidator
-from engine.spec.variable_references import Value
+from engine.spec.variable_references import Value, find_references
 from engine.spec.yaml_tree import MapNode, ScalarNode, node_at, position_at
 
 LANGUAGE_VERSION = 1
@@ -94,7 +94,7 @@ class ProjectSpec:
         return self.resources.evaluation_stores
 
     @property
-    def channels(self) -> dict[str, MailChannel | FileChannel | AppriseChannel]:
+    def channels(self) -> dict[str, Channel]:
         return self.resources.channels
 
     @property
@@ -166,6 +166,10 @@ class ProjectSpec:
         """Return a text as it is written in the spec, with its references; an empty one if it is not in the spec."""
         node = node_at(self._files.root, path)
         return node.text if isinstance(node, ScalarNode) else ""
+
+    def holds_variables(self, *path: str | int) -> bool:
+        """Return whether the text at a path of the spec contains a `${…}`."""
+        return bool(find_references(self.written_text(*path)))
 
     def folder_of(self, section: str, name: str) -> Path:
         """Return the folder of the file that declares a resource, to which its paths and functions are relative."""

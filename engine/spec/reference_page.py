@@ -62,7 +62,7 @@ _EXIT_CODE_MEANINGS = {
     ExitCode.INTERRUPTED: "the run was interrupted",
     ExitCode.USAGE: "the spec or the command line is wrong; nothing was run",
     ExitCode.COULD_NOT_RUN: "something could not be run: because of the data, a model, the state, a timeout or a bug",
-    ExitCode.CHECK_ERROR: "a check is ERROR (see `--fail-on`)",
+    ExitCode.CHECK_ERROR: "a check is ERROR (see `--fail-on`); of `engine drill`: nothing would have told you",
     ExitCode.UNDELIVERED: "a message has not been delivered yet",
     ExitCode.OK: "none of the above",
 }
@@ -72,7 +72,7 @@ _READING_MEANINGS = {
     "message": "a message",
     "sql": "SQL",
     "function": "`module:function`",
-    "secret": "a URL, which may contain secrets",
+    "secret": "text, which may contain secrets",
 }
 _PREDICTION_METRICS = ("prediction_drift", "predicted_share", "reference_predicted_share", "fugacity")
 _METRIC_GROUPS: dict[str, Callable[[MetricDefinition], bool]] = {
@@ -112,10 +112,16 @@ def _label_resources() -> dict[type[Resource], str]:
                     found[inner] = label
                     waiting.append(inner)
     for resource in tuple(found):
-        base = resource.__bases__[0]
-        if issubclass(base, Resource) and base is not Resource:
+        if (base := _find_shared_base(resource)) is not None:
             found.setdefault(base, found[resource])
     return found
+
+
+def _find_shared_base(resource: type[Resource]) -> type[Resource] | None:
+    """Return the class whose keys all kinds of a resource have; None for a resource without kinds."""
+    base = resource.__bases__[-1]
+    has_kinds = "kind" in resource.model_fields and base is not Resource
+    return base if has_kinds and issubclass(base, Resource) else None
 
 
 def _find_nested_resources(type_: ValueType, label: str) -> Iterator[tuple[type[Resource], str]]:
@@ -181,8 +187,8 @@ def _render_kinds(kinds: dict[str, type[Resource]]) -> str:
 
 def _render_keys(resource: type[Resource]) -> str:
     """Return the table of the keys of a resource, without the keys of its base class."""
-    base = resource.__bases__[0]
-    shared = list_keys(base) if issubclass(base, Resource) and base is not Resource else {}
+    base = _find_shared_base(resource)
+    shared = list_keys(base) if base is not None else {}
     rows = []
     for key, field in list_keys(resource).items():
         if key in shared or key == "kind":

@@ -17,7 +17,7 @@ from engine.spec.yaml_tree import MapEntry, MapNode, ScalarNode, YamlNode, node_
 TriedSettings = Mapping[str, Mapping[str, str]]
 """By check and key, such as soft_max or except.drift.amount.soft_max, the value as YAML text."""
 
-_NOT_BOUNDS = {"kind", "metric", "function", "arguments"}
+_NOT_BOUNDS = {"kind", "active", "metric", "function", "arguments"}
 """Keys that say what is measured: with another one it would be another check."""
 
 
@@ -62,6 +62,8 @@ def replace_check_settings(root: MapNode, section: str, owner: str, tried: Tried
             node = node_at(root, (section, owner, "checks", check))
             path = (section, owner, "checks", check, *_split_key(check, key, node))
             root = _replace_value(root, path, _parse_value(f"{check}.{key}={text}", text))
+        if settings:  # a check that is switched off is tried all the same
+            root = _replace_value(root, (section, owner, "checks", check, "active"), _parse_value(check, "true"))
     return root
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from engine.errors import Position
 from engine.formatting.hints import did_you_mean, find_similar
 from engine.formatting.lists import join_alternatives
+from engine.spec.conditions.constant_parts import USE_ALWAYS, USE_INACTIVE
 from engine.spec.diagnostics import Findings
 from engine.spec.key_aliases import UNBUILT_KEYS, hint_for_key, hint_for_kind
 from engine.spec.missing_colons import suggest_colon
@@ -238,6 +239,8 @@ class SpecValidator:
         elif isinstance(value, str) and type_.literals:
             near = find_similar(value, [str(word) for word in type_.literals])
             help_ = f'did you mean "{near}"?' if near else None
+        elif isinstance(value, bool) and type_.reading == "condition":
+            help_ = USE_ALWAYS if value else USE_INACTIVE
         elif isinstance(value, bool) and str in type_.scalars:
             help_ = f'put it in quotes to make it text: "{node.text}"'
         elif isinstance(value, str) and type_.items and not type_.scalars:
@@ -286,7 +289,7 @@ class SpecValidator:
                 case ("secret", *_) if type_.reading == "secret":
                     pass  # the rules check that the secret is declared
                 case ("secret", *_):
-                    help_ = "write ${secret.…} in the url of a channel"
+                    help_ = "write ${secret.…} in the url or the headers of a channel"
                     self.findings.error(at, "secret-here", "a secret is not allowed here", help_)
                 case ("env", *_):
                     help_ = f'declare a variable, as in my_name: "{reference.text[:60]}", and write ${{my_name}} here'

@@ -106,9 +106,8 @@ class ValueType:
                 return datetime.fromisoformat(value)
             except ValueError:
                 return INVALID
-        if timedelta in self.scalars and (duration := _DURATION_PATTERN.fullmatch(value)):
-            seconds = float(duration[1]) * _SECONDS_PER_UNIT[duration[2]]
-            return timedelta(seconds=seconds) if seconds < 1e9 else INVALID
+        if timedelta in self.scalars and (duration := parse_duration(value)) is not None:
+            return duration
         return INVALID
 
     def describe(self) -> str:
@@ -147,6 +146,13 @@ class ValueType:
         if shortest is not None and shortest == longest:
             return f" of {shortest} character" + "s" * (shortest > 1)
         return f" with at least {shortest} " + ("entries" if shortest > 1 else "entry") if shortest else ""
+
+
+def parse_duration(text: str) -> timedelta | None:
+    """Return the duration of a text such as 90s, 15m, 2h or 1d; None for any other text and above 31 years."""
+    found = _DURATION_PATTERN.fullmatch(text)
+    seconds = float(found[1]) * _SECONDS_PER_UNIT[found[2]] if found else math.inf
+    return timedelta(seconds=seconds) if seconds < 1e9 else None
 
 
 def satisfies_constraint(constraint: Constraint, value: Any) -> bool:

@@ -53,8 +53,13 @@ class BatchRows:
                 shutil.rmtree(old, ignore_errors=True)  # another process may be removing it too
 
     def _list_batches(self, dataset: str) -> list[Path]:
-        folder = self._database.folder / "rows" / safe_name(dataset)
-        return sorted(folder.glob("[0-9]*-*")) if folder.is_dir() else []
+        return find_rows_folders(self._database.folder, dataset)
+
+
+def find_rows_folders(state: Path, dataset: str, fingerprint: str = "*") -> list[Path]:
+    """Return the folders with the counted rows of a dataset's batches, in the order in which they were measured."""
+    folder = state / "rows" / safe_name(dataset)
+    return sorted(folder.glob(f"[0-9]*-{fingerprint}")) if folder.is_dir() else []
 
 
 def _read_fingerprint(folder: Path) -> str:

@@ -9,9 +9,10 @@ from sqlalchemy import Row, exists, func, insert, select
 from engine.errors import Position
 from engine.evaluation.bounds import bounds_from_json
 from engine.evaluation.evaluation_json import check_to_json
-from engine.evaluation.record import CheckResult
+from engine.evaluation.record import CheckMute, CheckResult
 from engine.outcome import CheckOutcome
 from engine.store.database import Database, split_rows
+from engine.store.evaluation_filter import HISTORY_ORDER, EvaluationFilter
 from engine.store.metrics import nan_to_none
 from engine.store.records import CheckPoint
 from engine.store.tables import check_results, evaluations
@@ -59,8 +60,8 @@ class Checks:
                 found[evaluation][check].append(CheckOutcome(outcome))
         return found
 
-    def find_last_ok(self, store: str, before: datetime) -> str | None:
-        """Return the id of the newest evaluation made before a moment whose checks were all OK when last applied.
+    def find_last_ok(self, store: str, before: str) -> str | None:
+        """Return the id of the newest evaluation before another one whose checks were all OK when last applied.
 
         There must have been checks; EMPTY counts as OK.
         """
@@ -78,11 +79,11 @@ class Checks:
             ~replaced,
         )
         judged = exists().where(check_results.c.target == store, check_results.c.evaluation == evaluations.c.id)
-        query = select(evaluations.c.id).where(
-            evaluations.c.store == store, evaluations.c.created < before, judged, ~bad
-        )
+        earlier = EvaluationFilter(before=before).build_conditions(store)
+        query = select(evaluations.c.id).where(evaluations.c.store == store, *earlier, judged, ~bad)
+        newest_first = (column.desc() for column in HISTORY_ORDER)
         with self._database.begin_read() as connection:
-            found: str | None = connection.scalar(query.order_by(evaluations.c.number.desc()).limit(1))
+            found: str | None = connection.scalar(query.order_by(*newest_first).limit(1))
         return found
 
     def have_judged(self, store: str, other_than: str) -> bool:
@@ -129,6 +130,7 @@ def _check_from_row(row: Row[Any]) -> CheckResult:
         position=position_from_json(row.position),
         evaluation=row.evaluation,
         detectable=row.bounds.get("detectable") or {},
+        mute=row.mute and CheckMute(**{**row.mute, "until": datetime.fromisoformat(row.mute["until"])}),
     )
 
 

@@ -3,16 +3,22 @@
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import ColumnElement, exists, or_, select, tuple_
 
-from engine.evaluation.record import Evaluation, Fingerprints
+from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints
 from engine.store.tables import evaluation_metrics, evaluations
+
+HISTORY_ORDER = (evaluations.c.timed, evaluations.c.time_start, evaluations.c.number)
+"""What the history of a store is sorted by: its time; what was made before times were declared comes first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationFilter:
     """The evaluations that meet all of these conditions; None: whatever it is.
+
+    Without `superseded`, one that another has superseded is none of them.
 
     Attributes
     ----------
@@ -22,28 +28,48 @@ class EvaluationFilter:
         Names and ids, of which it has one.
     fingerprints
         All of its fingerprints.
+    model, dataset
+        The fingerprint of its model, or of its batch.
     before
-        The id of an evaluation that was stored later.
-    created_before
-        The moment before which it was made.
+        The id of an evaluation that comes later in the history of the store.
+    earlier_than
+        The declared time of an evaluation before whose start it is.
+    moment_before
+        The moment before which its time starts.
+    at, not_at
+        The declared time that it has, or another one than that.
     other_dataset_than
         A fingerprint that its batch does not have.
+    run
+        The id of the run that made it.
     usable
         Whether its batch has rows, so that it can be a reference; one without metrics was only simulated by a plan, and
         counts as if it had some.
+    superseded
+        Whether superseded ones are among them.
     """
 
     name: str | None = None
     called: Collection[str] | None = None
     fingerprints: Fingerprints | None = None
+    model: str | None = None
+    dataset: str | None = None
     before: str | None = None
-    created_before: datetime | None = None
+    earlier_than: EvaluationTime | None = None
+    moment_before: datetime | None = None
+    at: EvaluationTime | None = None
+    not_at: EvaluationTime | None = None
     other_dataset_than: str | None = None
+    run: str | None = None
     usable: bool = False
+    superseded: bool = False
 
     def build_conditions(self, store: str) -> list[ColumnElement[bool]]:
         """Return the conditions on rows of the table of evaluations, of the store that they are asked of."""
-        of, found = evaluations.c, []
+        of = evaluations.c
+        found: list[ColumnElement[bool]] = []
+        if not self.superseded:
+            found.append(of.superseded_by.is_(None))
         if self.name is not None:
             found.append(of.name == self.name)
         if self.called is not None:
@@ -52,25 +78,55 @@ class EvaluationFilter:
             found.append(of.number.in_(named.union(select(of.number).where(of.id.in_(self.called)))))
         if self.fingerprints is not None:
             found += [of[f"{part}_fingerprint"] == value for part, value in asdict(self.fingerprints).items()]
+        if self.model is not None:
+            found.append(of.model_fingerprint == self.model)
+        if self.dataset is not None:
+            found.append(of.dataset_fingerprint == self.dataset)
         if self.before is not None:
-            later = evaluations.alias("later")
-            found.append(of.number < select(later.c.number).where(later.c.id == self.before).scalar_subquery())
-        if self.created_before is not None:
-            found.append(of.created < self.created_before)
+            found.append(tuple_(*HISTORY_ORDER) < _find_place(self.before))
+        if self.earlier_than is not None:
+            found.append(or_(~of.timed, of.time_start < self.earlier_than.start))
+        if self.moment_before is not None:
+            found.append(of.time_start < self.moment_before)
+        if self.at is not None:
+            found += [of.timed, of.time_start == self.at.start, of.time_end.is_not_distinct_from(self.at.end)]
+        if self.not_at is not None:
+            same_end = of.time_end.is_not_distinct_from(self.not_at.end)
+            found += [of.timed, or_(of.time_start != self.not_at.start, ~same_end)]
         if self.other_dataset_than is not None:
             found.append(of.dataset_fingerprint != self.other_dataset_than)
+        if self.run is not None:
+            found.append(of.run == self.run)
         if self.usable:
             found.append(or_(of.rows_read > 0, ~exists().where(evaluation_metrics.c.evaluation == of.number)))
         return found
 
     def accepts(self, evaluation: Evaluation) -> bool:
-        """Return whether an evaluation that is not stored, and is newer than all that are, meets the conditions."""
+        """Return whether an evaluation that is not stored meets the conditions; its place in the history is unknown."""
+        time = evaluation.time
         return (
             self.before is None
             and self.name in (None, evaluation.name)
+            and self.model in (None, evaluation.fingerprints.model)
+            and self.dataset in (None, evaluation.fingerprints.dataset)
+            and self.run in (None, evaluation.run)
+            and (self.earlier_than is None or time is None or time.start < self.earlier_than.start)
+            and (self.at is None or _have_equal_times(time, self.at))
+            and (self.not_at is None or (time is not None and not _have_equal_times(time, self.not_at)))
             and (self.called is None or bool({evaluation.name, evaluation.id} & set(self.called)))
             and self.fingerprints in (None, evaluation.fingerprints)
-            and (self.created_before is None or evaluation.created < self.created_before)
+            and (self.moment_before is None or evaluation.moment < self.moment_before)
             and self.other_dataset_than != evaluation.fingerprints.dataset
             and (not self.usable or evaluation.rows_read > 0 or not evaluation.metrics)
         )
+
+
+def _find_place(id_: str) -> ColumnElement[Any]:
+    """Return the place of an evaluation in the history as a row of values."""
+    other = evaluations.alias("other")
+    columns = (other.c[column.name] for column in HISTORY_ORDER)
+    return tuple_(*(select(column).where(other.c.id == id_).scalar_subquery() for column in columns))
+
+
+def _have_equal_times(first: EvaluationTime | None, second: EvaluationTime) -> bool:
+    return first is not None and (first.start, first.end) == (second.start, second.end)

@@ -5,13 +5,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, select, update
 
 from engine.evaluation.evaluation_json import DETAILS, details_to_json, read_details
-from engine.evaluation.record import Evaluation, Fingerprints
+from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints
 from engine.store.database import Database, split_rows
 from engine.store.errors import build_store_error
-from engine.store.evaluation_filter import EvaluationFilter
+from engine.store.evaluation_filter import HISTORY_ORDER, EvaluationFilter
 from engine.store.folders import Folders, safe_name
 from engine.store.ids import read_matching_ids, shorten_id
 from engine.store.locks import hold_file_lock
@@ -21,26 +21,33 @@ from engine.store.tables import evaluation_details, evaluation_metrics, evaluati
 
 EVALUATION_COLUMNS = (
     "id", "store", "name", "labels", "created", "engine_version", "kernel_version", "rows_read", "rows_used",
-    "reference_rows", "model", "model_version", "run",
+    "reference_rows", "model", "model_version", "run", "superseded_by", "same_data_as",
 )  # fmt: skip
 DETAIL_COLUMNS = tuple(column.name for column in evaluation_details.c if column.name != "evaluation")
 
 
 class Evaluations:
-    """The evaluations of all evaluation stores of a project."""
+    """The evaluations of all evaluation stores of a project.
+
+    The history of a store goes by the times of its evaluations. One that another has superseded is kept, but found only
+    by its id, or where a filter asks for it.
+    """
 
     def __init__(self, database: Database, folders: Folders) -> None:
         self._database = database
         self._folders = folders
 
-    def add(self, evaluation: Evaluation, files: Path | None = None) -> None:
-        """Insert an evaluation. The folder `files` (from `staging`), if given, is moved into the state."""
+    def add(self, evaluation: Evaluation, files: Path | None = None, *, supersedes: str | None = None) -> None:
+        """Insert an evaluation. The folder `files` (from `staging`), if given, is moved into the state.
+
+        `supersedes` is the id of the evaluation that it replaces in the history.
+        """
         if files is None:
             with self._database.begin_write() as connection:
-                _insert_evaluation(connection, evaluation)
+                _insert_evaluation(connection, evaluation, supersedes)
             return
         with self._folders.adopt(files, lambda _: f"evaluations/{safe_name(evaluation.id)}") as (connection, _):
-            _insert_evaluation(connection, evaluation)
+            _insert_evaluation(connection, evaluation, supersedes)
 
     def folder_of(self, id: str) -> Path:  # noqa: A002  the field of Evaluation has this name
         """Return the folder of the evaluation's files; it does not exist for an evaluation without files."""
@@ -58,8 +65,8 @@ class Evaluations:
 
         With `metrics`, only these metrics are read (`drift.*` stands for every column), and no details.
         """
-        conditions = [evaluations.c.store == store, *(where.build_conditions(store) if where else [])]
-        query = select(evaluations).where(*conditions).order_by(evaluations.c.number.desc())
+        conditions = [evaluations.c.store == store, *(where or EvaluationFilter()).build_conditions(store)]
+        query = _sort_newest_first(select(evaluations).where(*conditions))
         return self._read_evaluations(query.limit(last), metrics)[::-1]
 
     def get(self, id: str) -> Evaluation:  # noqa: A002  the field of Evaluation has this name
@@ -83,9 +90,10 @@ class Evaluations:
         """Return the newest evaluation of a store that meets the conditions."""
         return next(iter(self.history(store, last=1, where=where)), None)
 
-    def find_by_name(self, store: str, name: str) -> Evaluation | None:
-        """Return the newest evaluation with that name."""
-        return self.find_newest(store, EvaluationFilter(name=name))
+    def find_by_name(self, store: str, name: str, before: EvaluationTime | None = None) -> Evaluation | None:
+        """Return the newest evaluation with that name; before that time, if there is one."""
+        earlier = self.find_newest(store, EvaluationFilter(name=name, earlier_than=before)) if before else None
+        return earlier or self.find_newest(store, EvaluationFilter(name=name))
 
     def find(self, store: str, fingerprints: Fingerprints) -> Evaluation | None:
         """Return the newest evaluation whose fingerprints are all equal to these."""
@@ -96,19 +104,28 @@ class Evaluations:
 
         None means the newest evaluation. Several ids begin with the same characters.
         """
-        newest = select(evaluations.c.id).where(evaluations.c.store == store).order_by(evaluations.c.number.desc())
+        newest = _sort_newest_first(select(evaluations.c.id).where(evaluations.c.store == store))
         named = newest if called is None else newest.where(evaluations.c.name == called)
         with self._database.begin_read() as connection:
-            found = list(connection.scalars(named.limit(1)))
+            found = list(connection.scalars(named.where(evaluations.c.superseded_by.is_(None)).limit(1)))
             if found or called is None:
                 return found
-            return read_matching_ids(connection, evaluations, called, evaluations.c.store == store)
+            found = list(connection.scalars(named.limit(1)))
+            return found or read_matching_ids(connection, evaluations, called, evaluations.c.store == store)
+
+    def is_newest(self, evaluation: Evaluation) -> bool:
+        """Return whether no evaluation of its store stands for a later time; without a declared time, it is newest."""
+        if evaluation.time is None:
+            return True
+        newest = self.history(evaluation.store, 1, metrics=[])
+        return not newest or newest[0].order <= evaluation.order
 
     def list_names(self, store: str) -> list[str]:
         """Return the names of the evaluations of a store, each once, newest first."""
         names = select(evaluations.c.name).where(evaluations.c.store == store).group_by(evaluations.c.name)
+        newest = (func.max(column).desc() for column in HISTORY_ORDER)
         with self._database.begin_read() as connection:
-            return list(connection.scalars(names.order_by(func.max(evaluations.c.number).desc())))
+            return list(connection.scalars(names.order_by(*newest)))
 
     def name_ids(self, ids: Collection[str]) -> dict[str, str]:
         """Return the names of evaluations by their ids; those that have been removed have none."""
@@ -121,10 +138,11 @@ class Evaluations:
                 )
             }
 
-    def count(self, store: str) -> int:
+    def count(self, store: str, where: EvaluationFilter | None = None) -> int:
         """Return the number of evaluations of a store."""
+        conditions = (where or EvaluationFilter()).build_conditions(store)
         with self._database.begin_read() as connection:
-            return connection.scalars(select(func.count()).where(evaluations.c.store == store)).one()
+            return connection.scalars(select(func.count()).where(evaluations.c.store == store, *conditions)).one()
 
     def list_facts(self, store: str, last: int) -> list[PastFacts]:
         """Return the facts behind the fingerprints of the `last` evaluations, newest first."""
@@ -138,20 +156,24 @@ class Evaluations:
                 PastFacts(*row) for row in connection.execute(query.order_by(evaluations.c.number.desc()).limit(last))
             ]
 
-    def metric_history(self, store: str, metric: str, last: int | None = None) -> list[MetricPoint]:
+    def metric_history(
+        self, store: str, metric: str, last: int | None = None, where: EvaluationFilter | None = None
+    ) -> list[MetricPoint]:
         """Return the values of a metric in the `last` evaluations that have it, oldest first."""
+        conditions = (where or EvaluationFilter()).build_conditions(store)
         query = (
             select(
                 evaluations.c.id,
                 evaluations.c.name,
-                evaluations.c.created,
+                evaluations.c.time_start,
                 *(evaluation_metrics.c[part] for part in ("value", "low", "high")),
+                evaluations.c.time_text,
             )
             .join(evaluation_metrics, evaluation_metrics.c.evaluation == evaluations.c.number)
-            .where(evaluations.c.store == store, evaluation_metrics.c.metric == metric)
-            .order_by(evaluations.c.number.desc())
+            .where(evaluations.c.store == store, evaluation_metrics.c.metric == metric, *conditions)
             .limit(last)
         )
+        query = _sort_newest_first(query)
         with self._database.begin_read() as connection:
             return [MetricPoint(*row) for row in connection.execute(query)][::-1]
 
@@ -172,7 +194,6 @@ class Evaluations:
                     chosen = (evaluations.c.store == store) & condition
                     columns = select(evaluations.c.number, evaluations.c.name, evaluations.c.id).where(chosen)
                     found += connection.execute(columns).all()
-                    connection.execute(delete(evaluations).where(chosen))
                 if not found:
                     return ()
                 found.sort(key=lambda row: row.number)
@@ -183,7 +204,10 @@ class Evaluations:
                     by_name.setdefault(row.name, []).append(row.id)
                 # The paths are recorded in the transaction that deletes the rows: if this process is killed before the
                 # folders are gone, the next opening removes them.
+                _restore_superseded(connection, ids)
                 paths = [f"evaluations/{safe_name(each)}" for each in ids]
+                for some in split_rows(ids):
+                    connection.execute(delete(evaluations).where(evaluations.c.id.in_(some)))
                 connection.execute(insert(unfinished_folders), [{"path": path} for path in paths])
                 connection.execute(
                     insert(removals),
@@ -224,6 +248,7 @@ class Evaluations:
                 ),
                 metrics=metrics[row.number],
                 notes=tuple(row.notes),
+                time=EvaluationTime(row.time_start, row.time_end, row.time_text) if row.timed else None,
             )
             for row in rows
         ]
@@ -235,10 +260,32 @@ class Evaluations:
         ]
 
 
-def _insert_evaluation(connection: Connection, evaluation: Evaluation) -> None:
+def _sort_newest_first(query: Select[Any]) -> Select[Any]:
+    return query.order_by(*(column.desc() for column in HISTORY_ORDER))
+
+
+def _restore_superseded(connection: Connection, removed: Sequence[str]) -> None:
+    """Let what superseded the evaluations that are removed supersede, in their place, those that they had superseded.
+
+    What had been superseded by the newest of a time alone is in the history again.
+    """
+    of = evaluations.c
+    for some in split_rows(removed):
+        for id_ in connection.scalars(select(of.superseded_by).where(of.superseded_by.in_(some)).distinct()).all():
+            heir = connection.scalar(select(of.superseded_by).where(of.id == id_))
+            connection.execute(update(evaluations).where(of.superseded_by == id_).values(superseded_by=heir))
+
+
+def _insert_evaluation(connection: Connection, evaluation: Evaluation, supersedes: str | None) -> None:
     row = {name: getattr(evaluation, name) for name in EVALUATION_COLUMNS}
     row |= {f"{part}_fingerprint": value for part, value in asdict(evaluation.fingerprints).items()}
     row |= {"notes": evaluation.notes, "short_id": shorten_id(evaluation.id)}
+    row |= {"timed": evaluation.time is not None, "time_start": evaluation.moment}
+    if evaluation.time is not None:
+        row |= {"time_end": evaluation.time.end, "time_text": evaluation.time.text}
+    if supersedes is not None:
+        old = update(evaluations).where(evaluations.c.id == supersedes)
+        connection.execute(old.values(superseded_by=evaluation.id))
     number = connection.scalars(insert(evaluations).values(row).returning(evaluations.c.number)).one()
     details = details_to_json(evaluation) | {"left_out": evaluation.left_out, "facts": evaluation.facts}
     connection.execute(insert(evaluation_details).values(evaluation=number, **details))

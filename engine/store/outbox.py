@@ -22,7 +22,7 @@ from engine.store.database import Database, child_rows
 from engine.store.records import Attachment, Claim, JoinedMessage, MessageState, OutboxMessage
 from engine.store.tables import attachments, outbox, runs
 
-DETAILS = ("cc", "bcc", "sender", "reached", "refused", "refusals")
+DETAILS = ("cc", "bcc", "sender", "reached", "refused", "refusals", "scenario", "recovered")
 """Fields of a message that are kept together in one column."""
 MESSAGE_COLUMNS = tuple(
     part.name for part in fields(OutboxMessage) if part.name not in ("attachments", "to", "state", *DETAILS)
@@ -36,6 +36,12 @@ class Outbox:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def add(self, message: OutboxMessage) -> None:
+        """Queue a message of a run that goes on; one that is queued or was sent already stays as it is."""
+        with self._database.begin_write() as connection:
+            if connection.execute(select(outbox.c.number).where(outbox.c.id == message.id)).first() is None:
+                insert_messages(connection, [message])
 
     def list_due(self, now: datetime | None = None) -> list[OutboxMessage]:
         """Return the unclaimed messages that are due at `now` (default: the store's clock), oldest first."""

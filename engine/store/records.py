@@ -130,6 +130,10 @@ class OutboxMessage:
         The receivers that have refused the message for good, each with its words.
     refusals
         How often the message was refused for a reason that may pass, such as an address that is not found.
+    scenario
+        The scenario of the run; None in messages of early versions.
+    recovered
+        Whether the message tells that something has ended.
     """
 
     id: str
@@ -151,6 +155,8 @@ class OutboxMessage:
     reached: tuple[str, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
     refusals: int = 0
+    scenario: str | None = None
+    recovered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,15 +222,67 @@ class Removal:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """A check of an evaluation store or a dataset, muted by a person until a time.
+
+    `ended` is when somebody has ended it before that time, None if nobody has.
+    """
+
+    target: str
+    check: str
+    until: datetime
+    by: str
+    reason: str
+    created: datetime
+    ended: datetime | None = None
+    ended_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReporterState:
+    """What a reporter has last seen and told.
+
+    Attributes
+    ----------
+    definition
+        What it watches. If that changes, its state counts as new.
+    observed
+        What the last run gave: "holds" or "does not hold" of a run condition, or the outcome of the run.
+    since
+        The moment of the run that was the first to give that.
+    told
+        What its receivers know.
+    sent_at
+        When its last message was made, other than that something has ended; None if there is none.
+    as_of
+        The moment that the last run stands for.
+    """
+
+    scenario: str
+    reporter: str
+    definition: str
+    observed: str
+    since: datetime
+    told: str
+    sent_at: datetime | None
+    as_of: datetime
+
+
 class MetricPoint(NamedTuple):
-    """A metric's value in one evaluation, with its confidence interval if it has one."""
+    """A metric's value in one evaluation, with its confidence interval if it has one.
+
+    `moment` is what the history goes by: the start of the evaluation's time, else when it was made. `time` is the
+    declared time as text.
+    """
 
     evaluation: str
     name: str
-    created: datetime
+    moment: datetime
     value: float | None
     low: float | None = None
     high: float | None = None
+    time: str | None = None
 
 
 class PastFacts(NamedTuple):

@@ -21,7 +21,8 @@ from engine.store.ids import read_matching_ids, shorten_id
 from engine.store.locks import LockBusy, lock_path, release_lock, try_lock
 from engine.store.metrics import nan_to_none
 from engine.store.outbox import insert_messages
-from engine.store.records import Event, OutboxMessage, RunRecord, StepRecord, event_to_json
+from engine.store.records import Event, OutboxMessage, ReporterState, RunRecord, StepRecord, event_to_json
+from engine.store.reporter_states import write_reporter_states
 from engine.store.tables import run_events, run_steps, runs
 
 RUN_COLUMNS = (
@@ -68,8 +69,10 @@ class Runs:
             place = len(connection.execute(select(run_steps.c.place).where(run_steps.c.run == number)).all())
             connection.execute(insert(run_steps).values(asdict(step) | {"run": number, "place": place}))
 
-    def finish(self, run: RunRecord, messages: Sequence[OutboxMessage] = ()) -> None:
-        """Record in one transaction how `run` ended, and queue the messages about it.
+    def finish(
+        self, run: RunRecord, messages: Sequence[OutboxMessage] = (), states: Sequence[ReporterState] = ()
+    ) -> None:
+        """Record in one transaction how `run` ended, queue the messages about it, and write the reporters' states.
 
         The steps and events of `run` replace those recorded before.
         """
@@ -87,6 +90,7 @@ class Runs:
                 )
             _insert_events(connection, number, run.events)
             insert_messages(connection, messages)
+            write_reporter_states(connection, states, self._database.now())
         self._release_run(run.id)
 
     def get(self, id: str) -> RunRecord:  # noqa: A002  the field of RunRecord has this name
@@ -145,14 +149,17 @@ class Runs:
             first = len(connection.execute(select(run_events.c.place).where(run_events.c.run == number)).all())
             _insert_events(connection, number, events, first)
 
-    def abort_dead(self, compose: Callable[[RunRecord], Sequence[OutboxMessage]] = lambda _run: ()) -> list[RunRecord]:
+    def abort_dead(
+        self,
+        compose: Callable[[RunRecord], tuple[Sequence[OutboxMessage], Sequence[ReporterState]]] = lambda _run: ((), ()),
+    ) -> list[RunRecord]:
         """Record as ABORTED the runs whose process has died, and return them, oldest first.
 
         Parameters
         ----------
         compose
-            Returns the messages about such a run. They are queued in the transaction that marks it: a run that nobody
-            has been told of is still marked as running.
+            Returns the messages about such a run, and the states of its reporters. They are written in the transaction
+            that marks it: a run that nobody has been told of is still marked as running.
         """
         dead = []
         for run in self._read_runs(select(runs).where(runs.c.outcome.is_(None)).order_by(runs.c.number)):
@@ -167,7 +174,7 @@ class Runs:
                 died = replace(run, outcome=Outcome.ABORTED, ended=ended, events=(event,))
                 # Before the transaction: reports take seconds, and others may write meanwhile. The run's lock is held,
                 # so no other process composes the same messages.
-                messages = compose(died) if self.get(run.id).outcome is None else ()
+                messages, states = compose(died) if self.get(run.id).outcome is None else ((), ())
                 with self._database.begin_write() as connection:
                     number = self._run_number(connection, run.id)
                     still = (runs.c.number == number) & runs.c.outcome.is_(None)
@@ -175,6 +182,7 @@ class Runs:
                     if connection.execute(update(runs).where(still).values(values)).rowcount:
                         _insert_events(connection, number, [event])
                         insert_messages(connection, messages)
+                        write_reporter_states(connection, states, ended)
                         dead.append(died)
                 path.unlink(missing_ok=True)
             finally:

@@ -28,8 +28,10 @@ from engine.store.folders import SUBFOLDERS, Folders
 from engine.store.locks import Locks
 from engine.store.measurements import Measurements
 from engine.store.model_versions import ModelVersions
+from engine.store.mutes import Mutes
 from engine.store.outbox import Outbox
 from engine.store.records import utc_now
+from engine.store.reporter_states import ReporterStates
 from engine.store.runs import Runs
 from engine.store.schema import prepare_schema
 from engine.store.snapshots import Snapshots
@@ -54,6 +56,8 @@ class Store:
         self.checks = Checks(database)
         self.runs = Runs(database)
         self.outbox = Outbox(database)
+        self.reporter_states = ReporterStates(database)
+        self.mutes = Mutes(database)
         self.file_hashes = FileHashCache(database)
 
     @classmethod

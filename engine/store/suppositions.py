@@ -86,15 +86,18 @@ class _TemporaryFolders(Folders):
 
 
 class _SupposedEvaluations(Evaluations):
-    """Evaluations without metrics follow those that are stored."""
+    """Evaluations without metrics, beside those that are stored."""
 
     def __init__(self, database: Database, folders: Folders) -> None:
         super().__init__(database, folders)
         self._supposed: list[Evaluation] = []
+        self._superseded: set[str] = set()
 
-    def add(self, evaluation: Evaluation, files: Path | None = None) -> None:
+    def add(self, evaluation: Evaluation, files: Path | None = None, *, supersedes: str | None = None) -> None:
         """Suppose that an evaluation is made."""
         self._supposed.append(evaluation)
+        if supersedes is not None:
+            self._superseded.add(supersedes)
 
     def history(
         self,
@@ -105,9 +108,13 @@ class _SupposedEvaluations(Evaluations):
         where: EvaluationFilter | None = None,
     ) -> list[Evaluation]:
         """Return the evaluations of a store (the `last` of them), oldest first."""
-        supposed = [one for one in self._list(store) if where is None or where.accepts(one)]
-        found = [*super().history(store, last, metrics=metrics, where=where), *supposed]
-        return found if last is None else found[-last:]
+        where = where or EvaluationFilter()
+        supposed = [one for one in self._list(store) if where.accepts(one)]
+        most = None if last is None else last + len(self._superseded)
+        found = [*super().history(store, most, metrics=metrics, where=where), *supposed]
+        kept = [one for one in found if where.superseded or one.id not in self._superseded]
+        kept.sort(key=lambda one: one.order)
+        return kept if last is None else kept[-last:]
 
     def get(self, id: str) -> Evaluation:  # noqa: A002  the field of Evaluation has this name
         """Return one evaluation."""

@@ -142,8 +142,16 @@ evaluations = Table(
     Column("model_version", String),
     Column("run", String),
     Column("short_id", String, nullable=False),
+    Column("timed", Boolean, nullable=False),  # whether the time is declared; those without come first in a history
+    Column("time_start", UtcDateTime, nullable=False),  # without a declared time, when it was made
+    Column("time_end", UtcDateTime),
+    Column("time_text", String),
+    Column("superseded_by", String, index=True),
+    Column("same_data_as", String),
     Index(None, "store", "number"),
-    Index(None, "store", "name", "number"),
+    Index(None, "store", "timed", "time_start", "number"),
+    Index(None, "store", "model_fingerprint", "timed", "time_start", "number"),
+    Index(None, "store", "name", "timed", "time_start", "number"),
     Index(None, "store", "short_id"),
     Index(None, "store", "dataset_fingerprint"),
 )
@@ -237,9 +245,24 @@ check_results = Table(
     Column("reason", String, nullable=False),
     Column("position", JSON_TYPE),
     Column("evaluation", String),
+    Column("mute", JSON_TYPE),  # null: the check was not muted
     Index(None, "target", "number"),
     Index(None, "target", "evaluation", "number"),
     Index(None, "target", "check", "number"),
+)
+
+mutes = Table(
+    "mutes",
+    metadata,
+    _number_column(),
+    Column("target", String, nullable=False),
+    Column("check", String, nullable=False),
+    Column("until", UtcDateTime, nullable=False),
+    Column("by", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("ended", UtcDateTime),
+    Column("ended_by", String),
 )
 
 runs = Table(
@@ -290,6 +313,19 @@ run_events = Table(
     Column("range", JSON_TYPE, nullable=False),
     Column("where", String, nullable=False),
     Column("position", JSON_TYPE),
+)
+
+reporter_states = Table(
+    "reporter_states",
+    metadata,
+    Column("scenario", String, primary_key=True),
+    Column("reporter", String, primary_key=True),
+    Column("definition", String, nullable=False),
+    Column("observed", String, nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("told", String, nullable=False),
+    Column("sent_at", UtcDateTime),
+    Column("as_of", UtcDateTime, nullable=False),
 )
 
 outbox = Table(

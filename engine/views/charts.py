@@ -7,6 +7,7 @@ here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from markupsafe import Markup
@@ -91,7 +92,10 @@ def draw_history(
     colours: Mapping[str, str] = PAGE_COLOURS,
     size: tuple[int, int] = (290, 110),
 ) -> ChartSpec:
-    """Draw a metric over evaluations, with the one of the id `evaluation` marked and the zones of its check shaded."""
+    """Draw a metric over evaluations, with the one of the id `evaluation` marked and the zones of its check shaded.
+
+    Evaluations that have times are at their place in time, a window at its start.
+    """
     metric, points = history.metric, history.points
     start, end = choose_scale(
         metric, history.value_range, [value for point in points for value in (point.value, point.low, point.high)]
@@ -105,13 +109,16 @@ def draw_history(
         rows.append(
             {
                 "name": name + "\N{ZERO WIDTH SPACE}" * seen[name],  # keeps two evaluations of one name apart
+                "at": _find_wall_time(point.time) if point.time else None,
                 "value": point.value,
                 "now": format_metric(metric, point.value) if now else None,
                 "low": point.low,
                 "high": point.high,
             }
         )
-    across = {"field": "name", "type": "ordinal", "sort": None, "title": None}
+    across: ChartSpec = {"field": "name", "type": "ordinal", "sort": None, "title": None}
+    if rows and all(row["at"] for row in rows):
+        across = {"field": "at", "type": "temporal", "title": None, "scale": {"type": "utc"}}
     x = across | {"axis": {"labelAngle": 0, "labelOverlap": True, "labelLimit": 90}}
     y = {"field": "value", "type": "quantitative", "title": None, "scale": {"domain": [start, end], "nice": False}}
     y["axis"] = {"tickCount": 4, "format": ",.6~r"}
@@ -162,6 +169,12 @@ def draw_history(
             },
         ],
     }  # fmt: skip
+
+
+def _find_wall_time(text: str) -> str:
+    """Return the declared time, or the start of the window, as ISO text that Vega reads as it is written."""
+    start = datetime.fromisoformat(text.partition(" to ")[0])
+    return start.replace(tzinfo=UTC).isoformat()
 
 
 def draw_importance(importance: ImportanceView, redact: Redact) -> ChartSpec:

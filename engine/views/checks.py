@@ -58,12 +58,14 @@ class CheckTally:
     """The results of a step's checks, counted for people.
 
     `wrong` are those that do not count as OK, the most severe first. `passed` counts the others, and says which of them
-    measured nothing; it is empty if there are none. `weak` are the checks that could hardly have failed.
+    measured nothing; it is empty if there are none. `weak` are the checks that could hardly have failed. `muted` are
+    the results of muted checks, the most severe first.
     """
 
     wrong: tuple[CheckView, ...]
     passed: str
     weak: tuple[str, ...]
+    muted: tuple[CheckView, ...] = ()
 
 
 def describe_checks(results: Iterable[CheckResult]) -> tuple[CheckView, ...]:
@@ -87,7 +89,12 @@ def tally_checks(results: Iterable[CheckResult]) -> CheckTally:
         wrong=tuple(one for one in describe_checks(found) if one.counts_as is not CheckOutcome.OK),
         passed=passed.count() if passed.checks else "",
         weak=tuple(list_weak_checks(found)),
+        muted=tuple(sorted(map(_describe_check, (one for one in found if one.muted)), key=_rank_outcome, reverse=True)),
     )
+
+
+def _rank_outcome(check: CheckView) -> int:
+    return list(CheckOutcome).index(check.outcome)
 
 
 def _describe_check(result: CheckResult) -> CheckView:
@@ -101,6 +108,6 @@ def _describe_check(result: CheckResult) -> CheckView:
         value_text="" if result.value is None else format_checked(result.value, result.bounds),
         allowed=format_bounds(result.bounds),
         value_range=select_value_range(result.bounds),
-        reason=result.reason,
+        reason=result.explanation,
         summary=result.summary,
     )

@@ -89,7 +89,7 @@ def describe_evaluation(facts: EvaluationFacts) -> EvaluationView:
         evaluation=evaluation,
         outcome=worst_check_outcome(check.counts_as for check in facts.checks) if facts.checks else None,
         summary=tuple(summarize_evaluation(facts, columns)),
-        reference=describe_reference(evaluation),
+        reference=describe_reference(facts),
         headlines=list_headlines(facts),
         columns=columns,
         importance=describe_importance(evaluation),
@@ -105,17 +105,18 @@ def describe_evaluation(facts: EvaluationFacts) -> EvaluationView:
     )
 
 
-def describe_reference(evaluation: Evaluation) -> str:
+def describe_reference(facts: EvaluationFacts) -> str:
     """Return what an evaluation was compared with, in words; empty where its facts do not tell."""
+    evaluation = facts.evaluation
     reference = evaluation.facts.get("reference", {})
     match reference.get("kind"):
         case "model_test":
             return f"the held-out rows of model {evaluation.model}"
         case "dataset":
             return f"dataset {reference['dataset']}"
-        case "evaluation" | "rolling" if "datasets" in reference:
-            return "itself, because there is no earlier evaluation"
-        case "evaluation" | "rolling":
+        case "evaluation" | "rolling" | "same_period" if "datasets" in reference:
+            return f"itself, because {facts.why_own_reference}"
+        case "evaluation" | "rolling" | "same_period":
             names = list(reference["evaluations"])
             return f"{'evaluation' if len(names) == 1 else 'evaluations'} {join_words(names)}"
     return ""

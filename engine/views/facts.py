@@ -11,6 +11,9 @@ from engine.spec.metric_catalogue import PERFORMANCE_METRICS
 from engine.store.records import MetricPoint
 from engine.views.performance import LEADING_METRICS
 
+COMPARED_WITH_ITSELF = ", so its batch is compared with itself"
+"""How the note of an evaluation ends that has no other reference than its own batch."""
+
 MOST_HISTORIES = 8
 """Charts of histories on a page."""
 
@@ -41,7 +44,13 @@ class EvaluationFacts:
     def is_own_reference(self) -> bool:
         """Whether the batch was compared with itself, as the first of a store whose reference is an evaluation."""
         reference = self.evaluation.facts.get("reference", {})
-        return reference.get("kind") in ("rolling", "evaluation") and "datasets" in reference
+        return reference.get("kind") in ("rolling", "same_period", "evaluation") and "datasets" in reference
+
+    @property
+    def why_own_reference(self) -> str:
+        """Why the batch was compared with itself."""
+        notes = (note for note in self.evaluation.notes if note.endswith(COMPARED_WITH_ITSELF))
+        return next(notes, f"there is no earlier evaluation{COMPARED_WITH_ITSELF}").removesuffix(COMPARED_WITH_ITSELF)
 
     def find_leading_metric(self) -> str | None:
         """Return the metric that represents the performance, or None."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from engine.evaluation.record import Evaluation, MetricValue
+from engine.evaluation.record import Evaluation, EvaluationTime, MetricValue
 from engine.outcome import CheckOutcome, worst_check_outcome
 from engine.spec.metric_names import normalize_metric_name
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
@@ -18,7 +18,8 @@ class EvaluationRow:
     """One evaluation of a store.
 
     `metrics` are those that are displayed, as far as the evaluation has them. `outcomes` gives, by check, the outcome
-    when it was last applied to the evaluation; of a wildcard check, the worst.
+    when it was last applied to the evaluation; of a wildcard check, the worst. `superseded_by` and `same_data_as` are
+    ids of other evaluations.
     """
 
     id: str
@@ -28,6 +29,9 @@ class EvaluationRow:
     rows: int
     metrics: Mapping[str, MetricValue]
     outcomes: Mapping[str, CheckOutcome]
+    time: EvaluationTime | None = None
+    superseded_by: str | None = None
+    same_data_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,9 @@ def describe_store(
                 rows=one.rows_read,
                 metrics={metric: one.metrics[metric] for metric in shown if metric in one.metrics},
                 outcomes={check: worst_check_outcome(found) for check, found in outcomes.get(one.id, {}).items()},
+                time=one.time,
+                superseded_by=one.superseded_by,
+                same_data_as=one.same_data_as,
             )
             for one in evaluations
         ),

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from engine.evaluation.check_counts import SHOWN_REASONS, PassedChecks, sort_by_severity
+from engine.evaluation.check_counts import SHOWN_REASONS, PassedChecks, sort_by_severity, tell_muted_checks
 from engine.evaluation.detectable import list_weak_checks
 from engine.evaluation.record import CheckResult
 from engine.formatting.lists import join_some, join_words
@@ -27,7 +27,7 @@ def summarize_evaluation(facts: EvaluationFacts, columns: Sequence[ColumnView]) 
     if facts.is_own_reference:
         rows = format_figure(facts.evaluation.rows_used)
         itself = (
-            f"{facts.dataset} ({rows} rows) was compared with itself, because there is no earlier evaluation: "
+            f"{facts.dataset} ({rows} rows) was compared with itself, because {facts.why_own_reference}: "
             "it is the reference of later ones, and shows no drift."
         )
         return [itself, last]
@@ -118,24 +118,30 @@ def _name_measured_rows(facts: EvaluationFacts, labelled: float) -> str:
 
 
 def _summarize_checks(facts: EvaluationFacts) -> str:
+    counting = [check for check in facts.checks if not check.muted]
+    muted = tell_muted_checks(facts.checks)
     if not facts.checks:
         return "The store declares no checks."
+    return " ".join(filter(None, [_summarize_counting_checks(counting) if counting else "", muted and f"{muted}."]))
+
+
+def _summarize_counting_checks(checks: Sequence[CheckResult]) -> str:
     worst: dict[str, CheckOutcome] = {}
-    for check in facts.checks:
+    for check in checks:
         worst[check.check] = max(check.counts_as, worst.get(check.check, check.counts_as), key=list(CheckOutcome).index)
     count = Counter(worst.values())
     wrong = [name for level in (CheckOutcome.ERROR, CheckOutcome.WARNING) for name in worst if worst[name] is level]
-    passed = PassedChecks.select(facts.checks)
+    passed = PassedChecks.select(checks)
     if not wrong:
         text = f"All {len(worst)} checks hold" if len(worst) > 1 else "The one check holds"
         if passed.unmeasured and len(passed.unmeasured) == len(passed.checks):
             return f"No check measured anything: {join_some(passed.list_unmeasured(), SHOWN_REASONS)}."
         if passed.unmeasured:
             text += f", but {passed.tell_unmeasured()}"
-        weak = len(list_weak_checks(facts.checks)) if len(worst) > 1 else 0
+        weak = len(list_weak_checks(checks)) if len(worst) > 1 else 0
         return f"{text}{f'; {weak} could hardly have failed with so few rows' if weak else ''}."
     numbers = [f"{count[level]} {word}" for level, word in _OUTCOME_VERBS.items() if count[level]]
-    shown = [_describe_wrong(name, facts.checks) for name in wrong[:3]]
+    shown = [_describe_wrong(name, checks) for name in wrong[:3]]
     shown += [f"{len(wrong) - 3} more"] if len(wrong) > 3 else []
     text = f"Of {len(worst)} checks {join_words(numbers)}: {join_words(shown)}."
     unmeasured = join_some(passed.list_unmeasured(), SHOWN_REASONS)

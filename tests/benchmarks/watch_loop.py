@@ -98,10 +98,8 @@ def main() -> None:
                     subprocess.run(run, cwd=fresh, capture_output=True, check=False)
                     alone = time.perf_counter() - began
                     ratios[kind].append(seconds / alone)
-                    print(
-                        told = f"{kind:6} {result['outcome']:8} watch {seconds:6.2f} s  run {alone:6.2f} s"
-                        print(f"{told}  {seconds / alone:.2f}", flush=True)
-                    )
+                    told = f"{kind:6} {result['outcome']:8} watch {seconds:6.2f} s  run {alone:6.2f} s"
+                    print(f"{told}  {seconds / alone:.2f}", flush=True)
             watch.terminate()
     print("\nmedian of watch / run:", ", ".join(f"{kind} {median(found):.2f}" for kind, found in ratios.items()))
 

@@ -4,8 +4,8 @@
     python tests/campaigns/watched_saves.py saves --number 1_000 --seed 1
     python tests/campaigns/watched_saves.py memory --number 500
 
-`files`: the seconds until a pattern of so many Parquet files is watched, the CPU of the idle watch, and the seconds from
-one new file, and from a change of all, to the result; most are those of the plan and the run, which read them all.
+`files`: the seconds until a pattern of so many Parquet files is watched, the CPU of the idle watch, and the seconds
+from one new file, and from a change of all, to the result; most are those of the plan and the run, which read them all.
 `saves`: saves a data file in ways drawn at random, after pauses drawn at random; after each burst the last result must
 be that of the last content, and no run may have seen half a file. `memory`: the memory of the watching process and its
 open files after each tenth of so many runs.

@@ -68,12 +68,12 @@ PIECES = """
 version: 1
 project: pieces
 secrets: {chat_url: {env: CHAT_URL}}
-datasets: {batch: {path: batch.parquet}, before: {path: before.parquet}}
+datasets: {batch: {path: batch.parquet}, before: {path: before.parquet}, arrivals: {path: arrivals}}
 models:
   it: {kind: scored, task: binary_classification, target: y, probability: p}
 evaluation_stores:
   s: {model: it, dataset: batch, reference: {kind: dataset, dataset: before}}
-channels: {ops_mail: {kind: file, path: outbox}}
+channels: {ops_mail: {kind: file, path: outbox}, chat: {kind: file, path: outbox}}
 scenarios: {run: {steps: [{name: build, kind: build, target: s}]}}
 """
 
@@ -96,7 +96,13 @@ def test_every_recipe_fits_into_a_spec(piece: str, tmp_path: Path) -> None:
         elif key == "checks":
             store.setdefault("checks", {}).update(value)
         elif key == "steps":
-            scenario["steps"] = [{**step, "target": "s"} for step in value]
+            named = {"the_MES": "s", "data_alone": "batch"}
+            for step in value:
+                target = step.get("target", [])
+                step["target"] = (
+                    [named[one] for one in target] if isinstance(target, list) else named.get(target, target)
+                )
+            scenario["steps"] = [{key: of for key, of in step.items() if of != []} for step in value]
         elif key == "reporters":
             scenario["reporters"] = value
         else:

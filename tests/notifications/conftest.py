@@ -80,7 +80,23 @@ class Certificates:
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """An authority, and a certificate for localhost and 127.0.0.1 that it signed."""
-    folder = tmp_path_factory.mktemp("certificates")
+    return create_certificates(tmp_path_factory.mktemp("certificates"), "localhost")
+
+
+@pytest.fixture(scope="session")
+def service_certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """An authority, and a certificate for the servers of services on the internet that it signed."""
+    return create_certificates(
+        tmp_path_factory.mktemp("services"),
+        "hooks.slack.com",
+        "prod-21.westeurope.logic.azure.com",
+        "chat.googleapis.com",
+        "api.telegram.org",
+        "events.pagerduty.com",
+    )
+
+
+def create_certificates(folder: Path, *hosts: str) -> Certificates:
     now = datetime.datetime.now(datetime.UTC)
 
     def builder(name: str, key: ec.EllipticCurvePublicKey, issuer: str) -> x509.CertificateBuilder:
@@ -109,7 +125,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
         .sign(authority, hashes.SHA256())
     )
     key = ec.generate_private_key(ec.SECP256R1())
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    names = [*map(x509.DNSName, hosts), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     leaf = (
         builder("localhost", key.public_key(), "Our authority")
         .add_extension(x509.SubjectAlternativeName(names), critical=False)

@@ -51,7 +51,6 @@ class Office:
         reporter = Reporter(name="r", channel=channel, to=list(to), subject=f"to {', '.join(to)}")
         secrets = Secrets(self.project, self.environ)
         message = compose_message(reporter, facts, secrets, message_id=generate_id(now), now=now, csv_of=lambda _: ())
-        assert message is not None
         self.store.runs.start(run)
         self.store.runs.finish(dataclasses.replace(run, ended=now, outcome=outcome), [message])
         return message.id

@@ -12,7 +12,14 @@ from engine.errors import DataError, Position, Severity
 from engine.evaluation.bounds import bounds_from_json
 from engine.evaluation.record import CheckResult
 from engine.formatting.numbers import format_duration
-from engine.notifications import RunFacts, compose_message, create_check_event, create_step_event, format_event
+from engine.notifications import (
+    RunFacts,
+    compose_message,
+    create_check_event,
+    create_step_event,
+    decide_sending,
+    format_event,
+)
 from engine.notifications.facts import summarize_events
 from engine.notifications.messages import MAX_ATTACHMENT_BYTES
 from engine.notifications.mime import is_html_part
@@ -92,9 +99,7 @@ def say(
 ) -> OutboxMessage:
     reporter = Reporter(name="r", channel="files", **settings)
     secrets = Secrets(project, environ or {})
-    message = compose_message(reporter, facts, secrets, message_id="1-a", now=ENDED, csv_of=csv_of)
-    assert message is not None
-    return message
+    return compose_message(reporter, facts, secrets, message_id="1-a", now=ENDED, csv_of=csv_of)
 
 
 def html_of(message: OutboxMessage) -> str:
@@ -107,7 +112,6 @@ def test_the_examples_reporter_word_for_word(project, log):
     reporter = project.scenarios["Data drift monitor"].reporters[0]
     facts = run_facts(DRIFT, MOVED, log=log)
     message = compose_message(reporter, facts, Secrets(project, {}), message_id="1-a", now=ENDED, csv_of=no_csv)
-    assert message is not None
     assert (message.channel, message.to, message.reporter) == ("ops_mail", ("mlops@example.com",), "Data drift warning")
     assert message.subject == 'DSS scenario "Data drift monitor" issued a warning'
     assert message.text == (
@@ -217,14 +221,14 @@ def test_the_html_form_shows_the_text_and_the_checks_and_runs_nothing(project):
 )
 def test_the_run_condition_decides(project, condition, sent):
     reporter = Reporter(name="r", channel="files", run_condition=condition)
-    message = compose_message(
-        reporter, run_facts(DRIFT), Secrets(project, {}), message_id="1-a", now=ENDED, csv_of=no_csv
-    )  # fmt: skip
-    assert (message is not None) == sent
+    assert decide_sending(reporter, run_facts(DRIFT).condition_facts).sends == sent
 
 
 def test_a_condition_that_cannot_be_decided_sends_and_says_so(project):
-    message = say(project, run_facts(), message="Hello", run_condition="metrics['roc_auc'] < 0.7")
+    reporter = Reporter(name="r", channel="files", run_condition="metrics['roc_auc'] < 0.7")
+    sending = decide_sending(reporter, run_facts().condition_facts)
+    assert sending.sends
+    message = say(project, run_facts(notes=[sending.note]), message="Hello")
     first, note = message.text.split("\n")
     assert first == "Hello"
     assert note.startswith("Note: the run condition metrics['roc_auc'] < 0.7 cannot be evaluated, so this was sent: ")
@@ -233,9 +237,7 @@ def test_a_condition_that_cannot_be_decided_sends_and_says_so(project):
 
 def test_an_inactive_reporter_says_nothing(project):
     reporter = Reporter(name="r", channel="files", active=False)
-    assert (
-        compose_message(reporter, run_facts(), Secrets(project, {}), message_id="1", now=ENDED, csv_of=no_csv) is None
-    )
+    assert not decide_sending(reporter, run_facts().condition_facts).sends
 
 
 def test_a_dataset_is_attached_as_csv(project):

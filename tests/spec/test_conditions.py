@@ -21,6 +21,7 @@ from engine.spec.conditions import (
     name_step_variable,
 )
 
+SOMETHING = " something of the run: outcome in ['WARNING', 'FAILED']"
 SCOPE = ConditionScope(
     steps=["Build MES", "MES_Warn"],
     later=["Clean up"],
@@ -273,7 +274,7 @@ def test_a_legal_condition_is_decided(text: str, holds: bool) -> None:
             "true",
             "condition-constant",
             "this condition is always true",
-            "compare something of the run: outcome in ['WARNING', 'FAILED']",
+            "to run or send in any case, write always; otherwise compare" + SOMETHING,
         ),
         (
             "strict || true",
@@ -315,7 +316,15 @@ def test_a_legal_condition_is_decided(text: str, holds: bool) -> None:
             "outcome in ['SUCCESS', 'WARNING', 'FAILED', 'ABORTED', 'SKIPPED']",
             "condition-constant",
             "this is always true, whatever the outcome is",
-            "&& needs both sides to be true, || needs one of them",
+            "&& needs both sides to be true, || needs one of them; to run or send in any case, write always",
+        ),
+        ("always()", "always", "condition-operator", "always is a word, not a function", "write always"),
+        (
+            "always || strict",
+            "always",
+            "condition-name",
+            "unknown name 'always'",
+            "write always alone, as the whole condition",
         ),
         ("", "", "condition-syntax", "the condition is empty", None),
         ("outcome ==", "==", "condition-syntax", "the condition ends too early, after ==", None),
@@ -546,3 +555,8 @@ def test_any_text_gives_problems_inside_it_or_is_decided(text: str) -> None:
     except UndecidedCondition:
         return
     assert isinstance(decided, bool)
+
+
+def test_always_holds_whatever_is_known() -> None:
+    assert find_condition_problems(" always ", ConditionScope()) == []
+    assert evaluate_condition("always", ConditionFacts())

@@ -38,6 +38,11 @@ def write(folder: Path) -> None:
                     (files / str(number)).write_text(evaluation.id)
                 store.evaluations.add(evaluation, files)
             with store.folders.stage() as files:
+                later = replace(evaluation, id=generate_id(store.database.now()), name=f"again {turn}")
+                for number in range(3):
+                    (files / str(number)).write_text(later.id)
+                store.evaluations.add(later, files, supersedes=evaluation.id)
+            with store.folders.stage() as files:
                 (files / "model").write_text("model")
                 store.models.add("authorization", run.id, files)
             if turn == 1:

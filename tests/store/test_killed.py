@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from engine.outcome import Outcome
-from engine.store import Store
+from engine.store import EvaluationFilter, Store
 from engine.store.tables import unfinished_folders
 
 WRITERS = Path(__file__).with_name("killed_writers.py")
@@ -32,7 +32,12 @@ def check_whole(folder: Path) -> list[str]:
     """Open the store as the next run would, and look at everything. Return how the last runs ended."""
     with Store.open(folder) as store:
         store.runs.abort_dead()
-        evaluations = store.evaluations.history("the_MES")
+        evaluations = store.evaluations.history("the_MES", where=EvaluationFilter(superseded=True))
+        ids = {evaluation.id for evaluation in evaluations}
+        assert {evaluation.superseded_by for evaluation in evaluations} <= {*ids, None}
+        for again in (evaluation for evaluation in evaluations if evaluation.name.startswith("again")):
+            replaced = [one for one in evaluations if one.run == again.run and one.id != again.id]
+            assert all(one.superseded_by == again.id for one in replaced)
         kept = {path.name for path in (folder / "evaluations").iterdir()}
         assert kept == {evaluation.id for evaluation in evaluations}
         for evaluation in evaluations:

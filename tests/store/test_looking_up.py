@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event
 
-from engine.evaluation.record import CheckResult, Evaluation, Fingerprints, MetricValue
+from engine.evaluation.record import CheckResult, Evaluation, EvaluationTime, Fingerprints, MetricValue
 from engine.outcome import CheckOutcome
 from engine.store import EvaluationFilter, RunRecord, Store
 
@@ -56,10 +56,10 @@ def test_conditions_hold_all_together(store: Store, ten: list[Evaluation]) -> No
     assert found(before=ten[4].id) == ten[:4]
     assert found(2, before=ten[4].id) == ten[2:4]
     assert found(before=ten[0].id) == []
-    assert found(created_before=ten[3].created) == ten[:3]
+    assert found(moment_before=ten[3].created) == ten[:3]
     assert found(called={"Q0", ten[1].id, "unknown"}) == [*ten[0:3], ten[4], ten[6], ten[8]]
     assert found(called=set()) == []
-    assert found(name="Q1", before=ten[8].id, created_before=ten[6].created) == [ten[1], ten[3], ten[5]]
+    assert found(name="Q1", before=ten[8].id, moment_before=ten[6].created) == [ten[1], ten[3], ten[5]]
     assert found(3, other_dataset_than="d3") == [ten[5], ten[8], ten[9]]
     assert found(3, other_dataset_than="d3", usable=True) == [ten[4], ten[5], ten[8]]
     assert found() == ten
@@ -137,7 +137,7 @@ def test_the_last_ok_one_is_that_of_the_newest_application_of_each_check(
         judge(store, evaluation, f"check {number % 2}", first, second)
         judge(store, replace(evaluation, store="other"), "another", CheckOutcome.OK)
         for each in ten:
-            assert store.checks.find_last_ok("the_MES", each.created) == find_last_ok(store, ten, each)
+            assert store.checks.find_last_ok("the_MES", each.id) == find_last_ok(store, ten, each)
     assert store.checks.have_judged("the_MES", ten[0].id)
     some = [ten[1].id, ten[4].id, "gone"]
     everything = store.checks.list_outcomes("the_MES")
@@ -171,6 +171,15 @@ LOOK_UPS: dict[str, Callable[[Store, Evaluation], object]] = {
     "by part of id": lambda store, one: store.evaluations.find_ids(one.store, "beef"),
     "by names": lambda store, one: store.evaluations.history(one.store, where=EvaluationFilter(called=[one.name])),
     "before": lambda store, one: store.evaluations.find_newest(one.store, EvaluationFilter(before=one.id)),
+    "of a time": lambda store, one: store.evaluations.find_newest(
+        one.store, EvaluationFilter(at=EvaluationTime(one.moment, None, ""), model=one.fingerprints.model)
+    ),
+    "same data": lambda store, one: store.evaluations.find_newest(
+        one.store, EvaluationFilter(dataset=one.fingerprints.dataset, not_at=EvaluationTime(one.moment, None, ""))
+    ),
+    "before, of a model": lambda store, one: store.evaluations.find_newest(
+        one.store, EvaluationFilter(before=one.id, model=one.fingerprints.model)
+    ),
     "facts": lambda store, one: store.evaluations.list_facts(one.store, 3),
     "metric": lambda store, one: store.evaluations.metric_history(one.store, "data_drift", 3),
     "metrics": lambda store, one: store.evaluations.history(one.store, 3, metrics=["data_drift"]),

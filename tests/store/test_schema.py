@@ -187,6 +187,7 @@ def test_a_state_of_before_the_details_were_apart_is_migrated_without_loss(
             run="a run",
             facts={"spec": 1},
         )
+        assert all((each.time, each.moment) == (None, each.created) for each in (one, two, three))
         assert (two.facts, three.facts) == ({"spec": 2}, {"spec": 3})
         assert store.evaluations.find_ids("the_MES", "aaaa") == [ids[1]]
         assert store.evaluations.find_ids("the_MES", "no hyphen") == [ids[3]]

@@ -1,6 +1,7 @@
 """Views: what people see of evaluations, stores and runs, decided once and as plain data."""
 
 import dataclasses
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,9 +18,10 @@ from engine.spec.resources.checks import build_bounds
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.store.records import MetricPoint, OutboxMessage, RunRecord, StepRecord
 from engine.views import EvaluationFacts, describe_evaluation
+from engine.views.charts import draw_history, render_svg
 from engine.views.checks import describe_checks, group_checks, tally_checks
 from engine.views.columns import describe_columns
-from engine.views.evaluation_view import describe_reference
+from engine.views.evaluation_view import HistoryView, describe_reference
 from engine.views.performance import describe_performance
 from engine.views.predictions import describe_shares
 from engine.views.run_view import describe_run
@@ -156,12 +158,30 @@ def test_what_is_allowed_is_said_in_one_way(bounds, value, text, allowed, has_sc
         ({"kind": "evaluation", "evaluations": {"Q1": {}}}, "evaluation Q1"),
         ({"kind": "rolling", "evaluations": {"Q1": {}, "Q2": {}}}, "evaluations Q1 and Q2"),
         ({"kind": "rolling", "datasets": {}}, "itself, because there is no earlier evaluation"),
+        ({"kind": "same_period", "evaluations": {"Mo": {}}}, "evaluation Mo"),
         (None, ""),
     ],
 )
 def test_a_view_says_what_the_batch_was_compared_with(reference, text) -> None:
     facts = {} if reference is None else {"reference": reference}
-    assert describe_reference(evaluation({}, model="fraud", facts=facts)) == text
+    assert describe_reference(EvaluationFacts("p", "batch", evaluation({}, model="fraud", facts=facts))) == text
+
+
+@pytest.mark.parametrize(
+    ("times", "shares"),
+    [
+        (["2026-03-01", "2026-03-02", "2026-03-11"], [0.1]),  # each at its place in time
+        (["2026-03-01 to 2026-04-01", "2026-03-02 to 2026-03-03", "2026-03-11 00:00"], [0.1]),  # a window at its start
+        (["2026-03-01", None, "2026-03-11"], [0.5]),  # one after the other
+    ],
+)
+def test_a_chart_has_evaluations_at_their_times_if_all_have_one(times, shares) -> None:
+    points = [MetricPoint(str(n), str(n), NOW, n / 10, time=time) for n, time in enumerate(times)]
+    drawn = render_svg(draw_history(HistoryView("data_drift", tuple(points), None), "2", str))
+    marks = re.search(r'class="mark-symbol role-mark[^>]*>(.*?)</g>', drawn, re.DOTALL)
+    assert marks
+    first, second, third = [float(x) for x in re.findall(r'transform="translate\(([\d.]+),', marks[1])]
+    assert [(second - first) / (third - first)] == pytest.approx(shares)
 
 
 def test_the_history_of_a_metric_has_the_range_of_its_check() -> None:

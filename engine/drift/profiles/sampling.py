@@ -39,7 +39,11 @@ def limit_rows(columns: int, rows: int) -> int:
 
 def row_keys(frame: pl.DataFrame, names: Sequence[str], seed: int) -> Hashes:
     """Return a pseudo-random key per row, a function of its content, its occurrence and the seed."""
-    hashes = frame.select(row_content_hash(names)).to_series().to_numpy()
+    return make_row_keys(frame.select(row_content_hash(names)).to_series().to_numpy(), seed)
+
+
+def make_row_keys(hashes: Hashes, seed: int) -> Hashes:
+    """Return a pseudo-random key per row, given the hashes of the rows' content: see `row_keys`."""
     order = np.argsort(hashes)  # need not be stable: equal rows are interchangeable
     ordered = hashes[order]
     starts = _run_starts(ordered)

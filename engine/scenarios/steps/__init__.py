@@ -18,7 +18,18 @@ from engine.pipeline.journal import Journal
 from engine.pipeline.log import log_warnings
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
-from engine.scenarios.steps import build, compute_metrics, python, report, run_checks, run_scenario, set_variables
+from engine.scenarios.steps import (
+    build,
+    clear,
+    compute_metrics,
+    export,
+    python,
+    report,
+    run_checks,
+    run_scenario,
+    send_message,
+    set_variables,
+)
 from engine.spec.resources.scenarios import AnyStep
 
 STEP_KINDS: dict[str, Callable[[Any, RunContext], StepResult]] = {
@@ -29,6 +40,9 @@ STEP_KINDS: dict[str, Callable[[Any, RunContext], StepResult]] = {
     "run_scenario": run_scenario.run,
     "python": python.run,
     "report": report.run,
+    "send_message": send_message.run,
+    "export": export.run,
+    "clear": clear.run,
 }
 
 

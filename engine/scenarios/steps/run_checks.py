@@ -1,15 +1,20 @@
-"""Step `run_checks`: applies the checks of an evaluation store or of a dataset."""
+"""Step `run_checks`: applies the checks of evaluation stores or of datasets."""
 
 from engine.outcome import CheckOutcome, Outcome
 from engine.pipeline.checks import apply_checks
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
+from engine.scenarios.steps.targets import do_targets
 from engine.spec.resources.scenarios import RunChecksStep
 
 
 def run(step: RunChecksStep, context: RunContext) -> StepResult:
-    """Apply the checks. If any is ERROR the step is FAILED, else if any is WARNING it is WARNING."""
-    applied = apply_checks(step.target, context)
+    """Apply the checks of each target. If any is ERROR the step is FAILED, else if any is WARNING it is WARNING."""
+    return do_targets(step, context, lambda target: _run_checks(target, step, context))
+
+
+def _run_checks(target: str, step: RunChecksStep, context: RunContext) -> StepResult:
+    applied = apply_checks(target, context)
     worst = {check.counts_as for check in applied.results}
     outcome = Outcome.WARNING if CheckOutcome.WARNING in worst else Outcome.SUCCESS
     if CheckOutcome.ERROR in worst:

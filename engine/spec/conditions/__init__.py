@@ -2,11 +2,13 @@
 
 `syntax` reads `== != < <= > >= in && || ! ( )`, literals and names; `type_check` finds what is legal syntax and still
 wrong: misspelt outcomes, steps that do not exist or run later, conditions that are always true; `evaluation` decides. A
-template language was rejected because it inserts values into the text before the text is parsed.
+template language was rejected because it inserts values into the text before the text is parsed. The word `always`
+alone is the one condition that is meant to hold in any case.
 """
 
 from engine.spec.conditions.evaluation import ConditionFacts, UndecidedCondition, evaluate_condition
 from engine.spec.conditions.scope import (
+    ALWAYS,
     RESERVED_NAMES,
     STEP_PREFIX,
     ConditionScope,
@@ -18,6 +20,7 @@ from engine.spec.conditions.type_check import check_types
 from engine.spec.problem import Problem
 
 __all__ = [
+    "ALWAYS",
     "RESERVED_NAMES",
     "STEP_PREFIX",
     "ConditionFacts",
@@ -27,10 +30,13 @@ __all__ = [
     "evaluate_condition",
     "find_condition_problems",
     "name_step_variable",
+    "parse_condition",
 ]
 
 
 def find_condition_problems(text: str, scope: ConditionScope) -> list[Problem]:
     """Return every problem of a condition, in order of position. `scope` holds the names that it may use."""
+    if text.strip() == ALWAYS:
+        return []
     syntax = parse_condition(text)
     return list(syntax.problems) if syntax.tree is None else check_types(syntax.tree, scope)

@@ -11,9 +11,15 @@ from engine.spec.conditions.scope import OUTCOME_VALUES, STEP_PREFIX
 from engine.spec.conditions.syntax import CONNECTIVES, EQUALITIES, ConditionNode
 from engine.spec.problem import Problem
 
+USE_ALWAYS = "to run or send in any case, write always"
+USE_INACTIVE = "to switch it off, write active: false"
 
-def find_constant_parts(node: ConditionNode) -> Iterator[Problem]:
-    """Yield a problem for each largest part that depends on outcomes alone and has the same result for all of them."""
+
+def find_constant_parts(node: ConditionNode, *, whole: bool = False) -> Iterator[Problem]:
+    """Yield a problem for each largest part that depends on outcomes alone and has the same result for all of them.
+
+    `whole` tells that the node is the whole condition, which a word may be meant to replace.
+    """
     # The outcomes that this part depends on, or None if it depends on a metric or a variable too.
     operands = _find_outcome_operands(node)
     if operands is not None and len(operands) <= 3:
@@ -25,6 +31,8 @@ def find_constant_parts(node: ConditionNode) -> Iterator[Problem]:
             message = f"this is always {'true' if True in results else 'false'}, whatever the outcome is"
             size = node.end - node.start
             help_ = "&& needs both sides to be true, || needs one of them"
+            if whole:
+                help_ += f"; {USE_ALWAYS if True in results else USE_INACTIVE}"
             yield Problem(node.start, size, "condition-constant", message, help_)
             return
     # Not constant as a whole: one of its operands still may be.

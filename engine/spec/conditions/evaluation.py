@@ -13,7 +13,7 @@ from math import isnan
 
 from engine.formatting.hints import did_you_mean
 from engine.outcome import CheckOutcome, Outcome
-from engine.spec.conditions.scope import infer_variable_type, name_step_variable, with_article
+from engine.spec.conditions.scope import ALWAYS, infer_variable_type, name_step_variable, with_article
 from engine.spec.conditions.syntax import EQUALITIES, ConditionNode, parse_condition
 from engine.spec.metric_names import normalize_metric_name
 from engine.spec.resources.resource import Scalar
@@ -66,6 +66,8 @@ def evaluate_condition(text: str, facts: ConditionFacts) -> bool:
         The text is not a condition; or a value is missing (a metric without a value, a step that has not run), and
         the rest of the condition does not decide without it.
     """
+    if text.strip() == ALWAYS:
+        return True
     syntax = parse_condition(text)
     if syntax.tree is None:
         raise UndecidedCondition(f"the condition cannot be read: {syntax.problems[0].message}")

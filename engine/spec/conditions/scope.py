@@ -10,6 +10,9 @@ from engine.outcome import CheckOutcome, Outcome
 from engine.spec.metric_names import MetricScope
 from engine.spec.resources.resource import Scalar
 
+ALWAYS = "always"
+"""The word that stands for a condition that holds in any case; it is no name, and stands alone."""
+
 RESERVED_NAMES = ("outcome", "steps", "checks", "metrics", "trigger")
 STEP_PREFIX = "stepOutcome_"
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from engine.spec.conditions.scope import ALWAYS
 from engine.spec.conditions.tokens import ALLOWED_SYNTAX, ConditionToken, find_token_problems, split_tokens
 from engine.spec.problem import Problem
 
@@ -203,6 +204,9 @@ class _ConditionParser:
             self.refuse(token, "null is not allowed in a condition")
         self.at += 1
         if self.next.is_sign("("):
+            if token.text == ALWAYS:
+                message = "always is a word, not a function"
+                raise _SyntaxProblem(Problem(token.start, len(ALWAYS), "condition-operator", message, "write always"))
             self.refuse(token, f"{token.text}(…) is a function call, and conditions cannot call functions")
         return token.text
 

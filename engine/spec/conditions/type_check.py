@@ -10,8 +10,9 @@ from collections.abc import Iterable
 
 from engine.formatting.hints import did_you_mean, find_similar
 from engine.outcome import CheckOutcome, Outcome
-from engine.spec.conditions.constant_parts import find_constant_parts
+from engine.spec.conditions.constant_parts import USE_ALWAYS, USE_INACTIVE, find_constant_parts
 from engine.spec.conditions.scope import (
+    ALWAYS,
     OUTCOME_VALUES,
     RESERVED_NAMES,
     STEP_PREFIX,
@@ -41,7 +42,7 @@ def check_types(tree: ConditionNode, scope: ConditionScope) -> list[Problem]:
     examiner = _TypeChecker(scope)
     examiner.require_boolean(tree, None)
     if not examiner.problems:
-        return list(find_constant_parts(tree))
+        return list(find_constant_parts(tree, whole=True))
     return sorted(examiner.problems, key=lambda problem: problem.offset)
 
 
@@ -60,9 +61,10 @@ class _TypeChecker:
         if node.kind == "constant" and type_ == "true or false":
             what = f"this operand of {operator}" if operator else "this condition"
             message = f"{what} is always {str(node.value).lower()}"
-            self.report(
-                node, "condition-constant", message, "compare something of the run: outcome in ['WARNING', 'FAILED']"
-            )
+            help_ = "compare something of the run: outcome in ['WARNING', 'FAILED']"
+            if operator is None:
+                help_ = f"{USE_ALWAYS}; otherwise {help_}" if node.value else f"{USE_INACTIVE}; otherwise {help_}"
+            self.report(node, "condition-constant", message, help_)
         elif type_ != "true or false" and len(self.problems) == before:
             values = OUTCOME_VALUES.get(type_)
             help_ = f"compare it: == '{values[2]}'" if values else "compare it with a value"
@@ -124,7 +126,9 @@ class _TypeChecker:
     def report_unknown_name(self, node: ConditionNode, name: str) -> None:
         """Report an unknown name: an outcome without quotes, a metric without `metrics[…]`, or a misspelt name."""
         known = [*RESERVED_NAMES, *(name_step_variable(step) for step in self.scope.steps), *self.scope.variables]
-        if name in (*Outcome, *CheckOutcome):
+        if name.lower() == ALWAYS:
+            help_ = "write always alone, as the whole condition"
+        elif name in (*Outcome, *CheckOutcome):
             help_ = f"write texts in quotes: '{name}'"
         elif any(
             isinstance(resolve_metric_name(name, p.scope, task=p.task, custom_metrics=p.custom_metrics), MetricName)

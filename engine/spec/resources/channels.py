@@ -1,10 +1,11 @@
 """The kinds of `channels:`: how a message is delivered."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.spec.resources.resource import Resource, SecretText
+from engine.spec.resources.resource import Names, Resource, SecretText
 
 
 class FileChannel(Resource):
@@ -29,12 +30,65 @@ class MailChannel(Resource):
 
 
 class AppriseChannel(Resource):
-    """Any service that Apprise supports: Slack, Teams, Telegram, webhooks and a hundred more."""
+    """Any service that Apprise supports: Slack, Teams, Telegram, PagerDuty and a hundred more."""
 
     kind: Literal["apprise"] = "apprise"
     url: SecretText = Field(description="Apprise URL of the service; usually a ${secret.name}.")
     fallback: FileChannel | None = Field(None, description="Channel to use instead while the secret of url is absent.")
 
 
-Channel = Annotated[MailChannel | FileChannel | AppriseChannel, Field(discriminator="kind")]
-CHANNEL_KINDS: dict[str, type[Resource]] = {"mail": MailChannel, "file": FileChannel, "apprise": AppriseChannel}
+class WebhookChannel(Resource):
+    """A server of your own that takes each message as JSON by an HTTP POST."""
+
+    kind: Literal["webhook"] = "webhook"
+    url: SecretText = Field(description="Where to post: https://host/path; usually a ${secret.name}.")
+    headers: dict[str, SecretText] = Field(
+        {}, description="HTTP headers, such as Authorization: Bearer ${secret.name}."
+    )
+    timeout: float = Field(30, gt=0, le=120, description="How many seconds to wait for an answer of the server.")
+    fallback: FileChannel | None = Field(
+        None, description="Channel to use instead while a secret of url or headers is absent."
+    )
+
+
+class CommandChannel(Resource):
+    """A program of your own that gets each message as JSON on its standard input."""
+
+    kind: Literal["command"] = "command"
+    argv: Names = Field(
+        min_length=1,
+        description="The program and its arguments, one per entry; no shell reads them. It is started in the folder of "
+        "the spec, so that ./notify.sh is a file there.",
+    )
+    timeout: float = Field(
+        30, gt=0, le=120, description="How many seconds the program may take; after them it is killed."
+    )
+
+
+class DatasetChannel(Resource):
+    """A file in which each message becomes a row, so that a dataset can read all of them."""
+
+    kind: Literal["dataset"] = "dataset"
+    path: str = Field(description="File, relative to the spec, that ends in .csv or .ndjson; created if missing.")
+
+
+Channel = Annotated[
+    MailChannel | FileChannel | AppriseChannel | WebhookChannel | CommandChannel | DatasetChannel,
+    Field(discriminator="kind"),
+]
+CHANNEL_KINDS: dict[str, type[Resource]] = {
+    "mail": MailChannel,
+    "file": FileChannel,
+    "apprise": AppriseChannel,
+    "webhook": WebhookChannel,
+    "command": CommandChannel,
+    "dataset": DatasetChannel,
+}
+ServerChannel = MailChannel | AppriseChannel | WebhookChannel
+"""The kinds that have a URL, and a fallback for want of a secret."""
+
+
+def list_secret_texts(channel: ServerChannel) -> Mapping[tuple[str, ...], str]:
+    """Return the texts of a channel that may hold secrets, by their place in it."""
+    headers = channel.headers if isinstance(channel, WebhookChannel) else {}
+    return {("url",): channel.url, **{("headers", name): text for name, text in headers.items()}}

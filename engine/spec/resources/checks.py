@@ -81,6 +81,7 @@ class RangeCheck(Range):
     """The value of a metric, or its change, must lie in a range."""
 
     kind: Literal["range"] = "range"
+    active: bool = Field(True, description="Whether the check is applied at all.")
     metric: MetricText = Field(description="Metric to check: statistic or statistic.column; * stands for every column.")
     compare: Literal["previous", "reference"] | MeanOfLast | None = Field(
         None,
@@ -111,6 +112,7 @@ class ValuesCheck(Resource):
     """The value of a metric must be one of those listed."""
 
     kind: Literal["values"] = "values"
+    active: bool = Field(True, description="Whether the check is applied at all.")
     metric: MetricText = Field(description="Metric to check: statistic or statistic.column.")
     allowed: list[Scalar] = Field(min_length=1, description="Allowed values; any other value is an ERROR.")
     soft_allowed: list[Scalar] | None = Field(
@@ -127,9 +129,21 @@ class PythonCheck(Resource):
     """A function of yours judges the metrics and returns an outcome, or an outcome and a reason."""
 
     kind: Literal["python"] = "python"
+    active: bool = Field(True, description="Whether the check is applied at all.")
     function: Function = Field(description="The function, written module:function, in a Python file beside the spec.")
     arguments: dict[str, Scalar] = Field({}, description="Keyword arguments to call the function with.")
 
 
 Check = Annotated[RangeCheck | ValuesCheck | PythonCheck, Field(discriminator="kind")]
 CHECK_KINDS: dict[str, type[Resource]] = {"range": RangeCheck, "values": ValuesCheck, "python": PythonCheck}
+
+
+def select_active_checks(checks: Mapping[str, Check]) -> dict[str, Check]:
+    """Return the checks that are applied: those that are not switched off."""
+    return {name: check for name, check in checks.items() if check.active}
+
+
+def describe_inactive_checks(checks: Mapping[str, Check]) -> str:
+    """Return `switched off: a, b`, or an empty text if every check is active."""
+    inactive = [name for name, check in checks.items() if not check.active]
+    return f"switched off: {', '.join(inactive)}" if inactive else ""

@@ -1,18 +1,33 @@
 """`evaluation_stores:`: which batch is compared with which reference, and scored by which model, if any."""
 
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from engine.spec.resources.checks import Check, PythonMetric
-from engine.spec.resources.resource import MetricText, Names, Ref, Resource, Share
+from engine.spec.resources.resource import Duration, MetricText, Names, Ref, Resource, Share
+
+
+class TimeWindow(Resource):
+    """A window of time."""
+
+    start: date | datetime = Field(description="Its first moment; of a date, the start of that day.")
+    end: date | datetime = Field(description="The moment at which it ends, which is not part of it.")
 
 
 class NewEvaluation(Resource):
-    """Name and labels of the next evaluation."""
+    """Name, labels and time of the next evaluation."""
 
-    name: str | None = Field(None, description="Name of the evaluation; the time of the build if left out.")
+    name: str | None = Field(
+        None, description="Name of the evaluation; if left out, its `time`, and without one the time of the build."
+    )
     labels: dict[str, str] = Field({}, description="Labels by which the evaluation can be found later.")
+    time: date | datetime | TimeWindow | None = Field(
+        None,
+        description="What the batch stands for: a date, a time or a window. The history of the store goes by it; the "
+        "moment of the build if left out.",
+    )
 
 
 class ModelTestReference(Resource):
@@ -42,14 +57,26 @@ class RollingReference(Resource):
     last: int = Field(ge=1, description="How many evaluations to take.")
 
 
+class SamePeriodReference(Resource):
+    """The evaluations of the same store for the same time in earlier periods, taken together: the last four Mondays."""
+
+    kind: Literal["same_period"] = "same_period"
+    every: Duration | Literal["1mo", "3mo", "1y"] = Field(
+        description="The length of a period: whole days by the calendar of the project's time zone, or 1mo, 3mo, 1y."
+    )
+    last: int = Field(ge=1, description="How many periods to go back.")
+
+
 AnyReference = Annotated[
-    ModelTestReference | DatasetReference | EvaluationReference | RollingReference, Field(discriminator="kind")
+    ModelTestReference | DatasetReference | EvaluationReference | RollingReference | SamePeriodReference,
+    Field(discriminator="kind"),
 ]
 REFERENCE_KINDS: dict[str, type[Resource]] = {
     "model_test": ModelTestReference,
     "dataset": DatasetReference,
     "evaluation": EvaluationReference,
     "rolling": RollingReference,
+    "same_period": SamePeriodReference,
 }
 
 
@@ -88,12 +115,22 @@ class EvaluationStoreSpec(Resource):
     )
     dataset: Annotated[str, Ref("datasets")] = Field(description="Name of the dataset that is the batch.")
     evaluation: NewEvaluation = Field(
-        NewEvaluation.model_construct(), description="Name and labels of the next evaluation."
+        NewEvaluation.model_construct(), description="Name, labels and time of the next evaluation."
     )
     reference: AnyReference | None = Field(
         None, description="What to compare the batch with; the test rows of the model if left out."
+    )
+    across_models: bool | None = Field(
+        None,
+        description="Whether the history goes on with another model, or the same with other settings: what a batch is "
+        "compared with, and what changes are measured from. If left out: not if evaluations have a `time`, else yes.",
     )
     drift: DriftSettings = Field(DriftSettings.model_construct(), description="How to measure drift.")
     display: Display = Field(Display.model_construct(), description="What tables and reports show first.")
     metrics: dict[str, PythonMetric] = Field({}, description="Metrics that your own functions compute, by name.")
     checks: dict[str, Check] = Field({}, description="Checks of the metrics, by name.")
+
+    @property
+    def continues_across_models(self) -> bool:
+        """Whether the history of the store goes on with another model."""
+        return self.evaluation.time is None if self.across_models is None else self.across_models

@@ -6,6 +6,33 @@ from pydantic import Field
 
 from engine.spec.resources.resource import Condition, Duration, Function, Message, Names, Ref, Resource, Scalar
 
+BuildTarget = Annotated[str, Ref("evaluation_stores", "models", "datasets")]
+CheckedTarget = Annotated[str, Ref("evaluation_stores", "datasets")]
+DatasetName = Annotated[str, Ref("datasets")]
+
+
+class MessageContent(Resource):
+    """The channel, the receivers and the text of a message."""
+
+    channel: Annotated[str, Ref("channels")] = Field(description="Name of the channel to send through.")
+    to: Names = Field([], description="Addresses of the receivers; for channels of kind mail.")
+    cc: Names = Field([], description="Addresses of receivers of a copy; for channels of kind mail.")
+    bcc: Names = Field([], description="Addresses of receivers whom the others do not see; for channels of kind mail.")
+    from_: str | None = Field(
+        None, alias="from", description="Address of the sender, if not that of the channel; for channels of kind mail."
+    )
+    subject: Message = Field("${scenarioName}: ${outcome}", description="Subject or title of the message.")
+    message: Message = Field(
+        "${scenarioName} of ${projectKey} ended ${outcome} after ${duration}.\n"
+        "${errorsEventsSummary}\n${warningsEventsSummary}\n${changesSummary}\n",
+        description="Text of the message.",
+    )
+    message_file: str | None = Field(
+        None,
+        description="File that holds the text instead of message, relative to the file that declares the scenario.",
+    )
+    attach: list[str] = Field([], description="What to attach: scenario_log, report, chart or dataset:<name>.")
+
 
 class Retries(Resource):
     """How often to run a failed step again."""
@@ -18,8 +45,11 @@ class Step(Resource):
     """The keys of all kinds of steps."""
 
     name: str = Field(description="Name, different from the others of this scenario.")
+    active: bool = Field(True, description="Whether the step runs at all; one that does not is SKIPPED.")
     run_condition: Condition | None = Field(
-        None, description="Run the step only if this is true; if left out, run it unless an earlier step FAILED."
+        None,
+        description="Run the step only if this is true; if left out, run it unless an earlier step FAILED. The word "
+        "always runs it in any case.",
     )
     retries: Retries | None = Field(None, description="How often to run the step again if it FAILED.")
     timeout: Duration | None = Field(
@@ -28,32 +58,45 @@ class Step(Resource):
     on_failure: Literal["fail", "warn"] = Field(
         "fail", description="Whether a failure makes the step FAILED or only WARNING."
     )
+    on_warning: Literal["warn", "fail"] = Field(
+        "warn", description="Whether a WARNING leaves the step WARNING or makes it FAILED."
+    )
+
+    @property
+    def targets(self) -> list[str]:
+        """The names under `target` whose data the step uses, in order; none for a kind of step that has no such key."""
+        target: str | list[str] = getattr(self, "target", [])
+        return [target] if isinstance(target, str) else target
 
 
 class BuildStep(Step):
-    """Build a dataset, a model or an evaluation store, and everything it needs."""
+    """Build datasets, models or evaluation stores, and everything they need."""
 
     kind: Literal["build"] = "build"
-    target: Annotated[str, Ref("evaluation_stores", "models", "datasets")] = Field(description="Name of what to build.")
+    target: BuildTarget | list[BuildTarget] = Field(
+        min_length=1, description="Name of what to build, or a list of names, which are built in this order."
+    )
     mode: Literal["changed", "force"] = Field(
         "changed", description="changed builds only what has changed; force builds the target again in any case."
     )
 
 
 class RunChecksStep(Step):
-    """Run the checks of an evaluation store or a dataset."""
+    """Run the checks of evaluation stores or datasets."""
 
     kind: Literal["run_checks"] = "run_checks"
-    target: Annotated[str, Ref("evaluation_stores", "datasets")] = Field(
-        description="Name of the store or dataset whose checks to run."
+    target: CheckedTarget | list[CheckedTarget] = Field(
+        min_length=1, description="Name of the store or dataset whose checks to run, or a list of names."
     )
 
 
 class ComputeMetricsStep(Step):
-    """Compute the metrics of a dataset and keep them."""
+    """Compute the metrics of datasets and keep them."""
 
     kind: Literal["compute_metrics"] = "compute_metrics"
-    target: Annotated[str, Ref("datasets")] = Field(description="Name of the dataset whose metrics to compute.")
+    target: DatasetName | list[DatasetName] = Field(
+        min_length=1, description="Name of the dataset whose metrics to compute, or a list of names."
+    )
 
 
 class SetVariablesStep(Step):
@@ -92,8 +135,67 @@ class ReportStep(Step):
     )
 
 
+class SendMessageStep(MessageContent, Step):
+    """Send a message at this point of the run, with what is known by then."""
+
+    kind: Literal["send_message"] = "send_message"
+    subject: Message = Field("${scenarioName}: ${outcome} so far", description="Subject or title of the message.")
+    message: Message = Field(
+        "${scenarioName} of ${projectKey} has been running for ${duration}; so far ${outcome}.\n"
+        "${errorsEventsSummary}\n${warningsEventsSummary}\n${changesSummary}\n",
+        description="Text of the message.",
+    )
+
+
+class ExportCsv(Resource):
+    """How to write a CSV file."""
+
+    separator: str = Field(",", min_length=1, max_length=1, description="Character between two fields.")
+    null_value: str = Field(
+        "",
+        description="Text that stands for a missing value. A dataset that reads the file needs another one than the "
+        "empty text in its null_values.",
+    )
+
+
+class ExportStep(Step):
+    """Write a dataset into a file, which appears whole or not at all."""
+
+    kind: Literal["export"] = "export"
+    dataset: DatasetName = Field(description="Name of the dataset to write.")
+    path: str = Field(
+        description="File to write, relative to the spec; missing folders are created, and a file of that name is "
+        "replaced. A path with a ${variable} must stay in the folder of the spec."
+    )
+    format: Literal["csv", "parquet", "ndjson", "arrow"] | None = Field(
+        None, description="Format of the file; taken from the ending of path if left out."
+    )
+    csv: ExportCsv = Field(ExportCsv.model_construct(), description="How to write the file if its format is csv.")
+
+
+class ClearStep(Step):
+    """Remove the files of a dataset of kind file; they must lie in the folder of the spec."""
+
+    kind: Literal["clear"] = "clear"
+    target: DatasetName = Field(description="Name of the dataset whose files to remove.")
+
+    @property
+    def targets(self) -> list[str]:
+        """None: its data are not used."""
+        return []
+
+
 AnyStep = Annotated[
-    BuildStep | RunChecksStep | ComputeMetricsStep | SetVariablesStep | RunScenarioStep | PythonStep | ReportStep,
+    BuildStep
+    | RunChecksStep
+    | ComputeMetricsStep
+    | SetVariablesStep
+    | RunScenarioStep
+    | PythonStep
+    | ReportStep
+    | SendMessageStep
+    | ExportStep
+    | ClearStep,
     Field(discriminator="kind"),
 ]
 STEP_KINDS: dict[str, type[Resource]] = {
@@ -104,34 +206,40 @@ STEP_KINDS: dict[str, type[Resource]] = {
     "run_scenario": RunScenarioStep,
     "python": PythonStep,
     "report": ReportStep,
+    "send_message": SendMessageStep,
+    "export": ExportStep,
+    "clear": ClearStep,
 }
 
 
-class Reporter(Resource):
-    """A message: when to send it, through which channel, to whom, and its text."""
+class MessageOccasion(Resource):
+    """Whether and when a reporter sends its message."""
 
     name: str = Field(description="Name, different from the others of this scenario.")
     active: bool = Field(True, description="Whether the reporter sends at all.")
     at: Literal["start", "end"] = Field("end", description="Whether to send at the start or at the end of the run.")
-    run_condition: Condition | None = Field(None, description="Send only if this is true; always if left out.")
-    channel: Annotated[str, Ref("channels")] = Field(description="Name of the channel to send through.")
-    to: Names = Field([], description="Addresses of the receivers; for channels of kind mail.")
-    cc: Names = Field([], description="Addresses of receivers of a copy; for channels of kind mail.")
-    bcc: Names = Field([], description="Addresses of receivers whom the others do not see; for channels of kind mail.")
-    from_: str | None = Field(
-        None, alias="from", description="Address of the sender, if not that of the channel; for channels of kind mail."
+    run_condition: Condition | None = Field(
+        None, description="Send only if this is true; always if left out, or if it is the word always."
     )
-    subject: Message = Field("${scenarioName}: ${outcome}", description="Subject or title of the message.")
-    message: Message = Field(
-        "${scenarioName} of ${projectKey} ended ${outcome} after ${duration}.\n"
-        "${errorsEventsSummary}\n${warningsEventsSummary}\n${changesSummary}\n",
-        description="Text of the message.",
+    only_on_change: bool = Field(
+        False,
+        description="Send only when run_condition begins to hold: it did not at the last run. Without a run_condition: "
+        "when the outcome differs from that of the last run. Before the first run, all is taken to be well.",
     )
-    message_file: str | None = Field(
+    recovery: bool = Field(
+        False,
+        description="With only_on_change: send also when run_condition no longer holds, with the same message after "
+        "“Recovered: ” and what has ended.",
+    )
+    cooldown: Duration | None = Field(
         None,
-        description="File that holds the text instead of message, relative to the file that declares the scenario.",
+        description="How long after a message not to send again. What is held back is sent by the first run after that "
+        "time at which the condition still holds; the message that something has ended is not held back.",
     )
-    attach: list[str] = Field([], description="What to attach: scenario_log, report, chart or dataset:<name>.")
+
+
+class Reporter(MessageContent, MessageOccasion):
+    """A message: when to send it, through which channel, to whom, and its text."""
 
 
 class Scenario(Resource):

@@ -8,7 +8,19 @@ all the same. The search for unused variables comes last, because the other pass
 from collections.abc import Callable
 
 from engine.spec.diagnostics import Findings
-from engine.spec.rules import channels, checks, messages, names, references, reporters, resources, sql, variables
+from engine.spec.rules import (
+    channels,
+    checks,
+    messages,
+    names,
+    references,
+    reporters,
+    resources,
+    sql,
+    steps,
+    switched_off,
+    variables,
+)
 from engine.spec.rules.draft import Draft
 
 __all__ = ["Draft", "check_rules"]
@@ -38,8 +50,14 @@ PASSES: tuple[Callable[[Draft, Findings], None], ...] = (
     resources.check_secrets,
     resources.check_server,
     channels.check_channels,
-    channels.check_reporters,
+    channels.check_receivers,
+    reporters.check_changes,
     reporters.warn_about_silent_failures,
+    steps.check_target_lists,
+    steps.check_handled_warnings,
+    steps.check_written_paths,
+    steps.check_cleared_datasets,
+    switched_off.warn_about_inactive_checks,
     variables.check_scenario_variables,
     variables.check_keys,
     variables.warn_about_dates,

@@ -1,34 +1,52 @@
-"""Rules of channels and reporters: their URLs and addresses, and what only mail has."""
+"""Rules of channels and messages: their URLs and addresses, and what only mail has."""
 
 import re
 
 from engine.errors import DeliveryError, Position
+from engine.formatting.lists import join_words
 from engine.spec.apprise_url import split_urls
 from engine.spec.diagnostics import Findings
-from engine.spec.resources.channels import AppriseChannel, FileChannel, MailChannel
-from engine.spec.resources.scenarios import Reporter
+from engine.spec.resources.channels import (
+    DatasetChannel,
+    MailChannel,
+    ServerChannel,
+    WebhookChannel,
+    list_secret_texts,
+)
+from engine.spec.resources.scenarios import MessageContent, Reporter
 from engine.spec.rules.draft import Draft
 from engine.spec.smtp_url import SmtpServer
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import find_references
+from engine.spec.webhook_url import find_header_problem, find_webhook_problem
 
 _MAIL_ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+|[^<>\r\n]*<[^@\s,;<>]+@[^@\s,;<>]+>")
+DATASET_ENDINGS = (".csv", ".ndjson")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9]*://")
 
 
 def check_channels(draft: Draft, findings: Findings) -> None:
     """Check that each channel has a legal URL without a password, and a fallback if its secret may be absent."""
     for name, channel in draft.spec.channels.items():
-        if isinstance(channel, FileChannel):
-            continue
         path = ("channels", name)
-        found = [r.parts[1] for r in find_references(channel.url) if r.parts[:1] == ("secret",) and len(r.parts) == 2]
+        if isinstance(channel, DatasetChannel) and not channel.path.lower().endswith(DATASET_ENDINGS):
+            message = "the rows of messages are kept as CSV or NDJSON"
+            at = draft.value_position(*path, "path")
+            findings.error(at, "format", message, f"write a path that ends in {join_words(DATASET_ENDINGS, 'or')}")
+        if not isinstance(channel, ServerChannel):
+            continue
+        texts = list_secret_texts(channel)
+        references = [reference for text in texts.values() for reference in find_references(text)]
+        found = [r.parts[1] for r in references if r.parts[:1] == ("secret",) and len(r.parts) == 2]
         if not find_references(channel.url):
             _check_literal_url(draft, findings, channel, path)
+        if isinstance(channel, WebhookChannel):
+            _check_headers(draft, findings, channel, path)
         optional = [s for s in found if s in draft.spec.secrets and draft.spec.secrets[s].optional]
         known = all(s in draft.spec.secrets for s in found)
         if channel.fallback and known and not optional:
-            message = "fallback is never used: no secret in url is optional"
+            where = "url or headers" if isinstance(channel, WebhookChannel) else "url"
+            message = f"fallback is never used: no secret in {where} is optional"
             help_ = "add optional: true to the secret, or remove fallback"
             findings.warning(draft.key_position(*path, "fallback"), "fallback", message, help_)
         if optional and not channel.fallback:
@@ -41,8 +59,22 @@ def check_channels(draft: Draft, findings: Findings) -> None:
             )
 
 
-def _check_literal_url(draft: Draft, findings: Findings, channel: MailChannel | AppriseChannel, path: SpecPath) -> None:
+def _check_headers(draft: Draft, findings: Findings, channel: WebhookChannel, path: SpecPath) -> None:
+    for name, value in channel.headers.items():
+        at = draft.value_position(*path, "headers", name)
+        if problem := find_header_problem(name, "x" if find_references(value) else value):
+            findings.error(at, "header", problem)
+        elif not find_references(value) and re.search("auth|token|key|secret|cookie", name, re.IGNORECASE):
+            help_ = "put the value into a secret, and write ${secret.name}"
+            findings.warning(at, "password", f"the header {name} contains a password", help_)
+
+
+def _check_literal_url(draft: Draft, findings: Findings, channel: ServerChannel, path: SpecPath) -> None:
     at = draft.value_position(*path, "url")
+    if isinstance(channel, WebhookChannel):
+        if problem := find_webhook_problem(channel.url):
+            findings.error(at, "url", problem)
+        return
     if isinstance(channel, MailChannel):
         try:
             SmtpServer.parse(channel.url)
@@ -57,27 +89,29 @@ def _check_literal_url(draft: Draft, findings: Findings, channel: MailChannel | 
         findings.warning(at, "password", "this url contains a password", help_)
 
 
-def check_reporters(draft: Draft, findings: Findings) -> None:
+def check_receivers(draft: Draft, findings: Findings) -> None:
     """Check that each mail has receivers, that they are mail addresses, and that only mail has them."""
-    for scenario, spec in draft.spec.scenarios.items():
-        for i, reporter in enumerate(spec.reporters):
-            path = ("scenarios", scenario, "reporters", i)
-            channel = draft.spec.channels.get(reporter.channel)
-            _check_addresses(draft, findings, reporter, path)
-            if isinstance(channel, MailChannel) and not (reporter.to or reporter.cc or reporter.bcc):
-                message = f'reporter "{reporter.name[:60]}" sends mail but has no receivers'
-                findings.error(draft.key_position(*path), "needs-key", message, "add to: [name@example.com]")
-            if channel and not isinstance(channel, MailChannel):
-                for key in ("to", "cc", "bcc", "from"):
-                    if draft.find_node(*path, key) is not None:
-                        message = f"{key} is only for mail, but this channel is of kind {channel.kind}"
-                        findings.warning(draft.key_position(*path, key), "address", message, "remove it")
+    for path, content in draft.iterate_messages():
+        channel = draft.spec.channels.get(content.channel)
+        _check_addresses(draft, findings, content, path)
+        if isinstance(channel, MailChannel) and not (content.to or content.cc or content.bcc):
+            sender = "reporter" if isinstance(content, Reporter) else "step"
+            message = f'{sender} "{content.name[:60]}" sends mail but has no receivers'
+            findings.error(draft.key_position(*path), "needs-key", message, "add to: [name@example.com]")
+        if isinstance(channel, DatasetChannel) and content.attach:
+            message = "a row of a dataset has no attachments"
+            findings.warning(draft.key_position(*path, "attach"), "unknown-attachment", message, "remove it")
+        if channel and not isinstance(channel, MailChannel):
+            for key in ("to", "cc", "bcc", "from"):
+                if draft.find_node(*path, key) is not None:
+                    message = f"{key} is only for mail, but this channel is of kind {channel.kind}"
+                    findings.warning(draft.key_position(*path, key), "address", message, "remove it")
 
 
-def _check_addresses(draft: Draft, findings: Findings, reporter: Reporter, path: SpecPath) -> None:
+def _check_addresses(draft: Draft, findings: Findings, content: MessageContent, path: SpecPath) -> None:
     """Check that each address is one mail address, and that nobody would get the same message twice."""
     seen: set[str] = set()
-    for key, addresses in (("to", reporter.to), ("cc", reporter.cc), ("bcc", reporter.bcc)):
+    for key, addresses in (("to", content.to), ("cc", content.cc), ("bcc", content.bcc)):
         for j, address in enumerate(addresses):
             at = draft.value_position(*path, key, j)
             if not _MAIL_ADDRESS.fullmatch(address):
@@ -85,9 +119,9 @@ def _check_addresses(draft: Draft, findings: Findings, reporter: Reporter, path:
             elif address in seen:
                 findings.warning(at, "address", f'"{address[:60]}" is a receiver already', "remove it")
             seen.add(address)
-    if reporter.from_ is not None and not _MAIL_ADDRESS.fullmatch(reporter.from_):
+    if content.from_ is not None and not _MAIL_ADDRESS.fullmatch(content.from_):
         at = draft.value_position(*path, "from")
-        _report_address(findings, at, reporter.from_, "write name@example.com or Name <name@example.com>")
+        _report_address(findings, at, content.from_, "write name@example.com or Name <name@example.com>")
 
 
 def _report_address(findings: Findings, at: Position, address: str, help_: str) -> None:

@@ -33,6 +33,16 @@ def check_metrics(draft: Draft, findings: Findings) -> None:
         elif found.wildcard and "display" in text.path:
             message = "a metric with * cannot be displayed"
             findings.error(text.node.position, "metric-member", message, f"write {found.statistic}.<column>")
+        elif found.statistic == "repeated_data" and section != "datasets" and _lacks_times(draft, owner):
+            message = "repeated_data compares the times of evaluations, and those of this store have none"
+            help_ = "add evaluation: {time: …}, such as the day of the batch"
+            findings.error(text.node.position, "needs-key", message, help_)
+
+
+def _lacks_times(draft: Draft, store: str) -> bool:
+    """Return whether the evaluations of a store have no time, and no metric of the user's has the name of theirs."""
+    own = draft.declared_names("evaluation_stores", store, "metrics")
+    return "repeated_data" not in own and draft.find_node("evaluation_stores", store, "evaluation", "time") is None
 
 
 def check_ranges(draft: Draft, findings: Findings) -> None:

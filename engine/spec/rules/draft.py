@@ -14,7 +14,8 @@ from engine.spec.problem import Problem
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.models import AnyModel
 from engine.spec.resources.project import ProjectResource
-from engine.spec.validator import SpecText
+from engine.spec.resources.scenarios import Reporter, SendMessageStep
+from engine.spec.validator import SpecPath, SpecText
 from engine.spec.yaml_tree import ListNode, MapNode, ScalarNode, YamlNode, node_at, position_at
 
 
@@ -46,10 +47,27 @@ class Draft:
         node = self.find_node(*path)
         return node.text if isinstance(node, ScalarNode) else None
 
+    def scalar_texts(self, *path: str | int) -> list[str]:
+        """Return the texts of the scalar, or of the scalars of the list, at a path; none if there is neither."""
+        node = self.find_node(*path)
+        nodes = node.items if isinstance(node, ListNode) else [node]
+        return [one.text for one in nodes if isinstance(one, ScalarNode)]
+
     def list_length(self, *path: str | int) -> int:
         """Return the length of the list at a path; 0 if there is no list."""
         node = self.find_node(*path)
         return len(node.items) if isinstance(node, ListNode) else 0
+
+    def folder_of(self, section: str, name: str) -> Path:
+        """Return the folder of the file that declares a resource, to which its paths are relative."""
+        return self.files.folders.get((section, name), self.path.parent)
+
+    def root_of(self, dataset: str, connection: str | None) -> Path | None:
+        """Return the folder that the path of a dataset starts from; None if its connection is not valid."""
+        if connection is None:
+            return self.folder_of("datasets", dataset)
+        declared = self.spec.connections.get(connection)
+        return self.folder_of("connections", connection) / declared.root if declared else None
 
     def key_position(self, *path: str | int) -> Position:
         """Return the position of a path: of the key for an entry of a mapping, of the value for an item of a list."""
@@ -63,6 +81,15 @@ class Draft:
     def texts_read_as(self, *readings: str) -> Iterator[SpecText]:
         """Yield the texts that are read in one of these ways: "sql", "condition", "metric", …."""
         return (text for text in self.texts if text.reading in readings)
+
+    def iterate_messages(self) -> Iterator[tuple[SpecPath, Reporter | SendMessageStep]]:
+        """Yield each message of a scenario with its path: those of its reporters, and of its steps."""
+        for scenario, spec in self.spec.scenarios.items():
+            for i, reporter in enumerate(spec.reporters):
+                yield ("scenarios", scenario, "reporters", i), reporter
+            for i, step in enumerate(spec.steps):
+                if isinstance(step, SendMessageStep):
+                    yield ("scenarios", scenario, "steps", i), step
 
     def model_of_store(self, store: str) -> AnyModel | None:
         """Return the model of an evaluation store, if the shapes of both are valid."""

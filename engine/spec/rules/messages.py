@@ -41,7 +41,7 @@ def check_message_names(draft: Draft, findings: Findings) -> None:
         scope = _build_scope(draft, text)
         for reference in find_references(text.node.text):
             at = text.node.position_of(reference.offset, reference.length)
-            problem = _find_name_problem(reference, scope, draft)
+            problem = _find_name_problem(reference, scope, draft, text)
             if problem:
                 findings.error(at, problem.code, problem.message, problem.help)
             elif reference.parts == ("scenarioRunURL",) and draft.find_node("server") is None:
@@ -49,7 +49,9 @@ def check_message_names(draft: Draft, findings: Findings) -> None:
                 findings.warning(at, "no-server", message, "add server: {url: …}")
 
 
-def _find_name_problem(reference: VariableReference, scope: ConditionScope, draft: Draft) -> Problem | None:
+def _find_name_problem(
+    reference: VariableReference, scope: ConditionScope, draft: Draft, text: SpecText
+) -> Problem | None:
     steps = {name_step_variable(step): step for step in scope.steps}
     single = [*MESSAGE_NAMES, "trigger", *MOMENT_NAMES, *draft.variables.declarations, *steps]
     known = [
@@ -81,6 +83,9 @@ def _find_name_problem(reference: VariableReference, scope: ConditionScope, draf
             ]
             problems = [f for f in found if isinstance(f, Problem)]
             return problems[0] if found and len(problems) == len(found) else None
+    later_help = "write at: end, so that it is sent at the end"
+    if text.path[2] == "steps":
+        later_help = "use an earlier step, or move this step behind that one"
     later = {name_step_variable(step): step for step in scope.later}
     if reference.parts[0] in later or (reference.parts[0] == "steps" and reference.parts[1] in scope.later):
         return Problem(
@@ -88,7 +93,7 @@ def _find_name_problem(reference: VariableReference, scope: ConditionScope, draf
             0,
             "message-name",
             "this step has not run yet when the message is sent",
-            "write at: end, so that it is sent at the end",
+            later_help,
         )
     name = reference.text[2:-1]
     help_ = did_you_mean(name, known, "the names here are")
@@ -137,10 +142,10 @@ def _find_metric_owners(draft: Draft, scenario: str, seen: set[str]) -> list[tup
     found: dict[tuple[str, str], None] = {}
     seen.add(scenario)
     for i in range(_count_steps(draft, scenario)):
-        target = draft.scalar_text("scenarios", scenario, "steps", i, "target")
         child = draft.scalar_text("scenarios", scenario, "steps", i, "scenario")
-        if target in draft.declared_names("evaluation_stores"):
-            found["evaluation_stores", str(target)] = None
+        for target in draft.scalar_texts("scenarios", scenario, "steps", i, "target"):
+            if target in draft.declared_names("evaluation_stores"):
+                found["evaluation_stores", target] = None
         if child and child not in seen:
             found |= dict.fromkeys(_find_metric_owners(draft, child, seen))
     return [

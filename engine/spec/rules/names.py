@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from engine.spec.conditions import RESERVED_NAMES, STEP_PREFIX, name_step_variable
+from engine.spec.conditions import ALWAYS, RESERVED_NAMES, STEP_PREFIX, name_step_variable
 from engine.spec.diagnostics import Findings
 from engine.spec.include import SECTIONS
 from engine.spec.metric_names import list_statistics as metric_names
@@ -15,7 +15,9 @@ from engine.spec.yaml_tree import ScalarNode
 
 IDENTIFIER_SECTIONS = ("variables", "secrets")
 TARGET_SECTIONS = ("datasets", "models", "evaluation_stores")
-RESERVED_VARIABLES = frozenset({*RESERVED_NAMES, *MESSAGE_NAMES, "secret", "env", "in", "true", "false", "null"})
+RESERVED_VARIABLES = frozenset(
+    {*RESERVED_NAMES, *MESSAGE_NAMES, ALWAYS, "secret", "env", "in", "true", "false", "null"}
+)
 
 _ILLEGAL_CHARACTERS = re.compile(r"""["'/\x00-\x1f\x7f-\x9f]""")
 _MAX_NAME_LENGTH = 200

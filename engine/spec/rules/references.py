@@ -6,8 +6,9 @@ from engine.formatting.hints import did_you_mean
 from engine.formatting.lists import join_alternatives
 from engine.spec.diagnostics import Findings
 from engine.spec.include import SECTIONS
+from engine.spec.resources.scenarios import RunScenarioStep
 from engine.spec.rules.draft import Draft
-from engine.spec.variable_references import find_references
+from engine.spec.variable_references import fill_references, find_references
 
 ATTACHMENTS = ("scenario_log", "report", "chart", "dataset:<name>")
 
@@ -45,18 +46,17 @@ def check_displayed_checks(draft: Draft, findings: Findings) -> None:
 
 
 def check_attachments(draft: Draft, findings: Findings) -> None:
-    """Check that each attachment of a reporter exists."""
-    for scenario, spec in draft.spec.scenarios.items():
-        for r, reporter in enumerate(spec.reporters):
-            for i, wanted in enumerate(reporter.attach):
-                at = draft.value_position("scenarios", scenario, "reporters", r, "attach", i)
-                name = wanted.removeprefix("dataset:")
-                if wanted.startswith("dataset:") and name not in draft.declared_names("datasets"):
-                    help_ = did_you_mean(name, draft.declared_names("datasets"), "the datasets are")
-                    findings.error(at, "unknown-name", f'"{name[:60]}" is not a declared dataset', help_)
-                elif not wanted.startswith("dataset:") and wanted not in ATTACHMENTS:
-                    help_ = did_you_mean(wanted, ATTACHMENTS, "the attachments are")
-                    findings.error(at, "unknown-attachment", f'"{wanted[:60]}" cannot be attached', help_)
+    """Check that each attachment of a message exists."""
+    for path, content in draft.iterate_messages():
+        for i, wanted in enumerate(content.attach):
+            at = draft.value_position(*path, "attach", i)
+            name = wanted.removeprefix("dataset:")
+            if wanted.startswith("dataset:") and name not in draft.declared_names("datasets"):
+                help_ = did_you_mean(name, draft.declared_names("datasets"), "the datasets are")
+                findings.error(at, "unknown-name", f'"{name[:60]}" is not a declared dataset', help_)
+            elif not wanted.startswith("dataset:") and wanted not in ATTACHMENTS:
+                help_ = did_you_mean(wanted, ATTACHMENTS, "the attachments are")
+                findings.error(at, "unknown-attachment", f'"{wanted[:60]}" cannot be attached', help_)
 
 
 def check_secret_references(draft: Draft, findings: Findings) -> None:
@@ -76,9 +76,10 @@ def check_scenario_cycles(draft: Draft, findings: Findings) -> None:
     """Check that no scenario runs itself, directly or through others: it would never end."""
     needs = {
         name: {
-            step.scenario: ("scenarios", name, "steps", i, "scenario")
+            child: ("scenarios", name, "steps", i, "scenario")
             for i, step in enumerate(scenario.steps)
-            if step.kind == "run_scenario"
+            if isinstance(step, RunScenarioStep)
+            for child in (step.scenario, *_list_iterated_children(draft, name, i))
         }
         for name, scenario in draft.spec.scenarios.items()
     }
@@ -87,6 +88,16 @@ def check_scenario_cycles(draft: Draft, findings: Findings) -> None:
         findings.error(
             draft.value_position(*path), "cycle", f"a scenario runs itself: {names}", "remove one of these steps"
         )
+
+
+def _list_iterated_children(draft: Draft, scenario: str, step: int) -> list[str]:
+    """Return the scenarios that a step runs in the iterations of `for_each`, if their names hold variables."""
+    text = draft.scalar_text("scenarios", scenario, "steps", step, "scenario") or ""
+    if not find_references(text):
+        return []
+    iterations = draft.spec.scenarios[scenario].for_each or []
+    known = draft.variables.names
+    return [fill_references(text, {**known, **iteration}, lambda unknown: unknown.text) for iteration in iterations]
 
 
 def find_cycles(

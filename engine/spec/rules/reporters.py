@@ -1,21 +1,32 @@
-"""Whether somebody is told when a run fails: a reporter that waits for warnings alone is silent when it is worse."""
+"""Rules of when reporters send: keys that must fit together, and whether somebody is told when a run fails.
+
+A reporter that waits for warnings alone is silent when it is worse.
+"""
 
 import re
 from collections.abc import Iterator
 
 from engine.outcome import CheckOutcome, Outcome
 from engine.spec import sql
-from engine.spec.conditions import ConditionFacts, UndecidedCondition, evaluate_condition
+from engine.spec.conditions import ALWAYS, ConditionFacts, UndecidedCondition, evaluate_condition
 from engine.spec.diagnostics import Findings
-from engine.spec.resources.checks import Check, PythonCheck, ValuesCheck
+from engine.spec.resources.checks import Check, PythonCheck, ValuesCheck, select_active_checks
 from engine.spec.resources.datasets import QueryDataset
 from engine.spec.resources.evaluation_stores import DatasetReference
 from engine.spec.resources.models import TrainModel
-from engine.spec.resources.scenarios import AnyStep, BuildStep, Reporter, RunChecksStep, RunScenarioStep, Scenario
+from engine.spec.resources.scenarios import (
+    AnyStep,
+    BuildStep,
+    Reporter,
+    RunChecksStep,
+    RunScenarioStep,
+    Scenario,
+    SendMessageStep,
+)
 from engine.spec.rules.draft import Draft
 
-OwnedCheck = tuple[str, str]
-"""What owns a check, such as `dataset 'orders'`, and the name of the check."""
+OwnedCheck = tuple[str, str, CheckOutcome]
+"""What owns a check, such as `dataset 'orders'`, the name of the check, and its outcome that fails a step."""
 
 
 def warn_about_silent_failures(draft: Draft, findings: Findings) -> None:
@@ -26,14 +37,34 @@ def warn_about_silent_failures(draft: Draft, findings: Findings) -> None:
     for name, scenario in draft.spec.scenarios.items():
         if not (reporters := _list_reporters(scenario)):
             continue
-        for step, (owner, check), facts in _find_silent_failures(scenario, draft, ()):
+        for step, (owner, check, bad), facts in _find_silent_failures(scenario, draft, ()):
             number, reporter = next(iter(reporters.items()))
             at = draft.value_position("scenarios", name, "reporters", number, "run_condition")
             message = f"no reporter sends when the step {step.name!r} is FAILED"
-            because = f"because the check {check!r} of the {owner} is ERROR"
+            because = f"because the check {check!r} of the {owner} is {bad}"
             help_ = f"write {_suggest_condition(reporter, step, facts)}"
             findings.warning(at, "silent-failure", f"{message} {because}", help_)
             break
+
+
+def check_changes(draft: Draft, findings: Findings) -> None:
+    """Check that reporters that send on a change, or not too often, do so at the end of the run, and of something."""
+    for scenario, spec in draft.spec.scenarios.items():
+        for number, reporter in enumerate(spec.reporters):
+            path = ("scenarios", scenario, "reporters", number)
+            given = [key for key in ("only_on_change", "recovery", "cooldown") if draft.find_node(*path, key)]
+            if given and reporter.at == "start":
+                at = draft.key_position(*path, given[0])
+                help_ = f"remove {given[0]}, or write at: end"
+                findings.error(at, "on-change", f"{given[0]} is for messages at the end of a run", help_)
+            elif reporter.recovery and not reporter.only_on_change:
+                at = draft.key_position(*path, "recovery")
+                findings.error(at, "on-change", "recovery needs only_on_change", "add only_on_change: true")
+            elif reporter.recovery and reporter.run_condition is None:
+                at = draft.key_position(*path, "recovery")
+                message = "recovery needs a run_condition that may no longer hold"
+                help_ = "remove recovery: without a run_condition, a return to SUCCESS is told as every other change"
+                findings.error(at, "on-change", message, help_)
 
 
 def _list_reporters(scenario: Scenario) -> dict[int, Reporter]:
@@ -45,11 +76,16 @@ def _find_silent_failures(
     scenario: Scenario, draft: Draft, outer: tuple[Scenario, ...]
 ) -> Iterator[tuple[AnyStep, OwnedCheck, ConditionFacts]]:
     """Yield each step that can be FAILED while no reporter sends, with the check and the facts of that run."""
-    for step in scenario.steps:
-        if step.on_failure == "fail":
+    for place, step in enumerate(scenario.steps):
+        if step.active and step.on_failure == "fail":
+            later = [one for one in scenario.steps[place + 1 :] if isinstance(one, SendMessageStep) and one.active]
+            senders: list[Reporter | SendMessageStep] = [
+                *_list_reporters(scenario).values(),
+                *(one for one in later if one.run_condition),
+            ]
             for check in dict.fromkeys(_list_failing_checks(step, draft, (*outer, scenario))):
                 facts = _suppose_failure(scenario, step, check, draft)
-                if not any(_sends(reporter.run_condition, facts) for reporter in _list_reporters(scenario).values()):
+                if not any(_sends(sender.run_condition, facts) for sender in senders):
                     yield step, check, facts
 
 
@@ -61,21 +97,23 @@ def _list_failing_checks(step: AnyStep, draft: Draft, outer: tuple[Scenario, ...
             yield from (check for _, check, _ in _find_silent_failures(child, draft, outer))
         return
     for owner, checks in _list_applied_checks(step, draft):
-        yield from ((owner, name) for name, check in checks.items() if _can_fail(check))
+        yield from ((owner, name, CheckOutcome.ERROR) for name, check in checks.items() if _can_fail(check))
+        if step.on_warning == "fail":
+            yield from ((owner, name, CheckOutcome.WARNING) for name, check in checks.items() if _can_warn(check))
 
 
 def _list_applied_checks(step: AnyStep, draft: Draft) -> Iterator[tuple[str, dict[str, Check]]]:
     """Yield the checks that a step applies, by what owns them: a build applies those of each dataset that it reads."""
-    target = step.target if isinstance(step, BuildStep | RunChecksStep) else ""
-    store = draft.spec.evaluation_stores.get(target)
-    if store and isinstance(step, RunChecksStep):
-        yield f"evaluation store {target!r}", store.checks
-        return
-    for name in _list_read_datasets(target, draft):
-        yield f"dataset {name!r}", draft.spec.datasets[name].checks
+    for target in step.targets if isinstance(step, BuildStep | RunChecksStep) else ():
+        store = draft.spec.evaluation_stores.get(target)
+        if store and isinstance(step, RunChecksStep):
+            yield f"evaluation store {target!r}", select_active_checks(store.checks)
+            continue
+        for name in list_read_datasets(target, draft):
+            yield f"dataset {name!r}", select_active_checks(draft.spec.datasets[name].checks)
 
 
-def _list_read_datasets(target: str, draft: Draft) -> list[str]:
+def list_read_datasets(target: str, draft: Draft) -> list[str]:
     """Return the datasets that are read for a dataset, a model or a store, with the inputs of their queries."""
     store = draft.spec.evaluation_stores.get(target)
     model = draft.spec.models.get((store.model if store else target) or "")
@@ -100,11 +138,24 @@ def _can_fail(check: Check) -> bool:
     return check.when_empty == "error" or any(one.min is not None or one.max is not None for one in ranges)
 
 
+def _can_warn(check: Check) -> bool:
+    """Return whether a value of the metric makes the check WARNING."""
+    if isinstance(check, PythonCheck):
+        return True
+    if isinstance(check, ValuesCheck):
+        return check.soft_allowed is not None
+    return any(one.soft_min is not None or one.soft_max is not None for one in (check, *check.except_.values()))
+
+
 def _suppose_failure(scenario: Scenario, failed: AnyStep, check: OwnedCheck, draft: Draft) -> ConditionFacts:
     """Return the facts of a run in which this step is FAILED by this check, and all is well before it."""
     place = scenario.steps.index(failed)
     steps = {
-        step.name: Outcome.SUCCESS if number < place else Outcome.FAILED if number == place else Outcome.SKIPPED
+        step.name: Outcome.FAILED
+        if number == place
+        else Outcome.SUCCESS
+        if step.active and (number < place or step.run_condition == ALWAYS)
+        else Outcome.SKIPPED
         for number, step in enumerate(scenario.steps)
     }
     before = scenario.steps[: place + 1]
@@ -112,7 +163,7 @@ def _suppose_failure(scenario: Scenario, failed: AnyStep, check: OwnedCheck, dra
     return ConditionFacts(
         outcome=Outcome.FAILED,
         steps=steps,
-        checks={**dict.fromkeys(well, CheckOutcome.OK), check[1]: CheckOutcome.ERROR},
+        checks={**dict.fromkeys(well, CheckOutcome.OK), check[1]: check[2]},
         variables=draft.variables.values,
     )
 

@@ -1,13 +1,21 @@
 """Rules of single resources: keys of one dataset, model, store or secret that must fit together."""
 
 import re
+from datetime import date
 from urllib.parse import urlsplit
 
 from engine.discovery.formats import ARCHIVES, SAVE_AS_CSV, SPREADSHEETS, UNPACK, detect_format
+from engine.errors import Position
 from engine.formatting.lists import join_alternatives
+from engine.spec.declared_times import YEARS, find_moment, find_zone, format_declared_time
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.datasets import Column, Csv, FileDataset
-from engine.spec.resources.evaluation_stores import DatasetReference, ModelTestReference
+from engine.spec.resources.evaluation_stores import (
+    DatasetReference,
+    ModelTestReference,
+    SamePeriodReference,
+    TimeWindow,
+)
 from engine.spec.resources.models import ALGORITHMS, ScoredModel, TrainModel
 from engine.spec.rules.draft import Draft
 from engine.spec.validator import SpecPath
@@ -173,9 +181,34 @@ def check_stores(draft: Draft, findings: Findings) -> None:
             elif model is not None and not isinstance(model, TrainModel):
                 message = f'model "{store.model}" is not of kind train, so it has no test rows to compare with'
                 findings.error(at, "no-reference", message, help_)
+        elif isinstance(reference, SamePeriodReference) and store.evaluation.time is None:
+            at = draft.value_position(*path, "reference", "kind")
+            message = "a reference of the same period needs the time of each evaluation"
+            findings.error(at, "needs-key", message, "add evaluation: {time: …}, such as the day of the batch")
         elif isinstance(reference, DatasetReference) and reference.dataset == store.dataset:
             message = f'the batch and the reference are the same dataset "{store.dataset}", so there is never drift'
             findings.warning(draft.value_position(*path, "reference", "dataset"), "same-dataset", message)
+        if strange := _find_strange_year(draft, path, store.evaluation.time):
+            findings.error(strange, "bound", f"the year of a time must be from {YEARS[0]} to {YEARS[-1]}")
+        elif isinstance(window := store.evaluation.time, TimeWindow):
+            start, end = (find_moment(one, find_zone(draft.spec)) for one in (window.start, window.end))
+            if end <= start:
+                at = draft.value_position(*path, "evaluation", "time", "end")
+                message = (
+                    f"the window ends at {format_declared_time(window.end)}, which is not after its start, "
+                    f"{format_declared_time(window.start)}"
+                )
+                help_ = "write an end after the start; it is not part of the window"
+                also = draft.value_position(*path, "evaluation", "time", "start")
+                findings.error(at, "range-order", message, help_, also=also)
+
+
+def _find_strange_year(draft: Draft, path: SpecPath, time: date | TimeWindow | None) -> Position | None:
+    """Return the position of a declared time whose year data cannot stand for; None if there is none."""
+    place = (*path, "evaluation", "time")
+    times = {("start",): time.start, ("end",): time.end} if isinstance(time, TimeWindow) else {(): time}
+    wrong = (draft.value_position(*place, *key) for key, one in times.items() if one and one.year not in YEARS)
+    return next(wrong, None)
 
 
 def check_secrets(draft: Draft, findings: Findings) -> None:

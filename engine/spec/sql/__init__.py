@@ -137,7 +137,10 @@ def _find_undeclared_variables(
         if not reference.parts or (len(reference.parts) == 1 and (name in variables or name in MOMENT_NAMES)):
             continue
         if reference.parts[:1] == ("secret",):
-            message, help_ = "a secret cannot be used in SQL", "secrets can only be used in the url of a channel"
+            message, help_ = (
+                "a secret cannot be used in SQL",
+                "secrets can only be used in the url or the headers of a channel",
+            )
         else:
             message = f"{name!r} is not a declared variable"
             help_ = suggest_variable(name, variables)

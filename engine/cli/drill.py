@@ -1,0 +1,93 @@
+"""`engine drill`: disturbs a batch in memory, and shows which checks fire and which messages would go out."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from engine.cli.options import GIVEN_OPTIONS, AsOf, Variables, load_project
+from engine.outcome import ExitCode
+from engine.spec.disturbances import FORMS, Disturbance, parse_disturbance
+
+
+def command(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    store: Annotated[str, typer.Argument(metavar="STORE", help="The evaluation store.", show_default=False)],
+    shift: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=AMOUNT",
+            help="Add to each value: card_age=+0.5sd (standard deviations of the reference), card_age=+10%, "
+            "card_age=-3; paid_on=+3d for dates (w, d, h, m, s). Whole numbers stay whole.",
+        ),
+    ] = None,
+    scale: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN=FACTOR", help="Multiply each value: amount=100, a wrong unit."),
+    ] = None,
+    missing: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN=SHARE", help="Make the value of a share of the rows missing: card_age=10%."),
+    ] = None,
+    category: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=VALUE:SHARE",
+            help="Give a share of the rows a value, which may be a new one: country=Atlantis:20%.",
+        ),
+    ] = None,
+    drop: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Take a column away: card_age.")] = None,
+    shuffle: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Exchange the values of a column among the rows: card_age. Its distribution stays, its relation to "
+            "the other columns is gone.",
+        ),
+    ] = None,
+    rows: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Keep N rows, fewer than there are: 500.", show_default=False),
+    ] = None,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SCENARIO",
+            help="A scenario to run, can be repeated; by default the last of run: that builds the store and those that "
+            "follow it there, or else the last of the spec that builds it.",
+            show_default=False,
+        ),
+    ] = None,
+    var: Variables = None,
+    as_of: AsOf = None,
+    format_: Annotated[
+        Literal["text", "json"], typer.Option("--format", help="text for people, json for programs.")
+    ] = "text",
+) -> int:
+    """Disturb the batch in memory: which checks fire, and what would be sent? Keeps nothing, sends nothing.
+
+    The disturbances can be repeated and are made in their order. The rows that a share concerns are drawn by a hash of
+    their content: the same ones each time. Exit code 0: a check fires, or a step fails, that does not without the
+    disturbances. Exit code 1: nothing would have told you.
+    """
+    disturbances = _parse_in_order(context)
+    project = load_project(path, var, as_of)
+
+    from engine.cli import drill_printers, output
+    from engine.scenarios.drill import drill_store
+
+    with output.show_progress(verbose=False) as listen:
+        drilled = drill_store(project, store, disturbances, scenarios=scenario or (), listeners=[listen])
+    code = ExitCode.OK if drilled.heard else ExitCode.CHECK_ERROR
+    drill_printers.print_drill(drilled, code, format_)
+    return code
+
+
+def _parse_in_order(context: typer.Context) -> list[Disturbance]:
+    """Parse the disturbances in the order in which they stand on the command line."""
+    left: dict[str, list[Any]] = {}
+    for kind in FORMS:
+        given = context.params.get(kind)
+        left[kind] = list(given or ()) if isinstance(given, list | tuple) else [given]
+    return [parse_disturbance(name, str(left[name].pop(0))) for name in context.meta[GIVEN_OPTIONS] if name in left]

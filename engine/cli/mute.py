@@ -1,0 +1,68 @@
+"""`engine mute`: lets a check not count for a time, with a reason that everybody sees; or lists the mutes."""
+
+import os
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.cli.options import TableFormat, Variables, load_project
+from engine.outcome import ExitCode
+from engine.spec.moment import parse_moment
+from engine.spec.value_types import parse_duration
+
+
+def command(
+    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    target: Annotated[
+        str | None, typer.Argument(metavar="STORE", help="An evaluation store or a dataset.", show_default=False)
+    ] = None,
+    check: Annotated[
+        str | None, typer.Argument(metavar="CHECK", help="The name of one of its checks.", show_default=False)
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="When the check counts again: 2026-12-01 (its first instant), 2026-12-01T09:30, both in the project's "
+            "time zone, or the time from now, such as 12h or 7d.",
+        ),
+    ] = None,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for all who see it.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the mutes, those that are over too.")] = False,
+    var: Variables = None,
+    format_: TableFormat = "text",
+) -> int:
+    """Mute a check until a time: it is measured and stored, but counts as OK and alerts nobody. Recorded with who."""
+    if list_ and (target or check or until or reason):
+        raise typer.BadParameter("--list takes no STORE, CHECK, --until or --reason")
+    if format_ != "text" and not list_:
+        raise typer.BadParameter("--format is for --list")
+    if not list_ and not (target and check):
+        raise typer.BadParameter("name the store and the check: engine mute SPEC STORE CHECK, or use --list")
+    if not list_ and not (until and reason and reason.strip()):
+        raise typer.BadParameter("--until and --reason are needed: a mute ends by itself, and says why it is there")
+    declared = load_project(path, var)
+
+    from engine.api import Project
+    from engine.cli import table_printers
+    from engine.cli.output import print_warning
+
+    project = Project(declared, os.environ, (print_warning,))
+    if list_:
+        table_printers.print_table("mutes", project.mutes(), table_printers.MUTE_HEADERS, format_)
+    elif target and check and until and reason:
+        print(f"{target}: {project.mute(target, check, until=_parse_end(until), reason=reason)}")
+    return ExitCode.OK
+
+
+def _parse_end(text: str) -> date | datetime | timedelta:
+    """Return a date, a time, or a duration from now on; raises typer.BadParameter for any other text."""
+    try:
+        return parse_duration(text.strip()) or parse_moment(text.strip())
+    except ValueError:
+        message = (
+            f"{text[:60]!r} is not a date such as 2026-12-01, a time such as 2026-12-01T09:30 or a duration such as 7d"
+        )
+        raise typer.BadParameter(message, param_hint="--until") from None

@@ -1,0 +1,31 @@
+"""`engine unmute`: ends the mute of a check before its time."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.cli.options import Variables, load_project
+from engine.outcome import ExitCode
+
+
+def command(
+    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    target: Annotated[
+        str, typer.Argument(metavar="STORE", help="An evaluation store or a dataset.", show_default=False)
+    ],
+    check: Annotated[
+        str, typer.Argument(metavar="CHECK", help="The name of the check that is muted.", show_default=False)
+    ],
+    var: Variables = None,
+) -> int:
+    """End the mute of a check now: it counts again. Recorded with who has ended it."""
+    declared = load_project(path, var)
+
+    from engine.api import Project
+    from engine.cli.output import print_warning
+
+    Project(declared, os.environ, (print_warning,)).unmute(target, check)
+    print(f"{target}: check {check!r} counts again")
+    return ExitCode.OK

@@ -1,0 +1,181 @@
+"""Decides whether a reporter sends at the end of a run, from the facts of the run and from what it told before.
+
+A reporter with `only_on_change` or `cooldown` has a state. It follows what the runs give, also where nothing is sent:
+a reporter that did not notice the end of a condition would not tell its next beginning.
+
+**Never silent for a wrong reason.** A condition that cannot be decided sends and leaves the state as it is. A message
+that a cooldown holds back is told in the log, and sent by the first later run at which the condition still holds.
+Receivers that were not told of a beginning are not told of its end.
+
+**Only the newest moment counts.** A run that stands for an earlier moment than the state does, or that evaluates
+earlier times than the newest ones, such as a run for last week that is made up for, neither alerts nor recovers.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from engine.formatting.numbers import format_duration
+from engine.outcome import Outcome
+from engine.spec.conditions import ConditionFacts, UndecidedCondition, evaluate_condition
+from engine.spec.resources.scenarios import Reporter
+from engine.store.records import ReporterState
+
+HOLDS, HOLDS_NOT = "holds", "does not hold"
+"""What a run gives for a reporter with a run condition; without one it gives its outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """Whether a reporter sends.
+
+    Attributes
+    ----------
+    reason
+        Why it does not send.
+    held_back
+        Whether it does not send although its condition holds, which is always told.
+    note
+        What the message says of the decision itself.
+    recovery
+        What the message says of what has ended, if it is about that.
+    state
+        The state of the reporter after the run, if it changes.
+    """
+
+    sends: bool
+    reason: str = ""
+    held_back: bool = False
+    note: str = ""
+    recovery: str = ""
+    state: ReporterState | None = None
+
+
+def has_state(reporter: Reporter) -> bool:
+    """Return whether what a reporter sends depends on what it told before."""
+    return reporter.only_on_change or reporter.cooldown is not None
+
+
+def decide_sending(reporter: Reporter, facts: ConditionFacts) -> Sending:
+    """Return whether a reporter sends, whatever it told before."""
+    if not reporter.active:
+        return Sending(False, "it is not active")
+    try:
+        observed = _observe_run(reporter, facts)
+    except UndecidedCondition as undecided:
+        note = f"the run condition {reporter.run_condition} cannot be evaluated, so this was sent: {undecided}"
+        return Sending(True, note=note)
+    if observed == HOLDS_NOT:
+        return Sending(False, f"its run_condition does not hold: {reporter.run_condition}")
+    return Sending(True)
+
+
+def follow_state(
+    reporter: Reporter,
+    facts: ConditionFacts,
+    scenario: str,
+    known: ReporterState | None,
+    as_of: datetime,
+    now: datetime,
+    unmuted: ConditionFacts | None = None,
+    *,
+    backfill: bool = False,
+) -> Sending:
+    """Return whether a reporter with a state sends, and its state after the run.
+
+    Parameters
+    ----------
+    known
+        Its state before the run; None if it has none.
+    as_of
+        The moment that the run stands for.
+    now
+        The time of the message.
+    unmuted
+        The facts as they would be if no check were muted. What ends only because a check is muted is no recovery; if it
+        is still so when the mute is over, it is told as new.
+    backfill
+        Whether all evaluations of the run stand for earlier times than the newest ones of their stores.
+    """
+    plain = decide_sending(reporter, facts)
+    if plain.note:  # it cannot be decided
+        return plain
+    definition = describe_definition(reporter)
+    calm = Outcome.SUCCESS.value if reporter.run_condition is None else HOLDS_NOT
+    moment = min(as_of, now)  # a date far ahead, as a mistake gives it, must not silence the runs until then
+    before = known if known and known.definition == definition else None
+    before = before or ReporterState(scenario, reporter.name, definition, calm, moment, calm, None, moment)
+    if not reporter.active:
+        return replace(plain, state=before)
+    past = ""
+    if backfill:
+        past = "the run has evaluated earlier times than the newest ones"
+    elif moment < before.as_of <= now:
+        past = f"the run is for {_format_moment(moment)}, and an earlier one was for {_format_moment(before.as_of)}"
+    if past:
+        return Sending(False, f"{past}: what is past neither alerts nor recovers", held_back=plain.sends)
+    observed = _observe_run(reporter, facts)
+    since = before.since if observed == before.observed else moment
+    state = replace(before, observed=observed, since=since, as_of=moment)
+    if not reporter.only_on_change:
+        return _apply_cooldown(reporter, state, now) if plain.sends else replace(plain, state=state)
+    if observed == before.told:
+        told = f", and its message was made at {_format_moment(state.sent_at)}" if state.sent_at else ""
+        what = "its run_condition has held" if reporter.run_condition else f"the outcome has been {observed}"
+        unchanged = f"nothing has changed: {what} since {_format_moment(state.since)}{told}"
+        return Sending(False, plain.reason or unchanged, state=state)
+    if observed == calm and unmuted is not None and _is_other_than(calm, reporter, unmuted):
+        reason = "it would tell a recovery, but only muted checks make the difference"
+        return Sending(False, reason, held_back=True, state=replace(state, told=calm))
+    if observed == calm:
+        return _tell_recovery(reporter, before, state)
+    return _apply_cooldown(reporter, state, now)
+
+
+def describe_definition(reporter: Reporter) -> str:
+    """Return what a reporter watches, and whether it is active: a state holds as long as this stays the same."""
+    watched = f"run_condition: {reporter.run_condition}" if reporter.run_condition else "the outcome of the run"
+    return watched if reporter.active else f"not active; {watched}"
+
+
+def _observe_run(reporter: Reporter, facts: ConditionFacts) -> str:
+    """Return what a run gives; raises UndecidedCondition if that cannot be decided."""
+    if reporter.run_condition is None:
+        return str(facts.outcome)
+    return HOLDS if evaluate_condition(reporter.run_condition, facts) else HOLDS_NOT
+
+
+def _is_other_than(calm: str, reporter: Reporter, facts: ConditionFacts) -> bool:
+    """Return whether facts give, or could give, something else."""
+    try:
+        return _observe_run(reporter, facts) != calm
+    except UndecidedCondition:
+        return True
+
+
+def _tell_recovery(reporter: Reporter, before: ReporterState, state: ReporterState) -> Sending:
+    state = replace(state, told=state.observed)
+    since = _format_moment(before.since)
+    if reporter.run_condition is None:
+        text = f"The outcome is {state.observed} again; it was {before.observed} since {since}."
+        return Sending(True, recovery=text, state=state)
+    if reporter.recovery:
+        text = f"This no longer holds: {reporter.run_condition}. It held since {since}."
+        return Sending(True, recovery=text, state=state)
+    return Sending(False, f"its run_condition does not hold any more: {reporter.run_condition}", state=state)
+
+
+def _apply_cooldown(reporter: Reporter, state: ReporterState, now: datetime) -> Sending:
+    """Return that the reporter sends, unless its last message was too short a time ago."""
+    if reporter.cooldown is not None and state.sent_at is not None:
+        over = state.sent_at + reporter.cooldown
+        if state.sent_at <= now < over:  # a clock that was set back must not prolong it
+            reason = (
+                f"its cooldown is {format_duration(reporter.cooldown.total_seconds())}, and its last message was made "
+                f"at {_format_moment(state.sent_at)}: the next one at {_format_moment(over)} at the earliest"
+            )
+            return Sending(False, reason, held_back=True, state=state)
+    return Sending(True, state=replace(state, told=state.observed, sent_at=now))
+
+
+def _format_moment(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,115 @@
+"""The webhook channel: each message is one HTTP POST of JSON, in the format of `message_document`.
+
+An answer 2xx says that the message was taken. 400, 406, 413, 414, 415 and 422 are about the message, so that it is
+refused for good. Any other 4xx but 408, 425 and 429, and a redirect, may be mended by somebody, and are final at the
+third time. Everything else is tried again; `Retry-After` is respected.
+
+Redirects are never followed: the message and its headers are for the server that the spec names.
+"""
+
+import http.client
+import re
+import urllib.error
+import urllib.request
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+from engine import __version__
+from engine.errors import DeliveryError, UnreachableError
+from engine.formatting.control_characters import single_line
+from engine.notifications.envelope import (
+    CONTENT_CODES,
+    PASSING_CODES,
+    PATIENCE,
+    DelayedError,
+    Envelope,
+    RefusedError,
+)
+from engine.notifications.message_document import describe_message
+from engine.spec.resources.channels import WebhookChannel
+from engine.spec.webhook_url import find_header_problem, find_webhook_problem
+
+MAX_ANSWER_BYTES = 2000
+"""Bytes of an answer that are read; its first words are told if the message was not taken."""
+QUOTED_CHARACTERS = 300
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        """Follow no redirect: it becomes an HTTPError."""
+
+
+def send(channel: WebhookChannel, post: Envelope) -> None:
+    """Post a message.
+
+    Raises
+    ------
+    RefusedError
+        The server has refused the message.
+    UnreachableError
+        The server cannot be reached.
+    DeliveryError
+        The server did not take the message; it may do so later.
+    """
+    problems = [
+        find_webhook_problem(post.url),
+        *(find_header_problem(name, value) for name, value in post.headers.items()),
+    ]
+    for problem in filter(None, problems):
+        raise DeliveryError(problem)
+    request = urllib.request.Request(  # noqa: S310  (the scheme was checked)
+        post.url,
+        data=describe_message(post).model_dump_json().encode("utf-8", "replace"),
+        headers={
+            "Content-Type": "application/json",
+            "User-Agent": f"engine/{__version__}",
+            "Idempotency-Key": post.message.id,
+            **post.headers,
+        },
+        method="POST",
+    )
+    host = urlsplit(post.url).hostname
+    try:
+        opener = urllib.request.build_opener(_NoRedirect)
+        # The message was taken, whatever becomes of the rest of the answer.
+        with opener.open(request, timeout=channel.timeout) as answer, suppress(OSError, http.client.HTTPException):
+            answer.read(MAX_ANSWER_BYTES)
+    except urllib.error.HTTPError as error:
+        with error:
+            _raise_answer(error, str(host), post)
+    except TimeoutError:
+        raise UnreachableError(f"{host} did not answer in {channel.timeout:g} s") from None
+    except urllib.error.URLError as error:
+        timed_out = isinstance(error.reason, TimeoutError)
+        words = f"it did not answer in {channel.timeout:g} s" if timed_out else str(error.reason)
+        raise UnreachableError(f"{host} cannot be reached: {words}") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise UnreachableError(f"{host} broke off: {single_line(str(error) or type(error).__name__)}") from None
+
+
+def _raise_answer(answer: urllib.error.HTTPError, host: str, post: Envelope) -> None:
+    """Raise the error for an answer other than 2xx, which quotes its first words."""
+    raw = b""
+    with suppress(OSError, http.client.HTTPException):
+        raw = answer.read(MAX_ANSWER_BYTES)
+    said = single_line(raw.decode("utf-8", "replace").strip(), QUOTED_CHARACTERS)
+    words = f"{host} answered {answer.code} {single_line(str(answer.reason), 100)}".rstrip() + (
+        f": {said}" if said else ""
+    )
+    if 300 <= answer.code < 400:
+        target = urlsplit(answer.headers.get("Location") or "").hostname
+        words += f" (redirects{f' to {target}' if target else ''} are not followed: write the final address as url)"
+    if answer.code < 500 and answer.code not in PASSING_CODES:
+        final = answer.code in CONTENT_CODES or post.message.refusals + 1 >= PATIENCE
+        raise RefusedError(words, {host: words} if final else {}, complete=final, counted=0 if final else 1)
+    wait = re.fullmatch(r"\s*([0-9]{1,6})\s*", answer.headers.get("Retry-After") or "")
+    if wait:
+        raise DelayedError(words, float(wait[1]))
+    raise DeliveryError(words)
+
+
+def describe(_channel: WebhookChannel, url: str) -> str:
+    """Return where messages go: the server alone, because the path of a webhook is often its key."""
+    parts = urlsplit(url)
+    return f"POST to {parts.scheme}://{parts.hostname}"

@@ -1,0 +1,65 @@
+"""The time that the next evaluation of a store stands for, and what of the store's history comes before it."""
+
+from contextlib import suppress
+from datetime import date, datetime
+
+from engine.evaluation.record import Evaluation, EvaluationTime
+from engine.pipeline.context import BuildContext
+from engine.spec.declared_times import find_moment, find_zone, format_declared_time, go_back
+from engine.spec.resources.evaluation_stores import SamePeriodReference, TimeWindow
+from engine.store import EvaluationFilter
+
+DeclaredTime = date | datetime | TimeWindow
+
+
+def find_declared_time(store: str, context: BuildContext) -> EvaluationTime | None:
+    """Return the time that the next evaluation of a store stands for; None if none is declared."""
+    declared = context.project.evaluation_stores[store].evaluation.time
+    return None if declared is None else _read_time(declared, context)
+
+
+def name_next_evaluation(store: str, context: BuildContext) -> str | None:
+    """Return the name of the next evaluation of a store: the declared one, else its time; None if it has neither."""
+    time = find_declared_time(store, context)
+    return context.project.evaluation_stores[store].evaluation.name or (time.text if time else None)
+
+
+def list_earlier_times(store: str, reference: SamePeriodReference, context: BuildContext) -> list[EvaluationTime]:
+    """Return the times of the earlier periods that a store's next evaluation is compared with, the latest first."""
+    declared = context.project.evaluation_stores[store].evaluation.time
+    zone, every = find_zone(context.project.resources), reference.every
+    earlier: list[DeclaredTime] = []
+    with suppress(OverflowError, ValueError):  # there is no year before the first
+        for count in range(1, reference.last + 1):
+            if isinstance(declared, TimeWindow):
+                start, end = (go_back(one, every, count, zone) for one in (declared.start, declared.end))
+                earlier.append(TimeWindow(start=start, end=end))
+            elif declared is not None:
+                earlier.append(go_back(declared, every, count, zone))
+    return [_read_time(one, context) for one in earlier]
+
+
+def _read_time(declared: DeclaredTime, context: BuildContext) -> EvaluationTime:
+    zone = find_zone(context.project.resources)
+    if not isinstance(declared, TimeWindow):
+        return EvaluationTime(find_moment(declared, zone), None, format_declared_time(declared))
+    start, end = declared.start, declared.end
+    text = f"{format_declared_time(start)} to {format_declared_time(end)}"
+    return EvaluationTime(find_moment(start, zone), find_moment(end, zone), text)
+
+
+def has_model_history(store: str, context: BuildContext) -> bool:
+    """Return whether the history of a store starts anew at another model."""
+    spec = context.project.evaluation_stores[store]
+    return spec.model is not None and not spec.continues_across_models
+
+
+def restrict_to_model(store: str, fingerprint: str, context: BuildContext) -> str | None:
+    """Return the model that the history of a store is restricted to; None if it goes on across models."""
+    return None if context.project.evaluation_stores[store].continues_across_models else fingerprint
+
+
+def select_earlier(evaluation: Evaluation, context: BuildContext) -> EvaluationFilter:
+    """Return the condition of being in the history of an evaluation, before it: changes are measured from these."""
+    model = restrict_to_model(evaluation.store, evaluation.fingerprints.model, context)
+    return EvaluationFilter(before=evaluation.id, model=model)

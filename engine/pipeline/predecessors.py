@@ -1,0 +1,141 @@
+"""What a store has of the time that a batch stands for, and of its data: to be reused, superseded or taken over."""
+
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from engine.evaluation.batch_evaluation import EvaluationIdentity, measure_repetition
+from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints
+from engine.evaluation.snapshot import DamagedSnapshot, Snapshot
+from engine.pipeline.changes import MAX_CANDIDATES, ChangeReason, RolePaths, explain_change
+from engine.pipeline.context import BuildContext
+from engine.store import EvaluationFilter, PastFacts
+
+SAME_DATA = "same data as "
+"""How the note of an evaluation begins whose batch is exactly the data of another time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predecessors:
+    """Evaluations of a store that matter for a new one.
+
+    Attributes
+    ----------
+    equal
+        One with the same fingerprints and, if a time is declared, of that time.
+    superseded
+        That of the declared time and of the model, which the new one replaces in the history.
+    repeated
+        One of another declared time whose batch is the same data.
+    twin
+        One with the same fingerprints, whatever its time, whose numbers can be taken over.
+    """
+
+    equal: Evaluation | None
+    superseded: Evaluation | None = None
+    repeated: Evaluation | None = None
+    twin: Evaluation | None = None
+
+    @property
+    def note(self) -> str | None:
+        """What is to be said of a batch that is the same data as that of another time."""
+        if self.repeated is None or self.repeated.time is None:
+            return None
+        name, text = self.repeated.name, self.repeated.time.text
+        return f"{SAME_DATA}evaluation {name}" + (f", evaluated for {text}" if name != text else "")
+
+    @property
+    def note_of_twin(self) -> str:
+        """What is to be said of numbers that are taken over."""
+        name = self.twin.name if self.twin else ""
+        return f"nothing is measured: data, model, reference and settings are those of evaluation {name}"
+
+
+def find_predecessors(
+    store: str, time: EvaluationTime | None, fingerprints: Fingerprints, context: BuildContext
+) -> Predecessors:
+    """Return what a store has for a batch of a time; without a time, only what has the same fingerprints."""
+    evaluations = context.store.evaluations
+    if time is None:
+        return Predecessors(evaluations.find(store, fingerprints))
+    current = evaluations.find_newest(store, EvaluationFilter(at=time, model=fingerprints.model))
+    same = EvaluationFilter(dataset=fingerprints.dataset, not_at=time, superseded=True)
+    repeated = evaluations.find_newest(store, replace(same, earlier_than=time)) or evaluations.find_newest(store, same)
+    twin = evaluations.find_newest(store, EvaluationFilter(fingerprints=fingerprints, superseded=True))
+    return Predecessors(
+        equal=current if current and current.fingerprints == fingerprints else None,
+        superseded=current,
+        repeated=repeated,
+        twin=twin if twin and _can_be_taken_over(twin, context) else None,
+    )
+
+
+def _can_be_taken_over(twin: Evaluation, context: BuildContext) -> bool:
+    """Return whether the files of an evaluation are whole; one that a plan has simulated will have them."""
+    if not twin.metrics:
+        return True
+    try:
+        Snapshot.load(context.store.evaluations.folder_of(twin.id))
+    except DamagedSnapshot:
+        return False
+    return True
+
+
+def explain_evaluation(
+    store: str,
+    time: EvaluationTime | None,
+    predecessors: Predecessors,
+    facts: Mapping[str, Any],
+    places: RolePaths,
+    context: BuildContext,
+) -> ChangeReason:
+    """Return why a batch is evaluated although the store may have evaluations."""
+    evaluations, replaced = context.store.evaluations, predecessors.superseded
+    at_time = replaced or (evaluations.find_newest(store, EvaluationFilter(at=time)) if time else None)
+    if predecessors.equal is not None:
+        reason = ChangeReason("forced", "mode: force", [])
+    elif time is not None and at_time is None:
+        reason = ChangeReason("new", f"there is no evaluation for {time.text} yet", [])
+    else:
+        earlier = [PastFacts(at_time.name, at_time.facts)] if at_time else evaluations.list_facts(store, MAX_CANDIDATES)
+        never, since = "it was never evaluated", "" if replaced else "evaluation "
+        reason = explain_change(facts, earlier, places, context.project, never=never, since=since)
+    if replaced is None or time is None:
+        return reason
+    told = f"supersedes evaluation {replaced.name}" + (f" of {time.text}" if replaced.name != time.text else "")
+    return replace(reason, reason="; ".join(filter(None, [told, reason.reason])))
+
+
+def take_over_numbers(identity: EvaluationIdentity, predecessors: Predecessors, context: BuildContext) -> Evaluation:
+    """Store an evaluation with the numbers of its twin. Its files are those of the twin, not copies where possible."""
+    twin = predecessors.twin
+    if twin is None:
+        raise ValueError("there is no evaluation whose numbers can be taken over")
+    evaluations = context.store.evaluations
+    own = {one.name: getattr(identity, one.name) for one in fields(identity)}
+    notes = [note for note in twin.notes if not note.startswith(SAME_DATA)]
+    evaluation = replace(
+        evaluations.get(twin.id),
+        **own,
+        metrics={**twin.metrics, **measure_repetition(identity)},
+        notes=tuple(filter(None, [predecessors.note, *notes])),
+        superseded_by=None,
+    )
+    with context.store.folders.stage() as files:
+        for path in sorted(evaluations.folder_of(twin.id).iterdir()):
+            _link_file(path, files / path.name)
+        context.datasets.files.verify()
+        superseded = predecessors.superseded
+        evaluations.add(evaluation, files, supersedes=superseded.id if superseded else None)
+    return evaluation
+
+
+def _link_file(path: Path, target: Path) -> None:
+    """Give a file, which nobody changes, a second name; copy it where the file system has no such names."""
+    with suppress(OSError):
+        target.hardlink_to(path)
+        return
+    shutil.copyfile(path, target)

@@ -1,0 +1,377 @@
+"""Drills: scenarios run as the data are, and again with a disturbed batch, to see whether anybody would hear of it.
+
+All runs work on one copy of the state, so nothing is kept, and their messages are shown instead of sent. The disturbed
+batch takes the place of the present one: before the second runs, what the first ones have recorded is forgotten, and so
+is an evaluation of the present batch that was there already. Thus both are compared with the same past.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from engine.data import Table, explain_read_errors, materialise
+from engine.data.disturbances import describe_disturbances, require_deviations, require_possible
+from engine.drift.reading.blocks import count_frame_rows
+from engine.errors import DataError, UsageError
+from engine.evaluation.record import CheckResult, Evaluation
+from engine.formatting.hints import suggest_name
+from engine.formatting.lists import join_words
+from engine.outcome import CheckOutcome, Outcome
+from engine.pipeline.journal import SaidTexts
+from engine.pipeline.log import LogLine
+from engine.scenarios.context import RunContext
+from engine.scenarios.result import RunResult, StepResult
+from engine.scenarios.runner import run_scenario
+from engine.scenarios.scenario_selection import DEFAULT_SCENARIO, list_run_scenarios
+from engine.scenarios.session import open_session
+from engine.spec import ProjectSpec
+from engine.spec.disturbances import Disturbance, Drill
+from engine.spec.metric_names import MetricName
+from engine.spec.resources.evaluation_stores import EvaluationReference
+from engine.spec.resources.scenarios import AnyStep, BuildStep, RunScenarioStep, SetVariablesStep
+from engine.store import utc_now
+from engine.store.forgetting import forget_evaluations, forget_measurements, forget_runs
+from engine.views.run_view import name_iteration
+
+
+@dataclass(frozen=True, slots=True)
+class DrilledCheck:
+    """What a check gives on one metric without and with the disturbances; None where it is not applied.
+
+    `turn` is the iteration of `for_each`.
+    """
+
+    turn: str
+    before: CheckResult | None
+    after: CheckResult | None
+
+    @property
+    def result(self) -> CheckResult:
+        """The result with the disturbances, else the one without."""
+        found = self.after or self.before
+        if found is None:
+            raise ValueError("a check that is not applied at all has no result")
+        return found
+
+    @property
+    def fires(self) -> bool:
+        """Whether it counts as WARNING or ERROR because of the disturbances: it did not, or was milder, without."""
+        return _severity(self.after) > _severity(self.before)
+
+    @property
+    def muted(self) -> bool:
+        """Whether it would fire if nobody had muted it."""
+        found = self.after
+        bad = (CheckOutcome.WARNING, CheckOutcome.ERROR)
+        return found is not None and found.muted and found.outcome in bad and found.counts_as not in bad
+
+    @property
+    def fired_before(self) -> bool:
+        """Whether it counts as WARNING or ERROR without any disturbance."""
+        return _severity(self.before) > 0
+
+
+def _severity(result: CheckResult | None) -> int:
+    """Return 0 for what is OK or not applied, 1 for WARNING, 2 for ERROR."""
+    counts_as = CheckOutcome.OK if result is None else result.counts_as
+    return {CheckOutcome.WARNING: 1, CheckOutcome.ERROR: 2}.get(counts_as, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class DrillResult:
+    """What a drill has found.
+
+    Attributes
+    ----------
+    datasets
+        The batches that were disturbed: one, unless a loop changes the dataset of the store.
+    scenarios
+        The scenarios that were run.
+    others
+        Further scenarios that build or check the store, which were not run.
+    unchecked
+        Checks of the store and its dataset that no step of these scenarios applies.
+    disturbances
+        What was disturbed, and what that has changed, in words.
+    remarks
+        What must be known of the runs.
+    before, after
+        The runs without and with the disturbances.
+    messages
+        What each reporter would do in the runs with the disturbances.
+    """
+
+    store: str
+    datasets: tuple[str, ...]
+    scenarios: tuple[str, ...]
+    others: tuple[str, ...]
+    unchecked: tuple[str, ...]
+    disturbances: tuple[tuple[Disturbance, str], ...]
+    remarks: tuple[str, ...]
+    before: tuple[RunResult, ...]
+    after: tuple[RunResult, ...]
+    messages: tuple[str, ...]
+
+    def compare_checks(self) -> list[DrilledCheck]:
+        """Return every check that a run has applied, by metric, in the order of the steps."""
+        before, after = _collect_checks(self.before), _collect_checks(self.after)
+        return [DrilledCheck(key[0], before.get(key), after.get(key)) for key in {**before, **after}]
+
+    def list_failures(self) -> list[StepResult]:
+        """Return the steps that could not do their work because of the disturbances."""
+        before = {(turn, step.name) for turn, step in _list_all_steps(self.before) if _has_failed(step)}
+        after = _list_all_steps(self.after)
+        return [step for turn, step in after if _has_failed(step) and (turn, step.name) not in before]
+
+    @property
+    def heard(self) -> bool:
+        """Whether a check fires or a step fails because of the disturbances."""
+        return bool(self.list_failures()) or any(check.fires for check in self.compare_checks())
+
+
+def _collect_checks(runs: Sequence[RunResult]) -> dict[tuple[str, str, str, str], CheckResult]:
+    """Return the results by iteration, target, check and metric.
+
+    Of a check that is applied again, the worst one counts: the batch may also be what a model was trained on, whose
+    checks see the rows that are not disturbed.
+    """
+    found: dict[tuple[str, str, str, str], CheckResult] = {}
+    for turn, step in _list_all_steps(runs):
+        for check in step.checks:
+            key = (turn, check.target, check.check, check.metric)
+            found[key] = max(found.get(key, check), check, key=_severity)
+    return found
+
+
+def _list_all_steps(runs: Sequence[RunResult], turn: str = "") -> Iterator[tuple[str, StepResult]]:
+    """Yield each step of runs and of the runs that they started, with the iterations that it belongs to."""
+    for step in (step for run in runs for step in run.steps):
+        inner = ", ".join(filter(None, [turn, name_iteration(step.turn)]))
+        yield inner, step
+        if step.run is not None:
+            yield from _list_all_steps([step.run], inner)
+
+
+def _has_failed(step: StepResult) -> bool:
+    """Tell whether a step could not do its work: for another reason than its checks or the steps of its run."""
+    bad = step.outcome in (Outcome.WARNING, Outcome.FAILED, Outcome.ABORTED)
+    return bad and step.run is None and step.cause != "check" and not any(map(_severity, step.checks))
+
+
+def drill_store(
+    project: ProjectSpec,
+    store: str,
+    disturbances: Sequence[Disturbance],
+    *,
+    scenarios: Sequence[str] = (),
+    environ: Mapping[str, str] = os.environ,
+    clock: Callable[[], datetime] = utc_now,
+    listeners: Sequence[Callable[[LogLine], None]] = (),
+) -> DrillResult:
+    """Run the scenarios that build and check a store without and with disturbances of its batch; keep, send nothing.
+
+    Parameters
+    ----------
+    scenarios
+        The scenarios, in order; by default the last one of `run:` that builds the store and those that follow it in
+        `run:`, or else the last one of the spec that builds it.
+    listeners
+        Called with each entry of the log of the runs with the disturbances.
+
+    Raises
+    ------
+    UsageError
+        There is no such store or scenario, no scenario builds the store, or the batch does not allow a disturbance.
+    DataError
+        The batch cannot be read, or the store cannot be built without any disturbance.
+    StoreError
+        The state cannot be read.
+    """
+    if store not in project.evaluation_stores:
+        raise UsageError(
+            f"there is no evaluation store {store!r}{suggest_name(store, list(project.evaluation_stores))}"
+        )
+    if not disturbances:
+        raise UsageError("a drill needs a disturbance, such as --shift COLUMN=+0.5sd; engine drill --help shows all")
+    with open_session(project, environ=environ, clock=clock, listeners=listeners, mode="dry run") as context:
+        names = _choose_scenarios(store, scenarios, context)
+        others = [name for name in _list_declared(project) if name not in names and _uses_store(name, store, context)]
+        builds = [build for name in names for build in _list_builds(name, store, context)]
+        for build in builds:
+            _require_possible_in(store, disturbances, build)
+        # a run that finds the present batch measured would compare it with itself
+        _forget_measured(store, builds, context)
+        silent = replace(context, preview=_ignore_preview, log=replace(context.log, listeners=()))
+        before = tuple(run_scenario(name, silent) for name in names)
+        evaluation = _find_evaluation(store, before, context)
+        disturbances = [_measure_shift(one, evaluation) for one in disturbances]
+        described = _describe_in(_open_batch(store, builds[-1]), disturbances, context)
+        _forget_present(store, before, builds, context)
+        datasets = tuple(dict.fromkeys(build.project.evaluation_stores[store].dataset for build in builds))
+        messages: list[str] = []
+        disturbed = replace(
+            context,
+            log=replace(context.log, listeners=[lambda line: _pass_on_marked(line, listeners)]),
+            datasets=context.datasets.with_drill(Drill(datasets, tuple(disturbances))),
+            preview=messages.append,
+            said=SaidTexts(),
+        )
+        after = tuple(run_scenario(name, disturbed) for name in names)
+        batches = len({_open_batch(store, build).fingerprint for build in builds})
+    return DrillResult(
+        store=store,
+        datasets=datasets,
+        scenarios=tuple(names),
+        others=tuple(others),
+        unchecked=tuple(_list_unchecked(store, datasets, (*before, *after), project)),
+        disturbances=tuple(zip(disturbances, described, strict=True)),
+        remarks=(f"{batches} batches are disturbed; the rows are those of the last one",) if batches > 1 else (),
+        before=before,
+        after=after,
+        messages=tuple(messages),
+    )
+
+
+def _pass_on_marked(line: LogLine, listeners: Sequence[Callable[[LogLine], None]]) -> None:
+    """Pass on an entry of the log that says whose it is: nobody should take an error of a drill for a real one."""
+    for listen in listeners:
+        listen(replace(line, scenario=f"drill of {line.scenario}"))
+
+
+def _ignore_preview(_text: str) -> None:
+    """Do nothing: what the run without disturbances would send is not asked for."""
+
+
+def _choose_scenarios(store: str, named: Sequence[str], context: RunContext) -> list[str]:
+    """Return the scenarios to run: those that are named, else of `run:` the last one that builds it, and the rest."""
+    declared = _list_declared(context.project)
+    for name in named:
+        if name not in declared:
+            raise UsageError(f"there is no scenario {name!r}{suggest_name(name, declared)}")
+    building = [name for name in declared if any(_list_builds(name, store, context))]
+    if not building:
+        raise UsageError(
+            f"no scenario builds evaluation store {store!r}, so nobody would hear of anything: add a step "
+            f"{{kind: build, target: {store}}} to a scenario"
+        )
+    if named:
+        if not any(name in building for name in named):
+            raise UsageError(
+                f"scenario {join_words(map(repr, named))} does not build evaluation store {store!r}; name also "
+                f"{join_words(building, 'or')}"
+            )
+        return list(named)
+    run = list_run_scenarios(context.project)
+    builders = [place for place, name in enumerate(run) if name in building]
+    return run[builders[-1] :] if builders else building[-1:]
+
+
+def _list_declared(project: ProjectSpec) -> list[str]:
+    return list(project.scenarios) or [DEFAULT_SCENARIO]
+
+
+def _list_builds(name: str, store: str, context: RunContext) -> Iterator[RunContext]:
+    """Yield the context, with its values of variables, of each step of a scenario that builds a store."""
+    return (at for step, at in _list_planned(name, context) if isinstance(step, BuildStep) and store in step.targets)
+
+
+def _uses_store(name: str, store: str, context: RunContext) -> bool:
+    """Tell whether a scenario builds or checks a store."""
+    return any(store in step.targets for step, _ in _list_planned(name, context))
+
+
+def _list_planned(name: str, context: RunContext) -> Iterator[tuple[AnyStep, RunContext]]:
+    """Yield the steps of a scenario and of those that it runs, each with the context that has its values of variables.
+
+    Whether a step is skipped is not asked.
+    """
+    context = context.with_defaults(context.get_scenario(name).variables)
+    for turn in context.get_scenario(name).for_each or [{}]:
+        at = context.with_values(turn)
+        for index in range(len(at.get_scenario(name).steps)):
+            step = at.get_scenario(name).steps[index]  # read anew: a step before may have set variables
+            if not step.active:
+                continue
+            if isinstance(step, SetVariablesStep):
+                at = at.with_values(step.variables)
+            elif isinstance(step, RunScenarioStep):
+                yield from _list_planned(step.scenario, at.with_values(step.variables))
+            else:
+                yield step, at
+
+
+def _open_batch(store: str, context: RunContext) -> Table:
+    return context.datasets.open(context.project.evaluation_stores[store].dataset)
+
+
+def _require_possible_in(store: str, disturbances: Sequence[Disturbance], context: RunContext) -> None:
+    table = _open_batch(store, context)
+    require_possible(disturbances, table.frame.collect_schema(), table.name)
+    wanted = [one for one in disturbances if one.kind == "rows"]
+    with explain_read_errors(table):
+        there = count_frame_rows(table.frame) if wanted else 0
+    for one in wanted:
+        if one.amount >= there:
+            raise UsageError(f"{one.option}: dataset {table.name!r} has {there:,} rows; name a smaller number")
+        there = int(one.amount)
+
+
+def _find_evaluation(store: str, before: Sequence[RunResult], context: RunContext) -> Evaluation:
+    """Return the evaluation of the present batch, the last one; raises DataError if there is none."""
+    steps = [step for _, step in _list_all_steps(before)]
+    made = [made.id for step in steps for made in step.evaluations if made.store == store]
+    if not made:
+        stopped = [f"step {step.name}: {step.reason}" for step in steps if step.cause and not step.run]
+        why = "; ".join(stopped) or "its step is skipped"
+        raise DataError(f"{store} cannot be built without any disturbance, so a drill would show nothing: {why}")
+    return context.store.evaluations.get(made[-1])
+
+
+def _list_unchecked(store: str, datasets: Sequence[str], runs: Sequence[RunResult], project: ProjectSpec) -> list[str]:
+    """Return the checks of a store and its datasets that no run has applied."""
+    applied = {(target, check) for _, target, check, _ in _collect_checks(runs)}
+    declared = {store: project.evaluation_stores[store].checks} | {
+        name: project.datasets[name].checks for name in datasets
+    }
+    return [check for target, checks in declared.items() for check in checks if (target, check) not in applied]
+
+
+def _measure_shift(one: Disturbance, evaluation: Evaluation) -> Disturbance:
+    """Return a shift in standard deviations with the one of the reference; any other disturbance as it is."""
+    if one.unit != "sd":
+        return one
+    metric = evaluation.metrics.get(str(MetricName("reference_std", one.column)))
+    if metric is not None and metric.value:
+        return replace(one, deviation=metric.value)
+    reason = f"is compared as no number: {evaluation.left_out[one.column]}" if one.column in evaluation.left_out else ""
+    if metric is not None:
+        reason = "has only one value there" if metric.value == 0 else metric.reason or ""
+    raise UsageError(
+        f"{one.option}: the standard deviation of {one.column} in the reference is not known, because the column "
+        f"{reason or 'is not compared as a number'}; shift it by a number or in percent: {one.column}=+10%"
+    )
+
+
+def _describe_in(table: Table, disturbances: Sequence[Disturbance], context: RunContext) -> list[str]:
+    require_deviations(disturbances, table.frame.collect_schema())
+    with context.store.folders.stage() as folder, materialise(table, folder) as rows, explain_read_errors(table):
+        return describe_disturbances(rows.frame, disturbances)
+
+
+def _forget_measured(store: str, builds: Sequence[RunContext], context: RunContext) -> None:
+    for build in builds:
+        table = _open_batch(store, build)
+        forget_measurements(context.store, table.name, table.fingerprint)
+
+
+def _forget_present(store: str, before: Sequence[RunResult], builds: Sequence[RunContext], context: RunContext) -> None:
+    """Forget the runs without disturbances, and the present batch, which the disturbed one takes the place of."""
+    _forget_measured(store, builds, context)
+    made = [made.id for _, step in _list_all_steps(before) for made in step.evaluations]
+    for build in builds:
+        reference = build.project.evaluation_stores[store].reference
+        kept = [reference.name] if isinstance(reference, EvaluationReference) else []
+        forget_evaluations(context.store, store, _open_batch(store, build).fingerprint, made, kept)
+    children = {step.run.id for _, step in _list_all_steps(before) if step.run is not None}
+    forget_runs(context.store, {*children, *(run.id for run in before)})

@@ -1,0 +1,125 @@
+"""Rules of single steps: lists of targets, warnings that count as failures, files that steps write or remove."""
+
+from os.path import normpath
+from pathlib import Path
+
+from engine.discovery.formats import ENDINGS, detect_format
+from engine.discovery.listing import names_file
+from engine.formatting.lists import join_alternatives
+from engine.spec.diagnostics import Findings
+from engine.spec.resources.datasets import FileDataset
+from engine.spec.resources.scenarios import ClearStep, ExportStep, ReportStep
+from engine.spec.rules.draft import Draft
+from engine.spec.rules.reporters import list_read_datasets
+from engine.spec.validator import SpecPath
+from engine.spec.variable_references import find_references
+
+
+def check_target_lists(draft: Draft, findings: Findings) -> None:
+    """Check that no step names a target twice."""
+    for scenario, spec in draft.spec.scenarios.items():
+        for i, step in enumerate(spec.steps):
+            for j, name in enumerate(step.targets):
+                if (first := step.targets.index(name)) != j:
+                    path = ("scenarios", scenario, "steps", i, "target")
+                    message = f'"{name[:60]}" is listed already'
+                    also = draft.value_position(*path, first)
+                    findings.error(draft.value_position(*path, j), "duplicate-name", message, "remove it", also=also)
+
+
+def check_handled_warnings(draft: Draft, findings: Findings) -> None:
+    """Check that no step takes a failure lightly and a warning seriously."""
+    for scenario, spec in draft.spec.scenarios.items():
+        for i, step in enumerate(spec.steps):
+            if step.on_warning == "fail" and step.on_failure == "warn":
+                at = draft.key_position("scenarios", scenario, "steps", i, "on_warning")
+                message = "with on_failure: warn, a WARNING would make this step FAILED and a failure only WARNING"
+                findings.error(at, "on-warning", message, "remove on_failure: warn or on_warning: fail")
+
+
+def check_written_paths(draft: Draft, findings: Findings) -> None:
+    """Check the files that steps write: where they lie, their format, and that no step reads what it writes."""
+    for scenario, spec in draft.spec.scenarios.items():
+        for i, step in enumerate(spec.steps):
+            path = ("scenarios", scenario, "steps", i)
+            if isinstance(step, ReportStep | ExportStep):
+                _check_place(draft, findings, scenario, step.path, path)
+            if isinstance(step, ExportStep):
+                _check_export_format(draft, findings, step, path)
+                _check_loop(draft, findings, scenario, step, path)
+
+
+def _check_place(draft: Draft, findings: Findings, scenario: str, written: str, path: SpecPath) -> None:
+    at = draft.value_position(*path, "path")
+    folder = draft.folder_of("scenarios", scenario)
+    file = _locate(folder, written)
+    state = _locate(draft.path.parent, draft.spec.state.path)
+    if not written.strip() or file == _locate(folder, ""):
+        findings.error(at, "path", "the path is empty", "write the name of a file")
+    elif file.is_relative_to(state):
+        findings.error(at, "path", f'"{written[-60:]}" is in the folder of the state', "write into another folder")
+    elif file in [_locate(one, "") for one in draft.files.paths]:
+        findings.error(at, "path", f'"{written[-60:]}" is a file of this spec', "write another file")
+    elif find_references(draft.scalar_text(*path, "path") or "") and not file.is_relative_to(_locate(folder, "")):
+        message = f'"{written[-60:]}" is outside of the folder of the spec, and a path with a variable must stay in it'
+        findings.error(at, "path", message, "write the part that leads outside without variables, or another path")
+
+
+def _check_export_format(draft: Draft, findings: Findings, step: ExportStep, path: SpecPath) -> None:
+    ending = ENDINGS.get(Path(step.path).suffix.lower())
+    if step.format is None and ending is None and step.path.strip():
+        endings = join_alternatives(dict.fromkeys(ENDINGS))
+        how = " is compressed" if detect_format(step.path) else " tells no format that can be written"
+        at = draft.value_position(*path, "path")
+        message = f'the ending of "{step.path[-60:]}"{how}'
+        findings.error(at, "format", message, f"end it in {endings}, or add format:")
+    elif "csv" in step.model_fields_set and (step.format or ending) != "csv":
+        message = f"csv settings are only for CSV files, but this is a {step.format or ending} file"
+        findings.error(draft.key_position(*path, "csv"), "format", message, "remove them, or write format: csv")
+    separator = step.csv.separator
+    if not separator.isascii() or separator in '"\r\n':
+        at = draft.value_position(*path, "csv", "separator")
+        findings.error(at, "csv", f"{separator!r} cannot separate fields", 'write one ASCII character, such as ";"')
+
+
+def _check_loop(draft: Draft, findings: Findings, scenario: str, step: ExportStep, path: SpecPath) -> None:
+    """Check that the dataset is not made from the file that it is written into: it would change with every run."""
+    file = _locate(draft.folder_of("scenarios", scenario), step.path)
+    for name in list_read_datasets(step.dataset, draft):
+        dataset = draft.spec.datasets[name]
+        root = draft.root_of(name, dataset.connection) if isinstance(dataset, FileDataset) else None
+        if isinstance(dataset, FileDataset) and root and names_file(_locate(root, dataset.path), file):
+            also = draft.value_position("datasets", name, "path")
+            message = f'the dataset "{name[:60]}" would read the file that is written from it'
+            at = draft.value_position(*path, "path")
+            findings.error(at, "cycle", message, "write into another folder, or another name", also=also)
+
+
+def check_cleared_datasets(draft: Draft, findings: Findings) -> None:
+    """Check that only files inside the folder of the spec are removed."""
+    for scenario, spec in draft.spec.scenarios.items():
+        for i, step in enumerate(spec.steps):
+            dataset = draft.spec.datasets.get(step.target) if isinstance(step, ClearStep) else None
+            if dataset is None or not isinstance(step, ClearStep):
+                continue
+            at = draft.value_position("scenarios", scenario, "steps", i, "target")
+            also = draft.key_position("datasets", step.target)
+            if not isinstance(dataset, FileDataset):
+                message = f'"{step.target[:60]}" is a dataset of kind {dataset.kind}, which has no files to remove'
+                findings.error(at, "path", message, "name a dataset of kind file", also=also)
+            elif dataset.pick == "newest":
+                message = f'"{step.target[:60]}" picks the newest of its files, so it is not clear which to remove'
+                help_ = "name a dataset with the same path and without pick, to remove them all"
+                findings.error(at, "path", message, help_, also=also)
+            elif (root := draft.root_of(step.target, dataset.connection)) is not None:
+                place = _locate(root, dataset.path)
+                folder = _locate(draft.path.parent, "")
+                if not place.is_relative_to(folder) or place == folder:
+                    what = "is the folder of the spec itself" if place == folder else "is not in the folder of the spec"
+                    message = f'the path of "{step.target[:60]}" {what}, so its files are not removed'
+                    findings.error(at, "path", message, "remove them by other means, or move them", also=also)
+
+
+def _locate(folder: Path, path: str) -> Path:
+    """Return the absolute path of a file, without `..`; what symbolic links stand for is found when a step runs."""
+    return Path(normpath(folder.absolute() / path))

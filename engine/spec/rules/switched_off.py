@@ -1,0 +1,58 @@
+"""What is switched off with `active: false`: it is listed, and what asks for its outcome is told that there is none."""
+
+from collections.abc import Iterator
+
+from engine.spec.conditions import parse_condition
+from engine.spec.diagnostics import Findings
+from engine.spec.resources.project import ProjectResource
+from engine.spec.resources.scenarios import AnyStep, Reporter
+from engine.spec.rules.draft import Draft
+from engine.spec.validator import SpecText
+from engine.spec.variable_references import find_references
+
+
+def list_inactive(project: ProjectResource) -> list[str]:
+    """Return what a project switches off, in words: `check 'a' of dataset 'b'`, `step 'c' of scenario 'd'`."""
+    owners = (("dataset", project.datasets), ("evaluation store", project.evaluation_stores))
+    checks = [
+        f"check {check!r} of {kind} {owner!r}"
+        for kind, declared in owners
+        for owner, spec in declared.items()
+        for check, settings in spec.checks.items()
+        if not settings.active
+    ]
+    parts: list[tuple[str, str, list[AnyStep] | list[Reporter]]] = [
+        part
+        for name, scenario in project.scenarios.items()
+        for part in (("step", name, scenario.steps), ("reporter", name, scenario.reporters))
+    ]
+    return checks + [
+        f"{kind} {one.name!r} of scenario {name!r}" for kind, name, found in parts for one in found if not one.active
+    ]
+
+
+def warn_about_inactive_checks(draft: Draft, findings: Findings) -> None:
+    """Warn of a condition or a message that asks for the outcome of a check which is never applied."""
+    states: dict[str, bool] = {}
+    for owner in (*draft.spec.datasets.values(), *draft.spec.evaluation_stores.values()):
+        for declared, check in owner.checks.items():
+            states[declared] = states.get(declared, False) or check.active
+    for text in draft.texts_read_as("condition", "message"):
+        for offset, length, name in _find_named_checks(text):
+            if not states.get(name, True):
+                at = text.node.position_of(offset, length)
+                message = f'the check "{name[:60]}" is switched off, so it has no outcome'
+                findings.warning(at, "switched-off", message, "remove active: false from the check, or its name here")
+
+
+def _find_named_checks(text: SpecText) -> Iterator[tuple[int, int, str]]:
+    """Yield the offset and the length of each place where a text names a check, and the name."""
+    if text.reading == "message":
+        for reference in find_references(text.node.text):
+            if reference.parts[:1] == ("checks",) and len(reference.parts) > 1:
+                yield reference.offset, reference.length, reference.parts[1]
+        return
+    tree = parse_condition(text.value).tree
+    for node in tree.walk() if tree else ():
+        if node.value == "[]" and node.children[0].value == "checks":
+            yield node.start, node.end - node.start, str(node.children[1].value)

@@ -1,0 +1,51 @@
+"""What each reporter has last seen and told, so that it sends when something changes, and not too often.
+
+A state is written in the transaction that ends its run, also if nothing was sent: a reporter that did not remember the
+end of a condition would not tell its next beginning.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select
+
+from engine.store.database import Database
+from engine.store.records import ReporterState
+from engine.store.tables import reporter_states
+
+FIELDS = tuple(field.name for field in fields(ReporterState))
+
+
+class ReporterStates:
+    """The states of the reporters of a project."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, scenario: str, reporter: str) -> ReporterState | None:
+        """Return the state of a reporter; None if no run has recorded one."""
+        found = [one for one in self.list_of(scenario) if one.reporter == reporter]
+        return found[0] if found else None
+
+    def list_of(self, scenario: str) -> list[ReporterState]:
+        """Return the states of the reporters of a scenario, by name."""
+        query = select(reporter_states).where(reporter_states.c.scenario == scenario)
+        with self._database.begin_read() as connection:
+            rows = connection.execute(query.order_by(reporter_states.c.reporter)).all()
+        return [ReporterState(**{name: getattr(row, name) for name in FIELDS}) for row in rows]
+
+
+def write_reporter_states(connection: Connection, states: Sequence[ReporterState], now: datetime) -> None:
+    """Write states in the caller's transaction, unless another process has written one of a later moment meanwhile.
+
+    A moment that is still to come, as a clock that was wrong has left it, does not count.
+    """
+    for state in states:
+        row = (reporter_states.c.scenario == state.scenario) & (reporter_states.c.reporter == state.reporter)
+        stored = connection.execute(
+            select(reporter_states.c.as_of).where(row, reporter_states.c.definition == state.definition)
+        ).scalar()
+        if stored is None or not state.as_of < stored <= now:
+            connection.execute(delete(reporter_states).where(row))
+            connection.execute(insert(reporter_states).values(asdict(state)))
