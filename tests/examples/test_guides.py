@@ -85,7 +85,7 @@ def test_every_recipe_fits_into_a_spec(piece: str, tmp_path: Path) -> None:
     given = yaml.safe_load(piece)
     store, scenario = spec["evaluation_stores"]["s"], spec["scenarios"]["run"]
     for key, value in given.items():
-        if key in ("models", "secrets", "channels"):
+        if key in ("models", "secrets", "channels", "datasets"):
             spec[key] |= value
         elif key == "include":
             for name in value:
