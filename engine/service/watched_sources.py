@@ -4,6 +4,7 @@ The path of a dataset may hold variables that get other values during a run. Eac
 that every file is watched that a run may read, and perhaps some more: the plan decides what a change concerns.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from glob import has_magic
@@ -104,18 +105,18 @@ def describe_unwatched(project: ProjectSpec) -> list[str]:
     ]
     outputs = find_outputs(project)
     said += [
-        f"{source.owner}: {source.path} is in {inside}, which runs write: it is not watched"
+        f"{source.owner}: runs write {inside}, so {source.path} is not watched"
         for source in find_watched_sources(project)
         for inside in outputs
-        if source.part == "data" and (inside == source.path or inside in source.path.parents)
+        if source.part == "data" and inside in (make_absolute(source.path), *make_absolute(source.path).parents)
     ]
     return said
 
 
-def find_outputs(project: ProjectSpec) -> list[Path]:
-    """Return the folders and files that runs of a project write, as far as the spec tells."""
+def find_outputs(project: ProjectSpec) -> set[Path]:
+    """Return the folders and files that runs of a project write, as far as the spec tells, as absolute paths."""
     channels = ((name, getattr(channel, "fallback", None) or channel) for name, channel in project.channels.items())
-    return [
+    found = [
         project.folder / project.state.path,
         *(
             project.folder_of("channels", name) / one.path
@@ -129,6 +130,12 @@ def find_outputs(project: ProjectSpec) -> list[Path]:
             if isinstance(step, ReportStep | ExportStep)
         ),
     ]
+    return set(map(make_absolute, found))
+
+
+def make_absolute(path: Path) -> Path:
+    """Return a path without `..`; links are not followed."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute leaves the dots in, and resolve follows links
 
 
 def _list_functions(project: ProjectSpec) -> Iterator[tuple[str, str, str]]:

@@ -31,7 +31,14 @@ from engine.drift.kernels import (
     value_hashes,
     value_tables,
 )
-from engine.drift.kernels.lazy import LARGE, SECONDS_BEFORE_COMPILING, SECONDS_BEFORE_STARTING, Kernel, kernel
+from engine.drift.kernels.lazy import (
+    LARGE,
+    SECONDS_BEFORE_COMPILING,
+    SECONDS_BEFORE_STARTING,
+    Kernel,
+    kernel,
+    list_compiled_kernels,
+)
 
 MODULES = [import_module(f"engine.drift.kernels.{module.name}") for module in iter_modules(kernels.__path__)]
 KERNELS = {k for module in MODULES for k in vars(module).values() if isinstance(k, Kernel)}
@@ -408,3 +415,16 @@ def test_kernels_call_kernels():
     scale = scaled("f8(f8[::1], f8)", work=None)
     twice = kernel("f8(f8[::1])", work=None)(lambda values: scale(values, 2.0) + scale(values, 3.0))
     assert twice.interpret(np.ones(2)) == 8.0
+
+
+def test_what_one_process_has_compiled_another_loads_before_it_is_called():
+    ks_distribution.outer_path_share.compile(0)
+    compiled = list_compiled_kernels()
+    assert ("engine.drift.kernels.ks_distribution", "outer_path_share", 0) in compiled
+    code = (
+        "from engine.drift.kernels import lazy\n"
+        "lazy.load_kernel('engine.drift.kernels.ks_distribution', 'outer_path_share', 0)\n"
+        "print(lazy.list_compiled_kernels())"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed == "[('engine.drift.kernels.ks_distribution', 'outer_path_share', 0)]\n"

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +13,9 @@ import pytest
 
 from engine.outcome import Outcome
 from engine.pipeline.log import LogLine
-from engine.scenarios.process import Conversation, run_in_process
-from engine.scenarios.requests import RunRequest
+from engine.scenarios.process import Conversation, RunProcess, run_in_process
+from engine.scenarios.requests import LoadRequest, RunRequest
+from engine.scenarios.run_reasons import ChangedPart
 from engine.store import Store, generate_id
 
 MODULE = """
@@ -113,3 +115,56 @@ def test_why_a_run_cannot_begin_is_replied(request_run: Callable[..., Conversati
 def test_a_program_that_starts_runs_loads_no_data_library() -> None:
     code = "import sys, engine.scenarios.process; print(sorted({'polars', 'numba', 'numpy'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.slow
+def test_a_process_started_before_it_is_needed_loads_what_the_last_one_has_needed(
+    spec: Callable[[str], Path], rows: Callable[..., Path]
+) -> None:
+    rows("old.parquet", 3000)
+    rows("new.parquet", 3000, seed=1, shift=3)
+    path = spec("""
+        datasets: {old: {path: old.parquet}, new: {path: new.parquet}}
+        evaluation_stores:
+          drift: {dataset: new, reference: {kind: dataset, dataset: old}, checks: {c: {metric: data_drift, max: 0.5}}}
+    """)
+
+    def request(*changed: ChangedPart) -> RunRequest:
+        return RunRequest(spec=path, variables={}, changed=changed)
+
+    with RunProcess(os.environ) as process:
+        first = process.execute(request(), pass_on=lambda _: None)
+    assert first.call is not None
+    assert [run.outcome for run in first.runs] == [Outcome.FAILED]
+    assert "engine.drift.comparison" in first.call.modules
+    load = LoadRequest(modules=(*first.call.modules, "no_such_module"), kernels=first.call.kernels)
+    # nothing has changed, then the spec
+    for changed, runs in (((), 0), (("data",), 0), (("spec",), 1)):
+        with RunProcess(os.environ, load) as process:
+            assert process.is_waiting
+            again = process.execute(request(*changed), pass_on=lambda _: None)
+        assert len(again.runs) == runs
+        assert again.call is not None
+        assert set(again.call.modules) >= set(first.call.modules)
+        assert set(again.call.kernels) == set(first.call.kernels)
+    (path.parent / "new.parquet").unlink()
+    with RunProcess(os.environ) as process:
+        missing = process.execute(request("data"), pass_on=lambda _: None)
+    assert (missing.runs, missing.call is not None and "there is no file" in missing.call.problems[0]) == ([], True)
+
+
+def test_a_process_that_nobody_needs_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
+    code = (
+        "import os, time\n"
+        "from engine.scenarios.process import RunProcess\n"
+        "process = RunProcess(os.environ)\n"
+        "print(process._supervisor.pid, flush=True)\n"
+        "time.sleep(1)\n"
+        "os._exit(0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+    supervisor = Path("/proc", done.stdout.strip())
+    until = time.monotonic() + 30
+    while supervisor.exists():
+        assert time.monotonic() < until
+        time.sleep(0.05)

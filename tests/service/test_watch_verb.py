@@ -372,3 +372,38 @@ def test_a_program_that_watches_loads_no_data_library() -> None:
         "print(sorted({'polars', 'numba', 'numpy', 'sqlalchemy', 'sklearn'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.slow
+def test_what_runs_write_and_clear_starts_nothing(watch: Callable[..., Watcher], project: Path) -> None:
+    (project / "in").mkdir()
+    (project / "in" / "a.csv").write_text("x\n1\n")
+    (project / "w.yaml").write_text(
+        textwrap.dedent("""
+            version: 1
+            project: w
+            datasets:
+              arrivals: {path: in/*.csv, settle: 300ms, checks: {rows: {metric: row_count, max: 0}}}
+              d: {path: d.csv, settle: 300ms}
+              seen: {path: "*.csv", settle: 300ms}
+            channels: {rows: {kind: dataset, path: alerts.csv}}
+            scenarios:
+              s:
+                steps:
+                  - {name: b, kind: build, target: arrivals, on_failure: warn}
+                  - {name: e, kind: export, dataset: d, path: copy.csv}
+                  - {name: c, kind: clear, target: arrivals}
+                reporters: [{name: r, channel: rows, message: "${outcome}"}]
+        """)
+    )
+    watcher = watch()
+    assert rows_of(watcher.next_result()) == "1"
+    assert (project / "copy.csv").exists()
+    assert (project / "alerts.csv").exists()
+    assert not list((project / "in").iterdir())
+    watcher.expect_nothing(6.0)
+    (project / "in" / "b.csv").write_text("x\n1\n2\n")
+    result = watcher.next_result()
+    assert (result["changed"], rows_of(result)) == (["in/b.csv"], "2")
+    watcher.expect_nothing(6.0)
+    assert watcher.end() == 130

@@ -18,7 +18,13 @@ from engine.scenarios.run_reasons import ChangedPart
 from engine.scenarios.scenario_selection import select_scenarios
 from engine.service.file_set import ChangedFile, FileSet
 from engine.service.watch.self_made_runs import SelfMadeRuns
-from engine.service.watched_sources import WatchedSource, describe_unwatched, find_outputs, find_watched_sources
+from engine.service.watched_sources import (
+    WatchedSource,
+    describe_unwatched,
+    find_outputs,
+    find_watched_sources,
+    make_absolute,
+)
 from engine.spec import ProjectSpec, list_spec_files, load
 
 TOLD_SECONDS = 3.0
@@ -70,7 +76,7 @@ class WatchedProject:
         self._answered: ProjectSpec | None = None
         self._changed: list[ChangedFile] = []
         self._asked_at_start = False
-        self._written: set[Path] = set()
+        self._outputs: set[Path] = set()
         self._self_made = SelfMadeRuns(time.monotonic)
         self._said: set[str] = set()
         self._last_wait = ""
@@ -149,7 +155,7 @@ class WatchedProject:
         if conversation.call is None:
             self._listener.say(f"{self.path} could not be run: {conversation.describe_failure()}")
         else:
-            self._written.update(path.absolute() for path in conversation.call.written)
+            self._outputs.update(map(make_absolute, conversation.call.written))
             for text in conversation.call.undelivered:
                 self._listener.say(f"undelivered, tried again by the next run: {text}")
             self._tell_problems(conversation.call.problems)
@@ -178,6 +184,7 @@ class WatchedProject:
                 self._listener.say(f"{self.path} says the same as at its last run")
                 self._changed = [one for one in self._changed if one.source.part != "spec"]
             self.sources = find_watched_sources(project)
+            self._outputs |= find_outputs(project)
             if project.warnings:
                 self._listener.show_findings(project.warnings)
             for text in describe_unwatched(project):
@@ -191,10 +198,8 @@ class WatchedProject:
         self._listener.say(f"{self.path} is invalid: it is run when it is valid again")
 
     def _is_output(self, path: Path) -> bool:
-        if path.absolute() in self._written:
-            return True
-        outputs = find_outputs(self._project) if self._project else []
-        return any(one == path or one in path.parents for one in outputs)
+        absolute = make_absolute(path)
+        return absolute in self._outputs or not self._outputs.isdisjoint(absolute.parents)
 
     def _tell_wait(self) -> None:
         text = self.files.describe_wait(TOLD_SECONDS)
