@@ -51,7 +51,7 @@ evaluation_stores:
   orders:
     dataset: delivered
     reference: {kind: dataset, dataset: usual}
-    evaluation: {name: "${yesterday}"}
+    evaluation: {time: "${yesterday}"}
     checks:
       enough rows: {metric: row_count, min: 500}
       input drift: {metric: data_drift_low, soft_max: 0.55, max: 0.65, when_empty: ok}

@@ -12,7 +12,7 @@ earlier times than the newest ones, such as a run for last week that is made up 
 """
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 
 from engine.formatting.numbers import format_duration
 from engine.outcome import Outcome
@@ -109,13 +109,13 @@ def follow_state(
     past = ""
     if backfill:
         past = "the run has evaluated earlier times than the newest ones"
-    elif moment < before.as_of <= now:
+    elif _precedes(moment, before.as_of) and before.as_of <= now:
         past = f"the run is for {_format_moment(moment)}, and an earlier one was for {_format_moment(before.as_of)}"
     if past:
         return Sending(False, f"{past}: what is past neither alerts nor recovers", held_back=plain.sends)
     observed = _observe_run(reporter, facts)
     since = before.since if observed == before.observed else moment
-    state = replace(before, observed=observed, since=since, as_of=moment)
+    state = replace(before, observed=observed, since=since, as_of=max(moment, before.as_of))
     if not reporter.only_on_change:
         return _apply_cooldown(reporter, state, now) if plain.sends else replace(plain, state=state)
     if observed == before.told:
@@ -129,6 +129,13 @@ def follow_state(
     if observed == calm:
         return _tell_recovery(reporter, before, state)
     return _apply_cooldown(reporter, state, now)
+
+
+def _precedes(moment: datetime, known: datetime) -> bool:
+    """Return whether a moment is past. A whole day, as `--as-of 2026-11-28` gives it, is so when the day is over."""
+    if moment.time() == time():
+        return moment.date() < known.astimezone(moment.tzinfo).date()
+    return moment < known
 
 
 def describe_definition(reporter: Reporter) -> str:

@@ -76,6 +76,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "message-name": "A message uses a name that has no value when the message is sent.",
     "switched-off": "A condition or message names a check that active: false switches off.",
     "on-warning": "A WARNING of a step would weigh more than a failure.",
+    "checks-not-applied": "No step of a scenario applies the checks of a store that is built.",
     "silent-failure": "A check can be ERROR, and no reporter of the scenario sends then.",
     "on-change": "only_on_change, recovery or cooldown is used where it cannot work.",
     "no-server": "A message uses scenarioRunURL, but no server is declared.",

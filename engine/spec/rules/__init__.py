@@ -53,6 +53,7 @@ PASSES: tuple[Callable[[Draft, Findings], None], ...] = (
     channels.check_receivers,
     reporters.check_changes,
     reporters.warn_about_silent_failures,
+    steps.warn_about_checks_not_applied,
     steps.check_target_lists,
     steps.check_handled_warnings,
     steps.check_written_paths,

@@ -7,8 +7,9 @@ from engine.discovery.formats import ENDINGS, detect_format
 from engine.discovery.listing import names_file
 from engine.formatting.lists import join_alternatives
 from engine.spec.diagnostics import Findings
+from engine.spec.resources.checks import select_active_checks
 from engine.spec.resources.datasets import FileDataset
-from engine.spec.resources.scenarios import ClearStep, ExportStep, ReportStep
+from engine.spec.resources.scenarios import BuildStep, ClearStep, ExportStep, ReportStep, RunChecksStep
 from engine.spec.rules.draft import Draft
 from engine.spec.rules.reporters import list_read_datasets
 from engine.spec.validator import SpecPath
@@ -35,6 +36,18 @@ def check_handled_warnings(draft: Draft, findings: Findings) -> None:
                 at = draft.key_position("scenarios", scenario, "steps", i, "on_warning")
                 message = "with on_failure: warn, a WARNING would make this step FAILED and a failure only WARNING"
                 findings.error(at, "on-warning", message, "remove on_failure: warn or on_warning: fail")
+
+
+def warn_about_checks_not_applied(draft: Draft, findings: Findings) -> None:
+    """Warn about stores whose checks no step applies: a build measures a store, but does not check it."""
+    steps = [step for scenario in draft.spec.scenarios.values() for step in scenario.steps]
+    checked = {target for step in steps if isinstance(step, RunChecksStep) for target in step.targets}
+    built = {target for step in steps if isinstance(step, BuildStep) for target in step.targets}
+    for name, store in draft.spec.evaluation_stores.items():
+        if name in built - checked and select_active_checks(store.checks):
+            at = draft.key_position("evaluation_stores", name, "checks")
+            message = f'no step applies the checks of "{name[:60]}": a build step measures, and checks nothing'
+            findings.warning(at, "checks-not-applied", message, "add a step of kind run_checks after the build")
 
 
 def check_written_paths(draft: Draft, findings: Findings) -> None:
