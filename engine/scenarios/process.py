@@ -126,15 +126,18 @@ class RunProcess:
         seconds: float | None = None,
         pass_on: Callable[[LogLine], None],
         preview: Callable[[str], None] | None = None,
+        take_run: Callable[[RunResult], None] | None = None,
     ) -> "Conversation":
         """Send the request, and return what the process has replied until it has ended; see `run_in_process`.
+
+        `take_run` is called with the result of each run as soon as it comes: the process needs a while to end.
 
         Raises
         ------
         KeyboardInterrupt
             The user has interrupted this process: requested runs have ended as ABORTED, or are killed with the process.
         """
-        conversation = Conversation(self._supervisor, seconds, pass_on, preview)
+        conversation = Conversation(self._supervisor, seconds, pass_on, preview, take_run)
         self._send(request)
         try:
             conversation.exchange()
@@ -188,6 +191,7 @@ class Conversation:
         seconds: float | None,
         pass_on: Callable[[LogLine], None],
         preview: Callable[[str], None] | None,
+        take_run: Callable[[RunResult], None] | None,
     ) -> None:
         self.step: StepResult | None = None
         self.runs: list[RunResult] = []
@@ -198,7 +202,7 @@ class Conversation:
         self._supervisor = supervisor
         self._seconds = seconds
         self._pass_on = pass_on
-        self._preview = preview
+        self._preview, self._take_run = preview, take_run
         self._kept = b""
         self._deadline = time.monotonic() + START_LIMIT
         self._exceeded = f"its process was not ready after {START_LIMIT:g} s and was stopped"
@@ -247,6 +251,8 @@ class Conversation:
                 self.step, self._deadline = result, time.monotonic() + EXIT_LIMIT
             case RunReply(result=run):
                 self.runs.append(run)
+                if self._take_run:
+                    self._take_run(run)
             case CallReply():
                 self.call, self._deadline = reply, time.monotonic() + EXIT_LIMIT
             case FailureReply(text=text):

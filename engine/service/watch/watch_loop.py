@@ -79,7 +79,7 @@ class _Runner:
         if not self._process.is_waiting:  # the system may have needed its memory
             self._renew()
         try:
-            conversation = self._process.execute(request, pass_on=self._listener.show_line)
+            conversation = self._process.execute(request, pass_on=self._listener.show_line, take_run=project.show_run)
         except KeyboardInterrupt:
             self._listener.say(f"{project.path}: interrupted; a run that was at work is ABORTED")
             raise

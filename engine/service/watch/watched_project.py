@@ -145,13 +145,18 @@ class WatchedProject:
             changed=tuple(dict.fromkeys(parts)),
         )
 
+    def show_run(self, run: RunResult) -> None:
+        """Show a run that the request has led to."""
+        self._listener.show_run(self.path, run, self._name_changed())
+
+    def _name_changed(self) -> list[str]:
+        return list(dict.fromkeys(_name_file(one.path) for one in self._changed))
+
     def end_request(self, conversation: Conversation) -> None:
-        """Take in what has become of the request, and tell it."""
-        changed = list(dict.fromkeys(_name_file(one.path) for one in self._changed))
+        """Take in what has become of the request, and tell it; its runs have been shown."""
+        changed = self._name_changed()
         asked_at_start, self._asked_at_start = self._asked_at_start, True
         self._answered, self._changed = self._project, []
-        for run in conversation.runs:
-            self._listener.show_run(self.path, run, changed)
         if conversation.call is None:
             self._listener.say(f"{self.path} could not be run: {conversation.describe_failure()}")
         else:
