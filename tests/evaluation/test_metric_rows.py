@@ -270,6 +270,8 @@ def test_an_evaluation_holds_each_metric_of_the_catalogue_and_no_other(watch: Wa
     for metric in METRICS:
         if metric.scope != "store" or (metric.tasks and task not in metric.tasks):
             continue
+        if metric.name == "repeated_data":  # of an evaluation with a declared time, which these have not
+            continue
         members = {
             None: [None],
             "column": [column for column, role in roles.items() if role in metric.roles],

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -138,21 +138,6 @@ def test_a_run_that_died_tells_with_the_moment_that_it_stood_for(folder: Path) -
     run_night(folder, "2026-11-24")
     (told,) = [text for text in read_texts(folder) if "never ended" in text]
     assert told.startswith("night of 2026-11-22: ")
-
-
-def test_runs_of_before_stand_for_the_moment_of_their_start(folder: Path) -> None:
-    run_night(folder, "2026-11-22")
-    database = sqlite3.connect(folder / ".engine" / "nightly" / "state.db")
-    with database:  # as the state was before moments were recorded
-        database.execute("ALTER TABLE runs DROP COLUMN as_of")
-        database.execute("UPDATE alembic_version SET version_num = '0004'")
-    database.close()
-    runs = engine.load(folder / "s.yaml").past_run
-    shown = call(folder, "show", "s.yaml", "--runs", "--format", "json")
-    for one in json.loads(shown):
-        run = runs(one["id"])
-        assert run.as_of == run.started
-        assert abs(run.started - datetime.now(UTC)) < timedelta(hours=1)
 
 
 def test_what_is_no_moment_is_refused_before_anything_runs(folder: Path) -> None:

@@ -194,6 +194,7 @@ def test_a_state_of_before_the_details_were_apart_is_migrated_without_loss(
         assert store.evaluations.find_ids("the_MES", "-odd id-") == [ids[2]]
         assert store.runs.find_ids("7f3a9c1b") == ["20261123-120000-000000-7f3a9c1b"]
         assert store.runs.find_ids("odd") == ["odd"]
+        assert all(run.as_of == run.started for run in store.runs.history())
         version = store.models.find("fraud", 3)
         assert version is not None
         assert (version.identity, version.held_out) == ("abc.3", "abc.1")
