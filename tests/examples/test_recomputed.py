@@ -307,6 +307,7 @@ def test_of_the_whole(evaluation: Evaluation, sides: tuple[Side, Side]) -> None:
         "drifted_columns": moved,
         "drifted_share": moved / len(drifts),
         "prediction_missing_share": 0.0,
+        "repeated_data": 0.0,
     }
     assert_equal(found, expected)
     whole = {name for name in found if "." not in name} - expected.keys() - performance(sides[1]).keys()

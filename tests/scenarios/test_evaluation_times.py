@@ -269,7 +269,7 @@ def test_times_that_are_declared_later_continue_a_history_and_so_does_their_remo
     assert not nights.build(3, "plain").newest
     names = nights.names("plain")
     assert names[2:] == [str(day(3)), str(day(4))]
-    assert compared_with(nights, 3, "plain") == names[:2]
+    assert set(compared_with(nights, 3, "plain")) == set(names[:2])  # two of one second have one name
     nights.edit(f"plain: {declared}", "plain: {dataset: day, reference: {kind: rolling, last: 3}}")
     assert nights.build(5, "plain").newest
     assert nights.names("plain")[:4] == names
