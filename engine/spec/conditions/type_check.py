@@ -136,7 +136,7 @@ class _TypeChecker:
         ):
             help_ = f"write metrics['{name}']"
         else:
-            help_ = did_you_mean(name, known, "the names here are")
+            help_ = did_you_mean(name, [*known, ALWAYS], "the names here are")
         self.report(node, "condition-name", f"unknown name {name!r}", help_)
 
     def report_later_step(self, node: ConditionNode, step: str) -> None:
