@@ -95,7 +95,10 @@ class FileSet:
             if (source.part, source.path) not in self._sources:
                 self._adopt(path, source, state)
             elif state != self._known.get(path):
-                found[path] = self._note(path, source, state, now)
+                if state is not None and path != source.marker_path and self._is_only_touched(path, state):
+                    self._known[path] = state
+                else:
+                    found[path] = self._note(path, source, state, now)
         self._sources |= {(source.part, source.path) for source in sources}
         self.changed = _hold_for_markers(found)
 
@@ -107,6 +110,16 @@ class FileSet:
         if source.part != "data" or self._hashed + state.size <= HASHED_AT_FIRST:
             self._hashed += state.size
             self._keep_digest(path, state)
+
+    def _is_only_touched(self, path: Path, state: FileIdentity) -> bool:
+        """Tell whether a file has another state, but the content that is known: nobody needs to wait for it."""
+        known = self._known.get(path)
+        if known is None or known.size != state.size or path not in self._digests:
+            return False
+        try:
+            return digest_file(path) == self._digests[path]
+        except OSError:
+            return False
 
     def _note(self, path: Path, source: WatchedSource, state: FileIdentity | None, now: float) -> ChangedFile:
         """Return the change of a file; whether an incomplete one is complete is looked at each time."""

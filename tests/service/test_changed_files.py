@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from engine.service.file_set import FileSet
 from engine.service.watched_sources import WatchedSource
 
 from .conftest import Watching, data
@@ -155,6 +156,18 @@ def test_a_touch_or_a_save_of_the_same_bytes_is_no_change(watch: Watch, tmp_path
     assert watching.wait(1.0) == set()
     path.chmod(0o600)
     assert watching.wait(1.0) == set()
+
+
+def test_a_touched_file_of_data_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text("a\n1\n")
+    files, source = FileSet(lambda: 0.0), data(path)
+    files.look([source], lambda _: False)
+    for content, changed in (("a\n1\n", False), ("a\n2\n", True), ("a\n1\n", False), ("a\n12\n", True)):
+        path.write_text(content)
+        os.utime(path)
+        files.look([source], lambda _: False)
+        assert (path in files.changed) is changed, content
 
 
 def test_what_editors_leave_beside_a_file_is_no_change(watch: Watch, tmp_path: Path) -> None:
