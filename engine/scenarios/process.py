@@ -177,6 +177,8 @@ class Conversation:
         The result of the step; None if the process has sent none.
     runs, call
         The results of the runs that have ended, and the end of a request for runs; None if it has not come.
+    answered_ns
+        When the last of these results came, in nanoseconds of the clock; 0 if none has.
     failure
         Why there is no result, if that is known.
     code
@@ -195,6 +197,7 @@ class Conversation:
     ) -> None:
         self.step: StepResult | None = None
         self.runs: list[RunResult] = []
+        self.answered_ns = 0
         self.call: CallReply | None = None
         self.failure = ""
         self.code: int | None = None
@@ -251,6 +254,7 @@ class Conversation:
                 self.step, self._deadline = result, time.monotonic() + EXIT_LIMIT
             case RunReply(result=run):
                 self.runs.append(run)
+                self.answered_ns = time.time_ns()
                 if self._take_run:
                     self._take_run(run)
             case CallReply():

@@ -38,12 +38,14 @@ class Watch:
 
     def __init__(self, folder: Path, path: str) -> None:
         (folder / "w.yaml").write_text(SPEC.replace("PATH", path))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "engine", "watch", "w.yaml", "--format", "json"],
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        self._said = folder / "said.txt"  # no pipe: nobody reads it, and a full one would stop the watch
+        with self._said.open("wb") as said:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "engine", "watch", "w.yaml", "--format", "json"],
+                cwd=folder,
+                stdout=subprocess.PIPE,
+                stderr=said,
+            )
         assert self.process.stdout is not None
         os.set_blocking(self.process.stdout.fileno(), False)
         self._kept = b""
@@ -62,6 +64,7 @@ class Watch:
                 result: dict[str, Any] = json.loads(line)
                 assert not result["failures"], result
                 return int(result["worst"][0]["summary"].split()[2].replace(",", ""))
+            assert self.process.poll() is None, self._said.read_text()
             time.sleep(0.02)
         return None
 

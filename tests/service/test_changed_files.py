@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -109,9 +110,10 @@ def edit_by_nano(path: Path, text: str) -> None:
         os.execvp("nano", ["nano", "--ignorercfiles", str(path)])
     time.sleep(1)
     os.write(terminal, text.encode() + b"\x13\x18")  # Ctrl-S saves, Ctrl-X leaves
-    until = time.monotonic() + 30
-    while os.waitpid(child, os.WNOHANG)[0] == 0 and time.monotonic() < until:
-        os.read(terminal, 65536)
+    with suppress(OSError):  # the terminal ends with the program
+        while os.read(terminal, 65536):
+            pass
+    os.waitpid(child, 0)
     os.close(terminal)
 
 

@@ -313,6 +313,17 @@ def test_runs_that_change_what_they_read_are_stopped(watch: Callable[..., Watche
 
 
 @pytest.mark.slow
+def test_a_program_that_answers_each_result_is_not_taken_for_the_run(
+    watch: Callable[..., Watcher], project: Path
+) -> None:
+    watcher = watch()
+    watcher.next_result()
+    for rows in range(4, 13):  # more than the runs after which a watch stops
+        write_rows(project, rows)
+        assert rows_of(watcher.next_result()) == str(rows)
+
+
+@pytest.mark.slow
 def test_lost_events_lose_no_change(watch: Callable[..., Watcher], project: Path) -> None:
     watcher = watch()
     watcher.next_result()

@@ -167,7 +167,9 @@ class WatchedProject:
             if not (conversation.runs or conversation.call.problems) and asked_at_start:
                 self._listener.say(f"{', '.join(changed[:3])} changed: nothing to compute, all is reused")
         self.files.look(self.sources, self._is_output)
-        self._self_made.end(self.files.changed.values(), ran=bool(conversation.runs))
+        # what changes when a result is known may be an answer to it, but is not made by the run
+        made = [one for one in self.files.changed.values() if not _changed_after(one, conversation.answered_ns)]
+        self._self_made.end(made, ran=bool(conversation.runs))
 
     def _read_spec(self) -> None:
         try:
@@ -222,6 +224,11 @@ class WatchedProject:
         if text not in self._said:
             self._said.add(text)
             self._listener.say(text)
+
+
+def _changed_after(one: ChangedFile, moment_ns: int) -> bool:
+    """Tell whether the file system has recorded the change after a moment, in nanoseconds of the clock."""
+    return one.state is not None and one.state.ctime_ns > moment_ns
 
 
 def _say_the_same(one: ProjectSpec, other: ProjectSpec) -> bool:
