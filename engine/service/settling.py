@@ -24,7 +24,7 @@ UNPROVEN_SECONDS = 30.0
 """For files of data that cannot prove their end: CSV and NDJSON."""
 
 MISSING_SECONDS = 2.0
-"""For a file that does not exist any more: it may be about to be replaced."""
+"""At least for a file of data that does not exist any more: it may be about to be replaced."""
 
 LONGEST_SPEC_SECONDS, LONGEST_DATA_SECONDS = 5.0, 600.0
 """What never stays as it is, or never becomes complete, counts after this time all the same."""
@@ -45,7 +45,7 @@ def choose_settling(source: WatchedSource, path: Path, state: FileIdentity | Non
     if source.part != "data":
         return Settling(QUIET_SECONDS, LONGEST_SPEC_SECONDS)
     if state is None:
-        return Settling(min(MISSING_SECONDS, source.settle or MISSING_SECONDS), LONGEST_DATA_SECONDS)
+        return Settling(max(MISSING_SECONDS, source.settle or 0.0), LONGEST_DATA_SECONDS)
     proven = _find_proof(path)
     if proven is False:
         return Settling(math.inf, LONGEST_DATA_SECONDS)
