@@ -22,8 +22,8 @@ from engine.file_identity import FileIdentity
 
 T = TypeVar("T")
 
-PAUSE_SECONDS = 1.0
-"""Wait before the second try: a program that rewrites a file may be finished by then."""
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
+"""How long the files must stay as they are before the second try, and the longest that is waited for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,24 @@ class WatchedFiles:
         if first.identity[:3] != seen.identity[:3] or other_content:
             raise FileChangedError(f"{path} changed while it was read")
         self._seen[path] = first if seen.digest is None else seen
+
+    def wait_until_still(self) -> None:
+        """Wait until no file has changed for a while: between two pieces of a writer, half a file looks whole."""
+        states, since = self._read_states(), time.monotonic()
+        until = since + LONGEST_PAUSE_SECONDS
+        while (now := time.monotonic()) < until and now - since < PAUSE_SECONDS:
+            time.sleep(PAUSE_SECONDS / 5)
+            if (found := self._read_states()) != states:
+                states, since = found, time.monotonic()
+
+    def _read_states(self) -> list[FileIdentity | None]:
+        states: list[FileIdentity | None] = []
+        for path in list(self._seen):
+            try:
+                states.append(FileIdentity.from_stat(Path(path).stat()))
+            except OSError:
+                states.append(None)
+        return states
 
     def find_change(self) -> str | None:
         """Describe the first file that is no longer as it was seen; None if all are."""
@@ -132,7 +150,7 @@ def read_unchanged(read: Callable[[WatchedFiles], T], hashes: FileHashes, tell: 
                 raise
             first = change
             tell(f"{change}; it is read once more")
-            time.sleep(PAUSE_SECONDS)
+            files.wait_until_still()
 
 
 def _explain_second_failure(error: BaseException, first: str, change: str | None) -> BaseException:
