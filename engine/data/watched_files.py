@@ -7,10 +7,11 @@ to another content than the fingerprint tells, and the errors of polars would ca
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import polars as pl
@@ -36,10 +37,14 @@ class _SeenFile:
 
 
 class WatchedFiles:
-    """A cache of file hashes that remembers which files it was asked for, and in which state they were."""
+    """A cache of file hashes that remembers which files it was asked for, and in which state they were.
 
-    def __init__(self, hashes: FileHashes) -> None:
+    `settled` has the states, by absolute path, in which files were known to be complete: any other is a change.
+    """
+
+    def __init__(self, hashes: FileHashes, settled: Mapping[str, FileIdentity] = MappingProxyType({})) -> None:
         self.hashes = hashes
+        self._settled = settled
         self._seen: dict[str, _SeenFile] = {}
         self._owners: dict[str, str] = {}
 
@@ -61,7 +66,8 @@ class WatchedFiles:
         self._remember(path, _SeenFile(identity, digest, settled))
 
     def _remember(self, path: str, seen: _SeenFile) -> None:
-        first = self._seen.get(path, seen)
+        known = self._settled.get(os.path.abspath(path))  # noqa: PTH100 - links are not followed
+        first = self._seen.get(path, seen if known is None else _SeenFile(known))
         # Reading may set the access time, and with it ctime: whether that alone is a change is decided by the content.
         other_content = first.digest and seen.digest and first.digest != seen.digest
         if first.identity[:3] != seen.identity[:3] or other_content:
@@ -120,7 +126,12 @@ class WatchedFiles:
             raise FileChangedError(change)
 
 
-def read_unchanged(read: Callable[[WatchedFiles], T], hashes: FileHashes, tell: Callable[[str], None]) -> T:
+def read_unchanged(
+    read: Callable[[WatchedFiles], T],
+    hashes: FileHashes,
+    tell: Callable[[str], None],
+    settled: Mapping[str, FileIdentity] = MappingProxyType({}),
+) -> T:
     """Return what `read` returns; call it once more if a file has changed meanwhile.
 
     Parameters
@@ -130,6 +141,8 @@ def read_unchanged(read: Callable[[WatchedFiles], T], hashes: FileHashes, tell: 
         `verify`.
     tell
         Called with a sentence for the user before the second try.
+    settled
+        The states in which files were known to be complete; one that has another counts as changed at the first try.
 
     Raises
     ------
@@ -138,7 +151,7 @@ def read_unchanged(read: Callable[[WatchedFiles], T], hashes: FileHashes, tell: 
     """
     first: str | None = None
     while True:
-        files = WatchedFiles(hashes)
+        files = WatchedFiles(hashes, settled if first is None else {})
         try:
             return read(files)
         except (Exception, pl.exceptions.PanicException) as error:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Self, TypeVar
 
 from engine.data import Datasets, WatchedFiles, read_unchanged
+from engine.file_identity import FileIdentity
 from engine.pipeline.actions import Mode
 from engine.pipeline.journal import Journal, SaidTexts
 from engine.pipeline.log import RunLog
@@ -43,6 +44,8 @@ class BuildContext:
         What has been said about the data in this call.
     journal
         The actions and the checks of the current step.
+    settled
+        The states, by absolute path, in which a watch has found files to be complete.
     """
 
     project: ProjectSpec
@@ -58,6 +61,7 @@ class BuildContext:
     built: Mapping[str, str] = field(default_factory=dict)
     said: SaidTexts = field(default_factory=SaidTexts)
     journal: Journal = field(default_factory=Journal)
+    settled: Mapping[str, FileIdentity] = field(default_factory=dict)
 
     def with_moment(self, as_of: datetime) -> Self:
         """Return a context that stands for another moment."""
@@ -87,7 +91,7 @@ class BuildContext:
             self.journal.clear()
             return work(replace(self, datasets=self.datasets.with_files(files)))
 
-        return read_unchanged(attempt, self.datasets.files.hashes, self.log.warning)
+        return read_unchanged(attempt, self.datasets.files.hashes, self.log.warning, self.settled)
 
     @contextmanager
     def lock(self, name: str, *, wait: bool = True) -> Iterator[Self]:

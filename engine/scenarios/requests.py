@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
+from engine.file_identity import FileIdentity
 from engine.pipeline.actions import FrozenModel, Mode
 from engine.pipeline.log import LogLine
 from engine.scenarios.result import RunResult, StepResult
@@ -83,6 +84,8 @@ class RunRequest(FrozenModel):
         The id that the run of the only scenario will have, so it is known before the process is started.
     changed
         If given, each scenario is planned first, and is run only if its plan has work to do after such changes.
+    settled
+        The states, by absolute path, in which changed files of data were found to be complete.
     as_of
         The moment that the runs stand for; None for the time at which the process loads the spec.
     """
@@ -95,6 +98,7 @@ class RunRequest(FrozenModel):
     as_of: datetime | None = None
     trigger: str = "manual"
     changed: tuple[ChangedPart, ...] | None = None
+    settled: dict[str, FileIdentity] = Field({})
 
 
 class LoadRequest(FrozenModel):

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 from engine.data import Datasets
 from engine.errors import StoreError
+from engine.file_identity import FileIdentity
 from engine.pipeline.actions import Mode
 from engine.pipeline.log import LogLine, RunLog
 from engine.pipeline.touched_files import TouchedFileHashes
@@ -59,6 +61,7 @@ def run_scenarios(
     dry: bool = False,
     trigger: str = "manual",
     run: str | None = None,
+    settled: Mapping[str, FileIdentity] = MappingProxyType({}),
 ) -> CallResult:
     """Run scenarios one after the other.
 
@@ -74,6 +77,8 @@ def run_scenarios(
         What starts the runs, as conditions and messages name it.
     run
         The id of the run, if it is known before, and only one scenario is run.
+    settled
+        The states, by absolute path, in which files of data were found to be complete.
 
     Raises
     ------
@@ -91,7 +96,7 @@ def run_scenarios(
                 _tell_unusable_state(project, scenarios, problem, environ, clock, listeners)
             raise
         refused = {message.id for message in context.store.outbox.list_refused()}
-        started = replace(context, trigger=trigger)
+        started = replace(context, trigger=trigger, settled=settled)
         runs = [run_scenario(name, started, run) for name in scenarios]
         built = dict.fromkeys(made.store for run in runs for step in run.all_steps() for made in step.evaluations)
         stores = {

@@ -93,7 +93,14 @@ def _answer_runs(request: RunRequest, project: ProjectSpec, send: Send) -> CallR
                 problems += [step.problem for step in plan.all_steps() if step.problem]
                 problems += [str(SpecError((one,))) for one in plan.findings if one.severity is Severity.ERROR]
                 continue
-        finished = run_scenarios(project, [name], listeners=[listen], trigger=request.trigger, run=request.run)
+        finished = run_scenarios(
+            project,
+            [name],
+            listeners=[listen],
+            trigger=request.trigger,
+            run=request.run,
+            settled=request.settled,
+        )
         for run in finished.runs:
             send(RunReply(result=run))
             written += _list_written_files(run, project)

@@ -143,6 +143,11 @@ class WatchedProject:
             scenarios=self._scenarios,
             trigger="watch",
             changed=tuple(dict.fromkeys(parts)),
+            settled={
+                str(make_absolute(one.path)): one.state
+                for one in self._changed
+                if one.source.part == "data" and one.state is not None
+            },
         )
 
     def show_run(self, run: RunResult) -> None:
