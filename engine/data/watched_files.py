@@ -71,25 +71,28 @@ class WatchedFiles:
         # Reading may set the access time, and with it ctime: whether that alone is a change is decided by the content.
         other_content = first.digest and seen.digest and first.digest != seen.digest
         if first.identity[:3] != seen.identity[:3] or other_content:
+            self._seen.setdefault(path, first)
             raise FileChangedError(f"{path} changed while it was read")
         self._seen[path] = first if seen.digest is None else seen
 
-    def wait_until_still(self) -> None:
-        """Wait until no file has changed for a while: between two pieces of a writer, half a file looks whole."""
+    def wait_until_still(self) -> dict[str, FileIdentity]:
+        """Wait until no file has changed for a while, and return their states by absolute path.
+
+        Between two pieces of a writer, half a file looks whole.
+        """
         states, since = self._read_states(), time.monotonic()
         until = since + LONGEST_PAUSE_SECONDS
         while (now := time.monotonic()) < until and now - since < PAUSE_SECONDS:
             time.sleep(PAUSE_SECONDS / 5)
             if (found := self._read_states()) != states:
                 states, since = found, time.monotonic()
+        return states
 
-    def _read_states(self) -> list[FileIdentity | None]:
-        states: list[FileIdentity | None] = []
+    def _read_states(self) -> dict[str, FileIdentity]:
+        states = {}
         for path in list(self._seen):
-            try:
-                states.append(FileIdentity.from_stat(Path(path).stat()))
-            except OSError:
-                states.append(None)
+            with suppress(OSError):  # a file that is gone has no state
+                states[os.path.abspath(path)] = FileIdentity.from_stat(Path(path).stat())  # noqa: PTH100 - as above
         return states
 
     def find_change(self) -> str | None:
@@ -151,7 +154,7 @@ def read_unchanged(
     """
     first: str | None = None
     while True:
-        files = WatchedFiles(hashes, settled if first is None else {})
+        files = WatchedFiles(hashes, settled)
         try:
             return read(files)
         except (Exception, pl.exceptions.PanicException) as error:
@@ -163,7 +166,7 @@ def read_unchanged(
                 raise
             first = change
             tell(f"{change}; it is read once more")
-            files.wait_until_still()
+            settled = files.wait_until_still()
 
 
 def _explain_second_failure(error: BaseException, first: str, change: str | None) -> BaseException:
