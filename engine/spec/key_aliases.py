@@ -105,8 +105,6 @@ UNBUILT_KEYS: dict[str, str] = {
     "bundles": "carry the folder of the spec to the other machine, for example with git",
     "deployments": "run the spec on the other machine with its own variables: engine run SPEC --var NAME=VALUE",
     "infrastructures": "run the spec on the other machine with its own variables: engine run SPEC --var NAME=VALUE",
-    "retention": "remove old evaluations with engine remove",
-    "triggers": "let cron or another scheduler call engine run SPEC SCENARIO",
 }
 """Keys that the language will have, and what to do until then."""
 
@@ -114,7 +112,7 @@ _SEVERITY_KEYS = ("warn", "fail", "warning", "error", "warn_if", "error_if")
 _CHECKS = "write checks: in an evaluation store or a dataset"
 _SOFT_BOUNDS_HINT = "for a WARNING write soft_min and soft_max, for an ERROR min and max"
 _SEVERITY_HINT = "the bounds decide: a value outside soft_min..soft_max is a WARNING, outside min..max an ERROR"
-_TRIGGER_HINT = f"there are no triggers yet: {UNBUILT_KEYS['triggers']}"
+_TRIGGER_HINT = "write triggers: in a scenario, such as triggers: [{name: nightly, cron: 30 2 * * *}]"
 UNSUPPORTED_KEYS: dict[str, str] = {
     "severity": _SEVERITY_HINT,
     "level": _SEVERITY_HINT,

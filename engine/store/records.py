@@ -65,7 +65,8 @@ def event_to_json(event: Event) -> dict[str, Any]:
 class RunRecord:
     """One run of a scenario. `outcome` and `ended` are None while it is RUNNING. `who` is user@host.
 
-    `as_of` is the moment that it stands for; None for runs from before moments were recorded.
+    `as_of` is the moment that it stands for; None for runs from before moments were recorded. `fire` is the number of
+    the fire that it answers, None if it was started otherwise; `spec` is the digest of the spec that it has loaded.
     """
 
     id: str
@@ -79,6 +80,8 @@ class RunRecord:
     as_of: datetime | None = None
     ended: datetime | None = None
     outcome: Outcome | None = None
+    fire: int | None = None
+    spec: str | None = None
     steps: tuple[StepRecord, ...] = ()
     events: tuple[Event, ...] = ()
 
@@ -267,6 +270,132 @@ class ReporterState:
     told: str
     sent_at: datetime | None
     as_of: datetime
+
+
+class FireState(StrEnum):
+    """WAITING: for its run. STARTING: the run has its id. RUNNING. DONE: the run has ended, however.
+
+    COALESCED: a later fire with the same values does what it would have done. SKIPPED: `reason` says why.
+    """
+
+    WAITING = "WAITING"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    DONE = "DONE"
+    COALESCED = "COALESCED"
+    SKIPPED = "SKIPPED"
+
+
+OPEN_STATES = (FireState.WAITING, FireState.STARTING, FireState.RUNNING)
+"""The states of fires that still have to become something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """One occurrence of a trigger: what shall be run, and what has become of it.
+
+    Attributes
+    ----------
+    key
+        What the occurrence is, so that it is recorded once: `cron:1764295200`. Its form is never changed.
+    scheduled
+        The moment that its run stands for.
+    seen_at
+        When it was seen to be due.
+    values
+        The values of variables for its run, as text.
+    changed
+        The names of what has changed, where a change is the cause.
+    reason
+        Why it is SKIPPED, or waits longer than usual.
+    run
+        The id of its run, given before the run's process is started.
+    attempt
+        The number of the run; a second one is made after a death of the server.
+    into
+        The number of the fire that it is COALESCED into.
+    next_try
+        When its run is tried to be started again, because the scenario was busy.
+    number
+        Given by the store, in order.
+    """
+
+    scenario: str
+    trigger: str
+    key: str
+    scheduled: datetime
+    seen_at: datetime
+    values: Mapping[str, str] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
+    state: FireState = FireState.WAITING
+    reason: str = ""
+    run: str | None = None
+    attempt: int = 1
+    into: int | None = None
+    next_try: datetime | None = None
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerState:
+    """What is known of a trigger: up to when it was evaluated, and what it has seen.
+
+    Attributes
+    ----------
+    definition
+        The digest of what the spec says of it. If that changes, the trigger counts as new, and nothing of the past
+        fires.
+    evaluated_until
+        All that was due until then has become a fire.
+    seen
+        What a trigger that compares has seen last: digests by name, the number of a run's end.
+    error, error_since
+        Why it cannot be evaluated, and since when.
+    """
+
+    scenario: str
+    trigger: str
+    definition: str
+    evaluated_until: datetime
+    seen: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    error_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A scenario whose triggers a person has paused, until a time, or (None) until they are resumed.
+
+    `ended` is when somebody has resumed them before that time, None if nobody has.
+    """
+
+    scenario: str
+    until: datetime | None
+    by: str
+    reason: str
+    created: datetime
+    ended: datetime | None = None
+    ended_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """The end of a run: `number` counts the ends of a project, in the order in which they were recorded."""
+
+    number: int
+    run: str
+    scenario: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelState:
+    """A channel that could not be reached: how many times in a row, when it is tried again, and why it failed."""
+
+    channel: str
+    failures: int
+    next_try: datetime
+    last_error: str
 
 
 class MetricPoint(NamedTuple):

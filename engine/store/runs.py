@@ -23,6 +23,7 @@ from engine.store.metrics import nan_to_none
 from engine.store.outbox import insert_messages
 from engine.store.records import Event, OutboxMessage, ReporterState, RunRecord, StepRecord, event_to_json
 from engine.store.reporter_states import write_reporter_states
+from engine.store.run_ends import insert_run_end
 from engine.store.tables import run_events, run_steps, runs
 
 RUN_COLUMNS = (
@@ -37,6 +38,8 @@ RUN_COLUMNS = (
     "as_of",
     "ended",
     "outcome",
+    "fire",
+    "spec",
 )
 
 
@@ -91,6 +94,7 @@ class Runs:
             _insert_events(connection, number, run.events)
             insert_messages(connection, messages)
             write_reporter_states(connection, states, self._database.now())
+            insert_run_end(connection, run.id, run.scenario, run.outcome)
         self._release_run(run.id)
 
     def get(self, id: str) -> RunRecord:  # noqa: A002  the field of RunRecord has this name
@@ -183,6 +187,7 @@ class Runs:
                         _insert_events(connection, number, [event])
                         insert_messages(connection, messages)
                         write_reporter_states(connection, states, ended)
+                        insert_run_end(connection, run.id, run.scenario, Outcome.ABORTED)
                         dead.append(died)
                 path.unlink(missing_ok=True)
             finally:

@@ -24,14 +24,17 @@ from engine.store.database import Database, locate_database
 from engine.store.errors import translate_errors
 from engine.store.evaluations import Evaluations
 from engine.store.file_hashes import FileHashCache
+from engine.store.fires import Fires
 from engine.store.folders import SUBFOLDERS, Folders
 from engine.store.locks import Locks
 from engine.store.measurements import Measurements
 from engine.store.model_versions import ModelVersions
 from engine.store.mutes import Mutes
 from engine.store.outbox import Outbox
+from engine.store.pauses import Pauses
 from engine.store.records import utc_now
 from engine.store.reporter_states import ReporterStates
+from engine.store.run_ends import RunEnds
 from engine.store.runs import Runs
 from engine.store.schema import prepare_schema
 from engine.store.snapshots import Snapshots
@@ -58,6 +61,9 @@ class Store:
         self.outbox = Outbox(database)
         self.reporter_states = ReporterStates(database)
         self.mutes = Mutes(database)
+        self.run_ends = RunEnds(database)
+        self.fires = Fires(database)
+        self.pauses = Pauses(database)
         self.file_hashes = FileHashCache(database)
 
     @classmethod

@@ -281,6 +281,8 @@ runs = Table(
     Column("ended", UtcDateTime),
     Column("outcome", String, index=True),
     Column("short_id", String, nullable=False, index=True),
+    Column("fire", Integer, index=True),
+    Column("spec", String),
     Index(None, "parent", "number"),
     Index(None, "scenario", "number"),
 )
@@ -315,6 +317,72 @@ run_events = Table(
     Column("position", JSON_TYPE),
 )
 
+# A clock can be set back, and runs end in another order than they start: so the ends have an order of their own.
+run_ends = Table(
+    "run_ends",
+    metadata,
+    _number_column(),
+    Column("run", String, nullable=False, unique=True),
+    Column("scenario", String, nullable=False),
+    Column("outcome", String, nullable=False),
+)
+
+trigger_states = Table(
+    "trigger_states",
+    metadata,
+    Column("scenario", String, primary_key=True),
+    Column("trigger", String, primary_key=True),
+    Column("definition", String, nullable=False),
+    Column("evaluated_until", UtcDateTime, nullable=False),
+    Column("seen", JSON_TYPE, nullable=False),
+    Column("error", String),
+    Column("error_since", UtcDateTime),
+)
+
+fires = Table(
+    "fires",
+    metadata,
+    _number_column(),
+    Column("scenario", String, nullable=False),
+    Column("trigger", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("scheduled", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("values", JSON_TYPE, nullable=False),
+    Column("changed", JSON_TYPE, nullable=False),
+    Column("state", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("run", String, unique=True),
+    Column("attempt", Integer, nullable=False),
+    Column("into", Integer),
+    Column("next_try", UtcDateTime),
+    UniqueConstraint("scenario", "trigger", "key"),
+    Index(None, "state", "scheduled"),
+    Index(None, "scenario", "number"),
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    _number_column(),
+    Column("scenario", String, nullable=False, index=True),
+    Column("until", UtcDateTime),
+    Column("by", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("ended", UtcDateTime),
+    Column("ended_by", String),
+)
+
+channel_states = Table(
+    "channel_states",
+    metadata,
+    Column("channel", String, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("next_try", UtcDateTime, nullable=False),
+    Column("last_error", String, nullable=False),
+)
+
 reporter_states = Table(
     "reporter_states",
     metadata,
@@ -347,6 +415,7 @@ outbox = Table(
     Column("claim", String),
     Column("claimed_until", UtcDateTime),
     Column("details", JSON_TYPE),  # null in messages of before it existed
+    Index(None, "channel", "state"),
 )
 
 attachments = Table(

@@ -43,6 +43,31 @@ class Server(Resource):
     url: str = Field(description="Address of the server, with which ${scenarioRunURL} starts.")
 
 
+class RetentionLimits(Resource):
+    """What is kept: what exceeds one of the limits is removed."""
+
+    keep: int | None = Field(None, ge=1, description="How many of the newest are kept; all if left out.")
+    days: int | None = Field(None, ge=1, description="How many days they are kept; for ever if left out.")
+
+
+class Retention(Resource):
+    """What engine serve and engine prune remove from the state; nothing that is left out."""
+
+    runs: RetentionLimits | None = Field(
+        None, description="Runs with their logs, steps and events; counted per scenario."
+    )
+    evaluations: RetentionLimits | None = Field(
+        None, description="Evaluations with their metrics, check results and files; counted per store."
+    )
+    evaluation_files: RetentionLimits | None = Field(
+        None,
+        description="The files of evaluations, their profiles and samples; the rows stay. Counted per store.",
+    )
+    attachments: RetentionLimits | None = Field(
+        None, description="Attachments of messages that are not to be sent any more, and the logs of their tries."
+    )
+
+
 class ProjectResource(Resource):
     """The keys at the top level of a spec."""
 
@@ -61,6 +86,7 @@ class ProjectResource(Resource):
     variables: dict[str, TypedVariable | Scalar] = Field({}, description="Values that ${name} stands for.")
     secrets: dict[str, Secret] = Field({}, description="Sources of the values that ${secret.name} stands for.")
     state: State = Field(State.model_construct(), description="Where results are stored.")
+    retention: Retention | None = Field(None, description="What is removed from the state in the course of time.")
     server: Server | None = Field(None, description="The server that shows runs to people.")
     connections: dict[str, Connection] = Field({}, description="Where data is stored.")
     datasets: dict[str, AnyDataset] = Field({}, description="Tables, by name.")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engine.spec.resources.resource import Condition, Duration, Function, Message, Names, Ref, Resource, Scalar
+from engine.spec.resources.triggers import AnyTrigger
 
 BuildTarget = Annotated[str, Ref("evaluation_stores", "models", "datasets")]
 CheckedTarget = Annotated[str, Ref("evaluation_stores", "datasets")]
@@ -254,5 +255,9 @@ class Scenario(Resource):
     on_busy: Literal["wait", "refuse"] = Field(
         "wait", description="Whether a second run waits until the first has ended, or is refused."
     )
+    timeout: Duration | None = Field(
+        None, description="Longest time that a run may take; after it, the run is stopped and ABORTED."
+    )
+    triggers: list[AnyTrigger] = Field([], description="What starts the scenario while engine serve runs.")
     steps: list[AnyStep] = Field(min_length=1, description="List of the steps to run, in this order.")
     reporters: list[Reporter] = Field([], description="Messages to send about a run.")

@@ -1,0 +1,108 @@
+"""The kinds of `triggers:` of a scenario: what starts it while `engine serve` runs."""
+
+from datetime import date, datetime, timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from engine.outcome import Outcome
+from engine.spec.resources.resource import Duration, Ref, Resource, Scalar, Sql
+
+WatchedDataset = Annotated[str, Ref("datasets")]
+
+
+class Trigger(Resource):
+    """The keys of all kinds of triggers."""
+
+    name: str = Field(description="Name, different from the others of this scenario.")
+    active: bool = Field(True, description="Whether the trigger starts runs at all.")
+    variables: dict[str, Scalar] = Field(
+        {},
+        description="Values of variables for the runs that it starts. Besides the names of the moment, such as "
+        "${as_of}, they may use ${previous_as_of}, the moment of the trigger before, and ${changed}, the names of what "
+        "has changed.",
+    )
+
+
+class ScheduledTrigger(Trigger):
+    """The keys of the kinds of triggers that start runs at times."""
+
+    timezone: str | None = Field(None, description="Time zone of the times; that of the project if left out.")
+    catch_up: Literal["last", "all", "none"] = Field(
+        "last",
+        description="Which times that were missed, because nothing ran, are made up for: the last, all (at most 100, "
+        "oldest first), or none.",
+    )
+    grace: Duration = Field(timedelta(minutes=5), description="How late a time may be seen without counting as missed.")
+
+
+class CronTrigger(ScheduledTrigger):
+    """Start runs at the times of a cron expression."""
+
+    kind: Literal["cron"] = "cron"
+    cron: str = Field(
+        description="Five fields: minute, hour, day of the month, month, day of the week, as in 30 2 * * 1-5. L is the "
+        "last day of the month, MON#2 its second Monday."
+    )
+
+
+class IntervalTrigger(ScheduledTrigger):
+    """Start runs at equal distances of time."""
+
+    kind: Literal["interval"] = "interval"
+    every: Duration | Literal["1mo", "3mo", "1y"] = Field(
+        description="The distance: a duration, in which whole days are those of the calendar in the time zone; or 1mo, "
+        "3mo, 1y."
+    )
+    since: date | datetime | None = Field(
+        None,
+        description="A date or time from which the distances are counted: every: 14d, since: 2026-01-06 is every "
+        "second Tuesday. If left out, they are counted from when the trigger is first seen.",
+    )
+
+
+class DatasetChangedTrigger(Trigger):
+    """Start a run when the files of datasets have changed, and are complete."""
+
+    kind: Literal["dataset_changed"] = "dataset_changed"
+    dataset: WatchedDataset | list[WatchedDataset] = Field(
+        min_length=1, description="Name of the dataset to look at, or a list of names."
+    )
+    all: bool = Field(False, description="Whether all of these datasets must have changed, not only one.")
+    every: Duration = Field(timedelta(minutes=1), description="How often to look.")
+
+    @property
+    def datasets(self) -> list[str]:
+        """The names of the datasets, in order."""
+        return [self.dataset] if isinstance(self.dataset, str) else self.dataset
+
+
+class QueryChangedTrigger(Trigger):
+    """Start a run when the result of a query over datasets has changed."""
+
+    kind: Literal["query_changed"] = "query_changed"
+    sql: Sql = Field(description="The query: one SELECT over declared datasets.")
+    every: Duration = Field(timedelta(minutes=5), description="How often to look.")
+
+
+class ScenarioFinishedTrigger(Trigger):
+    """Start a run when a run of another scenario has ended."""
+
+    kind: Literal["scenario_finished"] = "scenario_finished"
+    scenario: Annotated[str, Ref("scenarios")] = Field(description="Name of the other scenario.")
+    outcomes: list[Literal[Outcome.SUCCESS, Outcome.WARNING, Outcome.FAILED, Outcome.ABORTED]] = Field(
+        [Outcome.SUCCESS, Outcome.WARNING], min_length=1, description="The outcomes of its runs that count."
+    )
+
+
+AnyTrigger = Annotated[
+    CronTrigger | IntervalTrigger | DatasetChangedTrigger | QueryChangedTrigger | ScenarioFinishedTrigger,
+    Field(discriminator="kind"),
+]
+TRIGGER_KINDS: dict[str, type[Resource]] = {
+    "cron": CronTrigger,
+    "interval": IntervalTrigger,
+    "dataset_changed": DatasetChangedTrigger,
+    "query_changed": QueryChangedTrigger,
+    "scenario_finished": ScenarioFinishedTrigger,
+}
