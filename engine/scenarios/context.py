@@ -24,6 +24,8 @@ class RunContext(BuildContext):
         If given, it is called with what each reporter would send, and nothing is sent.
     delivery_time
         The time for the deliveries of this run, its parents and its child runs together.
+    fire
+        The number of the fire that the run answers, if one does; child runs have it too.
     turn
         The number of the iteration of `for_each`, from 0.
     finished
@@ -35,6 +37,7 @@ class RunContext(BuildContext):
     trigger: str = "manual"
     preview: Callable[[str], None] | None = None
     delivery_time: DeliveryTime = field(default_factory=DeliveryTime)
+    fire: int | None = None
     turn: int = 0
     finished: tuple[StepResult, ...] = ()
 

@@ -20,7 +20,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 from engine.pipeline.log import LogLine
@@ -28,6 +28,7 @@ from engine.scenarios.requests import (
     REPLY,
     CallReply,
     EndReply,
+    FailureCause,
     FailureReply,
     LineReply,
     LoadRequest,
@@ -37,6 +38,7 @@ from engine.scenarios.requests import (
     RunRequest,
     StepReply,
     StepRequest,
+    TellRequest,
     write_message,
 )
 from engine.scenarios.result import RunResult, StepResult
@@ -64,6 +66,10 @@ SIGNAL_MEANINGS = {
     signal.SIGXCPU: "its limit of processor time is used up",
 }
 """What probably was the cause of a signal that has ended a process."""
+
+
+SUPERVISOR = ("-m", "engine.scenarios.supervisor")
+"""The program of a process, as arguments of Python."""
 
 
 def run_in_process(
@@ -94,11 +100,15 @@ class RunProcess:
     ----------
     load
         What it loads while it waits.
+    program
+        The program of the supervisor.
     """
 
-    def __init__(self, environ: Mapping[str, str], load: LoadRequest | None = None) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], load: LoadRequest | None = None, program: Sequence[str] = SUPERVISOR
+    ) -> None:
         self._supervisor = subprocess.Popen(  # noqa: S603 - the program is Python, the arguments are ours
-            [sys.executable, "-m", "engine.scenarios.supervisor", str(os.getpid())],
+            [sys.executable, *program, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
@@ -119,9 +129,20 @@ class RunProcess:
         """Whether the process lives, so that it can take a request."""
         return self._supervisor.poll() is None
 
+    def interrupt(self) -> None:
+        """Ask requested runs to end as ABORTED; another thread may be in `execute`."""
+        self._supervisor.send_signal(signal.SIGINT)
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Kill what the process has started; another thread may be in `execute`, and ends the process itself.
+
+        With `at_once` the supervisor is killed too, because it does not answer: what has left its group may live on.
+        """
+        self._supervisor.send_signal(signal.SIGKILL if at_once else signal.SIGTERM)
+
     def execute(
         self,
-        request: StepRequest | RunRequest,
+        request: StepRequest | RunRequest | TellRequest,
         *,
         seconds: float | None = None,
         pass_on: Callable[[LogLine], None],
@@ -148,7 +169,7 @@ class RunProcess:
             raise
         return conversation
 
-    def _send(self, request: StepRequest | RunRequest | LoadRequest) -> None:
+    def _send(self, request: StepRequest | RunRequest | TellRequest | LoadRequest) -> None:
         if self._supervisor.stdin is None:
             raise TypeError("the process has no pipes")
         with contextlib.suppress(BrokenPipeError):  # it may have died at its start
@@ -179,7 +200,7 @@ class Conversation:
         The results of the runs that have ended, and the end of a request for runs; None if it has not come.
     answered_ns
         When the last of these results came, in nanoseconds of the clock; 0 if none has.
-    failure
+    failure, cause
         Why there is no result, if that is known.
     code
         How the worker ended, as `subprocess` counts it; None if it was ended.
@@ -200,6 +221,7 @@ class Conversation:
         self.answered_ns = 0
         self.call: CallReply | None = None
         self.failure = ""
+        self.cause: FailureCause = ""
         self.code: int | None = None
         self.left: list[str] = []
         self._supervisor = supervisor
@@ -259,8 +281,8 @@ class Conversation:
                     self._take_run(run)
             case CallReply():
                 self.call, self._deadline = reply, time.monotonic() + EXIT_LIMIT
-            case FailureReply(text=text):
-                self.failure = text
+            case FailureReply(text=text, cause=cause):
+                self.failure, self.cause = text, cause
             case EndReply(code=code, left=left):
                 self.code, self.left = code, left
 

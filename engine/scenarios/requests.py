@@ -88,6 +88,10 @@ class RunRequest(FrozenModel):
         The states, by absolute path, in which changed files of data were found to be complete.
     as_of
         The moment that the runs stand for; None for the time at which the process loads the spec.
+    fire
+        The number of the fire that the run of the only scenario answers. Such a run does not wait for its scenario.
+    release
+        The release of whoever asks, see `release.py`: a process of another one refuses. Empty: any will do.
     """
 
     kind: Literal["run"] = "run"
@@ -99,6 +103,18 @@ class RunRequest(FrozenModel):
     trigger: str = "manual"
     changed: tuple[ChangedPart, ...] | None = None
     settled: dict[str, FileIdentity] = Field({})
+    fire: int | None = None
+    release: str = ""
+
+
+class TellRequest(FrozenModel):
+    """Mark the runs whose process has died as ABORTED, and tell their reporters."""
+
+    kind: Literal["tell"] = "tell"
+    spec: Path
+    variables: dict[str, Any] = Field({})
+    as_of: datetime | None = None
+    release: str = ""
 
 
 class LoadRequest(FrozenModel):
@@ -170,11 +186,19 @@ class CallReply(FrozenModel):
     kernels: tuple[KernelSignature, ...] = ()
 
 
+FailureCause = Literal["", "busy", "known run", "invalid spec", "other release"]
+"""Why there is no result, where whoever asks goes by it.
+
+The scenario is running already; there is a run of this id; the spec is not valid; the code is of another release.
+"""
+
+
 class FailureReply(FrozenModel):
     """Why there is no result."""
 
     kind: Literal["failure"] = "failure"
     text: str
+    cause: FailureCause = ""
 
 
 class EndReply(FrozenModel):
@@ -185,7 +209,7 @@ class EndReply(FrozenModel):
     left: list[str]
 
 
-Request = Annotated[StepRequest | RunRequest | LoadRequest, Field(discriminator="kind")]
+Request = Annotated[StepRequest | RunRequest | TellRequest | LoadRequest, Field(discriminator="kind")]
 Reply = Annotated[
     ReadyReply | LineReply | PreviewReply | StepReply | RunReply | CallReply | FailureReply | EndReply,
     Field(discriminator="kind"),
@@ -200,7 +224,7 @@ def write_message(message: FrozenModel) -> str:
     return json.dumps(message.model_dump(mode="json"))
 
 
-REQUEST: TypeAdapter[StepRequest | RunRequest | LoadRequest] = TypeAdapter(Request)
+REQUEST: TypeAdapter[StepRequest | RunRequest | TellRequest | LoadRequest] = TypeAdapter(Request)
 REPLY: TypeAdapter[
     ReadyReply | LineReply | PreviewReply | StepReply | RunReply | CallReply | FailureReply | EndReply
 ] = TypeAdapter(Reply)

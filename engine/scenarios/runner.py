@@ -1,10 +1,11 @@
 """Runs one scenario: records its start, walks its steps, records its end with the messages of its reporters."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
 from engine.acting_user import describe_acting_user
-from engine.errors import StoreError
+from engine.errors import EngineError, StoreError
 from engine.notifications import DeliveryTime
 from engine.outcome import Outcome, worst_outcome
 from engine.pipeline.log import LogFiles
@@ -19,11 +20,15 @@ from engine.scenarios.alerts import (
     write_run_file,
 )
 from engine.scenarios.context import RunContext
-from engine.scenarios.dead_runs import describe_end, find_unfinished_step
+from engine.scenarios.dead_runs import describe_end, find_fire_reason, find_unfinished_step
 from engine.scenarios.interpreter import walk_scenario
 from engine.scenarios.result import Delivery, RunResult, StepResult
 from engine.scenarios.run_executor import RunExecutor
-from engine.store import LockBusy, RunRecord, StepRecord, generate_id
+from engine.store import Event, LockBusy, RunRecord, StepRecord, generate_id
+
+
+class DuplicateRunError(EngineError):
+    """There is a run of the id already: another process has begun it."""
 
 
 def run_scenario(name: str, context: RunContext, run: str | None = None) -> RunResult:
@@ -37,14 +42,16 @@ def run_scenario(name: str, context: RunContext, run: str | None = None) -> RunR
     Raises
     ------
     LockBusy
-        The scenario is already running, and it has `on_busy: refuse`.
+        The scenario is already running, and it has `on_busy: refuse`, or the run answers a fire.
+    DuplicateRunError
+        There is a run of this id already.
     StoreError
         The run or its end cannot be recorded; its messages have been sent nevertheless, as far as that was possible.
     KeyboardInterrupt
         The user has interrupted the run: it is ABORTED, and its messages wait in the outbox.
     """
     now = context.clock()
-    run = run or generate_id(now)
+    given, run = run, run or generate_id(now)
     delivery_time = context.delivery_time if context.run else DeliveryTime(now)
     trigger = f"scenario {context.log.scenario}" if context.run else context.trigger
     log = replace(context.log, files=LogFiles(context.store.runs.path_of(run)), scenario=name, step="")
@@ -53,13 +60,16 @@ def run_scenario(name: str, context: RunContext, run: str | None = None) -> RunR
     )
     with ExitStack() as stack:
         try:
-            wait = context.get_scenario(name).on_busy == "wait"
+            answers_fire = context.fire is not None and context.run is None  # its turn comes again
+            wait = context.get_scenario(name).on_busy == "wait" and not answers_fire
             locked = stack.enter_context(replace(context, run=run).lock(f"scenario {name}", wait=wait))
         except LockBusy:
             raise
         except StoreError as problem:
             tell_impossible_run(name, run, ready, problem)
             raise
+        if given and context.store.runs.find(given) is not None:
+            raise DuplicateRunError(f"run {given} has begun already")
         return _execute_run(_begin_result(name, run, ready), replace(ready, run=run, held_locks=locked.held_locks))
 
 
@@ -120,7 +130,7 @@ def _start_run(begun: RunResult, context: RunContext) -> list[Delivery]:
         )
     started = replace(collect_condition_facts([], context), outcome=None)
     composed = compose_messages("start", begun, started, context)
-    context.store.runs.start(_make_run_record(begun), composed.messages)
+    context.store.runs.start(_make_run_record(begun, context), composed.messages)
     return deliver_waiting_messages(context, of_earlier_runs=False)
 
 
@@ -140,7 +150,7 @@ def _finish_run(result: RunResult, stopped: BaseException | None, context: RunCo
     composed = compose_messages("end", result, condition_facts, context, notes=notes)
     deliveries = [*result.deliveries, *composed.skipped]
     try:
-        context.store.runs.finish(_make_run_record(result), composed.messages, composed.states)
+        context.store.runs.finish(_make_run_record(result, context, notes), composed.messages, composed.states)
     except StoreError as problem:
         cause = stopped if isinstance(stopped, StoreError) else problem
         if stopped is not None and (so_far := worst_outcome(step.outcome for step in result.steps)) != "SUCCESS":
@@ -164,7 +174,8 @@ def _finish_run(result: RunResult, stopped: BaseException | None, context: RunCo
 
 def _describe_interruption(result: RunResult, stopped: BaseException, context: RunContext) -> str:
     """Return what has interrupted the run, and at which step."""
-    how = f"was interrupted ({stopped})" if isinstance(stopped, KeyboardInterrupt) and str(stopped) else ""
+    cause = str(stopped) or find_fire_reason(context)
+    how = f"was interrupted ({cause})" if isinstance(stopped, KeyboardInterrupt) and cause else ""
     how = how or ("was interrupted" if isinstance(stopped, KeyboardInterrupt) else f"was ended by {stopped!r}")
     unfinished = find_unfinished_step(context.store.runs.path_of(result.id), [step.name for step in result.steps])
     text = describe_end(how, result.started, result.steps, unfinished)
@@ -172,7 +183,9 @@ def _describe_interruption(result: RunResult, stopped: BaseException, context: R
     return text
 
 
-def _make_run_record(result: RunResult) -> RunRecord:
+def _make_run_record(result: RunResult, context: RunContext, notes: Sequence[str] = ()) -> RunRecord:
+    """Return the record of a run; `notes` tell why it has ended before its steps did."""
+    told = [Event("run", "error", note, result.ended or result.started) for note in notes]
     return RunRecord(
         **result.model_dump(
             include={"id", "project", "scenario", "started", "who", "trigger", "parent", "variables", "as_of"}
@@ -180,7 +193,9 @@ def _make_run_record(result: RunResult) -> RunRecord:
         ended=result.ended,
         outcome=result.outcome,
         steps=tuple(_make_step_record(step) for step in result.steps),
-        events=tuple(list_events(result)),
+        fire=context.fire if result.parent is None else None,
+        spec=context.project.digest,
+        events=(*list_events(result), *told),
     )
 
 

@@ -62,6 +62,7 @@ def run_scenarios(
     trigger: str = "manual",
     run: str | None = None,
     settled: Mapping[str, FileIdentity] = MappingProxyType({}),
+    fire: int | None = None,
 ) -> CallResult:
     """Run scenarios one after the other.
 
@@ -79,6 +80,8 @@ def run_scenarios(
         The id of the run, if it is known before, and only one scenario is run.
     settled
         The states, by absolute path, in which files of data were found to be complete.
+    fire
+        The number of the fire that the run answers, if one does: it does not wait for its scenario.
 
     Raises
     ------
@@ -96,7 +99,7 @@ def run_scenarios(
                 _tell_unusable_state(project, scenarios, problem, environ, clock, listeners)
             raise
         refused = {message.id for message in context.store.outbox.list_refused()}
-        started = replace(context, trigger=trigger, settled=settled)
+        started = replace(context, trigger=trigger, settled=settled, fire=fire)
         runs = [run_scenario(name, started, run) for name in scenarios]
         built = dict.fromkeys(made.store for run in runs for step in run.all_steps() for made in step.evaluations)
         stores = {

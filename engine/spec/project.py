@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 
+from engine.digests import digest_texts
 from engine.errors import Diagnostic, Position, Severity, SpecError, UsageError
 from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings, TooManyFindings
@@ -121,6 +122,11 @@ class ProjectSpec:
     def files(self) -> tuple[Path, ...]:
         """The paths of the spec, of all files that it includes, and of its message files."""
         return tuple(self._files.paths)
+
+    @property
+    def digest(self) -> str:
+        """The digest of the texts of these files, as they were read."""
+        return digest_texts(*self._files.digests)
 
     def with_variables(self, values: Mapping[str, Value]) -> "ProjectSpec":
         """Return the project with other values of its variables, validated again; raises SpecError."""
