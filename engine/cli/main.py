@@ -32,6 +32,7 @@ from engine.cli import (
     report,
     run,
     schema,
+    serve,
     show,
     unmute,
     validate,
@@ -69,7 +70,7 @@ class _Verb(TyperCommand):
 
 
 VERBS = (
-    init, validate, render, schema, plan, run, watch, show, compare, report, check, drill, mute, unmute, outbox, remove,
+    init, validate, render, schema, plan, run, watch, serve, show, compare, report, check, drill, mute, unmute, outbox, remove,
 )  # fmt: skip
 for verb in VERBS:
     app.command(verb.__name__.rpartition(".")[2], cls=_Verb)(verb.command)

@@ -27,9 +27,10 @@ from engine.scenarios.runner import run_scenario, tell_impossible_run
 from engine.spec import ProjectSpec
 from engine.spec.redaction import redact_exception
 from engine.spec.secrets import Secrets
-from engine.store import OutboxMessage, Store, generate_id, safe_name, utc_now
+from engine.store import OutboxMessage, Store, generate_id, utc_now
 from engine.store.database_files import is_writable_state
 from engine.store.state_copy import copy_state
+from engine.store.state_folder import resolve_state_folder
 from engine.store.suppositions import open_supposing
 from engine.views.store_view import StoreView, describe_store, list_displayed_metrics
 
@@ -234,11 +235,3 @@ def _mask_exception(secrets: Secrets) -> Callable[[object, BaseException | None,
             redact_exception(error, secrets.redact)
 
     return mask
-
-
-def resolve_state_folder(project: ProjectSpec) -> Path:
-    """Return the folder of the project's state.
-
-    Each project has a folder of its own, so two specs in the same folder share no state.
-    """
-    return project.folder / project.state.path / safe_name(project.name)
