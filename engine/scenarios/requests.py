@@ -47,6 +47,8 @@ class StepRequest(FrozenModel):
         The results of the steps before it, of the same iteration.
     preview
         Whether the messages of child runs are to be shown, not sent.
+    confined
+        The variables whose values come from a request, see `ProjectSpec.confine`.
     state
         The folder of the state, or of its copy.
     drill
@@ -69,6 +71,7 @@ class StepRequest(FrozenModel):
     trigger: str
     preview: bool
     mode: Mode
+    confined: tuple[str, ...] = ()
     state: Path
     drill: Drill | None = None
 
@@ -88,6 +91,8 @@ class RunRequest(FrozenModel):
         The states, by absolute path, in which changed files of data were found to be complete.
     as_of
         The moment that the runs stand for; None for the time at which the process loads the spec.
+    confined
+        The variables whose values come from a request, see `ProjectSpec.confine`.
     """
 
     kind: Literal["run"] = "run"
@@ -96,6 +101,7 @@ class RunRequest(FrozenModel):
     scenarios: tuple[str, ...] = ()
     run: str | None = None
     as_of: datetime | None = None
+    confined: tuple[str, ...] = ()
     trigger: str = "manual"
     changed: tuple[ChangedPart, ...] | None = None
     settled: dict[str, FileIdentity] = Field({})
