@@ -47,6 +47,8 @@ class StepRequest(FrozenModel):
         The results of the steps before it, of the same iteration.
     preview
         Whether the messages of child runs are to be shown, not sent.
+    confined
+        The variables whose values come from a request, see `ProjectSpec.confine`.
     state
         The folder of the state, or of its copy.
     drill
@@ -71,6 +73,7 @@ class StepRequest(FrozenModel):
     trigger: str
     preview: bool
     mode: Mode
+    confined: tuple[str, ...] = ()
     state: Path
     drill: Drill | None = None
     settled: dict[str, FileIdentity] = Field({})
@@ -95,6 +98,8 @@ class RunRequest(FrozenModel):
         The number of the fire that the run of the only scenario answers. Such a run does not wait for its scenario.
     release
         The release of whoever asks, see `release.py`: a process of another one refuses. Empty: any will do.
+    confined
+        The variables whose values come from a request, see `ProjectSpec.confine`.
     """
 
     kind: Literal["run"] = "run"
@@ -103,6 +108,7 @@ class RunRequest(FrozenModel):
     scenarios: tuple[str, ...] = ()
     run: str | None = None
     as_of: datetime | None = None
+    confined: tuple[str, ...] = ()
     trigger: str = "manual"
     changed: tuple[ChangedPart, ...] | None = None
     settled: dict[str, FileIdentity] = Field({})

@@ -118,6 +118,7 @@ def _run_in_process(index: int, step: AnyStep, seconds: float, context: RunConte
         trigger=context.trigger,
         preview=context.preview is not None,
         mode=context.mode,
+        confined=tuple(context.project.confined),
         state=context.store.folder,
         drill=context.datasets.drill,
         settled=dict(context.settled),

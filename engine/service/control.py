@@ -101,8 +101,9 @@ class ServerControl(Protocol):
         Parameters
         ----------
         values
-            Values of variables, which have been checked against the spec. The paths of the run must stay inside the
-            project (`RunRequest.confined`), since whoever asks for a run may not be who wrote the spec.
+            Values of variables, which have been checked against the spec. The request for the run must name them all
+            in `RunRequest.confined`, so that each path of the run stays inside its folder: whoever asks for a run may
+            not be who wrote the spec.
         request
             An id of the request. A second request of the same id makes no second fire.
 

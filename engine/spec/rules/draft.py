@@ -23,8 +23,8 @@ from engine.spec.yaml_tree import ListNode, MapNode, ScalarNode, YamlNode, node_
 class Draft:
     """A project before the rules between its resources are checked.
 
-    `files` has the tree of YAML nodes, `spec` the resources whose shape is valid, and `texts` the SQL, conditions and
-    other texts that are parsed by the rules.
+    `files` has the tree of YAML nodes, `spec` the resources whose shape is valid, `texts` the SQL, conditions and other
+    texts that are parsed by the rules, and `confined` the variables whose values must lead nowhere else (`reach.py`).
     """
 
     path: Path
@@ -32,6 +32,7 @@ class Draft:
     spec: ProjectResource
     variables: VariableResolver
     texts: list[SpecText]
+    confined: frozenset[str] = frozenset()
 
     def declared_names(self, *path: str | int) -> list[str]:
         """Return the names that a mapping declares, including those of resources whose shape is invalid."""
