@@ -37,6 +37,11 @@ class Pauses:
         now = self._database.now()
         return [one for one in self.history() if one.ended is None and (one.until is None or one.until > now)]
 
+    def list_scenarios(self) -> list[str]:
+        """Return the names of the scenarios that are paused now, or were once."""
+        with self._database.begin_read() as connection:
+            return list(connection.scalars(select(pauses.c.scenario).distinct()))
+
     def history(self) -> list[Pause]:
         """Return all pauses, oldest first."""
         with self._database.begin_read() as connection:
