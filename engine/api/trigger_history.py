@@ -90,7 +90,7 @@ def list_triggers(context: RunContext) -> list[TriggerView]:
                     kind=trigger.kind,
                     starts=describe_trigger(trigger),
                     zone=find_trigger_zone(context.project, trigger),
-                    state=_describe_state(trigger, state, pauses.get(scenario)),
+                    state=_describe_trigger_state(trigger, state, pauses.get(scenario)),
                     last=last.get((scenario, trigger.name)),
                     next_times=tuple(times) if trigger.active else (),
                 )
@@ -98,7 +98,7 @@ def list_triggers(context: RunContext) -> list[TriggerView]:
     return found
 
 
-def _describe_state(trigger: AnyTrigger, state: TriggerState | None, pause: Pause | None) -> str:
+def _describe_trigger_state(trigger: AnyTrigger, state: TriggerState | None, pause: Pause | None) -> str:
     """Return whether a trigger starts runs, and if not, why."""
     reasons = [
         "" if trigger.active else "inactive: the spec says active: false",
@@ -122,8 +122,7 @@ def tell_evaluation(context: RunContext) -> list[str]:
     unseen = [
         f"{scenario}: {one.name}" for scenario, one in triggers if one.active and (scenario, one.name) not in known
     ]
-    told = [f"engine serve has not seen {join_some(unseen)} yet"] if unseen else []
-    return told
+    return [f"engine serve has not seen {join_some(unseen)} yet"] if unseen else []
 
 
 def list_fires(last: int | None, context: RunContext) -> list[FireView]:

@@ -34,8 +34,8 @@ def print_triggers(project: Project, format_: TableFormat) -> None:
     for scenario in dict.fromkeys(one.scenario for one in found):
         of_scenario = [one for one in found if one.scenario == scenario]
         page.add_title(scenario)
-        page.add_table(pl.DataFrame([_describe_row(one) for one in of_scenario]), TRIGGER_HEADERS)
-        times = [row for one in of_scenario for row in _list_times(one)]
+        page.add_table(pl.DataFrame([_describe_trigger_row(one) for one in of_scenario]), TRIGGER_HEADERS)
+        times = [row for one in of_scenario for row in _list_next_rows(one)]
         if times:
             page.add_line("")
             page.add_table(pl.DataFrame(times), TIME_HEADERS)
@@ -52,7 +52,7 @@ def print_fires(project: Project, format_: TableFormat, sort: str | None, last: 
     print_table("fires", fires, FIRE_HEADERS, format_, sort=sort, last=last, total=total)
 
 
-def _describe_row(one: TriggerView) -> dict[str, str]:
+def _describe_trigger_row(one: TriggerView) -> dict[str, str]:
     last = "none yet"
     if one.last:
         run = f", run {shorten_id(one.last.run)}" if one.last.run else ""
@@ -61,7 +61,7 @@ def _describe_row(one: TriggerView) -> dict[str, str]:
     return {"trigger": one.name, "starts": one.starts, "state": one.state, "last fire": last}
 
 
-def _list_times(one: TriggerView) -> list[dict[str, str]]:
+def _list_next_rows(one: TriggerView) -> list[dict[str, str]]:
     return [
         {
             "trigger": one.name,

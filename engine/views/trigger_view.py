@@ -1,4 +1,4 @@
-"""Triggers and fires as people see them: what starts a scenario in words, whether it does, and what has become of it."""
+"""Triggers and fires as people see them: what starts a scenario, whether it does, and what became of what was due."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
