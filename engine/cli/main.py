@@ -26,10 +26,12 @@ from engine.cli import (
     init,
     mute,
     outbox,
+    pause,
     plan,
     remove,
     render,
     report,
+    resume,
     run,
     schema,
     serve,
@@ -70,7 +72,8 @@ class _Verb(TyperCommand):
 
 
 VERBS = (
-    init, validate, render, schema, plan, run, watch, serve, show, compare, report, check, drill, mute, unmute, outbox, remove,
+    init, validate, render, schema, plan, run, watch, serve, show, compare, report, check, drill, mute, unmute, pause,
+    resume, outbox, remove,
 )  # fmt: skip
 for verb in VERBS:
     app.command(verb.__name__.rpartition(".")[2], cls=_Verb)(verb.command)

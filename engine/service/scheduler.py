@@ -17,7 +17,7 @@ from engine.service.leader_lock import LeaderLock, refuse_network_folder
 from engine.service.project_triggers import ProjectTriggers
 from engine.service.serve_listener import ServeListener
 from engine.service.served_spec import ServedSpec
-from engine.service.triggers.fire_keys import key_manual_request
+from engine.service.triggers.fire_keys import is_manual, key_manual_request
 from engine.service.triggers.fire_queue import arrange_queue, choose_fires
 from engine.spec import ProjectSpec
 from engine.store import Fire, FireState, Pause, RunRecord, Store, generate_id, shorten_id
@@ -226,6 +226,7 @@ class ProjectScheduler:
             as_of=fire.scheduled,
             trigger=fire.trigger,
             fire=fire.number,
+            confined=tuple(fire.values) if is_manual(fire) else (),
             release=self._release,
         )
         try:

@@ -1,7 +1,7 @@
 """The server: the order in which it starts and ends, and its loop.
 
 The main thread ticks, starts processes and takes signals. It ends in this order, in less than 30 seconds: nothing new
-is begun; what runs may end; what still runs is interrupted, then killed; messages are delivered; the locks are released.
+is begun; what runs may end; what still runs is interrupted, then killed; messages are delivered; locks are released.
 """
 
 import os
@@ -22,7 +22,7 @@ from engine.errors import EngineError
 from engine.scenarios.process import SUPERVISOR
 from engine.scenarios.release import describe_release
 from engine.service.child_runs import ChildRuns
-from engine.service.control import NextTimes, RequestedRun, RefusedRequestError, ServedProject
+from engine.service.control import NextTimes, RefusedRequestError, RequestedRun, ServedProject
 from engine.service.fire_states import SERVER_ENDED
 from engine.service.scheduler import ProjectScheduler
 from engine.service.serve_listener import ServeListener

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, Select, delete, func, insert, select, up
 from engine.evaluation.bounds import bounds_from_json
 from engine.outcome import Outcome
 from engine.store.checks import position_from_json
-from engine.store.database import Database, child_rows
+from engine.store.database import Database, child_rows, split_rows
 from engine.store.errors import build_store_error, translate_errors
 from engine.store.folders import safe_name
 from engine.store.ids import read_matching_ids, shorten_id
@@ -122,6 +122,11 @@ class Runs:
         """
         query = select(runs).order_by(runs.c.number.desc()).limit(last)
         return self._read_runs(query if scenario is None else query.where(runs.c.scenario == scenario), whole)[::-1]
+
+    def find_all(self, ids: Sequence[str]) -> dict[str, RunRecord]:
+        """Return the runs with these ids, without steps and events; those that are not stored are left out."""
+        queries = [select(runs).where(runs.c.id.in_(some)) for some in split_rows(ids)]
+        return {run.id: run for query in queries for run in self._read_runs(query, whole=False)}
 
     def find_ids(self, part: str) -> list[str]:
         """Return the ids of runs that a text can mean: an id, its last part, or the beginning of that."""
