@@ -2,10 +2,15 @@
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from engine.cli.serve_printers import ServePrinter
+    from engine.server.listener import Listener
 
 
 def command(
@@ -20,6 +25,26 @@ def command(
         float, typer.Option(min=0, max=3600, metavar="SECONDS", help="How long runs may take when it is to end.")
     ] = 15.0,
     reload: Annotated[bool, typer.Option("--reload", help="Read the specs again when their files change.")] = False,
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where it answers HTTP; port 0 is any that is free.")
+    ] = "127.0.0.1:7310",
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File of the token that requests must have; else ENGINE_SERVE_TOKEN, or a new one.",
+            show_default=False,
+        ),
+    ] = None,
+    behind_proxy: Annotated[
+        bool, typer.Option("--behind-proxy", help="A proxy in front of it ends TLS, so it may be reached from outside.")
+    ] = False,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Certificate, to answer HTTPS.", show_default=False)
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Key of the certificate.", show_default=False)
+    ] = None,
     format_: Annotated[
         Literal["text", "json"], typer.Option("--format", help="text for people, json for programs: an object a line.")
     ] = "text",
@@ -31,14 +56,33 @@ def command(
     due while nothing ran is made up for as `catch_up:` of the trigger says.
     """
     from engine.cli.serve_printers import ServePrinter
+    from engine.server.listener import ListenerOptions, create_listener
     from engine.service.server_process import ServeOptions, Server
 
-    server = Server(
-        specs,
-        ServeOptions(at_once or max(1, (os.cpu_count() or 1) // 2), drain, reload),
-        ServePrinter(format_, verbose=verbose),
-        environ=os.environ,
+    printer = ServePrinter(format_, verbose=verbose)
+    options = ServeOptions(at_once or max(1, (os.cpu_count() or 1) // 2), drain, reload)
+    server = Server(specs, options, printer, environ=os.environ)
+    listener = create_listener(
+        server,
+        ListenerOptions(listen, token_file, behind_proxy, tls_cert, tls_key),
+        os.environ,
+        lambda text: printer.tell("problem", text),
     )
-    if server.serve():
+    if server.serve([_ToldListener(listener, printer)]):
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the same command as before
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _ToldListener:
+    """The listener of a server, whose address is printed."""
+
+    listener: "Listener"
+    printer: "ServePrinter"
+
+    def start(self) -> None:
+        self.listener.start()
+        self.printer.tell("listening", f"answers at {self.listener.health_url}", url=self.listener.url)
+
+    def stop(self) -> None:
+        self.listener.stop()

@@ -198,7 +198,8 @@ def main() -> None:
         else:
             return  # whoever has started this process does not need it any more
         os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())  # a user's function that reads finds the end
-        project = load(request.spec, request.variables, as_of=request.as_of, confined=request.confined)
+        confined = () if isinstance(request, TellRequest) else request.confined
+        project = load(request.spec, request.variables, as_of=request.as_of, confined=confined)
         redact_standard_streams(Secrets(project, os.environ).redact)
         if isinstance(request, StepRequest):
             send(_answer_step(request, project, send))

@@ -6,6 +6,7 @@ is begun; what runs may end; what still runs is interrupted, then killed; messag
 
 import os
 import queue
+import select
 import signal
 import threading
 import time
@@ -74,14 +75,12 @@ class ServeOptions:
 
 
 class Server:
-    """A server of one or more projects; it is the `ServerControl` of its companions.
+    """A server of one or more projects; for its companions, it is the `ServerControl`.
 
     Parameters
     ----------
     paths
         Spec files, and folders of spec files.
-    make_companions
-        Returns what runs beside the loop.
     clock, monotonic
         The time in UTC, and a clock in seconds that is never set.
     checkpoint
@@ -97,7 +96,6 @@ class Server:
         listener: ServeListener,
         *,
         environ: Mapping[str, str],
-        make_companions: Callable[["Server"], Sequence[Companion]] = lambda _: (),
         clock: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
         checkpoint: Callable[[str], None] = lambda _: None,
@@ -117,12 +115,16 @@ class Server:
         self._draining = False
         self._ticked = monotonic()
         self._first = 0
-        self._companions = make_companions(self)
 
     # --- from the start to the end
 
-    def serve(self) -> bool:
+    def serve(self, companions: Sequence[Companion] = ()) -> bool:
         """Serve until a signal asks for the end; return whether the program is to be started again, as it is now.
+
+        Parameters
+        ----------
+        companions
+            What runs beside the loop.
 
         Raises
         ------
@@ -132,7 +134,7 @@ class Server:
         with self._take_signals(), ExitStack() as stack:
             stack.callback(self._close)
             self._read_specs()
-            for companion in self._companions:
+            for companion in companions:
                 companion.start()
                 stack.callback(companion.stop)
             self._tell_served()
@@ -233,8 +235,6 @@ class Server:
 
     def _wait(self, seconds: float) -> None:
         """Wait so long, or until a signal, a process or another thread wakes the loop."""
-        import select
-
         select.select([self._awake], [], [], seconds)
         with suppress(BlockingIOError):
             while os.read(self._awake, 4096):
