@@ -14,7 +14,7 @@ class LeaderLock:
     """The lock of a state folder that the server which serves it holds."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder.absolute()
+        self.folder = folder
         self._lock: int | None = None
 
     @property
@@ -31,8 +31,8 @@ class LeaderLock:
             The folder cannot be used.
         """
         if self._lock is None:
-            with translate_errors(self._folder):
-                path = lock_path(self._folder, LOCK_NAME)
+            with translate_errors(self.folder):
+                path = lock_path(self.folder, LOCK_NAME)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._lock = try_lock(path)
         return self.is_held

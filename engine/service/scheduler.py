@@ -3,9 +3,11 @@
 Its methods are called by the main thread of the server, one tick after the other, and never wait for a run.
 """
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError, StoreError
@@ -21,6 +23,8 @@ from engine.service.triggers.fire_keys import is_manual, key_manual_request
 from engine.service.triggers.fire_queue import arrange_queue, choose_fires
 from engine.spec import ProjectSpec
 from engine.store import Fire, FireState, Pause, RunRecord, Store, generate_id, shorten_id
+from engine.store.database import Database, locate_database
+from engine.store.schema import is_current_schema
 from engine.store.state_folder import resolve_state_folder
 
 LOOK_SECONDS = 1.0
@@ -68,7 +72,7 @@ class ProjectScheduler:
         self.key = str(spec.path)
         self.store: Store | None = None
         self.store_problem = ""
-        self.other_release = False
+        self.other_release = ""
         self._runs, self._listener = runs, listener
         self._clock, self._monotonic, self._release, self._checkpoint = clock, monotonic, release, checkpoint
         self._leader: LeaderLock | None = None
@@ -79,9 +83,11 @@ class ProjectScheduler:
         self._pauses: Sequence[Pause] = ()
         self._tries: dict[int, int] = {}
         self._last_started: dict[str, datetime] = {}
+        self._ends: dict[int, str] = {}
         self._next_look = self._next_tell = 0.0
         self._told_standby = False
-        self.counts: dict[str, int] = {}
+        self._spec_is_new = False
+        self._dispatching = True
 
     # --- leading
 
@@ -113,6 +119,8 @@ class ProjectScheduler:
         if project is None:
             return
         folder = resolve_state_folder(project)
+        if self._leader is not None and self._leader.folder != folder:
+            self.close()
         if self._leader is None:
             refuse_network_folder(folder)
             self._leader = LeaderLock(folder)
@@ -120,6 +128,9 @@ class ProjectScheduler:
             if not self._told_standby:
                 self._told_standby = True
                 self._tell("standby", "another server runs it: this one takes over when that ends")
+            return
+        if not self._has_current_tables(folder):
+            self._tell_dead()
             return
         try:
             self.store = Store.open(folder, now=self._clock)
@@ -135,6 +146,14 @@ class ProjectScheduler:
         count = f"{len(scheduled)} {'trigger' if len(scheduled) == 1 else 'triggers'}"
         self._tell("served", f"served from {self.spec.path}: {count}, next {_format_moment(nearest)}", next=nearest)
 
+    def _has_current_tables(self, folder: Path) -> bool:
+        """Return whether the state can be opened as it is; a process of its own makes or migrates its tables."""
+        database = Database(locate_database(folder), folder)
+        try:
+            return is_current_schema(database)
+        finally:
+            database.close()
+
     def close(self) -> None:
         """Close the state, and let another server run the project."""
         self._triggers = None
@@ -149,8 +168,9 @@ class ProjectScheduler:
 
     def tick(self, *, dispatching: bool = True) -> None:
         """Do what is to be done now. A state that cannot be used is told, and tried again at the next tick."""
+        self._dispatching = dispatching
         looks = self._monotonic() >= self._next_look
-        if not (self.is_leader or looks):
+        if not (self.is_leader or (looks and dispatching)):
             return
         try:
             if not self.is_leader:
@@ -159,14 +179,21 @@ class ProjectScheduler:
             if self.is_leader:
                 self._advance(looks, dispatching)
         except EngineError as problem:
-            if str(problem) != self.store_problem:
-                self._tell("problem", str(problem))
-            self.store_problem = str(problem)
-            self._open_known = False
+            self._note_problem(str(problem))
+        except Exception as bug:  # noqa: BLE001 - other projects go on, and this one is tried again
+            self._note_problem(f"internal error: {bug!r}. This is a bug:\n{traceback.format_exc()}")
         else:
             self.store_problem = ""
 
+    def _note_problem(self, text: str) -> None:
+        if text != self.store_problem:
+            self._tell("problem", text)
+        self.store_problem = text
+        self._open_known = False
+
     def _advance(self, looks: bool, dispatching: bool) -> None:
+        if self._spec_is_new and not self._take_new_spec():
+            return
         store = self._get_store()
         now = self._clock()
         if looks:
@@ -217,6 +244,7 @@ class ProjectScheduler:
         run = fire.run or generate_id(now)
         self._change(fire, state=FireState.STARTING, run=run, reason="", next_try=None)
         self._last_started[fire.scenario] = now
+        self._ends.pop(fire.number, None)
         self._checkpoint("after id")
         request = RunRequest(
             spec=self.spec.path,
@@ -247,30 +275,29 @@ class ProjectScheduler:
         """Take in that a process has ended."""
         conversation = child.conversation
         cause = "" if conversation is None else conversation.cause
+        text = child.describe_end()
         if cause == "other release":
-            self.other_release = True
+            self.other_release = text
         if child.fire is None:
             if conversation is None or conversation.call is None:
-                self._tell("problem", f"runs that have died could not be told: {child.describe_end()}")
+                self._tell("problem", f"runs that have died could not be told: {text}")
                 self._next_tell = self._monotonic() + TELL_SECONDS
             return
+        self._ends[child.fire] = text
         fire = self._open.get(child.fire)
         if fire is None:
             return
-        text = child.describe_end()
         if cause in ("busy", "other release"):
             self._postpone(fire, f"busy: {text}" if cause == "busy" else text)
         elif cause == "invalid spec":
             self._conclude(fire, skip_fire(f"invalid spec: {text}"))
             self._listener.tell("invalid spec", f"{self.name}: the spec is invalid for this run: {text}")
         else:
-            self._settle(fire, text)
+            self._settle(fire)
 
-    def _settle(self, fire: Fire, text: str = "") -> None:
-        """Take in what has become of the run of a fire whose process this server does not follow (any more).
-
-        `text` tells how its process has ended, if this server has seen it.
-        """
+    def _settle(self, fire: Fire) -> None:
+        """Take in what has become of the run of a fire whose process this server does not follow (any more)."""
+        text = self._ends.get(fire.number, "")  # how its process has ended, if this server has seen it
         store = self._get_store()
         run = None if fire.run is None else store.runs.find(fire.run)
         if run is None:
@@ -296,6 +323,7 @@ class ProjectScheduler:
         """Look at runs that were begun by a server before this one, and at runs that have died."""
         if not looks:
             return
+        # A run that was begun by the server before this one may still be at work for a moment: it is left alone.
         followed = {child.fire for child in self._runs.active if child.owner == self.key}
         for fire in list(self._open.values()):
             if fire.state is not FireState.WAITING and fire.number not in followed:
@@ -305,8 +333,10 @@ class ProjectScheduler:
 
     def _tell_dead(self) -> None:
         """Let a process mark the runs that have died, and tell their reporters: composing messages loads much."""
-        if self._monotonic() < self._next_tell or any(
-            child.owner == self.key and child.fire is None for child in self._runs.active
+        if (
+            not self._dispatching
+            or self._monotonic() < self._next_tell
+            or any(child.owner == self.key and child.fire is None for child in self._runs.active)
         ):
             return
         self._next_tell = self._monotonic() + LOOK_SECONDS
@@ -346,6 +376,7 @@ class ProjectScheduler:
             return
         self._open.pop(fire.number, None)
         self._tries.pop(fire.number, None)
+        self._ends.pop(fire.number, None)
         if changed.state is not FireState.DONE:
             self._tell_fire(changed)
 
@@ -368,7 +399,6 @@ class ProjectScheduler:
         self._listener.tell(kind, f"{self.name}: {text}", project=self.name, **facts)
 
     def _tell_fire(self, fire: Fire) -> None:
-        self.counts[fire.state] = self.counts.get(fire.state, 0) + 1
         what = f"into fire {fire.into}" if fire.into else fire.reason
         self._tell(str(fire.state).lower(), f"{_name_fire(fire)} {fire.state}: {what}", **_list_facts(fire))
 
@@ -398,16 +428,22 @@ class ProjectScheduler:
         return store.fires.find(scenario, "manual", fire.key) or fire, False
 
     def take_spec(self) -> None:
-        """Go by the spec as it was read last."""
-        project = self.spec.project
-        if project is None or self._triggers is None:
-            return
-        self._project = project
-        self._triggers.replace_project(project, self._clock())
+        """Go by the spec as it was read last, from the next tick on; also to be called when the clock was set."""
+        self._spec_is_new = True
 
-    def note_clock_jump(self) -> None:
-        """Take in that the clock was set."""
-        self.take_spec()
+    def _take_new_spec(self) -> bool:
+        """Go by the spec as it was read last; return False if its state is in another folder, which is opened first."""
+        project = self.spec.project
+        if project is not None and self._leader is not None and self._leader.folder != resolve_state_folder(project):
+            if not self.has_processes:
+                self.close()
+                self._spec_is_new = False
+            return False
+        if project is not None:
+            self._get_triggers().replace_project(project, self._clock())
+            self._project = project
+        self._spec_is_new = False
+        return True
 
     @property
     def wakes_at(self) -> datetime | None:
@@ -418,7 +454,7 @@ class ProjectScheduler:
         return min(times, default=None)
 
     @property
-    def has_unsettled(self) -> bool:
+    def has_processes(self) -> bool:
         """Whether processes of this project are at work."""
         return any(child.owner == self.key for child in self._runs.active)
 

@@ -23,6 +23,7 @@ from engine.errors import EngineError
 from engine.scenarios.process import SUPERVISOR
 from engine.scenarios.release import describe_release
 from engine.service.child_runs import ChildRuns
+from engine.service.clock_jumps import find_jump, read_clocks
 from engine.service.control import NextTimes, RefusedRequestError, RequestedRun, ServedProject
 from engine.service.fire_states import SERVER_ENDED
 from engine.service.scheduler import ProjectScheduler
@@ -43,6 +44,10 @@ KILL_SECONDS = 3.0
 
 CALL_SECONDS = 20.0
 """A thread waits that long for the loop to do what it asks for."""
+
+
+RESTARTED_FOR = "ENGINE_RESTARTED_FOR"
+"""The variable of the environment that tells a server why it was started again."""
 
 
 class Companion(Protocol):
@@ -107,19 +112,25 @@ class Server:
         self._awake, self._wake = os.pipe()
         os.set_blocking(self._awake, False)
         os.set_blocking(self._wake, False)
+        self._environ = environ
         self._runs = ChildRuns(options.at_once, environ, self.wake, listener.show_line, program)
         self._projects: list[ProjectScheduler] = []
+        self._served: list[ProjectScheduler] = []
         self._calls: queue.SimpleQueue[tuple[Future[object], Callable[[], object]]] = queue.SimpleQueue()
         self._asked_to_end = 0
         self._reload_wanted = False
         self._draining = False
-        self._ticked = monotonic()
+        self._ticked, self._clocks = monotonic(), read_clocks()
         self._first = 0
 
     # --- from the start to the end
 
-    def serve(self, companions: Sequence[Companion] = ()) -> bool:
-        """Serve until a signal asks for the end; return whether the program is to be started again, as it is now.
+    def serve(self, companions: Sequence[Companion] = ()) -> str:
+        """Serve until a signal asks for the end, or the code has been replaced.
+
+        Returns
+        -------
+        Which release the code has been replaced by, so the program is to be started again; empty at a signal.
 
         Parameters
         ----------
@@ -138,12 +149,17 @@ class Server:
                 companion.start()
                 stack.callback(companion.stop)
             self._tell_served()
-            while not self._asked_to_end and not any(one.other_release for one in self._projects):
+            while not self._asked_to_end and not self._find_other_release():
                 self._tick()
                 self._wait(self._find_pause())
-            restarts = not self._asked_to_end
+            other_release = "" if self._asked_to_end else self._find_other_release()
             self._end()
-            return restarts
+            return other_release
+
+    def _find_other_release(self) -> str:
+        """Return what a process of another release has said, unless this program was started again for that."""
+        said = (project.other_release for project in self._projects)
+        return next((text for text in said if text and text != self._environ.get(RESTARTED_FOR)), "")
 
     @contextmanager
     def _take_signals(self) -> Iterator[None]:
@@ -176,6 +192,17 @@ class Server:
                 spec = ServedSpec(path, self._listener)
                 spec.read()
                 self._projects.append(self._make_scheduler(spec))
+        self._served = self._list_distinct()
+
+    def _list_distinct(self) -> list[ProjectScheduler]:
+        """Return the projects; those whose names others before them have are told, and not served."""
+        found: dict[str, ProjectScheduler] = {}
+        for project in self._projects:
+            first = found.setdefault(project.name, project)
+            if first is not project:
+                text = f"{project.spec.path} is not served: {first.spec.path} has the same name of its project"
+                self._listener.tell("problem", text)
+        return list(found.values())
 
     def _make_scheduler(self, spec: ServedSpec) -> ProjectScheduler:
         return ProjectScheduler(
@@ -189,7 +216,7 @@ class Server:
         )
 
     def _tell_served(self) -> None:
-        count = len(self._projects)
+        count = len(self._served)
         self._listener.tell(
             "started",
             f"{count} {'project' if count == 1 else 'projects'}, {self._options.at_once} at once; Ctrl-C ends",
@@ -198,14 +225,23 @@ class Server:
 
     def _tick(self) -> None:
         self._ticked = self._monotonic()
+        self._look_at_clock()
         self._take_news()
         self._answer_calls()
         if self._reload_wanted or (self._options.reload and any(one.spec.has_changed() for one in self._projects)):
             self._reload_wanted = False
             self._reread()
-        self._first = (self._first + 1) % max(1, len(self._projects))
-        for project in self._projects[self._first :] + self._projects[: self._first]:
+        self._first = (self._first + 1) % max(1, len(self._served))  # so that each has the first choice at times
+        for project in self._served[self._first :] + self._served[: self._first]:
             project.tick(dispatching=not self._draining)
+
+    def _look_at_clock(self) -> None:
+        before, self._clocks = self._clocks, read_clocks()
+        jump = find_jump(before, self._clocks)
+        if jump is not None:
+            self._listener.tell("clock", jump.describe())
+            for project in self._projects:
+                project.take_spec()
 
     def _reread(self) -> None:
         try:
@@ -306,7 +342,7 @@ class Server:
 
     def list_projects(self) -> Sequence[ServedProject]:
         """Return the projects, in the order in which they were given."""
-        return [project.describe() for project in self._projects]
+        return [project.describe() for project in self._served]
 
     def list_next_times(self, project: str, count: int) -> Sequence[NextTimes]:
         """Return the next times of each trigger of a project, those that are paused or not active left out."""
@@ -352,7 +388,7 @@ class Server:
         return self._find_store(project).pauses.end(scenario, by)
 
     def _find(self, name: str) -> ProjectScheduler:
-        found = next((project for project in self._projects if project.name == name), None)
+        found = next((project for project in self._served if project.name == name), None)
         if found is None:
             raise RefusedRequestError(f"this server has no project {name!r}")
         return found
