@@ -49,12 +49,13 @@ def shift_months(wall: datetime, months: int) -> datetime:
 
 days = st.tuples(st.integers(1, 20), st.just("days"))
 months = st.tuples(st.sampled_from([1, 3, 12]), st.just("months"))
+FIRST_START = datetime.fromisoformat("2025-12-25")
 NAMES = {1: "1mo", 3: "3mo", 12: "1y"}
 
 
 @given(
     st.one_of(days, months),
-    st.datetimes(datetime(2025, 12, 25), datetime(2026, 11, 5)).map(lambda t: t.replace(second=0, microsecond=0)),
+    st.integers(0, 315 * 24 * 60).map(lambda minutes: FIRST_START + minutes * MINUTE),
     st.integers(0, 5),
     st.sampled_from(ZONES),
     st.integers(-40, 400),
@@ -103,37 +104,39 @@ def test_other_distances_are_equal_times_whatever_the_clocks_do(every: int, begi
 
 NIGHTS = [
     # (zone, the first time, the distance in days, a later time, the instant of it)
-    ("America/New_York", (2026, 2, 24, 2, 30), 12, (2026, 3, 8, 2, 30), "2026-03-08T03:00:00-04:00"),
-    ("America/New_York", (2026, 10, 18, 1, 30), 14, (2026, 11, 1, 1, 30), "2026-11-01T01:30:00-04:00"),
-    ("Europe/Berlin", (2026, 3, 15, 2, 30), 14, (2026, 3, 29, 2, 30), "2026-03-29T03:00:00+02:00"),
-    ("Europe/Berlin", (2026, 10, 11, 2, 30), 14, (2026, 10, 25, 2, 30), "2026-10-25T02:30:00+02:00"),
-    ("Australia/Lord_Howe", (2026, 10, 3, 2, 15), 1, (2026, 10, 4, 2, 15), "2026-10-04T02:30:00+11:00"),
-    ("Australia/Lord_Howe", (2026, 4, 4, 1, 45), 1, (2026, 4, 5, 1, 45), "2026-04-05T01:45:00+11:00"),
-    ("Pacific/Chatham", (2026, 9, 26, 3, 0), 1, (2026, 9, 27, 3, 0), "2026-09-27T03:45:00+13:45"),
-    ("Pacific/Chatham", (2026, 4, 4, 3, 0), 1, (2026, 4, 5, 3, 0), "2026-04-05T03:00:00+13:45"),
-    ("America/Havana", (2026, 3, 7, 0, 0), 1, (2026, 3, 8, 0, 0), "2026-03-08T01:00:00-04:00"),
-    ("America/Havana", (2026, 10, 31, 0, 30), 1, (2026, 11, 1, 0, 30), "2026-11-01T00:30:00-04:00"),
-    ("Pacific/Auckland", (2026, 9, 26, 2, 30), 1, (2026, 9, 27, 2, 30), "2026-09-27T03:00:00+13:00"),
-    ("Pacific/Auckland", (2026, 4, 4, 2, 30), 1, (2026, 4, 5, 2, 30), "2026-04-05T02:30:00+13:00"),
+    ("America/New_York", "2026-02-24T02:30", 12, "2026-03-08T02:30", "2026-03-08T03:00:00-04:00"),
+    ("America/New_York", "2026-10-18T01:30", 14, "2026-11-01T01:30", "2026-11-01T01:30:00-04:00"),
+    ("Europe/Berlin", "2026-03-15T02:30", 14, "2026-03-29T02:30", "2026-03-29T03:00:00+02:00"),
+    ("Europe/Berlin", "2026-10-11T02:30", 14, "2026-10-25T02:30", "2026-10-25T02:30:00+02:00"),
+    ("Australia/Lord_Howe", "2026-10-03T02:15", 1, "2026-10-04T02:15", "2026-10-04T02:30:00+11:00"),
+    ("Australia/Lord_Howe", "2026-04-04T01:45", 1, "2026-04-05T01:45", "2026-04-05T01:45:00+11:00"),
+    ("Pacific/Chatham", "2026-09-26T03:00", 1, "2026-09-27T03:00", "2026-09-27T03:45:00+13:45"),
+    ("Pacific/Chatham", "2026-04-04T03:00", 1, "2026-04-05T03:00", "2026-04-05T03:00:00+13:45"),
+    ("America/Havana", "2026-03-07T00:00", 1, "2026-03-08T00:00", "2026-03-08T01:00:00-04:00"),
+    ("America/Havana", "2026-10-31T00:30", 1, "2026-11-01T00:30", "2026-11-01T00:30:00-04:00"),
+    ("Pacific/Auckland", "2026-09-26T02:30", 1, "2026-09-27T02:30", "2026-09-27T03:00:00+13:00"),
+    ("Pacific/Auckland", "2026-04-04T02:30", 1, "2026-04-05T02:30", "2026-04-05T02:30:00+13:00"),
 ]
 
 
 @pytest.mark.parametrize(("zone", "start", "days", "later", "expected"), NIGHTS)
 def test_a_night_of_a_clock_change_moves_one_time_and_not_those_after_it(
-    zone: str, start: tuple[int, ...], days: int, later: tuple[int, ...], expected: str
+    zone: str, start: str, days: int, later: str, expected: str
 ) -> None:
     place = ZoneInfo(zone)
-    times = make_interval_times(days * DAY, datetime(*start), SEEN, place)  # type: ignore[arg-type]
-    night = datetime(*later)  # type: ignore[arg-type]
+    times = make_interval_times(days * DAY, datetime.fromisoformat(start), SEEN, place)
+    night = datetime.fromisoformat(later)
     instant = times.next_after((night - DAY).replace(tzinfo=place, fold=1))
-    assert instant is not None and instant.astimezone(place).isoformat() == expected
+    assert instant
+    assert instant.astimezone(place).isoformat() == expected
     after = times.next_after(instant)
-    assert after is not None and after.astimezone(place).replace(tzinfo=None) == night + days * DAY
+    assert after
+    assert after.astimezone(place).replace(tzinfo=None) == night + days * DAY
 
 
 def test_every_second_tuesday_is_one_over_a_whole_year() -> None:
     place = ZoneInfo("Europe/Berlin")
-    times = make_interval_times(14 * DAY, datetime(2026, 1, 6, 2, 30), SEEN, place)
+    times = make_interval_times(14 * DAY, datetime.fromisoformat("2026-01-06T02:30"), SEEN, place)
     found = list_times(times, datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
     assert len(found) == 26
     assert {one.astimezone(place).strftime("%A %H:%M") for one in found} == {"Tuesday 02:30"}
