@@ -9,32 +9,32 @@ from datetime import datetime
 from engine.store.records import Fire
 
 
-def key_cron_time(scheduled: datetime) -> str:
+def cron_key(scheduled: datetime) -> str:
     """Return the key of a time of a cron expression: `cron:1764295200`, in seconds since 1970 in UTC."""
     return f"cron:{_format_epoch(scheduled)}"
 
 
-def key_interval_time(scheduled: datetime) -> str:
+def interval_key(scheduled: datetime) -> str:
     """Return the key of a time of an interval: `interval:1764295200`; `interval:0.25` within a second."""
     return f"interval:{_format_epoch(scheduled)}"
 
 
-def key_changed_data(digest: str) -> str:
+def data_key(digest: str) -> str:
     """Return the key of a state of data: `data:<digest>`."""
     return f"data:{digest}"
 
 
-def key_changed_query(digest: str) -> str:
+def query_key(digest: str) -> str:
     """Return the key of a result of a query: `query:<digest>`."""
     return f"query:{digest}"
 
 
-def key_finished_run(run: str) -> str:
+def run_key(run: str) -> str:
     """Return the key of the end of a run: `run:<run id>`."""
     return f"run:{run}"
 
 
-def key_manual_request(request: str) -> str:
+def manual_key(request: str) -> str:
     """Return the key of a run that a person or a program has asked for: `manual:<request id>`."""
     return f"manual:{request}"
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from engine.service.triggers.due_fires import fill_values
-from engine.service.triggers.fire_keys import find_finished_run, key_finished_run
+from engine.service.triggers.fire_keys import find_finished_run, run_key
 from engine.service.triggers.schedule import find_trigger
 from engine.service.triggers.trigger_states import PREVIOUS, RUN_END
 from engine.spec.project import ProjectSpec
@@ -43,7 +43,7 @@ def find_finished(
     previous = None if before is None else datetime.fromisoformat(before)
     for end in new:
         if end.scenario == found.scenario and end.outcome in found.outcomes:
-            fire = Fire(scenario, trigger, key_finished_run(end.run), end.as_of or now, now, changed=(end.scenario,))
+            fire = Fire(scenario, trigger, run_key(end.run), end.as_of or now, now)
             fires.append(fill_values(project, fire, previous))
             previous = fire.scheduled
     seen = {**state.seen, RUN_END: new[-1].number}

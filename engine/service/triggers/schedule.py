@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from engine.service.triggers.cron import CronTimes
-from engine.service.triggers.fire_keys import key_cron_time, key_interval_time
+from engine.service.triggers.fire_keys import cron_key, interval_key
 from engine.service.triggers.interval import make_interval_times
 from engine.spec.moment import find_time_zone
 from engine.spec.project import ProjectSpec
@@ -43,8 +43,8 @@ TIMES: Mapping[type[ScheduledTrigger], Callable[[Any, tzinfo, datetime], Schedul
     IntervalTrigger: _find_interval_times,
 }
 KEYS: Mapping[type[ScheduledTrigger], Callable[[datetime], str]] = {
-    CronTrigger: key_cron_time,
-    IntervalTrigger: key_interval_time,
+    CronTrigger: cron_key,
+    IntervalTrigger: interval_key,
 }
 
 
@@ -54,8 +54,11 @@ def find_trigger(project: ProjectSpec, scenario: str, trigger: str) -> Trigger |
     return next((one for one in found if one.name == trigger), None)
 
 
-def find_zone(project: ProjectSpec, trigger: Trigger) -> tzinfo:
-    """Return the time zone of the times of a trigger: its own, or that of the project."""
+def find_zone(project: ProjectSpec, trigger: Trigger | None) -> tzinfo:
+    """Return the time zone of the times of a trigger: its own, or that of the project; so of the runs that it starts.
+
+    None stands for a person's request.
+    """
     return find_time_zone(getattr(trigger, "timezone", None) or project.resources.timezone)
 
 
