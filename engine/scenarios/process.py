@@ -32,6 +32,8 @@ from engine.scenarios.requests import (
     LineReply,
     LoadRequest,
     PreviewReply,
+    QueryReply,
+    QueryRequest,
     ReadyReply,
     RunReply,
     RunRequest,
@@ -67,7 +69,7 @@ SIGNAL_MEANINGS = {
 
 
 def run_in_process(
-    request: StepRequest | RunRequest,
+    request: StepRequest | RunRequest | QueryRequest,
     environ: Mapping[str, str],
     *,
     seconds: float | None = None,
@@ -121,7 +123,7 @@ class RunProcess:
 
     def execute(
         self,
-        request: StepRequest | RunRequest,
+        request: StepRequest | RunRequest | QueryRequest,
         *,
         seconds: float | None = None,
         pass_on: Callable[[LogLine], None],
@@ -148,7 +150,7 @@ class RunProcess:
             raise
         return conversation
 
-    def _send(self, request: StepRequest | RunRequest | LoadRequest) -> None:
+    def _send(self, request: StepRequest | RunRequest | QueryRequest | LoadRequest) -> None:
         if self._supervisor.stdin is None:
             raise TypeError("the process has no pipes")
         with contextlib.suppress(BrokenPipeError):  # it may have died at its start
@@ -157,6 +159,10 @@ class RunProcess:
             content = write_message(request).encode() + b"\n"
             while content:
                 content = content[os.write(self._supervisor.stdin.fileno(), content) :]
+
+    def ask_to_end(self) -> None:
+        """Let the process end, with every process that it has started, while another thread reads its replies."""
+        self._supervisor.terminate()
 
     def end(self) -> None:
         """End the process with every process that it has started."""
@@ -177,6 +183,8 @@ class Conversation:
         The result of the step; None if the process has sent none.
     runs, call
         The results of the runs that have ended, and the end of a request for runs; None if it has not come.
+    query
+        The digest of a query's result; None if the process has sent none.
     answered_ns
         When the last of these results came, in nanoseconds of the clock; 0 if none has.
     failure
@@ -199,6 +207,7 @@ class Conversation:
         self.runs: list[RunResult] = []
         self.answered_ns = 0
         self.call: CallReply | None = None
+        self.query: str | None = None
         self.failure = ""
         self.code: int | None = None
         self.left: list[str] = []
@@ -231,7 +240,7 @@ class Conversation:
                         self._take(line)
                 elif self._supervisor.poll() is not None:
                     return
-        if self.step is None and self.call is None and not self.failure:
+        if self.step is None and self.call is None and self.query is None and not self.failure:
             self.failure = self._exceeded
 
     def _take(self, line: bytes) -> None:
@@ -259,6 +268,8 @@ class Conversation:
                     self._take_run(run)
             case CallReply():
                 self.call, self._deadline = reply, time.monotonic() + EXIT_LIMIT
+            case QueryReply(digest=digest):
+                self.query, self._deadline = digest, time.monotonic() + EXIT_LIMIT
             case FailureReply(text=text):
                 self.failure = text
             case EndReply(code=code, left=left):

@@ -12,6 +12,7 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+from engine.data.query_digests import digest_query
 from engine.drift.kernels.lazy import list_compiled_kernels, load_kernel
 from engine.errors import EngineError, Severity, SpecError
 from engine.formatting.redacted_output import redact_standard_streams
@@ -19,6 +20,7 @@ from engine.notifications import DeliveryTime
 from engine.pipeline.actions import FrozenModel
 from engine.pipeline.log import LogFiles, LogLine
 from engine.scenarios import steps
+from engine.scenarios.context import RunContext
 from engine.scenarios.requests import (
     REQUEST,
     CallReply,
@@ -26,6 +28,8 @@ from engine.scenarios.requests import (
     LineReply,
     LoadRequest,
     PreviewReply,
+    QueryReply,
+    QueryRequest,
     ReadyReply,
     RunReply,
     RunRequest,
@@ -115,6 +119,19 @@ def _answer_runs(request: RunRequest, project: ProjectSpec, send: Send) -> CallR
     )
 
 
+def _answer_query(request: QueryRequest, project: ProjectSpec, send: Send) -> QueryReply:
+    """Compute the requested query; nothing is kept."""
+    with open_session(project, environ=os.environ, mode="plan") as context:
+        send(ReadyReply())
+
+        def compute(at: RunContext) -> QueryReply:
+            found = digest_query(at.datasets, request.sql)
+            at.datasets.files.verify()
+            return QueryReply(digest=found)
+
+        return context.read_unchanged(compute)
+
+
 def _list_written_files(run: RunResult, project: ProjectSpec) -> list[Path]:
     """Return the files that the steps of a run, and of the runs that it has started, have written."""
     here = project.folder_of("scenarios", run.scenario)
@@ -162,6 +179,8 @@ def main() -> None:
         redact_standard_streams(Secrets(project, os.environ).redact)
         if isinstance(request, StepRequest):
             send(_answer_step(request, project, send))
+        elif isinstance(request, QueryRequest):
+            send(_answer_query(request, project, send))
         else:
             reply = _answer_runs(request, project, send)
             modules = tuple(name for name in sys.modules if name not in imported)

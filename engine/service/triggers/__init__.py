@@ -1,0 +1,1 @@
+"""What is due, and why: functions without files, clocks or a database."""
