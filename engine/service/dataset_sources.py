@@ -5,6 +5,7 @@ the command line, else the defaults of the scenario; the names of the moment are
 step sets during the run are not known before it.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -54,14 +55,22 @@ class DatasetSource(WatchedSource):
         """
         if not self.several:
             return [self.path]
-        for _ in walk(self.folder, onerror=_raise_unless_missing):
-            pass
+        self._check_folders()
         found = [one for one in list_named_files(self.path, self.format) if one != self.marker_path]
         if self.newest_until is None:
             return found
         filled = [one for one in found if one.stat().st_size]
         base = self.path if self.path.is_dir() else self.folder
         return pick_newest(filled, base, self.newest_until)[0] if filled else []
+
+    def _check_folders(self) -> None:
+        """Raise an OSError if a folder cannot be read: its files would seem to be gone."""
+        base = self.path if self.path.is_dir() else self.folder
+        below = self.path.relative_to(base).parts
+        levels = math.inf if not below or "**" in below else len(below)
+        for folder, folders, _ in walk(base, onerror=_raise_unless_missing):
+            if len(Path(folder).relative_to(base).parts) + 1 >= levels:
+                folders.clear()
 
 
 def _raise_unless_missing(error: OSError) -> None:

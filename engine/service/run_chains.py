@@ -15,6 +15,9 @@ from engine.file_identity import FileIdentity
 from engine.service.self_made_runs import RUNS_BEFORE_PAUSE, compute_pause
 from engine.store.records import Fire
 
+TICK_SECONDS = 0.02
+"""The clock of a file system is behind that of the system by up to a tick."""
+
 MOST_KEPT = 1000
 """Runs and fires that are remembered."""
 
@@ -75,7 +78,7 @@ class RunChains:
 
 
 def _covers(run: _Run, time: float) -> bool:
-    return run.started.timestamp() <= time and (run.ended is None or time <= run.ended.timestamp())
+    return run.started.timestamp() - TICK_SECONDS <= time and (run.ended is None or time <= run.ended.timestamp())
 
 
 def _drop_oldest(kept: dict[Any, Any]) -> None:

@@ -85,7 +85,7 @@ class SettlingFiles:
     ) -> FilesLook:
         signature, still = self._still
         if states != still or not signature:
-            signature = digest_json([[_name_file(path, source), *state] for path, state in states.items()])
+            signature = digest_json([[_name_below(path, source), *state] for path, state in states.items()])
         if known is None or signature == known.states:
             self._still, self._noted = (signature, states), {}
             content = known.content if known is not None else self._digest_content(source, states)
@@ -147,7 +147,7 @@ class SettlingFiles:
                 kept[path] = state, digest_file(path)
         self._digests = kept
         parts = [
-            [_name_file(path, source), kept[path][1] if state.size <= HASHED_BYTES else [state.size, state.mtime_ns]]
+            [_name_below(path, source), kept[path][1] if state.size <= HASHED_BYTES else [state.size, state.mtime_ns]]
             for path, state in states.items()
         ]
         return digest_json(parts)
@@ -185,7 +185,7 @@ def _show_marker(state: FileIdentity | None) -> str:
     return "" if state is None else " ".join(map(str, state))
 
 
-def _name_file(path: Path, source: DatasetSource) -> str:
+def _name_below(path: Path, source: DatasetSource) -> str:
     """Return the name of a file below the folder of its dataset, which may be another one after a restart."""
     folder = source.folder
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)

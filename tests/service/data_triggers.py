@@ -21,10 +21,12 @@ QUIET = 1.0
 def write_spec(folder: Path, datasets: str, *triggers: str, more: str = "") -> Path:
     """Write a spec with these datasets, whose scenario `s` has these triggers, each looked at all the time."""
     path = folder / "spec.yaml"
-    listed = "\n".join(f"      - {{name: t{i}, every: 100ms, {trigger}}}" for i, trigger in enumerate(triggers))
+    listed = "\n".join(f"      - {{name: t{i}, every: 100ms, {keys}}}" for i, keys in enumerate(triggers))
     path.write_text(
-        f"version: 1\nproject: p\ndatasets:\n{textwrap.indent(textwrap.dedent(datasets).strip(), '  ')}\n"
-        f"scenarios:\n  s:\n    steps: [{{name: x, kind: run_checks, target: d}}]\n    triggers:\n{listed}\n{textwrap.dedent(more)}"
+        "version: 1\nproject: p\ndatasets:\n"
+        f"{textwrap.indent(textwrap.dedent(datasets).strip(), '  ')}\n"
+        f"scenarios:\n  s:\n    steps: [{{name: x, kind: run_checks, target: d}}]\n    triggers:\n{listed}\n"
+        f"{textwrap.dedent(more)}"
     )
     return path
 
@@ -32,7 +34,9 @@ def write_spec(folder: Path, datasets: str, *triggers: str, more: str = "") -> P
 class Served:
     """The triggers of a spec while a server runs; `states` is what the server before has stored."""
 
-    def __init__(self, spec: Path, states: dict[str, TriggerState] | None = None, environ: dict[str, str] | None = None):
+    def __init__(
+        self, spec: Path, states: dict[str, TriggerState] | None = None, environ: dict[str, str] | None = None
+    ):
         self.project = load(spec)
         self.probes = DataProbes(environ or {})
         self.states = dict(states or {})

@@ -4,10 +4,14 @@ import os
 import shutil
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
+
+from engine.service.trigger_files import TriggerFiles
+from engine.spec.resources.triggers import DatasetChangedTrigger
 
 from .data_triggers import QUIET, Served, write_spec
 
@@ -35,6 +39,7 @@ def test_what_is_there_first_fires_nothing_and_a_change_fires_once(csv: Path, tm
     assert served.wait(QUIET) == []
 
 
+@pytest.mark.slow
 def test_a_writer_that_appends_for_seconds_fires_once_after_its_end(csv: Path, tmp_path: Path) -> None:
     served = serve(tmp_path, "d: {path: d.csv, settle: 1s}")
     ended = []
@@ -93,9 +98,7 @@ def test_parquet_without_its_footer_is_waited_for(tmp_path: Path) -> None:
     content = whole.read_bytes()
     path.write_bytes(content[:-100])
     assert served.wait(QUIET) == []
-    assert served.probes.describe_waits() == [
-        f"trigger t0 of scenario s: {path} is not complete: waiting for its end"
-    ]
+    assert served.probes.describe_waits() == [f"trigger t0 of scenario s: {path} is not complete: waiting for its end"]
     with path.open("ab") as file:
         file.write(content[-100:])
     assert len(served.wait()) == 1
@@ -126,6 +129,7 @@ def test_a_folder_that_does_not_exist_yet_fires_when_it_has_files(tmp_path: Path
     assert len(served.wait()) == 1
 
 
+@pytest.mark.slow
 def test_a_file_that_is_gone_is_an_error_and_one_that_comes_back_as_it_was_fires_nothing(
     csv: Path, tmp_path: Path
 ) -> None:
@@ -170,7 +174,9 @@ def test_all_waits_until_every_dataset_has_changed(tmp_path: Path) -> None:
     for name in "de":
         (tmp_path / f"{name}.csv").write_text("a\n1\n")
     both = "d: {path: d.csv, settle: 300ms}\ne: {path: e.csv, settle: 300ms}"
-    served = serve(tmp_path, both, "kind: dataset_changed, dataset: [d, e], all: true", "kind: dataset_changed, dataset: [d, e]")
+    served = serve(
+        tmp_path, both, "kind: dataset_changed, dataset: [d, e], all: true", "kind: dataset_changed, dataset: [d, e]"
+    )
     (tmp_path / "d.csv").write_text("a\n2\n")
     (fire,) = served.wait()
     assert (fire.trigger, fire.changed) == ("t1", ("d",))
@@ -182,7 +188,11 @@ def test_all_waits_until_every_dataset_has_changed(tmp_path: Path) -> None:
 
 
 def test_a_query_dataset_changes_with_the_files_that_it_reads(csv: Path, tmp_path: Path) -> None:
-    served = serve(tmp_path, f"{CSV}\nq: {{kind: query, sql: SELECT a FROM d}}\nr: {{kind: query, sql: SELECT a FROM q}}", "kind: dataset_changed, dataset: r")
+    served = serve(
+        tmp_path,
+        f"{CSV}\nq: {{kind: query, sql: SELECT a FROM d}}\nr: {{kind: query, sql: SELECT a FROM q}}",
+        "kind: dataset_changed, dataset: r",
+    )
     csv.write_text("a\n2\n")
     (fire,) = served.wait()
     assert fire.changed == ("r",)
@@ -252,3 +262,101 @@ def test_a_pipe_in_place_of_a_file_is_an_error(csv: Path, tmp_path: Path) -> Non
     csv.unlink()
     os.mkfifo(csv)
     assert "is not a regular file" in served.wait_for_error()
+
+
+def test_what_cannot_be_looked_at_keeps_what_was_seen(csv: Path, tmp_path: Path) -> None:
+    served = serve(tmp_path)
+    csv.unlink()
+    csv.symlink_to("d.csv")  # a link to itself
+    assert f"{csv} cannot be read: " in served.wait_for_error()
+    csv.unlink()
+    csv.write_text("a\n1\n")
+    assert served.wait(QUIET) == []
+    assert served.states["t0"].error is None
+
+
+@pytest.mark.slow
+def test_files_that_are_replaced_and_removed_while_they_are_read_fire_once_they_are_still(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in range(20):
+        (folder / f"{name}.csv").write_text("a\n" + "1\n" * 200_000)
+    served = serve(tmp_path, "d: {path: in, settle: 100ms}")
+    ended = []
+
+    def rewrite() -> None:
+        for turn in range(30):
+            (folder / f"{turn % 20}.csv").unlink()
+            (folder / f"{(turn + 7) % 20}.csv").write_text(f"a\n{turn}\n" * 200_000)
+        ended.append(time.monotonic())
+
+    writer = threading.Thread(target=rewrite)
+    writer.start()
+    fires = []
+    while not ended:
+        fires += served.tick()
+        time.sleep(0.02)
+    writer.join()
+    while len(fires) < 4 and (new := served.wait(4.0)):
+        fires += new
+    assert 1 <= len(fires) <= 3
+    content = served.states["t0"].seen["files"]["d"]["content"]
+    assert Served(served.project.path).begin().states["t0"].seen["files"]["d"]["content"] == content
+
+
+@pytest.mark.slow
+def test_runs_that_change_what_starts_them_are_stopped(csv: Path, tmp_path: Path) -> None:
+    served = serve(tmp_path)
+    csv.write_text("a\nfirst\n")
+    runs = 0
+    while fires := served.wait(5.0):
+        served.probes.chains.begin_run(f"run {runs}", fires[0], datetime.now(UTC))
+        csv.write_text(f"a\n{runs}\n")
+        served.probes.chains.end_run(f"run {runs}", datetime.now(UTC))
+        runs += 1
+    assert runs == 6
+    stopped = served.states["t0"]
+    assert f"5 runs in a row were started by a file that changed only while the run before worked: {csv}" in str(
+        stopped.error
+    )
+    csv.write_text("a\nother\n")
+    served = served.restart()
+    assert served.wait(QUIET) == []
+    assert served.states["t0"] == stopped
+    spec = served.project.path
+    spec.write_text(spec.read_text().replace("target: d}", "target: d, on_warning: fail}"))
+    served = served.restart()
+    assert served.wait(QUIET) == []
+    assert served.states["t0"].error is None
+    csv.write_text("a\nlast\n")
+    assert len(served.wait()) == 1
+
+
+@pytest.mark.slow
+def test_what_a_scheduled_run_writes_starts_another_each_time(csv: Path, tmp_path: Path) -> None:
+    served = serve(tmp_path)
+    for night in range(8):
+        served.probes.chains.begin_run(f"writer {night}", None, datetime.now(UTC))
+        csv.write_text(f"a\n{night}\n")
+        served.probes.chains.end_run(f"writer {night}", datetime.now(UTC))
+        (fire,) = served.wait()
+        served.probes.chains.begin_run(f"reader {night}", fire, datetime.now(UTC))
+        served.probes.chains.end_run(f"reader {night}", datetime.now(UTC))
+
+
+@pytest.mark.slow
+def test_ten_thousand_files_are_looked_at_in_less_than_a_second(tmp_path: Path) -> None:
+    for name in range(10_000):
+        folder = tmp_path / "in" / str(name % 100)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.csv").write_text("a\n1\n")
+    served = serve(tmp_path, "d: {path: in/**/*.csv, settle: 300ms}")
+    trigger = served.project.scenarios["s"].triggers[0]
+    assert isinstance(trigger, DatasetChangedTrigger)
+    files = TriggerFiles()
+    files.look(served.project, "s", trigger, served.states["t0"], datetime.now(UTC))
+    began = time.process_time()
+    files.look(served.project, "s", trigger, served.states["t0"], datetime.now(UTC))
+    assert time.process_time() - began < 1.0  # half of it is usual
+    (tmp_path / "in" / "7" / "7.csv").write_text("a\n2\n")
+    assert len(served.wait()) == 1
