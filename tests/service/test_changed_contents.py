@@ -137,7 +137,13 @@ def test_what_is_seen_is_kept_as_it_always_was() -> None:
     trigger = DatasetChangedTrigger(name="t", dataset="a")
     state, _ = compare_datasets(trigger, make_state(), DatasetsFound({"a": ("a",)}, {"a": see("x")}), START)
     state, _ = compare_datasets(trigger, state, DatasetsFound({"a": ("a",)}, {"a": see("y")}), START)
-    assert state.seen == {"files": {"a": asdict(see("y"))}, "fired": {"a": "y"}, "changes": 1, "unreadable": False}
+    assert state.seen == {
+        "files": {"a": asdict(see("y"))},
+        "fired": {"a": "y"},
+        "changes": 1,
+        "previous": "2026-11-28T00:00:00+00:00",
+        "unreadable": False,
+    }
 
 
 @pytest.mark.parametrize(("key", "text"), [(data_key("12ab"), "data:12ab"), (query_key("12ab"), "query:12ab")])
