@@ -33,6 +33,8 @@ from engine.scenarios.requests import (
     LineReply,
     LoadRequest,
     PreviewReply,
+    QueryReply,
+    QueryRequest,
     ReadyReply,
     RunReply,
     RunRequest,
@@ -73,7 +75,7 @@ SUPERVISOR = ("-m", "engine.scenarios.supervisor")
 
 
 def run_in_process(
-    request: StepRequest | RunRequest,
+    request: StepRequest | RunRequest | QueryRequest,
     environ: Mapping[str, str],
     *,
     seconds: float | None = None,
@@ -133,16 +135,13 @@ class RunProcess:
         """Ask requested runs to end as ABORTED; another thread may be in `execute`."""
         self._supervisor.send_signal(signal.SIGINT)
 
-    def stop(self, *, at_once: bool = False) -> None:
-        """Kill what the process has started; another thread may be in `execute`, and ends the process itself.
-
-        With `at_once` the supervisor is killed too, because it does not answer: what has left its group may live on.
-        """
-        self._supervisor.send_signal(signal.SIGKILL if at_once else signal.SIGTERM)
+    def kill(self) -> None:
+        """Kill the supervisor, because it does not answer: what has left the group of its process may live on."""
+        self._supervisor.kill()
 
     def execute(
         self,
-        request: StepRequest | RunRequest | TellRequest,
+        request: StepRequest | RunRequest | TellRequest | QueryRequest,
         *,
         seconds: float | None = None,
         pass_on: Callable[[LogLine], None],
@@ -169,7 +168,7 @@ class RunProcess:
             raise
         return conversation
 
-    def _send(self, request: StepRequest | RunRequest | TellRequest | LoadRequest) -> None:
+    def _send(self, request: StepRequest | RunRequest | TellRequest | QueryRequest | LoadRequest) -> None:
         if self._supervisor.stdin is None:
             raise TypeError("the process has no pipes")
         with contextlib.suppress(BrokenPipeError):  # it may have died at its start
@@ -178,6 +177,10 @@ class RunProcess:
             content = write_message(request).encode() + b"\n"
             while content:
                 content = content[os.write(self._supervisor.stdin.fileno(), content) :]
+
+    def ask_to_end(self) -> None:
+        """Let the process end, with every process that it has started, while another thread reads its replies."""
+        self._supervisor.terminate()
 
     def end(self) -> None:
         """End the process with every process that it has started."""
@@ -198,6 +201,8 @@ class Conversation:
         The result of the step; None if the process has sent none.
     runs, call
         The results of the runs that have ended, and the end of a request for runs; None if it has not come.
+    query
+        The digest of a query's result; None if the process has sent none.
     answered_ns
         When the last of these results came, in nanoseconds of the clock; 0 if none has.
     failure, cause
@@ -220,6 +225,7 @@ class Conversation:
         self.runs: list[RunResult] = []
         self.answered_ns = 0
         self.call: CallReply | None = None
+        self.query: str | None = None
         self.failure = ""
         self.cause: FailureCause = ""
         self.code: int | None = None
@@ -253,7 +259,7 @@ class Conversation:
                         self._take(line)
                 elif self._supervisor.poll() is not None:
                     return
-        if self.step is None and self.call is None and not self.failure:
+        if self.step is None and self.call is None and self.query is None and not self.failure:
             self.failure = self._exceeded
 
     def _take(self, line: bytes) -> None:
@@ -281,6 +287,8 @@ class Conversation:
                     self._take_run(run)
             case CallReply():
                 self.call, self._deadline = reply, time.monotonic() + EXIT_LIMIT
+            case QueryReply(digest=digest):
+                self.query, self._deadline = digest, time.monotonic() + EXIT_LIMIT
             case FailureReply(text=text, cause=cause):
                 self.failure, self.cause = text, cause
             case EndReply(code=code, left=left):

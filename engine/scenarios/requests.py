@@ -126,6 +126,24 @@ class TellRequest(FrozenModel):
     release: str = ""
 
 
+class QueryRequest(FrozenModel):
+    """Compute a query over the datasets of a spec, and return the digest of its result.
+
+    Attributes
+    ----------
+    sql
+        The query as the spec has it, with its references to variables.
+    as_of
+        The moment whose names it may use.
+    """
+
+    kind: Literal["query"] = "query"
+    spec: Path
+    variables: dict[str, Any]
+    as_of: datetime
+    sql: str
+
+
 class LoadRequest(FrozenModel):
     """Load these modules, and the compiled code of these kernels, before the request that is to be answered comes.
 
@@ -202,6 +220,13 @@ The scenario is running already; there is a run of this id; the spec is not vali
 """
 
 
+class QueryReply(FrozenModel):
+    """The digest of a query's result: the same one for the same rows, in any order unless the query has ORDER BY."""
+
+    kind: Literal["query"] = "query"
+    digest: str
+
+
 class FailureReply(FrozenModel):
     """Why there is no result."""
 
@@ -218,9 +243,9 @@ class EndReply(FrozenModel):
     left: list[str]
 
 
-Request = Annotated[StepRequest | RunRequest | TellRequest | LoadRequest, Field(discriminator="kind")]
+Request = Annotated[StepRequest | RunRequest | TellRequest | QueryRequest | LoadRequest, Field(discriminator="kind")]
 Reply = Annotated[
-    ReadyReply | LineReply | PreviewReply | StepReply | RunReply | CallReply | FailureReply | EndReply,
+    ReadyReply | LineReply | PreviewReply | StepReply | RunReply | CallReply | QueryReply | FailureReply | EndReply,
     Field(discriminator="kind"),
 ]
 
@@ -233,7 +258,7 @@ def write_message(message: FrozenModel) -> str:
     return json.dumps(message.model_dump(mode="json"))
 
 
-REQUEST: TypeAdapter[StepRequest | RunRequest | TellRequest | LoadRequest] = TypeAdapter(Request)
+REQUEST: TypeAdapter[StepRequest | RunRequest | TellRequest | QueryRequest | LoadRequest] = TypeAdapter(Request)
 REPLY: TypeAdapter[
-    ReadyReply | LineReply | PreviewReply | StepReply | RunReply | CallReply | FailureReply | EndReply
+    ReadyReply | LineReply | PreviewReply | StepReply | RunReply | CallReply | QueryReply | FailureReply | EndReply
 ] = TypeAdapter(Reply)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+from engine.data.query_digests import digest_query
 from engine.drift.kernels.lazy import list_compiled_kernels, load_kernel
 from engine.errors import EngineError, Severity, SpecError, UsageError
 from engine.formatting.redacted_output import redact_standard_streams
@@ -20,6 +21,7 @@ from engine.notifications import DeliveryTime
 from engine.pipeline.actions import FrozenModel
 from engine.pipeline.log import LogFiles, LogLine
 from engine.scenarios import steps
+from engine.scenarios.context import RunContext
 from engine.scenarios.release import describe_release
 from engine.scenarios.requests import (
     REQUEST,
@@ -29,6 +31,8 @@ from engine.scenarios.requests import (
     LineReply,
     LoadRequest,
     PreviewReply,
+    QueryReply,
+    QueryRequest,
     ReadyReply,
     RunReply,
     RunRequest,
@@ -146,6 +150,19 @@ def _prefer_end_of_this_process() -> None:
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
 
 
+def _answer_query(request: QueryRequest, project: ProjectSpec, send: Send) -> QueryReply:
+    """Compute the requested query; nothing is kept."""
+    with open_session(project, environ=os.environ, mode="plan") as context:
+        send(ReadyReply())
+
+        def compute(at: RunContext) -> QueryReply:
+            found = digest_query(at.datasets, request.sql)
+            at.datasets.files.verify()
+            return QueryReply(digest=found)
+
+        return context.read_unchanged(compute)
+
+
 def _list_written_files(run: RunResult, project: ProjectSpec) -> list[Path]:
     """Return the files that the steps of a run, and of the runs that it has started, have written."""
     here = project.folder_of("scenarios", run.scenario)
@@ -198,13 +215,15 @@ def main() -> None:
         else:
             return  # whoever has started this process does not need it any more
         os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())  # a user's function that reads finds the end
-        confined = () if isinstance(request, TellRequest) else request.confined
+        confined = request.confined if isinstance(request, StepRequest | RunRequest) else ()
         project = load(request.spec, request.variables, as_of=request.as_of, confined=confined)
         redact_standard_streams(Secrets(project, os.environ).redact)
         if isinstance(request, StepRequest):
             send(_answer_step(request, project, send))
         elif isinstance(request, TellRequest):
             send(_answer_telling(project, send))
+        elif isinstance(request, QueryRequest):
+            send(_answer_query(request, project, send))
         else:
             reply = _answer_runs(request, project, send)
             modules = tuple(name for name in sys.modules if name not in imported)

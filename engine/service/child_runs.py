@@ -65,12 +65,12 @@ class ChildProcess:
         """Kill it with all that it has started."""
         self.stopped, self.killed = self.stopped or reason, True
         self.stopped_at = time.monotonic()
-        self.process.stop()
+        self.process.ask_to_end()
 
     def insist(self) -> None:
         """Kill its supervisor too, if that does not answer."""
         if self.killed and time.monotonic() > self.stopped_at + KILL_SECONDS:
-            self.process.stop(at_once=True)
+            self.process.kill()
 
     def describe_end(self) -> str:
         """Return why it has ended without a result."""

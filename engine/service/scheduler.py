@@ -19,7 +19,7 @@ from engine.service.leader_lock import LeaderLock, refuse_network_folder
 from engine.service.project_triggers import ProjectTriggers
 from engine.service.serve_listener import ServeListener
 from engine.service.served_spec import ServedSpec
-from engine.service.triggers.fire_keys import is_manual, key_manual_request
+from engine.service.triggers.fire_keys import is_manual, manual_key
 from engine.service.triggers.fire_queue import arrange_queue, choose_fires
 from engine.spec import ProjectSpec
 from engine.store import Fire, FireState, Pause, RunRecord, Store, generate_id, shorten_id
@@ -419,7 +419,7 @@ class ProjectScheduler:
     def request_run(self, scenario: str, values: Mapping[str, str], request: str) -> tuple[Fire, bool]:
         """Record the fire of a run that somebody asks for; return it, and whether it is new. Raises StoreError."""
         now = self._clock()
-        fire = Fire(scenario, "manual", key_manual_request(request), scheduled=now, seen_at=now, values=dict(values))
+        fire = Fire(scenario, "manual", manual_key(request), scheduled=now, seen_at=now, values=dict(values))
         store = self._get_store()
         inserted = store.fires.advance([], [fire])
         if inserted:
