@@ -71,6 +71,7 @@ def _answer_step(request: StepRequest, project: ProjectSpec, send: Send) -> Step
             run=request.run,
             trigger=request.trigger,
             datasets=context.datasets.with_drill(request.drill),
+            settled=request.settled,
         )
         send(ReadyReply())
         return StepReply(result=steps.run(step, at_step))

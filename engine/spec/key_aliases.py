@@ -143,10 +143,10 @@ _CHECKS = "write checks: in an evaluation store or a dataset"
 _SOFT_BOUNDS_HINT = "for a WARNING write soft_min and soft_max, for an ERROR min and max"
 _SEVERITY_HINT = "the bounds decide: a value outside soft_min..soft_max is a WARNING, outside min..max an ERROR"
 _TRIGGER_HINT = 'write triggers: in a scenario, such as triggers: [{name: nightly, cron: "30 2 * * *"}]'
-_SENSOR_HINT = "write triggers: in a scenario, such as triggers: [{name: new, kind: dataset_changed, dataset: …}]"
+_SENSOR_HINT = "write triggers: in a scenario, such as [{name: new data, kind: dataset_changed, dataset: …}]"
 _OVERLAP_HINT = (
-    "runs of a scenario never overlap: what its triggers start meanwhile waits; for a start by hand write on_busy: wait "
-    "or refuse"
+    "runs of a scenario never overlap: what its triggers start meanwhile waits; for a start by hand write on_busy: "
+    "wait or refuse"
 )
 UNSUPPORTED_KEYS: dict[str, str] = {
     "severity": _SEVERITY_HINT,
