@@ -1,5 +1,6 @@
 """What a run needs beside what every build gets: who started it, what it may send, and how it starts other runs."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -30,6 +31,8 @@ class RunContext(BuildContext):
         The number of the iteration of `for_each`, from 0.
     finished
         The results of the steps before this one, of the same iteration.
+    deadline
+        When the run must have ended because of its `timeout`, in seconds of the monotonic clock.
     """
 
     environ: Mapping[str, str]
@@ -40,6 +43,7 @@ class RunContext(BuildContext):
     fire: int | None = None
     turn: int = 0
     finished: tuple[StepResult, ...] = ()
+    deadline: float = math.inf
 
     def get_scenario(self, name: str) -> Scenario:
         """Return a scenario, with the current values of the variables."""

@@ -1,4 +1,4 @@
-"""Runs a step that has a timeout, or whole runs, in a separate process, because a thread cannot be stopped reliably.
+"""Runs a step with a timeout, or whole runs, in a separate process, because a thread cannot be stopped reliably.
 
 The process (`supervisor.py`, which starts `worker.py`) gets the spec's path and the values of variables, and loads the
 project itself: no code of a user is loaded here. It replies as `requests.py` says. It ends with its result: what it has
@@ -7,13 +7,14 @@ left running is ended with it, and told.
 A process may be started before it is needed: it imports what every run needs, loads what it is told, and waits for the
 request. So the request is answered sooner, by a process that has never run a user's code.
 
-A timeout counts from the moment when the process is ready: the time that Python needs to start and to import is not the
-step's.
+The timeout of a step counts from the moment when the process is ready: the time that Python needs to start and to
+import is not the step's. That of a scenario counts all of it.
 """
 
 import contextlib
 import fcntl
 import json
+import math
 import os
 import selectors
 import signal
@@ -79,6 +80,7 @@ def run_in_process(
     environ: Mapping[str, str],
     *,
     seconds: float | None = None,
+    deadline: float = math.inf,
     pass_on: Callable[[LogLine], None],
     preview: Callable[[str], None] | None = None,
 ) -> "Conversation":
@@ -88,11 +90,13 @@ def run_in_process(
     ----------
     seconds
         The process is killed after that many seconds of work; None: it may work as long as it takes.
+    deadline
+        It is killed at this time of the monotonic clock in any case.
     pass_on, preview
         Called with each entry of the log, and with what each reporter would send, as soon as they come.
     """
     with RunProcess(environ) as process:
-        return process.execute(request, seconds=seconds, pass_on=pass_on, preview=preview)
+        return process.execute(request, seconds=seconds, deadline=deadline, pass_on=pass_on, preview=preview)
 
 
 class RunProcess:
@@ -144,6 +148,7 @@ class RunProcess:
         request: StepRequest | RunRequest | TellRequest | QueryRequest,
         *,
         seconds: float | None = None,
+        deadline: float = math.inf,
         pass_on: Callable[[LogLine], None],
         preview: Callable[[str], None] | None = None,
         take_run: Callable[[RunResult], None] | None = None,
@@ -157,7 +162,7 @@ class RunProcess:
         KeyboardInterrupt
             The user has interrupted this process: requested runs have ended as ABORTED, or are killed with the process.
         """
-        conversation = Conversation(self._supervisor, seconds, pass_on, preview, take_run)
+        conversation = Conversation(self._supervisor, seconds, deadline, pass_on, preview, take_run)
         self._send(request)
         try:
             conversation.exchange()
@@ -217,6 +222,7 @@ class Conversation:
         self,
         supervisor: "subprocess.Popen[bytes]",
         seconds: float | None,
+        deadline: float,
         pass_on: Callable[[LogLine], None],
         preview: Callable[[str], None] | None,
         take_run: Callable[[RunResult], None] | None,
@@ -235,7 +241,8 @@ class Conversation:
         self._pass_on = pass_on
         self._preview, self._take_run = preview, take_run
         self._kept = b""
-        self._deadline = time.monotonic() + START_LIMIT
+        self._last = deadline
+        self._deadline = min(time.monotonic() + START_LIMIT, deadline)
         self._exceeded = f"its process was not ready after {START_LIMIT:g} s and was stopped"
 
     def exchange(self, limit: float | None = None) -> None:
@@ -270,9 +277,9 @@ class Conversation:
         reply = REPLY.validate_python(message)
         match reply:
             case ReadyReply():
-                self._deadline = float("inf")
+                self._deadline = self._last
                 if self._seconds is not None:
-                    self._deadline = time.monotonic() + self._seconds
+                    self._deadline = min(time.monotonic() + self._seconds, self._last)
                     self._exceeded = f"it took longer than its timeout of {self._seconds:g} s and was stopped"
             case LineReply(line=entry):
                 self._pass_on(entry)

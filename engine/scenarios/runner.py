@@ -1,5 +1,7 @@
 """Runs one scenario: records its start, walks its steps, records its end with the messages of its reporters."""
 
+import math
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -23,7 +25,7 @@ from engine.scenarios.context import RunContext
 from engine.scenarios.dead_runs import describe_end, find_fire_reason, find_unfinished_step
 from engine.scenarios.interpreter import walk_scenario
 from engine.scenarios.result import Delivery, RunResult, StepResult
-from engine.scenarios.run_executor import RunExecutor
+from engine.scenarios.run_executor import RunExecutor, RunTimedOut
 from engine.store import Event, LockBusy, RunRecord, StepRecord, generate_id
 
 
@@ -70,7 +72,10 @@ def run_scenario(name: str, context: RunContext, run: str | None = None) -> RunR
             raise
         if given and context.store.runs.find(given) is not None:
             raise DuplicateRunError(f"run {given} has begun already")
-        return _execute_run(_begin_result(name, run, ready), replace(ready, run=run, held_locks=locked.held_locks))
+        timeout = ready.get_scenario(name).timeout
+        deadline = time.monotonic() + timeout.total_seconds() if timeout else math.inf
+        begun = _begin_result(name, run, ready)
+        return _execute_run(begun, replace(ready, run=run, held_locks=locked.held_locks, deadline=deadline))
 
 
 def tell_impossible_run(name: str, run: str, context: RunContext, problem: StoreError) -> None:
@@ -102,7 +107,8 @@ def _begin_result(name: str, run: str, context: RunContext) -> RunResult:
 def _execute_run(begun: RunResult, context: RunContext) -> RunResult:
     finished: list[StepResult] = []
     deliveries: list[Delivery] = []
-    outcome, stopped = Outcome.ABORTED, None
+    outcome = Outcome.ABORTED
+    stopped: BaseException | None = None
     try:
         deliveries += _start_run(begun, context)
         for step in walk_scenario(begun.scenario, context, RunExecutor):
@@ -110,6 +116,9 @@ def _execute_run(begun: RunResult, context: RunContext) -> RunResult:
             deliveries += step.deliveries
             context.store.runs.add_step(begun.id, _make_step_record(step))  # at once: a killed run keeps its steps
         outcome = worst_outcome(step.outcome for step in finished)
+    except RunTimedOut as timeout:
+        stopped = timeout
+        finished.append(timeout.step)
     except BaseException as error:  # the end is recorded after an interruption too; the outcome is ABORTED then
         stopped = error
         raise
@@ -156,7 +165,7 @@ def _finish_run(result: RunResult, stopped: BaseException | None, context: RunCo
         if stopped is not None and (so_far := worst_outcome(step.outcome for step in result.steps)) != "SUCCESS":
             condition_facts = replace(condition_facts, outcome=so_far)  # an alert must not wait for the next run
         tell_unrecorded_end(result, condition_facts, context, cause)
-        if stopped is None:
+        if stopped is None or isinstance(stopped, RunTimedOut):
             raise
         return result
     if not isinstance(stopped, KeyboardInterrupt):
@@ -174,12 +183,18 @@ def _finish_run(result: RunResult, stopped: BaseException | None, context: RunCo
 
 def _describe_interruption(result: RunResult, stopped: BaseException, context: RunContext) -> str:
     """Return what has interrupted the run, and at which step."""
-    cause = str(stopped) or find_fire_reason(context)
-    how = f"was interrupted ({cause})" if isinstance(stopped, KeyboardInterrupt) and cause else ""
-    how = how or ("was interrupted" if isinstance(stopped, KeyboardInterrupt) else f"was ended by {stopped!r}")
-    unfinished = find_unfinished_step(context.store.runs.path_of(result.id), [step.name for step in result.steps])
-    text = describe_end(how, result.started, result.steps, unfinished)
-    replace(context.log, listeners=()).error(f"ABORTED: {text}")
+    finished = [step for step in result.steps if step.outcome is not Outcome.ABORTED]
+    match stopped:
+        case RunTimedOut(step=step):
+            how = step.reason.removeprefix("the run ").removesuffix(" at this step")
+        case KeyboardInterrupt():
+            cause = str(stopped) or find_fire_reason(context)
+            how = f"was interrupted ({cause})" if cause else "was interrupted"
+        case _:
+            how = f"was ended by {stopped!r}"
+    unfinished = find_unfinished_step(context.store.runs.path_of(result.id), [step.name for step in finished])
+    text = describe_end(how, result.started, finished, unfinished)
+    (context.log if isinstance(stopped, RunTimedOut) else replace(context.log, listeners=())).error(f"ABORTED: {text}")
     return text
 
 
