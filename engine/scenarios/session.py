@@ -25,6 +25,7 @@ from engine.scenarios.plan_executor import Planner
 from engine.scenarios.result import RunResult
 from engine.scenarios.runner import run_scenario, tell_impossible_run
 from engine.spec import ProjectSpec
+from engine.spec.displayed_metrics import list_displayed_metrics
 from engine.spec.redaction import redact_exception
 from engine.spec.secrets import Secrets
 from engine.store import OutboxMessage, Store, generate_id, utc_now
@@ -32,7 +33,7 @@ from engine.store.database_files import is_writable_state
 from engine.store.state_copy import copy_state
 from engine.store.state_folder import resolve_state_folder
 from engine.store.suppositions import open_supposing
-from engine.views.store_view import StoreView, describe_store, list_displayed_metrics
+from engine.views.store_view import StoreView, describe_store
 
 SHOWN_EVALUATIONS = 10
 """Evaluations per store that are shown after a run."""

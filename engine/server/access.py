@@ -23,6 +23,7 @@ LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 TOKEN_LENGTH = 32
 """The least length of a token that is given to the server: right guesses are not slowed, so it must be a long one."""
 
+HEADER_BYTES = 16_384
 FAILURES_PER_MINUTE = 10
 ADDRESSES_REMEMBERED = 1000
 
@@ -101,6 +102,7 @@ class AccessGuard:
         if scope["type"] != "http":
             return
         try:
+            _check_size(scope)
             if scope["path"] not in OPEN_PATHS:
                 self._check_request(HTTPConnection(scope))
         except AnswerError as problem:
@@ -137,6 +139,14 @@ class AccessGuard:
     def _is_authorized(self, request: HTTPConnection) -> bool:
         # Digests of equal length: the time of a comparison tells neither the token nor its length.
         return any(secrets.compare_digest(_digest_token(text), self._digest) for text in _find_tokens(request))
+
+
+def _check_size(scope: Scope) -> None:
+    """Refuse a request whose path and headers are too large; h11 bounds them only as long as they are incomplete."""
+    size = len(scope["raw_path"]) + len(scope["query_string"])
+    if size + sum(len(name) + len(value) for name, value in scope["headers"]) > HEADER_BYTES:
+        message = f"the path and the headers are larger than {HEADER_BYTES} bytes"
+        raise AnswerError(431, message, headers={"connection": "close"})
 
 
 def _find_tokens(request: HTTPConnection) -> list[str]:

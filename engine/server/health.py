@@ -14,7 +14,8 @@ from engine import __version__
 from engine.errors import StoreError
 from engine.server.answers import build_answer
 from engine.service.control import NextTimes, ServedProject, ServerControl
-from engine.store import Store
+from engine.spec import ProjectSpec
+from engine.store import Store, TriggerState
 
 LONGEST_TICK_SECONDS = 30.0
 """The loop of a server that lives begins a tick more often than this."""
@@ -89,12 +90,22 @@ def _describe_project(project: ServedProject, control: ServerControl, now: datet
     if project.store is None:
         return found
     try:
-        return found | _describe_state(project.store, now)
+        return found | _describe_state(project.store, project.spec, now)
     except StoreError as problem:
         return found | {"state_problem": str(problem)}
 
 
-def _describe_state(store: Store, now: datetime) -> dict[str, Any]:
+def list_failing_triggers(store: Store, spec: ProjectSpec | None) -> list[TriggerState]:
+    """Return the states of the triggers of a spec that cannot be evaluated at present; raises StoreError."""
+    declared = {
+        (name, trigger.name)
+        for name, scenario in (spec.scenarios if spec else {}).items()
+        for trigger in scenario.triggers
+    }
+    return [one for one in store.fires.list_states() if one.error and (one.scenario, one.trigger) in declared]
+
+
+def _describe_state(store: Store, spec: ProjectSpec | None, now: datetime) -> dict[str, Any]:
     skipped = store.operation.list_skipped(now - timedelta(hours=SKIPPED_HOURS), SKIPPED_SHOWN)
     return {
         "running": [
@@ -105,8 +116,7 @@ def _describe_state(store: Store, now: datetime) -> dict[str, Any]:
         "skipped": [fire._asdict() for fire in skipped],
         "trigger_errors": [
             {"scenario": state.scenario, "trigger": state.trigger, "error": state.error, "since": state.error_since}
-            for state in store.fires.list_states()
-            if state.error
+            for state in list_failing_triggers(store, spec)
         ],
         "undelivered": [one._asdict() for one in store.operation.summarise_undelivered()],
         "paused": [

@@ -4,7 +4,9 @@ The socket is bound before the thread starts, so that an address that is in use 
 no signal: it installs its handlers in a main thread alone.
 """
 
+import errno
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping
@@ -15,14 +17,13 @@ from threading import Thread
 import uvicorn
 
 from engine.errors import UsageError
-from engine.server.access import check_token, make_token
+from engine.server.access import HEADER_BYTES, check_token, make_token
 from engine.server.app import build_app
 from engine.server.connections import TimedConnection
 from engine.service.control import ServerControl
 
 TOKEN_VARIABLE = "ENGINE_SERVE_TOKEN"  # noqa: S105 - a name
 MOST_CONNECTIONS = 200
-HEADER_BYTES = 16_384
 STOP_SECONDS = 2
 
 
@@ -197,7 +198,9 @@ def _bind(host: str, port: int) -> socket.socket:
         return socket.create_server(address[:2], family=family, backlog=MOST_CONNECTIONS)
     except OSError as problem:
         help_ = "end what uses it, or choose another one: --listen HOST:PORT, port 0 for any that is free"
-        raise UsageError(f"cannot listen on {shown}: {problem.strerror or problem}; {help_}") from None
+        known = problem.errno in errno.errorcode  # the text of an error of the name service stands in it alone
+        reason = os.strerror(problem.errno or 0) if known else problem.strerror
+        raise UsageError(f"cannot listen on {shown}: {reason}; {help_}") from None
 
 
 def _load_certificate(certificate: Path, key: Path) -> ssl.SSLContext:

@@ -25,10 +25,11 @@ from engine.digests import digest_texts
 from engine.errors import StoreError
 from engine.formatting.control_characters import single_line
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome
+from engine.server.health import list_failing_triggers
 from engine.server.run_counts import SECONDS_BOUNDS, RunCounts
 from engine.service.control import ServedProject, ServerControl
 from engine.spec import ProjectSpec
-from engine.spec.metric_names import normalize_metric_name
+from engine.spec.displayed_metrics import list_displayed_metrics
 from engine.store import FireState, Store
 
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -216,7 +217,7 @@ class _StateFamilies:
         self._running = store.operation.list_running()
         self._last_ends = store.operation.list_last_ends()
         self._open = store.fires.list_open()
-        self._states = store.fires.list_states()
+        self._failing = {(one.scenario, one.trigger) for one in list_failing_triggers(store, project.spec)}
         self._paused = {pause.scenario for pause in store.pauses.list_active()}
         self._undelivered = {one.channel: one for one in store.operation.summarise_undelivered()}
         self._evaluations = {}
@@ -245,11 +246,11 @@ class _StateFamilies:
         for scenario, state in dict.fromkeys(found):
             labels = [self._name, _label(scenario), state.lower()]
             families.fires_open.add_metric(labels, found.count((scenario, state)))
-        for one in self._states:
-            labels = [self._name, _label(one.scenario), _label(one.trigger)]
-            families.trigger_failing.add_metric(labels, float(one.error is not None))
-        for scenario in self._list_scenarios():
-            families.paused.add_metric([self._name, _label(scenario)], float(scenario in self._paused))
+        for name, declared in self._spec.scenarios.items() if self._spec else ():
+            families.paused.add_metric([self._name, _label(name)], float(name in self._paused))
+            for trigger in declared.triggers:
+                labels = [self._name, _label(name), _label(trigger.name)]
+                families.trigger_failing.add_metric(labels, float((name, trigger.name) in self._failing))
 
     def _add_messages(self, families: _Families) -> None:
         declared = self._spec.channels if self._spec else {}
@@ -275,9 +276,8 @@ class _StateFamilies:
 
 
 def _list_metrics(spec: ProjectSpec, store: str) -> list[str]:
-    """Return the metrics that a store displays by their names; `drift.*` would be a series per column."""
-    names = map(normalize_metric_name, spec.evaluation_stores[store].display.metrics)
-    return [name for name in dict.fromkeys(names) if not name.endswith("*")][:METRICS_PER_STORE]
+    """Return the metrics that a store displays, as many as there may be series of a store."""
+    return list_displayed_metrics(spec.evaluation_stores[store])[:METRICS_PER_STORE]
 
 
 def _label(text: str) -> str:
