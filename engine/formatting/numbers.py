@@ -72,6 +72,14 @@ def format_duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def format_bytes(size: int) -> str:
+    """Return a size with three significant digits: 512 B, 12.3 MB; 1 MB is 1,000,000 B."""
+    unit, length = next(
+        ((unit, 10**power) for unit, power in (("GB", 9), ("MB", 6), ("kB", 3)) if size >= 10**power), ("B", 1)
+    )
+    return f"{float(f'{size / length:.3g}'):,g} {unit}"
+
+
 def format_ends(low: float | None, high: float | None, form: Callable[[float], str]) -> str:
     """Return the ends of an interval: 0.741 to 0.786; an empty text if there is none."""
     return "" if low is None or high is None else f"{form(low)} to {form(high)}"
