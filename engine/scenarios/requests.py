@@ -51,6 +51,8 @@ class StepRequest(FrozenModel):
         The folder of the state, or of its copy.
     drill
         What a drill disturbs.
+    settled
+        The states, by absolute path, in which changed files of data were found to be complete.
     """
 
     kind: Literal["step"] = "step"
@@ -71,6 +73,7 @@ class StepRequest(FrozenModel):
     mode: Mode
     state: Path
     drill: Drill | None = None
+    settled: dict[str, FileIdentity] = Field({})
 
 
 class RunRequest(FrozenModel):

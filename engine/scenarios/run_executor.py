@@ -120,6 +120,7 @@ def _run_in_process(index: int, step: AnyStep, seconds: float, context: RunConte
         mode=context.mode,
         state=context.store.folder,
         drill=context.datasets.drill,
+        settled=dict(context.settled),
     )
     began = time.monotonic()
     reply = process.run_in_process(
