@@ -130,6 +130,10 @@ class ProjectSpec:
         """Return the project as a run of another moment has it, validated again; raises SpecError."""
         return _read_project(self.path, self._files, self._overrides, self._environ, as_of)
 
+    def resolve_variables(self, moment: Mapping[str, Value]) -> Mapping[str, Value]:
+        """Return the values that the variables have at another moment, given the values of its names."""
+        return _resolve_variables(self._files.root, self._overrides, self._environ, moment, Findings()).values
+
     def with_check_settings(self, section: str, owner: str, tried: TriedSettings) -> "ProjectSpec":
         """Return the project with other settings of the checks of a dataset or an evaluation store.
 
@@ -238,16 +242,9 @@ def _read_project(
             read_message_files(files, findings)
         if not files.complete or _report_newer_version(files.root, findings):
             raise SpecError(findings.sorted_by_position())
-        declared = files.root.get("variables")
         _report_unknown_overrides(files.root, overrides, findings)
         moment = place_moment(as_of, _read_time_zone(files.root, findings))
-        resolver = VariableResolver(
-            declared if isinstance(declared, MapNode) else None,
-            overrides,
-            environ,
-            list_moment_values(moment),
-            findings,
-        )
+        resolver = _resolve_variables(files.root, overrides, environ, list_moment_values(moment), findings)
         reader = SpecValidator(resolver, findings)
         spec = reader.validate_project(files.root)
         check_rules(Draft(path, files, spec, resolver, reader.texts), findings)
@@ -256,6 +253,17 @@ def _read_project(
     if any(finding.severity is Severity.ERROR for finding in findings):
         raise SpecError(findings.sorted_by_position())
     return ProjectSpec(path, spec, resolver.values, moment, findings.sorted_by_position(), files, overrides, environ)
+
+
+def _resolve_variables(
+    root: MapNode,
+    overrides: Mapping[str, Value],
+    environ: Mapping[str, str],
+    moment: Mapping[str, Value],
+    findings: Findings,
+) -> VariableResolver:
+    declared = root.get("variables")
+    return VariableResolver(declared if isinstance(declared, MapNode) else None, overrides, environ, moment, findings)
 
 
 def _read_time_zone(root: MapNode, findings: Findings) -> tzinfo:

@@ -73,6 +73,7 @@ _READING_MEANINGS = {
     "sql": "SQL",
     "function": "`module:function`",
     "secret": "text, which may contain secrets",
+    "trigger": "text, a number, true or false",
 }
 _PREDICTION_METRICS = ("prediction_drift", "predicted_share", "reference_predicted_share", "fugacity")
 _METRIC_GROUPS: dict[str, Callable[[MetricDefinition], bool]] = {

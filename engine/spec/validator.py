@@ -45,7 +45,7 @@ class SpecText:
     """A text for a later pass to check.
 
     `reading` says what kind of text it is, and so which pass checks it: message, condition, sql, secret, metric,
-    function, or name. `sections` are the sections of the spec in one of which a name must be declared.
+    function, trigger, or name. `sections` are the sections of the spec in one of which a name must be declared.
     """
 
     path: SpecPath
@@ -277,7 +277,7 @@ class SpecValidator:
 
         Variables are allowed, and in a text that is read as a secret, secrets too.
         """
-        if type_.reading in ("message", "condition", "sql"):
+        if type_.reading in ("message", "condition", "sql", "trigger"):
             return  # these allow other names, which the rules check
         for reference in find_references(node.text):
             at = node.position_of(reference.offset, reference.length)

@@ -22,7 +22,7 @@ from engine.spec.variable_references import INVALID, Value, format_value, parse_
 
 Constraint = Ge | Gt | Le | Lt | MinLen | MaxLen
 
-RAW_READINGS = ("message", "condition", "sql", "secret")
+RAW_READINGS = ("message", "condition", "sql", "secret", "trigger")
 """Readings of texts that a project keeps as they are written, without filling in variables."""
 
 _DURATION_PATTERN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|d)")
@@ -55,7 +55,7 @@ class ValueType:
     constraints
         Limits of a number, or of the length of a text, list or mapping.
     reading, sections
-        What kind of text it is (message, condition, sql, secret, metric or function; None for any other), and the
+        What kind of text it is (message, condition, sql, secret, metric, function or trigger; None for any other), and the
         sections in which it names a resource.
     """
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engine.outcome import Outcome
-from engine.spec.resources.resource import Duration, Ref, Resource, Scalar, Sql
+from engine.spec.resources.resource import Duration, FireValue, Ref, Resource, Sql
 
 WatchedDataset = Annotated[str, Ref("datasets")]
 
@@ -16,7 +16,7 @@ class Trigger(Resource):
 
     name: str = Field(description="Name, different from the others of this scenario.")
     active: bool = Field(True, description="Whether the trigger starts runs at all.")
-    variables: dict[str, Scalar] = Field(
+    variables: dict[str, FireValue] = Field(
         {},
         description="Values of variables for the runs that it starts. Besides the names of the moment, such as "
         "${as_of}, they may use ${previous_as_of}, the moment of the trigger before, and ${changed}, the names of what "
