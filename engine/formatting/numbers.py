@@ -74,9 +74,8 @@ def format_duration(seconds: float) -> str:
 
 def format_bytes(size: int) -> str:
     """Return a size with three significant digits: 512 B, 12.3 MB; 1 MB is 1,000,000 B."""
-    unit, length = next(
-        ((unit, 10**power) for unit, power in (("GB", 9), ("MB", 6), ("kB", 3)) if size >= 10**power), ("B", 1)
-    )
+    units = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3), ("B", 1))
+    unit, length = next((one for one in units if size >= one[1]), units[-1])
     return f"{float(f'{size / length:.3g}'):,g} {unit}"
 
 
