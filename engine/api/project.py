@@ -35,6 +35,7 @@ from engine.spec.resources.datasets import AnyDataset
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.spec.variable_references import Value
 from engine.store import MessageState, Mute, OutboxMessage, RunRecord, match_ids, shorten_id
+from engine.store.retention import Pruned, StateSize, describe_size, prune_state
 from engine.views.trigger_view import FireView, TriggerView, describe_pause
 
 __all__ = ["Project", "Run", "load", "run"]
@@ -453,6 +454,43 @@ class Project:
         """Return the fire that a run answers, None if it answers none; raises UsageError if the run is unknown."""
         with self.open_session() as context:
             return trigger_history.find_fire_of(context.store.runs.get(_choose_run(run, context)), context)
+
+    def prune(self, *, dry: bool = False) -> Pruned:
+        """Remove from the state what `retention:` of the spec does not keep, and return what that was.
+
+        What is still needed is never removed: see the reference page. Without `retention:`, nothing is.
+
+        Parameters
+        ----------
+        dry
+            Remove nothing, and return what would be removed.
+        """
+        with self.open_session() as context:
+            return prune_state(context.store, self.spec, context.clock(), dry=dry)
+
+    def state_size(self) -> StateSize:
+        """Return how large the state is: bytes of its database and of its files, and rows."""
+        with self.open_session() as context:
+            return describe_size(context.store)
+
+    def vacuum(self) -> tuple[int, int]:
+        """Write the database of the state anew, without the room of what was removed; return its bytes before and now.
+
+        Raises
+        ------
+        UsageError
+            Runs are at work.
+        """
+        with self.open_session() as context:
+            if running := context.store.runs.list_running():
+                which = join_some(f"{shorten_id(run.id)} of {run.scenario}" for run in running)
+                raise UsageError(
+                    f"state.db cannot be written anew while runs are at work, since they could not write: {which}; "
+                    "wait until they have ended"
+                )
+            before = describe_size(context.store).database_bytes
+            context.store.database.vacuum()
+            return before, describe_size(context.store).database_bytes
 
     def reporter_states(self) -> pl.DataFrame:
         """Return what the reporters with `only_on_change` or `cooldown` have last seen and told.

@@ -8,6 +8,7 @@ from engine.errors import UsageError
 from engine.formatting.lists import join_some
 from engine.scenarios.context import RunContext
 from engine.scenarios.scenario_selection import DEFAULT_SCENARIO, is_declared
+from engine.service.triggers.schedule import find_trigger, find_zone, list_next_times
 from engine.spec.moment import place_moment
 from engine.spec.resources.triggers import AnyTrigger
 from engine.store import Fire, Pause, RunRecord, TriggerState
@@ -18,8 +19,10 @@ from engine.views.trigger_view import (
     describe_fire,
     describe_pause,
     describe_trigger,
-    find_trigger_zone,
 )
+
+LATE = timedelta(minutes=1)
+"""How late engine serve may see that a trigger is due before it is told: it looks each second."""
 
 NEXT_TIMES = 5
 """How many of the next times of a trigger are told."""
@@ -74,7 +77,7 @@ def explain_idle_pause(scenario: str, context: RunContext) -> str:
 
 def list_triggers(context: RunContext) -> list[TriggerView]:
     """Return the triggers of all scenarios, in the order of the spec."""
-    store = context.store
+    store, now = context.store, context.clock()
     states = {(state.scenario, state.trigger): state for state in store.fires.list_states()}
     pauses = {pause.scenario: pause for pause in store.pauses.list_active()}
     last = {(fire.scenario, fire.trigger): fire for fire in store.fires.list_newest()}
@@ -82,17 +85,17 @@ def list_triggers(context: RunContext) -> list[TriggerView]:
     for scenario, declared in context.project.scenarios.items():
         for trigger in declared.triggers:
             state = states.get((scenario, trigger.name))
-            times: list[datetime] = []
+            times = list_next_times(context.project, scenario, trigger.name, state, now, NEXT_TIMES)
             found.append(
                 TriggerView(
                     scenario=scenario,
                     name=trigger.name,
                     kind=trigger.kind,
                     starts=describe_trigger(trigger),
-                    zone=find_trigger_zone(context.project, trigger),
+                    zone=str(find_zone(context.project, trigger)),
                     state=_describe_trigger_state(trigger, state, pauses.get(scenario)),
                     last=last.get((scenario, trigger.name)),
-                    next_times=tuple(times) if trigger.active else (),
+                    next_times=tuple(times),
                 )
             )
     return found
@@ -113,29 +116,41 @@ def tell_evaluation(context: RunContext) -> list[str]:
     triggers = [(name, one) for name, scenario in context.project.scenarios.items() for one in scenario.triggers]
     if not triggers:
         return []
-    states = context.store.fires.list_states()
-    seen = max((state.evaluated_until for state in states), default=None)
+    states = {(state.scenario, state.trigger): state for state in context.store.fires.list_states()}
+    seen = max((state.evaluated_until for state in states.values()), default=None)
     if not context.store.locks.is_held(SERVER_LOCK):
         when = f"they were last looked at on {seen:%Y-%m-%d %H:%M} UTC" if seen else "they were never looked at"
         return [f"engine serve is not running, so no trigger starts a run: {when}"]
-    known = {(state.scenario, state.trigger) for state in states}
-    unseen = [
-        f"{scenario}: {one.name}" for scenario, one in triggers if one.active and (scenario, one.name) not in known
-    ]
-    return [f"engine serve has not seen {join_some(unseen)} yet"] if unseen else []
+    unseen, late = [], []
+    for scenario, trigger in triggers:
+        state = states.get((scenario, trigger.name))
+        if state is None:
+            unseen += [f"{scenario}: {trigger.name}"] * trigger.active
+            continue
+        due = list_next_times(context.project, scenario, trigger.name, state, state.evaluated_until, 1)
+        if due and due[0] < context.clock() - LATE:
+            late.append(f"{scenario}: {trigger.name} was due on {due[0]:%Y-%m-%d %H:%M} UTC")
+    told = [f"engine serve runs, but has not seen {join_some(unseen)} yet"] * bool(unseen)
+    return [*told, *[f"engine serve runs, but has not looked since then: {join_some(late)}"] * bool(late)]
 
 
 def list_fires(last: int | None, context: RunContext) -> list[FireView]:
     """Return the fires of all triggers (the `last` of them), oldest first."""
     found = context.store.fires.history(last=last)
     runs = context.store.runs.find_all([fire.run for fire in found if fire.run])
-    return [describe_fire(fire, runs.get(fire.run or ""), context.project) for fire in found]
+    return [describe_fire(fire, runs.get(fire.run or ""), _name_zone(fire, context)) for fire in found]
 
 
 def find_fire_of(run: RunRecord, context: RunContext) -> FireView | None:
     """Return the fire that a run answers; None if it answers none, or retention has removed it."""
     fire: Fire | None = None if run.fire is None else context.store.fires.get(run.fire)
-    return None if fire is None else describe_fire(fire, run, context.project)
+    return None if fire is None else describe_fire(fire, run, _name_zone(fire, context))
+
+
+def _name_zone(fire: Fire, context: RunContext) -> str:
+    """Return the name of the time zone of a fire's trigger; that of the project, if the spec has no such trigger."""
+    trigger = find_trigger(context.project, fire.scenario, fire.trigger)
+    return str(find_zone(context.project, trigger)) if trigger else context.project.resources.timezone
 
 
 def _require_scenario(scenario: str, context: RunContext) -> None:

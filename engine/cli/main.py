@@ -28,6 +28,7 @@ from engine.cli import (
     outbox,
     pause,
     plan,
+    prune,
     remove,
     render,
     report,
@@ -73,7 +74,7 @@ class _Verb(TyperCommand):
 
 VERBS = (
     init, validate, render, schema, plan, run, watch, serve, show, compare, report, check, drill, mute, unmute, pause,
-    resume, outbox, remove,
+    resume, outbox, remove, prune,
 )  # fmt: skip
 for verb in VERBS:
     app.command(verb.__name__.rpartition(".")[2], cls=_Verb)(verb.command)

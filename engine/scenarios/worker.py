@@ -90,7 +90,6 @@ def _answer_step(request: StepRequest, project: ProjectSpec, send: Send) -> Step
             trigger=request.trigger,
             settled=request.settled,
             datasets=context.datasets.with_drill(request.drill),
-            settled=request.settled,
         )
         send(ReadyReply())
         return StepReply(result=steps.run(step, at_step))

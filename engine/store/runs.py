@@ -128,6 +128,10 @@ class Runs:
         queries = [select(runs).where(runs.c.id.in_(some)) for some in split_rows(ids)]
         return {run.id: run for query in queries for run in self._read_runs(query, whole=False)}
 
+    def list_running(self) -> list[RunRecord]:
+        """Return the runs that have not ended, oldest first, without steps and events."""
+        return self._read_runs(select(runs).where(runs.c.outcome.is_(None)).order_by(runs.c.number), whole=False)
+
     def find_ids(self, part: str) -> list[str]:
         """Return the ids of runs that a text can mean: an id, its last part, or the beginning of that."""
         with self._database.begin_read() as connection:

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 from engine.formatting.lists import join_words
 from engine.formatting.numbers import format_duration, format_seconds
-from engine.spec import ProjectSpec
 from engine.spec.declared_times import format_declared_time
 from engine.spec.moment import find_time_zone
 from engine.spec.resources.triggers import (
@@ -14,7 +13,6 @@ from engine.spec.resources.triggers import (
     DatasetChangedTrigger,
     IntervalTrigger,
     QueryChangedTrigger,
-    ScheduledTrigger,
 )
 from engine.store.records import Fire, Pause, RunRecord
 
@@ -61,12 +59,14 @@ class FireView:
 
 
 def describe_trigger(trigger: AnyTrigger) -> str:
-    """Return what starts a run, in words: `at 30 2 * * *`, `every 14 days since 2026-01-06`."""
+    """Return what starts a run, in words: `at 30 2 * * *`, `every 14d, counted from 2026-01-06`."""
     if isinstance(trigger, CronTrigger):
         return f"at {trigger.cron}"
     if isinstance(trigger, IntervalTrigger):
         every = format_period(trigger.every)
-        return f"every {every}" + (f" since {format_declared_time(trigger.since)}" if trigger.since else "")
+        return (
+            f"every {every}, counted from {format_declared_time(trigger.since) if trigger.since else 'its first look'}"
+        )
     if isinstance(trigger, DatasetChangedTrigger):
         names = trigger.datasets
         which = f"dataset {names[0]}" if len(names) == 1 else f"datasets {join_words(names)}"
@@ -88,18 +88,6 @@ def format_local_time(moment: datetime, zone: str) -> str:
     return moment.astimezone(find_time_zone(zone)).isoformat(" ", "minutes")
 
 
-def find_trigger_zone(project: ProjectSpec, trigger: AnyTrigger | None) -> str:
-    """Return the name of the time zone of a trigger; that of the project where it has none, or is gone."""
-    declared = trigger.timezone if isinstance(trigger, ScheduledTrigger) else None
-    return declared or project.resources.timezone
-
-
-def find_trigger(project: ProjectSpec, scenario: str, trigger: str) -> AnyTrigger | None:
-    """Return the trigger of a scenario with that name; None if the spec has none."""
-    declared = project.scenarios.get(scenario)
-    return next((one for one in declared.triggers if one.name == trigger), None) if declared else None
-
-
 def describe_pause(pause: Pause) -> str:
     """Return who has paused a scenario, until when, and why."""
     until = f"until {pause.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if pause.until else "until somebody resumes it"
@@ -118,7 +106,6 @@ def tell_fire(view: FireView) -> str:
     )
 
 
-def describe_fire(fire: Fire, run: RunRecord | None, project: ProjectSpec) -> FireView:
+def describe_fire(fire: Fire, run: RunRecord | None, zone: str) -> FireView:
     """Return a fire as people see it; `run` is its run, if it has one that is still stored."""
-    zone = find_trigger_zone(project, find_trigger(project, fire.scenario, fire.trigger))
     return FireView(fire, zone, max((run.started if run else fire.seen_at) - fire.scheduled, timedelta()))
