@@ -41,6 +41,8 @@ class StepRequest(FrozenModel):
         Per evaluation store, the id of the evaluation that the run has built.
     turn
         The number of the iteration.
+    deliver
+        Whether the run sends its messages, or commits them only.
     delivery_seconds
         The time that is left to the deliveries of the run.
     finished
@@ -66,6 +68,7 @@ class StepRequest(FrozenModel):
     turn: int
     finished: tuple[StepResult, ...]
     delivery_seconds: float
+    deliver: bool = True
     trigger: str
     preview: bool
     mode: Mode
@@ -88,6 +91,9 @@ class RunRequest(FrozenModel):
         The states, by absolute path, in which changed files of data were found to be complete.
     as_of
         The moment that the runs stand for; None for the time at which the process loads the spec.
+    deliver
+        Whether the runs send their messages. If not, they commit them only: whoever asks for the runs sends them. What
+        cannot be committed is sent all the same.
     """
 
     kind: Literal["run"] = "run"
@@ -99,6 +105,7 @@ class RunRequest(FrozenModel):
     trigger: str = "manual"
     changed: tuple[ChangedPart, ...] | None = None
     settled: dict[str, FileIdentity] = Field({})
+    deliver: bool = True
 
 
 class LoadRequest(FrozenModel):
@@ -155,7 +162,7 @@ class CallReply(FrozenModel):
         Why steps of the scenarios that were planned, but not run, would fail; and errors about the spec that only the
         data show.
     undelivered
-        The messages that were not delivered, as text.
+        The messages that were not delivered, as text; none if the runs do not send them.
     written
         The files that the runs have written.
     modules, kernels

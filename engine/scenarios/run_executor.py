@@ -115,6 +115,7 @@ def _run_in_process(index: int, step: AnyStep, seconds: float, context: RunConte
         turn=context.turn,
         finished=context.finished if isinstance(step, SendMessageStep) else (),
         delivery_seconds=context.delivery_time.left,
+        deliver=context.deliver,
         trigger=context.trigger,
         preview=context.preview is not None,
         mode=context.mode,

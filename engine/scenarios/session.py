@@ -62,6 +62,7 @@ def run_scenarios(
     trigger: str = "manual",
     run: str | None = None,
     settled: Mapping[str, FileIdentity] = MappingProxyType({}),
+    deliver: bool = True,
 ) -> CallResult:
     """Run scenarios one after the other.
 
@@ -79,6 +80,9 @@ def run_scenarios(
         The id of the run, if it is known before, and only one scenario is run.
     settled
         The states, by absolute path, in which files of data were found to be complete.
+    deliver
+        Send the messages of the runs, and those that wait. Without it they are committed only, and the result does not
+        list undelivered ones: somebody else sends them.
 
     Raises
     ------
@@ -96,7 +100,7 @@ def run_scenarios(
                 _tell_unusable_state(project, scenarios, problem, environ, clock, listeners)
             raise
         refused = {message.id for message in context.store.outbox.list_refused()}
-        started = replace(context, trigger=trigger, settled=settled)
+        started = replace(context, trigger=trigger, settled=settled, deliver=deliver)
         runs = [run_scenario(name, started, run) for name in scenarios]
         built = dict.fromkeys(made.store for run in runs for step in run.all_steps() for made in step.evaluations)
         stores = {
@@ -108,6 +112,8 @@ def run_scenarios(
             )
             for name in built
         }
+        if not deliver:
+            return CallResult(runs, stores, [], dry)
         refused_now = [message for message in context.store.outbox.list_refused() if message.id not in refused]
         return CallResult(runs, stores, [*context.store.outbox.list_undelivered(), *refused_now], dry)
 

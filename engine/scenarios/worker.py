@@ -67,6 +67,7 @@ def _answer_step(request: StepRequest, project: ProjectSpec, send: Send) -> Step
             built=request.built,
             turn=request.turn,
             finished=request.finished,
+            deliver=request.deliver,
             delivery_time=DeliveryTime(left=request.delivery_seconds),
             run=request.run,
             trigger=request.trigger,
@@ -100,6 +101,7 @@ def _answer_runs(request: RunRequest, project: ProjectSpec, send: Send) -> CallR
             trigger=request.trigger,
             run=request.run,
             settled=request.settled,
+            deliver=request.deliver,
         )
         for run in finished.runs:
             send(RunReply(result=run))

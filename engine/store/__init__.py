@@ -28,6 +28,7 @@ from engine.store.records import (
     RunRecord,
     StepRecord,
     TriggerState,
+    WaitingMessages,
     generate_id,
     utc_now,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "StepRecord",
     "Store",
     "TriggerState",
+    "WaitingMessages",
     "generate_id",
     "match_ids",
     "safe_name",

@@ -120,6 +120,12 @@ class Runs:
         query = select(runs).order_by(runs.c.number.desc()).limit(last)
         return self._read_runs(query if scenario is None else query.where(runs.c.scenario == scenario), whole)[::-1]
 
+    def find_outcome(self, id: str | None) -> Outcome | None:  # noqa: A002
+        """Return the outcome of a run; None if it has not ended, or is not known any more."""
+        with self._database.begin_read() as connection:
+            found = connection.scalar(select(runs.c.outcome).where(runs.c.id == id))
+        return None if found is None else Outcome(found)
+
     def find_ids(self, part: str) -> list[str]:
         """Return the ids of runs that a text can mean: an id, its last part, or the beginning of that."""
         with self._database.begin_read() as connection:
