@@ -26,7 +26,7 @@ from engine.outcome import Outcome
 from engine.spec import ProjectSpec
 from engine.spec.resources.channels import Channel
 from engine.spec.secrets import Secrets
-from engine.store import Attachment, Claim, JoinedMessage, MessageState, OutboxMessage, Store
+from engine.store import LONGEST_DELAY, Attachment, Claim, JoinedMessage, MessageState, OutboxMessage, Store
 
 LISTED_MESSAGES = 20
 """How many messages that were joined into one it tells of one by one; of the others, how many there are."""
@@ -37,10 +37,6 @@ UNDECLARED = "dropped: the spec does not declare this channel any more"
 
 CUT_SECONDS = 2.0
 """How long a sending that was cut off may take to end."""
-
-LONGEST_DELAY = timedelta(hours=1)
-"""The delay between tries is a minute at first, and doubles up to this. No message is given up because nobody answers: it
-is told until it is sent, or until a person drops it."""
 
 T = TypeVar("T")
 
@@ -63,7 +59,10 @@ class UnfinishedError(UnreachableError):
 
 
 def double_delay(failures: int) -> timedelta:
-    """Return how long to wait after so many failures in a row, from 1 on."""
+    """Return how long to wait after so many failures in a row: a minute after the first, at most `LONGEST_DELAY`.
+
+    No message is given up because nobody answers: it is told until it is sent, or until a person drops it.
+    """
     return min(timedelta(minutes=1 << min(failures - 1, 10)), LONGEST_DELAY)
 
 

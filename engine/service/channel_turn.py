@@ -5,13 +5,15 @@ for two, up to an hour. The state is kept in the store, so a restart does not en
 again, all that waits goes out in order at once.
 
 **One message must not keep the others waiting.** A message whose sending fails in transport for the second time may
-itself be the cause: a server may break off at what it holds. So the next message is tried too. If that fails as well,
-the channel is down. Otherwise the first message alone waits, longer each time, and the others go on.
+itself be the cause: a server may break off at what it holds. So another one is tried too, which was tried least. If
+that fails as well, the channel is down. Otherwise the first message alone waits, longer each time, and the others go
+on. So several such messages in a row keep the channel for a minute, three, seven …, each of them once.
 """
 
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from threading import Thread
 from typing import Literal
 
@@ -28,7 +30,7 @@ from engine.notifications.channels import limit_sending
 from engine.notifications.delivery import KEPT_MESSAGES
 from engine.spec import ProjectSpec
 from engine.spec.secrets import Secrets
-from engine.store import ChannelState, Claim, Event, MessageState, Store
+from engine.store import LONGEST_DELAY, ChannelState, Claim, Event, MessageState, Store, WaitingMessages
 
 SUSPICIOUS_TRIES = 2
 """From this try on, a transport failure may be the fault of the message."""
@@ -62,6 +64,16 @@ class DeliveryEvent:
     reporter: str = ""
 
 
+def find_moment(waiting: WaitingMessages, state: ChannelState | None, now: datetime) -> datetime:
+    """Return when a channel has its next turn.
+
+    A delay that is longer than the longest one was written before the clock was set back, and is over.
+    """
+    if state is None or state.next_try - now > LONGEST_DELAY:
+        return waiting.due
+    return max(waiting.due, state.next_try)
+
+
 class ChannelTurn:
     """A turn of the channel `name`; `tell` is called with what becomes of its messages."""
 
@@ -85,8 +97,10 @@ class ChannelTurn:
             The state cannot be read or written.
         """
         known = self._store.channel_states.list_all().get(self._name)
-        self._failures = known.failures if known else 0
-        while not is_over() and (message := self._store.outbox.find_due(self._name)):
+        if known is not None:
+            self._failures = known.failures
+            self._store.outbox.make_due(self._name)  # the delay of the channel replaces those of its messages
+        while not is_over() and (message := self._find_next()):
             try:
                 self._try_message(message)
             except UnreachableError as error:
@@ -94,6 +108,9 @@ class ChannelTurn:
         if self._suspicion:
             self._record_channel_failure(self._suspicion, delayed=False)
         return None
+
+    def _find_next(self) -> str | None:
+        return self._store.outbox.find_due(self._name, least_tried=bool(self._suspicion))
 
     def _join_older_messages(self) -> None:
         joined = self._store.outbox.join_older(self._store.database.now(), KEPT_MESSAGES, self._name)
@@ -131,7 +148,6 @@ class ChannelTurn:
             self._suspicion = reason
             self._store.outbox.postpone(message.id, self._store.database.now() + double_delay(message.tries))
             return
-        self._store.outbox.make_due(self._name)
         self._record_channel_failure(reason, delayed=True)
         if self._failures >= JOINING_FAILURES:
             self._join_older_messages()

@@ -13,12 +13,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from engine.errors import EngineError
-from engine.notifications.attempt import LONGEST_DELAY
-from engine.service.channel_turn import ChannelTurn, DeliveryEvent
+from engine.service.channel_turn import ChannelTurn, DeliveryEvent, find_moment
 from engine.spec import ProjectSpec
 from engine.spec.secrets import Secrets
 from engine.store import ChannelState, Store, WaitingMessages, utc_now
@@ -84,6 +83,7 @@ class DeliveryLoop:
         self._project = project
         self._secrets = Secrets(project, environ)
         self._changed = threading.Condition()
+        self._repaired: set[str] = set()
         self._woken = False
         self._until: float | None = None
         self._turns: dict[str, threading.Thread] = {}
@@ -111,8 +111,14 @@ class DeliveryLoop:
             self._changed.notify_all()
 
     def replace_project(self, project: ProjectSpec) -> None:
-        """Use the channels of another version of the project from the next turn on."""
+        """Use the channels of another version of the project from the next turn on.
+
+        A channel that is declared in another way is tried at once: somebody may have repaired it.
+        """
         with self._changed:
+            self._repaired |= {
+                name for name, channel in project.channels.items() if channel != self._project.channels.get(name)
+            }
             self._project = project
             self._secrets = Secrets(project, self._environ)
         self.wake()
@@ -168,12 +174,15 @@ class DeliveryLoop:
         """Start the turns that are due, as far as there is room; return after how many seconds to look again."""
         if self._store is None:
             raise TypeError("the state was not opened")
+        while self._repaired:
+            self._store.channel_states.clear(name := next(iter(self._repaired)))
+            self._repaired.discard(name)
         now, wait = self._clock(), POLL_SECONDS
         states = self._store.channel_states.list_all()
         due: list[tuple[int, datetime, str]] = []
         for each in self._store.outbox.list_waiting():
             state = states.get(each.channel)
-            seconds = (_find_moment(each, state, now) - now).total_seconds()
+            seconds = (find_moment(each, state, now) - now).total_seconds()
             with self._changed:
                 if each.channel in self._turns or self._is_sending(each.channel):
                     continue  # its end wakes this loop
@@ -232,16 +241,6 @@ class DeliveryLoop:
         text = str(error) if isinstance(error, EngineError) else f"internal error: {type(error).__name__}: {error}"
         with suppress(Exception):
             self._tell_event(DeliveryEvent(channel, "FAULT", self._secrets.redact(text)))
-
-
-def _find_moment(waiting: WaitingMessages, state: ChannelState | None, now: datetime) -> datetime:
-    """Return when a channel has its next turn.
-
-    A delay that is longer than the longest one was written before the clock was set back, and is over.
-    """
-    if state is None or state.next_try - now > LONGEST_DELAY + timedelta(seconds=1):
-        return waiting.due
-    return max(waiting.due, state.next_try)
 
 
 def _describe_channel(

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, insert, literal, or_, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Row, case, delete, func, insert, literal, or_, select, update
 
 from engine.store.database import Database, child_rows
 from engine.store.records import Attachment, Claim, JoinedMessage, MessageState, OutboxMessage, WaitingMessages
@@ -27,6 +27,8 @@ DETAILS = ("cc", "bcc", "sender", "reached", "refused", "refusals", "scenario", 
 MESSAGE_COLUMNS = tuple(
     part.name for part in fields(OutboxMessage) if part.name not in ("attachments", "to", "state", *DETAILS)
 )
+LONGEST_DELAY = timedelta(hours=1)
+"""No try and no claim is further away than this: one that is was written before the clock was set back, and is over."""
 JOINED = "told of by the later message "
 """How the reason of a joined message begins; the id of the message that tells of it follows."""
 
@@ -57,9 +59,9 @@ class Outbox:
 
         No message is read, so that a channel which was down for a week costs no memory.
         """
-        at_once = datetime(1970, 1, 1, tzinfo=UTC)
+        at_once, latest = literal(datetime(1970, 1, 1, tzinfo=UTC), UtcDateTime), self._database.now() + LONGEST_DELAY
         tried, freed = (
-            func.coalesce(one, literal(at_once, UtcDateTime)) for one in (outbox.c.next_try, outbox.c.claimed_until)
+            case((column <= latest, column), else_=at_once) for column in (outbox.c.next_try, outbox.c.claimed_until)
         )
         due = case((tried > freed, tried), else_=freed)
         oldest, first = func.min(outbox.c.created, type_=UtcDateTime), func.min(due, type_=UtcDateTime)
@@ -68,11 +70,15 @@ class Outbox:
         with self._database.begin_read() as connection:
             return [WaitingMessages(*row) for row in connection.execute(query.order_by(outbox.c.channel))]
 
-    def find_due(self, channel: str) -> str | None:
-        """Return the id of the oldest message of a channel that is due and that nobody is sending; None if all wait."""
+    def find_due(self, channel: str, *, least_tried: bool = False) -> str | None:
+        """Return the id of the oldest message of a channel that is due and that nobody is sending; None if all wait.
+
+        With `least_tried`, the one that was tried least often comes first.
+        """
         due = (outbox.c.channel == channel) & _is_due(self._database.now())
+        order = (outbox.c.tries, outbox.c.number) if least_tried else (outbox.c.number,)
         with self._database.begin_read() as connection:
-            return connection.scalar(select(outbox.c.id).where(due).order_by(outbox.c.number).limit(1))
+            return connection.scalar(select(outbox.c.id).where(due).order_by(*order).limit(1))
 
     def postpone(self, message: str, until: datetime) -> None:
         """Set when an undelivered message is tried again, unless another sender has it."""
@@ -189,7 +195,7 @@ class Outbox:
         """
         scenario = select(runs.c.scenario).where(runs.c.id == outbox.c.run).scalar_subquery().label("scenario")
         columns = (outbox.c.id, outbox.c.state, outbox.c.reporter, outbox.c.channel, outbox.c.to, outbox.c.last_error)
-        free = or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= self._database.now())
+        free = _is_past(outbox.c.claimed_until, self._database.now())
         waits = outbox.c.state.in_([MessageState.PENDING, MessageState.REFUSED]) & (outbox.c.created < before) & free
         if channel is not None:
             waits &= outbox.c.channel == channel
@@ -232,12 +238,15 @@ def _was_joined(message: str) -> ColumnElement[bool]:
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:
-    return _is_unclaimed(now) & or_(outbox.c.next_try.is_(None), outbox.c.next_try <= now)
+    return _is_unclaimed(now) & _is_past(outbox.c.next_try, now)
 
 
 def _is_unclaimed(now: datetime) -> ColumnElement[bool]:
-    free = or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= now)
-    return (outbox.c.state == MessageState.PENDING) & free
+    return (outbox.c.state == MessageState.PENDING) & _is_past(outbox.c.claimed_until, now)
+
+
+def _is_past(moment: Column[datetime | None], now: datetime) -> ColumnElement[bool]:
+    return or_(moment.is_(None), moment <= now, moment > now + LONGEST_DELAY)
 
 
 def _settle_message(connection: Connection, message: str, state: MessageState, reason: str | None) -> None:
