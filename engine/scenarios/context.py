@@ -23,6 +23,8 @@ class RunContext(BuildContext):
         What started the run, as conditions and messages name it.
     preview
         If given, it is called with what each reporter would send, and nothing is sent.
+    deliver
+        Whether the run sends its messages. If not, it commits them only: a server sends them.
     delivery_time
         The time for the deliveries of this run, its parents and its child runs together.
     fire
@@ -39,6 +41,7 @@ class RunContext(BuildContext):
     start_scenario: "Callable[[str, RunContext], RunResult]"
     trigger: str = "manual"
     preview: Callable[[str], None] | None = None
+    deliver: bool = True
     delivery_time: DeliveryTime = field(default_factory=DeliveryTime)
     fire: int | None = None
     turn: int = 0

@@ -41,6 +41,8 @@ class StepRequest(FrozenModel):
         Per evaluation store, the id of the evaluation that the run has built.
     turn
         The number of the iteration.
+    deliver
+        Whether the run sends its messages, or commits them only.
     delivery_seconds
         The time that is left to the deliveries of the run.
     finished
@@ -70,6 +72,7 @@ class StepRequest(FrozenModel):
     turn: int
     finished: tuple[StepResult, ...]
     delivery_seconds: float
+    deliver: bool = True
     trigger: str
     preview: bool
     mode: Mode
@@ -100,6 +103,9 @@ class RunRequest(FrozenModel):
         The release of whoever asks, see `release.py`: a process of another one refuses. Empty: any will do.
     confined
         The variables whose values come from a request, see `ProjectSpec.confine`.
+    deliver
+        Whether the runs send their messages. If not, they commit them only: whoever asks for the runs sends them. What
+        cannot be committed is sent all the same.
     """
 
     kind: Literal["run"] = "run"
@@ -114,6 +120,7 @@ class RunRequest(FrozenModel):
     settled: dict[str, FileIdentity] = Field({})
     fire: int | None = None
     release: str = ""
+    deliver: bool = True
 
 
 class TellRequest(FrozenModel):
@@ -198,7 +205,7 @@ class CallReply(FrozenModel):
         Why steps of the scenarios that were planned, but not run, would fail; and errors about the spec that only the
         data show.
     undelivered
-        The messages that were not delivered, as text.
+        The messages that were not delivered, as text; none if the runs do not send them.
     written
         The files that the runs have written.
     modules, kernels

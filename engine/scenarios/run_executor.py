@@ -157,6 +157,7 @@ def _run_in_process(index: int, step: AnyStep, context: RunContext) -> StepResul
         turn=context.turn,
         finished=context.finished if isinstance(step, SendMessageStep) else (),
         delivery_seconds=context.delivery_time.left,
+        deliver=context.deliver,
         trigger=context.trigger,
         preview=context.preview is not None,
         mode=context.mode,

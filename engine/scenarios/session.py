@@ -65,6 +65,7 @@ def run_scenarios(
     run: str | None = None,
     settled: Mapping[str, FileIdentity] = MappingProxyType({}),
     fire: int | None = None,
+    deliver: bool = True,
 ) -> CallResult:
     """Run scenarios one after the other.
 
@@ -84,6 +85,9 @@ def run_scenarios(
         The states, by absolute path, in which files of data were found to be complete.
     fire
         The number of the fire that the run answers, if one does: it does not wait for its scenario.
+    deliver
+        Send the messages of the runs, and those that wait. Without it they are committed only, and the result does not
+        list undelivered ones: somebody else sends them.
 
     Raises
     ------
@@ -94,7 +98,15 @@ def run_scenarios(
     with ExitStack() as stack:
         try:
             context = stack.enter_context(
-                open_session(project, environ=environ, clock=clock, listeners=listeners, preview=preview, mode=mode)
+                open_session(
+                    project,
+                    environ=environ,
+                    clock=clock,
+                    listeners=listeners,
+                    preview=preview,
+                    mode=mode,
+                    deliver=deliver,
+                )
             )
         except StoreError as problem:
             if mode == "run" and preview is None:
@@ -113,6 +125,8 @@ def run_scenarios(
             )
             for name in built
         }
+        if not deliver:
+            return CallResult(runs, stores, [], dry)
         refused_now = [message for message in context.store.outbox.list_refused() if message.id not in refused]
         return CallResult(runs, stores, [*context.store.outbox.list_undelivered(), *refused_now], dry)
 
@@ -180,6 +194,7 @@ def open_session(
     mode: Mode = "run",
     state: Path | None = None,
     reading: bool = False,
+    deliver: bool = True,
 ) -> Iterator[RunContext]:
     """Open the project's state and yield the context that runs start from.
 
@@ -193,6 +208,8 @@ def open_session(
     reading
         Whether the caller may do without writing: a state that cannot be written is then read from a temporary copy,
         and whatever would change it raises a StoreError.
+    deliver
+        Whether messages are sent; without it they are committed only.
     """
     secrets = Secrets(project, environ)
     log = RunLog(None, "", clock, secrets.redact, listeners)
@@ -222,6 +239,7 @@ def open_session(
             preview=preview,
             mode=mode,
             hashes=hashes,
+            deliver=deliver,
         )
         if mode == "run" and state is None and unwritable is None and preview is None:
             tell_dead_runs(context)

@@ -85,6 +85,7 @@ def _answer_step(request: StepRequest, project: ProjectSpec, send: Send) -> Step
             built=request.built,
             turn=request.turn,
             finished=request.finished,
+            deliver=request.deliver,
             delivery_time=DeliveryTime(left=request.delivery_seconds),
             run=request.run,
             trigger=request.trigger,
@@ -122,6 +123,7 @@ def _answer_runs(request: RunRequest, project: ProjectSpec, send: Send) -> CallR
             run=request.run,
             settled=request.settled,
             fire=request.fire,
+            deliver=request.deliver,
         )
         for run in finished.runs:
             send(RunReply(result=run))
@@ -140,7 +142,8 @@ def _answer_runs(request: RunRequest, project: ProjectSpec, send: Send) -> CallR
 def _answer_telling(project: ProjectSpec, send: Send) -> CallReply:
     """Open the state, which tells of dead runs."""
     send(ReadyReply())
-    with open_session(project, environ=os.environ, listeners=[lambda line: _send_line(line, send)]):
+    listeners = [lambda line: _send_line(line, send)]
+    with open_session(project, environ=os.environ, listeners=listeners, deliver=False):
         return CallReply()
 
 

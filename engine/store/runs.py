@@ -132,6 +132,12 @@ class Runs:
         """Return the runs that have not ended, oldest first, without steps and events."""
         return self._read_runs(select(runs).where(runs.c.outcome.is_(None)).order_by(runs.c.number), whole=False)
 
+    def find_outcome(self, id: str | None) -> Outcome | None:  # noqa: A002
+        """Return the outcome of a run; None if it has not ended, or is not known any more."""
+        with self._database.begin_read() as connection:
+            found = connection.scalar(select(runs.c.outcome).where(runs.c.id == id))
+        return None if found is None else Outcome(found)
+
     def find_ids(self, part: str) -> list[str]:
         """Return the ids of runs that a text can mean: an id, its last part, or the beginning of that."""
         with self._database.begin_read() as connection:
@@ -160,8 +166,7 @@ class Runs:
 
     def list_dead(self) -> list[str]:
         """Return the ids of the runs whose process has died, but that are not yet marked, oldest first."""
-        unfinished = self._read_runs(select(runs).where(runs.c.outcome.is_(None)).order_by(runs.c.number), whole=False)
-        return [run.id for run in unfinished if not self.is_alive(run.id)]
+        return [run.id for run in self.list_running() if not self.is_alive(run.id)]
 
     def is_alive(self, id: str) -> bool:  # noqa: A002  the field of RunRecord has this name
         """Return whether the process of a run that is recorded as RUNNING lives.
