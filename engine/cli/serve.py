@@ -3,10 +3,13 @@
 import os
 import sys
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from engine.spec.value_types import parse_duration
 
 if TYPE_CHECKING:
     from engine.cli.serve_printers import ServePrinter
@@ -45,6 +48,15 @@ def command(
     tls_key: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Key of the certificate.", show_default=False)
     ] = None,
+    heartbeat_channel: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Channel of the spec that is told at regular times that the server is well.",
+            show_default=False,
+        ),
+    ] = None,
+    heartbeat_every: Annotated[str, typer.Option(metavar="DURATION", help="How often it is told: 30s, 5m, 1h.")] = "5m",
     format_: Annotated[
         Literal["text", "json"], typer.Option("--format", help="text for people, json for programs: an object a line.")
     ] = "text",
@@ -57,10 +69,15 @@ def command(
     """
     from engine.cli.serve_printers import ServePrinter
     from engine.server.listener import ListenerOptions, create_listener
+    from engine.service.project_threads import HeartbeatOptions
     from engine.service.server_process import ServeOptions, Server
 
     printer = ServePrinter(format_, verbose=verbose)
-    options = ServeOptions(at_once or max(1, (os.cpu_count() or 1) // 2), drain, reload)
+    every = parse_duration(heartbeat_every)
+    if every is None or every <= timedelta(0):
+        raise typer.BadParameter(f"{heartbeat_every!r} is not a duration, such as 5m", param_hint="--heartbeat-every")
+    heartbeat = HeartbeatOptions(heartbeat_channel, every) if heartbeat_channel else None
+    options = ServeOptions(at_once or max(1, (os.cpu_count() or 1) // 2), drain, reload, heartbeat)
     server = Server(specs, options, printer, environ=os.environ)
     listener = create_listener(
         server,

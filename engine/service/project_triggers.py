@@ -15,7 +15,7 @@ from engine.service.triggers.scenario_finished import LONGEST_CHAIN, find_finish
 from engine.service.triggers.schedule import list_next_times, next_time
 from engine.service.triggers.trigger_states import RUN_END, reconcile_states
 from engine.spec import ProjectSpec
-from engine.spec.resources.triggers import ScenarioFinishedTrigger
+from engine.spec.resources.triggers import DatasetChangedTrigger, QueryChangedTrigger, ScenarioFinishedTrigger
 from engine.store import Fire, FireState, Pause, Store, TriggerState
 
 Advance = tuple[list[TriggerState], list[Fire]]
@@ -23,7 +23,13 @@ Advance = tuple[list[TriggerState], list[Fire]]
 
 
 class ProjectTriggers:
-    """The triggers of a project, and what is known of them."""
+    """The triggers of a project, and what is known of them.
+
+    Attributes
+    ----------
+    watches_data
+        Whether one of them compares data.
+    """
 
     def __init__(self, store: Store, project: ProjectSpec, now: datetime) -> None:
         self._store = store
@@ -52,6 +58,11 @@ class ProjectTriggers:
             for trigger in scenario.triggers
             if isinstance(trigger, ScenarioFinishedTrigger) and trigger.active
         ]
+        self.watches_data = any(
+            isinstance(trigger, DatasetChangedTrigger | QueryChangedTrigger) and trigger.active
+            for scenario in project.scenarios.values()
+            for trigger in scenario.triggers
+        )
         self._due = [(time, name) for name in project.scenarios if (time := self._find_next(name))]
         heapq.heapify(self._due)
         self._ends_seen = -1

@@ -14,12 +14,14 @@ from engine.errors import EngineError, StoreError
 from engine.scenarios.requests import RunRequest, TellRequest
 from engine.service.child_runs import ChildProcess, ChildRuns
 from engine.service.control import NextTimes, ServedProject
+from engine.service.data_probes import DataProbes
 from engine.service.fire_states import SERVER_ENDED, conclude_fire, postpone_fire, skip_fire
 from engine.service.leader_lock import LeaderLock, refuse_network_folder
+from engine.service.project_threads import ProjectThreads
 from engine.service.project_triggers import ProjectTriggers
 from engine.service.serve_listener import ServeListener
 from engine.service.served_spec import ServedSpec
-from engine.service.triggers.fire_keys import is_manual, manual_key
+from engine.service.triggers.fire_keys import data_key, is_manual, manual_key, query_key
 from engine.service.triggers.fire_queue import arrange_queue, choose_fires
 from engine.spec import ProjectSpec
 from engine.store import Fire, FireState, Pause, RunRecord, Store, generate_id, shorten_id
@@ -53,6 +55,10 @@ class ProjectScheduler:
         A clock in seconds that is never set.
     release
         The release that the processes must have.
+    make_threads
+        Returns the threads that work beside the scheduler, which get what to call with what they tell.
+    probes
+        Looks at the data of the project.
     checkpoint
         Called with the name of each point at which a crash must do no harm; tests end the process there.
     """
@@ -67,6 +73,8 @@ class ProjectScheduler:
         monotonic: Callable[[], float],
         release: str,
         checkpoint: Callable[[str], None],
+        make_threads: Callable[[Store, ProjectSpec, Callable[..., None]], ProjectThreads],
+        probes: DataProbes,
     ) -> None:
         self.spec = spec
         self.key = str(spec.path)
@@ -75,6 +83,8 @@ class ProjectScheduler:
         self.other_release = ""
         self._runs, self._listener = runs, listener
         self._clock, self._monotonic, self._release, self._checkpoint = clock, monotonic, release, checkpoint
+        self._make_threads, self._probes = make_threads, probes
+        self._threads: ProjectThreads | None = None
         self._leader: LeaderLock | None = None
         self._triggers: ProjectTriggers | None = None
         self._project: ProjectSpec | None = None
@@ -111,6 +121,7 @@ class ProjectScheduler:
             leader=self.is_leader,
             spec_problems=self.spec.problems,
             store_problem=self.store_problem,
+            stale=tuple(self._probes.describe_stale()),
         )
 
     def _try_lead(self) -> None:
@@ -120,7 +131,7 @@ class ProjectScheduler:
             return
         folder = resolve_state_folder(project)
         if self._leader is not None and self._leader.folder != folder:
-            self.close()
+            self.close(0.0)
         if self._leader is None:
             refuse_network_folder(folder)
             self._leader = LeaderLock(folder)
@@ -136,8 +147,10 @@ class ProjectScheduler:
             self.store = Store.open(folder, now=self._clock)
             self._project = project
             self._triggers = ProjectTriggers(self.store, project, self._clock())
+            self._threads = self._make_threads(self.store, project, self._tell)
+            self._threads.start()
         except BaseException:
-            self.close()
+            self.close(0.0)
             raise
         self._told_standby = False
         self._open_known = False
@@ -154,9 +167,13 @@ class ProjectScheduler:
         finally:
             database.close()
 
-    def close(self) -> None:
-        """Close the state, and let another server run the project."""
+    def close(self, seconds: float) -> None:
+        """Deliver what is due, for so many seconds at most, close the state, and let another server run the project."""
         self._triggers = None
+        self._probes.close()
+        if self._threads is not None:
+            self._threads.stop(seconds)
+            self._threads = None
         if self.store is not None:
             self.store.close()
             self.store = None
@@ -215,6 +232,9 @@ class ProjectScheduler:
         if looks:
             finished_states, finished_fires = triggers.take_finished(now)
             states, fires = states + finished_states, fires + finished_fires
+        if triggers.watches_data and self._project is not None:
+            for state, new in self._probes.look(self._project, triggers.states, now):
+                states, fires = [*states, state], [*fires, *new]
         if not states and not fires:
             triggers.settle_due(now)
             return
@@ -256,7 +276,10 @@ class ProjectScheduler:
             fire=fire.number,
             confined=tuple(fire.values) if is_manual(fire) else (),
             release=self._release,
+            deliver=False,
+            settled=self._probes.settled_states(fire.scenario) if is_of_data(fire) else {},
         )
+        self._probes.chains.begin_run(run, fire, now)
         try:
             self._runs.start(self.key, request)
         except OSError as error:
@@ -267,6 +290,8 @@ class ProjectScheduler:
 
     def note_begin(self, child: ChildProcess) -> None:
         """Take in that the run of a process has begun."""
+        if self._threads is not None:
+            self._threads.set_busy(True)
         fire = self._open.get(child.fire or 0)
         if fire is not None and fire.state is FireState.STARTING:
             self._change(fire, state=FireState.RUNNING)
@@ -276,6 +301,10 @@ class ProjectScheduler:
         conversation = child.conversation
         cause = "" if conversation is None else conversation.cause
         text = child.describe_end()
+        self._probes.chains.end_run(child.run, self._clock())
+        if self._threads is not None:
+            self._threads.set_busy(self.has_processes)
+            self._threads.deliveries.wake()
         if cause == "other release":
             self.other_release = text
         if child.fire is None:
@@ -436,11 +465,13 @@ class ProjectScheduler:
         project = self.spec.project
         if project is not None and self._leader is not None and self._leader.folder != resolve_state_folder(project):
             if not self.has_processes:
-                self.close()
+                self.close(LOOK_SECONDS)
                 self._spec_is_new = False
             return False
         if project is not None:
             self._get_triggers().replace_project(project, self._clock())
+            if self._threads is not None:
+                self._threads.replace_project(project)
             self._project = project
         self._spec_is_new = False
         return True
@@ -467,6 +498,11 @@ class ProjectScheduler:
         if self._triggers is None:
             raise StoreError(f"{self.name}: this server does not run the project")
         return self._triggers
+
+
+def is_of_data(fire: Fire) -> bool:
+    """Return whether a change of data is the cause of a fire."""
+    return fire.key.startswith((data_key(""), query_key("")))
 
 
 def _name_fire(fire: Fire) -> str:

@@ -19,16 +19,22 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol, TypeVar
 
-from engine.errors import EngineError
+from engine.errors import EngineError, UsageError
+from engine.formatting.hints import suggest_name
 from engine.scenarios.process import SUPERVISOR
 from engine.scenarios.release import describe_release
 from engine.service.child_runs import ChildRuns
 from engine.service.clock_jumps import find_jump, read_clocks
 from engine.service.control import NextTimes, RefusedRequestError, RequestedRun, ServedProject
+from engine.service.data_probes import DataProbes
 from engine.service.fire_states import SERVER_ENDED
+from engine.service.probe_threads import ProbeThreads
+from engine.service.project_threads import HeartbeatOptions, ProjectThreads
 from engine.service.scheduler import ProjectScheduler
 from engine.service.serve_listener import ServeListener
 from engine.service.served_spec import ServedSpec, list_specs
+from engine.service.triggers.due_fires import fill_values
+from engine.spec import ProjectSpec
 from engine.store import Pause, Store, utc_now
 
 T = TypeVar("T")
@@ -41,6 +47,12 @@ INTERRUPTION_SECONDS = 5.0
 
 KILL_SECONDS = 3.0
 """Killed runs may take that long to be gone."""
+
+DELIVERY_SECONDS = 5.0
+"""What is due may take that long to be delivered at the end."""
+
+LONGEST_TICK_SECONDS = 30.0
+"""A loop that has not ticked for longer is stuck."""
 
 CALL_SECONDS = 20.0
 """A thread waits that long for the loop to do what it asks for."""
@@ -72,11 +84,14 @@ class ServeOptions:
         Seconds that runs may take to end when the server is to end.
     reload
         Whether the spec files are watched.
+    heartbeat
+        The heartbeat of each project that has its channel; None without one.
     """
 
     at_once: int
     drain: float = 15.0
     reload: bool = False
+    heartbeat: HeartbeatOptions | None = None
 
 
 class Server:
@@ -113,6 +128,7 @@ class Server:
         os.set_blocking(self._awake, False)
         os.set_blocking(self._wake, False)
         self._environ = environ
+        self._probe_threads = ProbeThreads(monotonic)
         self._runs = ChildRuns(options.at_once, environ, self.wake, listener.show_line, program)
         self._projects: list[ProjectScheduler] = []
         self._served: list[ProjectScheduler] = []
@@ -145,6 +161,7 @@ class Server:
         with self._take_signals(), ExitStack() as stack:
             stack.callback(self._close)
             self._read_specs()
+            self._check_heartbeat()
             for companion in companions:
                 companion.start()
                 stack.callback(companion.stop)
@@ -155,6 +172,12 @@ class Server:
             other_release = "" if self._asked_to_end else self._find_other_release()
             self._end()
             return other_release
+
+    def _check_heartbeat(self) -> None:
+        heartbeat, projects = self._options.heartbeat, [one.spec.project for one in self._projects if one.spec.project]
+        if heartbeat and projects and not any(heartbeat.channel in one.channels for one in projects):
+            hint = suggest_name(heartbeat.channel, [name for one in projects for name in one.channels])
+            raise UsageError(f"--heartbeat-channel: no spec has a channel {heartbeat.channel!r}{hint}")
 
     def _find_other_release(self) -> str:
         """Return what a process of another release has said, unless this program was started again for that."""
@@ -213,7 +236,16 @@ class Server:
             monotonic=self._monotonic,
             release=self._release,
             checkpoint=self._checkpoint,
+            make_threads=self._make_threads,
+            probes=DataProbes(self._environ, fill_values, self._probe_threads, self._monotonic),
         )
+
+    def _make_threads(self, store: Store, project: ProjectSpec, tell: Callable[..., None]) -> ProjectThreads:
+        return ProjectThreads(store, project, self._environ, self._options.heartbeat, self._find_trouble, tell)
+
+    def _find_trouble(self) -> str:
+        age = self.measure_tick_age()
+        return f"the scheduler has not looked at anything for {age:.0f} s" if age > LONGEST_TICK_SECONDS else ""
 
     def _tell_served(self) -> None:
         count = len(self._served)
@@ -304,8 +336,9 @@ class Server:
         self._take_news()
 
     def _close(self) -> None:
+        until = self._monotonic() + DELIVERY_SECONDS
         for project in self._projects:
-            project.close()
+            project.close(max(0.1, until - self._monotonic()))
         self._listener.tell("ended", "ended")
 
     # --- what others ask, from their threads

@@ -1,10 +1,5 @@
 """`engine serve` as a process: what it runs, what it says, how it ends."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,13 +7,11 @@ import pytest
 
 from engine.outcome import Outcome
 from engine.store import FireState
+
 from .served import (
     Served,
     describe_scenario,
-    is_alive,
-    list_descendants,
     read_state,
-    wait_until,
     write_project,
 )
 

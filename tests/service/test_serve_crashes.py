@@ -1,4 +1,4 @@
-"""`engine serve` killed at each point at which something is half done, then started again: nothing is lost or doubled."""
+"""`engine serve` killed wherever something is half done, then started again: nothing is lost or done twice."""
 
 import random
 import signal
@@ -14,7 +14,6 @@ from .served import (
     PATIENCE,
     Served,
     describe_scenario,
-    list_descendants,
     list_open,
     read_state,
     wait_until,
@@ -23,7 +22,7 @@ from .served import (
 
 pytestmark = pytest.mark.slow
 
-DATED = 'variables: {at: none}\nscenarios:\n' + describe_scenario(
+DATED = "variables: {at: none}\nscenarios:\n" + describe_scenario(
     "dated", "note", arguments="{at: '${at}', seconds: 0.1}"
 ).replace("every: 1s", "every: 4s, variables: {at: '${as_of_time}'}")
 """Each fire has values of its own, so that none is done by a later one."""
