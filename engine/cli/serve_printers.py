@@ -14,6 +14,10 @@ from engine.pipeline.log import LogLine
 from engine.spec import ProjectSpec, Secrets, diagnostics
 
 
+DETAILS = ("coalesced", "maintenance")
+"""What is printed for people only if they want all."""
+
+
 class ServePrinter:
     """Prints what a server does: text on standard error, or JSON on standard output; threads may call it."""
 
@@ -28,7 +32,7 @@ class ServePrinter:
         if self._form == "json":
             entry = {"at": now.isoformat(), "kind": kind, "text": text, **facts}
             self._print(json.dumps(entry, ensure_ascii=False, default=_format_value), sys.stdout)
-        else:
+        elif self._verbose or kind not in DETAILS:
             self._print(f"{now.astimezone():%H:%M:%S} {escape_controls(text)}", sys.stderr)
 
     def show_findings(self, findings: Sequence[Diagnostic]) -> None:
