@@ -13,7 +13,6 @@ from engine.formatting.control_characters import escape_controls
 from engine.pipeline.log import LogLine
 from engine.spec import ProjectSpec, Secrets, diagnostics
 
-
 DETAILS = ("coalesced", "maintenance")
 """What is printed for people only if they want all."""
 

@@ -16,6 +16,7 @@ from engine.outcome import Outcome
 from engine.store import Fire, FireState, Store, utc_now
 
 from .served import (
+    PATIENCE,
     Served,
     describe_scenario,
     is_alive,
@@ -369,7 +370,7 @@ def test_what_follows_from_what_follows_ends_after_ten_runs(serve: Callable[...,
     server.end()
     ask_for_run(state, names[0])
     server = serve()
-    server.wait_for("skipped", holds=lambda one: "chain" in one["text"])
+    server.wait_for("skipped", holds=lambda one: "chain" in one["text"], seconds=4 * PATIENCE)
     assert server.end() == 0
     _, runs = read_state(state)
     assert [run.scenario for run in runs] == names[:11]
