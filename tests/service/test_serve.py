@@ -1,6 +1,7 @@
 """`engine serve` as a process: what it runs, what it says, how it ends."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import engine
 from engine.outcome import Outcome
 from engine.store import Fire, FireState, Store, utc_now
 
@@ -393,3 +395,20 @@ def test_the_write_ahead_log_does_not_grow_with_the_runs(serve: Callable[..., Se
     assert list_open(state) is not None
     with sqlite3.connect(state / "state.db") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_server_whose_code_was_replaced_starts_itself_again(serve: Callable[..., Served], tmp_path: Path) -> None:
+    state = write_scenarios(tmp_path, describe_scenario("s", "note", every="3s"))
+    shutil.copytree(Path(engine.__file__).parent, tmp_path / "installed" / "engine")
+    server = serve(environ={"PYTHONPATH": str(tmp_path / "installed")})
+    server.wait_for("run")
+    version = tmp_path / "installed" / "engine" / "__init__.py"
+    version.write_text(version.read_text().replace(engine.__version__, f"{engine.__version__}.1"))
+    server.wait_for("started", 2)
+    count = len(server.list_told("run"))
+    server.wait_for("run", count + 1)
+    assert server.end() == 0
+    fires, runs = read_state(state)
+    assert {run.outcome for run in runs} == {Outcome.SUCCESS}
+    assert len({run.fire for run in runs}) == len(runs)
+    assert not [fire for fire in fires if fire.state is FireState.SKIPPED]
