@@ -30,7 +30,7 @@ class ServePrinter:
         now = datetime.now(UTC)
         if self._form == "json":
             entry = {"at": now.isoformat(), "kind": kind, "text": text, **facts}
-            self._print(json.dumps(entry, ensure_ascii=False, default=_format_value), sys.stdout)
+            self._print(json.dumps(entry, ensure_ascii=False, default=_format_fact), sys.stdout)
         elif self._verbose or kind not in DETAILS:
             self._print(f"{now.astimezone():%H:%M:%S} {escape_controls(text)}", sys.stderr)
 
@@ -56,5 +56,5 @@ class ServePrinter:
             print(text, file=stream, flush=True)  # type: ignore[call-overload]
 
 
-def _format_value(value: object) -> str:
+def _format_fact(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
