@@ -138,6 +138,7 @@ class Server:
         self._draining = False
         self._ticked, self._clocks = monotonic(), read_clocks()
         self._first = 0
+        self._next_look = 0.0
 
     # --- from the start to the end
 
@@ -260,7 +261,7 @@ class Server:
         self._look_at_clock()
         self._take_news()
         self._answer_calls()
-        if self._reload_wanted or (self._options.reload and any(one.spec.has_changed() for one in self._projects)):
+        if self._reload_wanted or (self._options.reload and self._have_specs_changed()):
             self._reload_wanted = False
             self._reread()
         self._first = (self._first + 1) % max(1, len(self._served))  # so that each has the first choice at times
@@ -274,6 +275,17 @@ class Server:
             self._listener.tell("clock", jump.describe())
             for project in self._projects:
                 project.take_spec()
+
+    def _have_specs_changed(self) -> bool:
+        """Look, once a second, whether a spec has changed, or a folder has one more."""
+        if self._ticked < self._next_look:
+            return False
+        self._next_look = self._ticked + TICK_SECONDS
+        known = {project.spec.path for project in self._projects}
+        with suppress(EngineError):  # a folder that is gone
+            if not known.issuperset(list_specs(self._paths)):
+                return True
+        return any(project.spec.has_changed() for project in self._projects)
 
     def _reread(self) -> None:
         try:
