@@ -70,7 +70,7 @@ def command(
     from engine.cli.serve_printers import ServePrinter
     from engine.server.listener import ListenerOptions, create_listener
     from engine.service.project_threads import HeartbeatOptions
-    from engine.service.server_process import ServeOptions, Server
+    from engine.service.server_process import RESTARTED_FOR, ServeOptions, Server
 
     printer = ServePrinter(format_, verbose=verbose)
     every = parse_duration(heartbeat_every)
@@ -85,8 +85,12 @@ def command(
         os.environ,
         lambda text: printer.tell("problem", text),
     )
-    if server.serve([_ToldListener(listener, printer)]):
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the same command as before
+    other_release = server.serve([_ToldListener(listener, printer)])
+    if other_release:
+        sys.stdout.flush()
+        os.dup2(sys.stdout.fileno(), 1)  # the program finds its streams as this one has found them
+        environ = {**os.environ, RESTARTED_FOR: other_release}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)  # noqa: S606 - the same command
     return 0
 
 
