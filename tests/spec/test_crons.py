@@ -57,7 +57,7 @@ CHANGES = {  # the days on which clocks are put forward and back, and the times 
 
 def starts(cron: str, zone: ZoneInfo, day: datetime) -> list[datetime]:
     """Return the moments at which cronsim starts a cron around a day, in UTC, each once."""
-    found = set()
+    found: set[datetime] = set()
     for moment in CronSim(cron, (day - timedelta(hours=12)).replace(tzinfo=zone)):
         if moment.replace(tzinfo=None) > day + timedelta(hours=36):
             return sorted(found)
