@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -47,6 +48,13 @@ scenarios:
   by hand:
     steps: [{name: build, target: t}]
 """
+FIRES = """\
+number   scheduled (UTC)  in its zone             scenario  trigger  state      run       outcome  attempt  into  late        reason  changed
+     1  2026-10-25 00:30  2026-10-25 02:30+02:00  nightly   night    DONE       00c0ffee  SUCCESS        2     -  4 min 12 s
+     2  2026-10-25 00:30  2026-10-25 02:30+02:00  nightly   night    SKIPPED    -         -              1     -  3.0 s       missed
+     3  2026-10-25 00:30  2026-10-25 02:30+02:00  nightly   fresh    COALESCED  -         -              1     1  0.0 s       -       t, u
+     4  2026-10-25 00:30  2026-10-25 02:30+02:00  gone      gone     WAITING    -         -              1     -  0.0 s
+"""  # noqa: E501
 AT = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
 """Half past two in Berlin, for the first time in that night."""
 
@@ -166,9 +174,7 @@ def test_triggers_are_told_in_words_with_the_next_five_times_of_their_zone(engin
         assert [moment.time() for moment in times] == [clock] * 5
         assert times[0].astimezone(UTC) > datetime.now(UTC) - timedelta(minutes=1)
         days = 14 if name == "fortnight" else 1
-        assert {after.date() - before.date() for before, after in zip(times, times[1:], strict=False)} == {
-            timedelta(days=days)
-        }
+        assert {after.date() - before.date() for before, after in pairwise(times)} == {timedelta(days=days)}
         if name == "fortnight":
             assert (times[0].date() - date(2026, 1, 6)).days % 14 == 0
     text = engine("show", "p.yaml", "--triggers").stdout
@@ -213,11 +219,19 @@ def test_fires_are_told_with_their_run_and_how_late_it_came(engine: Engine, stor
     store.fires.advance([], fires)
     store.runs.start(run)
     store.runs.finish(replace(run, ended=run.started, outcome=Outcome.SUCCESS))
-    shown = engine("show", "p.yaml", "--fires").stdout
-    assert shown.splitlines() == [
-        "fires",
-        "   number   scheduled (UTC)             in its zone  scenario  trigger      state       run  attempt  into  "
-        "       late   reason  changed",
-        "        1  2026-10-25 00:30  2026-10-25 02:30+02:00  nightly     night       DONE  00c0ffee        2     -  "
-        "4 min 12 s",
-    ]
+    shown = [line.rstrip(" -") for line in engine("show", "p.yaml", "--fires").stdout.splitlines()]
+    assert shown[0] == "fires"
+    assert FIRES.splitlines() == [line[3:] for line in shown[1:]]
+    assert "3 earlier rows: --last 4 shows all" in engine("show", "p.yaml", "--fires", "--last", "1").stdout
+    rows = json.loads(engine("show", "p.yaml", "--fires", "--format", "json").stdout)
+    assert [(row["number"], row["late"], row["run"]) for row in rows[:2]] == [(1, 252.0, id_), (2, 3.0, None)]
+    rows = list(csv.DictReader(io.StringIO(engine("show", "p.yaml", "--fires", "--format", "csv").stdout)))
+    assert (rows[2]["state"], rows[2]["into"], rows[2]["changed"]) == ("COALESCED", "1", "t, u")
+    assert (
+        "   fire     1: trigger night of nightly, for 2026-10-25 00:30:00 UTC (2026-10-25 02:30+02:00 Europe/Berlin), "
+        "attempt 2, 4 min 12 s late\n"
+    ) in engine("show", "p.yaml", "--run", "00c0ffee").stdout
+    told = json.loads(engine("show", "p.yaml", "--run", "00c0ffee", "--format", "json").stdout)
+    assert (told["fire"], told["answers"]["fire"]["key"]) == (1, "cron:1")
+    assert list_triggers(engine)["night"]["last_state"] == "SKIPPED"
+    assert "2026-10-25 00:30 UTC SKIPPED: missed" in engine("show", "p.yaml", "--triggers").stdout

@@ -107,18 +107,18 @@ def test_what_needs_removed_files_says_since_when_they_are_gone(run: Engine, tmp
     assert "the files of 3 evaluations" in run("prune", "p.yaml").stdout
     write_spec(tmp_path)
     gone = "its files were removed by retention on 20"
-    compared = run("compare", "p.yaml", "x", "week 2", "week 4")
+    compared = run("compare", "p.yaml", "x", "week 4", "--reference", "week 2")
     assert compared.returncode == 3
     assert f"evaluation 'week 2' of 'x': {gone}" in compared.stderr
     assert "Its numbers are kept, but nothing can be compared with it: evaluate its data again" in compared.stderr
     ran = run("run", "p.yaml", "s", "--var", "week=5")
-    assert ran.returncode == 1
+    assert ran.returncode == 3
     assert f"reference of evaluation store 'x': evaluation 'week 1': {gone}" in ran.stdout
     planned = run("plan", "p.yaml", "s", "--var", "week=5")
-    assert gone in planned.stdout + planned.stderr
+    assert gone in " ".join(planned.stdout.split())
     drilled = run("drill", "p.yaml", "x", "--var", "week=5", "--shift", "a=+1sd")
-    assert gone in drilled.stdout + drilled.stderr
-    assert "Traceback" not in drilled.stderr
+    assert "x cannot be built without any disturbance" in drilled.stderr
+    assert gone in drilled.stderr
     # what needs the numbers alone goes on as before
     assert run("show", "p.yaml", "x", "week 2").returncode == 0
     assert run("report", "p.yaml", "x", "week 2", "--output", "r.html").returncode == 0
@@ -134,9 +134,8 @@ def test_a_rolling_reference_takes_the_evaluations_whose_files_are_there_and_say
     assert "the files of 2 evaluations" in run("prune", "p.yaml").stdout
     project = write_spec(tmp_path, reference="{kind: rolling, last: 3}").with_variables(week=5)
     assert project.run("s").outcome == "SUCCESS"
-    assert project.store("x").evaluation("week 5").notes == (
-        "2 of the last 3 evaluations can be compared with: retention has removed the files of the others",
-    )
+    told = "2 of the last 3 evaluations can be compared with: retention has removed the files of the others"
+    assert told in project.store("x").evaluation("week 5").notes
 
 
 def test_the_evaluation_that_was_the_reference_last_stays_although_its_name_is_a_variable(
