@@ -1,6 +1,7 @@
 """What `engine serve` does with a state beside its runs: when, and what it tells of it."""
 
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -31,8 +32,9 @@ def add_run(store: Store, days: float) -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.open(tmp_path / "state", now=lambda: NOW)
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "state", now=lambda: NOW) as opened:
+        yield opened
 
 
 def test_it_prunes_at_once_and_then_each_hour(store: Store, tmp_path: Path) -> None:
@@ -119,6 +121,6 @@ def test_a_large_state_without_retention_is_told_with_what_to_write() -> None:
     size = StateSize(812_000_000, 3_100_000_000, 1_204_331)
     assert size.is_large
     assert warn_of_size(size) == (
-        "the state has 1,204,331 rows, 812 MB in state.db and 3.1 GB of files, and grows on: nothing is removed, because "
-        "the spec has no `retention:`, such as `retention: {runs: {days: 90}, evaluation_files: {keep: 100}}`"
+        "the state has 1,204,331 rows, 812 MB in state.db and 3.1 GB of files, and grows on: nothing is removed, "
+        "because the spec has no `retention:`, such as `retention: {runs: {days: 90}, evaluation_files: {keep: 100}}`"
     )
