@@ -85,6 +85,7 @@ def build_app(control: ServerControl, token: str, tell: Callable[[str], None]) -
         exception_handlers={
             AnswerError: _answer_problem,
             EngineError: _answer_engine_error,
+            TimeoutError: _answer_late,
             HTTPException: _answer_unknown,
             Exception: partial(_answer_fault, tell),
         },
@@ -129,6 +130,12 @@ async def _answer_engine_error(_request: Request, problem: Exception) -> Respons
     """Answer that what was asked cannot be done now: by this server, or with this state."""
     help_ = "" if isinstance(problem, RefusedRequestError) else "try it again later"
     return build_error_answer(AnswerError(503, str(problem), help_))
+
+
+async def _answer_late(_request: Request, _problem: Exception) -> Response:
+    """Answer that the loop did not, so that what was asked may still happen."""
+    help_ = "ask again with the same Idempotency-Key; GET /livez tells whether the server lives"
+    return build_error_answer(AnswerError(503, "the server is too busy to answer", help_))
 
 
 async def _answer_unknown(request: Request, problem: Exception) -> Response:

@@ -65,7 +65,7 @@ class Listener:
         self,
         control: ServerControl,
         address: tuple[str, int],
-        token: str,
+        given_token: str | None,
         tls: ssl.SSLContext | None,
         tell: Callable[[str], None],
     ) -> None:
@@ -75,13 +75,22 @@ class Listener:
         self._tell = tell
         self._server: uvicorn.Server | None = None
         self._thread: Thread | None = None
-        self.token = token
+        self._token_is_given = given_token is not None
+        self.token = given_token or make_token()
         self.url = ""
 
     @property
     def health_url(self) -> str:
         """The address to open, with the token."""
         return f"{self.url}/healthz?token={self.token}"
+
+    def choose_shown_url(self, *, to_person: bool) -> str:
+        """Return the address to print.
+
+        With the token if it was made here, so that nobody else knows it, or if a person reads it (`to_person`, at a
+        terminal). Logs are kept and read by many, so a token that was given does not belong there.
+        """
+        return self.health_url if to_person or not self._token_is_given else self.url
 
     def start(self) -> None:
         """Bind the address, and answer from now on.
@@ -160,10 +169,11 @@ def create_listener(
             "--tls-cert and --tls-key, or --behind-proxy if a proxy in front of it ends TLS, or listen on 127.0.0.1"
         )
     tls = _load_certificate(options.tls_cert, options.tls_key) if options.tls_cert and options.tls_key else None
-    return Listener(control, address, _choose_token(options.token_file, environ), tls, tell)
+    return Listener(control, address, _read_token(options.token_file, environ), tls, tell)
 
 
-def _choose_token(file: Path | None, environ: Mapping[str, str]) -> str:
+def _read_token(file: Path | None, environ: Mapping[str, str]) -> str | None:
+    """Return the token that was given, if one was."""
     if file is not None:
         try:
             return check_token(file.read_text(encoding="utf-8"), f"--token-file {file}")
@@ -172,7 +182,7 @@ def _choose_token(file: Path | None, environ: Mapping[str, str]) -> str:
             raise UsageError(f"--token-file {file} cannot be read: {reason}") from None
     if TOKEN_VARIABLE in environ:
         return check_token(environ[TOKEN_VARIABLE], TOKEN_VARIABLE)
-    return make_token()
+    return None
 
 
 def _parse_address(text: str) -> tuple[str, int]:

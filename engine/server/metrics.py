@@ -25,7 +25,7 @@ from engine.digests import digest_texts
 from engine.errors import StoreError
 from engine.formatting.control_characters import single_line
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome
-from engine.server.health import list_failing_triggers
+from engine.server.health import find_next_times, list_failing_triggers
 from engine.server.run_counts import SECONDS_BOUNDS, RunCounts
 from engine.service.control import ServedProject, ServerControl
 from engine.spec import ProjectSpec
@@ -94,7 +94,7 @@ class _ServerCollector(Collector):
         families.state_readable.add_metric([_label(project.name)], float(readable and not project.store_problem))
         if project.spec is not None and counts is not None:
             families.add_counts(project.name, project.spec, counts)
-        for one in self._control.list_next_times(project.name, 1):
+        for one in find_next_times(project, self._control):
             if one.times:
                 labels = [_label(project.name), _label(one.scenario), _label(one.trigger)]
                 families.next_fire.add_metric(labels, one.times[0].timestamp())
