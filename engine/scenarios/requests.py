@@ -53,6 +53,8 @@ class StepRequest(FrozenModel):
         The folder of the state, or of its copy.
     drill
         What a drill disturbs.
+    settled
+        The states, by absolute path, in which changed files of data were found to be complete.
     """
 
     kind: Literal["step"] = "step"
@@ -74,6 +76,7 @@ class StepRequest(FrozenModel):
     confined: tuple[str, ...] = ()
     state: Path
     drill: Drill | None = None
+    settled: dict[str, FileIdentity] = Field({})
 
 
 class RunRequest(FrozenModel):

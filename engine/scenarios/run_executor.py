@@ -121,6 +121,7 @@ def _run_in_process(index: int, step: AnyStep, seconds: float, context: RunConte
         confined=tuple(context.project.confined),
         state=context.store.folder,
         drill=context.datasets.drill,
+        settled=dict(context.settled),
     )
     began = time.monotonic()
     reply = process.run_in_process(

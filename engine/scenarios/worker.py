@@ -70,6 +70,7 @@ def _answer_step(request: StepRequest, project: ProjectSpec, send: Send) -> Step
             delivery_time=DeliveryTime(left=request.delivery_seconds),
             run=request.run,
             trigger=request.trigger,
+            settled=request.settled,
             datasets=context.datasets.with_drill(request.drill),
         )
         send(ReadyReply())
