@@ -9,7 +9,7 @@ import ipaddress
 import os
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -144,14 +144,14 @@ class Listener:
 
 
 def create_listener(
-    control: ServerControl, options: ListenerOptions, environ: Mapping[str, str], tell: Callable[[str], None]
+    control: ServerControl, options: ListenerOptions, environ: MutableMapping[str, str], tell: Callable[[str], None]
 ) -> Listener:
     """Return the listener of a server, which is not started yet.
 
     Parameters
     ----------
     environ
-        Where ENGINE_SERVE_TOKEN is looked up.
+        Where ENGINE_SERVE_TOKEN is looked up. It is taken out of it, because the runs of the server inherit the rest.
     tell
         Called with what goes wrong while it answers, as text for people.
 
@@ -169,20 +169,19 @@ def create_listener(
             "--tls-cert and --tls-key, or --behind-proxy if a proxy in front of it ends TLS, or listen on 127.0.0.1"
         )
     tls = _load_certificate(options.tls_cert, options.tls_key) if options.tls_cert and options.tls_key else None
-    return Listener(control, address, _read_token(options.token_file, environ), tls, tell)
+    return Listener(control, address, _take_token(options.token_file, environ), tls, tell)
 
 
-def _read_token(file: Path | None, environ: Mapping[str, str]) -> str | None:
-    """Return the token that was given, if one was."""
+def _take_token(file: Path | None, environ: MutableMapping[str, str]) -> str | None:
+    """Return the token that was given, if one was; take it out of the environment."""
+    given = environ.pop(TOKEN_VARIABLE, None)
     if file is not None:
         try:
             return check_token(file.read_text(encoding="utf-8"), f"--token-file {file}")
         except (OSError, UnicodeDecodeError) as problem:
             reason = getattr(problem, "strerror", None) or "it is not UTF-8"
             raise UsageError(f"--token-file {file} cannot be read: {reason}") from None
-    if TOKEN_VARIABLE in environ:
-        return check_token(environ[TOKEN_VARIABLE], TOKEN_VARIABLE)
-    return None
+    return None if given is None else check_token(given, TOKEN_VARIABLE)
 
 
 def _parse_address(text: str) -> tuple[str, int]:
