@@ -42,7 +42,7 @@ def build_app(control: ServerControl, token: str, tell: Callable[[str], None]) -
     tell
         Called with what went wrong inside the server, which whoever asked cannot know.
     """
-    metrics = ServerMetrics(control)
+    metrics = ServerMetrics(control, utc_now())
     requests = ProjectRequests(control, utc_now)
     threads = _Threads()
 
