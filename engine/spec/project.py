@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 
+from engine.digests import digest_texts
 from engine.errors import Diagnostic, Position, Severity, SpecError, UsageError
 from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings, TooManyFindings
@@ -128,6 +129,11 @@ class ProjectSpec:
         """The paths of the spec, of all files that it includes, and of its message files."""
         return tuple(self._files.paths)
 
+    @property
+    def digest(self) -> str:
+        """The digest of the texts of these files, as they were read."""
+        return digest_texts(*self._files.digests)
+
     def with_variables(self, values: Mapping[str, Value]) -> "ProjectSpec":
         """Return the project with other values of its variables, validated again; raises SpecError."""
         overrides = {**self._overrides, **values}
@@ -144,6 +150,10 @@ class ProjectSpec:
     def with_moment(self, as_of: datetime) -> "ProjectSpec":
         """Return the project as a run of another moment has it, validated again; raises SpecError."""
         return _read_project(self.path, self._files, self._overrides, self._environ, as_of, self._confined)
+
+    def resolve_variables(self, moment: Mapping[str, Value]) -> Mapping[str, Value]:
+        """Return the values that the variables have at another moment, given the values of its names."""
+        return _resolve_variables(self._files.root, self._overrides, self._environ, moment, Findings()).values
 
     def with_check_settings(self, section: str, owner: str, tried: TriedSettings) -> "ProjectSpec":
         """Return the project with other settings of the checks of a dataset or an evaluation store.
@@ -257,16 +267,9 @@ def _read_project(
             read_message_files(files, findings)
         if not files.complete or _report_newer_version(files.root, findings):
             raise SpecError(findings.sorted_by_position())
-        declared = files.root.get("variables")
         _report_unknown_overrides(files.root, overrides, findings)
         moment = place_moment(as_of, _read_time_zone(files.root, findings))
-        resolver = VariableResolver(
-            declared if isinstance(declared, MapNode) else None,
-            overrides,
-            environ,
-            list_moment_values(moment),
-            findings,
-        )
+        resolver = _resolve_variables(files.root, overrides, environ, list_moment_values(moment), findings)
         reader = SpecValidator(resolver, findings)
         spec = reader.validate_project(files.root)
         check_rules(Draft(path, files, spec, resolver, reader.texts, confined), findings)
@@ -276,6 +279,17 @@ def _read_project(
         raise SpecError(findings.sorted_by_position())
     warnings = findings.sorted_by_position()
     return ProjectSpec(path, spec, resolver.values, moment, warnings, files, overrides, environ, confined)
+
+
+def _resolve_variables(
+    root: MapNode,
+    overrides: Mapping[str, Value],
+    environ: Mapping[str, str],
+    moment: Mapping[str, Value],
+    findings: Findings,
+) -> VariableResolver:
+    declared = root.get("variables")
+    return VariableResolver(declared if isinstance(declared, MapNode) else None, overrides, environ, moment, findings)
 
 
 def _read_time_zone(root: MapNode, findings: Findings) -> tzinfo:

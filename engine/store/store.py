@@ -19,6 +19,7 @@ from sqlalchemy import exists, select
 
 from engine.formatting.lists import join_words
 from engine.store.batch_rows import BatchRows
+from engine.store.channel_states import ChannelStates
 from engine.store.checks import Checks
 from engine.store.database import Database, locate_database
 from engine.store.errors import translate_errors
@@ -60,6 +61,7 @@ class Store:
         self.checks = Checks(database)
         self.runs = Runs(database)
         self.outbox = Outbox(database)
+        self.channel_states = ChannelStates(database)
         self.reporter_states = ReporterStates(database)
         self.mutes = Mutes(database)
         self.run_ends = RunEnds(database)

@@ -5,6 +5,7 @@ The rules between resources are not checked yet. The keys and the types of value
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from os.path import normpath
 from pathlib import Path
 
 from engine.errors import Position
@@ -96,6 +97,11 @@ class Draft:
         """Return the model of an evaluation store, if the shapes of both are valid."""
         declared = self.spec.evaluation_stores.get(store)
         return self.spec.models.get(declared.model or "") if declared else None
+
+
+def locate_path(folder: Path, path: str) -> Path:
+    """Return the absolute path of a file, without `..`; what symbolic links stand for is found when a step runs."""
+    return Path(normpath(folder.absolute() / path))
 
 
 def report_problem(findings: Findings, text: SpecText, problem: Problem) -> None:
