@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -86,7 +86,7 @@ def build_app(control: ServerControl, token: str, tell: Callable[[str], None]) -
             AnswerError: _answer_problem,
             EngineError: _answer_engine_error,
             TimeoutError: _answer_late,
-            HTTPException: _answer_unknown,
+            HTTPException: partial(_answer_unknown, routes),
             Exception: partial(_answer_fault, tell),
         },
     )
@@ -138,14 +138,14 @@ async def _answer_late(_request: Request, _problem: Exception) -> Response:
     return build_error_answer(AnswerError(503, "the server is too busy to answer", help_))
 
 
-async def _answer_unknown(request: Request, problem: Exception) -> Response:
+async def _answer_unknown(routes: Sequence[Route], request: Request, problem: Exception) -> Response:
     """Answer that there is no such path, or that it has other methods."""
     assert isinstance(problem, HTTPException)  # noqa: S101 - the table of handlers says so
     allowed = (problem.headers or {}).get("Allow", "")
     if problem.status_code == 405:
         message, help_ = f"{request.method} is not a method of this path", f"allowed are {allowed}"
     else:
-        message, help_ = "there is no such path", "see GET /healthz, and `engine reference` for the others"
+        message, help_ = "there is no such path", f"the paths are {', '.join(route.path for route in routes)}"
     return build_error_answer(AnswerError(problem.status_code, message, help_, problem.headers))
 
 
