@@ -48,9 +48,9 @@ def list_obstacles(control: ServerControl) -> list[str]:
     """Return why the server is not ready, as sentences; none if it is."""
     reasons = [] if control.measure_tick_age() < LONGEST_TICK_SECONDS else ["the loop stands still"]
     reasons += ["the server is about to end"] if control.is_draining() else []
-    return reasons + [
-        f"{project.name}: {reason}" for project in control.list_projects() for reason in explain_unready(project)
-    ]
+    projects = control.list_projects()
+    reasons += [] if projects else ["no project is served yet"]
+    return reasons + [f"{project.name}: {reason}" for project in projects for reason in explain_unready(project)]
 
 
 def explain_unready(project: ServedProject) -> list[str]:

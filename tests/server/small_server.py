@@ -62,6 +62,7 @@ class SmallServer:
         self.ticked = time.monotonic()
         self.draining = False
         self.loop_answers = True
+        self.has_projects = True
         self.started_runs: set[str] = set()
         self.aborted: list[tuple[str, str]] = []
 
@@ -75,7 +76,7 @@ class SmallServer:
         return self.draining
 
     def list_projects(self) -> Sequence[ServedProject]:
-        return [self.project]
+        return [self.project] if self.has_projects else []
 
     def list_next_times(self, project: str, count: int) -> Sequence[NextTimes]:
         assert project == "shop"

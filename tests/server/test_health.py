@@ -39,7 +39,9 @@ def test_a_server_is_not_ready_while_it_does_not_do_its_work(served: SmallServer
         assert "secret" not in found.text
         assert client.get("/livez").status_code == 200
         assert client.get("/healthz").json()["ready"] is False
-    served.project, served.draining = ready, True
+    served.project, served.has_projects = ready, False
+    assert client.get("/readyz").json() == {"ready": False, "reasons": ["no project is served yet"]}
+    served.has_projects, served.draining = True, True
     assert client.get("/readyz").json()["reasons"] == ["the server is about to end"]
 
 
