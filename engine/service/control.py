@@ -1,6 +1,7 @@
 """What can be asked of a running server, and what it answers: the boundary between its loop and its HTTP side.
 
-Every method is called from threads other than that of the loop. None waits for a run.
+Every method is called from threads other than that of the loop. None waits for a run. A method that asks the loop
+raises TimeoutError if the loop does not answer soon.
 """
 
 from collections.abc import Mapping, Sequence
