@@ -11,7 +11,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -81,7 +80,6 @@ class DeliveryLoop:
     ) -> None:
         self._folder, self._environ, self._tell, self._clock = folder, environ, tell, clock
         self._project = project
-        self._secrets = Secrets(project, environ)
         self._changed = threading.Condition()
         self._repaired: set[str] = set()
         self._woken = False
@@ -120,7 +118,6 @@ class DeliveryLoop:
                 name for name, channel in project.channels.items() if channel != self._project.channels.get(name)
             }
             self._project = project
-            self._secrets = Secrets(project, self._environ)
         self.wake()
 
     def stop(self, seconds: float) -> None:
@@ -217,10 +214,10 @@ class DeliveryLoop:
             return time.monotonic() >= min(ends, self._until or ends)
 
         try:
-            with self._changed:
-                project, secrets = self._project, self._secrets
             if self._store is None:
                 raise TypeError("the state was not opened")
+            project = self._project
+            secrets = Secrets(project, self._environ)  # its own: threads cannot share the texts to mask
             unfinished = ChannelTurn(channel, self._store, project, secrets, self._tell_event).take(is_over)
             if unfinished is not None:
                 self._unfinished[channel] = unfinished
@@ -239,8 +236,7 @@ class DeliveryLoop:
 
     def _tell_fault(self, channel: str, error: Exception) -> None:
         text = str(error) if isinstance(error, EngineError) else f"internal error: {type(error).__name__}: {error}"
-        with suppress(Exception):
-            self._tell_event(DeliveryEvent(channel, "FAULT", self._secrets.redact(text)))
+        self._tell_event(DeliveryEvent(channel, "FAULT", Secrets(self._project, self._environ).redact(text)))
 
 
 def _describe_channel(
