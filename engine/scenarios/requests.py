@@ -49,10 +49,14 @@ class StepRequest(FrozenModel):
         The results of the steps before it, of the same iteration.
     preview
         Whether the messages of child runs are to be shown, not sent.
+    confined
+        The variables whose values come from a request, see `ProjectSpec.confine`.
     state
         The folder of the state, or of its copy.
     drill
         What a drill disturbs.
+    settled
+        The states, by absolute path, in which changed files of data were found to be complete.
     """
 
     kind: Literal["step"] = "step"
@@ -72,8 +76,10 @@ class StepRequest(FrozenModel):
     trigger: str
     preview: bool
     mode: Mode
+    confined: tuple[str, ...] = ()
     state: Path
     drill: Drill | None = None
+    settled: dict[str, FileIdentity] = Field({})
 
 
 class RunRequest(FrozenModel):
@@ -91,6 +97,12 @@ class RunRequest(FrozenModel):
         The states, by absolute path, in which changed files of data were found to be complete.
     as_of
         The moment that the runs stand for; None for the time at which the process loads the spec.
+    fire
+        The number of the fire that the run of the only scenario answers. Such a run does not wait for its scenario.
+    release
+        The release of whoever asks, see `release.py`: a process of another one refuses. Empty: any will do.
+    confined
+        The variables whose values come from a request, see `ProjectSpec.confine`.
     deliver
         Whether the runs send their messages. If not, they commit them only: whoever asks for the runs sends them. What
         cannot be committed is sent all the same.
@@ -102,10 +114,41 @@ class RunRequest(FrozenModel):
     scenarios: tuple[str, ...] = ()
     run: str | None = None
     as_of: datetime | None = None
+    confined: tuple[str, ...] = ()
     trigger: str = "manual"
     changed: tuple[ChangedPart, ...] | None = None
     settled: dict[str, FileIdentity] = Field({})
+    fire: int | None = None
+    release: str = ""
     deliver: bool = True
+
+
+class TellRequest(FrozenModel):
+    """Mark the runs whose process has died as ABORTED, and tell their reporters."""
+
+    kind: Literal["tell"] = "tell"
+    spec: Path
+    variables: dict[str, Any] = Field({})
+    as_of: datetime | None = None
+    release: str = ""
+
+
+class QueryRequest(FrozenModel):
+    """Compute a query over the datasets of a spec, and return the digest of its result.
+
+    Attributes
+    ----------
+    sql
+        The query as the spec has it, with its references to variables.
+    as_of
+        The moment whose names it may use.
+    """
+
+    kind: Literal["query"] = "query"
+    spec: Path
+    variables: dict[str, Any]
+    as_of: datetime
+    sql: str
 
 
 class LoadRequest(FrozenModel):
@@ -177,11 +220,26 @@ class CallReply(FrozenModel):
     kernels: tuple[KernelSignature, ...] = ()
 
 
+FailureCause = Literal["", "busy", "known run", "invalid spec", "other release"]
+"""Why there is no result, where whoever asks goes by it.
+
+The scenario is running already; there is a run of this id; the spec is not valid; the code is of another release.
+"""
+
+
+class QueryReply(FrozenModel):
+    """The digest of a query's result: the same one for the same rows, in any order unless the query has ORDER BY."""
+
+    kind: Literal["query"] = "query"
+    digest: str
+
+
 class FailureReply(FrozenModel):
     """Why there is no result."""
 
     kind: Literal["failure"] = "failure"
     text: str
+    cause: FailureCause = ""
 
 
 class EndReply(FrozenModel):
@@ -192,9 +250,9 @@ class EndReply(FrozenModel):
     left: list[str]
 
 
-Request = Annotated[StepRequest | RunRequest | LoadRequest, Field(discriminator="kind")]
+Request = Annotated[StepRequest | RunRequest | TellRequest | QueryRequest | LoadRequest, Field(discriminator="kind")]
 Reply = Annotated[
-    ReadyReply | LineReply | PreviewReply | StepReply | RunReply | CallReply | FailureReply | EndReply,
+    ReadyReply | LineReply | PreviewReply | StepReply | RunReply | CallReply | QueryReply | FailureReply | EndReply,
     Field(discriminator="kind"),
 ]
 
@@ -207,7 +265,7 @@ def write_message(message: FrozenModel) -> str:
     return json.dumps(message.model_dump(mode="json"))
 
 
-REQUEST: TypeAdapter[StepRequest | RunRequest | LoadRequest] = TypeAdapter(Request)
+REQUEST: TypeAdapter[StepRequest | RunRequest | TellRequest | QueryRequest | LoadRequest] = TypeAdapter(Request)
 REPLY: TypeAdapter[
-    ReadyReply | LineReply | PreviewReply | StepReply | RunReply | CallReply | FailureReply | EndReply
+    ReadyReply | LineReply | PreviewReply | StepReply | RunReply | CallReply | QueryReply | FailureReply | EndReply
 ] = TypeAdapter(Reply)

@@ -380,12 +380,16 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """The end of a run: `number` counts the ends of a project, in the order in which they were recorded."""
+    """The end of a run: `number` counts the ends of a project, in the order in which they were recorded.
+
+    `as_of` is the moment that the run stood for; None if that, or the run, is not kept any more.
+    """
 
     number: int
     run: str
     scenario: str
     outcome: Outcome
+    as_of: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

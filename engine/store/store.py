@@ -31,6 +31,7 @@ from engine.store.locks import Locks
 from engine.store.measurements import Measurements
 from engine.store.model_versions import ModelVersions
 from engine.store.mutes import Mutes
+from engine.store.operation import Operation
 from engine.store.outbox import Outbox
 from engine.store.pauses import Pauses
 from engine.store.records import utc_now
@@ -66,6 +67,7 @@ class Store:
         self.run_ends = RunEnds(database)
         self.fires = Fires(database)
         self.pauses = Pauses(database)
+        self.operation = Operation(database)
         self.file_hashes = FileHashCache(database)
 
     @classmethod

@@ -20,8 +20,9 @@ import engine
 from engine.data.fingerprints import InMemoryFileHashes, hash_file
 from engine.errors import DataError
 from engine.evaluation.record import Evaluation
+from engine.file_identity import FileIdentity
 from engine.outcome import Outcome
-from engine.scenarios.session import CallResult
+from engine.scenarios.session import CallResult, run_scenarios
 from engine.store import Store
 
 Spec = Callable[[str], Path]
@@ -127,6 +128,21 @@ def test_a_file_that_changes_after_its_hash_is_read_once_more(
     run()
     assert [one.metrics["mean.x"].value for one in evaluations(tmp_path)] == [100, 0]
     assert_numbers_are_those_of_their_fingerprint(tmp_path)
+
+
+@pytest.mark.parametrize("limit", ["", ", timeout: 60s"])
+def test_a_step_waits_for_a_file_that_is_not_in_the_state_in_which_it_was_complete(
+    limit: str, files: Callable[[str], str], spec: Spec, tmp_path: Path
+) -> None:
+    now = tmp_path / "now"
+    files("parquet")
+    complete = FileIdentity.from_stat(now.stat())
+    shutil.copy(tmp_path / "next", now)
+    step = f"{{name: b, kind: build, target: s{limit}}}"
+    spec(one_store("parquet") + f"    scenarios: {{one: {{steps: [{step}]}}}}\n")
+    done = run_scenarios(engine.spec.load(tmp_path / "project.yaml"), ["one"], settled={str(now): complete})
+    assert f"{now} changed while it was read; it is read once more" in log_of(done, tmp_path)
+    assert [one.metrics["mean.x"].value for one in evaluations(tmp_path)] == [100]
 
 
 @pytest.mark.parametrize("how", ["swap", "spoil"])
