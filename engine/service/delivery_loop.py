@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -64,7 +65,7 @@ class DeliveryLoop:
     environ
         The environment variables that secrets refer to.
     tell
-        Called with each event, from any thread; it must not raise.
+        Called with each event, from any thread.
     clock
         Gives aware datetimes.
     """
@@ -232,7 +233,8 @@ class DeliveryLoop:
     def _tell_event(self, event: DeliveryEvent) -> None:
         with self._changed:
             self._counts.setdefault(event.channel, Counter())[event.state] += 1
-        self._tell(event)
+        with suppress(Exception):  # a log that cannot be written must not end the deliveries
+            self._tell(event)
 
     def _tell_fault(self, channel: str, error: Exception) -> None:
         text = str(error) if isinstance(error, EngineError) else f"internal error: {type(error).__name__}: {error}"
