@@ -210,6 +210,23 @@ def test_a_clock_that_is_set_back_does_not_stop_a_channel(post: Post) -> None:
     post.now -= timedelta(days=1)
     post.receiver.down = False
     assert post.take_turn() == ["m1"]
+    post.receiver.busy.add(post.add("good"))
+    assert post.take_turn() == ["m2"]
+    assert post.take_turn() == []
+    post.now -= timedelta(days=1)
+    assert post.take_turn() == ["m2"]
+    assert post.receiver.taken == ["m1", "m2"]
+
+
+def test_a_new_message_does_not_overtake_one_that_waits_for_the_channel(post: Post) -> None:
+    post.receiver.down = True
+    post.add("good")
+    post.take_turn()
+    post.now += MINUTE
+    assert post.take_turn() == ["m1"]  # its second failure may be its own fault: it waits two minutes
+    post.receiver.down = False
+    post.add("good")
+    assert post.take_turn() == ["m1", "m2"]
 
 
 def test_after_a_weekend_the_newest_messages_are_sent_and_the_oldest_of_them_tells_of_the_others(post: Post) -> None:
