@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from engine.digests import digest_json
+from engine.errors import UsageError
 from engine.file_identity import FileIdentity
 from engine.scenarios.process import RunProcess
 from engine.scenarios.requests import QueryRequest
@@ -31,13 +32,15 @@ from engine.service.triggers.seen_files import DatasetsFound
 from engine.service.watched_sources import make_absolute
 from engine.spec import ProjectSpec
 from engine.spec.resources.triggers import DatasetChangedTrigger, QueryChangedTrigger
-from engine.store.records import Fire, TriggerState
+from engine.store.records import Fire, FireState, TriggerState
 
 QUERY_SECONDS = 120.0
 """A query that takes longer is ended: it is asked again and again."""
 
 SHORTEST_SECONDS = 0.2
 """Between two looks at the same files while they are being written, at least; and ten times as long as a look takes."""
+
+FillValues = Callable[[ProjectSpec, Fire, datetime | None], Fire]
 
 Key = tuple[str, str]
 """The name of a scenario, and of a trigger of it."""
@@ -84,6 +87,9 @@ class DataProbes:
     ----------
     environ
         The environment of the processes that compute queries.
+    fill_values
+        Gives a fire the values of its trigger's variables, or lets it be SKIPPED, with the reason, if they cannot be
+        filled in. It gets the moment of the trigger's fire before.
     threads
         Those of the server; several projects share them.
     clock
@@ -93,10 +99,11 @@ class DataProbes:
     def __init__(
         self,
         environ: Mapping[str, str],
+        fill_values: FillValues,
         threads: ProbeThreads | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._environ, self._clock = environ, clock
+        self._environ, self._fill_values, self._clock = environ, fill_values, clock
         self._threads = threads or ProbeThreads(clock)
         self._ends: SimpleQueue[ProbeEnd] = SimpleQueue()
         self._watched: dict[Key, _WatchedTrigger] = {}
@@ -166,15 +173,27 @@ class DataProbes:
         begin = _restart(state)
         if not begin.seen:
             watched.changed.clear()
-        work = partial(watched.files.look, project, key[0], trigger, begin, now)
+        work = partial(self._look_at_files, watched.files, project, trigger, begin, now)
         self._threads.start((self, *key), work, self._ends.put)
+
+    def _look_at_files(
+        self, files: TriggerFiles, project: ProjectSpec, trigger: DataTrigger, state: TriggerState, now: datetime
+    ) -> TriggerFound:
+        sample = self._fill_values(project, Fire(state.scenario, state.trigger, "", now, now), _find_previous(state))
+        if sample.state is FireState.SKIPPED:
+            raise UsageError(sample.reason)
+        return files.look(project, trigger, state, sample.values, now)
 
     def _ask(self, key: Key, watched: _WatchedTrigger, state: TriggerState) -> None:
         """Start the process that computes a query, unless others have to end before."""
         if watched.asked is None or not self._threads.has_room:
             return
         watched.begun = state
-        process = RunProcess(self._environ)
+        try:
+            process = RunProcess(self._environ)
+        except OSError as error:  # the system may be out of memory or of processes
+            self._ends.put(ProbeEnd((self, *key), error=error))
+            return
         self._processes.add(process)
         self._threads.start((self, *key), partial(self._converse, process, watched.asked.request), self._ends.put)
 
@@ -197,8 +216,9 @@ class DataProbes:
     ) -> list[tuple[TriggerState, list[Fire]]]:
         """Return the new state of a trigger with its fires, if a look or an answer has changed it."""
         begin, answer = _restart(state), None
-        if isinstance(end.result, QueryAnswer) and watched.asked is not None:
-            asked, answer, watched.asked = watched.asked, end.result, None
+        asked, watched.asked = watched.asked, None
+        if isinstance(end.result, QueryAnswer) and asked is not None:
+            answer = end.result
             found, inputs = asked.found, asked.inputs
         else:
             looked = (
@@ -248,7 +268,7 @@ class DataProbes:
                 watched.settled[path] = file
         for fire in fires:
             self.chains.note_fire(fire, depth)
-        return new, fires
+        return new, [self._fill_values(project, fire, _find_previous(before)) for fire in fires]
 
     def _is_stopped(self, project: ProjectSpec, state: TriggerState) -> bool:
         """Tell whether a trigger was stopped, and the spec is still the same."""
@@ -298,8 +318,13 @@ def _list_data_triggers(project: ProjectSpec) -> dict[Key, DataTrigger]:
         (name, trigger.name): trigger
         for name, scenario in project.scenarios.items()
         for trigger in scenario.triggers
-        if isinstance(trigger, DatasetChangedTrigger | QueryChangedTrigger)
+        if isinstance(trigger, DatasetChangedTrigger | QueryChangedTrigger) and trigger.active
     }
+
+
+def _find_previous(state: TriggerState) -> datetime | None:
+    """Return the moment of the fire before."""
+    return datetime.fromisoformat(state.seen["previous"]) if "previous" in state.seen else None
 
 
 def _restart(state: TriggerState) -> TriggerState:

@@ -18,9 +18,8 @@ from engine.service.watched_sources import WatchedSource, is_of_several_files
 from engine.spec import ProjectSpec, sql
 from engine.spec.moment import list_moment_values
 from engine.spec.resources.datasets import FileDataset, PythonDataset, QueryDataset
-from engine.spec.resources.resource import Scalar
 from engine.spec.resources.triggers import DatasetChangedTrigger, QueryChangedTrigger
-from engine.spec.variable_references import Value, fill_references, find_references
+from engine.spec.variable_references import find_references
 
 DataTrigger = DatasetChangedTrigger | QueryChangedTrigger
 
@@ -149,8 +148,15 @@ def _list_queries(project: ProjectSpec, trigger: DataTrigger) -> Iterator[str]:
             yield dataset.sql
 
 
-def resolve_project(project: ProjectSpec, scenario: str, trigger: DataTrigger, now: datetime) -> ProjectSpec:
+def resolve_project(
+    project: ProjectSpec, scenario: str, trigger: DataTrigger, values: Mapping[str, str], now: datetime
+) -> ProjectSpec:
     """Return the project as a run of now has it, as far as that plays a part for what a trigger looks at.
+
+    Parameters
+    ----------
+    values
+        Those that the trigger gives to its run.
 
     Raises
     ------
@@ -160,15 +166,9 @@ def resolve_project(project: ProjectSpec, scenario: str, trigger: DataTrigger, n
     if not _uses_variables(project, trigger):
         return project
     present = project.with_moment(now.astimezone(project.as_of.tzinfo))
-    defaults = {
-        name: value for name, value in present.scenarios[scenario].variables.items() if name not in present.overrides
-    }
-    values: dict[str, Value] = {name: _fill_value(value, present.names) for name, value in trigger.variables.items()}
-    return present.with_variables({**defaults, **values}) if defaults or values else present
-
-
-def _fill_value(value: Scalar, names: Mapping[str, object]) -> Scalar:
-    return fill_references(value, names, lambda one: one.text) if isinstance(value, str) else value
+    defaults = present.scenarios[scenario].variables
+    given = {**{name: value for name, value in defaults.items() if name not in present.overrides}, **values}
+    return present.with_variables(given) if given else present
 
 
 def _uses_variables(project: ProjectSpec, trigger: DataTrigger) -> bool:

@@ -74,11 +74,27 @@ class TriggerFiles:
         self._resolved: tuple[ProjectSpec, date, ProjectSpec] | None = None
 
     def look(
-        self, project: ProjectSpec, scenario: str, trigger: DataTrigger, state: TriggerState, now: datetime
+        self,
+        project: ProjectSpec,
+        trigger: DataTrigger,
+        state: TriggerState,
+        values: Mapping[str, str],
+        now: datetime,
     ) -> TriggerFound:
-        """Look at all of them, and compare them with what the trigger has seen last."""
+        """Look at all of them, and compare them with what the trigger has seen last.
+
+        Parameters
+        ----------
+        values
+            Those of variables that the trigger gives to its run.
+
+        Raises
+        ------
+        SpecError
+            The spec is not valid with these values.
+        """
         began = self._clock()
-        present = self._resolve(project, scenario, trigger, now)
+        present = self._resolve(project, state.scenario, trigger, values, now)
         sources = find_sources(present, trigger)
         kept = state.seen.get("files", {})
         looks: dict[str, FilesLook] = {}
@@ -107,11 +123,13 @@ class TriggerFiles:
             always=reads_functions(present, trigger),
         )
 
-    def _resolve(self, project: ProjectSpec, scenario: str, trigger: DataTrigger, now: datetime) -> ProjectSpec:
+    def _resolve(
+        self, project: ProjectSpec, scenario: str, trigger: DataTrigger, values: Mapping[str, str], now: datetime
+    ) -> ProjectSpec:
         """Return the project as a run of today has it; that takes a while, so it is done once a day."""
         day = now.astimezone(project.as_of.tzinfo).date()
         if self._resolved is None or self._resolved[0] is not project or self._resolved[1] != day:
-            self._resolved = project, day, resolve_project(project, scenario, trigger, now)
+            self._resolved = project, day, resolve_project(project, scenario, trigger, values, now)
         return self._resolved[2]
 
 

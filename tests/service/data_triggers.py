@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.service.data_probes import DataProbes
-from engine.spec import load
+from engine.spec import ProjectSpec, load
 from engine.spec.resources.scenarios import Scenario
 from engine.store.records import Fire, TriggerState
 
@@ -31,6 +31,12 @@ def write_spec(folder: Path, datasets: str, *triggers: str, more: str = "") -> P
     return path
 
 
+def fill_values(project: ProjectSpec, fire: Fire, previous: datetime | None) -> Fire:
+    """Give a fire the variables of its trigger, which hold no references here."""
+    triggers = {one.name: one for one in project.scenarios[fire.scenario].triggers}
+    return replace(fire, values={name: str(value) for name, value in triggers[fire.trigger].variables.items()})
+
+
 class Served:
     """The triggers of a spec while a server runs; `states` is what the server before has stored."""
 
@@ -38,7 +44,7 @@ class Served:
         self, spec: Path, states: dict[str, TriggerState] | None = None, environ: dict[str, str] | None = None
     ):
         self.project = load(spec)
-        self.probes = DataProbes(environ or {})
+        self.probes = DataProbes(environ or {}, fill_values)
         self.states = dict(states or {})
         for trigger in self._list_triggers():
             self.states.setdefault(trigger, TriggerState("s", trigger, "defined", datetime.now(UTC)))

@@ -237,7 +237,8 @@ def test_a_path_with_variables_is_that_of_the_run(tmp_path: Path) -> None:
     )
     served = Served(spec).begin()
     (tmp_path / "south.csv").write_text("a\n2\n")
-    assert [fire.trigger for fire in served.wait()] == ["t1"]
+    (fire,) = served.wait()
+    assert (fire.trigger, fire.values) == ("t1", {"region": "south"})
     (tmp_path / "north.csv").write_text("a\n2\n")
     assert [fire.trigger for fire in served.wait()] == ["t0"]
 
@@ -354,9 +355,9 @@ def test_ten_thousand_files_are_looked_at_in_less_than_a_second(tmp_path: Path) 
     trigger = served.project.scenarios["s"].triggers[0]
     assert isinstance(trigger, DatasetChangedTrigger)
     files = TriggerFiles()
-    files.look(served.project, "s", trigger, served.states["t0"], datetime.now(UTC))
+    files.look(served.project, trigger, served.states["t0"], {}, datetime.now(UTC))
     began = time.process_time()
-    files.look(served.project, "s", trigger, served.states["t0"], datetime.now(UTC))
+    files.look(served.project, trigger, served.states["t0"], {}, datetime.now(UTC))
     assert time.process_time() - began < 1.0  # half of it is usual
     (tmp_path / "in" / "7" / "7.csv").write_text("a\n2\n")
     assert len(served.wait()) == 1

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from engine.service.triggers.fire_keys import data_key
-from engine.service.triggers.seen_files import DatasetsFound, digest_change, is_unreadable, note_files
+from engine.service.triggers.seen_files import DatasetsFound, is_unreadable, make_fire, note_files
 from engine.spec.resources.triggers import DatasetChangedTrigger
 from engine.store.records import Fire, TriggerState
 
@@ -25,7 +25,7 @@ def compare_datasets(
     ----------
     state
         `seen` holds the `files` by dataset, their contents at the last fire as `fired`, the number of `changes` so far,
-        and whether it was told that they are `unreadable`.
+        the moment of the `previous` fire, and whether it was told that they are `unreadable`.
     """
     files = found.join_files(state)
     fired = {name: state.seen.get("fired", {}).get(name, one.content) for name, one in sorted(files.items())}
@@ -41,15 +41,13 @@ def compare_datasets(
     if found.writing or (found.errors and not unreadable) or not (wanted or news):
         return noted, []
     now_seen = {name: files[name].content for name in fired}
-    number = state.seen.get("changes", 0) + 1
-    seen = {**noted.seen, "fired": now_seen, "changes": number, "unreadable": unreadable}
     unread = [name for name in trigger.datasets if not found.errors.keys().isdisjoint(found.sources[name])]
-    fire = Fire(
-        state.scenario,
-        state.trigger,
-        data_key(digest_change(number, fired, [now_seen, sorted(found.errors)])),
-        scheduled=now,
-        seen_at=now,
-        changed=tuple(dict.fromkeys([*changed, *(unread if news else [])])),
+    return make_fire(
+        noted,
+        data_key,
+        (fired, [now_seen, sorted(found.errors)]),
+        list(dict.fromkeys([*changed, *(unread if news else [])])),
+        now,
+        fired=now_seen,
+        unreadable=unreadable,
     )
-    return replace(noted, seen=seen, evaluated_until=now), [fire]

@@ -4,12 +4,11 @@ The query is asked only when it may give something else: when the files that it 
 the variables that it uses; and each time if it reads what files cannot tell.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from engine.service.triggers.fire_keys import query_key
-from engine.service.triggers.seen_files import DatasetsFound, digest_change, is_unreadable, note_files
+from engine.service.triggers.seen_files import DatasetsFound, is_unreadable, make_fire, note_files
 from engine.store.records import Fire, TriggerState
 
 
@@ -44,7 +43,8 @@ def compare_result(
     ----------
     state
         `seen` holds the `files` by dataset, their contents and the `inputs` of the query when it was `answered` last,
-        the digest of the `result`, the number of `changes` so far, and whether it was told that it is `unreadable`.
+        the digest of the `result`, the number of `changes` so far, the moment of the `previous` fire, and whether it
+        was told that it is `unreadable`.
     inputs
         The digest of all that the result depends on besides files: the query, and the values of its variables.
     answer
@@ -59,10 +59,11 @@ def compare_result(
         if seen.get("unreadable") or not is_unreadable(noted, now):
             return noted, []
         failed = [name for name in found.sources if not found.errors.keys().isdisjoint(found.sources[name])]
-        return _fire(noted, seen.get("result"), noted.error, failed, now, unreadable=True)
+        return make_fire(noted, query_key, (seen.get("result"), noted.error), failed, now, unreadable=True)
     if answer is None or answer.result is None:
         return noted, []
-    before, contents = seen.get("answered", {}), {name: one.content for name, one in found.files.items()}
+    before = seen.get("answered", {})
+    contents = {name: one.content for name, one in found.files.items()}
     if seen.get("unreadable"):
         noted = replace(noted, seen={**noted.seen, "unreadable": False})
     result, facts = seen.get("result"), {"answered": contents, "inputs": inputs, "result": answer.result}
@@ -71,14 +72,4 @@ def compare_result(
         return told, []
     differing = {name for name, content in contents.items() if before.get(name) != content}
     changed = [name for name in found.sources if not differing.isdisjoint(found.sources[name])]
-    return _fire(told, result, answer.result, changed, now, unreadable=False)
-
-
-def _fire(
-    state: TriggerState, before: str | None, after: str, changed: Collection[str], now: datetime, *, unreadable: bool
-) -> tuple[TriggerState, list[Fire]]:
-    number = state.seen.get("changes", 0) + 1
-    seen = {**state.seen, "changes": number, "unreadable": unreadable}
-    key = query_key(digest_change(number, before, after))
-    fire = Fire(state.scenario, state.trigger, key, scheduled=now, seen_at=now, changed=tuple(changed))
-    return replace(state, seen=seen, evaluated_until=now), [fire]
+    return make_fire(told, query_key, (result, answer.result), changed, now, unreadable=False)

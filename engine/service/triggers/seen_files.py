@@ -4,13 +4,13 @@ A trigger remembers digests, not files: its state stays small, and still tells a
 changed meanwhile.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from engine.digests import digest_json
-from engine.store.records import TriggerState
+from engine.store.records import Fire, TriggerState
 
 UNREADABLE_FOR = timedelta(minutes=10)
 """What cannot be looked at for so long is a reason for a run, which says what is wrong."""
@@ -86,6 +86,26 @@ def is_unreadable(state: TriggerState, now: datetime) -> bool:
     return state.error_since is not None and now - state.error_since >= UNREADABLE_FOR
 
 
-def digest_change(number: int, before: object, after: object) -> str:
-    """Return the digest of a change: the same one may come back, so it covers its number too."""
-    return digest_json([number, before, after])
+def make_fire(
+    state: TriggerState,
+    make_key: Callable[[str], str],
+    change: tuple[object, object],
+    changed: Sequence[str],
+    now: datetime,
+    **seen: Any,
+) -> tuple[TriggerState, list[Fire]]:
+    """Return the fire of a change, and the state after it.
+
+    Parameters
+    ----------
+    make_key
+        Makes the key of a digest. The digest covers what was before and after the change, and its number, because the
+        same change may come again.
+    seen
+        What else is known after the fire.
+    """
+    number = state.seen.get("changes", 0) + 1
+    key = make_key(digest_json([number, *change]))
+    known = {**state.seen, "changes": number, "previous": now.isoformat(), **seen}
+    fire = Fire(state.scenario, state.trigger, key, scheduled=now, seen_at=now, changed=tuple(changed))
+    return replace(state, seen=known, evaluated_until=now), [fire]
