@@ -12,13 +12,14 @@ import polars as pl
 from engine.evaluation.record import Evaluation
 from engine.notifications.sending import describe_definition
 from engine.spec.resources.scenarios import Reporter
-from engine.store import CheckPoint, Mute, OutboxMessage, ReporterState, RunRecord
+from engine.store import CheckPoint, Mute, OutboxMessage, Pause, ReporterState, RunRecord
 from engine.views.columns import describe_columns
 from engine.views.performance import describe_performance
 from engine.views.predictions import describe_shares
 from engine.views.ranges import format_bounds
 from engine.views.run_view import RunView
 from engine.views.store_view import StoreView
+from engine.views.trigger_view import FireView, TriggerView, format_local_time
 
 _COLUMN_FIELDS = (
     "role", "drift", "drift_p", "significant", "reference", "batch", "drift_importance", "model_importance", "reason",
@@ -196,6 +197,60 @@ def tabulate_mutes(found: Sequence[Mute], active: Sequence[Mute], idle: Sequence
     rows = [{name: getattr(mute, name) for name in schema if name != "state"} for mute in found]
     states = [{"state": describe_state(mute)} for mute in found]
     return pl.DataFrame([row | state for row, state in zip(rows, states, strict=True)], schema)
+
+
+def tabulate_pauses(found: Sequence[Pause], active: Sequence[Pause], idle: Mapping[str, str]) -> pl.DataFrame:
+    """Return one row per pause; `active` are those in force, `idle` says by scenario why a pause has no effect."""
+    schema: dict[str, Any] = dict.fromkeys(("scenario", "state"), pl.String)
+    schema |= {"until": UTC, "by": pl.String, "reason": pl.String, "created": UTC}
+
+    def describe_state(pause: Pause) -> str:
+        if pause in active:
+            return f"in force{idle[pause.scenario]}"
+        return f"ended by {pause.ended_by} on {pause.ended:%Y-%m-%d %H:%M} UTC" if pause.ended else "over"
+
+    rows = [{name: getattr(pause, name) for name in schema if name != "state"} for pause in found]
+    return pl.DataFrame([row | {"state": describe_state(one)} for row, one in zip(rows, found, strict=True)], schema)
+
+
+def tabulate_triggers(found: Sequence[TriggerView]) -> pl.DataFrame:
+    """Return one row per trigger."""
+    schema: dict[str, Any] = dict.fromkeys(("scenario", "trigger", "kind", "starts", "timezone", "state"), pl.String)
+    schema |= {"last_scheduled": UTC, "last_state": pl.String, "last_run": pl.String, "next_times": pl.List(UTC)}
+    rows = [
+        {
+            **{name: getattr(one, name) for name in ("scenario", "kind", "starts", "state")},
+            "trigger": one.name,
+            "timezone": one.zone,
+            "last_scheduled": one.last and one.last.scheduled,
+            "last_state": one.last and str(one.last.state),
+            "last_run": one.last and one.last.run,
+            "next_times": list(one.next_times),
+        }
+        for one in found
+    ]
+    return pl.DataFrame(rows, schema)
+
+
+def tabulate_fires(found: Sequence[FireView]) -> pl.DataFrame:
+    """Return one row per fire."""
+    schema: dict[str, Any] = {"number": pl.Int64, "scheduled": UTC}
+    schema |= dict.fromkeys(("local", "timezone", "scenario", "trigger", "state", "reason", "run"), pl.String)
+    schema |= {"attempt": pl.Int64, "into": pl.Int64, "late": pl.Float64, "changed": pl.String}
+    same = ("number", "scheduled", "scenario", "trigger", "run", "attempt", "into")
+    rows = [
+        {
+            **{name: getattr(one.fire, name) for name in same},
+            "local": format_local_time(one.fire.scheduled, one.zone),
+            "timezone": one.zone,
+            "state": str(one.fire.state),
+            "reason": one.fire.reason or None,
+            "late": one.late.total_seconds(),
+            "changed": ", ".join(one.fire.changed) or None,
+        }
+        for one in found
+    ]
+    return pl.DataFrame(rows, schema)
 
 
 def tabulate_reporters(declared: Sequence[tuple[str, Reporter]], states: Sequence[ReporterState]) -> pl.DataFrame:

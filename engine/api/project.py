@@ -7,14 +7,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 
 from engine import spec
 from engine.acting_user import describe_acting_user
-from engine.api import frames
+from engine.api import frames, trigger_history
 from engine.api.evaluation_store import EvaluationStore, tabulate_check_points
 from engine.api.lookup import check_last, choose_id, unknown_name
 from engine.api.replay import TriedValues, replay_target
@@ -31,11 +31,12 @@ from engine.scenarios.drill import DrillResult, drill_store
 from engine.scenarios.plan import Plan
 from engine.scenarios.result import RunResult as Run
 from engine.spec.disturbances import parse_term
-from engine.spec.moment import place_moment
 from engine.spec.resources.datasets import AnyDataset
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.spec.variable_references import Value
 from engine.store import MessageState, Mute, OutboxMessage, RunRecord, match_ids, shorten_id
+from engine.store.retention import Pruned, StateSize, describe_size, prune_state
+from engine.views.trigger_view import FireView, TriggerView, describe_pause
 
 __all__ = ["Project", "Run", "load", "run"]
 
@@ -293,6 +294,8 @@ class Project:
     def retry_messages(self, *ids: str) -> list[Delivery]:
         """Send undelivered and refused messages of the outbox now; the parameters are those of `drop_messages`.
 
+        Those that cannot be sent from here are due at once for a server that runs: it waits for their channels no more.
+
         Raises
         ------
         UsageError
@@ -303,7 +306,10 @@ class Project:
             for message in messages:
                 if message.state is MessageState.REFUSED:
                     context.store.outbox.reopen(message)
-            return list(deliver_messages(context.store, self.spec, context.secrets, early=True, messages=messages))
+            for channel in {message.channel for message in messages}:
+                context.store.outbox.make_due(channel)
+                context.store.channel_states.clear(channel)
+            return list(deliver_messages(context.store, self.spec, context.secrets, messages=messages))
 
     def mute(self, target: str, check: str, *, until: date | datetime | timedelta, reason: str) -> str:
         """Let a check count as OK until a time, and record who did so; return that as a sentence.
@@ -323,12 +329,8 @@ class Project:
         """
         self._require_check(target, check)
         with self.open_session() as context:
-            now = context.clock()
-            end = now + until if isinstance(until, timedelta) else place_moment(until, self.spec.as_of.tzinfo or UTC)
-            if end <= now:
-                over, today = (f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" for moment in (end, now))
-                raise UsageError(f"a mute until {over} would be over already: it is {today}")
-            muted = Mute(target, check, end, describe_acting_user(), " ".join(reason.split()), now)
+            end = trigger_history.resolve_end(until, "a mute", context)
+            muted = Mute(target, check, end, describe_acting_user(), " ".join(reason.split()), context.clock())
             context.store.mutes.add(muted)
             return _describe_mute(muted)
 
@@ -363,6 +365,137 @@ class Project:
         with self.open_session() as context:
             active = [mute for mute in context.store.mutes.list_active() if target in (None, mute.target)]
         return [f"{mute.target}: {_describe_mute(mute)}" for mute in active]
+
+    def pause(self, scenario: str, *, until: date | datetime | timedelta | None = None, reason: str = "") -> str:
+        """Let the triggers of a scenario start no runs, and record who did so; return that as a sentence.
+
+        An earlier pause of it ends. What is due meanwhile is recorded as SKIPPED, and is not made up for. Runs that are
+        started by hand are not paused.
+
+        Parameters
+        ----------
+        until
+            When its triggers start runs again: a date (its first instant), a time (of the project's time zone, if it
+            has no offset), a duration from now on, or None: when somebody resumes it.
+
+        Raises
+        ------
+        UsageError
+            There is no such scenario, or the time is over.
+        """
+        with self.open_session() as context:
+            paused = trigger_history.pause_scenario(scenario, until, reason, context)
+            return describe_pause(paused) + trigger_history.explain_idle_pause(scenario, context)
+
+    def resume(self, scenario: str) -> None:
+        """End the pause of a scenario, and record who did so.
+
+        Raises
+        ------
+        UsageError
+            The scenario is not paused.
+        """
+        with self.open_session() as context:
+            trigger_history.resume_scenario(scenario, context)
+
+    def pauses(self) -> pl.DataFrame:
+        """Return all pauses of scenarios, oldest first.
+
+        Returns
+        -------
+        scenario, state (in force, in force without effect and why, over, or by whom it was ended), until (UTC; null:
+        when somebody resumes it), by, reason, created (UTC).
+        """
+        with self.open_session() as context:
+            pauses = context.store.pauses
+            idle = {name: trigger_history.explain_idle_pause(name, context) for name in pauses.list_scenarios()}
+            return frames.tabulate_pauses(pauses.history(), pauses.list_active(), idle)
+
+    def tell_pauses(self) -> list[str]:
+        """Return a sentence for each pause in force."""
+        with self.open_session() as context:
+            return trigger_history.tell_pauses(context)
+
+    def triggers(self) -> pl.DataFrame:
+        """Return the triggers of all scenarios, in the order of the spec. No server is needed for it.
+
+        Returns
+        -------
+        scenario, trigger, kind, starts (in words), timezone, state (active, or why it starts no run), last_scheduled
+        (of its newest fire, UTC), last_state, last_run, next_times (the next five, UTC; empty for a trigger that is not
+        due at times).
+        """
+        return frames.tabulate_triggers(self.list_triggers())
+
+    def list_triggers(self) -> list[TriggerView]:
+        """Return the triggers of all scenarios, in the order of the spec, as records."""
+        with self.open_session() as context:
+            return trigger_history.list_triggers(context)
+
+    def tell_triggers(self) -> list[str]:
+        """Return sentences that tell whether engine serve looks at the triggers; none if all is well."""
+        with self.open_session() as context:
+            return trigger_history.tell_evaluation(context)
+
+    def fires(self, last: int | None = None) -> pl.DataFrame:
+        """Return what was due by triggers and what has become of it, oldest first; with `last`, the newest.
+
+        Returns
+        -------
+        number, scheduled (UTC), local (the same in the time zone of its trigger, as text), timezone, scenario, trigger,
+        state (WAITING, STARTING, RUNNING, DONE, COALESCED, SKIPPED), reason, run (its id), attempt, into (the number of
+        the fire that does its work), late (seconds after `scheduled` at which its run has started, or without a run,
+        at which it was seen), changed (the names of what has changed).
+        """
+        with self.open_session() as context:
+            return frames.tabulate_fires(trigger_history.list_fires(check_last(last), context))
+
+    def count_fires(self) -> int:
+        """Return the number of fires."""
+        with self.open_session() as context:
+            return context.store.fires.count()
+
+    def fire_of(self, run: str) -> FireView | None:
+        """Return the fire that a run answers, None if it answers none; raises UsageError if the run is unknown."""
+        with self.open_session() as context:
+            return trigger_history.find_fire_of(context.store.runs.get(_choose_run(run, context)), context)
+
+    def prune(self, *, dry: bool = False) -> Pruned:
+        """Remove from the state what `retention:` of the spec does not keep, and return what that was.
+
+        What is still needed is never removed: see the reference page. Without `retention:`, nothing is.
+
+        Parameters
+        ----------
+        dry
+            Remove nothing, and return what would be removed.
+        """
+        with self.open_session() as context:
+            return prune_state(context.store, self.spec, context.clock(), dry=dry)
+
+    def state_size(self) -> StateSize:
+        """Return how large the state is: bytes of its database and of its files, and rows."""
+        with self.open_session() as context:
+            return describe_size(context.store)
+
+    def vacuum(self) -> tuple[int, int]:
+        """Write the database of the state anew, without the room of what was removed; return its bytes before and now.
+
+        Raises
+        ------
+        UsageError
+            Runs are at work.
+        """
+        with self.open_session() as context:
+            if running := context.store.runs.list_running():
+                which = join_some(f"{shorten_id(run.id)} of {run.scenario}" for run in running)
+                raise UsageError(
+                    f"state.db cannot be written anew while runs are at work, since they could not write: {which}; "
+                    "wait until they have ended"
+                )
+            before = describe_size(context.store).database_bytes
+            context.store.database.vacuum()
+            return before, describe_size(context.store).database_bytes
 
     def reporter_states(self) -> pl.DataFrame:
         """Return what the reporters with `only_on_change` or `cooldown` have last seen and told.

@@ -26,12 +26,16 @@ from engine.cli import (
     init,
     mute,
     outbox,
+    pause,
     plan,
+    prune,
     remove,
     render,
     report,
+    resume,
     run,
     schema,
+    serve,
     show,
     unmute,
     validate,
@@ -69,7 +73,8 @@ class _Verb(TyperCommand):
 
 
 VERBS = (
-    init, validate, render, schema, plan, run, watch, show, compare, report, check, drill, mute, unmute, outbox, remove,
+    init, validate, render, schema, plan, run, watch, serve, show, compare, report, check, drill, mute, unmute, pause,
+    resume, outbox, remove, prune,
 )  # fmt: skip
 for verb in VERBS:
     app.command(verb.__name__.rpartition(".")[2], cls=_Verb)(verb.command)

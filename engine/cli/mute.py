@@ -1,16 +1,13 @@
 """`engine mute`: lets a check not count for a time, with a reason that everybody sees; or lists the mutes."""
 
 import os
-from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from engine.cli.options import TableFormat, Variables, load_project
+from engine.cli.options import TableFormat, Variables, load_project, parse_end
 from engine.outcome import ExitCode
-from engine.spec.moment import parse_moment
-from engine.spec.value_types import parse_duration
 
 
 def command(
@@ -53,16 +50,5 @@ def command(
     if list_:
         table_printers.print_table("mutes", project.mutes(), table_printers.MUTE_HEADERS, format_)
     elif target and check and until and reason:
-        print(f"{target}: {project.mute(target, check, until=_parse_end(until), reason=reason)}")
+        print(f"{target}: {project.mute(target, check, until=parse_end(until), reason=reason)}")
     return ExitCode.OK
-
-
-def _parse_end(text: str) -> date | datetime | timedelta:
-    """Return a date, a time, or a duration from now on; raises typer.BadParameter for any other text."""
-    try:
-        return parse_duration(text.strip()) or parse_moment(text.strip())
-    except ValueError:
-        message = (
-            f"{text[:60]!r} is not a date such as 2026-12-01, a time such as 2026-12-01T09:30 or a duration such as 7d"
-        )
-        raise typer.BadParameter(message, param_hint="--until") from None

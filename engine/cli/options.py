@@ -1,5 +1,6 @@
 """Options that several verbs have in common."""
 
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,6 +9,7 @@ import typer
 from engine import spec
 from engine.formatting.redacted_output import redact_standard_streams
 from engine.spec.moment import parse_moment
+from engine.spec.value_types import parse_duration
 
 Format = Annotated[
     Literal["text", "json", "github"],
@@ -73,3 +75,14 @@ def parse_pairs(given: list[str] | None, option: str, form: str) -> dict[str, st
         if not name or not equals:
             raise typer.BadParameter(f"{name!r} is not {form}", param_hint=option)
     return {name.strip(): value for name, _, value in parts}
+
+
+def parse_end(text: str) -> date | datetime | timedelta:
+    """Parse the value of `--until`: a date, a time, or a duration from now on; raises typer.BadParameter otherwise."""
+    try:
+        return parse_duration(text.strip()) or parse_moment(text.strip())
+    except ValueError:
+        message = (
+            f"{text[:60]!r} is not a date such as 2026-12-01, a time such as 2026-12-01T09:30 or a duration such as 7d"
+        )
+        raise typer.BadParameter(message, param_hint="--until") from None

@@ -8,16 +8,18 @@ from engine.cli.output import print_json
 from engine.cli.tables import Page, print_data, render_json, to_records
 from engine.store.records import event_to_json
 from engine.views.run_view import describe_run
+from engine.views.trigger_view import tell_fire
 
 
 def print_run(project: Project, id_: str, format_: TableFormat) -> None:
     """Print a run, its steps and its log; as CSV, the log."""
-    one, log = project.past_run(id_), project.log(id_)
+    one, log, fire = project.past_run(id_), project.log(id_), project.fire_of(id_)
     if format_ == "csv":
         print_data(log, format_)
         return
     if format_ == "json":
-        print_json(render_json(asdict(one) | {"events": list(map(event_to_json, one.events)), "log": to_records(log)}))
+        more = {"events": list(map(event_to_json, one.events)), "log": to_records(log)}
+        print_json(render_json(asdict(one) | more | {"answers": fire and asdict(fire)}))
         return
     page = Page()
     run = describe_run(one)
@@ -29,6 +31,7 @@ def print_run(project: Project, id_: str, format_: TableFormat) -> None:
             "ended": f"{run.ended:%Y-%m-%d %H:%M:%S} UTC" if run.ended else "",
             "as of": f"{run.as_of:%Y-%m-%d %H:%M:%S} UTC" if run.as_of else "",
             "started by": run.parent or "",
+            "fire": tell_fire(fire) if fire else "" if one.fire is None else f"{one.fire}, which is not kept any more",
             "variables": ", ".join(f"{name} = {value}" for name, value in run.variables.items()),
         }
     )

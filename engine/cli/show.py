@@ -60,6 +60,12 @@ def command(
     outbox: Annotated[
         bool, typer.Option("--outbox", help="Show the messages that were not sent: undelivered, refused or dropped.")
     ] = False,
+    triggers: Annotated[
+        bool, typer.Option("--triggers", help="Show what starts the scenarios, whether it does, and its next times.")
+    ] = False,
+    fires: Annotated[
+        bool, typer.Option("--fires", help="Show what was due by triggers, and what has become of it.")
+    ] = False,
     reporters: Annotated[
         bool, typer.Option("--reporters", help="Show what reporters with only_on_change or cooldown have last told.")
     ] = False,
@@ -70,22 +76,22 @@ def command(
     as_of: AsOf = None,
     format_: TableFormat = "text",
 ) -> int:
-    """Show stored results: stores, evaluations, checks, runs and undelivered messages."""
-    tables = checks or runs or outbox or reporters
+    """Show stored results: stores, evaluations, checks, runs, triggers and undelivered messages."""
+    tables = checks or runs or outbox or reporters or triggers or fires
     whole_table = store is not None and evaluation is None and not tables and run is None
     if (metric or label or superseded) and not whole_table:
         raise typer.BadParameter(
             "--metric, --label and --superseded apply only to the table of a store: engine show SPEC STORE"
         )
-    whole_project = store is None and not runs and not outbox and not reporters
+    whole_project = triggers or (store is None and not runs and not outbox and not reporters and not fires)
     if (sort or last) and (run is not None or (evaluation is not None and not checks) or whole_project):
-        raise typer.BadParameter("--sort and --last apply only to tables: a STORE's, --checks, --runs, --outbox …")
+        raise typer.BadParameter("--sort and --last apply only to tables: a STORE's, --checks, --runs, --fires …")
     if checks and store is None:
         raise typer.BadParameter("--checks needs an evaluation store or a dataset: engine show SPEC STORE --checks")
     declared = load_project(path, var, as_of)
 
     from engine.api import Project
-    from engine.cli import evaluation_printers, run_printers, table_printers
+    from engine.cli import evaluation_printers, run_printers, table_printers, trigger_printers
     from engine.cli.output import print_warning
 
     project = Project(declared, os.environ, (print_warning,))
@@ -95,6 +101,10 @@ def command(
         table_printers.print_table(
             "outbox", project.outbox(), table_printers.OUTBOX_HEADERS, format_, sort=sort, last=last
         )
+    elif triggers:
+        trigger_printers.print_triggers(project, format_)
+    elif fires:
+        trigger_printers.print_fires(project, format_, sort, last)
     elif reporters:
         table_printers.print_table(
             "reporters", project.reporter_states(), table_printers.REPORTER_HEADERS, format_, sort=sort, last=last
@@ -249,7 +259,7 @@ def _print_overview(project: "Project", format_: TableFormat) -> None:
         page.add_table(frame, table_printers.select_columns(frame, store), empty="nothing yet")
         if earlier := store.count() - frame.height:
             page.add_line(f"{earlier} earlier: engine show {project.spec.path} {name}", style="dim")
-    for line in project.tell_mutes():
+    for line in (*project.tell_mutes(), *project.tell_pauses()):
         page.add_line(line)
     page.add_title("runs")
     page.add_table(table_printers.add_short_ids(runs), table_printers.RUN_HEADERS, empty="nothing yet")

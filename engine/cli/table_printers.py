@@ -30,6 +30,13 @@ MUTE_HEADERS = {
     "target": "store or dataset",
     **{name: name for name in ("check", "state", "until", "by", "reason", "created")},
 }
+PAUSE_HEADERS = {name: name for name in ("scenario", "state", "until", "by", "reason", "created")}
+FIRE_HEADERS = {
+    "number": "number",
+    "scheduled": "scheduled (UTC)",
+    "local": "in its zone",
+    **{name: name for name in ("scenario", "trigger", "state", "run", "attempt", "into", "late", "reason", "changed")},
+}
 REPORTER_HEADERS = {
     **{name: name for name in ("scenario", "reporter", "channel", "watches", "now", "since")},
     "sent_at": "last message",

@@ -4,7 +4,7 @@ Every declared check gives at least one result; a wildcard check gives one per m
 computed gives ERROR, a metric without a value gives EMPTY, each with the reason: no metric is skipped silently.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isclose
 from pathlib import Path
@@ -258,13 +258,6 @@ def _compute_change(check: RangeCheck, metric: str, measured: MetricValue, targe
 def _name_baseline(check: RangeCheck) -> str:
     """Return what a change is measured from, as the spec names it."""
     return f"mean_of_last {check.compare.mean_of_last}" if isinstance(check.compare, MeanOfLast) else str(check.compare)
-
-
-def count_past(checks: Iterable[Check]) -> int:
-    """Return how many earlier evaluations checks look at, at most."""
-    compared = [check.compare for check in checks if isinstance(check, RangeCheck)]
-    counts = [one.mean_of_last if isinstance(one, MeanOfLast) else int(one == "previous") for one in compared]
-    return max(counts, default=0)
 
 
 def _find_baseline(check: RangeCheck, metric: str, value: float, target: CheckTarget) -> MetricValue | str:

@@ -10,6 +10,7 @@ from __future__ import annotations  # keeps annotations with types of drift unev
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from engine import drift
 from engine.digests import digest_file, digest_json
 from engine.errors import StoreError
 from engine.evaluation.changes import average_metrics
-from engine.evaluation.record import MetricValue
+from engine.evaluation.record import Evaluation, MetricValue
 from engine.models import ClassValue, sort_classes, unite_classes
 
 FILES = ("columns.profile", "predictions.profile", "sample.parquet")
@@ -28,11 +29,39 @@ FILES = ("columns.profile", "predictions.profile", "sample.parquet")
 
 
 class DamagedSnapshot(StoreError):  # noqa: N818  (a state of files; callers add what to do)
-    """A snapshot cannot be used. `folder` is where it is, `fault` says what is wrong."""
+    """A snapshot cannot be used. `folder` is where it is, `fault` says what is wrong.
+
+    `remedy` begins the sentence that says what to do.
+    """
+
+    remedy = "Restore them from a backup, or"
 
     def __init__(self, folder: Path, fault: str) -> None:
         super().__init__(f"the kept statistics in {folder} are missing or damaged ({fault})")
         self.folder, self.fault = folder, fault
+
+
+class RemovedSnapshot(DamagedSnapshot):
+    """The files of an evaluation were removed by retention, as the user has wished."""
+
+    remedy = "Its numbers are kept, but nothing can be compared with it:"
+
+    def __init__(self, folder: Path, removed: datetime) -> None:
+        StoreError.__init__(self, f"its files were removed by retention on {removed:%Y-%m-%d %H:%M} UTC")
+        self.folder, self.fault = folder, "removed by retention"
+
+
+def load_snapshot_of(evaluation: Evaluation, folder: Path) -> Snapshot:
+    """Load the snapshot of an evaluation's batch from the folder of its files.
+
+    Raises
+    ------
+    DamagedSnapshot
+        It cannot be used; RemovedSnapshot, if retention has removed it.
+    """
+    if evaluation.files_removed is not None:
+        raise RemovedSnapshot(folder, evaluation.files_removed)
+    return Snapshot.load(folder)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,13 @@ def format_duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def format_bytes(size: int) -> str:
+    """Return a size with three significant digits: 512 B, 12.3 MB; 1 MB is 1,000,000 B."""
+    units = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3), ("B", 1))
+    unit, length = next((one for one in units if size >= one[1]), units[-1])
+    return f"{float(f'{size / length:.3g}'):,g} {unit}"
+
+
 def format_ends(low: float | None, high: float | None, form: Callable[[float], str]) -> str:
     """Return the ends of an interval: 0.741 to 0.786; an empty text if there is none."""
     return "" if low is None or high is None else f"{form(low)} to {form(high)}"

@@ -6,7 +6,7 @@ from math import isfinite
 
 from engine.errors import DataError
 from engine.evaluation.check_counts import PassedChecks
-from engine.evaluation.checks import CheckTarget, apply_check, count_past
+from engine.evaluation.checks import CheckTarget, apply_check
 from engine.evaluation.detectable import HARDLY_FAILED, summarize_weak_checks
 from engine.evaluation.false_alarms import describe_false_alarms
 from engine.evaluation.record import CheckResult, Evaluation
@@ -19,7 +19,7 @@ from engine.pipeline.evaluation_times import select_earlier
 from engine.pipeline.log import Level
 from engine.pipeline.mutes import mark_muted_results
 from engine.spec.metric_names import MetricName, normalize_metric_name
-from engine.spec.resources.checks import RangeCheck, describe_inactive_checks, select_active_checks
+from engine.spec.resources.checks import RangeCheck, count_past, describe_inactive_checks, select_active_checks
 
 RECENT_EVALUATIONS = 100
 """Evaluations of which a plan learns how often they are made."""

@@ -15,7 +15,7 @@ from engine.errors import DataError, StoreError, UsageError
 from engine.evaluation.batch_evaluation import EvaluationIdentity, evaluate_batch
 from engine.evaluation.observation import Observation, snapshot_side
 from engine.evaluation.record import Evaluation
-from engine.evaluation.snapshot import DamagedSnapshot, Snapshot
+from engine.evaluation.snapshot import DamagedSnapshot, Snapshot, load_snapshot_of
 from engine.formatting.hints import suggest_name
 from engine.pipeline.context import BuildContext
 from engine.pipeline.references import SAMPLE_ROWS
@@ -81,10 +81,10 @@ def _load_model_version(evaluation: Evaluation, context: BuildContext) -> ModelV
 
 def _load_snapshot(evaluation: Evaluation, context: BuildContext) -> Snapshot:
     try:
-        return Snapshot.load(context.store.evaluations.folder_of(evaluation.id))
+        return load_snapshot_of(evaluation, context.store.evaluations.folder_of(evaluation.id))
     except DamagedSnapshot as damaged:
         raise StoreError(
-            f"evaluation {evaluation.name!r} of {evaluation.store!r}: {damaged}. Restore them from a backup, or "
+            f"evaluation {evaluation.name!r} of {evaluation.store!r}: {damaged}. {damaged.remedy} "
             "evaluate its data again by a build step with mode: force and compare that evaluation"
         ) from damaged
 

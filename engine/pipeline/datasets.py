@@ -21,7 +21,7 @@ from engine.data import (
 )
 from engine.digests import digest_json
 from engine.errors import DataError
-from engine.evaluation.checks import CheckTarget, apply_check, count_past
+from engine.evaluation.checks import CheckTarget, apply_check
 from engine.evaluation.custom_metrics import compute_custom_metrics
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.formatting.lists import join_some
@@ -33,7 +33,7 @@ from engine.pipeline.context import BuildContext
 from engine.pipeline.decision import Decision, list_sources
 from engine.pipeline.mutes import mark_muted_results
 from engine.spec.metric_catalogue import METRICS
-from engine.spec.resources.checks import PythonCheck, describe_inactive_checks, select_active_checks
+from engine.spec.resources.checks import PythonCheck, count_past, describe_inactive_checks, select_active_checks
 from engine.spec.resources.resource import facts_of
 
 ALL_DATASET_METRICS = [

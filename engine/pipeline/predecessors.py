@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.evaluation.batch_evaluation import EvaluationIdentity, measure_repetition
 from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints
-from engine.evaluation.snapshot import DamagedSnapshot, Snapshot
+from engine.evaluation.snapshot import DamagedSnapshot, load_snapshot_of
 from engine.pipeline.changes import MAX_CANDIDATES, ChangeReason, RolePaths, explain_change
 from engine.pipeline.context import BuildContext
 from engine.store import EvaluationFilter, PastFacts
@@ -78,7 +78,7 @@ def _can_be_taken_over(twin: Evaluation, context: BuildContext) -> bool:
     if not twin.metrics:
         return True
     try:
-        Snapshot.load(context.store.evaluations.folder_of(twin.id))
+        load_snapshot_of(twin, context.store.evaluations.folder_of(twin.id))
     except DamagedSnapshot:
         return False
     return True

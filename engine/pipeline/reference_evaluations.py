@@ -35,11 +35,23 @@ def find_reference_evaluations(
     time = find_declared_time(store, context)
     other = EvaluationFilter(other_dataset_than=batch.fingerprint, model=of_model, earlier_than=time)
     if found := _list_latest(store, declared.last, replace(other, usable=True), context, distinct=time is not None):
-        return ReferenceEvaluations(found, "")
+        return ReferenceEvaluations(found, _tell_removed(store, declared.last, len(found), other, context))
+    if remark := _tell_removed(store, declared.last, 0, other, context):
+        return ReferenceEvaluations([], remark)
     if evaluations.history(store, 1, metrics=[], where=other):
         return ReferenceEvaluations([], "no earlier evaluation has rows")
     others = of_model is not None and evaluations.history(store, 1, metrics=[], where=replace(other, model=None))
     return ReferenceEvaluations([], f"there is no earlier evaluation{' of this model' if others else ''}")
+
+
+def _tell_removed(store: str, last: int, found: int, where: EvaluationFilter, context: BuildContext) -> str:
+    """Return what to say if a reference of the last evaluations is short because files were removed; else nothing."""
+    if found >= last:
+        return ""
+    latest = context.store.evaluations.history(store, last, metrics=["row_count"], where=where)
+    if not any(one.files_removed and one.rows_read for one in latest):
+        return ""
+    return f"{found} of the last {last} evaluations can be compared with: retention has removed the files of the others"
 
 
 def _list_latest(
@@ -61,15 +73,22 @@ def _find_same_periods(
     times = list_earlier_times(store, declared, context)
     found: list[Evaluation] = []
     missing: list[str] = []
+    removed: list[str] = []
     for time in reversed(times):
-        where = EvaluationFilter(at=time, model=model, usable=True)
-        there = context.store.evaluations.history(store, 1, metrics=["row_count"], where=where)
+        where = EvaluationFilter(at=time, model=model)
+        there = context.store.evaluations.history(store, 1, metrics=["row_count"], where=replace(where, usable=True))
         found += there
-        missing += [] if there else [time.text]
-    absent = f"there is no evaluation{' of this model' if model else ''} with rows for {join_some(missing)}"
+        if not there:
+            without = context.store.evaluations.history(store, 1, metrics=[], where=where)
+            (removed if without and without[0].files_removed else missing).append(time.text)
+    reasons = [
+        f"there is no evaluation{' of this model' if model else ''} with rows for {join_some(missing)}" * bool(missing),
+        f"retention has removed the files of {join_some(removed)}" * bool(removed),
+    ]
+    absent = " and ".join(filter(None, reasons))
     if not found:
         return ReferenceEvaluations([], absent)
-    remarks = [f"{len(found)} of the {declared.last} earlier periods exist: {absent}"] if missing else []
+    remarks = [f"{len(found)} of the {declared.last} earlier periods exist: {absent}"] if absent else []
     distinct = _drop_repeated(found)
     if repeated := len(found) - len(distinct):
         remarks.append(f"{repeated} of the {len(found)} earlier periods have the same data as others, which count once")

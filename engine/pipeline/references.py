@@ -18,7 +18,7 @@ from engine.drift.reading.blocks import count_frame_rows
 from engine.errors import DataError, StoreError
 from engine.evaluation.observation import snapshot_side
 from engine.evaluation.record import Evaluation
-from engine.evaluation.snapshot import DamagedSnapshot, Snapshot
+from engine.evaluation.snapshot import DamagedSnapshot, Snapshot, load_snapshot_of
 from engine.formatting.lists import join_some
 from engine.models import ClassValue, FittedModel, label_of
 from engine.pipeline.actions import Action
@@ -172,7 +172,7 @@ def _refer_to_evaluations(
 
     def load_snapshot(evaluation: Evaluation) -> Snapshot:
         try:
-            return Snapshot.load(context.store.evaluations.folder_of(evaluation.id))
+            return load_snapshot_of(evaluation, context.store.evaluations.folder_of(evaluation.id))
         except DamagedSnapshot as damaged:
             if kind in ("rolling", "same_period"):
                 remedy = (
@@ -186,7 +186,7 @@ def _refer_to_evaluations(
                 )
             raise StoreError(
                 f"reference of evaluation store {evaluation.store!r}: evaluation {evaluation.name!r}: {damaged}. "
-                f"Restore them from a backup, or {remedy}"
+                f"{damaged.remedy} {remedy}"
             ) from damaged
 
     def unite_snapshots() -> Snapshot:

@@ -11,14 +11,14 @@ from datetime import datetime
 from itertools import islice
 
 from engine.errors import UsageError
-from engine.evaluation.checks import CheckTarget, MetricsByName, apply_check, count_past
+from engine.evaluation.checks import CheckTarget, MetricsByName, apply_check
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.outcome import CheckOutcome, worst_check_outcome
 from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import select_metrics_in_seconds
 from engine.pipeline.evaluation_times import has_model_history
 from engine.spec.metric_names import normalize_metric_name
-from engine.spec.resources.checks import Check, PythonCheck, Range, RangeCheck, select_active_checks
+from engine.spec.resources.checks import Check, PythonCheck, Range, RangeCheck, count_past, select_active_checks
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ for an earlier day (`--as-of 2026-11-20`) reads what it read then.
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Literal
 
 from engine.formatting.hints import find_similar
 
@@ -21,6 +22,16 @@ MOMENT_NAMES = (
     "previous_quarter_start",
     "year_start",
 )
+
+FIRE_NAMES: Mapping[str, Literal["date", "text"]] = {
+    "previous_as_of": "date",
+    "previous_as_of_time": "text",
+    "changed": "text",
+}
+"""The names that only the variables of a trigger may use besides, and whether they stand for a date or a text.
+
+They are the date and the time that the fire before stood for, and the names of what has changed.
+"""
 
 
 def list_moment_values(as_of: datetime) -> Mapping[str, date | str]:

@@ -8,7 +8,7 @@ synced to disk, so a result that was reported survives a loss of power. A forked
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,9 @@ from engine.store.records import utc_now
 from engine.store.tables import serialize_json
 
 T = TypeVar("T")
+
+LOG_BYTES = 64 * 1024**2
+"""To so much the write-ahead log is cut when it begins anew: a long transaction may have made it larger."""
 
 ROWS_PER_STATEMENT = 500
 """Rows that one statement asks for: databases limit the number of parameters."""
@@ -42,6 +45,7 @@ def create_database_engine(url: URL, patience: float, *, migrating: bool = False
         # A migration rebuilds a table by dropping it: enforced foreign keys would delete the rows that refer to it.
         connection.execute(f"PRAGMA foreign_keys = {'OFF' if migrating else 'ON'}")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         if migrating:
             connection.execute("PRAGMA journal_mode = WAL")  # the database file keeps this setting
 
@@ -121,6 +125,35 @@ class Database:
             raise build_store_error(self.unwritable, *UNWRITABLE)
         with translate_errors(self.folder), self._writers.begin() as connection:
             yield connection
+
+    def merge_log(self, *, whole: bool) -> None:
+        """Write what the write-ahead log holds into the database, as far as no reader needs it there.
+
+        With `whole`, wait for readers and writers as long as the patience is, and empty the log.
+        """
+        self._execute_alone(f"PRAGMA wal_checkpoint({'TRUNCATE' if whole else 'PASSIVE'})")
+
+    def vacuum(self) -> None:
+        """Write the database anew, without the pages that hold nothing; nobody can write meanwhile."""
+        self._execute_alone("VACUUM")
+        self.merge_log(whole=True)
+
+    def _execute_alone(self, statement: str) -> None:
+        """Execute a statement that SQLite takes only outside of a transaction."""
+        with translate_errors(self.folder), closing(self._readers.raw_connection()) as connection:
+            connection.cursor().execute(statement)
+
+    def prove_writable(self) -> None:
+        """Write something that changes nothing.
+
+        Raises
+        ------
+        StoreError
+            Nothing can be written: the disk is full, or the folder is read-only, for instance.
+        """
+        with self.begin_write() as connection:
+            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA user_version = {int(version)}")
 
 
 def child_rows(

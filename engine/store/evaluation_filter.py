@@ -43,8 +43,8 @@ class EvaluationFilter:
     run
         The id of the run that made it.
     usable
-        Whether its batch has rows, so that it can be a reference; one without metrics was only simulated by a plan, and
-        counts as if it had some.
+        Whether its batch has rows and its files are kept, so that it can be a reference; one without metrics was only
+        simulated by a plan, and counts as if it had some.
     superseded
         Whether superseded ones are among them.
     """
@@ -98,6 +98,7 @@ class EvaluationFilter:
         if self.run is not None:
             found.append(of.run == self.run)
         if self.usable:
+            found.append(of.files_removed.is_(None))
             found.append(or_(of.rows_read > 0, ~exists().where(evaluation_metrics.c.evaluation == of.number)))
         return found
 

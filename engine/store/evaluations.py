@@ -14,14 +14,13 @@ from engine.store.errors import build_store_error
 from engine.store.evaluation_filter import HISTORY_ORDER, EvaluationFilter
 from engine.store.folders import Folders, safe_name
 from engine.store.ids import read_matching_ids, shorten_id
-from engine.store.locks import hold_file_lock
 from engine.store.metrics import insert_metrics, read_metrics
 from engine.store.records import MetricPoint, PastFacts, Removal
-from engine.store.tables import evaluation_details, evaluation_metrics, evaluations, removals, unfinished_folders
+from engine.store.tables import check_results, evaluation_details, evaluation_metrics, evaluations, removals
 
 EVALUATION_COLUMNS = (
     "id", "store", "name", "labels", "created", "engine_version", "kernel_version", "rows_read", "rows_used",
-    "reference_rows", "model", "model_version", "run", "superseded_by", "same_data_as",
+    "reference_rows", "model", "model_version", "run", "superseded_by", "same_data_as", "files_removed",
 )  # fmt: skip
 DETAIL_COLUMNS = tuple(column.name for column in evaluation_details.c if column.name != "evaluation")
 
@@ -181,43 +180,53 @@ class Evaluations:
         """Remove the evaluations with that name and their files, and record who removed them. Return their ids."""
         return self._remove_evaluations(store, [evaluations.c.name == name], by)
 
-    def remove_ids(self, store: str, ids: Sequence[str], by: str) -> tuple[str, ...]:
-        """Remove the evaluations with these ids and their files, and record who removed them. Return their ids."""
-        return self._remove_evaluations(store, [evaluations.c.id.in_(some) for some in split_rows(ids)], by)
+    def remove_ids(self, store: str, ids: Sequence[str], by: str, *, with_checks: bool = False) -> tuple[str, ...]:
+        """Remove the evaluations with these ids and their files, and record who removed them. Return their ids.
 
-    def _remove_evaluations(self, store: str, conditions: Sequence[ColumnElement[bool]], by: str) -> tuple[str, ...]:
+        With `with_checks`, the results of their checks are removed too.
+        """
+        conditions = [evaluations.c.id.in_(some) for some in split_rows(ids)]
+        return self._remove_evaluations(store, conditions, by, with_checks=with_checks)
+
+    def remove_files(self, ids: Sequence[str]) -> None:
+        """Remove the files of evaluations, whose rows stay and tell it."""
+        with self._folders.remove() as (connection, paths):
+            now = self._database.now()
+            for some in split_rows(ids):
+                connection.execute(update(evaluations).where(evaluations.c.id.in_(some)).values(files_removed=now))
+            paths += [f"evaluations/{safe_name(each)}" for each in ids]
+
+    def _remove_evaluations(
+        self, store: str, conditions: Sequence[ColumnElement[bool]], by: str, *, with_checks: bool = False
+    ) -> tuple[str, ...]:
         """Remove, at once, the evaluations that meet any of the conditions."""
-        with hold_file_lock(self._database.folder, "files", shared=True):
-            with self._database.begin_write() as connection:
-                found: list[Row[int, str, str]] = []
-                for condition in conditions:
-                    chosen = (evaluations.c.store == store) & condition
-                    columns = select(evaluations.c.number, evaluations.c.name, evaluations.c.id).where(chosen)
-                    found += connection.execute(columns).all()
-                if not found:
-                    return ()
-                found.sort(key=lambda row: row.number)
-                ids = tuple(row.id for row in found)
-                now = self._database.now()
-                by_name: dict[str, list[str]] = {}
-                for row in found:
-                    by_name.setdefault(row.name, []).append(row.id)
-                # The paths are recorded in the transaction that deletes the rows: if this process is killed before the
-                # folders are gone, the next opening removes them.
-                _restore_superseded(connection, ids)
-                paths = [f"evaluations/{safe_name(each)}" for each in ids]
-                for some in split_rows(ids):
-                    connection.execute(delete(evaluations).where(evaluations.c.id.in_(some)))
-                connection.execute(insert(unfinished_folders), [{"path": path} for path in paths])
-                connection.execute(
-                    insert(removals),
-                    [
-                        {"store": store, "name": name, "evaluations": tuple(same), "by": by, "at": now}
-                        for name, same in by_name.items()
-                    ],
-                )
-            for path in paths:
-                self._folders.discard(path)
+        with self._folders.remove() as (connection, paths):
+            found: list[Row[int, str, str]] = []
+            for condition in conditions:
+                chosen = (evaluations.c.store == store) & condition
+                columns = select(evaluations.c.number, evaluations.c.name, evaluations.c.id).where(chosen)
+                found += connection.execute(columns).all()
+            if not found:
+                return ()
+            found.sort(key=lambda row: row.number)
+            ids = tuple(row.id for row in found)
+            now = self._database.now()
+            by_name: dict[str, list[str]] = {}
+            for row in found:
+                by_name.setdefault(row.name, []).append(row.id)
+            _restore_superseded(connection, ids)
+            for some in split_rows(ids):
+                connection.execute(delete(evaluations).where(evaluations.c.id.in_(some)))
+                if with_checks:
+                    connection.execute(delete(check_results).where(check_results.c.evaluation.in_(some)))
+            connection.execute(
+                insert(removals),
+                [
+                    {"store": store, "name": name, "evaluations": tuple(same), "by": by, "at": now}
+                    for name, same in by_name.items()
+                ],
+            )
+            paths += [f"evaluations/{safe_name(each)}" for each in ids]
         return ids
 
     def list_removals(self, store: str) -> list[Removal]:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from engine.store.database import Database
 from engine.store.records import OPEN_STATES, Fire, FireState, TriggerState
@@ -81,6 +81,18 @@ class Fires:
             query = query.where(fires.c.scenario == scenario)
         with self._database.begin_read() as connection:
             return [_fire_from_row(row) for row in connection.execute(query)][::-1]
+
+    def count(self) -> int:
+        """Return the number of fires."""
+        with self._database.begin_read() as connection:
+            return connection.scalars(select(func.count()).select_from(fires)).one()
+
+    def list_newest(self) -> list[Fire]:
+        """Return the newest fire of each trigger, in the order in which they were recorded."""
+        newest = select(func.max(fires.c.number)).group_by(fires.c.scenario, fires.c.trigger)
+        query = select(fires).where(fires.c.number.in_(newest)).order_by(fires.c.number)
+        with self._database.begin_read() as connection:
+            return [_fire_from_row(row) for row in connection.execute(query)]
 
 
 def _write_state(connection: Connection, state: TriggerState) -> None:

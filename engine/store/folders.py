@@ -13,14 +13,14 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, delete, insert, select
 
 from engine.errors import StoreError
-from engine.store.database import Database
+from engine.store.database import Database, split_rows
 from engine.store.errors import ERRNO_CAUSES, build_store_error, translate_errors
 from engine.store.locks import hold_file_lock, release_lock, try_lock
 from engine.store.tables import unfinished_folders
@@ -83,22 +83,43 @@ class Folders:
                     self.discard(path)
                 raise
 
+    @contextmanager
+    def remove(self) -> Iterator[tuple[Connection, list[str]]]:
+        """Give the transaction that deletes the rows which own folders, and a list for the paths of these folders.
+
+        The paths are recorded in that transaction, and the folders removed after it: if this process is killed before
+        they are gone, the next opening removes them.
+        """
+        paths: list[str] = []
+        with hold_file_lock(self._database.folder, "files", shared=True):
+            with self._database.begin_write() as connection:
+                yield connection, paths
+                if paths:
+                    # one that was killed may have recorded a path already
+                    recorded = insert(unfinished_folders).prefix_with("OR IGNORE", dialect="sqlite")
+                    connection.execute(recorded, [{"path": path} for path in paths])
+            self._discard_folders(paths)
+
+    def _discard_folders(self, paths: Sequence[str]) -> None:
+        with translate_errors(self._database.folder):
+            for path in paths:
+                if (self._database.folder / path).exists():
+                    shutil.rmtree(self._database.folder / path)
+        with self._database.begin_write() as connection:
+            for some in split_rows(paths):
+                connection.execute(delete(unfinished_folders).where(unfinished_folders.c.path.in_(some)))
+
     def discard(self, path: str) -> None:
         """Remove the folder at `path` if it is listed as unfinished."""
         with self._database.begin_read() as connection:
             listed = connection.scalar(select(unfinished_folders.c.path).where(unfinished_folders.c.path == path))
         if listed is None:
             return
-        with translate_errors(self._database.folder):
-            if (self._database.folder / path).exists():
-                shutil.rmtree(self._database.folder / path)
-        with self._database.begin_write() as connection:
-            connection.execute(delete(unfinished_folders).where(unfinished_folders.c.path == path))
+        self._discard_folders([path])
 
     def remove_leftovers(self) -> None:
         """Remove what killed processes left, unless a process is working on files now."""
-        with self._database.begin_read() as connection:
-            left = list(connection.scalars(select(unfinished_folders.c.path)))
+        left = self._list_unfinished()
         with translate_errors(self._database.folder):
             staged = list((self._database.folder / "staging").iterdir())
             if not left and not staged:
@@ -107,12 +128,15 @@ class Folders:
         if lock is None:
             return
         try:
-            for path in left:
-                self.discard(path)
+            self._discard_folders(self._list_unfinished())  # not `left`: another process may have finished its own
             for folder in staged:
                 shutil.rmtree(folder, ignore_errors=True)
         finally:
             release_lock(lock)
+
+    def _list_unfinished(self) -> list[str]:
+        with self._database.begin_read() as connection:
+            return list(connection.scalars(select(unfinished_folders.c.path)))
 
 
 def move_folder(files: Path, target: Path) -> None:

@@ -1,6 +1,6 @@
 """Forgets a batch and runs, on a copy of the state: for a drill, in which a disturbed batch takes the place of another.
 
-A state itself forgets nothing in silence: `remove` of evaluations is recorded, and everything else is kept.
+A state itself forgets nothing in silence: `remove` of evaluations is recorded, and else only retention removes.
 """
 
 import shutil
@@ -10,8 +10,9 @@ from sqlalchemy import delete, or_, select
 
 from engine.acting_user import describe_acting_user
 from engine.store.batch_rows import find_rows_folders
+from engine.store.retention import remove_run_rows
 from engine.store.store import Store
-from engine.store.tables import check_results, dataset_measurements, evaluations, runs
+from engine.store.tables import check_results, dataset_measurements, evaluations
 
 
 def forget_evaluations(
@@ -51,5 +52,5 @@ def forget_measurements(store: Store, dataset: str, fingerprint: str) -> None:
 def forget_runs(store: Store, ids: Collection[str]) -> None:
     """Forget runs that have ended, with what they have measured and checked; what they have built is kept."""
     with store.database.begin_write() as connection:
-        for table, column in ((check_results, "run"), (dataset_measurements, "run"), (runs, "id")):
-            connection.execute(delete(table).where(table.c[column].in_(list(ids))))
+        connection.execute(delete(check_results).where(check_results.c.run.in_(list(ids))))
+        remove_run_rows(connection, ids)

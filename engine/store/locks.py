@@ -23,6 +23,9 @@ from engine.store.errors import translate_errors
 
 POLL_SECONDS = 0.02
 
+SERVER_LOCK = "server"
+"""The name of the lock that `engine serve` holds on a state while it looks at the triggers."""
+
 _held: set[int] = set()
 """The descriptors of the locks that this process holds. A copy of one in a forked process would hold the lock on."""
 
@@ -169,6 +172,22 @@ class Locks:
             if lock in _held:
                 os.ftruncate(lock, 0)
             release_lock(lock)
+
+    def is_held(self, name: str) -> bool:
+        """Return whether a process holds the lock `name` now; it is not waited for, and nothing is written."""
+        try:
+            descriptor = os.open(lock_path(self._folder, name), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(
+                descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB
+            )  # shared, so that two that look do not see each other
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
 
     def _acquire_lock(
         self, name: str, wait: bool | float, under: Collection[str], waiting: Callable[[LockBusy], None] | None

@@ -22,7 +22,7 @@ class Pauses:
         """Record a pause; one of the same scenario that is in force ends with it."""
         with self._database.begin_write() as connection:
             ends = {"ended": pause.created, "ended_by": pause.by}
-            connection.execute(update(pauses).where(_is_of(pause.scenario, pause.created)).values(ends))
+            connection.execute(update(pauses).where(_is_paused(pause.scenario, pause.created)).values(ends))
             connection.execute(insert(pauses).values(asdict(pause)))
 
     def end(self, scenario: str, by: str) -> bool:
@@ -30,12 +30,17 @@ class Pauses:
         now = self._database.now()
         with self._database.begin_write() as connection:
             ends = {"ended": now, "ended_by": by}
-            return connection.execute(update(pauses).where(_is_of(scenario, now)).values(ends)).rowcount > 0
+            return connection.execute(update(pauses).where(_is_paused(scenario, now)).values(ends)).rowcount > 0
 
     def list_active(self) -> list[Pause]:
         """Return the pauses in force, oldest first."""
         now = self._database.now()
         return [one for one in self.history() if one.ended is None and (one.until is None or one.until > now)]
+
+    def list_scenarios(self) -> list[str]:
+        """Return the names of the scenarios that are paused now, or were once."""
+        with self._database.begin_read() as connection:
+            return list(connection.scalars(select(pauses.c.scenario).distinct()))
 
     def history(self) -> list[Pause]:
         """Return all pauses, oldest first."""
@@ -44,7 +49,7 @@ class Pauses:
         return [Pause(**{name: getattr(row, name) for name in FIELDS}) for row in rows]
 
 
-def _is_of(scenario: str, now: datetime) -> ColumnElement[bool]:
+def _is_paused(scenario: str, now: datetime) -> ColumnElement[bool]:
     """Select the pauses of a scenario that are in force."""
     lasts = or_(pauses.c.until.is_(None), pauses.c.until > now)
     return (pauses.c.scenario == scenario) & pauses.c.ended.is_(None) & lasts

@@ -380,12 +380,16 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """The end of a run: `number` counts the ends of a project, in the order in which they were recorded."""
+    """The end of a run: `number` counts the ends of a project, in the order in which they were recorded.
+
+    `as_of` is the moment that the run stood for; None if that, or the run, is not kept any more.
+    """
 
     number: int
     run: str
     scenario: str
     outcome: Outcome
+    as_of: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,6 +400,16 @@ class ChannelState:
     failures: int
     next_try: datetime
     last_error: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingMessages:
+    """The undelivered messages of a channel: how many, since when, and when the first of them can be claimed."""
+
+    channel: str
+    count: int
+    since: datetime
+    due: datetime
 
 
 class MetricPoint(NamedTuple):

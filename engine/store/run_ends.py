@@ -5,7 +5,7 @@ from sqlalchemy import Connection, func, insert, select
 from engine.outcome import Outcome
 from engine.store.database import Database
 from engine.store.records import RunEnd
-from engine.store.tables import run_ends
+from engine.store.tables import run_ends, runs
 
 
 class RunEnds:
@@ -21,10 +21,11 @@ class RunEnds:
 
     def list_after(self, number: int) -> list[RunEnd]:
         """Return the ends that were recorded after the end of a number, in order."""
-        query = select(run_ends).where(run_ends.c.number > number).order_by(run_ends.c.number)
+        joined = run_ends.outerjoin(runs, run_ends.c.run == runs.c.id)
+        query = select(run_ends, runs.c.as_of).select_from(joined).where(run_ends.c.number > number)
         with self._database.begin_read() as connection:
-            rows = connection.execute(query).all()
-        return [RunEnd(row.number, row.run, row.scenario, Outcome(row.outcome)) for row in rows]
+            rows = connection.execute(query.order_by(run_ends.c.number)).all()
+        return [RunEnd(row.number, row.run, row.scenario, Outcome(row.outcome), row.as_of) for row in rows]
 
 
 def insert_run_end(connection: Connection, run: str, scenario: str, outcome: Outcome) -> None:

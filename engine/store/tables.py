@@ -148,6 +148,7 @@ evaluations = Table(
     Column("time_text", String),
     Column("superseded_by", String, index=True),
     Column("same_data_as", String),
+    Column("files_removed", UtcDateTime),
     Index(None, "store", "number"),
     Index(None, "store", "timed", "time_start", "number"),
     Index(None, "store", "model_fingerprint", "timed", "time_start", "number"),

@@ -1,11 +1,54 @@
-"""The keys of fires: what an occurrence is, so that it is recorded once. Their forms are never changed."""
+"""The keys of fires: what an occurrence of a trigger is, in one text.
+
+A fire is recorded once per scenario, trigger and key. So these forms must never change: after an upgrade, another form
+would make every occurrence that is found again a new one, and its run would be made twice.
+"""
+
+from datetime import datetime
+
+from engine.store.records import Fire
+
+
+def cron_key(scheduled: datetime) -> str:
+    """Return the key of a time of a cron expression: `cron:1764295200`, in seconds since 1970 in UTC."""
+    return f"cron:{_format_epoch(scheduled)}"
+
+
+def interval_key(scheduled: datetime) -> str:
+    """Return the key of a time of an interval: `interval:1764295200`; `interval:0.25` within a second."""
+    return f"interval:{_format_epoch(scheduled)}"
 
 
 def data_key(digest: str) -> str:
-    """Return the key of a change of files."""
+    """Return the key of a state of data: `data:<digest>`."""
     return f"data:{digest}"
 
 
 def query_key(digest: str) -> str:
-    """Return the key of a change of a query's result."""
+    """Return the key of a result of a query: `query:<digest>`."""
     return f"query:{digest}"
+
+
+def run_key(run: str) -> str:
+    """Return the key of the end of a run: `run:<run id>`."""
+    return f"run:{run}"
+
+
+def manual_key(request: str) -> str:
+    """Return the key of a run that a person or a program has asked for: `manual:<request id>`."""
+    return f"manual:{request}"
+
+
+def is_manual(fire: Fire) -> bool:
+    """Return whether a person or a program has asked for the run of a fire, and no trigger."""
+    return fire.key.startswith("manual:")
+
+
+def find_finished_run(fire: Fire) -> str | None:
+    """Return the id of the run whose end is the cause of a fire; None if the cause is another."""
+    return fire.key.removeprefix("run:") if fire.key.startswith("run:") else None
+
+
+def _format_epoch(moment: datetime) -> str:
+    whole = int(moment.replace(microsecond=0).timestamp())
+    return f"{whole}.{moment.microsecond:06d}".rstrip("0") if moment.microsecond else str(whole)

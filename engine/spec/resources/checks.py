@@ -1,6 +1,6 @@
 """Custom metrics, and the kinds of `checks:`: which values of a metric are allowed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -147,3 +147,10 @@ def describe_inactive_checks(checks: Mapping[str, Check]) -> str:
     """Return `switched off: a, b`, or an empty text if every check is active."""
     inactive = [name for name, check in checks.items() if not check.active]
     return f"switched off: {', '.join(inactive)}" if inactive else ""
+
+
+def count_past(checks: Iterable[Check]) -> int:
+    """Return how many earlier evaluations checks look at, at most."""
+    compared = [check.compare for check in checks if isinstance(check, RangeCheck)]
+    counts = [one.mean_of_last if isinstance(one, MeanOfLast) else int(one == "previous") for one in compared]
+    return max(counts, default=0)

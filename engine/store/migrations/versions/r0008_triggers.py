@@ -1,4 +1,4 @@
-"""Triggers and their fires, the order of the ends of runs, pauses of scenarios, and channels that cannot be reached."""
+"""Triggers and their fires, the order of the ends of runs, pauses, channels that are down, and removed files."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,6 +14,7 @@ def upgrade() -> None:
     time = sa.DateTime(timezone=True)
     op.add_column("runs", sa.Column("fire", sa.Integer))
     op.add_column("runs", sa.Column("spec", sa.String))
+    op.add_column("evaluations", sa.Column("files_removed", time))
     op.create_index("ix_runs_fire", "runs", ["fire"])
     op.create_index("ix_outbox_channel_state", "outbox", ["channel", "state"])
     op.create_table(

@@ -1,0 +1,158 @@
+"""The triggers of a project and what has become of their fires; pausing and resuming scenarios."""
+
+from datetime import UTC, date, datetime, timedelta
+
+from engine.acting_user import describe_acting_user
+from engine.api.lookup import unknown_name
+from engine.errors import UsageError
+from engine.formatting.lists import join_some
+from engine.scenarios.context import RunContext
+from engine.scenarios.scenario_selection import DEFAULT_SCENARIO, is_declared
+from engine.service.triggers.schedule import find_trigger, find_zone, list_next_times
+from engine.spec.moment import place_moment
+from engine.spec.resources.triggers import AnyTrigger
+from engine.store import Fire, Pause, RunRecord, TriggerState
+from engine.store.locks import SERVER_LOCK
+from engine.views.trigger_view import (
+    FireView,
+    TriggerView,
+    describe_fire,
+    describe_pause,
+    describe_trigger,
+)
+
+LATE = timedelta(minutes=1)
+"""How late engine serve may see that a trigger is due before it is told: it looks each second."""
+
+NEXT_TIMES = 5
+"""How many of the next times of a trigger are told."""
+
+
+def resolve_end(until: date | datetime | timedelta, what: str, context: RunContext) -> datetime:
+    """Return when something that begins now ends; raises UsageError if that is over already."""
+    now = context.clock()
+    zone = context.project.as_of.tzinfo or UTC
+    end = now + until if isinstance(until, timedelta) else place_moment(until, zone)
+    if end <= now:
+        over, today = (f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" for moment in (end, now))
+        raise UsageError(f"{what} until {over} would be over already: it is {today}")
+    return end
+
+
+def pause_scenario(scenario: str, until: date | datetime | timedelta | None, reason: str, context: RunContext) -> Pause:
+    """Record that the triggers of a scenario start no runs; raises UsageError if there is no such scenario."""
+    _require_scenario(scenario, context)
+    end = None if until is None else resolve_end(until, "a pause", context)
+    pause = Pause(scenario, end, describe_acting_user(), " ".join(reason.split()), context.clock())
+    context.store.pauses.add(pause)
+    return pause
+
+
+def resume_scenario(scenario: str, context: RunContext) -> None:
+    """End the pause of a scenario; raises UsageError if it is not paused."""
+    if not context.store.pauses.end(scenario, describe_acting_user()):
+        paused = [pause.scenario for pause in context.store.pauses.list_active()]
+        if scenario not in paused:
+            _require_scenario(scenario, context)
+        raise UsageError(f"{scenario!r} is not paused; paused are {join_some(paused) or 'no scenarios'}")
+
+
+def tell_pauses(context: RunContext) -> list[str]:
+    """Return a sentence for each pause in force; it says so if there is nothing to pause."""
+    return [
+        f"{pause.scenario}: {describe_pause(pause)}{explain_idle_pause(pause.scenario, context)}"
+        for pause in context.store.pauses.list_active()
+    ]
+
+
+def explain_idle_pause(scenario: str, context: RunContext) -> str:
+    """Return why a pause of a scenario has no effect, as the end of a sentence; empty if it has one."""
+    if not is_declared(context.project, scenario):
+        return "; but the spec has no such scenario"
+    declared = context.project.scenarios.get(scenario)
+    if declared is None or not declared.triggers:
+        return "; but it has no triggers, so there is nothing to pause: engine run runs it as before"
+    return ""
+
+
+def list_triggers(context: RunContext) -> list[TriggerView]:
+    """Return the triggers of all scenarios, in the order of the spec."""
+    store, now = context.store, context.clock()
+    states = {(state.scenario, state.trigger): state for state in store.fires.list_states()}
+    pauses = {pause.scenario: pause for pause in store.pauses.list_active()}
+    last = {(fire.scenario, fire.trigger): fire for fire in store.fires.list_newest()}
+    found = []
+    for scenario, declared in context.project.scenarios.items():
+        for trigger in declared.triggers:
+            state = states.get((scenario, trigger.name))
+            times = list_next_times(context.project, scenario, trigger.name, state, now, NEXT_TIMES)
+            found.append(
+                TriggerView(
+                    scenario=scenario,
+                    name=trigger.name,
+                    kind=trigger.kind,
+                    starts=describe_trigger(trigger),
+                    zone=str(find_zone(context.project, trigger)),
+                    state=_describe_trigger_state(trigger, state, pauses.get(scenario)),
+                    last=last.get((scenario, trigger.name)),
+                    next_times=tuple(times),
+                )
+            )
+    return found
+
+
+def _describe_trigger_state(trigger: AnyTrigger, state: TriggerState | None, pause: Pause | None) -> str:
+    """Return whether a trigger starts runs, and if not, why."""
+    reasons = [
+        "" if trigger.active else "inactive: the spec says active: false",
+        describe_pause(pause) if pause else "",
+        f"error since {state.error_since:%Y-%m-%d %H:%M} UTC: {state.error}" if state and state.error_since else "",
+    ]
+    return "; ".join(filter(None, reasons)) or "active"
+
+
+def tell_evaluation(context: RunContext) -> list[str]:
+    """Return sentences that tell whether engine serve looks at the triggers now, and since when it does not."""
+    triggers = [(name, one) for name, scenario in context.project.scenarios.items() for one in scenario.triggers]
+    if not triggers:
+        return []
+    states = {(state.scenario, state.trigger): state for state in context.store.fires.list_states()}
+    seen = max((state.evaluated_until for state in states.values()), default=None)
+    if not context.store.locks.is_held(SERVER_LOCK):
+        when = f"they were last looked at on {seen:%Y-%m-%d %H:%M} UTC" if seen else "they were never looked at"
+        return [f"engine serve is not running, so no trigger starts a run: {when}"]
+    unseen, late = [], []
+    for scenario, trigger in triggers:
+        state = states.get((scenario, trigger.name))
+        if state is None:
+            unseen += [f"{scenario}: {trigger.name}"] * trigger.active
+            continue
+        due = list_next_times(context.project, scenario, trigger.name, state, state.evaluated_until, 1)
+        if due and due[0] < context.clock() - LATE:
+            late.append(f"{scenario}: {trigger.name} was due on {due[0]:%Y-%m-%d %H:%M} UTC")
+    told = [f"engine serve runs, but has not seen {join_some(unseen)} yet"] * bool(unseen)
+    return [*told, *[f"engine serve runs, but has not looked since then: {join_some(late)}"] * bool(late)]
+
+
+def list_fires(last: int | None, context: RunContext) -> list[FireView]:
+    """Return the fires of all triggers (the `last` of them), oldest first."""
+    found = context.store.fires.history(last=last)
+    runs = context.store.runs.find_all([fire.run for fire in found if fire.run])
+    return [describe_fire(fire, runs.get(fire.run or ""), _name_zone(fire, context)) for fire in found]
+
+
+def find_fire_of(run: RunRecord, context: RunContext) -> FireView | None:
+    """Return the fire that a run answers; None if it answers none, or retention has removed it."""
+    fire: Fire | None = None if run.fire is None else context.store.fires.get(run.fire)
+    return None if fire is None else describe_fire(fire, run, _name_zone(fire, context))
+
+
+def _name_zone(fire: Fire, context: RunContext) -> str:
+    """Return the name of the time zone of a fire's trigger; that of the project, if the spec has no such trigger."""
+    trigger = find_trigger(context.project, fire.scenario, fire.trigger)
+    return str(find_zone(context.project, trigger)) if trigger else context.project.resources.timezone
+
+
+def _require_scenario(scenario: str, context: RunContext) -> None:
+    if not is_declared(context.project, scenario):
+        raise unknown_name("scenario", scenario, list(context.project.scenarios) or [DEFAULT_SCENARIO])

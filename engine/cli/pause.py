@@ -1,0 +1,51 @@
+"""`engine pause`: lets the triggers of a scenario start no runs for a time; or lists the pauses."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.cli.options import TableFormat, Variables, load_project, parse_end
+from engine.outcome import ExitCode
+
+
+def command(
+    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    scenario: Annotated[
+        str | None,
+        typer.Argument(metavar="SCENARIO", help="The scenario whose triggers are paused.", show_default=False),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="When its triggers start runs again: 2026-12-01 (its first instant), 2026-12-01T08:00, both in the "
+            "project's time zone, or the time from now, such as 2h or 3d. If left out, when somebody resumes it.",
+        ),
+    ] = None,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for all who see it.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the pauses, those that are over too.")] = False,
+    var: Variables = None,
+    format_: TableFormat = "text",
+) -> int:
+    """Pause the triggers of a scenario: engine serve starts no runs of it. Recorded with who, until engine resume."""
+    if list_ and (scenario or until or reason):
+        raise typer.BadParameter("--list takes no SCENARIO, --until or --reason")
+    if format_ != "text" and not list_:
+        raise typer.BadParameter("--format is for --list")
+    if not list_ and not scenario:
+        raise typer.BadParameter("name the scenario: engine pause SPEC SCENARIO, or use --list")
+    declared = load_project(path, var)
+
+    from engine.api import Project
+    from engine.cli import table_printers
+    from engine.cli.output import print_warning
+
+    project = Project(declared, os.environ, (print_warning,))
+    if list_:
+        table_printers.print_table("pauses", project.pauses(), table_printers.PAUSE_HEADERS, format_)
+    elif scenario:
+        end = None if until is None else parse_end(until)
+        print(f"{scenario}: {project.pause(scenario, until=end, reason=reason or '')}")
+    return ExitCode.OK

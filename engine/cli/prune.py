@@ -1,0 +1,53 @@
+"""`engine prune`: removes from the state what its retention does not keep, as `engine serve` does each hour."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.cli.options import Variables, load_project
+from engine.outcome import ExitCode
+
+
+def command(
+    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be removed, and remove nothing.")] = False,
+    vacuum: Annotated[
+        bool,
+        typer.Option(
+            "--vacuum", help="Write state.db anew, without the room of what was removed. Not while runs are at work."
+        ),
+    ] = False,
+    var: Variables = None,
+) -> int:
+    """Remove from the state what `retention:` of the spec does not keep, and tell what and how much that is."""
+    if dry_run and vacuum:
+        raise typer.BadParameter("--vacuum changes the state, --dry-run does not: use one of them")
+    declared = load_project(path, var)
+
+    from engine.api import Project
+    from engine.cli.output import print_warning
+    from engine.formatting.numbers import format_bytes
+    from engine.service.retention import describe_pruned, describe_state_size
+
+    project = Project(declared, os.environ, (print_warning,))
+    if declared.resources.retention is None:
+        print(f"{project.name}: nothing is removed, because the spec has no `retention:`")
+        print(f"  the state has {describe_state_size(project.state_size())}")
+    else:
+        pruned = project.prune(dry=dry_run)
+        verb = "would be removed" if dry_run else "removed"
+        what = "nothing exceeds the retention" if pruned.is_empty else f"{verb}: {describe_pruned(pruned)}"
+        print(f"{project.name}: {what}")
+        for name in pruned.busy:
+            print(f"  evaluation store {name} was left as it is, because a run is writing to it: run this again later")
+        if pruned.free_bytes and not dry_run and not vacuum:
+            room = format_bytes(pruned.free_bytes)
+            print(
+                f"  {room} of state.db hold nothing now: new rows fill them, and --vacuum gives them back to the disk"
+            )
+    if vacuum:
+        before, after = project.vacuum()
+        print(f"  state.db was written anew: {format_bytes(before)} before, {format_bytes(after)} now")
+    return ExitCode.OK

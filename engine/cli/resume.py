@@ -1,0 +1,28 @@
+"""`engine resume`: ends the pause of a scenario before its time."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.cli.options import Variables, load_project
+from engine.outcome import ExitCode
+
+
+def command(
+    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    scenario: Annotated[
+        str, typer.Argument(metavar="SCENARIO", help="The scenario whose triggers are paused.", show_default=False)
+    ],
+    var: Variables = None,
+) -> int:
+    """End the pause of a scenario now; what was due meanwhile is not made up for. Recorded with who has ended it."""
+    declared = load_project(path, var)
+
+    from engine.api import Project
+    from engine.cli.output import print_warning
+
+    Project(declared, os.environ, (print_warning,)).resume(scenario)
+    print(f"{scenario}: its triggers start runs again, from now on")
+    return ExitCode.OK

@@ -1,0 +1,73 @@
+"""Prints the triggers of a project with their next times, and what has become of what was due."""
+
+import polars as pl
+
+from engine.api import Project, frames
+from engine.cli.options import TableFormat
+from engine.cli.table_printers import DEFAULT_ROWS, FIRE_HEADERS, print_table
+from engine.cli.tables import Page, print_data
+from engine.formatting.numbers import format_duration
+from engine.store import shorten_id
+from engine.views.trigger_view import TriggerView, format_local_time
+
+NO_TIMES = "not due at times"
+TRIGGER_HEADERS = {name: name for name in ("trigger", "starts", "state", "last fire")}
+TIME_HEADERS = {name: name for name in ("trigger", "next in its zone", "UTC", "zone")}
+
+
+def print_triggers(project: Project, format_: TableFormat) -> None:
+    """Print the triggers of each scenario: what starts them, whether they do, their last fire and their next times."""
+    found = project.list_triggers()
+    if format_ != "text":
+        table = frames.tabulate_triggers(found)
+        if format_ == "csv":
+            joined = pl.col("next_times").list.eval(pl.element().dt.strftime("%Y-%m-%dT%H:%M:%SZ")).list.join(" ")
+            table = table.with_columns(joined)
+        print_data(table, format_)
+        return
+    page = Page()
+    page.add_title(f"{project.name}: triggers")
+    for line in project.tell_triggers():
+        page.add_line(line)
+    if not found:
+        page.add_line("no scenario has triggers: they are declared by `triggers:` of a scenario", style="dim")
+    for scenario in dict.fromkeys(one.scenario for one in found):
+        of_scenario = [one for one in found if one.scenario == scenario]
+        page.add_title(scenario)
+        page.add_table(pl.DataFrame([_describe_trigger_row(one) for one in of_scenario]), TRIGGER_HEADERS)
+        times = [row for one in of_scenario for row in _list_next_rows(one)]
+        if times:
+            page.add_line("")
+            page.add_table(pl.DataFrame(times), TIME_HEADERS)
+    page.print()
+
+
+def print_fires(project: Project, format_: TableFormat, sort: str | None, last: int | None) -> None:
+    """Print the newest fires."""
+    shown = last or (DEFAULT_ROWS if format_ == "text" else None)
+    fires, total = project.fires(shown), project.count_fires() if format_ == "text" else None
+    if format_ == "text":
+        late = [None if late is None else format_duration(late) for late in fires["late"]]
+        fires = fires.with_columns(pl.Series("late", late, pl.String))
+    print_table("fires", fires, FIRE_HEADERS, format_, sort=sort, last=last, total=total)
+
+
+def _describe_trigger_row(one: TriggerView) -> dict[str, str]:
+    last = "none yet"
+    if one.last:
+        run = f", run {shorten_id(one.last.run)}" if one.last.run else ""
+        why = f": {one.last.reason}" if one.last.reason else ""
+        last = f"{one.last.scheduled:%Y-%m-%d %H:%M} UTC {one.last.state}{why}{run}"
+    return {"trigger": one.name, "starts": one.starts, "state": one.state, "last fire": last}
+
+
+def _list_next_rows(one: TriggerView) -> list[dict[str, str]]:
+    return [
+        {
+            "trigger": one.name,
+            "next in its zone": format_local_time(moment, one.zone),
+            "UTC": f"{moment:%Y-%m-%d %H:%M}",
+            "zone": one.zone,
+        }
+        for moment in one.next_times
+    ]

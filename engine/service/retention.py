@@ -1,0 +1,150 @@
+"""What `engine serve` does with a state beside its runs: it removes what is not kept, and keeps the database small.
+
+A thread with its own connection does it, so that neither the triggers nor the runs wait for it.
+"""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from engine.errors import StoreError
+from engine.formatting.numbers import format_bytes
+from engine.spec import ProjectSpec
+from engine.store import Store, utc_now
+from engine.store.retention import Pruned, StateSize, describe_size, prune_state
+
+MERGE_EVERY = timedelta(minutes=1)
+PRUNE_EVERY = timedelta(hours=1)
+MEASURE_EVERY = timedelta(days=1)
+"""How often the write-ahead log is merged, the retention applied, and a state without retention measured."""
+
+LOOK_SECONDS = 5.0
+"""How often the thread looks whether something is due."""
+
+Tell = Callable[[Literal["info", "warning"], str], None]
+
+
+class StateMaintenance:
+    """Prunes a state each hour, merges its write-ahead log each minute, and warns once a day if it grows large.
+
+    Parameters
+    ----------
+    folder
+        The folder of the state.
+    project
+        The project, whose retention is applied.
+    tell
+        Called with what was done, and with what cannot be done: from the thread.
+    clock
+        Gives aware datetimes.
+    """
+
+    def __init__(self, folder: Path, project: ProjectSpec, tell: Tell, clock: Callable[[], datetime] = utc_now) -> None:
+        self._folder = folder
+        self._project = project
+        self._tell = tell
+        self._clock = clock
+        self._busy = False
+        self._stopped = threading.Event()
+        self._due: dict[str, datetime] = {}
+        self._thread = threading.Thread(target=self._work, name="state maintenance", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def replace_project(self, project: ProjectSpec) -> None:
+        """Apply the retention of a spec that was loaded anew."""
+        self._project = project
+
+    def set_busy(self, busy: bool) -> None:
+        """Tell whether a run is at work: the write-ahead log is emptied only while none is."""
+        self._busy = busy
+
+    def stop(self, seconds: float) -> None:
+        """Ask the thread to end after its transaction, and wait for that so long."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+
+    def tick(self, store: Store, now: datetime, *, busy: bool) -> None:
+        """Do what is due; what fails is told, and tried again when it is due the next time."""
+        if self._takes_turn("prune", now, PRUNE_EVERY):
+            self._attempt("the retention could not be applied", lambda: self._prune(store, now))
+        unlimited = self._project.resources.retention is None
+        if unlimited and self._takes_turn("measure", now, MEASURE_EVERY):
+            self._attempt("the state could not be measured", lambda: self._measure(store))
+        if self._takes_turn("merge", now, MERGE_EVERY):
+            self._attempt("the write-ahead log could not be merged", lambda: store.database.merge_log(whole=not busy))
+
+    def _work(self) -> None:
+        while not self._stopped.is_set():
+            with suppress(StoreError), Store.open(self._folder, now=self._clock) as store:
+                while not self._stopped.wait(LOOK_SECONDS):
+                    self.tick(store, self._clock(), busy=self._busy)
+            self._stopped.wait(LOOK_SECONDS)  # the state could not be opened, which the server tells
+
+    def _takes_turn(self, what: str, now: datetime, every: timedelta) -> bool:
+        """Return whether something is due, and plan its next time; a clock that is set back does not delay it."""
+        planned = self._due.get(what, now)
+        if now < planned <= now + every:
+            return False
+        self._due[what] = now + every
+        return True
+
+    def _attempt(self, failure: str, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except StoreError as problem:
+            self._tell("warning", f"{failure}: {problem}")
+
+    def _prune(self, store: Store, now: datetime) -> None:
+        if self._project.resources.retention is None:
+            return
+        pruned = prune_state(store, self._project, now, goes_on=lambda: not self._stopped.is_set())
+        if not pruned.is_empty:
+            self._tell("info", f"retention has removed {describe_pruned(pruned)}")
+        for name in pruned.busy:
+            self._tell("info", f"retention has left evaluation store {name} as it is: a run is writing to it")
+
+    def _measure(self, store: Store) -> None:
+        size = describe_size(store)
+        if size.is_large:
+            self._tell("warning", f"{warn_of_size(size)}")
+
+
+def describe_pruned(pruned: Pruned) -> str:
+    """Return what was removed, as a part of a sentence: `12 runs, the files of 3 evaluations: 4.1 MB of files`."""
+    parts = [
+        _count_things(pruned.runs, "run"),
+        _count_things(pruned.evaluations, "evaluation"),
+        (files := _count_things(pruned.evaluation_files, "evaluation")) and f"the files of {files}",
+        (messages := _count_things(pruned.attachments, "message")) and f"the attachments of {messages}",
+        _count_things(pruned.fires, "fire"),
+    ]
+    sizes = [
+        f"{format_bytes(pruned.file_bytes)} of files" * bool(pruned.file_bytes),
+        f"{format_bytes(pruned.attachment_bytes)} of attachments" * bool(pruned.attachment_bytes),
+    ]
+    return ": ".join(filter(None, [", ".join(filter(None, parts)), " and ".join(filter(None, sizes))]))
+
+
+def describe_state_size(size: StateSize) -> str:
+    """Return how large a state is: `1,204,331 rows, 812 MB in state.db and 3.1 GB of files`."""
+    rows = f"{size.rows:,} {'row' if size.rows == 1 else 'rows'}"
+    return f"{rows}, {format_bytes(size.database_bytes)} in state.db and {format_bytes(size.folder_bytes)} of files"
+
+
+def warn_of_size(size: StateSize) -> str:
+    """Return the warning of a large state that has no retention."""
+    return (
+        f"the state has {describe_state_size(size)}, and grows on: nothing is removed, because the spec has no "
+        "`retention:`, such as `retention: {runs: {days: 90}, evaluation_files: {keep: 100}}`"
+    )
+
+
+def _count_things(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}" if count else ""

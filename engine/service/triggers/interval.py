@@ -1,0 +1,101 @@
+"""The times of an interval: equal distances from a start.
+
+Whole days, months and years are those of the calendar: `every: 14d` from a Tuesday at 02:30 is every second Tuesday at
+02:30, also over a night in which clocks are changed (`wall_clock` says which instant that is). A month that is too
+short for a day has its last one instead: from 31 January, every month is 28 February, 31 March. Any other distance is
+an equal time: `every: 12h` stays 12 hours when clocks are changed, and so moves by an hour on them.
+"""
+
+from calendar import monthrange
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+
+from engine.service.triggers.wall_clock import find_instant, read_clock
+
+DAY = timedelta(days=1)
+MONTHS = {"1mo": 1, "3mo": 3, "1y": 12}
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalTimes:
+    """The instants, in UTC, of an interval.
+
+    Attributes
+    ----------
+    every
+        The distance: a duration, or a number of MONTHS.
+    first
+        The first instant.
+    start
+        The same as the clocks of the zone show it, or as it was written: 02:30 in a night that skips it.
+    """
+
+    every: timedelta | int
+    first: datetime
+    start: datetime
+    zone: tzinfo
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """Return the first instant after a moment; None after the end of the calendar."""
+        try:
+            return self._at(self._place(moment) + 1)
+        except (OverflowError, ValueError):
+            return None
+
+    def last_until(self, moment: datetime) -> datetime | None:
+        """Return the newest instant that is not after a moment; None before the first."""
+        place = self._place(moment)
+        return self._at(place) if place >= 0 else None
+
+    def count(self, after: datetime, until: datetime) -> int:
+        """Return how many instants there are after a moment, up to another one."""
+        return max(self._place(until) - self._place(after), 0)
+
+    def _place(self, moment: datetime) -> int:
+        """Return the number of the newest instant that is not after a moment; the first is 0, before it is -1."""
+        if isinstance(self.every, timedelta) and not self._counts_days:
+            return max((moment - self.first) // self.every, -1)
+        shown = read_clock(moment, self.zone)
+        if isinstance(self.every, timedelta):
+            place = (shown - self.start) // self.every
+        else:
+            place = (12 * (shown.year - self.start.year) + shown.month - self.start.month) // self.every
+        place = max(place + 1, -1)  # one more than by the calendar: clocks that are set make up for less than a day
+        while place >= 0 and self._at(place) > moment:
+            place -= 1
+        return place
+
+    def _at(self, place: int) -> datetime:
+        if place == 0:
+            return self.first
+        if not isinstance(self.every, timedelta):
+            return find_instant(_add_months(self.start, place * self.every), self.zone)
+        if self._counts_days:
+            return find_instant(self.start + place * self.every, self.zone)
+        return self.first + place * self.every
+
+    @property
+    def _counts_days(self) -> bool:
+        return isinstance(self.every, timedelta) and self.every % DAY == timedelta(0)
+
+
+def make_interval_times(
+    every: timedelta | str, since: date | datetime | None, first_seen: datetime, zone: tzinfo
+) -> IntervalTimes:
+    """Return the instants of an interval that is counted from `since`, or else from when its trigger was first seen.
+
+    A date stands for its first instant; a time without an offset is one of the zone's clocks.
+    """
+    distance = MONTHS[every] if isinstance(every, str) else every
+    if isinstance(since, datetime) and since.tzinfo is not None:
+        first_seen, since = since.astimezone(UTC), None
+    if since is None:
+        return IntervalTimes(distance, first_seen, read_clock(first_seen, zone), zone)
+    start = since if isinstance(since, datetime) else datetime.combine(since, time())
+    return IntervalTimes(distance, find_instant(start, zone), start, zone)
+
+
+def _add_months(start: datetime, months: int) -> datetime:
+    years, month = divmod(start.month - 1 + months, 12)
+    year = start.year + years
+    return start.replace(year=year, month=month + 1, day=min(start.day, monthrange(year, month + 1)[1]))

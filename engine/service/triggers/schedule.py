@@ -1,0 +1,106 @@
+"""The times of the triggers that start runs at times: one function a kind."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, tzinfo
+from itertools import islice
+from typing import Any, Protocol
+
+from engine.service.triggers.cron import CronTimes
+from engine.service.triggers.fire_keys import cron_key, interval_key
+from engine.service.triggers.interval import make_interval_times
+from engine.spec.moment import find_time_zone
+from engine.spec.project import ProjectSpec
+from engine.spec.resources.triggers import CronTrigger, IntervalTrigger, ScheduledTrigger, Trigger
+from engine.store.records import TriggerState
+
+FIRST_SEEN = "first_seen"
+"""In what is known of an interval's trigger: the moment from which it is counted, as a text."""
+
+
+class ScheduledTimes(Protocol):
+    """The instants, in UTC, at which a trigger is due."""
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """Return the first instant after a moment; None if there is none."""
+
+    def last_until(self, moment: datetime) -> datetime | None:
+        """Return the newest instant that is not after a moment; None if there is none."""
+
+    def count(self, after: datetime, until: datetime) -> int:
+        """Return how many instants there are after a moment, up to another one."""
+
+
+def _find_cron_times(trigger: CronTrigger, zone: tzinfo, first_seen: datetime) -> ScheduledTimes:
+    return CronTimes(trigger.cron, zone)
+
+
+def _find_interval_times(trigger: IntervalTrigger, zone: tzinfo, first_seen: datetime) -> ScheduledTimes:
+    return make_interval_times(trigger.every, trigger.since, first_seen, zone)
+
+
+TIMES: Mapping[type[ScheduledTrigger], Callable[[Any, tzinfo, datetime], ScheduledTimes]] = {
+    CronTrigger: _find_cron_times,
+    IntervalTrigger: _find_interval_times,
+}
+KEYS: Mapping[type[ScheduledTrigger], Callable[[datetime], str]] = {
+    CronTrigger: cron_key,
+    IntervalTrigger: interval_key,
+}
+
+
+def find_trigger(project: ProjectSpec, scenario: str, trigger: str) -> Trigger | None:
+    """Return a trigger of a scenario by its name; None if the project does not have it."""
+    found = project.scenarios[scenario].triggers if scenario in project.scenarios else []
+    return next((one for one in found if one.name == trigger), None)
+
+
+def find_zone(project: ProjectSpec, trigger: Trigger | None) -> tzinfo:
+    """Return the time zone of the times of a trigger: its own, or that of the project; so of the runs that it starts.
+
+    None stands for a person's request.
+    """
+    return find_time_zone(getattr(trigger, "timezone", None) or project.resources.timezone)
+
+
+def find_times(
+    project: ProjectSpec, trigger: ScheduledTrigger, state: TriggerState | None, now: datetime
+) -> ScheduledTimes:
+    """Return the instants of a trigger.
+
+    Parameters
+    ----------
+    state
+        What is known of it; None if it has never been seen: an interval is then counted from now.
+    """
+    first_seen = datetime.fromisoformat(state.seen[FIRST_SEEN]) if state and FIRST_SEEN in state.seen else now
+    return TIMES[type(trigger)](trigger, find_zone(project, trigger), first_seen.astimezone(UTC))
+
+
+def next_time(
+    project: ProjectSpec, scenario: str, trigger: str, state: TriggerState | None, after: datetime
+) -> datetime | None:
+    """Return when a trigger is due next after a moment, in UTC.
+
+    Returns
+    -------
+    None for a trigger that is not active, that does not start runs at times, or whose times have ended.
+    """
+    return next(_iterate_times(project, scenario, trigger, state, after), None)
+
+
+def list_next_times(
+    project: ProjectSpec, scenario: str, trigger: str, state: TriggerState | None, after: datetime, count: int
+) -> list[datetime]:
+    """Return when a trigger is due next after a moment, in UTC: the first `count` times, less if they end."""
+    return list(islice(_iterate_times(project, scenario, trigger, state, after), count))
+
+
+def _iterate_times(
+    project: ProjectSpec, scenario: str, trigger: str, state: TriggerState | None, after: datetime
+) -> Iterator[datetime]:
+    found = find_trigger(project, scenario, trigger)
+    if isinstance(found, ScheduledTrigger) and found.active:
+        times = find_times(project, found, state, after)
+        while (found_next := times.next_after(after)) is not None:
+            yield found_next
+            after = found_next

@@ -1,0 +1,111 @@
+"""Triggers and fires as people see them: what starts a scenario, whether it does, and what became of what was due."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from engine.formatting.lists import join_words
+from engine.formatting.numbers import format_duration, format_seconds
+from engine.spec.declared_times import format_declared_time
+from engine.spec.moment import find_time_zone
+from engine.spec.resources.triggers import (
+    AnyTrigger,
+    CronTrigger,
+    DatasetChangedTrigger,
+    IntervalTrigger,
+    QueryChangedTrigger,
+)
+from engine.store.records import Fire, Pause, RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerView:
+    """A trigger of a scenario.
+
+    Attributes
+    ----------
+    starts
+        What starts a run, in words.
+    zone
+        The name of the time zone of its times.
+    state
+        `active`, or why it starts no run: `inactive` by the spec, `paused` by a person, an error.
+    last
+        Its newest fire; None if it never was due.
+    next_times
+        When it is due next, in UTC; empty for a trigger that is not due at times.
+    """
+
+    scenario: str
+    name: str
+    kind: str
+    starts: str
+    zone: str
+    state: str
+    last: Fire | None
+    next_times: tuple[datetime, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FireView:
+    """A fire beside its run.
+
+    `zone` is the name of the time zone of its trigger. `late` is how long after `fire.scheduled` its run has started;
+    without a run, how long after that it was seen.
+    """
+
+    fire: Fire
+    zone: str
+    late: timedelta
+
+
+def describe_trigger(trigger: AnyTrigger) -> str:
+    """Return what starts a run, in words: `at 30 2 * * *`, `every 14d, counted from 2026-01-06`."""
+    if isinstance(trigger, CronTrigger):
+        return f"at {trigger.cron}"
+    if isinstance(trigger, IntervalTrigger):
+        every = format_period(trigger.every)
+        return (
+            f"every {every}, counted from {format_declared_time(trigger.since) if trigger.since else 'its first look'}"
+        )
+    if isinstance(trigger, DatasetChangedTrigger):
+        names = trigger.datasets
+        which = f"dataset {names[0]}" if len(names) == 1 else f"datasets {join_words(names)}"
+        how = "" if len(names) == 1 else ", all of them," if trigger.all else ", one of them,"
+        return f"when the files of {which}{how} have changed; looks every {format_period(trigger.every)}"
+    if isinstance(trigger, QueryChangedTrigger):
+        return f"when the result of a query has changed; looks every {format_period(trigger.every)}"
+    outcomes = join_words([str(outcome) for outcome in trigger.outcomes], "or")
+    return f"when a run of {trigger.scenario} has ended as {outcomes}"
+
+
+def format_period(every: timedelta | str) -> str:
+    """Return a distance of time as a spec writes it: `14d`, `1mo`."""
+    return every if isinstance(every, str) else format_seconds(every.total_seconds())
+
+
+def format_local_time(moment: datetime, zone: str) -> str:
+    """Return a moment as the clock of a time zone shows it, with its offset from UTC: `2026-10-25 02:30+01:00`."""
+    return moment.astimezone(find_time_zone(zone)).isoformat(" ", "minutes")
+
+
+def describe_pause(pause: Pause) -> str:
+    """Return who has paused a scenario, until when, and why."""
+    until = f"until {pause.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if pause.until else "until somebody resumes it"
+    return f"paused {until} by {pause.by}" + (f": {pause.reason}" if pause.reason else "")
+
+
+def tell_fire(view: FireView) -> str:
+    """Return a fire as a sentence: what was due, when, which try its run is, and how late it came."""
+    fire = view.fire
+    local = "" if view.zone == "UTC" else f" ({format_local_time(fire.scheduled, view.zone)} {view.zone})"
+    changed = f", because {', '.join(fire.changed)} changed" if fire.changed else ""
+    attempt = f", attempt {fire.attempt}" if fire.attempt > 1 else ""
+    return (
+        f"{fire.number}: trigger {fire.trigger} of {fire.scenario}, for {fire.scheduled:%Y-%m-%d %H:%M:%S} UTC{local}"
+        f"{changed}{attempt}, {format_duration(view.late.total_seconds())} late"
+    )
+
+
+def describe_fire(fire: Fire, run: RunRecord | None, zone: str) -> FireView:
+    """Return a fire as people see it; `run` is its run, if it has one that is still stored."""
+    return FireView(fire, zone, max((run.started if run else fire.seen_at) - fire.scheduled, timedelta()))
