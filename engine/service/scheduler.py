@@ -122,6 +122,7 @@ class ProjectScheduler:
             spec_problems=self.spec.problems,
             store_problem=self.store_problem,
             stale=tuple(self._probes.describe_stale()),
+            waits=tuple(self._probes.describe_waits()),
         )
 
     def _try_lead(self) -> None:
