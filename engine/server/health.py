@@ -88,6 +88,7 @@ def _describe_project(project: ServedProject, control: ServerControl, now: datet
         "spec_problems": project.spec_problems,
         "state_problem": project.store_problem or None,
         "stale": project.stale,
+        "waits": project.waits,
         "next": _list_next(find_next_times(project, control)),
     }
     if project.store is None:
