@@ -13,6 +13,9 @@ from engine.formatting.control_characters import escape_controls
 from engine.pipeline.log import LogLine
 from engine.spec import ProjectSpec, Secrets, diagnostics
 
+DETAILS = ("coalesced", "maintenance")
+"""What is printed for people only if they want all."""
+
 
 class ServePrinter:
     """Prints what a server does: text on standard error, or JSON on standard output; threads may call it."""
@@ -27,8 +30,8 @@ class ServePrinter:
         now = datetime.now(UTC)
         if self._form == "json":
             entry = {"at": now.isoformat(), "kind": kind, "text": text, **facts}
-            self._print(json.dumps(entry, ensure_ascii=False, default=_format_value), sys.stdout)
-        else:
+            self._print(json.dumps(entry, ensure_ascii=False, default=_format_fact), sys.stdout)
+        elif self._verbose or kind not in DETAILS:
             self._print(f"{now.astimezone():%H:%M:%S} {escape_controls(text)}", sys.stderr)
 
     def show_findings(self, findings: Sequence[Diagnostic]) -> None:
@@ -53,5 +56,5 @@ class ServePrinter:
             print(text, file=stream, flush=True)  # type: ignore[call-overload]
 
 
-def _format_value(value: object) -> str:
+def _format_fact(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)

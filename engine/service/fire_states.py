@@ -34,7 +34,15 @@ def conclude_fire(fire: Fire, run: RunRecord, project: ProjectSpec | None) -> Ch
     if _was_cut_off(fire, run) and fire.attempt < MOST_ATTEMPTS and _makes_up(fire, project):
         reason = f"run {shorten_id(run.id)} was cut off when the server ended"
         return {"state": FireState.WAITING, "run": None, "attempt": fire.attempt + 1, "reason": reason}
-    return {"state": FireState.DONE, "reason": fire.reason if run.outcome is Outcome.ABORTED else "", "next_try": None}
+    return {"state": FireState.DONE, "reason": _explain_end(fire, run), "next_try": None}
+
+
+def _explain_end(fire: Fire, run: RunRecord) -> str:
+    """Return why a run was ABORTED; nothing if it was not."""
+    if run.outcome is not Outcome.ABORTED:
+        return ""
+    told = [event.what for event in run.events if event.kind == "run"]
+    return fire.reason or (told[-1] if told else "")
 
 
 def _was_cut_off(fire: Fire, run: RunRecord) -> bool:

@@ -421,7 +421,7 @@ class ProjectScheduler:
         self._checkpoint("before mark")
         self._change(fire, **changes)
         if run is not None:
-            self._tell_run(fire, run, str(changes["reason"]))
+            self._tell_run(replace(fire, **changes), run)
 
     # --- telling
 
@@ -432,11 +432,11 @@ class ProjectScheduler:
         what = f"into fire {fire.into}" if fire.into else fire.reason
         self._tell(str(fire.state).lower(), f"{_name_fire(fire)} {fire.state}: {what}", **_list_facts(fire))
 
-    def _tell_run(self, fire: Fire, run: RunRecord, reason: str) -> None:
+    def _tell_run(self, fire: Fire, run: RunRecord) -> None:
         seconds = (run.ended - run.started).total_seconds() if run.ended else 0.0
         text = f"{_name_fire(fire)} -> run {shorten_id(run.id)} -> {run.state} in {seconds:.1f} s"
         facts = {"run": run.id, "outcome": run.state, "seconds": seconds}
-        self._tell("run", f"{text}{f': {reason}' if reason else ''}", **_list_facts(fire), **facts)
+        self._tell("run", f"{text}{f': {fire.reason}' if fire.reason else ''}", **_list_facts(fire), **facts)
 
     # --- what others ask
 

@@ -96,7 +96,13 @@ class Served:
         told = [json.loads(line) for line in lines]
         return [one for one in told if kind in (None, one["kind"])]
 
-    def wait_for(self, kind: str, times: int = 1, holds: Callable[[dict[str, Any]], bool] = lambda _: True) -> Any:
+    def wait_for(
+        self,
+        kind: str,
+        times: int = 1,
+        holds: Callable[[dict[str, Any]], bool] = lambda _: True,
+        seconds: float = PATIENCE,
+    ) -> Any:
         """Wait until something has been told so often; return the last of these."""
         found: list[dict[str, Any]] = []
 
@@ -104,7 +110,7 @@ class Served:
             found[:] = [one for one in self.list_told(kind) if holds(one)]
             return len(found) >= times
 
-        wait_until(has_come, f"{kind!r} was not told {times} times", self)
+        wait_until(has_come, f"{kind!r} was not told {times} times", self, seconds)
         return found[times - 1]
 
     def end(self, number: int = signal.SIGTERM, seconds: float = PATIENCE) -> int:

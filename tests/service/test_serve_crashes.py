@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.store import FireState
+from engine.store import FireState, Store
 
 from .served import (
     PATIENCE,
@@ -60,7 +60,6 @@ def end_all(state: Path, folder: Path) -> None:
         wait_until(
             lambda: all(fire.number > last for fire in list_open(state)), "fires that were open still are", server
         )
-        server.wait_for("run")
         assert server.end() == 0, server.describe()
     finally:
         server.process.kill()
@@ -77,13 +76,14 @@ def end_all(state: Path, folder: Path) -> None:
 )
 def test_after_an_end_at_any_point_each_fire_has_one_run(tmp_path: Path, point: str, whom: str, number: str) -> None:
     state = write_project(tmp_path, DATED)
+    Store.open(state).close()
     server = Served(tmp_path, crash_at=f"{point}:2:{number}:{whom}")
     try:
         if whom == "server":
             code = server.process.wait(PATIENCE)
             assert code == (-signal.SIGKILL if number == "SIGKILL" else 0), server.describe()
         else:
-            server.wait_for("run", 3)
+            server.wait_for("run", 2)
             server.end(signal.SIGKILL)
     finally:
         server.process.kill()
