@@ -235,7 +235,9 @@ def tabulate_triggers(found: Sequence[TriggerView]) -> pl.DataFrame:
 def tabulate_fires(found: Sequence[FireView]) -> pl.DataFrame:
     """Return one row per fire."""
     schema: dict[str, Any] = {"number": pl.Int64, "scheduled": UTC}
-    schema |= dict.fromkeys(("local", "timezone", "scenario", "trigger", "state", "reason", "run"), pl.String)
+    schema |= dict.fromkeys(
+        ("local", "timezone", "scenario", "trigger", "state", "reason", "run", "outcome"), pl.String
+    )
     schema |= {"attempt": pl.Int64, "into": pl.Int64, "late": pl.Float64, "changed": pl.String}
     same = ("number", "scheduled", "scenario", "trigger", "run", "attempt", "into")
     rows = [
@@ -246,6 +248,7 @@ def tabulate_fires(found: Sequence[FireView]) -> pl.DataFrame:
             "state": str(one.fire.state),
             "reason": one.fire.reason or None,
             "late": one.late.total_seconds(),
+            "outcome": one.outcome,
             "changed": ", ".join(one.fire.changed) or None,
         }
         for one in found

@@ -443,9 +443,9 @@ class Project:
         Returns
         -------
         number, scheduled (UTC), local (the same in the time zone of its trigger, as text), timezone, scenario, trigger,
-        state (WAITING, STARTING, RUNNING, DONE, COALESCED, SKIPPED), reason, run (its id), attempt, into (the number of
-        the fire that does its work), late (seconds after `scheduled` at which its run has started, or without a run,
-        at which it was seen), changed (the names of what has changed).
+        state (WAITING, STARTING, RUNNING, DONE, COALESCED, SKIPPED), reason, run (its id), outcome (of its run),
+        attempt, into (the number of the fire that does its work), late (seconds after `scheduled` at which its run has
+        started, or without a run, at which it was seen), changed (the names of what has changed).
         """
         with self.open_session() as context:
             return frames.tabulate_fires(trigger_history.list_fires(check_last(last), context))

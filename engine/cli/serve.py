@@ -68,7 +68,7 @@ def command(
     due while nothing ran is made up for as `catch_up:` of the trigger says.
     """
     from engine.cli.serve_printers import ServePrinter
-    from engine.server.listener import ListenerOptions, create_listener
+    from engine.server.listener import TOKEN_VARIABLE, ListenerOptions, create_listener
     from engine.service.project_threads import HeartbeatOptions
     from engine.service.server_process import RESTARTED_FOR, ServeOptions, Server
 
@@ -78,7 +78,8 @@ def command(
         raise typer.BadParameter(f"{heartbeat_every!r} is not a duration, such as 5m", param_hint="--heartbeat-every")
     heartbeat = HeartbeatOptions(heartbeat_channel, every) if heartbeat_channel else None
     options = ServeOptions(at_once or max(1, (os.cpu_count() or 1) // 2), drain, reload, heartbeat)
-    server = Server(specs, options, printer, environ=os.environ)
+    environ = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}  # runs inherit it
+    server = Server(specs, options, printer, environ=environ)
     listener = create_listener(
         server,
         ListenerOptions(listen, token_file, behind_proxy, tls_cert, tls_key),
@@ -89,8 +90,9 @@ def command(
     if other_release:
         sys.stdout.flush()
         os.dup2(sys.stdout.fileno(), 1)  # the program finds its streams as this one has found them
-        environ = {**os.environ, RESTARTED_FOR: other_release}
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)  # noqa: S606 - the same command
+        # what was printed or given as the token stays valid
+        same = {**os.environ, TOKEN_VARIABLE: listener.token, RESTARTED_FOR: other_release}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], same)  # noqa: S606 - the same command
     return 0
 
 
@@ -103,7 +105,9 @@ class _ToldListener:
 
     def start(self) -> None:
         self.listener.start()
-        self.printer.tell("listening", f"answers at {self.listener.health_url}", url=self.listener.url)
+        self.printer.tell("listening", f"answers at {self.listener.url}", url=self.listener.url)
+        if (shown := self.listener.choose_shown_url(to_person=sys.stderr.isatty())) != self.listener.url:
+            print(f"open {shown}", file=sys.stderr)  # not told to programs: what they keep is read by many
 
     def stop(self) -> None:
         self.listener.stop()

@@ -35,7 +35,10 @@ FIRE_HEADERS = {
     "number": "number",
     "scheduled": "scheduled (UTC)",
     "local": "in its zone",
-    **{name: name for name in ("scenario", "trigger", "state", "run", "attempt", "into", "late", "reason", "changed")},
+    **{
+        name: name
+        for name in ("scenario", "trigger", "state", "run", "outcome", "attempt", "into", "late", "reason", "changed")
+    },
 }
 REPORTER_HEADERS = {
     **{name: name for name in ("scenario", "reporter", "channel", "watches", "now", "since")},

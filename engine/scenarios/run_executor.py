@@ -86,11 +86,18 @@ class RunExecutor:
 
     def _end_run(self, step: AnyStep, context: RunContext) -> RunTimedOut:
         """Return the end of a run whose time is over at this step."""
-        timeout = context.get_scenario(context.log.scenario).timeout
-        limit = format_seconds(timeout.total_seconds()) if timeout else "?"
-        reason = f"the run took longer than its timeout of {limit} and was stopped at this step"
-        result = StepResult(name=step.name, kind=step.kind, outcome=Outcome.ABORTED, reason=reason, started=self._begun)
-        return RunTimedOut(result.model_copy(update={"ended": context.clock()}))
+        scenario = context.get_scenario(context.log.scenario)
+        limit = format_seconds(scenario.timeout.total_seconds()) if scenario.timeout else "?"
+        result = StepResult(
+            name=step.name,
+            kind=step.kind,
+            outcome=Outcome.ABORTED,
+            reason=f"the run took longer than its timeout of {limit} and was stopped at this step",
+            started=self._begun,
+            ended=context.clock(),
+            turn=context.secrets.redact_values((scenario.for_each or [{}])[context.turn]) or None,
+        )
+        return RunTimedOut(result)
 
     def prepare_retry(self, step: AnyStep, attempt: int, context: RunContext) -> bool:
         """Log that the step is tried again, and wait for the pause before that."""

@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,7 +42,7 @@ def build_app(control: ServerControl, token: str, tell: Callable[[str], None]) -
     tell
         Called with what went wrong inside the server, which whoever asked cannot know.
     """
-    metrics = ServerMetrics(control)
+    metrics = ServerMetrics(control, utc_now())
     requests = ProjectRequests(control, utc_now)
     threads = _Threads()
 
@@ -85,7 +85,8 @@ def build_app(control: ServerControl, token: str, tell: Callable[[str], None]) -
         exception_handlers={
             AnswerError: _answer_problem,
             EngineError: _answer_engine_error,
-            HTTPException: _answer_unknown,
+            TimeoutError: _answer_late,
+            HTTPException: partial(_answer_unknown, routes),
             Exception: partial(_answer_fault, tell),
         },
     )
@@ -131,14 +132,20 @@ async def _answer_engine_error(_request: Request, problem: Exception) -> Respons
     return build_error_answer(AnswerError(503, str(problem), help_))
 
 
-async def _answer_unknown(request: Request, problem: Exception) -> Response:
+async def _answer_late(_request: Request, _problem: Exception) -> Response:
+    """Answer that the loop did not, so that what was asked may still happen."""
+    help_ = "ask again with the same Idempotency-Key; GET /livez tells whether the server lives"
+    return build_error_answer(AnswerError(503, "the server is too busy to answer", help_))
+
+
+async def _answer_unknown(routes: Sequence[Route], request: Request, problem: Exception) -> Response:
     """Answer that there is no such path, or that it has other methods."""
     assert isinstance(problem, HTTPException)  # noqa: S101 - the table of handlers says so
     allowed = (problem.headers or {}).get("Allow", "")
     if problem.status_code == 405:
         message, help_ = f"{request.method} is not a method of this path", f"allowed are {allowed}"
     else:
-        message, help_ = "there is no such path", "see GET /healthz, and `engine reference` for the others"
+        message, help_ = "there is no such path", f"the paths are {', '.join(route.path for route in routes)}"
     return build_error_answer(AnswerError(problem.status_code, message, help_, problem.headers))
 
 

@@ -13,9 +13,12 @@ from starlette.responses import Response
 from engine import __version__
 from engine.errors import StoreError
 from engine.server.answers import build_answer
-from engine.service.control import NextTimes, ServedProject, ServerControl
+from engine.service.control import NextTimes, RefusedRequestError, ServedProject, ServerControl
 from engine.spec import ProjectSpec
 from engine.store import Store, TriggerState
+
+BUSY_TICK_SECONDS = 5.0
+"""A loop that has not begun a tick for so long is not asked for what only it knows: the rest is answered soon."""
 
 LONGEST_TICK_SECONDS = 30.0
 """The loop of a server that lives begins a tick more often than this."""
@@ -45,9 +48,9 @@ def list_obstacles(control: ServerControl) -> list[str]:
     """Return why the server is not ready, as sentences; none if it is."""
     reasons = [] if control.measure_tick_age() < LONGEST_TICK_SECONDS else ["the loop stands still"]
     reasons += ["the server is about to end"] if control.is_draining() else []
-    return reasons + [
-        f"{project.name}: {reason}" for project in control.list_projects() for reason in explain_unready(project)
-    ]
+    projects = control.list_projects()
+    reasons += [] if projects else ["no project is served yet"]
+    return reasons + [f"{project.name}: {reason}" for project in projects for reason in explain_unready(project)]
 
 
 def explain_unready(project: ServedProject) -> list[str]:
@@ -85,7 +88,8 @@ def _describe_project(project: ServedProject, control: ServerControl, now: datet
         "spec_problems": project.spec_problems,
         "state_problem": project.store_problem or None,
         "stale": project.stale,
-        "next": _list_next(control.list_next_times(project.name, 1)),
+        "waits": project.waits,
+        "next": _list_next(find_next_times(project, control)),
     }
     if project.store is None:
         return found
@@ -93,6 +97,16 @@ def _describe_project(project: ServedProject, control: ServerControl, now: datet
         return found | _describe_state(project.store, project.spec, now)
     except StoreError as problem:
         return found | {"state_problem": str(problem)}
+
+
+def find_next_times(project: ServedProject, control: ServerControl) -> Sequence[NextTimes]:
+    """Return when each trigger of a project fires next; nothing if the loop has no time to tell."""
+    if control.measure_tick_age() > BUSY_TICK_SECONDS:
+        return ()
+    try:
+        return control.list_next_times(project.name, 1)
+    except (RefusedRequestError, TimeoutError):
+        return ()
 
 
 def list_failing_triggers(store: Store, spec: ProjectSpec | None) -> list[TriggerState]:

@@ -9,7 +9,7 @@ import ipaddress
 import os
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -65,7 +65,7 @@ class Listener:
         self,
         control: ServerControl,
         address: tuple[str, int],
-        token: str,
+        given_token: str | None,
         tls: ssl.SSLContext | None,
         tell: Callable[[str], None],
     ) -> None:
@@ -75,13 +75,22 @@ class Listener:
         self._tell = tell
         self._server: uvicorn.Server | None = None
         self._thread: Thread | None = None
-        self.token = token
+        self._token_is_given = given_token is not None
+        self.token = given_token or make_token()
         self.url = ""
 
     @property
     def health_url(self) -> str:
         """The address to open, with the token."""
         return f"{self.url}/healthz?token={self.token}"
+
+    def choose_shown_url(self, *, to_person: bool) -> str:
+        """Return the address to print.
+
+        With the token if it was made here, so that nobody else knows it, or if a person reads it (`to_person`, at a
+        terminal). Logs are kept and read by many, so a token that was given does not belong there.
+        """
+        return self.health_url if to_person or not self._token_is_given else self.url
 
     def start(self) -> None:
         """Bind the address, and answer from now on.
@@ -135,14 +144,14 @@ class Listener:
 
 
 def create_listener(
-    control: ServerControl, options: ListenerOptions, environ: Mapping[str, str], tell: Callable[[str], None]
+    control: ServerControl, options: ListenerOptions, environ: MutableMapping[str, str], tell: Callable[[str], None]
 ) -> Listener:
     """Return the listener of a server, which is not started yet.
 
     Parameters
     ----------
     environ
-        Where ENGINE_SERVE_TOKEN is looked up.
+        Where ENGINE_SERVE_TOKEN is looked up. It is taken out of it, because the runs of the server inherit the rest.
     tell
         Called with what goes wrong while it answers, as text for people.
 
@@ -160,19 +169,19 @@ def create_listener(
             "--tls-cert and --tls-key, or --behind-proxy if a proxy in front of it ends TLS, or listen on 127.0.0.1"
         )
     tls = _load_certificate(options.tls_cert, options.tls_key) if options.tls_cert and options.tls_key else None
-    return Listener(control, address, _choose_token(options.token_file, environ), tls, tell)
+    return Listener(control, address, _take_token(options.token_file, environ), tls, tell)
 
 
-def _choose_token(file: Path | None, environ: Mapping[str, str]) -> str:
+def _take_token(file: Path | None, environ: MutableMapping[str, str]) -> str | None:
+    """Return the token that was given, if one was; take it out of the environment."""
+    given = environ.pop(TOKEN_VARIABLE, None)
     if file is not None:
         try:
             return check_token(file.read_text(encoding="utf-8"), f"--token-file {file}")
         except (OSError, UnicodeDecodeError) as problem:
             reason = getattr(problem, "strerror", None) or "it is not UTF-8"
             raise UsageError(f"--token-file {file} cannot be read: {reason}") from None
-    if TOKEN_VARIABLE in environ:
-        return check_token(environ[TOKEN_VARIABLE], TOKEN_VARIABLE)
-    return make_token()
+    return None if given is None else check_token(given, TOKEN_VARIABLE)
 
 
 def _parse_address(text: str) -> tuple[str, int]:

@@ -6,6 +6,7 @@ a model of 2,000 columns would otherwise make tens of thousands of series.
 """
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from threading import Lock
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -25,7 +26,7 @@ from engine.digests import digest_texts
 from engine.errors import StoreError
 from engine.formatting.control_characters import single_line
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome
-from engine.server.health import list_failing_triggers
+from engine.server.health import find_next_times, list_failing_triggers
 from engine.server.run_counts import SECONDS_BOUNDS, RunCounts
 from engine.service.control import ServedProject, ServerControl
 from engine.spec import ProjectSpec
@@ -40,11 +41,11 @@ LONGEST_LABEL = 200
 
 
 class ServerMetrics:
-    """The registry of a server, made of what its control and the states of its projects tell."""
+    """The registry of a server, made of what its control and the states of its projects tell; it counts since then."""
 
-    def __init__(self, control: ServerControl) -> None:
+    def __init__(self, control: ServerControl, started: datetime) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_ServerCollector(control))
+        self._registry.register(_ServerCollector(control, started))
         ProcessCollector(registry=self._registry)
 
     def write(self, accept: str) -> tuple[bytes, str]:
@@ -58,12 +59,11 @@ class ServerMetrics:
 class _ServerCollector(Collector):
     """Collects all metrics at once, so that those of one answer belong together."""
 
-    def __init__(self, control: ServerControl) -> None:
+    def __init__(self, control: ServerControl, started: datetime) -> None:
         self._control = control
+        self._started = started
         self._counts: dict[str, RunCounts] = {}
         self._lock = Lock()
-        for project in control.list_projects():
-            self._count_project(project)
 
     def collect(self) -> Iterator[Metric]:
         yield InfoMetricFamily("engine_build", "The version of the engine.", {"version": __version__})
@@ -94,7 +94,7 @@ class _ServerCollector(Collector):
         families.state_readable.add_metric([_label(project.name)], float(readable and not project.store_problem))
         if project.spec is not None and counts is not None:
             families.add_counts(project.name, project.spec, counts)
-        for one in self._control.list_next_times(project.name, 1):
+        for one in find_next_times(project, self._control):
             if one.times:
                 labels = [_label(project.name), _label(one.scenario), _label(one.trigger)]
                 families.next_fire.add_metric(labels, one.times[0].timestamp())
@@ -103,8 +103,8 @@ class _ServerCollector(Collector):
         """Return the counts of a project as they are now; as they last were, if its state cannot be read."""
         try:
             if project.store is not None and project.name not in self._counts:
-                self._counts[project.name] = RunCounts(project.store)
-            elif project.store is not None:
+                self._counts[project.name] = RunCounts(project.store, self._started)
+            if project.store is not None:
                 self._counts[project.name].update(project.store)
         except StoreError:
             pass  # engine_state_readable tells it
@@ -193,6 +193,8 @@ class _Families:
         known = dict.fromkeys((name, outcome) for name in spec.scenarios for outcome in map(str, FINAL_OUTCOMES))
         for scenario, outcome in [*known, *(counts.runs.keys() - known.keys())]:
             self.runs.add_metric([_label(project), _label(scenario), outcome.lower()], counts.runs[scenario, outcome])
+        for (scenario, outcome), ended in counts.last_ends.items():
+            self.last_end.add_metric([_label(project), _label(scenario), outcome.lower()], ended.timestamp())
         for scenario, classes in counts.classes.items():
             bounds = [*map(repr, SECONDS_BOUNDS), "+Inf"]
             cumulated = [(bound, float(sum(classes[: i + 1]))) for i, bound in enumerate(bounds)]
@@ -215,7 +217,6 @@ class _StateFamilies:
         self._name = _label(project.name)
         self._spec = project.spec
         self._running = store.operation.list_running()
-        self._last_ends = store.operation.list_last_ends()
         self._open = store.fires.list_open()
         self._failing = {(one.scenario, one.trigger) for one in list_failing_triggers(store, project.spec)}
         self._paused = {pause.scenario for pause in store.pauses.list_active()}
@@ -238,8 +239,6 @@ class _StateFamilies:
         running = [run.scenario for run in self._running]
         for scenario in dict.fromkeys([*self._list_scenarios(), *running]):
             families.running.add_metric([self._name, _label(scenario)], running.count(scenario))
-        for scenario, outcome, ended in self._last_ends:
-            families.last_end.add_metric([self._name, _label(scenario), outcome.lower()], ended.timestamp())
 
     def _add_triggers(self, families: _Families) -> None:
         found = [(fire.scenario, fire.state) for fire in self._open]

@@ -6,6 +6,7 @@ its number, when it has become final. Runs that somebody has started by hand are
 
 from bisect import bisect_left
 from collections import Counter
+from datetime import datetime
 
 from engine.store import OPEN_STATES, Store
 
@@ -14,7 +15,7 @@ SECONDS_BOUNDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
 
 
 class RunCounts:
-    """Counts of the runs and fires of one project since this object was made.
+    """Counts of the runs and fires of one project since a moment.
 
     Attributes
     ----------
@@ -22,18 +23,21 @@ class RunCounts:
         Runs that have ended, by scenario and outcome.
     seconds, classes
         The sum of the durations of a scenario's runs, and how many were in each class; the last has no bound.
+    last_ends
+        When a run of a scenario last ended with an outcome, also before that moment.
     fires
         Fires that are DONE, COALESCED or SKIPPED, by scenario, trigger and state.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, since: datetime) -> None:
         self.runs: Counter[tuple[str, str]] = Counter()
         self.seconds: dict[str, float] = {}
         self.classes: dict[str, list[int]] = {}
         self.fires: Counter[tuple[str, str, str]] = Counter()
-        self._last_end = store.run_ends.newest()
-        self._last_fire = store.operation.find_newest_fire()
-        self._open = {fire.number for fire in store.fires.list_open()}
+        self.last_ends = store.operation.find_last_ends()
+        self._last_end = store.operation.find_last_end(before=since)
+        self._last_fire = store.operation.find_last_fire(before=since)
+        self._open = set(store.operation.list_open_at(since))
 
     def update(self, store: Store) -> None:
         """Count what has become final since the last call; raises StoreError."""
@@ -42,6 +46,7 @@ class RunCounts:
             self.seconds[end.scenario] = self.seconds.get(end.scenario, 0.0) + end.seconds
             classes = self.classes.setdefault(end.scenario, [0] * (len(SECONDS_BOUNDS) + 1))
             classes[bisect_left(SECONDS_BOUNDS, end.seconds)] += 1
+            self.last_ends[end.scenario, end.outcome] = end.ended
             self._last_end = end.number
         for fire in store.operation.list_fires_after(self._last_fire, self._open):
             if fire.state in OPEN_STATES:

@@ -1,6 +1,7 @@
 """What can be asked of a running server, and what it answers: the boundary between its loop and its HTTP side.
 
-Every method is called from threads other than that of the loop. None waits for a run.
+Every method is called from threads other than that of the loop. None waits for a run. A method that asks the loop
+raises TimeoutError if the loop does not answer soon.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,8 @@ class ServedProject:
         Why the state could not be read or written when the loop last did so; empty if it could.
     stale
         What is not known at present, as sentences: data that could not be looked at in time.
+    waits
+        The changes of data that start no run yet, and what they wait for, as sentences.
     """
 
     name: str
@@ -53,6 +56,7 @@ class ServedProject:
     spec_problems: tuple[str, ...] = ()
     store_problem: str = ""
     stale: tuple[str, ...] = ()
+    waits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

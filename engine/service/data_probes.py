@@ -32,7 +32,7 @@ from engine.service.triggers.seen_files import DatasetsFound
 from engine.service.watched_sources import make_absolute
 from engine.spec import ProjectSpec
 from engine.spec.resources.triggers import DatasetChangedTrigger, QueryChangedTrigger
-from engine.store.records import Fire, FireState, TriggerState
+from engine.store.records import Fire, FireState, Pause, TriggerState
 
 QUERY_SECONDS = 120.0
 """A query that takes longer is ended: it is asked again and again."""
@@ -112,7 +112,7 @@ class DataProbes:
         self.chains = RunChains()
 
     def look(
-        self, project: ProjectSpec, states: Sequence[TriggerState], now: datetime
+        self, project: ProjectSpec, states: Sequence[TriggerState], now: datetime, pauses: Sequence[Pause] = ()
     ) -> list[tuple[TriggerState, list[Fire]]]:
         """Take in the looks that have ended, and start those that are due. It never waits.
 
@@ -123,6 +123,8 @@ class DataProbes:
         ----------
         states
             The states of the triggers that shall be looked at now, as they are stored.
+        pauses
+            All pauses, also those that have ended: a trigger that was stopped goes on when its scenario is resumed.
 
         Returns
         -------
@@ -149,7 +151,7 @@ class DataProbes:
                 continue
             if watched.asked is not None:
                 self._ask(key, watched, state)
-            elif self._clock() >= watched.next_look and not self._is_stopped(project, state):
+            elif self._clock() >= watched.next_look and not self._is_stopped(project, state, pauses):
                 self._start_look(key, watched, project, triggers[key], state, now)
         return news
 
@@ -270,9 +272,12 @@ class DataProbes:
             self.chains.note_fire(fire, depth)
         return new, [self._fill_values(project, fire, _find_previous(before)) for fire in fires]
 
-    def _is_stopped(self, project: ProjectSpec, state: TriggerState) -> bool:
-        """Tell whether a trigger was stopped, and the spec is still the same."""
-        return "stopped" in state.seen and state.seen["stopped"] == self._digest_spec(project)
+    def _is_stopped(self, project: ProjectSpec, state: TriggerState, pauses: Sequence[Pause]) -> bool:
+        """Tell whether a trigger was stopped, the spec is still the same, and nobody has resumed the scenario since."""
+        if "stopped" not in state.seen or state.seen["stopped"] != self._digest_spec(project):
+            return False
+        resumed = [one.ended for one in pauses if one.scenario == state.scenario and one.ended is not None]
+        return state.error_since is None or all(ended <= state.error_since for ended in resumed)
 
     def _digest_spec(self, project: ProjectSpec) -> str:
         if self._spec is None or self._spec[0] is not project:

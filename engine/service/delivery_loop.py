@@ -65,7 +65,7 @@ class DeliveryLoop:
     environ
         The environment variables that secrets refer to.
     tell
-        Called with each event, from any thread; it must not raise.
+        Called with each event, from any thread.
     clock
         Gives aware datetimes.
     """
@@ -81,7 +81,6 @@ class DeliveryLoop:
     ) -> None:
         self._folder, self._environ, self._tell, self._clock = folder, environ, tell, clock
         self._project = project
-        self._secrets = Secrets(project, environ)
         self._changed = threading.Condition()
         self._repaired: set[str] = set()
         self._woken = False
@@ -120,7 +119,6 @@ class DeliveryLoop:
                 name for name, channel in project.channels.items() if channel != self._project.channels.get(name)
             }
             self._project = project
-            self._secrets = Secrets(project, self._environ)
         self.wake()
 
     def stop(self, seconds: float) -> None:
@@ -217,10 +215,10 @@ class DeliveryLoop:
             return time.monotonic() >= min(ends, self._until or ends)
 
         try:
-            with self._changed:
-                project, secrets = self._project, self._secrets
             if self._store is None:
                 raise TypeError("the state was not opened")
+            project = self._project
+            secrets = Secrets(project, self._environ)  # its own: threads cannot share the texts to mask
             unfinished = ChannelTurn(channel, self._store, project, secrets, self._tell_event).take(is_over)
             if unfinished is not None:
                 self._unfinished[channel] = unfinished
@@ -235,12 +233,12 @@ class DeliveryLoop:
     def _tell_event(self, event: DeliveryEvent) -> None:
         with self._changed:
             self._counts.setdefault(event.channel, Counter())[event.state] += 1
-        self._tell(event)
+        with suppress(Exception):  # a log that cannot be written must not end the deliveries
+            self._tell(event)
 
     def _tell_fault(self, channel: str, error: Exception) -> None:
         text = str(error) if isinstance(error, EngineError) else f"internal error: {type(error).__name__}: {error}"
-        with suppress(Exception):
-            self._tell_event(DeliveryEvent(channel, "FAULT", self._secrets.redact(text)))
+        self._tell_event(DeliveryEvent(channel, "FAULT", Secrets(self._project, self._environ).redact(text)))
 
 
 def _describe_channel(

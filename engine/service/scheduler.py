@@ -122,6 +122,7 @@ class ProjectScheduler:
             spec_problems=self.spec.problems,
             store_problem=self.store_problem,
             stale=tuple(self._probes.describe_stale()),
+            waits=tuple(self._probes.describe_waits()),
         )
 
     def _try_lead(self) -> None:
@@ -233,7 +234,7 @@ class ProjectScheduler:
             finished_states, finished_fires = triggers.take_finished(now)
             states, fires = states + finished_states, fires + finished_fires
         if triggers.watches_data and self._project is not None:
-            for state, new in self._probes.look(self._project, triggers.states, now):
+            for state, new in self._probes.look(self._project, triggers.states, now, self._pauses):
                 states, fires = [*states, state], [*fires, *new]
         if not states and not fires:
             triggers.settle_due(now)

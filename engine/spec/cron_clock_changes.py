@@ -1,6 +1,6 @@
 """Cron times in the hours at which the clocks of a zone are changed: what happens on these days.
 
-The rules are those of Debian's cron, by which cronsim works. If minute and hour are both fixed, a time that a day does
+The rules are those of Debian's cron. If minute and hour are both fixed, a time that a day does
 not have comes when the clock has been put forward, and a time that it has twice comes once. If one of them begins with
 `*`, a time starts a run as often as the clock shows it: not at all, or twice.
 """

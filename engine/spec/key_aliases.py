@@ -166,6 +166,7 @@ UNSUPPORTED_KEYS: dict[str, str] = {
     "max_active_runs": _OVERLAP_HINT,
     "catchup": "write catch_up: in the trigger: last, all or none",
     "catch_up": "write it in the trigger",
+    "retention": "write it at the top level of the spec; its limits of runs count for each scenario",
     "needs": "steps run in the order of the list, so move this step behind those that it needs",
     "depends_on": "steps run in the order of the list, and datasets are built when they are needed: remove it",
     "extends": "write all keys of the resource out; include adds the entries of other files",

@@ -4,6 +4,7 @@ Rows are needed by checks that look at earlier evaluations; rows and files by re
 too, since people ask for it and alerts go by it.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -124,17 +125,25 @@ def _find_newest_models(connection: Connection, store: str) -> list[Any]:
 
 
 def _take_rolling(history: Iterator[Any], last: int, *, distinct: bool) -> Iterator[Any]:
-    """Yield the newest evaluations until any next batch finds `last` of them whose data are not its own.
+    """Yield what any next batch finds as the `last` usable evaluations whose data are not its own.
 
-    With `distinct`, those with the same data count once.
+    With `distinct`, those with the same data count once, the latest of them: also if the newest is made anew.
     """
-    times: dict[str, int] = {}
-    for row in history:
-        yield row
-        if row.rows_read:
-            times[row.dataset_fingerprint] = times.get(row.dataset_fingerprint, 0) + 1
-        enough = len(times) - 1 if distinct else sum(times.values()) - max(times.values(), default=0)
-        if enough >= last:
+    times: Counter[str] = Counter()
+    for place, row in enumerate(one for one in history if one.rows_read):
+        data = row.dataset_fingerprint
+        if distinct:
+            needed = place == 0 or not times[data]
+            times[data] += place > 0
+            enough = sum(count > 0 for count in times.values()) > last
+        else:
+            # a batch whose data are those that came most often, other than these, reaches back furthest
+            needed = times.total() - max((count for one, count in times.items() if one != data), default=0) < last
+            times[data] += 1
+            enough = times.total() - max(times.values()) >= last
+        if needed:
+            yield row
+        if enough:
             return
 
 

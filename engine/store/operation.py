@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, func, or_, select
 
 from engine.outcome import Outcome
 from engine.store.database import Database, split_rows
-from engine.store.records import FireState, MessageState
+from engine.store.records import OPEN_STATES, FireState, MessageState
 from engine.store.tables import fires, outbox, run_ends, runs
 
 
@@ -24,11 +24,12 @@ class RunningRun(NamedTuple):
 
 
 class TimedEnd(NamedTuple):
-    """The end of a run, by its number, and how many seconds the run took."""
+    """The end of a run, by its number, when it was, and how many seconds the run took."""
 
     number: int
     scenario: str
     outcome: Outcome
+    ended: datetime
     seconds: float
 
 
@@ -84,21 +85,40 @@ class Operation:
         with self._database.begin_read() as connection:
             rows = connection.execute(query.order_by(run_ends.c.number)).all()
         return [
-            TimedEnd(row.number, row.scenario, Outcome(row.outcome), (row.ended - row.started).total_seconds())
+            TimedEnd(
+                row.number, row.scenario, Outcome(row.outcome), row.ended, (row.ended - row.started).total_seconds()
+            )
             for row in rows
         ]
 
-    def list_last_ends(self) -> list[tuple[str, Outcome, datetime]]:
-        """Return when a run of each scenario last ended with each outcome."""
+    def find_last_ends(self) -> dict[tuple[str, Outcome], datetime]:
+        """Return when a run of each scenario last ended with each outcome. This reads all runs."""
         columns = (runs.c.scenario, runs.c.outcome, func.max(runs.c.ended))
         query = select(*columns).where(runs.c.outcome.is_not(None)).group_by(runs.c.scenario, runs.c.outcome)
         with self._database.begin_read() as connection:
-            return [(scenario, Outcome(outcome), ended) for scenario, outcome, ended in connection.execute(query)]
+            return {(scenario, Outcome(outcome)): ended for scenario, outcome, ended in connection.execute(query)}
 
-    def find_newest_fire(self) -> int:
-        """Return the number of the newest fire; 0 if there is none."""
+    def find_last_end(self, before: datetime) -> int:
+        """Return the number of the last end of a run that ended before a moment; 0 if there is none."""
+        last = select(func.coalesce(func.max(run_ends.c.number), 0)).join(runs, runs.c.id == run_ends.c.run)
         with self._database.begin_read() as connection:
-            return int(connection.scalars(select(func.coalesce(func.max(fires.c.number), 0))).one())
+            return int(connection.scalars(last.where(runs.c.ended < before)).one())
+
+    def find_last_fire(self, before: datetime) -> int:
+        """Return the number of the last fire that was seen before a moment; 0 if there is none."""
+        last = select(func.coalesce(func.max(fires.c.number), 0)).where(fires.c.seen_at < before)
+        with self._database.begin_read() as connection:
+            return int(connection.scalars(last).one())
+
+    def list_open_at(self, moment: datetime) -> list[int]:
+        """Return the numbers of the fires that were seen before a moment, and that are open or whose run ended since.
+
+        One that was skipped since then is not among them: it is not recorded when that happened.
+        """
+        ended = fires.c.run.in_(select(runs.c.id).where(runs.c.ended >= moment))
+        wanted = (fires.c.seen_at < moment) & or_(fires.c.state.in_(OPEN_STATES), ended)
+        with self._database.begin_read() as connection:
+            return list(connection.scalars(select(fires.c.number).where(wanted)))
 
     def list_fires_after(self, number: int, also: Collection[int]) -> list[FireStep]:
         """Return the fires after a number, and those of other numbers, in order."""

@@ -50,12 +50,13 @@ class FireView:
     """A fire beside its run.
 
     `zone` is the name of the time zone of its trigger. `late` is how long after `fire.scheduled` its run has started;
-    without a run, how long after that it was seen.
+    without a run, how long after that it was seen. `outcome` is how its run has ended, or RUNNING.
     """
 
     fire: Fire
     zone: str
     late: timedelta
+    outcome: str | None
 
 
 def describe_trigger(trigger: AnyTrigger) -> str:
@@ -108,4 +109,5 @@ def tell_fire(view: FireView) -> str:
 
 def describe_fire(fire: Fire, run: RunRecord | None, zone: str) -> FireView:
     """Return a fire as people see it; `run` is its run, if it has one that is still stored."""
-    return FireView(fire, zone, max((run.started if run else fire.seen_at) - fire.scheduled, timedelta()))
+    late = (run.started if run else fire.seen_at) - fire.scheduled
+    return FireView(fire, zone, max(late, timedelta()), run.state if run else None)

@@ -1,4 +1,4 @@
-"""What a server sends by itself, to real servers that refuse, hang, break off, cannot prove who they are, and return."""
+"""What a server sends by itself, to real servers that refuse, hang, break off, cannot prove who they are, come back."""
 
 import contextlib
 import fcntl
@@ -17,13 +17,14 @@ from typing import Any
 
 import pytest
 
-from engine.errors import StoreError
+from engine.errors import SpecError, StoreError
 from engine.notifications import deliver_messages
-from engine.notifications.channels import SENDING_SECONDS
+from engine.notifications.attempt import claim_seconds
+from engine.notifications.channels import SENDING_SECONDS, limit_sending
 from engine.service.channel_turn import DeliveryEvent
 from engine.service.delivery_loop import ChannelFacts, DeliveryLoop
 from engine.spec import ProjectSpec, Secrets, load
-from engine.store import OutboxMessage, Store
+from engine.store import LONGEST_DELAY, OutboxMessage, Store
 
 PATIENCE = 20.0
 """Seconds that something may take on a busy machine."""
@@ -207,7 +208,7 @@ def test_each_channel_gets_its_messages_in_order_as_soon_as_they_are_committed(s
     assert two.subjects() == [f"m{number}" for number in range(2, 21, 2)]
     service.queue("one")  # nobody says so: another process has committed it
     service.wait(lambda: len(one.mails) == 11, 5)
-    assert service.facts()["one"].counts == {"SENT": 11}
+    service.wait(lambda: service.facts()["one"].counts == {"SENT": 11})
 
 
 STAGES = ("greeting", "EHLO", "MAIL", "RCPT", "DATA", "body")
@@ -393,6 +394,35 @@ def test_what_a_run_by_hand_sends_tells_the_server_that_the_channel_works(servic
     service.wait(lambda: server.subjects() == ["m1", "m2"], 6)
 
 
+def test_what_a_run_by_hand_could_not_send_is_not_delayed_for_the_server(service, start_server):
+    server = start_server()
+    server.faults = [("greeting", "drop")]
+    project = service.declare(post=mail(server.port, 5))
+    service.queue("post")
+    deliver_messages(service.store, project, Secrets(project, {}))
+    assert server.mails == []
+    service.start(project)
+    service.wait(lambda: server.subjects() == ["m1"], 5)
+
+
+def test_a_claim_lasts_longer_than_any_sending_may_take(service):
+    channels = {
+        "post": mail(1, 120),
+        "hook": "{kind: webhook, url: 'http://127.0.0.1:1/', timeout: 120}",
+        "program": "{kind: command, argv: [cat], timeout: 120}",
+        "chat": "{kind: apprise, url: 'json://127.0.0.1:1/'}",
+        "box": "{kind: file, path: box}",
+        "rows": "{kind: dataset, path: rows.csv}",
+    }
+    for channel in service.declare(**channels).channels.values():
+        assert timedelta(minutes=1) < claim_seconds(channel) - timedelta(seconds=limit_sending(channel))
+        assert (
+            claim_seconds(channel) < LONGEST_DELAY
+        )  # a longer one would count as one of before the clock was set back
+    with pytest.raises(SpecError, match="timeout"):
+        service.declare(post=mail(1, 600))
+
+
 def test_a_person_who_asks_for_a_new_try_makes_the_server_send_within_seconds(tmp_path, start_server):
     """The person's own try fails, because the secret is only in the environment of the server."""
     server = start_server()
@@ -496,7 +526,7 @@ from pathlib import Path
 from sqlalchemy import text
 from engine.service.delivery_loop import DeliveryLoop
 from engine.spec import load
-from engine.store import OutboxMessage, Store, utc_now
+from engine.store import LONGEST_DELAY, OutboxMessage, Store, utc_now
 
 folder, count = Path(sys.argv[1]), int(sys.argv[2])
 store = Store.open(folder / "state")

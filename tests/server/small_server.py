@@ -61,6 +61,8 @@ class SmallServer:
         self.token = ""
         self.ticked = time.monotonic()
         self.draining = False
+        self.loop_answers = True
+        self.has_projects = True
         self.started_runs: set[str] = set()
         self.aborted: list[tuple[str, str]] = []
 
@@ -74,10 +76,12 @@ class SmallServer:
         return self.draining
 
     def list_projects(self) -> Sequence[ServedProject]:
-        return [self.project]
+        return [self.project] if self.has_projects else []
 
     def list_next_times(self, project: str, count: int) -> Sequence[NextTimes]:
         assert project == "shop"
+        if not self.loop_answers:
+            raise TimeoutError
         first = datetime(2026, 12, 1, 2, 30, tzinfo=UTC)
         return [NextTimes("nightly", "at night", tuple(first + timedelta(days=day) for day in range(count)))]
 

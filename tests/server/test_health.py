@@ -39,8 +39,18 @@ def test_a_server_is_not_ready_while_it_does_not_do_its_work(served: SmallServer
         assert "secret" not in found.text
         assert client.get("/livez").status_code == 200
         assert client.get("/healthz").json()["ready"] is False
-    served.project, served.draining = ready, True
+    served.project, served.has_projects = ready, False
+    assert client.get("/readyz").json() == {"ready": False, "reasons": ["no project is served yet"]}
+    served.has_projects, served.draining = True, True
     assert client.get("/readyz").json()["reasons"] == ["the server is about to end"]
+
+
+def test_a_loop_that_does_not_answer_leaves_the_rest_answered(served: SmallServer, client: httpx2.Client) -> None:
+    served.loop_answers = False
+    assert client.get("/healthz").json()["projects"][0]["next"] == []
+    assert client.get("/metrics").status_code == 200
+    late = client.get("/projects/shop/triggers")
+    assert (late.status_code, late.json()["error"]) == (503, "the server is too busy to answer")
 
 
 def test_drift_and_failed_runs_do_not_make_a_server_unready(served: SmallServer, client: httpx2.Client) -> None:

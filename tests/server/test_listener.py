@@ -71,6 +71,24 @@ def test_the_url_that_is_printed_can_be_opened(served: SmallServer) -> None:
         listener.stop()
 
 
+def test_the_token_is_taken_out_of_the_environment_that_runs_inherit(served: SmallServer, tmp_path: Path) -> None:
+    environ = {"ENGINE_SERVE_TOKEN": "e" * 40, "HOME": "/"}
+    create_listener(served, LOCAL, environ, print)
+    assert environ == {"HOME": "/"}
+    (tmp_path / "token").write_text("t" * 32)
+    environ["ENGINE_SERVE_TOKEN"] = "e" * 40
+    assert create_listener(served, ListenerOptions(token_file=tmp_path / "token"), environ, print).token == "t" * 32
+    assert environ == {"HOME": "/"}
+
+
+def test_a_token_that_was_given_is_printed_for_persons_alone(served: SmallServer) -> None:
+    made, given = create(served), create(served, ENGINE_SERVE_TOKEN="e" * 40)
+    for listener in (made, given):
+        assert listener.choose_shown_url(to_person=True) == listener.health_url
+    assert made.choose_shown_url(to_person=False) == made.health_url
+    assert given.choose_shown_url(to_person=False) == given.url
+
+
 def test_it_stops_soon_although_clients_are_connected(served: SmallServer) -> None:
     listener = create(served)
     listener.start()

@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.service.data_probes import DataProbes
 from engine.spec import ProjectSpec, load
 from engine.spec.resources.scenarios import Scenario
-from engine.store.records import Fire, TriggerState
+from engine.store.records import Fire, Pause, TriggerState
 
 PATIENCE = 20.0
 """Seconds that a change may take on a busy machine until it fires."""
@@ -49,6 +49,7 @@ class Served:
         for trigger in self._list_triggers():
             self.states.setdefault(trigger, TriggerState("s", trigger, "defined", datetime.now(UTC)))
         self.fires: list[Fire] = []
+        self.pauses: list[Pause] = []
 
     def _list_triggers(self) -> list[str]:
         scenario = self.project.scenarios["s"]
@@ -58,7 +59,7 @@ class Served:
     def tick(self) -> list[Fire]:
         """Look once, as the server does now and then; return the fires."""
         new = []
-        for state, fires in self.probes.look(self.project, list(self.states.values()), datetime.now(UTC)):
+        for state, fires in self.probes.look(self.project, list(self.states.values()), datetime.now(UTC), self.pauses):
             self.states[state.trigger] = state
             new += fires
         self.fires += new

@@ -36,9 +36,12 @@ def keep(state: TriggerState) -> TriggerState:
 
 LOOKS = st.lists(
     st.tuples(
-        st.fixed_dictionaries({name: st.sampled_from(["seen", "writing", "error", "seen"]) for name in NAMES}),
+        st.one_of(
+            st.fixed_dictionaries({name: st.sampled_from(["seen", "seen", "writing", "error"]) for name in NAMES}),
+            st.sampled_from([dict.fromkeys(NAMES, "seen"), {"a": "error", "b": "seen", "c": "seen"}]),
+        ),
         st.fixed_dictionaries({name: st.sampled_from("xyz") for name in NAMES}),
-        st.integers(0, 400),  # seconds since the look before
+        st.sampled_from([1, 400, 700]),  # seconds since the look before
     ),
     max_size=25,
 )
@@ -130,6 +133,32 @@ def test_a_query_that_cannot_be_answered_is_asked_again_and_fires_once_after_ten
     assert fires == []
     assert state.error is None
     assert not needs_answer(state, found, "changed", always=False)
+
+
+def test_files_that_cannot_be_read_for_ten_minutes_fire_once_each_time() -> None:
+    trigger = DatasetChangedTrigger(name="t", dataset="a")
+    sources = {"a": ("a",)}
+    state, now, fired = make_state(), START, []
+    for _ in range(2):
+        state, fires = compare_datasets(trigger, state, DatasetsFound(sources, {"a": see("x")}), now)
+        assert (state.error, fires) == (None, [])
+        for minute in range(30):
+            now += timedelta(minutes=1)
+            state, fires = compare_datasets(trigger, state, DatasetsFound(sources, {}, {"a": "a is gone"}), now)
+            fired += [(minute, fire.changed) for fire in fires]
+    assert fired == [(10, ("a",)), (10, ("a",))]
+
+
+def test_files_that_could_not_be_read_for_a_while_end_the_error_by_an_answer() -> None:
+    found = DatasetsFound(SOURCES, {name: see("x") for name in NAMES})
+    gone = DatasetsFound(SOURCES, {}, {"a": "a is gone"})
+    state, _ = compare_result(make_state(), found, "inputs", QueryAnswer("1"), START)
+    assert not needs_answer(state, gone, "inputs", always=True)
+    state, _ = compare_result(state, gone, "inputs", None, START)
+    assert state.error == "a is gone"
+    assert needs_answer(state, found, "inputs", always=False)
+    state, fires = compare_result(state, found, "inputs", QueryAnswer("1"), START)
+    assert (state.error, fires) == (None, [])
 
 
 def test_what_is_seen_is_kept_as_it_always_was() -> None:

@@ -210,6 +210,23 @@ def test_a_clock_that_is_set_back_does_not_stop_a_channel(post: Post) -> None:
     post.now -= timedelta(days=1)
     post.receiver.down = False
     assert post.take_turn() == ["m1"]
+    post.receiver.busy.add(post.add("good"))
+    assert post.take_turn() == ["m2"]
+    assert post.take_turn() == []
+    post.now -= timedelta(days=1)
+    assert post.take_turn() == ["m2"]
+    assert post.receiver.taken == ["m1", "m2"]
+
+
+def test_a_new_message_does_not_overtake_one_that_waits_for_the_channel(post: Post) -> None:
+    post.receiver.down = True
+    post.add("good")
+    post.take_turn()
+    post.now += MINUTE
+    assert post.take_turn() == ["m1"]  # its second failure may be its own fault: it waits two minutes
+    post.receiver.down = False
+    post.add("good")
+    assert post.take_turn() == ["m1", "m2"]
 
 
 def test_after_a_weekend_the_newest_messages_are_sent_and_the_oldest_of_them_tells_of_the_others(post: Post) -> None:
@@ -253,6 +270,8 @@ class Channel(RuleBasedStateMachine):
         self.receiver.down = False
         # an hour's delay, the longest claim, and the delays of several broken messages that are tried first
         for _ in range(60 + 12 + 2 ** (len(self.poison) + 1)):
+            if {one.id for one in self.post.store.outbox.list_undelivered()} == set(self.poison):
+                break
             self.post.now += MINUTE
             self.post.take_turn()
         assert sorted(self.receiver.taken) == sorted(self.good)
@@ -327,5 +346,5 @@ class Channel(RuleBasedStateMachine):
 def test_any_history_of_a_channel_loses_nothing_doubles_nothing_and_keeps_order(receiver: Receiver) -> None:
     Channel.receiver = receiver
     machine: Any = Channel
-    machine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+    machine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
     machine.TestCase("runTest").runTest()

@@ -12,6 +12,7 @@ import pytest
 
 from engine.service.trigger_files import TriggerFiles
 from engine.spec.resources.triggers import DatasetChangedTrigger
+from engine.store.records import Pause
 
 from .data_triggers import QUIET, Served, write_spec
 
@@ -324,6 +325,11 @@ def test_runs_that_change_what_starts_them_are_stopped(csv: Path, tmp_path: Path
     served = served.restart()
     assert served.wait(QUIET) == []
     assert served.states["t0"] == stopped
+    resumed = served.restart()
+    now = datetime.now(UTC)
+    resumed.pauses = [Pause("s", None, "me", "", now, ended=now, ended_by="me")]
+    assert resumed.wait(QUIET) == []
+    assert resumed.states["t0"].error is None
     spec = served.project.path
     spec.write_text(spec.read_text().replace("target: d}", "target: d, on_warning: fail}"))
     served = served.restart()

@@ -8,6 +8,7 @@ import pytest
 from engine.spec import ProjectSpec, load
 from engine.spec.moment import list_moment_values
 from engine.spec.trigger_variables import resolve_trigger_variables
+from engine.spec.variable_references import Value
 
 SPEC = """
 version: 1
@@ -29,7 +30,7 @@ def read(tmp_path: Path, variables: str, **given: str) -> ProjectSpec:
     return load(spec, given, as_of=date(2026, 12, 1))
 
 
-def names_at(moment: datetime) -> dict[str, object]:
+def names_at(moment: datetime) -> dict[str, Value]:
     return {
         **list_moment_values(moment),
         "previous_as_of": date(2026, 1, 1),

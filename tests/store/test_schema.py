@@ -201,6 +201,48 @@ def test_a_state_of_before_the_details_were_apart_is_migrated_without_loss(
         assert found(folder, "SELECT short_id FROM evaluations ORDER BY number") == ["aaaa1111", "", "no hyphen"]
 
 
+OLDER_ROWS = [
+    """INSERT INTO evaluations VALUES (1, 'e1', 'x', 'w1', '{}', '2026-11-20 12:00:00', 'm', 'd', 'r', 'p', '0.1.0', '1',
+    10, 10, 10, '[]', NULL, NULL, 'first', 'e1', 1, '2026-11-20 00:00:00', NULL, '2026-11-20', NULL, NULL)""",
+    "INSERT INTO evaluation_details VALUES (1, '{}', '{}', '{}', '{}', '{}', '{}')",
+    "INSERT INTO evaluation_metrics VALUES (1, 0, 'data_drift', 0.5, 0.45, 0.55, 0.5, NULL, 0, 0)",
+    *(
+        f"INSERT INTO runs VALUES ({number}, '{name}', 'p', 's', '2026-11-20 12:00:00', 'ann', 'manual', NULL, '{{}}', "
+        f"{ended}, {outcome}, '{name}', '2026-11-20 12:00:00')"
+        for number, name, ended, outcome in (
+            (1, "parent", "'2026-11-20 12:09:00'", "'SUCCESS'"),
+            (2, "child", "'2026-11-20 12:05:00'", "'FAILED'"),
+            (3, "same time", "'2026-11-20 12:09:00'", "'ABORTED'"),
+            (4, "at work", "NULL", "NULL"),
+        )
+    ),
+    """INSERT INTO outbox VALUES (1, 'm1', 'parent', 'tell', 'box', '["a@b"]', 'subject', 'text', '2026-11-20 12:00:00',
+    'PENDING', 0, NULL, NULL, NULL, NULL, NULL)""",
+]
+
+
+def test_a_state_of_before_triggers_keeps_everything_and_knows_the_order_in_which_runs_ended(folder: Path) -> None:
+    (folder / "locks").mkdir(parents=True)
+    old = Database(locate_database(folder), folder)
+    prepare_schema(old, target="0007")
+    with old.begin_write() as connection:
+        for statement in OLDER_ROWS:
+            connection.exec_driver_sql(statement)
+    old.close()
+    with Store.open(folder) as store:
+        ends = [(end.number, end.run, end.scenario, end.outcome) for end in store.run_ends.list_after(0)]
+        assert ends == [(1, "child", "s", "FAILED"), (2, "parent", "s", "SUCCESS"), (3, "same time", "s", "ABORTED")]
+        assert [run.state for run in store.runs.history()] == ["SUCCESS", "FAILED", "ABORTED", "RUNNING"]
+        assert all((run.fire, run.spec) == (None, None) for run in store.runs.history())
+        assert (store.fires.list_states(), store.fires.history(), store.pauses.history()) == ([], [], [])
+        (evaluation,) = store.evaluations.history("x")
+        assert evaluation.metrics == {"data_drift": MetricValue(0.5, 0.45, 0.55, 0.5)}
+        assert evaluation.files_removed is None
+        assert [message.id for message in store.outbox.list_undelivered()] == ["m1"]
+        store.runs.abort_dead()
+        assert [end.run for end in store.run_ends.list_after(3)] == ["at work"]
+
+
 def test_a_migration_keeps_the_data(store: Store, tmp_path: Path, make_evaluation: type[Evaluation]) -> None:
     store.evaluations.add(make_evaluation())
     store.close()

@@ -7,12 +7,19 @@ spec's alone.
 """
 
 from collections.abc import Iterator
+from glob import has_magic
 from pathlib import Path
 
 from engine.spec.diagnostics import Findings
 from engine.spec.rules.draft import Draft
 from engine.spec.validator import SpecPath
-from engine.spec.variable_references import VariableReference, fill_references, find_references, quote_value
+from engine.spec.variable_references import (
+    VariableReference,
+    fill_references,
+    find_references,
+    format_value,
+    quote_value,
+)
 from engine.spec.yaml_tree import ListNode, MapNode, ScalarNode, YamlNode
 
 FILLED_SECTIONS = ("project", "description", "variables", "datasets", "models", "evaluation_stores", "scenarios")
@@ -32,7 +39,7 @@ def check_reach(draft: Draft, findings: Findings) -> None:
             continue
         root = _find_root(draft, path)
         if root is not None:
-            _check_path(draft, findings, node, root, held[0])
+            _check_path(draft, findings, node, root, held)
         elif path[0] not in FILLED_SECTIONS or _is_receiver(path):
             message = f'the variable "{held[0].parts[0]}" decides {".".join(map(str, path))}, which a request may not'
             findings.error(node.position, "reach", message, "ask for a run without this variable")
@@ -72,23 +79,27 @@ def _find_root(draft: Draft, path: SpecPath) -> Path | None:
     return None
 
 
-def _check_path(draft: Draft, findings: Findings, node: ScalarNode, root: Path, first: VariableReference) -> None:
-    """Check that a path stays in the folder that it starts from, or in that which its text before the variable names.
+def _check_path(draft: Draft, findings: Findings, node: ScalarNode, root: Path, held: list[VariableReference]) -> None:
+    """Check that a path stays in the folder that it starts from, or in that which its text before a variable names.
 
-    `first` is the first reference of the text to a variable of the request.
+    `held` are the references of its text to variables of the request. None may hold a pattern, which could match a link
+    that leads elsewhere.
     """
+    names = draft.variables.names
     try:
-        filled = fill_references(node.text, draft.variables.names)
-        fixed = fill_references(node.text[: first.offset], draft.variables.names).rpartition("/")[0]
+        filled = fill_references(node.text, names)
+        fixed = fill_references(node.text[: held[0].offset], names).rpartition("/")[0]
         folders = [(root / folder).resolve() for folder in ("", fixed)]
         inside = any((root / filled).resolve().is_relative_to(folder) for folder in folders)
     except KeyError:
         return  # the variable has no value, which is reported
     except (OSError, ValueError, RuntimeError):  # a name that no file can have; links that lead in a circle
         filled, inside = node.text, False
-    if not inside:
-        message = f'with the variable "{first.parts[0]}", the path {quote_value(filled)} leads out of {root}'
-        findings.error(node.position, "reach", message, "a request may only name what is inside")
+    found = f'with the variable "{held[0].parts[0]}", the path {quote_value(filled)}'
+    if any(has_magic(format_value(names.get(one.parts[0]))) for one in held):
+        findings.error(node.position, "reach", f"{found} has a pattern", "a request may not use any of * ? [ in a path")
+    elif not inside:
+        findings.error(node.position, "reach", f"{found} leads out of {root}", "a request may only name what is inside")
 
 
 def _is_receiver(path: SpecPath) -> bool:

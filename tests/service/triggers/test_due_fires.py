@@ -147,6 +147,16 @@ def test_a_pause_that_was_ended_early_puts_aside_what_was_due_until_then(make_pr
     assert fires[-1].scheduled == at(28, 4)
 
 
+def test_a_pause_holds_after_the_clock_was_set_back_before_it_and_one_that_has_ended_does_not(
+    make_project, ticking
+) -> None:
+    ticks = ticking(make_project(s=[HOURLY]), at(28, 1, 30))
+    ticks.pauses = [Pause("s", None, "anna@host", "", at(28, 3, 30), at(28, 3, 40), "anna@host")]
+    assert states_of(ticks.tick(at(28, 2))) == "WAITING"
+    ticks.pauses = [Pause("s", at(28, 5), "anna@host", "", at(28, 3, 30))]
+    assert states_of(ticks.tick(at(28, 3))) == "SKIPPED"
+
+
 def test_after_the_clock_was_set_back_nothing_comes_twice_and_nothing_is_waited_for(make_project, ticking) -> None:
     ticks = ticking(make_project(s=[HOURLY, "{name: grid, kind: interval, every: 20m}"]), at(28))
     before = [ticks.tick(at(28, 0) + n * timedelta(minutes=1)) for n in range(1, 121)]
