@@ -172,7 +172,8 @@ class Server:
                 self._wait(self._find_pause())
             other_release = "" if self._asked_to_end else self._find_other_release()
             self._end()
-            return other_release
+        self._listener.tell("ended", "ended")
+        return other_release
 
     def _check_heartbeat(self) -> None:
         heartbeat, projects = self._options.heartbeat, [one.spec.project for one in self._projects if one.spec.project]
@@ -351,7 +352,6 @@ class Server:
         until = self._monotonic() + DELIVERY_SECONDS
         for project in self._projects:
             project.close(max(0.1, until - self._monotonic()))
-        self._listener.tell("ended", "ended")
 
     # --- what others ask, from their threads
 
