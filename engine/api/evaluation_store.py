@@ -19,11 +19,12 @@ from engine.pipeline import comparison, reports
 from engine.pipeline.checks import apply_checks
 from engine.pipeline.evaluation_times import select_earlier
 from engine.scenarios.context import RunContext
+from engine.spec.displayed_metrics import list_displayed_metrics
 from engine.spec.metric_names import resolve_metric_name
 from engine.spec.problem import Problem
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec as Declared
 from engine.store import CheckPoint, EvaluationFilter, Removal
-from engine.views.store_view import describe_store, list_displayed_metrics
+from engine.views.store_view import describe_store
 
 
 @dataclass(frozen=True, slots=True, repr=False)

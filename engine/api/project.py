@@ -294,6 +294,8 @@ class Project:
     def retry_messages(self, *ids: str) -> list[Delivery]:
         """Send undelivered and refused messages of the outbox now; the parameters are those of `drop_messages`.
 
+        Those that cannot be sent from here are due at once for a server that runs: it waits for their channels no more.
+
         Raises
         ------
         UsageError
@@ -304,7 +306,10 @@ class Project:
             for message in messages:
                 if message.state is MessageState.REFUSED:
                     context.store.outbox.reopen(message)
-            return list(deliver_messages(context.store, self.spec, context.secrets, early=True, messages=messages))
+            for channel in {message.channel for message in messages}:
+                context.store.outbox.make_due(channel)
+                context.store.channel_states.clear(channel)
+            return list(deliver_messages(context.store, self.spec, context.secrets, messages=messages))
 
     def mute(self, target: str, check: str, *, until: date | datetime | timedelta, reason: str) -> str:
         """Let a check count as OK until a time, and record who did so; return that as a sentence.

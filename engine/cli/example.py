@@ -60,6 +60,7 @@ channels:
   chat: {kind: apprise, url: "${secret.chat_url}", fallback: {kind: file, path: "${state}/outbox"}}
 scenarios:
   nightly:
+    triggers: [{name: each night, cron: "30 4 * * *"}] # for engine serve; cron and the like call engine run
     steps:
       - {name: Evaluate, kind: build, target: orders}
       - {name: Check, kind: run_checks, target: orders}

@@ -35,6 +35,7 @@ from engine.cli import (
     resume,
     run,
     schema,
+    serve,
     show,
     unmute,
     validate,
@@ -72,8 +73,8 @@ class _Verb(TyperCommand):
 
 
 VERBS = (
-    init, validate, render, schema, plan, run, watch, show, compare, report, check, drill, mute, unmute, pause, resume,
-    outbox, remove, prune,
+    init, validate, render, schema, plan, run, watch, serve, show, compare, report, check, drill, mute, unmute, pause,
+    resume, outbox, remove, prune,
 )  # fmt: skip
 for verb in VERBS:
     app.command(verb.__name__.rpartition(".")[2], cls=_Verb)(verb.command)

@@ -44,6 +44,7 @@ def command(
     from engine.cli import output
     from engine.scenarios import scenario_selection, session
     from engine.scenarios.result import exit_code
+    from engine.store.state_folder import resolve_state_folder
 
     names = scenario_selection.select_scenarios(project, scenarios or ())
     treat_signals_as_interruptions()
@@ -59,6 +60,6 @@ def command(
     if previews:
         print(*previews, sep="\n", file=sys.stderr if format_ == "json" else sys.stdout)
     code = exit_code(finished.runs, undelivered=len(finished.undelivered), fail_on=fail_on)
-    results = output.render_results(finished, format_, code, session.resolve_state_folder(project))
+    results = output.render_results(finished, format_, code, resolve_state_folder(project))
     (output.print_json if format_ == "json" else print)(results)
     return code

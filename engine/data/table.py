@@ -7,7 +7,7 @@ but only after the first one failed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,8 +92,17 @@ def explain_read_errors(table: Table) -> Iterator[None]:
     try:
         yield
     except READ_ERRORS as error:
-        # The fault may be in a file that a query reads through other datasets: inputs are searched first.
+        fault = find_read_fault([table])
+        raise DataError(fault or f"dataset {table.name!r} cannot be read: {describe_error(error)}") from error
+
+
+def find_read_fault(tables: Iterable[Table]) -> str | None:
+    """Return which file of the tables, or of those that they are made from, cannot be read, and why; None if all can.
+
+    The fault may be in a file that a query reads through other datasets: inputs are searched first.
+    """
+    for table in tables:
         for source in table.lineage().values():
             if source.files and (fault := source.files.find_fault()):
-                raise DataError(f"dataset {source.name!r}: {fault}") from error
-        raise DataError(f"dataset {table.name!r} cannot be read: {describe_error(error)}") from error
+                return f"dataset {source.name!r}: {fault}"
+    return None

@@ -1,21 +1,33 @@
-"""Messages about runs: composing them, delivering them through channels, and the pages about evaluations.
+"""Messages about runs: composing them, and delivering them through channels.
 
 `compose_message` makes a message from the facts of a run, the store queues it with the run, and `deliver_messages`
-sends the queued messages.
+sends the queued messages. What composes is imported at its first use, because it loads polars: a server that only
+sends stays small.
 """
 
-from engine.notifications.delivery import (
-    LAST_SECONDS,
-    Delivery,
-    DeliveryTime,
-    deliver_messages,
-    send_unrecorded,
-)
-from engine.notifications.facts import RunFacts, create_check_event, create_step_event, format_event
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from engine.notifications.attempt import Delivery
+from engine.notifications.delivery import LAST_SECONDS, DeliveryTime, deliver_messages, send_unrecorded
 from engine.notifications.message_document import write_message_schema
-from engine.notifications.messages import compose_message
-from engine.notifications.preview import is_silent, preview_message, preview_silence
 from engine.notifications.sending import Sending, decide_sending, describe_state, follow_state, has_state
+
+if TYPE_CHECKING:
+    from engine.notifications.facts import RunFacts, create_check_event, create_step_event, format_event
+    from engine.notifications.messages import compose_message
+    from engine.notifications.preview import is_silent, preview_message, preview_silence
+
+_LAZY_EXPORTS = {
+    "RunFacts": "facts",
+    "compose_message": "messages",
+    "create_check_event": "facts",
+    "create_step_event": "facts",
+    "format_event": "facts",
+    "is_silent": "preview",
+    "preview_message": "preview",
+    "preview_silence": "preview",
+}
 
 __all__ = [
     "LAST_SECONDS",
@@ -38,3 +50,13 @@ __all__ = [
     "send_unrecorded",
     "write_message_schema",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY_EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"engine.notifications.{_LAZY_EXPORTS[name]}"), name)

@@ -82,15 +82,18 @@ def send(_channel: AppriseChannel, post: Envelope) -> None:
     RefusedError
         Services have refused the message.
     UnreachableError
-        None of the services can be reached.
+        None of the services can be reached, or a URL is wrong.
     DeliveryError
-        A URL is wrong, or a service did not accept the message; it may do so later.
+        A service did not accept the message; it may do so later.
     """
     settled = {*post.message.reached, *post.message.refused}
     services = {_digest_target(post, url): url for url in split_urls(post.url)}
     services = {key: url for key, url in services.items() if key not in settled}
     # All are loaded before any is used, so that a wrong URL does not repeat the message to the others.
-    loaded = {key: load_service(url) for key, url in services.items()}
+    try:
+        loaded = {key: load_service(url) for key, url in services.items()}
+    except DeliveryError as error:
+        raise UnreachableError(str(error)) from None
     failed: dict[str, Answer] = {}
     for key, service in loaded.items():
         answer = _send_to_service(service, services[key], post)

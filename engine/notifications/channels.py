@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.errors import DeliveryError
+from engine.errors import DeliveryError, SpecError, UnreachableError
 from engine.formatting.lists import join_words
 from engine.notifications import apprise, command, dataset, file, mail, webhook
 from engine.notifications.envelope import Envelope
@@ -58,6 +58,7 @@ def send_message(
     seconds: float,
     outcome: Outcome | None = None,
     reached: list[str] | None = None,
+    cuts: list[Callable[[], None]] | None = None,
 ) -> str:
     """Send `message` through `channel`, or through its `fallback` where its secret is absent.
 
@@ -77,6 +78,8 @@ def send_message(
         The outcome of the run that the message is about.
     reached
         Each receiver is added as soon as it has taken the message, also if the sending fails later.
+    cuts
+        Functions are added that cut the sending off, from another thread.
 
     Raises
     ------
@@ -89,7 +92,8 @@ def send_message(
     try:
         used, url, headers = _resolve_channel(channel, secrets)
         sent_to = [] if reached is None else reached
-        post = Envelope(message, url, folder, sender, outcome, sent_to, project, headers, seconds)
+        cut = [] if cuts is None else cuts
+        post = Envelope(message, url, folder, sender, outcome, sent_to, project, headers, seconds, cut)
         CHANNEL_KINDS[used.kind].send(used, post)
     except DeliveryError as error:
         error.args = (secrets.redact(str(error)),)
@@ -123,14 +127,25 @@ def describe_channel(channel: Channel, secrets: Secrets) -> str:
 
 
 def _resolve_channel(channel: Channel, secrets: Secrets) -> tuple[Channel, str, dict[str, str]]:
-    """Return the channel to use, which may be the fallback, and its URL and headers with secrets revealed."""
+    """Return the channel to use, which may be the fallback, and its URL and headers with secrets revealed.
+
+    Raises
+    ------
+    UnreachableError
+        A secret is absent, for this message as for any other.
+    """
     if not isinstance(channel, ServerChannel):
         return channel, "", {}
-    revealed = {place: secrets.reveal(text) for place, text in list_secret_texts(channel).items()}
+    try:
+        revealed = {place: secrets.reveal(text) for place, text in list_secret_texts(channel).items()}
+    except SpecError as error:
+        raise UnreachableError(str(error)) from None
     known = {place: text for place, text in revealed.items() if text is not None}
     if len(known) == len(revealed):
         return channel, known[("url",)], {place[-1]: text for place, text in known.items() if place != ("url",)}
     if channel.fallback is None:
         where = next(place[0] for place in revealed if place not in known)
-        raise DeliveryError(f"the secret in the {where} of this channel is absent. Provide it, or declare a fallback:.")
+        raise UnreachableError(
+            f"the secret in the {where} of this channel is absent. Provide it, or declare a fallback:."
+        )
     return channel.fallback, "", {}

@@ -18,8 +18,8 @@ from datetime import UTC
 from pathlib import Path
 
 from engine.atomic_files import replace_file
-from engine.data.csv_output import is_formula
-from engine.errors import DeliveryError
+from engine.errors import UnreachableError
+from engine.formatting.formulas import is_formula
 from engine.notifications.envelope import Envelope
 from engine.spec.resources.channels import DatasetChannel
 
@@ -33,7 +33,7 @@ def send(channel: DatasetChannel, post: Envelope) -> None:
 
     Raises
     ------
-    DeliveryError
+    UnreachableError
         The file cannot be written, or holds something else than such rows.
     """
     path = (post.folder / channel.path).resolve()  # a link stays a link
@@ -50,9 +50,9 @@ def send(channel: DatasetChannel, post: Envelope) -> None:
                 if path.exists():
                     shutil.copymode(path, part)
     except OSError as error:
-        raise DeliveryError(f"cannot write {channel.path}: {error.strerror or error}") from error
+        raise UnreachableError(f"cannot write {channel.path}: {error.strerror or error}") from error
     except (ValueError, csv.Error) as error:
-        raise DeliveryError(f"{channel.path} cannot take a row, because it holds something else: {error}") from None
+        raise UnreachableError(f"{channel.path} cannot take a row, because it holds something else: {error}") from None
 
 
 def _make_row(post: Envelope) -> dict[str, str | None]:

@@ -1,6 +1,6 @@
 """A message together with what a channel needs, beside its settings, to send it; and the answer that it is refused."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -24,7 +24,8 @@ class Envelope:
     `url` is the channel's URL with secrets revealed, empty for a kind without URL. The channel's relative paths start
     at `folder`. `sender` is a mail address. `outcome` is the run's outcome, None before its end. The channel adds each
     receiver to `reached` as soon as it has taken the message, so that it does not get it again if another one fails.
-    `headers` are HTTP headers with secrets revealed. The sending may take `seconds`.
+    `headers` are HTTP headers with secrets revealed. The sending may take `seconds`; the channel adds to `cuts` what
+    closes its connection, which is called from another thread when they are over.
     """
 
     message: OutboxMessage
@@ -36,6 +37,7 @@ class Envelope:
     project: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     seconds: float = inf
+    cuts: list[Callable[[], None]] = field(default_factory=list)
 
 
 class DelayedError(DeliveryError):

@@ -6,7 +6,7 @@ The file is named by the message's time and id, not by a counter, so sending a m
 from datetime import UTC
 
 from engine.atomic_files import replace_file
-from engine.errors import DeliveryError
+from engine.errors import UnreachableError
 from engine.notifications.envelope import Envelope
 from engine.notifications.mime import build_mail
 from engine.spec.resources.channels import FileChannel
@@ -17,7 +17,7 @@ def send(channel: FileChannel, post: Envelope) -> None:
 
     Raises
     ------
-    DeliveryError
+    UnreachableError
         The file cannot be written.
     """
     message = post.message
@@ -30,7 +30,7 @@ def send(channel: FileChannel, post: Envelope) -> None:
         with replace_file(path) as part:
             part.write_bytes(letter)
     except OSError as error:
-        raise DeliveryError(f"cannot write into {path.parent}: {error.strerror or error}") from error
+        raise UnreachableError(f"cannot write into {path.parent}: {error.strerror or error}") from error
 
 
 def describe(channel: FileChannel, _url: str) -> str:

@@ -11,10 +11,11 @@ these recipients are given up. A refused login is not: it is mended without the 
 
 import contextlib
 import smtplib
+import socket
 import ssl
 from base64 import b64encode
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from engine.errors import DeliveryError, UnreachableError
 from engine.notifications.envelope import Envelope, RefusedError
@@ -34,11 +35,11 @@ def send(channel: MailChannel, post: Envelope) -> None:
     RefusedError
         The server has refused some receivers for good.
     UnreachableError
-        The server cannot be reached, does not answer in time, or refuses the login.
+        The server cannot be reached, does not answer in time, or refuses the login; or the URL is wrong.
     DeliveryError
         The server did not accept the message for every receiver; it may do so later.
     """
-    server = SmtpServer.parse(post.url)
+    server = _parse_url(post.url)
     message = post.message
     receivers = {parse_address(text).addr_spec: text for text in (*message.to, *message.cc, *message.bcc)}
     if not receivers:
@@ -47,7 +48,7 @@ def send(channel: MailChannel, post: Envelope) -> None:
     waiting = {address: text for address, text in receivers.items() if text not in settled}
     letter = build_mail(message, post.sender)
     try:
-        smtp = _open_connection(server, channel.timeout, post.folder)
+        smtp = _open_connection(server, channel.timeout, post)
         try:
             if server.user is not None:
                 _log_in(smtp, server.user, server.password)
@@ -99,22 +100,45 @@ def describe(channel: MailChannel, url: str) -> str:
     return f"mail from {channel.from_} through {server.host}:{server.port} ({tls})"
 
 
-def _open_connection(server: SmtpServer, timeout: float, folder: Path) -> smtplib.SMTP:
+class _Connection(smtplib.SMTP):
+    """A connection to a server that another thread can close while this one waits for an answer."""
+
+    def __init__(self, cuts: list[Callable[[], None]], *args: Any, **options: Any) -> None:
+        cuts.append(self._cut)
+        super().__init__(*args, **options)
+
+    def _cut(self) -> None:
+        if self.sock is not None:
+            self.sock.shutdown(socket.SHUT_RDWR)
+
+
+class _TlsConnection(_Connection, smtplib.SMTP_SSL):
+    """The same, with TLS from the first byte."""
+
+
+def _open_connection(server: SmtpServer, timeout: float, post: Envelope) -> smtplib.SMTP:
     if server.tls == "none":
-        return smtplib.SMTP(server.host, server.port, timeout=timeout)
+        return _Connection(post.cuts, server.host, server.port, timeout=timeout)
     try:
-        context = ssl.create_default_context(cafile=None if server.ca is None else folder / server.ca)
+        context = ssl.create_default_context(cafile=None if server.ca is None else post.folder / server.ca)
     except (OSError, ssl.SSLError) as error:
-        raise DeliveryError(f"ca={server.ca}: {error.strerror or error}") from None
+        raise UnreachableError(f"ca={server.ca}: {error.strerror or error}") from None
     if server.tls == "implicit":
-        return smtplib.SMTP_SSL(server.host, server.port, timeout=timeout, context=context)
-    smtp = smtplib.SMTP(server.host, server.port, timeout=timeout)
+        return _TlsConnection(post.cuts, server.host, server.port, timeout=timeout, context=context)
+    smtp = _Connection(post.cuts, server.host, server.port, timeout=timeout)
     try:
         smtp.starttls(context=context)
     except BaseException:
         smtp.close()
         raise
     return smtp
+
+
+def _parse_url(url: str) -> SmtpServer:
+    try:
+        return SmtpServer.parse(url)
+    except DeliveryError as error:
+        raise UnreachableError(str(error)) from None
 
 
 def _log_in(smtp: smtplib.SMTP, user: str, password: str) -> None:

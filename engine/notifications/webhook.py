@@ -9,8 +9,10 @@ Redirects are never followed: the message and its headers are for the server tha
 
 import http.client
 import re
+import socket
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,6 +42,35 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Follow no redirect: it becomes an HTTPError."""
 
 
+class _OpenedConnections(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Opens connections that another thread can close while this one waits for an answer."""
+
+    def __init__(self, cuts: list[Callable[[], None]]) -> None:
+        super().__init__()
+        self._cuts = cuts
+
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(self._make_opener(http.client.HTTPConnection), request)
+
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(self._make_opener(http.client.HTTPSConnection), request)
+
+    def _make_opener(self, kind: type[http.client.HTTPConnection]) -> Callable[..., http.client.HTTPConnection]:
+        def open_connection(*args: Any, **options: Any) -> http.client.HTTPConnection:
+            connection = kind(*args, **options)
+            connect = connection.connect
+
+            def connect_and_remember() -> None:
+                connect()
+                opened = connection.sock  # the connection forgets it while the answer is still read
+                self._cuts.append(lambda: opened.shutdown(socket.SHUT_RDWR))
+
+            connection.connect = connect_and_remember  # type: ignore[method-assign]  # of this connection alone
+            return connection
+
+        return open_connection
+
+
 def send(channel: WebhookChannel, post: Envelope) -> None:
     """Post a message.
 
@@ -48,7 +79,7 @@ def send(channel: WebhookChannel, post: Envelope) -> None:
     RefusedError
         The server has refused the message.
     UnreachableError
-        The server cannot be reached.
+        The server cannot be reached, or the URL or a header is wrong.
     DeliveryError
         The server did not take the message; it may do so later.
     """
@@ -57,7 +88,7 @@ def send(channel: WebhookChannel, post: Envelope) -> None:
         *(find_header_problem(name, value) for name, value in post.headers.items()),
     ]
     for problem in filter(None, problems):
-        raise DeliveryError(problem)
+        raise UnreachableError(problem)
     request = urllib.request.Request(  # noqa: S310  (the scheme was checked)
         post.url,
         data=describe_message(post).model_dump_json().encode("utf-8", "replace"),
@@ -71,7 +102,7 @@ def send(channel: WebhookChannel, post: Envelope) -> None:
     )
     host = urlsplit(post.url).hostname
     try:
-        opener = urllib.request.build_opener(_NoRedirect)
+        opener = urllib.request.build_opener(_NoRedirect, _OpenedConnections(post.cuts))
         # The message was taken, whatever becomes of the rest of the answer.
         with opener.open(request, timeout=channel.timeout) as answer, suppress(OSError, http.client.HTTPException):
             answer.read(MAX_ANSWER_BYTES)

@@ -26,6 +26,8 @@ from engine.views import EvaluationFacts
 
 CSV_BATCH_ROWS = 10_000
 
+LEFT_TO_SERVER = "the server sends it"
+
 TOLD_OUTCOMES = (Outcome.WARNING, Outcome.FAILED, Outcome.ABORTED)
 """Outcomes of a run for which each reporter that does not send says why."""
 
@@ -246,15 +248,17 @@ def deliver_waiting_messages(context: RunContext, *, of_earlier_runs: bool) -> l
 
     With `of_earlier_runs`, all other waiting messages are sent too. That is tried once per run, at its end, so that a
     server which is down costs its time once; some time is kept for it. What this run could not deliver becomes an event
-    of it.
+    of it. A run that does not deliver leaves all of them to the server that has started it.
     """
     if context.preview is not None or context.mode != "run":
         return []
+    if not context.deliver:
+        waiting = context.store.outbox.list_undelivered(context.run)
+        return _log_deliveries([notifications.Delivery(one, one.state, LEFT_TO_SERVER) for one in waiting], context)
     delivered = notifications.deliver_messages(
         context.store,
         context.project,
         context.secrets,
-        early=True,
         messages=None if of_earlier_runs else context.store.outbox.list_undelivered(context.run),
         time_of_run=context.delivery_time,
         reserved=0 if of_earlier_runs else notifications.LAST_SECONDS,
@@ -324,7 +328,8 @@ def _log_deliveries(delivered: Iterable[notifications.Delivery], context: RunCon
         of_run = f" (run {message.run.rpartition('-')[2]})" if message.run and message.run != context.run else ""
         line = f"{message.reporter} to {message.channel}{of_run}: {delivery.state}"
         text = f"{line}: {delivery.reason}" if delivery.reason else line
-        context.log.write("info" if delivery.state == "SENT" else "warning", text)
+        fine = delivery.state == "SENT" or delivery.reason == LEFT_TO_SERVER
+        context.log.write("info" if fine else "warning", text)
         if message.run == context.run:
             state, reason = delivery.state.value, delivery.reason
             deliveries.append(

@@ -1,5 +1,6 @@
 """What a run needs beside what every build gets: who started it, what it may send, and how it starts other runs."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -22,21 +23,30 @@ class RunContext(BuildContext):
         What started the run, as conditions and messages name it.
     preview
         If given, it is called with what each reporter would send, and nothing is sent.
+    deliver
+        Whether the run sends its messages. If not, it commits them only: a server sends them.
     delivery_time
         The time for the deliveries of this run, its parents and its child runs together.
+    fire
+        The number of the fire that the run answers, if one does; child runs have it too.
     turn
         The number of the iteration of `for_each`, from 0.
     finished
         The results of the steps before this one, of the same iteration.
+    deadline
+        When the run must have ended because of its `timeout`, in seconds of the monotonic clock.
     """
 
     environ: Mapping[str, str]
     start_scenario: "Callable[[str, RunContext], RunResult]"
     trigger: str = "manual"
     preview: Callable[[str], None] | None = None
+    deliver: bool = True
     delivery_time: DeliveryTime = field(default_factory=DeliveryTime)
+    fire: int | None = None
     turn: int = 0
     finished: tuple[StepResult, ...] = ()
+    deadline: float = math.inf
 
     def get_scenario(self, name: str) -> Scenario:
         """Return a scenario, with the current values of the variables."""

@@ -82,7 +82,7 @@ def find_unfinished_step(log: Path, finished: Iterable[str]) -> tuple[str, datet
 def _restore_context(run: RunRecord, context: RunContext) -> RunContext:
     """Return the context of a run of earlier: its scenario, its log, and those of its variables that still exist."""
     log = replace(context.log, files=LogFiles(context.store.runs.path_of(run.id)), scenario=run.scenario, step="")
-    restored = replace(context, run=run.id, trigger=run.trigger, log=log)
+    restored = replace(context, run=run.id, trigger=run.trigger, fire=run.fire, log=log)
     known = {name: value for name, value in run.variables.items() if name in context.project.variables}
     try:
         then = restored if run.as_of is None else restored.with_moment(run.as_of)
@@ -97,7 +97,8 @@ def _describe_dead_run(run: RunRecord, context: RunContext) -> tuple[RunResult, 
     unfinished = find_unfinished_step(folder, [step.name for step in run.steps])
     times = [datetime.fromisoformat(line["at"]) for line in _read_log(folder)[-1:]]
     last_sign = max([run.started, *times, *(step.ended for step in run.steps)])
-    died = describe_end("never ended: it was killed or has crashed", run.started, run.steps, unfinished)
+    cause = find_fire_reason(context) or "it was killed or has crashed"
+    died = describe_end(f"never ended: {cause}", run.started, run.steps, unfinished)
     died += f" Its last sign of life was at {_format_time(last_sign)}."
     steps = [_make_step_result(step) for step in run.steps]
     reason = "the run was killed or has crashed while it was at this step" if unfinished else "the run has never ended"
@@ -121,6 +122,12 @@ def _describe_dead_run(run: RunRecord, context: RunContext) -> tuple[RunResult, 
         log=f"runs/{run.id}/log.txt",
     )
     return result, died
+
+
+def find_fire_reason(context: RunContext) -> str:
+    """Return why the server that has started a run has ended it, or how it saw the run's process end; else nothing."""
+    fire = None if context.fire is None else context.store.fires.get(context.fire)
+    return "" if fire is None else fire.reason
 
 
 def describe_end(

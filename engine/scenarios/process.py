@@ -1,4 +1,4 @@
-"""Runs a step that has a timeout, or whole runs, in a separate process, because a thread cannot be stopped reliably.
+"""Runs a step with a timeout, or whole runs, in a separate process, because a thread cannot be stopped reliably.
 
 The process (`supervisor.py`, which starts `worker.py`) gets the spec's path and the values of variables, and loads the
 project itself: no code of a user is loaded here. It replies as `requests.py` says. It ends with its result: what it has
@@ -7,20 +7,21 @@ left running is ended with it, and told.
 A process may be started before it is needed: it imports what every run needs, loads what it is told, and waits for the
 request. So the request is answered sooner, by a process that has never run a user's code.
 
-A timeout counts from the moment when the process is ready: the time that Python needs to start and to import is not the
-step's.
+The timeout of a step counts from the moment when the process is ready: the time that Python needs to start and to
+import is not the step's. That of a scenario counts all of it.
 """
 
 import contextlib
 import fcntl
 import json
+import math
 import os
 import selectors
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 from engine.pipeline.log import LogLine
@@ -28,15 +29,19 @@ from engine.scenarios.requests import (
     REPLY,
     CallReply,
     EndReply,
+    FailureCause,
     FailureReply,
     LineReply,
     LoadRequest,
     PreviewReply,
+    QueryReply,
+    QueryRequest,
     ReadyReply,
     RunReply,
     RunRequest,
     StepReply,
     StepRequest,
+    TellRequest,
     write_message,
 )
 from engine.scenarios.result import RunResult, StepResult
@@ -66,11 +71,16 @@ SIGNAL_MEANINGS = {
 """What probably was the cause of a signal that has ended a process."""
 
 
+SUPERVISOR = ("-m", "engine.scenarios.supervisor")
+"""The program of a process, as arguments of Python."""
+
+
 def run_in_process(
-    request: StepRequest | RunRequest,
+    request: StepRequest | RunRequest | QueryRequest,
     environ: Mapping[str, str],
     *,
     seconds: float | None = None,
+    deadline: float = math.inf,
     pass_on: Callable[[LogLine], None],
     preview: Callable[[str], None] | None = None,
 ) -> "Conversation":
@@ -80,11 +90,13 @@ def run_in_process(
     ----------
     seconds
         The process is killed after that many seconds of work; None: it may work as long as it takes.
+    deadline
+        It is killed at this time of the monotonic clock in any case.
     pass_on, preview
         Called with each entry of the log, and with what each reporter would send, as soon as they come.
     """
     with RunProcess(environ) as process:
-        return process.execute(request, seconds=seconds, pass_on=pass_on, preview=preview)
+        return process.execute(request, seconds=seconds, deadline=deadline, pass_on=pass_on, preview=preview)
 
 
 class RunProcess:
@@ -94,11 +106,15 @@ class RunProcess:
     ----------
     load
         What it loads while it waits.
+    program
+        The program of the supervisor.
     """
 
-    def __init__(self, environ: Mapping[str, str], load: LoadRequest | None = None) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], load: LoadRequest | None = None, program: Sequence[str] = SUPERVISOR
+    ) -> None:
         self._supervisor = subprocess.Popen(  # noqa: S603 - the program is Python, the arguments are ours
-            [sys.executable, "-m", "engine.scenarios.supervisor", str(os.getpid())],
+            [sys.executable, *program, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
@@ -119,11 +135,20 @@ class RunProcess:
         """Whether the process lives, so that it can take a request."""
         return self._supervisor.poll() is None
 
+    def interrupt(self) -> None:
+        """Ask requested runs to end as ABORTED; another thread may be in `execute`."""
+        self._supervisor.send_signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """Kill the supervisor, because it does not answer: what has left the group of its process may live on."""
+        self._supervisor.kill()
+
     def execute(
         self,
-        request: StepRequest | RunRequest,
+        request: StepRequest | RunRequest | TellRequest | QueryRequest,
         *,
         seconds: float | None = None,
+        deadline: float = math.inf,
         pass_on: Callable[[LogLine], None],
         preview: Callable[[str], None] | None = None,
         take_run: Callable[[RunResult], None] | None = None,
@@ -137,7 +162,7 @@ class RunProcess:
         KeyboardInterrupt
             The user has interrupted this process: requested runs have ended as ABORTED, or are killed with the process.
         """
-        conversation = Conversation(self._supervisor, seconds, pass_on, preview, take_run)
+        conversation = Conversation(self._supervisor, seconds, deadline, pass_on, preview, take_run)
         self._send(request)
         try:
             conversation.exchange()
@@ -148,7 +173,7 @@ class RunProcess:
             raise
         return conversation
 
-    def _send(self, request: StepRequest | RunRequest | LoadRequest) -> None:
+    def _send(self, request: StepRequest | RunRequest | TellRequest | QueryRequest | LoadRequest) -> None:
         if self._supervisor.stdin is None:
             raise TypeError("the process has no pipes")
         with contextlib.suppress(BrokenPipeError):  # it may have died at its start
@@ -157,6 +182,10 @@ class RunProcess:
             content = write_message(request).encode() + b"\n"
             while content:
                 content = content[os.write(self._supervisor.stdin.fileno(), content) :]
+
+    def ask_to_end(self) -> None:
+        """Let the process end, with every process that it has started, while another thread reads its replies."""
+        self._supervisor.terminate()
 
     def end(self) -> None:
         """End the process with every process that it has started."""
@@ -177,9 +206,11 @@ class Conversation:
         The result of the step; None if the process has sent none.
     runs, call
         The results of the runs that have ended, and the end of a request for runs; None if it has not come.
+    query
+        The digest of a query's result; None if the process has sent none.
     answered_ns
         When the last of these results came, in nanoseconds of the clock; 0 if none has.
-    failure
+    failure, cause
         Why there is no result, if that is known.
     code
         How the worker ended, as `subprocess` counts it; None if it was ended.
@@ -191,6 +222,7 @@ class Conversation:
         self,
         supervisor: "subprocess.Popen[bytes]",
         seconds: float | None,
+        deadline: float,
         pass_on: Callable[[LogLine], None],
         preview: Callable[[str], None] | None,
         take_run: Callable[[RunResult], None] | None,
@@ -199,7 +231,9 @@ class Conversation:
         self.runs: list[RunResult] = []
         self.answered_ns = 0
         self.call: CallReply | None = None
+        self.query: str | None = None
         self.failure = ""
+        self.cause: FailureCause = ""
         self.code: int | None = None
         self.left: list[str] = []
         self._supervisor = supervisor
@@ -207,7 +241,8 @@ class Conversation:
         self._pass_on = pass_on
         self._preview, self._take_run = preview, take_run
         self._kept = b""
-        self._deadline = time.monotonic() + START_LIMIT
+        self._last = deadline
+        self._deadline = min(time.monotonic() + START_LIMIT, deadline)
         self._exceeded = f"its process was not ready after {START_LIMIT:g} s and was stopped"
 
     def exchange(self, limit: float | None = None) -> None:
@@ -231,7 +266,7 @@ class Conversation:
                         self._take(line)
                 elif self._supervisor.poll() is not None:
                     return
-        if self.step is None and self.call is None and not self.failure:
+        if self.step is None and self.call is None and self.query is None and not self.failure:
             self.failure = self._exceeded
 
     def _take(self, line: bytes) -> None:
@@ -242,9 +277,9 @@ class Conversation:
         reply = REPLY.validate_python(message)
         match reply:
             case ReadyReply():
-                self._deadline = float("inf")
+                self._deadline = self._last
                 if self._seconds is not None:
-                    self._deadline = time.monotonic() + self._seconds
+                    self._deadline = min(time.monotonic() + self._seconds, self._last)
                     self._exceeded = f"it took longer than its timeout of {self._seconds:g} s and was stopped"
             case LineReply(line=entry):
                 self._pass_on(entry)
@@ -259,8 +294,10 @@ class Conversation:
                     self._take_run(run)
             case CallReply():
                 self.call, self._deadline = reply, time.monotonic() + EXIT_LIMIT
-            case FailureReply(text=text):
-                self.failure = text
+            case QueryReply(digest=digest):
+                self.query, self._deadline = digest, time.monotonic() + EXIT_LIMIT
+            case FailureReply(text=text, cause=cause):
+                self.failure, self.cause = text, cause
             case EndReply(code=code, left=left):
                 self.code, self.left = code, left
 

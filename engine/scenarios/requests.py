@@ -41,12 +41,16 @@ class StepRequest(FrozenModel):
         Per evaluation store, the id of the evaluation that the run has built.
     turn
         The number of the iteration.
+    deliver
+        Whether the run sends its messages, or commits them only.
     delivery_seconds
         The time that is left to the deliveries of the run.
     finished
         The results of the steps before it, of the same iteration.
     preview
         Whether the messages of child runs are to be shown, not sent.
+    confined
+        The variables whose values come from a request, see `ProjectSpec.confine`.
     state
         The folder of the state, or of its copy.
     drill
@@ -68,9 +72,11 @@ class StepRequest(FrozenModel):
     turn: int
     finished: tuple[StepResult, ...]
     delivery_seconds: float
+    deliver: bool = True
     trigger: str
     preview: bool
     mode: Mode
+    confined: tuple[str, ...] = ()
     state: Path
     drill: Drill | None = None
     settled: dict[str, FileIdentity] = Field({})
@@ -91,6 +97,15 @@ class RunRequest(FrozenModel):
         The states, by absolute path, in which changed files of data were found to be complete.
     as_of
         The moment that the runs stand for; None for the time at which the process loads the spec.
+    fire
+        The number of the fire that the run of the only scenario answers. Such a run does not wait for its scenario.
+    release
+        The release of whoever asks, see `release.py`: a process of another one refuses. Empty: any will do.
+    confined
+        The variables whose values come from a request, see `ProjectSpec.confine`.
+    deliver
+        Whether the runs send their messages. If not, they commit them only: whoever asks for the runs sends them. What
+        cannot be committed is sent all the same.
     """
 
     kind: Literal["run"] = "run"
@@ -99,9 +114,41 @@ class RunRequest(FrozenModel):
     scenarios: tuple[str, ...] = ()
     run: str | None = None
     as_of: datetime | None = None
+    confined: tuple[str, ...] = ()
     trigger: str = "manual"
     changed: tuple[ChangedPart, ...] | None = None
     settled: dict[str, FileIdentity] = Field({})
+    fire: int | None = None
+    release: str = ""
+    deliver: bool = True
+
+
+class TellRequest(FrozenModel):
+    """Mark the runs whose process has died as ABORTED, and tell their reporters."""
+
+    kind: Literal["tell"] = "tell"
+    spec: Path
+    variables: dict[str, Any] = Field({})
+    as_of: datetime | None = None
+    release: str = ""
+
+
+class QueryRequest(FrozenModel):
+    """Compute a query over the datasets of a spec, and return the digest of its result.
+
+    Attributes
+    ----------
+    sql
+        The query as the spec has it, with its references to variables.
+    as_of
+        The moment whose names it may use.
+    """
+
+    kind: Literal["query"] = "query"
+    spec: Path
+    variables: dict[str, Any]
+    as_of: datetime
+    sql: str
 
 
 class LoadRequest(FrozenModel):
@@ -158,7 +205,7 @@ class CallReply(FrozenModel):
         Why steps of the scenarios that were planned, but not run, would fail; and errors about the spec that only the
         data show.
     undelivered
-        The messages that were not delivered, as text.
+        The messages that were not delivered, as text; none if the runs do not send them.
     written
         The files that the runs have written.
     modules, kernels
@@ -173,11 +220,26 @@ class CallReply(FrozenModel):
     kernels: tuple[KernelSignature, ...] = ()
 
 
+FailureCause = Literal["", "busy", "known run", "invalid spec", "other release"]
+"""Why there is no result, where whoever asks goes by it.
+
+The scenario is running already; there is a run of this id; the spec is not valid; the code is of another release.
+"""
+
+
+class QueryReply(FrozenModel):
+    """The digest of a query's result: the same one for the same rows, in any order unless the query has ORDER BY."""
+
+    kind: Literal["query"] = "query"
+    digest: str
+
+
 class FailureReply(FrozenModel):
     """Why there is no result."""
 
     kind: Literal["failure"] = "failure"
     text: str
+    cause: FailureCause = ""
 
 
 class EndReply(FrozenModel):
@@ -188,9 +250,9 @@ class EndReply(FrozenModel):
     left: list[str]
 
 
-Request = Annotated[StepRequest | RunRequest | LoadRequest, Field(discriminator="kind")]
+Request = Annotated[StepRequest | RunRequest | TellRequest | QueryRequest | LoadRequest, Field(discriminator="kind")]
 Reply = Annotated[
-    ReadyReply | LineReply | PreviewReply | StepReply | RunReply | CallReply | FailureReply | EndReply,
+    ReadyReply | LineReply | PreviewReply | StepReply | RunReply | CallReply | QueryReply | FailureReply | EndReply,
     Field(discriminator="kind"),
 ]
 
@@ -203,7 +265,7 @@ def write_message(message: FrozenModel) -> str:
     return json.dumps(message.model_dump(mode="json"))
 
 
-REQUEST: TypeAdapter[StepRequest | RunRequest | LoadRequest] = TypeAdapter(Request)
+REQUEST: TypeAdapter[StepRequest | RunRequest | TellRequest | QueryRequest | LoadRequest] = TypeAdapter(Request)
 REPLY: TypeAdapter[
-    ReadyReply | LineReply | PreviewReply | StepReply | RunReply | CallReply | FailureReply | EndReply
+    ReadyReply | LineReply | PreviewReply | StepReply | RunReply | CallReply | QueryReply | FailureReply | EndReply
 ] = TypeAdapter(Reply)

@@ -101,7 +101,7 @@ class RunResult(FrozenModel):
     outcome: Outcome | None = Field(None, description="The worst outcome of its steps; null while it is running.")
     started: datetime = Field(description="When the run started, UTC.")
     ended: datetime | None = Field(None, description="When the run ended, UTC.")
-    trigger: str = Field(description="What started it: manual, or another scenario.")
+    trigger: str = Field(description="What started it: manual, watch, a trigger, or another scenario.")
     who: str = Field(description="Who started it, as user@host.")
     parent: str | None = Field(None, description="The id of the run that started it.")
     variables: dict[str, Any] = Field(description="The project's variables at its start.")

@@ -1,5 +1,10 @@
-"""Executes the steps of a run: in this process, or in one of its own if the step has a timeout."""
+"""Executes the steps of a run: in this process, or in one of its own if the step or the scenario has a timeout.
 
+A function of a user's, a kernel or a query that does not return can be stopped only with its process. So each step of a
+scenario with a timeout has a process, which is killed with all that it has started when the time of the run is over.
+"""
+
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -7,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from engine.formatting.lists import join_some
+from engine.formatting.numbers import format_seconds
 from engine.outcome import CheckOutcome, Outcome
 from engine.pipeline.log import STARTED
 from engine.scenarios import process, steps
@@ -17,14 +23,29 @@ from engine.scenarios.interpreter import explain_skip
 from engine.scenarios.requests import StepRequest
 from engine.scenarios.result import StepResult
 from engine.spec.conditions import ConditionFacts
-from engine.spec.resources.scenarios import AnyStep, SendMessageStep
+from engine.spec.resources.scenarios import AnyStep, SendMessageStep, SetVariablesStep
+
+
+class RunTimedOut(Exception):  # noqa: N818  (the end of a run, not a fault)
+    """The run has taken longer than the timeout of its scenario; `step` is the result of the step that was at work."""
+
+    def __init__(self, step: StepResult) -> None:
+        super().__init__(step.reason)
+        self.step = step
 
 
 class RunExecutor:
-    """Executes each step and returns its result."""
+    """Executes each step and returns its result.
+
+    Raises
+    ------
+    RunTimedOut
+        The time of the run is over; raised by `execute` and `prepare_retry`.
+    """
 
     def __init__(self) -> None:
         self._finished: list[StepResult] = []
+        self._begun: datetime | None = None
 
     def collect_facts(self, finished: Sequence[StepResult], context: RunContext) -> ConditionFacts:
         """Return the facts of the steps that have ended."""
@@ -47,13 +68,36 @@ class RunExecutor:
     def execute(self, index: int, step: AnyStep, attempt: int, context: RunContext) -> StepResult:
         """Run the step once; apply `on_warning`."""
         if attempt == 1:
+            self._begun = context.clock()
             context.log.info(STARTED)
+        self._check_deadline(step, context)
         context = replace(context, finished=tuple(self._finished))
-        if step.timeout is None:
-            result = steps.run(step, context)
+        if isinstance(step, SetVariablesStep) or (step.timeout is None and context.deadline == math.inf):
+            result: StepResult | None = steps.run(step, context)
         else:
-            result = _run_in_process(index, step, step.timeout.total_seconds(), context)
+            result = _run_in_process(index, step, context)
+        if result is None:
+            raise self._end_run(step, context)
         return _count_warning(step, result, context)
+
+    def _check_deadline(self, step: AnyStep, context: RunContext) -> None:
+        if time.monotonic() >= context.deadline:
+            raise self._end_run(step, context)
+
+    def _end_run(self, step: AnyStep, context: RunContext) -> RunTimedOut:
+        """Return the end of a run whose time is over at this step."""
+        scenario = context.get_scenario(context.log.scenario)
+        limit = format_seconds(scenario.timeout.total_seconds()) if scenario.timeout else "?"
+        result = StepResult(
+            name=step.name,
+            kind=step.kind,
+            outcome=Outcome.ABORTED,
+            reason=f"the run took longer than its timeout of {limit} and was stopped at this step",
+            started=self._begun,
+            ended=context.clock(),
+            turn=context.secrets.redact_values((scenario.for_each or [{}])[context.turn]) or None,
+        )
+        return RunTimedOut(result)
 
     def prepare_retry(self, step: AnyStep, attempt: int, context: RunContext) -> bool:
         """Log that the step is tried again, and wait for the pause before that."""
@@ -61,7 +105,9 @@ class RunExecutor:
         if retries is None:
             return False
         context.log.warning(f"attempt {attempt} of {1 + retries.count} FAILED; trying again")
-        time.sleep(retries.delay.total_seconds() if retries.delay else 0)
+        pause = retries.delay.total_seconds() if retries.delay else 0
+        time.sleep(max(0, min(pause, context.deadline - time.monotonic())))
+        self._check_deadline(step, context)
         return True
 
     def complete(
@@ -100,8 +146,11 @@ def _count_warning(step: AnyStep, result: StepResult, context: RunContext) -> St
     )
 
 
-def _run_in_process(index: int, step: AnyStep, seconds: float, context: RunContext) -> StepResult:
-    """Run step number `index` of the context's scenario in a process, which is killed after `seconds` of work."""
+def _run_in_process(index: int, step: AnyStep, context: RunContext) -> StepResult | None:
+    """Run step number `index` of the context's scenario in a process, which is killed when its time is over.
+
+    Returns None if that is so because the time of the run is over.
+    """
     request = StepRequest(
         spec=context.project.path,
         variables=dict(context.project.overrides),
@@ -115,16 +164,23 @@ def _run_in_process(index: int, step: AnyStep, seconds: float, context: RunConte
         turn=context.turn,
         finished=context.finished if isinstance(step, SendMessageStep) else (),
         delivery_seconds=context.delivery_time.left,
+        deliver=context.deliver,
         trigger=context.trigger,
         preview=context.preview is not None,
         mode=context.mode,
+        confined=tuple(context.project.confined),
         state=context.store.folder,
         drill=context.datasets.drill,
         settled=dict(context.settled),
     )
     began = time.monotonic()
     reply = process.run_in_process(
-        request, context.environ, seconds=seconds, pass_on=context.log.pass_on, preview=context.preview
+        request,
+        context.environ,
+        seconds=step.timeout.total_seconds() if step.timeout else None,
+        deadline=context.deadline,
+        pass_on=context.log.pass_on,
+        preview=context.preview,
     )
     if isinstance(step, SendMessageStep):
         context.delivery_time.left -= time.monotonic() - began
@@ -138,4 +194,6 @@ def _run_in_process(index: int, step: AnyStep, seconds: float, context: RunConte
             )
         return reply.step
     tell_dead_runs(context)  # a child run in the process died with it
+    if time.monotonic() >= context.deadline:
+        return None
     return steps.fail_step(step, reply.describe_failure(), context)

@@ -1,10 +1,13 @@
 """Runs one scenario: records its start, walks its steps, records its end with the messages of its reporters."""
 
+import math
+import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
 from engine.acting_user import describe_acting_user
-from engine.errors import StoreError
+from engine.errors import EngineError, StoreError
 from engine.notifications import DeliveryTime
 from engine.outcome import Outcome, worst_outcome
 from engine.pipeline.log import LogFiles
@@ -19,11 +22,15 @@ from engine.scenarios.alerts import (
     write_run_file,
 )
 from engine.scenarios.context import RunContext
-from engine.scenarios.dead_runs import describe_end, find_unfinished_step
+from engine.scenarios.dead_runs import describe_end, find_fire_reason, find_unfinished_step
 from engine.scenarios.interpreter import walk_scenario
 from engine.scenarios.result import Delivery, RunResult, StepResult
-from engine.scenarios.run_executor import RunExecutor
-from engine.store import LockBusy, RunRecord, StepRecord, generate_id
+from engine.scenarios.run_executor import RunExecutor, RunTimedOut
+from engine.store import Event, LockBusy, RunRecord, StepRecord, generate_id
+
+
+class DuplicateRunError(EngineError):
+    """There is a run of the id already: another process has begun it."""
 
 
 def run_scenario(name: str, context: RunContext, run: str | None = None) -> RunResult:
@@ -37,14 +44,16 @@ def run_scenario(name: str, context: RunContext, run: str | None = None) -> RunR
     Raises
     ------
     LockBusy
-        The scenario is already running, and it has `on_busy: refuse`.
+        The scenario is already running, and it has `on_busy: refuse`, or the run answers a fire.
+    DuplicateRunError
+        There is a run of this id already.
     StoreError
         The run or its end cannot be recorded; its messages have been sent nevertheless, as far as that was possible.
     KeyboardInterrupt
         The user has interrupted the run: it is ABORTED, and its messages wait in the outbox.
     """
     now = context.clock()
-    run = run or generate_id(now)
+    given, run = run, run or generate_id(now)
     delivery_time = context.delivery_time if context.run else DeliveryTime(now)
     trigger = f"scenario {context.log.scenario}" if context.run else context.trigger
     log = replace(context.log, files=LogFiles(context.store.runs.path_of(run)), scenario=name, step="")
@@ -53,14 +62,20 @@ def run_scenario(name: str, context: RunContext, run: str | None = None) -> RunR
     )
     with ExitStack() as stack:
         try:
-            wait = context.get_scenario(name).on_busy == "wait"
+            answers_fire = context.fire is not None and context.run is None  # its turn comes again
+            wait = context.get_scenario(name).on_busy == "wait" and not answers_fire
             locked = stack.enter_context(replace(context, run=run).lock(f"scenario {name}", wait=wait))
         except LockBusy:
             raise
         except StoreError as problem:
             tell_impossible_run(name, run, ready, problem)
             raise
-        return _execute_run(_begin_result(name, run, ready), replace(ready, run=run, held_locks=locked.held_locks))
+        if given and context.store.runs.find(given) is not None:
+            raise DuplicateRunError(f"run {given} has begun already")
+        timeout = ready.get_scenario(name).timeout
+        deadline = time.monotonic() + timeout.total_seconds() if timeout else math.inf
+        begun = _begin_result(name, run, ready)
+        return _execute_run(begun, replace(ready, run=run, held_locks=locked.held_locks, deadline=deadline))
 
 
 def tell_impossible_run(name: str, run: str, context: RunContext, problem: StoreError) -> None:
@@ -92,7 +107,8 @@ def _begin_result(name: str, run: str, context: RunContext) -> RunResult:
 def _execute_run(begun: RunResult, context: RunContext) -> RunResult:
     finished: list[StepResult] = []
     deliveries: list[Delivery] = []
-    outcome, stopped = Outcome.ABORTED, None
+    outcome = Outcome.ABORTED
+    stopped: BaseException | None = None
     try:
         deliveries += _start_run(begun, context)
         for step in walk_scenario(begun.scenario, context, RunExecutor):
@@ -100,6 +116,9 @@ def _execute_run(begun: RunResult, context: RunContext) -> RunResult:
             deliveries += step.deliveries
             context.store.runs.add_step(begun.id, _make_step_record(step))  # at once: a killed run keeps its steps
         outcome = worst_outcome(step.outcome for step in finished)
+    except RunTimedOut as timeout:
+        stopped = timeout
+        finished.append(timeout.step)
     except BaseException as error:  # the end is recorded after an interruption too; the outcome is ABORTED then
         stopped = error
         raise
@@ -120,7 +139,7 @@ def _start_run(begun: RunResult, context: RunContext) -> list[Delivery]:
         )
     started = replace(collect_condition_facts([], context), outcome=None)
     composed = compose_messages("start", begun, started, context)
-    context.store.runs.start(_make_run_record(begun), composed.messages)
+    context.store.runs.start(_make_run_record(begun, context), composed.messages)
     return deliver_waiting_messages(context, of_earlier_runs=False)
 
 
@@ -140,13 +159,13 @@ def _finish_run(result: RunResult, stopped: BaseException | None, context: RunCo
     composed = compose_messages("end", result, condition_facts, context, notes=notes)
     deliveries = [*result.deliveries, *composed.skipped]
     try:
-        context.store.runs.finish(_make_run_record(result), composed.messages, composed.states)
+        context.store.runs.finish(_make_run_record(result, context, notes), composed.messages, composed.states)
     except StoreError as problem:
         cause = stopped if isinstance(stopped, StoreError) else problem
         if stopped is not None and (so_far := worst_outcome(step.outcome for step in result.steps)) != "SUCCESS":
             condition_facts = replace(condition_facts, outcome=so_far)  # an alert must not wait for the next run
         tell_unrecorded_end(result, condition_facts, context, cause)
-        if stopped is None:
+        if stopped is None or isinstance(stopped, RunTimedOut):
             raise
         return result
     if not isinstance(stopped, KeyboardInterrupt):
@@ -164,15 +183,24 @@ def _finish_run(result: RunResult, stopped: BaseException | None, context: RunCo
 
 def _describe_interruption(result: RunResult, stopped: BaseException, context: RunContext) -> str:
     """Return what has interrupted the run, and at which step."""
-    how = f"was interrupted ({stopped})" if isinstance(stopped, KeyboardInterrupt) and str(stopped) else ""
-    how = how or ("was interrupted" if isinstance(stopped, KeyboardInterrupt) else f"was ended by {stopped!r}")
-    unfinished = find_unfinished_step(context.store.runs.path_of(result.id), [step.name for step in result.steps])
-    text = describe_end(how, result.started, result.steps, unfinished)
-    replace(context.log, listeners=()).error(f"ABORTED: {text}")
+    finished = [step for step in result.steps if step.outcome is not Outcome.ABORTED]
+    match stopped:
+        case RunTimedOut(step=step):
+            how = step.reason.removeprefix("the run ").removesuffix(" at this step")
+        case KeyboardInterrupt():
+            cause = str(stopped) or find_fire_reason(context)
+            how = f"was interrupted ({cause})" if cause else "was interrupted"
+        case _:
+            how = f"was ended by {stopped!r}"
+    unfinished = find_unfinished_step(context.store.runs.path_of(result.id), [step.name for step in finished])
+    text = describe_end(how, result.started, finished, unfinished)
+    (context.log if isinstance(stopped, RunTimedOut) else replace(context.log, listeners=())).error(f"ABORTED: {text}")
     return text
 
 
-def _make_run_record(result: RunResult) -> RunRecord:
+def _make_run_record(result: RunResult, context: RunContext, notes: Sequence[str] = ()) -> RunRecord:
+    """Return the record of a run; `notes` tell why it has ended before its steps did."""
+    told = [Event("run", "error", note, result.ended or result.started) for note in notes]
     return RunRecord(
         **result.model_dump(
             include={"id", "project", "scenario", "started", "who", "trigger", "parent", "variables", "as_of"}
@@ -180,7 +208,9 @@ def _make_run_record(result: RunResult) -> RunRecord:
         ended=result.ended,
         outcome=result.outcome,
         steps=tuple(_make_step_record(step) for step in result.steps),
-        events=tuple(list_events(result)),
+        fire=context.fire if result.parent is None else None,
+        spec=context.project.digest,
+        events=(*list_events(result), *told),
     )
 
 

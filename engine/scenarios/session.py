@@ -25,13 +25,15 @@ from engine.scenarios.plan_executor import Planner
 from engine.scenarios.result import RunResult
 from engine.scenarios.runner import run_scenario, tell_impossible_run
 from engine.spec import ProjectSpec
+from engine.spec.displayed_metrics import list_displayed_metrics
 from engine.spec.redaction import redact_exception
 from engine.spec.secrets import Secrets
-from engine.store import OutboxMessage, Store, generate_id, safe_name, utc_now
+from engine.store import OutboxMessage, Store, generate_id, utc_now
 from engine.store.database_files import is_writable_state
 from engine.store.state_copy import copy_state
+from engine.store.state_folder import resolve_state_folder
 from engine.store.suppositions import open_supposing
-from engine.views.store_view import StoreView, describe_store, list_displayed_metrics
+from engine.views.store_view import StoreView, describe_store
 
 SHOWN_EVALUATIONS = 10
 """Evaluations per store that are shown after a run."""
@@ -62,6 +64,8 @@ def run_scenarios(
     trigger: str = "manual",
     run: str | None = None,
     settled: Mapping[str, FileIdentity] = MappingProxyType({}),
+    fire: int | None = None,
+    deliver: bool = True,
 ) -> CallResult:
     """Run scenarios one after the other.
 
@@ -79,6 +83,11 @@ def run_scenarios(
         The id of the run, if it is known before, and only one scenario is run.
     settled
         The states, by absolute path, in which files of data were found to be complete.
+    fire
+        The number of the fire that the run answers, if one does: it does not wait for its scenario.
+    deliver
+        Send the messages of the runs, and those that wait. Without it they are committed only, and the result does not
+        list undelivered ones: somebody else sends them.
 
     Raises
     ------
@@ -89,14 +98,22 @@ def run_scenarios(
     with ExitStack() as stack:
         try:
             context = stack.enter_context(
-                open_session(project, environ=environ, clock=clock, listeners=listeners, preview=preview, mode=mode)
+                open_session(
+                    project,
+                    environ=environ,
+                    clock=clock,
+                    listeners=listeners,
+                    preview=preview,
+                    mode=mode,
+                    deliver=deliver,
+                )
             )
         except StoreError as problem:
             if mode == "run" and preview is None:
                 _tell_unusable_state(project, scenarios, problem, environ, clock, listeners)
             raise
         refused = {message.id for message in context.store.outbox.list_refused()}
-        started = replace(context, trigger=trigger, settled=settled)
+        started = replace(context, trigger=trigger, settled=settled, fire=fire)
         runs = [run_scenario(name, started, run) for name in scenarios]
         built = dict.fromkeys(made.store for run in runs for step in run.all_steps() for made in step.evaluations)
         stores = {
@@ -108,6 +125,8 @@ def run_scenarios(
             )
             for name in built
         }
+        if not deliver:
+            return CallResult(runs, stores, [], dry)
         refused_now = [message for message in context.store.outbox.list_refused() if message.id not in refused]
         return CallResult(runs, stores, [*context.store.outbox.list_undelivered(), *refused_now], dry)
 
@@ -175,6 +194,7 @@ def open_session(
     mode: Mode = "run",
     state: Path | None = None,
     reading: bool = False,
+    deliver: bool = True,
 ) -> Iterator[RunContext]:
     """Open the project's state and yield the context that runs start from.
 
@@ -188,6 +208,8 @@ def open_session(
     reading
         Whether the caller may do without writing: a state that cannot be written is then read from a temporary copy,
         and whatever would change it raises a StoreError.
+    deliver
+        Whether messages are sent; without it they are committed only.
     """
     secrets = Secrets(project, environ)
     log = RunLog(None, "", clock, secrets.redact, listeners)
@@ -217,6 +239,7 @@ def open_session(
             preview=preview,
             mode=mode,
             hashes=hashes,
+            deliver=deliver,
         )
         if mode == "run" and state is None and unwritable is None and preview is None:
             tell_dead_runs(context)
@@ -231,11 +254,3 @@ def _mask_exception(secrets: Secrets) -> Callable[[object, BaseException | None,
             redact_exception(error, secrets.redact)
 
     return mask
-
-
-def resolve_state_folder(project: ProjectSpec) -> Path:
-    """Return the folder of the project's state.
-
-    Each project has a folder of its own, so two specs in the same folder share no state.
-    """
-    return project.folder / project.state.path / safe_name(project.name)

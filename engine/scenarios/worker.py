@@ -4,43 +4,61 @@ It reads requests from standard input: what to load while it waits, and the one 
 output are the replies, see `requests.py`.
 """
 
+import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+from engine.data.query_digests import digest_query
 from engine.drift.kernels.lazy import list_compiled_kernels, load_kernel
-from engine.errors import EngineError, Severity, SpecError
+from engine.errors import EngineError, Severity, SpecError, UsageError
 from engine.formatting.redacted_output import redact_standard_streams
 from engine.notifications import DeliveryTime
 from engine.pipeline.actions import FrozenModel
 from engine.pipeline.log import LogFiles, LogLine
 from engine.scenarios import steps
+from engine.scenarios.context import RunContext
+from engine.scenarios.release import describe_release
 from engine.scenarios.requests import (
     REQUEST,
     CallReply,
+    FailureCause,
     FailureReply,
     LineReply,
     LoadRequest,
     PreviewReply,
+    QueryReply,
+    QueryRequest,
     ReadyReply,
     RunReply,
     RunRequest,
     StepReply,
     StepRequest,
+    TellRequest,
     write_message,
 )
 from engine.scenarios.result import RunResult
 from engine.scenarios.run_reasons import has_reason_to_run
+from engine.scenarios.runner import DuplicateRunError
 from engine.scenarios.scenario_selection import select_scenarios
 from engine.scenarios.session import open_session, plan_scenarios, run_scenarios
 from engine.spec import ProjectSpec, load
 from engine.spec.secrets import Secrets
+from engine.store import LockBusy
 
 Send = Callable[[FrozenModel], None]
+
+CAUSES: Mapping[type[EngineError], FailureCause] = {
+    SpecError: "invalid spec",
+    UsageError: "invalid spec",  # it has no such scenario
+    LockBusy: "busy",
+    DuplicateRunError: "known run",
+}
+"""The errors that whoever asks for runs goes by."""
 
 
 def _answer_step(request: StepRequest, project: ProjectSpec, send: Send) -> StepReply:
@@ -67,6 +85,7 @@ def _answer_step(request: StepRequest, project: ProjectSpec, send: Send) -> Step
             built=request.built,
             turn=request.turn,
             finished=request.finished,
+            deliver=request.deliver,
             delivery_time=DeliveryTime(left=request.delivery_seconds),
             run=request.run,
             trigger=request.trigger,
@@ -83,6 +102,8 @@ def _answer_runs(request: RunRequest, project: ProjectSpec, send: Send) -> CallR
     def listen(line: LogLine) -> None:
         _send_line(line, send)
 
+    if request.fire is not None:
+        _prefer_end_of_this_process()
     send(ReadyReply())
     problems: list[str] = []
     undelivered: dict[str, str] = {}
@@ -101,6 +122,8 @@ def _answer_runs(request: RunRequest, project: ProjectSpec, send: Send) -> CallR
             trigger=request.trigger,
             run=request.run,
             settled=request.settled,
+            fire=request.fire,
+            deliver=request.deliver,
         )
         for run in finished.runs:
             send(RunReply(result=run))
@@ -116,11 +139,44 @@ def _answer_runs(request: RunRequest, project: ProjectSpec, send: Send) -> CallR
     )
 
 
+def _answer_telling(project: ProjectSpec, send: Send) -> CallReply:
+    """Open the state, which tells of dead runs."""
+    send(ReadyReply())
+    listeners = [lambda line: _send_line(line, send)]
+    with open_session(project, environ=os.environ, listeners=listeners, deliver=False):
+        return CallReply()
+
+
+def _prefer_end_of_this_process() -> None:
+    """Let the system end this process, if memory runs out, and not the server that has started it."""
+    with suppress(OSError):  # only Linux has this file
+        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
+
+
+def _answer_query(request: QueryRequest, project: ProjectSpec, send: Send) -> QueryReply:
+    """Compute the requested query; nothing is kept."""
+    with open_session(project, environ=os.environ, mode="plan") as context:
+        send(ReadyReply())
+
+        def compute(at: RunContext) -> QueryReply:
+            found = digest_query(at.datasets, request.sql)
+            at.datasets.files.verify()
+            return QueryReply(digest=found)
+
+        return context.read_unchanged(compute)
+
+
 def _list_written_files(run: RunResult, project: ProjectSpec) -> list[Path]:
     """Return the files that the steps of a run, and of the runs that it has started, have written."""
     here = project.folder_of("scenarios", run.scenario)
     written = [here / action.target for step in run.steps for action in step.actions if action.kind == "write"]
     return written + [path for step in run.steps if step.run for path in _list_written_files(step.run, project)]
+
+
+def _find_other_release(line: bytes) -> str:
+    """Return the release that a request is made for, if it is not this one: its other keys may not be known here."""
+    release = str(json.loads(line).get("release", ""))
+    return "" if release == describe_release() else release
 
 
 def _load_early(request: LoadRequest) -> None:
@@ -152,6 +208,9 @@ def main() -> None:
     imported = set(sys.modules)
     try:
         while line := sys.stdin.buffer.readline():
+            if release := _find_other_release(line):
+                send(FailureReply(text=f"this is {describe_release()}, not {release}", cause="other release"))
+                return
             request = REQUEST.validate_json(line)
             if not isinstance(request, LoadRequest):
                 break
@@ -159,15 +218,20 @@ def main() -> None:
         else:
             return  # whoever has started this process does not need it any more
         os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())  # a user's function that reads finds the end
-        project = load(request.spec, request.variables, as_of=request.as_of)
+        confined = request.confined if isinstance(request, StepRequest | RunRequest) else ()
+        project = load(request.spec, request.variables, as_of=request.as_of, confined=confined)
         redact_standard_streams(Secrets(project, os.environ).redact)
         if isinstance(request, StepRequest):
             send(_answer_step(request, project, send))
+        elif isinstance(request, TellRequest):
+            send(_answer_telling(project, send))
+        elif isinstance(request, QueryRequest):
+            send(_answer_query(request, project, send))
         else:
             reply = _answer_runs(request, project, send)
             modules = tuple(name for name in sys.modules if name not in imported)
             send(reply.model_copy(update={"modules": modules, "kernels": tuple(list_compiled_kernels())}))
     except EngineError as error:
-        send(FailureReply(text=str(error)))
+        send(FailureReply(text=str(error), cause=CAUSES.get(type(error), "")))
     except KeyboardInterrupt:
         send(FailureReply(text="it was interrupted"))

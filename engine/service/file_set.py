@@ -81,7 +81,7 @@ class FileSet:
         The files of a source that is new are taken as they are: what names it has changed too.
         """
         now = self._clock()
-        listed = {path: source for source in sources for path in _list_files(source) if not is_output(path)}
+        listed = {path: source for source in sources for path in list_source_files(source) if not is_output(path)}
         gone = {
             path: self._owners[path]
             for path in self._known
@@ -91,16 +91,16 @@ class FileSet:
         self._known = {path: state for path, state in self._known.items() if path in self._owners}
         found: dict[Path, ChangedFile] = {}
         for path, source in self._owners.items():
-            state = _read_state(path)
+            state = read_file_state(path)
             if (source.part, source.path) not in self._sources:
                 self._adopt(path, source, state)
             elif state != self._known.get(path):
                 if state is not None and path != source.marker_path and self._is_only_touched(path, state):
                     self._known[path] = state
                 else:
-                    found[path] = self._note(path, source, state, now)
+                    found[path] = note_change(self.changed.get(path), path, source, state, now)
         self._sources |= {(source.part, source.path) for source in sources}
-        self.changed = _hold_for_markers(found)
+        self.changed = hold_for_markers(found)
 
     def _adopt(self, path: Path, source: WatchedSource, state: FileIdentity | None) -> None:
         """Take a file as it is."""
@@ -120,16 +120,6 @@ class FileSet:
             return digest_file(path) == self._digests[path]
         except OSError:
             return False
-
-    def _note(self, path: Path, source: WatchedSource, state: FileIdentity | None, now: float) -> ChangedFile:
-        """Return the change of a file; whether an incomplete one is complete is looked at each time."""
-        before = self.changed.get(path)
-        if before is None or before.state != state:
-            first = before.first if before else now
-            return ChangedFile(path, source, state, first, now, choose_settling(source, path, state))
-        if math.isfinite(before.settling.quiet):
-            return before
-        return replace(before, settling=choose_settling(source, path, state))
 
     def wait_seconds(self, part: ChangedPart | None = None) -> float:
         """Return how long it takes until every change of a part, or of all, has settled if none comes meanwhile.
@@ -175,7 +165,7 @@ class FileSet:
                 taken.append(one)
                 continue
             self._keep_digest(path, one.state)
-            if _read_state(path) != one.state:
+            if read_file_state(path) != one.state:
                 continue
             self._known[path] = one.state
             if before is None or self._digests.get(path) != before:
@@ -191,12 +181,28 @@ class FileSet:
                 self._digests[path] = digest_file(path)
 
 
-def _list_files(source: WatchedSource) -> list[Path]:
+def note_change(
+    before: ChangedFile | None, path: Path, source: WatchedSource, state: FileIdentity | None, now: float
+) -> ChangedFile:
+    """Return the change of a file, which may have been noted before.
+
+    Whether an incomplete file is complete is looked at each time.
+    """
+    if before is None or before.state != state:
+        first = before.first if before else now
+        return ChangedFile(path, source, state, first, now, choose_settling(source, path, state))
+    if math.isfinite(before.settling.quiet):
+        return before
+    return replace(before, settling=choose_settling(source, path, state))
+
+
+def list_source_files(source: WatchedSource) -> list[Path]:
     """Return the files of a source; what programs leave beside their files for a while is none."""
     return [path for path in source.list_files() if path == source.path or not is_temporary(path.name)]
 
 
-def _read_state(path: Path) -> FileIdentity | None:
+def read_file_state(path: Path) -> FileIdentity | None:
+    """Return the state of a file; None if it does not exist, or cannot be looked at."""
     try:
         return FileIdentity.from_stat(path.stat())
     except OSError:
@@ -207,7 +213,7 @@ def _is_incomplete(one: ChangedFile) -> bool:
     return math.isinf(one.settling.quiet) and one.settling != NEVER
 
 
-def _hold_for_markers(changed: dict[Path, ChangedFile]) -> dict[Path, ChangedFile]:
+def hold_for_markers(changed: dict[Path, ChangedFile]) -> dict[Path, ChangedFile]:
     """Let the files of a source that has a marker wait for it: when it has been written anew, they are complete."""
     held = {}
     for path, one in changed.items():

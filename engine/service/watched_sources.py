@@ -85,8 +85,7 @@ def find_watched_sources(project: ProjectSpec) -> list[WatchedSource]:
     for name, dataset in project.datasets.items():
         if isinstance(dataset, FileDataset):
             path = _make_pattern(project, ("datasets", name), dataset, varying)
-            declared = project.root_of("datasets", name, dataset.connection) / dataset.path
-            several = declared.is_dir() or (has_magic(dataset.path) and not declared.is_file())
+            several = is_of_several_files(project.root_of("datasets", name, dataset.connection) / dataset.path)
             settle = dataset.settle.total_seconds() if dataset.settle is not None else None
             sources.append(WatchedSource("data", path, f"dataset {name}", several, settle, dataset.marker))
     for name, model in project.models.items():
@@ -95,6 +94,11 @@ def find_watched_sources(project: ProjectSpec) -> list[WatchedSource]:
                 WatchedSource("data", _make_pattern(project, ("models", name), model, varying), f"model {name}")
             )
     return sources
+
+
+def is_of_several_files(path: Path) -> bool:
+    """Tell whether a path of a dataset stands for the files of a folder, or those that match a pattern."""
+    return path.is_dir() or (has_magic(str(path)) and not path.is_file())
 
 
 def describe_unwatched(project: ProjectSpec) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_origin
 
+from engine.digests import digest_texts
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.project import ProjectResource
@@ -24,13 +25,14 @@ MAX_FILES = 100
 class SpecFiles:
     """The merged tree, the files that it was read from, and per resource the folder of the file that declares it.
 
-    `missing` are files that are named, but cannot be read.
+    `missing` are files that are named, but cannot be read. `digests` are those of the texts that were read, in order.
     `complete` is false if a file could not be read. What it declares is then unknown, so that no name can be checked.
     """
 
     root: MapNode
     paths: list[Path] = field(default_factory=list)
     missing: list[Path] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
     folders: dict[tuple[str, str], Path] = field(default_factory=dict)
     complete: bool = True
 
@@ -77,6 +79,7 @@ def _read_into(
     findings += reading
     tree = parse_yaml(source, findings) if source else None
     files.paths.append(path)
+    files.digests.append(digest_texts(source.text if source else ""))
     if tree is None:
         files.complete = False
         return

@@ -79,7 +79,7 @@ def _build_resource_schema(resource: type[Resource], definitions: dict[str, Any]
         made = _build_type_schema(field.type, definitions, required=field.required)
         default = None if field.required or isinstance(info.default, BaseModel) else info.default
         if key != "kind" and default not in (None, [], {}):
-            made["default"] = default
+            made["default"] = reference_page.plain_default(default)
         properties[key] = {"description": field.description or resource.__doc__, **made}
     if "kind" in keys:
         properties["kind"] = {

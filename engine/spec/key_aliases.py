@@ -34,12 +34,42 @@ KEY_ALIASES: dict[str, tuple[str, ...]] = {
     "enum": ("allowed",),
     "not_null": ("required",),
     "nullable": ("required",),
-    "args": ("arguments",),
+    "args": ("arguments", "variables"),
     "kwargs": ("arguments",),
-    "params": ("parameters", "arguments"),
+    "params": ("parameters", "arguments", "variables"),
     "hyperparameters": ("parameters",),
     "estimator": ("algorithm",),
     "query": ("sql",),
+    "expression": ("cron",),
+    "crontab": ("cron",),
+    "schedule": ("cron",),
+    "tz": ("timezone",),
+    "time_zone": ("timezone",),
+    "timezone_id": ("timezone",),
+    "catchup": ("catch_up",),
+    "backfill": ("catch_up",),
+    "misfire_grace_time": ("grace",),
+    "start_date": ("since",),
+    "start": ("since",),
+    "anchor": ("since",),
+    "interval": ("every",),
+    "period": ("every",),
+    "poll": ("every",),
+    "poll_interval": ("every",),
+    "seconds": ("every",),
+    "minutes": ("every",),
+    "hours": ("every",),
+    "upstream": ("scenario",),
+    "after": ("scenario",),
+    "status": ("outcomes",),
+    "states": ("outcomes",),
+    "outcome": ("outcomes",),
+    "max_runtime": ("timeout",),
+    "time_limit": ("timeout",),
+    "deadline": ("timeout",),
+    "execution_timeout": ("timeout",),
+    "timeout_seconds": ("timeout",),
+    "timeout_minutes": ("timeout",),
     "file": ("path",),
     "location": ("path",),
     "folder": ("path", "root"),
@@ -112,14 +142,31 @@ _SEVERITY_KEYS = ("warn", "fail", "warning", "error", "warn_if", "error_if")
 _CHECKS = "write checks: in an evaluation store or a dataset"
 _SOFT_BOUNDS_HINT = "for a WARNING write soft_min and soft_max, for an ERROR min and max"
 _SEVERITY_HINT = "the bounds decide: a value outside soft_min..soft_max is a WARNING, outside min..max an ERROR"
-_TRIGGER_HINT = "write triggers: in a scenario, such as triggers: [{name: nightly, cron: 30 2 * * *}]"
+_TRIGGER_HINT = 'write triggers: in a scenario, such as triggers: [{name: nightly, cron: "30 2 * * *"}]'
+_SENSOR_HINT = "write triggers: in a scenario, such as [{name: new data, kind: dataset_changed, dataset: …}]"
+_OVERLAP_HINT = (
+    "runs of a scenario never overlap: what its triggers start meanwhile waits; for a start by hand write on_busy: "
+    "wait or refuse"
+)
 UNSUPPORTED_KEYS: dict[str, str] = {
     "severity": _SEVERITY_HINT,
     "level": _SEVERITY_HINT,
     "on": _TRIGGER_HINT,
     "cron": _TRIGGER_HINT,
     "schedule": _TRIGGER_HINT,
+    "crontab": _TRIGGER_HINT,
     "trigger": _TRIGGER_HINT,
+    "schedules": _TRIGGER_HINT,
+    "every": "write triggers: in a scenario, such as triggers: [{name: hourly, kind: interval, every: 1h}]",
+    "sensor": _SENSOR_HINT,
+    "sensors": _SENSOR_HINT,
+    "overlap": _OVERLAP_HINT,
+    "overlap_policy": _OVERLAP_HINT,
+    "concurrency": _OVERLAP_HINT,
+    "max_active_runs": _OVERLAP_HINT,
+    "catchup": "write catch_up: in the trigger: last, all or none",
+    "catch_up": "write it in the trigger",
+    "retention": "write it at the top level of the spec; its limits of runs count for each scenario",
     "needs": "steps run in the order of the list, so move this step behind those that it needs",
     "depends_on": "steps run in the order of the list, and datasets are built when they are needed: remove it",
     "extends": "write all keys of the resource out; include adds the entries of other files",
@@ -137,6 +184,15 @@ _FOREIGN_STEPS = {
 }
 """Kinds of steps of other tools, and ours."""
 
+_FOREIGN_TRIGGERS = {
+    **dict.fromkeys(("schedule", "scheduled", "time", "daily", "crontab"), "cron"),
+    **dict.fromkeys(("every", "timer", "periodic", "rate"), "interval"),
+    **dict.fromkeys(("sensor", "file", "file_arrival", "files", "data", "dataset", "asset", "path"), "dataset_changed"),
+    **dict.fromkeys(("sql", "query"), "query_changed"),
+    **dict.fromkeys(("scenario", "upstream", "workflow_run", "after", "run", "dependency"), "scenario_finished"),
+}
+"""Kinds of triggers of other tools, and ours."""
+
 _MESSENGERS = ("slack", "teams", "msteams", "discord", "telegram", "mattermost", "rocketchat", "pagerduty")
 
 
@@ -145,6 +201,8 @@ def hint_for_kind(word: str, kinds: Collection[str]) -> str | None:
     if "apprise" in kinds and word.lower() in _MESSENGERS:
         return f"write kind: apprise, with the url that Apprise documents for {word}"
     if "send_message" in kinds and (ours := _FOREIGN_STEPS.get(word.lower())):
+        return f'did you mean "{ours}"?'
+    if "dataset_changed" in kinds and (ours := _FOREIGN_TRIGGERS.get(word.lower())):
         return f'did you mean "{ours}"?'
     return 'did you mean "mail"?' if "mail" in kinds and word.lower() in ("email", "smtp") else None
 

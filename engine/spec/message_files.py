@@ -4,6 +4,7 @@ Later passes read it like a message that is written in the spec, so that an unkn
 file. The path starts from the folder of the file that declares the scenario, as that of an included file does.
 """
 
+from engine.digests import digest_texts
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
 from engine.spec.include import SpecFiles
@@ -46,6 +47,7 @@ def _read_message_file(owner: MapNode, scenario: str, files: SpecFiles, findings
         owner.entries["message"] = MapEntry(entry.key, text)
         if path not in files.paths:
             files.paths.append(path)
+            files.digests.append(digest_texts(source.text))
     elif reading[0].code == "file":
         help_ = "the path starts from the folder of the file that declares the scenario"
         findings.error(node.position, "message-file", f"{path}: {reading[0].message}", help_)

@@ -6,12 +6,13 @@ the tree, instead of being patched.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 
+from engine.digests import digest_texts
 from engine.errors import Diagnostic, Position, Severity, SpecError, UsageError
 from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings, TooManyFindings
@@ -62,6 +63,7 @@ class ProjectSpec:
     _files: SpecFiles = field(repr=False)
     _overrides: Mapping[str, Value] = field(repr=False)
     _environ: Mapping[str, str] = field(repr=False)
+    _confined: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
     def folder(self) -> Path:
@@ -71,6 +73,11 @@ class ProjectSpec:
     def overrides(self) -> Mapping[str, Value]:
         """The values that replace those of the spec."""
         return self._overrides
+
+    @property
+    def confined(self) -> frozenset[str]:
+        """The variables whose values come from a request, so that they must lead nowhere else."""
+        return self._confined
 
     @property
     def names(self) -> Mapping[str, Value]:
@@ -122,13 +129,27 @@ class ProjectSpec:
         """The paths of the spec, of all files that it includes, and of its message files."""
         return tuple(self._files.paths)
 
+    @property
+    def digest(self) -> str:
+        """The digest of the texts of these files, as they were read."""
+        return digest_texts(*self._files.digests)
+
     def with_variables(self, values: Mapping[str, Value]) -> "ProjectSpec":
         """Return the project with other values of its variables, validated again; raises SpecError."""
-        return _read_project(self.path, self._files, {**self._overrides, **values}, self._environ, self.as_of)
+        overrides = {**self._overrides, **values}
+        return _read_project(self.path, self._files, overrides, self._environ, self.as_of, self._confined)
+
+    def confine(self, names: Collection[str]) -> "ProjectSpec":
+        """Return the project as one whose values of these variables will come from a request.
+
+        Whoever may ask for a run may not be who wrote the spec. So with other values (`with_variables`) its paths must
+        stay inside their folders, and its addresses must not change; all else may.
+        """
+        return replace(self, _confined=frozenset(names))
 
     def with_moment(self, as_of: datetime) -> "ProjectSpec":
         """Return the project as a run of another moment has it, validated again; raises SpecError."""
-        return _read_project(self.path, self._files, self._overrides, self._environ, as_of)
+        return _read_project(self.path, self._files, self._overrides, self._environ, as_of, self._confined)
 
     def resolve_variables(self, moment: Mapping[str, Value]) -> Mapping[str, Value]:
         """Return the values that the variables have at another moment, given the values of its names."""
@@ -147,7 +168,7 @@ class ProjectSpec:
         settings = {f"{check}.{key}={text}" for check, keys in tried.items() for key, text in keys.items()}
         files = replace(self._files, root=replace_check_settings(self._files.root, section, owner, tried))
         try:
-            found = _read_project(self.path, files, self._overrides, self._environ, self.as_of)
+            found = _read_project(self.path, files, self._overrides, self._environ, self.as_of, self._confined)
         except SpecError as wrong:
             problems = [f"{one.message}; {one.help}" if one.help else one.message for one in wrong.diagnostics
                         if one.severity is Severity.ERROR]  # fmt: skip
@@ -195,6 +216,7 @@ def load(
     variables: Mapping[str, Value] | None = None,
     environ: Mapping[str, str] = os.environ,
     as_of: date | datetime | None = None,
+    confined: Collection[str] = (),
 ) -> ProjectSpec:
     """Read and validate a project.
 
@@ -209,13 +231,15 @@ def load(
     as_of
         The moment that a run stands for: a date, or a time (of the project's time zone, if it has no offset); by
         default now.
+    confined
+        The variables whose values come from a request, see `ProjectSpec.confine`.
 
     Raises
     ------
     SpecError
         The spec has errors. The exception has all findings, in order of position.
     """
-    return _read_project(Path(path), None, variables or {}, environ, as_of)
+    return _read_project(Path(path), None, variables or {}, environ, as_of, frozenset(confined))
 
 
 def list_spec_files(path: Path) -> list[Path]:
@@ -234,6 +258,7 @@ def _read_project(
     overrides: Mapping[str, Value],
     environ: Mapping[str, str],
     as_of: date | datetime | None,
+    confined: frozenset[str],
 ) -> ProjectSpec:
     findings = Findings()
     try:
@@ -247,12 +272,13 @@ def _read_project(
         resolver = _resolve_variables(files.root, overrides, environ, list_moment_values(moment), findings)
         reader = SpecValidator(resolver, findings)
         spec = reader.validate_project(files.root)
-        check_rules(Draft(path, files, spec, resolver, reader.texts), findings)
+        check_rules(Draft(path, files, spec, resolver, reader.texts, confined), findings)
     except TooManyFindings:
         raise SpecError(findings.sorted_by_position()) from None
     if any(finding.severity is Severity.ERROR for finding in findings):
         raise SpecError(findings.sorted_by_position())
-    return ProjectSpec(path, spec, resolver.values, moment, findings.sorted_by_position(), files, overrides, environ)
+    warnings = findings.sorted_by_position()
+    return ProjectSpec(path, spec, resolver.values, moment, warnings, files, overrides, environ, confined)
 
 
 def _resolve_variables(

@@ -7,6 +7,7 @@ the page cannot lack a key, kind, metric or code of the language, nor show one t
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from functools import cache
 from importlib.resources import files
 
@@ -14,7 +15,7 @@ from pydantic import BaseModel
 
 from engine.discovery.formats import ENDINGS
 from engine.formatting.lists import join_alternatives
-from engine.formatting.numbers import format_number
+from engine.formatting.numbers import format_number, format_seconds
 from engine.outcome import CheckOutcome, ExitCode, Outcome
 from engine.spec.codes import DIAGNOSTIC_CODES
 from engine.spec.conditions.syntax import GRAMMAR
@@ -28,6 +29,7 @@ from engine.spec.resources.models import MODEL_KINDS
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.resource import Resource
 from engine.spec.resources.scenarios import STEP_KINDS
+from engine.spec.resources.triggers import TRIGGER_KINDS
 from engine.spec.rules.messages import MESSAGE_NAMES
 from engine.spec.rules.references import describe_section
 from engine.spec.value_types import ValueType, list_keys
@@ -40,6 +42,7 @@ KINDS_BY_SECTION: dict[str, dict[str, type[Resource]]] = {
     "checks": CHECK_KINDS,
     "channels": CHANNEL_KINDS,
     "steps": STEP_KINDS,
+    "triggers": TRIGGER_KINDS,
 }
 
 _MARKER = re.compile(r"<!-- (\w[\w ]*?)(?:: ([\w ]+))? -->")
@@ -47,7 +50,7 @@ _MESSAGE_NAME_MEANINGS = {
     "scenarioName": "Name of the scenario.",
     "projectKey": "Name of the project.",
     "outcome": "Outcome of the run.",
-    "triggerName": "What started the run, such as manual.",
+    "triggerName": "What started the run: manual, watch, the name of a trigger, or scenario and the name of another.",
     "scenarioRunURL": "Address of the run on the server; needs server.",
     "scenarioRunId": "Id of the run.",
     "warningsEventsSummary": "One line per warning, with the check, the value, the range and the dataset or store.",
@@ -73,6 +76,7 @@ _READING_MEANINGS = {
     "sql": "SQL",
     "function": "`module:function`",
     "secret": "text, which may contain secrets",
+    "cron": "a cron expression",
     "trigger": "text, a number, true or false",
 }
 _PREDICTION_METRICS = ("prediction_drift", "predicted_share", "reference_predicted_share", "fugacity")
@@ -209,9 +213,15 @@ def _render_keys(resource: type[Resource]) -> str:
     )
 
 
+def plain_default(value: object) -> object:
+    """Return the default of a key as a spec would write it."""
+    return format_seconds(value.total_seconds()) if isinstance(value, timedelta) else value
+
+
 def _format_default(value: object) -> str:
     if value is None or value in ([], {}) or isinstance(value, BaseModel):
         return ""
+    value = plain_default(value)
     plain = isinstance(value, str) and re.fullmatch(r"[\w.]+", value)
     return f"`{value}`" if plain else f"`{json.dumps(value, ensure_ascii=False)}`"
 

@@ -8,6 +8,7 @@ no positions in the file and no partial results, and compiling its schemas takes
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from engine.errors import Position
@@ -20,7 +21,14 @@ from engine.spec.missing_colons import suggest_colon
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.resource import Resource
-from engine.spec.value_types import RAW_READINGS, ResourceKey, ValueType, list_keys, satisfies_constraint
+from engine.spec.value_types import (
+    RAW_READINGS,
+    ResourceKey,
+    ValueType,
+    list_keys,
+    satisfies_constraint,
+    suggest_duration,
+)
 from engine.spec.variable_references import (
     INVALID,
     Invalid,
@@ -45,7 +53,7 @@ class SpecText:
     """A text for a later pass to check.
 
     `reading` says what kind of text it is, and so which pass checks it: message, condition, sql, secret, metric,
-    function, trigger, or name. `sections` are the sections of the spec in one of which a name must be declared.
+    function, trigger, cron, or name. `sections` are the sections of the spec in one of which a name must be declared.
     """
 
     path: SpecPath
@@ -236,6 +244,8 @@ class SpecValidator:
             help_ = f"a colon is missing: write {written.replace(' {', ': {', 1)}: {value[:60]}"
         elif isinstance(value, str) and type_.resources and (colon := _suggest_colon_of(type_.resources, value)):
             help_ = colon
+        elif isinstance(value, str) and timedelta in type_.scalars and (duration := suggest_duration(value)):
+            help_ = f"write {duration}"
         elif isinstance(value, str) and type_.literals:
             near = find_similar(value, [str(word) for word in type_.literals])
             help_ = f'did you mean "{near}"?' if near else None

@@ -27,6 +27,7 @@ RAW_READINGS = ("message", "condition", "sql", "secret", "trigger")
 
 _DURATION_PATTERN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|d)")
 _SECONDS_PER_UNIT = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION_WORDS = {"minutely": "1m", "hourly": "1h", "daily": "1d", "nightly": "1d", "weekly": "7d"}
 _SCALAR_NAMES: dict[type, str] = {
     str: "text",
     int: "a whole number",
@@ -55,8 +56,8 @@ class ValueType:
     constraints
         Limits of a number, or of the length of a text, list or mapping.
     reading, sections
-        What kind of text it is (message, condition, sql, secret, metric, function or trigger; None for any other), and the
-        sections in which it names a resource.
+        What kind of text it is (message, condition, sql, secret, metric, function, trigger or cron; None for any
+        other), and the sections in which it names a resource.
     """
 
     scalars: frozenset[type] = frozenset()
@@ -153,6 +154,22 @@ def parse_duration(text: str) -> timedelta | None:
     found = _DURATION_PATTERN.fullmatch(text)
     seconds = float(found[1]) * _SECONDS_PER_UNIT[found[2]] if found else math.inf
     return timedelta(seconds=seconds) if seconds < 1e9 else None
+
+
+def suggest_duration(text: str) -> str | None:
+    """Return a duration as the language writes it for a text such as `2w`, `10 minutes` or `hourly`, if it is one."""
+    if text.lower() in _DURATION_WORDS:
+        return _DURATION_WORDS[text.lower()]
+    found = re.fullmatch(r"([0-9]{1,6}) *([a-z]+)", text.lower())
+    if not found:
+        return None
+    count, word = int(found[1]), found[2]
+    if word in ("w", "week", "weeks"):
+        return f"{7 * count}d"
+    units = {"ms": "millisecond", "s": "second", "m": "minute", "h": "hour", "d": "day"}
+    short = {"sec": "s", "secs": "s", "min": "m", "mins": "m", "hr": "h", "hrs": "h"}
+    unit = next((unit for unit, whole in units.items() if word in (unit, whole, f"{whole}s")), short.get(word))
+    return f"{count}{unit}" if unit and count else None
 
 
 def satisfies_constraint(constraint: Constraint, value: Any) -> bool:

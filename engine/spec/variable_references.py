@@ -15,7 +15,7 @@ from typing import Any
 
 from engine.formatting.hints import did_you_mean, find_similar
 from engine.spec.diagnostics import Findings
-from engine.spec.moment import MOMENT_NAMES
+from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES
 from engine.spec.yaml_scalars import NumberError, PlainValue, resolve_scalar
 from engine.spec.yaml_tree import ScalarNode
 
@@ -28,6 +28,7 @@ class Invalid:
 
 INVALID = Invalid()
 MAX_TEXT_REFERENCES = 1000
+FIRE_NAME_HELP = "only the variables of a trigger may use this name: declare a variable, and give it the value there"
 SHIFT_HELP = "a variable is a date if its value is one, such as 2017-10-01; as_of, yesterday and month_start are dates"
 
 # `$${`, or a whole reference, or a lone `${`. A default may contain anything but `}`; a text in ['…'] also braces.
@@ -239,6 +240,8 @@ def report_undeclared_variable(
 def suggest_variable(name: str, declared: Iterable[str]) -> str:
     """Return the help for a variable that is not declared: a similar name, or how to declare it."""
     known = list(declared)
+    if name in FIRE_NAMES:
+        return FIRE_NAME_HELP
     if similar := find_similar(name, known) or find_similar(name, MOMENT_NAMES, 0.75):
         return f'did you mean "{similar}"?'
     return did_you_mean(name, known, "the variables are") if known else "declare it under variables:"

@@ -4,6 +4,7 @@ from engine.store.evaluation_filter import EvaluationFilter
 from engine.store.folders import safe_name
 from engine.store.ids import match_ids, shorten_id
 from engine.store.locks import LockBusy, LockHolder
+from engine.store.outbox import LONGEST_DELAY
 from engine.store.records import (
     OPEN_STATES,
     Attachment,
@@ -28,12 +29,14 @@ from engine.store.records import (
     RunRecord,
     StepRecord,
     TriggerState,
+    WaitingMessages,
     generate_id,
     utc_now,
 )
 from engine.store.store import Store
 
 __all__ = [
+    "LONGEST_DELAY",
     "OPEN_STATES",
     "Attachment",
     "ChannelState",
@@ -61,6 +64,7 @@ __all__ = [
     "StepRecord",
     "Store",
     "TriggerState",
+    "WaitingMessages",
     "generate_id",
     "match_ids",
     "safe_name",

@@ -143,6 +143,18 @@ class Database:
         with translate_errors(self.folder), closing(self._readers.raw_connection()) as connection:
             connection.cursor().execute(statement)
 
+    def prove_writable(self) -> None:
+        """Write something that changes nothing.
+
+        Raises
+        ------
+        StoreError
+            Nothing can be written: the disk is full, or the folder is read-only, for instance.
+        """
+        with self.begin_write() as connection:
+            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA user_version = {int(version)}")
+
 
 def child_rows(
     connection: Connection, table: Table, owner: str, numbers: Sequence[int], *conditions: ColumnElement[bool]

@@ -12,21 +12,23 @@ oldest one that is kept tells of them when it is sent.
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, or_, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Row, case, delete, func, insert, literal, or_, select, update
 
 from engine.store.database import Database, child_rows
-from engine.store.records import Attachment, Claim, JoinedMessage, MessageState, OutboxMessage
-from engine.store.tables import attachments, outbox, runs
+from engine.store.records import Attachment, Claim, JoinedMessage, MessageState, OutboxMessage, WaitingMessages
+from engine.store.tables import UtcDateTime, attachments, outbox, runs
 
 DETAILS = ("cc", "bcc", "sender", "reached", "refused", "refusals", "scenario", "recovered")
 """Fields of a message that are kept together in one column."""
 MESSAGE_COLUMNS = tuple(
     part.name for part in fields(OutboxMessage) if part.name not in ("attachments", "to", "state", *DETAILS)
 )
+LONGEST_DELAY = timedelta(hours=1)
+"""No try and no claim is further away than this: one that is was written before the clock was set back, and is over."""
 JOINED = "told of by the later message "
 """How the reason of a joined message begins; the id of the message that tells of it follows."""
 
@@ -51,6 +53,45 @@ class Outbox:
         """Return all messages that are still to be sent, or those of one run, oldest first."""
         pending = outbox.c.state == MessageState.PENDING
         return self._list_messages(pending if run is None else pending & (outbox.c.run == run))
+
+    def list_waiting(self) -> list[WaitingMessages]:
+        """Return, for each channel, how many messages wait, since when, and when the first of them can be claimed.
+
+        No message is read, so that a channel which was down for a week costs no memory.
+        """
+        at_once, latest = literal(datetime(1970, 1, 1, tzinfo=UTC), UtcDateTime), self._database.now() + LONGEST_DELAY
+        tried, freed = (
+            case((column <= latest, column), else_=at_once) for column in (outbox.c.next_try, outbox.c.claimed_until)
+        )
+        due = case((tried > freed, tried), else_=freed)
+        oldest, first = func.min(outbox.c.created, type_=UtcDateTime), func.min(due, type_=UtcDateTime)
+        columns = (outbox.c.channel, func.count(), oldest, first)
+        query = select(*columns).where(outbox.c.state == MessageState.PENDING).group_by(outbox.c.channel)
+        with self._database.begin_read() as connection:
+            return [WaitingMessages(*row) for row in connection.execute(query.order_by(outbox.c.channel))]
+
+    def find_due(self, channel: str, *, least_tried: bool = False) -> str | None:
+        """Return the id of the oldest message of a channel that is due and that nobody is sending; None if all wait.
+
+        With `least_tried`, the one that was tried least often comes first.
+        """
+        due = (outbox.c.channel == channel) & _is_due(self._database.now())
+        order = (outbox.c.tries, outbox.c.number) if least_tried else (outbox.c.number,)
+        with self._database.begin_read() as connection:
+            return connection.scalar(select(outbox.c.id).where(due).order_by(*order).limit(1))
+
+    def postpone(self, message: str, until: datetime) -> None:
+        """Set when an undelivered message is tried again, unless another sender has it."""
+        self._set_next_try(outbox.c.id == message, until)
+
+    def make_due(self, channel: str) -> None:
+        """Let all messages of a channel be tried as soon as the channel is, unless another sender has them."""
+        self._set_next_try((outbox.c.channel == channel) & outbox.c.next_try.is_not(None), None)
+
+    def _set_next_try(self, condition: ColumnElement[bool], moment: datetime | None) -> None:
+        waits = condition & _is_unclaimed(self._database.now())
+        with self._database.begin_write() as connection:
+            connection.execute(update(outbox).where(waits).values(next_try=moment))
 
     def list_refused(self) -> list[OutboxMessage]:
         """Return all messages that their receivers have refused for good, oldest first."""
@@ -144,16 +185,20 @@ class Outbox:
             values = {"state": MessageState.PENDING, "details": _details_of(asked)}
             connection.execute(update(outbox).where(refused).values(values))
 
-    def join_older(self, before: datetime, keep: int) -> list[tuple[str, str]]:
+    def join_older(self, before: datetime, keep: int, channel: str | None = None) -> list[tuple[str, str]]:
         """Drop all but the newest `keep` messages of each reporter, channel and receivers; return ids and reasons.
+
+        With `channel`, only messages of that one are dropped.
 
         Only messages that were made earlier than `before` and that nobody is sending are counted or dropped. An
         undelivered message is joined into the oldest one that is kept, with what had been joined into it before.
         """
         scenario = select(runs.c.scenario).where(runs.c.id == outbox.c.run).scalar_subquery().label("scenario")
         columns = (outbox.c.id, outbox.c.state, outbox.c.reporter, outbox.c.channel, outbox.c.to, outbox.c.last_error)
-        free = or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= self._database.now())
+        free = _is_past(outbox.c.claimed_until, self._database.now())
         waits = outbox.c.state.in_([MessageState.PENDING, MessageState.REFUSED]) & (outbox.c.created < before) & free
+        if channel is not None:
+            waits &= outbox.c.channel == channel
         groups: dict[tuple[str, ...], list[Any]] = {}
         dropped = []
         with self._database.begin_write() as connection:
@@ -193,12 +238,15 @@ def _was_joined(message: str) -> ColumnElement[bool]:
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:
-    return _is_unclaimed(now) & or_(outbox.c.next_try.is_(None), outbox.c.next_try <= now)
+    return _is_unclaimed(now) & _is_past(outbox.c.next_try, now)
 
 
 def _is_unclaimed(now: datetime) -> ColumnElement[bool]:
-    free = or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= now)
-    return (outbox.c.state == MessageState.PENDING) & free
+    return (outbox.c.state == MessageState.PENDING) & _is_past(outbox.c.claimed_until, now)
+
+
+def _is_past(moment: Column[datetime | None], now: datetime) -> ColumnElement[bool]:
+    return or_(moment.is_(None), moment <= now, moment > now + LONGEST_DELAY)
 
 
 def _settle_message(connection: Connection, message: str, state: MessageState, reason: str | None) -> None:

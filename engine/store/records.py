@@ -402,6 +402,16 @@ class ChannelState:
     last_error: str
 
 
+@dataclass(frozen=True, slots=True)
+class WaitingMessages:
+    """The undelivered messages of a channel: how many, since when, and when the first of them can be claimed."""
+
+    channel: str
+    count: int
+    since: datetime
+    due: datetime
+
+
 class MetricPoint(NamedTuple):
     """A metric's value in one evaluation, with its confidence interval if it has one.
 

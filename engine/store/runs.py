@@ -42,6 +42,9 @@ RUN_COLUMNS = (
     "spec",
 )
 
+DIED = "its process has died"
+"""What the event of a run says that somebody else had to mark as ABORTED."""
+
 
 class Runs:
     """The runs of a project."""
@@ -105,12 +108,12 @@ class Runs:
         StoreError
             There is no run with that id.
         """
-        found = self._read_runs(select(runs).where(runs.c.id == id))
-        if not found:
+        found = self.find(id)
+        if found is None:
             raise build_store_error(
                 self._database.folder, f"there is no run {id}", "list the runs with `engine show SPEC --runs`"
             )
-        return found[0]
+        return found
 
     def history(self, scenario: str | None = None, last: int | None = None, *, whole: bool = True) -> list[RunRecord]:
         """Return the runs (of a scenario; the `last` of them), oldest first.
@@ -128,6 +131,12 @@ class Runs:
     def list_running(self) -> list[RunRecord]:
         """Return the runs that have not ended, oldest first, without steps and events."""
         return self._read_runs(select(runs).where(runs.c.outcome.is_(None)).order_by(runs.c.number), whole=False)
+
+    def find_outcome(self, id: str | None) -> Outcome | None:  # noqa: A002
+        """Return the outcome of a run; None if it has not ended, or is not known any more."""
+        with self._database.begin_read() as connection:
+            found = connection.scalar(select(runs.c.outcome).where(runs.c.id == id))
+        return None if found is None else Outcome(found)
 
     def find_ids(self, part: str) -> list[str]:
         """Return the ids of runs that a text can mean: an id, its last part, or the beginning of that."""
@@ -149,6 +158,27 @@ class Runs:
         whole = family.union(children)
         with self._database.begin_read() as connection:
             return list(connection.scalars(select(whole.c.id).order_by(whole.c.number)))
+
+    def find(self, id: str) -> RunRecord | None:  # noqa: A002  the field of RunRecord has this name
+        """Return one run; None if it is not recorded."""
+        found = self._read_runs(select(runs).where(runs.c.id == id))
+        return found[0] if found else None
+
+    def list_dead(self) -> list[str]:
+        """Return the ids of the runs whose process has died, but that are not yet marked, oldest first."""
+        return [run.id for run in self.list_running() if not self.is_alive(run.id)]
+
+    def is_alive(self, id: str) -> bool:  # noqa: A002  the field of RunRecord has this name
+        """Return whether the process of a run that is recorded as RUNNING lives.
+
+        A run is recorded when its lock is held already, so that looking does not keep its own process from taking it.
+        """
+        with translate_errors(self._database.folder):
+            lock = try_lock(self._run_lock_path(id), shared=True)
+        if lock is None:
+            return True
+        release_lock(lock)
+        return False
 
     def count(self) -> int:
         """Return the number of runs."""
@@ -183,7 +213,7 @@ class Runs:
                 continue
             try:
                 ended = self._database.now()
-                event = Event("run", "error", f"run {run.id} was aborted: its process has died", ended)
+                event = Event("run", "error", f"run {run.id} was aborted: {DIED}", ended)
                 died = replace(run, outcome=Outcome.ABORTED, ended=ended, events=(event,))
                 # Before the transaction: reports take seconds, and others may write meanwhile. The run's lock is held,
                 # so no other process composes the same messages.

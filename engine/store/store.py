@@ -19,6 +19,7 @@ from sqlalchemy import exists, select
 
 from engine.formatting.lists import join_words
 from engine.store.batch_rows import BatchRows
+from engine.store.channel_states import ChannelStates
 from engine.store.checks import Checks
 from engine.store.database import Database, locate_database
 from engine.store.errors import translate_errors
@@ -30,6 +31,7 @@ from engine.store.locks import Locks
 from engine.store.measurements import Measurements
 from engine.store.model_versions import ModelVersions
 from engine.store.mutes import Mutes
+from engine.store.operation import Operation
 from engine.store.outbox import Outbox
 from engine.store.pauses import Pauses
 from engine.store.records import utc_now
@@ -59,11 +61,13 @@ class Store:
         self.checks = Checks(database)
         self.runs = Runs(database)
         self.outbox = Outbox(database)
+        self.channel_states = ChannelStates(database)
         self.reporter_states = ReporterStates(database)
         self.mutes = Mutes(database)
         self.run_ends = RunEnds(database)
         self.fires = Fires(database)
         self.pauses = Pauses(database)
+        self.operation = Operation(database)
         self.file_hashes = FileHashCache(database)
 
     @classmethod

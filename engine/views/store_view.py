@@ -6,11 +6,6 @@ from datetime import datetime
 
 from engine.evaluation.record import Evaluation, EvaluationTime, MetricValue
 from engine.outcome import CheckOutcome, worst_check_outcome
-from engine.spec.metric_names import normalize_metric_name
-from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
-
-DEFAULT_METRICS = ("data_drift", "drifted_columns")
-"""The metrics that a store displays unless it declares others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +46,6 @@ class StoreView:
             if measured.value is None and measured.reason
         }
         return list(reasons)
-
-
-def list_displayed_metrics(declared: EvaluationStoreSpec) -> list[str]:
-    """Return the metrics that a store displays: those of `display:`, else the summary of drift."""
-    return list(map(normalize_metric_name, declared.display.metrics)) or list(DEFAULT_METRICS)
 
 
 def describe_store(

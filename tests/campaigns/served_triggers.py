@@ -30,9 +30,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
-from engine.scenarios.session import resolve_state_folder
 from engine.spec import load
 from engine.store import OPEN_STATES, Fire, FireState, RunRecord, Store
+from engine.store.state_folder import resolve_state_folder
 
 MODULE = """
 import os, time

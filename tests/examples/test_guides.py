@@ -74,7 +74,9 @@ models:
 evaluation_stores:
   s: {model: it, dataset: batch, reference: {kind: dataset, dataset: before}}
 channels: {ops_mail: {kind: file, path: outbox}, chat: {kind: file, path: outbox}}
-scenarios: {run: {steps: [{name: build, kind: build, target: s}]}}
+scenarios:
+  run: {steps: [{name: build, kind: build, target: s}]}
+  import: {steps: [{name: build, kind: build, target: before}]}
 """
 
 
@@ -87,6 +89,8 @@ def test_every_recipe_fits_into_a_spec(piece: str, tmp_path: Path) -> None:
     for key, value in given.items():
         if key in ("datasets", "models", "secrets", "channels"):
             spec[key] |= value
+        elif key in ("variables", "retention"):
+            spec[key] = value
         elif key == "include":
             for name in value:
                 (tmp_path / name).write_text("{}")
@@ -103,8 +107,8 @@ def test_every_recipe_fits_into_a_spec(piece: str, tmp_path: Path) -> None:
                     [named[one] for one in target] if isinstance(target, list) else named.get(target, target)
                 )
             scenario["steps"] = [{key: of for key, of in step.items() if of != []} for step in value]
-        elif key == "reporters":
-            scenario["reporters"] = value
+        elif key in ("reporters", "triggers", "timeout"):
+            scenario[key] = value
         else:
             store.setdefault("checks", {})[key] = value
     path = tmp_path / "spec.yaml"

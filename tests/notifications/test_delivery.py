@@ -56,11 +56,11 @@ class Office:
         return message.id
 
     def deliver(
-        self, *, early: bool = True, project: ProjectSpec | None = None, time_of_run: DeliveryTime | None = None
+        self, *, project: ProjectSpec | None = None, time_of_run: DeliveryTime | None = None
     ) -> list[tuple[MessageState, str]]:
         project = project or self.project
         secrets = Secrets(project, self.environ)
-        found = deliver_messages(self.store, project, secrets, early=early, time_of_run=time_of_run)
+        found = deliver_messages(self.store, project, secrets, time_of_run=time_of_run)
         return [(delivery.state, delivery.reason) for delivery in found]
 
 
@@ -129,10 +129,8 @@ def test_a_greylisting_server_takes_the_same_mail_later(office, servers):
     inbox.answer_data = ["451 4.7.1 greylisted, come back in a minute"]
     id_ = office.queue("ops_mail", "a@example.com")
     reason = "127.0.0.1: 451 4.7.1 greylisted, come back in a minute"
-    assert office.deliver(early=False) == [(MessageState.PENDING, reason)]
-    assert office.deliver(early=False) == [(MessageState.PENDING, reason)]
-    office.clock.forward(minutes=1)
-    assert office.deliver(early=False) == [SENT]
+    assert office.deliver() == [(MessageState.PENDING, reason)]
+    assert office.deliver() == [SENT]
     [(_, mail)] = inbox.mails
     assert mail["Message-ID"] == f"<{id_}@example.com>"
     assert mail["Date"].datetime == datetime(2026, 11, 23, 1, 38, tzinfo=UTC)
@@ -148,22 +146,6 @@ def test_only_refused_recipients_are_tried_again(office, servers):
     inbox.refuse = {}
     assert office.deliver() == [SENT]
     assert [recipients for recipients, _ in inbox.mails] == [["a@example.com", "c@example.com"], ["b@example.com"]]
-
-
-def test_the_pause_doubles_from_a_minute_to_an_hour_and_never_ends(office):
-    office.environ["SMTP_URL"] = "smtp://127.0.0.1:1"
-    office.queue("ops_mail", "a@example.com")
-    pauses = []
-    for _ in range(8):
-        [(state, _)] = office.deliver(early=False)
-        assert state is MessageState.PENDING
-        pause = office.store.outbox.list_undelivered()[0].next_try - office.clock()
-        pauses.append(pause / timedelta(minutes=1))
-        office.clock.now += pause
-    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
-    office.clock.forward(days=70)
-    refused = "127.0.0.1:1: Connection refused"
-    assert office.deliver(early=False) == [(MessageState.PENDING, refused)]
 
 
 def test_a_message_in_another_senders_hands_is_left_there(office):
@@ -257,7 +239,7 @@ def test_two_senders_at_once_send_each_message_once(office, servers):
     def send() -> list[MessageState]:
         with Store.open(office.store.folder, now=office.clock) as store:
             secrets = Secrets(office.project, office.environ)
-            return [delivery.state for delivery in deliver_messages(store, office.project, secrets, early=True)]
+            return [delivery.state for delivery in deliver_messages(store, office.project, secrets)]
 
     with ThreadPoolExecutor(2) as pool:
         states = [sending.result() for sending in [pool.submit(send), pool.submit(send)]]

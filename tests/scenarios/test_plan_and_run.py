@@ -309,7 +309,7 @@ def conditions(earlier: Sequence[str], targets: Sequence[str]) -> st.SearchStrat
         st.sampled_from(OUTCOMES[:3]).map(lambda outcome: f"outcome == '{outcome}'"),
         st.just("outcome in ['SUCCESS', 'WARNING']"),
         st.sampled_from(["amount > 2", "amount == 50", "word == 'one'", "flag", "!flag", "batch != 'other.csv'"]),
-        st.sampled_from(["trigger == 'manual'", "trigger == 'scenario main'"]),
+        st.sampled_from(["trigger == 'manual'", "trigger != 'manual'"]),
     ]
     if earlier:
         of_step = st.tuples(st.sampled_from(earlier), st.sampled_from(["==", "!="]), st.sampled_from(OUTCOMES))

@@ -34,6 +34,7 @@ SPEC = """
     channels: {box: {kind: file, path: told}}
     scenarios:
       nightly:
+        triggers: [{name: cron, cron: "30 4 * * *"}]
         steps:
           - {name: it, kind: python, function: "mine:FUNCTION"}
           - {name: by clock, kind: set_variables, variables: {month: "${month}-01"}, run_condition: "trigger == 'cron'"}

@@ -6,8 +6,8 @@ import pytest
 
 from engine.errors import EngineError
 from engine.service.file_set import ChangedFile
+from engine.service.self_made_runs import SelfMadeRuns
 from engine.service.settling import Settling
-from engine.service.watch.self_made_runs import SelfMadeRuns
 from engine.service.watched_sources import WatchedSource
 
 SOURCE = WatchedSource("data", Path("d.csv"))

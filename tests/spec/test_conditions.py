@@ -28,6 +28,7 @@ SCOPE = ConditionScope(
     checks=["data drift < 0.45", "auc holds"],
     metrics=[MetricOwner("store", "binary_classification", frozenset({"gain"}))],
     variables={"quarter": "Q4", "strict": True, "limit": 3, "day": date(2017, 10, 1), "nothing": None},
+    starters=["manual", "watch", "each night"],
 )
 FACTS = ConditionFacts(
     outcome=Outcome.WARNING,
@@ -54,6 +55,8 @@ FACTS = ConditionFacts(
         ("!strict", False),
         ("strict == (limit > 4)", False),
         ("trigger == 'manual'", True),
+        ("'watch' == trigger || trigger in ['each night', 'watch']", False),
+        ("trigger != quarter", True),
         ("quarter in ['Q1', 'Q4']", True),
         ("day >= '2017-10-01' && day < '2018-01-01'", True),
         ("outcome\n  == 'FAILED'", False),

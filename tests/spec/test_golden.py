@@ -26,6 +26,7 @@ BAD = sorted(path.stem for path in (HERE / "bad").glob("*.yaml"))
 ENVIRONMENT = {"ENGINE_QUARTER": "Q3 2017", "ENGINE_ROWS": "250"}
 
 TESTED_ELSEWHERE = {
+    "reach": "test_reach.py",
     "file": "test_files.py",
     "too-many": "test_files.py",
     "absent-secret": "test_secrets.py",

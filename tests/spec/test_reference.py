@@ -51,6 +51,7 @@ def test_the_other_examples_are_valid_together_and_show_every_kind(tmp_path: Pat
         "checks": [check for store in project.evaluation_stores.values() for check in store.checks.values()],
         "channels": project.channels.values(),
         "steps": [step for scenario in project.scenarios.values() for step in scenario.steps],
+        "triggers": [trigger for scenario in project.scenarios.values() for trigger in scenario.triggers],
     }
     for section, kinds in reference_page.KINDS_BY_SECTION.items():
         assert {type(resource) for resource in shown[section]} == set(kinds.values()), section

@@ -1,6 +1,6 @@
 """The variables of a trigger are kept as they are written, and have their values when it fires."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from engine.spec import ProjectSpec, load
 from engine.spec.moment import list_moment_values
 from engine.spec.trigger_variables import resolve_trigger_variables
+from engine.spec.variable_references import Value
 
 SPEC = """
 version: 1
@@ -29,7 +30,7 @@ def read(tmp_path: Path, variables: str, **given: str) -> ProjectSpec:
     return load(spec, given, as_of=date(2026, 12, 1))
 
 
-def names_at(moment: datetime) -> dict[str, object]:
+def names_at(moment: datetime) -> dict[str, Value]:
     return {
         **list_moment_values(moment),
         "previous_as_of": date(2026, 1, 1),
@@ -53,13 +54,16 @@ def names_at(moment: datetime) -> dict[str, object]:
 )
 def test_a_fire_fills_in_the_values_of_its_own_moment(tmp_path: Path, written: str, expected: dict[str, str]) -> None:
     project = read(tmp_path, written)
-    assert resolve_trigger_variables(project, "nightly", "at night", names_at(datetime(2026, 1, 2, 2, 30))) == expected
+    assert (
+        resolve_trigger_variables(project, "nightly", "at night", names_at(datetime(2026, 1, 2, 2, 30, tzinfo=UTC)))
+        == expected
+    )
     project.with_variables(expected)  # what it returns can be given to a run
 
 
 def test_a_value_from_the_command_line_holds_for_fires_too(tmp_path: Path) -> None:
     project = read(tmp_path, 'label: "${day}"', day="2020-02-02")
-    found = resolve_trigger_variables(project, "nightly", "at night", names_at(datetime(2026, 1, 2)))
+    found = resolve_trigger_variables(project, "nightly", "at night", names_at(datetime(2026, 1, 2, tzinfo=UTC)))
     assert found == {"label": "2020-02-02"}
 
 

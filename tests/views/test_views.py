@@ -14,6 +14,7 @@ from engine.evaluation.record import CheckResult, Evaluation, Fingerprints, Metr
 from engine.outcome import CheckOutcome, Outcome
 from engine.scenarios.result import Delivery, RunResult, StepResult
 from engine.scenarios.run_views import describe_run_result
+from engine.spec.displayed_metrics import list_displayed_metrics
 from engine.spec.resources.checks import build_bounds
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.store.records import MetricPoint, OutboxMessage, RunRecord, StepRecord
@@ -25,7 +26,7 @@ from engine.views.evaluation_view import HistoryView, describe_reference
 from engine.views.performance import describe_performance
 from engine.views.predictions import describe_shares
 from engine.views.run_view import describe_run
-from engine.views.store_view import describe_store, list_displayed_metrics
+from engine.views.store_view import describe_store
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NUMBERS = ColumnDetail(

@@ -1,4 +1,7 @@
-"""Step `run_scenario`: runs another scenario with this run's values and locks; its outcome is the step's."""
+"""Step `run_scenario`: runs another scenario with this run's values and locks; its outcome is the step's.
+
+A run that was stopped by the timeout of its scenario makes the step FAILED.
+"""
 
 from engine.outcome import Outcome
 from engine.scenarios.context import RunContext
@@ -11,12 +14,15 @@ def run(step: RunScenarioStep, context: RunContext) -> StepResult:
     child = context.start_scenario(step.scenario, context.with_values(step.variables))
     # A step that could not run outweighs a failed check, as in the exit code.
     causes = {found.cause for found in child.all_steps()}
-    cause = "failure" if "failure" in causes else "check"
+    aborted = [found.reason for found in child.steps if found.outcome is Outcome.ABORTED]
+    cause = "failure" if "failure" in causes or aborted else "check"
+    outcome = Outcome.FAILED if aborted else child.outcome
     return StepResult(
         name=step.name,
         kind=step.kind,
-        outcome=child.outcome,
-        cause=cause if child.outcome is Outcome.FAILED else None,
+        outcome=outcome,
+        cause=cause if outcome is Outcome.FAILED else None,
+        reason=f"of {step.scenario!r}, {aborted[0]}" if aborted else "",
         run=child,
         evaluations=[made for found in child.all_steps() for made in found.evaluations],
         metrics={metric: value for found in child.steps for metric, value in found.metrics.items()},

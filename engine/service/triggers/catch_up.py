@@ -130,15 +130,20 @@ def _explain_skip(due: DueTrigger, scheduled: datetime) -> str:
 
 def find_resumed(pauses: Sequence[Pause], scenario: str, now: datetime) -> tuple[Pause, datetime] | None:
     """Return the pause of a scenario that ends last, and until when it puts times aside: now if it is in force."""
-    ends = [
-        (min(end for end in (one.ended, one.until, now) if end is not None), place)
-        for place, one in enumerate(pauses)
-        if one.scenario == scenario and one.created <= now
-    ]
-    if not ends:
-        return None
-    end, place = max(ends)
-    return pauses[place], end
+    own = [one for one in pauses if one.scenario == scenario]
+    ends = [(now if is_in_force(one, now) else _find_end(one), place) for place, one in enumerate(own)]
+    end, place = max((one for one in ends if one[0] <= now), default=(None, 0))
+    return None if end is None else (own[place], end)
+
+
+def is_in_force(pause: Pause, now: datetime) -> bool:
+    """Return whether a pause is in force, also if it was made later than now because the clock was set back."""
+    return pause.ended is None and (pause.until is None or pause.until > now)
+
+
+def _find_end(pause: Pause) -> datetime:
+    """Return when a pause that is not in force has ended."""
+    return min(end for end in (pause.ended, pause.until) if end is not None)
 
 
 def describe_pause(pause: Pause, zone: tzinfo) -> str:

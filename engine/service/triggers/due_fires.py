@@ -40,7 +40,7 @@ def find_due(
     pause, resumed = find_resumed(pauses, scenario, now) or (None, None)
     triggers = [
         DueTrigger(one, find_times(project, one, known[one.name], now), find_zone(project, one),
-                   min(known[one.name].evaluated_until, now), now, pause, resumed)
+                   known[one.name].evaluated_until, now, pause, resumed)
         for one in found
     ]  # fmt: skip
     fires = [

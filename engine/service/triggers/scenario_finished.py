@@ -43,7 +43,7 @@ def find_finished(
     previous = None if before is None else datetime.fromisoformat(before)
     for end in new:
         if end.scenario == found.scenario and end.outcome in found.outcomes:
-            fire = Fire(scenario, trigger, run_key(end.run), end.as_of or now, now, changed=(end.scenario,))
+            fire = Fire(scenario, trigger, run_key(end.run), end.as_of or now, now)
             fires.append(fill_values(project, fire, previous))
             previous = fire.scheduled
     seen = {**state.seen, RUN_END: new[-1].number}

@@ -54,8 +54,11 @@ def find_trigger(project: ProjectSpec, scenario: str, trigger: str) -> Trigger |
     return next((one for one in found if one.name == trigger), None)
 
 
-def find_zone(project: ProjectSpec, trigger: Trigger) -> tzinfo:
-    """Return the time zone of the times of a trigger: its own, or that of the project."""
+def find_zone(project: ProjectSpec, trigger: Trigger | None) -> tzinfo:
+    """Return the time zone of the times of a trigger: its own, or that of the project; so of the runs that it starts.
+
+    None stands for a person's request.
+    """
     return find_time_zone(getattr(trigger, "timezone", None) or project.resources.timezone)
 
 

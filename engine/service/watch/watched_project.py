@@ -17,7 +17,7 @@ from engine.scenarios.result import RunResult
 from engine.scenarios.run_reasons import ChangedPart
 from engine.scenarios.scenario_selection import select_scenarios
 from engine.service.file_set import ChangedFile, FileSet
-from engine.service.watch.self_made_runs import SelfMadeRuns
+from engine.service.self_made_runs import SelfMadeRuns
 from engine.service.watched_sources import (
     WatchedSource,
     describe_unwatched,

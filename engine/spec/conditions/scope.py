@@ -47,6 +47,8 @@ class ConditionScope:
         Stores and datasets whose metrics may be used. A metric is legal if any of them has it.
     variables
         The variables and their typed values.
+    starters
+        The values that `trigger` can have: the names of what starts runs of the scenario.
     """
 
     steps: Sequence[str] = ()
@@ -54,6 +56,7 @@ class ConditionScope:
     checks: Sequence[str] = ()
     metrics: Sequence[MetricOwner] = ()
     variables: Mapping[str, Scalar | date] = field(default_factory=dict)
+    starters: Sequence[str] = ()
 
 
 def name_step_variable(step: str) -> str:

@@ -238,6 +238,9 @@ class _TypeChecker:
     def check_equality(self, node: ConditionNode, *sides: tuple[ConditionNode, ConditionType]) -> None:
         """Check `==`, `!=` and the items of `in`: two dates, an outcome with one of its values, or equal types."""
         (left, one), (right, other) = sides
+        for name, value in ((left, right), (right, left)):
+            if name.kind == "name" and name.value == "trigger" and value.kind == "constant" and one == other:
+                self.check_starter(value)
         if "date" in (one, other):
             self.check_dates(sides)
         elif {one, other} == {"outcome", "check outcome"}:
@@ -276,6 +279,13 @@ class _TypeChecker:
         help_ = f'did you mean "{meant}"? ' if meant else ""
         message = f"{found!r} is not an outcome of a {'check' if family == 'check outcome' else 'step or run'}"
         self.report(value, "condition-outcome", message, help_ + self.list_outcomes(family))
+
+    def check_starter(self, value: ConditionNode) -> None:
+        """Check that a literal is the name of something that starts runs of the scenario."""
+        found, known = str(value.value), self.scope.starters
+        if found not in known:
+            message = f"nothing that starts this scenario is called {found!r}"
+            self.report(value, "condition-name", message, did_you_mean(found, known, "the names are"))
 
     def list_outcomes(self, family: ConditionType) -> str:
         return f"the outcomes are {', '.join(OUTCOME_VALUES[family])}"

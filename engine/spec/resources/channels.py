@@ -25,7 +25,7 @@ class MailChannel(Resource):
         "authority. Usually a ${secret.name}."
     )
     from_: str = Field(alias="from", description="Address of the sender.")
-    timeout: float = Field(30, gt=0, le=600, description="How many seconds to wait for an answer of the server.")
+    timeout: float = Field(30, gt=0, le=120, description="How many seconds to wait for an answer of the server.")
     fallback: FileChannel | None = Field(None, description="Channel to use instead while the secret of url is absent.")
 
 

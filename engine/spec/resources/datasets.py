@@ -102,15 +102,15 @@ class FileDataset(Dataset):
     csv: Csv = Field(Csv.model_construct(), description="How to read the file if its format is csv.")
     settle: Duration | None = Field(
         None,
-        description="How long a changed file must stay as it is until engine watch takes it for complete. If left "
-        "out: 30s for CSV and NDJSON, which do not show their end; 5s for several Parquet or Arrow files; at once for "
-        "one of these that shows its end.",
+        description="How long a changed file must stay as it is until engine watch and triggers take it for complete. "
+        "If left out: 30s for CSV and NDJSON, which do not show their end; 5s for several Parquet or Arrow files; at "
+        "once for one of these that shows its end.",
     )
     marker: str | None = Field(
         None,
         min_length=1,
         description="Name of a file in the folder of the data, such as _SUCCESS, that is written anew when all other "
-        "files are complete: engine watch waits for it.",
+        "files are complete: engine watch and triggers wait for it.",
     )
 
 

@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.outcome import Outcome
-from engine.spec.resources.resource import Duration, FireValue, Ref, Resource, Sql
+from engine.spec.resources.resource import CronText, Duration, FireValue, Ref, Resource, Sql
 
 WatchedDataset = Annotated[str, Ref("datasets")]
 
@@ -40,7 +39,7 @@ class CronTrigger(ScheduledTrigger):
     """Start runs at the times of a cron expression."""
 
     kind: Literal["cron"] = "cron"
-    cron: str = Field(
+    cron: CronText = Field(
         description="Five fields: minute, hour, day of the month, month, day of the week, as in 30 2 * * 1-5. L is the "
         "last day of the month, MON#2 its second Monday."
     )
@@ -90,8 +89,8 @@ class ScenarioFinishedTrigger(Trigger):
 
     kind: Literal["scenario_finished"] = "scenario_finished"
     scenario: Annotated[str, Ref("scenarios")] = Field(description="Name of the other scenario.")
-    outcomes: list[Literal[Outcome.SUCCESS, Outcome.WARNING, Outcome.FAILED, Outcome.ABORTED]] = Field(
-        [Outcome.SUCCESS, Outcome.WARNING], min_length=1, description="The outcomes of its runs that count."
+    outcomes: list[Literal["SUCCESS", "WARNING", "FAILED", "ABORTED"]] = Field(
+        ["SUCCESS", "WARNING"], min_length=1, description="The outcomes of its runs that count."
     )
 
 

@@ -5,6 +5,7 @@ The rules between resources are not checked yet. The keys and the types of value
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from os.path import normpath
 from pathlib import Path
 
 from engine.errors import Position
@@ -23,8 +24,8 @@ from engine.spec.yaml_tree import ListNode, MapNode, ScalarNode, YamlNode, node_
 class Draft:
     """A project before the rules between its resources are checked.
 
-    `files` has the tree of YAML nodes, `spec` the resources whose shape is valid, and `texts` the SQL, conditions and
-    other texts that are parsed by the rules.
+    `files` has the tree of YAML nodes, `spec` the resources whose shape is valid, `texts` the SQL, conditions and other
+    texts that are parsed by the rules, and `confined` the variables whose values must lead nowhere else (`reach.py`).
     """
 
     path: Path
@@ -32,6 +33,7 @@ class Draft:
     spec: ProjectResource
     variables: VariableResolver
     texts: list[SpecText]
+    confined: frozenset[str] = frozenset()
 
     def declared_names(self, *path: str | int) -> list[str]:
         """Return the names that a mapping declares, including those of resources whose shape is invalid."""
@@ -95,6 +97,11 @@ class Draft:
         """Return the model of an evaluation store, if the shapes of both are valid."""
         declared = self.spec.evaluation_stores.get(store)
         return self.spec.models.get(declared.model or "") if declared else None
+
+
+def locate_path(folder: Path, path: str) -> Path:
+    """Return the absolute path of a file, without `..`; what symbolic links stand for is found when a step runs."""
+    return Path(normpath(folder.absolute() / path))
 
 
 def report_problem(findings: Findings, text: SpecText, problem: Problem) -> None:

@@ -5,11 +5,17 @@ from engine.spec import conditions
 from engine.spec.conditions import ConditionScope, MetricOwner, name_step_variable
 from engine.spec.diagnostics import Findings
 from engine.spec.metric_names import resolve_metric_name
-from engine.spec.moment import MOMENT_NAMES
+from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES
 from engine.spec.problem import Problem
 from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.validator import SpecText
-from engine.spec.variable_references import SHIFT_HELP, VariableReference, find_references
+from engine.spec.variable_references import FIRE_NAME_HELP, SHIFT_HELP, VariableReference, find_references
+
+STARTERS = ("manual", "watch")
+"""What starts runs besides triggers, as conditions and messages name it: somebody, or `engine watch`."""
+
+CHILD_PREFIX = "scenario "
+"""How the name of what has started a run begins if that is a run of another scenario."""
 
 MESSAGE_NAMES = (
     "scenarioName",
@@ -96,7 +102,7 @@ def _find_name_problem(
             later_help,
         )
     name = reference.text[2:-1]
-    help_ = did_you_mean(name, known, "the names here are")
+    help_ = FIRE_NAME_HELP if name in FIRE_NAMES else did_you_mean(name, known, "the names here are")
     return Problem(0, 0, "message-name", f'unknown name "{name[:60]}" in a message', help_)
 
 
@@ -126,7 +132,27 @@ def _build_scope(draft: Draft, text: SpecText) -> ConditionScope:
     owners = _find_metric_owners(draft, str(scenario), set())
     checks = [check for section, owner in owners for check in draft.declared_names(section, owner, "checks")]
     places = [_build_metric_owner(draft, section, owner) for section, owner in owners]
-    return ConditionScope(names[:over], names[over:], checks, places, draft.variables.names)
+    starters = list_starters(draft, str(scenario))
+    return ConditionScope(names[:over], names[over:], checks, places, draft.variables.names, starters)
+
+
+def list_starters(draft: Draft, scenario: str) -> list[str]:
+    """Return the names of what starts runs of a scenario: somebody, engine watch, its triggers, other scenarios."""
+    triggers = [
+        name
+        for i in range(draft.list_length("scenarios", scenario, "triggers"))
+        if (name := draft.scalar_text("scenarios", scenario, "triggers", i, "name"))
+    ]
+    others = [name for name in draft.declared_names("scenarios") if _may_run(draft, name, scenario)]
+    return [*dict.fromkeys((*STARTERS, *triggers, *(f"{CHILD_PREFIX}{name}" for name in others)))]
+
+
+def _may_run(draft: Draft, scenario: str, child: str) -> bool:
+    """Return whether a step of a scenario runs another one; a name with a variable may be that of any."""
+    named = (
+        draft.scalar_text("scenarios", scenario, "steps", i, "scenario") for i in range(_count_steps(draft, scenario))
+    )
+    return any(name == child or find_references(name) for name in named if name)
 
 
 def _count_steps(draft: Draft, scenario: str | int) -> int:

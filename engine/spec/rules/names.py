@@ -7,7 +7,7 @@ from engine.spec.conditions import ALWAYS, RESERVED_NAMES, STEP_PREFIX, name_ste
 from engine.spec.diagnostics import Findings
 from engine.spec.include import SECTIONS
 from engine.spec.metric_names import list_statistics as metric_names
-from engine.spec.moment import MOMENT_NAMES
+from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES
 from engine.spec.rules.draft import Draft
 from engine.spec.rules.messages import MESSAGE_NAMES
 from engine.spec.variable_references import is_identifier
@@ -41,7 +41,7 @@ def check_names(draft: Draft, findings: Findings) -> None:
                 for inner in draft.declared_names(section, name, part):
                     _check_name(draft, findings, section, name, part, inner)
     for scenario in draft.declared_names("scenarios"):
-        for part in ("steps", "reporters"):
+        for part in ("steps", "reporters", "triggers"):
             for i in range(draft.list_length("scenarios", scenario, part)):
                 node = draft.find_node("scenarios", scenario, part, i, "name")
                 if isinstance(node, ScalarNode) and (why := _explain_illegal_name(node.text)):
@@ -75,6 +75,9 @@ def check_reserved_variables(draft: Draft, findings: Findings) -> None:
             findings.error(
                 at, "reserved-name", message, f"use ${{{name}}} without declaring it, or rename the variable"
             )
+        elif name in FIRE_NAMES:
+            message = f'"{name}" is a name that the variables of triggers use, and has its value from what starts a run'
+            findings.error(at, "reserved-name", message, "rename the variable")
         elif name in RESERVED_VARIABLES or name.startswith(STEP_PREFIX):
             message = f'"{name}" is a reserved name of conditions and messages'
             findings.error(at, "reserved-name", message, "rename the variable")
@@ -109,10 +112,10 @@ def check_custom_metrics(draft: Draft, findings: Findings) -> None:
                     findings.error(at, "reserved-name", f'"{name}" is a built-in metric', "rename yours")
 
 
-def check_steps_and_reporters(draft: Draft, findings: Findings) -> None:
-    """Check that steps, and reporters, of a scenario have different names; steps also as conditions write them."""
+def check_names_in_scenarios(draft: Draft, findings: Findings) -> None:
+    """Check that the steps of a scenario have different names, also as conditions write them; reporters; triggers."""
     for scenario in draft.declared_names("scenarios"):
-        for part, what in (("steps", "step"), ("reporters", "reporter")):
+        for part, what in (("steps", "step"), ("reporters", "reporter"), ("triggers", "trigger")):
             seen: dict[str, ScalarNode] = {}
             for node in _find_name_nodes(draft, scenario, part):
                 key = name_step_variable(node.text) if part == "steps" else node.text

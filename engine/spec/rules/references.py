@@ -79,7 +79,7 @@ def check_scenario_cycles(draft: Draft, findings: Findings) -> None:
             child: ("scenarios", name, "steps", i, "scenario")
             for i, step in enumerate(scenario.steps)
             if isinstance(step, RunScenarioStep)
-            for child in (step.scenario, *_list_iterated_children(draft, name, i))
+            for child in (step.scenario, *list_iterated_children(draft, name, i))
         }
         for name, scenario in draft.spec.scenarios.items()
     }
@@ -90,7 +90,7 @@ def check_scenario_cycles(draft: Draft, findings: Findings) -> None:
         )
 
 
-def _list_iterated_children(draft: Draft, scenario: str, step: int) -> list[str]:
+def list_iterated_children(draft: Draft, scenario: str, step: int) -> list[str]:
     """Return the scenarios that a step runs in the iterations of `for_each`, if their names hold variables."""
     text = draft.scalar_text("scenarios", scenario, "steps", step, "scenario") or ""
     if not find_references(text):

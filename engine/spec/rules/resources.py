@@ -17,9 +17,12 @@ from engine.spec.resources.evaluation_stores import (
     TimeWindow,
 )
 from engine.spec.resources.models import ALGORITHMS, ScoredModel, TrainModel
+from engine.spec.resources.project import Retention
 from engine.spec.rules.draft import Draft
 from engine.spec.validator import SpecPath
+from engine.spec.value_types import list_keys
 from engine.spec.variable_references import format_value, quote_value
+from engine.spec.yaml_tree import MapNode, ScalarNode
 
 _BOUNDS_HELP = {
     "integer": "write a number",
@@ -227,6 +230,30 @@ def check_server(draft: Draft, findings: Findings) -> None:
         at = draft.value_position("server", "url")
         message = f'"{draft.spec.server.url[:60]}" is not the address of a server'
         findings.error(at, "url", message, "write http://host:port or https://host")
+
+
+def check_retention(draft: Draft, findings: Findings) -> None:
+    """Check that retention has limits, and that no file is to be kept longer than the evaluation that it belongs to."""
+    retention = draft.spec.retention
+    node = draft.find_node("retention")
+    if isinstance(node, ScalarNode) or (isinstance(node, MapNode) and not node.entries):
+        names = join_alternatives(list_keys(Retention))
+        message = "retention is empty, so nothing is ever removed"
+        findings.warning(draft.key_position("retention"), "retention", message, f"add {names}, or remove it")
+    if retention is None:
+        return
+    for part in retention.model_fields_set:
+        limits = getattr(retention, part)
+        if limits is not None and not limits.model_fields_set:
+            at = draft.key_position("retention", part)
+            findings.error(at, "retention", f"{part} has no limit", "add keep: 1000, days: 90 or both")
+    rows, their_files = retention.evaluations, retention.evaluation_files
+    for limit in ("keep", "days"):
+        most, kept = getattr(rows, limit, None), getattr(their_files, limit, None)
+        if most is not None and kept is not None and kept >= most:
+            at = draft.value_position("retention", "evaluation_files", limit)
+            message = f"files of evaluations are removed with their evaluations, of which {limit} is {most}"
+            findings.warning(at, "retention", message, f"write less than {most}, or remove it")
 
 
 def _is_url(text: str, schemes: tuple[str, ...]) -> bool:

@@ -45,6 +45,7 @@ def check_dataset_cycles(draft: Draft, findings: Findings) -> None:
     needs = {
         str(text.path[1]): dict.fromkeys(sorted(sql.list_tables(text.value)), text.path)
         for text in draft.texts_read_as("sql")
+        if text.path[0] == "datasets"
     }
     for path, chain in find_cycles(needs):
         message = f"a dataset reads itself: {' → '.join(chain)}"
@@ -66,7 +67,11 @@ def _find_long_chains(needs: Mapping[str, Mapping[str, object]]) -> list[str]:
 
 def check_columns(draft: Draft, findings: Findings) -> None:
     """Check that the columns that the spec uses are among those that the SQL shows."""
-    shown = {str(text.path[1]): sql.list_columns(text.value) for text in draft.texts_read_as("sql")}
+    shown = {
+        str(text.path[1]): sql.list_columns(text.value)
+        for text in draft.texts_read_as("sql")
+        if text.path[0] == "datasets"
+    }
     for dataset, column, path, *user in _find_used_columns(draft):
         known = shown.get(dataset)
         if known is not None and column not in known:

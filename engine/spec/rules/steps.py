@@ -1,6 +1,5 @@
 """Rules of single steps: lists of targets, warnings that count as failures, files that steps write or remove."""
 
-from os.path import normpath
 from pathlib import Path
 
 from engine.discovery.formats import ENDINGS, detect_format
@@ -10,7 +9,7 @@ from engine.spec.diagnostics import Findings
 from engine.spec.resources.checks import select_active_checks
 from engine.spec.resources.datasets import FileDataset
 from engine.spec.resources.scenarios import BuildStep, ClearStep, ExportStep, ReportStep, RunChecksStep
-from engine.spec.rules.draft import Draft
+from engine.spec.rules.draft import Draft, locate_path
 from engine.spec.rules.reporters import list_read_datasets
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import find_references
@@ -65,15 +64,15 @@ def check_written_paths(draft: Draft, findings: Findings) -> None:
 def _check_place(draft: Draft, findings: Findings, scenario: str, written: str, path: SpecPath) -> None:
     at = draft.value_position(*path, "path")
     folder = draft.folder_of("scenarios", scenario)
-    file = _locate(folder, written)
-    state = _locate(draft.path.parent, draft.spec.state.path)
-    if not written.strip() or file == _locate(folder, ""):
+    file = locate_path(folder, written)
+    state = locate_path(draft.path.parent, draft.spec.state.path)
+    if not written.strip() or file == locate_path(folder, ""):
         findings.error(at, "path", "the path is empty", "write the name of a file")
     elif file.is_relative_to(state):
         findings.error(at, "path", f'"{written[-60:]}" is in the folder of the state', "write into another folder")
-    elif file in [_locate(one, "") for one in draft.files.paths]:
+    elif file in [locate_path(one, "") for one in draft.files.paths]:
         findings.error(at, "path", f'"{written[-60:]}" is a file of this spec', "write another file")
-    elif find_references(draft.scalar_text(*path, "path") or "") and not file.is_relative_to(_locate(folder, "")):
+    elif find_references(draft.scalar_text(*path, "path") or "") and not file.is_relative_to(locate_path(folder, "")):
         message = f'"{written[-60:]}" is outside of the folder of the spec, and a path with a variable must stay in it'
         findings.error(at, "path", message, "write the part that leads outside without variables, or another path")
 
@@ -97,11 +96,11 @@ def _check_export_format(draft: Draft, findings: Findings, step: ExportStep, pat
 
 def _check_loop(draft: Draft, findings: Findings, scenario: str, step: ExportStep, path: SpecPath) -> None:
     """Check that the dataset is not made from the file that it is written into: it would change with every run."""
-    file = _locate(draft.folder_of("scenarios", scenario), step.path)
+    file = locate_path(draft.folder_of("scenarios", scenario), step.path)
     for name in list_read_datasets(step.dataset, draft):
         dataset = draft.spec.datasets[name]
         root = draft.root_of(name, dataset.connection) if isinstance(dataset, FileDataset) else None
-        if isinstance(dataset, FileDataset) and root and names_file(_locate(root, dataset.path), file):
+        if isinstance(dataset, FileDataset) and root and names_file(locate_path(root, dataset.path), file):
             also = draft.value_position("datasets", name, "path")
             message = f'the dataset "{name[:60]}" would read the file that is written from it'
             at = draft.value_position(*path, "path")
@@ -125,14 +124,9 @@ def check_cleared_datasets(draft: Draft, findings: Findings) -> None:
                 help_ = "name a dataset with the same path and without pick, to remove them all"
                 findings.error(at, "path", message, help_, also=also)
             elif (root := draft.root_of(step.target, dataset.connection)) is not None:
-                place = _locate(root, dataset.path)
-                folder = _locate(draft.path.parent, "")
+                place = locate_path(root, dataset.path)
+                folder = locate_path(draft.path.parent, "")
                 if not place.is_relative_to(folder) or place == folder:
                     what = "is the folder of the spec itself" if place == folder else "is not in the folder of the spec"
                     message = f'the path of "{step.target[:60]}" {what}, so its files are not removed'
                     findings.error(at, "path", message, "remove them by other means, or move them", also=also)
-
-
-def _locate(folder: Path, path: str) -> Path:
-    """Return the absolute path of a file, without `..`; what symbolic links stand for is found when a step runs."""
-    return Path(normpath(folder.absolute() / path))

@@ -6,6 +6,7 @@ from engine.spec.conditions import parse_condition
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.scenarios import AnyStep, Reporter
+from engine.spec.resources.triggers import AnyTrigger
 from engine.spec.rules.draft import Draft
 from engine.spec.validator import SpecText
 from engine.spec.variable_references import find_references
@@ -21,10 +22,14 @@ def list_inactive(project: ProjectResource) -> list[str]:
         for check, settings in spec.checks.items()
         if not settings.active
     ]
-    parts: list[tuple[str, str, list[AnyStep] | list[Reporter]]] = [
+    parts: list[tuple[str, str, list[AnyStep] | list[Reporter] | list[AnyTrigger]]] = [
         part
         for name, scenario in project.scenarios.items()
-        for part in (("step", name, scenario.steps), ("reporter", name, scenario.reporters))
+        for part in (
+            ("trigger", name, scenario.triggers),
+            ("step", name, scenario.steps),
+            ("reporter", name, scenario.reporters),
+        )
     ]
     return checks + [
         f"{kind} {one.name!r} of scenario {name!r}" for kind, name, found in parts for one in found if not one.active
@@ -43,6 +48,22 @@ def warn_about_inactive_checks(draft: Draft, findings: Findings) -> None:
                 at = text.node.position_of(offset, length)
                 message = f'the check "{name[:60]}" is switched off, so it has no outcome'
                 findings.warning(at, "switched-off", message, "remove active: false from the check, or its name here")
+
+
+def warn_about_inactive_triggers(draft: Draft, findings: Findings) -> None:
+    """Warn of a condition that asks for a trigger which starts nothing."""
+    for text in draft.texts_read_as("condition"):
+        scenario = draft.spec.scenarios.get(str(text.path[1]))
+        inactive = {one.name for one in scenario.triggers if not one.active} if scenario else set()
+        tree = parse_condition(text.value).tree if inactive else None
+        for node in tree.walk() if tree else ():
+            if not any(child.kind == "name" and child.value == "trigger" for child in node.children):
+                continue
+            for named in (one for child in node.children for one in child.walk() if one.value in inactive):
+                at = text.node.position_of(named.start, named.end - named.start)
+                message = f'the trigger "{str(named.value)[:60]}" is switched off, so it starts no run'
+                help_ = "remove active: false from the trigger, or its name here"
+                findings.warning(at, "switched-off", message, help_)
 
 
 def _find_named_checks(text: SpecText) -> Iterator[tuple[int, int, str]]:

@@ -36,7 +36,8 @@ def _find_variable_mappings(draft: Draft) -> Iterator[SpecPath]:
         path = ("scenarios", scenario)
         yield (*path, "variables")
         yield from ((*path, "for_each", i) for i in range(draft.list_length(*path, "for_each")))
-        yield from ((*path, "steps", i, "variables") for i in range(draft.list_length(*path, "steps")))
+        for part in ("steps", "triggers"):
+            yield from ((*path, part, i, "variables") for i in range(draft.list_length(*path, part)))
 
 
 def warn_about_unused(draft: Draft, findings: Findings) -> None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "bind_variables",
     "find_sql_problems",
+    "has_order",
     "list_columns",
     "list_sql_variables",
     "list_tables",
@@ -64,6 +65,12 @@ def list_columns(sql: str) -> list[str] | None:
         return None
     named = all(isinstance(e, exp.Alias | exp.Column) and not e.is_star for e in query.expressions)
     return [e.output_name for e in query.expressions] if named else None
+
+
+def has_order(sql: str) -> bool:
+    """Tell whether the query gives its rows an order: whether it, not only a part of it, has ORDER BY."""
+    tree = read_query(sql).tree
+    return tree is not None and tree.args.get("order") is not None
 
 
 def find_sql_problems(sql: str, datasets: Collection[str], variables: Collection[str]) -> list[Problem]:

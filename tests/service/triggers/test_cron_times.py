@@ -212,6 +212,13 @@ def test_three_years_of_every_minute_are_counted_without_looking_at_each() -> No
     assert times.count(after, until) == (until - after) // timedelta(minutes=1)
 
 
+def test_between_the_two_passes_of_an_hour_the_newest_time_is_that_of_the_first_pass() -> None:
+    times = CronTimes("30 2 * * *", ZoneInfo("Europe/Berlin"))
+    second_pass = datetime.fromisoformat("2026-10-25T02:15+01:00")
+    assert times.last_until(second_pass) == datetime.fromisoformat("2026-10-25T02:30+02:00")
+    assert times.next_after(second_pass) == datetime.fromisoformat("2026-10-26T02:30+01:00")
+
+
 def test_a_time_that_comes_once_in_decades_is_found() -> None:
     times = CronTimes("0 0 * 2 MON#5", ZoneInfo("Europe/Berlin"))  # a 29 February that is a Monday
     assert times.next_after(datetime(2026, 1, 1, tzinfo=UTC)) == datetime(2044, 2, 28, 23, tzinfo=UTC)

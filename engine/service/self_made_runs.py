@@ -18,6 +18,20 @@ RUNS_BEFORE_PAUSE = 2
 SHORTEST_PAUSE_SECONDS = 1.0
 
 
+def describe_self_made(paths: Collection[Path]) -> str:
+    """Return why no more runs are started by changes of these files."""
+    files = ", ".join(sorted(map(str, paths))[:3])
+    return (
+        f"{MOST_RUNS} runs in a row were started by a file that changed only while the run before worked: {files}. So "
+        "the runs write what they read, and would go on for ever. Let them write another file"
+    )
+
+
+def compute_pause(length: float) -> float:
+    """Return how many seconds after a run of that length the next one waits, to see whether others change its files."""
+    return max(SHORTEST_PAUSE_SECONDS, length)
+
+
 class SelfMadeRuns:
     """Counts the runs in a row that were started by changes made during the one before."""
 
@@ -38,11 +52,7 @@ class SelfMadeRuns:
         self_made = bool(changed) and all(one.path in self._made and one.since <= self._ended for one in changed)
         self._count = self._count + 1 if self_made else 0
         if self._count > MOST_RUNS:
-            files = ", ".join(sorted(str(one.path) for one in changed)[:3])
-            raise EngineError(
-                f"{MOST_RUNS} runs in a row were started by a file that changed only while the run before worked: "
-                f"{files}. So the runs write what they read, and would go on for ever. Let them write another file"
-            )
+            raise EngineError(describe_self_made([one.path for one in changed]))
         self._began = self._clock()
 
     def end(self, changed: Collection[ChangedFile], *, ran: bool) -> None:
@@ -56,4 +66,4 @@ class SelfMadeRuns:
         """Return how long the next run must still wait, to see whether another program changes its files."""
         if self._count < RUNS_BEFORE_PAUSE:
             return 0.0
-        return self._ended + max(SHORTEST_PAUSE_SECONDS, self._ended - self._began) - self._clock()
+        return self._ended + compute_pause(self._ended - self._began) - self._clock()

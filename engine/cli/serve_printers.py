@@ -1,0 +1,60 @@
+"""The output of `engine serve`: a line for each thing that happens."""
+
+import json
+import sys
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from engine.errors import Diagnostic
+from engine.formatting.control_characters import escape_controls
+from engine.pipeline.log import LogLine
+from engine.spec import ProjectSpec, Secrets, diagnostics
+
+DETAILS = ("coalesced", "maintenance")
+"""What is printed for people only if they want all."""
+
+
+class ServePrinter:
+    """Prints what a server does: text on standard error, or JSON on standard output; threads may call it."""
+
+    def __init__(self, form: Literal["text", "json"], *, verbose: bool) -> None:
+        self._form, self._verbose = form, verbose
+        self._lock = threading.Lock()
+        self._secrets: dict[Path, Secrets] = {}
+
+    def tell(self, kind: str, text: str, **facts: object) -> None:
+        """Print that something has happened."""
+        now = datetime.now(UTC)
+        if self._form == "json":
+            entry = {"at": now.isoformat(), "kind": kind, "text": text, **facts}
+            self._print(json.dumps(entry, ensure_ascii=False, default=_format_fact), sys.stdout)
+        elif self._verbose or kind not in DETAILS:
+            self._print(f"{now.astimezone():%H:%M:%S} {escape_controls(text)}", sys.stderr)
+
+    def show_findings(self, findings: Sequence[Diagnostic]) -> None:
+        """Print the problems of a spec."""
+        self._print(diagnostics.render_diagnostics(findings), sys.stderr)
+
+    def show_line(self, line: LogLine) -> None:
+        """Print an entry of a run's log, if all are wanted or it belongs to no run."""
+        if self._verbose or (line.level != "info" and not line.scenario):
+            where = " ".join(part for part in (line.scenario, f"[{line.step}]" if line.step else "") if part)
+            self.tell("log", " ".join(part for part in (line.level, where, line.text) if part))
+
+    def mask_secrets(self, project: ProjectSpec) -> None:
+        """Mask the secrets of a project, as it is now, in everything that is printed."""
+        if project.secrets:
+            self._secrets = {**self._secrets, project.path: Secrets(project)}
+
+    def _print(self, text: str, stream: object) -> None:
+        for secrets in self._secrets.values():
+            text = secrets.redact(text)
+        with self._lock:
+            print(text, file=stream, flush=True)  # type: ignore[call-overload]
+
+
+def _format_fact(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,0 +1,52 @@
+"""The digest of a query's result, by which a trigger knows whether it has changed."""
+
+import polars as pl
+import polars.selectors as cs
+
+from engine.data.datasets import Datasets
+from engine.data.fingerprints import check_hashable, hash_frame
+from engine.data.polars_errors import READ_ERRORS, describe_error
+from engine.data.queries import plan_query
+from engine.data.table import find_read_fault
+from engine.digests import digest_texts
+from engine.drift.reading.row_hash import HASH_VERSION, hash_rows
+from engine.errors import DataError
+from engine.spec import sql
+
+MOST_ROWS = 100_000
+MOST_BYTES = 64_000_000
+"""A result that decides whether a run is needed should be small: a count, the last day, a few groups."""
+
+DIGITS = {pl.Float64: 12, pl.Float32: 6}
+"""Significant digits that count: threads add numbers up in another order each time, which changes the last digits."""
+
+
+def digest_query(datasets: Datasets, query: str) -> str:
+    """Return the digest of the result of a query: of its columns and rows, in any order unless it has ORDER BY.
+
+    Parameters
+    ----------
+    query
+        One SELECT over datasets, with references to variables.
+
+    Raises
+    ------
+    DataError
+        A dataset cannot be read, the query is not valid for its columns, or its result is too large.
+    """
+    inputs = tuple(datasets.open(name) for name in sorted(sql.list_tables(query)))
+    frame = plan_query(sql.bind_variables(query, datasets.project.names), inputs)
+    check_hashable(frame.collect_schema())
+    try:
+        rows = frame.head(MOST_ROWS + 1).collect()
+    except READ_ERRORS as error:
+        fault = find_read_fault(inputs)
+        raise DataError(fault or f"the query cannot be computed: {describe_error(error)}") from error
+    if len(rows) > MOST_ROWS or rows.estimated_size() > MOST_BYTES:
+        raise DataError(
+            f"the result of the query is larger than {MOST_ROWS:,} rows or {MOST_BYTES // 1_000_000} MB; let it return "
+            "less, such as a count, or the last day"
+        )
+    rounded = rows.with_columns(cs.by_dtype(dtype).round_sig_figs(digits) for dtype, digits in DIGITS.items())
+    in_order = [hash_rows(rounded).tobytes().hex()] if sql.has_order(query) else []
+    return digest_texts(HASH_VERSION, hash_frame(rounded), *in_order)

@@ -1,0 +1,203 @@
+"""One attempt to send one message that its sender has claimed, and the record of how it ended.
+
+A transport failure is about the channel: the message stays due, and whoever sends decides when the channel is tried
+again. Any other failure is about the message, which gets the time of its next try; or it is REFUSED, if its receivers
+have refused it for good.
+
+**A bounded time.** An attempt ends after `limit_sending(channel)` seconds, whatever the receiver does, and a message is
+claimed for longer than that. What it had begun is then cut off where the channel can do so; else the thread that still
+sends is told with the error, so that the channel is not used again before it has ended.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from html import escape
+from typing import TypeVar
+
+from engine.errors import DeliveryError, EngineError, UnreachableError
+from engine.formatting.control_characters import single_line
+from engine.notifications.channels import limit_sending, send_message
+from engine.notifications.envelope import DelayedError, RefusedError
+from engine.notifications.mime import create_html_part, is_html_part
+from engine.outcome import Outcome
+from engine.spec import ProjectSpec
+from engine.spec.resources.channels import Channel
+from engine.spec.secrets import Secrets
+from engine.store import LONGEST_DELAY, Attachment, Claim, JoinedMessage, MessageState, OutboxMessage, Store
+
+LISTED_MESSAGES = 20
+"""How many messages that were joined into one it tells of one by one; of the others, how many there are."""
+
+CLAIM_MARGIN = timedelta(minutes=1)
+"""How much longer than its sending a message is claimed. One that a killed sender had claimed waits that long."""
+UNDECLARED = "dropped: the spec does not declare this channel any more"
+
+CUT_SECONDS = 2.0
+"""How long a sending that was cut off may take to end."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The state of a message after a try; `reason` says why it was not sent, or where to if the fallback was used."""
+
+    message: OutboxMessage
+    state: MessageState
+    reason: str = ""
+
+
+class UnfinishedError(UnreachableError):
+    """The time for a message is over, and the `thread` that sends it cannot be stopped."""
+
+    def __init__(self, text: str, thread: threading.Thread) -> None:
+        super().__init__(text)
+        self.thread = thread
+
+
+def double_delay(failures: int) -> timedelta:
+    """Return how long to wait after so many failures in a row: a minute after the first, at most `LONGEST_DELAY`.
+
+    No message is given up because nobody answers: it is told until it is sent, or until a person drops it.
+    """
+    return min(timedelta(minutes=1 << min(failures - 1, 10)), LONGEST_DELAY)
+
+
+def claim_seconds(channel: Channel) -> timedelta:
+    """Return how long a message is claimed: longer than an attempt to send it through the channel may take."""
+    return timedelta(seconds=limit_sending(channel) + CUT_SECONDS) + CLAIM_MARGIN
+
+
+def send_claimed(store: Store, project: ProjectSpec, secrets: Secrets, claim: Claim, seconds: float) -> Delivery:
+    """Send a claimed message through its channel in at most so many `seconds`, and record how it ended.
+
+    Raises
+    ------
+    UnreachableError
+        The receiver cannot be reached, so other messages to it would fail too. The reason has been recorded, and the
+        message is due again at once.
+    """
+    message = claim.message
+    told = _tell_of_joined(message, store.outbox.list_joined(message.id))
+    reached: list[str] = []
+    try:
+        sent_to = send_directly(project, secrets, told, store.runs.find_outcome(message.run), seconds, reached)
+    except Exception as error:  # noqa: BLE001 - the boundary: a bug in one channel must not stop the other messages
+        return _record_failure(store, secrets, claim, error, reached)
+    if message.refused:
+        reason = secrets.redact(f"sent to the others, but refused for good: {'; '.join(message.refused.values())}")
+        store.outbox.mark_failed(claim, reason, None, reached=reached)
+        return Delivery(message, MessageState.REFUSED, reason)
+    store.outbox.mark_sent(claim)
+    return Delivery(message, MessageState.SENT, sent_to)
+
+
+def send_directly(
+    project: ProjectSpec,
+    secrets: Secrets,
+    message: OutboxMessage,
+    outcome: Outcome | None,
+    seconds: float,
+    reached: list[str] | None = None,
+) -> str:
+    """Send a message in at most so many `seconds`, and record nothing; return where it went.
+
+    Parameters
+    ----------
+    outcome
+        The outcome of the run that the message is about.
+    reached
+        Each receiver is added as soon as it has taken the message.
+
+    Raises
+    ------
+    DeliveryError
+        The message was not accepted, or the project has no such channel. What else is raised is a bug.
+    """
+    channel = project.channels.get(message.channel)
+    if channel is None:
+        raise DeliveryError(UNDECLARED)
+    folder = project.folder_of("channels", message.channel)
+    cuts: list[Callable[[], None]] = []
+
+    def send() -> str:
+        return send_message(channel, message, secrets, folder, project.name, seconds, outcome, reached, cuts)
+
+    return _call_within(seconds, send, cuts)
+
+
+def _record_failure(store: Store, secrets: Secrets, claim: Claim, error: Exception, reached: Sequence[str]) -> Delivery:
+    """Record why a message was not sent, and to whom it was; raise UnreachableError again."""
+    problem = error if isinstance(error, EngineError) else f"internal error: {type(error).__name__}: {error}"
+    reason = secrets.redact(str(problem))
+    message = claim.message
+    now = store.database.now()
+    if isinstance(error, UnreachableError):
+        store.outbox.mark_failed(claim, reason, now, reached=reached)
+        error.args = (reason,)
+        raise error
+    delay = double_delay(message.tries)
+    if isinstance(error, DelayedError):
+        delay = min(max(delay, timedelta(seconds=error.seconds)), LONGEST_DELAY)
+    if isinstance(error, RefusedError):
+        refused = {receiver: secrets.redact(words) for receiver, words in error.refused.items()}
+        state = MessageState.REFUSED if error.complete else MessageState.PENDING
+        next_try = None if error.complete else now + delay
+        store.outbox.mark_failed(claim, reason, next_try, reached=reached, refused=refused, refusals=error.counted)
+        return Delivery(message, state, f"refused for good: {reason}" if error.complete else reason)
+    store.outbox.mark_failed(claim, reason, now + delay, reached=reached)
+    return Delivery(message, MessageState.PENDING, reason)
+
+
+def _tell_of_joined(message: OutboxMessage, joined: Sequence[JoinedMessage]) -> OutboxMessage:
+    """Return the message with a note of those that were dropped because it tells of them."""
+    if not joined:
+        return message
+    more = len(joined) - LISTED_MESSAGES
+    lines = [
+        f"Note: {len(joined)} earlier messages of this reporter could not be sent; engine show --outbox lists them:",
+        *(f"{each.created:%Y-%m-%d %H:%M} UTC {single_line(each.subject)}" for each in joined[:LISTED_MESSAGES]),
+        *([f"… and {more} more"] if more > 0 else []),
+    ]
+    files = tuple(_add_html_note(file, lines) if is_html_part(file) else file for file in message.attachments)
+    return replace(message, text="\n".join([message.text, *lines]), attachments=files)
+
+
+def _add_html_note(page: Attachment, lines: Sequence[str]) -> Attachment:
+    before, end, after = page.content.decode("utf-8").rpartition("</body>")
+    note = f"<p>{'<br>'.join(escape(line) for line in lines)}</p>\n"
+    return create_html_part(f"{before}{note}{end}{after}" if end else f"{after}{note}")
+
+
+def _call_within(seconds: float, send: Callable[[], T], cuts: Sequence[Callable[[], None]]) -> T:
+    """Return the result of `send`, or raise UnreachableError after `seconds`.
+
+    Nothing else interrupts a server that answers one byte at a time, because each byte starts the time limit of a
+    socket anew. `cuts` are called then, which `send` has left there: they close its connection.
+    """
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(send())
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that waits
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="sending", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        for cut in list(cuts):
+            with contextlib.suppress(Exception):  # the connection may end just now
+                cut()
+        thread.join(CUT_SECONDS if cuts else 0)
+        if not results:
+            late = f"it was not delivered in {seconds:.3g} s"
+            raise UnfinishedError(late, thread) if thread.is_alive() else UnreachableError(late)
+    if errors:
+        raise errors[0]
+    return results[0]

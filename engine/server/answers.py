@@ -1,0 +1,57 @@
+"""What the server answers: JSON, and errors that say what was wrong and what is allowed."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+from starlette.responses import Response
+
+
+class AnswerError(Exception):
+    """A request that cannot be answered as asked.
+
+    Attributes
+    ----------
+    status
+        The status of HTTP.
+    error, help
+        What was wrong, and what is allowed or what to do.
+    headers
+        Headers of the answer.
+    """
+
+    def __init__(self, status: int, error: str, help_: str = "", headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(error)
+        self.status = status
+        self.error = error
+        self.help = help_
+        self.headers = headers
+
+
+def build_answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a JSON answer. Dates become ISO texts; numbers that JSON does not have become null."""
+    text = json.dumps(_make_json(content), default=_write_value)
+    return Response(f"{text}\n", status, headers, media_type="application/json")
+
+
+def build_error_answer(problem: AnswerError) -> Response:
+    """Return the answer that tells of a problem: `{"error": …, "help": …}`."""
+    content = {"error": problem.error} | ({"help": problem.help} if problem.help else {})
+    return build_answer(content, problem.status, problem.headers)
+
+
+def _make_json(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return _make_json(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): _make_json(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_make_json(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _write_value(value: Any) -> str:
+    """Return a value that JSON has no form for as text: dates and times in ISO form, all else as `str` gives it."""
+    return str(value.isoformat() if hasattr(value, "isoformat") else value)

@@ -1,0 +1,156 @@
+"""The application: which path is answered by what, and what becomes of errors."""
+
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from engine.errors import EngineError
+from engine.server.access import AccessGuard
+from engine.server.answers import AnswerError, build_answer, build_error_answer
+from engine.server.bodies import read_body
+from engine.server.health import answer_liveness, answer_readiness, describe_health
+from engine.server.metrics import ServerMetrics
+from engine.server.requests import ProjectRequests
+from engine.service.control import RefusedRequestError, ServerControl
+from engine.store import utc_now
+
+THREADS = 8
+"""Requests that are answered at once; one that waits for the database holds a thread."""
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def build_app(control: ServerControl, token: str, tell: Callable[[str], None]) -> ASGIApp:
+    """Return the application.
+
+    Parameters
+    ----------
+    token
+        What each request must carry.
+    tell
+        Called with what went wrong inside the server, which whoever asked cannot know.
+    """
+    metrics = ServerMetrics(control, utc_now())
+    requests = ProjectRequests(control, utc_now)
+    threads = _Threads()
+
+    def read(answer: Callable[[Request], Response]) -> Endpoint:
+        return partial(_answer_reading, threads, answer)
+
+    def change(answer: Callable[[Request, Mapping[str, Any]], Response]) -> Endpoint:
+        return partial(_answer_changing, threads, answer)
+
+    async def answer_open(answer: Callable[[ServerControl], Response], _request: Request) -> Response:
+        return answer(control)  # not in a thread: it must not wait for requests that do
+
+    def answer_health(_request: Request) -> Response:
+        return build_answer(describe_health(control, utc_now()))
+
+    def answer_metrics(request: Request) -> Response:
+        content, kind = metrics.write(request.headers.get("accept", ""))
+        return Response(content, headers={"content-type": kind})
+
+    project = "/projects/{project}"
+    scenario = f"{project}/scenarios/{{scenario}}"
+    run = f"{project}/runs/{{run}}"
+    routes = [
+        Route("/livez", partial(answer_open, answer_liveness), methods=["GET"]),
+        Route("/readyz", partial(answer_open, answer_readiness), methods=["GET"]),
+        Route("/healthz", read(answer_health), methods=["GET"]),
+        Route("/metrics", read(answer_metrics), methods=["GET"]),
+        Route("/reload", change(requests.reload_specs), methods=["POST"]),
+        Route(f"{project}/fires", read(requests.list_fires), methods=["GET"]),
+        Route(f"{project}/fires/{{number:int}}", read(requests.show_fire), methods=["GET"]),
+        Route(f"{project}/triggers", read(requests.list_triggers), methods=["GET"]),
+        Route(run, read(requests.show_run), methods=["GET"]),
+        Route(f"{run}/abort", change(requests.abort_run), methods=["POST"]),
+        Route(f"{scenario}/runs", change(requests.request_run), methods=["POST"]),
+        Route(f"{scenario}/pause", change(requests.pause_scenario), methods=["POST"]),
+        Route(f"{scenario}/resume", change(requests.resume_scenario), methods=["POST"]),
+    ]
+    app = Starlette(
+        routes=routes,
+        exception_handlers={
+            AnswerError: _answer_problem,
+            EngineError: _answer_engine_error,
+            TimeoutError: _answer_late,
+            HTTPException: partial(_answer_unknown, routes),
+            Exception: partial(_answer_fault, tell),
+        },
+    )
+    app.router.redirect_slashes = False
+    return AccessGuard(app, token, partial(_list_hosts, control), time.monotonic)  # outermost: also around faults
+
+
+class _Threads:
+    """The threads in which requests are answered; few, because each may hold a connection to a database."""
+
+    def __init__(self) -> None:
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    async def run(self, answer: Callable[..., Response], *arguments: Any) -> Response:
+        self._limiter = self._limiter or anyio.CapacityLimiter(THREADS)
+        return await anyio.to_thread.run_sync(answer, *arguments, limiter=self._limiter)
+
+
+async def _answer_reading(threads: _Threads, answer: Callable[[Request], Response], request: Request) -> Response:
+    return await threads.run(answer, request)
+
+
+async def _answer_changing(
+    threads: _Threads, answer: Callable[[Request, Mapping[str, Any]], Response], request: Request
+) -> Response:
+    return await threads.run(answer, request, await read_body(request))
+
+
+def _list_hosts(control: ServerControl) -> set[str]:
+    """Return the names under which the specs say that the server is reached."""
+    specs = [project.spec for project in control.list_projects()]
+    return {urlsplit(spec.server.url).hostname or "" for spec in specs if spec and spec.server} - {""}
+
+
+async def _answer_problem(_request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, AnswerError)  # noqa: S101 - the table of handlers says so
+    return build_error_answer(problem)
+
+
+async def _answer_engine_error(_request: Request, problem: Exception) -> Response:
+    """Answer that what was asked cannot be done now: by this server, or with this state."""
+    help_ = "" if isinstance(problem, RefusedRequestError) else "try it again later"
+    return build_error_answer(AnswerError(503, str(problem), help_))
+
+
+async def _answer_late(_request: Request, _problem: Exception) -> Response:
+    """Answer that the loop did not, so that what was asked may still happen."""
+    help_ = "ask again with the same Idempotency-Key; GET /livez tells whether the server lives"
+    return build_error_answer(AnswerError(503, "the server is too busy to answer", help_))
+
+
+async def _answer_unknown(routes: Sequence[Route], request: Request, problem: Exception) -> Response:
+    """Answer that there is no such path, or that it has other methods."""
+    assert isinstance(problem, HTTPException)  # noqa: S101 - the table of handlers says so
+    allowed = (problem.headers or {}).get("Allow", "")
+    if problem.status_code == 405:
+        message, help_ = f"{request.method} is not a method of this path", f"allowed are {allowed}"
+    else:
+        message, help_ = "there is no such path", f"the paths are {', '.join(route.path for route in routes)}"
+    return build_error_answer(AnswerError(problem.status_code, message, help_, problem.headers))
+
+
+async def _answer_fault(tell: Callable[[str], None], request: Request, problem: Exception) -> Response:
+    """Answer that the server has a fault, and tell those who run it."""
+    where = "".join(traceback.format_exception(problem))
+    tell(f"answering {request.method} {request.url.path} failed, which is a fault of the engine:\n{where}")
+    return build_error_answer(AnswerError(500, "the server has met a fault of its own", "its output tells more"))

@@ -1,0 +1,104 @@
+"""Reading the body of a request: one JSON object, of bounded size, that arrives in bounded time."""
+
+import asyncio
+import json
+import math
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+
+from engine.server.answers import AnswerError
+
+BODY_BYTES = 65_536
+BODY_SECONDS = 10.0
+CLOSE = {"connection": "close"}
+"""A body that was not read to its end must not be taken for the next request."""
+
+
+async def read_body(request: Request) -> dict[str, Any]:
+    """Return the JSON object in the body of a request; an empty one if the body is empty.
+
+    Raises
+    ------
+    AnswerError
+        The body is too large or too slow, is no JSON, or is not an object.
+    """
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            raw = await _collect_body(request)
+    except TimeoutError:
+        raise AnswerError(408, f"the body did not arrive within {BODY_SECONDS:g} s", headers=CLOSE) from None
+    except ClientDisconnect:
+        raise AnswerError(400, "the connection was closed before the end of the body") from None
+    if not raw:
+        return {}
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise AnswerError(415, "the body is not declared to be JSON", "send it with Content-Type: application/json")
+    return parse_object(raw)
+
+
+async def _collect_body(request: Request) -> bytes:
+    declared = request.headers.get("content-length", "")
+    raw = b""
+    if not declared.isdecimal() or int(declared[:20]) <= BODY_BYTES:
+        async for part in request.stream():
+            raw += part
+            if len(raw) > BODY_BYTES:
+                break
+        else:
+            return raw
+    raise AnswerError(413, "the body is too large", f"at most {BODY_BYTES} bytes are read", CLOSE)
+
+
+def parse_object(raw: bytes) -> dict[str, Any]:
+    """Return the JSON object that some bytes are; raises AnswerError if they are not one.
+
+    A key that stands twice, a number that is not finite and text that is not UTF-8 are refused: other readers would
+    read something else in them.
+    """
+    try:
+        found = json.loads(
+            raw.decode("utf-8"),
+            object_pairs_hook=_take_pairs,
+            parse_constant=_refuse_constant,
+            parse_float=_read_finite,
+        )
+    except RecursionError:
+        raise AnswerError(400, "the body is nested too deeply") from None
+    except UnicodeDecodeError as problem:
+        raise AnswerError(400, f"the body is not UTF-8: byte {problem.start}") from None
+    except json.JSONDecodeError as problem:
+        raise AnswerError(400, f"the body is not valid JSON: {problem}") from None
+    except ValueError as problem:
+        raise AnswerError(400, f"the body cannot be read: {str(problem)[:200]}") from None
+    if not isinstance(found, dict):
+        raise AnswerError(400, "the body is not a JSON object", 'write {"key": value, …}')
+    return found
+
+
+def check_keys(body: dict[str, Any], allowed: tuple[str, ...]) -> None:
+    """Refuse keys that a request does not have."""
+    if unknown := sorted(body.keys() - set(allowed)):
+        known = f"the keys are {', '.join(allowed)}" if allowed else "the body has no keys"
+        raise AnswerError(422, f'there is no key "{unknown[0][:60]}"', known)
+
+
+def _take_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f'the key "{twice[:60]}" stands twice')
+    return found
+
+
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _read_finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return number

@@ -1,0 +1,148 @@
+"""Whether the server lives, whether it is ready, and what a person wants to know of it at a glance.
+
+Drift and failed runs are not part of any of these: whoever restarts a server that does not live would do so because a
+model drifts. They are in the metrics.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from starlette.responses import Response
+
+from engine import __version__
+from engine.errors import StoreError
+from engine.server.answers import build_answer
+from engine.service.control import NextTimes, RefusedRequestError, ServedProject, ServerControl
+from engine.spec import ProjectSpec
+from engine.store import Store, TriggerState
+
+BUSY_TICK_SECONDS = 5.0
+"""A loop that has not begun a tick for so long is not asked for what only it knows: the rest is answered soon."""
+
+LONGEST_TICK_SECONDS = 30.0
+"""The loop of a server that lives begins a tick more often than this."""
+
+SKIPPED_HOURS = 24
+SKIPPED_SHOWN = 100
+NEXT_SHOWN = 20
+
+
+def answer_liveness(control: ServerControl) -> Response:
+    """Answer whether the loop of the server still turns: 200 or 503."""
+    seconds = control.measure_tick_age()
+    alive = seconds < LONGEST_TICK_SECONDS
+    return build_answer({"alive": alive, "seconds_since_tick": round(seconds, 1)}, 200 if alive else 503)
+
+
+def answer_readiness(control: ServerControl) -> Response:
+    """Answer whether the server does its work for all its projects: 200, or 503 with the reasons.
+
+    Anybody may ask this, so the reasons tell no paths and no texts of others.
+    """
+    reasons = list_obstacles(control)
+    return build_answer({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+
+
+def list_obstacles(control: ServerControl) -> list[str]:
+    """Return why the server is not ready, as sentences; none if it is."""
+    reasons = [] if control.measure_tick_age() < LONGEST_TICK_SECONDS else ["the loop stands still"]
+    reasons += ["the server is about to end"] if control.is_draining() else []
+    projects = control.list_projects()
+    reasons += [] if projects else ["no project is served yet"]
+    return reasons + [f"{project.name}: {reason}" for project in projects for reason in explain_unready(project)]
+
+
+def explain_unready(project: ServedProject) -> list[str]:
+    """Return why a project is not run by this server as its spec says; nothing if it is."""
+    reasons = [] if project.leader else ["this server is a standby: another one runs the project"]
+    if project.store is None or project.store_problem:
+        reasons.append("its state cannot be used")
+    if project.spec is None:
+        reasons.append("its spec has errors, and none has been valid since the server started")
+    elif project.spec_problems:
+        reasons.append("its spec has errors; the last valid one is in force")
+    return reasons
+
+
+def describe_health(control: ServerControl, now: datetime) -> dict[str, Any]:
+    """Return what a person wants to know of the server, JSON-ready but for dates."""
+    return {
+        "version": __version__,
+        "alive": control.measure_tick_age() < LONGEST_TICK_SECONDS,
+        "seconds_since_tick": round(control.measure_tick_age(), 1),
+        "ready": not list_obstacles(control),
+        "reasons": list_obstacles(control),
+        "draining": control.is_draining(),
+        "time": now,
+        "projects": [_describe_project(project, control, now) for project in control.list_projects()],
+    }
+
+
+def _describe_project(project: ServedProject, control: ServerControl, now: datetime) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "project": project.name,
+        "spec": str(project.path),
+        "leader": project.leader,
+        "spec_valid": not project.spec_problems and project.spec is not None,
+        "spec_problems": project.spec_problems,
+        "state_problem": project.store_problem or None,
+        "stale": project.stale,
+        "waits": project.waits,
+        "next": _list_next(find_next_times(project, control)),
+    }
+    if project.store is None:
+        return found
+    try:
+        return found | _describe_state(project.store, project.spec, now)
+    except StoreError as problem:
+        return found | {"state_problem": str(problem)}
+
+
+def find_next_times(project: ServedProject, control: ServerControl) -> Sequence[NextTimes]:
+    """Return when each trigger of a project fires next; nothing if the loop has no time to tell."""
+    if control.measure_tick_age() > BUSY_TICK_SECONDS:
+        return ()
+    try:
+        return control.list_next_times(project.name, 1)
+    except (RefusedRequestError, TimeoutError):
+        return ()
+
+
+def list_failing_triggers(store: Store, spec: ProjectSpec | None) -> list[TriggerState]:
+    """Return the states of the triggers of a spec that cannot be evaluated at present; raises StoreError."""
+    declared = {
+        (name, trigger.name)
+        for name, scenario in (spec.scenarios if spec else {}).items()
+        for trigger in scenario.triggers
+    }
+    return [one for one in store.fires.list_states() if one.error and (one.scenario, one.trigger) in declared]
+
+
+def _describe_state(store: Store, spec: ProjectSpec | None, now: datetime) -> dict[str, Any]:
+    skipped = store.operation.list_skipped(now - timedelta(hours=SKIPPED_HOURS), SKIPPED_SHOWN)
+    return {
+        "running": [
+            run._asdict() | {"seconds": round((now - run.started).total_seconds())}
+            for run in store.operation.list_running()
+        ],
+        "waiting": len(store.fires.list_open()),
+        "skipped": [fire._asdict() for fire in skipped],
+        "trigger_errors": [
+            {"scenario": state.scenario, "trigger": state.trigger, "error": state.error, "since": state.error_since}
+            for state in list_failing_triggers(store, spec)
+        ],
+        "undelivered": [one._asdict() for one in store.operation.summarise_undelivered()],
+        "paused": [
+            {"scenario": one.scenario, "until": one.until, "by": one.by, "reason": one.reason}
+            for one in store.pauses.list_active()
+        ],
+    }
+
+
+def _list_next(found: Sequence[NextTimes]) -> list[dict[str, Any]]:
+    """Return the triggers that fire next, each with its time, soonest first."""
+    timed = [(one.times[0], one.scenario, one.trigger) for one in found if one.times]
+    return [{"time": time, "scenario": scenario, "trigger": trigger} for time, scenario, trigger in sorted(timed)][
+        :NEXT_SHOWN
+    ]

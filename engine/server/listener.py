@@ -1,0 +1,229 @@
+"""The listener of `engine serve`: a thread in which uvicorn answers, beside the loop.
+
+The socket is bound before the thread starts, so that an address that is in use is an error of the command. uvicorn gets
+no signal: it installs its handlers in a main thread alone.
+"""
+
+import errno
+import ipaddress
+import os
+import socket
+import ssl
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+
+import uvicorn
+
+from engine.errors import UsageError
+from engine.server.access import HEADER_BYTES, check_token, make_token
+from engine.server.app import build_app
+from engine.server.connections import TimedConnection
+from engine.service.control import ServerControl
+
+TOKEN_VARIABLE = "ENGINE_SERVE_TOKEN"  # noqa: S105 - a name
+MOST_CONNECTIONS = 200
+STOP_SECONDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerOptions:
+    """Where the server listens, and how it is protected.
+
+    Attributes
+    ----------
+    listen
+        Address and port: `127.0.0.1:7310`, `[::1]:7310`; port 0 for any that is free.
+    token_file
+        A file that holds the token; None for the variable ENGINE_SERVE_TOKEN, or else a new one.
+    behind_proxy
+        Whether a proxy in front of the server ends TLS.
+    tls_cert, tls_key
+        Files of the certificate and its key.
+    """
+
+    listen: str = "127.0.0.1:7310"
+    token_file: Path | None = None
+    behind_proxy: bool = False
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+
+class Listener:
+    """Answers HTTP while it is started.
+
+    Attributes
+    ----------
+    url
+        The address of the server, once it is started.
+    token
+        What each request must carry.
+    """
+
+    def __init__(
+        self,
+        control: ServerControl,
+        address: tuple[str, int],
+        given_token: str | None,
+        tls: ssl.SSLContext | None,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._control = control
+        self._address = address
+        self._tls = tls
+        self._tell = tell
+        self._server: uvicorn.Server | None = None
+        self._thread: Thread | None = None
+        self._token_is_given = given_token is not None
+        self.token = given_token or make_token()
+        self.url = ""
+
+    @property
+    def health_url(self) -> str:
+        """The address to open, with the token."""
+        return f"{self.url}/healthz?token={self.token}"
+
+    def choose_shown_url(self, *, to_person: bool) -> str:
+        """Return the address to print.
+
+        With the token if it was made here, so that nobody else knows it, or if a person reads it (`to_person`, at a
+        terminal). Logs are kept and read by many, so a token that was given does not belong there.
+        """
+        return self.health_url if to_person or not self._token_is_given else self.url
+
+    def start(self) -> None:
+        """Bind the address, and answer from now on.
+
+        Raises
+        ------
+        UsageError
+            The address is in use, or is none of this machine.
+        """
+        bound = _bind(*self._address)
+        host, port = bound.getsockname()[:2]
+        self.url = f"{'https' if self._tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+        config = uvicorn.Config(
+            build_app(self._control, self.token, self._tell),
+            loop="asyncio",
+            http=TimedConnection,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",  # requests are no news, and whoever asks is told what was wrong
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            limit_concurrency=MOST_CONNECTIONS,
+            h11_max_incomplete_event_size=HEADER_BYTES,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=STOP_SECONDS,
+            ssl_context_factory=(lambda _config, _default: tls) if (tls := self._tls) else None,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = Thread(target=self._answer, args=(self._server, bound), name="http", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer no more; requests that are being answered have 2 s to end."""
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join(STOP_SECONDS + 2)
+
+    def _answer(self, server: uvicorn.Server, bound: socket.socket) -> None:
+        try:
+            server.run(sockets=[bound])
+        except (Exception, SystemExit) as problem:  # noqa: BLE001 - told, whatever it is
+            self._tell(f"the server answers no more requests of HTTP: {problem!r}")
+        else:
+            if not server.should_exit:
+                self._tell("the server answers no more requests of HTTP")
+        finally:
+            bound.close()
+
+
+def create_listener(
+    control: ServerControl, options: ListenerOptions, environ: MutableMapping[str, str], tell: Callable[[str], None]
+) -> Listener:
+    """Return the listener of a server, which is not started yet.
+
+    Parameters
+    ----------
+    environ
+        Where ENGINE_SERVE_TOKEN is looked up. It is taken out of it, because the runs of the server inherit the rest.
+    tell
+        Called with what goes wrong while it answers, as text for people.
+
+    Raises
+    ------
+    UsageError
+        An option is wrong, or others could read what the clients send.
+    """
+    address = _parse_address(options.listen)
+    if (options.tls_cert is None) != (options.tls_key is None):
+        raise UsageError("--tls-cert and --tls-key belong together: give both")
+    if not (_is_loopback(address[0]) or options.behind_proxy or options.tls_cert):
+        raise UsageError(
+            f"--listen {options.listen} can be reached from other machines, and the token would travel readable: add "
+            "--tls-cert and --tls-key, or --behind-proxy if a proxy in front of it ends TLS, or listen on 127.0.0.1"
+        )
+    tls = _load_certificate(options.tls_cert, options.tls_key) if options.tls_cert and options.tls_key else None
+    return Listener(control, address, _take_token(options.token_file, environ), tls, tell)
+
+
+def _take_token(file: Path | None, environ: MutableMapping[str, str]) -> str | None:
+    """Return the token that was given, if one was; take it out of the environment."""
+    given = environ.pop(TOKEN_VARIABLE, None)
+    if file is not None:
+        try:
+            return check_token(file.read_text(encoding="utf-8"), f"--token-file {file}")
+        except (OSError, UnicodeDecodeError) as problem:
+            reason = getattr(problem, "strerror", None) or "it is not UTF-8"
+            raise UsageError(f"--token-file {file} cannot be read: {reason}") from None
+    return None if given is None else check_token(given, TOKEN_VARIABLE)
+
+
+def _parse_address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    name = host.removeprefix("[").removesuffix("]")
+    is_six = host != name
+    if colon and name and (is_six or ":" not in host) and port.isdecimal() and len(port) <= 5 and int(port) < 65536:
+        return name, int(port)
+    raise UsageError(f"--listen {text} is not an address: write HOST:PORT, such as 127.0.0.1:7310 or [::1]:7310")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family, backlog=MOST_CONNECTIONS)
+    except OSError as problem:
+        help_ = "end what uses it, or choose another one: --listen HOST:PORT, port 0 for any that is free"
+        known = problem.errno in errno.errorcode  # the text of an error of the name service stands in it alone
+        reason = os.strerror(problem.errno or 0) if known else problem.strerror
+        raise UsageError(f"cannot listen on {shown}: {reason}; {help_}") from None
+
+
+def _load_certificate(certificate: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    for option, path in (("--tls-cert", certificate), ("--tls-key", key)):
+        if not path.is_file():
+            raise UsageError(f"{option} {path} is not a file")
+    try:
+        context.load_cert_chain(certificate, key, password="")
+    except (ssl.SSLError, OSError) as problem:
+        reason = getattr(problem, "reason", None) or problem.strerror or "they are not PEM"
+        message = f"--tls-cert {certificate} and --tls-key {key} cannot be used: {reason}"
+        raise UsageError(
+            f"{message}; they must be PEM files that belong together, the key without a password"
+        ) from None
+    return context

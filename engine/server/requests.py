@@ -1,0 +1,257 @@
+"""What people and programs ask of the projects of a server: runs, their logs, fires, times, pauses."""
+
+import codecs
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine.errors import StoreError
+from engine.formatting.hints import did_you_mean
+from engine.server.answers import AnswerError, build_answer
+from engine.server.bodies import check_keys
+from engine.server.variables import read_variables
+from engine.service.control import ServedProject, ServerControl
+from engine.spec import ProjectSpec
+from engine.spec.moment import parse_moment, place_moment
+from engine.spec.value_types import parse_duration
+from engine.store import Fire, RunRecord, Store
+from engine.store.records import event_to_json
+
+LOG_BYTES = 65_536
+"""How much of a log one answer holds."""
+
+FIRES_SHOWN = 20
+MOST_FIRES = 1000
+NEXT_TIMES = 5
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,200}")
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRequests:
+    """Answers the requests about projects. Each method is called in a thread, and none waits for a run."""
+
+    control: ServerControl
+    clock: Callable[[], datetime]
+
+    def request_run(self, request: Request, body: Mapping[str, Any]) -> Response:
+        """Record that a run is asked for; the loop starts it."""
+        project, spec = self._find_spec(request)
+        scenario = _find_scenario(request, spec)
+        check_keys(dict(body), ("variables",))
+        values = read_variables(body.get("variables", {}), spec)
+        id_ = request.headers.get("idempotency-key") or secrets.token_hex(16)
+        if not _REQUEST_ID.fullmatch(id_):
+            raise AnswerError(400, "Idempotency-Key is not valid", "1 to 200 letters, digits and signs without blanks")
+        made = self.control.request_run(project.name, scenario, values, id_)
+        if not made.new and dict(made.fire.values) != values:
+            message = "Idempotency-Key was used before, for a run with other variables"
+            raise AnswerError(409, message, "take a new key for another request")
+        place = f"/projects/{quote(project.name, safe='')}/fires/{made.fire.number}"
+        content = {"fire": _describe_fire(made.fire), "new": made.new}
+        return build_answer(content, 202, {"location": place})
+
+    def list_fires(self, request: Request) -> Response:
+        """Return the newest fires of a project, or of one scenario, newest first."""
+        store = self._find_store(request)
+        last = _read_count(request, "last", FIRES_SHOWN, 1, MOST_FIRES)
+        found = store.fires.history(request.query_params.get("scenario"), last)
+        return build_answer({"fires": [_describe_fire(fire) for fire in reversed(found)]})
+
+    def show_fire(self, request: Request) -> Response:
+        """Return one fire."""
+        fire = self._find_store(request).fires.get(request.path_params["number"])
+        if fire is None:
+            raise AnswerError(404, "there is no fire of this number", "list them: GET /projects/PROJECT/fires")
+        return build_answer(_describe_fire(fire))
+
+    def list_triggers(self, request: Request) -> Response:
+        """Return the triggers of a project with their next times, what is wrong with them, and pauses."""
+        project, spec = self._find_spec(request)
+        store = self._find_store(request)
+        next_times = {
+            (one.scenario, one.trigger): one.times for one in self.control.list_next_times(project.name, NEXT_TIMES)
+        }
+        states = {(one.scenario, one.trigger): one for one in store.fires.list_states()}
+        pauses = {one.scenario: one for one in store.pauses.list_active()}
+        found = []
+        for name, scenario in spec.scenarios.items():
+            for trigger in scenario.triggers:
+                state, pause = states.get((name, trigger.name)), pauses.get(name)
+                found.append(
+                    {
+                        "scenario": name,
+                        "trigger": trigger.name,
+                        "kind": trigger.kind,
+                        "active": trigger.active,
+                        "next": next_times.get((name, trigger.name), ()),
+                        "error": state.error if state else None,
+                        "error_since": state.error_since if state else None,
+                        "paused": pause and {"until": pause.until, "by": pause.by, "reason": pause.reason},
+                    }
+                )
+        return build_answer({"triggers": found})
+
+    def show_run(self, request: Request) -> Response:
+        """Return what is known of a run, and its log from a byte on."""
+        store, run = self._find_run(request)
+        start = _read_count(request, "from", 0, 0, 1 << 50)
+        return build_answer({"run": _describe_run(run), "log": _read_log(store.runs.path_of(run.id), start)})
+
+    def abort_run(self, request: Request, body: Mapping[str, Any]) -> Response:
+        """Ask a run to end."""
+        check_keys(dict(body), ("by",))
+        _, run = self._find_run(request)
+        if run.outcome is not None:
+            raise AnswerError(409, f"the run has ended {run.outcome} already")
+        if not self.control.abort_run(request.path_params["project"], run.id, _read_name(request, body)):
+            message = "this server has not started the run"
+            raise AnswerError(409, message, f"{run.who} has: end it there, with Ctrl-C")
+        return build_answer({"aborting": run.id}, 202)
+
+    def pause_scenario(self, request: Request, body: Mapping[str, Any]) -> Response:
+        """Pause the triggers of a scenario."""
+        project, spec = self._find_spec(request)
+        scenario = _find_scenario(request, spec)
+        check_keys(dict(body), ("until", "reason", "by"))
+        reason = body.get("reason")
+        if not isinstance(reason, str) or not reason.strip() or len(reason) > 1000:
+            raise AnswerError(422, '"reason" is missing', 'say why, for all who see it: {"reason": "…"}')
+        until = _read_end(body.get("until"), spec, self.clock())
+        by = _read_name(request, body)
+        self.control.pause(project.name, scenario, until, by, " ".join(reason.split()))
+        return build_answer({"paused": scenario, "until": until, "by": by})
+
+    def resume_scenario(self, request: Request, body: Mapping[str, Any]) -> Response:
+        """End the pause of a scenario."""
+        project, spec = self._find_spec(request)
+        scenario = _find_scenario(request, spec)
+        check_keys(dict(body), ("by",))
+        return build_answer({"resumed": self.control.resume(project.name, scenario, _read_name(request, body))})
+
+    def reload_specs(self, _request: Request, body: Mapping[str, Any]) -> Response:
+        """Read the specs again; 422 if one is not valid, so that its last valid one stays in force."""
+        check_keys(dict(body), ())
+        found = [
+            {"project": one.name, "spec": str(one.path), "valid": not one.spec_problems, "problems": one.spec_problems}
+            for one in self.control.reload()
+        ]
+        return build_answer({"projects": found}, 200 if all(one["valid"] for one in found) else 422)
+
+    def _find_project(self, request: Request) -> ServedProject:
+        wanted, projects = request.path_params["project"], self.control.list_projects()
+        for project in projects:
+            if project.name == wanted:
+                return project
+        help_ = did_you_mean(wanted, (project.name for project in projects), "the projects are")
+        raise AnswerError(404, f'there is no project "{wanted[:60]}"', help_)
+
+    def _find_spec(self, request: Request) -> tuple[ServedProject, ProjectSpec]:
+        project = self._find_project(request)
+        if project.spec is None:
+            help_ = "; ".join(project.spec_problems[:3])
+            raise AnswerError(503, "the spec of this project has errors, and none has been valid yet", help_)
+        return project, project.spec
+
+    def _find_store(self, request: Request) -> Store:
+        project = self._find_project(request)
+        if project.store is None:
+            raise AnswerError(503, "the state of this project cannot be used", project.store_problem)
+        return project.store
+
+    def _find_run(self, request: Request) -> tuple[Store, RunRecord]:
+        store = self._find_store(request)
+        try:
+            return store, store.runs.get(request.path_params["run"])
+        except StoreError:
+            if request.path_params["run"] in store.runs.find_ids(request.path_params["run"]):
+                raise  # it is there, but cannot be read
+            help_ = "its id stands in its fire: GET /projects/PROJECT/fires; it has none before its process has begun"
+            raise AnswerError(404, "there is no run of this id", help_) from None
+
+
+def _find_scenario(request: Request, spec: ProjectSpec) -> str:
+    wanted: str = request.path_params["scenario"]
+    if wanted not in spec.scenarios:
+        help_ = did_you_mean(wanted, spec.scenarios, "the scenarios are")
+        raise AnswerError(404, f'there is no scenario "{wanted[:60]}"', help_)
+    return wanted
+
+
+def _read_count(request: Request, name: str, default: int, least: int, most: int) -> int:
+    """Return a whole number of the query."""
+    text = request.query_params.get(name, str(default))
+    if not re.fullmatch(r"[0-9]{1,18}", text) or not least <= int(text) <= most:
+        raise AnswerError(422, f'"{name}" is not valid', f"write a whole number from {least} to {most}")
+    return int(text)
+
+
+def _read_name(request: Request, body: Mapping[str, Any]) -> str:
+    """Return who asks, as far as is known."""
+    address = f"http {request.client.host}" if request.client else "http"
+    name = body.get("by", "")
+    if not isinstance(name, str) or len(name) > 100 or not name.isprintable():
+        raise AnswerError(422, '"by" is not a name', "write up to 100 characters on one line")
+    return f"{name.strip()} ({address})" if name.strip() else address
+
+
+def _read_end(found: Any, spec: ProjectSpec, now: datetime) -> datetime | None:
+    """Return the time until which a pause lasts; None if it lasts until somebody ends it."""
+    if found is None:
+        return None
+    help_ = "write a date such as 2026-12-01, a time such as 2026-12-01T09:30, a duration such as 12h or 7d, or null"
+    try:
+        parsed = (parse_duration(found.strip()) or parse_moment(found.strip())) if isinstance(found, str) else None
+        if parsed is None:
+            raise AnswerError(422, '"until" is not a time', help_)
+        zone = spec.as_of.tzinfo or UTC
+        end = now + parsed if isinstance(parsed, timedelta) else place_moment(parsed, zone)
+        end = end.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise AnswerError(422, '"until" is not a time', help_) from None
+    if end <= now:
+        raise AnswerError(422, f"a pause until {end:%Y-%m-%d %H:%M} UTC would be over already", help_)
+    return end
+
+
+def _describe_fire(fire: Fire) -> dict[str, Any]:
+    names = ("number", "scenario", "trigger", "state", "reason", "scheduled", "seen_at", "run", "attempt", "into")
+    found = {name: getattr(fire, name) for name in names}
+    return found | {"variables": dict(fire.values), "changed": list(fire.changed), "next_try": fire.next_try}
+
+
+def _describe_run(run: RunRecord) -> dict[str, Any]:
+    names = ("id", "project", "scenario", "state", "started", "ended", "as_of", "who", "trigger", "parent", "fire")
+    steps = ("name", "kind", "outcome", "started", "ended", "reused", "reason", "turn")
+    return {name: getattr(run, name) for name in names} | {
+        "variables": dict(run.variables),
+        "spec": run.spec,
+        "steps": [{name: getattr(step, name) for name in steps} for step in run.steps],
+        "events": [event_to_json(event) for event in run.events],
+    }
+
+
+def _read_log(folder: Path, start: int) -> dict[str, Any]:
+    """Return the entries of a run's log from a byte on, as far as they are whole, and where the next ones begin."""
+    try:
+        with (folder / "log.jsonl").open("rb") as file:
+            size = file.seek(0, 2)
+            if start > size:
+                raise AnswerError(422, f'"from" is beyond the log, which has {size} bytes', "go on from its `next`")
+            file.seek(start)
+            part = file.read(LOG_BYTES)
+    except OSError:
+        return {"from": start, "next": start, "text": "", "more": False}
+    whole = part[: part.rfind(b"\n") + 1] or (part if len(part) == LOG_BYTES else b"")
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(whole)
+    # An entry that is longer than one answer may be cut inside a character: the next answer begins with that.
+    following = start + len(whole) - len(decoder.getstate()[0])
+    return {"from": start, "next": following, "text": text, "more": following < size and bool(whole)}

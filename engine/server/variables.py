@@ -1,0 +1,58 @@
+"""The variables of a request for a run: only declared ones, of their types, and leading nowhere else."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.errors import Diagnostic, Severity, SpecError
+from engine.formatting.lists import join_some
+from engine.server.answers import AnswerError
+from engine.spec import ProjectSpec
+
+MOST_VARIABLES = 100
+LONGEST_VALUE = 10_000
+
+
+def read_variables(found: Any, spec: ProjectSpec) -> dict[str, str]:
+    """Return the values of variables in a request, as text.
+
+    Parameters
+    ----------
+    found
+        What the request has under `variables`.
+
+    Raises
+    ------
+    AnswerError
+        They are not what the spec declares, or a path or an address of the spec would lead elsewhere with them.
+    """
+    if not isinstance(found, Mapping):
+        raise AnswerError(422, '"variables" is not an object', 'write {"variables": {"name": "value"}}')
+    if len(found) > MOST_VARIABLES:
+        raise AnswerError(422, f"these are {len(found)} variables", f"at most {MOST_VARIABLES} can be given")
+    if unknown := sorted(found.keys() - spec.variables.keys()):
+        known = f"the variables are {join_some(list(spec.variables))}" if spec.variables else "the spec declares none"
+        raise AnswerError(422, f'the spec does not declare the variable "{unknown[0][:60]}"', known)
+    values = {name: _read_value(name, value) for name, value in found.items()}
+    try:
+        spec.confine(values).with_variables(values)
+    except SpecError as problem:
+        errors = [one for one in problem.diagnostics if one.severity is Severity.ERROR]
+        raise AnswerError(422, "; ".join(map(_describe_problem, errors[:5]))) from None
+    return values
+
+
+def _read_value(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str | int | float):
+        raise AnswerError(422, f'the value of "{name}" is not a text, a number, true or false')
+    text = str(value)
+    if len(text) > LONGEST_VALUE:
+        raise AnswerError(422, f'the value of "{name}" is too long', f"at most {LONGEST_VALUE} characters are taken")
+    if any(not each.isprintable() and each not in "\t\n" for each in text):
+        raise AnswerError(422, f'the value of "{name}" has control characters')
+    return text
+
+
+def _describe_problem(problem: Diagnostic) -> str:
+    return f"{problem.message}: {problem.help}" if problem.help else problem.message

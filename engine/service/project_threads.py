@@ -1,0 +1,96 @@
+"""The threads beside the scheduler of a project: they deliver, keep the state small, and send the heartbeat."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from engine.service.channel_turn import DeliveryEvent
+from engine.service.delivery_loop import DeliveryLoop
+from engine.service.heartbeat import Heartbeat
+from engine.service.retention import StateMaintenance
+from engine.spec import ProjectSpec
+from engine.store import Store
+
+SHORT_SECONDS = 1.0
+"""How long to wait for the end of a thread that has nothing to bring to an end."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatOptions:
+    """The channel of the heartbeat of a server, and how often it is sent."""
+
+    channel: str
+    every: timedelta
+
+
+class ProjectThreads:
+    """The threads of a project that this server runs.
+
+    Parameters
+    ----------
+    find_trouble
+        Returns why the server is not well; empty if it is.
+    tell
+        Called with the kind of what has happened, a text, and facts; from any thread.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        project: ProjectSpec,
+        environ: Mapping[str, str],
+        heartbeat: HeartbeatOptions | None,
+        find_trouble: Callable[[], str],
+        tell: Callable[..., None],
+    ) -> None:
+        self._tell = tell
+        now = store.database.now
+        self.deliveries = DeliveryLoop(store.folder, project, environ, tell=self._tell_delivery, clock=now)
+        self._maintenance = StateMaintenance(store.folder, project, self._tell_maintenance, now)
+        self._heartbeat: Heartbeat | None = None
+        if heartbeat is not None and heartbeat.channel in project.channels:
+            self._heartbeat = Heartbeat(
+                store,
+                project,
+                heartbeat.channel,
+                heartbeat.every,
+                environ,
+                find_trouble=find_trouble,
+                tell=self._tell_delivery,
+                clock=now,
+            )
+
+    def start(self) -> None:
+        """Start the threads; raises StoreError if the state cannot be opened."""
+        self.deliveries.start()
+        self._maintenance.start()
+        if self._heartbeat is not None:
+            self._heartbeat.start()
+
+    def replace_project(self, project: ProjectSpec) -> None:
+        """Go by another version of the project."""
+        self.deliveries.replace_project(project)
+        self._maintenance.replace_project(project)
+        if self._heartbeat is not None:
+            self._heartbeat.replace_project(project)
+
+    def set_busy(self, busy: bool) -> None:
+        """Tell whether a run is at work."""
+        self._maintenance.set_busy(busy)
+
+    def stop(self, seconds: float) -> None:
+        """Deliver what is due, for so many seconds at most, and end the threads."""
+        until = time.monotonic() + seconds
+        if self._heartbeat is not None:
+            self._heartbeat.stop(min(SHORT_SECONDS, seconds))
+        self._maintenance.stop(min(SHORT_SECONDS, seconds))
+        self.deliveries.stop(max(0.0, until - time.monotonic()))
+
+    def _tell_delivery(self, event: DeliveryEvent) -> None:
+        what = f"{event.reporter} to {event.channel}" if event.reporter else f"channel {event.channel}"
+        facts = {"channel": event.channel, "state": str(event.state), "message": event.message, "run": event.run}
+        self._tell("delivery", f"{what}: {event.state}{f': {event.text}' if event.text else ''}", **facts)
+
+    def _tell_maintenance(self, level: str, text: str) -> None:
+        self._tell("maintenance" if level == "info" else "problem", text)

@@ -1,0 +1,157 @@
+"""The triggers of a project: which of them are due now, and when the next one is.
+
+The next times are kept in a heap, one entry a scenario, so that a thousand scenarios of which none is due cost nothing.
+"""
+
+import heapq
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from engine.service.control import NextTimes
+from engine.service.triggers.due_fires import find_due
+from engine.service.triggers.scenario_finished import LONGEST_CHAIN, find_finished, measure_chain
+from engine.service.triggers.schedule import list_next_times, next_time
+from engine.service.triggers.trigger_states import RUN_END, reconcile_states
+from engine.spec import ProjectSpec
+from engine.spec.resources.triggers import DatasetChangedTrigger, QueryChangedTrigger, ScenarioFinishedTrigger
+from engine.store import Fire, FireState, Pause, Store, TriggerState
+
+Advance = tuple[list[TriggerState], list[Fire]]
+"""The states of triggers and the new fires that belong into one transaction."""
+
+
+class ProjectTriggers:
+    """The triggers of a project, and what is known of them.
+
+    Attributes
+    ----------
+    watches_data
+        Whether one of them compares data.
+    """
+
+    def __init__(self, store: Store, project: ProjectSpec, now: datetime) -> None:
+        self._store = store
+        self._states: dict[str, dict[str, TriggerState]] = defaultdict(dict)
+        self.note(store.fires.list_states())
+        self._due: list[tuple[datetime, str]] = []
+        self._ends_seen = -1
+        self.replace_project(project, now)
+
+    def replace_project(self, project: ProjectSpec, now: datetime) -> None:
+        """Go by another spec, or by a clock that was set: for what is new or has changed, nothing of the past is due.
+
+        Raises
+        ------
+        StoreError
+            The state cannot be written.
+        """
+        self._project = project
+        newest = self._store.run_ends.newest()
+        states = reconcile_states(project, self.states, now, newest_end=newest)
+        self._store.fires.advance(states)
+        self.note(states)
+        self._followers = [
+            (name, trigger)
+            for name, scenario in project.scenarios.items()
+            for trigger in scenario.triggers
+            if isinstance(trigger, ScenarioFinishedTrigger) and trigger.active
+        ]
+        self.watches_data = any(
+            isinstance(trigger, DatasetChangedTrigger | QueryChangedTrigger) and trigger.active
+            for scenario in project.scenarios.values()
+            for trigger in scenario.triggers
+        )
+        self._due = [(time, name) for name in project.scenarios if (time := self._find_next(name))]
+        heapq.heapify(self._due)
+        self._ends_seen = -1
+
+    @property
+    def states(self) -> list[TriggerState]:
+        """What is known of all triggers."""
+        return [state for of_scenario in self._states.values() for state in of_scenario.values()]
+
+    def note(self, states: Sequence[TriggerState]) -> None:
+        """Take in what has become of triggers; it is in the store already."""
+        for state in states:
+            self._states[state.scenario][state.trigger] = state
+
+    def _find_next(self, scenario: str) -> datetime | None:
+        known = self._states[scenario]
+        times = [
+            next_time(self._project, scenario, trigger.name, state, state.evaluated_until)
+            for trigger in self._project.scenarios[scenario].triggers
+            if (state := known.get(trigger.name)) is not None
+        ]
+        return min((time for time in times if time is not None), default=None)
+
+    @property
+    def next_due(self) -> datetime | None:
+        """When a time of a trigger comes next; None if none does."""
+        return self._due[0][0] if self._due else None
+
+    def take_due(self, now: datetime, pauses: Sequence[Pause]) -> Advance:
+        """Return what the times of triggers have made due; `settle_due` must follow when that is in the store."""
+        states: list[TriggerState] = []
+        fires: list[Fire] = []
+        if self._due and self._due[0][0] <= now:
+            for scenario in [name for time, name in self._due if time <= now]:
+                known = list(self._states[scenario].values())
+                new_states, new_fires = find_due(self._project, scenario, known, now, pauses)
+                states += new_states
+                fires += new_fires
+        return states, fires
+
+    def settle_due(self, now: datetime) -> None:
+        """Find the next times of the scenarios whose times have become due."""
+        due = []
+        while self._due and self._due[0][0] <= now:
+            due.append(heapq.heappop(self._due)[1])
+        for scenario in due:
+            if time := self._find_next(scenario):
+                heapq.heappush(self._due, (time, scenario))
+
+    def take_finished(self, now: datetime) -> Advance:
+        """Return what follows from the ends of runs that have been recorded since the last call."""
+        newest = self._store.run_ends.newest() if self._followers else self._ends_seen
+        if newest == self._ends_seen:
+            return [], []
+        states: list[TriggerState] = []
+        fires: list[Fire] = []
+        known = [self._states[scenario][trigger.name] for scenario, trigger in self._followers]
+        ends = self._store.run_ends.list_after(min(int(state.seen.get(RUN_END, 0)) for state in known))
+        for (scenario, trigger), state in zip(self._followers, known, strict=True):
+            new_state, new_fires = find_finished(self._project, scenario, trigger.name, state, ends, now)
+            states.append(new_state)
+            fires += new_fires
+        self._ends_seen = newest
+        return states, [self._end_long_chain(fire) for fire in fires]
+
+    def _end_long_chain(self, fire: Fire) -> Fire:
+        if measure_chain(fire, self._find_fire_of_run) <= LONGEST_CHAIN:
+            return fire
+        reason = (
+            f"{LONGEST_CHAIN} runs before it were each started by the end of the one before: this chain may not end"
+        )
+        return replace(fire, state=FireState.SKIPPED, reason=reason)
+
+    def _find_fire_of_run(self, run: str) -> Fire | None:
+        record = self._store.runs.find(run)
+        while record is not None and record.parent is not None:
+            record = self._store.runs.find(record.parent)
+        return None if record is None or record.fire is None else self._store.fires.get(record.fire)
+
+    def list_next_times(self, now: datetime, count: int) -> list[NextTimes]:
+        """Return the next times of the active triggers; none for one that waits for data or for a run."""
+        return [
+            NextTimes(
+                name,
+                trigger.name,
+                tuple(list_next_times(self._project, name, trigger.name, known.get(trigger.name), now, count)),
+            )
+            for name, scenario in self._project.scenarios.items()
+            for known in [self._states[name]]
+            for trigger in scenario.triggers
+            if trigger.active
+        ]

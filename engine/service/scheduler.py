@@ -1,0 +1,525 @@
+"""The scheduler of one project: what is due becomes fires, and each fire is taken to its end.
+
+Its methods are called by the main thread of the server, one tick after the other, and never wait for a run.
+"""
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from engine.errors import EngineError, StoreError
+from engine.scenarios.requests import RunRequest, TellRequest
+from engine.service.child_runs import ChildProcess, ChildRuns
+from engine.service.control import NextTimes, ServedProject
+from engine.service.data_probes import DataProbes
+from engine.service.fire_states import SERVER_ENDED, conclude_fire, postpone_fire, skip_fire
+from engine.service.leader_lock import LeaderLock, refuse_network_folder
+from engine.service.project_threads import ProjectThreads
+from engine.service.project_triggers import ProjectTriggers
+from engine.service.serve_listener import ServeListener
+from engine.service.served_spec import ServedSpec
+from engine.service.triggers.fire_keys import data_key, is_manual, manual_key, query_key
+from engine.service.triggers.fire_queue import arrange_queue, choose_fires
+from engine.spec import ProjectSpec
+from engine.store import Fire, FireState, Pause, RunRecord, Store, generate_id, shorten_id
+from engine.store.database import Database, locate_database
+from engine.store.schema import is_current_schema
+from engine.store.state_folder import resolve_state_folder
+
+LOOK_SECONDS = 1.0
+"""How often it is looked for what other processes have changed: pauses, ends of runs, a leader that is gone."""
+
+TELL_SECONDS = 30.0
+"""How often it is looked for runs that were started by hand and have died; and the pause after telling has failed."""
+
+OVERTIME = timedelta(seconds=30)
+"""A run that has not ended so long after its timeout is killed."""
+
+MOST_TRIES = 3
+"""Processes that may end before their run has begun; then the fire is SKIPPED."""
+
+
+class ProjectScheduler:
+    """The scheduler of one project.
+
+    Parameters
+    ----------
+    runs
+        The processes of all projects.
+    clock
+        Gives the time, in UTC.
+    monotonic
+        A clock in seconds that is never set.
+    release
+        The release that the processes must have.
+    make_threads
+        Returns the threads that work beside the scheduler, which get what to call with what they tell.
+    probes
+        Looks at the data of the project.
+    checkpoint
+        Called with the name of each point at which a crash must do no harm; tests end the process there.
+    """
+
+    def __init__(
+        self,
+        spec: ServedSpec,
+        runs: ChildRuns,
+        listener: ServeListener,
+        *,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float],
+        release: str,
+        checkpoint: Callable[[str], None],
+        make_threads: Callable[[Store, ProjectSpec, Callable[..., None]], ProjectThreads],
+        probes: DataProbes,
+    ) -> None:
+        self.spec = spec
+        self.key = str(spec.path)
+        self.store: Store | None = None
+        self.store_problem = ""
+        self.other_release = ""
+        self._runs, self._listener = runs, listener
+        self._clock, self._monotonic, self._release, self._checkpoint = clock, monotonic, release, checkpoint
+        self._make_threads, self._probes = make_threads, probes
+        self._threads: ProjectThreads | None = None
+        self._leader: LeaderLock | None = None
+        self._triggers: ProjectTriggers | None = None
+        self._project: ProjectSpec | None = None
+        self._open: dict[int, Fire] = {}
+        self._open_known = False
+        self._pauses: Sequence[Pause] = ()
+        self._tries: dict[int, int] = {}
+        self._last_started: dict[str, datetime] = {}
+        self._ends: dict[int, str] = {}
+        self._next_look = self._next_tell = 0.0
+        self._told_standby = False
+        self._spec_is_new = False
+        self._dispatching = True
+
+    # --- leading
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this server runs the project."""
+        return self._leader is not None and self._leader.is_held and self.store is not None
+
+    @property
+    def name(self) -> str:
+        """The name of the project; its path until its spec has been valid."""
+        return self.key if self.spec.project is None else self.spec.project.name
+
+    def describe(self) -> ServedProject:
+        """Return how the project stands now."""
+        return ServedProject(
+            name=self.name,
+            path=self.spec.path,
+            spec=self.spec.project,
+            store=self.store,
+            leader=self.is_leader,
+            spec_problems=self.spec.problems,
+            store_problem=self.store_problem,
+            stale=tuple(self._probes.describe_stale()),
+            waits=tuple(self._probes.describe_waits()),
+        )
+
+    def _try_lead(self) -> None:
+        """Take over the project, if no other server has it."""
+        project = self.spec.project
+        if project is None:
+            return
+        folder = resolve_state_folder(project)
+        if self._leader is not None and self._leader.folder != folder:
+            self.close(0.0)
+        if self._leader is None:
+            refuse_network_folder(folder)
+            self._leader = LeaderLock(folder)
+        if not self._leader.try_take():
+            if not self._told_standby:
+                self._told_standby = True
+                self._tell("standby", "another server runs it: this one takes over when that ends")
+            return
+        if not self._has_current_tables(folder):
+            self._tell_dead()
+            return
+        try:
+            self.store = Store.open(folder, now=self._clock)
+            self._project = project
+            self._triggers = ProjectTriggers(self.store, project, self._clock())
+            self._threads = self._make_threads(self.store, project, self._tell)
+            self._threads.start()
+        except BaseException:
+            self.close(0.0)
+            raise
+        self._told_standby = False
+        self._open_known = False
+        scheduled = self.list_next_times(1)
+        nearest = min((time for one in scheduled for time in one.times), default=None)
+        count = f"{len(scheduled)} {'trigger' if len(scheduled) == 1 else 'triggers'}"
+        self._tell("served", f"served from {self.spec.path}: {count}, next {_format_moment(nearest)}", next=nearest)
+
+    def _has_current_tables(self, folder: Path) -> bool:
+        """Return whether the state can be opened as it is; a process of its own makes or migrates its tables."""
+        database = Database(locate_database(folder), folder)
+        try:
+            return is_current_schema(database)
+        finally:
+            database.close()
+
+    def close(self, seconds: float) -> None:
+        """Deliver what is due, for so many seconds at most, close the state, and let another server run the project."""
+        self._triggers = None
+        self._probes.close()
+        if self._threads is not None:
+            self._threads.stop(seconds)
+            self._threads = None
+        if self.store is not None:
+            self.store.close()
+            self.store = None
+        if self._leader is not None:
+            self._leader.release()
+            self._leader = None
+
+    # --- the tick
+
+    def tick(self, *, dispatching: bool = True) -> None:
+        """Do what is to be done now. A state that cannot be used is told, and tried again at the next tick."""
+        self._dispatching = dispatching
+        looks = self._monotonic() >= self._next_look
+        if not (self.is_leader or (looks and dispatching)):
+            return
+        try:
+            if not self.is_leader:
+                self._next_look = self._monotonic() + LOOK_SECONDS
+                self._try_lead()
+            if self.is_leader:
+                self._advance(looks, dispatching)
+        except EngineError as problem:
+            self._note_problem(str(problem))
+        except Exception as bug:  # noqa: BLE001 - other projects go on, and this one is tried again
+            self._note_problem(f"internal error: {bug!r}. This is a bug:\n{traceback.format_exc()}")
+        else:
+            self.store_problem = ""
+
+    def _note_problem(self, text: str) -> None:
+        if text != self.store_problem:
+            self._tell("problem", text)
+        self.store_problem = text
+        self._open_known = False
+
+    def _advance(self, looks: bool, dispatching: bool) -> None:
+        if self._spec_is_new and not self._take_new_spec():
+            return
+        store = self._get_store()
+        now = self._clock()
+        if looks:
+            self._next_look = self._monotonic() + LOOK_SECONDS
+            self._pauses = store.pauses.history()
+        if dispatching:
+            self._take_new_fires(now, looks)
+        if not self._open_known:
+            self._open = {fire.number: fire for fire in store.fires.list_open()}
+            self._open_known = True
+        self._settle_unwatched(looks)
+        self._end_overtime()
+        if dispatching:
+            self._dispatch(now)
+
+    def _take_new_fires(self, now: datetime, looks: bool) -> None:
+        triggers = self._get_triggers()
+        states, fires = triggers.take_due(now, self._pauses)
+        if looks:
+            finished_states, finished_fires = triggers.take_finished(now)
+            states, fires = states + finished_states, fires + finished_fires
+        if triggers.watches_data and self._project is not None:
+            for state, new in self._probes.look(self._project, triggers.states, now, self._pauses):
+                states, fires = [*states, state], [*fires, *new]
+        if not states and not fires:
+            triggers.settle_due(now)
+            return
+        inserted = self._get_store().fires.advance(states, fires)
+        self._checkpoint("after insert")
+        triggers.note(states)
+        triggers.settle_due(now)
+        for fire in inserted:
+            if fire.state is FireState.WAITING:
+                self._open[fire.number] = fire
+            else:
+                self._tell_fire(fire)
+
+    def _dispatch(self, now: datetime) -> None:
+        waiting = [fire for fire in self._open.values() if fire.state is FireState.WAITING]
+        if not waiting or self._project is None:
+            return
+        changes = arrange_queue(self._project, waiting, now, self._pauses)
+        if changes:
+            self._get_store().fires.change_several(changes)
+            for number, values in changes.items():
+                self._take_in(self._open[number], values)
+        for fire in choose_fires(list(self._open.values()), now, self._runs.free, (), self._last_started):
+            self._start(fire, now)
+
+    def _start(self, fire: Fire, now: datetime) -> None:
+        run = fire.run or generate_id(now)
+        self._change(fire, state=FireState.STARTING, run=run, reason="", next_try=None)
+        self._last_started[fire.scenario] = now
+        self._ends.pop(fire.number, None)
+        self._checkpoint("after id")
+        request = RunRequest(
+            spec=self.spec.path,
+            variables=dict(fire.values),
+            scenarios=(fire.scenario,),
+            run=run,
+            as_of=fire.scheduled,
+            trigger=fire.trigger,
+            fire=fire.number,
+            confined=tuple(fire.values) if is_manual(fire) else (),
+            release=self._release,
+            deliver=False,
+            settled=self._probes.settled_states(fire.scenario) if is_of_data(fire) else {},
+        )
+        self._probes.chains.begin_run(run, fire, now)
+        try:
+            self._runs.start(self.key, request)
+        except OSError as error:
+            self._postpone(self._open[fire.number], f"its process could not be started: {error}")
+        self._checkpoint("after spawn")
+
+    # --- the ends of runs
+
+    def note_begin(self, child: ChildProcess) -> None:
+        """Take in that the run of a process has begun."""
+        if self._threads is not None:
+            self._threads.set_busy(True)
+        fire = self._open.get(child.fire or 0)
+        if fire is not None and fire.state is FireState.STARTING:
+            self._change(fire, state=FireState.RUNNING)
+
+    def note_end(self, child: ChildProcess) -> None:
+        """Take in that a process has ended."""
+        conversation = child.conversation
+        cause = "" if conversation is None else conversation.cause
+        text = child.describe_end()
+        self._probes.chains.end_run(child.run, self._clock())
+        if self._threads is not None:
+            self._threads.set_busy(self.has_processes)
+            self._threads.deliveries.wake()
+        if cause == "other release":
+            self.other_release = text
+        if child.fire is None:
+            if conversation is None or conversation.call is None:
+                self._tell("problem", f"runs that have died could not be told: {text}")
+                self._next_tell = self._monotonic() + TELL_SECONDS
+            return
+        self._ends[child.fire] = text
+        fire = self._open.get(child.fire)
+        if fire is None:
+            return
+        if cause in ("busy", "other release"):
+            self._postpone(fire, f"busy: {text}" if cause == "busy" else text)
+        elif cause == "invalid spec":
+            self._conclude(fire, skip_fire(f"invalid spec: {text}"))
+            self._listener.tell("invalid spec", f"{self.name}: the spec is invalid for this run: {text}")
+        else:
+            self._settle(fire)
+
+    def _settle(self, fire: Fire) -> None:
+        """Take in what has become of the run of a fire whose process this server does not follow (any more)."""
+        text = self._ends.get(fire.number, "")  # how its process has ended, if this server has seen it
+        store = self._get_store()
+        run = None if fire.run is None else store.runs.find(fire.run)
+        if run is None:
+            self._settle_unbegun(fire, text)
+        elif run.outcome is not None:
+            self._conclude(fire, conclude_fire(fire, run, self._project), run)
+        elif not store.runs.is_alive(run.id):
+            if text and not fire.reason:
+                self._change(fire, reason=text)
+            self._tell_dead()
+
+    def _settle_unbegun(self, fire: Fire, text: str) -> None:
+        if not text or text == SERVER_ENDED:  # it was cut off before its run had begun: the same run is begun again
+            self._change(fire, state=FireState.WAITING)
+        elif fire.reason:
+            self._conclude(fire, skip_fire(fire.reason))
+        elif self._tries.get(fire.number, 0) + 1 < MOST_TRIES:
+            self._postpone(fire, f"its run has not begun: {text}")
+        else:
+            self._conclude(fire, skip_fire(f"its run has not begun in {MOST_TRIES} tries: {text}"))
+
+    def _settle_unwatched(self, looks: bool) -> None:
+        """Look at runs that were begun by a server before this one, and at runs that have died."""
+        if not looks:
+            return
+        # A run that was begun by the server before this one may still be at work for a moment: it is left alone.
+        followed = {child.fire for child in self._runs.active if child.owner == self.key}
+        for fire in list(self._open.values()):
+            if fire.state is not FireState.WAITING and fire.number not in followed:
+                self._settle(fire)
+        if self._monotonic() >= self._next_tell and self._get_store().runs.list_dead():
+            self._tell_dead()
+
+    def _tell_dead(self) -> None:
+        """Let a process mark the runs that have died, and tell their reporters: composing messages loads much."""
+        if (
+            not self._dispatching
+            or self._monotonic() < self._next_tell
+            or any(child.owner == self.key and child.fire is None for child in self._runs.active)
+        ):
+            return
+        self._next_tell = self._monotonic() + LOOK_SECONDS
+        self._runs.start(self.key, TellRequest(spec=self.spec.path, release=self._release))
+
+    def _end_overtime(self) -> None:
+        for child in self._runs.active:
+            fire = self._open.get(child.fire or 0)
+            if child.owner == self.key and fire is not None and not child.stopped and self._is_overtime(child, fire):
+                reason = "timeout: it did not end by itself"
+                self._change(fire, reason=reason)
+                child.kill(reason)
+
+    def _is_overtime(self, child: ChildProcess, fire: Fire) -> bool:
+        scenario = None if self._project is None else self._project.scenarios.get(fire.scenario)
+        if scenario is None or scenario.timeout is None or child.begun is None:
+            return False
+        return self._monotonic() > child.begun + (scenario.timeout + OVERTIME).total_seconds()
+
+    def abort(self, child: ChildProcess, reason: str) -> None:
+        """Let a run end as ABORTED; the reason is recorded first, so it is known whatever happens then."""
+        fire = self._open.get(child.fire or 0)
+        if fire is not None:
+            self._change(fire, reason=reason)
+        child.interrupt(reason)
+
+    # --- changes of fires
+
+    def _change(self, fire: Fire, **values: Any) -> None:
+        self._get_store().fires.change(fire.number, **values)
+        self._take_in(fire, values)
+
+    def _take_in(self, fire: Fire, values: Mapping[str, Any]) -> None:
+        changed = replace(self._open.get(fire.number, fire), **values)
+        if changed.state in (FireState.WAITING, FireState.STARTING, FireState.RUNNING):
+            self._open[fire.number] = changed
+            return
+        self._open.pop(fire.number, None)
+        self._tries.pop(fire.number, None)
+        self._ends.pop(fire.number, None)
+        if changed.state is not FireState.DONE:
+            self._tell_fire(changed)
+
+    def _postpone(self, fire: Fire, reason: str) -> None:
+        tries = self._tries.get(fire.number, 0)
+        self._tries[fire.number] = tries + 1
+        if not tries:
+            self._tell("waits", f"{_name_fire(fire)} waits: {reason}", **_list_facts(fire))
+        self._change(fire, **postpone_fire(self._clock(), tries, reason))
+
+    def _conclude(self, fire: Fire, changes: Mapping[str, Any], run: RunRecord | None = None) -> None:
+        self._checkpoint("before mark")
+        self._change(fire, **changes)
+        if run is not None:
+            self._tell_run(replace(fire, **changes), run)
+
+    # --- telling
+
+    def _tell(self, kind: str, text: str, **facts: object) -> None:
+        self._listener.tell(kind, f"{self.name}: {text}", project=self.name, **facts)
+
+    def _tell_fire(self, fire: Fire) -> None:
+        what = f"into fire {fire.into}" if fire.into else fire.reason
+        self._tell(str(fire.state).lower(), f"{_name_fire(fire)} {fire.state}: {what}", **_list_facts(fire))
+
+    def _tell_run(self, fire: Fire, run: RunRecord) -> None:
+        seconds = (run.ended - run.started).total_seconds() if run.ended else 0.0
+        text = f"{_name_fire(fire)} -> run {shorten_id(run.id)} -> {run.state} in {seconds:.1f} s"
+        facts = {"run": run.id, "outcome": run.state, "seconds": seconds}
+        self._tell("run", f"{text}{f': {fire.reason}' if fire.reason else ''}", **_list_facts(fire), **facts)
+
+    # --- what others ask
+
+    def list_next_times(self, count: int) -> list[NextTimes]:
+        """Return the next times of each trigger that is active and not paused."""
+        if self._triggers is None:
+            return []
+        return self._triggers.list_next_times(self._clock(), count)
+
+    def request_run(self, scenario: str, values: Mapping[str, str], request: str) -> tuple[Fire, bool]:
+        """Record the fire of a run that somebody asks for; return it, and whether it is new. Raises StoreError."""
+        now = self._clock()
+        fire = Fire(scenario, "manual", manual_key(request), scheduled=now, seen_at=now, values=dict(values))
+        store = self._get_store()
+        inserted = store.fires.advance([], [fire])
+        if inserted:
+            self._open[inserted[0].number] = inserted[0]
+            return inserted[0], True
+        return store.fires.find(scenario, "manual", fire.key) or fire, False
+
+    def take_spec(self) -> None:
+        """Go by the spec as it was read last, from the next tick on; also to be called when the clock was set."""
+        self._spec_is_new = True
+
+    def _take_new_spec(self) -> bool:
+        """Go by the spec as it was read last; return False if its state is in another folder, which is opened first."""
+        project = self.spec.project
+        if project is not None and self._leader is not None and self._leader.folder != resolve_state_folder(project):
+            if not self.has_processes:
+                self.close(LOOK_SECONDS)
+                self._spec_is_new = False
+            return False
+        if project is not None:
+            self._get_triggers().replace_project(project, self._clock())
+            if self._threads is not None:
+                self._threads.replace_project(project)
+            self._project = project
+        self._spec_is_new = False
+        return True
+
+    @property
+    def wakes_at(self) -> datetime | None:
+        """When the next tick has something to do, as far as it depends on time."""
+        times = [fire.next_try for fire in self._open.values() if fire.next_try is not None]
+        if self._triggers is not None and (due := self._triggers.next_due):
+            times.append(due)
+        return min(times, default=None)
+
+    @property
+    def has_processes(self) -> bool:
+        """Whether processes of this project are at work."""
+        return any(child.owner == self.key for child in self._runs.active)
+
+    def _get_store(self) -> Store:
+        if self.store is None:
+            raise StoreError(f"{self.name}: this server does not run the project")
+        return self.store
+
+    def _get_triggers(self) -> ProjectTriggers:
+        if self._triggers is None:
+            raise StoreError(f"{self.name}: this server does not run the project")
+        return self._triggers
+
+
+def is_of_data(fire: Fire) -> bool:
+    """Return whether a change of data is the cause of a fire."""
+    return fire.key.startswith((data_key(""), query_key("")))
+
+
+def _name_fire(fire: Fire) -> str:
+    return f"{fire.scenario}, {fire.trigger} of {_format_moment(fire.scheduled)}"
+
+
+def _list_facts(fire: Fire) -> dict[str, object]:
+    return {
+        "fire": fire.number,
+        "scenario": fire.scenario,
+        "trigger": fire.trigger,
+        "scheduled": fire.scheduled,
+        "state": str(fire.state),
+        "reason": fire.reason,
+    }
+
+
+def _format_moment(moment: datetime | None) -> str:
+    return "none" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"

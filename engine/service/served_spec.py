@@ -1,0 +1,95 @@
+"""A spec that a server goes by: as it was last valid, whatever has become of its files since."""
+
+import re
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from engine.errors import EngineError, Severity, SpecError, UsageError
+from engine.service.file_set import FileSet
+from engine.service.serve_listener import ServeListener
+from engine.service.watched_sources import WatchedSource
+from engine.spec import ProjectSpec, list_spec_files, load
+
+_PROJECT_KEY = re.compile(rb"^project\s*:", re.MULTILINE)
+
+
+class ServedSpec:
+    """A spec file, read again when it is asked to.
+
+    Attributes
+    ----------
+    path
+        The spec file.
+    project
+        The project as it was last valid; None if it has not been yet.
+    problems
+        The errors of the files as they were last read, as text; empty if they are valid.
+    """
+
+    def __init__(self, path: Path, listener: ServeListener) -> None:
+        self.path = path
+        self.project: ProjectSpec | None = None
+        self.problems: tuple[str, ...] = ()
+        self._listener = listener
+        self._files = FileSet(time.monotonic)
+        self._told: tuple[str, ...] = ()
+        self._sources: list[WatchedSource] = []
+
+    def read(self) -> bool:
+        """Read the files; return whether the project differs from the one before. What is wrong is told once."""
+        before = self.project
+        try:
+            self.project = load(self.path)
+        except SpecError as wrong:
+            self.problems = tuple(str(SpecError((one,))) for one in wrong.diagnostics if one.severity is Severity.ERROR)
+            if self.problems != self._told:
+                self._listener.show_findings(wrong.diagnostics)
+        except EngineError as wrong:
+            self.problems = (str(wrong),)
+        else:
+            self._listener.mask_secrets(self.project)
+            self.problems = ()
+        if self.problems and self.problems != self._told:
+            then = "is served when it is valid" if before is None else "is served as it was last valid"
+            self._listener.tell("invalid spec", f"{self.path} is invalid: it {then}", spec=str(self.path))
+        elif self._told and not self.problems:
+            self._listener.tell("valid spec", f"{self.path} is valid again", spec=str(self.path))
+        self._told = self.problems
+        self._sources = [WatchedSource("spec", path) for path in list_spec_files(self.path)]
+        self._files.look(self._sources, lambda _: False)
+        return self.project is not None and (before is None or self.project.digest != before.digest)
+
+    def has_changed(self) -> bool:
+        """Return whether one of the files has another content than when it was read, and has settled."""
+        self._files.look(self._sources, lambda _: False)
+        return self._files.wait_seconds("spec") <= 0 and bool(self._files.take("spec"))
+
+
+def list_specs(paths: Iterable[Path]) -> list[Path]:
+    """Return the spec files of paths: each path itself, or of a folder the YAML files in it that name a project.
+
+    Raises
+    ------
+    UsageError
+        A path does not exist, or a folder holds no spec.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"{path} does not exist")
+        if not path.is_dir():
+            found.append(path)
+            continue
+        specs = [one for one in sorted(path.iterdir()) if one.suffix in (".yaml", ".yml") and _names_project(one)]
+        if not specs:
+            raise UsageError(f"{path} holds no spec: a YAML file with a line such as `project: NAME`")
+        found += specs
+    return list(dict.fromkeys(found))
+
+
+def _names_project(path: Path) -> bool:
+    try:
+        return path.is_file() and _PROJECT_KEY.search(path.read_bytes()) is not None
+    except OSError:
+        return True  # it is told that it cannot be read

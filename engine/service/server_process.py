@@ -1,0 +1,439 @@
+"""The server: the order in which it starts and ends, and its loop.
+
+The main thread ticks, starts processes and takes signals. It ends in this order, in less than 30 seconds: nothing new
+is begun; what runs may end; what still runs is interrupted, then killed; messages are delivered; locks are released.
+"""
+
+import os
+import queue
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Protocol, TypeVar
+
+from engine.errors import EngineError, UsageError
+from engine.formatting.hints import suggest_name
+from engine.scenarios.process import SUPERVISOR
+from engine.scenarios.release import describe_release
+from engine.service.child_runs import ChildRuns
+from engine.service.clock_jumps import find_jump, read_clocks
+from engine.service.control import NextTimes, RefusedRequestError, RequestedRun, ServedProject
+from engine.service.data_probes import DataProbes
+from engine.service.fire_states import SERVER_ENDED
+from engine.service.probe_threads import ProbeThreads
+from engine.service.project_threads import HeartbeatOptions, ProjectThreads
+from engine.service.scheduler import ProjectScheduler
+from engine.service.serve_listener import ServeListener
+from engine.service.served_spec import ServedSpec, list_specs
+from engine.service.triggers.due_fires import fill_values
+from engine.spec import ProjectSpec
+from engine.store import Pause, Store, utc_now
+
+T = TypeVar("T")
+
+TICK_SECONDS = 1.0
+"""The loop ticks at least that often."""
+
+INTERRUPTION_SECONDS = 5.0
+"""Runs may take that long to end as ABORTED; then they are killed."""
+
+KILL_SECONDS = 3.0
+"""Killed runs may take that long to be gone."""
+
+DELIVERY_SECONDS = 5.0
+"""What is due may take that long to be delivered at the end."""
+
+LONGEST_TICK_SECONDS = 30.0
+"""A loop that has not ticked for longer is stuck."""
+
+CALL_SECONDS = 20.0
+"""A thread waits that long for the loop to do what it asks for."""
+
+
+RESTARTED_FOR = "ENGINE_RESTARTED_FOR"
+"""The variable of the environment that tells a server why it was started again."""
+
+
+class Companion(Protocol):
+    """What runs beside the loop, in threads of its own."""
+
+    def start(self) -> None:
+        """Start it."""
+
+    def stop(self) -> None:
+        """End it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """How a server works.
+
+    Attributes
+    ----------
+    at_once
+        How many runs may be at work at the same time.
+    drain
+        Seconds that runs may take to end when the server is to end.
+    reload
+        Whether the spec files are watched.
+    heartbeat
+        The heartbeat of each project that has its channel; None without one.
+    """
+
+    at_once: int
+    drain: float = 15.0
+    reload: bool = False
+    heartbeat: HeartbeatOptions | None = None
+
+
+class Server:
+    """A server of one or more projects; for its companions, it is the `ServerControl`.
+
+    Parameters
+    ----------
+    paths
+        Spec files, and folders of spec files.
+    clock, monotonic
+        The time in UTC, and a clock in seconds that is never set.
+    checkpoint
+        Called with the name of each point at which a crash must do no harm.
+    program
+        The program of the supervisor of a run's process.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        options: ServeOptions,
+        listener: ServeListener,
+        *,
+        environ: Mapping[str, str],
+        clock: Callable[[], datetime] = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+        checkpoint: Callable[[str], None] = lambda _: None,
+        program: Sequence[str] = SUPERVISOR,
+    ) -> None:
+        self._paths, self._options, self._listener = list(paths), options, listener
+        self._clock, self._monotonic, self._checkpoint = clock, monotonic, checkpoint
+        self._release = describe_release()
+        self._awake, self._wake = os.pipe()
+        os.set_blocking(self._awake, False)
+        os.set_blocking(self._wake, False)
+        self._environ = environ
+        self._probe_threads = ProbeThreads(monotonic)
+        self._runs = ChildRuns(options.at_once, environ, self.wake, listener.show_line, program)
+        self._projects: list[ProjectScheduler] = []
+        self._served: list[ProjectScheduler] = []
+        self._calls: queue.SimpleQueue[tuple[Future[object], Callable[[], object]]] = queue.SimpleQueue()
+        self._asked_to_end = 0
+        self._reload_wanted = False
+        self._draining = False
+        self._ticked, self._clocks = monotonic(), read_clocks()
+        self._first = 0
+
+    # --- from the start to the end
+
+    def serve(self, companions: Sequence[Companion] = ()) -> str:
+        """Serve until a signal asks for the end, or the code has been replaced.
+
+        Returns
+        -------
+        Which release the code has been replaced by, so the program is to be started again; empty at a signal.
+
+        Parameters
+        ----------
+        companions
+            What runs beside the loop.
+
+        Raises
+        ------
+        UsageError
+            There is nothing to serve.
+        """
+        with self._take_signals(), ExitStack() as stack:
+            stack.callback(self._close)
+            self._read_specs()
+            self._check_heartbeat()
+            for companion in companions:
+                companion.start()
+                stack.callback(companion.stop)
+            self._tell_served()
+            while not self._asked_to_end and not self._find_other_release():
+                self._tick()
+                self._wait(self._find_pause())
+            other_release = "" if self._asked_to_end else self._find_other_release()
+            self._end()
+            return other_release
+
+    def _check_heartbeat(self) -> None:
+        heartbeat, projects = self._options.heartbeat, [one.spec.project for one in self._projects if one.spec.project]
+        if heartbeat and projects and not any(heartbeat.channel in one.channels for one in projects):
+            hint = suggest_name(heartbeat.channel, [name for one in projects for name in one.channels])
+            raise UsageError(f"--heartbeat-channel: no spec has a channel {heartbeat.channel!r}{hint}")
+
+    def _find_other_release(self) -> str:
+        """Return what a process of another release has said, unless this program was started again for that."""
+        said = (project.other_release for project in self._projects)
+        return next((text for text in said if text and text != self._environ.get(RESTARTED_FOR)), "")
+
+    @contextmanager
+    def _take_signals(self) -> Iterator[None]:
+        """Take the signals that ask for the end or for reading the specs again; others wake the loop alone."""
+
+        def end(_number: int, _frame: FrameType | None) -> None:
+            self._asked_to_end += 1
+
+        def reload(_number: int, _frame: FrameType | None) -> None:
+            self._reload_wanted = True
+
+        handlers = {signal.SIGTERM: end, signal.SIGINT: end, signal.SIGHUP: reload}
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        descriptor = signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(descriptor)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _read_specs(self) -> None:
+        """Read all specs, also those that are new in a folder."""
+        known = {project.spec.path for project in self._projects}
+        for project in self._projects:
+            if project.spec.read():
+                project.take_spec()
+        for path in list_specs(self._paths):
+            if path not in known:
+                spec = ServedSpec(path, self._listener)
+                spec.read()
+                self._projects.append(self._make_scheduler(spec))
+        self._served = self._list_distinct()
+
+    def _list_distinct(self) -> list[ProjectScheduler]:
+        """Return the projects; those whose names others before them have are told, and not served."""
+        found: dict[str, ProjectScheduler] = {}
+        for project in self._projects:
+            first = found.setdefault(project.name, project)
+            if first is not project:
+                text = f"{project.spec.path} is not served: {first.spec.path} has the same name of its project"
+                self._listener.tell("problem", text)
+        return list(found.values())
+
+    def _make_scheduler(self, spec: ServedSpec) -> ProjectScheduler:
+        return ProjectScheduler(
+            spec,
+            self._runs,
+            self._listener,
+            clock=self._clock,
+            monotonic=self._monotonic,
+            release=self._release,
+            checkpoint=self._checkpoint,
+            make_threads=self._make_threads,
+            probes=DataProbes(self._environ, fill_values, self._probe_threads, self._monotonic),
+        )
+
+    def _make_threads(self, store: Store, project: ProjectSpec, tell: Callable[..., None]) -> ProjectThreads:
+        return ProjectThreads(store, project, self._environ, self._options.heartbeat, self._find_trouble, tell)
+
+    def _find_trouble(self) -> str:
+        age = self.measure_tick_age()
+        return f"the scheduler has not looked at anything for {age:.0f} s" if age > LONGEST_TICK_SECONDS else ""
+
+    def _tell_served(self) -> None:
+        count = len(self._served)
+        self._listener.tell(
+            "started",
+            f"{count} {'project' if count == 1 else 'projects'}, {self._options.at_once} at once; Ctrl-C ends",
+            process=os.getpid(),
+        )
+
+    def _tick(self) -> None:
+        self._ticked = self._monotonic()
+        self._look_at_clock()
+        self._take_news()
+        self._answer_calls()
+        if self._reload_wanted or (self._options.reload and any(one.spec.has_changed() for one in self._projects)):
+            self._reload_wanted = False
+            self._reread()
+        self._first = (self._first + 1) % max(1, len(self._served))  # so that each has the first choice at times
+        for project in self._served[self._first :] + self._served[: self._first]:
+            project.tick(dispatching=not self._draining)
+
+    def _look_at_clock(self) -> None:
+        before, self._clocks = self._clocks, read_clocks()
+        jump = find_jump(before, self._clocks)
+        if jump is not None:
+            self._listener.tell("clock", jump.describe())
+            for project in self._projects:
+                project.take_spec()
+
+    def _reread(self) -> None:
+        try:
+            self._read_specs()
+        except EngineError as problem:
+            self._listener.tell("problem", str(problem))
+
+    def _take_news(self) -> None:
+        owners = {project.key: project for project in self._projects}
+        for news in self._runs.take_news():
+            project = owners[news.child.owner]
+            with self._told_problems(project):
+                (project.note_begin if news.kind == "begun" else project.note_end)(news.child)
+
+    @contextmanager
+    def _told_problems(self, project: ProjectScheduler) -> Iterator[None]:
+        """Tell a problem of a state; what could not be written is looked at again by later ticks."""
+        try:
+            yield
+        except EngineError as problem:
+            self._listener.tell("problem", f"{project.name}: {problem}", project=project.name)
+
+    def _find_pause(self) -> float:
+        times = [time for project in self._projects if (time := project.wakes_at) is not None]
+        until = (min(times) - self._clock()).total_seconds() if times else TICK_SECONDS
+        return min(max(until, 0.01), TICK_SECONDS)
+
+    def _wait(self, seconds: float) -> None:
+        """Wait so long, or until a signal, a process or another thread wakes the loop."""
+        select.select([self._awake], [], [], seconds)
+        with suppress(BlockingIOError):
+            while os.read(self._awake, 4096):
+                pass
+
+    # --- the end
+
+    def _end(self) -> None:
+        """End the runs: those that end by themselves in time, then the others."""
+        self._draining = True
+        asked = self._asked_to_end
+        self._listener.tell("draining", f"ending: runs may take {self._options.drain:g} s; a second signal kills them")
+        self._tick_until(lambda: self._asked_to_end > asked, self._options.drain)
+        if self._asked_to_end == asked and self._runs.active:
+            for child in list(self._runs.active):
+                for project in self._projects:
+                    if project.key == child.owner:
+                        with self._told_problems(project):
+                            project.abort(child, SERVER_ENDED)
+            self._tick_until(lambda: self._asked_to_end > asked, INTERRUPTION_SECONDS)
+        for child in self._runs.active:
+            child.kill(SERVER_ENDED)
+        self._tick_until(lambda: False, KILL_SECONDS)
+
+    def _tick_until(self, is_over: Callable[[], bool], seconds: float) -> None:
+        """Tick until no run is at work, `is_over`, or so many seconds have passed."""
+        until = self._monotonic() + seconds
+        while self._runs.active and not is_over() and self._monotonic() < until:
+            self._tick()
+            self._wait(min(0.2, max(0.0, until - self._monotonic())))
+        self._take_news()
+
+    def _close(self) -> None:
+        until = self._monotonic() + DELIVERY_SECONDS
+        for project in self._projects:
+            project.close(max(0.1, until - self._monotonic()))
+        self._listener.tell("ended", "ended")
+
+    # --- what others ask, from their threads
+
+    def wake(self) -> None:
+        """Let the loop tick soon."""
+        with suppress(BlockingIOError):  # it is about to wake up
+            os.write(self._wake, b"\0")
+
+    def _call(self, work: Callable[[], T]) -> T:
+        """Let the loop do something, and return what it gives."""
+        if threading.current_thread() is threading.main_thread():
+            return work()
+        answer: Future[object] = Future()
+        self._calls.put((answer, work))
+        self.wake()
+        return answer.result(CALL_SECONDS)  # type: ignore[return-value]
+
+    def _answer_calls(self) -> None:
+        while not self._calls.empty():
+            answer, work = self._calls.get()
+            try:
+                answer.set_result(work())
+            except Exception as error:  # noqa: BLE001 - it belongs to whoever asks
+                answer.set_exception(error)
+
+    def measure_tick_age(self) -> float:
+        """Return how many seconds ago the loop began its last tick."""
+        return self._monotonic() - self._ticked
+
+    def is_draining(self) -> bool:
+        """Return whether the server is about to end, so it starts no runs any more."""
+        return self._draining or self._asked_to_end > 0
+
+    def list_projects(self) -> Sequence[ServedProject]:
+        """Return the projects, in the order in which they were given."""
+        return [project.describe() for project in self._served]
+
+    def list_next_times(self, project: str, count: int) -> Sequence[NextTimes]:
+        """Return the next times of each trigger of a project, those that are paused or not active left out."""
+        return self._call(lambda: self._find(project).list_next_times(count))
+
+    def reload(self) -> Sequence[ServedProject]:
+        """Read all specs again; return what the projects are then."""
+        return self._call(self._reload)
+
+    def _reload(self) -> Sequence[ServedProject]:
+        self._reread()
+        return self.list_projects()
+
+    def request_run(self, project: str, scenario: str, values: Mapping[str, str], request: str) -> RequestedRun:
+        """Record the fire of a run that somebody asks for."""
+        return self._call(lambda: self._request_run(project, scenario, values, request))
+
+    def _request_run(self, project: str, scenario: str, values: Mapping[str, str], request: str) -> RequestedRun:
+        if self.is_draining():
+            raise RefusedRequestError("this server is about to end: ask again when it runs again")
+        return RequestedRun(*self._find_led(project).request_run(scenario, values, request))
+
+    def abort_run(self, project: str, run: str, by: str) -> bool:
+        """Ask a run that this server has started to end; return False if it has not started it."""
+        return self._call(lambda: self._abort_run(project, run, by))
+
+    def _abort_run(self, project: str, run: str, by: str) -> bool:
+        found = self._find(project)
+        child = self._runs.find(found.key, run)
+        if child is None:
+            return False
+        found.abort(child, f"aborted by {by}")
+        return True
+
+    def pause(self, project: str, scenario: str, until: datetime | None, by: str, reason: str) -> None:
+        """Pause the triggers of a scenario."""
+        store = self._find_store(project)
+        store.pauses.add(Pause(scenario, until, by, reason, self._clock()))
+        self.wake()
+
+    def resume(self, project: str, scenario: str, by: str) -> bool:
+        """End the pause of a scenario; return whether there was one."""
+        return self._find_store(project).pauses.end(scenario, by)
+
+    def _find(self, name: str) -> ProjectScheduler:
+        found = next((project for project in self._served if project.name == name), None)
+        if found is None:
+            raise RefusedRequestError(f"this server has no project {name!r}")
+        return found
+
+    def _find_led(self, name: str) -> ProjectScheduler:
+        found = self._find(name)
+        if not found.is_leader:
+            raise RefusedRequestError(f"this server does not run {name}: another one does; ask that one")
+        return found
+
+    def _find_store(self, name: str) -> Store:
+        store = self._find_led(name).store
+        if store is None:
+            raise RefusedRequestError(f"this server does not run {name}")
+        return store

@@ -1,0 +1,126 @@
+"""Rules of loops: no scenario may be started, directly or through others, by what its own runs have done.
+
+A scenario leads to another in three ways: it runs it by a step, its end starts it (the end of a child run counts too),
+or it writes what a trigger of the other one looks at. A circle of these that needs a trigger would never end.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from engine.discovery.listing import names_file
+from engine.spec import sql
+from engine.spec.diagnostics import Findings
+from engine.spec.resources.channels import AppriseChannel, DatasetChannel, FileChannel, MailChannel, WebhookChannel
+from engine.spec.resources.datasets import FileDataset
+from engine.spec.resources.scenarios import ClearStep, ExportStep, ReportStep, RunScenarioStep
+from engine.spec.resources.triggers import (
+    AnyTrigger,
+    DatasetChangedTrigger,
+    QueryChangedTrigger,
+    ScenarioFinishedTrigger,
+)
+from engine.spec.rules.draft import Draft, locate_path
+from engine.spec.rules.references import find_cycles, list_iterated_children
+from engine.spec.rules.reporters import list_read_datasets
+from engine.spec.rules.triggers import iterate_triggers
+from engine.spec.validator import SpecPath
+
+_LETTER = "20260101T000000Z-letter.eml"
+"""A file as a channel of kind file writes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """How one scenario leads to another: in words, and the path of the trigger's key; None for a step that runs it."""
+
+    text: str
+    trigger: SpecPath | None = None
+
+
+def check_trigger_loops(draft: Draft, findings: Findings) -> None:
+    """Check that no circle of scenarios goes on without end."""
+    leads = _find_leads(draft)
+    needs: dict[str, dict[str, SpecPath]] = {name: {} for name in draft.spec.scenarios}
+    for (one, other), lead in leads.items():
+        needs[one][other] = lead.trigger or ()
+    for _, chain in find_cycles(needs):
+        found = [leads[pair] for pair in pairwise(chain)]
+        places = [lead.trigger for lead in found if lead.trigger]
+        if not places:
+            continue  # a scenario that runs itself is reported as that
+        who = "this scenario starts itself" if len(found) == 1 else "these scenarios start each other"
+        message = f"{who} again and again: {'; '.join(lead.text for lead in found)}"
+        help_ = "write into another place, remove one of the triggers, or let it look at something else"
+        findings.error(draft.value_position(*places[-1]), "trigger-loop", message, help_)
+
+
+def _find_leads(draft: Draft) -> dict[tuple[str, str], Lead]:
+    """Return how scenarios lead to each other; of several ways between two, one with a trigger."""
+    found: dict[tuple[str, str], Lead] = {}
+    for name, scenario in draft.spec.scenarios.items():
+        for i, step in enumerate(scenario.steps):
+            if isinstance(step, RunScenarioStep) and step.active:
+                for child in (step.scenario, *list_iterated_children(draft, name, i)):
+                    found[name, child] = Lead(f'"{name}" runs "{child}"')
+    written = {name: [*_list_written_files(draft, name)] for name in draft.spec.scenarios}
+    for path, trigger in iterate_triggers(draft):
+        if not trigger.active:
+            continue
+        owner = str(path[1])
+        if isinstance(trigger, ScenarioFinishedTrigger):
+            text = f'the end of "{trigger.scenario}" starts "{owner}" (trigger "{trigger.name}")'
+            found[trigger.scenario, owner] = Lead(text, (*path, "scenario"))
+        for dataset in _list_watched_datasets(draft, trigger):
+            place = _locate_dataset(draft, dataset)
+            for name, files in written.items():
+                for file, what in files:
+                    if place and (names_file(place, file) or place == file or names_file(file, place)):
+                        looks = f'"{owner}" looks at "{dataset}" (trigger "{trigger.name}")'
+                        text = f'"{name}" {what}, and {looks}'
+                        key = "dataset" if isinstance(trigger, DatasetChangedTrigger) else "sql"
+                        found[name, owner] = Lead(text, (*path, key))
+    return {pair: lead for pair, lead in found.items() if set(pair) <= draft.spec.scenarios.keys()}
+
+
+def _list_watched_datasets(draft: Draft, trigger: AnyTrigger) -> list[str]:
+    """Return the datasets of files that a trigger looks at, with those that queries read."""
+    named: list[str] = []
+    if isinstance(trigger, DatasetChangedTrigger):
+        named = trigger.datasets
+    elif isinstance(trigger, QueryChangedTrigger):
+        named = sorted(sql.list_tables(trigger.sql))
+    return [*dict.fromkeys(one for name in named for one in list_read_datasets(name, draft))]
+
+
+def _locate_dataset(draft: Draft, name: str) -> Path | None:
+    dataset = draft.spec.datasets.get(name)
+    root = draft.root_of(name, dataset.connection) if isinstance(dataset, FileDataset) else None
+    return locate_path(root, dataset.path) if isinstance(dataset, FileDataset) and root else None
+
+
+def _list_written_files(draft: Draft, scenario: str) -> Iterator[tuple[Path, str]]:
+    """Yield the files that the steps and the messages of a scenario write or remove, and what is done, in words."""
+    folder = draft.folder_of("scenarios", scenario)
+    for step in draft.spec.scenarios[scenario].steps:
+        if not step.active:
+            continue
+        if isinstance(step, ReportStep | ExportStep):
+            yield locate_path(folder, step.path), f"writes {step.path}"
+        elif isinstance(step, ClearStep) and (place := _locate_dataset(draft, step.target)):
+            yield place, f'removes the files of "{step.target}"'
+    for path, content in draft.iterate_messages():
+        if path[1] == scenario and content.active:
+            yield from _list_message_files(draft, content.channel)
+
+
+def _list_message_files(draft: Draft, name: str) -> Iterator[tuple[Path, str]]:
+    channel = draft.spec.channels.get(name)
+    folder = draft.folder_of("channels", name)
+    if isinstance(channel, DatasetChannel):
+        yield locate_path(folder, channel.path), f"writes its messages into {channel.path}"
+    if isinstance(channel, MailChannel | AppriseChannel | WebhookChannel):
+        channel = channel.fallback
+    if isinstance(channel, FileChannel):
+        yield locate_path(folder, f"{channel.path}/{_LETTER}"), f"writes its messages into {channel.path}"

@@ -1,0 +1,223 @@
+"""Rules of triggers: their names and times, what they look at, and the variables that they set."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta, tzinfo
+
+from engine.errors import Position
+from engine.formatting.lists import join_some
+from engine.formatting.numbers import format_seconds
+from engine.spec import sql
+from engine.spec.cron_clock_changes import describe_clock_changes
+from engine.spec.cron_texts import find_cron_problem, find_cron_surprises
+from engine.spec.declared_times import YEARS
+from engine.spec.diagnostics import Findings
+from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES, find_time_zone
+from engine.spec.resolver import VARIABLE_TYPES, VariableType
+from engine.spec.resources.datasets import FileDataset, PythonDataset
+from engine.spec.resources.triggers import (
+    AnyTrigger,
+    CronTrigger,
+    DatasetChangedTrigger,
+    IntervalTrigger,
+    QueryChangedTrigger,
+    ScheduledTrigger,
+)
+from engine.spec.rules.draft import Draft, report_problem
+from engine.spec.rules.messages import CHILD_PREFIX, STARTERS
+from engine.spec.rules.reporters import list_read_datasets
+from engine.spec.validator import SpecPath, SpecText
+from engine.spec.variable_references import (
+    Value,
+    VariableReference,
+    fill_references,
+    find_only_reference,
+    find_references,
+    quote_value,
+    report_shift,
+    report_undeclared_variable,
+)
+from engine.spec.yaml_tree import ScalarNode
+
+SHORTEST_INTERVAL = timedelta(seconds=10)
+
+_INTERVAL_HELP = "write kind: interval, every: 1h in its place: the run then finds out whether the data have changed"
+_SAMPLE_NAMES: dict[str, Value] = {
+    "previous_as_of": date(2026, 1, 1),
+    "previous_as_of_time": "2026-01-01T00:00:00",
+    "changed": "name",
+}
+"""Values of the types that FIRE_NAMES have, to see whether a text with them fits a variable."""
+
+
+def iterate_triggers(draft: Draft) -> Iterator[tuple[SpecPath, AnyTrigger]]:
+    """Yield each trigger of a scenario with its path."""
+    for scenario, spec in draft.spec.scenarios.items():
+        for i, trigger in enumerate(spec.triggers):
+            yield ("scenarios", scenario, "triggers", i), trigger
+
+
+def check_trigger_names(draft: Draft, findings: Findings) -> None:
+    """Check that no trigger is called like something else that starts runs: conditions could not tell them apart."""
+    for path, trigger in iterate_triggers(draft):
+        if trigger.name in STARTERS or trigger.name.startswith(CHILD_PREFIX):
+            other = {"manual": "somebody starts", "watch": "engine watch starts"}.get(
+                trigger.name, "another scenario starts"
+            )
+            message = f'"{trigger.name[:60]}" is the name in conditions and messages for a run that {other}'
+            findings.error(draft.value_position(*path, "name"), "reserved-name", message, "rename the trigger")
+
+
+def check_crons(draft: Draft, findings: Findings) -> None:
+    """Check that each cron expression is legal, and warn of what many would not expect of it."""
+    for text in draft.texts_read_as("cron"):
+        if problem := find_cron_problem(text.value):
+            report_problem(findings, text, problem)
+            continue
+        for surprise in find_cron_surprises(text.value):
+            at = text.node.position
+            if text.value == text.node.text:
+                at = text.node.position_of(surprise.offset, surprise.length)
+            findings.warning(at, surprise.code, surprise.message, surprise.help)
+
+
+def check_trigger_times(draft: Draft, findings: Findings) -> None:
+    """Check the time zones of triggers, and their times, distances and beginnings."""
+    for path, trigger in iterate_triggers(draft):
+        if not isinstance(trigger, ScheduledTrigger):
+            continue
+        zone = _find_zone(draft, findings, trigger, path)
+        if isinstance(trigger, CronTrigger):
+            if zone and trigger.active and not find_cron_problem(trigger.cron):
+                _warn_about_clock_changes(draft, findings, trigger, zone, path)
+            continue
+        every = trigger.every
+        if isinstance(every, timedelta) and every < SHORTEST_INTERVAL:
+            at = draft.value_position(*path, "every")
+            message = f"a run each {format_seconds(every.total_seconds())}: its start alone takes about a second"
+            findings.warning(at, "interval", message, "what is due while a run goes on is united into one run")
+        _check_since(draft, findings, trigger, path)
+
+
+def _find_zone(draft: Draft, findings: Findings, trigger: ScheduledTrigger, path: SpecPath) -> tzinfo | None:
+    """Return the zone of a trigger's times; None if it has been reported that there is none."""
+    try:
+        return find_time_zone(trigger.timezone or draft.spec.timezone)
+    except ValueError as problem:
+        if trigger.timezone is not None:  # that of the project is reported by itself
+            message = f'"timezone" must be the name of a time zone, found "{trigger.timezone[:60]}"'
+            findings.error(draft.value_position(*path, "timezone"), "wrong-value", message, str(problem))
+    return None
+
+
+def _warn_about_clock_changes(
+    draft: Draft, findings: Findings, trigger: CronTrigger, zone: tzinfo, path: SpecPath
+) -> None:
+    now = draft.variables.names["as_of"]
+    if isinstance(now, date) and (told := describe_clock_changes(trigger.cron, zone, now.year)):
+        name = trigger.timezone or draft.spec.timezone
+        message = f"the clocks of {name} are changed at this time of the day: {told}"
+        at = draft.value_position(*path, "cron")
+        findings.warning(at, "clock-change", message, "choose another hour, or add timezone: UTC")
+
+
+def _check_since(draft: Draft, findings: Findings, trigger: IntervalTrigger, path: SpecPath) -> None:
+    at = draft.value_position(*path, "since")
+    written = draft.scalar_text(*path, "since") or ""
+    if moving := [one.parts[0] for one in find_references(written) if one.parts and one.parts[0] in MOMENT_NAMES]:
+        message = f"since is counted from, so it must stay the same, and ${{{moving[0]}}} moves with each day"
+        findings.error(at, "since", message, "write a date")
+    elif trigger.since is not None and trigger.since.year not in YEARS:
+        message = f"since is in the year {trigger.since.year}"
+        findings.error(at, "since", message, "write a date such as 2026-01-06")
+
+
+def check_watched_data(draft: Draft, findings: Findings) -> None:
+    """Check that what a trigger looks at can be looked at, and is named once."""
+    for path, trigger in iterate_triggers(draft):
+        if isinstance(trigger, DatasetChangedTrigger):
+            _check_watched_datasets(draft, findings, trigger, path)
+        elif (
+            isinstance(trigger, QueryChangedTrigger)
+            and sql.list_columns(trigger.sql)
+            and not sql.list_tables(trigger.sql)
+        ):
+            at = draft.value_position(*path, "sql")
+            findings.warning(at, "watched", "this query reads no dataset, so that its result stays the same")
+
+
+def _check_watched_datasets(draft: Draft, findings: Findings, trigger: DatasetChangedTrigger, path: SpecPath) -> None:
+    for j, name in enumerate(trigger.datasets):
+        at = draft.value_position(*path, "dataset", *([j] if isinstance(trigger.dataset, list) else []))
+        if (first := trigger.datasets.index(name)) != j:
+            also = draft.value_position(*path, "dataset", first)
+            findings.error(at, "duplicate-name", f'"{name[:60]}" is listed already', "remove it", also=also)
+        elif name in draft.spec.datasets:
+            _check_watched_dataset(draft, findings, name, at)
+    if trigger.all and len(set(trigger.datasets)) == 1:
+        message = "all: true is for several datasets, and this trigger looks at one"
+        findings.warning(draft.key_position(*path, "all"), "watched", message, "remove it, or list the others")
+
+
+def _check_watched_dataset(draft: Draft, findings: Findings, name: str, at: Position) -> None:
+    """Check that a dataset comes from files; that of a function changes without anything that could be looked at."""
+    read = list_read_datasets(name, draft)
+    of_functions = [one for one in read if isinstance(draft.spec.datasets[one], PythonDataset)]
+    files = [one for one in read if isinstance(draft.spec.datasets[one], FileDataset)]
+    also = draft.key_position("datasets", of_functions[0]) if of_functions else None
+    if of_functions == [name]:
+        message = f'"{name[:60]}" is what a Python function returns, and only a call of it would show a change'
+        findings.error(at, "watched", message, _INTERVAL_HELP, also=also)
+    elif of_functions and not files:
+        message = f'"{name[:60]}" is read from what Python functions return: {join_some(of_functions)}'
+        findings.error(at, "watched", message, _INTERVAL_HELP, also=also)
+    elif of_functions:
+        message = f'of what "{name[:60]}" reads, {join_some(of_functions)} is not looked at: a Python function makes it'
+        findings.warning(at, "watched", message, "only changes of the files start a run")
+
+
+def check_trigger_variables(draft: Draft, findings: Findings) -> None:
+    """Check the texts that a trigger gives to variables: the names in them, and the type that they will have."""
+    known: Mapping[str, Value] = {**draft.variables.names, **_SAMPLE_NAMES}
+    for text in draft.texts_read_as("trigger"):
+        references = find_references(text.node.text)
+        draft.variables.used_names.update(one.parts[0] for one in references if one.parts)
+        for reference in references:
+            _check_reference(draft, findings, text.node, reference, known)
+        if references and all(len(one.parts) == 1 and one.parts[0] in known for one in references):
+            _check_type_at_fire(draft, findings, text, known)
+
+
+def _check_reference(
+    draft: Draft, findings: Findings, node: ScalarNode, reference: VariableReference, known: Mapping[str, Value]
+) -> None:
+    match reference.parts:
+        case ("secret" | "env", *_):
+            at = node.position_of(reference.offset, reference.length)
+            message = "the variables of a trigger cannot contain secrets or environment variables"
+            findings.error(at, "secret-here", message, "declare a variable with the value, and write its name here")
+        case (name,) if name in known:
+            report_shift(node, reference, known[name], findings)
+        case (name,) if name in draft.variables.declarations:
+            pass  # its value has been reported
+        case _:
+            names = {**draft.variables.declarations, **FIRE_NAMES}
+            report_undeclared_variable(node, reference, names, findings)
+
+
+def _check_type_at_fire(draft: Draft, findings: Findings, text: SpecText, known: Mapping[str, Value]) -> None:
+    """Check that a text will be of the type of its variable, whatever values its names have at a fire."""
+    name, written = str(text.path[-1]), text.node.text
+    if name not in draft.variables.types:
+        return
+    try:
+        filled = fill_references(written, known)
+    except ValueError:
+        return  # days added to what is no date: reported
+    try:
+        draft.variables.types[name].convert(filled)
+    except ValueError as problem:
+        message = f'variable "{name[:60]}": {str(problem).partition(", found")[0]}, found {quote_value(written)}'
+        only = find_only_reference(written)
+        kind = VariableType.infer(known[only.parts[0]]).name if only else None
+        help_ = f"{written} is {VARIABLE_TYPES[kind]}" if kind else None
+        findings.error(text.node.position, "variable-value", message, help_, also=draft.key_position("variables", name))

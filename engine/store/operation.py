@@ -1,0 +1,154 @@
+"""What is asked of a state again and again while it is served: what runs, what has ended since, what waits."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, func, or_, select
+
+from engine.outcome import Outcome
+from engine.store.database import Database, split_rows
+from engine.store.records import OPEN_STATES, FireState, MessageState
+from engine.store.tables import fires, outbox, run_ends, runs
+
+
+class RunningRun(NamedTuple):
+    """A run that has not ended, as far as is recorded."""
+
+    id: str
+    scenario: str
+    started: datetime
+    trigger: str
+    who: str
+    fire: int | None
+
+
+class TimedEnd(NamedTuple):
+    """The end of a run, by its number, when it was, and how many seconds the run took."""
+
+    number: int
+    scenario: str
+    outcome: Outcome
+    ended: datetime
+    seconds: float
+
+
+class FireStep(NamedTuple):
+    """The state of a fire."""
+
+    number: int
+    scenario: str
+    trigger: str
+    state: FireState
+
+
+class SkippedFire(NamedTuple):
+    """A fire for which there was no run, and why."""
+
+    number: int
+    scenario: str
+    trigger: str
+    scheduled: datetime
+    reason: str
+
+
+class UndeliveredMessages(NamedTuple):
+    """The messages of a channel that have not arrived: how many, since when, and the newest reason.
+
+    `waiting` are tried again, `refused` are not.
+    """
+
+    channel: str
+    waiting: int
+    refused: int
+    oldest: datetime
+    last_error: str | None
+
+
+class Operation:
+    """Summaries of a state, each read at once and without the large columns."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def list_running(self) -> list[RunningRun]:
+        """Return the runs that have not ended, oldest first."""
+        columns = (runs.c.id, runs.c.scenario, runs.c.started, runs.c.trigger, runs.c.who, runs.c.fire)
+        query = select(*columns).where(runs.c.outcome.is_(None)).order_by(runs.c.number)
+        with self._database.begin_read() as connection:
+            return [RunningRun(*row) for row in connection.execute(query)]
+
+    def list_ends_after(self, number: int) -> list[TimedEnd]:
+        """Return the ends of runs that were recorded after the end of a number, in order."""
+        columns = (run_ends.c.number, run_ends.c.scenario, run_ends.c.outcome, runs.c.started, runs.c.ended)
+        query = select(*columns).join(runs, runs.c.id == run_ends.c.run).where(run_ends.c.number > number)
+        with self._database.begin_read() as connection:
+            rows = connection.execute(query.order_by(run_ends.c.number)).all()
+        return [
+            TimedEnd(
+                row.number, row.scenario, Outcome(row.outcome), row.ended, (row.ended - row.started).total_seconds()
+            )
+            for row in rows
+        ]
+
+    def find_last_ends(self) -> dict[tuple[str, Outcome], datetime]:
+        """Return when a run of each scenario last ended with each outcome. This reads all runs."""
+        columns = (runs.c.scenario, runs.c.outcome, func.max(runs.c.ended))
+        query = select(*columns).where(runs.c.outcome.is_not(None)).group_by(runs.c.scenario, runs.c.outcome)
+        with self._database.begin_read() as connection:
+            return {(scenario, Outcome(outcome)): ended for scenario, outcome, ended in connection.execute(query)}
+
+    def find_last_end(self, before: datetime) -> int:
+        """Return the number of the last end of a run that ended before a moment; 0 if there is none."""
+        last = select(func.coalesce(func.max(run_ends.c.number), 0)).join(runs, runs.c.id == run_ends.c.run)
+        with self._database.begin_read() as connection:
+            return int(connection.scalars(last.where(runs.c.ended < before)).one())
+
+    def find_last_fire(self, before: datetime) -> int:
+        """Return the number of the last fire that was seen before a moment; 0 if there is none."""
+        last = select(func.coalesce(func.max(fires.c.number), 0)).where(fires.c.seen_at < before)
+        with self._database.begin_read() as connection:
+            return int(connection.scalars(last).one())
+
+    def list_open_at(self, moment: datetime) -> list[int]:
+        """Return the numbers of the fires that were seen before a moment, and that are open or whose run ended since.
+
+        One that was skipped since then is not among them: it is not recorded when that happened.
+        """
+        ended = fires.c.run.in_(select(runs.c.id).where(runs.c.ended >= moment))
+        wanted = (fires.c.seen_at < moment) & or_(fires.c.state.in_(OPEN_STATES), ended)
+        with self._database.begin_read() as connection:
+            return list(connection.scalars(select(fires.c.number).where(wanted)))
+
+    def list_fires_after(self, number: int, also: Collection[int]) -> list[FireStep]:
+        """Return the fires after a number, and those of other numbers, in order."""
+        wanted: list[ColumnElement[bool]] = [fires.c.number > number]
+        wanted += [fires.c.number.in_(some) for some in split_rows(sorted(also))]
+        query = select(fires.c.number, fires.c.scenario, fires.c.trigger, fires.c.state)
+        with self._database.begin_read() as connection:
+            rows = connection.execute(query.where(or_(*wanted)).order_by(fires.c.number)).all()
+        return [FireStep(*row[:3], FireState(row.state)) for row in rows]
+
+    def list_skipped(self, since: datetime, last: int) -> list[SkippedFire]:
+        """Return the fires of a time that were skipped (the `last` of them), newest first."""
+        columns = (fires.c.number, fires.c.scenario, fires.c.trigger, fires.c.scheduled, fires.c.reason)
+        skipped = (fires.c.state == FireState.SKIPPED) & (fires.c.seen_at >= since)
+        query = select(*columns).where(skipped).order_by(fires.c.number.desc()).limit(last)
+        with self._database.begin_read() as connection:
+            return [SkippedFire(*row) for row in connection.execute(query)]
+
+    def summarise_undelivered(self) -> list[UndeliveredMessages]:
+        """Return, by channel, the messages that have not arrived."""
+        open_states: Sequence[str] = (MessageState.PENDING, MessageState.REFUSED)
+        columns = (outbox.c.channel, outbox.c.state, outbox.c.created, outbox.c.last_error)
+        query = select(*columns).where(outbox.c.state.in_(open_states)).order_by(outbox.c.number)
+        found: dict[str, UndeliveredMessages] = {}
+        with self._database.begin_read() as connection:
+            for channel, state, created, error in connection.execute(query):
+                before = found.get(channel, UndeliveredMessages(channel, 0, 0, created, None))
+                found[channel] = before._replace(
+                    waiting=before.waiting + (state == MessageState.PENDING),
+                    refused=before.refused + (state == MessageState.REFUSED),
+                    last_error=error or before.last_error,
+                )
+        return list(found.values())

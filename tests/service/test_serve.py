@@ -1,0 +1,414 @@
+"""`engine serve` as a process: what it runs, what it says, how it ends."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+import engine
+from engine.outcome import Outcome
+from engine.store import Fire, FireState, Store, utc_now
+
+from .served import (
+    PATIENCE,
+    Served,
+    describe_scenario,
+    is_alive,
+    list_descendants,
+    list_open,
+    read_state,
+    wait_until,
+    write_project,
+)
+
+pytestmark = pytest.mark.slow
+
+GROUPS = Path("/sys/fs/cgroup/memory")
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """Start servers, which end with the test."""
+    begun: list[Served] = []
+
+    def begin(*arguments: str, **options: object) -> Served:
+        begun.append(Served(tmp_path, *arguments, **options))  # type: ignore[arg-type]
+        return begun[-1]
+
+    yield begin
+    for one in begun:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.wait()
+
+
+def write_scenarios(folder: Path, *scenarios: str, before: str = "") -> Path:
+    return write_project(folder, before + "scenarios:\n" + "".join(scenarios))
+
+
+def run_engine(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "engine", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def ask_for_run(state: Path, scenario: str, request: str = "one") -> None:
+    """Record a fire as a request would, before a server starts."""
+    now = utc_now()
+    with Store.open(state) as store:
+        assert store.fires.advance([], [Fire(scenario, "manual", f"manual:{request}", scheduled=now, seen_at=now)])
+
+
+def test_an_interval_starts_runs_of_its_times(serve: Callable[..., Served], tmp_path: Path) -> None:
+    state = write_scenarios(tmp_path, describe_scenario("s", "note", every="3s"))
+    server = serve()
+    server.wait_for("run", 3)
+    assert server.end() == 0
+    fires, runs = read_state(state)
+    done = [fire for fire in fires if fire.state is FireState.DONE]
+    by_id = {run.id: run for run in runs}
+    assert len(done) >= 3
+    for fire in done:
+        run = by_id[str(fire.run)]
+        assert (run.fire, run.trigger, run.outcome) == (fire.number, "timer", Outcome.SUCCESS)
+        assert run.as_of == fire.scheduled
+    digests = {run.spec for run in runs}
+    assert len(digests) == 1
+    assert None not in digests
+
+
+def test_the_server_stays_small_and_leaves_nothing_behind(serve: Callable[..., Served], tmp_path: Path) -> None:
+    write_scenarios(tmp_path, describe_scenario("s", "note"))
+    server = serve()
+    server.wait_for("run", 1)
+
+    def measure() -> tuple[int, int, int]:
+        lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
+        status = dict(line.split(":", 1) for line in lines)
+        files = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
+        return int(status["VmRSS"].split()[0]) // 1024, int(status["Threads"]), files
+
+    before = measure()
+    server.wait_for("run", 6)
+    after = measure()
+    mapped = Path(f"/proc/{server.process.pid}/maps").read_text()
+    assert [name for name in ("polars", "numba", "sklearn", "scipy", "alembic") if f"/{name}" in mapped] == []
+    assert after[0] < 80
+    assert after[0] - before[0] <= 5
+    assert after[1] <= before[1] + 2
+    assert after[2] <= before[2] + 8
+    children = [path.read_text() for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
+    zombies = [line for line in children if line.rpartition(")")[2].split()[:2] == ["Z", str(server.process.pid)]]
+    assert zombies == []
+    assert server.end() == 0
+
+
+@pytest.mark.parametrize("call", ["spin", "ignore"])
+def test_a_killed_server_leaves_no_process_of_a_run(serve: Callable[..., Served], tmp_path: Path, call: str) -> None:
+    write_scenarios(tmp_path, describe_scenario("s", call))
+    server = serve()
+    wait_until((tmp_path / "noted.txt").exists, "no run has begun", server)
+    processes = list_descendants(server.process.pid)
+    assert len(processes) >= 2
+    server.end(signal.SIGKILL)
+    time.sleep(1.0)
+    assert [pid for pid in processes if is_alive(pid)] == []
+
+
+def test_a_server_that_ends_in_order_ends_in_half_a_minute_whatever_runs(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    state = write_scenarios(
+        tmp_path,
+        *(describe_scenario(f"spins{number}", "spin") for number in range(2)),
+        *(describe_scenario(f"ignores{number}", "ignore") for number in range(2)),
+    )
+    server = serve("served.yaml", "--at-once", "4")
+    wait_until(
+        lambda: (tmp_path / "noted.txt").exists() and (tmp_path / "noted.txt").read_text().count("\n") == 4,
+        "the runs have not begun",
+        server,
+    )
+    processes = list_descendants(server.process.pid)
+    began = time.monotonic()
+    assert server.end(signal.SIGTERM) == 0
+    assert 15 < time.monotonic() - began < 30
+    assert [pid for pid in processes if is_alive(pid)] == []
+    fires, runs = read_state(state)
+    of = {run.scenario: run for run in runs}
+    for name in ("spins0", "spins1"):
+        assert of[name].outcome is Outcome.ABORTED
+        assert any("the server was ended" in event.what for event in of[name].events)
+    again = [fire for fire in fires if fire.scenario.startswith("spins") and fire.attempt == 2]
+    assert {fire.state for fire in again} == {FireState.WAITING}
+
+
+def test_a_second_signal_kills_runs_at_once(serve: Callable[..., Served], tmp_path: Path) -> None:
+    write_scenarios(tmp_path, describe_scenario("s", "ignore"))
+    server = serve()
+    wait_until((tmp_path / "noted.txt").exists, "no run has begun", server)
+    processes = list_descendants(server.process.pid)
+    began = time.monotonic()
+    server.process.send_signal(signal.SIGINT)
+    server.wait_for("draining")
+    assert server.end(signal.SIGINT) == 0
+    assert time.monotonic() - began < 10
+    assert [pid for pid in processes if is_alive(pid)] == []
+
+
+def test_a_run_that_a_killed_server_has_begun_is_told_and_made_once_more(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    reporter = "reporters: [{name: tell, channel: files, run_condition: outcome == 'ABORTED'}]"
+    state = write_scenarios(
+        tmp_path,
+        describe_scenario("s", "note", every="1h", arguments="{seconds: 3.0}", more=reporter),
+        before="channels: {files: {kind: file, path: told}}\n",
+    )
+    Store.open(state).close()
+    ask_for_run(state, "s")
+    server = serve()
+    wait_until((tmp_path / "noted.txt").exists, "no run has begun", server)
+    server.end(signal.SIGKILL)
+    server = serve()
+    server.wait_for("run")
+    wait_until(lambda: any((tmp_path / "told").glob("*")), "nobody was told", server)
+    assert server.end() == 0
+    fires, runs = read_state(state)
+    assert [run.outcome for run in runs if run.fire == fires[0].number] == [Outcome.ABORTED, Outcome.SUCCESS]
+    assert (fires[0].state, fires[0].attempt) == (FireState.DONE, 2)
+
+
+def test_the_standby_takes_over_when_the_leader_is_killed(serve: Callable[..., Served], tmp_path: Path) -> None:
+    state = write_scenarios(tmp_path, describe_scenario("s", "note"))
+    leader = serve()
+    leader.wait_for("served")
+    standby = serve()
+    standby.wait_for("standby")
+    leader.wait_for("run", 2)
+    assert standby.list_told("run") == []
+    leader.end(signal.SIGKILL)
+    began = time.monotonic()
+    standby.wait_for("served")
+    assert time.monotonic() - began < 2.0
+    standby.wait_for("run", 2)
+    assert standby.end() == 0
+    fires, runs = read_state(state)
+    for fire in fires:
+        assert sum(run.fire == fire.number and run.outcome is Outcome.SUCCESS for run in runs) <= 1
+
+
+def test_a_run_by_hand_makes_the_fire_wait_and_not_a_process(serve: Callable[..., Served], tmp_path: Path) -> None:
+    state = write_scenarios(tmp_path, describe_scenario("s", "note", every="2s", arguments="{seconds: 25.0}"))
+    by_hand = subprocess.Popen([sys.executable, "-m", "engine", "run", "served.yaml", "s"], cwd=tmp_path)
+    wait_until((tmp_path / "noted.txt").exists, "the run by hand has not begun")
+    server = serve()
+    told = server.wait_for("waits")
+    assert "busy" in told["text"]
+    assert by_hand.wait() == 0
+    wait_until(lambda: len(read_state(state)[1]) == 2, "the fire has no run", server)
+    server.end(signal.SIGKILL)
+    fires, runs = read_state(state)
+    begun = next(fire for fire in fires if fire.run == runs[1].id)
+    assert [run.fire for run in runs] == [None, begun.number]
+
+
+def test_reloading_takes_what_is_valid_and_keeps_the_last_good_otherwise(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    state = write_scenarios(tmp_path, describe_scenario("s", "note", every="2s"))
+    server = serve("served.yaml", "--reload")
+    server.wait_for("run")
+    spec = tmp_path / "served.yaml"
+    good = spec.read_text()
+    spec.write_text(good.replace("steps:", "stepps:"))
+    told = server.wait_for("invalid spec")
+    assert "as it was last valid" in told["text"]
+    server.wait_for("skipped")
+    spec.write_text(good.replace("timer", "other").replace("every: 2s", "every: 3s"))
+    server.wait_for("valid spec")
+    server.wait_for("run", holds=lambda one: one["trigger"] == "other")
+    spec.write_text(good)
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for("run", 2, holds=lambda one: one["trigger"] == "timer")
+    assert server.end() == 0
+    skipped = [fire for fire in read_state(state)[0] if fire.state is FireState.SKIPPED]
+    assert {fire.reason.partition(":")[0] for fire in skipped} <= {"invalid spec", "superseded"}
+    assert any("stepps" in fire.reason for fire in skipped)
+
+
+def test_a_folder_is_served_with_what_becomes_valid(serve: Callable[..., Served], tmp_path: Path) -> None:
+    write_project(
+        tmp_path, "version: 1\nproject: one\nscenarios:\n" + describe_scenario("a", "note", every="2s"), "one.yaml"
+    )
+    write_project(
+        tmp_path, "version: 1\nproject: two\nscenarios:\n" + describe_scenario("b", "note", every="2s"), "two.yaml"
+    )
+    (tmp_path / "part.yaml").write_text("datasets: {}\n")
+    good = (tmp_path / "two.yaml").read_text()
+    (tmp_path / "two.yaml").write_text(good.replace("steps:", "stepps:"))
+    server = serve(".", "--reload")
+    server.wait_for("invalid spec", holds=lambda one: "two.yaml" in one["text"])
+    server.wait_for("run", holds=lambda one: one["project"] == "one")
+    (tmp_path / "two.yaml").write_text(good)
+    server.wait_for("run", holds=lambda one: one["project"] == "two")
+    assert server.end() == 0
+
+
+def test_a_paused_scenario_is_skipped_and_resuming_runs_nothing_of_the_past(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    state = write_scenarios(tmp_path, describe_scenario("s", "note", every="2s"))
+    server = serve()
+    server.wait_for("run")
+    assert run_engine(tmp_path, "pause", "served.yaml", "s", "--reason", "a holiday").returncode == 0
+    server.wait_for("skipped", 3)
+    before = utc_now()
+    assert run_engine(tmp_path, "resume", "served.yaml", "s").returncode == 0
+    count = len(server.list_told("run"))
+    server.wait_for("run", count + 1, holds=lambda _: True)
+    assert server.end() == 0
+    fires, _ = read_state(state)
+    skipped = [fire for fire in fires if fire.state is FireState.SKIPPED]
+    assert len(skipped) >= 3
+    assert all("paused by" in fire.reason and "a holiday" in fire.reason for fire in skipped)
+    later = [fire for fire in fires if fire.state is FireState.DONE and fire.number > skipped[-1].number]
+    assert all(fire.scheduled > before for fire in later)
+
+
+def test_a_run_whose_process_dies_is_told_with_the_cause_and_not_made_again(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    state = write_scenarios(
+        tmp_path,
+        describe_scenario(
+            "s",
+            "fall",
+            every=None,
+            arguments="{number: 11}",
+            more="reporters: [{name: tell, channel: files, run_condition: outcome == 'ABORTED'}]",
+        ),
+        before="channels: {files: {kind: file, path: told}}\n",
+    )
+    Store.open(state).close()
+    ask_for_run(state, "s")
+    server = serve()
+    told = server.wait_for("run")
+    assert told["outcome"] == "ABORTED"
+    assert "signal 11" in told["text"]
+    wait_until(lambda: any((tmp_path / "told").glob("*")), "nobody was told", server)
+    assert server.end() == 0
+    fires, runs = read_state(state)
+    assert (fires[0].state, fires[0].attempt, len(runs)) == (FireState.DONE, 1, 1)
+    assert "signal 11" in fires[0].reason
+    message = next((tmp_path / "told").glob("*")).read_text()
+    assert "signal 11" in message
+
+
+@pytest.fixture
+def memory_group() -> Iterator[Path]:
+    """A memory cgroup of 700 MB."""
+    group = GROUPS / f"engine-test-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError as problem:
+        pytest.skip(f"a memory cgroup cannot be made here: {problem}")
+    try:
+        (group / "memory.limit_in_bytes").write_text(str(700 << 20))
+        yield group
+    finally:
+        wait_until(lambda: not (group / "cgroup.procs").read_text().split(), "processes are left in the group")
+        group.rmdir()
+
+
+def test_a_run_that_eats_all_memory_is_ended_and_the_server_lives(
+    serve: Callable[..., Served], tmp_path: Path, memory_group: Path
+) -> None:
+    state = write_scenarios(tmp_path, describe_scenario("s", "take", every=None, arguments="{megabytes: 4000}"))
+    Store.open(state).close()
+    ask_for_run(state, "s")
+    enter = ["sh", "-c", f'echo $$ > {memory_group / "cgroup.procs"}; exec "$@"', "sh"]
+    server = serve(before=enter)
+    told = server.wait_for("run")
+    assert told["outcome"] == "ABORTED"
+    assert "out of memory" in told["text"]
+    assert server.process.poll() is None
+    assert server.end() == 0
+    _, runs = read_state(state)
+    assert [run.outcome for run in runs] == [Outcome.ABORTED]
+
+
+def test_a_run_that_takes_longer_than_its_timeout_is_aborted_once(serve: Callable[..., Served], tmp_path: Path) -> None:
+    state = write_scenarios(tmp_path, describe_scenario("s", "ignore", every=None, more="timeout: 2s"))
+    Store.open(state).close()
+    ask_for_run(state, "s")
+    server = serve()
+    assert server.wait_for("run")["outcome"] == "ABORTED"
+    assert server.end() == 0
+    fires, runs = read_state(state)
+    assert (fires[0].state, fires[0].attempt, len(runs)) == (FireState.DONE, 1, 1)
+
+
+def test_what_follows_from_what_follows_ends_after_ten_runs(serve: Callable[..., Served], tmp_path: Path) -> None:
+    names = [f"s{number:02}" for number in range(13)]
+    scenarios = [describe_scenario(names[0], "note", every=None)]
+    for before, name in pairwise(names):
+        scenarios.append(
+            describe_scenario(name, "note", every=None).replace(
+                "triggers: []", f"triggers: [{{name: next, kind: scenario_finished, scenario: {before}}}]"
+            )
+        )
+    state = write_scenarios(tmp_path, *scenarios)
+    Store.open(state).close()
+    server = serve()
+    server.wait_for("served")
+    server.end()
+    ask_for_run(state, names[0])
+    server = serve()
+    server.wait_for("skipped", holds=lambda one: "chain" in one["text"], seconds=4 * PATIENCE)
+    assert server.end() == 0
+    _, runs = read_state(state)
+    assert [run.scenario for run in runs] == names[:11]
+
+
+def test_a_state_of_another_server_and_a_missing_spec_are_told(tmp_path: Path) -> None:
+    found = run_engine(tmp_path, "serve", "nowhere.yaml")
+    assert (found.returncode, found.stderr) == (2, "engine: error: nowhere.yaml does not exist\n")
+    (tmp_path / "empty").mkdir()
+    found = run_engine(tmp_path, "serve", "empty")
+    assert found.returncode == 2
+    assert "holds no spec" in found.stderr
+
+
+def test_the_write_ahead_log_does_not_grow_with_the_runs(serve: Callable[..., Served], tmp_path: Path) -> None:
+    state = write_scenarios(tmp_path, describe_scenario("s", "note"))
+    server = serve()
+    server.wait_for("run", 3)
+    assert server.end() == 0
+    assert list_open(state) is not None
+    with sqlite3.connect(state / "state.db") as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_server_whose_code_was_replaced_starts_itself_again(serve: Callable[..., Served], tmp_path: Path) -> None:
+    state = write_scenarios(tmp_path, describe_scenario("s", "note", every="3s"))
+    shutil.copytree(Path(engine.__file__).parent, tmp_path / "installed" / "engine")
+    server = serve(environ={"PYTHONPATH": str(tmp_path / "installed")})
+    server.wait_for("run")
+    version = tmp_path / "installed" / "engine" / "__init__.py"
+    version.write_text(version.read_text().replace(engine.__version__, f"{engine.__version__}.1"))
+    server.wait_for("started", 2)
+    count = len(server.list_told("run"))
+    server.wait_for("run", count + 1)
+    assert server.end() == 0
+    fires, runs = read_state(state)
+    assert {run.outcome for run in runs} == {Outcome.SUCCESS}
+    assert len({run.fire for run in runs}) == len(runs)
+    assert not [fire for fire in fires if fire.state is FireState.SKIPPED]
