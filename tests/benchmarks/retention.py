@@ -90,7 +90,8 @@ def fill_runs(store: Store, count: int) -> None:
                 insert(outbox),
                 [
                     {
-                        "id": f"m{one}", "run": ids[one], "reporter": "r", "channel": "c", "to": ["a@b"], "state": "SENT",
+                        "id": f"m{one}", "run": ids[one], "reporter": "r", "channel": "c", "to": ["a@b"],
+                        "state": "SENT",
                         "subject": "s", "text": "t" * 500, "created": times[one], "tries": 1,
                     }
                     for one in numbers
