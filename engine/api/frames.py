@@ -19,7 +19,7 @@ from engine.views.predictions import describe_shares
 from engine.views.ranges import format_bounds
 from engine.views.run_view import RunView
 from engine.views.store_view import StoreView
-from engine.views.trigger_view import FireView, TriggerView, format_local_time
+from engine.views.trigger_view import FireView, TriggerView, format_local_time, have_seconds
 
 _COLUMN_FIELDS = (
     "role", "drift", "drift_p", "significant", "reference", "batch", "drift_importance", "model_importance", "reason",
@@ -233,7 +233,8 @@ def tabulate_triggers(found: Sequence[TriggerView]) -> pl.DataFrame:
 
 
 def tabulate_fires(found: Sequence[FireView]) -> pl.DataFrame:
-    """Return one row per fire."""
+    """Return one row per fire; their local times have seconds if any time is not at a full minute."""
+    seconds = have_seconds(one.fire.scheduled for one in found)
     schema: dict[str, Any] = {"number": pl.Int64, "scheduled": UTC}
     schema |= dict.fromkeys(
         ("local", "timezone", "scenario", "trigger", "state", "reason", "run", "outcome"), pl.String
@@ -243,7 +244,7 @@ def tabulate_fires(found: Sequence[FireView]) -> pl.DataFrame:
     rows = [
         {
             **{name: getattr(one.fire, name) for name in same},
-            "local": format_local_time(one.fire.scheduled, one.zone),
+            "local": format_local_time(one.fire.scheduled, one.zone, seconds=seconds),
             "timezone": one.zone,
             "state": str(one.fire.state),
             "reason": one.fire.reason or None,

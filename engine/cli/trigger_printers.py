@@ -8,7 +8,7 @@ from engine.cli.table_printers import DEFAULT_ROWS, FIRE_HEADERS, print_table
 from engine.cli.tables import Page, print_data
 from engine.formatting.numbers import format_duration
 from engine.store import shorten_id
-from engine.views.trigger_view import TriggerView, format_local_time
+from engine.views.trigger_view import TriggerView, format_local_time, format_utc_time, have_seconds
 
 NO_TIMES = "not due at times"
 TRIGGER_HEADERS = {name: name for name in ("trigger", "starts", "state", "last fire")}
@@ -35,7 +35,8 @@ def print_triggers(project: Project, format_: TableFormat) -> None:
         of_scenario = [one for one in found if one.scenario == scenario]
         page.add_title(scenario)
         page.add_table(pl.DataFrame([_describe_trigger_row(one) for one in of_scenario]), TRIGGER_HEADERS)
-        times = [row for one in of_scenario for row in _list_next_rows(one)]
+        seconds = have_seconds(moment for one in of_scenario for moment in one.next_times)
+        times = [row for one in of_scenario for row in _list_next_rows(one, seconds)]
         if times:
             page.add_line("")
             page.add_table(pl.DataFrame(times), TIME_HEADERS)
@@ -48,7 +49,9 @@ def print_fires(project: Project, format_: TableFormat, sort: str | None, last: 
     fires, total = project.fires(shown), project.count_fires() if format_ == "text" else None
     if format_ == "text":
         late = [None if late is None else format_duration(late) for late in fires["late"]]
-        fires = fires.with_columns(pl.Series("late", late, pl.String))
+        seconds = have_seconds(fires["scheduled"])
+        utc = [format_utc_time(moment, seconds=seconds) for moment in fires["scheduled"]]
+        fires = fires.with_columns(pl.Series("late", late, pl.String), pl.Series("scheduled", utc, pl.String))
     print_table("fires", fires, FIRE_HEADERS, format_, sort=sort, last=last, total=total)
 
 
@@ -57,16 +60,17 @@ def _describe_trigger_row(one: TriggerView) -> dict[str, str]:
     if one.last:
         run = f", run {shorten_id(one.last.run)}" if one.last.run else ""
         why = f": {one.last.reason}" if one.last.reason else ""
-        last = f"{one.last.scheduled:%Y-%m-%d %H:%M} UTC {one.last.state}{why}{run}"
+        scheduled = format_utc_time(one.last.scheduled, seconds=have_seconds([one.last.scheduled]))
+        last = f"{scheduled} UTC {one.last.state}{why}{run}"
     return {"trigger": one.name, "starts": one.starts, "state": one.state, "last fire": last}
 
 
-def _list_next_rows(one: TriggerView) -> list[dict[str, str]]:
+def _list_next_rows(one: TriggerView, seconds: bool) -> list[dict[str, str]]:
     return [
         {
             "trigger": one.name,
-            "next in its zone": format_local_time(moment, one.zone),
-            "UTC": f"{moment:%Y-%m-%d %H:%M}",
+            "next in its zone": format_local_time(moment, one.zone, seconds=seconds),
+            "UTC": format_utc_time(moment, seconds=seconds),
             "zone": one.zone,
         }
         for moment in one.next_times

@@ -1,5 +1,6 @@
 """Triggers and fires as people see them: what starts a scenario, whether it does, and what became of what was due."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -84,9 +85,19 @@ def format_period(every: timedelta | str) -> str:
     return every if isinstance(every, str) else format_seconds(every.total_seconds())
 
 
-def format_local_time(moment: datetime, zone: str) -> str:
+def format_local_time(moment: datetime, zone: str, *, seconds: bool = False) -> str:
     """Return a moment as the clock of a time zone shows it, with its offset from UTC: `2026-10-25 02:30+01:00`."""
-    return moment.astimezone(find_time_zone(zone)).isoformat(" ", "minutes")
+    return moment.astimezone(find_time_zone(zone)).isoformat(" ", "seconds" if seconds else "minutes")
+
+
+def format_utc_time(moment: datetime, *, seconds: bool = False) -> str:
+    """Return a moment in UTC, without its offset: `2026-10-25 01:30`."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M{':%S' * seconds}}"
+
+
+def have_seconds(moments: Iterable[datetime]) -> bool:
+    """Return whether any moment is not at a full minute, so that all of a table are shown with their seconds."""
+    return any(moment.second or moment.microsecond for moment in moments)
 
 
 def describe_pause(pause: Pause) -> str:

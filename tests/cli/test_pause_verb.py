@@ -187,6 +187,18 @@ def test_triggers_are_told_in_words_with_the_next_five_times_of_their_zone(engin
     assert rows[0]["next_times"].split()[1] == found["night"]["next_times"][1]
 
 
+def test_times_have_seconds_where_any_of_them_is_not_at_a_full_minute(
+    engine: Engine, store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "p.yaml").write_text(SPEC.replace("every: 14d, since: 2026-01-06", "every: 90s, since: 2026-01-06"))
+    store.fires.advance([], [Fire("nightly", "fortnight", "interval:1", AT + timedelta(seconds=30), AT)])
+    assert "2026-10-25 00:30:30  2026-10-25 00:30:30+00:00" in engine("show", "p.yaml", "--fires").stdout
+    text = engine("show", "p.yaml", "--triggers").stdout
+    assert "2026-10-25 00:30:30 UTC WAITING" in text
+    moment = datetime.fromisoformat(list_triggers(engine)["night"]["next_times"][0])
+    assert f"{moment:%Y-%m-%d %H:%M:%S}  Europe/Berlin" in text
+
+
 def test_it_is_told_whether_a_server_looks_at_the_triggers(engine: Engine, store: Store) -> None:
     text = engine("show", "p.yaml", "--triggers").stdout
     assert "engine serve is not running, so no trigger starts a run: they were never looked at" in text

@@ -202,8 +202,8 @@ def test_a_state_of_before_the_details_were_apart_is_migrated_without_loss(
 
 
 OLDER_ROWS = [
-    """INSERT INTO evaluations VALUES (1, 'e1', 'x', 'w1', '{}', '2026-11-20 12:00:00', 'm', 'd', 'r', 'p', '0.1.0', '1',
-    10, 10, 10, '[]', NULL, NULL, 'first', 'e1', 1, '2026-11-20 00:00:00', NULL, '2026-11-20', NULL, NULL)""",
+    """INSERT INTO evaluations VALUES (1, 'e1', 'x', 'w1', '{}', '2026-11-20 12:00:00', 'm', 'd', 'r', 'p', '0.1.0',
+    '1', 10, 10, 10, '[]', NULL, NULL, 'first', 'e1', 1, '2026-11-20 00:00:00', NULL, '2026-11-20', NULL, NULL)""",
     "INSERT INTO evaluation_details VALUES (1, '{}', '{}', '{}', '{}', '{}', '{}')",
     "INSERT INTO evaluation_metrics VALUES (1, 0, 'data_drift', 0.5, 0.45, 0.55, 0.5, NULL, 0, 0)",
     *(
@@ -221,7 +221,7 @@ OLDER_ROWS = [
 ]
 
 
-def test_a_state_of_before_triggers_keeps_everything_and_knows_the_order_in_which_runs_ended(folder: Path) -> None:
+def test_a_state_of_before_triggers_keeps_everything_and_knows_in_which_order_runs_ended(folder: Path) -> None:
     (folder / "locks").mkdir(parents=True)
     old = Database(locate_database(folder), folder)
     prepare_schema(old, target="0007")
