@@ -64,7 +64,7 @@ class Retention(Resource):
         description="The files of evaluations, their profiles and samples; the rows stay. Counted per store.",
     )
     attachments: RetentionLimits | None = Field(
-        None, description="Attachments of messages that are not to be sent any more, and the logs of their tries."
+        None, description="Attachments of messages that are not to be sent any more."
     )
 
 
