@@ -4,8 +4,9 @@ from pathlib import Path
 
 from engine.errors import EngineError
 from engine.service.watch.network_folders import find_network_type, read_mounts
+from engine.store import utc_now
 from engine.store.errors import translate_errors
-from engine.store.locks import lock_path, release_lock, try_lock
+from engine.store.locks import Locks, lock_path, release_lock, try_lock
 
 LOCK_NAME = "server"
 
@@ -42,6 +43,11 @@ class LeaderLock:
         if self._lock is not None:
             release_lock(self._lock)
             self._lock = None
+
+
+def is_served(folder: Path) -> bool:
+    """Return whether a server serves the project of a state folder now."""
+    return Locks(folder, utc_now).is_held(LOCK_NAME)
 
 
 def refuse_network_folder(folder: Path) -> None:

@@ -142,3 +142,19 @@ def test_a_run_by_hand_waits_for_that_of_the_server_or_is_refused(serve: Callabl
     for before, after in pairwise(runs):
         assert before.ended is not None
         assert before.ended <= after.started
+
+
+def test_a_watch_beside_a_server_says_that_both_make_runs(serve: Callable[..., Served], tmp_path: Path) -> None:
+    write_project(tmp_path, f"scenarios:\n{describe_scenario('s', 'note', every='1h')}")
+    serve().wait_for("served")
+    said = (tmp_path / "said.txt").open("w+")
+    program = [sys.executable, "-m", "engine", "watch", "served.yaml"]
+    watch = subprocess.Popen(program, cwd=tmp_path, stderr=said, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(
+            lambda: "engine serve starts s too" in (tmp_path / "said.txt").read_text(), "the watch does not say so"
+        )
+    finally:
+        watch.send_signal(signal.SIGINT)
+        watch.wait(30)
+        said.close()
