@@ -4,11 +4,8 @@ from pathlib import Path
 
 from engine.errors import EngineError
 from engine.service.watch.network_folders import find_network_type, read_mounts
-from engine.store import utc_now
 from engine.store.errors import translate_errors
-from engine.store.locks import Locks, lock_path, release_lock, try_lock
-
-LOCK_NAME = "server"
+from engine.store.locks import SERVER_LOCK, lock_path, release_lock, try_lock
 
 
 class LeaderLock:
@@ -33,7 +30,7 @@ class LeaderLock:
         """
         if self._lock is None:
             with translate_errors(self.folder):
-                path = lock_path(self.folder, LOCK_NAME)
+                path = lock_path(self.folder, SERVER_LOCK)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._lock = try_lock(path)
         return self.is_held
@@ -43,11 +40,6 @@ class LeaderLock:
         if self._lock is not None:
             release_lock(self._lock)
             self._lock = None
-
-
-def is_served(folder: Path) -> bool:
-    """Return whether a server serves the project of a state folder now."""
-    return Locks(folder, utc_now).is_held(LOCK_NAME)
 
 
 def refuse_network_folder(folder: Path) -> None:

@@ -18,7 +18,6 @@ from engine.scenarios.result import RunResult
 from engine.scenarios.run_reasons import ChangedPart
 from engine.scenarios.scenario_selection import select_scenarios
 from engine.service.file_set import ChangedFile, FileSet
-from engine.service.leader_lock import is_served
 from engine.service.self_made_runs import SelfMadeRuns
 from engine.service.watched_sources import (
     WatchedSource,
@@ -28,6 +27,8 @@ from engine.service.watched_sources import (
     make_absolute,
 )
 from engine.spec import ProjectSpec, list_spec_files, load
+from engine.store import utc_now
+from engine.store.locks import SERVER_LOCK, Locks
 from engine.store.state_folder import resolve_state_folder
 
 TOLD_SECONDS = 3.0
@@ -225,7 +226,7 @@ class WatchedProject:
 
     def _tell_server(self) -> None:
         """Say that a server starts the same scenarios, so that one change may be run, and told, twice."""
-        if self._project is None or not is_served(resolve_state_folder(self._project)):
+        if self._project is None or not Locks(resolve_state_folder(self._project), utc_now).is_held(SERVER_LOCK):
             return
         selected = {name: self._project.scenarios[name] for name in select_scenarios(self._project, self._scenarios)}
         if both := [name for name, one in selected.items() if any(trigger.active for trigger in one.triggers)]:
