@@ -5,9 +5,9 @@ message in a run, in a preview and in a test.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -51,7 +51,8 @@ class RunFacts:
     checks, metrics, the trigger, variables. `checks` holds every result: of each iteration, and of each metric of a
     wildcard. `events` are the lines of the summaries. Times are aware. `log` is the path of the run's log. `notes` are
     added to every message, whatever its text: why a run did not end as it should. `changes` tells what has changed
-    since the last evaluation that was OK.
+    since the last evaluation that was OK. `fire` has the values of what only a trigger knows
+    (`engine.spec.moment.list_fire_values`).
     """
 
     project: str
@@ -66,6 +67,7 @@ class RunFacts:
     log: Path | None = None
     notes: Sequence[str] = ()
     changes: Callable[[], str] = str
+    fire: Mapping[str, date | str] = field(default_factory=dict)
 
     @property
     def run_url(self) -> str | None:
@@ -79,6 +81,7 @@ def message_values(facts: RunFacts) -> dict[str, object]:
     outcome = NOT_ENDED if known.outcome is None else str(known.outcome)
     return {
         **known.variables,
+        **facts.fire,
         "scenarioName": facts.scenario,
         "projectKey": facts.project,
         "outcome": outcome,

@@ -2,8 +2,9 @@
 
 import json
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cache
 from typing import Literal
 
@@ -19,6 +20,7 @@ from engine.pipeline.reports import collect_report_facts
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import Delivery, RunResult, StepResult
 from engine.spec.conditions import ConditionFacts
+from engine.spec.moment import list_fire_values
 from engine.spec.resources.scenarios import AnyStep, Reporter, SendMessageStep
 from engine.store import Event, OutboxMessage, ReporterState
 from engine.store.errors import build_store_error, translate_errors
@@ -119,7 +121,16 @@ def _collect_run_facts(
         log=context.log.files.text_path if context.log.files else None,
         notes=[*notes, *([muted] if muted else [])],
         changes=cache(lambda: summarize_changes(_list_last_evaluations(result, context), context)),
+        fire=_describe_fire(context),
     )
+
+
+def _describe_fire(context: RunContext) -> Mapping[str, date | str]:
+    """Return the values of FIRE_NAMES for a run; of one that answers no fire, nothing was before it or has changed."""
+    moment, fire = context.project.as_of, context.fire
+    if fire is None:
+        return list_fire_values(moment, ())
+    return list_fire_values((fire.previous or moment).astimezone(moment.tzinfo), fire.changed)
 
 
 def _show_or_keep(

@@ -9,6 +9,7 @@ from engine.pipeline.context import BuildContext
 from engine.scenarios.result import RunResult, StepResult
 from engine.scenarios.scenario_selection import resolve_scenario
 from engine.spec.resources.scenarios import Scenario
+from engine.store import Fire
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,7 @@ class RunContext(BuildContext):
     delivery_time
         The time for the deliveries of this run, its parents and its child runs together.
     fire
-        The number of the fire that the run answers, if one does; child runs have it too.
+        The fire that the run answers, as it was when the run began, if one does; child runs have it too.
     turn
         The number of the iteration of `for_each`, from 0.
     finished
@@ -43,7 +44,7 @@ class RunContext(BuildContext):
     preview: Callable[[str], None] | None = None
     deliver: bool = True
     delivery_time: DeliveryTime = field(default_factory=DeliveryTime)
-    fire: int | None = None
+    fire: Fire | None = None
     turn: int = 0
     finished: tuple[StepResult, ...] = ()
     deadline: float = math.inf

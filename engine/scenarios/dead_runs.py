@@ -26,13 +26,21 @@ MAX_LOG_BYTES = 1 << 20
 """So much of a log's end is read to find the last step."""
 
 
-def tell_dead_runs(context: RunContext) -> None:
-    """Mark the runs whose process has died as ABORTED; commit their messages with that, then deliver them."""
+def tell_dead_runs(context: RunContext, cause: str = "") -> None:
+    """Mark the runs whose process has died as ABORTED; commit their messages with that, then deliver them.
+
+    Parameters
+    ----------
+    cause
+        Why the process of a step was ended: so are the runs that the run of `context` has started in it.
+    """
     found: dict[str, tuple[RunResult, RunContext]] = {}
 
     def compose(run: RunRecord) -> tuple[Sequence[OutboxMessage], Sequence[ReporterState]]:
-        then = _restore_context(run, context)
-        result, died = _describe_dead_run(run, then)
+        family = _list_family(run, context)
+        then = _restore_context(run, family, context)
+        known = cause if context.run in [one.id for one in family[1:]] else find_fire_reason(then)
+        result, died = _describe_dead_run(run, known, then)
         found[run.id] = result, then
         replace(then.log, listeners=()).error(f"ABORTED: {died}")
         context.log.warning(
@@ -79,10 +87,23 @@ def find_unfinished_step(log: Path, finished: Iterable[str]) -> tuple[str, datet
     return last["step"], datetime.fromisoformat(last["at"])
 
 
-def _restore_context(run: RunRecord, context: RunContext) -> RunContext:
-    """Return the context of a run of earlier: its scenario, its log, and those of its variables that still exist."""
+def _list_family(run: RunRecord, context: RunContext) -> list[RunRecord]:
+    """Return a run, the run that has started it, and so on."""
+    found = [run]
+    while (parent := found[-1].parent) is not None and (record := context.store.runs.find(parent)) is not None:
+        found.append(record)
+    return found
+
+
+def _restore_context(run: RunRecord, family: Sequence[RunRecord], context: RunContext) -> RunContext:
+    """Return the context of a run of earlier: its scenario, its log, and those of its variables that still exist.
+
+    The fire that it answers is that of the first of its family.
+    """
+    number = family[-1].fire
+    fire = None if number is None else context.store.fires.get(number)
     log = replace(context.log, files=LogFiles(context.store.runs.path_of(run.id)), scenario=run.scenario, step="")
-    restored = replace(context, run=run.id, trigger=run.trigger, fire=run.fire, log=log)
+    restored = replace(context, run=run.id, trigger=run.trigger, fire=fire, log=log)
     known = {name: value for name, value in run.variables.items() if name in context.project.variables}
     try:
         then = restored if run.as_of is None else restored.with_moment(run.as_of)
@@ -91,17 +112,20 @@ def _restore_context(run: RunRecord, context: RunContext) -> RunContext:
         return restored
 
 
-def _describe_dead_run(run: RunRecord, context: RunContext) -> tuple[RunResult, str]:
+def _describe_dead_run(run: RunRecord, cause: str, context: RunContext) -> tuple[RunResult, str]:
     """Return the result of a dead run, with the step that it was at, and what is known of its end as text."""
+    at_step = (
+        f"the run never ended: {cause}" if cause else "the run was killed or has crashed while it was at this step"
+    )
+    cause = cause or "it was killed or has crashed"
     folder = context.store.runs.path_of(run.id)
     unfinished = find_unfinished_step(folder, [step.name for step in run.steps])
     times = [datetime.fromisoformat(line["at"]) for line in _read_log(folder)[-1:]]
     last_sign = max([run.started, *times, *(step.ended for step in run.steps)])
-    cause = find_fire_reason(context) or "it was killed or has crashed"
     died = describe_end(f"never ended: {cause}", run.started, run.steps, unfinished)
     died += f" Its last sign of life was at {_format_time(last_sign)}."
     steps = [_make_step_result(step) for step in run.steps]
-    reason = "the run was killed or has crashed while it was at this step" if unfinished else "the run has never ended"
+    reason = at_step if unfinished else "the run has never ended"
     evaluations = [
         EvaluationMade.describe(made, reused=False, newest=context.store.evaluations.is_newest(made))
         for store in context.project.evaluation_stores
@@ -126,7 +150,7 @@ def _describe_dead_run(run: RunRecord, context: RunContext) -> tuple[RunResult, 
 
 def find_fire_reason(context: RunContext) -> str:
     """Return why the server that has started a run has ended it, or how it saw the run's process end; else nothing."""
-    fire = None if context.fire is None else context.store.fires.get(context.fire)
+    fire = None if context.fire is None else context.store.fires.get(context.fire.number)
     return "" if fire is None else fire.reason
 
 

@@ -57,6 +57,8 @@ class StepRequest(FrozenModel):
         What a drill disturbs.
     settled
         The states, by absolute path, in which changed files of data were found to be complete.
+    fire
+        The number of the fire that the run answers, if one does.
     """
 
     kind: Literal["step"] = "step"
@@ -80,6 +82,7 @@ class StepRequest(FrozenModel):
     state: Path
     drill: Drill | None = None
     settled: dict[str, FileIdentity] = Field({})
+    fire: int | None = None
 
 
 class RunRequest(FrozenModel):

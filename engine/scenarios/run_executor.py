@@ -86,16 +86,15 @@ class RunExecutor:
 
     def _end_run(self, step: AnyStep, context: RunContext) -> RunTimedOut:
         """Return the end of a run whose time is over at this step."""
-        scenario = context.get_scenario(context.log.scenario)
-        limit = format_seconds(scenario.timeout.total_seconds()) if scenario.timeout else "?"
+        iterations = context.get_scenario(context.log.scenario).for_each
         result = StepResult(
             name=step.name,
             kind=step.kind,
             outcome=Outcome.ABORTED,
-            reason=f"the run took longer than its timeout of {limit} and was stopped at this step",
+            reason=f"the run {_describe_timeout(context)} at this step",
             started=self._begun,
             ended=context.clock(),
-            turn=context.secrets.redact_values((scenario.for_each or [{}])[context.turn]) or None,
+            turn=context.secrets.redact_values((iterations or [{}])[context.turn]) or None,
         )
         return RunTimedOut(result)
 
@@ -124,6 +123,13 @@ class RunExecutor:
         result = end.model_copy(update={"started": started, "ended": context.clock(), "turn": turn})
         self._finished.append(result)
         return result
+
+
+def _describe_timeout(context: RunContext) -> str:
+    """Return how a run has ended whose time is over."""
+    timeout = context.get_scenario(context.log.scenario).timeout
+    limit = format_seconds(timeout.total_seconds()) if timeout else "?"
+    return f"took longer than its timeout of {limit} and was stopped"
 
 
 def _count_warning(step: AnyStep, result: StepResult, context: RunContext) -> StepResult:
@@ -166,6 +172,7 @@ def _run_in_process(index: int, step: AnyStep, context: RunContext) -> StepResul
         delivery_seconds=context.delivery_time.left,
         deliver=context.deliver,
         trigger=context.trigger,
+        fire=None if context.fire is None else context.fire.number,
         preview=context.preview is not None,
         mode=context.mode,
         confined=tuple(context.project.confined),
@@ -193,7 +200,8 @@ def _run_in_process(index: int, step: AnyStep, context: RunContext) -> StepResul
                 "a function has probably left a thread running"
             )
         return reply.step
-    tell_dead_runs(context)  # a child run in the process died with it
-    if time.monotonic() >= context.deadline:
-        return None
-    return steps.fail_step(step, reply.describe_failure(), context)
+    timed_out = time.monotonic() >= context.deadline
+    starter = f"the run of {context.log.scenario!r} that has started it"
+    how = _describe_timeout(context) if timed_out else f"has ended its step {step.name!r}: {reply.describe_failure()}"
+    tell_dead_runs(context, f"{starter} {how}")  # a child run in the process has died with it
+    return None if timed_out else steps.fail_step(step, reply.describe_failure(), context)

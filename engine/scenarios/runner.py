@@ -208,7 +208,7 @@ def _make_run_record(result: RunResult, context: RunContext, notes: Sequence[str
         ended=result.ended,
         outcome=result.outcome,
         steps=tuple(_make_step_record(step) for step in result.steps),
-        fire=context.fire if result.parent is None else None,
+        fire=context.fire.number if context.fire is not None and result.parent is None else None,
         spec=context.project.digest,
         events=(*list_events(result), *told),
     )

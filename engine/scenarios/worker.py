@@ -89,6 +89,7 @@ def _answer_step(request: StepRequest, project: ProjectSpec, send: Send) -> Step
             delivery_time=DeliveryTime(left=request.delivery_seconds),
             run=request.run,
             trigger=request.trigger,
+            fire=None if request.fire is None else context.store.fires.get(request.fire),
             settled=request.settled,
             datasets=context.datasets.with_drill(request.drill),
         )

@@ -83,7 +83,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "cron": "A cron expression is not legal, or never comes.",
     "cron-days": "A cron expression restricts the day of the month and the day of the week.",
     "cron-steps": "The steps of a cron expression are not equally far apart.",
-    "clock-change": "A cron comes in the hour at which the clocks of its time zone are changed.",
+    "clock-change": "A trigger starts runs in the hour at which the clocks of its time zone are changed.",
     "interval": "A trigger starts runs very often.",
     "since": "An interval is counted from a date that moves, or that is not sensible.",
     "watched": "A trigger cannot look at something, or looks at less than its keys say.",

@@ -4,7 +4,7 @@ One moment is fixed for a call of the engine, and the runs that it starts inheri
 for an earlier day (`--as-of 2026-11-20`) reads what it read then.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Literal
 
@@ -28,10 +28,17 @@ FIRE_NAMES: Mapping[str, Literal["date", "text"]] = {
     "previous_as_of_time": "text",
     "changed": "text",
 }
-"""The names that only the variables of a trigger may use besides, and whether they stand for a date or a text.
+"""The names that the variables of a trigger and messages may use besides: whether they are a date or a text.
 
-They are the date and the time that the fire before stood for, and the names of what has changed.
+They are the date and the time of the trigger before, and the names of what has changed.
 """
+
+SAMPLE_FIRE_VALUES: Mapping[str, date | str] = {
+    "previous_as_of": date(2026, 1, 1),
+    "previous_as_of_time": "2026-01-01T00:00:00",
+    "changed": "name",
+}
+"""Values of the types that FIRE_NAMES have, to see whether a text with them is right."""
 
 
 def list_moment_values(as_of: datetime) -> Mapping[str, date | str]:
@@ -56,6 +63,21 @@ def list_moment_values(as_of: datetime) -> Mapping[str, date | str]:
         day.replace(month=1, day=1),
     )
     return dict(zip(MOMENT_NAMES, values, strict=True))
+
+
+def list_fire_values(previous: datetime, changed: Sequence[str]) -> Mapping[str, date | str]:
+    """Return the values of FIRE_NAMES.
+
+    Parameters
+    ----------
+    previous
+        The moment of the trigger before, in the time zone of the names; if there was none, the moment itself.
+    changed
+        The names of what has changed; none if that is not what has started the run.
+    """
+    before = list_moment_values(previous)
+    values = (before["as_of"], before["as_of_time"], ", ".join(changed))
+    return dict(zip(FIRE_NAMES, values, strict=True))
 
 
 def _months_before(first: date, months: int) -> date:

@@ -20,6 +20,7 @@ from engine.outcome import CheckOutcome, ExitCode, Outcome
 from engine.spec.codes import DIAGNOSTIC_CODES
 from engine.spec.conditions.syntax import GRAMMAR
 from engine.spec.metric_catalogue import METRICS, MetricDefinition
+from engine.spec.moment import FIRE_NAMES
 from engine.spec.resources.channels import CHANNEL_KINDS
 from engine.spec.resources.checks import CHECK_KINDS
 from engine.spec.resources.connections import CONNECTION_KINDS
@@ -60,6 +61,10 @@ _MESSAGE_NAME_MEANINGS = {
     "settings with their lines, code, versions, variables, files.",
     "startTime": "When the run started, in UTC.",
     "duration": "How long the run took.",
+    "changed": "The names of what has changed, if that has started the run.",
+    "previous_as_of": "The date of the trigger before this one; at the first, and in a run that no trigger has "
+    "started, that of the run's own moment.",
+    "previous_as_of_time": "The same with the time of the clock.",
 }
 _EXIT_CODE_MEANINGS = {
     ExitCode.INTERRUPTED: "the run was interrupted",
@@ -151,7 +156,8 @@ def _render_marker(marker: str, argument: str) -> str:
             return ", ".join(f"`{outcome}`" for outcome in (Outcome if argument == "run" else CheckOutcome))
         case "message names":
             return _render_table(
-                ("name", "value"), ((f"`${{{name}}}`", _MESSAGE_NAME_MEANINGS[name]) for name in MESSAGE_NAMES)
+                ("name", "value"),
+                ((f"`${{{name}}}`", _MESSAGE_NAME_MEANINGS[name]) for name in (*MESSAGE_NAMES, *FIRE_NAMES)),
             )
         case "exit codes":
             return _render_table(

@@ -28,7 +28,10 @@ class Invalid:
 
 INVALID = Invalid()
 MAX_TEXT_REFERENCES = 1000
-FIRE_NAME_HELP = "only the variables of a trigger may use this name: declare a variable, and give it the value there"
+FIRE_NAME_HELP = (
+    "only messages and the variables of a trigger may use this name: declare a variable, and give it the value in the "
+    "trigger"
+)
 SHIFT_HELP = "a variable is a date if its value is one, such as 2017-10-01; as_of, yesterday and month_start are dates"
 
 # `$${`, or a whole reference, or a lone `${`. A default may contain anything but `}`; a text in ['…'] also braces.

@@ -306,6 +306,8 @@ class Fire:
         The values of variables for its run, as text.
     changed
         The names of what has changed, where a change is the cause.
+    previous
+        The moment of the trigger before, whether it was run or missed; None if there was none, or a person asks.
     reason
         Why it is SKIPPED, or waits longer than usual.
     run
@@ -327,6 +329,7 @@ class Fire:
     seen_at: datetime
     values: Mapping[str, str] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
+    previous: datetime | None = None
     state: FireState = FireState.WAITING
     reason: str = ""
     run: str | None = None

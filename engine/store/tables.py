@@ -351,6 +351,7 @@ fires = Table(
     Column("seen_at", UtcDateTime, nullable=False),
     Column("values", JSON_TYPE, nullable=False),
     Column("changed", JSON_TYPE, nullable=False),
+    Column("previous", UtcDateTime),
     Column("state", String, nullable=False),
     Column("reason", String, nullable=False),
     Column("run", String, unique=True),

@@ -227,6 +227,8 @@ def test_a_child_run_ends_with_the_time_of_its_parent(
             steps: [{name: child, kind: run_scenario, scenario: child}]
           child:
             steps: [{name: it, kind: python, function: "mine:hold"}]
+            reporters: [{name: told, channel: out}]
+        channels: {out: {kind: file, path: outbox}}
         run: parent
     """)
     (result,) = run().runs
@@ -237,6 +239,13 @@ def test_a_child_run_ends_with_the_time_of_its_parent(
             "parent": Outcome.ABORTED,
             "child": Outcome.ABORTED,
         }
+    (letter,) = (tmp_path / "outbox").iterdir()
+    body = email.message_from_bytes(letter.read_bytes(), policy=email.policy.default).get_body(("plain",))
+    assert body is not None
+    text = " ".join(body.get_content().split())
+    cause = "the run of 'parent' that has started it took longer than its timeout of 8s and was stopped"
+    assert f"this run never ended: {cause} at step 'it'" in text
+    assert "killed" not in text
 
 
 @pytest.mark.slow

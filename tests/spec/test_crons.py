@@ -1,14 +1,15 @@
 """Cron expressions: what is refused is what cronsim refuses, and what is said of clock changes is what cronsim does."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from cronsim import CronSim, CronSimError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.spec.cron_clock_changes import describe_clock_changes
+from engine.service.triggers.interval import make_interval_times
+from engine.spec.clock_changes import describe_cron_clock_changes, describe_interval_clock_changes
 from engine.spec.cron_texts import find_cron_problem, find_cron_surprises
 
 ITEMS = st.text("0123456789*/-,#?LWHMONFRIJAndec", max_size=7)
@@ -72,7 +73,7 @@ def starts(cron: str, zone: ZoneInfo, day: datetime) -> list[datetime]:
 )
 def test_what_is_said_of_clock_changes_is_what_happens(zone: str, minute: str, hour: str) -> None:
     cron = f"{minute} {hour} * * *"
-    told = describe_clock_changes(cron, ZoneInfo(zone), 2027)
+    told = describe_cron_clock_changes(cron, ZoneInfo(zone), 2027)
     if hour.startswith("*") or zone not in CHANGES:
         assert told is None
         return
@@ -82,7 +83,7 @@ def test_what_is_said_of_clock_changes_is_what_happens(zone: str, minute: str, h
     usual = [
         f"{one.astimezone(UTC):%H:%M}" for one in starts(cron, ZoneInfo("UTC"), datetime.fromisoformat("2027-06-10"))
     ]
-    missing = [time for time in usual if time in within]
+    missing = [one for one in usual if one in within]
     assert ("on a day without" in (told or "")) == bool(missing)
     if missing:
         assert told is not None
@@ -94,10 +95,34 @@ def test_what_is_said_of_clock_changes_is_what_happens(zone: str, minute: str, h
         else:
             assert f"it starts at {start + timedelta(minutes=minutes):%H:%M}" in told
             assert moved
-    repeated = [time for time in usual if time in [f"{second + timedelta(minutes=i):%H:%M}" for i in range(minutes)]]
+    repeated = [one for one in usual if one in [f"{second + timedelta(minutes=i):%H:%M}" for i in range(minutes)]]
     assert ("twice it starts" in (told or "")) == bool(repeated)
     if repeated:
         assert told is not None
         local = [one.astimezone(ZoneInfo(zone)) for one in starts(cron, ZoneInfo(zone), second)]
         count = sum(f"{one:%Y-%m-%d %H:%M}" == f"{back} {repeated[0]}" for one in local)
         assert count == (2 if "twice it starts both times" in told else 1)
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@settings(max_examples=20, deadline=None)
+@given(
+    every=st.sampled_from([timedelta(days=1), timedelta(days=7), timedelta(days=14), "1mo", "3mo"]),
+    day=st.dates(date(2026, 1, 1), date(2026, 12, 31)),
+    at=st.times(time(0), time(3, 59)).map(lambda it: it.replace(second=0, microsecond=0)),
+)
+def test_what_is_said_of_an_interval_is_what_happens(zone: str, every: timedelta | str, day: date, at: time) -> None:
+    since = datetime.combine(day, at)
+    told = describe_interval_clock_changes(since, every, ZoneInfo(zone), 2027) or ""
+    times = make_interval_times(every, since, datetime(2027, 1, 1, tzinfo=UTC), ZoneInfo(zone))
+    moved, twice = set(), False
+    due = times.next_after(datetime(2027, 1, 1, tzinfo=UTC))
+    while due is not None and due.year < 2037:
+        shown = due.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+        if shown.time() != since.time():
+            moved.add(f"on a day without {since:%H:%M} it starts at {shown:%H:%M}")
+        twice |= shown.replace(fold=1, tzinfo=ZoneInfo(zone)).astimezone(UTC) > due
+        due = times.next_after(due)
+    assert ("without" in told) == bool(moved)
+    assert not moved or any(one in told for one in moved)
+    assert ("twice" in told) == twice

@@ -61,13 +61,14 @@ def _make_fires(project: ProjectSpec, scenario: str, due: DueTrigger, times: Seq
 
 
 def fill_values(project: ProjectSpec, fire: Fire, previous: datetime | None) -> Fire:
-    """Return a fire with the values of its trigger's variables; SKIPPED if they cannot be filled in.
+    """Return a fire with the moment before and its trigger's variables; SKIPPED if they cannot be filled in.
 
     Parameters
     ----------
     previous
         The moment of the trigger before, if there was one.
     """
+    fire = replace(fire, previous=previous)
     try:
         values = resolve_fire_values(project, fire.scenario, fire.trigger, fire.scheduled, previous, fire.changed)
     except ValueError as wrong:

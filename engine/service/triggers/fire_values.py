@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from engine.service.triggers.schedule import find_trigger, find_zone
-from engine.spec.moment import list_moment_values
+from engine.spec.moment import list_fire_values, list_moment_values
 from engine.spec.project import ProjectSpec
 from engine.spec.trigger_variables import resolve_trigger_variables
 
@@ -42,12 +42,8 @@ def resolve_fire_values(
     if not found.variables:
         return {}
     zone = find_zone(project, found)
-    names = list_moment_values(scheduled.astimezone(zone))
-    before = list_moment_values((previous or scheduled).astimezone(zone))
     facts = {
-        **names,
-        "previous_as_of": before["as_of"],
-        "previous_as_of_time": before["as_of_time"],
-        "changed": ", ".join(changed),
+        **list_moment_values(scheduled.astimezone(zone)),
+        **list_fire_values((previous or scheduled).astimezone(zone), changed),
     }
     return resolve_trigger_variables(project, scenario, trigger, facts)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from engine.errors import Diagnostic, EngineError, SpecError
+from engine.formatting.lists import join_some
 from engine.pipeline.log import LogLine
 from engine.scenarios.process import Conversation
 from engine.scenarios.requests import RunRequest
@@ -26,6 +27,9 @@ from engine.service.watched_sources import (
     make_absolute,
 )
 from engine.spec import ProjectSpec, list_spec_files, load
+from engine.store import utc_now
+from engine.store.locks import SERVER_LOCK, Locks
+from engine.store.state_folder import resolve_state_folder
 
 TOLD_SECONDS = 3.0
 """A wait for files that takes longer is told."""
@@ -129,6 +133,7 @@ class WatchedProject:
         EngineError
             The runs of this project change what they are started by.
         """
+        self._tell_server()
         self._self_made.begin(self._changed)
         parts: list[ChangedPart] = [one.source.part for one in self._changed if one.source.part != "spec"]
         if (
@@ -218,6 +223,17 @@ class WatchedProject:
         if text and text != self._last_wait:
             self._listener.say(text)
         self._last_wait = text
+
+    def _tell_server(self) -> None:
+        """Say that a server starts the same scenarios, so that one change may be run, and told, twice."""
+        if self._project is None or not Locks(resolve_state_folder(self._project), utc_now).is_held(SERVER_LOCK):
+            return
+        selected = {name: self._project.scenarios[name] for name in select_scenarios(self._project, self._scenarios)}
+        if both := [name for name, one in selected.items() if any(trigger.active for trigger in one.triggers)]:
+            self._say_once(
+                f"engine serve starts {join_some(both)} too: each of the two makes runs of its own, so that what has "
+                "changed may be run and told twice"
+            )
 
     def _tell_problems(self, problems: tuple[str, ...]) -> None:
         if problems != self._last_problems:

@@ -5,11 +5,11 @@ from engine.spec import conditions
 from engine.spec.conditions import ConditionScope, MetricOwner, name_step_variable
 from engine.spec.diagnostics import Findings
 from engine.spec.metric_names import resolve_metric_name
-from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES
+from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES, SAMPLE_FIRE_VALUES
 from engine.spec.problem import Problem
 from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.validator import SpecText
-from engine.spec.variable_references import FIRE_NAME_HELP, SHIFT_HELP, VariableReference, find_references
+from engine.spec.variable_references import SHIFT_HELP, VariableReference, find_references
 
 STARTERS = ("manual", "watch")
 """What starts runs besides triggers, as conditions and messages name it: somebody, or `engine watch`."""
@@ -59,7 +59,7 @@ def _find_name_problem(
     reference: VariableReference, scope: ConditionScope, draft: Draft, text: SpecText
 ) -> Problem | None:
     steps = {name_step_variable(step): step for step in scope.steps}
-    single = [*MESSAGE_NAMES, "trigger", *MOMENT_NAMES, *draft.variables.declarations, *steps]
+    single = [*MESSAGE_NAMES, "trigger", *MOMENT_NAMES, *FIRE_NAMES, *draft.variables.declarations, *steps]
     known = [
         *single,
         *(f"steps['{s}'].outcome" for s in scope.steps),
@@ -102,14 +102,15 @@ def _find_name_problem(
             later_help,
         )
     name = reference.text[2:-1]
-    help_ = FIRE_NAME_HELP if name in FIRE_NAMES else did_you_mean(name, known, "the names here are")
+    help_ = did_you_mean(name, known, "the names here are")
     return Problem(0, 0, "message-name", f'unknown name "{name[:60]}" in a message', help_)
 
 
 def _find_shift_problem(reference: VariableReference, draft: Draft) -> Problem | None:
     """Return the problem of a reference that adds days to what is no date."""
+    names = {**draft.variables.names, **SAMPLE_FIRE_VALUES}
     try:
-        reference.add_days(draft.variables.names.get(reference.parts[0]) if len(reference.parts) == 1 else None)
+        reference.add_days(names.get(reference.parts[0]) if len(reference.parts) == 1 else None)
     except ValueError as problem:
         return Problem(0, 0, "variable-value", str(problem), SHIFT_HELP)
     return None

@@ -1,17 +1,18 @@
 """Rules of triggers: their names and times, what they look at, and the variables that they set."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta, tzinfo
+from functools import partial
 
 from engine.errors import Position
 from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_seconds
 from engine.spec import sql
-from engine.spec.cron_clock_changes import describe_clock_changes
+from engine.spec.clock_changes import describe_cron_clock_changes, describe_interval_clock_changes
 from engine.spec.cron_texts import find_cron_problem, find_cron_surprises
 from engine.spec.declared_times import YEARS
 from engine.spec.diagnostics import Findings
-from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES, find_time_zone
+from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES, SAMPLE_FIRE_VALUES, find_time_zone
 from engine.spec.resolver import VARIABLE_TYPES, VariableType
 from engine.spec.resources.datasets import FileDataset, PythonDataset
 from engine.spec.resources.triggers import (
@@ -41,12 +42,6 @@ from engine.spec.yaml_tree import ScalarNode
 SHORTEST_INTERVAL = timedelta(seconds=10)
 
 _INTERVAL_HELP = "write kind: interval, every: 1h in its place: the run then finds out whether the data have changed"
-_SAMPLE_NAMES: dict[str, Value] = {
-    "previous_as_of": date(2026, 1, 1),
-    "previous_as_of_time": "2026-01-01T00:00:00",
-    "changed": "name",
-}
-"""Values of the types that FIRE_NAMES have, to see whether a text with them fits a variable."""
 
 
 def iterate_triggers(draft: Draft) -> Iterator[tuple[SpecPath, AnyTrigger]]:
@@ -88,7 +83,8 @@ def check_trigger_times(draft: Draft, findings: Findings) -> None:
         zone = _find_zone(draft, findings, trigger, path)
         if isinstance(trigger, CronTrigger):
             if zone and trigger.active and not find_cron_problem(trigger.cron):
-                _warn_about_clock_changes(draft, findings, trigger, zone, path)
+                describe = partial(describe_cron_clock_changes, trigger.cron, zone)
+                _warn_about_clock_changes(draft, findings, trigger, describe, (*path, "cron"))
             continue
         every = trigger.every
         if isinstance(every, timedelta) and every < SHORTEST_INTERVAL:
@@ -96,6 +92,9 @@ def check_trigger_times(draft: Draft, findings: Findings) -> None:
             message = f"a run each {format_seconds(every.total_seconds())}: its start alone takes about a second"
             findings.warning(at, "interval", message, "what is due while a run goes on is united into one run")
         _check_since(draft, findings, trigger, path)
+        if zone and trigger.active and trigger.since is not None and trigger.since.year in YEARS:
+            describe = partial(describe_interval_clock_changes, trigger.since, every, zone)
+            _warn_about_clock_changes(draft, findings, trigger, describe, (*path, "since"))
 
 
 def _find_zone(draft: Draft, findings: Findings, trigger: ScheduledTrigger, path: SpecPath) -> tzinfo | None:
@@ -110,13 +109,14 @@ def _find_zone(draft: Draft, findings: Findings, trigger: ScheduledTrigger, path
 
 
 def _warn_about_clock_changes(
-    draft: Draft, findings: Findings, trigger: CronTrigger, zone: tzinfo, path: SpecPath
+    draft: Draft, findings: Findings, trigger: ScheduledTrigger, describe: Callable[[int], str | None], path: SpecPath
 ) -> None:
+    """Warn of what happens to a trigger, according to `describe`, in the years from now on."""
     now = draft.variables.names["as_of"]
-    if isinstance(now, date) and (told := describe_clock_changes(trigger.cron, zone, now.year)):
+    if isinstance(now, date) and (told := describe(now.year)):
         name = trigger.timezone or draft.spec.timezone
         message = f"the clocks of {name} are changed at this time of the day: {told}"
-        at = draft.value_position(*path, "cron")
+        at = draft.value_position(*path)
         findings.warning(at, "clock-change", message, "choose another hour, or add timezone: UTC")
 
 
@@ -177,7 +177,7 @@ def _check_watched_dataset(draft: Draft, findings: Findings, name: str, at: Posi
 
 def check_trigger_variables(draft: Draft, findings: Findings) -> None:
     """Check the texts that a trigger gives to variables: the names in them, and the type that they will have."""
-    known: Mapping[str, Value] = {**draft.variables.names, **_SAMPLE_NAMES}
+    known: Mapping[str, Value] = {**draft.variables.names, **SAMPLE_FIRE_VALUES}
     for text in draft.texts_read_as("trigger"):
         references = find_references(text.node.text)
         draft.variables.used_names.update(one.parts[0] for one in references if one.parts)

@@ -51,6 +51,7 @@ def upgrade() -> None:
         sa.Column("seen_at", time, nullable=False),
         sa.Column("values", json_type, nullable=False),
         sa.Column("changed", json_type, nullable=False),
+        sa.Column("previous", time),
         sa.Column("state", sa.String, nullable=False),
         sa.Column("reason", sa.String, nullable=False),
         sa.Column("run", sa.String),
