@@ -15,6 +15,7 @@ from engine.pipeline.log import LogLine
 from engine.scenarios.process import SUPERVISOR, Conversation, RunProcess
 from engine.scenarios.requests import RunRequest, TellRequest
 from engine.service.exit_causes import count_memory_kills, describe_process_end
+from engine.service.ready_process import ReadyProcess
 
 KILL_SECONDS = 10.0
 """A supervisor that has not ended its processes after that many seconds is killed itself."""
@@ -105,6 +106,13 @@ class ChildRuns:
         Called by threads with each entry of a log.
     program
         The program of a process's supervisor.
+
+    Attributes
+    ----------
+    active
+        The processes that answer a request.
+    ready
+        The process that waits for the next run.
     """
 
     def __init__(
@@ -118,6 +126,7 @@ class ChildRuns:
         threads = str(max(1, (os.cpu_count() or 1) // at_once))
         self._environ = {**dict.fromkeys(THREAD_VARIABLES, threads), **environ}
         self._at_once, self._wake, self._show_line, self._program = at_once, wake, show_line, program
+        self.ready = ReadyProcess(self._environ, program)
         self._news: queue.SimpleQueue[ChildNews] = queue.SimpleQueue()
         self.active: list[ChildProcess] = []
 
@@ -130,7 +139,11 @@ class ChildRuns:
         """Start a process for a request; raises OSError if the system has none left."""
         fire, run = (request.fire, request.run or "") if isinstance(request, RunRequest) else (None, "")
         kills = count_memory_kills()
-        child = ChildProcess(owner, fire, run, RunProcess(self._environ, program=self._program), memory_kills=kills)
+        if isinstance(request, RunRequest):
+            process = self.ready.take()
+        else:  # nobody waits for what it does
+            process = RunProcess(self._environ, program=self._program)
+        child = ChildProcess(owner, fire, run, process, memory_kills=kills)
         child.thread = threading.Thread(target=self._follow, args=(child, request), name=f"run {run}", daemon=True)
         self.active.append(child)
         child.thread.start()
@@ -162,12 +175,17 @@ class ChildRuns:
             news = self._news.get()
             if news.kind == "ended":
                 self.active.remove(news.child)
+                self._note_loaded(news.child)
                 if news.child.thread is not None:
                     news.child.thread.join()
             found.append(news)
         for child in self.active:
             child.insist()
         return found
+
+    def _note_loaded(self, child: ChildProcess) -> None:
+        if child.fire is not None and child.conversation is not None and child.conversation.call is not None:
+            self.ready.note_loaded(child.conversation.call)
 
     def find(self, owner: str, run: str) -> ChildProcess | None:
         """Return the process of a run; None if this server has not started it, or it has ended."""

@@ -112,6 +112,11 @@ class ProjectTriggers:
             if time := self._find_next(scenario):
                 heapq.heappush(self._due, (time, scenario))
 
+    @property
+    def followed(self) -> set[str]:
+        """The scenarios whose ends are the cause of runs."""
+        return {trigger.scenario for _, trigger in self._followers}
+
     def take_finished(self, now: datetime) -> Advance:
         """Return what follows from the ends of runs that have been recorded since the last call."""
         newest = self._store.run_ends.newest() if self._followers else self._ends_seen

@@ -35,6 +35,9 @@ LOOK_SECONDS = 1.0
 TELL_SECONDS = 30.0
 """How often it is looked for runs that were started by hand and have died; and the pause after telling has failed."""
 
+LEAD = timedelta(seconds=10)
+"""A process is made ready so long before a run: on a busy machine, what a run imports takes that long."""
+
 OVERTIME = timedelta(seconds=30)
 """A run that has not ended so long after its timeout is killed."""
 
@@ -486,6 +489,18 @@ class ProjectScheduler:
         return min(times, default=None)
 
     @property
+    def expects_run(self) -> bool:
+        """Whether a run may begin soon: at a known time, when another run has ended, or when data is complete."""
+        if self._triggers is None:
+            return False
+        followed = self._triggers.followed
+        return (
+            ((time := self.wakes_at) is not None and time <= self._clock() + LEAD)
+            or any(fire.scenario in followed or _waits_for_place(fire) for fire in self._open.values())
+            or bool(self._probes.describe_waits())
+        )
+
+    @property
     def has_processes(self) -> bool:
         """Whether processes of this project are at work."""
         return any(child.owner == self.key for child in self._runs.active)
@@ -504,6 +519,10 @@ class ProjectScheduler:
 def is_of_data(fire: Fire) -> bool:
     """Return whether a change of data is the cause of a fire."""
     return fire.key.startswith((data_key(""), query_key("")))
+
+
+def _waits_for_place(fire: Fire) -> bool:
+    return fire.state is FireState.WAITING and fire.next_try is None
 
 
 def _name_fire(fire: Fire) -> str:

@@ -268,6 +268,14 @@ class Server:
         self._first = (self._first + 1) % max(1, len(self._served))  # so that each has the first choice at times
         for project in self._served[self._first :] + self._served[: self._first]:
             project.tick(dispatching=not self._draining)
+        self._expect_runs()
+
+    def _expect_runs(self) -> None:
+        """Have a process wait for a run that may begin soon."""
+        if not self._draining and any(project.expects_run for project in self._served):
+            self._runs.ready.prepare()
+        else:
+            self._runs.ready.end_unused()
 
     def _look_at_clock(self) -> None:
         before, self._clocks = self._clocks, read_clocks()
@@ -326,6 +334,7 @@ class Server:
     def _end(self) -> None:
         """End the runs: those that end by themselves in time, then the others."""
         self._draining = True
+        self._runs.ready.end()
         asked = self._asked_to_end
         self._listener.tell("draining", f"ending: runs may take {self._options.drain:g} s; a second signal kills them")
         self._tick_until(lambda: self._asked_to_end > asked, self._options.drain)
@@ -349,6 +358,7 @@ class Server:
         self._take_news()
 
     def _close(self) -> None:
+        self._runs.ready.end()
         until = self._monotonic() + DELIVERY_SECONDS
         for project in self._projects:
             project.close(max(0.1, until - self._monotonic()))

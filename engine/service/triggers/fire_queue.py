@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from engine.scenarios.scenario_selection import is_declared
 from engine.service.triggers.catch_up import describe_pause, is_in_force
 from engine.service.triggers.fire_keys import is_manual
 from engine.service.triggers.schedule import find_trigger, find_zone
@@ -98,7 +99,7 @@ def _order_in_queue(fire: Fire) -> tuple[datetime, int]:
 
 def _find_obstacle(project: ProjectSpec, fire: Fire, now: datetime, pauses: Sequence[Pause]) -> str | None:
     """Return why a waiting fire is not to be run any more; None if it is."""
-    if fire.scenario not in project.scenarios:
+    if not is_declared(project, fire.scenario):
         return "superseded: the spec does not have the scenario any more"
     if is_manual(fire):
         return None

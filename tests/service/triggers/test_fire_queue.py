@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.service.triggers.fire_queue import LONGEST_QUEUE, arrange_queue, choose_fires
+from engine.spec import load
 from engine.store.records import Fire, FireState, Pause
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -82,6 +83,15 @@ def test_fires_of_what_the_spec_does_not_have_any_more_are_skipped_with_the_reas
         ("SKIPPED", "superseded: the trigger is not active any more"),
         ("WAITING", ""),
     ]
+
+
+def test_what_a_person_asks_of_a_spec_without_scenarios_is_done_and_only_by_its_default_scenario(tmp_path) -> None:
+    spec = tmp_path / "spec.yaml"
+    spec.write_text("version: 1\nproject: p\ndatasets: {d: {path: d.csv}}\n")
+    waiting = [replace(fire(n, scenario, ""), key=f"manual:{n}") for n, scenario in enumerate(("default", "s"))]
+    assert arrange_queue(load(spec), waiting, NOW) == {
+        1: {"state": FireState.SKIPPED, "reason": "superseded: the spec does not have the scenario any more"}
+    }
 
 
 def test_what_waits_when_its_scenario_is_paused_is_skipped_but_not_what_a_person_asks_for(make_project) -> None:
