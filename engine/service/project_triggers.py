@@ -36,7 +36,6 @@ class ProjectTriggers:
         self._states: dict[str, dict[str, TriggerState]] = defaultdict(dict)
         self.note(store.fires.list_states())
         self._due: list[tuple[datetime, str]] = []
-        self._ends_seen = -1
         self.replace_project(project, now)
 
     def replace_project(self, project: ProjectSpec, now: datetime) -> None:
@@ -65,7 +64,6 @@ class ProjectTriggers:
         )
         self._due = [(time, name) for name in project.scenarios if (time := self._find_next(name))]
         heapq.heapify(self._due)
-        self._ends_seen = -1
 
     @property
     def states(self) -> list[TriggerState]:
@@ -113,19 +111,17 @@ class ProjectTriggers:
                 heapq.heappush(self._due, (time, scenario))
 
     def take_finished(self, now: datetime) -> Advance:
-        """Return what follows from the ends of runs that have been recorded since the last call."""
-        newest = self._store.run_ends.newest() if self._followers else self._ends_seen
-        if newest == self._ends_seen:
-            return [], []
+        """Return what follows from the ends of runs that no trigger is known to have seen."""
         states: list[TriggerState] = []
         fires: list[Fire] = []
         known = [self._states[scenario][trigger.name] for scenario, trigger in self._followers]
-        ends = self._store.run_ends.list_after(min(int(state.seen.get(RUN_END, 0)) for state in known))
+        ends = self._store.run_ends.list_after(min(state.seen[RUN_END] for state in known)) if known else []
+        if not ends:
+            return states, fires
         for (scenario, trigger), state in zip(self._followers, known, strict=True):
             new_state, new_fires = find_finished(self._project, scenario, trigger.name, state, ends, now)
             states.append(new_state)
             fires += new_fires
-        self._ends_seen = newest
         return states, [self._end_long_chain(fire) for fire in fires]
 
     def _end_long_chain(self, fire: Fire) -> Fire:
