@@ -132,7 +132,10 @@ def _describe_state(store: Store, spec: ProjectSpec | None, now: datetime) -> di
             {"scenario": state.scenario, "trigger": state.trigger, "error": state.error, "since": state.error_since}
             for state in list_failing_triggers(store, spec)
         ],
-        "undelivered": [one._asdict() for one in store.operation.summarise_undelivered()],
+        "undelivered": [
+            {name: value for name, value in one._asdict().items() if name != "due"}
+            for one in store.outbox.summarise_undelivered()
+        ],
         "paused": [
             {"scenario": one.scenario, "until": one.until, "by": one.by, "reason": one.reason}
             for one in store.pauses.list_active()

@@ -402,14 +402,18 @@ class ChannelState:
     last_error: str
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingMessages:
-    """The undelivered messages of a channel: how many, since when, and when the first of them can be claimed."""
+class UndeliveredMessages(NamedTuple):
+    """The messages of a channel that have not arrived: how many, since when, and the newest reason.
+
+    `waiting` are tried again, `refused` are not. The first of them can be claimed when it is `due`; None if none waits.
+    """
 
     channel: str
-    count: int
-    since: datetime
-    due: datetime
+    waiting: int
+    refused: int
+    oldest: datetime
+    last_error: str | None
+    due: datetime | None
 
 
 class MetricPoint(NamedTuple):
