@@ -5,9 +5,7 @@ from pathlib import Path
 from engine.errors import EngineError
 from engine.service.watch.network_folders import find_network_type, read_mounts
 from engine.store.errors import translate_errors
-from engine.store.locks import lock_path, release_lock, try_lock
-
-LOCK_NAME = "server"
+from engine.store.locks import SERVER_LOCK, lock_path, release_lock, try_lock
 
 
 class LeaderLock:
@@ -32,7 +30,7 @@ class LeaderLock:
         """
         if self._lock is None:
             with translate_errors(self.folder):
-                path = lock_path(self.folder, LOCK_NAME)
+                path = lock_path(self.folder, SERVER_LOCK)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._lock = try_lock(path)
         return self.is_held

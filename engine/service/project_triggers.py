@@ -13,10 +13,11 @@ from engine.service.control import NextTimes
 from engine.service.triggers.due_fires import find_due
 from engine.service.triggers.scenario_finished import LONGEST_CHAIN, find_finished, measure_chain
 from engine.service.triggers.schedule import list_next_times, next_time
-from engine.service.triggers.trigger_states import RUN_END, reconcile_states
+from engine.service.triggers.trigger_states import reconcile_states
 from engine.spec import ProjectSpec
 from engine.spec.resources.triggers import DatasetChangedTrigger, QueryChangedTrigger, ScenarioFinishedTrigger
 from engine.store import Fire, FireState, Pause, Store, TriggerState
+from engine.store.records import RUN_END
 
 Advance = tuple[list[TriggerState], list[Fire]]
 """The states of triggers and the new fires that belong into one transaction."""

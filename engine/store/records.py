@@ -336,6 +336,10 @@ class Fire:
     number: int = 0
 
 
+RUN_END = "run_end"
+"""In what is known of a trigger that follows a scenario: the number of the newest end of a run that it has seen."""
+
+
 @dataclass(frozen=True, slots=True)
 class TriggerState:
     """What is known of a trigger: up to when it was evaluated, and what it has seen.
@@ -376,6 +380,10 @@ class Pause:
     created: datetime
     ended: datetime | None = None
     ended_by: str | None = None
+
+    def is_in_force(self, now: datetime) -> bool:
+        """Return whether it is in force; so is one that seems to be made later, because the clock was set back."""
+        return self.ended is None and (self.until is None or self.until > now)
 
 
 @dataclass(frozen=True, slots=True)
