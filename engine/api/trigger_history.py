@@ -9,7 +9,7 @@ from engine.formatting.lists import join_some
 from engine.scenarios.context import RunContext
 from engine.scenarios.scenario_selection import DEFAULT_SCENARIO, is_declared
 from engine.service.triggers.schedule import find_trigger, find_zone, list_next_times
-from engine.spec.moment import place_moment
+from engine.spec.moment import find_end
 from engine.spec.resources.triggers import AnyTrigger
 from engine.store import Fire, Pause, RunRecord, TriggerState
 from engine.store.locks import SERVER_LOCK
@@ -29,14 +29,11 @@ NEXT_TIMES = 5
 
 
 def resolve_end(until: date | datetime | timedelta, what: str, context: RunContext) -> datetime:
-    """Return when something that begins now ends; raises UsageError if that is over already."""
-    now = context.clock()
-    zone = context.project.as_of.tzinfo or UTC
-    end = now + until if isinstance(until, timedelta) else place_moment(until, zone)
-    if end <= now:
-        over, today = (f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" for moment in (end, now))
-        raise UsageError(f"{what} until {over} would be over already: it is {today}")
-    return end
+    """Return when something that begins now ends; raises UsageError if it cannot end then."""
+    try:
+        return find_end(until, what, context.clock(), context.project.as_of.tzinfo or UTC)
+    except ValueError as wrong:
+        raise UsageError(str(wrong)) from None
 
 
 def pause_scenario(scenario: str, until: date | datetime | timedelta | None, reason: str, context: RunContext) -> Pause:

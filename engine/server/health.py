@@ -13,15 +13,12 @@ from starlette.responses import Response
 from engine import __version__
 from engine.errors import StoreError
 from engine.server.answers import build_answer
-from engine.service.control import NextTimes, RefusedRequestError, ServedProject, ServerControl
+from engine.service.control import LONGEST_TICK_SECONDS, NextTimes, RefusedRequestError, ServedProject, ServerControl
 from engine.spec import ProjectSpec
 from engine.store import Store, TriggerState
 
 BUSY_TICK_SECONDS = 5.0
 """A loop that has not begun a tick for so long is not asked for what only it knows: the rest is answered soon."""
-
-LONGEST_TICK_SECONDS = 30.0
-"""The loop of a server that lives begins a tick more often than this."""
 
 SKIPPED_HOURS = 24
 SKIPPED_SHOWN = 100
@@ -132,7 +129,10 @@ def _describe_state(store: Store, spec: ProjectSpec | None, now: datetime) -> di
             {"scenario": state.scenario, "trigger": state.trigger, "error": state.error, "since": state.error_since}
             for state in list_failing_triggers(store, spec)
         ],
-        "undelivered": [one._asdict() for one in store.operation.summarise_undelivered()],
+        "undelivered": [
+            {name: value for name, value in one._asdict().items() if name != "due"}
+            for one in store.outbox.summarise_undelivered()
+        ],
         "paused": [
             {"scenario": one.scenario, "until": one.until, "by": one.by, "reason": one.reason}
             for one in store.pauses.list_active()

@@ -220,7 +220,7 @@ class _StateFamilies:
         self._open = store.fires.list_open()
         self._failing = {(one.scenario, one.trigger) for one in list_failing_triggers(store, project.spec)}
         self._paused = {pause.scenario for pause in store.pauses.list_active()}
-        self._undelivered = {one.channel: one for one in store.operation.summarise_undelivered()}
+        self._undelivered = {one.channel: one for one in store.outbox.summarise_undelivered()}
         self._evaluations = {}
         self._outcomes = {}
         for name in project.spec.evaluation_stores if project.spec else ():

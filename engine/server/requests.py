@@ -5,7 +5,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,7 +20,7 @@ from engine.server.bodies import check_keys
 from engine.server.variables import read_variables
 from engine.service.control import ServedProject, ServerControl
 from engine.spec import ProjectSpec
-from engine.spec.moment import parse_moment, place_moment
+from engine.spec.moment import find_end, parse_moment
 from engine.spec.value_types import parse_duration
 from engine.store import Fire, RunRecord, Store
 from engine.store.records import event_to_json
@@ -207,18 +207,16 @@ def _read_end(found: Any, spec: ProjectSpec, now: datetime) -> datetime | None:
     if found is None:
         return None
     help_ = "write a date such as 2026-12-01, a time such as 2026-12-01T09:30, a duration such as 12h or 7d, or null"
+    if not isinstance(found, str):
+        raise AnswerError(422, '"until" is not a time', help_)
     try:
-        parsed = (parse_duration(found.strip()) or parse_moment(found.strip())) if isinstance(found, str) else None
-        if parsed is None:
-            raise AnswerError(422, '"until" is not a time', help_)
-        zone = spec.as_of.tzinfo or UTC
-        end = now + parsed if isinstance(parsed, timedelta) else place_moment(parsed, zone)
-        end = end.astimezone(UTC)
-    except (ValueError, OverflowError):
+        parsed = parse_duration(found.strip()) or parse_moment(found.strip())
+    except ValueError:
         raise AnswerError(422, '"until" is not a time', help_) from None
-    if end <= now:
-        raise AnswerError(422, f"a pause until {end:%Y-%m-%d %H:%M} UTC would be over already", help_)
-    return end
+    try:
+        return find_end(parsed, "a pause", now, spec.as_of.tzinfo or UTC)
+    except ValueError as wrong:
+        raise AnswerError(422, str(wrong), help_) from None
 
 
 def _describe_fire(fire: Fire) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from engine.notifications.channels import limit_sending
 from engine.notifications.delivery import KEPT_MESSAGES
 from engine.spec import ProjectSpec
 from engine.spec.secrets import Secrets
-from engine.store import LONGEST_DELAY, ChannelState, Claim, Event, MessageState, Store, WaitingMessages
+from engine.store import LONGEST_DELAY, ChannelState, Claim, Event, MessageState, Store
 
 SUSPICIOUS_TRIES = 2
 """From this try on, a transport failure may be the fault of the message."""
@@ -64,14 +64,14 @@ class DeliveryEvent:
     reporter: str = ""
 
 
-def find_moment(waiting: WaitingMessages, state: ChannelState | None, now: datetime) -> datetime:
-    """Return when a channel has its next turn.
+def find_moment(due: datetime, state: ChannelState | None, now: datetime) -> datetime:
+    """Return when a channel has its next turn, whose first message is due then.
 
     A delay that is longer than the longest one was written before the clock was set back, and is over.
     """
     if state is None or state.next_try - now > LONGEST_DELAY:
-        return waiting.due
-    return max(waiting.due, state.next_try)
+        return due
+    return max(due, state.next_try)
 
 
 class ChannelTurn:

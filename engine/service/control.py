@@ -14,6 +14,9 @@ from engine.errors import EngineError
 from engine.spec import ProjectSpec
 from engine.store import Fire, Store
 
+LONGEST_TICK_SECONDS = 30.0
+"""The loop of a server that lives begins a tick more often than this."""
+
 
 class RefusedRequestError(EngineError):
     """The server cannot do now what is asked of it: it is a standby, or it is about to end.

@@ -308,7 +308,7 @@ class DataProbes:
         """Return which changes have been seen but do not fire yet, and what they wait for, as sentences."""
         return [
             f"trigger {trigger} of scenario {scenario}: {text}"
-            for (scenario, trigger), watched in self._watched.items()
+            for (scenario, trigger), watched in list(self._watched.items())  # at once: the loop may add some meanwhile
             for text in watched.waits_for
         ]
 

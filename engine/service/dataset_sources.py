@@ -16,6 +16,7 @@ from engine.discovery.listing import list_named_files
 from engine.discovery.newest import pick_newest
 from engine.service.watched_sources import WatchedSource, is_of_several_files
 from engine.spec import ProjectSpec, sql
+from engine.spec.dataset_inputs import list_inputs
 from engine.spec.moment import list_moment_values
 from engine.spec.resources.datasets import FileDataset, PythonDataset, QueryDataset
 from engine.spec.resources.triggers import DatasetChangedTrigger, QueryChangedTrigger
@@ -102,31 +103,21 @@ def list_trigger_datasets(trigger: DataTrigger) -> list[str]:
     return trigger.datasets if isinstance(trigger, DatasetChangedTrigger) else sorted(sql.list_tables(trigger.sql))
 
 
-def list_inputs(project: ProjectSpec, name: str) -> set[str]:
-    """Return the names of all datasets that a dataset is made of: itself, and what its queries read."""
-    found: set[str] = set()
-    pending = [name]
-    while pending:
-        one = pending.pop()
-        dataset = project.datasets.get(one)
-        if one in found or dataset is None:
-            continue
-        found.add(one)
-        pending += sorted(sql.list_tables(dataset.sql)) if isinstance(dataset, QueryDataset) else []
-    return found
-
-
 def find_sources(project: ProjectSpec, trigger: DataTrigger) -> dict[str, tuple[str, ...]]:
     """Return, by name of a dataset of the trigger, the names of the datasets of kind `file` that it reads."""
     return {
-        name: tuple(sorted(one for one in list_inputs(project, name) if isinstance(project.datasets[one], FileDataset)))
+        name: tuple(
+            sorted(
+                one for one in list_inputs([name], project.datasets) if isinstance(project.datasets[one], FileDataset)
+            )
+        )
         for name in list_trigger_datasets(trigger)
     }
 
 
 def reads_functions(project: ProjectSpec, trigger: DataTrigger) -> bool:
     """Tell whether a function of the user's is among what a trigger looks at: files do not tell what it returns."""
-    inputs = {one for name in list_trigger_datasets(trigger) for one in list_inputs(project, name)}
+    inputs = list_inputs(list_trigger_datasets(trigger), project.datasets)
     return any(isinstance(project.datasets[one], PythonDataset) for one in inputs)
 
 
@@ -142,7 +133,7 @@ def _list_queries(project: ProjectSpec, trigger: DataTrigger) -> Iterator[str]:
     """Yield the query of a trigger, and those of the datasets that it reads."""
     if isinstance(trigger, QueryChangedTrigger):
         yield trigger.sql
-    for one in sorted({one for name in list_trigger_datasets(trigger) for one in list_inputs(project, name)}):
+    for one in sorted(list_inputs(list_trigger_datasets(trigger), project.datasets)):
         dataset = project.datasets[one]
         if isinstance(dataset, QueryDataset):
             yield dataset.sql

@@ -9,10 +9,8 @@ claimed, so both never send the same one.
 import os
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from engine.errors import EngineError
 from engine.service.channel_turn import ChannelTurn, DeliveryEvent, find_moment
 from engine.spec import ProjectSpec
 from engine.spec.secrets import Secrets
-from engine.store import ChannelState, Store, WaitingMessages, utc_now
+from engine.store import Store, utc_now
 
 MOST_AT_ONCE = 4
 """Channels that are sent through at the same time."""
@@ -30,29 +28,6 @@ POLL_SECONDS = 2.0
 """How often the outbox is looked at: other processes add messages, and a person may ask for a new try."""
 FAULT_SECONDS = 10.0
 """How long to wait after the store has failed, or after a bug."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelFacts:
-    """How a channel is doing.
-
-    Attributes
-    ----------
-    waiting, since
-        How many messages wait, and when the oldest of them was made.
-    failures, next_try, last_error
-        How often it has failed in a row, until when nothing is tried, and why; 0 and None if it works.
-    counts
-        How many messages were SENT, REFUSED and DROPPED, and how many tries have failed (PENDING), since the start.
-    """
-
-    channel: str
-    waiting: int
-    since: datetime | None
-    failures: int
-    next_try: datetime | None
-    last_error: str | None
-    counts: Mapping[str, int]
 
 
 class DeliveryLoop:
@@ -88,7 +63,6 @@ class DeliveryLoop:
         self._turns: dict[str, threading.Thread] = {}
         self._unfinished: dict[str, threading.Thread] = {}
         self._not_before: dict[str, float] = {}
-        self._counts: dict[str, Counter[str]] = {}
         self._thread = threading.Thread(target=self._run, name="deliveries", daemon=True)
         self._store: Store | None = None
 
@@ -135,23 +109,6 @@ class DeliveryLoop:
         if self._store is not None and not self._turns:
             self._store.close()
 
-    def describe_channels(self) -> list[ChannelFacts]:
-        """Return how the channels are doing: those of the project, and others for which messages wait.
-
-        Raises
-        ------
-        StoreError
-            The state cannot be read.
-        """
-        if self._store is None:
-            return []
-        waiting = {each.channel: each for each in self._store.outbox.list_waiting()}
-        states = self._store.channel_states.list_all()
-        with self._changed:
-            names = dict.fromkeys([*self._project.channels, *waiting])
-            counts = {name: dict(self._counts.get(name, {})) for name in names}
-        return [_describe_channel(name, waiting.get(name), states.get(name), counts[name]) for name in names]
-
     def _run(self) -> None:
         while True:
             try:
@@ -178,15 +135,17 @@ class DeliveryLoop:
         now, wait = self._clock(), POLL_SECONDS
         states = self._store.channel_states.list_all()
         due: list[tuple[int, datetime, str]] = []
-        for each in self._store.outbox.list_waiting():
+        for each in self._store.outbox.summarise_undelivered():
+            if each.due is None:
+                continue
             state = states.get(each.channel)
-            seconds = (find_moment(each, state, now) - now).total_seconds()
+            seconds = (find_moment(each.due, state, now) - now).total_seconds()
             with self._changed:
                 if each.channel in self._turns or self._is_sending(each.channel):
                     continue  # its end wakes this loop
             seconds = max(seconds, self._not_before.get(each.channel, 0) - time.monotonic())
             if seconds <= 0:
-                due.append((state.failures if state else 0, each.since, each.channel))
+                due.append((state.failures if state else 0, each.oldest, each.channel))
             else:
                 wait = min(wait, seconds)
         for _, _, channel in sorted(due):
@@ -231,25 +190,9 @@ class DeliveryLoop:
             self.wake()
 
     def _tell_event(self, event: DeliveryEvent) -> None:
-        with self._changed:
-            self._counts.setdefault(event.channel, Counter())[event.state] += 1
         with suppress(Exception):  # a log that cannot be written must not end the deliveries
             self._tell(event)
 
     def _tell_fault(self, channel: str, error: Exception) -> None:
         text = str(error) if isinstance(error, EngineError) else f"internal error: {type(error).__name__}: {error}"
         self._tell_event(DeliveryEvent(channel, "FAULT", Secrets(self._project, self._environ).redact(text)))
-
-
-def _describe_channel(
-    name: str, waiting: WaitingMessages | None, state: ChannelState | None, counts: Mapping[str, int]
-) -> ChannelFacts:
-    return ChannelFacts(
-        channel=name,
-        waiting=waiting.count if waiting else 0,
-        since=waiting.since if waiting else None,
-        failures=state.failures if state else 0,
-        next_try=state.next_try if state else None,
-        last_error=state.last_error if state else None,
-        counts=counts,
-    )

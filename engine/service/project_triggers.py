@@ -13,10 +13,11 @@ from engine.service.control import NextTimes
 from engine.service.triggers.due_fires import find_due
 from engine.service.triggers.scenario_finished import LONGEST_CHAIN, find_finished, measure_chain
 from engine.service.triggers.schedule import list_next_times, next_time
-from engine.service.triggers.trigger_states import RUN_END, reconcile_states
+from engine.service.triggers.trigger_states import reconcile_states
 from engine.spec import ProjectSpec
 from engine.spec.resources.triggers import DatasetChangedTrigger, QueryChangedTrigger, ScenarioFinishedTrigger
 from engine.store import Fire, FireState, Pause, Store, TriggerState
+from engine.store.records import RUN_END
 
 Advance = tuple[list[TriggerState], list[Fire]]
 """The states of triggers and the new fires that belong into one transaction."""
@@ -36,7 +37,6 @@ class ProjectTriggers:
         self._states: dict[str, dict[str, TriggerState]] = defaultdict(dict)
         self.note(store.fires.list_states())
         self._due: list[tuple[datetime, str]] = []
-        self._ends_seen = -1
         self.replace_project(project, now)
 
     def replace_project(self, project: ProjectSpec, now: datetime) -> None:
@@ -65,7 +65,6 @@ class ProjectTriggers:
         )
         self._due = [(time, name) for name in project.scenarios if (time := self._find_next(name))]
         heapq.heapify(self._due)
-        self._ends_seen = -1
 
     @property
     def states(self) -> list[TriggerState]:
@@ -118,19 +117,17 @@ class ProjectTriggers:
         return {trigger.scenario for _, trigger in self._followers}
 
     def take_finished(self, now: datetime) -> Advance:
-        """Return what follows from the ends of runs that have been recorded since the last call."""
-        newest = self._store.run_ends.newest() if self._followers else self._ends_seen
-        if newest == self._ends_seen:
-            return [], []
+        """Return what follows from the ends of runs that no trigger is known to have seen."""
         states: list[TriggerState] = []
         fires: list[Fire] = []
         known = [self._states[scenario][trigger.name] for scenario, trigger in self._followers]
-        ends = self._store.run_ends.list_after(min(int(state.seen.get(RUN_END, 0)) for state in known))
+        ends = self._store.run_ends.list_after(min(state.seen[RUN_END] for state in known)) if known else []
+        if not ends:
+            return states, fires
         for (scenario, trigger), state in zip(self._followers, known, strict=True):
             new_state, new_fires = find_finished(self._project, scenario, trigger.name, state, ends, now)
             states.append(new_state)
             fires += new_fires
-        self._ends_seen = newest
         return states, [self._end_long_chain(fire) for fire in fires]
 
     def _end_long_chain(self, fire: Fire) -> Fire:

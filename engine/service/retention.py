@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from engine.errors import StoreError
+from engine.errors import EngineError, StoreError
 from engine.formatting.numbers import format_bytes
 from engine.spec import ProjectSpec
 from engine.store import Store, utc_now
@@ -98,8 +98,10 @@ class StateMaintenance:
     def _attempt(self, failure: str, action: Callable[[], None]) -> None:
         try:
             action()
-        except StoreError as problem:
+        except EngineError as problem:
             self._tell("warning", f"{failure}: {problem}")
+        except Exception as bug:  # noqa: BLE001 - the boundary: nothing may end the maintenance
+            self._tell("warning", f"{failure}: internal error: {type(bug).__name__}: {bug}")
 
     def _prune(self, store: Store, now: datetime) -> None:
         if self._project.resources.retention is None:

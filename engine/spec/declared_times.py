@@ -1,9 +1,8 @@
 """Declared dates and times as moments: a date is the start of its day; one without a zone is in that of the project."""
 
-from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta, tzinfo
 
-from engine.spec.moment import find_time_zone, place_moment
+from engine.spec.moment import add_months, find_time_zone, place_moment
 from engine.spec.resources.project import ProjectResource
 
 YEARS = range(1900, 3000)
@@ -39,9 +38,7 @@ def go_back(declared: date | datetime, every: timedelta | str, count: int, zone:
             return declared - count * every
         earlier = find_moment(declared, zone) - count * every
         return earlier.astimezone(zone).replace(tzinfo=None)
-    months = declared.year * 12 + declared.month - 1 - count * MONTHS[every]
-    year, month = months // 12, months % 12 + 1
-    return declared.replace(year=year, month=month, day=min(declared.day, monthrange(year, month)[1]))
+    return add_months(declared, -count * MONTHS[every])
 
 
 def find_zone(project: ProjectResource) -> tzinfo:

@@ -4,11 +4,14 @@ One moment is fixed for a call of the engine, and the runs that it starts inheri
 for an earlier day (`--as-of 2026-11-20`) reads what it read then.
 """
 
+from calendar import monthrange
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from typing import Literal
+from typing import Literal, TypeVar
 
 from engine.formatting.hints import find_similar
+
+D = TypeVar("D", bound=date)
 
 MOMENT_NAMES = (
     "as_of",
@@ -59,7 +62,7 @@ def list_moment_values(as_of: datetime) -> Mapping[str, date | str]:
         month,
         (month - timedelta(days=1)).replace(day=1),
         quarter,
-        _months_before(quarter, 3),
+        add_months(quarter, -3),
         day.replace(month=1, day=1),
     )
     return dict(zip(MOMENT_NAMES, values, strict=True))
@@ -80,10 +83,17 @@ def list_fire_values(previous: datetime, changed: Sequence[str]) -> Mapping[str,
     return dict(zip(FIRE_NAMES, values, strict=True))
 
 
-def _months_before(first: date, months: int) -> date:
-    """Return the first day of the month that lies so many months before that of a first day."""
-    years, month = divmod(first.month - 1 - months, 12)
-    return date(first.year + years, month + 1, 1)
+def add_months(day: D, months: int) -> D:
+    """Return the same day so many months later; the last one of a month that has no such day.
+
+    Raises
+    ------
+    ValueError
+        The calendar has no such year.
+    """
+    years, month = divmod(day.month - 1 + months, 12)
+    year = day.year + years
+    return day.replace(year=year, month=month + 1, day=min(day.day, monthrange(year, month + 1)[1]))
 
 
 def place_moment(as_of: date | datetime | None, zone: tzinfo) -> datetime:
@@ -99,6 +109,24 @@ def place_moment(as_of: date | datetime | None, zone: tzinfo) -> datetime:
     if not isinstance(as_of, datetime):
         return datetime.combine(as_of, time(), zone)
     return as_of.replace(tzinfo=zone) if as_of.tzinfo is None else as_of.astimezone(zone)
+
+
+def find_end(until: date | datetime | timedelta, what: str, now: datetime, zone: tzinfo) -> datetime:
+    """Return, in UTC, when something that begins now ends: at a date, at a time, or after a duration.
+
+    Raises
+    ------
+    ValueError
+        That is over already, or after the end of the calendar.
+    """
+    try:
+        end = (now + until if isinstance(until, timedelta) else place_moment(until, zone)).astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{what} until {until} would end after the year 9999") from None
+    if end <= now:
+        today = f"{now.astimezone(UTC):%Y-%m-%d %H:%M}"
+        raise ValueError(f"{what} until {end:%Y-%m-%d %H:%M} UTC would be over already: it is {today} UTC")
+    return end
 
 
 def parse_moment(text: str) -> date | datetime:

@@ -29,7 +29,7 @@ from engine.store.records import (
     RunRecord,
     StepRecord,
     TriggerState,
-    WaitingMessages,
+    UndeliveredMessages,
     generate_id,
     utc_now,
 )
@@ -64,7 +64,7 @@ __all__ = [
     "StepRecord",
     "Store",
     "TriggerState",
-    "WaitingMessages",
+    "UndeliveredMessages",
     "generate_id",
     "match_ids",
     "safe_name",

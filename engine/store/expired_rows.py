@@ -10,7 +10,7 @@ from engine.spec.resources.project import RetentionLimits
 from engine.store.database import split_rows
 from engine.store.evaluation_filter import HISTORY_ORDER, EvaluationFilter
 from engine.store.outbox import JOINED
-from engine.store.records import OPEN_STATES, MessageState
+from engine.store.records import OPEN_STATES, RUN_END, MessageState
 from engine.store.tables import attachments, evaluations, fires, outbox, run_ends, runs, trigger_states
 
 LEAST_FIRE_DAYS = 8
@@ -18,9 +18,6 @@ LEAST_FIRE_DAYS = 8
 
 FIRE_DAYS = 90
 """Days that a fire without a run is kept where runs are only counted."""
-
-RUN_END = "run_end"
-"""The key in the state of a trigger that follows another scenario: the number of the end that it has seen last."""
 
 
 class ExpiredEvaluation(NamedTuple):

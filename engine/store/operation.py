@@ -1,6 +1,6 @@
-"""What is asked of a state again and again while it is served: what runs, what has ended since, what waits."""
+"""What is asked of a state again and again while it is served: what runs, and what has ended since."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, func, or_, select
 
 from engine.outcome import Outcome
 from engine.store.database import Database, split_rows
-from engine.store.records import OPEN_STATES, FireState, MessageState
-from engine.store.tables import fires, outbox, run_ends, runs
+from engine.store.records import OPEN_STATES, FireState
+from engine.store.tables import fires, run_ends, runs
 
 
 class RunningRun(NamedTuple):
@@ -50,19 +50,6 @@ class SkippedFire(NamedTuple):
     trigger: str
     scheduled: datetime
     reason: str
-
-
-class UndeliveredMessages(NamedTuple):
-    """The messages of a channel that have not arrived: how many, since when, and the newest reason.
-
-    `waiting` are tried again, `refused` are not.
-    """
-
-    channel: str
-    waiting: int
-    refused: int
-    oldest: datetime
-    last_error: str | None
 
 
 class Operation:
@@ -136,19 +123,3 @@ class Operation:
         query = select(*columns).where(skipped).order_by(fires.c.number.desc()).limit(last)
         with self._database.begin_read() as connection:
             return [SkippedFire(*row) for row in connection.execute(query)]
-
-    def summarise_undelivered(self) -> list[UndeliveredMessages]:
-        """Return, by channel, the messages that have not arrived."""
-        open_states: Sequence[str] = (MessageState.PENDING, MessageState.REFUSED)
-        columns = (outbox.c.channel, outbox.c.state, outbox.c.created, outbox.c.last_error)
-        query = select(*columns).where(outbox.c.state.in_(open_states)).order_by(outbox.c.number)
-        found: dict[str, UndeliveredMessages] = {}
-        with self._database.begin_read() as connection:
-            for channel, state, created, error in connection.execute(query):
-                before = found.get(channel, UndeliveredMessages(channel, 0, 0, created, None))
-                found[channel] = before._replace(
-                    waiting=before.waiting + (state == MessageState.PENDING),
-                    refused=before.refused + (state == MessageState.REFUSED),
-                    last_error=error or before.last_error,
-                )
-        return list(found.values())

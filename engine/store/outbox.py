@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Row, case, delete, func, insert, literal, or_, select, update
 
 from engine.store.database import Database, child_rows
-from engine.store.records import Attachment, Claim, JoinedMessage, MessageState, OutboxMessage, WaitingMessages
+from engine.store.records import Attachment, Claim, JoinedMessage, MessageState, OutboxMessage, UndeliveredMessages
 from engine.store.tables import UtcDateTime, attachments, outbox, runs
 
 DETAILS = ("cc", "bcc", "sender", "reached", "refused", "refusals", "scenario", "recovered")
@@ -45,17 +45,13 @@ class Outbox:
             if connection.execute(select(outbox.c.number).where(outbox.c.id == message.id)).first() is None:
                 insert_messages(connection, [message])
 
-    def list_due(self, now: datetime | None = None) -> list[OutboxMessage]:
-        """Return the unclaimed messages that are due at `now` (default: the store's clock), oldest first."""
-        return self._list_messages(_is_due(now or self._database.now()))
-
     def list_undelivered(self, run: str | None = None) -> list[OutboxMessage]:
         """Return all messages that are still to be sent, or those of one run, oldest first."""
         pending = outbox.c.state == MessageState.PENDING
         return self._list_messages(pending if run is None else pending & (outbox.c.run == run))
 
-    def list_waiting(self) -> list[WaitingMessages]:
-        """Return, for each channel, how many messages wait, since when, and when the first of them can be claimed.
+    def summarise_undelivered(self) -> list[UndeliveredMessages]:
+        """Return, by channel, the messages that have not arrived.
 
         No message is read, so that a channel which was down for a week costs no memory.
         """
@@ -63,12 +59,26 @@ class Outbox:
         tried, freed = (
             case((column <= latest, column), else_=at_once) for column in (outbox.c.next_try, outbox.c.claimed_until)
         )
-        due = case((tried > freed, tried), else_=freed)
-        oldest, first = func.min(outbox.c.created, type_=UtcDateTime), func.min(due, type_=UtcDateTime)
-        columns = (outbox.c.channel, func.count(), oldest, first)
-        query = select(*columns).where(outbox.c.state == MessageState.PENDING).group_by(outbox.c.channel)
+        waits, refused = (outbox.c.state == state for state in (MessageState.PENDING, MessageState.REFUSED))
+        due = case((waits & (tried > freed), tried), (waits, freed))
+        of_channels = (
+            select(
+                outbox.c.channel,
+                func.count(case((waits, 1))).label("waiting"),
+                func.count(case((refused, 1))).label("refused"),
+                func.min(outbox.c.created, type_=UtcDateTime).label("oldest"),
+                func.min(due, type_=UtcDateTime).label("due"),
+                func.max(case((outbox.c.last_error.is_not(None), outbox.c.number))).label("newest"),
+            )
+            .where(waits | refused)
+            .group_by(outbox.c.channel)
+            .subquery()
+        )
+        of = of_channels.c
+        columns = (of.channel, of.waiting, of.refused, of.oldest, outbox.c.last_error, of.due)
+        query = select(*columns).join_from(of_channels, outbox, outbox.c.number == of.newest, isouter=True)
         with self._database.begin_read() as connection:
-            return [WaitingMessages(*row) for row in connection.execute(query.order_by(outbox.c.channel))]
+            return [UndeliveredMessages(*row) for row in connection.execute(query.order_by(of.channel))]
 
     def find_due(self, channel: str, *, least_tried: bool = False) -> str | None:
         """Return the id of the oldest message of a channel that is due and that nobody is sending; None if all wait.

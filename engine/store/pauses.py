@@ -35,7 +35,7 @@ class Pauses:
     def list_active(self) -> list[Pause]:
         """Return the pauses in force, oldest first."""
         now = self._database.now()
-        return [one for one in self.history() if one.ended is None and (one.until is None or one.until > now)]
+        return [one for one in self.history() if one.is_in_force(now)]
 
     def list_scenarios(self) -> list[str]:
         """Return the names of the scenarios that are paused now, or were once."""

@@ -339,6 +339,10 @@ class Fire:
     number: int = 0
 
 
+RUN_END = "run_end"
+"""In what is known of a trigger that follows a scenario: the number of the newest end of a run that it has seen."""
+
+
 @dataclass(frozen=True, slots=True)
 class TriggerState:
     """What is known of a trigger: up to when it was evaluated, and what it has seen.
@@ -380,6 +384,10 @@ class Pause:
     ended: datetime | None = None
     ended_by: str | None = None
 
+    def is_in_force(self, now: datetime) -> bool:
+        """Return whether it is in force; so is one that seems to be made later, because the clock was set back."""
+        return self.ended is None and (self.until is None or self.until > now)
+
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
@@ -405,14 +413,18 @@ class ChannelState:
     last_error: str
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingMessages:
-    """The undelivered messages of a channel: how many, since when, and when the first of them can be claimed."""
+class UndeliveredMessages(NamedTuple):
+    """The messages of a channel that have not arrived: how many, since when, and the newest reason.
+
+    `waiting` are tried again, `refused` are not. The first of them can be claimed when it is `due`; None if none waits.
+    """
 
     channel: str
-    count: int
-    since: datetime
-    due: datetime
+    waiting: int
+    refused: int
+    oldest: datetime
+    last_error: str | None
+    due: datetime | None
 
 
 class MetricPoint(NamedTuple):

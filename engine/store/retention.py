@@ -211,7 +211,8 @@ class _Pruning:
         self._store = store
         self._dry = dry
         self._goes_on = goes_on
-        self._with_files = {path.name for path in (store.folder / "evaluations").iterdir()}
+        with translate_errors(store.folder):
+            self._with_files = {path.name for path in (store.folder / "evaluations").iterdir()}
         self.counts: Counter[str] = Counter()
         self.busy: set[str] = set()
 

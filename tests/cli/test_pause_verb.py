@@ -126,6 +126,9 @@ def test_a_pause_ends_by_itself_in_the_time_zone_of_the_project(engine: Engine) 
     over = engine("pause", "p.yaml", "nightly", "--until", "2026-01-01")
     assert over.returncode == 2
     assert "a pause until 2025-12-31 23:00 UTC would be over already: it is " in over.stderr
+    late = engine("pause", "p.yaml", "nightly", "--until", "9999-12-31T23:59-05:00")
+    assert late.returncode == 2
+    assert "a pause until 9999-12-31 23:59:00-05:00 would end after the year 9999" in late.stderr
 
 
 def test_what_cannot_be_paused_or_resumed_says_why(engine: Engine) -> None:

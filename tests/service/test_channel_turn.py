@@ -105,7 +105,11 @@ class Post:
     def wait_for(self) -> datetime | None:
         """Return when the channel has its next turn; None if nothing waits."""
         state = self.store.channel_states.list_all().get("hook")
-        moments = [find_moment(each, state, self.now) for each in self.store.outbox.list_waiting()]
+        moments = [
+            find_moment(each.due, state, self.now)
+            for each in self.store.outbox.summarise_undelivered()
+            if each.due is not None
+        ]
         return moments[0] if moments else None
 
     def take_turn(self) -> list[str]:

@@ -124,3 +124,15 @@ def test_a_large_state_without_retention_is_told_with_what_to_write() -> None:
         "the state has 1,204,331 rows, 812 MB in state.db and 3.1 GB of files, and grows on: nothing is removed, "
         "because the spec has no `retention:`, such as `retention: {runs: {days: 90}, evaluation_files: {keep: 100}}`"
     )
+
+
+def test_what_nobody_has_thought_of_is_told_and_the_rest_goes_on(store: Store, tmp_path: Path) -> None:
+    told: Told = []
+    project = load_project(tmp_path, "{runs: {keep: 1}}")
+    upkeep = StateMaintenance(store.folder, project, lambda *told_of: told.append(told_of), lambda: NOW)
+    add_run(store, 1)
+    (store.folder / "evaluations").rename(store.folder / "moved")
+    upkeep.tick(store, NOW, busy=False)
+    assert [level for level, _ in told] == ["warning"]
+    assert told[0][1].startswith("the retention could not be applied: ")
+    assert not (store.folder / "state.db-wal").stat().st_size

@@ -37,7 +37,7 @@ def test_a_message_comes_back_as_it_was(store: Store) -> None:
     sent = message("m", to=("a@example.com", "b@example.com"), attachments=contents)
     queue(store, sent)
     listed = replace(sent, attachments=())  # a list holds no contents: they may be gigabytes
-    assert store.outbox.list_due() == [listed]
+    assert store.outbox.list_undelivered() == [listed]
     assert store.outbox.list_undelivered("run") == [listed]
     assert store.outbox.list_undelivered("another run") == []
     claim = store.outbox.claim("m", MINUTE)
@@ -65,11 +65,30 @@ def test_a_failed_message_is_due_at_its_next_try_and_says_why(store: Store) -> N
     claim = store.outbox.claim("m", MINUTE)
     assert claim is not None
     store.outbox.mark_failed(claim, "550 no such user", store.database.now() + 5 * MINUTE)
-    assert store.outbox.list_due() == []
+    assert store.outbox.find_due("ops_mail") is None
     assert store.outbox.claim("m", MINUTE) is None
-    assert ids(store.outbox.list_due(store.database.now() + 5 * MINUTE)) == ["m"]
     (left,) = store.outbox.list_undelivered()
     assert (left.state, left.tries, left.last_error) == (MessageState.PENDING, 1, "550 no such user")
+
+
+def test_what_has_not_arrived_is_summarised_by_channel(store: Store) -> None:
+    names = ("sent", "refused", "tried", "new")
+    queue(store, *(message(name, created=NOON + place * MINUTE) for place, name in enumerate(names)))
+    queue(store, message("other", channel="hook"))
+    now = store.database.now()
+    claims = {name: claim for name in names[:3] if (claim := store.outbox.claim(name, MINUTE))}
+    store.outbox.mark_sent(claims["sent"])
+    store.outbox.mark_failed(claims["refused"], "550 no such user", None)
+    store.outbox.mark_failed(claims["tried"], "451 try later", now + 5 * MINUTE)
+    hook, mail = store.outbox.summarise_undelivered()
+    assert (hook.channel, hook.waiting, hook.refused, hook.last_error) == ("hook", 1, 0, None)
+    assert mail[:5] == ("ops_mail", 2, 1, NOON + MINUTE, "451 try later")
+    assert mail.due is not None
+    assert mail.due <= now  # that of the new one
+    store.outbox.drop("new", "nobody reads it")
+    assert store.outbox.summarise_undelivered()[1].due == now + 5 * MINUTE
+    store.outbox.drop("tried", "nobody reads it")
+    assert store.outbox.summarise_undelivered()[1] == ("ops_mail", 0, 1, NOON + MINUTE, "550 no such user", None)
 
 
 def test_who_was_served_is_not_served_again(store: Store) -> None:
@@ -77,7 +96,7 @@ def test_who_was_served_is_not_served_again(store: Store) -> None:
     claim = store.outbox.claim("m", MINUTE)
     assert claim is not None
     store.outbox.mark_failed(claim, "450 mailbox full", store.database.now(), reached=("a@example.com",))
-    assert [(each.to, each.reached) for each in store.outbox.list_due()] == [
+    assert [(each.to, each.reached) for each in store.outbox.list_undelivered()] == [
         (("a@example.com", "b@example.com"), ("a@example.com",))
     ]
 
@@ -194,7 +213,7 @@ class Deliveries(RuleBasedStateMachine):
     def both_see_the_same(self) -> None:
         unsent = [name for name, known in self.known.items() if known.state is not MessageState.SENT]
         for sender in self.senders:
-            assert ids(sender.outbox.list_due()) == self.due()
+            assert sender.outbox.find_due("ops_mail") == next(iter(self.due()), None)
             assert ids(sender.outbox.list_undelivered()) == unsent
 
 

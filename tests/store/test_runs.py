@@ -52,7 +52,7 @@ def test_a_run_from_start_to_end(store: Store) -> None:
     store.runs.finish(finished(RUN), [MESSAGE])
     assert store.runs.get("run 1") == finished(RUN)
     assert store.runs.get("run 1").state == "WARNING"
-    assert store.outbox.list_due() == [MESSAGE]
+    assert store.outbox.list_undelivered() == [MESSAGE]
 
 
 def test_outcome_events_and_messages_are_one_transaction(store: Store) -> None:

@@ -131,14 +131,9 @@ def _explain_skip(due: DueTrigger, scheduled: datetime) -> str:
 def find_resumed(pauses: Sequence[Pause], scenario: str, now: datetime) -> tuple[Pause, datetime] | None:
     """Return the pause of a scenario that ends last, and until when it puts times aside: now if it is in force."""
     own = [one for one in pauses if one.scenario == scenario]
-    ends = [(now if is_in_force(one, now) else _find_end(one), place) for place, one in enumerate(own)]
+    ends = [(now if one.is_in_force(now) else _find_end(one), place) for place, one in enumerate(own)]
     end, place = max((one for one in ends if one[0] <= now), default=(None, 0))
     return None if end is None else (own[place], end)
-
-
-def is_in_force(pause: Pause, now: datetime) -> bool:
-    """Return whether a pause is in force, also if it was made later than now because the clock was set back."""
-    return pause.ended is None and (pause.until is None or pause.until > now)
 
 
 def _find_end(pause: Pause) -> datetime:

@@ -6,14 +6,14 @@ short for a day has its last one instead: from 31 January, every month is 28 Feb
 an equal time: `every: 12h` stays 12 hours when clocks are changed, and so moves by an hour on them.
 """
 
-from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from engine.service.triggers.wall_clock import find_instant, read_clock
+from engine.spec.declared_times import MONTHS
+from engine.spec.moment import add_months
 
 DAY = timedelta(days=1)
-MONTHS = {"1mo": 1, "3mo": 3, "1y": 12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class IntervalTimes:
         if place == 0:
             return self.first
         if not isinstance(self.every, timedelta):
-            return find_instant(_add_months(self.start, place * self.every), self.zone)
+            return find_instant(add_months(self.start, place * self.every), self.zone)
         if self._counts_days:
             return find_instant(self.start + place * self.every, self.zone)
         return self.first + place * self.every
@@ -93,9 +93,3 @@ def make_interval_times(
         return IntervalTimes(distance, first_seen, read_clock(first_seen, zone), zone)
     start = since if isinstance(since, datetime) else datetime.combine(since, time())
     return IntervalTimes(distance, find_instant(start, zone), start, zone)
-
-
-def _add_months(start: datetime, months: int) -> datetime:
-    years, month = divmod(start.month - 1 + months, 12)
-    year = start.year + years
-    return start.replace(year=year, month=month + 1, day=min(start.day, monthrange(year, month + 1)[1]))

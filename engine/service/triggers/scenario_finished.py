@@ -11,10 +11,10 @@ from datetime import datetime
 from engine.service.triggers.due_fires import fill_values
 from engine.service.triggers.fire_keys import find_finished_run, run_key
 from engine.service.triggers.schedule import find_trigger
-from engine.service.triggers.trigger_states import PREVIOUS, RUN_END
+from engine.service.triggers.trigger_states import PREVIOUS
 from engine.spec.project import ProjectSpec
 from engine.spec.resources.triggers import ScenarioFinishedTrigger
-from engine.store.records import Fire, RunEnd, TriggerState
+from engine.store.records import RUN_END, Fire, RunEnd, TriggerState
 
 LONGEST_CHAIN = 10
 """So many runs may follow each other by such triggers; the next one is not made."""

@@ -20,10 +20,7 @@ from engine.spec.resources.triggers import (
     ScenarioFinishedTrigger,
     Trigger,
 )
-from engine.store.records import TriggerState
-
-RUN_END = "run_end"
-"""In what is known of a trigger that follows a scenario: the number of the newest end of a run that it has seen."""
+from engine.store.records import RUN_END, TriggerState
 
 PREVIOUS = "previous"
 """In what is known of a trigger with another cause than a time: the moment of its newest fire, as a text."""

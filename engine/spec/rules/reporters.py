@@ -7,11 +7,10 @@ import re
 from collections.abc import Iterator
 
 from engine.outcome import CheckOutcome, Outcome
-from engine.spec import sql
 from engine.spec.conditions import ALWAYS, ConditionFacts, UndecidedCondition, evaluate_condition
+from engine.spec.dataset_inputs import list_inputs
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.checks import Check, PythonCheck, ValuesCheck, select_active_checks
-from engine.spec.resources.datasets import QueryDataset
 from engine.spec.resources.evaluation_stores import DatasetReference
 from engine.spec.resources.models import TrainModel
 from engine.spec.resources.scenarios import (
@@ -120,14 +119,7 @@ def list_read_datasets(target: str, draft: Draft) -> list[str]:
     waiting = [store.dataset if store else target, model.dataset if isinstance(model, TrainModel) else ""]
     if store and isinstance(store.reference, DatasetReference):
         waiting.append(store.reference.dataset)
-    found: dict[str, None] = {}
-    while waiting:
-        name = waiting.pop(0)
-        dataset = draft.spec.datasets.get(name)
-        if dataset and name not in found:
-            found[name] = None
-            waiting += sorted(sql.list_tables(dataset.sql)) if isinstance(dataset, QueryDataset) else ()
-    return list(found)
+    return list_inputs(waiting, draft.spec.datasets)
 
 
 def _can_fail(check: Check) -> bool:

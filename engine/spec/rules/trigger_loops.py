@@ -11,6 +11,7 @@ from pathlib import Path
 
 from engine.discovery.listing import names_file
 from engine.spec import sql
+from engine.spec.dataset_inputs import list_inputs
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.channels import AppriseChannel, DatasetChannel, FileChannel, MailChannel, WebhookChannel
 from engine.spec.resources.datasets import FileDataset
@@ -23,7 +24,6 @@ from engine.spec.resources.triggers import (
 )
 from engine.spec.rules.draft import Draft, locate_path
 from engine.spec.rules.references import find_cycles, list_iterated_children
-from engine.spec.rules.reporters import list_read_datasets
 from engine.spec.rules.triggers import iterate_triggers
 from engine.spec.validator import SpecPath
 
@@ -91,7 +91,7 @@ def _list_watched_datasets(draft: Draft, trigger: AnyTrigger) -> list[str]:
         named = trigger.datasets
     elif isinstance(trigger, QueryChangedTrigger):
         named = sorted(sql.list_tables(trigger.sql))
-    return [*dict.fromkeys(one for name in named for one in list_read_datasets(name, draft))]
+    return list_inputs(named, draft.spec.datasets)
 
 
 def _locate_dataset(draft: Draft, name: str) -> Path | None:

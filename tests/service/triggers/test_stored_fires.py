@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.outcome import Outcome
+from engine.service.project_triggers import ProjectTriggers
 from engine.service.triggers.due_fires import find_due
 from engine.service.triggers.fire_queue import arrange_queue, choose_fires
 from engine.service.triggers.scenario_finished import find_finished
@@ -78,3 +79,16 @@ def test_changes_of_the_queue_are_what_the_store_takes(make_project, store) -> N
     ]
     (left,) = store.fires.list_open()
     assert (left.changed, left.next_try) == (("a",), NOW)
+
+
+def test_the_end_of_a_run_whose_fire_could_not_be_written_is_found_again(make_project, store) -> None:
+    triggers = ProjectTriggers(store, make_project(s=[], later=[AFTER]), NOW)
+    run = RunRecord("r-1", "p", "s", NOW, "who")
+    store.runs.start(run)
+    store.runs.finish(replace(run, ended=NOW, outcome=Outcome.SUCCESS))
+    assert len(triggers.take_finished(NOW)[1]) == 1  # and the disk is full: nothing of it is written
+    states, fires = triggers.take_finished(NOW)
+    assert [fire.key for fire in fires] == ["run:r-1"]
+    store.fires.advance(states, fires)
+    triggers.note(states)
+    assert triggers.take_finished(NOW) == ([], [])
