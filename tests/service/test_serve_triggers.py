@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import httpx2
 import pytest
 
 from engine.outcome import Outcome
@@ -18,6 +20,8 @@ from engine.outcome import Outcome
 from .served import Served, describe_scenario, read_state, wait_until, write_project
 
 pytestmark = pytest.mark.slow
+
+TOKEN = "a-token-that-nobody-guesses-0123456789"
 
 SPEC = """
 timezone: Europe/Berlin
@@ -53,7 +57,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     begun: list[Served] = []
 
     def begin(*arguments: str) -> Served:
-        begun.append(Served(tmp_path, *arguments))
+        begun.append(Served(tmp_path, *arguments, environ={"ENGINE_SERVE_TOKEN": TOKEN}))
         return begun[-1]
 
     yield begin
@@ -75,7 +79,8 @@ def read_letters(folder: Path) -> dict[str, str]:
         letter = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
         body = letter.get_body(("plain",))
         assert body is not None
-        found[str(letter["subject"])] = " ".join(body.get_content().split())
+        text: str = body.get_content()
+        found[str(letter["subject"])] = " ".join(text.split())
         path.unlink()
     return found
 
@@ -158,3 +163,15 @@ def test_a_watch_beside_a_server_says_that_both_make_runs(serve: Callable[..., S
         watch.send_signal(signal.SIGINT)
         watch.wait(30)
         said.close()
+
+
+def test_the_example_of_every_night_is_served_as_it_is_written(serve: Callable[..., Served], tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "engine", "init", ".", "--example", "nightly"]
+    subprocess.run(program, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    server = serve("project.yaml")
+    due = datetime.fromisoformat(server.wait_for("served")["next"])
+    assert (due.hour, due.minute) == (4, 30)
+    url, headers = server.wait_for("listening")["url"], {"authorization": f"Bearer {TOKEN}"}
+    with httpx2.Client(base_url=url, headers=headers) as client:
+        assert client.post("/projects/nightly/scenarios/nightly/runs").status_code == 202
+    assert server.wait_for("run")["outcome"] == "SUCCESS"
