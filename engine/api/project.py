@@ -35,7 +35,8 @@ from engine.spec.resources.datasets import AnyDataset
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.spec.variable_references import Value
 from engine.store import MessageState, Mute, OutboxMessage, RunRecord, match_ids, shorten_id
-from engine.store.retention import Pruned, StateSize, describe_size, prune_state
+from engine.store.retention import Pruned, prune_state
+from engine.store.state_size import StateSize, describe_size
 from engine.views.trigger_view import FireView, TriggerView, describe_pause
 
 __all__ = ["Project", "Run", "load", "run"]

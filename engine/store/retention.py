@@ -1,16 +1,13 @@
-"""Removes from a state what its retention does not keep, and tells how large a state is.
+"""Removes from a state what its retention does not keep.
 
 A few hundred rows at a time, so that no run waits long. The rows go first, in a transaction that records the folders
 that they own; then the folders. Whoever is killed in between leaves folders that the next opening removes.
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from sqlalchemy import Connection, delete, func, select, update
 
@@ -27,17 +24,17 @@ from engine.store.expired_rows import (
     find_expired_run_ends,
     find_expired_runs,
 )
-from engine.store.folders import SUBFOLDERS, safe_name
+from engine.store.folders import safe_name
 from engine.store.locks import LockBusy
 from engine.store.needed_evaluations import find_needed_evaluations
 from engine.store.records import MessageState
+from engine.store.state_size import count_free_bytes, measure_folder
 from engine.store.store import Store
 from engine.store.tables import (
     attachments,
     check_results,
     dataset_measurements,
     fires,
-    metadata,
     outbox,
     run_ends,
     runs,
@@ -51,10 +48,6 @@ EVALUATIONS_AT_ONCE = 100
 
 SETTLED = (MessageState.SENT, MessageState.DROPPED)
 """The states of messages that nobody will send."""
-
-LARGE_BYTES = 10 * 1024**3
-LARGE_ROWS = 1_000_000
-"""The size from which a state without retention is worth a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +78,6 @@ class Pruned:
     def is_empty(self) -> bool:
         """Whether nothing was removed."""
         return not (self.runs or self.evaluations or self.evaluation_files or self.attachments or self.fires)
-
-
-@dataclass(frozen=True, slots=True)
-class StateSize:
-    """How large a state is: the bytes of its database, with the log of what was written last, and of its folders."""
-
-    database_bytes: int
-    folder_bytes: int
-    rows: int
-
-    @property
-    def is_large(self) -> bool:
-        """Whether a retention is worth thinking of."""
-        return self.database_bytes + self.folder_bytes > LARGE_BYTES or self.rows > LARGE_ROWS
 
 
 def prune_state(
@@ -140,26 +119,6 @@ def prune_state(
     for numbers in split_rows(expired.attachments):
         pruning.remove_attachments(numbers, now)
     return Pruned(**pruning.counts, free_bytes=count_free_bytes(store), busy=tuple(sorted(pruning.busy)))
-
-
-def describe_size(store: Store) -> StateSize:
-    """Return how large a state is. It walks through all folders, which takes seconds in a large state."""
-    with store.database.begin_read() as connection:
-        rows = sum(
-            connection.scalars(select(func.count()).select_from(table)).one() for table in metadata.sorted_tables
-        )
-    files = [Path(f"{store.folder / 'state.db'}{part}") for part in ("", "-wal")]
-    with translate_errors(store.folder):
-        database = sum(path.stat().st_size for path in files if path.exists())
-        folders = sum(_measure_folder(store.folder / part) for part in SUBFOLDERS)
-    return StateSize(database, folders, rows)
-
-
-def count_free_bytes(store: Store) -> int:
-    """Return the size of the pages of the database that hold nothing: new rows fill them."""
-    with store.database.begin_read() as connection:
-        pages = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
-        return int(pages) * int(connection.exec_driver_sql("PRAGMA page_size").scalar_one())
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +193,7 @@ class _Pruning:
         if not self._goes_on():
             return
         folders = [self._store.runs.path_of(id_) for id_ in ids]
-        size = sum(map(_measure_folder, folders))
+        size = sum(map(measure_folder, folders))
         if not self._dry:
             with self._store.folders.remove() as (connection, paths):
                 remove_run_rows(connection, ids, kept_measurements)
@@ -286,7 +245,7 @@ class _Pruning:
         return True
 
     def _measure_evaluations(self, ids: Sequence[str]) -> int:
-        return sum(_measure_folder(self._store.evaluations.folder_of(id_)) for id_ in ids)
+        return sum(measure_folder(self._store.evaluations.folder_of(id_)) for id_ in ids)
 
 
 def remove_run_rows(connection: Connection, ids: Collection[str], kept_measurements: Collection[int] = ()) -> None:
@@ -313,14 +272,3 @@ def _group_by_store(found: Sequence[ExpiredEvaluation]) -> Iterator[tuple[str, S
     for name, ids in by_store.items():
         for first in range(0, len(ids), EVALUATIONS_AT_ONCE):
             yield name, ids[first : first + EVALUATIONS_AT_ONCE]
-
-
-def _measure_folder(folder: Path) -> int:
-    """Return the bytes that removing a folder gives back; files that have another name too give back none."""
-    size = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with suppress(FileNotFoundError):  # another process may remove it meanwhile
-                found = Path(parent, name).lstat()
-                size += found.st_size if found.st_nlink == 1 else 0
-    return size

@@ -19,7 +19,8 @@ from sqlalchemy import insert
 from engine import spec
 from engine.store import Store
 from engine.store.database import Database
-from engine.store.retention import describe_size, prune_state
+from engine.store.retention import prune_state
+from engine.store.state_size import describe_size
 from engine.store.tables import (
     evaluation_details,
     evaluation_metrics,

@@ -32,7 +32,8 @@ from engine.store import (
     generate_id,
 )
 from engine.store.outbox import JOINED
-from engine.store.retention import Pruned, describe_size, prune_state
+from engine.store.retention import Pruned, prune_state
+from engine.store.state_size import describe_size
 from engine.store.tables import check_results, evaluation_metrics, outbox, removals, run_ends, run_steps
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)

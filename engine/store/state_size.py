@@ -1,0 +1,62 @@
+"""How large a state is: its database and its folders."""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from engine.store.errors import translate_errors
+from engine.store.folders import SUBFOLDERS
+from engine.store.store import Store
+from engine.store.tables import metadata
+
+LARGE_BYTES = 10 * 1024**3
+LARGE_ROWS = 1_000_000
+"""The size from which a state without retention is worth a warning."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateSize:
+    """How large a state is: the bytes of its database, with the log of what was written last, and of its folders."""
+
+    database_bytes: int
+    folder_bytes: int
+    rows: int
+
+    @property
+    def is_large(self) -> bool:
+        """Whether a retention is worth thinking of."""
+        return self.database_bytes + self.folder_bytes > LARGE_BYTES or self.rows > LARGE_ROWS
+
+
+def describe_size(store: Store) -> StateSize:
+    """Return how large a state is. It walks through all folders, which takes seconds in a large state."""
+    with store.database.begin_read() as connection:
+        rows = sum(
+            connection.scalars(select(func.count()).select_from(table)).one() for table in metadata.sorted_tables
+        )
+    files = [Path(f"{store.folder / 'state.db'}{part}") for part in ("", "-wal")]
+    with translate_errors(store.folder):
+        database = sum(path.stat().st_size for path in files if path.exists())
+        folders = sum(measure_folder(store.folder / part) for part in SUBFOLDERS)
+    return StateSize(database, folders, rows)
+
+
+def count_free_bytes(store: Store) -> int:
+    """Return the size of the pages of the database that hold nothing: new rows fill them."""
+    with store.database.begin_read() as connection:
+        pages = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+        return int(pages) * int(connection.exec_driver_sql("PRAGMA page_size").scalar_one())
+
+
+def measure_folder(folder: Path) -> int:
+    """Return the bytes that removing a folder gives back; files that have another name too give back none."""
+    size = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):  # another process may remove it meanwhile
+                found = Path(parent, name).lstat()
+                size += found.st_size if found.st_nlink == 1 else 0
+    return size
