@@ -5,18 +5,16 @@ Its methods are called by the main thread of the server, one tick after the othe
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 from engine.errors import EngineError, StoreError
 from engine.scenarios.requests import RunRequest, TellRequest
 from engine.service.child_runs import ChildProcess, ChildRuns
 from engine.service.control import NextTimes, ServedProject
 from engine.service.data_probes import DataProbes
-from engine.service.fire_states import SERVER_ENDED, conclude_fire, postpone_fire, skip_fire
-from engine.service.leader_lock import LeaderLock, refuse_network_folder
+from engine.service.fire_states import SERVER_ENDED, conclude_fire, skip_fire
+from engine.service.led_state import LedState, has_current_tables
+from engine.service.open_fires import OpenFires, format_utc
 from engine.service.project_threads import ProjectThreads
 from engine.service.project_triggers import ProjectTriggers
 from engine.service.serve_listener import ServeListener
@@ -24,10 +22,7 @@ from engine.service.served_spec import ServedSpec
 from engine.service.triggers.fire_keys import data_key, is_manual, manual_key, query_key
 from engine.service.triggers.fire_queue import arrange_queue, choose_fires
 from engine.spec import ProjectSpec
-from engine.store import Fire, FireState, Pause, RunRecord, Store, generate_id, shorten_id
-from engine.store.database import Database, locate_database
-from engine.store.schema import is_current_schema
-from engine.store.state_folder import resolve_state_folder
+from engine.store import Fire, FireState, Pause, Store, generate_id
 
 LOOK_SECONDS = 1.0
 """How often it is looked for what other processes have changed: pauses, ends of runs, a leader that is gone."""
@@ -81,22 +76,16 @@ class ProjectScheduler:
     ) -> None:
         self.spec = spec
         self.key = str(spec.path)
-        self.store: Store | None = None
         self.store_problem = ""
         self.other_release = ""
         self._runs, self._listener = runs, listener
         self._clock, self._monotonic, self._release, self._checkpoint = clock, monotonic, release, checkpoint
-        self._make_threads, self._probes = make_threads, probes
-        self._threads: ProjectThreads | None = None
-        self._leader: LeaderLock | None = None
-        self._triggers: ProjectTriggers | None = None
+        self._probes = probes
+        self._state = LedState(clock, lambda store, project: make_threads(store, project, self._tell))
         self._project: ProjectSpec | None = None
-        self._open: dict[int, Fire] = {}
-        self._open_known = False
+        self._open = OpenFires(self._get_store, self._tell, clock, checkpoint)
         self._pauses: Sequence[Pause] = ()
-        self._tries: dict[int, int] = {}
         self._last_started: dict[str, datetime] = {}
-        self._ends: dict[int, str] = {}
         self._next_look = self._next_tell = 0.0
         self._told_standby = False
         self._spec_is_new = False
@@ -107,7 +96,12 @@ class ProjectScheduler:
     @property
     def is_leader(self) -> bool:
         """Whether this server runs the project."""
-        return self._leader is not None and self._leader.is_held and self.store is not None
+        return self._state.is_open
+
+    @property
+    def store(self) -> Store | None:
+        """The state of the project; None while this server does not run it."""
+        return self._state.store
 
     @property
     def name(self) -> str:
@@ -133,57 +127,29 @@ class ProjectScheduler:
         project = self.spec.project
         if project is None:
             return
-        folder = resolve_state_folder(project)
-        if self._leader is not None and self._leader.folder != folder:
+        if self._state.is_elsewhere(project):
             self.close(0.0)
-        if self._leader is None:
-            refuse_network_folder(folder)
-            self._leader = LeaderLock(folder)
-        if not self._leader.try_take():
+        if not self._state.try_take(project):
             if not self._told_standby:
                 self._told_standby = True
                 self._tell("standby", "another server runs it: this one takes over when that ends")
             return
-        if not self._has_current_tables(folder):
+        if not has_current_tables(project):
             self._tell_dead()
             return
-        try:
-            self.store = Store.open(folder, now=self._clock)
-            self._project = project
-            self._triggers = ProjectTriggers(self.store, project, self._clock())
-            self._threads = self._make_threads(self.store, project, self._tell)
-            self._threads.start()
-        except BaseException:
-            self.close(0.0)
-            raise
+        self._state.open(project)
+        self._project = project
         self._told_standby = False
-        self._open_known = False
+        self._open.known = False
         scheduled = self.list_next_times(1)
         nearest = min((time for one in scheduled for time in one.times), default=None)
         count = f"{len(scheduled)} {'trigger' if len(scheduled) == 1 else 'triggers'}"
-        self._tell("served", f"served from {self.spec.path}: {count}, next {_format_moment(nearest)}", next=nearest)
-
-    def _has_current_tables(self, folder: Path) -> bool:
-        """Return whether the state can be opened as it is; a process of its own makes or migrates its tables."""
-        database = Database(locate_database(folder), folder)
-        try:
-            return is_current_schema(database)
-        finally:
-            database.close()
+        self._tell("served", f"served from {self.spec.path}: {count}, next {format_utc(nearest)}", next=nearest)
 
     def close(self, seconds: float) -> None:
         """Deliver what is due, for so many seconds at most, close the state, and let another server run the project."""
-        self._triggers = None
         self._probes.close()
-        if self._threads is not None:
-            self._threads.stop(seconds)
-            self._threads = None
-        if self.store is not None:
-            self.store.close()
-            self.store = None
-        if self._leader is not None:
-            self._leader.release()
-            self._leader = None
+        self._state.close(seconds)
 
     # --- the tick
 
@@ -210,7 +176,7 @@ class ProjectScheduler:
         if text != self.store_problem:
             self._tell("problem", text)
         self.store_problem = text
-        self._open_known = False
+        self._open.known = False
 
     def _advance(self, looks: bool, dispatching: bool) -> None:
         if self._spec_is_new and not self._take_new_spec():
@@ -222,9 +188,7 @@ class ProjectScheduler:
             self._pauses = store.pauses.history()
         if dispatching:
             self._take_new_fires(now, looks)
-        if not self._open_known:
-            self._open = {fire.number: fire for fire in store.fires.list_open()}
-            self._open_known = True
+        self._open.read()
         self._settle_unwatched(looks)
         self._end_overtime()
         if dispatching:
@@ -247,28 +211,23 @@ class ProjectScheduler:
         triggers.note(states)
         triggers.settle_due(now)
         for fire in inserted:
-            if fire.state is FireState.WAITING:
-                self._open[fire.number] = fire
-            else:
-                self._tell_fire(fire)
+            self._open.add(fire)
 
     def _dispatch(self, now: datetime) -> None:
-        waiting = [fire for fire in self._open.values() if fire.state is FireState.WAITING]
+        waiting = self._open.list_waiting()
         if not waiting or self._project is None:
             return
         changes = arrange_queue(self._project, waiting, now, self._pauses)
         if changes:
-            self._get_store().fires.change_several(changes)
-            for number, values in changes.items():
-                self._take_in(self._open[number], values)
-        for fire in choose_fires(list(self._open.values()), now, self._runs.free, (), self._last_started):
+            self._open.change_several(changes)
+        for fire in choose_fires(self._open.list_all(), now, self._runs.free, (), self._last_started):
             self._start(fire, now)
 
     def _start(self, fire: Fire, now: datetime) -> None:
         run = fire.run or generate_id(now)
-        self._change(fire, state=FireState.STARTING, run=run, reason="", next_try=None)
+        self._open.change(fire, state=FireState.STARTING, run=run, reason="", next_try=None)
         self._last_started[fire.scenario] = now
-        self._ends.pop(fire.number, None)
+        self._open.note_process_begin(fire)
         self._checkpoint("after id")
         request = RunRequest(
             spec=self.spec.path,
@@ -287,18 +246,18 @@ class ProjectScheduler:
         try:
             self._runs.start(self.key, request)
         except OSError as error:
-            self._postpone(self._open[fire.number], f"its process could not be started: {error}")
+            self._open.postpone(self._open.find(fire.number) or fire, f"its process could not be started: {error}")
         self._checkpoint("after spawn")
 
     # --- the ends of runs
 
     def note_begin(self, child: ChildProcess) -> None:
         """Take in that the run of a process has begun."""
-        if self._threads is not None:
-            self._threads.set_busy(True)
-        fire = self._open.get(child.fire or 0)
+        if self._state.threads is not None:
+            self._state.threads.set_busy(True)
+        fire = self._open.find(child.fire)
         if fire is not None and fire.state is FireState.STARTING:
-            self._change(fire, state=FireState.RUNNING)
+            self._open.change(fire, state=FireState.RUNNING)
 
     def note_end(self, child: ChildProcess) -> None:
         """Take in that a process has ended."""
@@ -306,9 +265,9 @@ class ProjectScheduler:
         cause = "" if conversation is None else conversation.cause
         text = child.describe_end()
         self._probes.chains.end_run(child.run, self._clock())
-        if self._threads is not None:
-            self._threads.set_busy(self.has_processes)
-            self._threads.deliveries.wake()
+        if self._state.threads is not None:
+            self._state.threads.set_busy(self.has_processes)
+            self._state.threads.deliveries.wake()
         if cause == "other release":
             self.other_release = text
         if child.fire is None:
@@ -316,41 +275,41 @@ class ProjectScheduler:
                 self._tell("problem", f"runs that have died could not be told: {text}")
                 self._next_tell = self._monotonic() + TELL_SECONDS
             return
-        self._ends[child.fire] = text
-        fire = self._open.get(child.fire)
+        self._open.note_process_end(child.fire, text)
+        fire = self._open.find(child.fire)
         if fire is None:
             return
         if cause in ("busy", "other release"):
-            self._postpone(fire, f"busy: {text}" if cause == "busy" else text)
+            self._open.postpone(fire, f"busy: {text}" if cause == "busy" else text)
         elif cause == "invalid spec":
-            self._conclude(fire, skip_fire(f"invalid spec: {text}"))
+            self._open.conclude(fire, skip_fire(f"invalid spec: {text}"))
             self._listener.tell("invalid spec", f"{self.name}: the spec is invalid for this run: {text}")
         else:
             self._settle(fire)
 
     def _settle(self, fire: Fire) -> None:
         """Take in what has become of the run of a fire whose process this server does not follow (any more)."""
-        text = self._ends.get(fire.number, "")  # how its process has ended, if this server has seen it
+        text = self._open.describe_process_end(fire)  # how its process has ended, if this server has seen it
         store = self._get_store()
         run = None if fire.run is None else store.runs.find(fire.run)
         if run is None:
             self._settle_unbegun(fire, text)
         elif run.outcome is not None:
-            self._conclude(fire, conclude_fire(fire, run, self._project), run)
+            self._open.conclude(fire, conclude_fire(fire, run, self._project), run)
         elif not store.runs.is_alive(run.id):
             if text and not fire.reason:
-                self._change(fire, reason=text)
+                self._open.change(fire, reason=text)
             self._tell_dead()
 
     def _settle_unbegun(self, fire: Fire, text: str) -> None:
         if not text or text == SERVER_ENDED:  # it was cut off before its run had begun: the same run is begun again
-            self._change(fire, state=FireState.WAITING)
+            self._open.change(fire, state=FireState.WAITING)
         elif fire.reason:
-            self._conclude(fire, skip_fire(fire.reason))
-        elif self._tries.get(fire.number, 0) + 1 < MOST_TRIES:
-            self._postpone(fire, f"its run has not begun: {text}")
+            self._open.conclude(fire, skip_fire(fire.reason))
+        elif self._open.count_tries(fire) + 1 < MOST_TRIES:
+            self._open.postpone(fire, f"its run has not begun: {text}")
         else:
-            self._conclude(fire, skip_fire(f"its run has not begun in {MOST_TRIES} tries: {text}"))
+            self._open.conclude(fire, skip_fire(f"its run has not begun in {MOST_TRIES} tries: {text}"))
 
     def _settle_unwatched(self, looks: bool) -> None:
         """Look at runs that were begun by a server before this one, and at runs that have died."""
@@ -358,7 +317,7 @@ class ProjectScheduler:
             return
         # A run that was begun by the server before this one may still be at work for a moment: it is left alone.
         followed = {child.fire for child in self._runs.active if child.owner == self.key}
-        for fire in list(self._open.values()):
+        for fire in self._open.list_all():
             if fire.state is not FireState.WAITING and fire.number not in followed:
                 self._settle(fire)
         if self._monotonic() >= self._next_tell and self._get_store().runs.list_dead():
@@ -377,10 +336,10 @@ class ProjectScheduler:
 
     def _end_overtime(self) -> None:
         for child in self._runs.active:
-            fire = self._open.get(child.fire or 0)
+            fire = self._open.find(child.fire)
             if child.owner == self.key and fire is not None and not child.stopped and self._is_overtime(child, fire):
                 reason = "timeout: it did not end by itself"
-                self._change(fire, reason=reason)
+                self._open.change(fire, reason=reason)
                 child.kill(reason)
 
     def _is_overtime(self, child: ChildProcess, fire: Fire) -> bool:
@@ -391,63 +350,23 @@ class ProjectScheduler:
 
     def abort(self, child: ChildProcess, reason: str) -> None:
         """Let a run end as ABORTED; the reason is recorded first, so it is known whatever happens then."""
-        fire = self._open.get(child.fire or 0)
+        fire = self._open.find(child.fire)
         if fire is not None:
-            self._change(fire, reason=reason)
+            self._open.change(fire, reason=reason)
         child.interrupt(reason)
-
-    # --- changes of fires
-
-    def _change(self, fire: Fire, **values: Any) -> None:
-        self._get_store().fires.change(fire.number, **values)
-        self._take_in(fire, values)
-
-    def _take_in(self, fire: Fire, values: Mapping[str, Any]) -> None:
-        changed = replace(self._open.get(fire.number, fire), **values)
-        if changed.state in (FireState.WAITING, FireState.STARTING, FireState.RUNNING):
-            self._open[fire.number] = changed
-            return
-        self._open.pop(fire.number, None)
-        self._tries.pop(fire.number, None)
-        self._ends.pop(fire.number, None)
-        if changed.state is not FireState.DONE:
-            self._tell_fire(changed)
-
-    def _postpone(self, fire: Fire, reason: str) -> None:
-        tries = self._tries.get(fire.number, 0)
-        self._tries[fire.number] = tries + 1
-        if not tries:
-            self._tell("waits", f"{_name_fire(fire)} waits: {reason}", **_list_facts(fire))
-        self._change(fire, **postpone_fire(self._clock(), tries, reason))
-
-    def _conclude(self, fire: Fire, changes: Mapping[str, Any], run: RunRecord | None = None) -> None:
-        self._checkpoint("before mark")
-        self._change(fire, **changes)
-        if run is not None:
-            self._tell_run(replace(fire, **changes), run)
 
     # --- telling
 
     def _tell(self, kind: str, text: str, **facts: object) -> None:
         self._listener.tell(kind, f"{self.name}: {text}", project=self.name, **facts)
 
-    def _tell_fire(self, fire: Fire) -> None:
-        what = f"into fire {fire.into}" if fire.into else fire.reason
-        self._tell(str(fire.state).lower(), f"{_name_fire(fire)} {fire.state}: {what}", **_list_facts(fire))
-
-    def _tell_run(self, fire: Fire, run: RunRecord) -> None:
-        seconds = (run.ended - run.started).total_seconds() if run.ended else 0.0
-        text = f"{_name_fire(fire)} -> run {shorten_id(run.id)} -> {run.state} in {seconds:.1f} s"
-        facts = {"run": run.id, "outcome": run.state, "seconds": seconds}
-        self._tell("run", f"{text}{f': {fire.reason}' if fire.reason else ''}", **_list_facts(fire), **facts)
-
     # --- what others ask
 
     def list_next_times(self, count: int) -> list[NextTimes]:
         """Return the next times of each trigger that is active and not paused."""
-        if self._triggers is None:
+        if self._state.triggers is None:
             return []
-        return self._triggers.list_next_times(self._clock(), count)
+        return self._state.triggers.list_next_times(self._clock(), count)
 
     def request_run(self, scenario: str, values: Mapping[str, str], request: str) -> tuple[Fire, bool]:
         """Record the fire of a run that somebody asks for; return it, and whether it is new. Raises StoreError."""
@@ -456,7 +375,7 @@ class ProjectScheduler:
         store = self._get_store()
         inserted = store.fires.advance([], [fire])
         if inserted:
-            self._open[inserted[0].number] = inserted[0]
+            self._open.add(inserted[0])
             return inserted[0], True
         return store.fires.find(scenario, "manual", fire.key) or fire, False
 
@@ -467,15 +386,15 @@ class ProjectScheduler:
     def _take_new_spec(self) -> bool:
         """Go by the spec as it was read last; return False if its state is in another folder, which is opened first."""
         project = self.spec.project
-        if project is not None and self._leader is not None and self._leader.folder != resolve_state_folder(project):
+        if project is not None and self._state.is_elsewhere(project):
             if not self.has_processes:
                 self.close(LOOK_SECONDS)
                 self._spec_is_new = False
             return False
         if project is not None:
             self._get_triggers().replace_project(project, self._clock())
-            if self._threads is not None:
-                self._threads.replace_project(project)
+            if self._state.threads is not None:
+                self._state.threads.replace_project(project)
             self._project = project
         self._spec_is_new = False
         return True
@@ -483,20 +402,20 @@ class ProjectScheduler:
     @property
     def wakes_at(self) -> datetime | None:
         """When the next tick has something to do, as far as it depends on time."""
-        times = [fire.next_try for fire in self._open.values() if fire.next_try is not None]
-        if self._triggers is not None and (due := self._triggers.next_due):
+        times = [fire.next_try for fire in self._open.list_all() if fire.next_try is not None]
+        if self._state.triggers is not None and (due := self._state.triggers.next_due):
             times.append(due)
         return min(times, default=None)
 
     @property
     def expects_run(self) -> bool:
         """Whether a run may begin soon: at a known time, when another run has ended, or when data is complete."""
-        if self._triggers is None:
+        if self._state.triggers is None:
             return False
-        followed = self._triggers.followed
+        followed = self._state.triggers.followed
         return (
             ((time := self.wakes_at) is not None and time <= self._clock() + LEAD)
-            or any(fire.scenario in followed or _waits_for_place(fire) for fire in self._open.values())
+            or any(fire.scenario in followed or _waits_for_place(fire) for fire in self._open.list_all())
             or bool(self._probes.describe_waits())
         )
 
@@ -511,9 +430,9 @@ class ProjectScheduler:
         return self.store
 
     def _get_triggers(self) -> ProjectTriggers:
-        if self._triggers is None:
+        if self._state.triggers is None:
             raise StoreError(f"{self.name}: this server does not run the project")
-        return self._triggers
+        return self._state.triggers
 
 
 def is_of_data(fire: Fire) -> bool:
@@ -523,22 +442,3 @@ def is_of_data(fire: Fire) -> bool:
 
 def _waits_for_place(fire: Fire) -> bool:
     return fire.state is FireState.WAITING and fire.next_try is None
-
-
-def _name_fire(fire: Fire) -> str:
-    return f"{fire.scenario}, {fire.trigger} of {_format_moment(fire.scheduled)}"
-
-
-def _list_facts(fire: Fire) -> dict[str, object]:
-    return {
-        "fire": fire.number,
-        "scenario": fire.scenario,
-        "trigger": fire.trigger,
-        "scheduled": fire.scheduled,
-        "state": str(fire.state),
-        "reason": fire.reason,
-    }
-
-
-def _format_moment(moment: datetime | None) -> str:
-    return "none" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"

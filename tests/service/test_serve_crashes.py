@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 DATED = "variables: {at: none}\nscenarios:\n" + describe_scenario(
     "dated", "note", arguments="{at: '${at}', seconds: 0.1}"
-).replace("every: 1s", "every: 4s, variables: {at: '${as_of_time}'}")
+).replace("every: 1s", "every: 3s, variables: {at: '${as_of_time}'}")
 """Each fire has values of its own, so that none is done by a later one."""
 
 POINTS_OF_SERVER = ["after insert", "after id", "after spawn", "before mark"]
@@ -57,6 +57,7 @@ def end_all(state: Path, folder: Path) -> None:
     last = max((fire.number for fire in list_open(state)), default=0)
     server = Served(folder, "served.yaml", "--drain", "1")
     try:
+        server.wait_for("served")
         wait_until(
             lambda: all(fire.number > last for fire in list_open(state)), "fires that were open still are", server
         )
@@ -77,7 +78,7 @@ def end_all(state: Path, folder: Path) -> None:
 def test_after_an_end_at_any_point_each_fire_has_one_run(tmp_path: Path, point: str, whom: str, number: str) -> None:
     state = write_project(tmp_path, DATED)
     Store.open(state).close()
-    server = Served(tmp_path, crash_at=f"{point}:2:{number}:{whom}")
+    server = Served(tmp_path, crash_at=f"{point}:1:{number}:{whom}")
     try:
         if whom == "server":
             code = server.process.wait(PATIENCE)
@@ -88,7 +89,7 @@ def test_after_an_end_at_any_point_each_fire_has_one_run(tmp_path: Path, point: 
     finally:
         server.process.kill()
         server.process.wait()
-    assert (tmp_path / "crashes").stat().st_size >= 2
+    assert (tmp_path / "crashes").stat().st_size >= 1
     end_all(state, tmp_path)
     check_fires(state, tmp_path)
     if whom == "run":
@@ -100,9 +101,11 @@ def test_after_an_end_at_any_point_each_fire_has_one_run(tmp_path: Path, point: 
 def test_after_ten_kills_at_random_each_fire_has_one_run(tmp_path: Path) -> None:
     state = write_project(tmp_path, DATED)
     chance = random.Random(20261128)
+    Store.open(state).close()
     for _ in range(10):
         server = Served(tmp_path)
-        time.sleep(chance.uniform(1.0, 6.0))
+        server.wait_for("served")
+        time.sleep(chance.uniform(0.0, 3.0))
         server.end(signal.SIGKILL)
     end_all(state, tmp_path)
     check_fires(state, tmp_path)
