@@ -145,8 +145,12 @@ class ChildRuns:
             process = RunProcess(self._environ, program=self._program)
         child = ChildProcess(owner, fire, run, process, memory_kills=kills)
         child.thread = threading.Thread(target=self._follow, args=(child, request), name=f"run {run}", daemon=True)
+        try:
+            child.thread.start()
+        except RuntimeError as error:  # the system has no thread left
+            process.end()
+            raise OSError(str(error)) from None
         self.active.append(child)
-        child.thread.start()
         return child
 
     def _follow(self, child: ChildProcess, request: RunRequest | TellRequest) -> None:

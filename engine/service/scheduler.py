@@ -168,13 +168,13 @@ class ProjectScheduler:
         except EngineError as problem:
             self._note_problem(str(problem))
         except Exception as bug:  # noqa: BLE001 - other projects go on, and this one is tried again
-            self._note_problem(f"internal error: {bug!r}. This is a bug:\n{traceback.format_exc()}")
+            self._note_problem(f"internal error: {bug!r}. This is a bug", traceback.format_exc())
         else:
             self.store_problem = ""
 
-    def _note_problem(self, text: str) -> None:
+    def _note_problem(self, text: str, details: str = "") -> None:
         if text != self.store_problem:
-            self._tell("problem", text)
+            self._tell("problem", f"{text}:\n{details}" if details else text)
         self.store_problem = text
         self._open.known = False
 

@@ -25,7 +25,7 @@ from engine.scenarios.process import SUPERVISOR
 from engine.scenarios.release import describe_release
 from engine.service.child_runs import ChildRuns
 from engine.service.clock_jumps import find_jump, read_clocks
-from engine.service.control import NextTimes, RefusedRequestError, RequestedRun, ServedProject
+from engine.service.control import LONGEST_TICK_SECONDS, NextTimes, RefusedRequestError, RequestedRun, ServedProject
 from engine.service.data_probes import DataProbes
 from engine.service.fire_states import SERVER_ENDED
 from engine.service.probe_threads import ProbeThreads
@@ -51,12 +51,8 @@ KILL_SECONDS = 3.0
 DELIVERY_SECONDS = 5.0
 """What is due may take that long to be delivered at the end."""
 
-LONGEST_TICK_SECONDS = 30.0
-"""A loop that has not ticked for longer is stuck."""
-
 CALL_SECONDS = 20.0
 """A thread waits that long for the loop to do what it asks for."""
-
 
 RESTARTED_FOR = "ENGINE_RESTARTED_FOR"
 """The variable of the environment that tells a server why it was started again."""
@@ -440,7 +436,9 @@ class Server:
 
     def resume(self, project: str, scenario: str, by: str) -> bool:
         """End the pause of a scenario; return whether there was one."""
-        return self._find_store(project).pauses.end(scenario, by)
+        ended = self._find_store(project).pauses.end(scenario, by)
+        self.wake()
+        return ended
 
     def _find(self, name: str) -> ProjectScheduler:
         found = next((project for project in self._served if project.name == name), None)
