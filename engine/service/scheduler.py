@@ -141,10 +141,11 @@ class ProjectScheduler:
         self._project = project
         self._told_standby = False
         self._open.known = False
-        scheduled = self.list_next_times(1)
-        nearest = min((time for one in scheduled for time in one.times), default=None)
-        count = f"{len(scheduled)} {'trigger' if len(scheduled) == 1 else 'triggers'}"
-        self._tell("served", f"served from {self.spec.path}: {count}, next {format_utc(nearest)}", next=nearest)
+        triggers = self.list_next_times(1)
+        nearest = min((time for one in triggers for time in one.times), default=None)
+        count = f"{len(triggers) or 'no'} active {'trigger' if len(triggers) == 1 else 'triggers'}"
+        due = f", the next time is {format_utc(nearest)}" if nearest else ""
+        self._tell("served", f"served from {self.spec.path}: {count}{due}", next=nearest)
 
     def close(self, seconds: float) -> None:
         """Deliver what is due, for so many seconds at most, close the state, and let another server run the project."""
