@@ -146,6 +146,6 @@ def _list_facts(fire: Fire) -> dict[str, object]:
     }
 
 
-def format_utc(moment: datetime | None) -> str:
+def format_utc(moment: datetime) -> str:
     """Return a moment as texts of the server have it."""
-    return "none" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
