@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from engine.outcome import Outcome
 from engine.service.fire_states import postpone_fire
 from engine.store import OPEN_STATES, Fire, FireState, RunRecord, Store, shorten_id
 
@@ -128,7 +129,14 @@ class OpenFires:
         seconds = (run.ended - run.started).total_seconds() if run.ended else 0.0
         text = f"{_name_fire(fire)} -> run {shorten_id(run.id)} -> {run.state} in {seconds:.1f} s"
         facts = {"run": run.id, "outcome": run.state, "seconds": seconds}
-        self._tell("run", f"{text}{f': {fire.reason}' if fire.reason else ''}", **_list_facts(fire), **facts)
+        reason = fire.reason or _find_failure(run)
+        self._tell("run", f"{text}{f': {reason}' if reason else ''}", **_list_facts(fire), **facts)
+
+
+def _find_failure(run: RunRecord) -> str:
+    """Return the step that has made a run FAILED, and why; nothing for other runs."""
+    failed = (f"{step.name}: {step.reason}" for step in run.steps if step.outcome is Outcome.FAILED)
+    return next(failed, "")
 
 
 def _name_fire(fire: Fire) -> str:
