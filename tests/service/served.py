@@ -1,5 +1,6 @@
 """A running `engine serve` for tests, and what its state says."""
 
+import ctypes
 import json
 import os
 import signal
@@ -59,6 +60,12 @@ def write_project(folder: Path, spec: str, name: str = "served.yaml") -> Path:
     return folder / ".engine" / "served"
 
 
+def _end_with_parent() -> None:
+    """Let a process end with the tests that have started it, even if these are killed (prctl(2), PR_SET_PDEATHSIG)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
+
+
 def describe_scenario(name: str, call: str, *, every: str | None = "1s", more: str = "", arguments: str = "{}") -> str:
     """Return a scenario of one step that calls a function of the module, and is started by an interval."""
     triggers = f"[{{name: timer, kind: interval, every: {every}}}]" if every else "[]"
@@ -89,6 +96,7 @@ class Served:
                 stderr=err,
                 env={**os.environ, **(environ or {}), **_name_crash(folder, crash_at)},
                 start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - the tests have no threads when they start a server
             )
 
     def list_told(self, kind: str | None = None) -> list[dict[str, Any]]:
