@@ -51,7 +51,8 @@ def resume_scenario(scenario: str, context: RunContext) -> None:
         paused = [pause.scenario for pause in context.store.pauses.list_active()]
         if scenario not in paused:
             _require_scenario(scenario, context)
-        raise UsageError(f"{scenario!r} is not paused; paused are {join_some(paused) or 'no scenarios'}")
+        others = f"paused are {join_some(paused)}" if paused else "no scenario is"
+        raise UsageError(f"{scenario!r} is not paused; {others}")
 
 
 def tell_pauses(context: RunContext) -> list[str]:

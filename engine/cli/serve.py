@@ -14,6 +14,7 @@ from engine.spec.value_types import parse_duration
 if TYPE_CHECKING:
     from engine.cli.serve_printers import ServePrinter
     from engine.server.listener import Listener
+    from engine.spec import ProjectSpec
 
 
 def command(
@@ -111,3 +112,7 @@ class _ToldListener:
 
     def stop(self) -> None:
         self.listener.stop()
+
+    def find_mismatch(self, project: "ProjectSpec") -> str:
+        server = project.resources.server
+        return self.listener.find_mismatch(server.url) if server else ""

@@ -11,6 +11,7 @@ from typing import Literal
 from engine.errors import Diagnostic
 from engine.formatting.control_characters import escape_controls
 from engine.pipeline.log import LogLine
+from engine.service.open_fires import format_utc
 from engine.spec import ProjectSpec, Secrets, diagnostics
 
 DETAILS = ("coalesced", "maintenance")
@@ -32,7 +33,7 @@ class ServePrinter:
             entry = {"at": now.isoformat(), "kind": kind, "text": text, **facts}
             self._print(json.dumps(entry, ensure_ascii=False, default=_format_fact), sys.stdout)
         elif self._verbose or kind not in DETAILS:
-            self._print(f"{now.astimezone():%H:%M:%S} {escape_controls(text)}", sys.stderr)
+            self._print(f"{format_utc(now)} {escape_controls(text)}", sys.stderr)
 
     def show_findings(self, findings: Sequence[Diagnostic]) -> None:
         """Print the problems of a spec."""

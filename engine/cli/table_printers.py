@@ -30,7 +30,13 @@ MUTE_HEADERS = {
     "target": "store or dataset",
     **{name: name for name in ("check", "state", "until", "by", "reason", "created")},
 }
-PAUSE_HEADERS = {name: name for name in ("scenario", "state", "until", "by", "reason", "created")}
+PAUSE_HEADERS = {
+    **{name: name for name in ("scenario", "state")},
+    "until": "until (UTC)",
+    "by": "by",
+    "reason": "reason",
+    "created": "created (UTC)",
+}
 FIRE_HEADERS = {
     "number": "number",
     "scheduled": "scheduled (UTC)",

@@ -61,7 +61,7 @@ def _describe_trigger_row(one: TriggerView) -> dict[str, str]:
         run = f", run {shorten_id(one.last.run)}" if one.last.run else ""
         why = f": {one.last.reason}" if one.last.reason else ""
         scheduled = format_utc_time(one.last.scheduled, seconds=have_seconds([one.last.scheduled]))
-        last = f"{scheduled} UTC {one.last.state}{why}{run}"
+        last = f"{scheduled} UTC {one.last.state}{run}{why}"
     return {"trigger": one.name, "starts": one.starts, "state": one.state, "last fire": last}
 
 

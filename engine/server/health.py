@@ -52,14 +52,14 @@ def list_obstacles(control: ServerControl) -> list[str]:
 
 def explain_unready(project: ServedProject) -> list[str]:
     """Return why a project is not run by this server as its spec says; nothing if it is."""
-    reasons = [] if project.leader else ["this server is a standby: another one runs the project"]
-    if project.store is None or project.store_problem:
-        reasons.append("its state cannot be used")
     if project.spec is None:
-        reasons.append("its spec has errors, and none has been valid since the server started")
-    elif project.spec_problems:
-        reasons.append("its spec has errors; the last valid one is in force")
-    return reasons
+        return ["its spec has errors, and none has been valid since the server started"]
+    reasons = ["its spec has errors; the last valid one is in force"] if project.spec_problems else []
+    if project.standby:
+        return ["this server is a standby: another one runs the project", *reasons]
+    if project.store_problem:
+        return ["its state cannot be used", *reasons]
+    return reasons if project.leader else ["this server has not begun to run it yet", *reasons]
 
 
 def describe_health(control: ServerControl, now: datetime) -> dict[str, Any]:

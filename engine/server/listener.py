@@ -13,6 +13,7 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -68,6 +69,8 @@ class Listener:
         given_token: str | None,
         tls: ssl.SSLContext | None,
         tell: Callable[[str], None],
+        *,
+        behind_proxy: bool = False,
     ) -> None:
         self._control = control
         self._address = address
@@ -75,6 +78,7 @@ class Listener:
         self._tell = tell
         self._server: uvicorn.Server | None = None
         self._thread: Thread | None = None
+        self._behind_proxy = behind_proxy
         self._token_is_given = given_token is not None
         self.token = given_token or make_token()
         self.url = ""
@@ -91,6 +95,21 @@ class Listener:
         terminal). Logs are kept and read by many, so a token that was given does not belong there.
         """
         return self.health_url if to_person or not self._token_is_given else self.url
+
+    def find_mismatch(self, server_url: str) -> str:
+        """Return that `server.url` of a spec leads to another port, once started; empty if not, or if a proxy may.
+
+        The links in messages begin with that address.
+        """
+        named, own = urlsplit(server_url), urlsplit(self.url)
+        port = named.port or {"http": 80, "https": 443}.get(named.scheme)
+        if self._behind_proxy or port == own.port:
+            return ""
+        return (
+            f"`server.url` is {server_url}, but this server answers at port {own.port}, so links in messages lead "
+            f"elsewhere. What to do: correct one of the two (`--listen` chooses the port), or add --behind-proxy if a "
+            "proxy leads from there to here"
+        )
 
     def start(self) -> None:
         """Bind the address, and answer from now on.
@@ -169,7 +188,8 @@ def create_listener(
             "--tls-cert and --tls-key, or --behind-proxy if a proxy in front of it ends TLS, or listen on 127.0.0.1"
         )
     tls = _load_certificate(options.tls_cert, options.tls_key) if options.tls_cert and options.tls_key else None
-    return Listener(control, address, _take_token(options.token_file, environ), tls, tell)
+    token = _take_token(options.token_file, environ)
+    return Listener(control, address, token, tls, tell, behind_proxy=options.behind_proxy)
 
 
 def _take_token(file: Path | None, environ: MutableMapping[str, str]) -> str | None:

@@ -17,6 +17,7 @@ from engine.errors import StoreError
 from engine.formatting.hints import did_you_mean
 from engine.server.answers import AnswerError, build_answer
 from engine.server.bodies import check_keys
+from engine.server.health import explain_unready
 from engine.server.variables import read_variables
 from engine.service.control import ServedProject, ServerControl
 from engine.spec import ProjectSpec
@@ -163,7 +164,8 @@ class ProjectRequests:
     def _find_store(self, request: Request) -> Store:
         project = self._find_project(request)
         if project.store is None:
-            raise AnswerError(503, "the state of this project cannot be used", project.store_problem)
+            help_ = project.store_problem or "; ".join(project.spec_problems[:3])
+            raise AnswerError(503, "; ".join(explain_unready(project)), help_)
         return project.store
 
     def _find_run(self, request: Request) -> tuple[Store, RunRecord]:

@@ -40,7 +40,9 @@ class ServedProject:
     store
         Its open state; None if it could not be opened, see `store_problem`.
     leader
-        Whether this server runs it. A standby waits for another server to end.
+        Whether this server runs it.
+    standby
+        Whether it waits for another server, which runs it, to end.
     spec_problems
         The errors of the spec file as it is now, as text; empty if it is valid.
     store_problem
@@ -56,6 +58,7 @@ class ServedProject:
     spec: ProjectSpec | None
     store: Store | None
     leader: bool
+    standby: bool = False
     spec_problems: tuple[str, ...] = ()
     store_problem: str = ""
     stale: tuple[str, ...] = ()

@@ -7,12 +7,13 @@ import heapq
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from engine.service.control import NextTimes
+from engine.service.triggers.catch_up import format_moment
 from engine.service.triggers.due_fires import find_due
 from engine.service.triggers.scenario_finished import LONGEST_CHAIN, find_finished, measure_chain
-from engine.service.triggers.schedule import list_next_times, next_time
+from engine.service.triggers.schedule import find_zone, list_next_times, next_time
 from engine.service.triggers.trigger_states import reconcile_states
 from engine.spec import ProjectSpec
 from engine.spec.resources.triggers import DatasetChangedTrigger, QueryChangedTrigger, ScenarioFinishedTrigger
@@ -143,6 +144,21 @@ class ProjectTriggers:
         while record is not None and record.parent is not None:
             record = self._store.runs.find(record.parent)
         return None if record is None or record.fire is None else self._store.fires.get(record.fire)
+
+    def describe_next(self, now: datetime) -> tuple[str, datetime | None]:
+        """Return how many triggers are active and when the first of them is due, as text, and that time."""
+        found = self.list_next_times(now, 1)
+        if not found:
+            return "no active triggers, so it starts only what it is asked for", None
+        count = f"{len(found)} active {'trigger' if len(found) == 1 else 'triggers'}"
+        timed = [(one.times[0], one.scenario, one.trigger) for one in found if one.times]
+        if not timed:
+            return count, None
+        nearest, scenario, name = min(timed)
+        trigger = next(one for one in self._project.scenarios[scenario].triggers if one.name == name)
+        zone = find_zone(self._project, trigger)
+        local = "" if str(zone) == "UTC" else f" ({format_moment(nearest, zone)})"
+        return f"{count}, the next time is {format_moment(nearest, UTC)}{local}", nearest
 
     def list_next_times(self, now: datetime, count: int) -> list[NextTimes]:
         """Return the next times of the active triggers; none for one that waits for data or for a run."""

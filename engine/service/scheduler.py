@@ -14,7 +14,7 @@ from engine.service.control import NextTimes, ServedProject
 from engine.service.data_probes import DataProbes
 from engine.service.fire_states import SERVER_ENDED, conclude_fire, skip_fire
 from engine.service.led_state import LedState, has_current_tables
-from engine.service.open_fires import OpenFires, format_utc
+from engine.service.open_fires import OpenFires
 from engine.service.project_threads import ProjectThreads
 from engine.service.project_triggers import ProjectTriggers
 from engine.service.serve_listener import ServeListener
@@ -99,6 +99,11 @@ class ProjectScheduler:
         return self._state.is_open
 
     @property
+    def is_standby(self) -> bool:
+        """Whether another server runs the project, as far as this one has looked."""
+        return self._told_standby and not self.is_leader
+
+    @property
     def store(self) -> Store | None:
         """The state of the project; None while this server does not run it."""
         return self._state.store
@@ -116,6 +121,7 @@ class ProjectScheduler:
             spec=self.spec.project,
             store=self.store,
             leader=self.is_leader,
+            standby=self.is_standby,
             spec_problems=self.spec.problems,
             store_problem=self.store_problem,
             stale=tuple(self._probes.describe_stale()),
@@ -141,11 +147,7 @@ class ProjectScheduler:
         self._project = project
         self._told_standby = False
         self._open.known = False
-        triggers = self.list_next_times(1)
-        nearest = min((time for one in triggers for time in one.times), default=None)
-        count = f"{len(triggers) or 'no'} active {'trigger' if len(triggers) == 1 else 'triggers'}"
-        due = f", the next time is {format_utc(nearest)}" if nearest else ""
-        self._tell("served", f"served from {self.spec.path}: {count}{due}", next=nearest)
+        self._tell_triggers("served", f"served from {self.spec.path}")
 
     def close(self, seconds: float) -> None:
         """Deliver what is due, for so many seconds at most, close the state, and let another server run the project."""
@@ -171,6 +173,8 @@ class ProjectScheduler:
         except Exception as bug:  # noqa: BLE001 - other projects go on, and this one is tried again
             self._note_problem(f"internal error: {bug!r}. This is a bug", traceback.format_exc())
         else:
+            if self.store_problem:
+                self._tell("recovered", "this problem is over, it goes on")
             self.store_problem = ""
 
     def _note_problem(self, text: str, details: str = "") -> None:
@@ -284,7 +288,6 @@ class ProjectScheduler:
             self._open.postpone(fire, f"busy: {text}" if cause == "busy" else text)
         elif cause == "invalid spec":
             self._open.conclude(fire, skip_fire(f"invalid spec: {text}"))
-            self._listener.tell("invalid spec", f"{self.name}: the spec is invalid for this run: {text}")
         else:
             self._settle(fire)
 
@@ -358,6 +361,11 @@ class ProjectScheduler:
 
     # --- telling
 
+    def _tell_triggers(self, kind: str, text: str) -> None:
+        """Tell how many triggers are active, and when the first of them is due."""
+        found, nearest = self._get_triggers().describe_next(self._clock())
+        self._tell(kind, f"{text}: {found}", next=nearest)
+
     def _tell(self, kind: str, text: str, **facts: object) -> None:
         self._listener.tell(kind, f"{self.name}: {text}", project=self.name, **facts)
 
@@ -396,7 +404,9 @@ class ProjectScheduler:
             self._get_triggers().replace_project(project, self._clock())
             if self._state.threads is not None:
                 self._state.threads.replace_project(project)
-            self._project = project
+            if project is not self._project:
+                self._project = project
+                self._tell_triggers("spec", f"goes by {self.spec.path} as it is now")
         self._spec_is_new = False
         return True
 

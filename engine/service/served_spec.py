@@ -17,6 +17,11 @@ _PROJECT_KEY = re.compile(rb"^project\s*:", re.MULTILINE)
 class ServedSpec:
     """A spec file, read again when it is asked to.
 
+    Parameters
+    ----------
+    looked_at
+        Whether the server looks by itself whether its files have changed.
+
     Attributes
     ----------
     path
@@ -27,8 +32,9 @@ class ServedSpec:
         The errors of the files as they were last read, as text; empty if they are valid.
     """
 
-    def __init__(self, path: Path, listener: ServeListener) -> None:
+    def __init__(self, path: Path, listener: ServeListener, *, looked_at: bool) -> None:
         self.path = path
+        self._looked_at = looked_at
         self.project: ProjectSpec | None = None
         self.problems: tuple[str, ...] = ()
         self._listener = listener
@@ -51,14 +57,22 @@ class ServedSpec:
             self._listener.mask_secrets(self.project)
             self.problems = ()
         if self.problems and self.problems != self._told:
-            then = "is served when it is valid" if before is None else "is served as it was last valid"
-            self._listener.tell("invalid spec", f"{self.path} is invalid: it {then}", spec=str(self.path))
+            self._listener.tell("invalid spec", self._explain_invalid(), spec=str(self.path))
         elif self._told and not self.problems:
             self._listener.tell("valid spec", f"{self.path} is valid again", spec=str(self.path))
         self._told = self.problems
         self._sources = [WatchedSource("spec", path) for path in list_spec_files(self.path)]
         self._files.look(self._sources, lambda _: False)
         return self.project is not None and (before is None or self.project.digest != before.digest)
+
+    def _explain_invalid(self) -> str:
+        """Return what follows from its errors, and what to do."""
+        if self.project is None:
+            then = "it is not served until it is corrected"
+        else:
+            then = "its triggers go on as it was last valid, and what is due until it is corrected is SKIPPED"
+        how = "" if self._looked_at else "; then SIGHUP or POST /reload lets it be read again, or start with --reload"
+        return f"{self.path} is invalid: {then}{how}"
 
     def has_changed(self) -> bool:
         """Return whether one of the files has another content than when it was read, and has settled."""

@@ -67,6 +67,9 @@ class Companion(Protocol):
     def stop(self) -> None:
         """End it."""
 
+    def find_mismatch(self, project: ProjectSpec) -> str:
+        """Return what of a spec does not fit it once it is started, as a sentence; empty if all does."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
@@ -128,6 +131,9 @@ class Server:
         self._runs = ChildRuns(options.at_once, environ, self.wake, listener.show_line, program)
         self._projects: list[ProjectScheduler] = []
         self._served: list[ProjectScheduler] = []
+        self._not_served: list[ServedProject] = []
+        self._companions: Sequence[Companion] = ()
+        self._told_mismatches: set[str] = set()
         self._calls: queue.SimpleQueue[tuple[Future[object], Callable[[], object]]] = queue.SimpleQueue()
         self._asked_to_end = 0
         self._reload_wanted = False
@@ -162,7 +168,9 @@ class Server:
             for companion in companions:
                 companion.start()
                 stack.callback(companion.stop)
+            self._companions = companions
             self._tell_served()
+            self._tell_mismatches()
             while not self._asked_to_end and not self._find_other_release():
                 self._tick()
                 self._wait(self._find_pause())
@@ -210,7 +218,7 @@ class Server:
                 project.take_spec()
         for path in list_specs(self._paths):
             if path not in known:
-                spec = ServedSpec(path, self._listener)
+                spec = ServedSpec(path, self._listener, looked_at=self._options.reload)
                 spec.read()
                 self._projects.append(self._make_scheduler(spec))
         self._served = self._list_distinct()
@@ -218,11 +226,21 @@ class Server:
     def _list_distinct(self) -> list[ProjectScheduler]:
         """Return the projects; those whose names others before them have are told, and not served."""
         found: dict[str, ProjectScheduler] = {}
+        known = {text for one in self._not_served for text in one.spec_problems}
+        others: list[ServedProject] = []
         for project in self._projects:
             first = found.setdefault(project.name, project)
             if first is not project:
-                text = f"{project.spec.path} is not served: {first.spec.path} has the same name of its project"
-                self._listener.tell("problem", text)
+                text = (
+                    f"{project.spec.path} is not served: the project of {first.spec.path} has the same name, "
+                    f"{project.name}. What to do: give one of them another `project:`, or serve one of them"
+                )
+                others.append(
+                    ServedProject(project.key, project.spec.path, None, None, leader=False, spec_problems=(text,))
+                )
+                if text not in known:
+                    self._listener.tell("problem", text)
+        self._not_served = others
         return list(found.values())
 
     def _make_scheduler(self, spec: ServedSpec) -> ProjectScheduler:
@@ -249,9 +267,20 @@ class Server:
         count = len(self._served)
         self._listener.tell(
             "started",
-            f"{count} {'project' if count == 1 else 'projects'}, {self._options.at_once} at once; Ctrl-C ends",
+            f"serves {count} {'project' if count == 1 else 'projects'}, at most {self._options.at_once} "
+            f"{'run' if self._options.at_once == 1 else 'runs'} at a time; Ctrl-C ends it",
             process=os.getpid(),
         )
+
+    def _tell_mismatches(self) -> None:
+        """Tell, once each, what of the specs does not fit what runs beside the loop."""
+        specs = [one.spec.project for one in self._served if one.spec.project]
+        for text in [
+            f"{spec.name}: {text}" for spec in specs for one in self._companions if (text := one.find_mismatch(spec))
+        ]:
+            if text not in self._told_mismatches:
+                self._told_mismatches.add(text)
+                self._listener.tell("warning", text)
 
     def _tick(self) -> None:
         self._ticked = self._monotonic()
@@ -293,10 +322,21 @@ class Server:
         return any(project.spec.has_changed() for project in self._projects)
 
     def _reread(self) -> None:
+        before = self._list_readings()
         try:
             self._read_specs()
         except EngineError as problem:
             self._listener.tell("problem", str(problem))
+            return
+        self._tell_mismatches()
+        if self._list_readings() == before:
+            invalid = [str(project.spec.path) for project in self._projects if project.spec.problems]
+            still = f"; still invalid: {', '.join(invalid)}" if invalid else ""
+            self._listener.tell("unchanged", f"the specs were read again: nothing has changed{still}")
+
+    def _list_readings(self) -> list[tuple[str, ProjectSpec | None, tuple[str, ...]]]:
+        """Return what the specs were when they were read last."""
+        return [(one.key, one.spec.project, one.spec.problems) for one in self._projects]
 
     def _take_news(self) -> None:
         owners = {project.key: project for project in self._projects}
@@ -332,7 +372,8 @@ class Server:
         self._draining = True
         self._runs.ready.end()
         asked = self._asked_to_end
-        self._listener.tell("draining", f"ending: runs may take {self._options.drain:g} s; a second signal kills them")
+        grace = f": runs may take {self._options.drain:g} s; a second signal kills them" if self._runs.active else ""
+        self._listener.tell("draining", f"ending{grace}")
         self._tick_until(lambda: self._asked_to_end > asked, self._options.drain)
         if self._asked_to_end == asked and self._runs.active:
             for child in list(self._runs.active):
@@ -393,7 +434,7 @@ class Server:
 
     def list_projects(self) -> Sequence[ServedProject]:
         """Return the projects, in the order in which they were given."""
-        return [project.describe() for project in self._served]
+        return [project.describe() for project in self._served] + self._not_served
 
     def list_next_times(self, project: str, count: int) -> Sequence[NextTimes]:
         """Return the next times of each trigger of a project, those that are paused or not active left out."""
@@ -449,7 +490,10 @@ class Server:
     def _find_led(self, name: str) -> ProjectScheduler:
         found = self._find(name)
         if not found.is_leader:
-            raise RefusedRequestError(f"this server does not run {name}: another one does; ask that one")
+            other = (
+                "another one does; ask that one" if found.is_standby else "see /readyz for the reason, and ask again"
+            )
+            raise RefusedRequestError(f"this server does not run {name} now: {other}")
         return found
 
     def _find_store(self, name: str) -> Store:

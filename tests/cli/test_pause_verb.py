@@ -133,7 +133,7 @@ def test_a_pause_ends_by_itself_in_the_time_zone_of_the_project(engine: Engine) 
 
 def test_what_cannot_be_paused_or_resumed_says_why(engine: Engine) -> None:
     assert "there is no scenario 'nigthly'; did you mean 'nightly'?" in engine("pause", "p.yaml", "nigthly").stderr
-    assert "'after' is not paused; paused are no scenarios" in engine("resume", "p.yaml", "after").stderr
+    assert "'after' is not paused; no scenario is" in engine("resume", "p.yaml", "after").stderr
     assert "there is no scenario 'nigthly'" in engine("resume", "p.yaml", "nigthly").stderr
     assert "'soon' is not a date such as 2026-12-01" in engine("pause", "p.yaml", "after", "--until", "soon").stderr
     assert "name the scenario: engine pause SPEC SCENARIO" in engine("pause", "p.yaml").stderr

@@ -27,7 +27,8 @@ def test_a_server_is_not_ready_while_it_does_not_do_its_work(served: SmallServer
     assert client.get("/readyz").json() == {"ready": True, "reasons": []}
     ready = served.project
     cases = {
-        "another one runs the project": replace(ready, leader=False),
+        "another one runs the project": replace(ready, leader=False, standby=True, store=None),
+        "has not begun to run it yet": replace(ready, leader=False, store=None),
         "its state cannot be used": replace(ready, store_problem="/secret/place: disk full"),
         "its spec has errors; the last valid one is in force": replace(ready, spec_problems=("spec.yaml:1:1: wrong",)),
         "none has been valid": replace(ready, spec=None, spec_problems=("spec.yaml:1:1: wrong",)),
@@ -36,6 +37,7 @@ def test_a_server_is_not_ready_while_it_does_not_do_its_work(served: SmallServer
         found = client.get("/readyz")
         assert found.status_code == 503
         assert reason in found.text
+        assert len(found.json()["reasons"]) == 1
         assert "secret" not in found.text
         assert client.get("/livez").status_code == 200
         assert client.get("/healthz").json()["ready"] is False
