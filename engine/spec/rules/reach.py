@@ -90,7 +90,9 @@ def _check_path(draft: Draft, findings: Findings, node: ScalarNode, root: Path, 
         filled = fill_references(node.text, names)
         fixed = fill_references(node.text[: held[0].offset], names).rpartition("/")[0]
         folders = [(root / folder).resolve() for folder in ("", fixed)]
-        inside = any((root / filled).resolve().is_relative_to(folder) for folder in folders)
+        real = (root / filled).resolve()
+        in_circle = any(part.is_symlink() for part in (real, *real.parents))  # an error before Python 3.13
+        inside = not in_circle and any(real.is_relative_to(folder) for folder in folders)
     except KeyError:
         return  # the variable has no value, which is reported
     except (OSError, ValueError, RuntimeError):  # a name that no file can have; links that lead in a circle
