@@ -211,6 +211,8 @@ class CallReply(FrozenModel):
         The messages that were not delivered, as text; none if the runs do not send them.
     written
         The files that the runs have written.
+    served
+        Whether `engine serve` runs the project too.
     modules, kernels
         What the process has loaded for them.
     """
@@ -219,6 +221,7 @@ class CallReply(FrozenModel):
     problems: tuple[str, ...] = ()
     undelivered: tuple[str, ...] = ()
     written: tuple[Path, ...] = ()
+    served: bool = False
     modules: tuple[str, ...] = ()
     kernels: tuple[KernelSignature, ...] = ()
 

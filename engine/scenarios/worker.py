@@ -48,7 +48,9 @@ from engine.scenarios.scenario_selection import select_scenarios
 from engine.scenarios.session import open_session, plan_scenarios, run_scenarios
 from engine.spec import ProjectSpec, load
 from engine.spec.secrets import Secrets
-from engine.store import LockBusy
+from engine.store import LockBusy, utc_now
+from engine.store.locks import SERVER_LOCK, Locks
+from engine.store.state_folder import resolve_state_folder
 
 Send = Callable[[FrozenModel], None]
 
@@ -137,6 +139,7 @@ def _answer_runs(request: RunRequest, project: ProjectSpec, send: Send) -> CallR
         problems=tuple(dict.fromkeys(problems)),
         undelivered=tuple(undelivered.values()),
         written=tuple(written),
+        served=Locks(resolve_state_folder(project), utc_now).is_held(SERVER_LOCK),
     )
 
 

@@ -131,6 +131,7 @@ def test_a_run_that_died_tells_with_the_moment_that_it_stood_for(folder: Path) -
     database = sqlite3.connect(folder / ".engine" / "nightly" / "state.db")
     with database:  # as if its process had been killed before its end was recorded
         database.execute("UPDATE runs SET outcome = NULL, ended = NULL WHERE scenario = 'nightly'")
+        database.execute("DELETE FROM run_ends WHERE scenario = 'nightly'")
         database.execute("DELETE FROM run_events")
         database.execute("DELETE FROM outbox")
     database.close()

@@ -27,9 +27,6 @@ from engine.service.watched_sources import (
     make_absolute,
 )
 from engine.spec import ProjectSpec, list_spec_files, load
-from engine.store import utc_now
-from engine.store.locks import SERVER_LOCK, Locks
-from engine.store.state_folder import resolve_state_folder
 
 TOLD_SECONDS = 3.0
 """A wait for files that takes longer is told."""
@@ -133,7 +130,6 @@ class WatchedProject:
         EngineError
             The runs of this project change what they are started by.
         """
-        self._tell_server()
         self._self_made.begin(self._changed)
         parts: list[ChangedPart] = [one.source.part for one in self._changed if one.source.part != "spec"]
         if (
@@ -173,6 +169,8 @@ class WatchedProject:
             self._outputs.update(map(make_absolute, conversation.call.written))
             for text in conversation.call.undelivered:
                 self._listener.say(f"undelivered, tried again by the next run: {text}")
+            if conversation.call.served:
+                self._tell_server()
             self._tell_problems(conversation.call.problems)
             if not (conversation.runs or conversation.call.problems) and asked_at_start:
                 self._listener.say(f"{', '.join(changed[:3])} changed: nothing to compute, all is reused")
@@ -226,7 +224,7 @@ class WatchedProject:
 
     def _tell_server(self) -> None:
         """Say that a server starts the same scenarios, so that one change may be run, and told, twice."""
-        if self._project is None or not Locks(resolve_state_folder(self._project), utc_now).is_held(SERVER_LOCK):
+        if self._project is None:
             return
         selected = {name: self._project.scenarios[name] for name in select_scenarios(self._project, self._scenarios)}
         if both := [name for name, one in selected.items() if any(trigger.active for trigger in one.triggers)]:
