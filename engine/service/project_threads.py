@@ -10,7 +10,7 @@ from engine.service.delivery_loop import DeliveryLoop
 from engine.service.heartbeat import Heartbeat
 from engine.service.retention import StateMaintenance
 from engine.spec import ProjectSpec
-from engine.store import Store
+from engine.store import Store, shorten_id
 
 SHORT_SECONDS = 1.0
 """How long to wait for the end of a thread that has nothing to bring to an end."""
@@ -88,7 +88,8 @@ class ProjectThreads:
         self.deliveries.stop(max(0.0, until - time.monotonic()))
 
     def _tell_delivery(self, event: DeliveryEvent) -> None:
-        what = f"{event.reporter} to {event.channel}" if event.reporter else f"channel {event.channel}"
+        run = f" for run {shorten_id(event.run)}" if event.run else ""
+        what = f"{event.reporter} to {event.channel}{run}" if event.reporter else f"channel {event.channel}"
         facts = {"channel": event.channel, "state": str(event.state), "message": event.message, "run": event.run}
         self._tell("delivery", f"{what}: {event.state}{f': {event.text}' if event.text else ''}", **facts)
 

@@ -158,7 +158,7 @@ class ProjectScheduler:
 
     def tick(self, *, dispatching: bool = True) -> None:
         """Do what is to be done now. A state that cannot be used is told, and tried again at the next tick."""
-        self._dispatching = dispatching
+        self._dispatching, was_leader = dispatching, self.is_leader
         looks = self._monotonic() >= self._next_look
         if not (self.is_leader or (looks and dispatching)):
             return
@@ -173,7 +173,7 @@ class ProjectScheduler:
         except Exception as bug:  # noqa: BLE001 - other projects go on, and this one is tried again
             self._note_problem(f"internal error: {bug!r}. This is a bug", traceback.format_exc())
         else:
-            if self.store_problem:
+            if self.store_problem and was_leader:  # one that begins now says so itself
                 self._tell("recovered", "this problem is over, it goes on")
             self.store_problem = ""
 
@@ -404,8 +404,8 @@ class ProjectScheduler:
             self._get_triggers().replace_project(project, self._clock())
             if self._state.threads is not None:
                 self._state.threads.replace_project(project)
-            if project is not self._project:
-                self._project = project
+            before, self._project = self._project, project
+            if before is None or project.digest != before.digest:
                 self._tell_triggers("spec", f"goes by {self.spec.path} as it is now")
         self._spec_is_new = False
         return True

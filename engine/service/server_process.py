@@ -334,9 +334,10 @@ class Server:
             still = f"; still invalid: {', '.join(invalid)}" if invalid else ""
             self._listener.tell("unchanged", f"the specs were read again: nothing has changed{still}")
 
-    def _list_readings(self) -> list[tuple[str, ProjectSpec | None, tuple[str, ...]]]:
+    def _list_readings(self) -> list[tuple[str, str, tuple[str, ...]]]:
         """Return what the specs were when they were read last."""
-        return [(one.key, one.spec.project, one.spec.problems) for one in self._projects]
+        specs = [one.spec for one in self._projects]
+        return [(str(one.path), one.project.digest if one.project else "", one.problems) for one in specs]
 
     def _take_news(self) -> None:
         owners = {project.key: project for project in self._projects}

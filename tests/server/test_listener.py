@@ -89,6 +89,22 @@ def test_a_token_that_was_given_is_printed_for_persons_alone(served: SmallServer
     assert given.choose_shown_url(to_person=False) == given.url
 
 
+def test_a_server_url_of_another_port_is_told_unless_a_proxy_may_lead_here(served: SmallServer) -> None:
+    listener, proxied = create(served), create(served, ListenerOptions("127.0.0.1:0", behind_proxy=True))
+    for one in (listener, proxied):
+        one.start()
+    try:
+        own = listener.url.rpartition(":")[2]
+        assert listener.find_mismatch(f"http://engine.example:{own}") == ""
+        for url in ("http://127.0.0.1:1", "https://engine.example", "http://engine.example/"):
+            told = listener.find_mismatch(url)
+            assert told.startswith(f"`server.url` is {url}, but this server answers at port {own}")
+            assert proxied.find_mismatch(url) == ""
+    finally:
+        listener.stop()
+        proxied.stop()
+
+
 def test_it_stops_soon_although_clients_are_connected(served: SmallServer) -> None:
     listener = create(served)
     listener.start()

@@ -79,6 +79,7 @@ def client(project: Path) -> Iterator[httpx2.Client]:
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
         assert TOKEN not in said.read_text()
+        assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC answers at http", said.read_text())
     finally:
         process.kill()
         process.wait()

@@ -1,0 +1,108 @@
+"""What `engine serve` tells of its specs: what a reload has changed, and what is not served."""
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from .served import Served, describe_scenario, wait_until, write_project
+
+pytestmark = pytest.mark.slow
+
+TOKEN = "a-token-that-nobody-guesses-0123456789"
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """Start servers, which end with the test."""
+    begun: list[Served] = []
+
+    def begin(*arguments: str) -> Served:
+        begun.append(Served(tmp_path, *arguments, environ={"ENGINE_SERVE_TOKEN": TOKEN}))
+        return begun[-1]
+
+    yield begin
+    for one in begun:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.wait()
+
+
+def test_each_reload_says_what_it_has_changed(serve: Callable[..., Served], tmp_path: Path) -> None:
+    scenario = describe_scenario("s", "note", every="30d")
+    write_project(tmp_path, f'server: {{url: "http://127.0.0.1:1"}}\nscenarios:\n{scenario}')
+    spec = tmp_path / "served.yaml"
+    server = serve()
+    server.wait_for("served")
+    (warning,) = server.list_told("warning")
+    assert warning["text"].startswith("served: `server.url` is http://127.0.0.1:1, but this server answers at port")
+
+    server.process.send_signal(signal.SIGHUP)
+    assert server.wait_for("unchanged")["text"] == "the specs were read again: nothing has changed"
+
+    good = spec.read_text()
+    spec.write_text(good.replace("steps:", "stepps:"))
+    server.process.send_signal(signal.SIGHUP)
+    told = server.wait_for("invalid spec")["text"]
+    assert "what is due until it is corrected is SKIPPED; then SIGHUP or POST /reload lets it be read again" in told
+    server.process.send_signal(signal.SIGHUP)
+    assert server.wait_for("unchanged", 2)["text"].endswith("still invalid: served.yaml")
+
+    spec.write_text(good.replace("[{name: timer, kind: interval, every: 30d}]", "[]"))
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for("valid spec")
+    told = server.wait_for("spec")["text"]
+    assert told.startswith("served: goes by served.yaml as it is now: no active triggers")
+    assert len(server.list_told("warning")) == 1
+    assert server.end() == 0
+
+
+def test_of_two_specs_of_one_project_the_second_is_told_once_and_is_in_the_health(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    text = f"version: 1\nproject: one\nscenarios:\n{describe_scenario('s', 'note', every='30d')}"
+    for name in ("a.yaml", "b.yaml"):
+        write_project(tmp_path, text, name)
+    server = serve(".")
+    server.wait_for("served")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for("unchanged")
+    (told,) = server.list_told("problem")
+    assert told["text"].startswith("b.yaml is not served: the project of a.yaml has the same name, one.")
+    with httpx2.Client(
+        base_url=server.wait_for("listening")["url"], headers={"authorization": f"Bearer {TOKEN}"}
+    ) as client:
+        first, second = client.get("/healthz").json()["projects"]
+        assert (first["project"], first["spec_valid"]) == ("one", True)
+        assert (second["project"], second["spec_valid"], second["spec_problems"]) == ("b.yaml", False, [told["text"]])
+        assert client.get("/readyz").status_code == 503
+        assert 'engine_spec_valid{project="b.yaml"} 0.0' in client.get("/metrics").text
+    assert server.end() == 0
+
+
+def test_a_state_that_can_be_used_again_is_told(serve: Callable[..., Served], tmp_path: Path) -> None:
+    state = write_project(tmp_path, f"scenarios:\n{describe_scenario('s', 'note', every='30d')}")
+    state.parent.mkdir()
+    state.write_text("a file where a folder should be")
+    server = serve()
+    server.wait_for("problem")
+    with httpx2.Client(
+        base_url=server.wait_for("listening")["url"], headers={"authorization": f"Bearer {TOKEN}"}
+    ) as client:
+        assert client.get("/readyz").json()["reasons"] == ["served: its state cannot be used"]
+        state.unlink()
+        server.wait_for("served")
+        wait_until(lambda: client.get("/readyz").status_code == 200, "it did not recover", server)
+    aside = state.with_name("aside")
+    database = next(state.glob("*.db"))
+    database.rename(aside)
+    database.mkdir()
+    server.wait_for("problem", 2)
+    database.rmdir()
+    aside.rename(database)
+    server.wait_for("recovered")
+    kinds = [one["kind"] for one in server.list_told() if one["kind"] in ("problem", "recovered", "served")]
+    assert kinds == ["problem", "served", "problem", "recovered"]
+    assert server.end() == 0
