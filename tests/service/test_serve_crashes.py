@@ -67,12 +67,11 @@ def end_all(state: Path, folder: Path) -> None:
         server.process.wait()
 
 
-@pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM"])
 @pytest.mark.parametrize(
-    ("point", "whom"),
+    ("point", "whom", "number"),
     [
-        *((point, "server") for point in POINTS_OF_SERVER),
-        *((point, whom) for point in POINTS_OF_RUN for whom in ("server", "run")),
+        *((point, "server", number) for point in POINTS_OF_SERVER + POINTS_OF_RUN for number in ("SIGKILL", "SIGTERM")),
+        *((point, "run", "SIGKILL") for point in POINTS_OF_RUN),
     ],
 )
 def test_after_an_end_at_any_point_each_fire_has_one_run(tmp_path: Path, point: str, whom: str, number: str) -> None:
