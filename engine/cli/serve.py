@@ -108,7 +108,7 @@ class _ToldListener:
         self.listener.start()
         self.printer.tell("listening", f"answers at {self.listener.url}", url=self.listener.url)
         if (shown := self.listener.choose_shown_url(to_person=sys.stderr.isatty())) != self.listener.url:
-            print(f"open {shown}", file=sys.stderr)  # not told to programs: what they keep is read by many
+            self.printer.show_to_person(f"open {shown}")  # not told to programs: what they keep is read by many
 
     def stop(self) -> None:
         self.listener.stop()

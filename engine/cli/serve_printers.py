@@ -3,10 +3,11 @@
 import json
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, TextIO
 
 from engine.errors import Diagnostic
 from engine.formatting.control_characters import escape_controls
@@ -24,16 +25,26 @@ class ServePrinter:
     def __init__(self, form: Literal["text", "json"], *, verbose: bool) -> None:
         self._form, self._verbose = form, verbose
         self._lock = threading.Lock()
+        self._unprinted, self._obstacle = 0, ""
         self._secrets: dict[Path, Secrets] = {}
 
     def tell(self, kind: str, text: str, **facts: object) -> None:
         """Print that something has happened."""
-        now = datetime.now(UTC)
         if self._form == "json":
-            entry = {"at": now.isoformat(), "kind": kind, "text": text, **facts}
-            self._print(json.dumps(entry, ensure_ascii=False, default=_format_fact), sys.stdout)
+            self._print(self._format(kind, text, facts), sys.stdout)
         elif self._verbose or kind not in DETAILS:
-            self._print(f"{format_utc(now)} {escape_controls(text)}", sys.stderr)
+            self._print(self._format(kind, text), sys.stderr)
+
+    def _format(self, kind: str, text: str, facts: Mapping[str, object] = MappingProxyType({})) -> str:
+        now = datetime.now(UTC)
+        if self._form == "text":
+            return f"{format_utc(now)} {escape_controls(text)}"
+        entry = {"at": now.isoformat(), "kind": kind, "text": text, **facts}
+        return json.dumps(entry, ensure_ascii=False, default=_format_fact)
+
+    def show_to_person(self, text: str) -> None:
+        """Print a text on standard error, in both forms."""
+        self._print(text, sys.stderr)
 
     def show_findings(self, findings: Sequence[Diagnostic]) -> None:
         """Print the problems of a spec."""
@@ -50,11 +61,21 @@ class ServePrinter:
         if project.secrets:
             self._secrets = {**self._secrets, project.path: Secrets(project)}
 
-    def _print(self, text: str, stream: object) -> None:
+    def _print(self, text: str, stream: TextIO) -> None:
         for secrets in self._secrets.values():
             text = secrets.redact(text)
         with self._lock:
-            print(text, file=stream, flush=True)  # type: ignore[call-overload]
+            try:
+                if self._unprinted:
+                    print(self._format("log", self._describe_failures()), file=stream, flush=True)
+                self._unprinted = 0
+                print(text, file=stream, flush=True)
+            except OSError as problem:  # the disk of a log is full: the server goes on
+                self._unprinted, self._obstacle = self._unprinted + 1, problem.strerror or str(problem)
+
+    def _describe_failures(self) -> str:
+        times = "once" if self._unprinted == 1 else f"{self._unprinted} times"
+        return f"{times}, something could not be printed: {self._obstacle}"
 
 
 def _format_fact(value: object) -> str:

@@ -1,11 +1,16 @@
 """What `engine serve` tells of its specs: what a reload has changed, and what is not served."""
 
+import resource
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
+
+from engine.cli.serve_printers import ServePrinter
 
 from .served import Served, describe_scenario, wait_until, write_project
 
@@ -83,7 +88,7 @@ def test_of_two_specs_of_one_project_the_second_is_told_once_and_is_in_the_healt
 
 
 def test_a_state_that_can_be_used_again_is_told(serve: Callable[..., Served], tmp_path: Path) -> None:
-    state = write_project(tmp_path, f"scenarios:\n{describe_scenario('s', 'note', every='30d')}")
+    state = write_project(tmp_path, f"scenarios:\n{describe_scenario('s', 'note', every='1s')}")
     state.parent.mkdir()
     state.write_text("a file where a folder should be")
     server = serve()
@@ -95,14 +100,44 @@ def test_a_state_that_can_be_used_again_is_told(serve: Callable[..., Served], tm
         state.unlink()
         server.wait_for("served")
         wait_until(lambda: client.get("/readyz").status_code == 200, "it did not recover", server)
-    aside = state.with_name("aside")
-    database = next(state.glob("*.db"))
-    database.rename(aside)
-    database.mkdir()
+    limits = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (20_000, limits[1]))  # as on a disk that is full
     server.wait_for("problem", 2)
-    database.rmdir()
-    aside.rename(database)
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, limits)
     server.wait_for("recovered")
     kinds = [one["kind"] for one in server.list_told() if one["kind"] in ("problem", "recovered", "served")]
-    assert kinds == ["problem", "served", "problem", "recovered"]
+    assert kinds[:3] == ["problem", "served", "problem"]
+    assert kinds.count("served") == 1
     assert server.end() == 0
+
+
+def test_a_log_that_cannot_be_written_ends_no_server(tmp_path: Path) -> None:
+    write_project(tmp_path, f"scenarios:\n{describe_scenario('s', 'note', every='1s')}")
+    program = [sys.executable, "-m", "engine", "serve", "served.yaml", "--listen", "127.0.0.1:0"]
+    with Path("/dev/full").open("wb") as full:
+        server = subprocess.Popen(program, cwd=tmp_path, stdout=full, stderr=full)
+    try:
+        wait_until((tmp_path / "noted.txt").exists, "nothing was run")
+        assert server.poll() is None
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_what_could_not_be_printed_is_counted_when_printing_works_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printer, before = ServePrinter("text", verbose=False), resource.getrlimit(resource.RLIMIT_FSIZE)
+    with (tmp_path / "log.txt").open("w", encoding="utf-8") as log:
+        monkeypatch.setattr(sys, "stderr", log)
+        printer.tell("a", "first")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (log.tell(), before[1]))  # as on a disk that is full
+        try:
+            printer.tell("b", "second")
+            printer.tell("c", "third")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        printer.tell("d", "fourth")
+    lines = (tmp_path / "log.txt").read_text(encoding="utf-8").splitlines()
+    assert [line.rpartition(" UTC ")[2] for line in (lines[0], lines[-1])] == ["first", "fourth"]
+    assert lines[-2].endswith(" UTC 2 times, something could not be printed: File too large")
