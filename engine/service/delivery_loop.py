@@ -163,8 +163,8 @@ class DeliveryLoop:
             if len(self._turns) >= MOST_AT_ONCE:
                 return False
             thread = threading.Thread(target=self._take_turn, args=(channel,), name=f"to {channel}", daemon=True)
+            thread.start()  # it may fail: then the channel must not count as being sent through
             self._turns[channel] = thread
-        thread.start()
         return True
 
     def _take_turn(self, channel: str) -> None:
@@ -190,7 +190,7 @@ class DeliveryLoop:
             self.wake()
 
     def _tell_event(self, event: DeliveryEvent) -> None:
-        with suppress(Exception):  # a log that cannot be written must not end the deliveries
+        with suppress(Exception):  # what cannot be told must not end the deliveries
             self._tell(event)
 
     def _tell_fault(self, channel: str, error: Exception) -> None:

@@ -60,13 +60,19 @@ class ProbeThreads:
         self.add_threads()
 
     def add_threads(self) -> None:
-        """Let what waits be done, if there are threads free: called now and then, since what hangs makes room."""
-        stale = len(self.list_stale())
+        """Let what waits be done, if there are threads free: called now and then, since what hangs makes room.
+
+        Raises
+        ------
+        RuntimeError
+            The system has no thread left; what waits goes on waiting.
+        """
         with self._lock:
+            stale = len(self._find_stale())
             wanted = min(len(self._waiting), AT_ONCE - (self._threads - stale), MOST_THREADS - self._threads)
-            self._threads += max(0, wanted)
-        for _ in range(wanted):
-            threading.Thread(target=self._work, daemon=True, name="probe").start()
+            for _ in range(wanted):
+                threading.Thread(target=self._work, daemon=True, name="probe").start()
+                self._threads += 1
 
     def _work(self) -> None:
         """Do what waits, until nothing does."""

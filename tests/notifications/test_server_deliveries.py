@@ -518,6 +518,20 @@ def test_a_state_that_cannot_be_written_for_a_while_is_told_and_ends_nothing(ser
 
 
 @pytest.mark.slow
+def test_a_channel_whose_thread_could_not_be_started_is_told_and_sent_through_later(service, start_server):
+    server = start_server()
+    loop = service.start(service.declare(post=mail(server.port)))
+    threading.stack_size(1 << 46)  # the system has no room for such a thread
+    try:
+        service.queue("post")
+        loop.wake()
+        service.wait(lambda: "FAULT" in service.states(), 10)
+    finally:
+        threading.stack_size(0)
+    service.wait(lambda: server.subjects() == ["m1"], 30)
+
+
+@pytest.mark.slow
 def test_messages_with_large_attachments_that_wait_cost_no_memory(tmp_path):
     assert measure_growth(tmp_path, messages=300) < 25
 

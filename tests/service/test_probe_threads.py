@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from engine.service.probe_threads import AT_ONCE, MOST_THREADS, PROBE_SECONDS, ProbeEnd, ProbeThreads
 
 PATIENCE = 10.0
@@ -50,6 +52,18 @@ class Looks:
             self.threads.add_threads()
             time.sleep(0.005)
         assert key in self.begun
+
+
+def test_a_look_whose_thread_cannot_be_started_is_done_later() -> None:
+    looks = Looks()
+    threading.stack_size(1 << 46)  # the system has no room for such a thread
+    try:
+        for _ in range(AT_ONCE + 1):
+            with pytest.raises(RuntimeError):
+                looks.start("one")
+    finally:
+        threading.stack_size(0)
+    assert looks.wait(1) == ["one"]
 
 
 def test_many_looks_are_all_done() -> None:
