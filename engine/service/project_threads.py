@@ -44,36 +44,45 @@ class ProjectThreads:
         find_trouble: Callable[[], str],
         tell: Callable[..., None],
     ) -> None:
-        self._tell = tell
+        self._store, self._environ, self._options = store, environ, heartbeat
+        self._find_trouble, self._tell = find_trouble, tell
         now = store.database.now
         self.deliveries = DeliveryLoop(store.folder, project, environ, tell=self._tell_delivery, clock=now)
         self._maintenance = StateMaintenance(store.folder, project, self._tell_maintenance, now)
         self._heartbeat: Heartbeat | None = None
-        if heartbeat is not None and heartbeat.channel in project.channels:
-            self._heartbeat = Heartbeat(
-                store,
-                project,
-                heartbeat.channel,
-                heartbeat.every,
-                environ,
-                find_trouble=find_trouble,
-                tell=self._tell_delivery,
-                clock=now,
-            )
+        self._project = project
 
     def start(self) -> None:
         """Start the threads; raises StoreError if the state cannot be opened."""
         self.deliveries.start()
         self._maintenance.start()
-        if self._heartbeat is not None:
-            self._heartbeat.start()
+        self._start_heartbeat()
+
+    def _start_heartbeat(self) -> None:
+        """Send the heartbeat from now on, if one is wanted and the project has its channel."""
+        options = self._options
+        if options is None or self._heartbeat is not None or options.channel not in self._project.channels:
+            return
+        self._heartbeat = Heartbeat(
+            self._store,
+            self._project,
+            options.channel,
+            options.every,
+            self._environ,
+            find_trouble=self._find_trouble,
+            tell=self._tell_delivery,
+            clock=self._store.database.now,
+        )
+        self._heartbeat.start()
 
     def replace_project(self, project: ProjectSpec) -> None:
         """Go by another version of the project."""
+        self._project = project
         self.deliveries.replace_project(project)
         self._maintenance.replace_project(project)
         if self._heartbeat is not None:
             self._heartbeat.replace_project(project)
+        self._start_heartbeat()
 
     def set_busy(self, busy: bool) -> None:
         """Tell whether a run is at work."""

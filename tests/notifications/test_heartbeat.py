@@ -11,6 +11,7 @@ import pytest
 
 from engine.service.channel_turn import DeliveryEvent
 from engine.service.heartbeat import Heartbeat
+from engine.service.project_threads import HeartbeatOptions, ProjectThreads
 from engine.spec import ProjectSpec, load
 from engine.store import Store
 
@@ -50,6 +51,20 @@ def test_a_heartbeat_comes_at_regular_times_until_the_server_stops(tmp_path, sto
     assert len({post["id"] for post in webhook.posts}) == count
     assert {event.state for event in events} == {"SENT"}
     assert store.outbox.list_unsent() == []
+
+
+def test_a_channel_that_a_reload_declares_gets_the_heartbeat(tmp_path, store, webhook):
+    before = declare(tmp_path, f"{{kind: file, path: '{tmp_path}'}}")
+    options = HeartbeatOptions("pulse", EVERY)
+    threads = ProjectThreads(store, before, {}, options, lambda: "", lambda *_, **__: None)
+    threads.start()
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        path.read_text() + f"  pulse: {{kind: webhook, url: 'http://127.0.0.1:{webhook.port}/ping'}}\n", "utf-8"
+    )
+    threads.replace_project(load(path, environ={}))
+    wait(lambda: webhook.posts)
+    threads.stop(5)
 
 
 def test_there_is_no_heartbeat_while_the_scheduler_does_not_tick_and_it_comes_back(tmp_path, store, webhook):
