@@ -17,6 +17,9 @@ from engine.store import OPEN_STATES, Fire, RunRecord, Store
 PATIENCE = 90.0
 """Seconds that something may take on a busy machine."""
 
+TOKEN = "a-token-that-nobody-guesses-0123456789"
+"""What a request to the server must have."""
+
 ENTRY = Path(__file__).with_name("crashing_server.py")
 """`engine serve` with points at which it, or the process of a run, ends itself."""
 
@@ -94,7 +97,7 @@ class Served:
                 cwd=folder,
                 stdout=out,
                 stderr=err,
-                env={**os.environ, **(environ or {}), **_name_crash(folder, crash_at)},
+                env={**os.environ, "ENGINE_SERVE_TOKEN": TOKEN, **(environ or {}), **_name_crash(folder, crash_at)},
                 start_new_session=True,
                 preexec_fn=_end_with_parent,  # noqa: PLW1509 - the tests have no threads when they start a server
             )

@@ -34,22 +34,6 @@ pytestmark = pytest.mark.slow
 GROUPS = Path("/sys/fs/cgroup/memory")
 
 
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """Start servers, which end with the test."""
-    begun: list[Served] = []
-
-    def begin(*arguments: str, **options: object) -> Served:
-        begun.append(Served(tmp_path, *arguments, **options))  # type: ignore[arg-type]
-        return begun[-1]
-
-    yield begin
-    for one in begun:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()
-
-
 def write_scenarios(folder: Path, *scenarios: str, before: str = "") -> Path:
     return write_project(folder, before + "scenarios:\n" + "".join(scenarios))
 

@@ -1,7 +1,7 @@
 """`engine serve` as a process, with triggers that look at data."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,22 +21,6 @@ scenarios:
     triggers: [TRIGGER]
     steps: [{name: check, kind: run_checks, target: d}]
 """
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """Start servers, which end with the test."""
-    begun: list[Served] = []
-
-    def begin(*arguments: str) -> Served:
-        begun.append(Served(tmp_path, *arguments))
-        return begun[-1]
-
-    yield begin
-    for one in begun:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()
 
 
 def read_trigger(state: Path) -> TriggerState | None:

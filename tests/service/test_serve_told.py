@@ -4,7 +4,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
@@ -12,27 +12,9 @@ import pytest
 
 from engine.cli.serve_printers import ServePrinter
 
-from .served import Served, describe_scenario, wait_until, write_project
+from .served import TOKEN, Served, describe_scenario, wait_until, write_project
 
 pytestmark = pytest.mark.slow
-
-TOKEN = "a-token-that-nobody-guesses-0123456789"
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """Start servers, which end with the test."""
-    begun: list[Served] = []
-
-    def begin(*arguments: str) -> Served:
-        begun.append(Served(tmp_path, *arguments, environ={"ENGINE_SERVE_TOKEN": TOKEN}))
-        return begun[-1]
-
-    yield begin
-    for one in begun:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()
 
 
 def test_each_reload_says_what_it_has_changed(serve: Callable[..., Served], tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -17,11 +17,10 @@ import pytest
 
 from engine.outcome import Outcome
 
-from .served import Served, describe_scenario, read_state, wait_until, write_project
+from .served import TOKEN, Served, describe_scenario, read_state, wait_until, write_project
 
 pytestmark = pytest.mark.slow
 
-TOKEN = "a-token-that-nobody-guesses-0123456789"
 
 SPEC = """
 timezone: Europe/Berlin
@@ -49,22 +48,6 @@ scenarios:
     triggers: [{name: too often, kind: interval, every: 1s, variables: {tries: 200}}]
     steps: [{name: note, kind: python, function: "mine:note", retries: {count: "${tries}"}}]
 """
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """Start servers, which end with the test."""
-    begun: list[Served] = []
-
-    def begin(*arguments: str) -> Served:
-        begun.append(Served(tmp_path, *arguments, environ={"ENGINE_SERVE_TOKEN": TOKEN}))
-        return begun[-1]
-
-    yield begin
-    for one in begun:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()
 
 
 def run_by_hand(folder: Path, scenario: str) -> "subprocess.CompletedProcess[str]":
