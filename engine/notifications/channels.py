@@ -54,6 +54,7 @@ def send_message(
     message: OutboxMessage,
     secrets: Secrets,
     folder: Path,
+    home: Path,
     project: str,
     seconds: float,
     outcome: Outcome | None = None,
@@ -69,7 +70,9 @@ def send_message(
     Parameters
     ----------
     folder
-        The folder of the file that declares the channel: its relative paths start there.
+        The folder of the file that declares the channel: the relative paths of what it reads start there.
+    home
+        The folder that the relative paths of what it writes start from.
     project
         The project's name.
     seconds
@@ -93,7 +96,7 @@ def send_message(
         used, url, headers = _resolve_channel(channel, secrets)
         sent_to = [] if reached is None else reached
         cut = [] if cuts is None else cuts
-        post = Envelope(message, url, folder, sender, outcome, sent_to, project, headers, seconds, cut)
+        post = Envelope(message, url, folder, home, sender, outcome, sent_to, project, headers, seconds, cut)
         CHANNEL_KINDS[used.kind].send(used, post)
     except DeliveryError as error:
         error.args = (secrets.redact(str(error)),)

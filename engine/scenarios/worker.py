@@ -172,7 +172,7 @@ def _answer_query(request: QueryRequest, project: ProjectSpec, send: Send) -> Qu
 
 def _list_written_files(run: RunResult, project: ProjectSpec) -> list[Path]:
     """Return the files that the steps of a run, and of the runs that it has started, have written."""
-    here = project.folder_of("scenarios", run.scenario)
+    here = project.home_of("scenarios", run.scenario)
     written = [here / action.target for step in run.steps for action in step.actions if action.kind == "write"]
     return written + [path for step in run.steps if step.run for path in _list_written_files(step.run, project)]
 

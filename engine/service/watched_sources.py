@@ -121,14 +121,14 @@ def find_outputs(project: ProjectSpec) -> set[Path]:
     """Return the folders and files that runs of a project write, as far as the spec tells, as absolute paths."""
     channels = ((name, getattr(channel, "fallback", None) or channel) for name, channel in project.channels.items())
     found = [
-        project.folder / project.state.path,
+        project.home / project.state.path,
         *(
-            project.folder_of("channels", name) / one.path
+            project.home_of("channels", name) / one.path
             for name, one in channels
             if isinstance(one, FileChannel | DatasetChannel)
         ),
         *(
-            project.folder_of("scenarios", name) / step.path
+            project.home_of("scenarios", name) / step.path
             for name, scenario in project.scenarios.items()
             for step in scenario.steps
             if isinstance(step, ReportStep | ExportStep)

@@ -16,7 +16,7 @@ from engine.digests import digest_texts
 from engine.errors import Diagnostic, Position, Severity, SpecError, UsageError
 from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings, TooManyFindings
-from engine.spec.include import SpecFiles, read_files
+from engine.spec.include import SpecFiles, find_home, read_files
 from engine.spec.message_files import read_message_files
 from engine.spec.moment import find_time_zone, list_moment_values, place_moment
 from engine.spec.project_yaml import render_project
@@ -28,6 +28,7 @@ from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.spec.resources.models import AnyModel
 from engine.spec.resources.project import ProjectResource, Secret, Server, State
 from engine.spec.resources.scenarios import Scenario
+from engine.spec.revision_file import Revision, follow_link
 from engine.spec.rules import Draft, check_rules
 from engine.spec.tried_settings import TriedSettings, replace_check_settings
 from engine.spec.validator import SpecValidator
@@ -67,7 +68,18 @@ class ProjectSpec:
 
     @property
     def folder(self) -> Path:
-        return self.path.parent
+        """The folder of the spec: what is read is relative to it."""
+        return self._files.folder
+
+    @property
+    def home(self) -> Path:
+        """The folder that what is written is relative to: that of the spec, but for a deployment."""
+        return self._files.home
+
+    @property
+    def revision(self) -> Revision | None:
+        """The revision of a deployment that this project is; None if it is no deployment."""
+        return self._files.revision
 
     @property
     def overrides(self) -> Mapping[str, Value]:
@@ -200,6 +212,10 @@ class ProjectSpec:
         """Return the folder of the file that declares a resource, to which its paths and functions are relative."""
         return self._files.folders.get((section, name), self.folder)
 
+    def home_of(self, section: str, name: str) -> Path:
+        """Return the folder to which the paths that a resource writes are relative; see `home`."""
+        return find_home(self._files, self.folder_of(section, name))
+
     def root_of(self, section: str, name: str, connection: str | None) -> Path:
         """Return the folder that a resource's path starts from: its connection's, else that of its file."""
         if connection is None:
@@ -239,7 +255,7 @@ def load(
     SpecError
         The spec has errors. The exception has all findings, in order of position.
     """
-    return _read_project(Path(path), None, variables or {}, environ, as_of, frozenset(confined))
+    return _read_project(follow_link(Path(path)), None, variables or {}, environ, as_of, frozenset(confined))
 
 
 def list_spec_files(path: Path) -> list[Path]:

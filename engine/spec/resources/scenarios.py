@@ -258,6 +258,7 @@ class Scenario(Resource):
     timeout: Duration | None = Field(
         None, description="Longest time that a run may take; after it, the run is stopped and ABORTED."
     )
+    active: bool = Field(True, description="Whether triggers start the scenario; by hand it can be run in any case.")
     triggers: list[AnyTrigger] = Field([], description="What starts the scenario while engine serve runs.")
     steps: list[AnyStep] = Field(min_length=1, description="List of the steps to run, in this order.")
     reporters: list[Reporter] = Field([], description="Messages to send about a run.")

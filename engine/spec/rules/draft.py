@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
-from engine.spec.include import SpecFiles
+from engine.spec.include import SpecFiles, find_home
 from engine.spec.problem import Problem
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.models import AnyModel
@@ -62,7 +62,11 @@ class Draft:
 
     def folder_of(self, section: str, name: str) -> Path:
         """Return the folder of the file that declares a resource, to which its paths are relative."""
-        return self.files.folders.get((section, name), self.path.parent)
+        return self.files.folders.get((section, name), self.files.folder)
+
+    def home_of(self, section: str, name: str) -> Path:
+        """Return the folder to which the paths that a resource writes are relative."""
+        return find_home(self.files, self.folder_of(section, name))
 
     def root_of(self, dataset: str, connection: str | None) -> Path | None:
         """Return the folder that the path of a dataset starts from; None if its connection is not valid."""

@@ -63,9 +63,9 @@ def check_written_paths(draft: Draft, findings: Findings) -> None:
 
 def _check_place(draft: Draft, findings: Findings, scenario: str, written: str, path: SpecPath) -> None:
     at = draft.value_position(*path, "path")
-    folder = draft.folder_of("scenarios", scenario)
+    folder = draft.home_of("scenarios", scenario)
     file = locate_path(folder, written)
-    state = locate_path(draft.path.parent, draft.spec.state.path)
+    state = locate_path(draft.files.home, draft.spec.state.path)
     if not written.strip() or file == locate_path(folder, ""):
         findings.error(at, "path", "the path is empty", "write the name of a file")
     elif file.is_relative_to(state):
@@ -96,7 +96,7 @@ def _check_export_format(draft: Draft, findings: Findings, step: ExportStep, pat
 
 def _check_loop(draft: Draft, findings: Findings, scenario: str, step: ExportStep, path: SpecPath) -> None:
     """Check that the dataset is not made from the file that it is written into: it would change with every run."""
-    file = locate_path(draft.folder_of("scenarios", scenario), step.path)
+    file = locate_path(draft.home_of("scenarios", scenario), step.path)
     for name in list_read_datasets(step.dataset, draft):
         dataset = draft.spec.datasets[name]
         root = draft.root_of(name, dataset.connection) if isinstance(dataset, FileDataset) else None
@@ -125,7 +125,7 @@ def check_cleared_datasets(draft: Draft, findings: Findings) -> None:
                 findings.error(at, "path", message, help_, also=also)
             elif (root := draft.root_of(step.target, dataset.connection)) is not None:
                 place = locate_path(root, dataset.path)
-                folder = locate_path(draft.path.parent, "")
+                folder = locate_path(draft.files.home, "")
                 if not place.is_relative_to(folder) or place == folder:
                     what = "is the folder of the spec itself" if place == folder else "is not in the folder of the spec"
                     message = f'the path of "{step.target[:60]}" {what}, so its files are not removed'

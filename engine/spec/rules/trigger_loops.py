@@ -102,7 +102,7 @@ def _locate_dataset(draft: Draft, name: str) -> Path | None:
 
 def _list_written_files(draft: Draft, scenario: str) -> Iterator[tuple[Path, str]]:
     """Yield the files that the steps and the messages of a scenario write or remove, and what is done, in words."""
-    folder = draft.folder_of("scenarios", scenario)
+    folder = draft.home_of("scenarios", scenario)
     for step in draft.spec.scenarios[scenario].steps:
         if not step.active:
             continue
@@ -117,7 +117,7 @@ def _list_written_files(draft: Draft, scenario: str) -> Iterator[tuple[Path, str
 
 def _list_message_files(draft: Draft, name: str) -> Iterator[tuple[Path, str]]:
     channel = draft.spec.channels.get(name)
-    folder = draft.folder_of("channels", name)
+    folder = draft.home_of("channels", name)
     if isinstance(channel, DatasetChannel):
         yield locate_path(folder, channel.path), f"writes its messages into {channel.path}"
     if isinstance(channel, MailChannel | AppriseChannel | WebhookChannel):
