@@ -5,8 +5,8 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from io import FileIO
 from pathlib import Path
+from typing import BinaryIO
 
 from engine.bundles.archive_checks import BundleArchive, open_archive
 from engine.bundles.manifest import OWN_FILES, Manifest
@@ -80,8 +80,8 @@ def _write_files(archive: BundleArchive, staging: Path) -> None:
 
 
 @contextmanager
-def _create_file(name: str, root: int) -> Iterator[FileIO]:
-    """Give a new file below an open folder, synced at the end. Every folder on the way is opened: no link is followed."""
+def _create_file(name: str, root: int) -> Iterator[BinaryIO]:
+    """Give a new file below an open folder, synced at the end. Each folder on the way is opened: no link is followed."""
     *folders, base = name.split("/")
     parent = os.dup(root)
     try:
@@ -91,8 +91,9 @@ def _create_file(name: str, root: int) -> Iterator[FileIO]:
             inner = os.open(part, _FOLDER_FLAGS, dir_fd=parent)
             os.close(parent)
             parent = inner
-        with FileIO(os.open(base, _NEW_FILE_FLAGS, FILE_MODE, dir_fd=parent), "w") as file:
+        with os.fdopen(os.open(base, _NEW_FILE_FLAGS, FILE_MODE, dir_fd=parent), "wb") as file:
             yield file
+            file.flush()
             os.fchmod(file.fileno(), FILE_MODE)  # whatever the umask is
             os.fsync(file.fileno())
     finally:
