@@ -182,8 +182,9 @@ class Datasets:
                 lambda path: self.files.watch(path, f"dataset {name!r}"),
             )
             digests = files.hash_each(self.files)
+            frozen = self.project.revision.frozen if self.project.revision else {}
             made_of: tuple[object, ...] = (root, id(files), *digests.values())
-            return made_of, lambda: _open_files(name, dataset, files, digests, root)
+            return made_of, lambda: _open_files(name, dataset, files, digests, root, frozen)
         if isinstance(dataset, QueryDataset):
             used = {one: self.project.names[one] for one in sorted(sql.list_sql_variables(dataset.sql))}
             made_of = (repr(used), *map(id, inputs))
@@ -226,8 +227,18 @@ class Datasets:
         return pl.scan_ipc(path, glob=False)
 
 
-def _open_files(name: str, dataset: FileDataset, files: DatasetFiles, digests: Mapping[Path, str], root: Path) -> Table:
+def _open_files(
+    name: str,
+    dataset: FileDataset,
+    files: DatasetFiles,
+    digests: Mapping[Path, str],
+    root: Path,
+    frozen: Mapping[str, str],
+) -> Table:
+    """Open files; the fingerprint of rows that a bundle has frozen into a file is the one that they had before."""
     fingerprint, facts = files.compute_fingerprint(digests, root)
+    if len(digests) == 1:
+        fingerprint = frozen.get(next(iter(digests.values())), fingerprint)
     return Table(
         name,
         files.scan_all(),

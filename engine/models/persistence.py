@@ -28,6 +28,7 @@ from engine.models.fitted_model import FittedModel, Predictor
 from engine.models.skops_files import (
     UnloadableModelError,
     UntrustedTypesError,
+    dump_estimator,
     load_estimator,
 )
 from engine.models.training import TrainedPredictor, TrainingResult, library_versions
@@ -53,13 +54,11 @@ def save_trained(trained: TrainingResult, folder: Path) -> None:
     ModelError
         skops cannot write the estimator.
     """
-    from skops import io
-
     model, predictor = trained.model, trained.model.predictor
     if not isinstance(predictor, TrainedPredictor):
         raise TypeError("only trained models are saved")
     try:
-        content = io.dumps(predictor.estimator)
+        content = dump_estimator(predictor.estimator)
     except RecursionError as error:  # of an estimator that refers to itself, as boosting with `scoring` does
         raise ModelError(
             f"model {model.name}: skops cannot save an estimator with these parameters: remove `scoring`"
