@@ -145,7 +145,7 @@ def find_obstacle(
     except (UnloadableModelError, UntrustedTypesError):
         # Types are a question of trust only where no digest is kept, and then skops has other defaults than it had.
         return VersionObstacle(f"the installed {now} cannot load version {version}, which {then} saved", before, after)
-    if not (folder / PROBE).is_file():
+    if not ((folder / PROBE).is_file() and (folder / TEST_ROWS).is_file()):
         return installed
     kept = pl.read_parquet(folder / PROBE)
     predicted = _predict_probe(model.predictor, pl.read_parquet(folder / TEST_ROWS))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import yaml
 
@@ -303,6 +304,15 @@ def _event_span(event: yaml.Event) -> tuple[int, int]:
     assert event.start_mark  # noqa: S101  libyaml gives every event its marks
     assert event.end_mark  # noqa: S101
     return event.start_mark.index, event.end_mark.index
+
+
+def plain_value(node: YamlNode) -> Any:
+    """Return a tree as mappings, lists and values, with the texts as they are written."""
+    if isinstance(node, ScalarNode):
+        return node.value
+    if isinstance(node, ListNode):
+        return [plain_value(item) for item in node.items]
+    return {name: plain_value(entry.value) for name, entry in node.entries.items()}
 
 
 def walk_scalars(node: YamlNode) -> Iterator[ScalarNode]:

@@ -90,8 +90,8 @@ class ModelVersions:
         return next(iter(self._list_versions(model, model_versions.c.version == version)), None)
 
     def find_same(self, model: str, identity: str) -> ModelVersion | None:
-        """Return the newest version of `model` with that identity, or None."""
-        return next(iter(self._list_versions(model, model_versions.c.identity == identity)), None)
+        """Return the first version of `model` with that identity, or None; training it again may give the same."""
+        return next(reversed(self._list_versions(model, model_versions.c.identity == identity)), None)
 
     def find_active(self, model: str) -> ModelVersion | None:
         """Return the version of `model` that counts in this deployment; None where its data decide."""
