@@ -233,6 +233,7 @@ def _collect_evaluation_facts(
         "code": code,
         "versions": {"kernel": drift.KERNEL_VERSION},
         "model": f"version {model_handle.trained.version}" if model_handle and model_handle.trained else None,
+        **({"identity": model_handle.trained.identity} if model_handle and model_handle.trained else {}),
         "reference": reference.facts,
     }
 
