@@ -33,7 +33,7 @@ from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
 from engine.spec.disturbances import Drill
-from engine.spec.resources.datasets import AnyDataset, FileDataset, PythonDataset, QueryDataset
+from engine.spec.resources.datasets import AnyDataset, FileDataset, PythonDataset, QueryDataset, StoredDataset
 from engine.spec.resources.resource import Scalar
 
 
@@ -172,10 +172,13 @@ class Datasets:
         time, so that a file that changes between two steps gives another one. Ids stand for objects that the table or
         this object keeps.
         """
-        if isinstance(dataset, FileDataset):
-            root = self.project.root_of("datasets", name, dataset.connection)
+        if isinstance(dataset, FileDataset | StoredDataset):
+            declared = self.project.find_file_dataset(name)
+            if declared is None:
+                raise DataError("tables of databases cannot be read yet")
+            root = self.project.root_of("datasets", name, declared.connection)
             files = find_files(
-                dataset,
+                declared,
                 root,
                 self.project.as_of,
                 self._found_files,
@@ -183,7 +186,7 @@ class Datasets:
             )
             digests = files.hash_each(self.files)
             made_of: tuple[object, ...] = (root, id(files), *digests.values())
-            return made_of, lambda: _open_files(name, dataset, files, digests, root)
+            return made_of, lambda: _open_files(name, declared, files, digests, root)
         if isinstance(dataset, QueryDataset):
             used = {one: self.project.names[one] for one in sorted(sql.list_sql_variables(dataset.sql))}
             made_of = (repr(used), *map(id, inputs))

@@ -22,14 +22,15 @@ from engine.spec.moment import find_time_zone, list_moment_values, place_moment
 from engine.spec.project_yaml import render_project
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.channels import Channel
-from engine.spec.resources.connections import Connection
-from engine.spec.resources.datasets import AnyDataset
+from engine.spec.resources.connections import Connection, FileConnection
+from engine.spec.resources.datasets import AnyDataset, FileDataset
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.spec.resources.models import AnyModel
 from engine.spec.resources.project import ProjectResource, Secret, Server, State
 from engine.spec.resources.scenarios import Scenario
 from engine.spec.revision_file import Revision, follow_link
 from engine.spec.rules import Draft, check_rules
+from engine.spec.stored_data import DatabaseTable, find_file_dataset, find_table
 from engine.spec.tried_settings import TriedSettings, replace_check_settings
 from engine.spec.validator import SpecValidator
 from engine.spec.variable_references import Value, find_references
@@ -220,7 +221,18 @@ class ProjectSpec:
         """Return the folder that a resource's path starts from: its connection's, else that of its file."""
         if connection is None:
             return self.folder_of(section, name)
-        return self.folder_of("connections", connection) / self.connections[connection].root
+        declared = self.connections[connection]
+        if not isinstance(declared, FileConnection):
+            raise TypeError(f"connection {connection} is no folder")
+        return self.folder_of("connections", connection) / declared.root
+
+    def find_file_dataset(self, name: str) -> FileDataset | None:
+        """Return the dataset of files that a dataset is, see `engine.spec.stored_data`."""
+        return find_file_dataset(self.datasets.get(name), self.connections)
+
+    def find_table(self, name: str) -> DatabaseTable | None:
+        """Return the table of a database that a dataset reads, see `engine.spec.stored_data`."""
+        return find_table(self.datasets.get(name), self.connections)
 
     def render(self) -> str:
         """Return the project as one YAML document: included files merged, variables filled in, secrets masked."""

@@ -12,7 +12,6 @@ from engine.pipeline.decision import Decision
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
 from engine.spec import ProjectSpec
-from engine.spec.resources.datasets import FileDataset
 from engine.spec.resources.scenarios import ClearStep
 
 LISTED_FILES = 100
@@ -54,8 +53,8 @@ def run(step: ClearStep, context: RunContext) -> StepResult:
 
 def _list_removable(name: str, project: ProjectSpec) -> list[Path]:
     """Return the files of a dataset; raise a DataError if one may not be removed."""
-    dataset = project.datasets[name]
-    if not isinstance(dataset, FileDataset):
+    dataset = project.find_file_dataset(name)
+    if dataset is None:
         raise DataError(f"dataset {name!r} has no files to remove")
     folder = project.home.absolute()
     root = project.root_of("datasets", name, dataset.connection)
