@@ -5,6 +5,7 @@ comes from the release, a folder that nothing writes to; what is written goes to
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -63,7 +64,7 @@ def follow_link(path: Path) -> Path:
 
     A run and the processes that it starts must stay with one revision, while the link may be moved to another.
     """
-    real = path.resolve() if path.is_symlink() else path
+    real = path.resolve() if os.path.islink(path) else path  # noqa: PTH114  Path.is_symlink raises for a long name
     return real if real.parent.name == REVISIONS_FOLDER else path
 
 
