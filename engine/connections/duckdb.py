@@ -115,12 +115,12 @@ def open_duckdb(path: Path, *, read_only: bool = False, timeout: float = LOCK_SE
         "enable_external_access": False,  # a view must not read other files
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
-        "TimeZone": "UTC",
     }
     until = time.monotonic() + timeout
     while True:
         try:
             session = DuckdbSession(duckdb.connect(str(path), read_only=read_only, config=config), place)
+            session.execute("SET TimeZone TO 'UTC'")
             session.execute("BEGIN TRANSACTION")
         except duckdb.Error as error:
             locked = "Could not set lock" in str(error)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import parse_qs, quote, urlsplit
 
 from engine.connections.database_errors import require_package
-from engine.connections.postgresql_errors import check_postgresql_url, explain_lost_stream, explain_postgresql_error
+from engine.connections.postgresql_errors import check_postgresql_url, explain_postgresql_error, explain_stream_error
 from engine.connections.table_names import quote_name
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class PostgresqlSession:
             try:
                 return list(nanoarrow.ArrayStream(stream).iter_tuples())
             except nanoarrow.c_lib.NanoarrowException as error:
-                raise explain_lost_stream(str(error), self.place) from error
+                raise explain_stream_error(str(error), self.place) from error
 
     def execute(self, statement: str) -> int:
         """Execute one statement that returns no rows; return how many rows it has changed, -1 if that is not known.

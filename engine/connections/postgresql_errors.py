@@ -73,7 +73,7 @@ def explain_postgresql_error(text: str, code: str | None, place: str) -> Databas
         meaning = _MEANINGS.get(code, "{0}").format(said)
         return DatabaseError(f"{place}: {meaning}", code, transient=code.startswith(_TRANSIENT))
     if any(part in text for part in _LOST) and "Failed to connect" not in text:
-        return explain_lost_stream(text, place)
+        return explain_stream_error(text, place)
     for pattern, meaning in _REFUSALS.items():
         if found := re.search(pattern, text):
             return DatabaseError(f"{place}: {meaning.format(*found.groups())}", transient="server" in meaning)
@@ -82,10 +82,12 @@ def explain_postgresql_error(text: str, code: str | None, place: str) -> Databas
     return DatabaseError(f"{place}: {said}")
 
 
-def explain_lost_stream(text: str, place: str) -> DatabaseError:
-    """Return the error of a connection that was lost, perhaps while rows were read."""
+def explain_stream_error(text: str, place: str) -> DatabaseError:
+    """Return the error of rows that ended before the last: the connection was lost, or a value cannot be computed."""
     said = _clean_message(text)
-    return DatabaseError(f"{place}: the connection was lost: {said}", "08006", transient=True)
+    if any(part in text for part in _LOST):
+        return DatabaseError(f"{place}: the connection was lost: {said}", "08006", transient=True)
+    return DatabaseError(f"{place}: {said}", "22003" if "is out of range for type" in text else "")
 
 
 def _clean_message(text: str) -> str:
@@ -93,5 +95,6 @@ def _clean_message(text: str) -> str:
     text = re.split(r"\n\s*Query was:|\. SQLSTATE: |\nLINE \d+:", text, maxsplit=1)[0]
     text = re.sub(r"^(?:got external error: )?(?:[A-Z_]+: )?(?:\[libpq\] )?", "", text.strip())
     text = re.sub(r"^(?:Failed to [a-z ]+|could not begin COPY|PQ\w+\(\) failed|Failed to \w+ \w+ \w+): ", "", text)
-    text = re.sub(r"^(?:could not begin COPY: )?(?:ERROR|FATAL):\s+", "", text)
+    text = re.sub(r"^(?:could not begin COPY: |Execution error \[\w+\]: )?(?:ERROR|FATAL):\s+", "", text)
+    text = re.sub(r'"(\S{20})\S{20,}"', r'"\1…"', text)
     return "; ".join(line.strip() for line in text.splitlines() if line.strip()) or "no reason was given"

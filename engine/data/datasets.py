@@ -20,7 +20,7 @@ from engine.data import queries
 from engine.data.contract import check_schema
 from engine.data.databases.reading import DatabaseRows, read_table
 from engine.data.disturbances import disturb_rows
-from engine.data.file_datasets import FoundBefore, find_files
+from engine.data.file_datasets import FoundBefore, find_files, read_declared_texts
 from engine.data.files import DatasetFiles
 from engine.data.fingerprints import FileHashes, check_hashable, hash_file, hash_frame
 from engine.data.table import Table, explain_read_errors
@@ -273,10 +273,10 @@ def _open_files(name: str, dataset: FileDataset, files: DatasetFiles, digests: M
 
 
 def _open_rows(name: str, dataset: StoredDataset, rows: DatabaseRows) -> Table:
-    doubtful = find_doubtful_columns(sample_columns([rows.frame]), dataset.columns)
+    files = read_declared_texts(rows.path, dataset)
     return Table(
         name,
-        rows.frame,
+        files.scan_all().drop(rows.hidden),
         rows.fingerprint,
         dataset.entity,
         dataset.columns,
@@ -289,7 +289,7 @@ def _open_rows(name: str, dataset: StoredDataset, rows: DatabaseRows) -> Table:
             "versions": {"row hash": HASH_VERSION},
         },
         notes=rows.notes,
-        warnings=tuple(doubtful.values()),
+        warnings=files.warnings,
     )
 
 

@@ -39,10 +39,15 @@ def open_connection(project: ProjectSpec, name: str, secrets: Secrets, *, read_o
             if url is None:
                 absent = ", ".join(secrets.list_absent(declared.url))
                 raise DatabaseError(f"the secret {absent} in its url has no value")
-            return open_postgresql(url, schema=declared.db_schema, timeout=declared.timeout, read_only=read_only)
-        return open_duckdb(locate_duckdb_file(project, name), read_only=read_only)
+            session: DatabaseSession = open_postgresql(
+                url, schema=declared.db_schema, timeout=declared.timeout, read_only=read_only
+            )
+        else:
+            session = open_duckdb(locate_duckdb_file(project, name), read_only=read_only)
     except DatabaseError as error:
         raise DatabaseError(f"connection {name!r}: {error}", error.code, transient=error.transient) from None
+    session.place = f"connection {name!r}: {session.place}"
+    return session
 
 
 def locate_duckdb_file(project: ProjectSpec, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests: on a port of this machine, with passwords, ended with the process that started it."""
+"""A PostgreSQL server of the tests, with passwords, on a port of this machine; it ends with who started it."""
 
 import importlib.util
 import os

@@ -13,12 +13,12 @@ _ROUNDED = "values with more than 15 digits are rounded"
 _TEXT = Cast("CAST({c} AS VARCHAR)")
 
 
-def _limit_years(type_: str, last: str) -> Cast:
+def _limit_years(type_: str, last: str, value: str = "{c}") -> Cast:
     within = f"BETWEEN {type_} '0001-01-01' AND {type_} '{last}'"
     return Cast(
-        f"CASE WHEN {{c}} {within} THEN {{c}} END",
+        f"CASE WHEN {value} {within} THEN {value} END",
         None,
-        ((f"{{c}} NOT {within}", _OUTSIDE),),
+        ((f"{value} NOT {within}", _OUTSIDE),),
         pushable=type_ in ("DATE", "TIMESTAMP"),
     )
 
@@ -28,14 +28,22 @@ _PLAIN = ("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "US
 _CASTS = {
     **dict.fromkeys(_PLAIN, Cast(pushable=True)),
     "VARCHAR": Cast(pushable=True),
-    **dict.fromkeys(("UBIGINT", "FLOAT", "BLOB", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), Cast()),
+    **dict.fromkeys(("UBIGINT", "FLOAT", "BLOB"), Cast()),
     **dict.fromkeys(("UUID", "JSON", "BIT", '"NULL"'), _TEXT),
     **{
-        name: Cast("CAST({c} AS DOUBLE)", None, ((f"TRY_CAST(CAST({{c}} AS DOUBLE) AS {name}) <> {{c}}", _ROUNDED),))
+        name: Cast(
+            "CAST({c} AS DOUBLE)",
+            None,
+            ((f"TRY_CAST(CAST({{c}} AS DOUBLE) AS {name}) IS DISTINCT FROM {{c}}", _ROUNDED),),
+        )
         for name in ("HUGEINT", "UHUGEINT")
     },
     "DATE": _limit_years("DATE", "9999-12-31"),
     "TIMESTAMP": _limit_years("TIMESTAMP", _LAST),
+    **dict.fromkeys(("TIMESTAMP_S", "TIMESTAMP_MS"), _limit_years("TIMESTAMP", _LAST, "CAST({c} AS TIMESTAMP)")),
+    "TIMESTAMP_NS": Cast(
+        "CASE WHEN isfinite({c}) THEN {c} END", None, (("NOT isfinite({c})", "infinite values are read as missing"),)
+    ),
     "TIMESTAMP WITH TIME ZONE": _limit_years("TIMESTAMPTZ", f"{_LAST}+00"),
     "TIME": Cast(
         "CASE WHEN {c} < TIME '24:00:00' THEN {c} END",

@@ -12,15 +12,15 @@ import polars as pl
 
 from engine.connections.database_errors import DatabaseError
 from engine.connections.postgresql import PostgresqlSession
-from engine.connections.postgresql_errors import explain_lost_stream
+from engine.connections.postgresql_errors import explain_stream_error
 from engine.connections.table_names import quote_name, split_table_name
+from engine.data.contract import refuse_pattern_names
 from engine.data.databases.column_readings import ColumnReading, describe_exceptions
 from engine.data.databases.duckdb_tables import describe_duckdb_columns, list_duckdb_tables
 from engine.data.databases.postgresql_tables import describe_postgresql_columns, list_postgresql_tables
 from engine.data.fingerprints import hash_frame
 from engine.data.materialise import ROW_GROUP_SIZE
 from engine.data.polars_errors import READ_ERRORS, describe_error
-from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.spec.opened_connections import DatabaseSession
 
@@ -33,8 +33,10 @@ class DatabaseRows:
 
     Attributes
     ----------
-    frame
-        The rows, which lie in a file.
+    path
+        The file with the rows.
+    hidden
+        Names of columns of the file that the table does not have.
     fingerprint
         Digest of the names and types of the columns, and of the rows in any order.
     count
@@ -43,7 +45,8 @@ class DatabaseRows:
         What is not as it is in the database, as sentences.
     """
 
-    frame: pl.LazyFrame
+    path: Path
+    hidden: tuple[str, ...]
     fingerprint: str
     count: int
     notes: tuple[str, ...]
@@ -82,6 +85,7 @@ def describe_columns(session: DatabaseSession, table: str) -> list[ColumnReading
         if table in tables:
             raise DatabaseError(f"{session.place}: table {table!r} has no columns")
         raise DatabaseError(f"{session.place}: there is no table {table!r}{suggest_name(table, tables)}")
+    refuse_pattern_names((one.name for one in found), f"table {table!r}")
     return found
 
 
@@ -104,7 +108,10 @@ def read_query(
     flags
         Conditions of SQL on values of a row that are not read as they are: one per exception of the columns, in order.
     """
-    names = [f"exception {number}" for number in range(len(flags))]
+    prefix = "exception"
+    while any(one.name.startswith(prefix) for one in columns):
+        prefix += "_"
+    names = [f"{prefix}{number}" for number in range(len(flags))]
     added = "".join(f", {flag} AS {quote_name(name)}" for flag, name in zip(flags, names, strict=True))
     path = folder / "rows.parquet"
     casts = [pl.col(one.name).cast(one.cast.dtype) for one in columns if one.cast.dtype is not None]
@@ -115,11 +122,11 @@ def read_query(
     except DatabaseError as error:
         raise _name_numeric_columns(error, columns) from None
     except READ_ERRORS as error:
-        raise _explain_stream_error(error, session) from None
+        raise _name_numeric_columns(_explain_read_error(error, session), columns) from None
     written = pl.scan_parquet(path, glob=False)
     count, *exceptions = written.select(pl.len(), pl.col(names).sum()).collect().row(0)
-    frame = written.drop(names)
-    return DatabaseRows(frame, hash_frame(frame), count, tuple(describe_exceptions(columns, exceptions)))
+    notes = describe_exceptions(columns, exceptions)
+    return DatabaseRows(path, tuple(names), hash_frame(written.drop(names)), count, tuple(notes))
 
 
 def _split_name(table: str) -> tuple[str | None, str]:
@@ -137,8 +144,8 @@ def _name_numeric_columns(error: DatabaseError, columns: Sequence[ColumnReading]
     return DatabaseError(f"{error}: numbers of 64 bits cannot hold a value of {', '.join(named)}", error.code)
 
 
-def _explain_stream_error(error: BaseException, session: DatabaseSession) -> DataError:
+def _explain_read_error(error: BaseException, session: DatabaseSession) -> DatabaseError:
     text = describe_error(error)
     if isinstance(session, PostgresqlSession) and "external error" in text:
-        return explain_lost_stream(text, session.place)
+        return explain_stream_error(text, session.place)
     return DatabaseError(f"{session.place}: its rows cannot be read: {text}")
