@@ -18,6 +18,7 @@ import polars as pl
 
 from engine.data import queries
 from engine.data.contract import check_schema
+from engine.data.databases.reading import DatabaseRows, read_table
 from engine.data.disturbances import disturb_rows
 from engine.data.file_datasets import FoundBefore, find_files
 from engine.data.files import DatasetFiles
@@ -36,8 +37,10 @@ from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
 from engine.spec.dataset_inputs import list_own_inputs
 from engine.spec.disturbances import Drill
+from engine.spec.opened_connections import describe_connection, open_connection
 from engine.spec.resources.datasets import AnyDataset, FileDataset, PythonDataset, QueryDataset, StoredDataset
 from engine.spec.resources.resource import Scalar
+from engine.spec.secrets import Secrets
 
 
 class Datasets:
@@ -50,7 +53,10 @@ class Datasets:
     hashes
         Cache of the digests of files.
     scratch
-        Gives a new folder that lasts as long as this object, for the rows of a function that returns a lazy frame.
+        Gives a new folder that lasts as long as this object, for the rows of a function that returns a lazy frame, and
+        for those of a table in a database.
+    secrets
+        Those that the connections of the project need; made from the environment if not given.
     records
         What `materialize` has written before; nothing by default.
 
@@ -67,14 +73,17 @@ class Datasets:
         project: ProjectSpec,
         hashes: FileHashes,
         scratch: Callable[[], Path],
+        secrets: Secrets | None = None,
         records: KeptRowsRecords | None = None,
     ) -> None:
         self.project = project
+        self._secrets = secrets or Secrets(project)
         self._records = records or NoRecords()
         self._computed_again: set[str] = set()
         self._scratch = scratch
         self.files = WatchedFiles(hashes)
         self._function_results: dict[tuple[str, ...], tuple[pl.DataFrame | pl.LazyFrame, str]] = {}
+        self._table_rows: dict[tuple[object, ...], DatabaseRows] = {}
         self._found_files: FoundBefore = {}
         self._opened: dict[str, Table] | None = None
         self._tables: dict[tuple[object, ...], Table] = {}
@@ -200,10 +209,7 @@ class Datasets:
         """
         if isinstance(dataset, StoredDataset) and inputs:
             return (id(inputs[0]),), lambda: _read_kept_rows(name, dataset, inputs[0])
-        if isinstance(dataset, FileDataset | StoredDataset):
-            declared = self.project.find_file_dataset(name)
-            if declared is None:
-                raise DataError("tables of databases cannot be read yet")
+        if declared := self.project.find_file_dataset(name):
             root = self.project.root_of("datasets", name, declared.connection)
             files = find_files(
                 declared,
@@ -227,6 +233,10 @@ class Datasets:
             return made_of, lambda: self._describe_query(
                 name, dataset, _adapt(queries.plan_query(query, inputs), kept), fingerprint, inputs, kept
             )
+        if isinstance(dataset, StoredDataset):
+            rows = self._read_database_table(name)
+            return (id(rows),), lambda: _open_rows(name, dataset, rows)
+        assert isinstance(dataset, PythonDataset)  # noqa: S101 - what is left: files come first
         return self._prepare_function_table(name, dataset)
 
     def _prepare_function_table(
@@ -303,6 +313,22 @@ class Datasets:
             kept=kept,
         )
 
+    def _read_database_table(self, name: str) -> DatabaseRows:
+        """Return the rows of the table that a dataset names, which is read once per run."""
+        table = self.project.find_table(name)
+        assert table is not None  # noqa: S101 - the rules have refused a stored dataset of neither files nor a table
+        key = (*table, describe_connection(self.project, table[0]))
+        if key not in self._table_rows:
+            with open_connection(self.project, table[0], self._secrets, read_only=True) as session:
+                self._table_rows[key] = read_table(session, table[1], self._scratch())
+        return self._table_rows[key]
+
+    def forget_table(self, connection: str, table: str) -> None:
+        """Read a table anew when it is opened next: it was written."""
+        for key in [key for key in self._table_rows if key[:2] == (connection, table)]:
+            del self._table_rows[key]
+        self._opened = None if self._opened is None else {}
+
     def _copy_rows(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         """Write the rows of a lazy frame to a file: what it reads may change, and nobody else knows what that is."""
         check_hashable(frame.collect_schema())
@@ -324,6 +350,27 @@ def _open_files(name: str, dataset: FileDataset, files: DatasetFiles, digests: M
         facts=facts,
         notes=files.notes,
         warnings=files.warnings,
+    )
+
+
+def _open_rows(name: str, dataset: StoredDataset, rows: DatabaseRows) -> Table:
+    doubtful = find_doubtful_columns(sample_columns([rows.frame]), dataset.columns)
+    return Table(
+        name,
+        rows.frame,
+        rows.fingerprint,
+        dataset.entity,
+        dataset.columns,
+        rereadable=True,
+        facts={
+            "connection": dataset.connection,
+            "table": dataset.table,
+            "rows": rows.count,
+            "content": rows.fingerprint,
+            "versions": {"row hash": HASH_VERSION},
+        },
+        notes=rows.notes,
+        warnings=tuple(doubtful.values()),
     )
 
 

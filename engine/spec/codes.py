@@ -51,6 +51,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "function": "A function is not written module:function.",
     "path": "A path is empty, leaves the folder that it must stay in, or is that of a file of the project itself.",
     "reach": "A value that was given with a request would lead outside of the folder of a path, or change an address.",
+    "connection": "A connection is of another kind than what reads from it needs.",
     "marker": "The marker of a dataset is not the name of a file.",
     "format": "The format of a file is unknown or not written, or settings of another format are given.",
     "csv": "A setting for CSV files is not possible.",

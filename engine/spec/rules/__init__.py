@@ -11,6 +11,7 @@ from engine.spec.diagnostics import Findings
 from engine.spec.rules import (
     channels,
     checks,
+    connections,
     messages,
     names,
     reach,
@@ -53,6 +54,8 @@ PASSES: tuple[Callable[[Draft, Findings], None], ...] = (
     resources.check_secrets,
     resources.check_server,
     resources.check_retention,
+    connections.check_connections,
+    connections.check_stored_data,
     channels.check_channels,
     channels.check_receivers,
     reporters.check_changes,
