@@ -108,14 +108,14 @@ def list_trigger_datasets(trigger: DataTrigger) -> list[str]:
 def find_sources(project: ProjectSpec, trigger: DataTrigger) -> dict[str, tuple[str, ...]]:
     """Return, by name of a dataset of the trigger, the names of the datasets of files that it reads."""
     return {
-        name: tuple(sorted(one for one in list_inputs([name], project.datasets) if project.find_file_dataset(one)))
+        name: tuple(sorted(one for one in list_inputs([name], project.resources) if project.find_file_dataset(one)))
         for name in list_trigger_datasets(trigger)
     }
 
 
 def reads_functions(project: ProjectSpec, trigger: DataTrigger) -> bool:
     """Tell whether a function of the user's is among what a trigger looks at: files do not tell what it returns."""
-    inputs = list_inputs(list_trigger_datasets(trigger), project.datasets)
+    inputs = list_inputs(list_trigger_datasets(trigger), project.resources)
     return any(isinstance(project.datasets[one], PythonDataset) for one in inputs)
 
 
@@ -131,7 +131,7 @@ def _list_queries(project: ProjectSpec, trigger: DataTrigger) -> Iterator[str]:
     """Yield the query of a trigger, and those of the datasets that it reads."""
     if isinstance(trigger, QueryChangedTrigger):
         yield trigger.sql
-    for one in sorted(list_inputs(list_trigger_datasets(trigger), project.datasets)):
+    for one in sorted(list_inputs(list_trigger_datasets(trigger), project.resources)):
         dataset = project.datasets[one]
         if isinstance(dataset, QueryDataset):
             yield dataset.sql

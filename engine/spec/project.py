@@ -30,7 +30,14 @@ from engine.spec.resources.project import ProjectResource, Secret, Server, State
 from engine.spec.resources.scenarios import Scenario
 from engine.spec.revision_file import Revision, follow_link
 from engine.spec.rules import Draft, check_rules
-from engine.spec.stored_data import DatabaseTable, find_file_dataset, find_table
+from engine.spec.stored_data import (
+    DatabaseTable,
+    StoredPlace,
+    find_file_dataset,
+    find_kept_place,
+    find_table,
+    find_writers,
+)
 from engine.spec.tried_settings import TriedSettings, replace_check_settings
 from engine.spec.validator import SpecValidator
 from engine.spec.variable_references import Value, find_references
@@ -227,12 +234,20 @@ class ProjectSpec:
         return self.folder_of("connections", connection) / declared.root
 
     def find_file_dataset(self, name: str) -> FileDataset | None:
-        """Return the dataset of files that a dataset is, see `engine.spec.stored_data`."""
-        return find_file_dataset(self.datasets.get(name), self.connections)
+        """Return the dataset of files that a dataset is; None for one that reads the kept rows of another."""
+        return None if self.find_writer(name) else find_file_dataset(self.datasets.get(name), self.connections)
+
+    def find_writer(self, name: str) -> str | None:
+        """Return the name of the dataset whose kept rows a stored dataset reads; None if it reads no such rows."""
+        return next(iter(find_writers(self.datasets.get(name), self.datasets, self.connections)), None)
+
+    def find_kept_place(self, name: str) -> StoredPlace | None:
+        """Return where `materialize` keeps the rows of a dataset, if it does."""
+        return find_kept_place(self.datasets.get(name), self.connections)
 
     def find_table(self, name: str) -> DatabaseTable | None:
-        """Return the table of a database that a dataset reads, see `engine.spec.stored_data`."""
-        return find_table(self.datasets.get(name), self.connections)
+        """Return the table of a database that a dataset reads; None for one that reads the kept rows of another."""
+        return None if self.find_writer(name) else find_table(self.datasets.get(name), self.connections)
 
     def render(self) -> str:
         """Return the project as one YAML document: included files merged, variables filled in, secrets masked."""

@@ -90,7 +90,7 @@ def _list_watched_datasets(draft: Draft, trigger: AnyTrigger) -> list[str]:
         named = trigger.datasets
     elif isinstance(trigger, QueryChangedTrigger):
         named = sorted(sql.list_tables(trigger.sql))
-    return list_inputs(named, draft.spec.datasets)
+    return list_inputs(named, draft.spec)
 
 
 def _list_written_files(draft: Draft, scenario: str) -> Iterator[tuple[Path, str]]:
