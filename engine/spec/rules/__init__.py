@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from engine.spec.diagnostics import Findings
 from engine.spec.rules import (
+    bundles,
     channels,
     checks,
     connections,
@@ -58,6 +59,8 @@ PASSES: tuple[Callable[[Draft, Findings], None], ...] = (
     connections.check_stored_data,
     channels.check_channels,
     channels.check_receivers,
+    bundles.check_bundles,
+    bundles.check_registry,
     reporters.check_changes,
     reporters.warn_about_silent_failures,
     steps.warn_about_checks_not_applied,
