@@ -294,6 +294,9 @@ def find_metric_definition(name: MetricName, scope: MetricScope) -> MetricDefini
     # The difference of two values in [low, high] lies in [low - high, high - low].
     if metric.member == "statistic":
         return replace(inner, name=metric.name, member="statistic", tasks=metric.tasks, roles=())
-    bounded = inner.low is not None and inner.high is not None and metric.name == "performance_change"
+    if metric.name == "challenger":
+        return replace(inner, name=metric.name, member="performance")
+    bounded = inner.low is not None and inner.high is not None and metric.name != "performance_change_relative"
     width = inner.high - inner.low if bounded and inner.high is not None and inner.low is not None else None
-    return replace(metric, worse=inner.worse, tasks=inner.tasks, low=None if width is None else -width, high=width)
+    worse = metric.worse or inner.worse  # a higher advantage is better by every metric
+    return replace(metric, worse=worse, tasks=inner.tasks, low=None if width is None else -width, high=width)
