@@ -111,7 +111,9 @@ def hash_table_rows(table: Table, columns: Sequence[str]) -> NDArray[np.uint64]:
         schema = table.frame.collect_schema()
         if objects := [name for name in columns if schema[name] == pl.Object]:
             raise DataError(f"column {objects[0]!r} holds Python objects: convert it to text, numbers or dates")
-        hashed = table.frame.select(hash_columns((_unify_value(name, schema[name]) for name in columns), 0).alias("hash"))
+        hashed = table.frame.select(
+            hash_columns((_unify_value(name, schema[name]) for name in columns), 0).alias("hash")
+        )
         return hashed.collect(engine="streaming")["hash"].to_numpy()
 
 

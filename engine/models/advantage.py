@@ -1,6 +1,6 @@
 """A challenger against a champion: how much better it is by each metric, on the rows on which both can be measured."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,7 +102,7 @@ def measure_advantage(
     places = np.flatnonzero(used)
     # Where no row is left, the performance on all rows has the better reason: no labels, no predictions.
     frames = [frame.filter(pl.Series(used)) if both.any() else frame for frame in scored]
-    performances = [
+    first, second = (
         measure_performance(
             model,
             frame,
@@ -112,29 +112,30 @@ def measure_advantage(
             confidence=confidence,
         )
         for model, frame in zip((champion, challenger), frames, strict=True)
-    ]
+    )
     left_out = int(both.sum()) - len(places)
-    found = {name: _subtract(name, performances, left_out) for name in METRICS_BY_TASK[champion.task]}
+    found = {name: _subtract(name, first, second, left_out) for name in METRICS_BY_TASK[champion.task]}
     if (reason := _explain_other_classes(champion, challenger)) is not None:
         found = dict.fromkeys(found, reason)
     values = {name: value for name, value in found.items() if isinstance(value, float)}
     intervals: dict[str, IntervalOrReason] = {}
     if values:
         units = Units(len(places), confidence, number_entities(frames[0], entity))
-        first, second = (read_outcomes(*one) for one in zip((champion, challenger), frames, strict=True))
-        if not isinstance(first, str) and not isinstance(second, str):
+        one, two = read_outcomes(champion, frames[0]), read_outcomes(challenger, frames[1])
+        if not isinstance(one, str) and not isinstance(two, str):
             gains = arrange_gains(cost_matrix or CostMatrix())
             pair = _Pair(
                 units,
-                _Side(champion.task, first, performances[0].metrics, gains),
-                _Side(challenger.task, second, performances[1].metrics, gains),
+                _Side(champion.task, one, first.metrics, gains),
+                _Side(challenger.task, two, second.metrics, gains),
             )
             with np.errstate(all="ignore"):
                 intervals = {name: pair.find_interval(name, value) for name, value in values.items()}
     return Advantage(
         {name: value if isinstance(value, float) else None for name, value in found.items()},
         {name: value for name, value in found.items() if isinstance(value, str)},
-        *performances,
+        first,
+        second,
         rows=len(places),
         seen=left_out,
         intervals={name: bound for name, bound in intervals.items() if not isinstance(bound, str)},
@@ -142,14 +143,14 @@ def measure_advantage(
     )
 
 
-def _subtract(name: str, performances: Sequence[Performance], seen: int) -> float | str:
-    """Return the advantage of the second performance over the first by one metric, or why there is none."""
-    first, second = (one.metrics[name] for one in performances)
+def _subtract(name: str, champion: Performance, challenger: Performance, seen: int) -> float | str:
+    """Return the advantage of a challenger by one metric, or why there is none."""
+    first, second = champion.metrics[name], challenger.metrics[name]
     if first is not None and second is not None:
         return _sign_of(name) * (second - first)
-    if seen and not any(one.rows for one in performances):
+    if seen and not champion.rows:
         return f"one of the models was trained on {'the row' if seen == 1 else f'all {seen:,} rows'} with a label"
-    who, lacking = ("champion", performances[0]) if first is None else ("challenger", performances[1])
+    who, lacking = ("champion", champion) if first is None else ("challenger", challenger)
     reason = lacking.reasons[name]
     return reason if lacking.unlabelled else f"unknown for the {who}: {reason}"
 
@@ -240,8 +241,11 @@ class _Pair:
             return few
         sign = _sign_of(name)
         if name in JACKKNIFED:
-            without = [measure_without_unit(name, truth, side.outcomes.predicted, of) for side in self.sides]
-            return paired_jackknife_interval(value, *without, of)
+            first, second = (
+                measure_without_unit(name, truth, side.outcomes.predicted, of)
+                for side in (self.champion, self.challenger)
+            )
+            return paired_jackknife_interval(value, sign * first, sign * second, of)
         of_area = binary and name == "roc_auc"
         if of_area and {self.champion.values[name], self.challenger.values[name]} & {0.0, 1.0}:
             return PERFECT
@@ -256,13 +260,9 @@ class _Pair:
             excess=excess,
         )
 
-    @property
-    def sides(self) -> tuple[_Side, _Side]:
-        return self.champion, self.challenger
-
 
 def _label_rows(outcomes: Outcomes) -> npt.NDArray[Any]:
     """Return what was predicted in a form in which that of two models can be compared, shape (n,)."""
     if not outcomes.classes or outcomes.predicted.dtype == bool:
         return outcomes.predicted
-    return np.array([label_of(one) for one in outcomes.classes])[outcomes.predicted]
+    return np.asarray(np.array([label_of(one) for one in outcomes.classes])[outcomes.predicted])

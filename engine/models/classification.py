@@ -111,7 +111,9 @@ def measure_binary(
         "cost_matrix_gain": gain / n,
     }
     matrix = np.array([[tn, fp], [fn, tp]])
-    intervals = matrix_intervals(truth.astype(np.int64), predicted.astype(np.int64), matrix, metrics, units, arrange_gains(cost_matrix))
+    intervals = matrix_intervals(
+        truth.astype(np.int64), predicted.astype(np.int64), matrix, metrics, units, arrange_gains(cost_matrix)
+    )
     detail = PerformanceDetail(confusion_matrix=_describe_matrix(names, matrix))
     of_probability = ("roc_auc", "average_precision", "log_loss", "brier", "calibration_error", "lift")
     if probability is None:

@@ -62,9 +62,7 @@ def binary_influences(
         found |= {
             "log_loss": lambda: compute_log_losses(right),
             "brier": lambda: (1 - right) ** 2,
-            "calibration_error": lambda: calibration_influence(
-                find_calibration_bins(probability), probability - truth
-            ),
+            "calibration_error": lambda: calibration_influence(find_calibration_bins(probability), probability - truth),
             **_threshold_influences(truth, probability, values),
         }
     return found

@@ -117,9 +117,9 @@ def _find_rows_seen_by(name: str, training: Table, test: Table, batch: Table) ->
         return SeenRows(notes=_describe_known_entities(name, training, trained, batch, seen))
     if repeated > MOST_REPEATED:
         note = (
-            f"{int(seen.sum()):,} of {len(seen):,} rows are equal to rows that model {name} was trained on, but so many "
-            "rows of its data are equal that this does not show them to be the same: they are compared; a column that "
-            "identifies a row, such as a number or a time, would tell"
+            f"{int(seen.sum()):,} of {len(seen):,} rows are equal to rows that model {name} was trained on, but so "
+            "many rows of its data are equal that this does not show them to be the same: they are compared; a column "
+            "that identifies a row, such as a number or a time, would tell"
         )
         return SeenRows(notes=(note,))
     return SeenRows(seen, _describe_known_entities(name, training, trained, batch, seen))
@@ -151,8 +151,8 @@ def _describe_known_entities(
     known = int((np.isin(hash_table_rows(batch, [entity]), of_training) & ~seen).sum())
     if not known:
         return ()
-    return (
+    note = (
         f"{known:,} of {len(seen):,} rows are new to model {name}, but it was trained on other rows of the same "
-        f"{entity}: it may look better than on others",
+        f"{entity}: it may look better than on others"
     )
-
+    return (note,)

@@ -155,6 +155,7 @@ def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, c
             fingerprints=replace(evaluation.fingerprints, reference=reference.fingerprint),
             model=evaluation.model,
             model_version=evaluation.model_version,
+            facts={part: evaluation.facts[part] for part in ("challenger", "spec") if "challenger" in evaluation.facts},
         ),
         Observation(batch.columns.rows, batch, performance_detail=evaluation.performance),
         against,
