@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from engine import drift
 from engine.data import Table, hash_table_rows, list_shared_columns
@@ -148,7 +149,8 @@ def _describe_known_entities(
     if entity is None or entity not in list_shared_columns(batch, training):
         return ()
     of_training = hash_table_rows(training, [entity])[trained]
-    known = int((np.isin(hash_table_rows(batch, [entity]), of_training) & ~seen).sum())
+    named = batch.frame.select(pl.col(entity).is_not_null()).collect(engine="streaming")[entity].to_numpy()
+    known = int((np.isin(hash_table_rows(batch, [entity]), of_training) & named & ~seen).sum())
     if not known:
         return ()
     note = (
