@@ -48,6 +48,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "unknown-attachment": "Something is listed under attach that cannot be attached.",
     "cycle": "A dataset depends on itself, a scenario runs itself, or a step writes a file that it reads.",
     # keys that must fit together
+    "challenger": "A challenger is the model of its store itself, or has another task, target or positive class.",
     "function": "A function is not written module:function.",
     "path": "A path is empty, leaves the folder that it must stay in, or is that of a file of the project itself.",
     "reach": "A value that was given with a request would lead outside of the folder of a path, or change an address.",
