@@ -23,6 +23,12 @@ OWN_FILES = (MANIFEST_FILE, PROVENANCE_FILE, SIGNATURES_FILE)
 """The entries of an archive that the manifest does not list."""
 
 MOST_FILES = 10_000
+MOST_MANIFEST_BYTES = 3 << 20
+"""Bytes of the largest manifest: some 300 for each of the files."""
+MOST_COMMAS = 60_000
+"""Commas in the largest document, three for each of the files. Reading whatever JSON that is takes less than 100 MB:
+each value that is wrong takes one kilobyte, until the first of them is told.
+"""
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256, as 64 hexadecimal digits in lower case."""
@@ -201,6 +207,8 @@ def decode_document(kind: type[_Document], content: bytes, what: str) -> _Docume
     BundleError
         The bytes are no such document; `what` names it in the message.
     """
+    if content.count(b",") > MOST_COMMAS:
+        raise BundleError(f"the {what} is refused: it has more than {MOST_COMMAS:,} values")
     try:
         document = kind.model_validate_json(content)
         same = encode_document(document) == content
@@ -213,6 +221,11 @@ def decode_document(kind: type[_Document], content: bytes, what: str) -> _Docume
     return document
 
 
+def list_entries(manifest: Manifest) -> list[str]:
+    """Return the names of the entries of an archive in their order."""
+    return [MANIFEST_FILE, *sorted(manifest.files), PROVENANCE_FILE, SIGNATURES_FILE]
+
+
 def parse_manifest(content: bytes) -> Manifest:
     """Return the manifest in bytes of unknown origin; BundleError if they are none."""
     return decode_document(Manifest, content, "manifest")
@@ -222,5 +235,7 @@ def _describe_first_problem(error: ValidationError) -> str:
     """Return the place and the problem of the first error, on one line and without the value that was found."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     place = ".".join(map(str, first["loc"]))
-    message = first["msg"].removeprefix("Value error, ")
+    newer = first["type"] == "extra_forbidden" or place == "format"
+    message = "this engine does not know it; a newer engine may have written it" if newer else first["msg"]
+    message = message.removeprefix("Value error, ").replace("Input should be", "it must be")
     return single_line(f"{place}: {message}" if place else message, 300)
