@@ -25,10 +25,8 @@ OWN_FILES = (MANIFEST_FILE, PROVENANCE_FILE, SIGNATURES_FILE)
 MOST_FILES = 10_000
 MOST_MANIFEST_BYTES = 3 << 20
 """Bytes of the largest manifest: some 300 for each of the files."""
-MOST_COMMAS = 60_000
-"""Commas in the largest document, three for each of the files. Reading whatever JSON that is takes less than 100 MB:
-each value that is wrong takes one kilobyte, until the first of them is told.
-"""
+MOST_VALUES = 60_000
+"""Values in the largest document, four for each of the files. Reading whatever JSON that is takes less than 100 MB."""
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256, as 64 hexadecimal digits in lower case."""
@@ -196,6 +194,11 @@ def encode_document(document: BaseModel) -> bytes:
     return (canonical_json(document.model_dump(mode="json")) + "\n").encode()
 
 
+def count_values(content: bytes) -> int:
+    """Return about how many values JSON has, and no less, without parsing it."""
+    return 1 + sum(map(content.count, (b",", b"[", b"{")))
+
+
 def decode_document(kind: type[_Document], content: bytes, what: str) -> _Document:
     """Return the document in bytes of unknown origin.
 
@@ -207,8 +210,8 @@ def decode_document(kind: type[_Document], content: bytes, what: str) -> _Docume
     BundleError
         The bytes are no such document; `what` names it in the message.
     """
-    if content.count(b",") > MOST_COMMAS:
-        raise BundleError(f"the {what} is refused: it has more than {MOST_COMMAS:,} values")
+    if count_values(content) > MOST_VALUES:
+        raise BundleError(f"the {what} is refused: it has more than {MOST_VALUES:,} values")
     try:
         document = kind.model_validate_json(content)
         same = encode_document(document) == content

@@ -182,7 +182,7 @@ for path in map(Path, sys.argv[2:]):
         verify_archive(path, [key], 1)
     except BundleError as error:
         more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        print(path.name, more // 1024, round(time.process_time() - start, 2), error)
+        print(more // 1024, round(time.process_time() - start, 2), error)
 """
 
 
@@ -191,9 +191,9 @@ def test_memory_and_time_are_bounded_whatever_an_archive_says(trusted: tuple[Tru
     private = trusted[1]
     names = ["x" * 250 + f"/{number:05}" for number in range(10_000)]
     manifests = {
-        "lists": b"[" + b"[]," * 1_040_000 + b"0]",
-        "keys": b'{"' + b'":0,"'.join(b"%x" % number for number in range(300_000)) + b'":0}',
-        "texts": encode_canonically({"files": {str(number): {"size": 1} for number in range(80_000)}}),
+        "lists": b"[" + (b"[" * 50 + b"]" * 50 + b",") * 1100 + b"0]",
+        "keys": b'{"' + b'":0,"'.join(b"%x" % number for number in range(59_000)) + b'":0}',
+        "texts": encode_canonically({"files": {str(number): {"size": 1} for number in range(59_000)}}),
         "larger": b"[" * (4 << 20),
         "folders": encode_canonically(
             {"spec": "s", "project": "p", "files": {f"{'/'.join('y' * 31)}/{number}": {"size": 0, "sha256": "0" * 64,
@@ -210,15 +210,17 @@ def test_memory_and_time_are_bounded_whatever_an_archive_says(trusted: tuple[Tru
         file.truncate(2**31 - 1)
     with (tmp_path / "sparse and larger").open("wb") as file:
         file.truncate(2**33)
-    files = [tmp_path / name for name in (*manifests, "files", "sparse", "sparse and larger")]
+    (tmp_path / "many values").write_bytes(
+        Hostile(private, encode=lambda value: b"[" + b"0," * 70_000 + b"0]").build()[0]
+    )
+    files = [tmp_path / name for name in (*manifests, "many values", "files", "sparse", "sparse and larger")]
     public = private.with_name("ada.pem")
     done = subprocess.run(
         [sys.executable, "-c", HUGE, public, *files], capture_output=True, text=True, check=True, timeout=60
     )
-    print(done.stdout)
     assert len(done.stdout.splitlines()) == len(files)
     for line in done.stdout.splitlines():
-        megabytes, seconds = line.replace("sparse and larger", "sparse").split()[1:3]
+        megabytes, seconds, _ = line.split(maxsplit=2)
         assert int(megabytes) < 100, line
         assert float(seconds) < 2, line
         assert "refused" in line
