@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
+from typing import Any
 
 from engine.digests import digest_texts
 from engine.errors import Diagnostic, Position, Severity, SpecError, UsageError
@@ -33,7 +34,7 @@ from engine.spec.rules import Draft, check_rules
 from engine.spec.tried_settings import TriedSettings, replace_check_settings
 from engine.spec.validator import SpecValidator
 from engine.spec.variable_references import Value, find_references
-from engine.spec.yaml_tree import MapNode, ScalarNode, node_at, position_at
+from engine.spec.yaml_tree import MapNode, ScalarNode, node_at, position_at, read_data
 
 LANGUAGE_VERSION = 1
 
@@ -203,6 +204,10 @@ class ProjectSpec:
         """Return a text as it is written in the spec, with its references; an empty one if it is not in the spec."""
         node = node_at(self._files.root, path)
         return node.text if isinstance(node, ScalarNode) else ""
+
+    def written_data(self, *path: str | int) -> Any:
+        """Return what the spec says at a path as plain data, with its references; None if it says nothing there."""
+        return read_data(node_at(self._files.root, path))
 
     def holds_variables(self, *path: str | int) -> bool:
         """Return whether the text at a path of the spec contains a `${…}`."""
