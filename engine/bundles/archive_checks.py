@@ -69,6 +69,7 @@ class BundleArchive:
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self._descriptor = descriptor
+        self.bytes = os.fstat(descriptor).st_size
         self.files = _read_records(descriptor)
         self.manifest_bytes = self._read_own(MANIFEST_FILE, MOST_MANIFEST_BYTES)
         self.id = hashlib.sha256(self.manifest_bytes).hexdigest()

@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from engine.atomic_files import replace_file
 from engine.bundles.archive_checks import open_archive, read_manifest, verify_open_archive
+from engine.bundles.signatures import Signature
 from engine.digests import canonical_json
 from engine.errors import BundleError, UsageError
 from engine.store import safe_name
@@ -52,16 +53,7 @@ class FolderRegistry:
             signatures that the new one lacks.
         """
         with self._translate_errors(), self._stage(".zip") as part:
-            try:
-                shutil.copyfile(archive, part)
-            except OSError as error:
-                raise BundleError(f"the bundle {archive} cannot be copied: {error.strerror}") from None
-            try:
-                with open_archive(part) as copied:
-                    verify_open_archive(copied)
-                    id_, signed = copied.id, set(copied.envelope.signatures)
-            except BundleError as error:
-                raise BundleError(str(error).replace(str(part), str(archive))) from None
+            id_, signed = _copy_checked(archive, part)
             target = self._blob(id_)
             target.parent.mkdir(parents=True, exist_ok=True)
             _sync_file(part)
@@ -153,7 +145,7 @@ class FolderRegistry:
     def _name_file(self, project: str, name: str) -> Path:
         return self.folder / "names" / safe_name(project) / f"{safe_name(name)}.json"
 
-    def _replace(self, target: Path, part: Path, signed: set[Any]) -> None:
+    def _replace(self, target: Path, part: Path, signed: set[Signature]) -> None:
         """Put a checked archive in the place of a damaged one, or of one of the same bundle with fewer signatures."""
         try:
             with open_archive(target) as stored:
@@ -185,7 +177,37 @@ class FolderRegistry:
         try:
             yield
         except OSError as error:
-            raise BundleError(f"the registry {self.folder} cannot be written: {error.strerror}") from error
+            where = "" if error.filename is None else f", {error.filename}"
+            raise BundleError(f"the registry {self.folder} cannot be written{where}: {error.strerror}") from error
+
+
+def copy_archive(archive: Path, target: Path) -> str:
+    """Copy an archive to a new file, which is checked completely before it appears, and return its id.
+
+    Raises
+    ------
+    BundleError
+        The archive is damaged, or the file is there already or cannot be written.
+    """
+    if target.is_symlink() or target.exists():
+        raise BundleError(f"{target} is already there: name a new file")
+    try:
+        with replace_file(target) as part:
+            return _copy_checked(archive, part)[0]
+    except OSError as error:
+        raise BundleError(f"{target} cannot be written: {error.strerror}") from error
+
+
+def _copy_checked(archive: Path, part: Path) -> tuple[str, set[Signature]]:
+    """Copy an archive and check the copy, which nobody else writes; return its id and its signatures."""
+    read_manifest(archive)  # what is no bundle, or too large, is not copied
+    try:
+        shutil.copyfile(archive, part)
+        with open_archive(part) as copied:
+            verify_open_archive(copied)
+            return copied.id, set(copied.envelope.signatures)
+    except BundleError as error:
+        raise BundleError(str(error).replace(str(part), str(archive))) from None
 
 
 def _read_name(file: Path) -> RegisteredBundle:

@@ -20,6 +20,7 @@ from typer.core import TyperCommand
 
 from engine import __version__
 from engine.cli import (
+    bundle,
     check,
     compare,
     drill,
@@ -78,6 +79,12 @@ VERBS = (
 )  # fmt: skip
 for verb in VERBS:
     app.command(verb.__name__.rpartition(".")[2], cls=_Verb)(verb.command)
+
+for group in (bundle,):
+    verbs = typer.Typer(help=group.__doc__, rich_markup_mode=None)
+    for name, command in group.COMMANDS.items():
+        verbs.command(name, cls=_Verb)(command)
+    app.add_typer(verbs, name=group.__name__.rpartition(".")[2])
 
 
 def _print_version(wanted: bool) -> None:

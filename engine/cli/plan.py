@@ -34,14 +34,14 @@ def command(
     """
     project = load_project(path, var, as_of)
 
-    from engine.cli import output, plan_text
+    from engine.cli import json_output, output, plan_text
     from engine.scenarios import scenario_selection, session
 
     names = scenario_selection.select_scenarios(project, scenarios or ())
     with contextlib.redirect_stdout(sys.stderr):  # what user functions print must not get into the answer
         plan = session.plan_scenarios(project, names, listeners=[output.print_warning])
     if format_ == "json":
-        output.print_json(plan.model_dump_json(indent=1))
+        json_output.print_json(plan.model_dump_json(indent=1))
     else:
         print(plan_text.render_plan(plan, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
     return plan.exit_code

@@ -42,6 +42,7 @@ def command(
         print(diagnostics.render_diagnostics(project.warnings, "github" if format_ == "github" else "text"), file=out)
 
     from engine.cli import output
+    from engine.cli.json_output import print_json
     from engine.scenarios import scenario_selection, session
     from engine.scenarios.result import exit_code
     from engine.store.state_folder import resolve_state_folder
@@ -61,5 +62,5 @@ def command(
         print(*previews, sep="\n", file=sys.stderr if format_ == "json" else sys.stdout)
     code = exit_code(finished.runs, undelivered=len(finished.undelivered), fail_on=fail_on)
     results = output.render_results(finished, format_, code, resolve_state_folder(project))
-    (output.print_json if format_ == "json" else print)(results)
+    (print_json if format_ == "json" else print)(results)
     return code

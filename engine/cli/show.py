@@ -240,7 +240,8 @@ def _describe_removals(store: "EvaluationStore") -> list[str]:
 
 def _print_overview(project: "Project", format_: TableFormat) -> None:
     """Print the newest evaluations of each store and the newest runs."""
-    from engine.cli import output, table_printers, tables
+    from engine.cli import table_printers, tables
+    from engine.cli.json_output import print_json
 
     stores = {name: project.store(name).evaluations(last=RECENT_ROWS) for name in project.stores}
     runs = project.runs(last=RECENT_ROWS)
@@ -249,7 +250,7 @@ def _print_overview(project: "Project", format_: TableFormat) -> None:
     if format_ == "json":
         recent = {name: tables.to_records(frame) for name, frame in stores.items()}
         everything = {"project": project.name, "evaluation_stores": recent, "runs": tables.to_records(runs)}
-        output.print_json(tables.render_json(everything))
+        print_json(tables.render_json(everything))
         return
     page = tables.Page()
     page.add_title(f"{project.name}  {project.spec.resources.description or ''}".rstrip())
