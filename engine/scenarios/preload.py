@@ -6,17 +6,23 @@ that fails ends them, because those after it need what it was to prove. Nothing 
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from engine import __version__
 from engine.bundles.archive_checks import MOST_MANIFEST_BYTES
 from engine.bundles.engine_range import fits_range
-from engine.bundles.manifest import MANIFEST_FILE, PROVENANCE_FILE, Manifest, Provenance, decode_document, parse_manifest
+from engine.bundles.manifest import (
+    MANIFEST_FILE,
+    PROVENANCE_FILE,
+    Manifest,
+    Provenance,
+    decode_document,
+    parse_manifest,
+)
 from engine.data.user_functions import load_function
 from engine.errors import DeliveryError, EngineError, Severity, SpecError
 from engine.formatting.lists import join_some, join_words
@@ -25,6 +31,7 @@ from engine.notifications.channels import describe_channel, greet_channel
 from engine.outcome import Outcome
 from engine.pipeline.actions import FrozenModel
 from engine.pipeline.log import LogLine
+from engine.pipeline.released_models import import_models, reproduce_models
 from engine.scenarios.requests import LineReply, PreloadRequest, ProofReply
 from engine.scenarios.scenario_selection import list_run_scenarios
 from engine.scenarios.session import plan_scenarios, run_scenarios
@@ -188,7 +195,7 @@ def _open_connection(connection: Connection, folder: Path, secrets: Secrets) -> 
         root = folder / connection.root
         if not root.is_dir():
             raise ProofFailed(f"the folder {root} does not exist")
-        os.listdir(root)
+        next(root.iterdir(), None)  # raises if it cannot be read
     elif isinstance(connection, DuckdbConnection):
         from engine.connections.duckdb import open_duckdb
 
@@ -212,8 +219,7 @@ def prove_schemas(revision: Revision) -> str:
     names = _list_enabled(revision)
     if not names:
         return "no scenario is enabled"
-    with _state_of(revision) as project:
-        plan = plan_scenarios(project, names, listeners=[revision.listen])
+    plan = plan_scenarios(revision.loaded, names, listeners=[revision.listen], state=revision.shadow)
     errors = [one for one in plan.findings if one.severity is Severity.ERROR]
     if errors:
         raise ProofFailed(str(SpecError(tuple(errors))))
@@ -227,8 +233,7 @@ def prove_models(revision: Revision) -> str:
     """Prove that each model of the release can be loaded, and gives the scores that it gave where it was packed."""
     if not revision.manifest.models:
         return "the release has no models"
-    with _state_of(revision) as project:
-        return reproduce_models(project, revision.manifest, revision.request.release, revision.shadow)
+    return reproduce_models(revision.loaded, revision.manifest, revision.request.release, revision.shadow)
 
 
 def prove_channels(revision: Revision) -> str:
@@ -242,8 +247,8 @@ def prove_channels(revision: Revision) -> str:
                 text += greet_channel(channel, secrets, project.folder_of("channels", name))
         except DeliveryError as problem:
             raise ProofFailed(
-                f"{name}: {secrets.redact(str(problem))}; mend it, or put another one in its place under `channels:` of "
-                "the deployment"
+                f"{name}: {secrets.redact(str(problem))}; mend it, or put another one in its place under "
+                "`channels:` of the deployment"
             ) from None
         told.append(f"{name}: {text}")
     return "; ".join(told) or "no channels are needed"
@@ -273,7 +278,8 @@ def prove_disk(revision: Revision) -> str:
     free = shutil.disk_usage(revision.request.release).free
     if free < 2 * size:
         raise ProofFailed(
-            f"the disk has {free / 1e6:,.0f} MB left, but twice the release are {2 * size / 1e6:,.0f} MB: free some space"
+            f"the disk has {free / 1e6:,.0f} MB left, but twice the release are {2 * size / 1e6:,.0f} MB: free "
+            "some space"
         )
     return f"{free / 1e6:,.0f} MB are free, the release has {size / 1e6:,.1f} MB"
 
@@ -281,8 +287,14 @@ def prove_disk(revision: Revision) -> str:
 def prove_dry_runs(revision: Revision) -> str:
     """Compute the scenarios of `dry_run` completely, without keeping or sending anything."""
     for name in revision.request.dry_run:
-        with _state_of(revision) as project:
-            finished = run_scenarios(project, [name], listeners=[revision.listen], dry=True, preview=lambda _: None)
+        finished = run_scenarios(
+            revision.loaded,
+            [name],
+            listeners=[revision.listen],
+            dry=True,
+            preview=lambda _: None,
+            state=revision.shadow,
+        )
         for run in finished.runs:
             if run.outcome in (Outcome.FAILED, Outcome.ABORTED):
                 failed = [step for step in run.all_steps() if step.outcome is run.outcome]
@@ -305,12 +317,6 @@ PROOFS: dict[str, Callable[[Revision], str]] = {
     "dry runs": prove_dry_runs,
 }
 """The proofs, in the order in which they are made."""
-
-
-@contextmanager
-def _state_of(revision: Revision) -> Iterator[ProjectSpec]:
-    """Give the project as one whose state is the copy: planning and dry runs open the state that the spec names."""
-    yield revision.loaded.with_state_folder(revision.shadow)
 
 
 def _list_enabled(revision: Revision) -> list[str]:

@@ -316,9 +316,9 @@ def write_message(message: FrozenModel) -> str:
     return json.dumps(message.model_dump(mode="json"))
 
 
-REQUEST: TypeAdapter[
-    StepRequest | RunRequest | TellRequest | QueryRequest | PreloadRequest | LoadRequest
-] = TypeAdapter(Request)
+REQUEST: TypeAdapter[StepRequest | RunRequest | TellRequest | QueryRequest | PreloadRequest | LoadRequest] = (
+    TypeAdapter(Request)
+)
 REPLY: TypeAdapter[
     ReadyReply
     | LineReply

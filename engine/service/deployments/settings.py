@@ -135,7 +135,8 @@ def _read_replacement(project: ProjectSpec, deployment: str, section: str, own: 
     """
     given = getattr(get_deployment(project, deployment), section)[own]
     if isinstance(given, str):
-        place, resource = (section, given), getattr(project, section)[given]
+        place: tuple[str, ...] = (section, given)
+        resource = getattr(project, section)[given]
         folder = project.folder_of(section, given)
     else:
         place, resource = ("deployments", deployment, section, own), given

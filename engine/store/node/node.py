@@ -8,11 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or_update
 
 from engine.errors import UsageError
-from engine.store.locks import LockBusy, Locks
+from engine.store.locks import LockBusy, Locks, hold_file_lock
 from engine.store.node.node_database import NodeDatabase, name_node, open_node_database
 from engine.store.node.operations import Operations
 from engine.store.node.records import DeploymentRow, ReceivedBundle, RevisionRow, RevisionState
@@ -62,6 +62,12 @@ class Node:
             Another process holds it, and `wait` is False or that many seconds have passed.
         """
         with name_node(), self._locks.hold(_lock_name(deployment), wait=wait, waiting=waiting):
+            yield
+
+    @contextmanager
+    def lock_archives(self) -> Iterator[None]:
+        """Hold the lock on the archives of all deployments, so that none is removed while another one needs it."""
+        with name_node(), hold_file_lock(self.folder, "archives"):
             yield
 
     def is_locked(self, deployment: str) -> bool:
@@ -132,11 +138,6 @@ class Node:
 
     # --- revisions
 
-    def add_revision(self, row: RevisionRow) -> None:
-        """Record a revision."""
-        with self.database.begin_write() as connection:
-            connection.execute(insert(revisions).values(asdict(row)))
-
     def list_revisions(self, deployment: str) -> list[RevisionRow]:
         """Return the revisions of a deployment, oldest first."""
         with self.database.begin_read() as connection:
@@ -151,9 +152,7 @@ class Node:
     def next_revision(self, deployment: str) -> int:
         """Return the number that the next revision of a deployment has; only the holder of its lock may use it."""
         with self.database.begin_read() as connection:
-            newest = connection.scalar(
-                select(func.max(revisions.c.number)).where(revisions.c.deployment == deployment)
-            )
+            newest = connection.scalar(select(func.max(revisions.c.number)).where(revisions.c.deployment == deployment))
         return (newest or 0) + 1
 
     def set_revision_state(self, deployment: str, number: int, state: RevisionState) -> None:
@@ -161,12 +160,6 @@ class Node:
         with self.database.begin_write() as connection:
             which = (revisions.c.deployment == deployment) & (revisions.c.number == number)
             connection.execute(update(revisions).where(which).values(state=str(state)))
-
-    def remove_revision(self, deployment: str, number: int) -> None:
-        """Forget a revision whose release is no longer kept."""
-        with self.database.begin_write() as connection:
-            which = (revisions.c.deployment == deployment) & (revisions.c.number == number)
-            connection.execute(delete(revisions).where(which))
 
 
 def _lock_name(deployment: str) -> str:

@@ -79,14 +79,10 @@ class Operations:
                     update(deployments).where(deployments.c.name == operation.deployment).values(**of_deployment)
                 )
 
-    def add_step(
-        self, operation: OperationRow, name: str, started: datetime, log: str = "", problem: str = ""
-    ) -> None:
+    def add_step(self, operation: OperationRow, name: str, started: datetime, log: str = "", problem: str = "") -> None:
         """Record what was done in an operation."""
         with self._database.begin_write() as connection:
-            place = connection.scalar(
-                select(func.count()).where(operation_steps.c.operation == operation.number)
-            )
+            place = connection.scalar(select(func.count()).where(operation_steps.c.operation == operation.number))
             values = {
                 "operation": operation.number, "place": place, "name": name, "started": started,
                 "ended": self._database.now(), "log": log, "problem": problem,

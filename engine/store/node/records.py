@@ -10,13 +10,14 @@ from typing import Any, Literal
 class RevisionState(StrEnum):
     """What is known of a revision of a deployment.
 
-    NEW: it has never been active. HEALTHY: it has passed its health check. UNHEALTHY: it was active, and has not.
-    FAILED: it did not come to be active. OFF: its scenarios are switched off, so nothing is checked.
+    NEW: it has never been active. HEALTHY: it has passed its health check. ROLLED_BACK: it was active, and the
+    deployment went back from it. FAILED: it did not come to be active. OFF: its triggers start nothing, so nothing is
+    checked.
     """
 
     NEW = "NEW"
     HEALTHY = "HEALTHY"
-    UNHEALTHY = "UNHEALTHY"
+    ROLLED_BACK = "ROLLED_BACK"
     FAILED = "FAILED"
     OFF = "OFF"
 

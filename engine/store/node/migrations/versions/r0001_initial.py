@@ -33,7 +33,6 @@ def upgrade() -> None:
         sa.Column("quarantined", json_type, nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_deployments"),
     )
-    owner = {"name": "fk_revisions_deployment_deployments", "ondelete": "CASCADE"}
     op.create_table(
         "revisions",
         sa.Column("deployment", sa.String, nullable=False),
@@ -46,7 +45,9 @@ def upgrade() -> None:
         sa.Column("made_by", sa.String, nullable=False),
         sa.Column("state", sa.String, nullable=False),
         sa.PrimaryKeyConstraint("deployment", "number", name="pk_revisions"),
-        sa.ForeignKeyConstraint(["deployment"], ["deployments.name"], **owner),
+        sa.ForeignKeyConstraint(
+            ["deployment"], ["deployments.name"], name="fk_revisions_deployment_deployments", ondelete="CASCADE"
+        ),
     )
     op.create_table(
         "operations",
