@@ -7,7 +7,7 @@ of another provenance is wrong. The form is DSSE 1.0 (github.com/secure-systems-
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from engine.bundles.manifest import Hash, Provenance
 from engine.digests import canonical_json
 from engine.errors import BundleError, UsageError
+from engine.spec.resources.deployments import TrustedKeyFile
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -102,6 +103,13 @@ def load_trusted_key(name: str, path: Path, not_after: date | None = None) -> Tr
     return TrustedKey(name, key.public_bytes_raw(), not_after)
 
 
+def load_trusted_keys(declared: Mapping[str, str | TrustedKeyFile], folder: Path) -> list[TrustedKey]:
+    """Read the keys of `trusted_keys:`, whose paths are relative to `folder`; UsageError if one cannot be used."""
+    files = {name: one if isinstance(one, TrustedKeyFile) else TrustedKeyFile(path=one)
+             for name, one in declared.items()}  # fmt: skip
+    return [load_trusted_key(name, folder / one.path, one.not_after) for name, one in files.items()]
+
+
 def sign_bundle(bundle: str, provenance: Provenance, key_file: Path) -> Signature:
     """Sign the id of a bundle and its provenance with a private key as `openssl genpkey -algorithm ed25519` makes it.
 
@@ -146,7 +154,8 @@ def check_signatures(
         found = f"signed by {', '.join(signers)}" if signers else "not signed by any of them"
         names = ", ".join(sorted(key.name for key in trusted.values())) or "none"
         why = "".join(f"; {reason}" for reason in reasons)
-        raise BundleError(f"signatures of {require} trusted keys are needed (trusted: {names}), but it is {found}{why}")
+        needed = "a signature of a trusted key is" if require == 1 else f"signatures of {require} trusted keys are"
+        raise BundleError(f"{needed} needed (trusted: {names}), but it is {found}{why}")
     return tuple(signers)
 
 

@@ -23,7 +23,7 @@ def print_bundle(archive: BundleArchive, name: str, format_: str) -> None:
                          "manifest": manifest.model_dump(mode="json"),
                          "provenance": made.model_dump(mode="json")})  # fmt: skip
         return
-    _print_line(f"{name}  {manifest.project}")
+    _print_plain(f"{name}  {manifest.project}")
     _print_facts(
         {
             "id": archive.id,
@@ -66,7 +66,7 @@ def print_bundle(archive: BundleArchive, name: str, format_: str) -> None:
         [f"{what}: {', '.join(found)}" for what, found in needs.items() if found] or ["nothing"],
     )
     _print_section("scenarios", [", ".join(manifest.scenarios) or "none"])
-    _print_line("  the state stays where the bundle is deployed: `state:` of the spec has no effect there")
+    _print_plain("  the state stays where the bundle is deployed: `state:` of the spec has no effect there")
 
 
 def print_verified(archive: BundleArchive, verified: Verified, name: str, format_: str) -> None:
@@ -75,14 +75,14 @@ def print_verified(archive: BundleArchive, verified: Verified, name: str, format
         _print_document({"name": name, "id": archive.id, "signers": verified.signers,
                          "signed_by_keys": _list_keys(archive)})  # fmt: skip
         return
-    _print_line(f"{name}: {archive.id}")
-    _print_line(f"  every byte of its {_count(len(archive.manifest.files), 'file')} is that of its manifest")
+    _print_plain(f"{name}: {archive.id}")
+    _print_plain(f"  every byte of its {_count(len(archive.manifest.files), 'file')} is that of its manifest")
     if verified.signers:
-        _print_line(f"  signed by {', '.join(verified.signers)}")
+        _print_plain(f"  signed by {', '.join(verified.signers)}")
     else:
         unknown = _list_keys(archive)
         keys = f" (there are signatures of {', '.join(key[:12] + '…' for key in unknown)})" if unknown else ""
-        _print_line(f"  no signature was checked{keys}: --key FILE names a public key that is trusted")
+        _print_plain(f"  no signature was checked{keys}: --key FILE names a public key that is trusted")
 
 
 def print_difference(difference: BundleDiff, names: Sequence[str], format_: str) -> None:
@@ -100,7 +100,7 @@ def print_difference(difference: BundleDiff, names: Sequence[str], format_: str)
             }
         )
         return
-    _print_line(f"{names[0]} -> {names[1]}")
+    _print_plain(f"{names[0]} -> {names[1]}")
     sections = {
         "datasets": difference.datasets,
         "models": difference.models,
@@ -108,7 +108,7 @@ def print_difference(difference: BundleDiff, names: Sequence[str], format_: str)
         "other": difference.other,
     }
     if not any(sections.values()):
-        _print_line("  nothing differs: it is the same bundle")
+        _print_plain("  nothing differs: it is the same bundle")
     for title, lines in sections.items():
         if lines:
             _print_section(title, lines)
@@ -122,7 +122,7 @@ def print_list(rows: Sequence[dict[str, Any]], format_: str) -> None:
         _print_document(list(rows))
         return
     if not rows:
-        _print_line("no bundles yet: engine bundle create SPEC NAME makes one")
+        _print_plain("no bundles yet: engine bundle create SPEC NAME makes one")
         return
     titles = {"name": "name", "id": "id", "where": "where", "size": "size", "signatures": "signatures",
               "created": "made (UTC)", "by": "by", "release_notes": "release notes"}  # fmt: skip
@@ -132,10 +132,10 @@ def print_list(rows: Sequence[dict[str, Any]], format_: str) -> None:
     ]
     widths = [max(len(line[place]) for line in cells) for place in range(len(titles))]
     for line in cells:
-        _print_line("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+        _print_plain("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
     for row in rows:
         if row["problem"]:
-            _print_line(f"{row['name']}: {row['problem']}")
+            _print_plain(f"{row['name']}: {row['problem']}")
 
 
 def _format_cell(key: str, row: dict[str, Any]) -> str:
@@ -176,19 +176,19 @@ def _count(number: int, what: str) -> str:
 
 
 def _print_section(title: str, lines: Iterable[str]) -> None:
-    _print_line(f"  {title}")
+    _print_plain(f"  {title}")
     for line in lines:
-        _print_line(f"    {line}")
+        _print_plain(f"    {line}")
 
 
 def _print_facts(facts: dict[str, str]) -> None:
     width = max(map(len, facts))
     for name, fact in facts.items():
         if fact:
-            _print_line(f"  {name.ljust(width)}  {fact}")
+            _print_plain(f"  {name.ljust(width)}  {fact}")
 
 
-def _print_line(text: str) -> None:
+def _print_plain(text: str) -> None:
     """Print a line of text from a bundle, which may be anything, without what could control a terminal."""
     print(remove_controls(text).replace("\n", " "))
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from engine.spec.diagnostics import Findings
 from engine.spec.rules import (
+    bundles,
     channels,
     checks,
     messages,
@@ -55,6 +56,8 @@ PASSES: tuple[Callable[[Draft, Findings], None], ...] = (
     resources.check_retention,
     channels.check_channels,
     channels.check_receivers,
+    bundles.check_bundles,
+    bundles.check_registry,
     reporters.check_changes,
     reporters.warn_about_silent_failures,
     steps.warn_about_checks_not_applied,
