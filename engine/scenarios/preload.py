@@ -77,7 +77,7 @@ class Revision:
         if self.state is None:
             self.state = self.stack.enter_context(copy_state(resolve_state_folder(self.loaded)))
             Store.open(self.state).close()
-            import_models(self.loaded, self.manifest, self.request.release, self.state)
+            import_models(self.loaded, self.manifest, self.request.released, self.state)
         return self.state
 
 
@@ -93,8 +93,8 @@ def prove_revision(request: PreloadRequest, send: Callable[[FrozenModel], None])
             send(LineReply(line=line))
 
     with ExitStack() as stack:
-        manifest = parse_manifest(_read_own_file(request.release, MANIFEST_FILE))
-        provenance = decode_document(Provenance, _read_own_file(request.release, PROVENANCE_FILE), "provenance")
+        manifest = parse_manifest(_read_own_file(request.released, MANIFEST_FILE))
+        provenance = decode_document(Provenance, _read_own_file(request.released, PROVENANCE_FILE), "provenance")
         revision = Revision(request, listen, manifest, provenance, stack)
         for name, prove in PROOFS.items():
             try:
@@ -233,7 +233,7 @@ def prove_models(revision: Revision) -> str:
     """Prove that each model of the release can be loaded, and gives the scores that it gave where it was packed."""
     if not revision.manifest.models:
         return "the release has no models"
-    return reproduce_models(revision.loaded, revision.manifest, revision.request.release, revision.shadow)
+    return reproduce_models(revision.loaded, revision.manifest, revision.request.released, revision.shadow)
 
 
 def prove_channels(revision: Revision) -> str:
@@ -275,7 +275,7 @@ def prove_state(revision: Revision) -> str:
 def prove_disk(revision: Revision) -> str:
     """Prove that the disk has room for twice the release."""
     size = sum(file.size for file in revision.manifest.files.values())
-    free = shutil.disk_usage(revision.request.release).free
+    free = shutil.disk_usage(revision.request.released).free
     if free < 2 * size:
         raise ProofFailed(
             f"the disk has {free / 1e6:,.0f} MB left, but twice the release are {2 * size / 1e6:,.0f} MB: free "

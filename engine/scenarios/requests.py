@@ -161,7 +161,7 @@ class PreloadRequest(FrozenModel):
     ----------
     spec
         The file of the revision.
-    release
+    released
         The folder of its release.
     scenarios
         Those whose data are looked at, besides the ones that triggers start there.
@@ -173,7 +173,7 @@ class PreloadRequest(FrozenModel):
 
     kind: Literal["preload"] = "preload"
     spec: Path
-    release: Path
+    released: Path
     scenarios: tuple[str, ...] = ()
     dry_run: tuple[str, ...] = ()
     probe_channels: bool = False

@@ -39,7 +39,7 @@ def preload_revision(spec: Path, release: Path, care: Care, environ: Mapping[str
     warnings = _Warnings([])
     request = PreloadRequest(
         spec=spec,
-        release=release,
+        released=release,
         scenarios=care.health_run,
         dry_run=care.dry_run,
         probe_channels=care.probe_channels,
