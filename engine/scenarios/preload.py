@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib import metadata
+from os.path import normpath
 from pathlib import Path
 
 from engine import __version__
@@ -47,7 +48,7 @@ DECIDING_PACKAGES = ("scikit-learn", "skops", "numpy", "polars")
 """The packages that decide what a model computes: another major version of one is refused."""
 
 NOT_PROVED = (
-    "not proved: that data will come, what it will hold, that receivers get messages, and what a computation needs of "
+    "that data will come, what it will hold, that receivers get messages, and what a computation needs of "
     "time and memory (`preload: {dry_run: …}` computes scenarios completely)"
 )
 
@@ -269,7 +270,7 @@ def prove_state(revision: Revision) -> str:
     if (folder / "state.db").exists():
         with Store.open(folder) as store:
             store.database.prove_writable()
-    return f"{folder} can be written"
+    return f"{normpath(folder)} can be written"
 
 
 def prove_disk(revision: Revision) -> str:

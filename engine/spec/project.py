@@ -292,7 +292,7 @@ def _read_project(
         moment = place_moment(as_of, _read_time_zone(files.root, findings))
         resolver = _resolve_variables(files.root, overrides, environ, list_moment_values(moment), findings)
         reader = SpecValidator(resolver, findings)
-        spec = reader.validate_project(files.root)
+        spec = _switch_off_triggers(reader.validate_project(files.root))
         check_rules(Draft(path, files, spec, resolver, reader.texts, confined), findings)
     except TooManyFindings:
         raise SpecError(findings.sorted_by_position()) from None
@@ -311,6 +311,18 @@ def _resolve_variables(
 ) -> VariableResolver:
     declared = root.get("variables")
     return VariableResolver(declared if isinstance(declared, MapNode) else None, overrides, environ, moment, findings)
+
+
+def _switch_off_triggers(spec: ProjectResource) -> ProjectResource:
+    """Return the project with the triggers of scenarios that are not active switched off."""
+    off = {
+        name: scenario.model_copy(
+            update={"triggers": [one.model_copy(update={"active": False}) for one in scenario.triggers]}
+        )
+        for name, scenario in spec.scenarios.items()
+        if not scenario.active
+    }
+    return spec.model_copy(update={"scenarios": {**spec.scenarios, **off}}) if off else spec
 
 
 def _read_time_zone(root: MapNode, findings: Findings) -> tzinfo:
