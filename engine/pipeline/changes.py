@@ -167,9 +167,9 @@ def _compare_datasets(before: FingerprintFacts, after: FingerprintFacts, project
             )
             continue
         found = [*_compare_tables(name, before[name], table, project)]
-        # A query that has not changed itself is explained by its inputs, if one of them has changed.
+        # A query that has not changed itself, or a reader of kept rows, is explained by its inputs, if one of them has changed.
         inputs = any(after[other]["fingerprint"] not in earlier for other in after if other != name)
-        if not found and not ("sql" in table and inputs):
+        if not found and not (("sql" in table or "rows_of" in table) and inputs):
             says = f"the content of dataset {name} has changed"
             found = [Change(kind="data", what=f"datasets.{name}", says=says)]
         yield from found
@@ -196,6 +196,10 @@ def _compare_tables(
                 at = None if overridden else project.position("variables", variable)
                 says = f"variable {variable} {format_change(old, new)}"
                 yield Change(kind="variable", what=variable, before=old, after=new, position=at, says=says)
+    elif "rows_of" in after:
+        if before["rows_of"] != after["rows_of"]:
+            says = f"dataset {name}: its rows are now those of {after['rows_of']}, not of {before['rows_of']}"
+            yield Change(kind="data", what=f"datasets.{name}", says=says)
     elif "files" in after:
         yield from _compare_files(name, before, after)
         old, new = ({"format": facts["format"], "csv": facts["csv"]} for facts in (before, after))

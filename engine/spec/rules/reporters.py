@@ -119,7 +119,7 @@ def list_read_datasets(target: str, draft: Draft) -> list[str]:
     waiting = [store.dataset if store else target, model.dataset if isinstance(model, TrainModel) else ""]
     if store and isinstance(store.reference, DatasetReference):
         waiting.append(store.reference.dataset)
-    return list_inputs(waiting, draft.spec.datasets)
+    return list_inputs(waiting, draft.spec)
 
 
 def _can_fail(check: Check) -> bool:
