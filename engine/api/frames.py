@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
 from datetime import UTC as UTC_ZONE
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ import polars as pl
 
 from engine.evaluation.record import Evaluation
 from engine.notifications.sending import describe_definition
+from engine.service.deployments.deployment_list import DeploymentState
 from engine.spec.resources.scenarios import Reporter
 from engine.store import CheckPoint, Mute, OutboxMessage, Pause, ReporterState, RunRecord
 from engine.views.challenger import list_challenger_rows
@@ -206,6 +208,13 @@ def tabulate_messages(found: Sequence[OutboxMessage]) -> pl.DataFrame:
         for one in found
     ]
     return pl.DataFrame(rows, schema)
+
+
+def tabulate_deployments(found: Sequence[DeploymentState]) -> pl.DataFrame:
+    """Return deployments as a table."""
+    schema = {one.name: pl.Int64 if one.name == "revision" else pl.String for one in fields(DeploymentState)}
+    rows = [{**asdict(one), "reasons": "; ".join(one.reasons)} for one in found]
+    return pl.DataFrame(rows, schema=schema)
 
 
 def tabulate_mutes(found: Sequence[Mute], active: Sequence[Mute], idle: Sequence[Mute]) -> pl.DataFrame:

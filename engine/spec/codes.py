@@ -78,6 +78,8 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "fallback": "A channel cannot send while its secret is absent, or has a fallback that is never used.",
     "message-name": "A message uses a name that has no value when the message is sent.",
     "switched-off": "A condition or message names a check or a trigger that active: false switches off.",
+    "replacement": "A deployment puts a connection or a channel in its own place.",
+    "update-loop": "An update of a deployment runs a scenario that updates the same deployment.",
     "on-warning": "A WARNING of a step would weigh more than a failure.",
     "checks-not-applied": "No step of a scenario applies the checks of a store that is built.",
     "silent-failure": "A check can be ERROR, and no reporter of the scenario sends then.",
