@@ -98,8 +98,9 @@ def plan_bundle(
     parts = collect_parts(bundles[declared], context)
     leaving = tuple(_describe_planned(parts))
     action = Action(
-        kind="write",
-        target=f"bundle {name}",
+        kind="pack",
+        target=f"bundle {declared}",
+        result=name,
         because="always",
         reason=f"{len(parts.files):,} files of the project, {'; '.join(leaving) or 'no data and no model'}",
         reads=[source for one in parts.datasets.values() for source in list_sources(one.table, context)],

@@ -29,11 +29,12 @@ from engine.store import ModelVersion
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """What must be known of the dataset that a model was trained on, which need not be there any more."""
+    """What must be known of the dataset that a model was trained on; its `table` only where it is there."""
 
     fingerprint: str
     entity: str | None = None
     roles: Mapping[str, str] = field(default_factory=dict)
+    table: Table | None = None
 
     @classmethod
     def recall(cls, spec: TrainModel, version: ModelVersion) -> "TrainingData | None":
@@ -143,7 +144,7 @@ def build_model(name: str, context: BuildContext, *, force: bool = False) -> Mod
     if decision.action.reused:
         context.log.info(f"model {name}: {decision.action.reason}; version {trained.version} is reused")
     table = inspected.table
-    training = TrainingData(table.fingerprint, table.entity, table.roles)
+    training = TrainingData(table.fingerprint, table.entity, table.roles, table)
     return _handle_version(name, trained, training, context, reused=decision.action.reused)
 
 

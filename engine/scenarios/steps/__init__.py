@@ -30,6 +30,7 @@ from engine.scenarios.steps import (
     run_scenario,
     send_message,
     set_variables,
+    update_deployment,
 )
 from engine.spec.resources.scenarios import AnyStep
 
@@ -45,6 +46,7 @@ STEP_KINDS: dict[str, Callable[[Any, RunContext], StepResult]] = {
     "export": export.run,
     "clear": clear.run,
     "create_bundle": create_bundle.run,
+    "update_deployment": update_deployment.run,
 }
 
 

@@ -200,6 +200,18 @@ class CreateBundleStep(Step):
     publish: bool = Field(False, description="Whether to publish it in the registry too.")
 
 
+class UpdateDeploymentStep(Step):
+    """Deploy a bundle; the step FAILS if the deployment is refused or rolled back."""
+
+    kind: Literal["update_deployment"] = "update_deployment"
+    deployment: Annotated[str, Ref("deployments")] = Field(description="Name of the deployment to update.")
+    bundle: str | None = Field(
+        None,
+        description="Name or id of the bundle; if left out, the one that a step before it of this run has made, else "
+        "that of the deployment.",
+    )
+
+
 AnyStep = Annotated[
     BuildStep
     | RunChecksStep
@@ -211,7 +223,8 @@ AnyStep = Annotated[
     | SendMessageStep
     | ExportStep
     | ClearStep
-    | CreateBundleStep,
+    | CreateBundleStep
+    | UpdateDeploymentStep,
     Field(discriminator="kind"),
 ]
 STEP_KINDS: dict[str, type[Resource]] = {
@@ -226,6 +239,7 @@ STEP_KINDS: dict[str, type[Resource]] = {
     "export": ExportStep,
     "clear": ClearStep,
     "create_bundle": CreateBundleStep,
+    "update_deployment": UpdateDeploymentStep,
 }
 
 
