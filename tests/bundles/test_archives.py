@@ -202,7 +202,8 @@ def test_a_large_file_is_read_in_parts(tmp_path: Path) -> None:
     code = (
         "import resource, sys\nfrom pathlib import Path\n"
         "from engine.bundles.archive_writing import describe_content, write_archive\n"
-        "from engine.bundles.archive_checks import verify_archive\nfrom engine.bundles.extraction import extract_archive\n"
+        "from engine.bundles.archive_checks import verify_archive\n"
+        "from engine.bundles.extraction import extract_archive\n"
         "from engine.bundles.manifest import Manifest, Provenance\n"
         "used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\nbefore = used()\n"
         "files = {'large.bin': describe_content(Path('large.bin'), 'file')}\n"
