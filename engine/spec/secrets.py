@@ -6,7 +6,8 @@ a value, such as an error of a server or an exception of a user's function, must
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 from engine.errors import Diagnostic, SpecError
 from engine.formatting.control_characters import make_encodable
@@ -58,6 +59,15 @@ class Secrets:
         revealed = fill_references(text, {**self._project.names, "secret": values})
         self._redactor.add(revealed)
         return revealed
+
+    def with_project(self, project: ProjectSpec) -> Self:
+        """Return the secrets with the values that the variables have in another state of the project.
+
+        Both objects mask the same values.
+        """
+        other = copy(self)
+        other._project = project
+        return other
 
     def list_absent(self, text: str) -> list[str]:
         """Return the names of the secrets in a text that have no value."""

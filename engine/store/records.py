@@ -464,3 +464,28 @@ class CheckPoint(NamedTuple):
     run: str | None
     created: datetime
     result: CheckResult
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRows:
+    """The rows of a dataset that `materialize` has written.
+
+    Attributes
+    ----------
+    made_of
+        Digest of what they depend on: the function's source and arguments, or the query and its inputs.
+    content
+        Digest of what was written: of the bytes of a file, or of the rows of a table.
+    fingerprint
+        The fingerprint of the dataset.
+    rows
+        Their number.
+    facts
+        What `made_of` is made of, to explain a change.
+    """
+
+    made_of: str
+    content: str
+    fingerprint: str
+    rows: int
+    facts: Mapping[str, Any]

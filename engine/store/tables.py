@@ -430,6 +430,20 @@ attachments = Table(
     Column("content", LargeBinary, nullable=False),
 )
 
+kept_rows = Table(
+    "kept_rows",
+    metadata,
+    Column("dataset", String, primary_key=True),
+    Column("place", String, primary_key=True),
+    Column("made_of", String, nullable=False),
+    Column("content", String, nullable=False),
+    Column("fingerprint", String, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("facts", JSON_TYPE, nullable=False),
+    Column("run", String),
+    Column("written", UtcDateTime, nullable=False),
+)
+
 file_hashes = Table(
     "file_hashes",
     metadata,
