@@ -37,7 +37,7 @@ def stream(url: str) -> dict[str, float]:
 
     def read() -> None:
         with open_postgresql(url, read_only=True) as session, session.stream_rows("SELECT * FROM rows") as rows:
-            for _ in nanoarrow.ArrayStream(rows):
+            for _ in nanoarrow.ArrayStream(rows).iter_chunks():
                 pass
 
     return {"seconds": cost(read).wall, "peak": memory()}
