@@ -23,6 +23,10 @@ OWN_FILES = (MANIFEST_FILE, PROVENANCE_FILE, SIGNATURES_FILE)
 """The entries of an archive that the manifest does not list."""
 
 MOST_FILES = 10_000
+MOST_MANIFEST_BYTES = 3 << 20
+"""Bytes of the largest manifest: some 300 for each of the files."""
+MOST_VALUES = 60_000
+"""Values in the largest document, four for each of the files. Reading whatever JSON that is takes less than 100 MB."""
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256, as 64 hexadecimal digits in lower case."""
@@ -190,6 +194,11 @@ def encode_document(document: BaseModel) -> bytes:
     return (canonical_json(document.model_dump(mode="json")) + "\n").encode()
 
 
+def count_values(content: bytes) -> int:
+    """Return about how many values JSON has, and no less, without parsing it."""
+    return 1 + sum(map(content.count, (b",", b"[", b"{")))
+
+
 def decode_document(kind: type[_Document], content: bytes, what: str) -> _Document:
     """Return the document in bytes of unknown origin.
 
@@ -201,6 +210,8 @@ def decode_document(kind: type[_Document], content: bytes, what: str) -> _Docume
     BundleError
         The bytes are no such document; `what` names it in the message.
     """
+    if count_values(content) > MOST_VALUES:
+        raise BundleError(f"the {what} is refused: it has more than {MOST_VALUES:,} values")
     try:
         document = kind.model_validate_json(content)
         same = encode_document(document) == content
@@ -213,6 +224,11 @@ def decode_document(kind: type[_Document], content: bytes, what: str) -> _Docume
     return document
 
 
+def list_entries(manifest: Manifest) -> list[str]:
+    """Return the names of the entries of an archive in their order."""
+    return [MANIFEST_FILE, *sorted(manifest.files), PROVENANCE_FILE, SIGNATURES_FILE]
+
+
 def parse_manifest(content: bytes) -> Manifest:
     """Return the manifest in bytes of unknown origin; BundleError if they are none."""
     return decode_document(Manifest, content, "manifest")
@@ -222,5 +238,7 @@ def _describe_first_problem(error: ValidationError) -> str:
     """Return the place and the problem of the first error, on one line and without the value that was found."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     place = ".".join(map(str, first["loc"]))
-    message = first["msg"].removeprefix("Value error, ")
+    newer = first["type"] == "extra_forbidden" or place == "format"
+    message = "this engine does not know it; a newer engine may have written it" if newer else first["msg"]
+    message = message.removeprefix("Value error, ").replace("Input should be", "it must be")
     return single_line(f"{place}: {message}" if place else message, 300)

@@ -34,7 +34,7 @@ class Signature(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     keyid: Hash
-    sig: str = Field(pattern=r"^[A-Za-z0-9+/]{86}==$")
+    sig: str = Field(pattern=r"^[A-Za-z0-9+/]{85}[AQgw]==$")
 
 
 class Envelope(BaseModel):

@@ -107,6 +107,7 @@ def evaluate_batch(
         **labelled,
         **batch.snapshot.performance,
         **_performance_changes(reference, batch.snapshot),
+        **batch.advantage,
         **(own_metrics or {}),
     }
     absent = [f"column {name!r} is not compared: {one.reason}" for name, one in reference.absent.items()]

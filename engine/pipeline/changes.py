@@ -9,6 +9,7 @@ code       digests of Python files, or of a model's file
 versions   versions of the kernels, and of the training code
 metrics    the names of the metrics that are measured
 model      the version of the trained model
+challenger the name of the challenger, and the version of it that the engine has trained
 reference  what the batch is compared with
 
 Settings that equal their default are not stored, so adding a key to the spec format changes no fingerprint. A setting
@@ -86,7 +87,11 @@ def find_changes(
     found: list[Change] = [*_compare_datasets(before.get("datasets", {}), after.get("datasets", {}), project)]
     if before.get("model") != after.get("model"):
         found.append(_describe_model_change(before.get("model"), after.get("model"), places))
+    same_challenger, told = _compare_challengers(before.get("challenger"), after.get("challenger"))
+    found += told
     for role, place in places.items():
+        if role == "challenger" and not same_challenger:
+            continue
         old, new = (facts.get("spec", {}).get(role, {}) for facts in (before, after))
         found += _compare_settings(old, new, place, project)
     found += _compare_named_values("code", before, after)
@@ -267,6 +272,18 @@ def _describe_model_change(before: Any, after: Any, places: RolePaths) -> Change
     return Change(
         kind="model", what=name, before=before, after=after, says=f"model {name} {format_change(before, after)}"
     )
+
+
+def _compare_challengers(before: Any, after: Any) -> tuple[bool, list[Change]]:
+    """Return whether both sides have a challenger of one name, and what has changed of it besides its settings."""
+    if before == after:
+        return before is not None, []
+    old, new = (None if one is None else ", ".join(filter(None, one.values())) for one in (before, after))
+    name = (after or before)["model"]
+    says = f"challenger {old} → {new}" if old and new else f"challenger {new} is new" if new else ""
+    says = says or f"the challenger was removed; it was {old}"
+    change = Change(kind="model", what=name, before=old, after=new, says=says)
+    return bool(before and after and before["model"] == after["model"]), [change]
 
 
 def _compare_named_values(part: str, before: FingerprintFacts, after: FingerprintFacts) -> Iterator[Change]:

@@ -47,7 +47,7 @@ def validate_target(target: str, evaluation: Evaluation | None, context: BuildCo
     if target in project.evaluation_stores:
         store = project.evaluation_stores[target]
         datasets |= {store.dataset}
-        models |= {store.model} if store.model else set()
+        models |= {model for model in (store.model, store.challenger) if model}
         validate_store(target, evaluation, context, findings)
     for model in sorted(models):
         validate_model(model, context, findings)
@@ -141,6 +141,8 @@ def validate_store(name: str, evaluation: Evaluation | None, context: BuildConte
     if spec.model:
         model = context.project.models[spec.model]
         _validate_model_columns(name, spec.model, batch, context, findings)
+        if spec.challenger:
+            _validate_model_columns(name, spec.challenger, batch, context, findings)
         absent |= {model.target, *model.features.exclude}
         absent |= set(schema) - set(model.features.include or schema)
     roles: dict[str, str | None] = {

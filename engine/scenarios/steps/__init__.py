@@ -29,6 +29,7 @@ from engine.scenarios.steps import (
     run_scenario,
     send_message,
     set_variables,
+    update_deployment,
 )
 from engine.spec.resources.scenarios import AnyStep
 
@@ -43,6 +44,7 @@ STEP_KINDS: dict[str, Callable[[Any, RunContext], StepResult]] = {
     "send_message": send_message.run,
     "export": export.run,
     "clear": clear.run,
+    "update_deployment": update_deployment.run,
 }
 
 

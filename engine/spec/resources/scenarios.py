@@ -186,6 +186,18 @@ class ClearStep(Step):
         return []
 
 
+class UpdateDeploymentStep(Step):
+    """Deploy a bundle; the step FAILS if the deployment is refused or rolled back."""
+
+    kind: Literal["update_deployment"] = "update_deployment"
+    deployment: Annotated[str, Ref("deployments")] = Field(description="Name of the deployment to update.")
+    bundle: str | None = Field(
+        None,
+        description="Name or id of the bundle; if left out, the one that a step before it of this run has made, else "
+        "that of the deployment.",
+    )
+
+
 AnyStep = Annotated[
     BuildStep
     | RunChecksStep
@@ -196,7 +208,8 @@ AnyStep = Annotated[
     | ReportStep
     | SendMessageStep
     | ExportStep
-    | ClearStep,
+    | ClearStep
+    | UpdateDeploymentStep,
     Field(discriminator="kind"),
 ]
 STEP_KINDS: dict[str, type[Resource]] = {
@@ -210,6 +223,7 @@ STEP_KINDS: dict[str, type[Resource]] = {
     "send_message": SendMessageStep,
     "export": ExportStep,
     "clear": ClearStep,
+    "update_deployment": UpdateDeploymentStep,
 }
 
 
