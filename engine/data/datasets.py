@@ -226,8 +226,10 @@ class Datasets:
             fingerprint = queries.fingerprint_query(query, inputs)
             kept = self._examine_kept_rows(name, fingerprint)
             if kept is not None and kept.current:
-                frame, files = self._open_kept_rows(kept)
-                return kept.key, lambda: self._describe_query(name, dataset, frame, fingerprint, inputs, kept, files)
+                frame, kept_files = self._open_kept_rows(kept)
+                return kept.key, lambda: self._describe_query(
+                    name, dataset, frame, fingerprint, inputs, kept, kept_files
+                )
             used = {one: self.project.names[one] for one in sorted(sql.list_sql_variables(dataset.sql))}
             made_of = (repr(used), *map(id, inputs), kept and kept.key)
             return made_of, lambda: self._describe_query(
