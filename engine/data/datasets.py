@@ -394,11 +394,11 @@ def _open_rows(name: str, dataset: StoredDataset, rows: DatabaseRows) -> Table:
             "connection": dataset.connection,
             "table": dataset.table,
             "rows": rows.count,
-            "content": rows.fingerprint,
             "versions": {"row hash": HASH_VERSION},
         },
         notes=rows.notes,
         warnings=files.warnings,
+        place=f"table {dataset.table} of connection {dataset.connection}",
     )
 
 
