@@ -7,7 +7,7 @@ when and with what) is no part of the manifest, so that equal contents have the 
 import hashlib
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
@@ -209,7 +209,17 @@ _Document = TypeVar("_Document", bound=BaseModel)
 
 def encode_document(document: BaseModel) -> bytes:
     """Return a document as canonical JSON: sorted keys, UTF-8, one line end."""
-    return (canonical_json(document.model_dump(mode="json")) + "\n").encode()
+    return (canonical_json(dump_document(document)) + "\n").encode()
+
+
+def dump_document(document: BaseModel) -> dict[str, Any]:
+    """Return a document, JSON-ready, without the keys that have their defaults.
+
+    So a key that a later version of the engine adds changes neither the bytes of what was written before it, nor their
+    hash, nor what was signed.
+    """
+    written = document.model_dump(mode="json", exclude_defaults=True)
+    return {**written, "format": document.format} if isinstance(document, Manifest) else written
 
 
 def count_values(content: bytes) -> int:

@@ -43,6 +43,7 @@ class ReadSource(FrozenModel):
     dataset: str = Field(description="The name of the dataset, or of other rows, such as a model's held-out rows.")
     rows: int | None = Field(None, description="The number of rows; null if it is not known before reading.")
     files: list[str] = Field([], description="The files of the dataset.")
+    place: str = Field("", description="Connection and table of the dataset, if its rows are read from a database.")
 
 
 class Action(FrozenModel):
