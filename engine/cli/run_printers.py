@@ -31,6 +31,7 @@ def print_run(project: Project, id_: str, format_: TableFormat) -> None:
             "ended": f"{run.ended:%Y-%m-%d %H:%M:%S} UTC" if run.ended else "",
             "as of": f"{run.as_of:%Y-%m-%d %H:%M:%S} UTC" if run.as_of else "",
             "started by": run.parent or "",
+            "release": one.release or "",
             "fire": tell_fire(fire) if fire else "" if one.fire is None else f"{one.fire}, which is not kept any more",
             "variables": ", ".join(f"{name} = {value}" for name, value in run.variables.items()),
         }
