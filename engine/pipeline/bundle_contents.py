@@ -253,14 +253,11 @@ def _pack_dataset(
 
 def _place_files(name: str, table: Table, project: ProjectSpec, place: str) -> tuple[str, dict[str, Path]]:
     """Return the path of a dataset of files in the bundle, and each file by its path there; no files to freeze rows."""
-    dataset = project.datasets[name]
-    of_files = isinstance(dataset, FileDataset) or (
-        isinstance(dataset, StoredDataset) and project.connections[dataset.connection].kind == "file"
-    )
+    dataset = project.find_file_dataset(name)
     was_frozen = project.revision is not None and table.fingerprint in project.revision.frozen.values()
-    if not of_files or was_frozen or table.files is None or not isinstance(dataset, FileDataset | StoredDataset):
+    if dataset is None or table.files is None or was_frozen:
         return "", {}
-    declared = project.root_of("datasets", name, dataset.connection) / (dataset.path or "")
+    declared = project.root_of("datasets", name, dataset.connection) / dataset.path
     base = declared.parent
     if declared.is_dir():
         base = declared
