@@ -51,7 +51,7 @@ class Action(FrozenModel):
     kind: Literal["read", "train", "profile", "evaluate", "check", "set", "call", "write", "remove", "send"] = Field(
         description="read: verify and measure a dataset; train: a version of a model; profile: measure a reference "
         "once and keep its profile; evaluate: a batch; check: apply checks; set: a variable; call: a function of "
-        "yours; write: a file; remove: the files of a dataset; send: a message."
+        "yours, or SQL statements; write: a file or a table; remove: the files of a dataset; send: a message."
     )
     target: str = Field(description="The dataset, model, evaluation store, file, variable, or the sender of a message.")
     result: str = Field("", description="What the action makes: a model version, or an evaluation's name.")

@@ -167,7 +167,7 @@ def _compare_datasets(before: FingerprintFacts, after: FingerprintFacts, project
             )
             continue
         found = [*_compare_tables(name, before[name], table, project)]
-        # A query that has not changed itself, or a reader of kept rows, is explained by its inputs, if one of them has changed.
+        # What has not changed itself, a query or a reader of kept rows, is explained by its inputs, if one of them has.
         inputs = any(after[other]["fingerprint"] not in earlier for other in after if other != name)
         if not found and not (("sql" in table or "rows_of" in table) and inputs):
             says = f"the content of dataset {name} has changed"

@@ -29,6 +29,7 @@ from engine.scenarios.steps import (
     run_scenario,
     send_message,
     set_variables,
+    sql,
 )
 from engine.spec.resources.scenarios import AnyStep
 
@@ -42,6 +43,7 @@ STEP_KINDS: dict[str, Callable[[Any, RunContext], StepResult]] = {
     "report": report.run,
     "send_message": send_message.run,
     "export": export.run,
+    "sql": sql.run,
     "clear": clear.run,
 }
 
