@@ -31,12 +31,14 @@ from engine.bundles.bundle_paths import MOST_PATH_BYTES
 from engine.bundles.manifest import (
     MANIFEST_FILE,
     MOST_FILES,
+    MOST_MANIFEST_BYTES,
     OWN_FILES,
     PROVENANCE_FILE,
     SIGNATURES_FILE,
     Manifest,
     Provenance,
     decode_document,
+    list_entries,
     parse_manifest,
 )
 from engine.bundles.signatures import Envelope, Signature, TrustedKey, check_signatures
@@ -44,7 +46,6 @@ from engine.errors import BundleError
 from engine.formatting.control_characters import single_line
 from engine.formatting.numbers import format_bytes
 
-MOST_MANIFEST_BYTES = 4 << 20
 MOST_PROVENANCE_BYTES = 1 << 20
 
 
@@ -101,12 +102,12 @@ class BundleArchive:
             write(buffer[:read])
             place, left = place + read, left - read
         if left or digest.hexdigest() != expected.sha256:
-            raise BundleError(f"{self.path}: {single_line(name)} is damaged: its bytes are not those of the manifest")
+            raise BundleError(f"{self.path} is refused: the bytes of {_show_name(name)} are not those of the manifest")
 
     def read_file(self, name: str, limit: int) -> bytes:
         """Return the bytes of a listed file, which may have at most `limit`; BundleError if it is damaged or larger."""
         if self.manifest.files[name].size > limit:
-            raise BundleError(f"{self.path}: {single_line(name)} is larger than {format_bytes(limit)}")
+            raise BundleError(f"{self.path}: {_show_name(name)} is larger than {format_bytes(limit)}")
         parts: list[bytes] = []
         self.copy_file(name, lambda part: parts.append(bytes(part)))
         return b"".join(parts)
@@ -278,7 +279,7 @@ def _find_difference(found: CentralRecord) -> str:
 
 
 def _compare_with_manifest(files: Mapping[str, ArchivedFile], manifest: Manifest) -> None:
-    """Check that an archive holds the files of its manifest, of their sizes, and no other."""
+    """Check that an archive holds the files of its manifest, in order and of their sizes, and no other."""
     listed = {*OWN_FILES, *manifest.files}
     for name in files:
         if name not in listed:
@@ -288,6 +289,8 @@ def _compare_with_manifest(files: Mapping[str, ArchivedFile], manifest: Manifest
             raise BundleError(f"{_show_name(name)} is listed in its manifest, but missing")
         if files[name].size != file.size:
             raise BundleError(f"{_show_name(name)} has {files[name].size} bytes, but {file.size} in the manifest")
+    if list(files) != list_entries(manifest):
+        raise BundleError("its files are not in the order of a bundle")
 
 
 def _read_exactly(descriptor: int, size: int, offset: int) -> bytes:

@@ -23,6 +23,8 @@ from engine.cli import (
     bundle,
     check,
     compare,
+    deploy,
+    deployments,
     drill,
     init,
     mute,
@@ -34,10 +36,12 @@ from engine.cli import (
     render,
     report,
     resume,
+    rollback,
     run,
     schema,
     serve,
     show,
+    status,
     unmute,
     validate,
     watch,
@@ -75,7 +79,7 @@ class _Verb(TyperCommand):
 
 VERBS = (
     init, validate, render, schema, plan, run, watch, serve, show, compare, report, check, drill, mute, unmute, pause,
-    resume, outbox, remove, prune,
+    resume, outbox, remove, prune, deploy, deployments, rollback, status,
 )  # fmt: skip
 for verb in VERBS:
     app.command(verb.__name__.rpartition(".")[2], cls=_Verb)(verb.command)

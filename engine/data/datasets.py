@@ -221,7 +221,9 @@ class Datasets:
                 lambda path: self.files.watch(path, f"dataset {name!r}"),
             )
             digests = files.hash_each(self.files)
-            return (root, id(files), *digests.values()), lambda: _open_files(name, declared, files, digests, root)
+            frozen = self.project.revision.frozen if self.project.revision else {}
+            made_of = (root, id(files), *digests.values())
+            return made_of, lambda: _open_files(name, declared, files, digests, root, frozen)
         if isinstance(dataset, QueryDataset):
             query = sql.bind_variables(dataset.sql, self.project.names)
             fingerprint = queries.fingerprint_query(query, inputs)
@@ -353,8 +355,18 @@ class Datasets:
         return pl.scan_ipc(path, glob=False)
 
 
-def _open_files(name: str, dataset: FileDataset, files: DatasetFiles, digests: Mapping[Path, str], root: Path) -> Table:
+def _open_files(
+    name: str,
+    dataset: FileDataset,
+    files: DatasetFiles,
+    digests: Mapping[Path, str],
+    root: Path,
+    frozen: Mapping[str, str],
+) -> Table:
+    """Open files; the fingerprint of rows that a bundle has frozen into a file is the one that they had before."""
     fingerprint, facts = files.compute_fingerprint(digests, root)
+    if len(digests) == 1:
+        fingerprint = frozen.get(next(iter(digests.values())), fingerprint)
     return Table(
         name,
         files.scan_all(),
@@ -382,11 +394,11 @@ def _open_rows(name: str, dataset: StoredDataset, rows: DatabaseRows) -> Table:
             "connection": dataset.connection,
             "table": dataset.table,
             "rows": rows.count,
-            "content": rows.fingerprint,
             "versions": {"row hash": HASH_VERSION},
         },
         notes=rows.notes,
         warnings=files.warnings,
+        place=f"table {dataset.table} of connection {dataset.connection}",
     )
 
 

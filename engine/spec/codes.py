@@ -48,6 +48,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "unknown-attachment": "Something is listed under attach that cannot be attached.",
     "cycle": "A dataset depends on itself, a scenario runs itself, or a step writes a file that it reads.",
     # keys that must fit together
+    "challenger": "A challenger is the model of its store itself, or has another task, target or positive class.",
     "function": "A function is not written module:function.",
     "path": "A path is empty, leaves the folder that it must stay in, or is that of a file of the project itself.",
     "reach": "A value that was given with a request would lead outside of the folder of a path, or change an address.",
@@ -79,6 +80,8 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "fallback": "A channel cannot send while its secret is absent, or has a fallback that is never used.",
     "message-name": "A message uses a name that has no value when the message is sent.",
     "switched-off": "A condition or message names a check or a trigger that active: false switches off.",
+    "replacement": "A deployment puts a connection or a channel in its own place.",
+    "update-loop": "An update of a deployment runs a scenario that updates the same deployment.",
     "on-warning": "A WARNING of a step would weigh more than a failure.",
     "checks-not-applied": "No step of a scenario applies the checks of a store that is built.",
     "silent-failure": "A check can be ERROR, and no reporter of the scenario sends then.",

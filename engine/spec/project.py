@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
+from typing import Any
 
 from engine.digests import digest_texts
 from engine.errors import Diagnostic, Position, Severity, SpecError, UsageError
@@ -41,7 +42,7 @@ from engine.spec.stored_data import (
 from engine.spec.tried_settings import TriedSettings, replace_check_settings
 from engine.spec.validator import SpecValidator
 from engine.spec.variable_references import Value, find_references
-from engine.spec.yaml_tree import MapNode, ScalarNode, node_at, position_at
+from engine.spec.yaml_tree import MapNode, ScalarNode, node_at, position_at, read_data
 
 LANGUAGE_VERSION = 1
 
@@ -212,6 +213,10 @@ class ProjectSpec:
         node = node_at(self._files.root, path)
         return node.text if isinstance(node, ScalarNode) else ""
 
+    def written_data(self, *path: str | int) -> Any:
+        """Return what the spec says at a path as plain data, with its references; None if it says nothing there."""
+        return read_data(node_at(self._files.root, path))
+
     def holds_variables(self, *path: str | int) -> bool:
         """Return whether the text at a path of the spec contains a `${…}`."""
         return bool(find_references(self.written_text(*path)))
@@ -331,7 +336,7 @@ def _read_project(
         moment = place_moment(as_of, _read_time_zone(files.root, findings))
         resolver = _resolve_variables(files.root, overrides, environ, list_moment_values(moment), findings)
         reader = SpecValidator(resolver, findings)
-        spec = reader.validate_project(files.root)
+        spec = _switch_off_triggers(reader.validate_project(files.root))
         check_rules(Draft(path, files, spec, resolver, reader.texts, confined), findings)
     except TooManyFindings:
         raise SpecError(findings.sorted_by_position()) from None
@@ -350,6 +355,18 @@ def _resolve_variables(
 ) -> VariableResolver:
     declared = root.get("variables")
     return VariableResolver(declared if isinstance(declared, MapNode) else None, overrides, environ, moment, findings)
+
+
+def _switch_off_triggers(spec: ProjectResource) -> ProjectResource:
+    """Return the project with the triggers of scenarios that are not active switched off."""
+    off = {
+        name: scenario.model_copy(
+            update={"triggers": [one.model_copy(update={"active": False}) for one in scenario.triggers]}
+        )
+        for name, scenario in spec.scenarios.items()
+        if not scenario.active
+    }
+    return spec.model_copy(update={"scenarios": {**spec.scenarios, **off}}) if off else spec
 
 
 def _read_time_zone(root: MapNode, findings: Findings) -> tzinfo:

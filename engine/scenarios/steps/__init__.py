@@ -22,6 +22,7 @@ from engine.scenarios.steps import (
     build,
     clear,
     compute_metrics,
+    create_bundle,
     export,
     python,
     report,
@@ -30,6 +31,7 @@ from engine.scenarios.steps import (
     send_message,
     set_variables,
     sql,
+    update_deployment,
 )
 from engine.spec.resources.scenarios import AnyStep
 
@@ -45,6 +47,8 @@ STEP_KINDS: dict[str, Callable[[Any, RunContext], StepResult]] = {
     "export": export.run,
     "sql": sql.run,
     "clear": clear.run,
+    "create_bundle": create_bundle.run,
+    "update_deployment": update_deployment.run,
 }
 
 

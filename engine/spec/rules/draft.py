@@ -128,6 +128,11 @@ class Draft:
         declared = self.spec.evaluation_stores.get(store)
         return self.spec.models.get(declared.model or "") if declared else None
 
+    def challenger_of_store(self, store: str) -> AnyModel | None:
+        """Return the challenger of an evaluation store, if the shapes of both are valid."""
+        declared = self.spec.evaluation_stores.get(store)
+        return self.spec.models.get(declared.challenger or "") if declared else None
+
 
 def locate_path(folder: Path, path: str) -> Path:
     """Return the absolute path of a file, without `..`; what symbolic links stand for is found when a step runs."""

@@ -1,4 +1,4 @@
-"""The rows of datasets that `materialize` has written."""
+"""Which release has written a row, which version of a model counts, and the rows that `materialize` has written."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,11 +9,29 @@ down_revision = "0008"
 
 
 def upgrade() -> None:
-    """Make the tables, which are empty."""
-    _create_kept_rows()
+    """Make the tables, which are empty; the new columns are null."""
+    _name_releases()
+    _make_active_models()
+    _make_kept_rows()
 
 
-def _create_kept_rows() -> None:
+def _name_releases() -> None:
+    op.add_column("runs", sa.Column("release", sa.String))
+    op.add_column("evaluations", sa.Column("release", sa.String))
+
+
+def _make_active_models() -> None:
+    op.create_table(
+        "active_models",
+        sa.Column("model", sa.String, nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("by", sa.String, nullable=False),
+        sa.PrimaryKeyConstraint("model", name="pk_active_models"),
+    )
+
+
+def _make_kept_rows() -> None:
     op.create_table(
         "kept_rows",
         sa.Column("dataset", sa.String, nullable=False),
