@@ -18,12 +18,12 @@ import polars as pl
 
 from engine.data import queries
 from engine.data.contract import check_schema
+from engine.data.databases.kept_tables import KeptTable
 from engine.data.databases.reading import DatabaseRows, read_table
 from engine.data.disturbances import disturb_rows
 from engine.data.file_datasets import FoundBefore, find_files, read_declared_texts
 from engine.data.files import DatasetFiles
 from engine.data.fingerprints import FileHashes, check_hashable, hash_file, hash_frame
-from engine.data.databases.kept_tables import KeptTable
 from engine.data.kept_files import KeptFile
 from engine.data.kept_rows import KeptPlace, KeptRowsRecords, KeptState, NoRecords, examine_kept_rows
 from engine.data.table import Table, explain_read_errors
@@ -341,11 +341,11 @@ class Datasets:
     def _table_key(self, table: DatabaseTable) -> tuple[object, ...]:
         return (*table, describe_connection(self.project, table[0]))
 
-    def forget_table(self, connection: str, table: str) -> None:
-        """Read a table anew when it is opened next: it was written."""
-        for key in [key for key in self._table_rows if key[:2] == (connection, table)]:
-            del self._table_rows[key]
-        self._opened = None if self._opened is None else {}
+    def forget_tables(self) -> None:
+        """Read the tables of databases anew when they are opened next: something may have been written into them."""
+        self._table_rows.clear()
+        self._tables.clear()
+        self._forget_opened()
 
     def _copy_rows(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         """Write the rows of a lazy frame to a file: what it reads may change, and nobody else knows what that is."""
