@@ -11,8 +11,9 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from engine.store.folders import safe_name, sync_path
 
 SHORTEST_ID = 8
 """Digits of an id that are enough to name a bundle, if no other begins with them."""
+LONGEST_PUT = 86_400
+"""Seconds after which an unfinished file is one of a killed process."""
 _MOST_NAME_BYTES = 16_384
 
 
@@ -100,10 +103,7 @@ class FolderRegistry:
         """
         file = self._name_file(project, name_or_id)
         if file.exists():
-            present = _read_name(file)
-            if (present.project, present.name) != (project, name_or_id):
-                raise BundleError(f"{file} is damaged: it is the file of another name")
-            return present.id
+            return _read_name(file).id
         if re.fullmatch(rf"[0-9a-f]{{{SHORTEST_ID},64}}", name_or_id):
             found = [path.stem for path in (self.folder / "blobs").glob(f"{name_or_id}*.zip")]
             if len(found) == 1:
@@ -166,6 +166,10 @@ class FolderRegistry:
         """Give the path of a new file in the registry; it is removed at the end unless it was moved away."""
         folder = self.folder / "staging"
         folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.iterdir():  # by a process that was killed
+            with suppress(FileNotFoundError):
+                if time.time() - left.stat().st_mtime > LONGEST_PUT:
+                    left.unlink()
         part = folder / f"{secrets.token_hex(8)}{suffix}"
         try:
             yield part
@@ -215,10 +219,9 @@ def _read_name(file: Path) -> RegisteredBundle:
         with file.open("rb") as opened:
             content = json.loads(opened.read(_MOST_NAME_BYTES))
         registered = RegisteredBundle(**content)
-        if not all(isinstance(text, str) for text in content.values()) or not re.fullmatch(
-            "[0-9a-f]{64}", registered.id
-        ):
-            raise ValueError
-    except (OSError, ValueError, TypeError, RecursionError):
+        place = (safe_name(registered.project), safe_name(registered.name))
+        if place != (file.parent.name, file.stem) or not re.fullmatch("[0-9a-f]{64}", registered.id):
+            raise ValueError  # a file that was put in the place of another one
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         raise BundleError(f"{file} is damaged: it must give a name of a project the id of a bundle") from None
     return registered
