@@ -150,15 +150,16 @@ class FolderRegistry:
         try:
             with open_archive(target) as stored:
                 verify_open_archive(stored)
-                before = set(stored.envelope.signatures) if stored.id == target.stem else set()
-                whole = stored.id == target.stem
+                before = set(stored.envelope.signatures) if stored.id == target.stem else None
         except BundleError:
-            before, whole = set(), False
-        if whole and signed <= before:
-            return
-        if not before <= signed:
-            message = f"{target} has the same bundle with other signatures, which would be lost"
-            raise BundleError(f"{message}: export it, sign it, and put that")
+            before = None
+        if before is not None:
+            old, new = ({signature.keyid for signature in some} for some in (before, signed))
+            if signed <= before or new < old:
+                return
+            if not old <= new:
+                message = f"{target} has the same bundle with signatures of other keys, which would be lost"
+                raise BundleError(f"{message}: export it, sign it, and put that")
         part.replace(target)
 
     @contextmanager

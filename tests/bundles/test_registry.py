@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from engine.bundles.archive_checks import verify_archive
+from engine.bundles.archive_writing import write_archive
 from engine.bundles.registry import FolderRegistry, RegisteredBundle
+from engine.bundles.signatures import sign_bundle
 from engine.errors import BundleError, UsageError
 
-from .made import make_archive, make_keys
+from .made import CONTENTS, PROVENANCE, make_archive, make_keys, make_manifest
 
 RACERS = Path(__file__).with_name("racers.py")
 
@@ -138,7 +140,7 @@ def test_signatures_are_added_and_never_lost(registry: FolderRegistry, tmp_path:
     for archive in ("plain.zip", "ada.zip", "plain.zip"):
         registry.put(tmp_path / archive)
     assert verify_archive(registry.path_of(id_), [ada, bob], 1).signers == ("ada",)
-    with pytest.raises(BundleError, match="has the same bundle with other signatures, which would be lost"):
+    with pytest.raises(BundleError, match="has the same bundle with signatures of other keys, which would be lost"):
         registry.put(tmp_path / "bob.zip")
     assert verify_archive(registry.path_of(id_), [ada, bob], 1).signers == ("ada",)
 
@@ -153,3 +155,13 @@ def test_a_registry_that_cannot_be_written_is_told(
     with as_nobody(), pytest.raises(BundleError, match=r"the registry .* cannot be written, .*: Permission denied"):
         registry.put(open_folder / "bundle.zip")
     assert json.dumps(registry.list_bundles("p")) == "[]"
+
+
+def test_the_same_bundle_that_is_made_and_signed_again_later_is_taken(registry: FolderRegistry, tmp_path: Path) -> None:
+    key, manifest = make_keys(tmp_path, "ada"), make_manifest()
+    for created in ("2026-11-28T00:00:00Z", "2026-11-29T00:00:00Z"):
+        provenance = PROVENANCE.model_copy(update={"created": created})
+        signature = sign_bundle(manifest.id, provenance, tmp_path / "ada.private.pem")
+        write_archive(tmp_path / "bundle.zip", manifest, CONTENTS, provenance, [signature])
+        registry.put(tmp_path / "bundle.zip")
+    assert verify_archive(registry.path_of(manifest.id), [key], require=1).provenance.created == created
