@@ -4,6 +4,7 @@ Nothing is unpacked, parsed or trusted before it is checked: bounds first, then 
 those of the manifest, then the hash of each file at its use.
 """
 
+import fcntl
 import hashlib
 import os
 import stat
@@ -195,15 +196,35 @@ def verify_open_archive(
     return Verified(archive.manifest, archive.provenance, signers)
 
 
+@contextmanager
+def hold_folder(folder: Path) -> Iterator[None]:
+    """Let nobody else change an archive in a folder meanwhile who asks by this function too."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def add_signature(path: Path, signature: Signature) -> None:
-    """Write an archive anew with one more signature, or with a new one of the same key."""
-    with open_archive(path) as archive:
-        kept = [one for one in archive.envelope.signatures if one.keyid != signature.keyid]
-        sections: Mapping[str, Content] = {
-            name: FileSection(path, archive.files[name].content_offset, archive.files[name].size)
-            for name in archive.manifest.files
-        }
-        write_archive(path, archive.manifest, sections, archive.provenance, [*kept, signature])
+    """Write an archive anew with one more signature, or with a new one of the same key.
+
+    Raises
+    ------
+    BundleError
+        The archive is refused, or cannot be written.
+    """
+    try:
+        with hold_folder(path.parent), open_archive(path) as archive:
+            kept = [one for one in archive.envelope.signatures if one.keyid != signature.keyid]
+            sections: Mapping[str, Content] = {
+                name: FileSection(path, archive.files[name].content_offset, archive.files[name].size)
+                for name in archive.manifest.files
+            }
+            write_archive(path, archive.manifest, sections, archive.provenance, [*kept, signature])
+    except OSError as error:
+        raise BundleError(f"{path} cannot be signed: {error.strerror}") from error
 
 
 def _read_records(descriptor: int) -> dict[str, ArchivedFile]:

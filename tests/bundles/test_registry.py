@@ -1,6 +1,5 @@
 """The registry in a folder: a name is given once, whoever asks at the same time, and what is damaged is never used."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -154,7 +153,58 @@ def test_a_registry_that_cannot_be_written_is_told(
     registry = FolderRegistry(open_folder / "registry")
     with as_nobody(), pytest.raises(BundleError, match=r"the registry .* cannot be written, .*: Permission denied"):
         registry.put(open_folder / "bundle.zip")
-    assert json.dumps(registry.list_bundles("p")) == "[]"
+    assert registry.list_bundles("p") == []
+
+
+def test_a_registry_that_cannot_be_read_is_not_taken_for_an_empty_one(
+    open_folder: Path, as_nobody: Callable[[], AbstractContextManager[None]]
+) -> None:
+    id_ = make_archive(open_folder / "bundle.zip")
+    registry = FolderRegistry(open_folder / "registry")
+    registry.put(open_folder / "bundle.zip")
+    registry.assign("p", "v1", id_)
+    for folder in ("names/p", "blobs"):
+        (registry.folder / folder).chmod(0o700)
+    with as_nobody():
+        for ask in (
+            lambda: registry.list_bundles("p"),
+            lambda: registry.resolve("p", "v1"),
+            lambda: registry.path_of(id_),
+        ):
+            with pytest.raises(BundleError, match=r"cannot be read: Permission denied"):
+                ask()
+
+
+@pytest.mark.slow
+def test_no_signature_of_several_at_once_is_lost(tmp_path: Path) -> None:
+    names = ("ada", "bob", "eve", "dan")
+    keys = [make_keys(tmp_path, name) for name in names]
+    make_archive(tmp_path / "bundle.zip")
+    code = (
+        "import sys\nfrom pathlib import Path\n"
+        "from engine.bundles.archive_checks import add_signature, verify_archive\n"
+        "from engine.bundles.signatures import sign_bundle\nfound = verify_archive(Path('bundle.zip'))\n"
+        "signature = sign_bundle(found.manifest.id, found.provenance, Path(sys.argv[1]))\n"
+        "print(flush=True)\ninput()\nadd_signature(Path('bundle.zip'), signature)\n"
+    )
+    signers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, f"{name}.private.pem"], cwd=tmp_path, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True,
+        )
+        for name in names
+    ]  # fmt: skip
+    for signer in signers:
+        assert signer.stdout is not None
+        signer.stdout.readline()
+    for signer in signers:
+        assert signer.stdin is not None
+        signer.stdin.write("\n")
+        signer.stdin.flush()
+    for signer in signers:
+        signer.communicate()
+        assert signer.returncode == 0
+    assert set(verify_archive(tmp_path / "bundle.zip", keys, require=4).signers) == set(names)
 
 
 def test_the_same_bundle_that_is_made_and_signed_again_later_is_taken(registry: FolderRegistry, tmp_path: Path) -> None:
