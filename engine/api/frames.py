@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from engine.bundles.project_bundles import ListedBundle
 from engine.evaluation.record import Evaluation
 from engine.notifications.sending import describe_definition
 from engine.service.deployments.deployment_list import DeploymentState
@@ -236,6 +237,13 @@ def tabulate_mutes(found: Sequence[Mute], active: Sequence[Mute], idle: Sequence
     rows = [{name: getattr(mute, name) for name in schema if name != "state"} for mute in found]
     states = [{"state": describe_state(mute)} for mute in found]
     return pl.DataFrame([row | state for row, state in zip(rows, states, strict=True)], schema)
+
+
+def tabulate_bundles(bundles: Sequence[ListedBundle]) -> pl.DataFrame:
+    """Return one row per bundle of a project."""
+    schema = {"name": pl.String, "id": pl.String, "where": pl.String, "size": pl.Int64, "signatures": pl.Int64,
+              **dict.fromkeys(("created", "by", "release_notes", "problem"), pl.String)}  # fmt: skip
+    return pl.DataFrame([asdict(one) for one in bundles], schema, orient="row")
 
 
 def tabulate_pauses(found: Sequence[Pause], active: Sequence[Pause], idle: Mapping[str, str]) -> pl.DataFrame:
