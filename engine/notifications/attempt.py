@@ -121,11 +121,11 @@ def send_directly(
     channel = project.channels.get(message.channel)
     if channel is None:
         raise DeliveryError(UNDECLARED)
-    folder = project.folder_of("channels", message.channel)
+    folder, home = project.folder_of("channels", message.channel), project.home_of("channels", message.channel)
     cuts: list[Callable[[], None]] = []
 
     def send() -> str:
-        return send_message(channel, message, secrets, folder, project.name, seconds, outcome, reached, cuts)
+        return send_message(channel, message, secrets, folder, home, project.name, seconds, outcome, reached, cuts)
 
     return _call_within(seconds, send, cuts)
 

@@ -54,6 +54,7 @@ def send_message(
     message: OutboxMessage,
     secrets: Secrets,
     folder: Path,
+    home: Path,
     project: str,
     seconds: float,
     outcome: Outcome | None = None,
@@ -69,7 +70,9 @@ def send_message(
     Parameters
     ----------
     folder
-        The folder of the file that declares the channel: its relative paths start there.
+        The folder of the file that declares the channel: the relative paths of what it reads start there.
+    home
+        The folder that the relative paths of what it writes start from.
     project
         The project's name.
     seconds
@@ -93,7 +96,7 @@ def send_message(
         used, url, headers = _resolve_channel(channel, secrets)
         sent_to = [] if reached is None else reached
         cut = [] if cuts is None else cuts
-        post = Envelope(message, url, folder, sender, outcome, sent_to, project, headers, seconds, cut)
+        post = Envelope(message, url, folder, home, sender, outcome, sent_to, project, headers, seconds, cut)
         CHANNEL_KINDS[used.kind].send(used, post)
     except DeliveryError as error:
         error.args = (secrets.redact(str(error)),)
@@ -124,6 +127,18 @@ def describe_channel(channel: Channel, secrets: Secrets) -> str:
         absent = [name for text in list_secret_texts(channel).values() for name in secrets.list_absent(text)]
         description += f", because the secret {join_words(absent, 'and')} is absent"
     return secrets.redact(description)
+
+
+def greet_channel(channel: Channel, secrets: Secrets, folder: Path) -> str:
+    """Greet the server of a mail channel, without sending anything; return what was done, empty for other kinds.
+
+    Raises
+    ------
+    DeliveryError
+        The channel cannot be used, or its server does not answer.
+    """
+    used, url, _ = _resolve_channel(channel, secrets)
+    return f", {mail.greet_mail_server(used, url, folder)}" if isinstance(used, MailChannel) else ""
 
 
 def _resolve_channel(channel: Channel, secrets: Secrets) -> tuple[Channel, str, dict[str, str]]:

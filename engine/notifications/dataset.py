@@ -36,7 +36,7 @@ def send(channel: DatasetChannel, post: Envelope) -> None:
     UnreachableError
         The file cannot be written, or holds something else than such rows.
     """
-    path = (post.folder / channel.path).resolve()  # a link stays a link
+    path = (post.home / channel.path).resolve()  # a link stays a link
     add = _add_json_row if path.suffix.lower() == ".ndjson" else _add_csv_row
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -21,16 +21,18 @@ PATIENCE = 3
 class Envelope:
     """A message ready to send.
 
-    `url` is the channel's URL with secrets revealed, empty for a kind without URL. The channel's relative paths start
-    at `folder`. `sender` is a mail address. `outcome` is the run's outcome, None before its end. The channel adds each
-    receiver to `reached` as soon as it has taken the message, so that it does not get it again if another one fails.
-    `headers` are HTTP headers with secrets revealed. The sending may take `seconds`; the channel adds to `cuts` what
-    closes its connection, which is called from another thread when they are over.
+    `url` is the channel's URL with secrets revealed, empty for a kind without URL. The relative paths of what the
+    channel reads start at `folder`, of what it writes at `home`. `sender` is a mail address. `outcome` is the run's
+    outcome, None before its end. The channel adds each receiver to `reached` as soon as it has taken the message, so
+    that it does not get it again if another one fails. `headers` are HTTP headers with secrets revealed. The sending
+    may take `seconds`; the channel adds to `cuts` what closes its connection, which is called from another thread when
+    they are over.
     """
 
     message: OutboxMessage
     url: str
     folder: Path
+    home: Path
     sender: str
     outcome: Outcome | None
     reached: list[str] = field(default_factory=list)

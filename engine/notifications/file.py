@@ -21,7 +21,7 @@ def send(channel: FileChannel, post: Envelope) -> None:
         The file cannot be written.
     """
     message = post.message
-    path = post.folder / channel.path / f"{message.created.astimezone(UTC):%Y%m%dT%H%M%SZ}-{message.id}.eml"
+    path = post.home / channel.path / f"{message.created.astimezone(UTC):%Y%m%dT%H%M%SZ}-{message.id}.eml"
     letter = bytes(build_mail(message, post.sender))
     try:
         if path.exists():

@@ -9,7 +9,7 @@ from engine.formatting.hints import suggest_name
 from engine.service.control import RefusedRequestError, ServedProject
 from engine.service.scheduler import ProjectScheduler
 from engine.service.serve_listener import ServeListener
-from engine.service.served_spec import ServedSpec, list_specs
+from engine.service.served_spec import NODE_FILE, ServedSpec, list_specs
 from engine.spec import ProjectSpec
 from engine.store import Store
 
@@ -107,12 +107,16 @@ class ServedProjects:
         return [(str(one.path), one.project.digest if one.project else "", one.problems) for one in specs]
 
     def have_changed(self) -> bool:
-        """Return whether a spec has changed, or a folder has one more."""
+        """Return whether a spec has changed, or a folder has one more.
+
+        Where the server does not look by itself, only deployments count: an update of one is taken over in any case.
+        """
         known = {project.spec.path for project in self.all}
+        folders = self._paths if self._looked_at else [path for path in self._paths if (path / NODE_FILE).exists()]
         with suppress(EngineError):  # a folder that is gone
-            if not known.issuperset(list_specs(self._paths)):
+            if not known.issuperset(list_specs(folders)):
                 return True
-        return any(project.spec.has_changed() for project in self.all)
+        return any(one.spec.has_changed() for one in self.all if self._looked_at or one.spec.is_deployment)
 
     # --- what does not fit the server
 

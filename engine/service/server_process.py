@@ -235,7 +235,7 @@ class Server:
         self._look_at_clock()
         self._take_news()
         self._answer_calls()
-        if self._reload_wanted or (self._options.reload and self._have_specs_changed()):
+        if self._reload_wanted or self._have_specs_changed():
             self._reload_wanted = False
             self._projects.read_again()
         served = self._projects.served
@@ -260,7 +260,7 @@ class Server:
                 project.take_spec()
 
     def _have_specs_changed(self) -> bool:
-        """Look, once a second, whether a spec has changed, or a folder has one more."""
+        """Look, once a second, whether a spec has changed."""
         if self._ticked < self._next_look:
             return False
         self._next_look = self._ticked + TICK_SECONDS

@@ -82,8 +82,8 @@ def find_watched_sources(project: ProjectSpec) -> list[WatchedSource]:
     varying = _list_varying_variables(project)
     sources = [WatchedSource("spec", path) for path in project.files]
     sources += [WatchedSource("code", folder) for folder in sorted(folders)]
-    for name, dataset in project.datasets.items():
-        if isinstance(dataset, FileDataset):
+    for name in project.datasets:
+        if dataset := project.find_file_dataset(name):
             path = _make_pattern(project, ("datasets", name), dataset, varying)
             several = is_of_several_files(project.root_of("datasets", name, dataset.connection) / dataset.path)
             settle = dataset.settle.total_seconds() if dataset.settle is not None else None
@@ -121,14 +121,14 @@ def find_outputs(project: ProjectSpec) -> set[Path]:
     """Return the folders and files that runs of a project write, as far as the spec tells, as absolute paths."""
     channels = ((name, getattr(channel, "fallback", None) or channel) for name, channel in project.channels.items())
     found = [
-        project.folder / project.state.path,
+        project.home / project.state.path,
         *(
-            project.folder_of("channels", name) / one.path
+            project.home_of("channels", name) / one.path
             for name, one in channels
             if isinstance(one, FileChannel | DatasetChannel)
         ),
         *(
-            project.folder_of("scenarios", name) / step.path
+            project.home_of("scenarios", name) / step.path
             for name, scenario in project.scenarios.items()
             for step in scenario.steps
             if isinstance(step, ReportStep | ExportStep)

@@ -14,7 +14,8 @@ from engine.digests import digest_texts
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.project import ProjectResource
-from engine.spec.source import read_source
+from engine.spec.revision_file import Revision, is_revision_text, parse_revision, replace_resources
+from engine.spec.source import Source, read_source
 from engine.spec.yaml_tree import ListNode, MapEntry, MapNode, ScalarNode, YamlNode, parse_yaml
 
 SECTIONS = tuple(name for name, info in ProjectResource.model_fields.items() if get_origin(info.annotation) is dict)
@@ -25,11 +26,16 @@ MAX_FILES = 100
 class SpecFiles:
     """The merged tree, the files that it was read from, and per resource the folder of the file that declares it.
 
-    `missing` are files that are named, but cannot be read. `digests` are those of the texts that were read, in order.
+    `folder` is that of the spec. What is written goes to `home` instead, which is another folder in a deployment alone.
+    `revision` is that of the deployment, if the spec was released. `missing` are files that are named, but cannot be
+    read. `digests` are those of the texts that were read, in order.
     `complete` is false if a file could not be read. What it declares is then unknown, so that no name can be checked.
     """
 
     root: MapNode
+    folder: Path
+    home: Path
+    revision: Revision | None = None
     paths: list[Path] = field(default_factory=list)
     missing: list[Path] = field(default_factory=list)
     digests: list[str] = field(default_factory=list)
@@ -39,9 +45,15 @@ class SpecFiles:
 
 def read_files(path: Path, findings: Findings) -> SpecFiles:
     """Read the spec and all files that it includes. A file that cannot be read is a finding."""
-    files = SpecFiles(MapNode(Position(str(path))))
+    files = SpecFiles(MapNode(Position(str(path))), path.parent, path.parent)
     _read_into(path, None, files, (), findings)
     return files
+
+
+def find_home(files: SpecFiles, folder: Path) -> Path:
+    """Return the folder that takes what would be written to a folder of the spec, or to one below it."""
+    inside = Path(os.path.relpath(folder, files.folder))
+    return files.home if ".." in inside.parts else files.home / inside
 
 
 def _read_into(
@@ -77,9 +89,12 @@ def _read_into(
         files.complete = False
         return
     findings += reading
-    tree = parse_yaml(source, findings) if source else None
     files.paths.append(path)
     files.digests.append(digest_texts(source.text if source else ""))
+    if source is not None and not chain and is_revision_text(source.text):
+        _read_released(path, source, files, findings)
+        return
+    tree = parse_yaml(source, findings) if source else None
     if tree is None:
         files.complete = False
         return
@@ -107,6 +122,32 @@ def _read_into(
             _add_unique_entry(files.root, entry, f'"{key}"', findings)
     for item in _list_included_files(tree):
         _read_into(path.parent / item.text, item.position, files, (*chain, real), findings)
+
+
+def _read_released(path: Path, source: Source, files: SpecFiles, findings: Findings) -> None:
+    """Read the spec that the revision in a file has released, and put in place what the revision replaces."""
+    found = parse_revision(source, findings)
+    if found is None:
+        files.complete = False
+        return
+    files.revision, replaced = found
+    spec, files.home = (Path(os.path.normpath(path.parent / one)) for one in (files.revision.spec, files.revision.home))
+    files.folder = spec.parent
+    _read_into(spec, None, files, (), findings)
+    replace_resources(files.root, replaced, files.revision.active)
+    _place_data(files, files.revision)
+
+
+def _place_data(files: SpecFiles, revision: Revision) -> None:
+    """Let the paths of data that are no part of the release start in the home of the deployment."""
+    for section in ("connections", "datasets"):
+        declared = files.root.get(section)
+        for name, entry in declared.entries.items() if isinstance(declared, MapNode) else ():
+            kind = entry.value.get("kind") if isinstance(entry.value, MapNode) else None
+            if section == "datasets" and name in revision.included:
+                files.folders[section, name] = files.folder
+            elif section == "connections" or not isinstance(kind, ScalarNode) or kind.value in ("file", "stored"):
+                files.folders[section, name] = find_home(files, files.folders.get((section, name), files.folder))
 
 
 def _make_absolute(path: Path) -> Path:

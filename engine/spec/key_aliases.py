@@ -131,13 +131,6 @@ KEY_ALIASES: dict[str, tuple[str, ...]] = {
 RENAMED = {"otherwise": "fallback"}
 """Keys of earlier versions of the language, and their names now."""
 
-UNBUILT_KEYS: dict[str, str] = {
-    "bundles": "carry the folder of the spec to the other machine, for example with git",
-    "deployments": "run the spec on the other machine with its own variables: engine run SPEC --var NAME=VALUE",
-    "infrastructures": "run the spec on the other machine with its own variables: engine run SPEC --var NAME=VALUE",
-}
-"""Keys that the language will have, and what to do until then."""
-
 _SEVERITY_KEYS = ("warn", "fail", "warning", "error", "warn_if", "error_if")
 _CHECKS = "write checks: in an evaluation store or a dataset"
 _SOFT_BOUNDS_HINT = "for a WARNING write soft_min and soft_max, for an ERROR min and max"

@@ -11,28 +11,38 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
+from typing import Any
 
 from engine.digests import digest_texts
 from engine.errors import Diagnostic, Position, Severity, SpecError, UsageError
 from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings, TooManyFindings
-from engine.spec.include import SpecFiles, read_files
+from engine.spec.include import SpecFiles, find_home, read_files
 from engine.spec.message_files import read_message_files
 from engine.spec.moment import find_time_zone, list_moment_values, place_moment
 from engine.spec.project_yaml import render_project
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.channels import Channel
-from engine.spec.resources.connections import Connection
-from engine.spec.resources.datasets import AnyDataset
+from engine.spec.resources.connections import Connection, FileConnection
+from engine.spec.resources.datasets import AnyDataset, FileDataset
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.spec.resources.models import AnyModel
 from engine.spec.resources.project import ProjectResource, Secret, Server, State
 from engine.spec.resources.scenarios import Scenario
+from engine.spec.revision_file import Revision, follow_link
 from engine.spec.rules import Draft, check_rules
+from engine.spec.stored_data import (
+    DatabaseTable,
+    StoredPlace,
+    find_file_dataset,
+    find_kept_place,
+    find_table,
+    find_writers,
+)
 from engine.spec.tried_settings import TriedSettings, replace_check_settings
 from engine.spec.validator import SpecValidator
 from engine.spec.variable_references import Value, find_references
-from engine.spec.yaml_tree import MapNode, ScalarNode, node_at, position_at
+from engine.spec.yaml_tree import MapNode, ScalarNode, node_at, position_at, read_data
 
 LANGUAGE_VERSION = 1
 
@@ -67,7 +77,18 @@ class ProjectSpec:
 
     @property
     def folder(self) -> Path:
-        return self.path.parent
+        """The folder of the spec: what is read is relative to it."""
+        return self._files.folder
+
+    @property
+    def home(self) -> Path:
+        """The folder that what is written is relative to: that of the spec, but for a deployment."""
+        return self._files.home
+
+    @property
+    def revision(self) -> Revision | None:
+        """The revision of a deployment that this project is; None if it is no deployment."""
+        return self._files.revision
 
     @property
     def overrides(self) -> Mapping[str, Value]:
@@ -192,6 +213,10 @@ class ProjectSpec:
         node = node_at(self._files.root, path)
         return node.text if isinstance(node, ScalarNode) else ""
 
+    def written_data(self, *path: str | int) -> Any:
+        """Return what the spec says at a path as plain data, with its references; None if it says nothing there."""
+        return read_data(node_at(self._files.root, path))
+
     def holds_variables(self, *path: str | int) -> bool:
         """Return whether the text at a path of the spec contains a `${…}`."""
         return bool(find_references(self.written_text(*path)))
@@ -200,11 +225,34 @@ class ProjectSpec:
         """Return the folder of the file that declares a resource, to which its paths and functions are relative."""
         return self._files.folders.get((section, name), self.folder)
 
+    def home_of(self, section: str, name: str) -> Path:
+        """Return the folder to which the paths that a resource writes are relative; see `home`."""
+        return find_home(self._files, self.folder_of(section, name))
+
     def root_of(self, section: str, name: str, connection: str | None) -> Path:
         """Return the folder that a resource's path starts from: its connection's, else that of its file."""
         if connection is None:
             return self.folder_of(section, name)
-        return self.folder_of("connections", connection) / self.connections[connection].root
+        declared = self.connections[connection]
+        if not isinstance(declared, FileConnection):
+            raise TypeError(f"connection {connection} is no folder")
+        return self.folder_of("connections", connection) / declared.root
+
+    def find_file_dataset(self, name: str) -> FileDataset | None:
+        """Return the dataset of files that a dataset is; None for one that reads the kept rows of another."""
+        return None if self.find_writer(name) else find_file_dataset(self.datasets.get(name), self.connections)
+
+    def find_writer(self, name: str) -> str | None:
+        """Return the name of the dataset whose kept rows a stored dataset reads; None if it reads no such rows."""
+        return next(iter(find_writers(self.datasets.get(name), self.datasets, self.connections)), None)
+
+    def find_kept_place(self, name: str) -> StoredPlace | None:
+        """Return where `materialize` keeps the rows of a dataset, if it does."""
+        return find_kept_place(self.datasets.get(name), self.connections)
+
+    def find_table(self, name: str) -> DatabaseTable | None:
+        """Return the table of a database that a dataset reads; None for one that reads the kept rows of another."""
+        return None if self.find_writer(name) else find_table(self.datasets.get(name), self.connections)
 
     def render(self) -> str:
         """Return the project as one YAML document: included files merged, variables filled in, secrets masked."""
@@ -239,7 +287,7 @@ def load(
     SpecError
         The spec has errors. The exception has all findings, in order of position.
     """
-    return _read_project(Path(path), None, variables or {}, environ, as_of, frozenset(confined))
+    return _read_project(follow_link(Path(path)), None, variables or {}, environ, as_of, frozenset(confined))
 
 
 def list_spec_files(path: Path) -> list[Path]:
@@ -271,7 +319,7 @@ def _read_project(
         moment = place_moment(as_of, _read_time_zone(files.root, findings))
         resolver = _resolve_variables(files.root, overrides, environ, list_moment_values(moment), findings)
         reader = SpecValidator(resolver, findings)
-        spec = reader.validate_project(files.root)
+        spec = _switch_off_triggers(reader.validate_project(files.root))
         check_rules(Draft(path, files, spec, resolver, reader.texts, confined), findings)
     except TooManyFindings:
         raise SpecError(findings.sorted_by_position()) from None
@@ -290,6 +338,18 @@ def _resolve_variables(
 ) -> VariableResolver:
     declared = root.get("variables")
     return VariableResolver(declared if isinstance(declared, MapNode) else None, overrides, environ, moment, findings)
+
+
+def _switch_off_triggers(spec: ProjectResource) -> ProjectResource:
+    """Return the project with the triggers of scenarios that are not active switched off."""
+    off = {
+        name: scenario.model_copy(
+            update={"triggers": [one.model_copy(update={"active": False}) for one in scenario.triggers]}
+        )
+        for name, scenario in spec.scenarios.items()
+        if not scenario.active
+    }
+    return spec.model_copy(update={"scenarios": {**spec.scenarios, **off}}) if off else spec
 
 
 def _read_time_zone(root: MapNode, findings: Findings) -> tzinfo:

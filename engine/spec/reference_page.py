@@ -19,7 +19,7 @@ from engine.formatting.numbers import format_number, format_seconds
 from engine.outcome import CheckOutcome, ExitCode, Outcome
 from engine.spec.codes import DIAGNOSTIC_CODES
 from engine.spec.conditions.syntax import GRAMMAR
-from engine.spec.metric_catalogue import METRICS, MetricDefinition
+from engine.spec.metric_catalogue import CHALLENGER_METRICS, METRICS, MetricDefinition
 from engine.spec.moment import FIRE_NAMES
 from engine.spec.resources.channels import CHANNEL_KINDS
 from engine.spec.resources.checks import CHECK_KINDS
@@ -69,7 +69,8 @@ _MESSAGE_NAME_MEANINGS = {
 _EXIT_CODE_MEANINGS = {
     ExitCode.INTERRUPTED: "the run was interrupted",
     ExitCode.USAGE: "the spec or the command line is wrong; nothing was run",
-    ExitCode.COULD_NOT_RUN: "something could not be run: because of the data, a model, the state, a timeout or a bug",
+    ExitCode.COULD_NOT_RUN: "something could not be run: because of the data, a model, the state, a timeout "
+    "or a bug; or a bundle is damaged or refused",
     ExitCode.CHECK_ERROR: "a check is ERROR (see `--fail-on`); of `engine drill`: nothing would have told you",
     ExitCode.UNDELIVERED: "a message has not been delivered yet",
     ExitCode.OK: "none of the above",
@@ -92,7 +93,8 @@ _METRIC_GROUPS: dict[str, Callable[[MetricDefinition], bool]] = {
     "store column": lambda m: m.scope == "store" and m.member == "column",
     "store prediction": lambda m: m.name in _PREDICTION_METRICS,
     "store performance": lambda m: m.labels and m.member is None,
-    "store change": lambda m: m.member == "performance",
+    "store change": lambda m: m.member == "performance" and m.name not in CHALLENGER_METRICS,
+    "store challenger": lambda m: m.name in CHALLENGER_METRICS,
 }
 
 

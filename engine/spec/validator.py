@@ -16,7 +16,7 @@ from engine.formatting.hints import did_you_mean, find_similar
 from engine.formatting.lists import join_alternatives
 from engine.spec.conditions.constant_parts import USE_ALWAYS, USE_INACTIVE
 from engine.spec.diagnostics import Findings
-from engine.spec.key_aliases import UNBUILT_KEYS, hint_for_key, hint_for_kind
+from engine.spec.key_aliases import hint_for_key, hint_for_kind
 from engine.spec.missing_colons import suggest_colon
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.project import ProjectResource
@@ -188,9 +188,6 @@ class SpecValidator:
         if colon := suggest_colon(written, allowed):
             self.findings.error(entry.key.position, "unknown-key", f'unknown key "{word[:60]}"', colon[1])
             return {colon[0]}
-        if word in UNBUILT_KEYS and not others:
-            self.findings.error(entry.key.position, "unknown-key", f'"{word}" is not supported yet', UNBUILT_KEYS[word])
-            return set()
         if others:
             help_ = f"{'it is a key of' if kind_given else 'add'} kind: {join_alternatives(others)}"
         else:
@@ -299,7 +296,7 @@ class SpecValidator:
                 case ("secret", *_) if type_.reading == "secret":
                     pass  # the rules check that the secret is declared
                 case ("secret", *_):
-                    help_ = "write ${secret.…} in the url or the headers of a channel"
+                    help_ = "write ${secret.…} in the url of a channel or connection, or in headers"
                     self.findings.error(at, "secret-here", "a secret is not allowed here", help_)
                 case ("env", *_):
                     help_ = f'declare a variable, as in my_name: "{reference.text[:60]}", and write ${{my_name}} here'

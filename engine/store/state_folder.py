@@ -11,4 +11,4 @@ def resolve_state_folder(project: ProjectSpec) -> Path:
 
     Each project has a folder of its own, so two specs in the same folder share no state.
     """
-    return project.folder / project.state.path / safe_name(project.name)
+    return project.home / project.state.path / safe_name(project.name)

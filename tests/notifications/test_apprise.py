@@ -40,7 +40,7 @@ CHANNEL = AppriseChannel(url="${secret.hook_url}")
 
 
 def send(url: str, outcome: Outcome | None = Outcome.WARNING) -> None:
-    apprise.send(CHANNEL, Envelope(MESSAGE, url, Path(), "engine@localhost", outcome))
+    apprise.send(CHANNEL, Envelope(MESSAGE, url, Path(), Path(), "engine@localhost", outcome))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ LONG = dataclasses.replace(MESSAGE, text="\n".join(f"column_of_a_wide_table_{n} 
 
 
 def send_long(url: str) -> None:
-    apprise.send(CHANNEL, Envelope(LONG, url, Path(), "engine@localhost", Outcome.FAILED))
+    apprise.send(CHANNEL, Envelope(LONG, url, Path(), Path(), "engine@localhost", Outcome.FAILED))
 
 
 def test_a_text_that_is_too_long_is_cut_at_a_line_and_says_how_much_is_left_out(webhook):

@@ -34,7 +34,7 @@ MESSAGE = OutboxMessage(
 
 def send(folder: Path, *argv: str, timeout: float = 20, seconds: float = 60) -> None:
     channel = CommandChannel(argv=list(argv), timeout=timeout)
-    post = Envelope(MESSAGE, "", folder, "engine@localhost", Outcome.FAILED, project="p", seconds=seconds)
+    post = Envelope(MESSAGE, "", folder, folder, "engine@localhost", Outcome.FAILED, project="p", seconds=seconds)
     command.send(channel, post)
 
 
@@ -105,7 +105,7 @@ def is_running(pid: int) -> bool:
 def test_the_id_is_the_same_at_every_try(tmp_path: Path) -> None:
     program = write_program(tmp_path, "cat >> got; echo >> got")
     for tries in (1, 2):
-        post = Envelope(dataclasses.replace(MESSAGE, tries=tries), "", tmp_path, "", None)
+        post = Envelope(dataclasses.replace(MESSAGE, tries=tries), "", tmp_path, tmp_path, "", None)
         command.send(CommandChannel(argv=[program]), post)
     got = [json.loads(line) for line in (tmp_path / "got").read_text().splitlines()]
     assert [(each["id"], each["tries"]) for each in got] == [("1-a.0", 1), ("1-a.0", 2)]

@@ -35,7 +35,7 @@ MESSAGE = OutboxMessage(
 
 
 def send(folder: Path, name: str, message: OutboxMessage = MESSAGE) -> None:
-    post = Envelope(message, "", folder, "", Outcome.FAILED, project="p")
+    post = Envelope(message, "", folder, folder, "", Outcome.FAILED, project="p")
     dataset.send(DatasetChannel(path=name), post)
 
 

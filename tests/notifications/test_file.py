@@ -29,7 +29,7 @@ NAME = "20261123T013800Z-20261123-013800-123456-7f3a9c1b.eml"
 
 
 def send(folder: Path, path: str = "outbox", message: OutboxMessage = MESSAGE) -> None:
-    file.send(FileChannel(path=path), Envelope(message, "", folder, "engine@localhost", None))
+    file.send(FileChannel(path=path), Envelope(message, "", folder, folder, "engine@localhost", None))
 
 
 def test_a_message_becomes_a_mail_that_mail_programs_read(tmp_path):

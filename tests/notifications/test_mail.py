@@ -41,7 +41,7 @@ MESSAGE = OutboxMessage(
 
 def send(url: str, message: OutboxMessage = MESSAGE, *, folder: Path = Path(), timeout: float = 5) -> None:
     channel = MailChannel(**{"url": "${secret.smtp_url}", "from": "DSS <dss@example.com>", "timeout": timeout})
-    mail.send(channel, Envelope(message, url, folder, channel.from_, None))
+    mail.send(channel, Envelope(message, url, folder, folder, channel.from_, None))
 
 
 def parts(received: EmailMessage) -> dict[str, str]:
@@ -266,7 +266,9 @@ def test_copies_and_hidden_receivers_get_the_mail_and_only_the_copies_are_in_it(
     inbox = servers.start()
     message = dataclasses.replace(MESSAGE, cc=("C <c@example.com>",), bcc=("d@example.com",))
     channel = MailChannel(**{"url": "${secret.smtp_url}", "from": "dss@example.com"})
-    mail.send(channel, Envelope(message, f"smtp://127.0.0.1:{inbox.port}", Path(), "Drift <drift@example.com>", None))
+    mail.send(
+        channel, Envelope(message, f"smtp://127.0.0.1:{inbox.port}", Path(), Path(), "Drift <drift@example.com>", None)
+    )
     [(recipients, received)] = inbox.mails
     assert recipients == ["mlops@example.com", "elodie@example.com", "c@example.com", "d@example.com"]
     assert (received["From"], received["Cc"]) == ("Drift <drift@example.com>", "C <c@example.com>")

@@ -102,7 +102,7 @@ def send(url: str, *, recovered: bool = False, outcome: Outcome = Outcome.FAILED
         created=datetime(2026, 11, 23, tzinfo=UTC),
         recovered=recovered,
     )
-    apprise.send(AppriseChannel(url=url), Envelope(message, url, Path(), "", outcome))
+    apprise.send(AppriseChannel(url=url), Envelope(message, url, Path(), Path(), "", outcome))
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,9 @@ def server() -> Iterator[Server]:
 
 def send(url: str, message: OutboxMessage = MESSAGE, channel: WebhookChannel = CHANNEL, **headers: str) -> None:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    webhook.send(channel, Envelope(message, url, Path(), "engine@localhost", Outcome.WARNING, [], "fraud", named))
+    webhook.send(
+        channel, Envelope(message, url, Path(), Path(), "engine@localhost", Outcome.WARNING, [], "fraud", named)
+    )
 
 
 def test_what_arrives_is_what_the_schema_says(server: Server, tmp_path: Path) -> None:
@@ -275,7 +277,7 @@ def test_no_secret_is_in_an_error_also_if_the_server_quotes_it(server: Server, t
     secrets = Secrets(project, {"HOOK": server.url, "TOKEN": "s3cret-t0ken"})
     server.answer = lambda: (500, {}, b"no such hook: /hooks/t0ken for Bearer s3cret-t0ken")
     with pytest.raises(DeliveryError) as caught:
-        send_message(project.channels["hook"], MESSAGE, secrets, tmp_path, project.name, 20)
+        send_message(project.channels["hook"], MESSAGE, secrets, tmp_path, tmp_path, project.name, 20)
     assert "no such hook" in str(caught.value)
     assert "t0ken" not in str(caught.value)
     [(_, headers, _)] = server.requests
@@ -285,7 +287,7 @@ def test_no_secret_is_in_an_error_also_if_the_server_quotes_it(server: Server, t
 def test_the_fallback_is_used_while_the_secret_of_a_header_is_absent(server: Server, tmp_path: Path) -> None:
     project = declare(tmp_path, server)
     secrets = Secrets(project, {"HOOK": server.url})
-    where = send_message(project.channels["hook"], MESSAGE, secrets, tmp_path, project.name, 20)
+    where = send_message(project.channels["hook"], MESSAGE, secrets, tmp_path, tmp_path, project.name, 20)
     assert where == "files in outbox, because the secret token is absent"
     assert server.requests == []
     assert len(list((tmp_path / "outbox").iterdir())) == 1

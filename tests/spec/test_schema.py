@@ -78,7 +78,7 @@ def test_short_forms_and_references_are_not_red(section: str) -> None:
         ("datasets: {a: {paht: a.csv}}", "'paht' was unexpected"),
         ("datasets: {a: {}}", "'path' is a required property"),
         ("datasets: {a: {kind: query, path: a.csv}}", "'sql' is a required property"),
-        ("datasets: {a: {kind: qery, sql: SELECT 1}}", "'qery' is not one of ['file', 'query', 'python']"),
+        ("datasets: {a: {kind: qery, sql: SELECT 1}}", "'qery' is not one of ['file', 'query', 'python', 'stored']"),
         ("models: {m: {kind: scored, task: clustering, target: y}}", "'clustering' is not valid"),
         ("evaluation_stores: {s: {dataset: a, drift: {confidence: 2}}}", "2 is not valid under any"),
         ("scenarios: {s: {steps: []}}", "[] should be non-empty"),

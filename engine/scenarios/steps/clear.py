@@ -12,8 +12,8 @@ from engine.pipeline.decision import Decision
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
 from engine.spec import ProjectSpec
-from engine.spec.resources.datasets import FileDataset
 from engine.spec.resources.scenarios import ClearStep
+from engine.spec.stored_data import find_file_dataset
 
 LISTED_FILES = 100
 """Files that a plan and the result of a step list."""
@@ -30,7 +30,7 @@ def run(step: ClearStep, context: RunContext) -> StepResult:
     files = _list_removable(step.target, context.project)
     total = sum(file.stat().st_size for file in files)
     count = f"{len(files):,} {'file' if len(files) == 1 else 'files'}, {total:,} bytes"
-    names = [relpath(file, context.project.folder) for file in files]
+    names = [relpath(file, context.project.home) for file in files]
     more = [f"and {len(names) - LISTED_FILES:,} more"] if len(names) > LISTED_FILES else []
     action = Action(
         kind="remove",
@@ -54,10 +54,11 @@ def run(step: ClearStep, context: RunContext) -> StepResult:
 
 def _list_removable(name: str, project: ProjectSpec) -> list[Path]:
     """Return the files of a dataset; raise a DataError if one may not be removed."""
-    dataset = project.datasets[name]
-    if not isinstance(dataset, FileDataset):
+    # A reader of kept rows has files too: without them, the rows are written again.
+    dataset = find_file_dataset(project.datasets.get(name), project.connections)
+    if dataset is None:
         raise DataError(f"dataset {name!r} has no files to remove")
-    folder = project.folder.absolute()
+    folder = project.home.absolute()
     root = project.root_of("datasets", name, dataset.connection)
     files = [Path(normpath(file)) for file in list_named_files(root.absolute() / dataset.path, dataset.format)]
     own = {file.resolve() for file in project.files}
@@ -90,4 +91,4 @@ def _remove_files(files: Sequence[Path], context: RunContext) -> None:
             raise DataError(
                 f"{file} cannot be removed: {error.strerror or error}; {number:,} of {len(files):,} files were removed"
             ) from error
-        context.log.info(f"removed {relpath(file, context.project.folder)}")
+        context.log.info(f"removed {relpath(file, context.project.home)}")

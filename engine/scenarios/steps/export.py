@@ -63,14 +63,14 @@ def _export_dataset(step: ExportStep, context: RunContext) -> StepResult:
 def _resolve_path(step: ExportStep, inspected: InspectedDataset, context: RunContext) -> Path:
     """Return the path of the file; raise a DataError if a symbolic link leads it where it may not be written."""
     scenario = context.log.scenario
-    folder = context.project.folder_of("scenarios", scenario)
+    folder = context.project.home_of("scenarios", scenario)
     path = folder / step.path
     number = [one.name for one in context.get_scenario(scenario).steps].index(step.name)
     real = path.parent.resolve() / path.name
     varies = context.project.holds_variables("scenarios", scenario, "steps", number, "path")
     if varies and not real.is_relative_to(folder.resolve()):
         raise DataError(f"{path} leads to {real}, outside of {folder}: a path with a variable must stay in it")
-    if real.is_relative_to((context.project.folder / context.project.state.path).resolve()):
+    if real.is_relative_to((context.project.home / context.project.state.path).resolve()):
         raise DataError(f"{path} leads to {real}, in the folder of the state")
     if path.is_dir():
         raise DataError(f"{path} is a folder")

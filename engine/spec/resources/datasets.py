@@ -82,14 +82,9 @@ class Csv(Resource):
     )
 
 
-class FileDataset(Dataset):
-    """A data file, or all files of one format in a folder or that match a pattern."""
+class FileReading(Dataset):
+    """The keys that say how data files are read."""
 
-    kind: Literal["file"] = "file"
-    connection: Annotated[str, Ref("connections")] | None = Field(
-        None, description="Connection whose folder path starts from; the folder of the spec if left out."
-    )
-    path: str = Field(description="Path of a file, of a folder of files, or a pattern such as transactions/*.parquet.")
     pick: Literal["all", "newest"] = Field(
         "all",
         description="Which files of a folder or pattern are read: all of them as one table, or the newest alone, by "
@@ -114,11 +109,56 @@ class FileDataset(Dataset):
     )
 
 
+class FileDataset(FileReading):
+    """A data file, or all files of one format in a folder or that match a pattern."""
+
+    kind: Literal["file"] = "file"
+    connection: Annotated[str, Ref("connections")] | None = Field(
+        None, description="Connection whose folder path starts from; the folder of the spec if left out."
+    )
+    path: str = Field(description="Path of a file, of a folder of files, or a pattern such as transactions/*.parquet.")
+
+
+class StoredDataset(FileReading):
+    """Data of a connection: files where it is a folder, a table where it is a database.
+
+    With both keys, the same dataset can be read from either: a deployment may put another connection in its place.
+    """
+
+    kind: Literal["stored"] = "stored"
+    connection: Annotated[str, Ref("connections")] = Field(description="Name of the connection.")
+    path: str | None = Field(
+        None,
+        description="Where the connection is a folder: path of a file, of a folder of files, or a pattern such as "
+        "transactions/*.parquet.",
+    )
+    table: str | None = Field(
+        None,
+        min_length=1,
+        description="Where the connection is a database: name of the table or view, or schema.table.",
+    )
+
+
+class Materialize(Resource):
+    """Where the rows of a dataset are kept, so that they are computed once."""
+
+    connection: Annotated[str, Ref("connections")] = Field(description="Name of the connection.")
+    path: str | None = Field(
+        None, description="File to write, where the connection is a folder; its ending tells the format."
+    )
+    table: str | None = Field(
+        None, min_length=1, description="Table to write, where the connection is a database: name or schema.name."
+    )
+
+
 class QueryDataset(Dataset):
     """The result of an SQL query over other datasets."""
 
     kind: Literal["query"] = "query"
     sql: Sql = Field(description="The query: one SELECT over declared datasets. A ${variable} becomes a typed literal.")
+    materialize: Materialize | None = Field(
+        None, description="Where to keep the rows: they are written when something they depend on has changed."
+    )
 
 
 class PythonDataset(Dataset):
@@ -127,7 +167,15 @@ class PythonDataset(Dataset):
     kind: Literal["python"] = "python"
     function: Function = Field(description="The function, written module:function, in a Python file beside the spec.")
     arguments: dict[str, Scalar] = Field({}, description="Keyword arguments to call the function with.")
+    materialize: Materialize | None = Field(
+        None, description="Where to keep the rows: the function is called when it or its arguments have changed."
+    )
 
 
-AnyDataset = Annotated[FileDataset | QueryDataset | PythonDataset, Field(discriminator="kind")]
-DATASET_KINDS: dict[str, type[Resource]] = {"file": FileDataset, "query": QueryDataset, "python": PythonDataset}
+AnyDataset = Annotated[FileDataset | QueryDataset | PythonDataset | StoredDataset, Field(discriminator="kind")]
+DATASET_KINDS: dict[str, type[Resource]] = {
+    "file": FileDataset,
+    "query": QueryDataset,
+    "python": PythonDataset,
+    "stored": StoredDataset,
+}

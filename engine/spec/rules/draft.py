@@ -10,12 +10,14 @@ from pathlib import Path
 
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
-from engine.spec.include import SpecFiles
+from engine.spec.include import SpecFiles, find_home
 from engine.spec.problem import Problem
 from engine.spec.resolver import VariableResolver
+from engine.spec.resources.connections import FileConnection
 from engine.spec.resources.models import AnyModel
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.scenarios import Reporter, SendMessageStep
+from engine.spec.stored_data import find_file_dataset
 from engine.spec.validator import SpecPath, SpecText
 from engine.spec.yaml_tree import ListNode, MapNode, ScalarNode, YamlNode, node_at, position_at
 
@@ -62,14 +64,26 @@ class Draft:
 
     def folder_of(self, section: str, name: str) -> Path:
         """Return the folder of the file that declares a resource, to which its paths are relative."""
-        return self.files.folders.get((section, name), self.path.parent)
+        return self.files.folders.get((section, name), self.files.folder)
+
+    def home_of(self, section: str, name: str) -> Path:
+        """Return the folder to which the paths that a resource writes are relative."""
+        return find_home(self.files, self.folder_of(section, name))
 
     def root_of(self, dataset: str, connection: str | None) -> Path | None:
-        """Return the folder that the path of a dataset starts from; None if its connection is not valid."""
+        """Return the folder that the path of a dataset starts from; None if its connection is no folder."""
         if connection is None:
             return self.folder_of("datasets", dataset)
         declared = self.spec.connections.get(connection)
-        return self.folder_of("connections", connection) / declared.root if declared else None
+        if not isinstance(declared, FileConnection):
+            return None
+        return self.folder_of("connections", connection) / declared.root
+
+    def locate_dataset(self, name: str) -> Path | None:
+        """Return the path or pattern of a dataset of files; None if it is of another kind, or not valid."""
+        dataset = find_file_dataset(self.spec.datasets.get(name), self.spec.connections)
+        root = self.root_of(name, dataset.connection) if dataset else None
+        return locate_path(root, dataset.path) if dataset and root else None
 
     def key_position(self, *path: str | int) -> Position:
         """Return the position of a path: of the key for an entry of a mapping, of the value for an item of a list."""
@@ -97,6 +111,11 @@ class Draft:
         """Return the model of an evaluation store, if the shapes of both are valid."""
         declared = self.spec.evaluation_stores.get(store)
         return self.spec.models.get(declared.model or "") if declared else None
+
+    def challenger_of_store(self, store: str) -> AnyModel | None:
+        """Return the challenger of an evaluation store, if the shapes of both are valid."""
+        declared = self.spec.evaluation_stores.get(store)
+        return self.spec.models.get(declared.challenger or "") if declared else None
 
 
 def locate_path(folder: Path, path: str) -> Path:

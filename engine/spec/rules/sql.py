@@ -104,13 +104,14 @@ def _find_used_columns(draft: Draft) -> Iterator[tuple[str, str, SpecPath] | tup
         path: SpecPath = ("evaluation_stores", name)
         for i, column in enumerate(store.drift.columns.exclude):
             yield store.dataset, column, (*path, "drift", "columns", "exclude", i)
-        needed, of_model = draft.model_of_store(name), ("models", str(store.model))
-        if needed is not None:
-            for i, column in enumerate(needed.features.include or []):
+        scoring = ((store.model, draft.model_of_store(name)), (store.challenger, draft.challenger_of_store(name)))
+        for used, needed in scoring:
+            of_model = ("models", str(used))
+            for i, column in enumerate((needed.features.include if needed else None) or []):
                 yield store.dataset, column, (*path, "dataset"), (*of_model, "features", "include", i)
-        if isinstance(needed, ScoredModel):
-            for column, key in _list_score_columns(needed):
-                yield store.dataset, column, (*path, "dataset"), (*of_model, key)
+            if isinstance(needed, ScoredModel):
+                for column, key in _list_score_columns(needed):
+                    yield store.dataset, column, (*path, "dataset"), (*of_model, key)
     yield from _find_metric_columns(draft)
 
 

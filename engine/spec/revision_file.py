@@ -1,0 +1,124 @@
+"""The file of a deployed revision: a released spec, and what its deployment has put in the place of parts of it.
+
+Every command takes this file where it takes a spec. `engine deploy` writes it, as JSON, which is YAML too. What is read
+comes from the release, a folder that nothing writes to; what is written goes to the home of the deployment.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from engine.errors import Position
+from engine.spec.diagnostics import Findings
+from engine.spec.source import Source
+from engine.spec.yaml_tree import MapEntry, MapNode, ScalarNode, YamlNode, parse_yaml
+
+REVISIONS_FOLDER = "revisions"
+_KEY = "revision_of"
+_START = f'{{\n  "{_KEY}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A revision of a deployment. Paths are relative to the folder of the file.
+
+    Attributes
+    ----------
+    deployment, number
+        The name of the deployment, and which of its revisions this is, from 1.
+    bundle, bundle_name
+        The id of the bundle that was released, and the name by which it was deployed.
+    spec
+        Path of the released spec.
+    home
+        Folder for what is written, and for data that are no part of the release.
+    included
+        Names of the datasets whose files are part of the release.
+    frozen
+        By digest of such a file that holds the rows of a function, a query or a table: the fingerprint of these rows.
+    replaced
+        By section and name, resources that take the place of those of the spec: complete declarations. Under
+        `variables` they are values. A section without names, such as `state` or `server`, is replaced completely.
+    active
+        By name of a scenario, whether triggers start it; those that are left out are as the spec says.
+    """
+
+    deployment: str
+    number: int
+    bundle: str
+    bundle_name: str
+    spec: str
+    home: str = "../home"
+    included: tuple[str, ...] = ()
+    frozen: Mapping[str, str] = field(default_factory=dict)
+    replaced: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    active: Mapping[str, bool] = field(default_factory=dict)
+
+    @property
+    def release(self) -> str:
+        """The bundle as rows of the state name it: its name and its id."""
+        return f"{self.bundle_name} {self.bundle}" if self.bundle_name != self.bundle else self.bundle
+
+    def to_text(self) -> str:
+        """Return the text of the file: the same for equal revisions."""
+        return json.dumps({_KEY: asdict(self)}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def follow_link(path: Path) -> Path:
+    """Return the file of the revision that a link to the present one leads to; any other path as it is.
+
+    A run and the processes that it starts must stay with one revision, while the link may be moved to another.
+    """
+    real = path.resolve() if os.path.islink(path) else path  # noqa: PTH114  Path.is_symlink raises for a long name
+    return real if real.parent.name == REVISIONS_FOLDER else path
+
+
+def is_revision_text(text: str) -> bool:
+    """Return whether the text of a file is that of a revision, and not of a spec."""
+    return text.startswith(_START)
+
+
+def parse_revision(source: Source, findings: Findings) -> tuple[Revision, MapNode] | None:
+    """Return the revision in a file, and the tree of what it replaces; None, with a finding, if the file is damaged."""
+    try:
+        keys = json.loads(source.text)[_KEY]
+        revision = Revision(**{**keys, "included": tuple(keys["included"])})
+    except (ValueError, TypeError, KeyError):
+        allowed = ", ".join(one.name for one in fields(Revision))
+        message = f"this file of a deployed revision is damaged: it must be JSON with the keys {allowed}"
+        findings.error(Position(source.file), "file", message, "deploy again: engine deploy")
+        return None
+    tree = parse_yaml(source, findings)
+    for key in (_KEY, "replaced"):
+        tree = tree.get(key) if isinstance(tree, MapNode) else None
+    return revision, tree if isinstance(tree, MapNode) else MapNode(Position(source.file))
+
+
+def replace_resources(root: MapNode, replaced: MapNode, active: Mapping[str, bool]) -> None:
+    """Put resources of a revision in the place of those in the tree of its spec."""
+    for section, entry in replaced.entries.items():
+        present = root.get(section)
+        if not isinstance(present, MapNode) or section in ("state", "server"):
+            root.entries[section] = entry
+        elif isinstance(entry.value, MapNode):
+            for name, resource in entry.value.entries.items():
+                _replace_entry(present, name, resource, of_variable=section == "variables")
+    scenarios = root.get("scenarios")
+    for name, started in active.items():
+        scenario = scenarios.get(name) if isinstance(scenarios, MapNode) else None
+        if isinstance(scenario, MapNode):
+            at = scenario.position
+            key = ScalarNode(at, "active", "active")
+            scenario.entries["active"] = MapEntry(key, ScalarNode(at, started, str(started).lower()))
+
+
+def _replace_entry(section: MapNode, name: str, entry: MapEntry, *, of_variable: bool) -> None:
+    """Replace or add an entry; a variable with a declared type keeps the type."""
+    declared: YamlNode | None = section.get(name)
+    if of_variable and isinstance(declared, MapNode) and "value" in declared.entries:
+        declared.entries["value"] = MapEntry(declared.entries["value"].key, entry.value)
+    else:
+        section.entries[name] = entry
