@@ -23,6 +23,7 @@ from engine.bundles.project_bundles import list_project_bundles
 from engine.errors import DataError, UsageError
 from engine.evaluation.record import CheckMute, CheckResult
 from engine.formatting.lists import join_some
+from engine.formatting.moments import format_minute
 from engine.notifications import Delivery, deliver_messages, has_state
 from engine.pipeline.bundle_creation import CreatedBundle, plan_bundle
 from engine.pipeline.checks import apply_checks
@@ -321,7 +322,7 @@ class Project:
         with self.open_session() as context:
             dropped = [message.id for message in _select_messages(context, ids)]
             for message in dropped:
-                reason = f"dropped by {describe_acting_user()} on {context.clock():%Y-%m-%d %H:%M} UTC"
+                reason = f"dropped by {describe_acting_user()} on {format_minute(context.clock())}"
                 context.store.outbox.drop(message, reason)
             return dropped
 
