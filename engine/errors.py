@@ -65,6 +65,10 @@ class StoreError(EngineError):
     """The state cannot be read or written, because it is locked, damaged, full, or newer than this engine."""
 
 
+class BundleError(EngineError):
+    """A bundle is damaged, is not signed as it must be, or cannot be packed, or its name is taken."""
+
+
 class DeliveryError(EngineError):
     """A message was not accepted. The text quotes the reply of the receiver."""
 

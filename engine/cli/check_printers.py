@@ -7,7 +7,7 @@ from typing import Literal
 import polars as pl
 
 from engine.api import frames
-from engine.cli.output import print_json
+from engine.cli.json_output import print_json
 from engine.cli.tables import Page, render_json, to_records
 from engine.evaluation.check_counts import PassedChecks, sort_by_severity
 from engine.evaluation.evaluation_json import check_to_json

@@ -6,7 +6,7 @@ from itertools import groupby
 
 import polars as pl
 
-from engine.cli.output import print_json
+from engine.cli.json_output import print_json
 from engine.cli.tables import Page, render_json
 from engine.evaluation.evaluation_json import check_to_json
 from engine.formatting.lists import join_some, join_words

@@ -20,8 +20,11 @@ from typer.core import TyperCommand
 
 from engine import __version__
 from engine.cli import (
+    bundle,
     check,
     compare,
+    deploy,
+    deployments,
     drill,
     init,
     mute,
@@ -33,10 +36,12 @@ from engine.cli import (
     render,
     report,
     resume,
+    rollback,
     run,
     schema,
     serve,
     show,
+    status,
     unmute,
     validate,
     watch,
@@ -74,10 +79,16 @@ class _Verb(TyperCommand):
 
 VERBS = (
     init, validate, render, schema, plan, run, watch, serve, show, compare, report, check, drill, mute, unmute, pause,
-    resume, outbox, remove, prune,
+    resume, outbox, remove, prune, deploy, deployments, rollback, status,
 )  # fmt: skip
 for verb in VERBS:
     app.command(verb.__name__.rpartition(".")[2], cls=_Verb)(verb.command)
+
+for group in (bundle,):
+    verbs = typer.Typer(help=group.__doc__, rich_markup_mode=None)
+    for name, command in group.COMMANDS.items():
+        verbs.command(name, cls=_Verb)(command)
+    app.add_typer(verbs, name=group.__name__.rpartition(".")[2])
 
 
 def _print_version(wanted: bool) -> None:

@@ -19,6 +19,16 @@ TableFormat = Annotated[
     Literal["text", "json", "csv"],
     typer.Option("--format", help="text for people, json for programs, csv for spreadsheets."),
 ]
+TextOrJson = Annotated[Literal["text", "json"], typer.Option("--format", help="text for people, json for programs.")]
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="DEPLOYMENT",
+        help="Do it in a deployment of the spec: with what is active there, and its state.",
+        show_default=False,
+    ),
+]
 GIVEN_OPTIONS = "engine.given_options"
 """The key of `meta` of typer's context under which the names of all options are, in the order in which they stand."""
 
@@ -37,13 +47,22 @@ AsOf = Annotated[
 ]
 
 
-def load_project(path: Path, variables: list[str] | None, as_of: str | None = None) -> spec.ProjectSpec:
+def load_project(
+    path: Path, variables: list[str] | None, as_of: str | None = None, on: str | None = None
+) -> spec.ProjectSpec:
     """Read and validate a spec; from now on the values of its secrets are masked in everything that is printed.
+
+    Parameters
+    ----------
+    on
+        The name of a deployment of the spec, whose active revision is read instead.
 
     Raises
     ------
     SpecError
         The spec is invalid.
+    UsageError
+        The spec has no such deployment, or nothing is deployed there.
     typer.BadParameter
         A variable has no `=`, or `as_of` is no date or time.
     """
@@ -51,6 +70,10 @@ def load_project(path: Path, variables: list[str] | None, as_of: str | None = No
         moment = None if as_of is None else parse_moment(as_of)
     except ValueError as problem:
         raise typer.BadParameter(str(problem), param_hint="--as-of") from None
+    if on is not None:
+        from engine.service.deployments.deployed_spec import find_deployed_spec
+
+        path = find_deployed_spec(spec.load(path), on)
     project = spec.load(path, parse_variables(variables), as_of=moment)
     if project.secrets:
         redact_standard_streams(spec.Secrets(project).redact)

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,7 +20,6 @@ from engine.pipeline.log import LogLine
 from engine.scenarios.run_views import describe_run_result
 from engine.scenarios.session import CallResult
 from engine.spec import diagnostics
-from engine.spec.redaction import redact_values
 from engine.views.run_view import RunView, StepView
 from engine.views.store_view import StoreView
 
@@ -122,21 +120,6 @@ def render_annotations(checks: Iterable[CheckResult]) -> str:
     return diagnostics.render_diagnostics(
         sorted(found, key=lambda diagnostic: (diagnostic.position, diagnostic.message)), "github"
     )
-
-
-def print_json(text: str) -> None:
-    """Print JSON. Secrets are masked in its texts alone: a number stays a number, whatever the secrets are."""
-    stream: Any = sys.stdout
-    redact = getattr(stream, "redact", None)
-    in_unicode = stream.encoding.lower().startswith("utf")
-    if redact is None and in_unicode:
-        print(text)
-        return
-    document = json.loads(text)
-    if redact is not None:
-        document = redact_values(document, redact)
-    masked = json.dumps(document, ensure_ascii=not in_unicode, indent=1)
-    getattr(stream, "write_redacted", stream.write)(f"{masked}\n")
 
 
 def colour_word(word: str) -> str:

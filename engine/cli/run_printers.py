@@ -3,8 +3,8 @@
 from dataclasses import asdict
 
 from engine.api import Project, frames
+from engine.cli.json_output import print_json
 from engine.cli.options import TableFormat
-from engine.cli.output import print_json
 from engine.cli.tables import Page, print_data, render_json, to_records
 from engine.store.records import event_to_json
 from engine.views.run_view import describe_run

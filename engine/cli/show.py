@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.options import AsOf, TableFormat, Variables, load_project, parse_pairs
+from engine.cli.options import AsOf, On, TableFormat, Variables, load_project, parse_pairs
 from engine.errors import UsageError
 from engine.formatting.lists import join_some
 from engine.outcome import ExitCode
@@ -73,6 +73,7 @@ def command(
         str | None, typer.Option(metavar="ID", help="Show a run and its log; the last part of its id is enough.")
     ] = None,
     var: Variables = None,
+    on: On = None,
     as_of: AsOf = None,
     format_: TableFormat = "text",
 ) -> int:
@@ -88,7 +89,7 @@ def command(
         raise typer.BadParameter("--sort and --last apply only to tables: a STORE's, --checks, --runs, --fires …")
     if checks and store is None:
         raise typer.BadParameter("--checks needs an evaluation store or a dataset: engine show SPEC STORE --checks")
-    declared = load_project(path, var, as_of)
+    declared = load_project(path, var, as_of, on=on)
 
     from engine.api import Project
     from engine.cli import evaluation_printers, run_printers, table_printers, trigger_printers
@@ -240,7 +241,8 @@ def _describe_removals(store: "EvaluationStore") -> list[str]:
 
 def _print_overview(project: "Project", format_: TableFormat) -> None:
     """Print the newest evaluations of each store and the newest runs."""
-    from engine.cli import output, table_printers, tables
+    from engine.cli import table_printers, tables
+    from engine.cli.json_output import print_json
 
     stores = {name: project.store(name).evaluations(last=RECENT_ROWS) for name in project.stores}
     runs = project.runs(last=RECENT_ROWS)
@@ -249,7 +251,7 @@ def _print_overview(project: "Project", format_: TableFormat) -> None:
     if format_ == "json":
         recent = {name: tables.to_records(frame) for name, frame in stores.items()}
         everything = {"project": project.name, "evaluation_stores": recent, "runs": tables.to_records(runs)}
-        output.print_json(tables.render_json(everything))
+        print_json(tables.render_json(everything))
         return
     page = tables.Page()
     page.add_title(f"{project.name}  {project.spec.resources.description or ''}".rstrip())

@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from engine.cli.json_output import print_json
 from engine.cli.options import TableFormat
-from engine.cli.output import WIDTH_IN_A_PIPE, colour_word, print_json
+from engine.cli.output import WIDTH_IN_A_PIPE, colour_word
 from engine.data.csv_output import disarm_formulas
 from engine.formatting.control_characters import remove_controls, single_line
 from engine.formatting.numbers import format_cell, format_interval

@@ -12,29 +12,37 @@ from copy import copy
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import polars as pl
 
 from engine.data import queries
 from engine.data.contract import check_schema
+from engine.data.databases.reading import DatabaseRows, read_table
 from engine.data.disturbances import disturb_rows
-from engine.data.file_datasets import FoundBefore, find_files
+from engine.data.file_datasets import FoundBefore, find_files, read_declared_texts
 from engine.data.files import DatasetFiles
 from engine.data.fingerprints import FileHashes, check_hashable, hash_file, hash_frame
+from engine.data.databases.kept_tables import KeptTable
+from engine.data.kept_files import KeptFile
+from engine.data.kept_rows import KeptPlace, KeptRowsRecords, KeptState, NoRecords, examine_kept_rows
 from engine.data.table import Table, explain_read_errors
 from engine.data.text_columns import find_doubtful_columns, sample_columns
 from engine.data.user_functions import call_frame_function, find_module_file, translate_user_code_errors
 from engine.data.watched_files import WatchedFiles
-from engine.digests import digest_json
+from engine.digests import digest_json, digest_texts
 from engine.drift.reading.column_families import read_storage
 from engine.drift.reading.row_hash import HASH_VERSION
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
+from engine.spec.dataset_inputs import list_own_inputs
 from engine.spec.disturbances import Drill
-from engine.spec.resources.datasets import AnyDataset, FileDataset, PythonDataset, QueryDataset
+from engine.spec.opened_connections import describe_connection, open_connection
+from engine.spec.resources.datasets import AnyDataset, FileDataset, PythonDataset, QueryDataset, StoredDataset
 from engine.spec.resources.resource import Scalar
+from engine.spec.secrets import Secrets
+from engine.spec.stored_data import DatabaseTable
 
 
 class Datasets:
@@ -47,7 +55,12 @@ class Datasets:
     hashes
         Cache of the digests of files.
     scratch
-        Gives a new folder that lasts as long as this object, for the rows of a function that returns a lazy frame.
+        Gives a new folder that lasts as long as this object, for the rows of a function that returns a lazy frame, and
+        for those of a table in a database.
+    secrets
+        Those that the connections of the project need; made from the environment if not given.
+    records
+        What `materialize` has written before; nothing by default.
 
     Attributes
     ----------
@@ -57,11 +70,22 @@ class Datasets:
         What is disturbed: the rows of some datasets, and so those of the queries that read it.
     """
 
-    def __init__(self, project: ProjectSpec, hashes: FileHashes, scratch: Callable[[], Path]) -> None:
+    def __init__(
+        self,
+        project: ProjectSpec,
+        hashes: FileHashes,
+        scratch: Callable[[], Path],
+        secrets: Secrets | None = None,
+        records: KeptRowsRecords | None = None,
+    ) -> None:
         self.project = project
+        self._secrets = secrets or Secrets(project)
+        self._records = records or NoRecords()
+        self._computed_again: set[str] = set()
         self._scratch = scratch
         self.files = WatchedFiles(hashes)
         self._function_results: dict[tuple[str, ...], tuple[pl.DataFrame | pl.LazyFrame, str]] = {}
+        self._table_rows: dict[tuple[object, ...], DatabaseRows] = {}
         self._found_files: FoundBefore = {}
         self._opened: dict[str, Table] | None = None
         self._tables: dict[tuple[object, ...], Table] = {}
@@ -103,16 +127,29 @@ class Datasets:
         """
         return self._open_with_inputs(name, {} if self._opened is None else self._opened)
 
+    def compute_again(self, name: str) -> None:
+        """Compute the rows of a dataset from now on, although they are kept, until they are written."""
+        self._computed_again.add(name)
+        self._forget_opened()
+
+    def note_written_rows(self, name: str) -> None:
+        """Open all datasets anew from now on: the kept rows of a dataset were written."""
+        self._computed_again.discard(name)
+        self._forget_opened()
+
+    def _forget_opened(self) -> None:
+        if self._opened is not None:
+            self._opened.clear()
+
     def _open_with_inputs(self, name: str, opened: dict[str, Table]) -> Table:
         if name in opened:
             return opened[name]
         dataset = self.project.datasets.get(name)
         if dataset is None:
             raise DataError(f"there is no dataset {name!r}{suggest_name(name, list(self.project.datasets))}")
-        inputs: tuple[Table, ...] = ()
-        if isinstance(dataset, QueryDataset):
-            # `opened` holds each table once, however many queries read it; the spec's rules have refused cycles.
-            inputs = tuple(self._open_with_inputs(one, opened) for one in sorted(sql.list_tables(dataset.sql)))
+        # `opened` holds each table once, however many queries read it; the spec's rules have refused cycles.
+        made_from = list_own_inputs(name, self.project.resources)
+        inputs = tuple(self._open_with_inputs(one, opened) for one in made_from)
         with _prefix_dataset_name(name):
             made_of, build = self._prepare_table(name, dataset, inputs)
             key = (name, dataset.model_dump_json(), *made_of)
@@ -172,51 +209,143 @@ class Datasets:
         time, so that a file that changes between two steps gives another one. Ids stand for objects that the table or
         this object keeps.
         """
-        if isinstance(dataset, FileDataset):
-            root = self.project.root_of("datasets", name, dataset.connection)
+        if isinstance(dataset, StoredDataset) and inputs:
+            return (id(inputs[0]),), lambda: _read_kept_rows(name, dataset, inputs[0])
+        if declared := self.project.find_file_dataset(name):
+            root = self.project.root_of("datasets", name, declared.connection)
             files = find_files(
-                dataset,
+                declared,
                 root,
                 self.project.as_of,
                 self._found_files,
                 lambda path: self.files.watch(path, f"dataset {name!r}"),
             )
             digests = files.hash_each(self.files)
-            made_of: tuple[object, ...] = (root, id(files), *digests.values())
-            return made_of, lambda: _open_files(name, dataset, files, digests, root)
+            frozen = self.project.revision.frozen if self.project.revision else {}
+            made_of = (root, id(files), *digests.values())
+            return made_of, lambda: _open_files(name, declared, files, digests, root, frozen)
         if isinstance(dataset, QueryDataset):
+            query = sql.bind_variables(dataset.sql, self.project.names)
+            fingerprint = queries.fingerprint_query(query, inputs)
+            kept = self._examine_kept_rows(name, fingerprint)
+            if kept is not None and kept.current:
+                frame, kept_files = self._open_kept_rows(kept)
+                return kept.key, lambda: self._describe_query(
+                    name, dataset, frame, fingerprint, inputs, kept, kept_files
+                )
             used = {one: self.project.names[one] for one in sorted(sql.list_sql_variables(dataset.sql))}
-            made_of = (repr(used), *map(id, inputs))
-            return made_of, lambda: self._open_query(name, dataset, used, inputs)
-        returned = self._call_function(name, dataset)
-        return (id(returned[0]),), lambda: _open_frame(name, dataset, *returned)
+            made_of = (repr(used), *map(id, inputs), kept and kept.key)
+            return made_of, lambda: self._describe_query(
+                name, dataset, queries.plan_query(query, inputs), fingerprint, inputs, kept
+            )
+        if isinstance(dataset, StoredDataset):
+            table = self.project.find_table(name)
+            assert table is not None  # noqa: S101 - the rules have refused one of neither files nor a table
+            rows = self._read_database_table(table)
+            return (id(rows),), lambda: _open_rows(name, dataset, rows)
+        assert isinstance(dataset, PythonDataset)  # noqa: S101 - what is left: files come first
+        return self._prepare_function_table(name, dataset)
 
-    def _open_query(
-        self, name: str, dataset: QueryDataset, used: dict[str, Scalar | date], inputs: tuple[Table, ...]
-    ) -> Table:
-        query = sql.bind_variables(dataset.sql, self.project.names)
-        frame = queries.plan_query(query, inputs)
-        entity = dataset.entity or queries.inherit_entity(frame, inputs)
-        facts = {"sql": sql.outline_sql(dataset.sql), "variables": {one: _date_to_text(used[one]) for one in used}}
-        fingerprint = queries.fingerprint_query(query, inputs)
-        return Table(name, frame, fingerprint, entity, dataset.columns, inputs, facts=facts)
-
-    def _call_function(
+    def _prepare_function_table(
         self, name: str, dataset: PythonDataset
-    ) -> tuple[pl.DataFrame | pl.LazyFrame, str, dict[str, str]]:
-        """Return the function's frame, the frame's fingerprint, and the digest of the function's file by file name."""
+    ) -> tuple[tuple[object, ...], Callable[[], Table]]:
         folder = self.project.folder_of("datasets", name).absolute()
         module = find_module_file(folder, dataset.function.partition(":")[0])
         source = hash_file(module, self.files)
         key = str(folder), dataset.function, source, json.dumps(dataset.arguments, sort_keys=True, default=str)
+        facts = {
+            "function": dataset.function,
+            "arguments": dataset.arguments,
+            "code": {module.name: source},
+            "versions": {"row hash": HASH_VERSION},
+        }
+        kept = self._examine_kept_rows(name, digest_texts(*key[1:], HASH_VERSION))
+        if kept is not None and kept.current and kept.record is not None:
+            fingerprint = kept.record.fingerprint
+            rows, files = self._open_kept_rows(kept)
+            return kept.key, lambda: _open_frame(name, dataset, rows, fingerprint, facts, kept, files)
         if key not in self._function_results:
-            frame = call_frame_function(folder, dataset.function, dataset.arguments)
-            with translate_user_code_errors(folder, f"reading what {dataset.function} returned"):
-                frame = self._copy_rows(frame) if isinstance(frame, pl.LazyFrame) else frame
-                result = frame, hash_frame(frame)
+            self._function_results[key] = self._call_function(folder, dataset)
             hash_file(module, self.files)  # raises unless the function is that of the source that was hashed
-            self._function_results[key] = result
-        return *self._function_results[key], {module.name: source}
+        frame, digest = self._function_results[key]
+        made_of = (id(self._function_results[key]), kept and kept.key)
+        return made_of, lambda: _open_frame(name, dataset, frame, digest, facts, kept)
+
+    def _call_function(self, folder: Path, dataset: PythonDataset) -> tuple[pl.DataFrame | pl.LazyFrame, str]:
+        """Return the function's frame, and the frame's fingerprint."""
+        frame = call_frame_function(folder, dataset.function, dataset.arguments)
+        with translate_user_code_errors(folder, f"reading what {dataset.function} returned"):
+            frame = self._copy_rows(frame) if isinstance(frame, pl.LazyFrame) else frame
+            return frame, hash_frame(frame)
+
+    def _examine_kept_rows(self, name: str, made_of: str) -> KeptState | None:
+        """Return how the kept rows of a dataset stand; None if none are kept."""
+        place = self.project.find_kept_place(name)
+        if place is None:
+            return None
+        kept: KeptPlace
+        if place.key == "path":
+            root = self.project.root_of("datasets", name, place.connection)
+            kept = KeptFile(root, place.name, self.project.name, self.files.hashes)
+        else:
+            table = (place.connection, place.name)
+            kept = KeptTable(
+                self.project,
+                self._secrets,
+                *table,
+                scratch=self._scratch,
+                read=lambda: self._read_database_table(table),
+                remember=lambda rows: self._table_rows.update({self._table_key(table): rows}),
+            )
+        forced = name in self._computed_again
+        return examine_kept_rows(name, kept, made_of, self._records, forced=forced)
+
+    def _open_kept_rows(self, kept: KeptState) -> tuple[pl.LazyFrame, DatasetFiles | None]:
+        frame, files = kept.place.read_rows()
+        if files is not None:
+            files.hash_each(self.files)  # they are watched from now on
+        return frame, files
+
+    def _describe_query(
+        self,
+        name: str,
+        dataset: QueryDataset,
+        frame: pl.LazyFrame,
+        fingerprint: str,
+        inputs: tuple[Table, ...],
+        kept: KeptState | None,
+        files: DatasetFiles | None = None,
+    ) -> Table:
+        used = {one: self.project.names[one] for one in sorted(sql.list_sql_variables(dataset.sql))}
+        return Table(
+            name,
+            frame,
+            fingerprint,
+            dataset.entity or queries.inherit_entity(frame, inputs),
+            dataset.columns,
+            inputs,
+            files,
+            rereadable=kept is not None and kept.current,
+            facts={"sql": sql.outline_sql(dataset.sql), "variables": {one: _date_to_text(used[one]) for one in used}},
+            kept=kept,
+        )
+
+    def _read_database_table(self, table: DatabaseTable) -> DatabaseRows:
+        """Return the rows of a table, which is read once per run."""
+        key = self._table_key(table)
+        if key not in self._table_rows:
+            with open_connection(self.project, table[0], self._secrets, read_only=True) as session:
+                self._table_rows[key] = read_table(session, table[1], self._scratch())
+        return self._table_rows[key]
+
+    def _table_key(self, table: DatabaseTable) -> tuple[object, ...]:
+        return (*table, describe_connection(self.project, table[0]))
+
+    def forget_table(self, connection: str, table: str) -> None:
+        """Read a table anew when it is opened next: it was written."""
+        for key in [key for key in self._table_rows if key[:2] == (connection, table)]:
+            del self._table_rows[key]
+        self._opened = None if self._opened is None else {}
 
     def _copy_rows(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         """Write the rows of a lazy frame to a file: what it reads may change, and nobody else knows what that is."""
@@ -226,8 +355,18 @@ class Datasets:
         return pl.scan_ipc(path, glob=False)
 
 
-def _open_files(name: str, dataset: FileDataset, files: DatasetFiles, digests: Mapping[Path, str], root: Path) -> Table:
+def _open_files(
+    name: str,
+    dataset: FileDataset,
+    files: DatasetFiles,
+    digests: Mapping[Path, str],
+    root: Path,
+    frozen: Mapping[str, str],
+) -> Table:
+    """Open files; the fingerprint of rows that a bundle has frozen into a file is the one that they had before."""
     fingerprint, facts = files.compute_fingerprint(digests, root)
+    if len(digests) == 1:
+        fingerprint = frozen.get(next(iter(digests.values())), fingerprint)
     return Table(
         name,
         files.scan_all(),
@@ -242,19 +381,64 @@ def _open_files(name: str, dataset: FileDataset, files: DatasetFiles, digests: M
     )
 
 
+def _open_rows(name: str, dataset: StoredDataset, rows: DatabaseRows) -> Table:
+    files = read_declared_texts(rows.path, dataset)
+    return Table(
+        name,
+        files.scan_all().drop(rows.hidden),
+        rows.fingerprint,
+        dataset.entity,
+        dataset.columns,
+        rereadable=True,
+        facts={
+            "connection": dataset.connection,
+            "table": dataset.table,
+            "rows": rows.count,
+            "versions": {"row hash": HASH_VERSION},
+        },
+        notes=rows.notes,
+        warnings=files.warnings,
+        place=f"table {dataset.table} of connection {dataset.connection}",
+    )
+
+
 def _open_frame(
-    name: str, dataset: PythonDataset, returned: pl.DataFrame | pl.LazyFrame, fingerprint: str, source: dict[str, str]
+    name: str,
+    dataset: PythonDataset,
+    returned: pl.DataFrame | pl.LazyFrame,
+    fingerprint: str,
+    facts: Mapping[str, Any],
+    kept: KeptState | None,
+    files: DatasetFiles | None = None,
 ) -> Table:
-    facts = {
-        "function": dataset.function,
-        "arguments": dataset.arguments,
-        "code": source,
-        "versions": {"row hash": HASH_VERSION},
-    }
     frame = read_storage(returned.lazy())
     doubtful = find_doubtful_columns(sample_columns([frame]), dataset.columns)
-    said = tuple(doubtful.values())
-    return Table(name, frame, fingerprint, dataset.entity, dataset.columns, rereadable=True, facts=facts, warnings=said)
+    return Table(
+        name,
+        frame,
+        fingerprint,
+        dataset.entity,
+        dataset.columns,
+        files=files,
+        rereadable=True,
+        facts=facts,
+        warnings=tuple(doubtful.values()),
+        kept=kept,
+    )
+
+
+def _read_kept_rows(name: str, dataset: StoredDataset, written: Table) -> Table:
+    """Return the table of a stored dataset that reads the kept rows of another: the same rows, so one fingerprint."""
+    return Table(
+        name,
+        written.frame,
+        written.fingerprint,
+        dataset.entity or written.entity,
+        dataset.columns,
+        (written,),
+        rereadable=written.rereadable,
+        facts={"rows_of": written.name},
+    )
 
 
 def _check_columns(name: str, table: Table) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from engine.data.files import DatasetFiles
+from engine.data.kept_rows import KeptState
 from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.drift.reading.blocks import count_frame_rows
 from engine.errors import DataError
@@ -30,7 +31,9 @@ class Table:
     `columns` is the contract. `inputs` are the tables that a query reads, `files` the files of a file dataset. `facts`
     are what the fingerprint is made of, JSON-ready: a digest alone cannot tell what has changed. `notes` tell what
     was recognised or left out when the data were opened, `warnings` which columns look like something else than their
-    type says. `undisturbed` is the table before a drill has disturbed its rows; None for any other table.
+    type says. `undisturbed` is the table before a drill has disturbed its rows; None for any other table. `kept` tells
+    how the rows stand that `materialize` keeps, if it does; `frame` reads them if they are current. `place` says where
+    the rows were read from, if that is a database.
     """
 
     name: str
@@ -45,6 +48,8 @@ class Table:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     undisturbed: Table | None = None
+    kept: KeptState | None = None
+    place: str = ""
 
     @property
     def roles(self) -> dict[str, str]:

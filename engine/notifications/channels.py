@@ -129,6 +129,18 @@ def describe_channel(channel: Channel, secrets: Secrets) -> str:
     return secrets.redact(description)
 
 
+def greet_channel(channel: Channel, secrets: Secrets, folder: Path) -> str:
+    """Greet the server of a mail channel, without sending anything; return what was done, empty for other kinds.
+
+    Raises
+    ------
+    DeliveryError
+        The channel cannot be used, or its server does not answer.
+    """
+    used, url, _ = _resolve_channel(channel, secrets)
+    return f", {mail.greet_mail_server(used, url, folder)}" if isinstance(used, MailChannel) else ""
+
+
 def _resolve_channel(channel: Channel, secrets: Secrets) -> tuple[Channel, str, dict[str, str]]:
     """Return the channel to use, which may be the fallback, and its URL and headers with secrets revealed.
 

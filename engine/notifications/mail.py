@@ -15,6 +15,7 @@ import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from engine.errors import DeliveryError, UnreachableError
@@ -48,7 +49,7 @@ def send(channel: MailChannel, post: Envelope) -> None:
     waiting = {address: text for address, text in receivers.items() if text not in settled}
     letter = build_mail(message, post.sender)
     try:
-        smtp = _open_connection(server, channel.timeout, post)
+        smtp = _open_connection(server, channel.timeout, post.folder, post.cuts)
         try:
             if server.user is not None:
                 _log_in(smtp, server.user, server.password)
@@ -80,6 +81,34 @@ def send(channel: MailChannel, post: Envelope) -> None:
     post.reached.extend(text for address, text in waiting.items() if address not in refused)
     if refused:
         _raise_refusals(server.host, waiting, refused)
+
+
+def greet_mail_server(channel: MailChannel, url: str, folder: Path) -> str:
+    """Greet the server of the channel's URL and log in, without sending a mail; return what was done.
+
+    Raises
+    ------
+    UnreachableError
+        It does not answer, or refuses the greeting or the login.
+    """
+    server = _parse_url(url)
+    try:
+        smtp = _open_connection(server, channel.timeout, folder, [])
+        try:
+            smtp.ehlo_or_helo_if_needed()
+            if server.user is not None:
+                _log_in(smtp, server.user, server.password)
+        finally:
+            with contextlib.suppress(smtplib.SMTPException, OSError):
+                smtp.quit()
+    except smtplib.SMTPResponseException as error:
+        raise UnreachableError(f"{server.host}: {_format_reply(error.smtp_code, error.smtp_error)}") from None
+    except (smtplib.SMTPException, OSError) as error:
+        if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
+            raise UnreachableError(f"{server.host}:{server.port} did not answer in {channel.timeout:g} s") from None
+        said = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        raise UnreachableError(f"{server.host}:{server.port}: {said}") from None
+    return "greeted and logged in" if server.user is not None else "greeted"
 
 
 def _raise_refusals(host: str, waiting: Mapping[str, str], refused: Refusals) -> None:
@@ -116,16 +145,16 @@ class _TlsConnection(_Connection, smtplib.SMTP_SSL):
     """The same, with TLS from the first byte."""
 
 
-def _open_connection(server: SmtpServer, timeout: float, post: Envelope) -> smtplib.SMTP:
+def _open_connection(server: SmtpServer, timeout: float, folder: Path, cuts: list[Callable[[], None]]) -> smtplib.SMTP:
     if server.tls == "none":
-        return _Connection(post.cuts, server.host, server.port, timeout=timeout)
+        return _Connection(cuts, server.host, server.port, timeout=timeout)
     try:
-        context = ssl.create_default_context(cafile=None if server.ca is None else post.folder / server.ca)
+        context = ssl.create_default_context(cafile=None if server.ca is None else folder / server.ca)
     except (OSError, ssl.SSLError) as error:
         raise UnreachableError(f"ca={server.ca}: {error.strerror or error}") from None
     if server.tls == "implicit":
-        return _TlsConnection(post.cuts, server.host, server.port, timeout=timeout, context=context)
-    smtp = _Connection(post.cuts, server.host, server.port, timeout=timeout)
+        return _TlsConnection(cuts, server.host, server.port, timeout=timeout, context=context)
+    smtp = _Connection(cuts, server.host, server.port, timeout=timeout)
     try:
         smtp.starttls(context=context)
     except BaseException:

@@ -31,6 +31,7 @@ from engine.pipeline.actions import Action
 from engine.pipeline.changes import MAX_CANDIDATES, ChangeReason, explain_change
 from engine.pipeline.context import BuildContext
 from engine.pipeline.decision import Decision, list_sources
+from engine.pipeline.kept_rows import keep_rows
 from engine.pipeline.mutes import mark_muted_results
 from engine.spec.metric_catalogue import METRICS
 from engine.spec.resources.checks import PythonCheck, count_past, describe_inactive_checks, select_active_checks
@@ -75,28 +76,37 @@ def inspect_dataset(name: str, context: BuildContext, *, force: bool = False) ->
     ChecksFailed
         A check is ERROR.
     """
+    if force and context.project.find_kept_place(name):
+        context.datasets.compute_again(name)
     table = context.datasets.open(name)
     metrics: dict[str, MetricValue] = {}
     reused = True
-    for source in table.lineage().values():  # inputs first; the last is the table itself
-        # An input without files, contract and checks has nothing to verify.
-        declared = context.project.datasets[source.name].checks
-        checks = select_active_checks(declared)
-        if not (source is table or source.files or source.columns or checks):
-            continue
-        decision = plan_dataset_read(source, context, force=force)
-        metrics = decision.apply(context)
-        reused &= decision.action.reused
-        if not checks:
-            if declared:
-                context.log.info(f"dataset {source.name!r}: {describe_inactive_checks(declared)}")
-            continue
-        results = plan_dataset_checks(source.name, metrics, context).apply(context)
+    for part in table.lineage():  # inputs first; the last is the table itself
+        source = table.lineage()[part]
+        # An input without files or a table, contract and checks has nothing to verify.
+        files = source.files if source.kept is None else None  # files of kept rows are the engine's own
+        if source is table or files or source.place or source.columns or context.project.datasets[part].checks:
+            metrics, unread = _verify_dataset(source, context, force=force)
+            reused &= unread
+        if keep_rows(source, context):
+            table = context.datasets.open(name)
+    return InspectedDataset(table, metrics, reused)
+
+
+def _verify_dataset(table: Table, context: BuildContext, *, force: bool) -> tuple[dict[str, MetricValue], bool]:
+    """Verify, measure and check one dataset; return its metrics, and whether they were known."""
+    declared = context.project.datasets[table.name].checks
+    decision = plan_dataset_read(table, context, force=force)
+    metrics = decision.apply(context)
+    if select_active_checks(declared):
+        results = plan_dataset_checks(table.name, metrics, context).apply(context)
         context.journal.checks += results
         if failed := [check.check for check in results if check.counts_as is CheckOutcome.ERROR]:
             what = "check" if len(failed) == 1 else "checks"
-            raise ChecksFailed(f"dataset {source.name!r}: {what} {', '.join(failed)} ended as ERROR")
-    return InspectedDataset(table, metrics, reused)
+            raise ChecksFailed(f"dataset {table.name!r}: {what} {', '.join(failed)} ended as ERROR")
+    elif declared:
+        context.log.info(f"dataset {table.name!r}: {describe_inactive_checks(declared)}")
+    return metrics, decision.action.reused
 
 
 def plan_dataset_read(

@@ -33,7 +33,9 @@ from engine.scenarios.requests import (
     FailureReply,
     LineReply,
     LoadRequest,
+    PreloadRequest,
     PreviewReply,
+    ProofReply,
     QueryReply,
     QueryRequest,
     ReadyReply,
@@ -76,7 +78,7 @@ SUPERVISOR = ("-m", "engine.scenarios.supervisor")
 
 
 def run_in_process(
-    request: StepRequest | RunRequest | QueryRequest,
+    request: StepRequest | RunRequest | QueryRequest | PreloadRequest,
     environ: Mapping[str, str],
     *,
     seconds: float | None = None,
@@ -145,7 +147,7 @@ class RunProcess:
 
     def execute(
         self,
-        request: StepRequest | RunRequest | TellRequest | QueryRequest,
+        request: StepRequest | RunRequest | TellRequest | QueryRequest | PreloadRequest,
         *,
         seconds: float | None = None,
         deadline: float = math.inf,
@@ -173,7 +175,9 @@ class RunProcess:
             raise
         return conversation
 
-    def _send(self, request: StepRequest | RunRequest | TellRequest | QueryRequest | LoadRequest) -> None:
+    def _send(
+        self, request: StepRequest | RunRequest | TellRequest | QueryRequest | PreloadRequest | LoadRequest
+    ) -> None:
         if self._supervisor.stdin is None:
             raise TypeError("the process has no pipes")
         with contextlib.suppress(BrokenPipeError):  # it may have died at its start
@@ -208,6 +212,8 @@ class Conversation:
         The results of the runs that have ended, and the end of a request for runs; None if it has not come.
     query
         The digest of a query's result; None if the process has sent none.
+    proofs
+        The proofs of a preload, in order.
     answered_ns
         When the last of these results came, in nanoseconds of the clock; 0 if none has.
     failure, cause
@@ -232,6 +238,7 @@ class Conversation:
         self.answered_ns = 0
         self.call: CallReply | None = None
         self.query: str | None = None
+        self.proofs: list[ProofReply] = []
         self.failure = ""
         self.cause: FailureCause = ""
         self.code: int | None = None
@@ -296,6 +303,8 @@ class Conversation:
                 self.call, self._deadline = reply, time.monotonic() + EXIT_LIMIT
             case QueryReply(digest=digest):
                 self.query, self._deadline = digest, time.monotonic() + EXIT_LIMIT
+            case ProofReply():
+                self.proofs.append(reply)
             case FailureReply(text=text, cause=cause):
                 self.failure, self.cause = text, cause
             case EndReply(code=code, left=left):

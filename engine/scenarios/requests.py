@@ -154,6 +154,31 @@ class QueryRequest(FrozenModel):
     sql: str
 
 
+class PreloadRequest(FrozenModel):
+    """Prove that a revision of a deployment can run, before it is used. Nothing is kept and nothing is sent.
+
+    Attributes
+    ----------
+    spec
+        The file of the revision.
+    released
+        The folder of its release.
+    scenarios
+        Those whose data are looked at, besides the ones that triggers start there.
+    dry_run
+        Those that are computed completely.
+    probe_channels
+        Whether mail servers are greeted.
+    """
+
+    kind: Literal["preload"] = "preload"
+    spec: Path
+    released: Path
+    scenarios: tuple[str, ...] = ()
+    dry_run: tuple[str, ...] = ()
+    probe_channels: bool = False
+
+
 class LoadRequest(FrozenModel):
     """Load these modules, and the compiled code of these kernels, before the request that is to be answered comes.
 
@@ -183,6 +208,15 @@ class PreviewReply(FrozenModel):
 
     kind: Literal["preview"] = "preview"
     text: str
+
+
+class ProofReply(FrozenModel):
+    """One proof of a preload: what was proved, or the problem that stops the update."""
+
+    kind: Literal["proof"] = "proof"
+    name: str
+    text: str = ""
+    problem: str = ""
 
 
 class StepReply(FrozenModel):
@@ -256,9 +290,20 @@ class EndReply(FrozenModel):
     left: list[str]
 
 
-Request = Annotated[StepRequest | RunRequest | TellRequest | QueryRequest | LoadRequest, Field(discriminator="kind")]
+Request = Annotated[
+    StepRequest | RunRequest | TellRequest | QueryRequest | PreloadRequest | LoadRequest, Field(discriminator="kind")
+]
 Reply = Annotated[
-    ReadyReply | LineReply | PreviewReply | StepReply | RunReply | CallReply | QueryReply | FailureReply | EndReply,
+    ReadyReply
+    | LineReply
+    | PreviewReply
+    | ProofReply
+    | StepReply
+    | RunReply
+    | CallReply
+    | QueryReply
+    | FailureReply
+    | EndReply,
     Field(discriminator="kind"),
 ]
 
@@ -271,7 +316,18 @@ def write_message(message: FrozenModel) -> str:
     return json.dumps(message.model_dump(mode="json"))
 
 
-REQUEST: TypeAdapter[StepRequest | RunRequest | TellRequest | QueryRequest | LoadRequest] = TypeAdapter(Request)
+REQUEST: TypeAdapter[StepRequest | RunRequest | TellRequest | QueryRequest | PreloadRequest | LoadRequest] = (
+    TypeAdapter(Request)
+)
 REPLY: TypeAdapter[
-    ReadyReply | LineReply | PreviewReply | StepReply | RunReply | CallReply | QueryReply | FailureReply | EndReply
+    ReadyReply
+    | LineReply
+    | PreviewReply
+    | ProofReply
+    | StepReply
+    | RunReply
+    | CallReply
+    | QueryReply
+    | FailureReply
+    | EndReply
 ] = TypeAdapter(Reply)

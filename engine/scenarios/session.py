@@ -66,6 +66,7 @@ def run_scenarios(
     settled: Mapping[str, FileIdentity] = MappingProxyType({}),
     fire: int | None = None,
     deliver: bool = True,
+    state: Path | None = None,
 ) -> CallResult:
     """Run scenarios one after the other.
 
@@ -88,6 +89,8 @@ def run_scenarios(
     deliver
         Send the messages of the runs, and those that wait. Without it they are committed only, and the result does not
         list undelivered ones: somebody else sends them.
+    state
+        The folder of a copy of the state to use as it is.
 
     Raises
     ------
@@ -106,6 +109,7 @@ def run_scenarios(
                     preview=preview,
                     mode=mode,
                     deliver=deliver,
+                    state=state,
                 )
             )
         except StoreError as problem:
@@ -141,10 +145,12 @@ def plan_scenarios(
     environ: Mapping[str, str] = os.environ,
     clock: Callable[[], datetime] = utc_now,
     listeners: Sequence[Callable[[LogLine], None]] = (),
+    state: Path | None = None,
 ) -> Plan:
     """Return what `run` would do, each action with its reason. Nothing is changed.
 
-    Data are opened: files are hashed, schemas are read, and functions of `python` datasets are called.
+    Data are opened: files are hashed, schemas are read, and functions of `python` datasets are called. `state` is the
+    folder of a copy of the state, if that is to be used.
 
     Raises
     ------
@@ -152,7 +158,7 @@ def plan_scenarios(
         The state cannot be read.
     """
     planner = Planner()
-    with open_session(project, environ=environ, clock=clock, listeners=listeners, mode="plan") as context:
+    with open_session(project, environ=environ, clock=clock, listeners=listeners, mode="plan", state=state) as context:
         planned = [planner.plan_scenario(name, context) for name in scenarios]
     planner.findings.extend(project.warnings)
     return Plan(
@@ -232,7 +238,9 @@ def open_session(
         hashes = TouchedFileHashes(store.file_hashes)
         context = RunContext(
             project=project,
-            datasets=Datasets(project, hashes, lambda: stack.enter_context(store.folders.stage())),
+            datasets=Datasets(
+                project, hashes, lambda: stack.enter_context(store.folders.stage()), secrets, store.kept_rows
+            ),
             store=store,
             secrets=secrets,
             environ=environ,

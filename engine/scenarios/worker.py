@@ -22,6 +22,7 @@ from engine.pipeline.actions import FrozenModel
 from engine.pipeline.log import LogFiles, LogLine
 from engine.scenarios import steps
 from engine.scenarios.context import RunContext
+from engine.scenarios.preload import prove_revision
 from engine.scenarios.release import describe_release
 from engine.scenarios.requests import (
     REQUEST,
@@ -30,6 +31,7 @@ from engine.scenarios.requests import (
     FailureReply,
     LineReply,
     LoadRequest,
+    PreloadRequest,
     PreviewReply,
     QueryReply,
     QueryRequest,
@@ -222,6 +224,11 @@ def main() -> None:
         else:
             return  # whoever has started this process does not need it any more
         os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())  # a user's function that reads finds the end
+        if isinstance(request, PreloadRequest):
+            send(ReadyReply())
+            prove_revision(request, send)
+            send(CallReply())
+            return
         confined = request.confined if isinstance(request, StepRequest | RunRequest) else ()
         project = load(request.spec, request.variables, as_of=request.as_of, confined=confined)
         redact_standard_streams(Secrets(project, os.environ).redact)

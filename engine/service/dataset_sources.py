@@ -18,7 +18,8 @@ from engine.service.watched_sources import WatchedSource, is_of_several_files
 from engine.spec import ProjectSpec, sql
 from engine.spec.dataset_inputs import list_inputs
 from engine.spec.moment import list_moment_values
-from engine.spec.resources.datasets import FileDataset, PythonDataset, QueryDataset
+from engine.spec.resources.connections import FileConnection
+from engine.spec.resources.datasets import PythonDataset, QueryDataset
 from engine.spec.resources.triggers import DatasetChangedTrigger, QueryChangedTrigger
 from engine.spec.variable_references import find_references
 
@@ -79,12 +80,13 @@ def _raise_unless_missing(error: OSError) -> None:
 
 
 def make_dataset_source(project: ProjectSpec, name: str, now: datetime) -> DatasetSource:
-    """Return the files of a dataset of kind `file`, for a run that starts now."""
-    dataset = project.datasets[name]
-    if not isinstance(dataset, FileDataset):
+    """Return the files of a dataset of files, for a run that starts now."""
+    dataset = project.find_file_dataset(name)
+    if dataset is None:
         raise TypeError(f"dataset {name} has no files of its own")
     path = project.root_of("datasets", name, dataset.connection) / dataset.path
-    root = project.connections[dataset.connection].root if dataset.connection else ""
+    connection = project.connections[dataset.connection] if dataset.connection else None
+    root = connection.root if isinstance(connection, FileConnection) else ""
     return DatasetSource(
         "data",
         path,
@@ -104,11 +106,13 @@ def list_trigger_datasets(trigger: DataTrigger) -> list[str]:
 
 
 def find_sources(project: ProjectSpec, trigger: DataTrigger) -> dict[str, tuple[str, ...]]:
-    """Return, by name of a dataset of the trigger, the names of the datasets of kind `file` that it reads."""
+    """Return, by name of a dataset of the trigger, the names of the datasets of files and of tables that it reads."""
     return {
         name: tuple(
             sorted(
-                one for one in list_inputs([name], project.datasets) if isinstance(project.datasets[one], FileDataset)
+                one
+                for one in list_inputs([name], project.resources)
+                if project.find_file_dataset(one) or project.find_table(one)
             )
         )
         for name in list_trigger_datasets(trigger)
@@ -117,7 +121,7 @@ def find_sources(project: ProjectSpec, trigger: DataTrigger) -> dict[str, tuple[
 
 def reads_functions(project: ProjectSpec, trigger: DataTrigger) -> bool:
     """Tell whether a function of the user's is among what a trigger looks at: files do not tell what it returns."""
-    inputs = list_inputs(list_trigger_datasets(trigger), project.datasets)
+    inputs = list_inputs(list_trigger_datasets(trigger), project.resources)
     return any(isinstance(project.datasets[one], PythonDataset) for one in inputs)
 
 
@@ -133,7 +137,7 @@ def _list_queries(project: ProjectSpec, trigger: DataTrigger) -> Iterator[str]:
     """Yield the query of a trigger, and those of the datasets that it reads."""
     if isinstance(trigger, QueryChangedTrigger):
         yield trigger.sql
-    for one in sorted(list_inputs(list_trigger_datasets(trigger), project.datasets)):
+    for one in sorted(list_inputs(list_trigger_datasets(trigger), project.resources)):
         dataset = project.datasets[one]
         if isinstance(dataset, QueryDataset):
             yield dataset.sql
@@ -165,9 +169,9 @@ def resolve_project(
 def _uses_variables(project: ProjectSpec, trigger: DataTrigger) -> bool:
     """Tell whether a path that a trigger looks at, or its query, holds variables."""
     files = {one for names in find_sources(project, trigger).values() for one in names}
-    connections = {one.connection for name in files if isinstance(one := project.datasets[name], FileDataset)}
+    connections = {one.connection for name in files if (one := project.find_file_dataset(name))}
     return (
-        any(project.holds_variables("datasets", name, "path") for name in files)
+        any(project.holds_variables("datasets", name, key) for name in files for key in ("path", "table"))
         or any(project.holds_variables("connections", name, "root") for name in connections if name)
         or (isinstance(trigger, QueryChangedTrigger) and any(map(find_references, _list_queries(project, trigger))))
     )

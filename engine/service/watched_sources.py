@@ -82,8 +82,8 @@ def find_watched_sources(project: ProjectSpec) -> list[WatchedSource]:
     varying = _list_varying_variables(project)
     sources = [WatchedSource("spec", path) for path in project.files]
     sources += [WatchedSource("code", folder) for folder in sorted(folders)]
-    for name, dataset in project.datasets.items():
-        if isinstance(dataset, FileDataset):
+    for name in project.datasets:
+        if dataset := project.find_file_dataset(name):
             path = _make_pattern(project, ("datasets", name), dataset, varying)
             several = is_of_several_files(project.root_of("datasets", name, dataset.connection) / dataset.path)
             settle = dataset.settle.total_seconds() if dataset.settle is not None else None

@@ -1,19 +1,28 @@
-"""Which datasets a dataset is made of: what its query reads, and what the queries of these read."""
+"""Which datasets a dataset is made of: what its query reads, or whose kept rows it reads, and what these are made of."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from engine.spec import sql
-from engine.spec.resources.datasets import AnyDataset, QueryDataset
+from engine.spec.resources.datasets import QueryDataset
+from engine.spec.resources.project import ProjectResource
+from engine.spec.stored_data import find_writers
 
 
-def list_inputs(names: Iterable[str], datasets: Mapping[str, AnyDataset]) -> list[str]:
-    """Return the names of datasets, and of all that their queries read; those that are not declared are left out."""
+def list_inputs(names: Iterable[str], spec: ProjectResource) -> list[str]:
+    """Return the names of datasets, and of all that they are made of; those that are not declared are left out."""
     waiting = list(names)
     found: dict[str, None] = {}
     while waiting:
         name = waiting.pop(0)
-        dataset = datasets.get(name)
-        if dataset and name not in found:
+        if name in spec.datasets and name not in found:
             found[name] = None
-            waiting += sorted(sql.list_tables(dataset.sql)) if isinstance(dataset, QueryDataset) else ()
+            waiting += list_own_inputs(name, spec)
     return list(found)
+
+
+def list_own_inputs(name: str, spec: ProjectResource) -> list[str]:
+    """Return the names that the query of a dataset reads, or the dataset that keeps the rows which it reads."""
+    dataset = spec.datasets[name]
+    if isinstance(dataset, QueryDataset):
+        return sorted(sql.list_tables(dataset.sql))
+    return find_writers(dataset, spec.datasets, spec.connections)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
+from typing import Any
 
 from engine.digests import digest_texts
 from engine.errors import Diagnostic, Position, Severity, SpecError, UsageError
@@ -22,18 +23,26 @@ from engine.spec.moment import find_time_zone, list_moment_values, place_moment
 from engine.spec.project_yaml import render_project
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.channels import Channel
-from engine.spec.resources.connections import Connection
-from engine.spec.resources.datasets import AnyDataset
+from engine.spec.resources.connections import Connection, FileConnection
+from engine.spec.resources.datasets import AnyDataset, FileDataset
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.spec.resources.models import AnyModel
 from engine.spec.resources.project import ProjectResource, Secret, Server, State
 from engine.spec.resources.scenarios import Scenario
 from engine.spec.revision_file import Revision, follow_link
 from engine.spec.rules import Draft, check_rules
+from engine.spec.stored_data import (
+    DatabaseTable,
+    StoredPlace,
+    find_file_dataset,
+    find_kept_place,
+    find_table,
+    find_writers,
+)
 from engine.spec.tried_settings import TriedSettings, replace_check_settings
 from engine.spec.validator import SpecValidator
 from engine.spec.variable_references import Value, find_references
-from engine.spec.yaml_tree import MapNode, ScalarNode, node_at, position_at
+from engine.spec.yaml_tree import MapNode, ScalarNode, node_at, position_at, read_data
 
 LANGUAGE_VERSION = 1
 
@@ -204,6 +213,10 @@ class ProjectSpec:
         node = node_at(self._files.root, path)
         return node.text if isinstance(node, ScalarNode) else ""
 
+    def written_data(self, *path: str | int) -> Any:
+        """Return what the spec says at a path as plain data, with its references; None if it says nothing there."""
+        return read_data(node_at(self._files.root, path))
+
     def holds_variables(self, *path: str | int) -> bool:
         """Return whether the text at a path of the spec contains a `${…}`."""
         return bool(find_references(self.written_text(*path)))
@@ -220,7 +233,26 @@ class ProjectSpec:
         """Return the folder that a resource's path starts from: its connection's, else that of its file."""
         if connection is None:
             return self.folder_of(section, name)
-        return self.folder_of("connections", connection) / self.connections[connection].root
+        declared = self.connections[connection]
+        if not isinstance(declared, FileConnection):
+            raise TypeError(f"connection {connection} is no folder")
+        return self.folder_of("connections", connection) / declared.root
+
+    def find_file_dataset(self, name: str) -> FileDataset | None:
+        """Return the dataset of files that a dataset is; None for one that reads the kept rows of another."""
+        return None if self.find_writer(name) else find_file_dataset(self.datasets.get(name), self.connections)
+
+    def find_writer(self, name: str) -> str | None:
+        """Return the name of the dataset whose kept rows a stored dataset reads; None if it reads no such rows."""
+        return next(iter(find_writers(self.datasets.get(name), self.datasets, self.connections)), None)
+
+    def find_kept_place(self, name: str) -> StoredPlace | None:
+        """Return where `materialize` keeps the rows of a dataset, if it does."""
+        return find_kept_place(self.datasets.get(name), self.connections)
+
+    def find_table(self, name: str) -> DatabaseTable | None:
+        """Return the table of a database that a dataset reads; None for one that reads the kept rows of another."""
+        return None if self.find_writer(name) else find_table(self.datasets.get(name), self.connections)
 
     def render(self) -> str:
         """Return the project as one YAML document: included files merged, variables filled in, secrets masked."""
@@ -287,7 +319,7 @@ def _read_project(
         moment = place_moment(as_of, _read_time_zone(files.root, findings))
         resolver = _resolve_variables(files.root, overrides, environ, list_moment_values(moment), findings)
         reader = SpecValidator(resolver, findings)
-        spec = reader.validate_project(files.root)
+        spec = _switch_off_triggers(reader.validate_project(files.root))
         check_rules(Draft(path, files, spec, resolver, reader.texts, confined), findings)
     except TooManyFindings:
         raise SpecError(findings.sorted_by_position()) from None
@@ -306,6 +338,18 @@ def _resolve_variables(
 ) -> VariableResolver:
     declared = root.get("variables")
     return VariableResolver(declared if isinstance(declared, MapNode) else None, overrides, environ, moment, findings)
+
+
+def _switch_off_triggers(spec: ProjectResource) -> ProjectResource:
+    """Return the project with the triggers of scenarios that are not active switched off."""
+    off = {
+        name: scenario.model_copy(
+            update={"triggers": [one.model_copy(update={"active": False}) for one in scenario.triggers]}
+        )
+        for name, scenario in spec.scenarios.items()
+        if not scenario.active
+    }
+    return spec.model_copy(update={"scenarios": {**spec.scenarios, **off}}) if off else spec
 
 
 def _read_time_zone(root: MapNode, findings: Findings) -> tzinfo:

@@ -69,7 +69,8 @@ _MESSAGE_NAME_MEANINGS = {
 _EXIT_CODE_MEANINGS = {
     ExitCode.INTERRUPTED: "the run was interrupted",
     ExitCode.USAGE: "the spec or the command line is wrong; nothing was run",
-    ExitCode.COULD_NOT_RUN: "something could not be run: because of the data, a model, the state, a timeout or a bug",
+    ExitCode.COULD_NOT_RUN: "something could not be run: because of the data, a model, the state, a timeout "
+    "or a bug; or a bundle is damaged or refused",
     ExitCode.CHECK_ERROR: "a check is ERROR (see `--fail-on`); of `engine drill`: nothing would have told you",
     ExitCode.UNDELIVERED: "a message has not been delivered yet",
     ExitCode.OK: "none of the above",

@@ -296,7 +296,7 @@ class SpecValidator:
                 case ("secret", *_) if type_.reading == "secret":
                     pass  # the rules check that the secret is declared
                 case ("secret", *_):
-                    help_ = "write ${secret.…} in the url or the headers of a channel"
+                    help_ = "write ${secret.…} in the url of a channel or connection, or in headers"
                     self.findings.error(at, "secret-here", "a secret is not allowed here", help_)
                 case ("env", *_):
                     help_ = f'declare a variable, as in my_name: "{reference.text[:60]}", and write ${{my_name}} here'

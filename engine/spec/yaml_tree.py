@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import yaml
 
@@ -305,6 +306,15 @@ def _event_span(event: yaml.Event) -> tuple[int, int]:
     return event.start_mark.index, event.end_mark.index
 
 
+def plain_value(node: YamlNode) -> Any:
+    """Return a tree as mappings, lists and values, with the texts as they are written."""
+    if isinstance(node, ScalarNode):
+        return node.value
+    if isinstance(node, ListNode):
+        return [plain_value(item) for item in node.items]
+    return {name: plain_value(entry.value) for name, entry in node.entries.items()}
+
+
 def walk_scalars(node: YamlNode) -> Iterator[ScalarNode]:
     """Yield every scalar of a tree, including keys."""
     if isinstance(node, ScalarNode):
@@ -347,3 +357,12 @@ def node_at(root: YamlNode, path: Iterable[str | int]) -> YamlNode | None:
         else:
             return None
     return node
+
+
+def read_data(node: YamlNode | None) -> Any:
+    """Return what a node says as plain data, with its references to variables as they are written."""
+    if isinstance(node, MapNode):
+        return {name: read_data(entry.value) for name, entry in node.entries.items()}
+    if isinstance(node, ListNode):
+        return [read_data(item) for item in node.items]
+    return None if node is None else node.value

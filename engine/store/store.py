@@ -27,6 +27,7 @@ from engine.store.evaluations import Evaluations
 from engine.store.file_hashes import FileHashCache
 from engine.store.fires import Fires
 from engine.store.folders import SUBFOLDERS, Folders
+from engine.store.kept_rows import KeptRowsRecords
 from engine.store.locks import Locks
 from engine.store.measurements import Measurements
 from engine.store.model_versions import ModelVersions
@@ -68,6 +69,7 @@ class Store:
         self.fires = Fires(database)
         self.pauses = Pauses(database)
         self.operation = Operation(database)
+        self.kept_rows = KeptRowsRecords(database)
         self.file_hashes = FileHashCache(database)
 
     @classmethod

@@ -21,9 +21,10 @@ from engine.store.errors import translate_errors
 from engine.store.evaluation_filter import EvaluationFilter
 from engine.store.evaluations import Evaluations
 from engine.store.folders import Folders
+from engine.store.kept_rows import KeptRowsRecords
 from engine.store.measurements import Measurements
 from engine.store.model_versions import ModelVersions
-from engine.store.records import ModelVersion, PastFacts, utc_now
+from engine.store.records import KeptRows, ModelVersion, PastFacts, utc_now
 from engine.store.schema import is_current_schema
 from engine.store.snapshots import Snapshots
 from engine.store.state_copy import copy_state
@@ -65,6 +66,7 @@ class _SupposingStore(Store):
         self.snapshots = _SupposedSnapshots(database, temporary)
         self.measurements = _SupposedMeasurements(database)
         self.checks = _SupposedChecks(database)
+        self.kept_rows = _SupposedKeptRows(database)
 
 
 class _TemporaryFolders(Folders):
@@ -136,6 +138,7 @@ class _SupposedModelVersions(ModelVersions):
         super().__init__(database, folders)
         self._folder = temporary / "models"
         self._supposed: list[ModelVersion] = []
+        self._active: dict[str, ModelVersion] = {}
 
     def add(
         self,
@@ -156,6 +159,14 @@ class _SupposedModelVersions(ModelVersions):
 
     def confirm(self, version: ModelVersion, libraries: Mapping[str, str]) -> None:
         """Record nothing."""
+
+    def find_active(self, model: str) -> ModelVersion | None:
+        """Return the version of `model` that counts in this deployment; None where its data decide."""
+        return self._active.get(model) or super().find_active(model)
+
+    def activate(self, version: ModelVersion, by: str) -> None:
+        """Suppose that a version counts from now on."""
+        self._active[version.model] = version
 
     def list_versions(self, model: str, fingerprint: str) -> list[ModelVersion]:
         """Return the versions of `model` with that fingerprint, newest first."""
@@ -224,6 +235,22 @@ class _SupposedMeasurements(Measurements):
         """Return the facts behind the fingerprints of the `last` measurements, newest first."""
         supposed = [PastFacts(name, facts) for name, _, _, facts in reversed(self._supposed) if name == dataset]
         return [*supposed, *super().list_facts(dataset, last)][:last]
+
+
+class _SupposedKeptRows(KeptRowsRecords):
+    """What a plan supposes to be written, before what was written."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._supposed: dict[tuple[str, str], KeptRows] = {}
+
+    def find(self, dataset: str, place: str) -> KeptRows | None:
+        """Return what was written last for a dataset into a place, or None."""
+        return self._supposed.get((dataset, place)) or super().find(dataset, place)
+
+    def replace(self, dataset: str, place: str, written: KeptRows, run: str | None) -> None:
+        """Suppose that something is written."""
+        self._supposed[dataset, place] = written
 
 
 class _SupposedChecks(Checks):

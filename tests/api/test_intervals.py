@@ -139,6 +139,7 @@ def test_checks_are_certain_or_tell_how_little_they_could_find(project: engine.P
     assert weak.reason.startswith("could hardly have failed: with 160 rows (2,000 in the reference) only a drift of ")
 
 
+@pytest.mark.slow
 def test_the_commands_show_intervals_and_weak_checks(project: engine.Project) -> None:
     def call(*arguments: str) -> str:
         program = [sys.executable, "-m", "engine", *arguments]

@@ -566,6 +566,7 @@ def test_probabilities_of_classes_are_found(
     assert run.steps[0].metrics["accuracy"] is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"target": "repaid"}, {"target": "repaid", "prediction": "y_pred_proba"}])
 def test_a_reference_of_its_own_may_have_more_columns(options: dict[str, str], tmp_path: Path) -> None:
     table = loans().drop("month").with_columns(only_there=pl.col("salary") * 2)

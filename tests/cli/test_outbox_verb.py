@@ -51,6 +51,7 @@ def engine(tmp_path: Path) -> Engine:
     return run
 
 
+@pytest.mark.slow
 def test_undelivered_messages_are_shown_tried_again_and_dropped(engine: Engine) -> None:
     assert [engine("run", "p.yaml").returncode for _ in range(2)] == [4, 4]
     shown = engine("show", "p.yaml", "--outbox", "--format", "csv").stdout.splitlines()

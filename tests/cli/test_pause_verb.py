@@ -222,6 +222,7 @@ def test_it_is_told_whether_a_server_looks_at_the_triggers(engine: Engine, store
     assert f"so no trigger starts a run: they were last looked at on {now:%Y-%m-%d %H:%M} UTC" in text
 
 
+@pytest.mark.slow
 def test_fires_are_told_with_their_run_and_how_late_it_came(engine: Engine, store: Store) -> None:
     id_, started = "20261025-003412-000000-00c0ffee", AT + timedelta(seconds=252)
     run = RunRecord(id=id_, project="p", scenario="nightly", started=started, who="ada@host", trigger="night", fire=1)

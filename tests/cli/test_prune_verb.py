@@ -71,6 +71,7 @@ def test_without_a_retention_it_tells_how_large_the_state_is(run: Engine, tmp_pa
     assert "kB in state.db and " in second
 
 
+@pytest.mark.slow
 def test_it_tells_what_it_removes_and_a_dry_run_tells_the_same_and_removes_nothing(run: Engine, tmp_path: Path) -> None:
     build_weeks(tmp_path)
     project = write_spec(tmp_path, "{runs: {keep: 1}, evaluations: {keep: 2}, evaluation_files: {keep: 1}}")
@@ -101,6 +102,7 @@ def test_the_file_is_not_written_anew_while_a_run_is_at_work(run: Engine, tmp_pa
     assert "use one of them" in run("prune", "p.yaml", "--vacuum", "--dry-run").stderr
 
 
+@pytest.mark.slow
 def test_what_needs_removed_files_says_since_when_they_are_gone(run: Engine, tmp_path: Path) -> None:
     build_weeks(tmp_path, 4, "{kind: dataset, dataset: t}")
     write_spec(tmp_path, "{evaluation_files: {keep: 1}}", "{kind: dataset, dataset: t}")
@@ -138,6 +140,7 @@ def test_a_rolling_reference_takes_the_evaluations_whose_files_are_there_and_say
     assert told in project.store("x").evaluation("week 5").notes
 
 
+@pytest.mark.slow
 def test_the_evaluation_that_was_the_reference_last_stays_although_its_name_is_a_variable(
     run: Engine, tmp_path: Path
 ) -> None:

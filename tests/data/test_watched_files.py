@@ -67,6 +67,7 @@ def test_a_file_that_grows_while_it_is_hashed(tmp_path):
         writer.join()
 
 
+@pytest.mark.slow
 def test_init_does_not_call_a_file_damaged_that_is_being_written(tmp_path):
     path, stop = tmp_path / "t.csv", threading.Event()
     path.write_text("a,b\n1,2\n")

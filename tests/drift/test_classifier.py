@@ -155,6 +155,7 @@ def test_a_model_that_always_says_batch_has_no_lower_bound_above_one_half():
     assert _bound_accuracy(~truth, truth, 0.95) < 0.5
 
 
+@pytest.mark.slow
 def test_the_lower_bound_is_seldom_above_what_drift_there_is():
     """Without drift nothing is more accurate than 1/2; with a shift, no model than the best one, Phi(shift / 2)."""
     for shift, rows in ((0.0, 60), (0.0, 600), (0.5, 60), (0.5, 600)):

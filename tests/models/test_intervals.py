@@ -258,6 +258,7 @@ def test_exact_ends_have_intervals_and_what_cannot_vary_says_why() -> None:
     assert wrong.intervals["roc_auc"] == (0.0, pytest.approx(1 - 0.025 ** (1 / 15)))
 
 
+@pytest.mark.slow
 def test_an_area_of_exactly_1_is_bounded_as_seldom_wrongly_as_promised() -> None:
     # With 6 rows per class and an area of 0.9 the classes separate now and then; the bound must then reach 0.9 in all
     # but 2.5 % of the runs.

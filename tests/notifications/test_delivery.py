@@ -393,6 +393,7 @@ def test_a_refused_login_waits_for_its_repair(office, servers):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 def test_only_the_services_and_targets_that_failed_are_tried_again(office, webhook):
     refused = {"two"}

@@ -92,6 +92,7 @@ def list_names(folder: Path, store: str) -> list[str]:
     return engine.load(folder / "s.yaml").store(store).evaluations()["name"].to_list()
 
 
+@pytest.mark.slow
 def test_a_spec_serves_every_night_and_a_repeated_night_adds_nothing(folder: Path) -> None:
     nights = [run_night(folder, f"2026-11-2{day}") for day in (2, 3, 4)]
     assert list_names(folder, "watched") == ["2026-11-21", "2026-11-22", "2026-11-23"]

@@ -315,6 +315,7 @@ def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_link_that_turns_to_a_file_of_the_same_size_and_time(
     files: Callable[[str], str], spec: Spec, tmp_path: Path
 ) -> None:
@@ -332,6 +333,7 @@ def test_a_link_that_turns_to_a_file_of_the_same_size_and_time(
     assert [evaluation.metrics["mean.x"].value for evaluation in evaluations(tmp_path)] == [0, 100]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["arrow", "ndjson"])
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the memory map is read from /proc")
 def test_the_command_line_does_not_map_files_into_memory(

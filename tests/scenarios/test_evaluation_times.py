@@ -368,6 +368,7 @@ def run_cli(nights: Nights, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_command_line_shows_times_supersession_repeated_data_and_a_new_model(nights: Nights) -> None:
     nights.edit('evaluation: {time: "${as_of}"}\n    display', 'evaluation: {name: n, time: "${as_of}"}\n    display')
     for number in (1, 2):

@@ -73,6 +73,7 @@ def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([ENGINE, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.slow
 def test_a_step_sends_what_is_known_at_that_point(
     spec: Callable[[str], Path], run: Run, rows: Callable[..., Path], inbox: Inbox, port: int, tmp_path: Path
 ) -> None:
@@ -121,6 +122,7 @@ def test_a_step_sends_what_is_known_at_that_point(
     assert result.steps[2].reason.startswith("to ops: SENT")
 
 
+@pytest.mark.slow
 def test_a_plan_says_that_it_would_be_sent_and_a_dry_run_and_a_preview_show_it(
     spec: Callable[[str], Path], inbox: Inbox, port: int, tmp_path: Path
 ) -> None:
@@ -148,6 +150,7 @@ def test_a_plan_says_that_it_would_be_sent_and_a_dry_run_and_a_preview_show_it(
     assert len(inbox.mails) == 2
 
 
+@pytest.mark.slow
 def test_a_message_to_a_server_that_is_gone_waits_and_is_sent_once_it_is_back(
     spec: Callable[[str], Path], port: int, tmp_path: Path
 ) -> None:
@@ -215,6 +218,7 @@ main()
 """A run that dies at the moment at which its message has been committed and nothing was sent."""
 
 
+@pytest.mark.slow
 def test_a_run_killed_between_commit_and_delivery_sends_the_message_once_with_the_next_run(
     spec: Callable[[str], Path], inbox: Inbox, port: int, tmp_path: Path
 ) -> None:

@@ -760,6 +760,7 @@ def check_case(case: Case) -> None:
             reject()
 
 
+@pytest.mark.slow
 @given(cases(most_rounds=2))
 @settings(max_examples=25, print_blob=False)
 def test_a_run_does_what_its_plan_has_claimed(case: Case) -> None:

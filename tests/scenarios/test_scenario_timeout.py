@@ -149,6 +149,7 @@ def test_the_locks_are_free_and_the_end_is_recorded(given: Callable[..., Path], 
         assert [end.outcome for end in store.run_ends.list_after(0)] == [Outcome.ABORTED, Outcome.SUCCESS]
 
 
+@pytest.mark.slow
 def test_a_run_within_its_time_is_as_without_a_timeout(given: Callable[..., Path], run: Run) -> None:
     given("quick", "60s")
     (result,) = run().runs

@@ -62,6 +62,7 @@ def exports(spec: Callable[[str], Path], rows: Callable[..., Path], module: Call
     spec(EXPORTS)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("exports")
 def test_every_kind_of_dataset_is_written_and_a_later_step_may_read_it(run: Run, tmp_path: Path) -> None:
     planned = plan(tmp_path, "all")
@@ -162,6 +163,7 @@ def test_a_dataset_is_not_written_into_a_file_that_it_is_read_from(
     assert (tmp_path / "old.parquet").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_kill_while_a_file_is_written_leaves_the_old_one(
     spec: Callable[[str], Path], module: Callable[[str], None], tmp_path: Path
 ) -> None:
@@ -227,6 +229,7 @@ def present(folder: Path) -> set[str]:
     return {str(one.relative_to(folder / "data")) for one in (folder / "data").rglob("*") if one.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scenario", "removed"),
     [

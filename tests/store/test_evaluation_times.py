@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,6 +77,7 @@ def test_what_is_superseded_is_kept_but_found_only_where_it_is_asked_for(
     assert len(store.evaluations.metric_history("the_MES", "data_drift")) == 1
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=12), st.randoms())
 def test_removals_leave_one_evaluation_of_each_time_in_the_history(
     made: list[tuple[int, bool]], chance: random.Random

@@ -502,6 +502,7 @@ def list_needed(
     return rows | files, files
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(MADE, min_size=1, max_size=12),
@@ -618,6 +619,7 @@ print("whole")
 """
 
 
+@pytest.mark.slow
 def test_killed_anywhere_it_leaves_a_state_in_order_and_the_next_one_finishes(
     empty_state: Path, tmp_path: Path
 ) -> None:

@@ -12,8 +12,8 @@ from engine.pipeline.decision import Decision
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
 from engine.spec import ProjectSpec
-from engine.spec.resources.datasets import FileDataset
 from engine.spec.resources.scenarios import ClearStep
+from engine.spec.stored_data import find_file_dataset
 
 LISTED_FILES = 100
 """Files that a plan and the result of a step list."""
@@ -54,8 +54,9 @@ def run(step: ClearStep, context: RunContext) -> StepResult:
 
 def _list_removable(name: str, project: ProjectSpec) -> list[Path]:
     """Return the files of a dataset; raise a DataError if one may not be removed."""
-    dataset = project.datasets[name]
-    if not isinstance(dataset, FileDataset):
+    # A reader of kept rows has files too: without them, the rows are written again.
+    dataset = find_file_dataset(project.datasets.get(name), project.connections)
+    if dataset is None:
         raise DataError(f"dataset {name!r} has no files to remove")
     folder = project.home.absolute()
     root = project.root_of("datasets", name, dataset.connection)

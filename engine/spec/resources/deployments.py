@@ -1,5 +1,6 @@
 """`infrastructures:` and `deployments:`: where bundles run, and with which settings."""
 
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -9,13 +10,24 @@ from engine.spec.resources.connections import Connection
 from engine.spec.resources.resource import Duration, Names, Ref, Resource, Scalar
 
 
+class TrustedKeyFile(Resource):
+    """A public key that is trusted until a day."""
+
+    path: str = Field(description="File with the public Ed25519 key (PEM), relative to the spec.")
+    not_after: date | None = Field(
+        None, description="Last day on which its signatures count, also those that it made before."
+    )
+
+
 class DirectoryInfrastructure(Resource):
     """A folder of this machine in which deployments live."""
 
     kind: Literal["directory"] = "directory"
     path: str = Field(description="Path of the folder, relative to the spec; created if missing.")
-    trusted_keys: dict[str, str] = Field(
-        {}, description="Files with public Ed25519 keys (PEM), by a name of yours, relative to the spec."
+    trusted_keys: dict[str, str | TrustedKeyFile] = Field(
+        {},
+        description="Files with public Ed25519 keys (PEM), by a name of yours, relative to the spec; a mapping if a "
+        "key is trusted until a day.",
     )
     require: int = Field(0, ge=0, description="How many of the trusted keys must have signed a bundle.")
 

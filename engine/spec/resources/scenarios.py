@@ -186,6 +186,32 @@ class ClearStep(Step):
         return []
 
 
+class CreateBundleStep(Step):
+    """Create a bundle from what the run has made so far, and put it into the local registry."""
+
+    kind: Literal["create_bundle"] = "create_bundle"
+    bundle: Annotated[str, Ref("bundles")] = Field(description="Name of the bundle that says what to include.")
+    called: str | None = Field(
+        None,
+        min_length=1,
+        description="Name that the new bundle gets, such as v-${as_of}; that of bundle if left out. A name is given "
+        "once: a second bundle of the same name must be the same.",
+    )
+    publish: bool = Field(False, description="Whether to publish it in the registry too.")
+
+
+class UpdateDeploymentStep(Step):
+    """Deploy a bundle; the step FAILS if the deployment is refused or rolled back."""
+
+    kind: Literal["update_deployment"] = "update_deployment"
+    deployment: Annotated[str, Ref("deployments")] = Field(description="Name of the deployment to update.")
+    bundle: str | None = Field(
+        None,
+        description="Name or id of the bundle; if left out, the one that a step before it of this run has made, else "
+        "that of the deployment.",
+    )
+
+
 AnyStep = Annotated[
     BuildStep
     | RunChecksStep
@@ -196,7 +222,9 @@ AnyStep = Annotated[
     | ReportStep
     | SendMessageStep
     | ExportStep
-    | ClearStep,
+    | ClearStep
+    | CreateBundleStep
+    | UpdateDeploymentStep,
     Field(discriminator="kind"),
 ]
 STEP_KINDS: dict[str, type[Resource]] = {
@@ -210,6 +238,8 @@ STEP_KINDS: dict[str, type[Resource]] = {
     "send_message": SendMessageStep,
     "export": ExportStep,
     "clear": ClearStep,
+    "create_bundle": CreateBundleStep,
+    "update_deployment": UpdateDeploymentStep,
 }
 
 

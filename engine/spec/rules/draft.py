@@ -13,9 +13,11 @@ from engine.spec.diagnostics import Findings
 from engine.spec.include import SpecFiles, find_home
 from engine.spec.problem import Problem
 from engine.spec.resolver import VariableResolver
+from engine.spec.resources.connections import FileConnection
 from engine.spec.resources.models import AnyModel
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.scenarios import Reporter, SendMessageStep
+from engine.spec.stored_data import find_file_dataset
 from engine.spec.validator import SpecPath, SpecText
 from engine.spec.yaml_tree import ListNode, MapNode, ScalarNode, YamlNode, node_at, position_at
 
@@ -69,11 +71,19 @@ class Draft:
         return find_home(self.files, self.folder_of(section, name))
 
     def root_of(self, dataset: str, connection: str | None) -> Path | None:
-        """Return the folder that the path of a dataset starts from; None if its connection is not valid."""
+        """Return the folder that the path of a dataset starts from; None if its connection is no folder."""
         if connection is None:
             return self.folder_of("datasets", dataset)
         declared = self.spec.connections.get(connection)
-        return self.folder_of("connections", connection) / declared.root if declared else None
+        if not isinstance(declared, FileConnection):
+            return None
+        return self.folder_of("connections", connection) / declared.root
+
+    def locate_dataset(self, name: str) -> Path | None:
+        """Return the path or pattern of a dataset of files; None if it is of another kind, or not valid."""
+        dataset = find_file_dataset(self.spec.datasets.get(name), self.spec.connections)
+        root = self.root_of(name, dataset.connection) if dataset else None
+        return locate_path(root, dataset.path) if dataset and root else None
 
     def key_position(self, *path: str | int) -> Position:
         """Return the position of a path: of the key for an entry of a mapping, of the value for an item of a list."""

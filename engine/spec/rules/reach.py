@@ -11,6 +11,7 @@ from glob import has_magic
 from pathlib import Path
 
 from engine.spec.diagnostics import Findings
+from engine.spec.resources.connections import FileConnection
 from engine.spec.rules.draft import Draft
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import (
@@ -66,12 +67,12 @@ def _find_given_variables(draft: Draft) -> set[str]:
 def _find_root(draft: Draft, path: SpecPath) -> Path | None:
     """Return the folder that a path starts from, if what stands at this place of the spec is one."""
     match path:
-        case ("connections", str(name), "root"):
+        case ("connections", str(name), "root" | "path"):
             return draft.folder_of("connections", name)
         case ("datasets" | "models" as section, str(name), "path"):
             declared = getattr(draft.spec, section).get(name)
             connection = draft.spec.connections.get(getattr(declared, "connection", None) or "")
-            if connection is None:
+            if not isinstance(connection, FileConnection):
                 return draft.folder_of(section, name)
             return draft.folder_of("connections", declared.connection) / connection.root
         case ("channels" | "scenarios" as section, str(name), *_, "path"):

@@ -120,7 +120,7 @@ def list_read_datasets(target: str, draft: Draft) -> list[str]:
     waiting += [model.dataset for model in models if isinstance(model, TrainModel)]
     if store and isinstance(store.reference, DatasetReference):
         waiting.append(store.reference.dataset)
-    return list_inputs(waiting, draft.spec.datasets)
+    return list_inputs(waiting, draft.spec)
 
 
 def _can_fail(check: Check) -> bool:

@@ -9,7 +9,7 @@ from engine.errors import Position
 from engine.formatting.lists import join_alternatives
 from engine.spec.declared_times import YEARS, find_moment, find_zone, format_declared_time
 from engine.spec.diagnostics import Findings
-from engine.spec.resources.datasets import Column, Csv, FileDataset
+from engine.spec.resources.datasets import Column, Csv, FileDataset, StoredDataset
 from engine.spec.resources.evaluation_stores import (
     DatasetReference,
     ModelTestReference,
@@ -56,7 +56,7 @@ def check_functions(draft: Draft, findings: Findings) -> None:
 def check_datasets(draft: Draft, findings: Findings) -> None:
     """Check that the format of each file is known, that csv settings are for CSV files, and the bounds of columns."""
     for name, dataset in draft.spec.datasets.items():
-        if isinstance(dataset, FileDataset):
+        if isinstance(dataset, FileDataset | StoredDataset) and dataset.path is not None:
             at = draft.value_position("datasets", name, "path")
             format_ = dataset.format or detect_format(dataset.path)
             if dataset.marker is not None and ("/" in dataset.marker or not dataset.marker.strip(". ")):

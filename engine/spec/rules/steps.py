@@ -7,10 +7,10 @@ from engine.discovery.listing import names_file
 from engine.formatting.lists import join_alternatives
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.checks import select_active_checks
-from engine.spec.resources.datasets import FileDataset
 from engine.spec.resources.scenarios import BuildStep, ClearStep, ExportStep, ReportStep, RunChecksStep
 from engine.spec.rules.draft import Draft, locate_path
 from engine.spec.rules.reporters import list_read_datasets
+from engine.spec.stored_data import find_file_dataset, find_table
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import find_references
 
@@ -98,9 +98,7 @@ def _check_loop(draft: Draft, findings: Findings, scenario: str, step: ExportSte
     """Check that the dataset is not made from the file that it is written into: it would change with every run."""
     file = locate_path(draft.home_of("scenarios", scenario), step.path)
     for name in list_read_datasets(step.dataset, draft):
-        dataset = draft.spec.datasets[name]
-        root = draft.root_of(name, dataset.connection) if isinstance(dataset, FileDataset) else None
-        if isinstance(dataset, FileDataset) and root and names_file(locate_path(root, dataset.path), file):
+        if (place := draft.locate_dataset(name)) and names_file(place, file):
             also = draft.value_position("datasets", name, "path")
             message = f'the dataset "{name[:60]}" would read the file that is written from it'
             at = draft.value_position(*path, "path")
@@ -116,15 +114,17 @@ def check_cleared_datasets(draft: Draft, findings: Findings) -> None:
                 continue
             at = draft.value_position("scenarios", scenario, "steps", i, "target")
             also = draft.key_position("datasets", step.target)
-            if not isinstance(dataset, FileDataset):
+            files = find_file_dataset(dataset, draft.spec.connections)
+            if files is None:
                 message = f'"{step.target[:60]}" is a dataset of kind {dataset.kind}, which has no files to remove'
-                findings.error(at, "path", message, "name a dataset of kind file", also=also)
-            elif dataset.pick == "newest":
+                if find_table(dataset, draft.spec.connections):
+                    message = f'"{step.target[:60]}" reads a table of a database, and has no files to remove'
+                findings.error(at, "path", message, "name a dataset of files", also=also)
+            elif files.pick == "newest":
                 message = f'"{step.target[:60]}" picks the newest of its files, so it is not clear which to remove'
                 help_ = "name a dataset with the same path and without pick, to remove them all"
                 findings.error(at, "path", message, help_, also=also)
-            elif (root := draft.root_of(step.target, dataset.connection)) is not None:
-                place = locate_path(root, dataset.path)
+            elif (place := draft.locate_dataset(step.target)) is not None:
                 folder = locate_path(draft.files.home, "")
                 if not place.is_relative_to(folder) or place == folder:
                     what = "is the folder of the spec itself" if place == folder else "is not in the folder of the spec"

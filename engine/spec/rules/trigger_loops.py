@@ -14,7 +14,6 @@ from engine.spec import sql
 from engine.spec.dataset_inputs import list_inputs
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.channels import AppriseChannel, DatasetChannel, FileChannel, MailChannel, WebhookChannel
-from engine.spec.resources.datasets import FileDataset
 from engine.spec.resources.scenarios import ClearStep, ExportStep, ReportStep, RunScenarioStep
 from engine.spec.resources.triggers import (
     AnyTrigger,
@@ -73,7 +72,7 @@ def _find_leads(draft: Draft) -> dict[tuple[str, str], Lead]:
             text = f'the end of "{trigger.scenario}" starts "{owner}" (trigger "{trigger.name}")'
             found[trigger.scenario, owner] = Lead(text, (*path, "scenario"))
         for dataset in _list_watched_datasets(draft, trigger):
-            place = _locate_dataset(draft, dataset)
+            place = draft.locate_dataset(dataset)
             for name, files in written.items():
                 for file, what in files:
                     if place and (names_file(place, file) or place == file or names_file(file, place)):
@@ -91,13 +90,7 @@ def _list_watched_datasets(draft: Draft, trigger: AnyTrigger) -> list[str]:
         named = trigger.datasets
     elif isinstance(trigger, QueryChangedTrigger):
         named = sorted(sql.list_tables(trigger.sql))
-    return list_inputs(named, draft.spec.datasets)
-
-
-def _locate_dataset(draft: Draft, name: str) -> Path | None:
-    dataset = draft.spec.datasets.get(name)
-    root = draft.root_of(name, dataset.connection) if isinstance(dataset, FileDataset) else None
-    return locate_path(root, dataset.path) if isinstance(dataset, FileDataset) and root else None
+    return list_inputs(named, draft.spec)
 
 
 def _list_written_files(draft: Draft, scenario: str) -> Iterator[tuple[Path, str]]:
@@ -108,7 +101,7 @@ def _list_written_files(draft: Draft, scenario: str) -> Iterator[tuple[Path, str
             continue
         if isinstance(step, ReportStep | ExportStep):
             yield locate_path(folder, step.path), f"writes {step.path}"
-        elif isinstance(step, ClearStep) and (place := _locate_dataset(draft, step.target)):
+        elif isinstance(step, ClearStep) and (place := draft.locate_dataset(step.target)):
             yield place, f'removes the files of "{step.target}"'
     for path, content in draft.iterate_messages():
         if path[1] == scenario and content.active:

@@ -146,7 +146,7 @@ def _find_undeclared_variables(
         if reference.parts[:1] == ("secret",):
             message, help_ = (
                 "a secret cannot be used in SQL",
-                "secrets can only be used in the url or the headers of a channel",
+                "secrets can only be used in the url of a channel or connection, or in headers",
             )
         else:
             message = f"{name!r} is not a declared variable"

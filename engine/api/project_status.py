@@ -1,0 +1,141 @@
+"""How a project or a deployment stands: four answers, of which the worst counts."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from engine.api.trigger_history import tell_evaluation
+from engine.outcome import CheckOutcome, Outcome
+from engine.pipeline.actions import FrozenModel
+from engine.scenarios.context import RunContext
+from engine.service.deployments.deployment_list import DeploymentState
+
+
+class StatusAnswer(FrozenModel):
+    """One of the answers: whether all is well, a word for it, and what there is to say, a sentence each."""
+
+    well: bool
+    state: str
+    told: tuple[str, ...] = ()
+
+
+class ProjectStatus(FrozenModel):
+    """How a project, or a deployment of it, stands.
+
+    Attributes
+    ----------
+    name
+        The name of the deployment; that of the project, if it is not about one.
+    deployment
+        HEALTHY, OUT_OF_SYNC, ERROR or UNKNOWN; None if it is not about a deployment.
+    model
+        OK, or MISSING: a model that an evaluation store needs has no version.
+    execution
+        OK; FAILED: the last run of a scenario has failed; OVERDUE: triggers start nothing that is due.
+    data
+        The worst outcome of the checks that were applied last: OK, WARNING or ERROR; UNKNOWN if there were none.
+    """
+
+    schema_version: int = 1
+    name: str
+    deployment: StatusAnswer | None
+    model: StatusAnswer
+    execution: StatusAnswer
+    data: StatusAnswer
+
+    @property
+    def well(self) -> bool:
+        """Whether all answers are well."""
+        return all(one.well for one in (self.deployment, self.model, self.execution, self.data) if one is not None)
+
+
+def describe_deployment_answer(state: DeploymentState) -> StatusAnswer:
+    """Return the answer about a deployment itself."""
+    active = []
+    if state.revision is not None and state.bundle is not None:
+        which = f"{state.bundle_name} ({state.bundle[:12]})"
+        active = [f"revision {state.revision}, {which}, since {state.since}, by {state.by}"]
+    return StatusAnswer(well=state.state == "HEALTHY", state=state.state, told=(*active, *state.reasons))
+
+
+def describe_status(name: str, deployment: DeploymentState | None, context: RunContext | None) -> ProjectStatus:
+    """Return the four answers.
+
+    Parameters
+    ----------
+    context
+        That of the project or of what is deployed; None if nothing is deployed.
+    """
+    unknown = StatusAnswer(well=False, state="UNKNOWN", told=("nothing is deployed",))
+    return ProjectStatus(
+        name=name,
+        deployment=None if deployment is None else describe_deployment_answer(deployment),
+        model=unknown if context is None else _describe_models(context),
+        execution=unknown if context is None else _describe_execution(context),
+        data=unknown if context is None else _describe_data(context),
+    )
+
+
+def _describe_models(context: RunContext) -> StatusAnswer:
+    used = {store.model for store in context.project.evaluation_stores.values() if store.model}
+    told, missing = [], False
+    for name in context.project.models:
+        newest = context.store.models.find_newest(name)
+        if newest is None:
+            missing = missing or name in used
+            told.append(f"{name}: no version yet")
+            continue
+        told.append(f"{name}: version {newest.version}, {_describe_age(newest.created, context.clock())} old")
+    return StatusAnswer(well=not missing, state="MISSING" if missing else "OK", told=tuple(told))
+
+
+def _describe_age(created: datetime, now: datetime) -> str:
+    seconds = (now - created).total_seconds()
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{max(0, seconds):.0f} seconds"
+
+
+def _describe_execution(context: RunContext) -> StatusAnswer:
+    told, state = [], "OK"
+    for name in context.project.scenarios:
+        last = next(iter(context.store.runs.history(name, last=1, whole=False)), None)
+        if last is None:
+            continue
+        told.append(f"{name}: {last.state}, {last.started:%Y-%m-%d %H:%M} UTC")
+        if last.outcome in (Outcome.FAILED, Outcome.ABORTED):
+            state = "FAILED"
+    overdue = tell_evaluation(context)
+    if overdue and state == "OK":
+        state = "OVERDUE"
+    return StatusAnswer(well=state == "OK", state=state, told=(*told, *overdue))
+
+
+def _describe_data(context: RunContext) -> StatusAnswer:
+    found: list[CheckOutcome] = []
+    told = []
+    for name in context.project.evaluation_stores:
+        newest = context.store.evaluations.find_newest(name)
+        outcomes = context.store.checks.list_outcomes(name, [newest.id]).get(newest.id, {}) if newest else {}
+        counted = [one for of_check in outcomes.values() for one in of_check]
+        if newest is None or not counted:
+            told.append(f"{name}: {'no checks were applied to ' + newest.name if newest else 'no evaluation yet'}")
+            continue
+        found += counted
+        told.append(f"{name}, {newest.name}: {_count_outcomes(counted)}")
+    for name, dataset in context.project.datasets.items():
+        if not dataset.checks:
+            continue
+        points = context.store.checks.history(name)
+        last = [point.result.counts_as for point in points if points and point.run == points[-1].run]
+        found += last
+        told.append(f"{name}: {_count_outcomes(last) if last else 'no checks were applied yet'}")
+    if not found:
+        return StatusAnswer(well=True, state="UNKNOWN", told=tuple(told))
+    worst = max(found, key=list(CheckOutcome).index)
+    return StatusAnswer(well=worst is not CheckOutcome.ERROR, state=str(worst), told=tuple(told))
+
+
+def _count_outcomes(outcomes: Sequence[CheckOutcome]) -> str:
+    counts = {one: outcomes.count(one) for one in CheckOutcome}
+    return ", ".join(f"{count} {one}" for one, count in counts.items() if count)

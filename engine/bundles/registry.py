@@ -1,0 +1,224 @@
+"""A registry of bundles in a folder: archives by id, and names that are given once.
+
+    blobs/<id>.zip   names/<project>/<name>.json
+
+An archive is checked when it is put, and again when it is used: a file that was swapped or damaged is told, not used.
+A name is given by creating its file, which one of several writers can do; it never leads to another bundle later.
+"""
+
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.atomic_files import replace_file
+from engine.bundles.archive_checks import open_archive, read_manifest, verify_open_archive
+from engine.bundles.signatures import Signature
+from engine.digests import canonical_json
+from engine.errors import BundleError, UsageError
+from engine.store.folders import safe_name, sync_path
+
+SHORTEST_ID = 8
+"""Digits of an id that are enough to name a bundle, if no other begins with them."""
+_MOST_NAME_BYTES = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredBundle:
+    """A name of a project in a registry, and the id of the bundle that it was given to."""
+
+    project: str
+    name: str
+    id: str
+
+
+class FolderRegistry:
+    """A registry in a folder, which is made at the first writing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def put(self, archive: Path) -> str:
+        """Store an archive and return its id; one that is there stays, unless the new one has more signatures.
+
+        Raises
+        ------
+        BundleError
+            The archive is damaged, the folder cannot be written, or the stored archive of the same bundle has
+            signatures that the new one lacks.
+        """
+        with self._translate_errors(), self._stage(".zip") as part:
+            id_, signed = _copy_checked(archive, part)
+            target = self._blob(id_)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            sync_path(part)
+            try:
+                os.link(part, target)
+            except FileExistsError:
+                self._replace(target, part, signed)
+            sync_path(target.parent)
+        return id_
+
+    def assign(self, project: str, name: str, id_: str) -> None:
+        """Give a name to a bundle that was put; the same name for the same bundle is given twice without harm.
+
+        Raises
+        ------
+        BundleError
+            The name belongs to another bundle, or the bundle is not in the registry, or the folder cannot be written.
+        """
+        self.path_of(id_)
+        target = self._name_file(project, name)
+        content = canonical_json({"project": project, "name": name, "id": id_}) + "\n"
+        with self._translate_errors(), self._stage(".json") as part:
+            part.write_text(content, encoding="utf-8")
+            sync_path(part)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(part, target)
+            except FileExistsError:
+                present = _read_name(target)
+                if present != RegisteredBundle(project, name, id_):
+                    message = f'the name "{name}" belongs to the bundle {present.id[:12]}… and is never given again'
+                    raise BundleError(f"{message}: choose another name") from None
+            sync_path(target.parent)
+
+    def resolve(self, project: str, name_or_id: str) -> str:
+        """Return the id of a bundle by a name of the project, by its id or by the first digits of it.
+
+        Raises
+        ------
+        UsageError
+            There is none, or several begin with these digits.
+        BundleError
+            The file of the name is damaged.
+        """
+        file = self._name_file(project, name_or_id)
+        if file.exists():
+            present = _read_name(file)
+            if (present.project, present.name) != (project, name_or_id):
+                raise BundleError(f"{file} is damaged: it is the file of another name")
+            return present.id
+        if re.fullmatch(rf"[0-9a-f]{{{SHORTEST_ID},64}}", name_or_id):
+            found = [path.stem for path in (self.folder / "blobs").glob(f"{name_or_id}*.zip")]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                raise UsageError(f'the ids of {len(found)} bundles begin with "{name_or_id}": give more digits')
+        known = ", ".join(one.name for one in self.list_bundles(project)) or "none"
+        raise UsageError(f'there is no bundle "{name_or_id}" of {project} in {self.folder} (known: {known})')
+
+    def path_of(self, id_: str) -> Path:
+        """Return the path of an archive.
+
+        Its records and its manifest are checked, not yet the bytes of its files: `verify_archive` and
+        `extract_archive` check those.
+
+        Raises
+        ------
+        BundleError
+            It is not there, or damaged, or was swapped for another one.
+        """
+        path = self._blob(id_)
+        if not path.exists():
+            raise BundleError(f"the bundle {id_[:12]}… is not in {self.folder}")
+        found = read_manifest(path).id
+        if found != id_:
+            raise BundleError(f"{path} is refused: it holds another bundle, {found[:12]}…")
+        return path
+
+    def list_bundles(self, project: str) -> list[RegisteredBundle]:
+        """Return the names of a project, in alphabetical order; BundleError if the file of one is damaged."""
+        files = sorted((self.folder / "names" / safe_name(project)).glob("*.json"))
+        return sorted((_read_name(file) for file in files), key=lambda one: one.name)
+
+    def _blob(self, id_: str) -> Path:
+        if not re.fullmatch(r"[0-9a-f]{64}", id_):
+            raise UsageError(f'"{id_[:80]}" is not the id of a bundle, which has 64 hexadecimal digits')
+        return self.folder / "blobs" / f"{id_}.zip"
+
+    def _name_file(self, project: str, name: str) -> Path:
+        return self.folder / "names" / safe_name(project) / f"{safe_name(name)}.json"
+
+    def _replace(self, target: Path, part: Path, signed: set[Signature]) -> None:
+        """Put a checked archive in the place of a damaged one, or of one of the same bundle with fewer signatures."""
+        try:
+            with open_archive(target) as stored:
+                verify_open_archive(stored)
+                before = set(stored.envelope.signatures) if stored.id == target.stem else set()
+                whole = stored.id == target.stem
+        except BundleError:
+            before, whole = set(), False
+        if whole and signed <= before:
+            return
+        if not before <= signed:
+            message = f"{target} has the same bundle with other signatures, which would be lost"
+            raise BundleError(f"{message}: export it, sign it, and put that")
+        part.replace(target)
+
+    @contextmanager
+    def _stage(self, suffix: str) -> Iterator[Path]:
+        """Give the path of a new file in the registry; it is removed at the end unless it was moved away."""
+        folder = self.folder / "staging"
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f"{secrets.token_hex(8)}{suffix}"
+        try:
+            yield part
+        finally:
+            part.unlink(missing_ok=True)
+
+    @contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            where = "" if error.filename is None else f", {error.filename}"
+            raise BundleError(f"the registry {self.folder} cannot be written{where}: {error.strerror}") from error
+
+
+def copy_archive(archive: Path, target: Path) -> str:
+    """Copy an archive to a new file, which is checked completely before it appears, and return its id.
+
+    Raises
+    ------
+    BundleError
+        The archive is damaged, or the file is there already or cannot be written.
+    """
+    if target.is_symlink() or target.exists():
+        raise BundleError(f"{target} is already there: name a new file")
+    try:
+        with replace_file(target) as part:
+            return _copy_checked(archive, part)[0]
+    except OSError as error:
+        raise BundleError(f"{target} cannot be written: {error.strerror}") from error
+
+
+def _copy_checked(archive: Path, part: Path) -> tuple[str, set[Signature]]:
+    """Copy an archive and check the copy, which nobody else writes; return its id and its signatures."""
+    read_manifest(archive)  # what is no bundle, or too large, is not copied
+    try:
+        shutil.copyfile(archive, part)
+        with open_archive(part) as copied:
+            verify_open_archive(copied)
+            return copied.id, set(copied.envelope.signatures)
+    except BundleError as error:
+        raise BundleError(str(error).replace(str(part), str(archive))) from None
+
+
+def _read_name(file: Path) -> RegisteredBundle:
+    try:
+        with file.open("rb") as opened:
+            content = json.loads(opened.read(_MOST_NAME_BYTES))
+        registered = RegisteredBundle(**content)
+        if not all(isinstance(text, str) for text in content.values()) or not re.fullmatch(
+            "[0-9a-f]{64}", registered.id
+        ):
+            raise ValueError
+    except (OSError, ValueError, TypeError, RecursionError):
+        raise BundleError(f"{file} is damaged: it must give a name of a project the id of a bundle") from None
+    return registered

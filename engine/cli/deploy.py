@@ -1,0 +1,59 @@
+"""`engine deploy`: makes a bundle the active one of a deployment, after proving that it can run there."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.cli.interruptions import treat_signals_as_interruptions
+from engine.cli.options import TextOrJson, Variables, load_project
+from engine.outcome import ExitCode
+
+
+def command(
+    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    deployment: Annotated[
+        str, typer.Argument(metavar="DEPLOYMENT", help="The deployment of the spec.", show_default=False)
+    ],
+    bundle: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The bundle, by its name or id; by default that of the deployment in the spec.",
+            show_default=False,
+        ),
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Show what would change, and change nothing.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Deploy a bundle that was rolled back there before.")] = False,
+    now: Annotated[
+        bool, typer.Option("--now", help="Leave out the proofs before the update; the health check stays.")
+    ] = False,
+    var: Variables = None,
+    format_: TextOrJson = "text",
+) -> int:
+    """Deploy a bundle: prove that it can run there, make it active, check its health, and go back if it is not healthy.
+
+    Exit code 3: refused, or rolled back. Who is killed while deploying leaves no half-made deployment: the next one
+    concludes it.
+    """
+    project = load_project(path, var)
+
+    from engine.cli import deployment_printers
+    from engine.service.deployments.deploying import deploy_bundle, plan_update
+
+    if plan:
+        deployment_printers.print_change(plan_update(project, deployment, bundle), format_)
+        return ExitCode.OK
+    treat_signals_as_interruptions()
+    done = deploy_bundle(
+        project,
+        deployment,
+        bundle,
+        environ=os.environ,
+        again=again,
+        now=now,
+        tell=lambda text: print(f"{deployment}: {text}", file=sys.stderr),
+    )
+    return deployment_printers.print_operation(done, format_)

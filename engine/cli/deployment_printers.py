@@ -1,0 +1,94 @@
+"""Prints deployments, operations on them, and what an update would change."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Literal
+
+from engine.cli.json_output import print_json
+from engine.outcome import ExitCode
+from engine.service.deployments.deploying import DeploymentChange
+from engine.service.deployments.deployment_list import DeploymentState
+from engine.store.node import OperationRow, OperationState
+
+Shown = Literal["text", "json"]
+
+
+def print_operation(operation: OperationRow, format_: Shown) -> int:
+    """Print how an operation has ended, and return the exit code for that."""
+    well = operation.state is OperationState.HEALTHY
+    if format_ == "json":
+        print_json(json.dumps(_to_record(operation), indent=1, default=str))
+    else:
+        what = {"deploy": "update", "rollback": "rollback", "disable": "switching off"}[operation.kind]
+        reason = f": {operation.reason}" if operation.reason else ""
+        print(f"{operation.deployment}: {what} to revision {operation.to_revision} {operation.state}{reason}")
+        for step in operation.steps:
+            if not well or step.name in ("PRELOADED", "health check"):
+                _print_step(step.name, step.problem, step.log)
+    return ExitCode.OK if well else ExitCode.COULD_NOT_RUN
+
+
+def _print_step(name: str, problem: str, log: str) -> None:
+    print(f"  {name}: {'FAILED' if problem else 'done'}")
+    for line in log.splitlines():
+        print(f"    {line}")
+    if problem and problem not in log:
+        print(f"    {problem}")
+
+
+def print_operations(operations: Sequence[OperationRow], format_: Shown) -> None:
+    """Print operations, oldest first."""
+    if format_ == "json":
+        print_json(json.dumps([_to_record(one) for one in operations], indent=1, default=str))
+        return
+    for one in operations:
+        start = "nothing" if one.from_revision is None else f"revision {one.from_revision}"
+        ended = f"{(one.ended - one.started).total_seconds():.1f} s" if one.ended else "has not ended"
+        print(
+            f"{one.started:%Y-%m-%d %H:%M:%S} UTC {one.kind} by {one.by}: {start} → revision {one.to_revision}, "
+            f"{one.state} ({ended}){f': {one.reason}' if one.reason else ''}"
+        )
+        for step in one.steps:
+            _print_step(step.name, step.problem, step.log)
+    if not operations:
+        print("nothing was deployed yet")
+
+
+def _to_record(operation: OperationRow) -> dict[str, Any]:
+    record = asdict(operation)
+    record["state"] = str(operation.state)
+    for key in ("started", "ended"):
+        record[key] = record[key] and record[key].isoformat()
+    for step in record["steps"]:
+        step["started"], step["ended"] = step["started"].isoformat(), step["ended"].isoformat()
+    return record
+
+
+def print_deployments(found: Sequence[DeploymentState], format_: Shown) -> None:
+    """Print the deployments of a spec, one each line."""
+    if format_ == "json":
+        print_json(json.dumps([asdict(one) for one in found], indent=1))
+        return
+    for one in found:
+        which = f"revision {one.revision}, {one.bundle_name} ({(one.bundle or '')[:12]})"
+        active = "nothing active" if one.revision is None else f"{which}, since {one.since}, by {one.by}"
+        print(f"{one.name} on {one.infrastructure}: {one.state}, {active}")
+        for reason in one.reasons:
+            print(f"  {reason}")
+    if not found:
+        print("the spec declares no deployments")
+
+
+def print_change(change: DeploymentChange, format_: Shown) -> None:
+    """Print what an update would change."""
+    if format_ == "json":
+        print_json(json.dumps(asdict(change), indent=1))
+        return
+    before = "nothing" if change.before is None else f"{change.before_name} ({change.before[:12]})"
+    same = " (the same)" if change.before == change.bundle else ""
+    print(f"{change.deployment}: {before} → {change.bundle_name} ({change.bundle[:12]}){same}")
+    for name, (old, new) in change.settings.items():
+        print(f"  {name}: {old or '-'} → {new or '-'}")
+    if change.quarantined:
+        print(f"  refused without --again: {change.quarantined}")

@@ -1,0 +1,65 @@
+"""`engine deployments`: lists the deployments of a spec, shows one, switches one off, or deletes one."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from engine.cli.options import TextOrJson, Variables, load_project
+from engine.outcome import ExitCode
+
+
+def command(
+    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    action: Annotated[
+        Literal["show", "disable", "delete"] | None,
+        typer.Argument(
+            metavar="ACTION",
+            help="show: the operations on one; disable: its triggers start nothing until it is deployed again; delete: "
+            "remove it with its state. By default all are listed.",
+            show_default=False,
+        ),
+    ] = None,
+    deployment: Annotated[
+        str | None, typer.Argument(metavar="DEPLOYMENT", help="The deployment of the spec.", show_default=False)
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    var: Variables = None,
+    format_: TextOrJson = "text",
+) -> int:
+    """List the deployments of a spec with what is active there; show, disable or delete one."""
+    if action is not None and deployment is None:
+        raise typer.BadParameter(f"name the deployment: engine deployments SPEC {action} DEPLOYMENT")
+    project = load_project(path, var)
+
+    from engine.cli import deployment_printers
+    from engine.service.deployments.deploying import delete_deployment, disable_deployment
+    from engine.service.deployments.deployment_list import list_deployments, list_operations
+
+    if action is None or deployment is None:
+        deployment_printers.print_deployments(list_deployments(project), format_)
+    elif action == "show":
+        deployment_printers.print_operations(list_operations(project, deployment), format_)
+    elif action == "disable":
+        if not _is_confirmed(f"Let triggers start nothing of {deployment} any more?", yes=yes):
+            return ExitCode.OK
+        return deployment_printers.print_operation(disable_deployment(project, deployment, environ=os.environ), format_)
+    elif _is_confirmed(f"Delete {deployment} with its state, its evaluations and its files?", yes=yes):
+        folder = delete_deployment(project, deployment)
+        print(
+            f"{deployment}: removed {folder}" if folder else f"{deployment}: nothing is deployed, nothing was removed"
+        )
+    return ExitCode.OK
+
+
+def _is_confirmed(question: str, *, yes: bool) -> bool:
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("cannot ask for confirmation without a terminal; use --yes to do it without")
+    if typer.confirm(question, err=True):
+        return True
+    print("nothing was changed")
+    return False

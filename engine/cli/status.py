@@ -1,0 +1,46 @@
+"""`engine status`: how the deployments of a spec stand; exit code 1 if one is not well."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.cli.options import TextOrJson, Variables, load_project
+from engine.outcome import ExitCode
+
+
+def command(
+    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    deployment: Annotated[
+        str | None,
+        typer.Argument(metavar="DEPLOYMENT", help="The deployment; by default all of the spec.", show_default=False),
+    ] = None,
+    var: Variables = None,
+    format_: TextOrJson = "text",
+) -> int:
+    """Show how deployments stand, by four answers: deployment, model, execution, data. Exit code 1: one is not well.
+
+    A spec without deployments is answered for itself. Nothing is run, and nothing is changed.
+    """
+    project = load_project(path, var)
+
+    import json
+
+    from engine.api import Project
+    from engine.cli.json_output import print_json
+    from engine.cli.output import print_warning
+
+    found = Project(project, os.environ, (print_warning,)).status(deployment)
+    if format_ == "json":
+        print_json(json.dumps([{**one.model_dump(mode="json"), "well": one.well} for one in found], indent=1))
+    else:
+        for one in found:
+            print(f"{one.name}: {'well' if one.well else 'not well'}")
+            for title in ("deployment", "model", "execution", "data"):
+                answer = getattr(one, title)
+                if answer is not None:
+                    print(f"  {title}: {answer.state}{'' if answer.well else '  ←'}")
+                    for text in answer.told:
+                        print(f"    {text}")
+    return ExitCode.OK if all(one.well for one in found) else ExitCode.CHECK_ERROR

@@ -1,0 +1,17 @@
+"""The file by which commands take the active revision of a deployment."""
+
+from pathlib import Path
+
+from engine.errors import UsageError
+from engine.service.deployments.places import DeploymentPlaces
+from engine.service.deployments.settings import find_node_folder, get_deployment
+from engine.spec import ProjectSpec
+
+
+def find_deployed_spec(project: ProjectSpec, name: str) -> Path:
+    """Return the file by which commands take the active revision of a deployment; UsageError if there is none."""
+    folder = find_node_folder(project, get_deployment(project, name).infrastructure)
+    pointer = DeploymentPlaces(folder, name).pointer
+    if not pointer.exists():
+        raise UsageError(f"{name}: nothing is deployed yet; engine deploy SPEC {name} --bundle NAME does it")
+    return pointer

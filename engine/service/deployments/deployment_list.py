@@ -1,0 +1,100 @@
+"""The deployments of a spec as they are now, and the operations on them."""
+
+from dataclasses import dataclass
+
+from engine.service.deployments.deploying import read_active
+from engine.service.deployments.settings import (
+    digest_settings,
+    find_node_folder,
+    get_deployment,
+    snapshot_settings,
+)
+from engine.spec import ProjectSpec
+from engine.store.node import Node, OperationRow, RevisionState
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentState:
+    """A deployment as it is now.
+
+    Attributes
+    ----------
+    state
+        HEALTHY; OUT_OF_SYNC: the spec says otherwise than what is active; ERROR; UNKNOWN: nothing is deployed, or an
+        operation has no end yet.
+    reasons
+        Why it is not HEALTHY.
+    revision, bundle, bundle_name
+        What is active; None if nothing is.
+    since, by
+        When and by whom that revision was made.
+    """
+
+    name: str
+    infrastructure: str
+    state: str
+    reasons: tuple[str, ...] = ()
+    revision: int | None = None
+    bundle: str | None = None
+    bundle_name: str | None = None
+    since: str | None = None
+    by: str | None = None
+
+
+def list_deployments(project: ProjectSpec) -> list[DeploymentState]:
+    """Return the deployments that a spec declares; nothing is changed, and nothing is concluded."""
+    return [describe_deployment(project, name) for name in project.resources.deployments]
+
+
+def describe_deployment(project: ProjectSpec, name: str) -> DeploymentState:
+    """Return a deployment as it is now; raises UsageError if the spec has none of that name."""
+    declared = get_deployment(project, name)
+    row, active = read_active(project, name)
+    if row is None or active is None:
+        return DeploymentState(name, declared.infrastructure, "UNKNOWN", ("nothing is deployed yet",))
+    errors = [row.error] if row.error else []
+    if not row.enabled and not errors:
+        errors.append("it is switched off: triggers start nothing")
+    unknown = _describe_open(project, name)
+    if active.state is RevisionState.NEW and not unknown:
+        unknown = ["its health was not checked"]
+    differences = []
+    if active.digest != digest_settings(snapshot_settings(project, name)):
+        differences.append("the settings of the spec have changed since")
+    if declared.bundle is not None and not _is_bundle(declared.bundle, active.bundle, active.bundle_name):
+        differences.append(f"the spec says bundle {declared.bundle}")
+    state = "ERROR" if errors else "UNKNOWN" if unknown else "OUT_OF_SYNC" if differences else "HEALTHY"
+    return DeploymentState(
+        name,
+        declared.infrastructure,
+        state,
+        (*errors, *unknown, *differences),
+        active.number,
+        active.bundle,
+        active.bundle_name,
+        f"{active.made:%Y-%m-%d %H:%M:%S} UTC",
+        active.made_by,
+    )
+
+
+def _describe_open(project: ProjectSpec, name: str) -> list[str]:
+    with Node.open(find_node_folder(project, get_deployment(project, name).infrastructure)) as node:
+        for operation in node.operations.list_open(name):
+            if node.is_locked(name):
+                return [f"an update to revision {operation.to_revision} is at work, by {operation.by}"]
+            what = f"an update to revision {operation.to_revision} was interrupted after {operation.state}"
+            return [f"{what}; the next engine deploy, rollback or serve concludes it"]
+    return []
+
+
+def _is_bundle(named: str, id_: str, name: str) -> bool:
+    return named == name or id_.startswith(named)
+
+
+def list_operations(project: ProjectSpec, name: str) -> list[OperationRow]:
+    """Return the operations on a deployment, oldest first, each with its steps and their logs."""
+    folder = find_node_folder(project, get_deployment(project, name).infrastructure)
+    if not (folder / "node.db").exists():
+        return []
+    with Node.open(folder) as node:
+        return node.operations.list_all(name)

@@ -1,0 +1,82 @@
+"""Checks whether a revision that has become active is healthy.
+
+It is, if its spec can be loaded, its triggers have times or causes to wait for, the hooks after the update have ended
+well, and the scenarios of `health:` have ended, and not FAILED or ABORTED. The outcomes of checks do not count: they
+tell of data, and a month that drifts must not undo a good release.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from engine.errors import EngineError
+from engine.outcome import Outcome
+from engine.scenarios.process import run_in_process
+from engine.scenarios.requests import RunRequest
+from engine.service.deployments.hooks import run_hook
+from engine.service.deployments.settings import Care
+from engine.service.triggers.trigger_states import reconcile_states
+from engine.spec import load
+
+HEALTH_TRIGGER = "health check"
+"""What starts the runs of a health check, as conditions and messages name it."""
+
+
+class UnhealthyError(EngineError):
+    """The active revision is not healthy."""
+
+
+def check_health(spec: Path, care: Care, environ: Mapping[str, str], now: datetime, tell: Callable[[str], None]) -> str:
+    """Check a revision, and return what was found, one line each.
+
+    Raises
+    ------
+    UnhealthyError
+        It is not healthy; the message says why.
+    """
+    found = []
+    try:
+        project = load(spec, environ=environ)
+        armed = reconcile_states(project, [], now, newest_end=0)
+    except EngineError as error:
+        raise UnhealthyError(f"the spec cannot be loaded: {error}") from error
+    active = [one for one in project.scenarios.values() if one.active]
+    triggers = sum(trigger.active for one in active for trigger in one.triggers)
+    found.append(f"loaded; {triggers} of {len(armed)} triggers are active")
+    for argv, seconds in care.after:
+        try:
+            printed = run_hook(argv, seconds, Path(care.hook_folder), environ)
+        except EngineError as error:
+            raise UnhealthyError(str(error)) from error
+        found.append(f"hook {argv[0]}: ended well{f': {printed}' if printed else ''}")
+    deadline = time.monotonic() + care.health_seconds
+    for name in care.health_run:
+        tell(f"health check: runs {name!r}")
+        found.append(_run_scenario(spec, name, care, environ, deadline))
+    return "\n".join(found)
+
+
+def _run_scenario(spec: Path, name: str, care: Care, environ: Mapping[str, str], deadline: float) -> str:
+    """Run a scenario in a process of its own; a run that has not ended at the deadline is killed."""
+    errors: list[str] = []
+    request = RunRequest(spec=spec, variables={}, scenarios=(name,), trigger=HEALTH_TRIGGER)
+    done = run_in_process(
+        request,
+        environ,
+        deadline=deadline,
+        pass_on=lambda line: errors.append(line.text) if line.level == "error" else None,
+    )
+    if not done.runs:
+        if time.monotonic() >= deadline:
+            raise UnhealthyError(f"scenario {name!r} had not ended after {care.health_seconds:g} s")
+        raise UnhealthyError(f"scenario {name!r} did not end: {done.describe_failure()}")
+    run = done.runs[-1]
+    if run.outcome in (Outcome.FAILED, Outcome.ABORTED):
+        failed = [step for step in run.all_steps() if step.outcome in (Outcome.FAILED, Outcome.ABORTED)]
+        # A check that is ERROR makes its step FAILED, but it tells of data and not of the release.
+        if run.outcome is Outcome.ABORTED or any(step.cause != "check" for step in failed):
+            reason = next((f"step {one.name!r}: {one.reason}" for one in failed if one.reason), "")
+            said = reason or (errors[-1] if errors else "see its log")
+            raise UnhealthyError(f"scenario {name!r} ended {run.outcome} (run {run.id}): {said}")
+    return f"{name}: {run.outcome} (run {run.id})"

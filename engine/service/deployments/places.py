@@ -1,0 +1,91 @@
+"""The folders of a deployment, and the link that says which of its revisions is active.
+
+    <infrastructure>/bundles/<id>.zip, staging/
+    <infrastructure>/deployments/<slug>/releases/<id>/, revisions/<n>.yaml, current.yaml, home/, state/
+
+The link is moved by a rename, so there is one active revision at any moment, whatever is killed.
+"""
+
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from engine.atomic_files import replace_file
+from engine.bundles.extraction import remove_extracted
+from engine.spec.revision_file import REVISIONS_FOLDER, Revision
+from engine.store import safe_name
+
+POINTER = "current.yaml"
+
+
+class DeploymentPlaces:
+    """The folders of one deployment.
+
+    Parameters
+    ----------
+    node_folder
+        The folder of the infrastructure.
+    deployment
+        The name of the deployment.
+    """
+
+    def __init__(self, node_folder: Path, deployment: str) -> None:
+        self.node_folder = node_folder
+        self.folder = node_folder / "deployments" / safe_name(deployment)
+        self.releases = self.folder / "releases"
+        self.revisions = self.folder / REVISIONS_FOLDER
+        self.pointer = self.folder / POINTER
+        self.home = self.folder / "home"
+        self.state = self.folder / "state"
+
+    def archive_of(self, bundle: str) -> Path:
+        """Return the path of the archive of a bundle."""
+        return self.node_folder / "bundles" / f"{bundle}.zip"
+
+    def release_of(self, bundle: str) -> Path:
+        """Return the folder that holds the files of a bundle."""
+        return self.releases / bundle
+
+    def revision_of(self, number: int) -> Path:
+        """Return the file of a revision."""
+        return self.revisions / f"{number}.yaml"
+
+    def write_revision(self, revision: Revision) -> Path:
+        """Write the file of a revision and return its path; raises OSError."""
+        for folder in (self.revisions, self.home, self.state):
+            folder.mkdir(parents=True, exist_ok=True)
+        path = self.revision_of(revision.number)
+        with replace_file(path) as part:
+            part.write_text(revision.to_text(), encoding="utf-8")
+        return path
+
+    def read_pointer(self) -> int | None:
+        """Return the number of the active revision; None if none is active."""
+        try:
+            found = re.fullmatch(rf"{REVISIONS_FOLDER}/([0-9]+)\.yaml", str(self.pointer.readlink()))
+        except OSError:  # there is no link
+            return None
+        return int(found[1]) if found else None
+
+    def move_pointer(self, number: int) -> None:
+        """Let a revision be the active one; raises OSError."""
+        part = self.pointer.with_name(f".{POINTER}.{os.getpid()}")
+        part.unlink(missing_ok=True)
+        part.symlink_to(f"{REVISIONS_FOLDER}/{number}.yaml")
+        part.replace(self.pointer)
+        descriptor = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def sweep_unfinished(self) -> None:
+        """Remove what a killed process has left half made; only the holder of the lock of the deployment may."""
+        for folder in (self.folder, self.revisions, self.releases):
+            for left in folder.glob(".*"):
+                if left.is_dir() and not left.is_symlink():
+                    with suppress(FileNotFoundError):
+                        remove_extracted(left)
+                else:
+                    left.unlink(missing_ok=True)

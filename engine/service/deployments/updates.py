@@ -1,0 +1,343 @@
+"""The machine of an update: its states in order, each recorded when it is reached.
+
+    REQUESTED → RECEIVED → VERIFIED → LAID_DOWN → PRELOADED → [hooks] → ACTIVE → HEALTHY
+    before ACTIVE: FAILED, and nothing has changed;  after it: ROLLED_BACK, or ERROR if that is not possible
+
+No state is a lock: whoever works on a deployment holds its lock, which the system releases when the process ends. So
+who gets the lock next knows that nobody works on an operation without an end, and concludes it: see `conclusion.py`.
+The link of the deployment decides which revision is active; moving it is one rename.
+"""
+
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from engine.errors import EngineError
+from engine.pipeline.released_models import activate_models
+from engine.service.deployments.health_check import check_health
+from engine.service.deployments.hooks import run_hook
+from engine.service.deployments.places import DeploymentPlaces
+from engine.service.deployments.preloading import PreloadError, preload_revision
+from engine.service.deployments.release_files import (
+    lay_down_release,
+    receive_bundle,
+    verify_bundle,
+    write_revision_file,
+)
+from engine.service.deployments.release_retention import remove_old_releases
+from engine.service.deployments.settings import Care, digest_settings
+from engine.service.deployments.update_order import DeploymentRefusedError, Surroundings, UpdateOrder
+from engine.store.node import DeploymentRow, Node, OperationRow, OperationState, RevisionRow, RevisionState
+
+
+class Updater:
+    """Carries out operations on one deployment, whose lock the caller holds."""
+
+    def __init__(self, node: Node, deployment: DeploymentRow, around: Surroundings) -> None:
+        self._node, self._name, self._around = node, deployment.name, around
+        self._project = deployment.project
+        self.places = DeploymentPlaces(node.folder, deployment.name)
+
+    @property
+    def _deployment(self) -> DeploymentRow:
+        return self._node.ensure_deployment(self._name, self._project)
+
+    def update(self, order: UpdateOrder) -> OperationRow:
+        """Carry out an update and return its operation, which has ended.
+
+        Raises
+        ------
+        DeploymentRefusedError
+            It was refused before it began.
+        """
+        self._refuse_unexpected(order)
+        operation = self._begin(order)
+        self._around.checkpoint("REQUESTED")
+        try:
+            self._prepare(operation, order)
+        except EngineError as problem:
+            return self._fail(operation, str(problem))
+        except KeyboardInterrupt:
+            self._fail(operation, "it was interrupted")
+            raise
+        return self._switch_over(operation)
+
+    def _refuse_unexpected(self, order: UpdateOrder) -> None:
+        deployment = self._deployment
+        if deployment.active_revision != order.expected:
+            newest = self._node.find_revision(self._name, deployment.active_revision)
+            whom = f", by {newest.made_by} at {newest.made:%Y-%m-%d %H:%M:%S} UTC" if newest else ""
+            raise DeploymentRefusedError(
+                f"{self._name}: revision {deployment.active_revision} is active{whom}, and not revision "
+                f"{order.expected} from which this update starts: look at it, and deploy again if that is still wanted"
+            )
+        if order.kind == "deploy" and not order.again and (why := deployment.quarantined.get(order.bundle)):
+            raise DeploymentRefusedError(
+                f"{self._name}: the bundle {order.bundle_name} was rolled back here ({why}); with --again it is tried "
+                "once more"
+            )
+
+    def _begin(self, order: UpdateOrder) -> OperationRow:
+        revision = {
+            "deployment": self._name,
+            "number": self._node.next_revision(self._name),
+            "bundle": order.bundle,
+            "bundle_name": order.bundle_name,
+            "settings": dict(order.settings),
+            "digest": digest_settings(order.settings),
+            "made": self._node.database.now(),
+            "made_by": order.by,
+            "state": str(RevisionState.NEW),
+        }
+        return self._node.operations.begin(
+            self._name, order.kind, self._deployment.active_revision, revision, order.by, order.key
+        )
+
+    # --- before the revision is active
+
+    def _prepare(self, operation: OperationRow, order: UpdateOrder) -> None:
+        row = self._row_of(operation)
+        care = Care.from_json(row.settings["care"])
+        with self._node.lock_archives():
+            self._do(
+                operation, OperationState.RECEIVED, lambda: receive_bundle(self._node, self.places, operation, order)
+            )
+            self._do(
+                operation, OperationState.VERIFIED, lambda: verify_bundle(self._node, self.places, order, self._around)
+            )
+            self._do(operation, OperationState.LAID_DOWN, lambda: self._lay_down(row))
+        spec, release = self.places.revision_of(row.number), self.places.release_of(row.bundle)
+        if order.now or order.kind == "disable":
+            self._do(operation, OperationState.PRELOADED, lambda: "left out")
+        else:
+            self._around.tell("proves that the bundle can run here")
+            self._do(
+                operation,
+                OperationState.PRELOADED,
+                lambda: preload_revision(spec, release, care, self._around.environ),
+            )
+        for argv, seconds in care.before if order.kind != "disable" else ():
+            self._do(operation, None, partial(self._run_hook, argv, seconds, care))
+
+    def _lay_down(self, row: RevisionRow) -> str:
+        manifest = lay_down_release(self.places, row.bundle)
+        write_revision_file(self.places, row, manifest)
+        return f"{len(manifest.files)} files"
+
+    def _run_hook(self, argv: tuple[str, ...], seconds: float, care: Care) -> str:
+        printed = run_hook(argv, seconds, Path(care.hook_folder), self._around.environ)
+        return f"hook {argv[0]}: ended well{f': {printed}' if printed else ''}"
+
+    def _do(self, operation: OperationRow, state: OperationState | None, work: Callable[[], str]) -> None:
+        """Do a step, record what it has said, and record the state that is reached by it."""
+        name = "hook before" if state is None else str(state)
+        started = self._node.database.now()
+        try:
+            said = work()
+        except EngineError as problem:
+            log = problem.log if isinstance(problem, PreloadError) else ""
+            self._node.operations.add_step(operation, name, started, log, problem=str(problem))
+            raise
+        self._node.operations.add_step(operation, name, started, said)
+        if state is not None:
+            self._node.operations.advance(operation, state)
+            self._around.checkpoint(str(state))
+
+    def _fail(self, operation: OperationRow, reason: str) -> OperationRow:
+        """Record that a revision has not become active: nothing has changed."""
+        reached = self._node.operations.get(operation.id).state
+        self._node.operations.conclude(
+            operation, OperationState.FAILED, RevisionState.FAILED, f"after {reached}: {reason}"
+        )
+        return self._node.operations.get(operation.id)
+
+    # --- from the moment at which it is active
+
+    def _switch_over(self, operation: OperationRow) -> OperationRow:
+        """Let the revision of an operation be the active one, and check its health."""
+        try:
+            self.places.move_pointer(operation.to_revision)
+        except OSError as error:
+            return self._fail(operation, f"the link {self.places.pointer} cannot be moved: {error.strerror}")
+        self._around.checkpoint("moved")
+        return self.settle(operation)
+
+    def settle(self, operation: OperationRow) -> OperationRow:
+        """Bring an operation whose revision is active to its end: healthy, or rolled back.
+
+        It may be done again after a crash at any point of it.
+        """
+        off = operation.kind == "disable"
+        self._node.operations.activate(operation, enabled=not off)
+        self._around.checkpoint("ACTIVE")
+        row = self._row_of(operation)
+        if off:
+            self._node.operations.conclude(operation, OperationState.HEALTHY, RevisionState.OFF)
+            return self._node.operations.get(operation.id)
+        problem = operation.reason or self._find_health_problem(operation, row)
+        if problem:
+            return self._undo(operation, row, problem)
+        self._node.operations.conclude(operation, OperationState.HEALTHY, RevisionState.HEALTHY, error="")
+        self._around.checkpoint("HEALTHY")
+        remove_old_releases(self._node, self.places, self._name, Care.from_json(row.settings["care"]).keep)
+        return self._node.operations.get(operation.id)
+
+    def _find_health_problem(self, operation: OperationRow, row: RevisionRow) -> str:
+        """Return why the revision is not healthy; empty if it is."""
+        started = self._node.database.now()
+        spec, care = self.places.revision_of(row.number), Care.from_json(row.settings["care"])
+        self._around.tell(f"revision {row.number} is active; checks its health")
+        try:
+            activate_models(spec, self.places.release_of(row.bundle), self._around.environ)
+            said = check_health(spec, care, self._around.environ, started, self._around.tell)
+        except EngineError as problem:
+            self._node.operations.add_step(operation, "health check", started, problem=str(problem))
+            # Kept at once, so that whoever comes after a crash rolls back and does not check again.
+            self._node.operations.advance(operation, OperationState.ACTIVE, str(problem))
+            self._around.checkpoint("unhealthy")
+            return str(problem)
+        self._node.operations.add_step(operation, "health check", started, said)
+        return ""
+
+    # --- back
+
+    def _undo(self, operation: OperationRow, row: RevisionRow, problem: str) -> OperationRow:
+        """Go back to the last healthy revision; without one, switch the scenarios off."""
+        if operation.kind == "rollback":
+            reason = f"the rollback to revision {row.number} is not healthy either: {problem}"
+            self._around.tell(f"{reason}; it stays as it is")
+            self._node.operations.conclude(
+                operation, OperationState.ERROR, RevisionState.ROLLED_BACK, reason, error=reason
+            )
+            return self._node.operations.get(operation.id)
+        target = find_healthy(self._node, self._name, before=row.number)
+        if target is None or target.bundle != row.bundle:
+            self.quarantine(row, problem)
+        if target is None:
+            return self._switch_off_unhealthy(operation, problem)
+        self._around.tell(f"not healthy: {problem}; goes back to {target.bundle_name} (revision {target.number})")
+        back = self._run_back(self.order_back(target, operation.to_revision, by=operation.by))
+        if back.state is OperationState.HEALTHY:
+            state, error = OperationState.ROLLED_BACK, {}
+            reason = f"{problem}; rolled back to {target.bundle_name}, as revision {back.to_revision}"
+        else:
+            state, reason = OperationState.ERROR, f"{problem}; the rollback failed: {back.reason}"
+            error = {"error": reason}
+        self._node.operations.conclude(operation, state, RevisionState.ROLLED_BACK, reason, **error)
+        return self._node.operations.get(operation.id)
+
+    def quarantine(self, row: RevisionRow, why: str) -> None:
+        """Let the bundle of a revision be deployed here again only by people who say so."""
+        now = self._node.database.now()
+        quarantined = {**self._deployment.quarantined, row.bundle: f"{why[:300]}, {now:%Y-%m-%d %H:%M} UTC"}
+        self._node.change_deployment(self._name, quarantined=quarantined)
+
+    def _run_back(self, order: UpdateOrder) -> OperationRow:
+        """Carry out a rollback that follows from an operation."""
+        operation = self._begin(order)
+        self._around.checkpoint("rollback REQUESTED")
+        try:
+            self._prepare(operation, order)
+        except EngineError as problem:
+            return self._fail(operation, str(problem))
+        return self._switch_over(operation)
+
+    def _switch_off_unhealthy(self, operation: OperationRow, problem: str) -> OperationRow:
+        reason = f"{problem}; there is no healthy revision to go back to, so triggers start nothing any more"
+        self._around.tell(reason)
+        row = self._row_of(operation)
+        self._run_back(self.order_off(row, operation.by))
+        self._node.operations.conclude(operation, OperationState.ERROR, RevisionState.ROLLED_BACK, reason, error=reason)
+        return self._node.operations.get(operation.id)
+
+    def order_back(self, target: RevisionRow, expected: int | None, by: str, *, now: bool = True) -> UpdateOrder:
+        """Return the update that makes an earlier revision the present one again, with its settings of then."""
+        return UpdateOrder(
+            deployment=self._name,
+            project=self._project,
+            bundle=target.bundle,
+            bundle_name=target.bundle_name,
+            settings=_without_switch(target.settings),
+            archive=None,
+            expected=expected,
+            by=by,
+            kind="rollback",
+            now=now,
+        )
+
+    def order_off(self, row: RevisionRow, by: str) -> UpdateOrder:
+        """Return the update by which triggers start nothing any more."""
+        return UpdateOrder(
+            deployment=self._name,
+            project=self._project,
+            bundle=row.bundle,
+            bundle_name=row.bundle_name,
+            settings={**row.settings, "off": True},
+            archive=None,
+            expected=row.number,
+            by=by,
+            kind="disable",
+        )
+
+    def _row_of(self, operation: OperationRow) -> RevisionRow:
+        row = self._node.find_revision(self._name, operation.to_revision)
+        if row is None:
+            raise RuntimeError(f"the operation {operation.id} has no revision")
+        return row
+
+    # --- what a killed process has left
+
+    def conclude_interrupted(self) -> list[OperationRow]:
+        """Bring every operation that has no end to one, newest first, and remove what was half made.
+
+        An operation whose revision is not the active one has changed nothing: FAILED. Else its health is checked.
+        """
+        open_operations = self._node.operations.list_open(self._name)
+        concluded = [self._conclude(one) for one in reversed(open_operations)]
+        self.places.sweep_unfinished()
+        self._remove_staging()
+        return concluded
+
+    def _conclude(self, operation: OperationRow) -> OperationRow:
+        self._around.tell(f"concludes the operation {operation.id}, which was interrupted after {operation.state}")
+        pointer = self.places.read_pointer()
+        if pointer == operation.to_revision:
+            return self.settle(operation)
+        if operation.state is OperationState.ACTIVE:  # the rollback that it has led to was concluded before it
+            reason = f"{operation.reason}; rolled back to revision {pointer}"
+            deployment = self._deployment
+            well = deployment.enabled and not deployment.error
+            state, error = (OperationState.ROLLED_BACK, {}) if well else (OperationState.ERROR, {"error": reason})
+            self._node.operations.conclude(operation, state, RevisionState.ROLLED_BACK, reason, **error)
+            return self._node.operations.get(operation.id)
+        return self._fail(operation, "it was interrupted")
+
+    def _remove_staging(self) -> None:
+        """Remove the staging folders of operations of this deployment that have ended."""
+        for folder in (self._node.folder / "staging").glob("*"):
+            known = [one for one in self._node.operations.list_all(self._name) if one.id == folder.name]
+            if known and known[0].ended is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def find_healthy(node: Node, deployment: str, *, before: int, unlike: RevisionRow | None = None) -> RevisionRow | None:
+    """Return the newest healthy revision of a deployment before a number; None if there is none.
+
+    Parameters
+    ----------
+    unlike
+        A revision whose bundle and settings are not looked for.
+    """
+    same: tuple[Any, Any] = (None, None) if unlike is None else (unlike.bundle, unlike.digest)
+    found = [
+        row
+        for row in node.list_revisions(deployment)
+        if row.number < before and row.state is RevisionState.HEALTHY and (row.bundle, row.digest) != same
+    ]
+    return found[-1] if found else None
+
+
+def _without_switch(settings: Any) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key != "off"}

@@ -1,0 +1,55 @@
+"""Rules of bundles and of the registry: what can be packed, and under which names."""
+
+import re
+from collections.abc import Sequence
+
+from engine.spec.diagnostics import Findings
+from engine.spec.resources.models import PythonModel, ScoredModel
+from engine.spec.rules.draft import Draft, locate_path
+from engine.spec.variable_references import quote_value
+
+_LIKE_AN_ID = re.compile(r"[0-9a-f]{8,64}")
+
+
+def check_bundles(draft: Draft, findings: Findings) -> None:
+    """Check the names of bundles, and that what they include can be packed and stands there once."""
+    for name, bundle in draft.spec.bundles.items():
+        if _LIKE_AN_ID.fullmatch(name):
+            message = f"{quote_value(name)} could be the id of a bundle"
+            findings.error(draft.key_position("bundles", name), "name", message, "choose a name such as v1 or 2026-11")
+        for part in ("datasets", "models", "files"):
+            _report_doubles(draft, findings, getattr(bundle.include, part), ("bundles", name, "include", part))
+        _check_files(draft, findings, name, bundle.include.files)
+        for place, model in enumerate(bundle.include.models):
+            if isinstance(draft.spec.models.get(model), ScoredModel | PythonModel):
+                at = draft.value_position("bundles", name, "include", "models", place)
+                message = f'the model "{model[:60]}" has no versions that could be packed'
+                findings.error(
+                    at, "unknown-name", message, "remove it: of such a model, its dataset or its code is packed"
+                )
+
+
+def check_registry(draft: Draft, findings: Findings) -> None:
+    """Check that the registry has a folder."""
+    registry = draft.spec.registry
+    if registry is not None and not registry.path.strip():
+        findings.error(draft.value_position("registry", "path"), "path", "the path is empty")
+
+
+def _check_files(draft: Draft, findings: Findings, name: str, files: Sequence[str]) -> None:
+    """Check that the paths lie in the folder of the spec: a bundle holds no others."""
+    folder = draft.folder_of("bundles", name)
+    for place, path in enumerate(files):
+        at = draft.value_position("bundles", name, "include", "files", place)
+        if not path.strip():
+            findings.error(at, "path", "the path is empty")
+        elif not locate_path(folder, path).is_relative_to(locate_path(folder, ".")):
+            message = f"{quote_value(path)} is outside of the folder of the spec"
+            findings.error(at, "path", message, "a bundle holds files of this folder alone: copy it there")
+
+
+def _report_doubles(draft: Draft, findings: Findings, names: Sequence[str], path: tuple[str, ...]) -> None:
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            message = f"{quote_value(name)} stands here twice"
+            findings.error(draft.value_position(*path, place), "duplicate-name", message, "remove one of them")

@@ -1,0 +1,88 @@
+"""Rules of infrastructures and deployments: what they replace exists, and no update starts itself."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.formatting.hints import did_you_mean
+from engine.spec.diagnostics import Findings
+from engine.spec.resources.scenarios import RunScenarioStep, UpdateDeploymentStep
+from engine.spec.rules.draft import Draft
+from engine.spec.rules.references import describe_section, list_iterated_children
+
+REPLACED = ("variables", "connections", "channels", "secrets", "scenarios")
+"""What a deployment sets: each of its names must be one of the spec."""
+
+
+def check_infrastructures(draft: Draft, findings: Findings) -> None:
+    """Check that as many keys are trusted as signatures are required."""
+    for name, infrastructure in draft.spec.infrastructures.items():
+        if infrastructure.require > len(infrastructure.trusted_keys):
+            at = draft.value_position("infrastructures", name, "require")
+            count = len(infrastructure.trusted_keys)
+            message = f"{infrastructure.require} signatures are required, but only {count} keys are trusted"
+            findings.error(at, "needs-key", message, "list the keys under trusted_keys, or require fewer")
+
+
+def check_replacements(draft: Draft, findings: Findings) -> None:
+    """Check that what a deployment sets is declared, and that nothing takes its own place."""
+    for name in draft.spec.deployments:
+        for section in REPLACED:
+            for own in draft.declared_names("deployments", name, section):
+                at = draft.key_position("deployments", name, section, own)
+                known = draft.declared_names(section)
+                if own not in known:
+                    message = f'"{own[:60]}" is not the name of {describe_section(section)}'
+                    help_ = did_you_mean(own, known, "the names are") if known else f"declare it under {section}:"
+                    findings.error(at, "unknown-name", message, help_)
+                elif draft.scalar_text("deployments", name, section, own) == own and section in (
+                    "connections",
+                    "channels",
+                ):
+                    message = f'"{own[:60]}" would take its own place'
+                    findings.error(at, "replacement", message, "remove it, or name another one")
+
+
+def check_deployed_secrets(draft: Draft, findings: Findings) -> None:
+    """Check that each secret of a deployment has one source, and that a file is found from anywhere."""
+    for name, deployment in draft.spec.deployments.items():
+        for own, source in deployment.secrets.items():
+            at = draft.key_position("deployments", name, "secrets", own)
+            if (source.env is None) == (source.file is None):
+                message = "a secret needs one source: env or file"
+                findings.error(at, "secret-source", message, "write {env: NAME} or {file: /path}")
+            elif source.file is not None and not Path(source.file).is_absolute():
+                at = draft.value_position("deployments", name, "secrets", own, "file")
+                message = f'the path "{source.file[:60]}" is relative, but a deployment has a folder of its own'
+                findings.error(at, "path", message, "write an absolute path")
+
+
+def check_update_loops(draft: Draft, findings: Findings) -> None:
+    """Check that no scenario of a health check or a preload updates a deployment: the update would start itself."""
+    for name, deployment in draft.spec.deployments.items():
+        asked = {("health", "run"): deployment.health.run, ("preload", "dry_run"): deployment.preload.dry_run}
+        for key, scenarios in asked.items():
+            for i, scenario in enumerate(scenarios):
+                for updating, updated in _list_updates(draft, scenario):
+                    if updated == name:
+                        at = draft.value_position("deployments", name, *key, i)
+                        message = f'an update of "{name[:60]}" runs "{scenario[:60]}", which updates it again'
+                        through = "" if updating == scenario else f' (through "{updating[:60]}")'
+                        help_ = "run a scenario that has no step of kind update_deployment for it"
+                        findings.error(at, "update-loop", message + through, help_)
+
+
+def _list_updates(draft: Draft, scenario: str) -> Iterator[tuple[str, str]]:
+    """Yield the scenarios, from one on, that update a deployment, each with the name of the deployment."""
+    found, todo = {scenario}, [scenario]
+    while todo:
+        name = todo.pop()
+        declared = draft.spec.scenarios.get(name)
+        for i, step in enumerate(declared.steps if declared else ()):
+            if not step.active:
+                continue
+            if isinstance(step, UpdateDeploymentStep):
+                yield name, step.deployment
+            elif isinstance(step, RunScenarioStep):
+                children = {step.scenario, *list_iterated_children(draft, name, i)} - found
+                found |= children
+                todo += sorted(children)

@@ -1,0 +1,36 @@
+"""What `materialize` has written, by dataset and place: so that rows are computed again only when something changed."""
+
+from dataclasses import asdict, fields
+
+from sqlalchemy import ColumnElement, delete, insert, select
+
+from engine.store.database import Database
+from engine.store.records import KeptRows
+from engine.store.tables import kept_rows
+
+_COLUMNS = tuple(field.name for field in fields(KeptRows))
+
+
+class KeptRowsRecords:
+    """The newest record of each dataset and place."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, dataset: str, place: str) -> KeptRows | None:
+        """Return what was written last for a dataset into a place, or None."""
+        query = select(*(kept_rows.c[name] for name in _COLUMNS)).where(*_of(dataset, place))
+        with self._database.begin_read() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else KeptRows(**row._mapping)
+
+    def replace(self, dataset: str, place: str, written: KeptRows, run: str | None) -> None:
+        """Record what was written; it takes the place of what was written before."""
+        values = {**asdict(written), "dataset": dataset, "place": place, "run": run, "written": self._database.now()}
+        with self._database.begin_write() as connection:
+            connection.execute(delete(kept_rows).where(*_of(dataset, place)))
+            connection.execute(insert(kept_rows).values(values))
+
+
+def _of(dataset: str, place: str) -> tuple[ColumnElement[bool], ...]:
+    return kept_rows.c.dataset == dataset, kept_rows.c.place == place

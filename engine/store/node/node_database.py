@@ -1,0 +1,67 @@
+"""Opens the database of an infrastructure, node.db, with the settings that the database of a state has."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import URL, Connection
+
+from engine.errors import StoreError
+from engine.store.database import Database
+from engine.store.errors import translate_errors
+from engine.store.records import utc_now
+from engine.store.schema import prepare_schema
+
+NODE_REVISION = "0001"
+NODE_MIGRATIONS = Path(__file__).parent / "migrations"
+PATIENCE_SECONDS = 30.0
+
+
+class NodeDatabase(Database):
+    """The database of an infrastructure; its errors name node.db."""
+
+    @contextmanager
+    def begin_read(self) -> Iterator[Connection]:
+        """Open a transaction with one consistent view."""
+        with name_node(), super().begin_read() as connection:
+            yield connection
+
+    @contextmanager
+    def begin_write(self) -> Iterator[Connection]:
+        """Open a transaction that is committed whole or not at all."""
+        with name_node(), super().begin_write() as connection:
+            yield connection
+
+
+def open_node_database(folder: Path, now: Callable[[], datetime] = utc_now) -> NodeDatabase:
+    """Open the database in the folder of an infrastructure, and make both if they are missing.
+
+    Raises
+    ------
+    StoreError
+        They cannot be used.
+    """
+    folder = folder.absolute()
+    database = NodeDatabase(
+        URL.create("sqlite", database=str(folder / "node.db")), folder, now=now, patience=PATIENCE_SECONDS
+    )
+    with name_node():
+        with translate_errors(folder):
+            for part in ("locks", "staging", "bundles", "deployments"):
+                (folder / part).mkdir(parents=True, exist_ok=True)
+        prepare_schema(database, NODE_MIGRATIONS, NODE_REVISION)
+    return database
+
+
+@contextmanager
+def name_node() -> Iterator[None]:
+    """Let errors name what they are about: the shared code of databases speaks of the state of a project."""
+    try:
+        yield
+    except StoreError as error:
+        text = str(error).replace("state folder", "infrastructure").replace("state.db", "node.db")
+        text = text.replace("`state: {path: …}`", "`path:` of the infrastructure")
+        if text == str(error):
+            raise
+        raise StoreError(text) from error

@@ -1,0 +1,139 @@
+"""The records of node.db: deployments, their revisions, and the operations on them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+
+class RevisionState(StrEnum):
+    """What is known of a revision of a deployment.
+
+    NEW: it has never been active. HEALTHY: it has passed its health check. ROLLED_BACK: it was active, and the
+    deployment went back from it. FAILED: it did not come to be active. OFF: its triggers start nothing, so nothing is
+    checked.
+    """
+
+    NEW = "NEW"
+    HEALTHY = "HEALTHY"
+    ROLLED_BACK = "ROLLED_BACK"
+    FAILED = "FAILED"
+    OFF = "OFF"
+
+
+class OperationState(StrEnum):
+    """How far an operation has come, in order; the last four are ends."""
+
+    REQUESTED = "REQUESTED"
+    RECEIVED = "RECEIVED"
+    VERIFIED = "VERIFIED"
+    LAID_DOWN = "LAID_DOWN"
+    PRELOADED = "PRELOADED"
+    ACTIVE = "ACTIVE"
+    HEALTHY = "HEALTHY"
+    FAILED = "FAILED"
+    ROLLED_BACK = "ROLLED_BACK"
+    ERROR = "ERROR"
+
+
+ENDS = (OperationState.HEALTHY, OperationState.FAILED, OperationState.ROLLED_BACK, OperationState.ERROR)
+
+OperationKind = Literal["deploy", "rollback", "disable"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedBundle:
+    """A bundle whose archive an infrastructure has, with the name under which it came and the keys that signed it."""
+
+    id: str
+    project: str
+    name: str
+    size: int
+    received: datetime
+    by: str
+    signers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentRow:
+    """A deployment.
+
+    Attributes
+    ----------
+    active_revision
+        The number of the revision that is active; None if none has been yet.
+    enabled
+        Whether its scenarios may be started by triggers.
+    error
+        What is wrong with it that only people can put right; empty if nothing is.
+    quarantined
+        By id of a bundle that was rolled back here: why, and when.
+    """
+
+    name: str
+    project: str
+    active_revision: int | None
+    enabled: bool
+    error: str
+    quarantined: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionRow:
+    """A bundle with the settings that a deployment has given it, as they were then; `digest` is that of the settings.
+
+    Secrets are among them by name and source, never by value.
+    """
+
+    deployment: str
+    number: int
+    bundle: str
+    bundle_name: str
+    settings: Mapping[str, Any]
+    digest: str
+    made: datetime
+    made_by: str
+    state: RevisionState
+
+
+@dataclass(frozen=True, slots=True)
+class OperationStep:
+    """What was done in an operation: `problem` is why it failed, empty if it did not; `log` is what it has said."""
+
+    name: str
+    started: datetime
+    ended: datetime
+    problem: str
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRow:
+    """An operation on a deployment: from one revision to another.
+
+    Attributes
+    ----------
+    number
+        Its place in the order of all operations.
+    key
+        What makes it one operation however often it is asked for.
+    from_revision, to_revision
+        The revision that was active, None if none was, and the one that was to be.
+    reason
+        Why it has ended as it has; empty while it goes on, or if all went well.
+    """
+
+    number: int
+    id: str
+    key: str
+    deployment: str
+    kind: OperationKind
+    from_revision: int | None
+    to_revision: int
+    state: OperationState
+    by: str
+    started: datetime
+    ended: datetime | None
+    reason: str
+    steps: tuple[OperationStep, ...] = ()
