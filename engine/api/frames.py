@@ -38,7 +38,7 @@ def tabulate_evaluations(store: StoreView, *, intervals: bool = False) -> pl.Dat
     With `intervals`, a metric that has them is followed by `low.<metric>` and `high.<metric>`. `checks.<name>` is the
     outcome when the check was last applied; of a wildcard check, the worst. A metric that is called as another column,
     such as `rows`, is in the column `metrics.rows`. `time`, `time.start` and `time.end` are there if an evaluation has
-    a declared time, and so is `same_data_as`; `superseded_by`, if one is superseded.
+    a declared time, and so is `same_data_as`; `superseded_by`, if one is superseded; `release`, in a deployment.
     """
     found = store.evaluations
     timed = any(one.time for one in found)
@@ -48,6 +48,7 @@ def tabulate_evaluations(store: StoreView, *, intervals: bool = False) -> pl.Dat
     schema |= {"time": pl.String, "time.start": UTC, "time.end": UTC} if timed else {}
     schema |= {"created": UTC, "rows": pl.Int64}
     ids = ["id", *["same_data_as"] * timed, *["superseded_by"] * any(one.superseded_by for one in found)]
+    ids += ["release"] * any(one.release for one in found)
     columns = {name: f"metrics.{name}" if name in {*schema, *checks, *ids} else name for name in store.metrics}
     bounded = [
         name
@@ -179,12 +180,15 @@ def tabulate_checks(points: Sequence[CheckPoint], names: Mapping[str, str]) -> p
 
 
 def tabulate_runs(found: Sequence[RunRecord]) -> pl.DataFrame:
-    """Return one row per run; `state` is RUNNING, or the outcome."""
+    """Return one row per run; `state` is RUNNING, or the outcome; `release` is there if a deployment has run one."""
     schema: dict[str, Any] = {"id": pl.String, "scenario": pl.String, "state": pl.String, "started": UTC}
     schema |= {"seconds": pl.Float64, "trigger": pl.String, "who": pl.String, "parent": pl.String}
+    released = ["release"] * any(run.release for run in found)
+    schema |= dict.fromkeys(released, pl.String)
+    parts = ["id", "scenario", "state", "started", "trigger", "who", "parent", *released]
     rows = [
         {
-            **{part: getattr(run, part) for part in ("id", "scenario", "state", "started", "trigger", "who", "parent")},
+            **{part: getattr(run, part) for part in parts},
             "seconds": (run.ended - run.started).total_seconds() if run.ended else None,
         }
         for run in found

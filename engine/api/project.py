@@ -19,11 +19,13 @@ from engine.api.evaluation_store import EvaluationStore, tabulate_check_points
 from engine.api.lookup import check_last, choose_id, unknown_name
 from engine.api.project_status import ProjectStatus, describe_status
 from engine.api.replay import TriedValues, replay_target
-from engine.errors import UsageError
+from engine.errors import DataError, UsageError
 from engine.evaluation.record import CheckMute, CheckResult
 from engine.formatting.lists import join_some
 from engine.notifications import Delivery, deliver_messages, has_state
+from engine.pipeline.bundle_creation import CreatedBundle, plan_bundle
 from engine.pipeline.checks import apply_checks
+from engine.pipeline.datasets import ChecksFailed
 from engine.pipeline.log import LogLine
 from engine.pipeline.mutes import find_idle_mutes
 from engine.scenarios import scenario_selection, session
@@ -257,6 +259,31 @@ class Project:
         return drill_store(
             self.spec, store, parsed, scenarios=scenarios, environ=self.environ, listeners=self.listeners
         )
+
+    def create_bundle(self, name: str, *, keys: Sequence[Path] = ()) -> CreatedBundle:
+        """Build what a bundle of the spec includes, pack it, and put it into the local registry under its name.
+
+        Parameters
+        ----------
+        keys
+            Files of private Ed25519 keys (PEM) to sign it with.
+
+        Raises
+        ------
+        UsageError
+            The spec has no such bundle, or a key cannot be read.
+        BundleError
+            The name belongs to a bundle with other contents, a file cannot be packed, or one holds a secret.
+        DataError, ModelError
+            A dataset or a model cannot be built, or a check of a dataset is ERROR.
+        """
+        with session.open_session(self.spec, environ=self.environ, listeners=self.listeners) as context:
+            try:
+                return context.read_unchanged(
+                    lambda attempt: plan_bundle(name, name, attempt, keys=keys).apply(attempt)
+                )
+            except ChecksFailed as failed:
+                raise DataError(str(failed)) from failed
 
     def outbox(self) -> pl.DataFrame:
         """Return the messages that were not sent, oldest first: PENDING ones wait, the others are not tried again.

@@ -21,7 +21,7 @@ from engine.bundles.archive_checks import open_archive, read_manifest, verify_op
 from engine.bundles.signatures import Signature
 from engine.digests import canonical_json
 from engine.errors import BundleError, UsageError
-from engine.store import safe_name
+from engine.store.folders import safe_name, sync_path
 
 SHORTEST_ID = 8
 """Digits of an id that are enough to name a bundle, if no other begins with them."""
@@ -56,12 +56,12 @@ class FolderRegistry:
             id_, signed = _copy_checked(archive, part)
             target = self._blob(id_)
             target.parent.mkdir(parents=True, exist_ok=True)
-            _sync_file(part)
+            sync_path(part)
             try:
                 os.link(part, target)
             except FileExistsError:
                 self._replace(target, part, signed)
-            _sync_file(target.parent)
+            sync_path(target.parent)
         return id_
 
     def assign(self, project: str, name: str, id_: str) -> None:
@@ -77,7 +77,7 @@ class FolderRegistry:
         content = canonical_json({"project": project, "name": name, "id": id_}) + "\n"
         with self._translate_errors(), self._stage(".json") as part:
             part.write_text(content, encoding="utf-8")
-            _sync_file(part)
+            sync_path(part)
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 os.link(part, target)
@@ -86,7 +86,7 @@ class FolderRegistry:
                 if present != RegisteredBundle(project, name, id_):
                     message = f'the name "{name}" belongs to the bundle {present.id[:12]}… and is never given again'
                     raise BundleError(f"{message}: choose another name") from None
-            _sync_file(target.parent)
+            sync_path(target.parent)
 
     def resolve(self, project: str, name_or_id: str) -> str:
         """Return the id of a bundle by a name of the project, by its id or by the first digits of it.
@@ -222,11 +222,3 @@ def _read_name(file: Path) -> RegisteredBundle:
     except (OSError, ValueError, TypeError, RecursionError):
         raise BundleError(f"{file} is damaged: it must give a name of a project the id of a bundle") from None
     return registered
-
-
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

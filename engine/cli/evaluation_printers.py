@@ -66,7 +66,8 @@ def print_evaluation(one: Evaluation, checks: Sequence[CheckPoint], format_: Tab
             "superseded by": one.superseded_by or "",
             "run": one.run or "",
             "labels": ", ".join(f"{key} = {value}" for key, value in one.labels.items()),
-            "model": one.model + (f", version {one.model_version}" if one.model_version else "") if one.model else "",
+            "model": _describe_model_of(one),
+            "release": one.release or "",
             "challenger": ", ".join(filter(None, one.facts.get("challenger", {}).values())),
             "rows": f"{one.rows_used:,}, compared with {one.reference_rows:,} rows of the reference",
             "fingerprints": ", ".join(f"{of} {digest[:SHORT_DIGEST]}" for of, digest in prints if digest),
@@ -76,6 +77,13 @@ def print_evaluation(one: Evaluation, checks: Sequence[CheckPoint], format_: Tab
     add_outcomes([point.result for point in checks], page)
     _add_measurements(one, page, "reference", "batch")
     page.print()
+
+
+def _describe_model_of(one: Evaluation) -> str:
+    """Return the model that was evaluated, with the number of its version and the identity that it has everywhere."""
+    version = f", version {one.model_version}" if one.model_version else ""
+    identity = one.facts.get("identity")
+    return f"{one.model}{version}{f' ({identity[:SHORT_DIGEST]})' if identity else ''}" if one.model else ""
 
 
 def print_comparison(one: Evaluation, reference: str, format_: TableFormat) -> None:

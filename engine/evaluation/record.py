@@ -79,6 +79,7 @@ class Evaluation:
     `time` is None where none is declared: then the evaluation stands for the moment of the run that made it.
     `superseded_by` is the id of the evaluation that was made of the same time and model later, from changed data.
     `same_data_as` is the id of an evaluation of another time whose batch is exactly the same data.
+    `release` is the bundle of the deployment that made it; None outside of deployments.
     `files_removed` is when retention has removed its files, the snapshot of its batch; None while they are kept.
     """
 
@@ -109,6 +110,7 @@ class Evaluation:
     superseded_by: str | None = None
     same_data_as: str | None = None
     files_removed: datetime | None = None
+    release: str | None = None
 
     @property
     def moment(self) -> datetime:

@@ -210,6 +210,7 @@ def _make_run_record(result: RunResult, context: RunContext, notes: Sequence[str
         steps=tuple(_make_step_record(step) for step in result.steps),
         fire=context.fire.number if context.fire is not None and result.parent is None else None,
         spec=context.project.digest,
+        release=revision.release if (revision := context.project.revision) else None,
         events=(*list_events(result), *told),
     )
 

@@ -51,6 +51,11 @@ class DatabaseRows:
     count: int
     notes: tuple[str, ...]
 
+    @property
+    def frame(self) -> pl.LazyFrame:
+        """The rows as they were read."""
+        return pl.scan_parquet(self.path, glob=False).drop(self.hidden)
+
 
 def read_table(session: DatabaseSession, table: str, folder: Path) -> DatabaseRows:
     """Read a table into a file in a folder.
@@ -66,7 +71,7 @@ def read_table(session: DatabaseSession, table: str, folder: Path) -> DatabaseRo
         There is no such table, the user may not read it, or the connection was lost.
     """
     columns = describe_columns(session, table)
-    schema, name = _split_name(table)
+    schema, name = split_table(table)
     select = ", ".join(f"{one.value} AS {quote_name(one.name)}" for one in columns)
     flags = [flag for one in columns for flag in one.flags]
     return read_query(session, select, f"FROM {quote_name(schema, name)}", columns, flags, folder)
@@ -74,7 +79,7 @@ def read_table(session: DatabaseSession, table: str, folder: Path) -> DatabaseRo
 
 def describe_columns(session: DatabaseSession, table: str) -> list[ColumnReading]:
     """Return how the columns of a table are read; raises DatabaseError if there is no such table."""
-    schema, name = _split_name(table)
+    schema, name = split_table(table)
     if isinstance(session, PostgresqlSession):
         found = describe_postgresql_columns(session, schema, name)
     else:
@@ -133,7 +138,8 @@ def read_query(
     return DatabaseRows(path, tuple(names), hash_frame(written.drop(names)), count, tuple(notes))
 
 
-def _split_name(table: str) -> tuple[str | None, str]:
+def split_table(table: str) -> tuple[str | None, str]:
+    """Return the schema, or None, and the name of a table; raises DatabaseError if the text is no name of a table."""
     parts = split_table_name(table)
     if parts is None:
         raise DatabaseError(f"{table!r} is no name of a table: write name, or schema.name")

@@ -22,6 +22,7 @@ from engine.scenarios.steps import (
     build,
     clear,
     compute_metrics,
+    create_bundle,
     export,
     python,
     report,
@@ -44,6 +45,7 @@ STEP_KINDS: dict[str, Callable[[Any, RunContext], StepResult]] = {
     "send_message": send_message.run,
     "export": export.run,
     "clear": clear.run,
+    "create_bundle": create_bundle.run,
     "update_deployment": update_deployment.run,
 }
 

@@ -186,6 +186,20 @@ class ClearStep(Step):
         return []
 
 
+class CreateBundleStep(Step):
+    """Create a bundle from what the run has made so far, and put it into the local registry."""
+
+    kind: Literal["create_bundle"] = "create_bundle"
+    bundle: Annotated[str, Ref("bundles")] = Field(description="Name of the bundle that says what to include.")
+    called: str | None = Field(
+        None,
+        min_length=1,
+        description="Name that the new bundle gets, such as v-${as_of}; that of bundle if left out. A name is given "
+        "once: a second bundle of the same name must be the same.",
+    )
+    publish: bool = Field(False, description="Whether to publish it in the registry too.")
+
+
 class UpdateDeploymentStep(Step):
     """Deploy a bundle; the step FAILS if the deployment is refused or rolled back."""
 
@@ -209,6 +223,7 @@ AnyStep = Annotated[
     | SendMessageStep
     | ExportStep
     | ClearStep
+    | CreateBundleStep
     | UpdateDeploymentStep,
     Field(discriminator="kind"),
 ]
@@ -223,6 +238,7 @@ STEP_KINDS: dict[str, type[Resource]] = {
     "send_message": SendMessageStep,
     "export": ExportStep,
     "clear": ClearStep,
+    "create_bundle": CreateBundleStep,
     "update_deployment": UpdateDeploymentStep,
 }
 
