@@ -238,7 +238,7 @@ class Datasets:
             kept = self._examine_kept_rows(name, fingerprint)
             if kept is not None and kept.current:
                 frame, kept_files = self._open_kept_rows(kept)
-                return kept.key, lambda: self._describe_query(
+                return (*kept.key, *map(id, inputs)), lambda: self._describe_query(
                     name, dataset, frame, fingerprint, inputs, kept, kept_files
                 )
             used = {one: self.project.names[one] for one in sorted(sql.list_sql_variables(dataset.sql))}

@@ -36,7 +36,7 @@ def check_kept_places(draft: Draft, findings: Findings) -> None:
 
 def _check_file(draft: Draft, findings: Findings, kept: Materialize, file: Path, path: tuple[str, ...]) -> None:
     root = draft.root_of(path[1], kept.connection)
-    check_written_file(draft, findings, file, root or file, path)
+    check_written_file(draft, findings, kept.path or "", file, root or file, path)
     if file.suffix.lower() != ".parquet":
         message = f"{quote_value(kept.path)} is no Parquet file, and no other format keeps every type"
         findings.error(draft.value_position(*path), "format", message, "end it in .parquet")

@@ -63,26 +63,25 @@ def check_written_paths(draft: Draft, findings: Findings) -> None:
             if file is not None and isinstance(step, ReportStep | ExportStep):
                 connection = getattr(step, "connection", None)
                 root = draft.root_of("", connection) if connection else draft.home_of("scenarios", scenario)
-                check_written_file(draft, findings, file, root or file, (*path, "path"))
+                check_written_file(draft, findings, step.path or "", file, root or file, (*path, "path"))
             if file is not None and isinstance(step, ExportStep):
                 _check_export_format(draft, findings, step, step.path or "", path)
                 _check_loop(draft, findings, file, step, path)
 
 
-def check_written_file(draft: Draft, findings: Findings, file: Path, root: Path, path: SpecPath) -> None:
+def check_written_file(draft: Draft, findings: Findings, written: str, file: Path, root: Path, path: SpecPath) -> None:
     """Check that a file may be written.
 
     Parameters
     ----------
-    file
-        Its absolute path.
+    written, file
+        Its path as declared, with variables filled in, and the absolute one.
     root
         The folder that the path starts from.
     path
         The path in the spec of the text that names the file.
     """
     at = draft.value_position(*path)
-    written = draft.scalar_text(*path) or ""
     state = locate_path(draft.files.home, draft.spec.state.path)
     if not written.strip() or file == locate_path(root, ""):
         findings.error(at, "path", "the path is empty", "write the name of a file")
@@ -90,7 +89,7 @@ def check_written_file(draft: Draft, findings: Findings, file: Path, root: Path,
         findings.error(at, "path", f'"{written[-60:]}" is in the folder of the state', "write into another folder")
     elif file in [locate_path(one, "") for one in draft.files.paths]:
         findings.error(at, "path", f'"{written[-60:]}" is a file of this spec', "write another file")
-    elif find_references(written) and not file.is_relative_to(locate_path(root, "")):
+    elif find_references(draft.scalar_text(*path) or "") and not file.is_relative_to(locate_path(root, "")):
         message = f'"{written[-60:]}" is outside of the folder of the spec, and a path with a variable must stay in it'
         findings.error(at, "path", message, "write the part that leads outside without variables, or another path")
 
