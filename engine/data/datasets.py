@@ -386,11 +386,17 @@ class Datasets:
     def _table_key(self, table: DatabaseTable) -> tuple[object, ...]:
         return (*table, describe_connection(self.project, table[0]))
 
+    def forget_tables(self) -> None:
+        """Read the tables of databases anew when they are opened next: something may have been written into them."""
+        self._table_rows.clear()
+        self._tables.clear()
+        self._forget_opened()
+
     def forget_table(self, connection: str, table: str) -> None:
         """Read a table anew when it is opened next: it was written. So are queries that its database runs."""
         for key in [key for key in self._table_rows if key[:2] in ((connection, table), (connection, None))]:
             del self._table_rows[key]
-        self._opened = None if self._opened is None else {}
+        self._forget_opened()
 
     def _remember_rows(self, table: DatabaseTable, rows: DatabaseRows) -> None:
         """Take these as the rows of a table: they were written to it."""
