@@ -69,7 +69,7 @@ def describe_duckdb_columns(session: DuckdbSession, schema: str | None, name: st
     if not session.fetch_rows(f"SELECT 1 FROM duckdb_columns() WHERE {named} LIMIT 1"):  # noqa: S608 - quoted
         return []
     rows = session.fetch_rows(f"DESCRIBE {quote_name(schema or 'main', name)}")
-    return [ColumnReading(column, type_, _choose_cast(type_)) for column, type_, *_ in rows]
+    return [ColumnReading(column, type_, _choose_duckdb_cast(type_)) for column, type_, *_ in rows]
 
 
 def list_duckdb_tables(session: DuckdbSession) -> list[str]:
@@ -81,7 +81,7 @@ def list_duckdb_tables(session: DuckdbSession) -> list[str]:
     return [name for (name,) in rows]
 
 
-def _choose_cast(type_: str) -> Cast:
+def _choose_duckdb_cast(type_: str) -> Cast:
     if found := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", type_):
         precision, scale = int(found[1]), int(found[2])
         if scale == 0 and precision <= 18:

@@ -92,7 +92,7 @@ def describe_postgresql_columns(session: PostgresqlSession, schema: str | None, 
     """Return how the columns of a table or view are read, in order; none if there is no such table."""
     rows = session.fetch_rows(_DESCRIBE.format(table=quote_text(quote_name(schema, name))))
     return [
-        ColumnReading(column, declared, _choose_cast(type_, modifier, element))
+        ColumnReading(column, declared, _choose_postgresql_cast(type_, modifier, element))
         for column, declared, type_, modifier, element in rows
     ]
 
@@ -102,7 +102,7 @@ def list_postgresql_tables(session: PostgresqlSession) -> list[str]:
     return [name for (name,) in session.fetch_rows(_LIST)]
 
 
-def _choose_cast(type_: str, modifier: int, element: str | None) -> Cast:
+def _choose_postgresql_cast(type_: str, modifier: int, element: str | None) -> Cast:
     if element is not None:
         return Cast(f"{{c}}::{_LISTS.get(element, 'text[]')}", exceptions=_NESTED)
     if type_ == "numeric":
