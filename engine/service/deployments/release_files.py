@@ -6,7 +6,7 @@ killed process has left in `staging/` or under a name with a dot is removed by t
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,7 @@ def write_revision_file(
         replaced["server"] = {"url": values["server_url"]}
     for note in found.notes:
         tell(note)
-    _check_names(values, manifest, row)
+    _check_names(values, manifest, found.connections, row)
     active = dict(values["scenarios"])
     if row.settings.get("off"):
         active = dict.fromkeys(manifest.scenarios, False)
@@ -120,10 +120,10 @@ def write_revision_file(
         raise BundleError(f"the revision cannot be written into {places.revisions}: {error.strerror}") from error
 
 
-def _check_names(values: Mapping[str, Any], manifest: Manifest, row: RevisionRow) -> None:
+def _check_names(values: Mapping[str, Any], manifest: Manifest, connections: Sequence[str], row: RevisionRow) -> None:
     """Check that the bundle has what the settings replace: without it, nobody would see that a setting does nothing."""
     known = {
-        "connections": list(manifest.needs.connections),
+        "connections": connections,
         "channels": list(manifest.needs.channels),
         "scenarios": list(manifest.scenarios),
     }
