@@ -83,7 +83,7 @@ class KeptFile:
         if owner != self.project:
             whose = f"was written for the project {owner!r}" if owner else "was not written by engine"
             raise DataError(
-                f"{self.path} exists and {whose}, so that it is not replaced: remove it, or give materialize another path"
+                f"{self.path} exists and {whose}, so it is not replaced: remove it, or give materialize another path"
             )
 
     def write_rows(self, table: Table, verify: Callable[[], None]) -> tuple[str, int]:

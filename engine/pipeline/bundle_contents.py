@@ -8,7 +8,7 @@ A path in a bundle is relative to one of these folders, so nothing in it depends
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from glob import glob, has_magic
 from pathlib import Path, PurePosixPath
@@ -33,6 +33,7 @@ from engine.pipeline.models import ModelHandle, use_model
 from engine.spec import ProjectSpec
 from engine.spec.diagnostics import Findings
 from engine.spec.include import read_files
+from engine.spec.named_functions import list_functions
 from engine.spec.resources.bundles import Bundle
 from engine.spec.resources.datasets import FileDataset, PythonDataset, QueryDataset, StoredDataset
 from engine.spec.resources.evaluation_stores import ModelTestReference
@@ -171,29 +172,15 @@ def _list_spec_files(project: ProjectSpec) -> Iterator[tuple[Path, Role]]:
         yield path, "spec" if path in declared else "message"
 
 
-def _list_modules(project: ProjectSpec, included: Iterable[str]) -> Iterator[tuple[Path, Role]]:
+def _list_modules(project: ProjectSpec, included: Collection[str]) -> Iterator[tuple[Path, Role]]:
     """Yield the files of the modules that the functions of the spec need; included rows need no function."""
     by_folder: dict[Path, list[str]] = {}
-    for section in ("datasets", "models", "evaluation_stores", "scenarios"):
-        for name, resource in getattr(project, section).items():
-            own = {"function"} if section == "datasets" and name in included else set[str]()
-            by_folder.setdefault(project.folder_of(section, name), []).extend(_list_functions(resource, own))
+    for section, name, function in list_functions(project):
+        dataset = project.datasets.get(name) if section == "datasets" and name in included else None
+        if not (isinstance(dataset, PythonDataset) and dataset.function == function):
+            by_folder.setdefault(project.folder_of(section, name), []).append(function)
     for folder, functions in by_folder.items():
         yield from ((path, "code") for path in list_module_files(folder, functions))
-
-
-def _list_functions(value: object, leave_out: set[str] | frozenset[str] = frozenset()) -> Iterator[str]:
-    """Yield the functions that a resource names, at any depth."""
-    if isinstance(value, BaseModel):
-        for key in type(value).model_fields.keys() - leave_out:
-            inside = getattr(value, key)
-            if key == "function" and isinstance(inside, str):
-                yield inside
-            else:
-                yield from _list_functions(inside)
-    elif isinstance(value, Mapping | list):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _list_functions(item)
 
 
 def _list_other_files(project: ProjectSpec, patterns: Iterable[str]) -> Iterator[Path]:
@@ -266,14 +253,11 @@ def _pack_dataset(
 
 def _place_files(name: str, table: Table, project: ProjectSpec, place: str) -> tuple[str, dict[str, Path]]:
     """Return the path of a dataset of files in the bundle, and each file by its path there; no files to freeze rows."""
-    dataset = project.datasets[name]
-    of_files = isinstance(dataset, FileDataset) or (
-        isinstance(dataset, StoredDataset) and project.connections[dataset.connection].kind == "file"
-    )
+    dataset = project.find_file_dataset(name)
     was_frozen = project.revision is not None and table.fingerprint in project.revision.frozen.values()
-    if not of_files or was_frozen or table.files is None or not isinstance(dataset, FileDataset | StoredDataset):
+    if dataset is None or table.files is None or was_frozen:
         return "", {}
-    declared = project.root_of("datasets", name, dataset.connection) / (dataset.path or "")
+    declared = project.root_of("datasets", name, dataset.connection) / dataset.path
     base = declared.parent
     if declared.is_dir():
         base = declared
