@@ -1,10 +1,10 @@
 """How often the paired intervals of a challenger's advantage hold the true advantage.
 
-    python tests/campaigns/paired_intervals.py              # 120 comparisons per case: five minutes
+    python tests/campaigns/paired_intervals.py              # 120 comparisons per case: four minutes
     python tests/campaigns/paired_intervals.py --times 2000
 
 Draws rows, independent or of entities of very different sizes, scored by two models whose errors are correlated (near:
-correlation 0.8) or not ("far"). The true advantage is that in a million independent rows. Prints for each case and
+correlation 0.8) or not (far). The true advantage is that in a million independent rows. Prints for each case and
 metric the share of intervals that hold it, and how many comparisons gave an interval where not all did.
 """
 
