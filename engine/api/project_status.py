@@ -15,7 +15,7 @@ class StatusAnswer(FrozenModel):
 
     well: bool
     state: str
-    told: list[str] = []
+    told: tuple[str, ...] = ()
 
 
 class ProjectStatus(FrozenModel):
@@ -50,10 +50,11 @@ class ProjectStatus(FrozenModel):
 
 def describe_deployment_answer(state: DeploymentState) -> StatusAnswer:
     """Return the answer about a deployment itself."""
-    active = [] if state.revision is None else [
-        f"revision {state.revision}, {state.bundle_name} ({(state.bundle or '')[:12]}), since {state.since}, by {state.by}"
-    ]  # fmt: skip
-    return StatusAnswer(well=state.state == "HEALTHY", state=state.state, told=[*active, *state.reasons])
+    active = []
+    if state.revision is not None and state.bundle is not None:
+        which = f"{state.bundle_name} ({state.bundle[:12]})"
+        active = [f"revision {state.revision}, {which}, since {state.since}, by {state.by}"]
+    return StatusAnswer(well=state.state == "HEALTHY", state=state.state, told=(*active, *state.reasons))
 
 
 def describe_status(name: str, deployment: DeploymentState | None, context: RunContext | None) -> ProjectStatus:
@@ -64,7 +65,7 @@ def describe_status(name: str, deployment: DeploymentState | None, context: RunC
     context
         That of the project or of what is deployed; None if nothing is deployed.
     """
-    unknown = StatusAnswer(well=False, state="UNKNOWN", told=["nothing is deployed"])
+    unknown = StatusAnswer(well=False, state="UNKNOWN", told=("nothing is deployed",))
     return ProjectStatus(
         name=name,
         deployment=None if deployment is None else describe_deployment_answer(deployment),
@@ -84,7 +85,7 @@ def _describe_models(context: RunContext) -> StatusAnswer:
             told.append(f"{name}: no version yet")
             continue
         told.append(f"{name}: version {newest.version}, {_describe_age(newest.created, context.clock())} old")
-    return StatusAnswer(well=not missing, state="MISSING" if missing else "OK", told=told)
+    return StatusAnswer(well=not missing, state="MISSING" if missing else "OK", told=tuple(told))
 
 
 def _describe_age(created: datetime, now: datetime) -> str:
@@ -107,7 +108,7 @@ def _describe_execution(context: RunContext) -> StatusAnswer:
     overdue = tell_evaluation(context)
     if overdue and state == "OK":
         state = "OVERDUE"
-    return StatusAnswer(well=state == "OK", state=state, told=[*told, *overdue])
+    return StatusAnswer(well=state == "OK", state=state, told=(*told, *overdue))
 
 
 def _describe_data(context: RunContext) -> StatusAnswer:
@@ -130,9 +131,9 @@ def _describe_data(context: RunContext) -> StatusAnswer:
         found += last
         told.append(f"{name}: {_count_outcomes(last) if last else 'no checks were applied yet'}")
     if not found:
-        return StatusAnswer(well=True, state="UNKNOWN", told=told)
+        return StatusAnswer(well=True, state="UNKNOWN", told=tuple(told))
     worst = max(found, key=list(CheckOutcome).index)
-    return StatusAnswer(well=worst is not CheckOutcome.ERROR, state=str(worst), told=told)
+    return StatusAnswer(well=worst is not CheckOutcome.ERROR, state=str(worst), told=tuple(told))
 
 
 def _count_outcomes(outcomes: Sequence[CheckOutcome]) -> str:

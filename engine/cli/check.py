@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from engine.cli.options import AsOf, Format, Variables, load_project
+from engine.cli.options import AsOf, Format, On, Variables, load_project
 from engine.errors import UsageError
 from engine.outcome import ExitCode
 
@@ -39,6 +39,7 @@ def command(
         ),
     ] = None,
     var: Variables = None,
+    on: On = None,
     as_of: AsOf = None,
     fail_on: Annotated[
         Literal["warning", "error", "never"] | None,
@@ -53,7 +54,7 @@ def command(
         raise typer.BadParameter("--replay takes all evaluations: leave out the name of one")
     if replay and (fail_on or format_ == "github"):
         raise typer.BadParameter("--replay judges nothing of today: it takes no --fail-on and no --format github")
-    declared = load_project(path, var, as_of)
+    declared = load_project(path, var, as_of, on=on)
 
     from engine.api import Project
     from engine.cli import check_printers, output

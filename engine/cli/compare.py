@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.options import AsOf, TableFormat, Variables, load_project
+from engine.cli.options import AsOf, On, TableFormat, Variables, load_project
 from engine.outcome import ExitCode
 
 
@@ -28,11 +28,12 @@ def command(
         ),
     ] = None,
     var: Variables = None,
+    on: On = None,
     as_of: AsOf = None,
     format_: TableFormat = "text",
 ) -> int:
     """Compare an evaluation with another reference. Stores nothing."""
-    declared = load_project(path, var, as_of)
+    declared = load_project(path, var, as_of, on=on)
 
     from engine.api import Project
     from engine.cli import evaluation_printers, output

@@ -71,11 +71,8 @@ def print_deployments(found: Sequence[DeploymentState], format_: Shown) -> None:
         print_json(json.dumps([asdict(one) for one in found], indent=1))
         return
     for one in found:
-        active = (
-            "nothing active"
-            if one.revision is None
-            else f"revision {one.revision}, {one.bundle_name} ({(one.bundle or '')[:12]}), since {one.since}, by {one.by}"
-        )
+        which = f"revision {one.revision}, {one.bundle_name} ({(one.bundle or '')[:12]})"
+        active = "nothing active" if one.revision is None else f"{which}, since {one.since}, by {one.by}"
         print(f"{one.name} on {one.infrastructure}: {one.state}, {active}")
         for reason in one.reasons:
             print(f"  {reason}")

@@ -45,12 +45,12 @@ def command(
     elif action == "disable":
         if not _is_confirmed(f"Let triggers start nothing of {deployment} any more?", yes=yes):
             return ExitCode.OK
-        return deployment_printers.print_operation(
-            disable_deployment(project, deployment, environ=os.environ), format_
-        )
+        return deployment_printers.print_operation(disable_deployment(project, deployment, environ=os.environ), format_)
     elif _is_confirmed(f"Delete {deployment} with its state, its evaluations and its files?", yes=yes):
         folder = delete_deployment(project, deployment)
-        print(f"{deployment}: removed {folder}" if folder else f"{deployment}: nothing is deployed, nothing was removed")
+        print(
+            f"{deployment}: removed {folder}" if folder else f"{deployment}: nothing is deployed, nothing was removed"
+        )
     return ExitCode.OK
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.options import TableFormat, Variables, load_project, parse_end
+from engine.cli.options import On, TableFormat, Variables, load_project, parse_end
 from engine.outcome import ExitCode
 
 
@@ -29,6 +29,7 @@ def command(
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for all who see it.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the mutes, those that are over too.")] = False,
     var: Variables = None,
+    on: On = None,
     format_: TableFormat = "text",
 ) -> int:
     """Mute a check until a time: it is measured and stored, but counts as OK and alerts nobody. Recorded with who."""
@@ -40,7 +41,7 @@ def command(
         raise typer.BadParameter("name the store and the check: engine mute SPEC STORE CHECK, or use --list")
     if not list_ and not (until and reason and reason.strip()):
         raise typer.BadParameter("--until and --reason are needed: a mute ends by itself, and says why it is there")
-    declared = load_project(path, var)
+    declared = load_project(path, var, on=on)
 
     from engine.api import Project
     from engine.cli import table_printers

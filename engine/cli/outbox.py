@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from engine.cli.options import Variables, load_project
+from engine.cli.options import On, Variables, load_project
 from engine.outcome import ExitCode
 
 
@@ -28,9 +28,10 @@ def command(
         ),
     ] = None,
     var: Variables = None,
+    on: On = None,
 ) -> int:
     """Drop undelivered and refused messages, or send them now."""
-    declared = load_project(path, var)
+    declared = load_project(path, var, on=on)
 
     from engine.api import Project
     from engine.cli.output import print_warning

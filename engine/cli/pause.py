@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.options import TableFormat, Variables, load_project, parse_end
+from engine.cli.options import On, TableFormat, Variables, load_project, parse_end
 from engine.outcome import ExitCode
 
 
@@ -27,6 +27,7 @@ def command(
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for all who see it.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the pauses, those that are over too.")] = False,
     var: Variables = None,
+    on: On = None,
     format_: TableFormat = "text",
 ) -> int:
     """Pause the triggers of a scenario: engine serve starts no runs of it. Recorded with who, until engine resume."""
@@ -36,7 +37,7 @@ def command(
         raise typer.BadParameter("--format is for --list")
     if not list_ and not scenario:
         raise typer.BadParameter("name the scenario: engine pause SPEC SCENARIO, or use --list")
-    declared = load_project(path, var)
+    declared = load_project(path, var, on=on)
 
     from engine.api import Project
     from engine.cli import table_printers

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from engine.cli.options import AsOf, Variables, load_project
+from engine.cli.options import AsOf, On, Variables, load_project
 
 
 def command(
@@ -22,6 +22,7 @@ def command(
         ),
     ] = None,
     var: Variables = None,
+    on: On = None,
     as_of: AsOf = None,
     format_: Annotated[
         Literal["text", "json"], typer.Option("--format", help="text for people, json for programs.")
@@ -32,7 +33,7 @@ def command(
     Signs: + new, ~ changed, ! forced, = reused, · done every time, ? decided during the run, - not done, x fails. To
     profile a reference means to compute the statistics that batches are compared with.
     """
-    project = load_project(path, var, as_of)
+    project = load_project(path, var, as_of, on=on)
 
     from engine.cli import json_output, output, plan_text
     from engine.scenarios import scenario_selection, session

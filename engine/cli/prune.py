@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.options import Variables, load_project
+from engine.cli.options import On, Variables, load_project
 from engine.outcome import ExitCode
 
 
@@ -20,11 +20,12 @@ def command(
         ),
     ] = False,
     var: Variables = None,
+    on: On = None,
 ) -> int:
     """Remove from the state what `retention:` of the spec does not keep, and tell what and how much that is."""
     if dry_run and vacuum:
         raise typer.BadParameter("--vacuum changes the state, --dry-run does not: use one of them")
-    declared = load_project(path, var)
+    declared = load_project(path, var, on=on)
 
     from engine.api import Project
     from engine.cli.output import print_warning

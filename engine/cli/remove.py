@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.options import Variables, load_project, parse_pairs
+from engine.cli.options import On, Variables, load_project, parse_pairs
 from engine.formatting.lists import join_some
 from engine.outcome import ExitCode
 
@@ -38,6 +38,7 @@ def command(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     var: Variables = None,
+    on: On = None,
 ) -> int:
     """Remove evaluations from a store, with their files. Asks for confirmation. Several conditions must all hold."""
     labels = parse_pairs(label, "--label", "KEY=VALUE")
@@ -46,7 +47,7 @@ def command(
         raise typer.BadParameter("name evaluations, or choose them by --label, --before or --all")
     if everything and (evaluations or labels or before):
         raise typer.BadParameter("--all removes all evaluations: leave it out to remove only some of them")
-    declared = load_project(path, var)
+    declared = load_project(path, var, on=on)
 
     from engine.api import Project
     from engine.cli.output import print_warning

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.options import AsOf, Variables, load_project
+from engine.cli.options import AsOf, On, Variables, load_project
 from engine.outcome import ExitCode
 
 ENDINGS = (".html", ".htm", ".png")
@@ -39,12 +39,13 @@ def command(
         ),
     ] = None,
     var: Variables = None,
+    on: On = None,
     as_of: AsOf = None,
 ) -> int:
     """Write an evaluation as one self-contained HTML file."""
     if output is not None:
         _require_writable_form(output)
-    declared = load_project(path, var, as_of)
+    declared = load_project(path, var, as_of, on=on)
     stores = list(declared.evaluation_stores)
     if store is None and len(stores) != 1:
         message = (

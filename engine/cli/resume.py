@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.options import Variables, load_project
+from engine.cli.options import On, Variables, load_project
 from engine.outcome import ExitCode
 
 
@@ -16,9 +16,10 @@ def command(
         str, typer.Argument(metavar="SCENARIO", help="The scenario whose triggers are paused.", show_default=False)
     ],
     var: Variables = None,
+    on: On = None,
 ) -> int:
     """End the pause of a scenario now; what was due meanwhile is not made up for. Recorded with who has ended it."""
-    declared = load_project(path, var)
+    declared = load_project(path, var, on=on)
 
     from engine.api import Project
     from engine.cli.output import print_warning

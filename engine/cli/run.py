@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from engine.cli.interruptions import treat_signals_as_interruptions
-from engine.cli.options import AsOf, Format, Variables, load_project
+from engine.cli.options import AsOf, Format, On, Variables, load_project
 from engine.spec import diagnostics
 
 
@@ -22,6 +22,7 @@ def command(
         ),
     ] = None,
     var: Variables = None,
+    on: On = None,
     as_of: AsOf = None,
     preview_reporters: Annotated[
         bool, typer.Option("--preview-reporters", help="Show what reporters would send, but send nothing.")
@@ -36,7 +37,7 @@ def command(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every entry of the log.")] = False,
 ) -> int:
     """Run scenarios: build, check and report what the spec declares."""
-    project = load_project(path, var, as_of)
+    project = load_project(path, var, as_of, on=on)
     if project.warnings and format_ != "json":
         out = sys.stdout if format_ == "github" else sys.stderr
         print(diagnostics.render_diagnostics(project.warnings, "github" if format_ == "github" else "text"), file=out)

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 def command(
     specs: Annotated[
-        list[Path], typer.Argument(metavar="SPEC|FOLDER", help="Spec files, or folders of them.", show_default=False)
+        list[Path],
+        typer.Argument(
+            metavar="SPEC|FOLDER",
+            help="Spec files, folders of them, or folders of infrastructures.",
+            show_default=False,
+        ),
     ],
     at_once: Annotated[
         int | None,
@@ -71,6 +76,7 @@ def command(
     """
     from engine.cli.serve_printers import ServePrinter
     from engine.server.listener import TOKEN_VARIABLE, ListenerOptions, create_listener
+    from engine.service.deployments.conclusion import conclude_before_serving
     from engine.service.project_threads import HeartbeatOptions
     from engine.service.server_process import RESTARTED_FOR, ServeOptions, Server
 
@@ -82,6 +88,7 @@ def command(
     heartbeat = HeartbeatOptions(heartbeat_channel, every) if heartbeat_channel else None
     options = ServeOptions(at_once or max(1, (os.cpu_count() or 1) // 2), drain, reload, heartbeat)
     environ = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}  # runs inherit it
+    conclude_before_serving(specs, environ, lambda text: printer.tell("deployment", text))
     server = Server(specs, options, printer, environ=environ)
     listener = create_listener(
         server,

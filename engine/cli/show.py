@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.options import AsOf, TableFormat, Variables, load_project, parse_pairs
+from engine.cli.options import AsOf, On, TableFormat, Variables, load_project, parse_pairs
 from engine.errors import UsageError
 from engine.formatting.lists import join_some
 from engine.outcome import ExitCode
@@ -73,6 +73,7 @@ def command(
         str | None, typer.Option(metavar="ID", help="Show a run and its log; the last part of its id is enough.")
     ] = None,
     var: Variables = None,
+    on: On = None,
     as_of: AsOf = None,
     format_: TableFormat = "text",
 ) -> int:
@@ -88,7 +89,7 @@ def command(
         raise typer.BadParameter("--sort and --last apply only to tables: a STORE's, --checks, --runs, --fires …")
     if checks and store is None:
         raise typer.BadParameter("--checks needs an evaluation store or a dataset: engine show SPEC STORE --checks")
-    declared = load_project(path, var, as_of)
+    declared = load_project(path, var, as_of, on=on)
 
     from engine.api import Project
     from engine.cli import evaluation_printers, run_printers, table_printers, trigger_printers

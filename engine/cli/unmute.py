@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.options import Variables, load_project
+from engine.cli.options import On, Variables, load_project
 from engine.outcome import ExitCode
 
 
@@ -19,9 +19,10 @@ def command(
         str, typer.Argument(metavar="CHECK", help="The name of the check that is muted.", show_default=False)
     ],
     var: Variables = None,
+    on: On = None,
 ) -> int:
     """End the mute of a check now: it counts again. Recorded with who has ended it."""
-    declared = load_project(path, var)
+    declared = load_project(path, var, on=on)
 
     from engine.api import Project
     from engine.cli.output import print_warning

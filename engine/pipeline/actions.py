@@ -48,12 +48,16 @@ class ReadSource(FrozenModel):
 class Action(FrozenModel):
     """One unit of work: done, or skipped because an earlier result is still valid."""
 
-    kind: Literal["read", "train", "profile", "evaluate", "check", "set", "call", "write", "remove", "send"] = Field(
+    kind: Literal[
+        "read", "train", "profile", "evaluate", "check", "set", "call", "write", "remove", "send", "deploy"
+    ] = Field(
         description="read: verify and measure a dataset; train: a version of a model; profile: measure a reference "
         "once and keep its profile; evaluate: a batch; check: apply checks; set: a variable; call: a function of "
-        "yours; write: a file; remove: the files of a dataset; send: a message."
+        "yours; write: a file; remove: the files of a dataset; send: a message; deploy: a bundle."
     )
-    target: str = Field(description="The dataset, model, evaluation store, file, variable, or the sender of a message.")
+    target: str = Field(
+        description="The dataset, model, evaluation store, file, variable, deployment, or the sender of a message."
+    )
     result: str = Field("", description="What the action makes: a model version, or an evaluation's name.")
     because: ActionCause = Field(
         description="Why: new, changed and forced are computed; reused is not computed again; always is done every "

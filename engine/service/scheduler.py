@@ -110,8 +110,11 @@ class ProjectScheduler:
 
     @property
     def name(self) -> str:
-        """The name of the project; its path until its spec has been valid."""
-        return self.key if self.spec.project is None else self.spec.project.name
+        """The name of the project, of a deployment with its own name; the path until the spec has been valid."""
+        project = self.spec.project
+        if project is None:
+            return self.key
+        return project.name if project.revision is None else f"{project.name}@{project.revision.deployment}"
 
     def describe(self) -> ServedProject:
         """Return how the project stands now."""

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from engine.errors import EngineError, Severity, SpecError, UsageError
+from engine.service.deployments.places import POINTER
 from engine.service.file_set import FileSet
 from engine.service.serve_listener import ServeListener
 from engine.service.watched_sources import WatchedSource
 from engine.spec import ProjectSpec, list_spec_files, load
 
+NODE_FILE = "node.db"
 _PROJECT_KEY = re.compile(rb"^project\s*:", re.MULTILINE)
 
 
@@ -41,10 +43,13 @@ class ServedSpec:
         self._files = FileSet(time.monotonic)
         self._told: tuple[str, ...] = ()
         self._sources: list[WatchedSource] = []
+        self._revision = ""
 
     def read(self) -> bool:
         """Read the files; return whether the project differs from the one before. What is wrong is told once."""
         before = self.project
+        if self.is_deployment:
+            self._revision = str(self.path.readlink())
         try:
             self.project = load(self.path)
         except SpecError as wrong:
@@ -74,14 +79,26 @@ class ServedSpec:
         how = "" if self._looked_at else "; then SIGHUP or POST /reload lets it be read again, or start with --reload"
         return f"{self.path} is invalid: {then}{how}"
 
+    @property
+    def is_deployment(self) -> bool:
+        """Whether this is what is active in a deployment, which an update may replace at any time."""
+        return self.path.name == POINTER and self.path.is_symlink()
+
     def has_changed(self) -> bool:
-        """Return whether one of the files has another content than when it was read, and has settled."""
+        """Return whether one of the files has another content than when it was read, and has settled.
+
+        Of a deployment, whether another revision is active: a revision and its release never change.
+        """
+        if self.is_deployment:
+            return str(self.path.readlink()) != self._revision
         self._files.look(self._sources, lambda _: False)
         return self._files.wait_seconds("spec") <= 0 and bool(self._files.take("spec"))
 
 
 def list_specs(paths: Iterable[Path]) -> list[Path]:
     """Return the spec files of paths: each path itself, or of a folder the YAML files in it that name a project.
+
+    The folder of an infrastructure gives what is active in its deployments, which may be nothing yet.
 
     Raises
     ------
@@ -94,6 +111,9 @@ def list_specs(paths: Iterable[Path]) -> list[Path]:
             raise UsageError(f"{path} does not exist")
         if not path.is_dir():
             found.append(path)
+            continue
+        if (path / NODE_FILE).exists():  # the folder of an infrastructure: what is active in its deployments
+            found += sorted(path.glob(f"deployments/*/{POINTER}"))
             continue
         specs = [one for one in sorted(path.iterdir()) if one.suffix in (".yaml", ".yml") and _names_project(one)]
         if not specs:

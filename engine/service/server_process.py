@@ -32,7 +32,7 @@ from engine.service.probe_threads import ProbeThreads
 from engine.service.project_threads import HeartbeatOptions, ProjectThreads
 from engine.service.scheduler import ProjectScheduler
 from engine.service.serve_listener import ServeListener
-from engine.service.served_spec import ServedSpec, list_specs
+from engine.service.served_spec import NODE_FILE, ServedSpec, list_specs
 from engine.service.triggers.due_fires import fill_values
 from engine.spec import ProjectSpec
 from engine.store import Pause, Store, utc_now
@@ -287,7 +287,7 @@ class Server:
         self._look_at_clock()
         self._take_news()
         self._answer_calls()
-        if self._reload_wanted or (self._options.reload and self._have_specs_changed()):
+        if self._reload_wanted or self._have_specs_changed():
             self._reload_wanted = False
             self._reread()
         self._first = (self._first + 1) % max(1, len(self._served))  # so that each has the first choice at times
@@ -311,15 +311,28 @@ class Server:
                 project.take_spec()
 
     def _have_specs_changed(self) -> bool:
-        """Look, once a second, whether a spec has changed, or a folder has one more."""
+        """Look, once a second, whether a spec has changed, or a folder has one more.
+
+        Without `reload`, only at deployments: an update of one is to be taken over in any case.
+        """
         if self._ticked < self._next_look:
             return False
         self._next_look = self._ticked + TICK_SECONDS
+        if not self._options.reload:
+            return self._have_deployments_changed()
         known = {project.spec.path for project in self._projects}
         with suppress(EngineError):  # a folder that is gone
             if not known.issuperset(list_specs(self._paths)):
                 return True
         return any(project.spec.has_changed() for project in self._projects)
+
+    def _have_deployments_changed(self) -> bool:
+        """Return whether another revision of a deployment is active, or an infrastructure has one more deployment."""
+        known = {project.spec.path for project in self._projects}
+        nodes = [path for path in self._paths if (path / NODE_FILE).exists()]
+        return any(one.spec.is_deployment and one.spec.has_changed() for one in self._projects) or not known.issuperset(
+            list_specs(nodes)
+        )
 
     def _reread(self) -> None:
         before = self._list_readings()

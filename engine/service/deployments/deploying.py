@@ -303,10 +303,9 @@ def _load_keys(project: ProjectSpec, infrastructure: str) -> "list[TrustedKey]":
     declared = project.resources.infrastructures[infrastructure]
     if not declared.trusted_keys:
         return []
-    from engine.bundles.signatures import load_trusted_key
+    from engine.bundles.signatures import load_trusted_keys
 
-    folder = project.folder_of("infrastructures", infrastructure)
-    return [load_trusted_key(name, folder / file) for name, file in declared.trusted_keys.items()]
+    return load_trusted_keys(declared.trusted_keys, project.folder_of("infrastructures", infrastructure))
 
 
 def _choose_bundle(project: ProjectSpec, name: str, bundle: str | None) -> str:

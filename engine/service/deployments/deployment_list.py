@@ -82,10 +82,8 @@ def _describe_open(project: ProjectSpec, name: str) -> list[str]:
         for operation in node.operations.list_open(name):
             if node.is_locked(name):
                 return [f"an update to revision {operation.to_revision} is at work, by {operation.by}"]
-            return [
-                f"an update to revision {operation.to_revision} was interrupted after {operation.state}; the next "
-                "engine deploy, rollback or serve concludes it"
-            ]
+            what = f"an update to revision {operation.to_revision} was interrupted after {operation.state}"
+            return [f"{what}; the next engine deploy, rollback or serve concludes it"]
     return []
 
 

@@ -1,0 +1,53 @@
+"""Concludes what killed updates have left, before a server serves the deployments of an infrastructure.
+
+    python -m engine.service.deployments.conclusion FOLDER
+
+is the program that does it, because it loads much that a server does not need.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from engine.service.served_spec import NODE_FILE
+from engine.store.node import Node
+
+
+def conclude_before_serving(paths: Sequence[Path], environ: Mapping[str, str], tell: Callable[[str], None]) -> None:
+    """Conclude the operations without an end in the infrastructures that paths to serve belong to.
+
+    Operations at which a process works are left alone.
+    """
+    for folder in dict.fromkeys(filter(None, map(_find_node, paths))):
+        with Node.open(folder) as node:
+            left = [one for one in node.operations.list_open() if not node.is_locked(one.deployment)]
+        if left:
+            done = subprocess.run(  # noqa: S603 - the program is Python, the arguments are ours
+                [sys.executable, "-m", "engine.service.deployments.conclusion", str(folder)],
+                env=dict(environ),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            for line in (done.stdout + done.stderr).splitlines():
+                tell(line)
+
+
+def _find_node(path: Path) -> Path | None:
+    """Return the folder of the infrastructure that a path is, or to which a deployment belongs; None if it is none."""
+    folders = [path, *path.absolute().parents[2:3]]
+    return next((folder for folder in folders if (folder / NODE_FILE).exists()), None)
+
+
+def main() -> None:
+    """Conclude what has no end in the infrastructure whose folder is given."""
+    from engine.service.deployments.deploying import conclude_node
+
+    conclude_node(Path(sys.argv[1]), os.environ, print)
+
+
+if __name__ == "__main__":
+    main()
