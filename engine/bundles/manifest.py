@@ -7,9 +7,9 @@ when and with what) is no part of the manifest, so that equal contents have the 
 import hashlib
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from engine.bundles.bundle_paths import find_collision, find_path_problem
 from engine.digests import canonical_json
@@ -57,12 +57,19 @@ class BundledDataset(_Part):
         The number of rows, and the names of the columns in order.
     fingerprint
         The digest by which evaluations recognise the same data.
+    frozen
+        Whether the rows are those of a function, a query or a table, written to one file; else the files are as they
+        were, and are read by the settings of the spec.
+    entity
+        The column that names what rows belong to, also where a query has it from what it reads.
     """
 
     path: str
     rows: Count
     columns: tuple[str, ...] = ()
     fingerprint: str = ""
+    frozen: bool = False
+    entity: str | None = None
 
 
 class BundledModel(_Part):
@@ -78,8 +85,13 @@ class BundledModel(_Part):
         The digest of what it computes; it stays the same wherever the version is imported.
     fingerprint
         The digest of what it was trained from.
-    held_out_rows
-        The rows of its test part that the bundle holds; 0 if only their profile is included.
+    held_out, held_out_rows
+        The digest of the rows that were held out from training, and how many of them the bundle holds: 0 if no
+        evaluation store compares with them.
+    settings
+        What it was trained with, as the state records it: `model` and `dataset` of the spec, and `versions`.
+    datasets
+        Name and fingerprint of each table that its training data were made from; that of the data themselves is last.
     probe, probe_rows
         Path of a file with rows and their scores, which the imported model must reproduce, and how many they are.
     """
@@ -89,7 +101,10 @@ class BundledModel(_Part):
     identity: str
     fingerprint: str = ""
     algorithm: str = ""
+    held_out: str = ""
     held_out_rows: Count = 0
+    settings: Mapping[str, JsonValue] = {}
+    datasets: tuple[tuple[str, str], ...] = ()
     probe: str | None = None
     probe_rows: Count = 0
 
@@ -115,6 +130,8 @@ class Manifest(_Part):
         The versions of the engine that can run it, such as `>=0.3`.
     files
         By path in the bundle, every file but the manifest, the provenance and the signatures.
+    estimators
+        By name of a model that is a file of its own (kind skops), the path of this file in the bundle.
     secrets
         Names of the secrets that the spec declares; never their values.
     """
@@ -127,6 +144,7 @@ class Manifest(_Part):
     files: Mapping[str, BundledFile]
     datasets: Mapping[str, BundledDataset] = {}
     models: Mapping[str, BundledModel] = {}
+    estimators: Mapping[str, str] = {}
     scenarios: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     needs: Needs = Needs()
@@ -191,7 +209,17 @@ _Document = TypeVar("_Document", bound=BaseModel)
 
 def encode_document(document: BaseModel) -> bytes:
     """Return a document as canonical JSON: sorted keys, UTF-8, one line end."""
-    return (canonical_json(document.model_dump(mode="json")) + "\n").encode()
+    return (canonical_json(dump_document(document)) + "\n").encode()
+
+
+def dump_document(document: BaseModel) -> dict[str, Any]:
+    """Return a document, JSON-ready, without the keys that have their defaults.
+
+    So a key that a later version of the engine adds changes neither the bytes of what was written before it, nor their
+    hash, nor what was signed.
+    """
+    written = document.model_dump(mode="json", exclude_defaults=True)
+    return {**written, "format": document.format} if isinstance(document, Manifest) else written
 
 
 def count_values(content: bytes) -> int:

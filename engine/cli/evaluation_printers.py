@@ -12,6 +12,7 @@ from engine.cli.options import TableFormat
 from engine.cli.tables import Page, format_with_interval, print_data, render_json, to_records
 from engine.evaluation.evaluation_json import evaluation_to_json
 from engine.evaluation.record import Evaluation
+from engine.formatting.moments import format_second
 from engine.formatting.numbers import format_cell, format_ends
 from engine.spec.metric_names import METRICS
 from engine.store import CheckPoint
@@ -61,12 +62,13 @@ def print_evaluation(one: Evaluation, checks: Sequence[CheckPoint], format_: Tab
     page.add_facts(
         {
             "time": one.time.text if one.time and one.time.text != one.name else "",
-            "created": f"{one.created:%Y-%m-%d %H:%M:%S} UTC, engine {one.engine_version}, kernel {one.kernel_version}",
+            "created": f"{format_second(one.created)}, engine {one.engine_version}, kernel {one.kernel_version}",
             "id": one.id,
             "superseded by": one.superseded_by or "",
             "run": one.run or "",
             "labels": ", ".join(f"{key} = {value}" for key, value in one.labels.items()),
-            "model": one.model + (f", version {one.model_version}" if one.model_version else "") if one.model else "",
+            "model": _describe_model_of(one),
+            "release": one.release or "",
             "challenger": ", ".join(filter(None, one.facts.get("challenger", {}).values())),
             "rows": f"{one.rows_used:,}, compared with {one.reference_rows:,} rows of the reference",
             "fingerprints": ", ".join(f"{of} {digest[:SHORT_DIGEST]}" for of, digest in prints if digest),
@@ -76,6 +78,13 @@ def print_evaluation(one: Evaluation, checks: Sequence[CheckPoint], format_: Tab
     add_outcomes([point.result for point in checks], page)
     _add_measurements(one, page, "reference", "batch")
     page.print()
+
+
+def _describe_model_of(one: Evaluation) -> str:
+    """Return the model that was evaluated, with the number of its version and the identity that it has everywhere."""
+    version = f", version {one.model_version}" if one.model_version else ""
+    identity = one.facts.get("identity")
+    return f"{one.model}{version}{f' ({identity[:SHORT_DIGEST]})' if identity else ''}" if one.model else ""
 
 
 def print_comparison(one: Evaluation, reference: str, format_: TableFormat) -> None:

@@ -62,6 +62,21 @@ class DuckdbSession:
             found = answer.fetchone() if names == ["Count"] else None
             return int(found[0]) if found else -1
 
+    def insert_rows(self, table: str, rows: object) -> None:
+        """Append rows to a table, whose name is quoted; raises DatabaseError.
+
+        Parameters
+        ----------
+        rows
+            What gives a stream of Arrow batches, by `__arrow_c_stream__`.
+        """
+        with self.explain_errors():
+            self.connection.register("sent rows", _ArrowRows(rows))
+            try:
+                self.connection.execute(f'INSERT INTO {table} SELECT * FROM "sent rows"')  # noqa: S608 - quoted
+            finally:
+                self.connection.unregister("sent rows")
+
     def commit(self) -> None:
         """End the transaction: keep what was done, and begin another one."""
         self.execute("COMMIT")
@@ -81,6 +96,16 @@ class DuckdbSession:
             yield
         except duckdb.Error as error:
             raise DatabaseError(f"{self.place}: {_clean_message(error)}") from None
+
+
+class _ArrowRows:
+    """Rows as nothing but a stream: DuckDB reads a frame that it knows through other packages, which may be absent."""
+
+    def __init__(self, rows: Any) -> None:
+        self._rows = rows
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._rows.__arrow_c_stream__(requested_schema)
 
 
 def open_duckdb(path: Path, *, read_only: bool = False, timeout: float = LOCK_SECONDS) -> DuckdbSession:

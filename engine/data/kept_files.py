@@ -59,10 +59,6 @@ class KeptFile:
         files = DatasetFiles((self.path,), "parquet", Csv.model_construct(), {})
         return files.scan_all(), files
 
-    def adapt_rows(self, frame: pl.LazyFrame) -> pl.LazyFrame:
-        """Return the frame as it is: Parquet keeps every type."""
-        return frame
-
     def check_rows(self, table: Table) -> None:
         """Raise a DataError if the table has a column that Parquet cannot keep, or the file may not be replaced."""
         with explain_read_errors(table):
@@ -87,7 +83,7 @@ class KeptFile:
         if owner != self.project:
             whose = f"was written for the project {owner!r}" if owner else "was not written by engine"
             raise DataError(
-                f"{self.path} exists and {whose}, so that it is not replaced: remove it, or give materialize another path"
+                f"{self.path} exists and {whose}, so it is not replaced: remove it, or give materialize another path"
             )
 
     def write_rows(self, table: Table, verify: Callable[[], None]) -> tuple[str, int]:

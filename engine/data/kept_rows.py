@@ -62,9 +62,6 @@ class KeptPlace(Protocol):
     def read_rows(self) -> tuple[pl.LazyFrame, DatasetFiles | None]:
         """Return the rows, and the files that they are read from, if they are."""
 
-    def adapt_rows(self, frame: pl.LazyFrame) -> pl.LazyFrame:
-        """Return rows with the types with which they will be read back."""
-
     def check_rows(self, table: Table) -> None:
         """Raise a DataError that names the first column that cannot be kept."""
 

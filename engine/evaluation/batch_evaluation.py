@@ -40,6 +40,7 @@ class EvaluationIdentity:
     facts: Mapping[str, Any] = field(default_factory=dict)
     time: EvaluationTime | None = None
     same_data_as: str | None = None
+    release: str | None = None
 
 
 def evaluate_batch(

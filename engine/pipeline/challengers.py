@@ -90,16 +90,17 @@ def find_seen_rows(batch: Table, handles: Sequence[ModelHandle]) -> SeenRows:
     DataError
         The data that a model was trained on cannot be read.
     """
-    unknown = [handle.name for handle in handles if handle.training is None or handle.test is None]
+    unknown = [one.name for one in handles if one.training is None or one.training.table is None or one.test is None]
     notes = []
     if unknown:
         who = f"model {unknown[0]} was" if len(unknown) == 1 else f"models {join_words(unknown)} were"
         notes.append(f"the engine does not know which rows {who} trained on: they may be among those compared")
     rows: npt.NDArray[np.bool_] | None = None
     for handle in handles:
-        if handle.training is None or handle.test is None:
+        table = handle.training.table if handle.training else None
+        if table is None or handle.test is None:
             continue
-        found = _find_rows_seen_by(handle.name, handle.training, handle.test, batch)
+        found = _find_rows_seen_by(handle.name, table, handle.test, batch)
         notes += found.notes
         if found.rows is not None:
             rows = found.rows if rows is None else rows | found.rows

@@ -11,6 +11,7 @@ from engine.data import Table, materialise
 from engine.data.fingerprints import hash_file
 from engine.data.user_functions import find_module_file
 from engine.digests import digest_json
+from engine.errors import DataError
 from engine.evaluation.batch_evaluation import EvaluationIdentity, build_empty_evaluation, evaluate_batch
 from engine.evaluation.custom_metrics import compute_custom_metrics
 from engine.evaluation.observation import Observation, snapshot_side
@@ -86,8 +87,8 @@ def build_evaluation_store(name: str, context: BuildContext, *, force: bool = Fa
     spec = context.project.evaluation_stores[name]
     inspected = inspect_dataset(spec.dataset, context)
     batch = inspected.table
-    model_handle = models.build_model(spec.model, context) if spec.model else None
-    challenger = models.build_model(spec.challenger, context) if spec.challenger else None
+    model_handle = models.use_model(spec.model, context) if spec.model else None
+    challenger = models.use_model(spec.challenger, context) if spec.challenger else None
     # One writer at a time: a second run waits here and then finds the evaluation of the first.
     with context.lock(f"evaluation store {name}") as locked:
         reference = resolve_reference(name, batch, model_handle, locked)
@@ -184,6 +185,7 @@ def plan_evaluation(
         facts=facts,
         time=time or _find_moment_among_times(name, created, context),
         same_data_as=predecessors.repeated.id if predecessors.repeated else None,
+        release=context.project.revision.release if context.project.revision else None,
     )
     supersedes = predecessors.superseded.id if predecessors.superseded else None
 
@@ -256,6 +258,7 @@ def _collect_evaluation_facts(
         "versions": {"kernel": drift.KERNEL_VERSION},
         "model": _describe_version(model_handle),
         **({"challenger": {"model": challenger.name, "version": _describe_version(challenger)}} if challenger else {}),
+        **({"identity": model_handle.trained.identity} if model_handle and model_handle.trained else {}),
         "reference": reference.facts,
     }
 
@@ -335,11 +338,15 @@ def _evaluate_batch(
 
 def _select_rows(batch: Table, model_handle: models.ModelHandle | None, context: BuildContext) -> Table:
     """Return the batch; if the model was trained on it, its held-out rows alone."""
-    if not (model_handle and model_handle.training and model_handle.test):
-        return batch
     original = batch.undisturbed or batch
-    if original.fingerprint != model_handle.training.fingerprint:
+    training = model_handle.training if model_handle else None
+    if model_handle is None or training is None or original.fingerprint != training.fingerprint:
         return batch
+    if model_handle.test is None:
+        raise DataError(
+            f"dataset {batch.name!r} is the data that model {model_handle.name} was trained on, and the bundle has no "
+            "held-out rows: evaluate other data"
+        )
     rows = replace(original, frame=model_handle.test.frame, inputs=(), files=None, rereadable=True)
     return rows if original is batch else context.datasets.disturb_table(rows)
 

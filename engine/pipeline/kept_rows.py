@@ -23,9 +23,10 @@ def keep_rows(table: Table, context: BuildContext) -> bool:
         return False
     if table.kept.current or table.kept.supposed:
         reason = f"the rows of dataset {table.name} are up to date"
-        action = Action(kind="write", target=table.kept.place.name, because="reused", reason=reason)
-        context.journal.actions.append(action)
-        context.log.info(f"{reason} in {table.kept.place.name}")
+        if context.said.add(f"{reason} in {table.kept.place.name}"):  # else it was told in this run
+            action = Action(kind="write", target=table.kept.place.name, because="reused", reason=reason)
+            context.journal.actions.append(action)
+            context.log.info(f"{reason} in {table.kept.place.name}")
         return False
     # One writer at a time: a second run waits here, and then writes the same rows once more.
     with context.lock(f"rows of dataset {table.name}"):
@@ -35,7 +36,7 @@ def keep_rows(table: Table, context: BuildContext) -> bool:
 def _plan_writing(table: Table, kept: KeptState, context: BuildContext) -> Decision[bool]:
     name, place = table.name, kept.place
     place.check_rows(table)
-    facts = context.secrets.redact_values({"datasets": {name: table.provenance()[name]}})
+    facts = context.secrets.redact_values({"datasets": table.provenance()})
     reason = _explain_writing(name, kept, facts, context)
     action = Action(
         kind="write",
@@ -50,6 +51,7 @@ def _plan_writing(table: Table, kept: KeptState, context: BuildContext) -> Decis
         supposed = KeptRows(kept.made_of, "", table.fingerprint, 0, facts)
         context.store.kept_rows.replace(name, place.name, supposed, context.run)
         context.datasets.note_written_rows(name)
+        context.said.add(f"the rows of dataset {name} are up to date in {place.name}")
         return False
 
     def execute() -> bool:

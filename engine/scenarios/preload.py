@@ -14,10 +14,10 @@ from os.path import normpath
 from pathlib import Path
 
 from engine import __version__
-from engine.bundles.archive_checks import MOST_MANIFEST_BYTES
 from engine.bundles.engine_range import fits_range
 from engine.bundles.manifest import (
     MANIFEST_FILE,
+    MOST_MANIFEST_BYTES,
     PROVENANCE_FILE,
     Manifest,
     Provenance,
@@ -234,7 +234,7 @@ def prove_models(revision: Revision) -> str:
     """Prove that each model of the release can be loaded, and gives the scores that it gave where it was packed."""
     if not revision.manifest.models:
         return "the release has no models"
-    return reproduce_models(revision.loaded, revision.manifest, revision.request.released, revision.shadow)
+    return reproduce_models(revision.loaded, revision.manifest, revision.request.released)
 
 
 def prove_channels(revision: Revision) -> str:

@@ -128,11 +128,12 @@ def find_outputs(project: ProjectSpec) -> set[Path]:
             if isinstance(one, FileChannel | DatasetChannel)
         ),
         *(
-            project.home_of("scenarios", name) / step.path
+            file
             for name, scenario in project.scenarios.items()
             for step in scenario.steps
-            if isinstance(step, ReportStep | ExportStep)
+            if isinstance(step, ReportStep | ExportStep) and (file := project.locate_written_file(name, step))
         ),
+        *(file for name in project.datasets if (file := project.locate_kept_file(name))),
     ]
     return set(map(make_absolute, found))
 

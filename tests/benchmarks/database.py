@@ -3,8 +3,8 @@
     python tests/benchmarks/database.py --rows 3_000_000
 
 A server of its own runs on this machine, which computes as much as what reads from it: seconds are of the wall clock.
-`stream` reads all rows with the driver alone and throws them away; `read` writes them to a file, as every run does, with
-the types that are right, and their fingerprint; `compare` is the drift of that file. Each runs in a process of its own,
+`stream` reads all rows with the driver alone and throws them away; `read` writes them to a file, as every run does,
+with the types that are right, and their fingerprint; `compare` is the drift of that file. Each runs in a process of its own,
 for its peak memory. What to look at are the ratios, and that the memory does not grow with the rows.
 """
 
@@ -37,7 +37,7 @@ def stream(url: str) -> dict[str, float]:
 
     def read() -> None:
         with open_postgresql(url, read_only=True) as session, session.stream_rows("SELECT * FROM rows") as rows:
-            for _ in nanoarrow.ArrayStream(rows):
+            for _ in nanoarrow.ArrayStream(rows).iter_chunks():
                 pass
 
     return {"seconds": cost(read).wall, "peak": memory()}

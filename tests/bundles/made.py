@@ -102,7 +102,7 @@ class Hostile:
         manifest = self.encode(self.manifest)
         id_ = hashlib.sha256(manifest).hexdigest()
         signature = sign_bundle(self.signed_id or id_, PROVENANCE, self.private)
-        provenance = PROVENANCE.model_dump(mode="json")
+        provenance = PROVENANCE.model_dump(mode="json", exclude_defaults=True)
         statement = json.dumps({"manifest": self.signed_id or id_, "provenance": provenance}, sort_keys=True)
         envelope = {
             "payload": base64.b64encode(statement.encode()).decode(),

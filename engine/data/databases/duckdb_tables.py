@@ -19,15 +19,14 @@ def _limit_years(type_: str, last: str, value: str = "{c}") -> Cast:
         f"CASE WHEN {value} {within} THEN {value} END",
         None,
         ((f"{value} NOT {within}", _OUTSIDE),),
-        pushable=type_ in ("DATE", "TIMESTAMP"),
     )
 
 
 _LAST = "9999-12-31 23:59:59.999999"
 _PLAIN = ("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "DOUBLE")
 _CASTS = {
-    **dict.fromkeys(_PLAIN, Cast(pushable=True)),
-    "VARCHAR": Cast(pushable=True),
+    **dict.fromkeys(_PLAIN, Cast()),
+    "VARCHAR": Cast(),
     **dict.fromkeys(("UBIGINT", "FLOAT", "BLOB"), Cast()),
     **dict.fromkeys(("UUID", "JSON", "BIT", '"NULL"'), _TEXT),
     **{

@@ -51,6 +51,11 @@ class DatabaseRows:
     count: int
     notes: tuple[str, ...]
 
+    @property
+    def frame(self) -> pl.LazyFrame:
+        """The rows as they were read."""
+        return pl.scan_parquet(self.path, glob=False).drop(self.hidden)
+
 
 def read_table(session: DatabaseSession, table: str, folder: Path) -> DatabaseRows:
     """Read a table into a file in a folder.
@@ -66,16 +71,15 @@ def read_table(session: DatabaseSession, table: str, folder: Path) -> DatabaseRo
         There is no such table, the user may not read it, or the connection was lost.
     """
     columns = describe_columns(session, table)
-    schema, name = _split_name(table)
+    schema, name = split_table(table)
     select = ", ".join(f"{one.value} AS {quote_name(one.name)}" for one in columns)
     flags = [flag for one in columns for flag in one.flags]
-    query = f"SELECT {select}{{flags}} FROM {quote_name(schema, name)}"  # noqa: S608 - all names are quoted
-    return read_query(session, query, columns, flags, folder)
+    return read_query(session, select, f"FROM {quote_name(schema, name)}", columns, flags, folder)
 
 
 def describe_columns(session: DatabaseSession, table: str) -> list[ColumnReading]:
     """Return how the columns of a table are read; raises DatabaseError if there is no such table."""
-    schema, name = _split_name(table)
+    schema, name = split_table(table)
     if isinstance(session, PostgresqlSession):
         found = describe_postgresql_columns(session, schema, name)
     else:
@@ -95,14 +99,19 @@ def list_database_tables(session: DatabaseSession) -> list[str]:
 
 
 def read_query(
-    session: DatabaseSession, query: str, columns: Sequence[ColumnReading], flags: Sequence[str], folder: Path
+    session: DatabaseSession,
+    select: str,
+    rest: str,
+    columns: Sequence[ColumnReading],
+    flags: Sequence[str],
+    folder: Path,
 ) -> DatabaseRows:
     """Read the rows of a query into a file in a folder.
 
     Parameters
     ----------
-    query
-        SQL that gives the columns, and at its place {flags} one column more per flag.
+    select, rest
+        The SQL between SELECT and FROM, which gives the columns, and from FROM on.
     columns
         How the columns are read.
     flags
@@ -116,7 +125,7 @@ def read_query(
     path = folder / "rows.parquet"
     casts = [pl.col(one.name).cast(one.cast.dtype) for one in columns if one.cast.dtype is not None]
     try:
-        with session.stream_rows(query.replace("{flags}", added)) as stream:
+        with session.stream_rows(f"SELECT {select}{added} {rest}") as stream:
             frame = pl.scan_arrow_c_stream(stream).with_columns(casts)
             frame.sink_parquet(path, compression="lz4", row_group_size=ROW_GROUP_SIZE, engine="streaming")
     except DatabaseError as error:
@@ -129,7 +138,8 @@ def read_query(
     return DatabaseRows(path, tuple(names), hash_frame(written.drop(names)), count, tuple(notes))
 
 
-def _split_name(table: str) -> tuple[str | None, str]:
+def split_table(table: str) -> tuple[str | None, str]:
+    """Return the schema, or None, and the name of a table; raises DatabaseError if the text is no name of a table."""
     parts = split_table_name(table)
     if parts is None:
         raise DatabaseError(f"{table!r} is no name of a table: write name, or schema.name")

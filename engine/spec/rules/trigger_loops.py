@@ -95,12 +95,12 @@ def _list_watched_datasets(draft: Draft, trigger: AnyTrigger) -> list[str]:
 
 def _list_written_files(draft: Draft, scenario: str) -> Iterator[tuple[Path, str]]:
     """Yield the files that the steps and the messages of a scenario write or remove, and what is done, in words."""
-    folder = draft.home_of("scenarios", scenario)
     for step in draft.spec.scenarios[scenario].steps:
         if not step.active:
             continue
         if isinstance(step, ReportStep | ExportStep):
-            yield locate_path(folder, step.path), f"writes {step.path}"
+            if file := draft.locate_written_file(scenario, step):
+                yield file, f"writes {step.path}"
         elif isinstance(step, ClearStep) and (place := draft.locate_dataset(step.target)):
             yield place, f'removes the files of "{step.target}"'
     for path, content in draft.iterate_messages():
